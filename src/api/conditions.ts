@@ -1,0 +1,74 @@
+export type ConditionStatus = 'True' | 'False' | 'Unknown'
+
+/**
+ * Every condition type with its one owner. `Reconciling` and `Stalled` are kstatus' abnormal-true pair: present only while true.
+ * `Ready` is folded from the others by the controller and written by nobody else.
+ */
+export const conditionOwners = {
+  Valid: 'source',
+  Placed: 'assets',
+  AssetsReady: 'assets',
+  SoftwareEmulation: 'assets',
+  ServiceReady: 'services',
+  Owned: 'services',
+  RestartRequired: 'services',
+  GuestRunning: 'reachability',
+  LinkAttached: 'reachability',
+  AddressLearned: 'reachability',
+  Reachable: 'reachability',
+  GuestReady: 'reachability',
+  Ready: 'controller',
+  Reconciling: 'controller',
+  Stalled: 'controller',
+} as const
+export type ConditionType = keyof typeof conditionOwners
+export type ConditionOwner = (typeof conditionOwners)[ConditionType]
+
+export interface Condition {
+  readonly type: ConditionType
+  readonly status: ConditionStatus
+  /** CamelCase, for machines. */
+  readonly reason: string
+  /** What, where, why and what to do, for people. */
+  readonly message: string
+  /** Generation of the manifest this was derived from. */
+  readonly observedGeneration: string
+  /** RFC 3339; moves only when `status` does. */
+  readonly lastTransitionTime: string
+}
+
+/** A condition before it is stamped with generation and time. */
+export type ConditionDraft = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>
+
+export function condition(type: ConditionType, status: ConditionStatus, reason: string, message: string): ConditionDraft {
+  return { type, status, reason, message }
+}
+
+/** Merges drafts into what is held: a draft replaces its type; the transition time moves only with the status. */
+export function stampConditions(
+  held: readonly Condition[],
+  drafts: readonly ConditionDraft[],
+  stamp: { observedGeneration: string; now: string },
+): Condition[] {
+  const byType = new Map(held.map((one) => [one.type, one]))
+  for (const draft of drafts) {
+    const before = byType.get(draft.type)
+    const lastTransitionTime = before?.status === draft.status ? before.lastTransitionTime : stamp.now
+    byType.set(draft.type, { ...draft, observedGeneration: stamp.observedGeneration, lastTransitionTime })
+  }
+  return [...byType.values()]
+}
+
+/** The rungs that must hold for Ready, in the order in which they come true; the first that does not is the reason. */
+export const readyRungs = [
+  'Valid',
+  'Placed',
+  'AssetsReady',
+  'Owned',
+  'ServiceReady',
+  'GuestRunning',
+  'LinkAttached',
+  'AddressLearned',
+  'Reachable',
+  'GuestReady',
+] as const satisfies readonly ConditionType[]

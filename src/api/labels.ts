@@ -1,0 +1,49 @@
+/**
+ * Every label swarmvirt writes on a Swarm object or a node. They outlive a release: a name here is never reused with another meaning.
+ * Dotted, since a key with a `/` is refused in a placement constraint.
+ */
+export const managedBy = 'swarmvirt'
+
+/** On services, configs and secrets. */
+export const objectLabels = {
+  /** `swarmvirt`; an object without it is never touched. */
+  managedBy: 'swarmvirt.managed-by',
+  /** Version of the meaning of all labels below; `1`. */
+  schema: 'swarmvirt.schema',
+  /** `vm`, `launch`, `userdata`, `placement`, `controller`, `agent`. */
+  component: 'swarmvirt.component',
+  cluster: 'swarmvirt.cluster',
+  vm: 'swarmvirt.vm',
+  uid: 'swarmvirt.uid',
+  /** Swarm node ID a VM is placed on (placement record, and the service for people to read). */
+  node: 'swarmvirt.node',
+  /** Hash of the user's spec that was last acted on. */
+  generation: 'swarmvirt.generation',
+  /** Hash of the inputs the running template was rendered from. */
+  appliedHash: 'swarmvirt.hash.applied',
+  /** Hash of the inputs the manifest asks for now; differs from applied while a restart is pending. */
+  desiredHash: 'swarmvirt.hash.desired',
+  /** Hash of the normalised template as it was written; an actual template with another hash was changed by somebody else. */
+  templateHash: 'swarmvirt.hash.template',
+  /** Version of how the three hashes are computed; an upgrade that changes it relabels and restarts nothing. */
+  hashVersion: 'swarmvirt.hash.version',
+  /** ForceUpdate counter as we last wrote or adopted it; a higher one means a person restarted the VM. */
+  forceUpdate: 'swarmvirt.force-update',
+  /** On the placement record: `true` once the VM's disks exist, so that an empty disk is never made again. */
+  disksMade: 'swarmvirt.disks-made',
+  /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */
+  retainedAt: 'swarmvirt.retained-at',
+} as const
+
+/** On Swarm nodes. `vm-capable` has no prefix: it is what operators' own constraints already use. */
+export const nodeLabels = {
+  vmCapable: 'vm-capable',
+  accel: 'swarmvirt.accel',
+  bridge: (bridge: string): string => `swarmvirt.bridge.${bridge}`,
+  vm: (vm: string): string => `swarmvirt.vm.${vm}`,
+  vmPrefix: 'swarmvirt.vm.',
+  bridgePrefix: 'swarmvirt.bridge.',
+} as const
+
+export const labelSchemaVersion = '1'
+export const hashVersion = '1'

@@ -1,0 +1,115 @@
+import { z } from 'zod'
+import { brokerFacts, leaseFact, probeOutcome, sighting } from './broker-admin.ts'
+import { acceleratorChoice, acceleratorInUse, interfaceField, ipv4Field, nicGrant, partNameField, reasonField, sha256Field, textField, uidField, vmNameField } from './common.ts'
+import { runnerStatus } from './runner-control.ts'
+
+/**
+ * Controller–agent: HTTPS with ECDHE-PSK (TLS 1.2) on the control overlay, JSON bodies, port 9472. The path carries the major version.
+ *
+ * | request | answer |
+ * |---|---|
+ * | `GET /v1/facts` | `nodeFacts` |
+ * | `GET /v1/instances` | `inventory` |
+ * | `PUT /v1/vms/<uid>` with `prepareOrder` | `prepareStatus`; idempotent, poll it by sending it again |
+ * | `DELETE /v1/vms/<uid>/grant` | `{}`; the grant is revoked, disks stay |
+ * | `GET /v1/vms/<uid>` | `vmStatus` |
+ * | `POST /v1/vms/<uid>/power-off` | `{}` |
+ * | `POST /v1/probe` with `probeRequest` | `probeOutcome` |
+ *
+ * Errors are `{reason, message}` with 400 (the request is wrong), 404 (no such VM here), 503 (the broker or the runner is away).
+ */
+export const agentApiVersion = 1
+export const agentPort = 9472
+export const maxAgentBodyBytes = 256 * 1024
+
+export const prepareOrder = z.object({
+  version: z.literal(1),
+  uid: uidField,
+  vm: vmNameField,
+  cluster: z.string().max(64),
+  disks: z
+    .array(
+      z.object({
+        name: partNameField,
+        sizeBytes: z.int().min(1),
+        image: z.object({ source: z.string().max(2048), sha256: sha256Field.nullable() }),
+      }),
+    )
+    .min(1)
+    .max(16),
+  /** True once the disks were made: an agent that has none then answers DiskMissing and makes no empty one in its place. */
+  disksMustExist: z.boolean(),
+  accelerator: acceleratorChoice,
+  /** The cluster allows TCG. */
+  softwareEmulation: z.boolean(),
+  nics: z.array(nicGrant).max(8),
+})
+export type PrepareOrder = z.output<typeof prepareOrder>
+
+export const prepareStatus = z.discriminatedUnion('state', [
+  z.object({
+    state: z.literal('ready'),
+    accelerator: acceleratorInUse,
+    /** Why it is not KVM; empty where it is, or where the manifest asks for TCG. */
+    emulationReason: textField,
+  }),
+  /** Under way; `message` says which step and how far. */
+  z.object({ state: z.literal('preparing'), reason: reasonField, message: textField }),
+  /** It will not become ready before something changes. */
+  z.object({ state: z.literal('failed'), reason: reasonField, message: textField }),
+])
+export type PrepareStatus = z.output<typeof prepareStatus>
+
+export const nodeFacts = z.object({
+  version: z.literal(1),
+  release: z.string().max(64),
+  hostname: z.string().max(255),
+  /** Null while the broker is away; `brokerMessage` says why. */
+  broker: brokerFacts.nullable(),
+  brokerMessage: textField,
+  /** What the probe saw: QEMU with the VM's machine type and a payload in long mode. `pending` until the first probe has ended. */
+  kvm: z.object({ state: z.enum(['works', 'unusable', 'pending']), reason: z.string().max(64), message: textField }),
+  tcg: z.object({ works: z.boolean(), message: textField }),
+  memoryBytes: z.int(),
+  cpus: z.int(),
+  disk: z.object({ totalBytes: z.int(), freeBytes: z.int() }),
+})
+export type NodeFacts = z.output<typeof nodeFacts>
+
+export const instanceRecord = z.object({
+  uid: uidField,
+  /** Null where identity.json is missing or unreadable: the directory still holds somebody's disk. */
+  vm: vmNameField.nullable(),
+  cluster: z.string().nullable(),
+  disks: z.array(z.object({ name: z.string(), sizeBytes: z.int(), allocatedBytes: z.int() })),
+  granted: z.boolean(),
+})
+export const inventory = z.object({ version: z.literal(1), instances: z.array(instanceRecord) })
+export type InstanceRecord = z.output<typeof instanceRecord>
+
+export const vmStatus = z.object({
+  version: z.literal(1),
+  uid: uidField,
+  lease: leaseFact.nullable(),
+  sightings: z.array(sighting),
+  runner: runnerStatus.nullable(),
+  /** Why there is no runner status; empty where there is. */
+  runnerMessage: textField,
+  brokerMessage: textField,
+})
+export type VmStatus = z.output<typeof vmStatus>
+
+export const probeRequest = z.object({
+  version: z.literal(1),
+  kind: z.enum(['arp', 'ping', 'tcp']),
+  bridge: interfaceField,
+  ip: ipv4Field,
+  port: z.int().min(1).max(65_535).optional(),
+  timeoutMs: z.int().min(10).max(10_000),
+})
+export type ProbeRequest = z.output<typeof probeRequest>
+
+export { probeOutcome }
+export type { ProbeOutcome } from './broker-admin.ts'
+
+export const agentError = z.object({ reason: reasonField, message: textField })

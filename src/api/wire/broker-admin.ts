@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
+
+/**
+ * Agent–broker, over `admin/broker.sock` (frames.ts): requests with an `id`, answered in any order by a response with the same `id`.
+ * The first frame of a connection is the broker's `hello`. `openKvm` is answered with one descriptor.
+ */
+export const brokerAdminVersion = 1
+
+export const brokerHello = z.object({
+  type: z.literal('hello'),
+  protocol: z.literal('swarmvirt.broker-admin'),
+  version: z.int(),
+  bootId: z.string().max(64),
+  /** What the broker's command line allows at all. */
+  limits: z.object({ bridges: z.array(interfaceField), macPrefix: z.string() }),
+})
+export type BrokerHello = z.output<typeof brokerHello>
+
+const id = z.int().min(0)
+
+export const brokerRequest = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('facts'), id }),
+  z.object({ type: z.literal('grant'), id, grant }),
+  /** Idempotent; an unknown uid is done. A running lease keeps what it has, a new one is refused. */
+  z.object({ type: z.literal('revoke'), id, uid: uidField }),
+  z.object({ type: z.literal('leases'), id }),
+  z.object({ type: z.literal('sightings'), id, macs: z.array(macField).max(256) }),
+  z.object({ type: z.literal('openKvm'), id }),
+  /** Asks the LAN who has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs none there. */
+  z.object({ type: z.literal('arp'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
+  z.object({ type: z.literal('ping'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
+  /** Every runner with a lease is told to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
+  z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().min(0).max(3_600_000) }),
+])
+export type BrokerRequest = z.output<typeof brokerRequest>
+
+export const deviceFact = z.object({
+  /** The node is there. */
+  present: z.boolean(),
+  /** It could be opened just now, which is what counts: a device cgroup denies at open(). */
+  opens: z.boolean(),
+  message: textField,
+})
+
+export const bridgeFact = z.object({
+  name: interfaceField,
+  mtu: z.int(),
+  carrier: z.boolean(),
+  up: z.boolean(),
+  /** First IPv4 address of the host on the bridge, or null; without one a host can prove layer 2 (ARP) and nothing above it. */
+  address: ipv4Field.nullable(),
+})
+
+export const brokerFacts = z.object({
+  devices: z.object({ kvm: deviceFact, tun: deviceFact, vhostNet: deviceFact }),
+  /** The bridges that exist *and* are allowed. */
+  bridges: z.array(bridgeFact).max(64),
+})
+export type BrokerFacts = z.output<typeof brokerFacts>
+
+export const leaseFact = z.object({
+  uid: uidField,
+  granted: z.boolean(),
+  /** A runner holds the lease on a connection that is open now. */
+  held: z.boolean(),
+  waiting: z.int(),
+  waitReason: z.string().max(64).nullable(),
+  waitMessage: textField.nullable(),
+  nics: z.array(z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() })),
+})
+export type LeaseFact = z.output<typeof leaseFact>
+
+/** One (MAC, address) pair heard on the wire. `ageMs` is how long ago it was last heard. */
+export const sighting = z.object({
+  mac: macField,
+  ip: ipv4Field,
+  /** `dhcp`: an ACK of a server to this MAC; `arp`: the MAC itself said so. */
+  via: z.enum(['arp', 'dhcp']),
+  interface: interfaceField,
+  ageMs: z.int().min(0),
+})
+export type Sighting = z.output<typeof sighting>
+
+export const probeOutcome = z.object({
+  outcome: z.enum(['reached', 'unreached', 'unknown']),
+  reason: reasonField,
+  message: textField,
+  /** The MAC that answered an ARP request. */
+  mac: macField.nullable(),
+  /** Milliseconds, null where nothing answered. */
+  rttMs: z.number().nullable(),
+})
+export type ProbeOutcome = z.output<typeof probeOutcome>
+
+export const brokerResponse = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('facts'), id, facts: brokerFacts }),
+  z.object({ type: z.literal('ok'), id }),
+  z.object({ type: z.literal('leases'), id, leases: z.array(leaseFact) }),
+  z.object({ type: z.literal('sightings'), id, sightings: z.array(sighting) }),
+  z.object({ type: z.literal('kvm'), id }),
+  z.object({ type: z.literal('probe'), id, probe: probeOutcome }),
+  z.object({ type: z.literal('poweredOff'), id, remaining: z.array(uidField) }),
+  /** `reason` is for machines (`BridgeNotAllowed`, `MacNotAllowed`, `DeviceMissing`, …). */
+  z.object({ type: z.literal('error'), id: id.nullable(), reason: reasonField, message: textField }),
+])
+export type BrokerResponse = z.output<typeof brokerResponse>

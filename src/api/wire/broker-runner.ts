@@ -1,0 +1,58 @@
+import { z } from 'zod'
+import { acceleratorInUse, interfaceField, macField, partNameField, reasonField, textField, uidField } from './common.ts'
+
+/**
+ * Broker–runner, over `sockets/<uid>/broker.sock` (frames.ts). The connection *is* the lease: it lives as long as the runner.
+ *
+ * runner → `hello`, then `acquire`; broker → `welcome`, any number of `waiting`, then `granted` with descriptors.
+ * The descriptors of `granted` come in this order: KVM if `kvm` is true, then one TAP per entry of `nics`.
+ * `reclaim` (after a broker restart) carries the runner's own TAP descriptors, one per entry of `taps`, as the proof that it is the
+ * true holder; the broker answers `granted` with no descriptor and `reclaimed: true`.
+ */
+export const brokerRunnerVersion = 1
+
+export const runnerToBroker = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('hello'),
+    protocol: z.literal('swarmvirt.broker-runner'),
+    version: z.int().min(1),
+    /** The uid of the launch config; it must be that of the socket's directory, which alone is believed. */
+    uid: uidField,
+  }),
+  z.object({ type: z.literal('acquire') }),
+  z.object({ type: z.literal('reclaim'), taps: z.array(interfaceField).max(8) }),
+])
+export type RunnerToBroker = z.output<typeof runnerToBroker>
+
+/** Why a runner has to wait; it stays alive and asks nothing more, the broker speaks when it is its turn. */
+export const waitReason = z.enum(['WaitingForPrevious', 'ImageLocked', 'NoGrant', 'BridgeMissing', 'DeviceMissing', 'TapBusy'])
+export type WaitReason = z.output<typeof waitReason>
+
+export const grantedNic = z.object({
+  name: partNameField,
+  tap: interfaceField,
+  bridge: interfaceField,
+  mac: macField,
+  mtu: z.int(),
+})
+
+export const brokerToRunner = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('welcome'),
+    version: z.int(),
+    /** Changes with each start of the broker. */
+    bootId: z.string().max(64),
+  }),
+  z.object({ type: z.literal('waiting'), reason: waitReason, message: textField }),
+  z.object({
+    type: z.literal('granted'),
+    accelerator: acceleratorInUse,
+    kvm: z.boolean(),
+    nics: z.array(grantedNic).max(8),
+    reclaimed: z.boolean(),
+  }),
+  /** The host goes down or the node is evacuated: power the guest off within its grace period, then exit 0. */
+  z.object({ type: z.literal('powerOff'), message: textField }),
+  z.object({ type: z.literal('refused'), reason: reasonField, message: textField }),
+])
+export type BrokerToRunner = z.output<typeof brokerToRunner>

@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { interfaceNamePattern, partNamePattern, uidPattern, vmNamePattern } from '../names.ts'
+
+/** Building blocks of the wire contracts. Contracts are permissive about unknown keys (a newer peer may add some) and strict about known ones. */
+export const uidField = z.string().regex(uidPattern)
+export const vmNameField = z.string().regex(vmNamePattern)
+export const partNameField = z.string().regex(partNamePattern)
+export const interfaceField = z.string().regex(interfaceNamePattern)
+export const macField = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)
+export const ipv4Field = z.ipv4()
+export const sha256Field = z.string().regex(/^[0-9a-f]{64}$/)
+/** Text shown to people; cut by the sender. */
+export const textField = z.string().max(2048)
+export const reasonField = z.string().regex(/^[A-Z][A-Za-z0-9]{0,63}$/)
+
+/** One network interface of a VM as the broker is to make it. */
+export const nicGrant = z.object({
+  /** The manifest's network name. */
+  name: partNameField,
+  bridge: interfaceField,
+  mac: macField,
+  /** Bytes; null takes the bridge's. */
+  mtu: z.int().min(576).max(65_521).nullable(),
+})
+export type NicGrant = z.output<typeof nicGrant>
+
+export const acceleratorChoice = z.enum(['auto', 'kvm', 'tcg'])
+export const acceleratorInUse = z.enum(['kvm', 'tcg'])
+export type AcceleratorChoice = z.output<typeof acceleratorChoice>
+export type AcceleratorInUse = z.output<typeof acceleratorInUse>
+
+/** What the agent told the broker one VM may have. */
+export const grant = z.object({
+  version: z.literal(1),
+  uid: uidField,
+  vm: vmNameField,
+  accelerator: acceleratorInUse,
+  nics: z.array(nicGrant).max(8),
+})
+export type Grant = z.output<typeof grant>

@@ -1,0 +1,16 @@
+import { z } from 'zod'
+import { partNameField, sha256Field, uidField, vmNameField } from './common.ts'
+
+/** `instances/<uid>/identity.json`: what a VM is for life. Written by the agent when the VM is first prepared, never changed by a runner. */
+export const identity = z.object({
+  version: z.literal(1),
+  uid: uidField,
+  vm: vmNameField,
+  cluster: z.string().max(64),
+  /** A fixed version (`pc-q35-10.0`): guests see it as their hardware, so it stays when QEMU is upgraded. */
+  machineType: z.string().regex(/^pc-q35-\d{1,3}\.\d{1,3}$/),
+  /** RFC 3339. */
+  createdAt: z.string().max(40),
+  disks: z.array(z.object({ name: partNameField, sizeBytes: z.int(), imageSource: z.string().max(2048), imageSha256: sha256Field })),
+})
+export type Identity = z.output<typeof identity>

@@ -1,0 +1,31 @@
+import { z } from 'zod'
+import { acceleratorChoice, macField, partNameField, textField, uidField, vmNameField } from './common.ts'
+
+/**
+ * The launch config: what the runner is to start. It travels as a Swarm config (immutable, in Raft, readable by managers), so it holds no
+ * secret; inline userData goes as a Swarm secret beside it. It names no path: the layout is fixed (layout.ts, inRunner).
+ */
+export const launchVersion = 1
+
+export const launchConfig = z.object({
+  version: z.literal(launchVersion),
+  uid: uidField,
+  vm: vmNameField,
+  cores: z.int().min(1),
+  memoryMiB: z.int().min(1),
+  accelerator: acceleratorChoice,
+  /** In boot order; the file is `disks/<name>.qcow2`. */
+  disks: z.array(z.object({ name: partNameField })).min(1).max(16),
+  nics: z.array(z.object({ name: partNameField, mac: macField })).max(8),
+  cloudInit: z.object({
+    /** Also what cloud-init keys its once-per-instance work on: the uid, so that a re-created VM with its old disk does not start over. */
+    instanceId: textField,
+    hostname: z.string().max(64),
+    sshAuthorizedKeys: z.array(z.string().max(16_384)).max(64),
+    /** The secret `userdata` is mounted. */
+    hasUserData: z.boolean(),
+  }),
+  /** Seconds from the power button to the end by force; below the service's stop grace period. */
+  powerOffTimeoutS: z.int().min(1),
+})
+export type LaunchConfig = z.output<typeof launchConfig>

@@ -1,0 +1,18 @@
+import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../api/wire/agent-api.ts'
+import type { VmUid } from '../api/names.ts'
+
+/** One node's agent. Every method throws PortError; `Unavailable` where the agent does not answer, which says nothing about its VMs. */
+export interface Agent {
+  facts(signal?: AbortSignal): Promise<NodeFacts>
+  instances(signal?: AbortSignal): Promise<readonly InstanceRecord[]>
+  /** Idempotent; sent again to learn how far it is. */
+  prepare(order: PrepareOrder, signal?: AbortSignal): Promise<PrepareStatus>
+  revoke(uid: VmUid, signal?: AbortSignal): Promise<void>
+  vm(uid: VmUid, signal?: AbortSignal): Promise<VmStatus>
+  probe(request: ProbeRequest, signal?: AbortSignal): Promise<ProbeOutcome>
+}
+
+export interface Agents {
+  /** The agent of a node by Swarm node ID. Never throws: a node without a reachable agent fails at the first call. */
+  on(nodeId: string): Agent
+}

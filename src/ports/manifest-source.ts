@@ -1,0 +1,42 @@
+import type { ManifestIssue, VirtualMachine } from '../api/manifest.ts'
+
+/** Where a document stands, for people and for telling two claims of the same VM apart. */
+export interface Origin {
+  /** `directory` or `configs`. */
+  readonly source: string
+  /** Path below the directory, or the config's name. */
+  readonly file: string
+  /** 1-based line of the document's first key. */
+  readonly line: number
+}
+
+export interface SourceIssue extends ManifestIssue {
+  readonly file: string
+  /** 1-based. */
+  readonly line: number
+  readonly column: number
+  /** The whole thing as it is shown to people: code, position, three lines with a caret, help. */
+  readonly rendered: string
+}
+
+export type SourceDocument =
+  | { readonly ok: true; readonly origin: Origin; readonly vm: VirtualMachine; readonly generation: string }
+  | { readonly ok: false; readonly origin: Origin; readonly name: string | undefined; readonly issues: readonly SourceIssue[] }
+
+/**
+ * One read of a source. `complete: false` (the directory is missing, a file could not be read) means that what is absent here may still exist:
+ * nothing may be removed because of such a read.
+ */
+export interface SourceSnapshot {
+  readonly source: string
+  readonly complete: boolean
+  /** Why it is not complete, or what else a person should know; empty when all is well. */
+  readonly message: string
+  readonly documents: readonly SourceDocument[]
+}
+
+export interface ManifestSource {
+  read(signal?: AbortSignal): Promise<SourceSnapshot>
+  /** Calls back when something may have changed: a hint. Returns the way to stop. */
+  watch(onHint: () => void): () => void
+}
