@@ -1,0 +1,31 @@
+import type { ConditionDraft } from '../api/conditions.ts'
+
+/**
+ * The one interface of the four reconcilers. They never call each other; they meet through the world.
+ *
+ * *Guarantees*: `observe` only reads and returns a value; `plan` is pure; each action is one idempotent write that carries the version it
+ * was planned on. *Assumptions*: one run per key at a time. *Caveats*: between observe and apply the world may change; the far side
+ * refuses the stale write (Conflict) and the key is looked at again.
+ */
+export interface Reconciler<Key, Seen, Action> {
+  readonly name: 'nodes' | 'assets' | 'services' | 'reachability'
+  observe(key: Key, signal: AbortSignal): Promise<Seen>
+  /** `nowMs` is the clock's; all else is in `seen`. */
+  plan(seen: Seen, nowMs: number): Plan<Action>
+  apply(action: Action, signal: AbortSignal): Promise<void>
+}
+
+export interface Plan<Action> {
+  /** Carried out in order; the first that fails ends the run. */
+  readonly actions: readonly Action[]
+  /** Drafts of the conditions this reconciler owns; none for nodes. They hold after the actions were carried out. */
+  readonly conditions: readonly ConditionDraft[]
+  readonly next: Next
+}
+
+/** When to look again without being told to. A plan with actions is looked at again at once, whatever it says here. */
+export type Next =
+  | { readonly kind: 'settled' }
+  | { readonly kind: 'requeueAfter'; readonly ms: number }
+  /** Nothing will change before the manifest or the node does; shown as Stalled with the reason. */
+  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
