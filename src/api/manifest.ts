@@ -9,20 +9,18 @@ export const kind = 'VirtualMachine'
 
 /** A quantity in the manifest (`2Gi`), bytes in the program. */
 function quantity(least: number, leastText: string) {
-  return z
-    .string()
-    .transform((text, context) => {
-      const bytes = parseQuantity(text)
-      if (bytes === undefined) {
-        context.addIssue({ code: 'custom', message: `"${text}" is not a quantity of bytes; write for example 512Mi or 20Gi` })
-        return z.NEVER
-      }
-      if (bytes < least) {
-        context.addIssue({ code: 'custom', message: `${text} is less than the least possible, ${leastText}` })
-        return z.NEVER
-      }
-      return bytes
-    })
+  return z.string().transform((text, context) => {
+    const bytes = parseQuantity(text)
+    if (bytes === undefined) {
+      context.addIssue({ code: 'custom', message: `"${text}" is not a quantity of bytes; write for example 512Mi or 20Gi` })
+      return z.NEVER
+    }
+    if (bytes < least) {
+      context.addIssue({ code: 'custom', message: `${text} is less than the least possible, ${leastText}` })
+      return z.NEVER
+    }
+    return bytes
+  })
 }
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits')
@@ -31,9 +29,12 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex
 const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 const image = z
   .strictObject({
-    source: z.string().max(2048).refine((source) => localImage.test(source) || isHttpUrl(source), {
-      message: 'an image source is images/NAME (a file in the images directory of the state root) or an http(s):// URL',
-    }),
+    source: z
+      .string()
+      .max(2048)
+      .refine((source) => localImage.test(source) || isHttpUrl(source), {
+        message: 'an image source is images/NAME (a file in the images directory of the state root) or an http(s):// URL',
+      }),
     sha256: sha256.optional(),
   })
   .refine((value) => localImage.test(value.source) || value.sha256 !== undefined, {
@@ -84,8 +85,20 @@ const spec = z.strictObject({
   networks: z.array(network).length(1, 'exactly one network is supported so far'),
   cloudInit: z
     .strictObject({
-      userData: z.string().max(256 * 1024).optional(),
-      sshAuthorizedKeys: z.array(z.string().min(1).max(16_384).regex(/^[^\r\n]+$/, 'one key a line')).max(64).default([]),
+      userData: z
+        .string()
+        .max(256 * 1024)
+        .optional(),
+      sshAuthorizedKeys: z
+        .array(
+          z
+            .string()
+            .min(1)
+            .max(16_384)
+            .regex(/^[^\r\n]+$/, 'one key a line'),
+        )
+        .max(64)
+        .default([]),
     })
     .prefault({}),
   readiness: readiness.optional(),

@@ -1,6 +1,18 @@
 import { z } from 'zod'
 import { brokerFacts, leaseFact, probeOutcome, sighting } from './broker-admin.ts'
-import { acceleratorChoice, acceleratorInUse, interfaceField, ipv4Field, nicGrant, partNameField, reasonField, sha256Field, textField, uidField, vmNameField } from './common.ts'
+import {
+  acceleratorChoice,
+  acceleratorInUse,
+  interfaceField,
+  ipv4Field,
+  nicGrant,
+  partNameField,
+  reasonField,
+  sha256Field,
+  textField,
+  uidField,
+  vmNameField,
+} from './common.ts'
 import { runnerStatus } from './runner-control.ts'
 
 /**

@@ -67,7 +67,9 @@ export const leaseFact = z.object({
   waiting: z.int(),
   waitReason: z.string().max(64).nullable(),
   waitMessage: textField.nullable(),
-  nics: z.array(z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() })),
+  nics: z.array(
+    z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() }),
+  ),
 })
 export type LeaseFact = z.output<typeof leaseFact>
 

@@ -15,7 +15,10 @@ export const launchConfig = z.object({
   memoryMiB: z.int().min(1),
   accelerator: acceleratorChoice,
   /** In boot order; the file is `disks/<name>.qcow2`. */
-  disks: z.array(z.object({ name: partNameField })).min(1).max(16),
+  disks: z
+    .array(z.object({ name: partNameField }))
+    .min(1)
+    .max(16),
   nics: z.array(z.object({ name: partNameField, mac: macField })).max(8),
   cloudInit: z.object({
     /** Also what cloud-init keys its once-per-instance work on: the uid, so that a re-created VM with its old disk does not start over. */

@@ -1,0 +1,67 @@
+#!/bin/sh
+# Prepares this host as a swarmvirt node and starts its broker. Run as root, again after an upgrade or a change of options; what is there stays.
+#
+#   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00]
+#
+# Directories, owners and modes are those of ADR 0004; the broker's devices and capabilities those of ADR 0001 and 0013.
+set -eu
+
+image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --image) image=$2; shift 2 ;;
+    --state-root) root=$2; shift 2 ;;
+    --allow-bridge) bridges="$bridges $2"; shift 2 ;;
+    --mac-prefix) mac_prefix=$2; shift 2 ;;
+    *) echo "install-node: unknown option $1; see the head of this file" >&2; exit 2 ;;
+  esac
+done
+[ -n "$image" ] || { echo "install-node: --image is missing, for example --image swarmvirt-node:0.1.0" >&2; exit 2; }
+case $root in
+  /*[!A-Za-z0-9/._-]*|*/../*|*/..|*/) echo "install-node: --state-root must be a plain absolute path without a trailing slash" >&2; exit 2 ;;
+  /?*) ;;
+  *) echo "install-node: --state-root must be an absolute path" >&2; exit 2 ;;
+esac
+# 107 bytes of a UNIX socket's path less the longest name below the root.
+[ ${#root} -le 43 ] || { echo "install-node: --state-root is longer than 43 bytes, so sockets below it could not be bound" >&2; exit 2; }
+for bridge in $bridges; do
+  case $bridge in *[!A-Za-z0-9_.-]*) echo "install-node: bad bridge name $bridge" >&2; exit 2 ;; esac
+done
+
+agent=30701 group=30700
+# directory DIR OWNER GROUP MODE: made if missing; owner and mode are put right either way, contents are never touched.
+directory() {
+  [ -d "$1" ] || mkdir "$1"
+  chown "$2:$3" "$1"
+  chmod "$4" "$1"
+}
+mkdir -p "$(dirname "$root")"
+directory "$root" 0 $group 0751
+directory "$root/images" 0 $group 0755
+directory "$root/isos" 0 $group 0755
+directory "$root/logs" 0 $group 0755
+directory "$root/store" $agent $group 2750
+directory "$root/grants" $agent $group 2750
+directory "$root/instances" $agent $group 2751
+directory "$root/sockets" 0 $group 2751
+directory "$root/admin" 0 $group 2750
+if [ ! -e "$root/layout.json" ]; then
+  printf '{"version":1}\n' > "$root/layout.json.new"
+  chmod 0644 "$root/layout.json.new"
+  mv "$root/layout.json.new" "$root/layout.json"
+fi
+
+set -- run --detach --name swarmvirt-broker --restart always --network host --user 0:0 --group-add $group \
+  --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW --security-opt no-new-privileges --read-only \
+  --memory 256m --pids-limit 64 --log-opt max-size=1m --log-opt max-file=3 \
+  --volume "$root:$root"
+for device in /dev/kvm /dev/net/tun /dev/vhost-net; do
+  [ -e "$device" ] && set -- "$@" --device "$device"
+done
+set -- "$@" "$image" node /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix"
+for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
+
+# VMs outlive their broker: runners keep their descriptors and prove themselves to the next one.
+docker rm --force swarmvirt-broker >/dev/null 2>&1 || true
+docker "$@" >/dev/null
+echo "swarmvirt broker runs on this node (state root $root, bridges ${bridges:-br0})"

@@ -1,0 +1,33 @@
+// Plain JavaScript for any supported Node: makes node_modules what package-lock.json says, then runs a TypeScript program under the Node that came with it.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const [program, ...args] = process.argv.slice(2)
+const node = join(root, 'node_modules', '.bin', 'node')
+// Outside npm's own bookkeeping, and gone with node_modules: an interrupted install is done again.
+const stamp = join(root, 'node_modules', '.swarmvirt-lock')
+const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+
+if (!existsSync(node) || !existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
+  process.stderr.write('installing npm packages (npm ci) …\n')
+  const installed = spawnSync('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] })
+  if (installed.status !== 0) {
+    process.stderr.write('npm ci failed; its own message is above\n')
+    process.exit(1)
+  }
+  writeFileSync(stamp, lock)
+}
+
+if (program !== undefined) {
+  const result = spawnSync(node, [join(root, program), ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH}` },
+  })
+  if (result.error) throw result.error
+  process.exit(result.status ?? 128 + (constants.signals[result.signal] ?? 0))
+}

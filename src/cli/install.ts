@@ -1,0 +1,75 @@
+import { objectLabels } from '../api/labels.ts'
+import type { DockerCli } from '../ports/docker-cli.ts'
+
+/** Swarm secrets of an installation, by what they hold. Swarm never gives a secret back, so they are made where the operator sits. */
+export const installSecrets = {
+  /** Lines `ID:HEX64`; the pre-shared key of controller and agents. */
+  controlKey: 'swarmvirt-control-key',
+  apiKey: 'swarmvirt-api-key',
+  apiCertificate: 'swarmvirt-api-cert',
+  apiToken: 'swarmvirt-api-token',
+} as const
+
+export interface InstallMaterial {
+  readonly controlKey: string
+  readonly apiKeyPem: string
+  readonly apiCertificatePem: string
+  readonly fingerprint: string
+  readonly apiToken: string
+}
+
+export interface InstallResult {
+  /** What was made now; empty on a second run. */
+  readonly made: readonly string[]
+  /** Only when they were made now: a secret cannot be read back. */
+  readonly token: string | undefined
+  readonly fingerprint: string | undefined
+}
+
+/**
+ * Makes the secrets and the guests' overlay where they are missing and touches what is there: a second run changes nothing.
+ * Key, certificate and token belong together, so a part of them without the rest is refused rather than mixed.
+ */
+export async function install(
+  docker: DockerCli,
+  makeMaterial: () => Promise<InstallMaterial>,
+  network: { readonly name: string; readonly subnet: string },
+): Promise<InstallResult> {
+  const missing = await missingSecrets(docker)
+  const made: string[] = []
+  const material = missing.length > 0 ? await makeMaterial() : undefined
+  if (material) {
+    const contents: Record<string, string> = {
+      [installSecrets.controlKey]: material.controlKey,
+      [installSecrets.apiKey]: material.apiKeyPem,
+      [installSecrets.apiCertificate]: material.apiCertificatePem,
+      [installSecrets.apiToken]: material.apiToken,
+    }
+    for (const name of missing) {
+      await docker.run(['secret', 'create', '--label', `${objectLabels.component}=install`, name, '-'], contents[name] ?? '')
+      made.push(`secret ${name}`)
+    }
+  }
+  if (await makeNetwork(docker, network)) made.push(`network ${network.name}`)
+  return { made, token: material?.apiToken, fingerprint: material?.fingerprint }
+}
+
+async function missingSecrets(docker: DockerCli): Promise<readonly string[]> {
+  const present = new Set((await docker.run(['secret', 'ls', '--format', '{{.Name}}'])).split('\n'))
+  const missing = Object.values(installSecrets).filter((name) => !present.has(name))
+  const all = Object.values(installSecrets).length
+  if (missing.length > 0 && missing.length < all) {
+    throw new Error(
+      `only some of swarmvirt's secrets exist; missing: ${missing.join(', ')}. Remove the others (docker secret rm) and run this again`,
+    )
+  }
+  return missing
+}
+
+/** A /20, since a full overlay leaves tasks in New with no error; DNS round robin is set on the services. */
+async function makeNetwork(docker: DockerCli, network: { readonly name: string; readonly subnet: string }): Promise<boolean> {
+  const names = (await docker.run(['network', 'ls', '--filter', 'driver=overlay', '--format', '{{.Name}}'])).split('\n')
+  if (names.includes(network.name)) return false
+  await docker.run(['network', 'create', '--driver', 'overlay', '--subnet', network.subnet, network.name])
+  return true
+}
