@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { brokerFacts, leaseFact, probeOutcome, sighting } from './broker-admin.ts'
 import {
   acceleratorChoice,

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { acceleratorInUse, interfaceField, macField, partNameField, reasonField, textField, uidField } from './common.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { interfaceNamePattern, partNamePattern, uidPattern, vmNamePattern } from '../names.ts'
 
 /** Building blocks of the wire contracts. Contracts are permissive about unknown keys (a newer peer may add some) and strict about known ones. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { partNameField, sha256Field, uidField, vmNameField } from './common.ts'
 
 /** `instances/<uid>/identity.json`: what a VM is for life. Written by the agent when the VM is first prepared, never changed by a runner. */

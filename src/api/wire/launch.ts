@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { acceleratorChoice, macField, partNameField, textField, uidField, vmNameField } from './common.ts'
 
 /**
