@@ -25,7 +25,9 @@ export const objectLabels = {
   desiredHash: 'swarmvirt.hash.desired',
   /** Hash of the normalised template as it was written; an actual template with another hash was changed by somebody else. */
   templateHash: 'swarmvirt.hash.template',
-  /** Version of how the three hashes are computed; an upgrade that changes it relabels and restarts nothing. */
+  /** Hash of a changed template that was put back; the same one seen again right after is Docker's own reading of what was written, and is adopted. */
+  driftHash: 'swarmvirt.hash.drift',
+  /** Version of how the hashes are computed; an upgrade that changes it relabels and restarts nothing. */
   hashVersion: 'swarmvirt.hash.version',
   /** ForceUpdate counter as we last wrote or adopted it; a higher one means a person restarted the VM. */
   forceUpdate: 'swarmvirt.force-update',
@@ -41,6 +43,8 @@ export const nodeLabels = {
   accel: 'swarmvirt.accel',
   bridge: (bridge: string): string => `swarmvirt.bridge.${bridge}`,
   vm: (vm: string): string => `swarmvirt.vm.${vm}`,
+  /** `true` once an agent ever answered there: the node may hold disks. Never taken away by swarmvirt; who knows a node's disks to be lost removes it. */
+  holdsState: 'swarmvirt.state',
   vmPrefix: 'swarmvirt.vm.',
   bridgePrefix: 'swarmvirt.bridge.',
 } as const

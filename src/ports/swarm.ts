@@ -29,6 +29,8 @@ export interface SwarmService {
   readonly name: string
   readonly labels: Labels
   readonly spec: RawSpec
+  /** The spec before the last update, to which a rollback goes back; what it refers to is still in use. */
+  readonly previousSpec?: RawSpec
 }
 
 export interface SwarmTask {
