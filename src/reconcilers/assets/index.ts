@@ -1,0 +1,18 @@
+import type { VmName } from '../../api/names.ts'
+import type { Reconciler } from '../reconciler.ts'
+import { applyAssets } from './apply.ts'
+import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
+import { type AssetsAction, planAssets } from './plan.ts'
+
+export type { AssetsPorts, AssetsSeen } from './observe.ts'
+export type { AssetsAction } from './plan.ts'
+
+/** Gives a VM its identity and its node (the placement record) and has its image, disk, directories and grant made there. */
+export function assetsReconciler(ports: AssetsPorts): Reconciler<VmName, AssetsSeen, AssetsAction> {
+  return {
+    name: 'assets',
+    observe: (vm, signal) => observeAssets(ports, vm, signal),
+    plan: planAssets,
+    apply: (action, signal) => applyAssets(ports, action, signal),
+  }
+}

@@ -1,0 +1,17 @@
+import type { VmName } from '../../api/names.ts'
+import type { Reconciler } from '../reconciler.ts'
+import { applyReachability } from './apply.ts'
+import { observeReachability, type ReachabilityPorts, type ReachabilitySeen } from './observe.ts'
+import { planReachability } from './plan.ts'
+
+export type { ReachabilityPorts, ReachabilitySeen } from './observe.ts'
+
+/** Climbs the ladder from a running guest to one that another node reached. Writes nothing. */
+export function reachabilityReconciler(ports: ReachabilityPorts): Reconciler<VmName, ReachabilitySeen, never> {
+  return {
+    name: 'reachability',
+    observe: (vm, signal) => observeReachability(ports, vm, signal),
+    plan: planReachability,
+    apply: applyReachability,
+  }
+}
