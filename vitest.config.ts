@@ -11,7 +11,9 @@ export default defineConfig({
       { test: { ...quick, name: 'property', include: ['test/property/**/*.test.ts'] } },
       { test: { ...quick, name: 'simulation', include: ['test/simulation/**/*.test.ts'] } },
       { test: { ...real, name: 'contract', include: ['test/contract/**/*.test.ts'] } },
-      { test: { ...real, name: 'e2e', include: ['test/lab/**/*.test.ts', 'test/e2e/**/*.test.ts'] } },
+      { test: { ...real, name: 'lab', include: ['test/lab/**/*.test.ts'] } },
+      { test: { ...real, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
+      { test: { ...real, name: 'full', include: ['test/full/**/*.test.ts'] } },
     ],
   },
 })

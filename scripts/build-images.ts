@@ -2,25 +2,25 @@
  * Bundles the programs for the two images: `node scripts/build-images.ts [DIR]` writes the contexts (default `dist`), then
  * `docker build -f deploy/Dockerfile dist/swarmvirt` and `docker build -f deploy/Dockerfile.node dist/swarmvirt-node`.
  */
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { build, type Plugin } from 'esbuild'
 
-const repository = join(import.meta.dirname, '..');
+const repository = join(import.meta.dirname, '..')
 
-type ImageName = 'swarmvirt' | 'swarmvirt-node';
+type ImageName = 'swarmvirt' | 'swarmvirt-node'
 export type ImageContext = {
-  readonly name: ImageName;
-  readonly dir: string;
+  readonly name: ImageName
+  readonly dir: string
   /** Of every file in the context and of the Dockerfile's last stage. */
-  readonly hash: string;
+  readonly hash: string
   /** The Dockerfile's last stage alone, on a base that is there already. */
-  dockerfileOn(base: string): string;
-};
+  dockerfileOn(base: string): string
+}
 
-type Recipe = { readonly entries: Readonly<Record<string, string>>; readonly dockerfile: string; readonly native: readonly string[] };
+type Recipe = { readonly entries: Readonly<Record<string, string>>; readonly dockerfile: string; readonly native: readonly string[] }
 
 const recipes: Readonly<Record<ImageName, Recipe>> = {
   swarmvirt: { entries: { controller: 'src/controller/main.ts' }, dockerfile: 'Dockerfile', native: [] },
@@ -29,47 +29,47 @@ const recipes: Readonly<Record<ImageName, Recipe>> = {
     dockerfile: 'Dockerfile.node',
     native: ['koffi'],
   },
-};
+}
 
 function dockerfile(image: ImageName): string {
-  return readFileSync(join(repository, 'deploy', recipes[image].dockerfile), 'utf8');
+  return readFileSync(join(repository, 'deploy', recipes[image].dockerfile), 'utf8')
 }
 
 function stageStarts(text: string): number[] {
-  return [...text.matchAll(/^FROM /gm)].map((match) => match.index);
+  return [...text.matchAll(/^FROM /gm)].map((match) => match.index)
 }
 
 /** The Dockerfile of `swarmvirt-node` up to its last stage: QEMU and the users, which change rarely. */
 export function nodeBaseRecipe(): string {
-  const text = dockerfile('swarmvirt-node');
-  return text.slice(0, stageStarts(text).at(-1));
+  const text = dockerfile('swarmvirt-node')
+  return text.slice(0, stageStarts(text).at(-1))
 }
 
 function lastStageOn(image: ImageName, base: string): string {
-  const text = dockerfile(image);
-  return text.slice(stageStarts(text).at(-1)).replace(/^FROM .*$/m, `FROM ${base}`);
+  const text = dockerfile(image)
+  return text.slice(stageStarts(text).at(-1)).replace(/^FROM .*$/m, `FROM ${base}`)
 }
 
 /** ssh2 tries these and does without; a bundle cannot carry them. */
 const optionalNatives: Plugin = {
   name: 'optional-natives',
   setup(builder) {
-    builder.onResolve({ filter: /^cpu-features$|\.node$/ }, (args) => ({ path: args.path, namespace: 'absent' }));
+    builder.onResolve({ filter: /^cpu-features$|\.node$/ }, (args) => ({ path: args.path, namespace: 'absent' }))
     builder.onLoad({ filter: /.*/, namespace: 'absent' }, (args) => ({
       contents: `throw new Error(${JSON.stringify(`${args.path} is not part of this bundle`)})`,
       loader: 'js',
-    }));
+    }))
   },
-};
+}
 
 /** Entry points that are in the checkout. */
 function entryPoints(recipe: Recipe): { in: string; out: string }[] {
   return Object.entries(recipe.entries).flatMap(([out, path]) => {
-    const file = join(repository, path);
-    if (existsSync(file)) return [{ in: file, out }];
-    process.stderr.write(`${path} is missing: left out of the image\n`);
-    return [];
-  });
+    const file = join(repository, path)
+    if (existsSync(file)) return [{ in: file, out }]
+    process.stderr.write(`${path} is missing: left out of the image\n`)
+    return []
+  })
 }
 
 async function bundle(recipe: Recipe, dir: string): Promise<void> {
@@ -89,49 +89,55 @@ async function bundle(recipe: Recipe, dir: string): Promise<void> {
     banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
     absWorkingDir: repository,
     logLevel: 'error',
-  });
+  })
 }
 
 /** koffi loads its library by name at run time: the package and its prebuilt part for this platform go along as files. */
 function copyKoffi(dir: string): void {
-  const fromKoffi = createRequire(createRequire(import.meta.url).resolve('koffi'));
-  const platform = `@koromix/koffi-linux-${process.arch}`;
-  const packages = { koffi: dirname(createRequire(import.meta.url).resolve('koffi')), [platform]: dirname(fromKoffi.resolve(`${platform}/package.json`)) };
+  const fromKoffi = createRequire(createRequire(import.meta.url).resolve('koffi'))
+  const platform = `@koromix/koffi-linux-${process.arch}`
+  const packages = {
+    koffi: dirname(createRequire(import.meta.url).resolve('koffi')),
+    [platform]: dirname(fromKoffi.resolve(`${platform}/package.json`)),
+  }
   for (const [name, from] of Object.entries(packages)) {
-    const skipped = new Set(['doc', 'src', 'vendor', 'README.md', 'CHANGELOG.md'].map((each) => join(from, each)));
-    cpSync(from, join(dir, 'node_modules', name), { recursive: true, dereference: true, filter: (source) => !skipped.has(source) });
+    const skipped = new Set(['doc', 'src', 'vendor', 'README.md', 'CHANGELOG.md'].map((each) => join(from, each)))
+    cpSync(from, join(dir, 'node_modules', name), { recursive: true, dereference: true, filter: (source) => !skipped.has(source) })
   }
 }
 
 function hashTree(dir: string): string {
-  const hash = createHash('sha256');
-  const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const hash = createHash('sha256')
+  const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
-    hash.update(`${path.slice(dir.length)}\0`).update(readFileSync(path)).update('\0');
+    hash
+      .update(`${path.slice(dir.length)}\0`)
+      .update(readFileSync(path))
+      .update('\0')
   }
-  return hash.digest('hex');
+  return hash.digest('hex')
 }
 
 async function buildContext(name: ImageName, outDir: string): Promise<ImageContext> {
-  const dir = join(outDir, name);
-  rmSync(dir, { recursive: true, force: true });
-  mkdirSync(dir, { recursive: true });
-  await bundle(recipes[name], dir);
-  if (recipes[name].native.includes('koffi')) copyKoffi(dir);
-  const hash = createHash('sha256').update(hashTree(dir)).update(lastStageOn(name, '')).digest('hex');
-  return { name, dir, hash, dockerfileOn: (base) => lastStageOn(name, base) };
+  const dir = join(outDir, name)
+  rmSync(dir, { recursive: true, force: true })
+  mkdirSync(dir, { recursive: true })
+  await bundle(recipes[name], dir)
+  if (recipes[name].native.includes('koffi')) copyKoffi(dir)
+  const hash = createHash('sha256').update(hashTree(dir)).update(lastStageOn(name, '')).digest('hex')
+  return { name, dir, hash, dockerfileOn: (base) => lastStageOn(name, base) }
 }
 
 /** The two images' contexts, made anew below `outDir`. */
 export async function buildContexts(outDir: string): Promise<readonly [ImageContext, ImageContext]> {
-  const dir = join(outDir, 'contexts');
-  return Promise.all([buildContext('swarmvirt', dir), buildContext('swarmvirt-node', dir)]);
+  const dir = join(outDir, 'contexts')
+  return Promise.all([buildContext('swarmvirt', dir), buildContext('swarmvirt-node', dir)])
 }
 
 if (import.meta.main) {
-  const outDir = process.argv[2] ?? join(repository, 'dist');
+  const outDir = process.argv[2] ?? join(repository, 'dist')
   for (const name of ['swarmvirt', 'swarmvirt-node'] as const) {
-    const { dir, hash } = await buildContext(name, outDir);
-    process.stdout.write(`${dir} ${hash.slice(0, 16)}\n`);
+    const { dir, hash } = await buildContext(name, outDir)
+    process.stdout.write(`${dir} ${hash.slice(0, 16)}\n`)
   }
 }

@@ -1,0 +1,103 @@
+// `npm run demo`: a Swarm of three nodes, a manifest, and a VM that is reached over L2. `npm run demo -- down` removes all of it.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readyRungs } from '../src/api/conditions.ts'
+import { deterministicMac } from '../src/api/mac.ts'
+import { clusterName, deploy, type Deployment, httpGet, type VmView } from '../test/lab/deployment.ts'
+import { type Lab, labUp } from '../test/lab/lab.ts'
+import { runAttached } from '../test/lab/run.ts'
+
+const repository = join(import.meta.dirname, '..')
+const vmName = 'hello'
+const reservedAddress = '192.168.50.42'
+const deadlineMs = 240_000
+
+const started = performance.now()
+function report(line: string): void {
+  process.stderr.write(`[${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s] ${line}\n`)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** What a person waits for now: the first rung that is not true, in its own words. */
+function waitingFor(vm: VmView | undefined): string {
+  if (vm === undefined) return 'the controller to answer and see the manifest'
+  const rungs = readyRungs.map((type) => vm.conditions.find((one) => one.type === type))
+  const first = rungs.find((one) => one?.status !== 'True')
+  return first === undefined ? 'Ready' : `${first.type}: ${first.reason}${first.message === '' ? '' : ` (${first.message})`}`
+}
+
+function isReady(vm: VmView | undefined): vm is VmView {
+  return vm?.conditions.some((one) => one.type === 'Ready' && one.status === 'True') ?? false
+}
+
+async function waitUntilReady(deployment: Deployment): Promise<VmView> {
+  const end = performance.now() + deadlineMs
+  let said = ''
+  for (;;) {
+    const vm = await deployment.vm(vmName)
+    if (isReady(vm)) return vm
+    const now = waitingFor(vm)
+    if (now !== said) report(`waiting for ${now}`)
+    said = now
+    if (performance.now() > end) throw new Error(`${vmName} is not Ready after ${deadlineMs / 1000} s; it waits for ${now}`)
+    await pause(500)
+  }
+}
+
+/** The proof that counts: another node asks the guest over br0 and gets its page. */
+async function askFromAnotherNode(lab: Lab, vm: VmView): Promise<string> {
+  const other = lab.nodes.find((node) => node.name !== vm.facts['node'])
+  if (other === undefined) throw new Error('the lab has no other node')
+  const answer = await httpGet(lab, other.name, `http://${vm.facts['ip']}/`)
+  if (answer.status !== 200 || !answer.body.includes(vmName)) throw new Error(`the guest's page is not what it should be: ${answer.body}`)
+  return `${other.name} asked http://${vm.facts['ip']}/ over br0: ${answer.body.trim().split('\n')[0]}`
+}
+
+function table(vm: VmView): string {
+  const row = (name: string, value: string | undefined): string => `  ${name.padEnd(14)}${value ?? '-'}`
+  const steps = Object.entries(vm.timeline).map(([step, ms]) => `${step} ${(ms / 1000).toFixed(1)}`)
+  return [
+    row('NAME', vm.name),
+    row('STATUS', vm.phase),
+    row('NODE', vm.facts['node']),
+    row('ACCELERATOR', vm.facts['accelerator']),
+    row('MAC', vm.facts['mac']),
+    row('IP', vm.facts['ip']),
+    row('SECONDS', steps.join(', ')),
+  ].join('\n')
+}
+
+async function up(): Promise<void> {
+  report('bringing up the lab: three Swarm nodes, a LAN with DHCP (the first time builds images, some minutes)')
+  const lab = await labUp()
+  await lab.reserve(deterministicMac(clusterName, vmName, 'lan'), reservedAddress)
+  const deployment = await deploy(lab, lab.images, report)
+  report(`writing manifests/${vmName}.yaml into the watched directory`)
+  deployment.writeManifest(`${vmName}.yaml`, readFileSync(join(repository, 'manifests', `${vmName}.yaml`), 'utf8'))
+  const vm = await waitUntilReady(deployment)
+  const proof = await askFromAnotherNode(lab, vm)
+  process.stdout.write(`\n${table(vm)}\n\n${proof}\n\nTry next:\n`)
+  process.stdout.write(`  npm run -s lab -- docker n1 -- service logs vm-${vmName}        # the guest's console\n`)
+  process.stdout.write(
+    `  npm run -s lab -- docker n1 -- service rm vm-${vmName}          # it comes back, with the same disk, MAC and address\n`,
+  )
+  process.stdout.write(`  $EDITOR ${deployment.manifests}/${vmName}.yaml   # runStrategy: Halted shuts it down in order\n`)
+  process.stdout.write('  npm run demo -- down                                  # remove all of it\n')
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.length === 0) return up()
+  if (args.length === 1 && args[0] === 'down') {
+    process.exitCode = await runAttached([process.execPath, join(repository, 'test/lab/main.ts'), 'down'])
+    return
+  }
+  throw new Error('usage: npm run demo [-- down]')
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  report(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+})

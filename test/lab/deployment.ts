@@ -1,0 +1,151 @@
+/** swarmvirt on a lab, deployed the way an operator does it: `docker vm install`, install-node on every node, the stack file. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Condition } from '../../src/api/conditions.ts'
+import { buildGuest } from './guests/build-guest.ts'
+import type { Lab, Place } from './lab.ts'
+import { run } from './run.ts'
+
+const repository = join(import.meta.dirname, '..', '..')
+export const clusterName = 'lab'
+const stackName = 'swarmvirt'
+
+/** What the status API says of a VM, as far as tests and the demo use it. */
+export interface VmView {
+  readonly name: string
+  readonly phase: string
+  readonly generation: string
+  readonly observedGeneration: string
+  readonly conditions: readonly Condition[]
+  readonly facts: Readonly<Record<string, string>>
+  /** Milliseconds from the moment the manifest was seen to the first time each step was true. */
+  readonly timeline: Readonly<Record<string, number>>
+}
+
+export interface Deployment {
+  readonly lab: Lab
+  readonly manifests: string
+  readonly token: string
+  /** GET of the status API, through the management network of the manager; undefined body where it is no JSON. */
+  api(path: string, token?: string): Promise<{ readonly status: number; readonly body: unknown }>
+  /** Undefined where the API says 404 or does not answer yet. */
+  vm(name: string): Promise<VmView | undefined>
+  /** Writes a manifest as an atomic rename, as editors and pipelines do. */
+  writeManifest(file: string, text: string): void
+  removeManifest(file: string): void
+  undeploy(): Promise<void>
+}
+
+interface Credentials {
+  readonly token: string
+  readonly fingerprint: string
+}
+
+/** Deploys, or takes what is deployed. Idempotent; `report` gets a line per step. */
+export async function deploy(lab: Lab, images: readonly string[], report: (line: string) => void): Promise<Deployment> {
+  const [controllerImage, nodeImage] = images
+  if (controllerImage === undefined || nodeImage === undefined) throw new Error('the lab gave no images')
+  const manifests = join(lab.node('n1').dir, 'manifests')
+  mkdirSync(manifests, { recursive: true })
+  report('putting the guest image into every node’s images directory')
+  await prepareNodes(lab, nodeImage, report)
+  report('making secrets and the guests’ network (docker vm install)')
+  const credentials = await install(lab)
+  report('deploying controller and agents (docker stack deploy)')
+  await deployStack(lab, { controllerImage, nodeImage, manifests })
+  return deployment(lab, manifests, credentials)
+}
+
+async function prepareNodes(lab: Lab, image: string, report: (line: string) => void): Promise<void> {
+  const guest = await buildGuest('tiny')
+  await Promise.all(
+    lab.nodes.map(async (node) => {
+      const done = await lab.exec(node.name, ['sh', join(repository, 'deploy/node/install-node.sh'), '--image', image])
+      if (done.code !== 0) throw new Error(`install-node on ${node.name}: ${done.stderr}`)
+      putImage(join(node.stateRoot, 'images'), guest.path, 'tiny.qcow2')
+      report(`${node.name}: ${done.stdout.trim()}`)
+    }),
+  )
+}
+
+/** Puts a file into an images directory in one step, so that no agent reads half of it. */
+export function putImage(directory: string, from: string, name: string): void {
+  const partial = join(directory, `.${name}.partial`)
+  copyFileSync(from, partial)
+  renameSync(partial, join(directory, name))
+}
+
+async function install(lab: Lab): Promise<Credentials> {
+  const kept = join(lab.node('n1').dir, 'credentials.json')
+  const socket = lab.node('n1').dockerSocket
+  const env = { ...process.env, DOCKER_HOST: `unix://${socket}` }
+  const result = await run([process.execPath, join(repository, 'src/cli/main.ts'), 'install', '--output', 'json'], { env })
+  if (result.code !== 0) throw new Error(`docker vm install: ${result.stderr}`)
+  const made = JSON.parse(result.stdout) as { token?: string; fingerprint?: string }
+  if (made.token !== undefined && made.fingerprint !== undefined) {
+    writeFileSync(kept, JSON.stringify({ token: made.token, fingerprint: made.fingerprint }), { mode: 0o600 })
+  } else if (!existsSync(kept)) {
+    throw new Error('the secrets exist, but their token was not kept: take the lab down and up again')
+  }
+  return JSON.parse(readFileSync(kept, 'utf8')) as Credentials
+}
+
+async function deployStack(lab: Lab, what: { controllerImage: string; nodeImage: string; manifests: string }): Promise<void> {
+  await lab.mustDocker('n1', ['node', 'update', '--label-add', 'swarmvirt.manifests=true', 'n1'])
+  const gid = (await lab.exec('n1', ['stat', '-c', '%g', '/var/run/docker.sock'])).stdout.trim()
+  await lab.mustDocker('n1', ['stack', 'deploy', '--resolve-image', 'never', '-c', join(repository, 'deploy/stack.yaml'), stackName], {
+    env: {
+      ...process.env,
+      DOCKER_HOST: `unix://${lab.node('n1').dockerSocket}`,
+      SWARMVIRT_IMAGE: what.controllerImage,
+      SWARMVIRT_NODE_IMAGE: what.nodeImage,
+      SWARMVIRT_MANIFESTS: what.manifests,
+      SWARMVIRT_CLUSTER: clusterName,
+      // The machine that carries the lab may have no KVM that guests can use; on a real cluster this is a choice.
+      SWARMVIRT_SOFTWARE_EMULATION: 'true',
+      SWARMVIRT_REMOVAL_GRACE_S: '5',
+      DOCKER_GID: gid,
+    },
+  })
+}
+
+function deployment(lab: Lab, manifests: string, credentials: Credentials): Deployment {
+  const api: Deployment['api'] = (path, token = credentials.token) => apiGet(lab, path, token, credentials.fingerprint)
+  return {
+    lab,
+    manifests,
+    token: credentials.token,
+    api,
+    async vm(name) {
+      const answer = await api(`/api/v1/vms/${name}`).catch(() => undefined)
+      return answer?.status === 200 ? (answer.body as VmView) : undefined
+    },
+    writeManifest(file, text) {
+      const partial = join(manifests, `.${file}.partial`)
+      writeFileSync(partial, text)
+      renameSync(partial, join(manifests, file))
+    },
+    removeManifest: (file) => rmSync(join(manifests, file), { force: true }),
+    async undeploy() {
+      await lab.mustDocker('n1', ['stack', 'rm', stackName])
+    },
+  }
+}
+
+/** A GET by a program on `place`, where the addresses of the lab mean something. Throws when nothing answers. */
+export async function httpGet(
+  lab: Lab,
+  place: Place,
+  url: string,
+  proof: { readonly token?: string; readonly fingerprint?: string } = {},
+): Promise<{ readonly status: number; readonly body: string }> {
+  const program = join(import.meta.dirname, 'http-get.ts')
+  const result = await lab.exec(place, [process.execPath, program, url, proof.token ?? '', proof.fingerprint ?? ''], { timeoutMs: 10_000 })
+  if (result.code !== 0) throw new Error(`${url}: ${result.stderr.trim()}`)
+  return JSON.parse(result.stdout) as { status: number; body: string }
+}
+
+async function apiGet(lab: Lab, path: string, token: string, fingerprint: string): Promise<{ status: number; body: unknown }> {
+  const answer = await httpGet(lab, 'mgmt', `https://${lab.node('n1').managementIp}:9471${path}`, { token, fingerprint })
+  return { status: answer.status, body: JSON.parse(answer.body) as unknown }
+}
