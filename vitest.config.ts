@@ -12,8 +12,8 @@ export default defineConfig({
       { test: { ...quick, name: 'simulation', include: ['test/simulation/**/*.test.ts'] } },
       { test: { ...real, name: 'contract', include: ['test/contract/**/*.test.ts'] } },
       { test: { ...real, name: 'lab', include: ['test/lab/**/*.test.ts'] } },
-      { test: { ...real, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
-      { test: { ...real, name: 'full', include: ['test/full/**/*.test.ts'] } },
+      { test: { ...real, name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: ['test/e2e/setup.ts'] } },
+      { test: { ...real, name: 'full', include: ['test/full/**/*.test.ts'], globalSetup: ['test/e2e/setup.ts'] } },
     ],
   },
 })

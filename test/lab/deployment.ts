@@ -45,7 +45,7 @@ interface Credentials {
 export async function deploy(lab: Lab, images: readonly string[], report: (line: string) => void): Promise<Deployment> {
   const [controllerImage, nodeImage] = images
   if (controllerImage === undefined || nodeImage === undefined) throw new Error('the lab gave no images')
-  const manifests = join(lab.node('n1').dir, 'manifests')
+  const manifests = manifestDirectory(lab)
   mkdirSync(manifests, { recursive: true })
   report('putting the guest image into every node’s images directory')
   await prepareNodes(lab, nodeImage, report)
@@ -54,6 +54,20 @@ export async function deploy(lab: Lab, images: readonly string[], report: (line:
   report('deploying controller and agents (docker stack deploy)')
   await deployStack(lab, { controllerImage, nodeImage, manifests })
   return deployment(lab, manifests, credentials)
+}
+
+/** What `deploy` deployed on this lab before, for another process. */
+export function openDeployment(lab: Lab): Deployment {
+  const credentials = JSON.parse(readFileSync(credentialsFile(lab), 'utf8')) as Credentials
+  return deployment(lab, manifestDirectory(lab), credentials)
+}
+
+function credentialsFile(lab: Lab): string {
+  return join(lab.node('n1').dir, 'credentials.json')
+}
+
+function manifestDirectory(lab: Lab): string {
+  return join(lab.node('n1').dir, 'manifests')
 }
 
 async function prepareNodes(lab: Lab, image: string, report: (line: string) => void): Promise<void> {
@@ -76,7 +90,7 @@ export function putImage(directory: string, from: string, name: string): void {
 }
 
 async function install(lab: Lab): Promise<Credentials> {
-  const kept = join(lab.node('n1').dir, 'credentials.json')
+  const kept = credentialsFile(lab)
   const socket = lab.node('n1').dockerSocket
   const env = { ...process.env, DOCKER_HOST: `unix://${socket}` }
   const result = await run([process.execPath, join(repository, 'src/cli/main.ts'), 'install', '--output', 'json'], { env })

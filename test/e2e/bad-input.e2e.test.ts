@@ -1,0 +1,103 @@
+import { mkdirSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Deployment } from '../lab/deployment.ts'
+import { until } from '../lab/run.ts'
+import { conditionOf, containerOf, containersOf, manifest, openE2e, waitForCondition, waitGone, waitReady } from './support.ts'
+
+const good = 'good'
+let deployment: Deployment
+let before: string
+
+interface SourceView {
+  readonly complete: boolean
+  readonly message: string
+  readonly issues: readonly { readonly code: string; readonly file: string; readonly rendered: string }[]
+}
+
+async function issuesOf(file: string): Promise<SourceView['issues']> {
+  return until(
+    `an issue in ${file}`,
+    30_000,
+    async () => {
+      const answer = await deployment.api('/api/v1/sources')
+      const issues = (answer.body as { sources: SourceView[] }).sources
+        .flatMap((source) => source.issues)
+        .filter((issue) => issue.file === file)
+      return issues.length > 0 ? issues : undefined
+    },
+    300,
+  )
+}
+
+async function badFile(file: string, text: string): Promise<string> {
+  deployment.writeManifest(file, text)
+  const issues = await issuesOf(file)
+  deployment.removeManifest(file)
+  return issues.map((issue) => `${issue.code} ${issue.rendered}`).join('\n')
+}
+
+beforeAll(async () => {
+  deployment = await openE2e()
+  deployment.writeManifest(`${good}.yaml`, manifest(good))
+  await waitReady(deployment, good)
+  before = (await containerOf(deployment.lab, good)).id
+})
+
+afterAll(async () => {
+  for (const name of [good, 'sum', 'nobridge']) deployment.removeManifest(`${name}.yaml`)
+  for (const name of [good, 'sum', 'nobridge']) await waitGone(deployment, name)
+})
+
+describe('bad input is said, with what, where and what to do', () => {
+  it('broken YAML', async () => {
+    expect(await badFile('broken.yaml', 'apiVersion: [unclosed\nkind: x\n')).toMatch(/VM002[\s\S]*broken\.yaml:\d+:\d+/)
+  })
+
+  it('an unknown field, with its line and what was probably meant', async () => {
+    const text = manifest('typo').replace('"cpu"', '"cpus"')
+    expect(await badFile('typo.yaml', text)).toMatch(/VM012[\s\S]*typo\.yaml:\d+:\d+[\s\S]*did you mean "cpu"/)
+  })
+
+  it('a field that nothing stands behind yet', async () => {
+    const text = manifest('early').replace('"accelerator": "auto"', '"accelerator": "auto", "class": "small"')
+    expect(await badFile('early.yaml', text)).toMatch(/VM020[\s\S]*not supported yet/)
+  })
+
+  it('a name that is too long', async () => {
+    expect(await badFile('long.yaml', manifest('x'.repeat(51)))).toMatch(/VM010[\s\S]*50 characters/)
+  })
+
+  it('an unreadable file, which removes nothing', async () => {
+    // A directory with a manifest's name cannot be read as a file, whoever reads it.
+    const path = join(deployment.manifests, 'directory.yaml')
+    mkdirSync(path)
+    expect((await issuesOf('directory.yaml'))[0]?.code).toBe('VM001')
+    rmdirSync(path)
+  })
+
+  it('an image with a wrong sha256', async () => {
+    deployment.writeManifest('sum.yaml', manifest('sum', { sha256: '0'.repeat(64) }))
+    const seen = await waitForCondition(deployment, 'sum', 'AssetsReady', (one) => one.reason === 'ImageChecksumMismatch')
+    expect(conditionOf(seen, 'AssetsReady')?.message).toContain('0'.repeat(64))
+  })
+
+  it('a bridge that no node has', async () => {
+    deployment.writeManifest('nobridge.yaml', manifest('nobridge', { bridge: 'br7' }))
+    const seen = await waitForCondition(deployment, 'nobridge', 'Placed', (one) => one.status === 'False' && /br7/.test(one.message))
+    for (const node of deployment.lab.nodes) expect(conditionOf(seen, 'Placed')?.message).toContain(node.name)
+  })
+
+  it('a file that was good and breaks: its VM keeps running as it was, and says so', async () => {
+    deployment.writeManifest(`${good}.yaml`, manifest(good).replace('"memory"', '"memroy"'))
+    const seen = await waitForCondition(deployment, good, 'Valid', (one) => one.status === 'False')
+    expect(conditionOf(seen, 'Valid')?.message).toContain('memroy')
+    expect((await containersOf(deployment.lab, good)).map((one) => one.id)).toEqual([before])
+    deployment.writeManifest(`${good}.yaml`, manifest(good))
+    await waitReady(deployment, good)
+  })
+
+  it('and through all of it the other VM was never touched', async () => {
+    expect((await containersOf(deployment.lab, good)).map((one) => one.id)).toEqual([before])
+  })
+})

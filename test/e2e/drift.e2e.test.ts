@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Deployment, VmView } from '../lab/deployment.ts'
+import type { NodeName } from '../lab/lab.ts'
+import { until } from '../lab/run.ts'
+import {
+  conditionOf,
+  containerOf,
+  containersOf,
+  guestPage,
+  instanceDirectory,
+  manifest,
+  openE2e,
+  otherNode,
+  serviceOf,
+  type ServiceView,
+  uidOf,
+  waitForCondition,
+  waitGone,
+  waitReady,
+} from './support.ts'
+
+const name = 'drift'
+let deployment: Deployment
+let vm: VmView
+
+async function service(): Promise<ServiceView> {
+  const seen = await serviceOf(deployment.lab, name)
+  if (seen === undefined) throw new Error('the service is gone')
+  return seen
+}
+
+function serviceBack(what: string, wanted: (seen: ServiceView) => boolean): Promise<ServiceView> {
+  return until(
+    what,
+    90_000,
+    async () => {
+      const seen = await serviceOf(deployment.lab, name)
+      return seen !== undefined && wanted(seen) ? seen : undefined
+    },
+    300,
+  )
+}
+
+async function bootCount(): Promise<number> {
+  const node = (await containerOf(deployment.lab, name)).node
+  return Number(await guestPage(deployment.lab, vm.facts['ip'] ?? '', otherNode(deployment.lab, node), '/boot-count'))
+}
+
+function update(...args: string[]): Promise<string> {
+  return deployment.lab.mustDocker('n2', ['service', 'update', '--detach', '--quiet', ...args, `vm-${name}`])
+}
+
+beforeAll(async () => {
+  deployment = await openE2e()
+  deployment.writeManifest(`${name}.yaml`, manifest(name))
+  vm = await waitReady(deployment, name)
+})
+
+afterAll(async () => {
+  deployment.removeManifest(`${name}.yaml`)
+  await waitGone(deployment, name)
+})
+
+describe('what a person changes by hand', () => {
+  it('puts back every label of ours but managed-by, without restarting the VM', async () => {
+    const before = await service()
+    const { id } = await containerOf(deployment.lab, name)
+    const ours = Object.keys(before.Spec.Labels).filter((label) => label !== 'swarmvirt.managed-by')
+    expect(ours.length).toBeGreaterThan(5)
+    for (const label of ours) {
+      await update('--label-rm', label)
+      await serviceBack(`label ${label}`, (seen) => seen.Spec.Labels[label] === before.Spec.Labels[label])
+    }
+    expect((await containersOf(deployment.lab, name)).map((one) => one.id)).toEqual([id])
+    expect(await waitReady(deployment, name)).toBeDefined()
+  })
+
+  it('reports a removed managed-by as OwnershipLost and leaves the service alone until it is back', async () => {
+    await update('--label-rm', 'swarmvirt.managed-by')
+    const seen = await waitForCondition(deployment, name, 'Owned', (one) => one.reason === 'OwnershipLost')
+    expect(conditionOf(seen, 'Owned')?.message).toMatch(/managed-by/)
+    const before = await service()
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    expect(await service()).toEqual(before)
+    await update('--label-add', 'swarmvirt.managed-by=swarmvirt')
+    await waitReady(deployment, name)
+  })
+
+  it('puts back the memory limit', async () => {
+    const before = (await service()).Spec.TaskTemplate.Resources.Limits.MemoryBytes
+    await update('--limit-memory', '1g')
+    await serviceBack('the memory limit', (seen) => seen.Spec.TaskTemplate.Resources.Limits.MemoryBytes === before)
+    await waitReady(deployment, name)
+  })
+
+  it('puts back the replicas', async () => {
+    await deployment.lab.mustDocker('n2', ['service', 'scale', '--detach', `vm-${name}=0`])
+    await serviceBack('one replica', (seen) => seen.Spec.Mode.Replicated.Replicas === 1)
+    await waitReady(deployment, name)
+  })
+
+  it('makes a removed service again: same uid, disk, MAC and address', async () => {
+    const before = { uid: await uidOf(deployment.lab, name), id: (await service()).ID, boots: await bootCount(), facts: vm.facts }
+    await deployment.lab.mustDocker('n2', ['service', 'rm', `vm-${name}`])
+    const again = await serviceBack('a new service', (seen) => seen.ID !== before.id)
+    expect(again.Spec.Labels['swarmvirt.uid']).toBe(before.uid)
+    await waitForCondition(deployment, name, 'GuestRunning', (one) => one.status === 'True')
+    const after = await waitReady(deployment, name)
+    expect(after.facts['mac']).toBe(before.facts['mac'])
+    expect(after.facts['ip']).toBe(before.facts['ip'])
+    expect(await bootCount()).toBe(before.boots + 1)
+  })
+
+  it('puts a removed placement label back with the same uid on the same node, and boots the same disk', async () => {
+    const uid = await uidOf(deployment.lab, name)
+    const boots = await bootCount()
+    const { node, id } = await containerOf(deployment.lab, name)
+    await deployment.lab.mustDocker('n1', ['node', 'update', '--label-rm', `swarmvirt.vm.${name}`, node])
+    await until('the placement label', 60_000, async () => ((await labelOf(node)) === uid ? true : undefined), 200)
+    // Swarm rejects the running task when the label goes, so the VM starts again: with its disk.
+    await until('another container', 90_000, async () => {
+      const now = await containersOf(deployment.lab, name)
+      return now.length === 1 && now[0]?.id !== id ? true : undefined
+    })
+    await waitReady(deployment, name)
+    expect((await containerOf(deployment.lab, name)).node).toBe(node)
+    expect(await uidOf(deployment.lab, name)).toBe(uid)
+    expect(await bootCount()).toBe(boots + 1)
+  })
+})
+
+async function labelOf(node: NodeName): Promise<string> {
+  return (
+    await deployment.lab.mustDocker('n1', ['node', 'inspect', '--format', `{{index .Spec.Labels "swarmvirt.vm.${name}"}}`, node])
+  ).trim()
+}
+
+describe('a manifest that goes and returns', () => {
+  it('keeps the disk, and gives the returning VM its uid, MAC, address and disk again', async () => {
+    const uid = await uidOf(deployment.lab, name)
+    const boots = await bootCount()
+    const { node } = await containerOf(deployment.lab, name)
+    deployment.removeManifest(`${name}.yaml`)
+    await waitGone(deployment, name)
+    const directory = instanceDirectory(deployment.lab, node, uid)
+    expect(readFileSync(join(directory, 'disks/root.qcow2')).length).toBeGreaterThan(0)
+    deployment.writeManifest(`${name}.yaml`, manifest(name))
+    const again = await waitReady(deployment, name)
+    expect(await uidOf(deployment.lab, name)).toBe(uid)
+    expect((await containerOf(deployment.lab, name)).node).toBe(node)
+    expect(again.facts['mac']).toBe(vm.facts['mac'])
+    expect(again.facts['ip']).toBe(vm.facts['ip'])
+    expect(await bootCount()).toBe(boots + 1)
+  })
+})

@@ -1,0 +1,11 @@
+import { deploy } from '../lab/deployment.ts'
+import { labUp } from '../lab/lab.ts'
+import { say } from '../lab/run.ts'
+import { e2eLab } from './support.ts'
+
+/** One lab with swarmvirt on it for every e2e file; each file uses VM names of its own and removes them. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const lab = await labUp(e2eLab, { fresh: true })
+  await deploy(lab, lab.images, say)
+  return () => lab.down()
+}

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Deployment } from '../lab/deployment.ts'
+import type { NodeName } from '../lab/lab.ts'
+import { until } from '../lab/run.ts'
+import {
+  containerOf,
+  containersOf,
+  manifest,
+  openE2e,
+  orderlyShutdown,
+  powerCut,
+  serialLog,
+  serviceOf,
+  uidOf,
+  waitForCondition,
+  waitGone,
+  waitReady,
+} from './support.ts'
+
+const name = 'stopper'
+let deployment: Deployment
+let uid: string
+let node: NodeName
+
+function orderlyShutdowns(): number {
+  return serialLog(deployment.lab, node, uid).split(orderlyShutdown).length - 1
+}
+
+async function containerGone(id: string): Promise<void> {
+  await until('the container to end', 130_000, async () =>
+    (await containersOf(deployment.lab, name)).some((one) => one.id === id) ? undefined : true,
+  )
+}
+
+beforeAll(async () => {
+  deployment = await openE2e()
+  deployment.writeManifest(`${name}.yaml`, manifest(name))
+  await waitReady(deployment, name)
+  uid = await uidOf(deployment.lab, name)
+  node = (await containerOf(deployment.lab, name)).node
+})
+
+afterAll(async () => {
+  deployment.removeManifest(`${name}.yaml`)
+  await waitGone(deployment, name)
+})
+
+describe('a guest is shut down in order, never cut off', () => {
+  it('when its manifest says Halted, and it starts again when it says Always', async () => {
+    const { id } = await containerOf(deployment.lab, name)
+    deployment.writeManifest(`${name}.yaml`, manifest(name, { runStrategy: 'Halted' }))
+    await containerGone(id)
+    expect(orderlyShutdowns()).toBe(1)
+    expect((await serviceOf(deployment.lab, name))?.Spec.Mode.Replicated.Replicas).toBe(0)
+    await waitForCondition(deployment, name, 'Ready', (one) => one.reason === 'Halted')
+    deployment.writeManifest(`${name}.yaml`, manifest(name))
+    await waitReady(deployment, name)
+  })
+
+  it('when its service is removed by hand', async () => {
+    const { id } = await containerOf(deployment.lab, name)
+    await deployment.lab.mustDocker('n1', ['service', 'rm', `vm-${name}`])
+    await containerGone(id)
+    expect(orderlyShutdowns()).toBe(2)
+    await waitForCondition(deployment, name, 'GuestRunning', (one) => one.status === 'True')
+    await waitReady(deployment, name)
+  })
+
+  it('when its node is drained', async () => {
+    const { id } = await containerOf(deployment.lab, name)
+    const manager = deployment.lab.nodes.find((one) => one.name !== node)?.name ?? 'n1'
+    await deployment.lab.mustDocker(manager, ['node', 'update', '--availability', 'drain', node])
+    try {
+      await containerGone(id)
+      expect(orderlyShutdowns()).toBe(3)
+    } finally {
+      await deployment.lab.mustDocker(manager, ['node', 'update', '--availability', 'active', node])
+    }
+    await waitForCondition(deployment, name, 'GuestRunning', (one) => one.status === 'True')
+    await waitReady(deployment, name)
+  })
+
+  it('and no boot ever found a disk that was cut off', () => {
+    expect(serialLog(deployment.lab, node, uid)).not.toContain(powerCut)
+  })
+})

@@ -1,0 +1,250 @@
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Condition, ConditionType } from '../../src/api/conditions.ts'
+import { deterministicMac } from '../../src/api/mac.ts'
+import { clusterName, type Deployment, httpGet, openDeployment, type VmView } from '../lab/deployment.ts'
+import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
+import { until } from '../lab/run.ts'
+
+export const e2eLab = 'e2e'
+
+export async function openE2e(): Promise<Deployment> {
+  return openDeployment(await openLab(e2eLab))
+}
+
+interface ManifestParts {
+  readonly runStrategy?: string
+  readonly memory?: string
+  readonly accelerator?: string
+  readonly bridge?: string
+  readonly image?: string
+  readonly sha256?: string
+  readonly userData?: string
+  readonly tcp?: number
+  readonly mac?: string
+}
+
+/** A manifest that names only what matters; JSON is YAML. */
+export function manifest(name: string, parts: ManifestParts = {}): string {
+  const spec = {
+    runStrategy: parts.runStrategy ?? 'Always',
+    cpu: { cores: 1 },
+    memory: parts.memory ?? '192Mi',
+    accelerator: parts.accelerator ?? 'auto',
+    disks: [
+      {
+        name: 'root',
+        size: '1Gi',
+        image: { source: parts.image ?? 'images/tiny.qcow2', ...(parts.sha256 === undefined ? {} : { sha256: parts.sha256 }) },
+      },
+    ],
+    networks: [{ name: 'lan', bridge: parts.bridge ?? 'br0', mac: parts.mac ?? 'auto' }],
+    ...(parts.userData === undefined ? {} : { cloudInit: { userData: parts.userData } }),
+    readiness: { tcp: parts.tcp ?? 80 },
+  }
+  return `${JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name }, spec }, null, 2)}\n`
+}
+
+export function conditionOf(vm: VmView | undefined, type: ConditionType): Condition | undefined {
+  return vm?.conditions.find((one) => one.type === type)
+}
+
+export function isTrue(vm: VmView | undefined, type: ConditionType): boolean {
+  return conditionOf(vm, type)?.status === 'True'
+}
+
+/** Waits for a condition; says in its error what was seen last. The limits only stop a hang. */
+export async function waitForCondition(
+  deployment: Deployment,
+  name: string,
+  type: ConditionType,
+  wanted: (condition: Condition) => boolean,
+  timeoutMs = 120_000,
+): Promise<VmView> {
+  let last: VmView | undefined
+  try {
+    return await until(
+      `${type} of ${name}`,
+      timeoutMs,
+      async () => {
+        last = await deployment.vm(name)
+        const condition = conditionOf(last, type)
+        return condition !== undefined && wanted(condition) ? last : undefined
+      },
+      300,
+    )
+  } catch (error) {
+    const seen = last?.conditions.map((one) => `${one.type}=${one.status} ${one.reason}: ${one.message}`).join('\n')
+    throw new Error(`${(error as Error).message}\n${seen ?? 'the API knows no such VM'}`)
+  }
+}
+
+export function waitReady(deployment: Deployment, name: string, timeoutMs?: number): Promise<VmView> {
+  return waitForCondition(deployment, name, 'Ready', (one) => one.status === 'True', timeoutMs)
+}
+
+export function waitReason(deployment: Deployment, name: string, type: ConditionType, reason: string): Promise<VmView> {
+  return waitForCondition(deployment, name, type, (one) => one.reason === reason)
+}
+
+export function waitGone(deployment: Deployment, name: string): Promise<true> {
+  return until(`${name} to be gone`, 120_000, async () => ((await serviceOf(deployment.lab, name)) === undefined ? true : undefined), 300)
+}
+
+export function reservedMac(name: string): string {
+  return deterministicMac(clusterName, name, 'lan')
+}
+
+export interface ServiceView {
+  readonly ID: string
+  readonly Version: { readonly Index: number }
+  readonly Spec: {
+    readonly Labels: Readonly<Record<string, string>>
+    readonly Mode: { readonly Replicated: { readonly Replicas: number } }
+    readonly TaskTemplate: {
+      readonly ContainerSpec: Readonly<Record<string, unknown>>
+      readonly Placement: { readonly Constraints: readonly string[] }
+      readonly Resources: { readonly Limits: { readonly MemoryBytes: number } }
+      readonly ForceUpdate?: number
+    }
+  }
+}
+
+export async function serviceOf(lab: Lab, name: string): Promise<ServiceView | undefined> {
+  const result = await lab.docker('n1', ['service', 'inspect', `vm-${name}`])
+  if (result.code !== 0 && /not found|no such service/i.test(result.stderr)) return undefined
+  if (result.code !== 0) throw new Error(result.stderr)
+  return (JSON.parse(result.stdout) as ServiceView[])[0]
+}
+
+export interface RunnerContainer {
+  readonly node: NodeName
+  readonly id: string
+  /** Of the runner, as the machine sees it. */
+  readonly pid: number
+}
+
+/** The VM's containers that are up now, on all nodes. */
+export async function containersOf(lab: Lab, name: string): Promise<readonly RunnerContainer[]> {
+  const perNode = await Promise.all(
+    lab.nodes.map(async (node) => {
+      const listed = await lab.docker(node.name, [
+        'ps',
+        '--quiet',
+        '--no-trunc',
+        '--filter',
+        `label=com.docker.swarm.service.name=vm-${name}`,
+      ])
+      const ids = listed.stdout.split('\n').filter((id) => id !== '')
+      return Promise.all(
+        ids.map(async (id) => {
+          const pid = await lab.mustDocker(node.name, ['inspect', '--format', '{{.State.Pid}}', id])
+          return { node: node.name, id, pid: Number(pid) }
+        }),
+      )
+    }),
+  )
+  return perNode.flat()
+}
+
+export async function containerOf(lab: Lab, name: string): Promise<RunnerContainer> {
+  return until(`one container of ${name}`, 60_000, async () => {
+    const found = await containersOf(lab, name)
+    return found.length === 1 ? found[0] : undefined
+  })
+}
+
+/** A field of /proc/PID/status. */
+export function procStatus(pid: number, field: string): string {
+  const line = readFileSync(`/proc/${pid}/status`, 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith(`${field}:`))
+  return line?.slice(field.length + 1).trim() ?? ''
+}
+
+export async function nodeOfVm(lab: Lab, name: string): Promise<NodeName> {
+  const service = await serviceOf(lab, name)
+  const uid = service?.Spec.Labels['swarmvirt.uid']
+  const node = lab.nodes.find((one) => {
+    try {
+      return statSync(join(one.stateRoot, 'instances', uid ?? 'none', 'disks')).isDirectory()
+    } catch {
+      return false
+    }
+  })
+  if (node === undefined) throw new Error(`no node has a disk of ${name}`)
+  return node.name
+}
+
+export async function uidOf(lab: Lab, name: string): Promise<string> {
+  const uid = (await serviceOf(lab, name))?.Spec.Labels['swarmvirt.uid']
+  if (uid === undefined) throw new Error(`service vm-${name} has no uid label`)
+  return uid
+}
+
+export function instanceDirectory(lab: Lab, node: NodeName, uid: string): string {
+  return join(lab.node(node).stateRoot, 'instances', uid)
+}
+
+export function serialLog(lab: Lab, node: NodeName, uid: string): string {
+  return readFileSync(join(instanceDirectory(lab, node, uid), 'run/serial.log'), 'utf8')
+}
+
+/** What the guest's own page says, asked for from another node over br0. */
+export async function guestPage(lab: Lab, ip: string, from: NodeName, path = '/'): Promise<string> {
+  return (await httpGet(lab, from, `http://${ip}${path}`)).body.trim()
+}
+
+export function otherNode(lab: Lab, node: string): NodeName {
+  const other = lab.nodes.find((one) => one.name !== node)
+  if (other === undefined) throw new Error('the lab has no other node')
+  return other.name
+}
+
+/** Pids of every QEMU that has this file open, found by inode: names differ between containers. */
+export function writersOf(file: string): readonly number[] {
+  const wanted = statSync(file)
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => isQemu(pid) && hasOpen(pid, wanted.dev, wanted.ino))
+}
+
+function isQemu(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`).includes('qemu-system')
+  } catch {
+    return false
+  }
+}
+
+function hasOpen(pid: number, dev: number, ino: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      const seen = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false })
+      return seen?.dev === dev && seen.ino === ino
+    })
+  } catch {
+    // The process ended between the look and the read.
+    return false
+  }
+}
+
+/** Counts writers of a disk every 50 ms until stopped; the most seen at once is what matters. */
+export function watchWriters(file: string): { stop(): { readonly most: number; readonly samples: number } } {
+  let most = 0
+  let samples = 0
+  const timer = setInterval(() => {
+    samples += 1
+    most = Math.max(most, writersOf(file).length)
+  }, 50)
+  return {
+    stop() {
+      clearInterval(timer)
+      return { most, samples }
+    },
+  }
+}
+
+export const orderlyShutdown = 'swarmvirt-guest: orderly shutdown complete'
+export const powerCut = 'swarmvirt-guest: previous shutdown was a power cut'
