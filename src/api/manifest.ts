@@ -37,7 +37,7 @@ const image = z
       }),
     sha256: sha256.optional(),
   })
-  .refine((value) => localImage.test(value.source) || value.sha256 !== undefined, {
+  .refine((value) => !isHttpUrl(value.source) || value.sha256 !== undefined, {
     path: ['sha256'],
     message: 'an image from the network needs its sha256',
   })

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { objectLabels } from '../../src/api/labels.ts'
+import { layout } from '../../src/api/layout.ts'
+import { deterministicMac } from '../../src/api/mac.ts'
+import { contentName, tapName } from '../../src/api/names.ts'
+import { prepareOrder } from '../../src/api/wire/agent-api.ts'
+import { brokerToRunner, runnerToBroker } from '../../src/api/wire/broker-runner.ts'
+import { grant } from '../../src/api/wire/common.ts'
+import { identity } from '../../src/api/wire/identity.ts'
+import { launchConfig } from '../../src/api/wire/launch.ts'
+
+/** What a release wrote to disks, labels and wires, as it wrote it. A file here is never changed: a new version gets a new directory. */
+function recorded(release: string, name: string): unknown {
+  return JSON.parse(readFileSync(join(import.meta.dirname, release, name), 'utf8'))
+}
+
+describe('what release 0.1 left on disks and wires is still read', () => {
+  it.each([
+    ['identity.json', identity],
+    ['grant.json', grant],
+    ['launch.json', launchConfig],
+    ['prepare-order.json', prepareOrder],
+  ])('%s', (name, schema) => {
+    const value = recorded('0.1', name)
+    expect(schema.parse(value)).toEqual(value)
+  })
+
+  it.each([
+    ['broker-to-runner.json', brokerToRunner],
+    ['runner-to-broker.json', runnerToBroker],
+  ])('%s', (name, schema) => {
+    for (const message of recorded('0.1', name) as unknown[]) expect(schema.parse(message)).toEqual(message)
+  })
+
+  it('a newer peer may add fields: they are passed over', () => {
+    expect(runnerToBroker.parse({ type: 'acquire', later: true })).toEqual({ type: 'acquire' })
+  })
+})
+
+describe('what is computed and then lives for ever is what it was in release 0.1', () => {
+  const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
+  it('names, MACs, paths and labels', () => {
+    expect({
+      mac: deterministicMac('lab', 'web-1', 'lan'),
+      tap: tapName(uid, 'lan'),
+      launch: contentName('launch', uid, '{}'),
+      control: layout('/var/lib/swarmvirt').controlSocket(uid),
+      broker: layout('/var/lib/swarmvirt').brokerSocket(uid),
+      disk: layout('/var/lib/swarmvirt').diskFile(uid, 'root'),
+      labels: objectLabels,
+    }).toEqual(recorded('0.1', 'computed.json'))
+  })
+})

@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { parseVirtualMachine } from '../../src/api/manifest.ts'
+
+function document(change: (vm: { metadata: Record<string, unknown>; spec: Record<string, unknown> }) => void = () => undefined): unknown {
+  const vm = {
+    apiVersion: 'swarmvirt.dev/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name: 'web' } as Record<string, unknown>,
+    spec: {
+      memory: '2Gi',
+      disks: [{ name: 'root', size: '20Gi', image: { source: 'images/debian.qcow2' } }],
+      networks: [{ name: 'lan', bridge: 'br0' }],
+    } as Record<string, unknown>,
+  }
+  change(vm)
+  return vm
+}
+
+function issuesOf(change: Parameters<typeof document>[0]): string[] {
+  const parsed = parseVirtualMachine(document(change))
+  return parsed.ok ? [] : parsed.issues.map((issue) => `${issue.code} ${issue.path.join('.')}: ${issue.message}`)
+}
+
+describe('a VirtualMachine manifest', () => {
+  it('needs little and fills in the rest, sizes in bytes', () => {
+    const parsed = parseVirtualMachine(document())
+    expect(parsed.ok && parsed.vm.spec).toEqual({
+      runStrategy: 'Always',
+      cpu: { cores: 1 },
+      memory: 2 * 1024 ** 3,
+      accelerator: 'auto',
+      disks: [{ name: 'root', size: 20 * 1024 ** 3, image: { source: 'images/debian.qcow2' } }],
+      networks: [{ name: 'lan', bridge: 'br0', mac: 'auto' }],
+      cloudInit: { sshAuthorizedKeys: [] },
+    })
+  })
+
+  it('has a generation that is the hash of what was written: defaults written out make another one, the order of keys does not', () => {
+    const plain = parseVirtualMachine(document())
+    const reordered = parseVirtualMachine(document((vm) => (vm.spec = Object.fromEntries(Object.entries(vm.spec).reverse()))))
+    const explicit = parseVirtualMachine(document((vm) => (vm.spec['runStrategy'] = 'Always')))
+    expect(reordered.ok && reordered.generation).toBe(plain.ok && plain.generation)
+    expect(explicit.ok && explicit.generation).not.toBe(plain.ok && plain.generation)
+  })
+
+  it.each<[string, Parameters<typeof document>[0], RegExp]>([
+    ['an unknown field', (vm) => (vm.spec['cpus'] = 2), /^VM012 spec\.cpus: unknown field/],
+    ['a missing field', (vm) => delete vm.spec['memory'], /^VM011 spec\.memory: field "spec.memory" is missing/],
+    ['a name with upper case', (vm) => (vm.metadata['name'] = 'Web'), /^VM010 metadata\.name/],
+    ['a name of 51 characters', (vm) => (vm.metadata['name'] = 'x'.repeat(51)), /^VM010 metadata\.name: .*50 characters/],
+    ['a quantity that is none', (vm) => (vm.spec['memory'] = '2 gigs'), /^VM010 spec\.memory: "2 gigs" is not a quantity/],
+    ['memory as a number', (vm) => (vm.spec['memory'] = 2048), /^VM010 spec\.memory/],
+    ['too little memory', (vm) => (vm.spec['memory'] = '1Mi'), /^VM010 spec\.memory: 1Mi is less than the least possible/],
+    ['an image outside of images/', (vm) => setImage(vm, { source: '/etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
+    ['an image that climbs', (vm) => setImage(vm, { source: 'images/../../etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
+    ['a hidden image', (vm) => setImage(vm, { source: 'images/.x' }), /^VM010 spec\.disks\.0\.image\.source/],
+    ['a file URL', (vm) => setImage(vm, { source: 'file:///etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
+    ['a URL without sha256', (vm) => setImage(vm, { source: 'https://x.example/a.qcow2' }), /^VM011 spec\.disks\.0\.image\.sha256/],
+    ['a multicast MAC', (vm) => setMac(vm, '01:00:5e:00:00:01'), /^VM010 spec\.networks\.0\.mac/],
+    [
+      'a bridge name that is an option',
+      (vm) => (vm.spec['networks'] = [{ name: 'lan', bridge: '-x' }]),
+      /^VM010 spec\.networks\.0\.bridge/,
+    ],
+    [
+      'a VLAN',
+      (vm) => (vm.spec['networks'] = [{ name: 'lan', bridge: 'br0', vlan: 20 }]),
+      /^VM020 spec\.networks\.0\.vlan: .*not supported yet/,
+    ],
+    ['user networking', (vm) => (vm.spec['networks'] = [{ name: 'm', user: {} }]), /^VM020 spec\.networks\.0\.user: .*not supported yet/],
+    ['a later run strategy', (vm) => (vm.spec['runStrategy'] = 'Once'), /^VM020 spec\.runStrategy/],
+    ['a run strategy nobody knows', (vm) => (vm.spec['runStrategy'] = 'Sometimes'), /^VM010 spec\.runStrategy/],
+    ['a class', (vm) => (vm.spec['class'] = 'small'), /^VM020 spec\.class/],
+    ['firmware', (vm) => (vm.spec['firmware'] = { mode: 'uefi' }), /^VM020 spec\.firmware/],
+    ['placement', (vm) => (vm.spec['placement'] = {}), /^VM020 spec\.placement/],
+    ['a deletion policy', (vm) => (vm.spec['deletionPolicy'] = 'Delete'), /^VM020 spec\.deletionPolicy/],
+    ['a readiness probe over http', (vm) => (vm.spec['readiness'] = { http: { port: 80 } }), /^VM020 spec\.readiness\.http/],
+    ['a readiness probe of two kinds', (vm) => (vm.spec['readiness'] = { ping: true, tcp: 22 }), /^VM010 spec\.readiness/],
+    [
+      'two networks',
+      (vm) =>
+        (vm.spec['networks'] = [
+          { name: 'a', bridge: 'br0' },
+          { name: 'b', bridge: 'br0' },
+        ]),
+      /^VM020 spec\.networks/,
+    ],
+    ['no disk', (vm) => (vm.spec['disks'] = []), /^VM010 spec\.disks/],
+  ])('refuses %s with one issue at its place', (_what, change, wanted) => {
+    const issues = issuesOf(change)
+    expect(issues).toHaveLength(1)
+    expect(issues[0]).toMatch(wanted)
+  })
+
+  it('names the VM of a document that is wrong elsewhere, and none where the name itself is wrong', () => {
+    const wrongSpec = parseVirtualMachine(document((vm) => (vm.spec['cpus'] = 2)))
+    const wrongName = parseVirtualMachine(document((vm) => (vm.metadata['name'] = '../x')))
+    expect(!wrongSpec.ok && wrongSpec.name).toBe('web')
+    expect(!wrongName.ok && wrongName.name).toBeUndefined()
+  })
+
+  it.each([null, 1, 'text', [], {}, { spec: null }, { metadata: [], spec: 3 }])('refuses %j without throwing', (value) => {
+    expect(parseVirtualMachine(value).ok).toBe(false)
+  })
+
+  it('reads MACs in any usual spelling', () => {
+    const parsed = parseVirtualMachine(document((vm) => setMac(vm, '52-54-00-AB-CD-EF')))
+    expect(parsed.ok && parsed.vm.spec.networks[0]?.mac).toBe('52:54:00:ab:cd:ef')
+  })
+})
+
+function setImage(vm: { spec: Record<string, unknown> }, image: Record<string, unknown>): void {
+  vm.spec['disks'] = [{ name: 'root', size: '1Gi', image }]
+}
+
+function setMac(vm: { spec: Record<string, unknown> }, mac: string): void {
+  vm.spec['networks'] = [{ name: 'lan', bridge: 'br0', mac }]
+}
