@@ -1,0 +1,115 @@
+import { PortError } from '../../ports/errors.ts'
+import type { Labels, RawSpec, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../ports/swarm.ts'
+
+/** Docker's answers, read permissively: the fields in use and no others. */
+type Raw = Readonly<Record<string, unknown>>
+
+function record(value: unknown): Raw {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Raw) : {}
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' ? value : 0
+}
+
+function labelsOf(spec: Raw): Labels {
+  return Object.fromEntries(Object.entries(record(spec['Labels'])).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+}
+
+/** Without an id or a version nothing can be done with an object: such an answer is none. */
+function identityOf(raw: Raw): { id: string; version: number } {
+  const id = text(raw['ID'])
+  const version = record(raw['Version'])['Index']
+  if (id === '' || typeof version !== 'number') throw new PortError('Unavailable', 'Docker answered with an object that has no ID or version')
+  return { id, version }
+}
+
+/** Every element of a list; an answer that is no list is no answer. */
+export function readList<Item>(answer: unknown, read: (raw: unknown) => Item): Item[] {
+  // A daemon without any writes null.
+  if (answer === null) return []
+  if (!Array.isArray(answer)) throw new PortError('Unavailable', 'Docker answered with something that is no list')
+  return answer.map(read)
+}
+
+export function readNode(answer: unknown): SwarmNode {
+  const raw = record(answer)
+  const spec = record(raw['Spec'])
+  const description = record(raw['Description'])
+  const resources = record(description['Resources'])
+  return {
+    ...identityOf(raw),
+    hostname: text(description['Hostname']),
+    labels: labelsOf(spec),
+    role: spec['Role'] === 'manager' ? 'manager' : 'worker',
+    availability: spec['Availability'] === 'pause' ? 'pause' : spec['Availability'] === 'drain' ? 'drain' : 'active',
+    state: text(record(raw['Status'])['State']),
+    memoryBytes: number(resources['MemoryBytes']),
+    nanoCpus: number(resources['NanoCPUs']),
+    spec: spec as RawSpec,
+  }
+}
+
+export function readService(answer: unknown): SwarmService {
+  const raw = record(answer)
+  const spec = record(raw['Spec'])
+  const previous = raw['PreviousSpec']
+  const base = { ...identityOf(raw), name: text(spec['Name']), labels: labelsOf(spec), spec: spec as RawSpec }
+  return previous === undefined || previous === null ? base : { ...base, previousSpec: record(previous) }
+}
+
+export function readTask(answer: unknown): SwarmTask {
+  const raw = record(answer)
+  const status = record(raw['Status'])
+  const container = record(status['ContainerStatus'])
+  const containerId = text(container['ContainerID'])
+  const nodeId = text(raw['NodeID'])
+  return {
+    id: text(raw['ID']),
+    serviceId: text(raw['ServiceID']),
+    nodeId: nodeId === '' ? undefined : nodeId,
+    slot: typeof raw['Slot'] === 'number' ? raw['Slot'] : undefined,
+    state: text(status['State']),
+    desiredState: text(raw['DesiredState']),
+    message: text(status['Message']),
+    error: text(status['Err']),
+    updatedAt: text(status['Timestamp']),
+    exitCode: typeof container['ExitCode'] === 'number' ? container['ExitCode'] : undefined,
+    containerId: containerId === '' ? undefined : containerId,
+    addresses: addressesOf(raw['NetworksAttachments']),
+  }
+}
+
+function addressesOf(attachments: unknown): Record<string, string> {
+  const list = Array.isArray(attachments) ? attachments.map(record) : []
+  const pairs = list.flatMap((attachment): [string, string][] => {
+    const name = text(record(record(attachment['Network'])['Spec'])['Name'])
+    const addresses = Array.isArray(attachment['Addresses']) ? attachment['Addresses'] : []
+    const address = addresses.map(text).find((one) => /^\d+\.\d+\.\d+\.\d+(\/|$)/.test(one))
+    return name === '' || address === undefined ? [] : [[name, address.replace(/\/.*$/, '')]]
+  })
+  return Object.fromEntries(pairs)
+}
+
+export function readSecret(answer: unknown): SwarmSecret {
+  const raw = record(answer)
+  const spec = record(raw['Spec'])
+  return { ...identityOf(raw), name: text(spec['Name']), labels: labelsOf(spec), createdAt: text(raw['CreatedAt']) }
+}
+
+export function readConfig(answer: unknown): SwarmConfig {
+  const data = text(record(record(answer)['Spec'])['Data'])
+  return { ...readSecret(answer), data: new Uint8Array(Buffer.from(data, 'base64')) }
+}
+
+/** The id in the answer to a create. */
+export function readCreated(answer: unknown): string {
+  const raw = record(answer)
+  const id = text(raw['ID']) || text(raw['Id'])
+  if (id === '') throw new PortError('Unavailable', 'Docker answered a create without an ID')
+  return id
+}

@@ -1,0 +1,76 @@
+import type { Condition } from '../conditions.ts'
+import type { NodeFacts } from './agent-api.ts'
+
+/**
+ * The controller's status API: HTTPS with `Authorization: Bearer TOKEN`, JSON, port 9471. The path carries the major version; fields are only added.
+ *
+ * | request | answer |
+ * |---|---|
+ * | `GET /api/v1/vms` | `{vms: VmView[]}`, by name |
+ * | `GET /api/v1/vms/<name>` | `VmView`, or 404 |
+ * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
+ * | `GET /api/v1/sources` | `{sources: SourceView[], stalled: string or null}` |
+ * | `GET /api/v1/version` | `{version, release}` |
+ *
+ * Errors are `{reason, message}` with 401 (no or a wrong token), 404, 400.
+ */
+export const controllerApiVersion = 1
+export const controllerApiPort = 9471
+export const controllerMetricsPort = 9470
+
+export interface VmEvent {
+  /** RFC 3339. */
+  readonly time: string
+  readonly type: string
+  readonly status: string
+  readonly reason: string
+  readonly message: string
+}
+
+export interface VmView {
+  readonly name: string
+  readonly phase: string
+  /** `present`, `removed` or `unknown`. */
+  readonly declared: string
+  /** Hash of the spec that is declared now; empty where none is held. */
+  readonly generation: string
+  /** The last generation that was fully acted on; empty before the first. */
+  readonly observedGeneration: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly conditions: readonly Condition[]
+  readonly facts: Readonly<Record<string, string>>
+  /** Milliseconds from the moment this controller first saw the manifest to the first time each step was true. */
+  readonly timeline: Readonly<Record<string, number>>
+  /** Oldest first; the last fifty. */
+  readonly events: readonly VmEvent[]
+}
+
+export interface NodeView {
+  readonly id: string
+  readonly hostname: string
+  readonly role: string
+  readonly availability: string
+  readonly state: string
+  readonly labels: Readonly<Record<string, string>>
+  /** As its agent last gave them; null where it never answered this controller. */
+  readonly facts: NodeFacts | null
+  /** RFC 3339, null as above. */
+  readonly factsAt: string | null
+  /** Why the agent did not answer the last call; empty where it did. */
+  readonly agentMessage: string
+}
+
+export interface SourceView {
+  readonly source: string
+  readonly complete: boolean
+  readonly message: string
+  readonly documents: { readonly valid: number; readonly invalid: number }
+  /** As people read them. */
+  readonly issues: readonly string[]
+}
+
+export interface SourcesView {
+  readonly sources: readonly SourceView[]
+  /** Why removals are withheld; null where they are not. */
+  readonly stalled: string | null
+}

@@ -1,0 +1,186 @@
+import type { VmName } from '../api/names.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { ManifestSource } from '../ports/manifest-source.ts'
+import type { Metrics } from '../ports/metrics.ts'
+import type { Random } from '../ports/random.ts'
+import type { StatusView } from '../ports/status-view.ts'
+import type { Swarm, SwarmNode } from '../ports/swarm.ts'
+import type { DeclarationStore } from './declarations.ts'
+import { followEvents, type Hint } from './hints.ts'
+import { readManifests } from './manifest-reader.ts'
+import type { SeenAgent } from './observed-agents.ts'
+import { type ReconcileLoop, reconcileLoop } from './reconcile-loop.ts'
+import { reportOf } from './report.ts'
+import type { AnyReconciler, RunResult } from './run-key.ts'
+import { generationOf, type Report, statusStore } from './status.ts'
+import { statusView } from './status-view.ts'
+import { readWorld, type World } from './world.ts'
+
+export interface ControllerPorts {
+  readonly swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'events'>
+  readonly sources: readonly ManifestSource[]
+  readonly store: DeclarationStore
+  readonly reconcilers: Readonly<Record<'nodes' | Report['owner'], AnyReconciler>>
+  readonly seenAgent: (nodeId: string) => SeenAgent | undefined
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly cluster: string
+  readonly resyncMs: number
+}
+
+export interface Controller {
+  readonly view: StatusView
+  /** Works until the signal, then resolves when every run has ended. */
+  run(signal: AbortSignal): Promise<void>
+  /** An agent answers again: what waited for it is looked at now. */
+  agentIsBack(): void
+}
+
+const vmOwners = ['assets', 'services', 'reachability'] as const
+/** Runs at once, per reconciler: enough that one slow agent holds nobody up, few enough for a manager's API. */
+const concurrency = 8
+
+/** Wires queues, hints, manifests and status. Decides nothing about VMs. */
+export function controller(ports: ControllerPorts): Controller {
+  const { store, clock, log } = ports
+  const status = statusStore(clock, log)
+  let world: World | undefined
+  let loops: Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> | undefined
+
+  function hintVm(vm: VmName, except?: string): void {
+    for (const owner of vmOwners) if (owner !== except) loops?.[owner].queue.add(vm)
+  }
+
+  function hintNodes(): void {
+    for (const node of world?.nodes ?? []) loops?.nodes.queue.add(node.id)
+  }
+
+  /** Keys that wait because they failed keep waiting: a resync is no reason to try sooner. */
+  function resync(): void {
+    for (const node of world?.nodes ?? []) if (!loops?.nodes.queue.inBackoff(node.id)) loops?.nodes.queue.add(node.id)
+    for (const vm of store.known()) {
+      for (const owner of vmOwners) if (!loops?.[owner].queue.inBackoff(vm)) loops?.[owner].queue.add(vm)
+    }
+  }
+
+  function wakeAll(): void {
+    for (const loop of Object.values(loops ?? {})) loop.queue.wake()
+  }
+
+  function declared(changed: readonly VmName[]): void {
+    for (const vm of changed) {
+      if (!store.known().includes(vm)) {
+        status.forget(vm)
+        continue
+      }
+      status.declared(vm, store.get(vm), store.valid(vm))
+      hintVm(vm)
+    }
+  }
+
+  function onHint(hint: Hint): void {
+    if (hint.kind === 'vm') hintVm(hint.vm)
+    else if (hint.kind === 'nodes') {
+      hintNodes()
+      for (const vm of store.known()) hintVm(vm)
+    }
+  }
+
+  function onVmResult(owner: Report['owner'], vm: VmName, generation: string, result: RunResult): void {
+    if (result.applied > 0) hintVm(vm, owner)
+    const report = reportOf(owner, result)
+    if (report !== undefined && store.known().includes(vm)) status.report(vm, generation, report)
+  }
+
+  /** A removed VM is forgotten once nothing of it is left and everybody has said so. */
+  function forgetGone(): void {
+    for (const vm of store.known()) {
+      if (store.get(vm).kind !== 'removed' || world?.vms.has(vm) !== false) continue
+      const progress = status.progress(vm)
+      if (progress.length < vmOwners.length || progress.some((one) => one.kind !== 'settled')) continue
+      store.forget(vm)
+      status.forget(vm)
+      log.info({ vm }, 'Removed; its disks stay')
+    }
+  }
+
+  async function lookAround(signal: AbortSignal): Promise<void> {
+    let failing = false
+    while (!signal.aborted) {
+      failing = await lookOnce(failing, signal)
+      await sleep(clock, failing ? Math.min(2_000, ports.resyncMs) : ports.resyncMs, signal).catch(() => undefined)
+    }
+  }
+
+  async function lookOnce(failing: boolean, signal: AbortSignal): Promise<boolean> {
+    try {
+      const known: readonly SwarmNode[] = world?.nodes ?? []
+      world = await readWorld(ports.swarm, ports.cluster, signal)
+      declared(store.setWorld(world.vms))
+      forgetGone()
+      if (failing) wakeAll()
+      if (failing) log.info({}, 'The Swarm answers again')
+      if (known.length !== world.nodes.length) log.info({ nodes: world.nodes.map((node) => node.hostname) }, 'Nodes')
+      resync()
+      return false
+    } catch (error) {
+      if (!failing && !signal.aborted) log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'The Swarm does not answer')
+      return true
+    }
+  }
+
+  function startLoops(signal: AbortSignal): Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> {
+    const { random, metrics } = ports
+    const shared = { clock, random, log, metrics, concurrency }
+    const ofVm = (owner: Report['owner']): ReconcileLoop =>
+      reconcileLoop(
+        ports.reconcilers[owner],
+        {
+          ...shared,
+          onStart: (vm) => generationOf(store.get(vm)),
+          onResult: (vm, generation, result) => onVmResult(owner, vm, generation, result),
+        },
+        signal,
+      )
+    const onNode = (_node: string, _token: string, result: RunResult): void => {
+      if (result.applied > 0) for (const vm of store.known()) hintVm(vm)
+    }
+    return {
+      nodes: reconcileLoop(ports.reconcilers.nodes, { ...shared, onStart: () => '', onResult: onNode }, signal),
+      assets: ofVm('assets'),
+      services: ofVm('services'),
+      reachability: ofVm('reachability'),
+    }
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    loops = startLoops(signal)
+    const { swarm, random, sources, resyncMs } = ports
+    await Promise.all([
+      readManifests({ sources, store, clock, log, resyncMs, onRead: declared }, signal),
+      lookAround(signal),
+      followEvents({ swarm, clock, random, log, onHint, onGap: () => void resync() }, signal),
+    ])
+    await Promise.all(Object.values(loops).map((loop) => loop.stop()))
+  }
+
+  /** Nodes and manifests were read, and every VM was looked at by everybody at least once. */
+  function missing(): string {
+    if (world === undefined) return 'the Swarm has not answered yet'
+    if (!store.complete()) return 'the manifests have not been read completely yet'
+    const unseen = store.known().filter((vm) => status.progress(vm).length < vmOwners.length)
+    return unseen.length === 0 ? '' : `${unseen.length} VMs have not been looked at yet`
+  }
+
+  let passed = false
+  const missingOnce = (): string => {
+    const now = passed ? '' : missing()
+    passed = now === ''
+    return now
+  }
+  const view = statusView({ store, status, nodes: () => world?.nodes ?? [], seen: ports.seenAgent, missing: missingOnce })
+  return { view, run, agentIsBack: wakeAll }
+}

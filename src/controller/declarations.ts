@@ -1,0 +1,123 @@
+import { type ConditionDraft, condition } from '../api/conditions.ts'
+import { canonicalJson } from '../api/hash.ts'
+import type { VmName } from '../api/names.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Declaration, Declarations } from '../ports/declarations.ts'
+import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import { declare, type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type VmMemory } from './declare.ts'
+
+const notRead = { kind: 'unknown', message: 'the manifests have not been read completely since the controller started' } as const
+/** Conditions are for people: what is longer is cut. */
+const longestMessage = 4_096
+
+/** Holds what the sources and the Swarm say and gives each VM's declaration. */
+export interface DeclarationStore extends Declarations {
+  /** Takes one source's read; answers which VMs are declared differently now. */
+  fold(snapshot: SourceSnapshot): readonly VmName[]
+  /** Takes the VMs that are known from what is owned in the Swarm. */
+  setWorld(names: ReadonlySet<VmName>): readonly VmName[]
+  /** Every name that is known, whatever is declared about it. */
+  known(): readonly VmName[]
+  /** Drops a removed VM of which nothing is left. */
+  forget(vm: VmName): void
+  /** The source's condition of a VM. */
+  valid(vm: VmName): ConditionDraft
+  state(): DeclareState
+  snapshots(): readonly SourceSnapshot[]
+  /** Every source was read completely at least once. */
+  complete(): boolean
+  /** Epoch milliseconds at which an absence is to be judged by a fresh read. */
+  nextDueMs(): number | undefined
+}
+
+export function declarationStore(settings: { readonly sources: number; readonly removalGraceMs: number }, clock: Clock): DeclarationStore {
+  const snapshots = new Map<string, SourceSnapshot>()
+  const completed = new Set<string>()
+  let world: ReadonlySet<VmName> = new Set()
+  let state = emptyDeclareState
+
+  function refold(): readonly VmName[] {
+    const before = state
+    const allRead = completed.size === settings.sources
+    const input = { snapshots: [...snapshots.values()], allRead, world, nowMs: clock.now(), removalGraceMs: settings.removalGraceMs }
+    state = declare(before, input)
+    const names = new Set([...before.vms.keys(), ...state.vms.keys()])
+    return [...names].filter((name) => fingerprint(before.vms.get(name)) !== fingerprint(state.vms.get(name)))
+  }
+
+  return {
+    get: (vm) => declarationOf(state.vms.get(vm)),
+    names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory).kind === 'present' ? [name] : [])),
+    known: () => [...state.vms.keys()],
+    fold(snapshot) {
+      snapshots.set(snapshot.source, snapshot)
+      if (snapshot.complete) completed.add(snapshot.source)
+      return refold()
+    },
+    setWorld(names) {
+      world = names
+      return refold()
+    },
+    forget: (vm) => void (state = forgetRemoved(state, vm)),
+    valid: (vm) => validOf(state.vms.get(vm)),
+    state: () => state,
+    snapshots: () => [...snapshots.values()],
+    complete: () => completed.size === settings.sources,
+    nextDueMs: () => nextDueMs(state, settings.removalGraceMs),
+  }
+}
+
+/** What makes two memories the same to everybody else: not when it was last seen. */
+function fingerprint(memory: VmMemory | undefined): string {
+  return memory === undefined ? '' : canonicalJson([memory.state, memory.good])
+}
+
+export function declarationOf(memory: VmMemory | undefined): Declaration {
+  if (memory === undefined) return notRead
+  const { good, state } = memory
+  switch (state.kind) {
+    case 'present':
+      return good === undefined ? notRead : { kind: 'present', ...good }
+    case 'broken':
+      return good === undefined ? { kind: 'unknown', message: state.rendered } : { kind: 'present', ...good }
+    case 'doubtful':
+      return good === undefined ? { kind: 'unknown', message: state.message } : { kind: 'present', ...good }
+    case 'absent':
+      return { kind: 'unknown', message: absentMessage(state.sinceMs) }
+    case 'withheld':
+      return { kind: 'unknown', message: state.message }
+    case 'removed':
+      return { kind: 'removed' }
+    default:
+      return state satisfies never
+  }
+}
+
+function absentMessage(sinceMs: number): string {
+  return `in no manifest since ${new Date(sinceMs).toISOString()}; it is removed when the removal grace is over, and kept when the manifest returns`
+}
+
+export function validOf(memory: VmMemory | undefined): ConditionDraft {
+  if (memory === undefined) return condition('Valid', 'Unknown', 'NotRead', notRead.message)
+  const { good, state } = memory
+  switch (state.kind) {
+    case 'present':
+      return condition('Valid', 'True', 'Accepted', '')
+    case 'broken': {
+      const kept = good === undefined ? '' : '\nThe last valid state stays in force.'
+      return condition('Valid', 'False', 'ManifestInvalid', `${state.rendered.slice(0, longestMessage)}${kept}`)
+    }
+    case 'doubtful':
+      return good === undefined
+        ? condition('Valid', 'Unknown', 'SourceUnreadable', state.message)
+        : condition('Valid', 'True', 'Accepted', `the last valid state stays in force: ${state.message}`)
+    case 'absent':
+      return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs))
+    case 'withheld':
+      return condition('Valid', 'Unknown', 'RemovalWithheld', state.message)
+    case 'removed':
+      return condition('Valid', 'False', 'Removed', 'its manifest was taken away; its disks stay')
+    default:
+      return state satisfies never
+  }
+}

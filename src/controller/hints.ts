@@ -1,0 +1,66 @@
+import { serviceName, placementRecordName, vmNamePattern } from '../api/names.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import type { Swarm, SwarmEvent } from '../ports/swarm.ts'
+import { backoffMs } from './backoff.ts'
+
+/** What a Swarm event makes worth a look. */
+export type Hint =
+  | { readonly kind: 'vm'; readonly vm: string }
+  /** Also every VM: placement depends on nodes. */
+  | { readonly kind: 'nodes' }
+  | { readonly kind: 'none' }
+
+/** Pure. Events of agents and the controller count as news of the nodes. */
+export function hintOf(event: SwarmEvent): Hint {
+  switch (event.type) {
+    case 'service':
+      return vmHint(event.name, serviceName('')) ?? { kind: 'nodes' }
+    case 'config':
+      return vmHint(event.name, placementRecordName('')) ?? { kind: 'none' }
+    case 'node':
+      return { kind: 'nodes' }
+    case 'secret':
+    case 'network':
+    case 'container':
+    case 'other':
+      return { kind: 'none' }
+    default:
+      return event.type satisfies never
+  }
+}
+
+function vmHint(name: string, prefix: string): Hint | undefined {
+  const vm = name.slice(prefix.length)
+  return name.startsWith(prefix) && vmNamePattern.test(vm) ? { kind: 'vm', vm } : undefined
+}
+
+export interface EventPorts {
+  readonly swarm: Pick<Swarm, 'events'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly onHint: (hint: Hint) => void
+  /** The stream broke, and what happened since is not known: look at everything. */
+  readonly onGap: () => void
+}
+
+/** Keeps an event stream open until the signal. Events are hints: a stream that is broken or silent costs latency and nothing else. */
+export async function followEvents(ports: EventPorts, signal: AbortSignal): Promise<void> {
+  let failures = 0
+  while (!signal.aborted) {
+    try {
+      for await (const event of ports.swarm.events(signal)) {
+        failures = 0
+        ports.onHint(hintOf(event))
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      if (failures === 0) ports.log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'The event stream broke')
+    }
+    failures += 1
+    await sleep(ports.clock, backoffMs(Math.min(failures, 5), ports.random), signal).catch(() => undefined)
+    if (!signal.aborted) ports.onGap()
+  }
+}

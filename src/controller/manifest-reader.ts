@@ -1,0 +1,90 @@
+import type { VmName } from '../api/names.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { ManifestSource, SourceSnapshot } from '../ports/manifest-source.ts'
+import type { DeclarationStore } from './declarations.ts'
+
+/** Editors and git write several times in a row; a read in the middle is only wasted. */
+const debounceMs = 200
+
+export interface ManifestReaderPorts {
+  readonly sources: readonly ManifestSource[]
+  readonly store: DeclarationStore
+  readonly clock: Clock
+  readonly log: Log
+  readonly resyncMs: number
+  /** Called after each read with the VMs that are declared differently now. */
+  readonly onRead: (changed: readonly VmName[]) => void
+}
+
+/** Keeps the declarations true: reads every source at the start, on hints, on the resync timer and when an absence is due. Ends with the signal. */
+export async function readManifests(ports: ManifestReaderPorts, signal: AbortSignal): Promise<void> {
+  await Promise.all(ports.sources.map((source) => readSource(ports, source, signal)))
+}
+
+async function readSource(ports: ManifestReaderPorts, source: ManifestSource, signal: AbortSignal): Promise<void> {
+  const pause = hintedPause(ports.clock)
+  const unwatch = source.watch(pause.hint)
+  let said = ''
+  try {
+    while (!signal.aborted) {
+      pause.clear()
+      said = await readOnce(ports, source, said, signal)
+      await pause.wait(waitMs(ports), signal)
+      // Hints arrive in bursts, and what made the first may not be finished.
+      await sleep(ports.clock, debounceMs, signal)
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  } finally {
+    unwatch()
+  }
+}
+
+async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
+  const snapshot = await source.read(signal).catch((error: unknown) => {
+    if (!signal.aborted) ports.log.error({ error }, 'A manifest source failed to read')
+    return undefined
+  })
+  if (snapshot === undefined) return said
+  const changed = ports.store.fold(snapshot)
+  ports.onRead(changed)
+  return report(ports.log, snapshot, said)
+}
+
+/** Until the next resync, or until an absence is due to be judged. */
+function waitMs(ports: ManifestReaderPorts): number {
+  const due = ports.store.nextDueMs()
+  return due === undefined ? ports.resyncMs : Math.max(0, Math.min(ports.resyncMs, due - ports.clock.now()))
+}
+
+/** Says once what changed about the source as a whole; single documents are told by their VM's condition. Codes and positions only: an excerpt may hold a secret. */
+function report(log: Log, snapshot: SourceSnapshot, said: string): string {
+  const issues = snapshot.documents.flatMap((one) => (one.ok ? [] : one.issues.map(({ code, file, line }) => `${code} ${file}:${line}`)))
+  const { source, complete, message } = snapshot
+  const saying = JSON.stringify([complete, message, issues])
+  if (saying === said) return said
+  log.info({ source, complete, reason: message, documents: snapshot.documents.length, issues }, 'Read the manifests')
+  return saying
+}
+
+/** A wait that a hint ends; a hint during a read counts for the wait after it. */
+function hintedPause(clock: Clock) {
+  let hinted = false
+  let wake = (): void => undefined
+  return {
+    hint(): void {
+      hinted = true
+      wake()
+    },
+    clear: () => void (hinted = false),
+    async wait(ms: number, signal: AbortSignal): Promise<void> {
+      if (hinted) return
+      const ended = new AbortController()
+      wake = () => ended.abort()
+      await sleep(clock, ms, AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
+        if (signal.aborted) throw error
+      })
+    },
+  }
+}

@@ -1,0 +1,58 @@
+import type { NodeFacts } from '../api/wire/agent-api.ts'
+import type { Agent, Agents } from '../ports/agents.ts'
+import type { Clock } from '../ports/clock.ts'
+import { PortError } from '../ports/errors.ts'
+
+export interface SeenAgent {
+  readonly facts: NodeFacts | undefined
+  readonly factsAtMs: number | undefined
+  /** Why the last call was not answered; empty where it was. */
+  readonly message: string
+}
+
+export interface ObservedAgents extends Agents {
+  seen(nodeId: string): SeenAgent | undefined
+}
+
+/** Passes calls on, and remembers for the display what was answered. `onBack` is called when an agent answers that did not before. */
+export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: string) => void): ObservedAgents {
+  const seen = new Map<string, SeenAgent>()
+
+  function answered(nodeId: string, facts?: NodeFacts): void {
+    const before = seen.get(nodeId)
+    const factsAtMs = facts === undefined ? before?.factsAtMs : clock.now()
+    seen.set(nodeId, { facts: facts ?? before?.facts, factsAtMs, message: '' })
+    if (before !== undefined && before.message !== '') onBack(nodeId)
+  }
+
+  function failed(nodeId: string, message: string): void {
+    const before = seen.get(nodeId)
+    seen.set(nodeId, { facts: before?.facts, factsAtMs: before?.factsAtMs, message })
+  }
+
+  async function watch<Value>(nodeId: string, call: Promise<Value>, factsOf?: (value: Value) => NodeFacts): Promise<Value> {
+    try {
+      const value = await call
+      answered(nodeId, factsOf?.(value))
+      return value
+    } catch (error) {
+      // Any other error is an answer too.
+      if (error instanceof PortError && error.kind === 'Unavailable') failed(nodeId, error.message)
+      throw error
+    }
+  }
+
+  function on(nodeId: string): Agent {
+    const agent = agents.on(nodeId)
+    return {
+      facts: (signal) => watch(nodeId, agent.facts(signal), (facts) => facts),
+      instances: (signal) => watch(nodeId, agent.instances(signal)),
+      prepare: (order, signal) => watch(nodeId, agent.prepare(order, signal)),
+      revoke: (uid, signal) => watch(nodeId, agent.revoke(uid, signal)),
+      vm: (uid, signal) => watch(nodeId, agent.vm(uid, signal)),
+      probe: (request, signal) => watch(nodeId, agent.probe(request, signal)),
+    }
+  }
+
+  return { on, seen: (nodeId) => seen.get(nodeId) }
+}

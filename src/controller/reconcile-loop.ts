@@ -1,0 +1,129 @@
+import PQueue from 'p-queue'
+import type { Clock } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { Metrics, ReconcileResult } from '../ports/metrics.ts'
+import type { Random } from '../ports/random.ts'
+import { type AnyReconciler, runKey, type RunResult } from './run-key.ts'
+import { type WorkQueue, workQueue } from './work-queue.ts'
+
+/** Runs that wrote something, one after the other, before a pause: a plan that is never satisfied must not write as fast as it can. */
+const freeActs = 5
+const longestActPauseMs = 30_000
+/** Conflicts in a row before the key waits for its backoff. */
+const freeConflicts = 5
+
+export interface LoopPorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly concurrency: number
+  /** Called with a token of the run's beginning, given back to `onResult`. */
+  readonly onStart: (key: string) => string
+  readonly onResult: (key: string, token: string, result: RunResult) => void
+}
+
+/** One reconciler with its queue and its workers. */
+export interface ReconcileLoop {
+  readonly queue: Pick<WorkQueue<string>, 'add' | 'inBackoff' | 'wake' | 'forget'>
+  /** No further runs; resolves when those under way have ended. */
+  stop(): Promise<void>
+}
+
+export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signal: AbortSignal): ReconcileLoop {
+  const { name } = reconciler
+  const { metrics } = ports
+  const pool = new PQueue({ concurrency: ports.concurrency })
+  const streaks = new Map<string, { acts: number; conflicts: number }>()
+  const said = new Map<string, string>()
+  const queue = workQueue<string>(ports.clock, ports.random, {
+    onReady: () => void pool.add(work),
+    onAdd: () => metrics.queueAdded(name),
+    onRetry: () => metrics.queueRetried(name),
+  })
+
+  async function work(): Promise<void> {
+    metrics.queueDepth(name, queue.depth())
+    const key = queue.take()
+    if (key === undefined) return
+    try {
+      await run(key)
+    } catch (error) {
+      ports.log.error({ controller: name, key, error }, 'A run ended in a way it must not')
+      queue.addFailed(key)
+    } finally {
+      queue.done(key)
+      metrics.queueDepth(name, queue.depth())
+    }
+  }
+
+  async function run(key: string): Promise<void> {
+    const began = ports.clock.now()
+    const token = ports.onStart(key)
+    const result = await runKey(reconciler, key, ports.clock, signal)
+    const next = follow(key, result)
+    if (next === undefined) return
+    metrics.reconciled(name, next, (ports.clock.now() - began) / 1000)
+    tell(key, result)
+    ports.onResult(key, token, result)
+  }
+
+  /** Puts the key back as the outcome asks; undefined where we are being stopped. */
+  function follow(key: string, result: RunResult): ReconcileResult | undefined {
+    const streak = streaks.get(key) ?? { acts: 0, conflicts: 0 }
+    if (result.kind === 'planned') return followPlan(key, result, streak)
+    const { outcome } = result
+    switch (outcome.kind) {
+      case 'stopped':
+        return undefined
+      case 'again':
+        streaks.set(key, { ...streak, conflicts: streak.conflicts + 1 })
+        if (streak.conflicts < freeConflicts) queue.addAfter(key, outcome.ms * (1 + ports.random.next()))
+        else queue.addFailed(key)
+        return 'requeue'
+      case 'retry':
+        queue.addFailed(key)
+        return 'error'
+      case 'stalled':
+        return 'error'
+      default:
+        return outcome satisfies never
+    }
+  }
+
+  function followPlan(key: string, result: Extract<RunResult, { kind: 'planned' }>, streak: { acts: number }): ReconcileResult {
+    queue.forget(key)
+    if (result.applied > 0) {
+      streaks.set(key, { acts: streak.acts + 1, conflicts: 0 })
+      queue.addAfter(key, streak.acts < freeActs ? 0 : Math.min(100 * 2 ** Math.min(streak.acts - freeActs, 12), longestActPauseMs))
+      return 'requeue'
+    }
+    streaks.delete(key)
+    const { next } = result.plan
+    if (next.kind !== 'requeueAfter') return 'success'
+    queue.addAfter(key, next.ms)
+    return 'requeue_after'
+  }
+
+  function tell(key: string, result: RunResult): void {
+    if (result.kind === 'planned' && result.applied > 0) {
+      const actions = result.plan.actions.map((action) => (action as { kind?: string }).kind ?? 'action')
+      ports.log.info({ controller: name, key, actions }, 'Applied')
+    }
+    if (result.kind === 'planned') return void said.delete(key)
+    const { outcome, error } = result
+    if (outcome.kind === 'again' || outcome.kind === 'stopped' || said.get(key) === outcome.message) return
+    said.set(key, outcome.message)
+    if (outcome.kind === 'retry' && outcome.bug) ports.log.error({ controller: name, key, error }, 'Internal error, tried again')
+    else if (outcome.kind === 'retry') ports.log.warn({ controller: name, key, reason: outcome.message }, 'No answer, tried again')
+    else ports.log.info({ controller: name, key, reason: outcome.message }, 'Refused, waiting for a change')
+  }
+
+  return {
+    queue,
+    async stop() {
+      queue.close()
+      await pool.onIdle()
+    },
+  }
+}

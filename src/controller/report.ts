@@ -1,0 +1,36 @@
+import type { Report } from './status.ts'
+import type { RunResult } from './run-key.ts'
+
+/** What a run says about its VM; undefined where it says nothing. */
+export function reportOf(owner: Report['owner'], result: RunResult): Report | undefined {
+  if (result.kind === 'planned') return plannedReport(owner, result)
+  const nothing = { owner, conditions: undefined, facts: undefined }
+  const { outcome } = result
+  switch (outcome.kind) {
+    case 'again':
+    case 'stopped':
+      return undefined
+    case 'retry':
+      return { ...nothing, progress: { kind: 'retrying', message: outcome.message } }
+    case 'stalled':
+      return { ...nothing, progress: { kind: 'stalled', reason: outcome.reason, message: outcome.message } }
+    default:
+      return outcome satisfies never
+  }
+}
+
+function plannedReport(owner: Report['owner'], { plan, applied }: Extract<RunResult, { kind: 'planned' }>): Report {
+  const told = { owner, conditions: plan.conditions, facts: plan.facts ?? {} }
+  if (applied > 0) return { ...told, progress: { kind: 'acting' } }
+  const { next } = plan
+  switch (next.kind) {
+    case 'settled':
+      return { ...told, progress: { kind: 'settled' } }
+    case 'requeueAfter':
+      return { ...told, progress: { kind: 'waiting' } }
+    case 'stalled':
+      return { ...told, progress: { kind: 'stalled', reason: next.reason, message: next.message } }
+    default:
+      return next satisfies never
+  }
+}

@@ -1,0 +1,27 @@
+import type { Plan, Reconciler } from '../reconcilers/reconciler.ts'
+import type { Clock } from '../ports/clock.ts'
+import { type Outcome, outcomeOf } from './outcome.ts'
+
+/** A reconciler whose Seen and Action are its own business. */
+export type AnyReconciler = Reconciler<string, unknown, unknown>
+
+export type RunResult =
+  | { readonly kind: 'planned'; readonly plan: Plan<unknown>; readonly applied: number }
+  /** `plan` where it came that far. */
+  | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number }
+
+/** One run: observe, plan, apply. Never throws: what was thrown is judged. */
+export async function runKey(reconciler: AnyReconciler, key: string, clock: Clock, signal: AbortSignal): Promise<RunResult> {
+  let applied = 0
+  try {
+    const seen = await reconciler.observe(key, signal)
+    const plan = reconciler.plan(seen, clock.now())
+    for (const action of plan.actions) {
+      await reconciler.apply(action, signal)
+      applied += 1
+    }
+    return { kind: 'planned', plan, applied }
+  } catch (error) {
+    return { kind: 'failed', outcome: outcomeOf(error, signal.aborted), error, applied }
+  }
+}

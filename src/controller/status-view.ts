@@ -1,0 +1,52 @@
+import type { NodeView, SourcesView, SourceView } from '../api/wire/controller-api.ts'
+import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import type { StatusView } from '../ports/status-view.ts'
+import type { SwarmNode } from '../ports/swarm.ts'
+import type { DeclarationStore } from './declarations.ts'
+import type { SeenAgent } from './observed-agents.ts'
+import type { StatusStore } from './status.ts'
+
+export interface StatusViewPorts {
+  readonly store: DeclarationStore
+  readonly status: StatusStore
+  readonly nodes: () => readonly SwarmNode[]
+  readonly seen: (nodeId: string) => SeenAgent | undefined
+  /** What of the first pass is still missing; empty when it is done. */
+  readonly missing: () => string
+}
+
+export function statusView(ports: StatusViewPorts): StatusView {
+  const { store, status } = ports
+  return {
+    vms: () => [...store.known()].sort().map((vm) => status.view(vm, store.get(vm))),
+    vm: (name) => (store.known().includes(name) ? status.view(name, store.get(name)) : undefined),
+    nodes: () =>
+      ports
+        .nodes()
+        .map((node) => nodeView(node, ports.seen(node.id)))
+        .toSorted((a, b) => a.hostname.localeCompare(b.hostname)),
+    sources: () => sourcesView(store),
+    ready: () => ({ ok: ports.missing() === '', message: ports.missing() }),
+  }
+}
+
+function nodeView(node: SwarmNode, seen: SeenAgent | undefined): NodeView {
+  const { id, hostname, role, availability, state, labels } = node
+  const factsAt = seen?.factsAtMs === undefined ? null : new Date(seen.factsAtMs).toISOString()
+  const agentMessage = seen === undefined ? 'not asked yet' : seen.message
+  return { id, hostname, role, availability, state, labels, facts: seen?.facts ?? null, factsAt, agentMessage }
+}
+
+function sourcesView(store: DeclarationStore): SourcesView {
+  const state = store.state()
+  const twice = state.issues
+  const sources = store.snapshots().map((snapshot) => sourceView(snapshot, twice.map((issue) => issue.rendered)))
+  return { sources, stalled: state.stalled ?? null }
+}
+
+function sourceView(snapshot: SourceSnapshot, twice: readonly string[]): SourceView {
+  const valid = snapshot.documents.filter((document) => document.ok).length
+  const issues = snapshot.documents.flatMap((document) => (document.ok ? [] : document.issues.map((issue) => issue.rendered)))
+  const { source, complete, message } = snapshot
+  return { source, complete, message, documents: { valid, invalid: snapshot.documents.length - valid }, issues: [...issues, ...twice] }
+}

@@ -1,0 +1,183 @@
+import { type Condition, type ConditionDraft, type ConditionOwner, condition, conditionOwners, stampConditions } from '../api/conditions.ts'
+import type { VmName } from '../api/names.ts'
+import type { VmEvent, VmView } from '../api/wire/controller-api.ts'
+import { type Clock, rfc3339 } from '../ports/clock.ts'
+import type { Declaration } from '../ports/declarations.ts'
+import type { Log } from '../ports/log.ts'
+import { phaseOf } from './phase.ts'
+import { foldReady } from './ready.ts'
+import { advanceTimeline, type Timeline } from './timeline.ts'
+
+/** What one run of one reconciler says about a VM. */
+export interface Report {
+  readonly owner: Extract<ConditionOwner, 'assets' | 'services' | 'reachability'>
+  /** Undefined where nothing was learned: what it owns stays, or becomes Unknown with `retrying`. */
+  readonly conditions: readonly ConditionDraft[] | undefined
+  readonly facts: Readonly<Record<string, string>> | undefined
+  /** `settled` and `waiting` acted on the generation in full; `acting` has more to do. */
+  readonly progress: Progress
+}
+
+export type Progress =
+  | { readonly kind: 'settled' }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'acting' }
+  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'retrying'; readonly message: string }
+
+/** Enough to see a boot and a few restarts. */
+const keptEvents = 50
+
+interface Held {
+  readonly seenAtMs: number
+  conditions: readonly Condition[]
+  facts: Map<Report['owner'], Readonly<Record<string, string>>>
+  progress: Map<Report['owner'], Progress>
+  acted: Map<Report['owner'], string>
+  observedGeneration: string
+  timeline: Timeline
+  events: readonly VmEvent[]
+}
+
+/** The status of every VM: derived from the world, held in memory alone. */
+export interface StatusStore {
+  /** The source's word, and a new generation if there is one. */
+  declared(vm: VmName, declaration: Declaration, valid: ConditionDraft): void
+  /** `generation` is the one that was declared when the run began. */
+  report(vm: VmName, generation: string, report: Report): void
+  progress(vm: VmName): readonly Progress[]
+  forget(vm: VmName): void
+  view(vm: VmName, declaration: Declaration): VmView
+}
+
+export function statusStore(clock: Clock, log: Log): StatusStore {
+  const vms = new Map<VmName, Held>()
+
+  function held(vm: VmName): Held {
+    const found = vms.get(vm)
+    if (found !== undefined) return found
+    const made = fresh(clock.now())
+    vms.set(vm, made)
+    return made
+  }
+
+  /** Stamps drafts, folds Ready, and tells what moved. */
+  function settle(vm: VmName, one: Held, drafts: readonly ConditionDraft[], generation: string): void {
+    const before = one.conditions
+    const stamp = { observedGeneration: generation, now: rfc3339(clock) }
+    const stamped = stampConditions(before, drafts, stamp)
+    const withReady = stampConditions(stamped, [foldReady(stamped)], stamp)
+    one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
+    one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.now(), one.conditions)
+    for (const moved of movedConditions(before, one.conditions)) tell(vm, one, moved, stamp.now)
+  }
+
+  function tell(vm: VmName, one: Held, moved: ConditionDraft, time: string): void {
+    const { type, status, reason, message } = moved
+    one.events = [...one.events, { time, type, status, reason, message }].slice(-keptEvents)
+    // A source's message quotes the manifest, which may hold a secret.
+    const said = type === 'Valid' || reason === 'ManifestInvalid' ? '' : message.slice(0, 500)
+    log.info({ vm, condition: type, status, reason, said }, 'Condition changed')
+  }
+
+  return {
+    declared(vm, declaration, valid) {
+      settle(vm, held(vm), [valid], generationOf(declaration))
+    },
+    report(vm, generation, report) {
+      const one = held(vm)
+      one.progress.set(report.owner, report.progress)
+      if (report.facts !== undefined) one.facts.set(report.owner, report.facts)
+      if (actedOn(report.progress)) one.acted.set(report.owner, generation)
+      if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
+      // What a plan leaves out does not hold any more.
+      if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
+      settle(vm, one, report.conditions ?? retrying(report), generation)
+    },
+    progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
+    forget: (vm) => void vms.delete(vm),
+    view(vm, declaration) {
+      const one = vms.get(vm) ?? fresh(clock.now())
+      return {
+        name: vm,
+        phase: phaseOf(declaration, one.conditions),
+        declared: declaration.kind,
+        generation: generationOf(declaration),
+        observedGeneration: one.observedGeneration,
+        labels: declaration.kind === 'present' ? declaration.vm.metadata.labels : {},
+        conditions: one.conditions,
+        facts: Object.assign({}, ...one.facts.values()) as Record<string, string>,
+        timeline: one.timeline,
+        events: one.events,
+      }
+    },
+  }
+}
+
+export function generationOf(declaration: Declaration): string {
+  return declaration.kind === 'present' ? declaration.generation : ''
+}
+
+function fresh(seenAtMs: number): Held {
+  return {
+    seenAtMs,
+    conditions: [],
+    facts: new Map(),
+    progress: new Map(),
+    acted: new Map(),
+    observedGeneration: '',
+    timeline: { manifest: 0 },
+    events: [],
+  }
+}
+
+function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts: readonly ConditionDraft[]): readonly Condition[] {
+  return held.filter((one) => conditionOwners[one.type] !== owner || drafts.some((draft) => draft.type === one.type))
+}
+
+function actedOn(progress: Progress): boolean {
+  return progress.kind === 'settled' || progress.kind === 'waiting' || progress.kind === 'stalled'
+}
+
+/** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */
+function retrying(report: Report): ConditionDraft[] {
+  const { owner, progress } = report
+  if (progress.kind !== 'retrying') return []
+  // RestartRequired and SoftwareEmulation say something only while they hold: a failure invents neither.
+  const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
+  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation')
+  return lasting.map((type) => condition(type, 'Unknown', 'Retrying', progress.message))
+}
+
+/** kstatus' abnormal-true pair, present only while true. */
+function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] {
+  const stalled = [...one.progress.values()].find((progress) => progress.kind === 'stalled')
+  if (stalled !== undefined) return [condition('Stalled', 'True', stalled.reason, stalled.message)]
+  const ready = conditions.find((each) => each.type === 'Ready')
+  const idle = [...one.progress.values()].every((progress) => progress.kind === 'settled') && one.progress.size > 0
+  if (ready === undefined || ready.status === 'True' || idle) return []
+  return [condition('Reconciling', 'True', ready.reason, ready.message)]
+}
+
+function withWhileTrue(
+  conditions: readonly Condition[],
+  drafts: readonly ConditionDraft[],
+  stamp: { observedGeneration: string; now: string },
+): readonly Condition[] {
+  const wanted = new Set(drafts.map((draft) => draft.type))
+  const isOver = (type: string): boolean => (type === 'Reconciling' || type === 'Stalled') && !wanted.has(type)
+  return stampConditions(
+    conditions.filter((one) => !isOver(one.type)),
+    drafts,
+    stamp,
+  )
+}
+
+/** What a person is told: a status or a reason that changed, and a pair that ended. Reconciling comes and goes too often to be news. */
+function movedConditions(before: readonly Condition[], after: readonly Condition[]): ConditionDraft[] {
+  const was = new Map(before.map((one) => [one.type, one]))
+  const is = new Set(after.map((one) => one.type))
+  const moved = after.filter((one) => was.get(one.type)?.status !== one.status || was.get(one.type)?.reason !== one.reason)
+  const ended = before.filter((one) => !is.has(one.type)).map((one) => condition(one.type, 'False', 'Over', ''))
+  return [...moved, ...ended].filter((one) => one.type !== 'Reconciling')
+}

@@ -1,0 +1,11 @@
+import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
+
+/** What the controller's listeners show. Every call answers at once from memory. */
+export interface StatusView {
+  vms(): readonly VmView[]
+  vm(name: string): VmView | undefined
+  nodes(): readonly NodeView[]
+  sources(): SourcesView
+  /** The first complete pass over nodes, manifests and VMs is done; `message` says what is still missing. */
+  ready(): { readonly ok: boolean; readonly message: string }
+}
