@@ -1,0 +1,24 @@
+import { PortError } from '../../ports/errors.ts'
+import type { AssetsAction } from './actions.ts'
+import type { AssetsPorts } from './observe.ts'
+
+/** Creating the record is the race for a VM's identity: the loser gets Conflict and observes the winner's. */
+export async function applyAssets(ports: Pick<AssetsPorts, 'swarm' | 'agents'>, action: AssetsAction, signal: AbortSignal): Promise<void> {
+  switch (action.kind) {
+    case 'createRecord':
+      await ports.swarm.createConfig(action.name, action.labels, action.data, signal)
+      return
+    case 'updateRecordLabels':
+      return ports.swarm.updateConfigLabels(action.config, action.labels, signal)
+    case 'revokeGrant':
+      return revoke(ports, action.nodeId, action.uid, signal)
+  }
+}
+
+async function revoke({ agents }: Pick<AssetsPorts, 'agents'>, nodeId: string, uid: string, signal: AbortSignal): Promise<void> {
+  try {
+    await agents.on(nodeId).revoke(uid, signal)
+  } catch (error) {
+    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
+  }
+}

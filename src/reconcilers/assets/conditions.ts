@@ -1,0 +1,60 @@
+import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import type { PrepareStatus } from '../../api/wire/agent-api.ts'
+import type { Next } from '../reconciler.ts'
+import type { AssetsSeen } from './observe.ts'
+
+const waiting = 'has no node yet'
+
+/** Of a VM without a node. */
+export function waitingConditions(): ConditionDraft[] {
+  return [condition('AssetsReady', 'Unknown', 'WaitingForPlaced', waiting), condition('SoftwareEmulation', 'Unknown', 'WaitingForPlaced', waiting)]
+}
+
+export interface Prepared {
+  readonly conditions: readonly ConditionDraft[]
+  readonly next: Next
+  /** The node says that the disks are there. */
+  readonly disksMade: boolean
+}
+
+export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared {
+  const { prepared } = seen
+  if (prepared === undefined) return unknown('Ordered', `${hostname} has not been asked yet`)
+  // That the agent does not answer says nothing about a VM that runs there.
+  if (!prepared.known) return unknown('AgentUnreachable', `the agent on ${hostname} does not answer (${prepared.message})`)
+  const status = prepared.value
+  switch (status.state) {
+    case 'ready':
+      return { conditions: [condition('AssetsReady', 'True', 'Prepared', `image, disk and grant are ready on ${hostname}`), emulation(seen, status)], next: again(30_000), disksMade: true }
+    case 'preparing':
+      return unready(status, hostname, 1_000)
+    // An operator may put the missing image there, or make room: nothing would tell.
+    case 'failed':
+      return unready(status, hostname, 15_000)
+  }
+}
+
+function unknown(reason: string, message: string): Prepared {
+  const conditions = [condition('AssetsReady', 'Unknown', reason, message), condition('SoftwareEmulation', 'Unknown', reason, message)]
+  return { conditions, next: again(2_000), disksMade: false }
+}
+
+function unready(status: { readonly reason: string; readonly message: string }, hostname: string, ms: number): Prepared {
+  const conditions = [
+    condition('AssetsReady', 'False', status.reason, `${hostname}: ${status.message}`),
+    condition('SoftwareEmulation', 'Unknown', 'WaitingForAssetsReady', 'the accelerator is settled when the node is ready'),
+  ]
+  return { conditions, next: again(ms), disksMade: false }
+}
+
+function emulation({ declaration }: AssetsSeen, status: Extract<PrepareStatus, { state: 'ready' }>): ConditionDraft {
+  if (status.accelerator === 'kvm') return condition('SoftwareEmulation', 'False', 'KvmInUse', 'the guest runs with KVM')
+  if (declaration.kind === 'present' && declaration.vm.spec.accelerator === 'tcg') {
+    return condition('SoftwareEmulation', 'False', 'TcgAskedFor', 'the manifest asks for tcg')
+  }
+  return condition('SoftwareEmulation', 'True', 'KvmUnusable', status.emulationReason || 'KVM cannot be used on this node')
+}
+
+function again(ms: number): Next {
+  return { kind: 'requeueAfter', ms }
+}

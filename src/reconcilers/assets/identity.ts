@@ -1,0 +1,77 @@
+import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { nicsOf } from '../shared/nics.ts'
+import { type AssetsPlan, writeRecord } from './actions.ts'
+import { waitingConditions } from './conditions.ts'
+import type { AssetsSeen, ClusterSeen } from './observe.ts'
+import { type Candidate, type PlaceRequest, place } from './place.ts'
+import { traceOf } from './trace.ts'
+
+/** Nodes come and go, and agents start: look again without being told. */
+const lookAgainMs = 3_000
+
+/** A declared VM without a record, or whose record names no member: adopt what is left of it, or else place it. */
+export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan {
+  const { vm, settings, record, service, declaration } = seen
+  if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
+  const lost = { vm, cluster: settings.cluster, uid: record?.uid, disksMade: record?.disksMade ?? false, service }
+  const trace = traceOf(lost, cluster)
+  switch (trace.kind) {
+    case 'unclear':
+      return unplaced(condition('Placed', statusOf(trace.reason), trace.reason, trace.message))
+    case 'found': {
+      const hostname = cluster.nodes.find((one) => one.node.id === trace.nodeId)?.node.hostname ?? trace.nodeId
+      const message = `on ${hostname}, as ${trace.from} says (uid ${trace.uid})`
+      return placed(seen, { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade }, condition('Placed', 'True', 'Adopted', message))
+    }
+    case 'none':
+      return placeAnew(seen, cluster, declaration.vm)
+  }
+}
+
+/** Where the disk is cannot be known before a node answers; two disks are certain. */
+function statusOf(reason: string): 'Unknown' | 'False' {
+  return reason === 'DiskNodeUnknown' ? 'Unknown' : 'False'
+}
+
+function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, vm: VirtualMachine): AssetsPlan {
+  const choice = place(requestOf(seen, vm), candidatesOf(cluster))
+  switch (choice.kind) {
+    case 'refused':
+      return unplaced(condition('Placed', 'False', choice.reason, choice.message))
+    case 'placed': {
+      const uid = seen.record?.uid ?? cluster.freshUid
+      return placed(seen, { uid, node: choice.nodeId, disksMade: false }, condition('Placed', 'True', 'Placed', choice.message))
+    }
+  }
+}
+
+function placed(seen: AssetsSeen, to: { uid: string; node: string; disksMade: boolean }, draft: ConditionDraft): AssetsPlan {
+  return {
+    actions: writeRecord(seen, to),
+    conditions: [draft, ...waitingConditions()],
+    next: { kind: 'requeueAfter', ms: lookAgainMs },
+  }
+}
+
+function unplaced(draft: ConditionDraft): AssetsPlan {
+  return { actions: [], conditions: [draft, ...waitingConditions()], next: { kind: 'requeueAfter', ms: lookAgainMs } }
+}
+
+function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
+  return {
+    accelerator: vm.spec.accelerator,
+    softwareEmulation: settings.softwareEmulation,
+    bridges: nicsOf(settings.cluster, vm).map((one) => one.bridge),
+    memoryBytes: vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2,
+    diskBytes: vm.spec.disks.reduce((sum, one) => sum + one.size, 0),
+  }
+}
+
+function candidatesOf(cluster: ClusterSeen): Candidate[] {
+  return cluster.nodes.map(({ node, facts }) => {
+    const there = cluster.others.filter((one) => one.node === node.id && one.retainedAt === undefined)
+    const committedBytes = there.reduce((sum, one) => sum + (cluster.memoryBytes.get(one.vm) ?? 0), 0)
+    return { node, facts, placedVms: there.length, committedBytes }
+  })
+}

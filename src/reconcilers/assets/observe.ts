@@ -1,0 +1,135 @@
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import { placementRecordName, serviceName, type VmName } from '../../api/names.ts'
+import type { InstanceRecord, NodeFacts, PrepareStatus } from '../../api/wire/agent-api.ts'
+import type { Agents } from '../../ports/agents.ts'
+import type { Declaration, Declarations } from '../../ports/declarations.ts'
+import type { Random } from '../../ports/random.ts'
+import type { ClusterSettings } from '../../ports/settings.ts'
+import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
+import { type Asked, ask } from '../shared/asked.ts'
+import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { dig, rawNumber } from '../shared/raw.ts'
+import { isVmService, ownershipOf } from '../shared/vm-service.ts'
+import { prepareOrderFor } from './order.ts'
+
+type SwarmUsed =
+  | 'listNodes'
+  | 'getConfig'
+  | 'listConfigs'
+  | 'createConfig'
+  | 'updateConfigLabels'
+  | 'getService'
+  | 'listServices'
+  | 'listTasks'
+
+export interface AssetsPorts {
+  readonly swarm: Pick<Swarm, SwarmUsed>
+  readonly agents: Agents
+  readonly declarations: Declarations
+  readonly settings: AssetsSettings
+  readonly random: Pick<Random, 'uuid'>
+}
+export type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
+
+export interface NodeSeen {
+  readonly node: SwarmNode
+  readonly facts: Asked<NodeFacts>
+  readonly instances: Asked<readonly InstanceRecord[]>
+  /** A task of the agent service is or was there: disks of an earlier Swarm may be, too. */
+  readonly agentExpected: boolean
+}
+
+/** The whole cluster: gathered only when a VM has no identity, or no node that is a member. */
+export interface ClusterSeen {
+  readonly nodes: readonly NodeSeen[]
+  /** Of all other VMs, retained ones too. */
+  readonly others: readonly PlacementRecord[]
+  /** Guest memory and overhead in bytes by VM name, as far as it is known. */
+  readonly memoryBytes: ReadonlyMap<VmName, number>
+  /** The uid a new identity gets, if one is to be made. */
+  readonly freshUid: string
+}
+
+export interface AssetsSeen {
+  readonly vm: VmName
+  readonly declaration: Declaration
+  readonly settings: AssetsSettings
+  /** The config that has the record's name, whatever is in it. */
+  readonly config: SwarmConfig | undefined
+  /** What it says, where it is this VM's record and still ours. */
+  readonly record: PlacementRecord | undefined
+  readonly service: SwarmService | undefined
+  /** The record's node; undefined where it is no member, or where there is no record. */
+  readonly node: SwarmNode | undefined
+  readonly cluster: ClusterSeen | undefined
+  /** How far the node is with what was ordered; undefined where nothing was. */
+  readonly prepared: Asked<PrepareStatus> | undefined
+}
+
+/**
+ * Asking a node how far it is with a VM *is* sending it the order: the agent is level-based and the order idempotent, so this is a read for
+ * everything the controller knows of. It is sent only for a VM that is declared and has a record with a node.
+ */
+export async function observeAssets(ports: AssetsPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
+  const { swarm, settings } = ports
+  const declaration = ports.declarations.get(vm)
+  const config = await swarm.getConfig(placementRecordName(vm), signal)
+  const service = await swarm.getService(serviceName(vm), signal)
+  const record = recordOf(vm, config, service)
+  const nodes = await swarm.listNodes(signal)
+  const node = nodes.find((one) => one.id === record?.node)
+  const seen = { vm, declaration, settings, config, record, service, node, cluster: undefined, prepared: undefined }
+  if (declaration.kind !== 'present') return seen
+  if (config !== undefined && record === undefined) return seen
+  if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, nodes, signal) }
+  if (record.retainedAt !== undefined) return seen
+  const order = prepareOrderFor(settings, declaration.vm, record)
+  return { ...seen, prepared: await ask(ports.agents.on(node.id).prepare(order, signal)) }
+}
+
+/** A service is only made once the disks are: where there is one, they were, even if the record lost the label that says so. */
+function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmService | undefined): PlacementRecord | undefined {
+  const [record] = config === undefined ? [] : readPlacementRecords([config])
+  if (record?.vm !== vm) return undefined
+  const owned = ownershipOf(vm, service)
+  return { ...record, disksMade: record.disksMade || (owned.kind === 'ours' && owned.uid === record.uid) }
+}
+
+async function observeCluster(ports: AssetsPorts, vm: VmName, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<ClusterSeen> {
+  const { swarm, random } = ports
+  const records = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
+  const services = (await swarm.listServices(`${objectLabels.managedBy}=${managedBy}`, signal)).filter(isVmService)
+  const expected = await agentNodes(swarm, signal)
+  return {
+    nodes: await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal))),
+    others: records.filter((one) => one.vm !== vm),
+    memoryBytes: memoryByVm(ports, services),
+    freshUid: random.uuid(),
+  }
+}
+
+async function observeNode(ports: AssetsPorts, node: SwarmNode, agentExpected: boolean, signal: AbortSignal): Promise<NodeSeen> {
+  const agent = ports.agents.on(node.id)
+  const [facts, instances] = await Promise.all([ask(agent.facts(signal)), ask(agent.instances(signal))])
+  return { node, facts, instances, agentExpected }
+}
+
+async function agentNodes(swarm: AssetsPorts['swarm'], signal: AbortSignal): Promise<Set<string>> {
+  const services = await swarm.listServices(`${objectLabels.component}=agent`, signal)
+  const tasks = await Promise.all(services.map((one) => swarm.listTasks({ serviceId: one.id }, signal)))
+  return new Set(tasks.flat().flatMap((one) => one.nodeId ?? []))
+}
+
+/** What a VM is declared with, else what its service reserves: a VM whose manifest is broken still has its memory. */
+function memoryByVm({ declarations, settings }: AssetsPorts, services: readonly SwarmService[]): Map<VmName, number> {
+  const reserved = services.map((one) => [one.labels[objectLabels.vm] ?? '', reservedBytes(one)] as const)
+  const declared = declarations.names().flatMap((name) => {
+    const one = declarations.get(name)
+    return one.kind === 'present' ? [[name, one.vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2] as const] : []
+  })
+  return new Map([...reserved, ...declared])
+}
+
+function reservedBytes(service: SwarmService): number {
+  return rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
+}

@@ -1,0 +1,24 @@
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { PrepareOrder } from '../../api/wire/agent-api.ts'
+import { nicsOf } from '../shared/nics.ts'
+import type { PlacementRecord } from '../shared/placement-record.ts'
+import type { AssetsSettings } from './observe.ts'
+
+/** What the node's agent is to have ready for a VM. */
+export function prepareOrderFor(settings: AssetsSettings, vm: VirtualMachine, record: PlacementRecord): PrepareOrder {
+  return {
+    version: 1,
+    uid: record.uid,
+    vm: record.vm,
+    cluster: settings.cluster,
+    disks: vm.spec.disks.map(({ name, size, image }) => ({
+      name,
+      sizeBytes: size,
+      image: { source: image.source, sha256: image.sha256 ?? null },
+    })),
+    disksMustExist: record.disksMade,
+    accelerator: vm.spec.accelerator,
+    softwareEmulation: settings.softwareEmulation,
+    nics: nicsOf(settings.cluster, vm),
+  }
+}

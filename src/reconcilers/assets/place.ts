@@ -1,0 +1,150 @@
+import { formatBytes } from '../../api/quantity.ts'
+import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.ts'
+import type { NodeFacts } from '../../api/wire/agent-api.ts'
+import type { SwarmNode } from '../../ports/swarm.ts'
+import type { Asked } from '../shared/asked.ts'
+
+export interface PlaceRequest {
+  readonly accelerator: AcceleratorChoice
+  /** The cluster allows TCG. */
+  readonly softwareEmulation: boolean
+  readonly bridges: readonly string[]
+  /** Guest and overhead. */
+  readonly memoryBytes: number
+  readonly diskBytes: number
+}
+
+export interface Candidate {
+  readonly node: Pick<SwarmNode, 'id' | 'hostname' | 'state' | 'availability' | 'memoryBytes'>
+  readonly facts: Asked<NodeFacts>
+  readonly placedVms: number
+  /** Of all VMs placed there, running or not. */
+  readonly committedBytes: number
+}
+
+export interface Refusal {
+  readonly hostname: string
+  readonly reason: string
+  readonly message: string
+}
+
+export type Choice =
+  | { readonly kind: 'placed'; readonly nodeId: string; readonly message: string; readonly refusals: readonly Refusal[] }
+  | { readonly kind: 'refused'; readonly reason: string; readonly message: string; readonly refusals: readonly Refusal[] }
+
+/** A check says why a node cannot take the VM, or nothing. */
+type Check = (request: PlaceRequest, candidate: Candidate) => Omit<Refusal, 'hostname'> | undefined
+
+const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere, accelerated, bridged, roomInMemory, roomOnDisk]
+
+/**
+ * Picks the node for a VM that has none: the first check a node fails is its refusal; of the others the one with KVM where either would do,
+ * then with the fewest VMs, then the most free memory, then by name. Equal input gives an equal choice.
+ */
+export function place(request: PlaceRequest, candidates: readonly Candidate[]): Choice {
+  const judged = candidates.map((candidate) => ({ candidate, refusal: refusalOf(request, candidate) }))
+  const refusals = judged.flatMap(({ refusal }) => refusal ?? []).toSorted((a, b) => order(a.hostname, b.hostname))
+  const fit = judged.filter(({ refusal }) => refusal === undefined).map(({ candidate }) => candidate)
+  const best = fit.toSorted((a, b) => compare(request, a, b))[0]
+  if (best === undefined) return refused(refusals)
+  const free = formatBytes(best.node.memoryBytes - best.committedBytes)
+  const message = `on ${best.node.hostname}: ${best.placedVms} other VMs there, ${free} of memory free, ${fit.length} of ${candidates.length} nodes could take it`
+  return { kind: 'placed', nodeId: best.node.id, message, refusals }
+}
+
+function refusalOf(request: PlaceRequest, candidate: Candidate): Refusal | undefined {
+  for (const check of checks) {
+    const refusal = check(request, candidate)
+    if (refusal !== undefined) return { hostname: candidate.node.hostname, ...refusal }
+  }
+  return undefined
+}
+
+function refused(refusals: readonly Refusal[]): Choice {
+  const reasons = new Set(refusals.map((one) => one.reason))
+  const [only] = reasons
+  const reason = reasons.size === 1 && only !== undefined ? only : 'NoNodeFits'
+  const each = refusals.map((one) => `${one.hostname}: ${one.message}`)
+  return { kind: 'refused', reason, message: `no node can take it: ${each.length > 0 ? each.join('; ') : 'the Swarm has no nodes'}`, refusals }
+}
+
+function compare(request: PlaceRequest, a: Candidate, b: Candidate): number {
+  const free = (one: Candidate): number => one.node.memoryBytes - one.committedBytes
+  return (
+    rank(request, a) - rank(request, b) ||
+    a.placedVms - b.placedVms ||
+    free(b) - free(a) ||
+    order(a.node.hostname, b.node.hostname) ||
+    order(a.node.id, b.node.id)
+  )
+}
+
+function rank(request: PlaceRequest, { facts }: Candidate): number {
+  return facts.known && usableAccelerator(request, facts.value) === 'kvm' ? 0 : 1
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function nodeUp(_request: PlaceRequest, { node }: Candidate): ReturnType<Check> {
+  return node.state === 'ready' ? undefined : { reason: 'NodeDown', message: `the node is ${node.state}` }
+}
+
+function nodeActive(_request: PlaceRequest, { node }: Candidate): ReturnType<Check> {
+  switch (node.availability) {
+    case 'active':
+      return undefined
+    case 'drain':
+      return { reason: 'NodeDrained', message: 'the node is drained' }
+    case 'pause':
+      return { reason: 'NodePaused', message: 'the node is paused' }
+  }
+}
+
+function agentAnswers(_request: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  return facts.known ? undefined : { reason: 'AgentUnreachable', message: `its agent does not answer (${facts.message})` }
+}
+
+function brokerThere(_request: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  if (!facts.known || facts.value.broker !== null) return undefined
+  return { reason: 'NotCapable', message: `its broker does not answer (${facts.value.brokerMessage})` }
+}
+
+function accelerated(request: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  if (!facts.known || usableAccelerator(request, facts.value) !== undefined) return undefined
+  const { kvm, tcg } = facts.value
+  if (kvm.state === 'pending' && request.accelerator !== 'tcg') return { reason: 'ProbePending', message: 'KVM is still being probed' }
+  const noKvm = `accelerator kvm is unusable (${kvm.reason}: ${kvm.message})`
+  const noTcg = request.softwareEmulation ? `accelerator tcg does not work (${tcg.message})` : 'softwareEmulation is not allowed in this cluster'
+  const messages = { kvm: noKvm, tcg: noTcg, auto: `${noKvm} and ${noTcg}` }
+  return { reason: 'AcceleratorMissing', message: messages[request.accelerator] }
+}
+
+/** What a VM would run with there; undefined where it cannot, or where the probe has not ended. */
+function usableAccelerator({ accelerator, softwareEmulation }: PlaceRequest, { kvm, tcg }: NodeFacts): AcceleratorInUse | undefined {
+  if (accelerator !== 'tcg' && kvm.state === 'works') return 'kvm'
+  if (accelerator === 'kvm' || (accelerator === 'auto' && kvm.state === 'pending')) return undefined
+  return tcg.works && softwareEmulation ? 'tcg' : undefined
+}
+
+function bridged({ bridges }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  if (!facts.known) return undefined
+  const up = (facts.value.broker?.bridges ?? []).filter((one) => one.up).map((one) => one.name)
+  const missing = bridges.filter((one) => !up.includes(one))
+  if (missing.length === 0) return undefined
+  const there = up.length > 0 ? `it has ${up.join(', ')}` : 'it has none'
+  return { reason: 'BridgeMissing', message: `bridge ${missing.join(', ')} is not there, not up or not allowed (${there})` }
+}
+
+function roomInMemory({ memoryBytes }: PlaceRequest, { node, committedBytes, placedVms }: Candidate): ReturnType<Check> {
+  const free = node.memoryBytes - committedBytes
+  if (memoryBytes <= free) return undefined
+  const left = `${formatBytes(Math.max(free, 0))} of ${formatBytes(node.memoryBytes)} memory is free beside ${placedVms} VMs`
+  return { reason: 'InsufficientMemory', message: `${left}, needs ${formatBytes(memoryBytes)}` }
+}
+
+function roomOnDisk({ diskBytes }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  if (!facts.known || diskBytes <= facts.value.disk.freeBytes) return undefined
+  return { reason: 'InsufficientDisk', message: `has ${formatBytes(facts.value.disk.freeBytes)} of disk free, needs ${formatBytes(diskBytes)}` }
+}

@@ -1,0 +1,71 @@
+import type { ConditionDraft } from '../../api/conditions.ts'
+import { condition } from '../../api/conditions.ts'
+import { objectLabels } from '../../api/labels.ts'
+import type { SwarmConfig } from '../../ports/swarm.ts'
+import type { Next } from '../reconciler.ts'
+import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
+import { ownershipOf } from '../shared/vm-service.ts'
+import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
+import { preparedConditions, waitingConditions } from './conditions.ts'
+import { planIdentity } from './identity.ts'
+import type { AssetsSeen } from './observe.ts'
+
+const settled: Next = { kind: 'settled' }
+
+export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
+  const { declaration } = seen
+  switch (declaration.kind) {
+    case 'unknown':
+      return { actions: [], conditions: [], next: settled }
+    case 'removed':
+      return planRemoved(seen, nowMs)
+    case 'present':
+      return planPresent(seen)
+  }
+}
+
+function planPresent(seen: AssetsSeen): AssetsPlan {
+  const { record, config, node, cluster } = seen
+  if (config !== undefined && record === undefined) return notOurs(seen, config)
+  if (cluster !== undefined) return planIdentity(seen, cluster)
+  if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
+  const placed = condition('Placed', 'True', 'Placed', `on ${node.hostname} (uid ${record.uid})`)
+  const prepared = preparedConditions(seen, node.hostname)
+  const disksMade = record.disksMade || prepared.disksMade
+  const actions = keepRecord(seen, record, { node: node.id, disksMade })
+  return { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts: { uid: record.uid, node: node.hostname } }
+}
+
+/** A config with the record's name that is none of ours, or is no more: never touched, and no other identity is made beside it. */
+function notOurs({ vm, settings }: AssetsSeen, config: SwarmConfig): AssetsPlan {
+  const lost = readPlacementRecord(config)?.vm === vm
+  const reason = lost ? 'OwnershipLost' : 'NameTaken'
+  const message = lost
+    ? `the config ${config.name} no longer carries ${objectLabels.managedBy}: put the label back, or remove the config if the VM (cluster ${settings.cluster}) is to start anew`
+    : `a config called ${config.name} exists and is not a placement record: rename it or the VM`
+  return { actions: [], conditions: [condition('Placed', 'False', reason, message), ...waitingConditions()], next: { kind: 'stalled', reason, message } }
+}
+
+/** Once the service is gone the node may forget the grant; identity and disks stay for a manifest that returns. */
+function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
+  const { record, vm, service } = seen
+  if (record === undefined) return { actions: [], conditions: [], next: settled }
+  const owned = ownershipOf(vm, service)
+  if (owned.kind === 'lost') return { actions: [], conditions: [], next: settled }
+  if (owned.kind === 'ours' && (owned.uid ?? record.uid) === record.uid) {
+    return { actions: [], conditions: [], next: { kind: 'requeueAfter', ms: 500 } }
+  }
+  return { actions: retain(seen, record, nowMs), conditions: [retainedCondition(seen, record)], next: settled }
+}
+
+function retain({ node }: AssetsSeen, record: PlacementRecord, nowMs: number): AssetsAction[] {
+  if (record.retainedAt !== undefined) return []
+  const labels = { ...record.config.labels, [objectLabels.retainedAt]: new Date(nowMs).toISOString() }
+  const revoke: AssetsAction[] = node === undefined ? [] : [{ kind: 'revokeGrant', nodeId: node.id, uid: record.uid }]
+  return [...revoke, { kind: 'updateRecordLabels', config: record.config, labels }]
+}
+
+function retainedCondition({ node, vm }: AssetsSeen, record: PlacementRecord): ConditionDraft {
+  const where = node === undefined ? 'a node that is no member any more' : node.hostname
+  return condition('Placed', 'False', 'Retained', `${vm} was removed; its disks (uid ${record.uid}) are kept on ${where}, and a manifest of this name gets them back`)
+}

@@ -1,0 +1,122 @@
+import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import type { VmName, VmUid } from '../../api/names.ts'
+import type { SwarmService } from '../../ports/swarm.ts'
+import { ownershipOf } from '../shared/vm-service.ts'
+import type { ClusterSeen, NodeSeen } from './observe.ts'
+
+/** What is left of a VM whose placement record, or the record's node, is not there. */
+export type Trace =
+  /** Nothing anywhere, and everybody who could know was asked: a new identity may be made. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'found'; readonly uid: VmUid; readonly nodeId: string; readonly disksMade: boolean; readonly from: string }
+  /** A node that may hold the disk cannot be asked, or nobody can say which disk is meant: nothing is made. */
+  | { readonly kind: 'unclear'; readonly reason: 'DiskNodeUnknown' | 'SeveralDisks' | 'UnidentifiedDisk'; readonly message: string }
+
+interface Hit {
+  readonly seen: NodeSeen
+  readonly uid: VmUid
+  readonly hasDisks: boolean
+}
+
+export interface TraceInput {
+  readonly vm: VmName
+  readonly cluster: string
+  /** Of the record, where only its node was lost. */
+  readonly uid: VmUid | undefined
+  /** The record says that disks were made. */
+  readonly disksMade: boolean
+  readonly service: SwarmService | undefined
+}
+
+/**
+ * Finds a VM's identity again. A disk in an inventory is where the VM is; the owned service and the node label are only what somebody wrote
+ * down. An empty disk must never boot in the place of a full one, so every doubt ends in `unclear`.
+ */
+export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
+  const hits = cluster.nodes.flatMap((one) => hitsOn(one, input))
+  const labelled = cluster.nodes.flatMap((one) => labelOn(one, input.vm))
+  const owned = ownershipOf(input.vm, input.service)
+  const ownUid = input.uid ?? (owned.kind === 'ours' ? owned.uid : undefined)
+  const uids = new Set(ownUid === undefined ? [...hits, ...labelled].map((one) => one.uid) : [ownUid])
+  const [uid] = uids
+  if (uids.size > 1) return several(input.vm, [...hits, ...labelled])
+  if (uid === undefined) return nothingFound(input.vm, cluster)
+  const disks = hits.filter((one) => one.uid === uid && one.hasDisks)
+  if (disks.length > 1) return several(input.vm, disks)
+  const [disk] = disks
+  if (disk !== undefined) return found(uid, disk.seen, true, 'its disk')
+  const written = owned.kind === 'ours' ? owned.service.labels[objectLabels.node] : undefined
+  const noted = [...labelled, ...hits].filter((one) => one.uid === uid).map((one) => one.seen)
+  const seen = cluster.nodes.find((one) => one.node.id === written) ?? noted[0]
+  return fromNote(input, cluster, { uid, seen, ran: owned.kind === 'ours' || input.disksMade })
+}
+
+/** No disk was seen; what is written down says where it should be. */
+function fromNote(
+  { vm }: TraceInput,
+  cluster: ClusterSeen,
+  note: { readonly uid: VmUid; readonly seen: NodeSeen | undefined; readonly ran: boolean },
+): Trace {
+  const { seen } = note
+  // A service is only made once the disks are, so with one the node needs no asking; the agent will not make an empty disk in their place.
+  if (seen !== undefined && note.ran) return found(note.uid, seen, true, 'its service and node label')
+  const silent = silentNodes(cluster)
+  if (silent.length > 0) return diskNodeUnknown(vm, silent)
+  if (seen !== undefined) return found(note.uid, seen, false, 'its node label')
+  if (!note.ran) return { kind: 'none' }
+  const message = `${vm} (uid ${note.uid}) had disks, and no node has them: bring back the node that had them, or remove the config sv-vm-${vm} and the service vm-${vm} to start anew`
+  return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
+}
+
+function found(uid: VmUid, { node }: NodeSeen, disksMade: boolean, from: string): Trace {
+  return { kind: 'found', uid, nodeId: node.id, disksMade, from }
+}
+
+function nothingFound(vm: VmName, cluster: ClusterSeen): Trace {
+  const silent = silentNodes(cluster)
+  if (silent.length > 0) return diskNodeUnknown(vm, silent)
+  const nameless = cluster.nodes.flatMap((one) => namelessOn(one, cluster))
+  if (nameless.length === 0) return { kind: 'none' }
+  const message = `identity.json cannot be read in ${nameless.join(', ')}: it may be the disk of ${vm}. Restore the file or move the directory away`
+  return { kind: 'unclear', reason: 'UnidentifiedDisk', message }
+}
+
+function diskNodeUnknown(vm: VmName, silent: readonly NodeSeen[]): Trace {
+  const names = silent.map(({ node }) => node.hostname).toSorted()
+  const lost = `if their disks are lost for good: docker node update --label-rm ${nodeLabels.holdsState} NODE, or docker node rm NODE`
+  const message = `the disk of ${vm} may be on ${names.join(', ')}, where no agent answers; ${lost}`
+  return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
+}
+
+function several(vm: VmName, hits: readonly Pick<Hit, 'seen' | 'uid'>[]): Trace {
+  const each = [...new Set(hits.map((one) => `${one.uid} on ${one.seen.node.hostname}`))].toSorted()
+  return { kind: 'unclear', reason: 'SeveralDisks', message: `several disks or labels claim to be ${vm}: ${each.join(', ')}. Move all but one away` }
+}
+
+function hitsOn(seen: NodeSeen, { vm, cluster, uid }: TraceInput): Hit[] {
+  if (!seen.instances.known) return []
+  const own = seen.instances.value.filter((one) => (one.vm === vm && one.cluster === cluster) || one.uid === uid)
+  return own.map((one) => ({ seen, uid: one.uid, hasDisks: one.disks.length > 0 }))
+}
+
+function labelOn(seen: NodeSeen, vm: VmName): Pick<Hit, 'seen' | 'uid'>[] {
+  const uid = seen.node.labels[nodeLabels.vm(vm)]
+  return uid === undefined ? [] : [{ seen, uid }]
+}
+
+/** Instances with disks whose owner nobody knows. */
+function namelessOn({ node, instances }: NodeSeen, cluster: ClusterSeen): string[] {
+  if (!instances.known) return []
+  const claimed = new Set(cluster.others.map((one) => one.uid))
+  const nameless = instances.value.filter((one) => one.vm === null && one.disks.length > 0 && !claimed.has(one.uid))
+  return nameless.map((one) => `instances/${one.uid} on ${node.hostname}`)
+}
+
+function silentNodes(cluster: ClusterSeen): NodeSeen[] {
+  return cluster.nodes.filter((one) => !one.instances.known && mayHoldDisks(one))
+}
+
+/** A node that never had a label of ours nor an agent cannot hold a disk. */
+function mayHoldDisks({ node, agentExpected }: NodeSeen): boolean {
+  return agentExpected || Object.keys(node.labels).some((key) => key === nodeLabels.vmCapable || key.startsWith('swarmvirt.'))
+}

@@ -1,0 +1,106 @@
+import { nodeLabels } from '../../api/labels.ts'
+import type { NodeFacts } from '../../api/wire/agent-api.ts'
+import type { Labels, SwarmNode } from '../../ports/swarm.ts'
+import type { Next, Plan } from '../reconciler.ts'
+import { carries } from '../shared/placement-record.ts'
+import { isLive, labelConstraints } from '../shared/vm-service.ts'
+import type { NodesSeen } from './observe.ts'
+
+export type NodesAction = { readonly kind: 'updateNodeLabels'; readonly node: SwarmNode; readonly labels: Labels }
+
+/** A node's own facts change without any event: its bridges, its broker. */
+const lookAgainMs = 10_000
+/** Its agent is away or still probing: soon. */
+const lookSoonMs = 2_000
+
+export function planNode(seen: NodesSeen): Plan<NodesAction> {
+  const { node } = seen
+  if (node === undefined) return { actions: [], conditions: [], next: { kind: 'settled' } }
+  const labels = wantedLabels(seen, node)
+  const same = carries(node.labels, labels) && carries(labels, node.labels)
+  return { actions: same ? [] : [{ kind: 'updateNodeLabels', node, labels }], conditions: [], next: whenNext(seen) }
+}
+
+function whenNext({ facts }: NodesSeen): Next {
+  const unsure = !facts.known || facts.value.kvm.state === 'pending' || facts.value.broker === null
+  return { kind: 'requeueAfter', ms: unsure ? lookSoonMs : lookAgainMs }
+}
+
+/** Foreign labels as they are, ours as they should be, and over both what is latched. */
+function wantedLabels(seen: NodesSeen, node: SwarmNode): Labels {
+  const foreign = Object.fromEntries(Object.entries(node.labels).filter(([key]) => !isOurs(key)))
+  return { ...foreign, ...marker(seen, node), ...capability(seen, node), ...placements(seen, node), ...latched(seen, node) }
+}
+
+function isOurs(label: string): boolean {
+  const { vmCapable, accel, holdsState, bridgePrefix, vmPrefix } = nodeLabels
+  return label === vmCapable || label === accel || label === holdsState || label.startsWith(bridgePrefix) || label.startsWith(vmPrefix)
+}
+
+/** Once an agent has answered there, disks may be there: only a person can say that they are not. */
+function marker({ facts }: NodesSeen, node: SwarmNode): Labels {
+  const held = node.labels[nodeLabels.holdsState]
+  if (facts.known) return { [nodeLabels.holdsState]: 'true' }
+  return held === undefined ? {} : { [nodeLabels.holdsState]: held }
+}
+
+function capability(seen: NodesSeen, node: SwarmNode): Labels {
+  const { facts, softwareEmulation } = seen
+  // No answer says nothing about VMs: where any is placed, what was last known stays.
+  if (!facts.known) return seen.records.some((one) => holds(one, node)) ? current(node, isCapability) : {}
+  if (facts.value.broker === null) return {}
+  // Not probed yet: what was known before the agent's restart stays until the probe has ended.
+  if (facts.value.kvm.state === 'pending') return { ...current(node, isAccelerator), ...bridges(facts.value) }
+  const accel = acceleratorOf(facts.value, softwareEmulation)
+  if (accel === undefined) return bridges(facts.value)
+  return { [nodeLabels.vmCapable]: 'true', [nodeLabels.accel]: accel, ...bridges(facts.value) }
+}
+
+function acceleratorOf(facts: NodeFacts, softwareEmulation: boolean): 'kvm' | 'tcg' | undefined {
+  if (facts.kvm.state === 'works') return 'kvm'
+  return facts.tcg.works && softwareEmulation ? 'tcg' : undefined
+}
+
+function bridges(facts: NodeFacts): Labels {
+  const up = (facts.broker?.bridges ?? []).filter((one) => one.up)
+  return Object.fromEntries(up.map((one) => [nodeLabels.bridge(one.name), 'true']))
+}
+
+/**
+ * `swarmvirt.vm.<vm>=<uid>` for each VM placed here. A label without a record stays while a service of ours still names it: the record may
+ * only have been lost, and then the label is a trace of where the disk is.
+ */
+function placements(seen: NodesSeen, node: SwarmNode): Labels {
+  const recorded = new Set(seen.records.map((one) => nodeLabels.vm(one.vm)))
+  const named = new Set(seen.services.flatMap(labelConstraints).map(({ label, value }) => `${label}=${value}`))
+  const traces = current(node, (key, value) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key) && named.has(`${key}=${value}`))
+  const here = seen.records.filter((one) => holds(one, node))
+  return { ...traces, ...Object.fromEntries(here.map((one) => [nodeLabels.vm(one.vm), one.uid])) }
+}
+
+/**
+ * Labels that a VM here lives by. Swarm rejects a running task as soon as a constraint stops matching, so they stay as they are however
+ * unwell the node is. Values compare without case, as Swarm's do.
+ */
+function latched(seen: NodesSeen, node: SwarmNode): Labels {
+  const live = new Set(seen.tasks.filter((one) => isLive(one) || one.desiredState === 'running').map((one) => one.serviceId))
+  const needs = seen.services.filter((one) => live.has(one.id)).flatMap(labelConstraints)
+  const met = needs.filter(({ label, value }) => isOurs(label) && node.labels[label]?.toLowerCase() === value.toLowerCase())
+  return Object.fromEntries(met.map(({ label }) => [label, node.labels[label] ?? '']))
+}
+
+function holds(record: NodesSeen['records'][number], node: SwarmNode): boolean {
+  return record.node === node.id && record.retainedAt === undefined
+}
+
+function isAccelerator(key: string): boolean {
+  return key === nodeLabels.vmCapable || key === nodeLabels.accel
+}
+
+function isCapability(key: string): boolean {
+  return isAccelerator(key) || key.startsWith(nodeLabels.bridgePrefix)
+}
+
+function current(node: SwarmNode, which: (key: string, value: string) => boolean): Labels {
+  return Object.fromEntries(Object.entries(node.labels).filter(([key, value]) => which(key, value)))
+}

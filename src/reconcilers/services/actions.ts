@@ -1,0 +1,26 @@
+import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
+import type { Plan } from '../reconciler.ts'
+
+export type ServicesAction =
+  | { readonly kind: 'createConfig'; readonly name: string; readonly labels: Labels; readonly data: Uint8Array }
+  | { readonly kind: 'createSecret'; readonly name: string; readonly labels: Labels; readonly data: Uint8Array }
+  | { readonly kind: 'updateConfigLabels'; readonly config: SwarmConfig; readonly labels: Labels }
+  | { readonly kind: 'createService'; readonly name: string; readonly spec: RawSpec }
+  | UpdateService
+  | { readonly kind: 'removeService'; readonly id: string; readonly name: string }
+  | { readonly kind: 'removeConfig'; readonly id: string; readonly name: string }
+  | { readonly kind: 'removeSecret'; readonly id: string; readonly name: string }
+
+export interface UpdateService {
+  readonly kind: 'updateService'
+  readonly id: string
+  readonly name: string
+  readonly version: ObjectVersion
+  readonly spec: RawSpec
+  /** `template` restarts the VM where it runs; `surroundings` never does. */
+  readonly touches: 'template' | 'surroundings'
+  /** For people: what was found, and what is done about it. */
+  readonly why: string
+}
+
+export type ServicesPlan = Plan<ServicesAction>

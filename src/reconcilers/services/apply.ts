@@ -1,0 +1,58 @@
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import { PortError } from '../../ports/errors.ts'
+import type { ServicesAction } from './actions.ts'
+import type { ServicesPorts } from './observe.ts'
+
+type SwarmUsed = ServicesPorts['swarm']
+
+/** One write. What is to be removed and is not there is done; a taken name is looked at before it is believed to be ours. */
+export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action: ServicesAction, signal: AbortSignal): Promise<void> {
+  const { swarm } = ports
+  switch (action.kind) {
+    case 'createConfig':
+      return unlessOurs(swarm.createConfig(action.name, action.labels, action.data, signal), action.name, async () => {
+        const there = await swarm.getConfig(action.name, signal)
+        return there?.labels
+      })
+    case 'createSecret':
+      return unlessOurs(swarm.createSecret(action.name, action.labels, action.data, signal), action.name, async () => {
+        const ours = await swarm.listSecrets(`${objectLabels.managedBy}=${managedBy}`, signal)
+        return ours.find((one) => one.name === action.name)?.labels ?? {}
+      })
+    case 'updateConfigLabels':
+      return swarm.updateConfigLabels(action.config, action.labels, signal)
+    case 'createService':
+      await swarm.createService(action.spec, signal)
+      return
+    case 'updateService':
+      return swarm.updateService(action.id, action.version, action.spec, signal)
+    case 'removeService':
+      return unlessGone(swarm.removeService(action.id, signal))
+    case 'removeConfig':
+      return unlessGone(swarm.removeConfig(action.id, signal))
+    case 'removeSecret':
+      return unlessGone(swarm.removeSecret(action.id, signal))
+  }
+}
+
+/** The name is the content's: an object of ours that has it is the one that was to be made. */
+async function unlessOurs(creation: Promise<string>, name: string, look: () => Promise<SwarmLabels | undefined>): Promise<void> {
+  try {
+    await creation
+  } catch (error) {
+    if (!(error instanceof PortError && error.kind === 'Conflict')) throw error
+    const labels = await look()
+    const ours = labels === undefined || (labels[objectLabels.managedBy] === managedBy && labels[objectLabels.vm] !== undefined)
+    if (ours) return
+    throw new PortError('Invalid', `${name} exists without the labels of swarmvirt: remove it, and it is made again`, { cause: error })
+  }
+}
+type SwarmLabels = Readonly<Record<string, string>>
+
+async function unlessGone(removal: ReturnType<SwarmUsed['removeService']>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
+  }
+}

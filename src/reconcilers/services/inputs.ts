@@ -1,0 +1,80 @@
+import { canonicalJson, hashOf, sha256Hex } from '../../api/hash.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { contentName, type VmUid } from '../../api/names.ts'
+import type { AcceleratorChoice } from '../../api/wire/common.ts'
+import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
+import { nicsOf } from '../shared/nics.ts'
+
+/** The runner forces the guest off this many seconds after the power button; Swarm kills the task ten seconds later. */
+export const powerOffTimeoutS = 110
+export const stopGraceS = 120
+
+/** What a VM's service is rendered from, as far as its manifest decides. */
+export interface Inputs {
+  readonly uid: VmUid
+  readonly accelerator: AcceleratorChoice
+  readonly bridges: readonly string[]
+  /** The guest's, without overhead. */
+  readonly memoryBytes: number
+  readonly launch: LaunchConfig
+  /** Canonical text of `launch`, and the name of the Swarm config that holds it. */
+  readonly launchText: string
+  readonly launchName: string
+  readonly userData: { readonly text: string; readonly name: string } | undefined
+  /** Of what a person can change in the manifest and only takes hold with a restart; a release that renders otherwise does not change it. */
+  readonly hash: string
+}
+
+export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid): Inputs {
+  const launch = launchOf(cluster, vm, uid)
+  const launchText = canonicalJson(launch)
+  const { memory, accelerator, cloudInit } = vm.spec
+  const bridges = [...new Set(vm.spec.networks.map((one) => one.bridge))]
+  const userData = cloudInit.userData === undefined ? undefined : { text: cloudInit.userData, name: contentName('userdata', uid, cloudInit.userData) }
+  return {
+    uid,
+    accelerator,
+    bridges,
+    memoryBytes: memory,
+    launch,
+    launchText,
+    launchName: contentName('launch', uid, launchText),
+    userData,
+    hash: inputsHash(cluster, vm),
+  }
+}
+
+/** Named one by one: what enters here restarts VMs when it is edited, and what a later release adds must be absent while it is not used. */
+function inputsHash(cluster: string, vm: VirtualMachine): string {
+  const { cpu, memory, accelerator, disks, cloudInit } = vm.spec
+  return hashOf({
+    cores: cpu.cores,
+    memory,
+    accelerator,
+    disks: disks.map((one) => one.name),
+    nics: nicsOf(cluster, vm).map(({ name, bridge, mac }) => ({ name, bridge, mac })),
+    sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
+    userData: cloudInit.userData === undefined ? undefined : sha256Hex(cloudInit.userData),
+  })
+}
+
+function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid): LaunchConfig {
+  const { cpu, memory, accelerator, disks, cloudInit } = vm.spec
+  return {
+    version: launchVersion,
+    uid,
+    vm: vm.metadata.name,
+    cores: cpu.cores,
+    memoryMiB: Math.floor(memory / 1024 ** 2),
+    accelerator,
+    disks: disks.map(({ name }) => ({ name })),
+    nics: nicsOf(cluster, vm).map(({ name, mac }) => ({ name, mac })),
+    cloudInit: {
+      instanceId: uid,
+      hostname: vm.metadata.name,
+      sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
+      hasUserData: cloudInit.userData !== undefined,
+    },
+    powerOffTimeoutS,
+  }
+}

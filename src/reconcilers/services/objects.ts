@@ -1,0 +1,74 @@
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import type { VmName, VmUid } from '../../api/names.ts'
+import type { RawSpec, SwarmSecret } from '../../ports/swarm.ts'
+import { carries, vmObjectLabels } from '../shared/placement-record.ts'
+import { dig, rawList } from '../shared/raw.ts'
+import type { ServicesAction } from './actions.ts'
+import type { Inputs } from './inputs.ts'
+import type { ServicesSeen } from './observe.ts'
+import type { ObjectIds } from './render.ts'
+
+/** Either both objects are there, or they are made first and the service is written when their ids have been seen. */
+export type Objects =
+  | { readonly kind: 'there'; readonly ids: ObjectIds; readonly actions: readonly ServicesAction[] }
+  | { readonly kind: 'missing'; readonly actions: readonly ServicesAction[] }
+
+/** Names of objects are their content's, so what has the name has the content; the launch config also notes the hashes, should the service lose them. */
+export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: string): Objects {
+  const of = { cluster: seen.settings.cluster, vm: seen.vm, uid: inputs.uid }
+  const labels = { ...vmObjectLabels('launch', of), [objectLabels.appliedHash]: inputs.hash, [objectLabels.templateHash]: templateHash }
+  const launch = seen.configs.find((one) => one.name === inputs.launchName)
+  const secret = seen.secrets.find((one) => one.name === inputs.userData?.name)
+  const missing: ServicesAction[] = []
+  if (launch === undefined) missing.push({ kind: 'createConfig', name: inputs.launchName, labels, data: bytes(inputs.launchText) })
+  if (inputs.userData !== undefined && secret === undefined) {
+    missing.push({ kind: 'createSecret', name: inputs.userData.name, labels: vmObjectLabels('userdata', of), data: bytes(inputs.userData.text) })
+  }
+  if (launch === undefined || missing.length > 0) return { kind: 'missing', actions: missing }
+  const relabel: ServicesAction[] = carries(launch.labels, labels)
+    ? []
+    : [{ kind: 'updateConfigLabels', config: launch, labels: { ...launch.labels, ...labels } }]
+  return { kind: 'there', ids: { launch: launch.id, userData: secret?.id }, actions: relabel }
+}
+
+/** Another controller may have made an object that its service does not name yet. */
+const youngMs = 600_000
+
+/** Configs and secrets of a VM that neither its service nor a rollback of it would use. */
+export function unusedObjects(seen: ServicesSeen, specs: readonly RawSpec[], wanted: readonly string[], nowMs: number): ServicesAction[] {
+  const used = new Set([...wanted, ...specs.flatMap(namesIn)])
+  return removals(seen, (one) => !used.has(one.name) && nowMs - Date.parse(one.createdAt) > youngMs)
+}
+
+/** Everything but the placement record: the service is gone. */
+export function allObjects(seen: ServicesSeen, uid: VmUid | undefined): ServicesAction[] {
+  return removals(seen, (one) => uid === undefined || one.labels[objectLabels.uid] === uid)
+}
+
+function removals(seen: ServicesSeen, which: (one: SwarmSecret) => boolean): ServicesAction[] {
+  const configs = seen.configs.filter((one) => isObjectOf(seen.vm, 'launch', one) && which(one))
+  const secrets = seen.secrets.filter((one) => isObjectOf(seen.vm, 'userdata', one) && which(one))
+  return [
+    ...configs.map(({ id, name }): ServicesAction => ({ kind: 'removeConfig', id, name })),
+    ...secrets.map(({ id, name }): ServicesAction => ({ kind: 'removeSecret', id, name })),
+  ]
+}
+
+function isObjectOf(vm: VmName, component: string, { labels }: SwarmSecret): boolean {
+  return (
+    labels[objectLabels.managedBy] === managedBy && labels[objectLabels.vm] === vm && labels[objectLabels.component] === component
+  )
+}
+
+function namesIn(spec: RawSpec): string[] {
+  const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
+  const names = [
+    ...rawList(dig(container, 'Configs')).map((one) => dig(one, 'ConfigName')),
+    ...rawList(dig(container, 'Secrets')).map((one) => dig(one, 'SecretName')),
+  ]
+  return names.filter((one) => typeof one === 'string')
+}
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}

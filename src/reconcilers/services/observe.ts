@@ -1,0 +1,64 @@
+import { objectLabels } from '../../api/labels.ts'
+import { placementRecordName, serviceName, type VmName } from '../../api/names.ts'
+import type { Declaration, Declarations } from '../../ports/declarations.ts'
+import type { ClusterSettings } from '../../ports/settings.ts'
+import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
+import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
+
+type SwarmUsed =
+  | 'apiVersion'
+  | 'listNodes'
+  | 'getService'
+  | 'createService'
+  | 'updateService'
+  | 'removeService'
+  | 'listTasks'
+  | 'getConfig'
+  | 'listConfigs'
+  | 'createConfig'
+  | 'updateConfigLabels'
+  | 'removeConfig'
+  | 'listSecrets'
+  | 'createSecret'
+  | 'removeSecret'
+
+export interface ServicesPorts {
+  readonly swarm: Pick<Swarm, SwarmUsed>
+  readonly declarations: Declarations
+  readonly settings: ServicesSettings
+}
+export type ServicesSettings = Omit<ClusterSettings, 'softwareEmulation'>
+
+export interface ServicesSeen {
+  readonly vm: VmName
+  readonly declaration: Declaration
+  readonly settings: ServicesSettings
+  /** Negotiated, such as `1.41`. */
+  readonly apiVersion: string
+  readonly record: PlacementRecord | undefined
+  /** The record's node. */
+  readonly node: SwarmNode | undefined
+  readonly owned: Ownership
+  /** Of the service, if it is there. */
+  readonly tasks: readonly SwarmTask[]
+  /** Every config and secret labelled with this VM, the placement record too. */
+  readonly configs: readonly SwarmConfig[]
+  readonly secrets: readonly SwarmSecret[]
+}
+
+/** Configs and secrets are read before the service: one that is made in between is not taken for unused, since it is not in the list. */
+export async function observeServices(ports: ServicesPorts, vm: VmName, signal: AbortSignal): Promise<ServicesSeen> {
+  const { swarm, settings, declarations } = ports
+  const declaration = declarations.get(vm)
+  const apiVersion = await swarm.apiVersion(signal)
+  const config = await swarm.getConfig(placementRecordName(vm), signal)
+  const [read] = config === undefined ? [] : readPlacementRecords([config])
+  const record = read?.vm === vm ? read : undefined
+  const node = (await swarm.listNodes(signal)).find((one) => one.id === record?.node)
+  const configs = await swarm.listConfigs(`${objectLabels.vm}=${vm}`, signal)
+  const secrets = await swarm.listSecrets(`${objectLabels.vm}=${vm}`, signal)
+  const owned = ownershipOf(vm, await swarm.getService(serviceName(vm), signal))
+  const tasks = owned.kind === 'absent' ? [] : await swarm.listTasks({ serviceId: owned.service.id }, signal)
+  return { vm, declaration, settings, apiVersion, record, node, owned, tasks, configs, secrets }
+}

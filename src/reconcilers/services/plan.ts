@@ -1,0 +1,85 @@
+import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import { serviceName } from '../../api/names.ts'
+import type { SwarmService } from '../../ports/swarm.ts'
+import type { Next } from '../reconciler.ts'
+import type { ServicesPlan } from './actions.ts'
+import { planCreate } from './create.ts'
+import { allObjects } from './objects.ts'
+import type { ServicesSeen } from './observe.ts'
+import { serviceReady } from './ready.ts'
+import { planUpdate } from './update.ts'
+
+const settled: Next = { kind: 'settled' }
+
+export function planServices(seen: ServicesSeen, nowMs: number): ServicesPlan {
+  const { declaration } = seen
+  switch (declaration.kind) {
+    case 'unknown':
+      return { actions: [], conditions: [], next: settled }
+    case 'removed':
+      return planRemoved(seen)
+    case 'present':
+      return planPresent(seen, declaration, nowMs)
+  }
+}
+
+function planPresent(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>, nowMs: number): ServicesPlan {
+  const { owned, record, vm } = seen
+  const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
+  switch (owned.kind) {
+    case 'absent':
+      return planCreate(seen, declaration)
+    case 'foreign':
+      return alone('NameTaken', `a service called ${serviceName(vm)} exists and is not swarmvirt's: rename it or the VM`, [
+        condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service of its own'),
+      ])
+    case 'lost':
+      return alone('OwnershipLost', lostMessage(vm), [serviceReady(seen, replicas, nowMs)])
+    case 'ours': {
+      if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
+      const uid = owned.uid ?? record.uid
+      if (uid !== record.uid) return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
+      return planUpdate(seen, declaration, { service: owned.service, uid, node: record.node, replicas }, nowMs)
+    }
+  }
+}
+
+/** Reported, and nothing at all is done to the service. */
+function alone(reason: string, message: string, others: readonly ConditionDraft[]): ServicesPlan {
+  const restart = condition('RestartRequired', 'Unknown', reason, 'the service is left alone')
+  return { actions: [], conditions: [condition('Owned', 'False', reason, message), ...others, restart], next: { kind: 'stalled', reason, message } }
+}
+
+function lostMessage(vm: string): string {
+  return `somebody took the label ${objectLabels.managedBy} from ${serviceName(vm)}, so it is left alone; to give it back: docker service update --label-add ${objectLabels.managedBy}=${managedBy} ${serviceName(vm)}`
+}
+
+function foreignMessage(service: SwarmService, uid: string, recorded: string): string {
+  return `${service.name} has uid ${uid}, and the placement record says ${recorded}: remove the one that is wrong`
+}
+
+/** The record was removed by hand: it comes back with the same uid before anything else is done. */
+function waitForRecord(seen: ServicesSeen, replicas: 0 | 1, nowMs: number): ServicesPlan {
+  const owned = condition('Owned', 'True', 'Owned', `${serviceName(seen.vm)} carries ${objectLabels.managedBy}=${managedBy}`)
+  return { actions: [], conditions: [owned, serviceReady(seen, replicas, nowMs)], next: { kind: 'requeueAfter', ms: 500 } }
+}
+
+/** The service first; its configs and secrets when it is gone. What is not certainly this VM's stays. */
+function planRemoved(seen: ServicesSeen): ServicesPlan {
+  const { owned, record } = seen
+  switch (owned.kind) {
+    case 'absent':
+      return { actions: allObjects(seen, record?.uid), conditions: [], next: settled }
+    case 'foreign':
+    case 'lost':
+      return { actions: [], conditions: [], next: settled }
+    case 'ours': {
+      const { service, uid } = owned
+      const mine = service.labels[objectLabels.vm] === seen.vm && uid !== undefined && (record === undefined || record.uid === uid)
+      if (!mine) return { actions: [], conditions: [], next: settled }
+      const removing = condition('ServiceReady', 'False', 'Removing', 'the manifest was removed; the guest is being powered off')
+      return { actions: [{ kind: 'removeService', id: service.id, name: service.name }], conditions: [removing], next: { kind: 'requeueAfter', ms: 500 } }
+    }
+  }
+}

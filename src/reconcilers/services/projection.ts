@@ -1,0 +1,65 @@
+import { hashOf } from '../../api/hash.ts'
+import type { RawSpec } from '../../ports/swarm.ts'
+import { dense, dig, rawList, rawObject, rawString } from '../shared/raw.ts'
+
+/**
+ * A service's template and endpoint reduced to what a person can change, in a form that Docker's own filling-in does not alter: only fields
+ * named here count (an Engine that adds one must restart nothing), and what is empty, zero, false or Docker's default counts as absent.
+ *
+ * Left out on purpose: `ForceUpdate` (judged by itself), `Runtime`, ids (names say the same), network targets (written by name, stored by id)
+ * and `Privileges` (an old leader drops it silently, LAB.md).
+ */
+export function templateHashOf(template: unknown, endpoint: unknown): string {
+  return hashOf(dense({ ...projectTask(template), endpointMode: dig(endpoint, 'Mode'), ports: dig(endpoint, 'Ports') }) ?? {})
+}
+
+const containerFields = [
+  'Command', 'Args', 'Env', 'Dir', 'User', 'Groups', 'Hostname', 'Labels', 'TTY', 'OpenStdin', 'ReadOnly', 'Hosts',
+  'DNSConfig', 'Sysctls', 'Ulimits', 'CapabilityAdd', 'CapabilityDrop', 'Init', 'StopSignal', 'Healthcheck', 'StopGracePeriod', 'OomScoreAdj',
+] as const
+
+function projectTask(template: unknown): RawSpec {
+  const container = rawObject(dig(template, 'ContainerSpec'))
+  return {
+    image: withoutDigest(rawString(container['Image']) ?? ''),
+    container: Object.fromEntries(containerFields.map((field) => [field, container[field]])),
+    mounts: rawList(container['Mounts']).map(projectMount),
+    configs: rawList(container['Configs']).map((one) => ({ name: dig(one, 'ConfigName'), file: dig(one, 'File') })),
+    secrets: rawList(container['Secrets']).map((one) => ({ name: dig(one, 'SecretName'), file: dig(one, 'File') })),
+    limits: projectResources(dig(template, 'Resources', 'Limits')),
+    reservations: projectResources(dig(template, 'Resources', 'Reservations')),
+    restart: projectRestart(dig(template, 'RestartPolicy')),
+    constraints: rawList(dig(template, 'Placement', 'Constraints')).map(withoutSpaces),
+    preferences: dig(template, 'Placement', 'Preferences'),
+    maxReplicas: dig(template, 'Placement', 'MaxReplicas'),
+    networks: rawList(dig(template, 'Networks')).map((one) => ({ aliases: dig(one, 'Aliases'), driverOpts: dig(one, 'DriverOpts') })),
+    logDriver: dig(template, 'LogDriver'),
+  }
+}
+
+function projectMount(mount: unknown): RawSpec {
+  const { Type, Source, Target, ReadOnly, VolumeOptions, TmpfsOptions } = rawObject(mount)
+  const propagation = dig(mount, 'BindOptions', 'Propagation')
+  return { Type, Source, Target, ReadOnly, VolumeOptions, TmpfsOptions, propagation: propagation === 'rprivate' ? undefined : propagation }
+}
+
+function projectResources(resources: unknown): RawSpec {
+  const { NanoCPUs, MemoryBytes, Pids, GenericResources } = rawObject(resources)
+  return { NanoCPUs, MemoryBytes, Pids, GenericResources }
+}
+
+/** `any` is Docker's own default; attempts and window are unlimited when zero. */
+function projectRestart(policy: unknown): RawSpec {
+  const { Condition, Delay, MaxAttempts, Window } = rawObject(policy)
+  return { Condition: Condition === 'any' ? undefined : Condition, Delay, MaxAttempts, Window }
+}
+
+/** The docker CLI adds the digest it resolved; another digest under the same tag is another image only for who pulls again. */
+function withoutDigest(image: string): string {
+  const at = image.indexOf('@sha256:')
+  return at > 0 ? image.slice(0, at) : image
+}
+
+function withoutSpaces(constraint: unknown): unknown {
+  return typeof constraint === 'string' ? constraint.replace(/\s+/g, '') : constraint
+}

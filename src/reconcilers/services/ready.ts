@@ -1,0 +1,66 @@
+import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import { serviceName } from '../../api/names.ts'
+import type { SwarmTask } from '../../ports/swarm.ts'
+import { currentTask, isLive } from '../shared/vm-service.ts'
+import type { ServicesSeen } from './observe.ts'
+
+/** A task leaves `new` in well under a second, unless its network has no address left. */
+const stuckInNewMs = 10_000
+/** How long an earlier failure is still the explanation for a task that is not running yet. */
+const recentMs = 60_000
+
+/**
+ * ServiceReady: Swarm claims a running task, or none for a VM that is declared Halted. A halted VM's service is as declared and therefore
+ * ready; the VM is not: `GuestRunning` is False with reason Halted, and so is Ready.
+ */
+export function serviceReady(seen: ServicesSeen, replicas: 0 | 1, nowMs: number): ConditionDraft {
+  const { tasks } = seen
+  if (replicas === 0) {
+    const live = tasks.filter(isLive)
+    if (live.length === 0) return condition('ServiceReady', 'True', 'Halted', 'scaled to 0, as the manifest says')
+    return condition('ServiceReady', 'False', 'Stopping', `Halted is asked for; ${live.length} task is still ${live[0]?.state ?? 'there'}`)
+  }
+  const task = currentTask(tasks)
+  if (task?.state === 'running') return condition('ServiceReady', 'True', 'TaskRunning', `task ${task.id} is running`)
+  const { reason, message } = explain(task, tasks, nowMs)
+  return condition('ServiceReady', 'False', reason, `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)
+}
+
+interface Explanation {
+  readonly reason: string
+  readonly message: string
+}
+
+function explain(task: SwarmTask | undefined, tasks: readonly SwarmTask[], nowMs: number): Explanation {
+  const failure = lastFailure(tasks, nowMs)
+  if (task === undefined) return failure ?? { reason: 'NoTask', message: 'Swarm has made no task yet' }
+  const own = isLive(task) ? explainLive(task, nowMs) : (asFailure(task) ?? { reason: 'TaskEnded', message: `the task is ${task.state}` })
+  // What keeps failing is tried again and again: the newest task is always only starting.
+  if (failure !== undefined && own.reason === 'TaskStarting') return { reason: failure.reason, message: `${own.message}; before that, ${failure.message}` }
+  return own
+}
+
+function explainLive(task: SwarmTask, nowMs: number): Explanation {
+  const said = task.error || task.message
+  if (task.state === 'new') {
+    const stuck = nowMs - Date.parse(task.updatedAt) > stuckInNewMs && task.error === ''
+    const hint = 'Swarm has not allocated the task: the guests overlay has probably no address left (docker network inspect)'
+    return { reason: stuck ? 'TaskStuckInNew' : 'TaskPending', message: stuck ? hint : said || 'the task is new' }
+  }
+  if (task.state === 'pending') return { reason: 'TaskPending', message: said || 'no node was chosen yet' }
+  return { reason: 'TaskStarting', message: `the task is ${task.state}${said === '' ? '' : ` (${said})`}` }
+}
+
+function lastFailure(tasks: readonly SwarmTask[], nowMs: number): Explanation | undefined {
+  const failed = tasks.filter((one) => asFailure(one) !== undefined && nowMs - Date.parse(one.updatedAt) < recentMs)
+  const newest = failed.toSorted((a, b) => Date.parse(b.updatedAt) - Date.parse(a.updatedAt))[0]
+  return newest === undefined ? undefined : asFailure(newest)
+}
+
+function asFailure(task: SwarmTask): Explanation | undefined {
+  const said = task.error || task.message
+  if (task.state === 'rejected') return { reason: 'TaskRejected', message: `a node rejected the task: ${said}` }
+  if (task.state !== 'failed') return undefined
+  const code = task.exitCode === undefined ? '' : `, exit code ${task.exitCode}`
+  return { reason: 'TaskFailed', message: `the task failed: ${said}${code}` }
+}

@@ -1,0 +1,125 @@
+import { nodeLabels } from '../../api/labels.ts'
+import { inRunner, layout, runnerUid, sharedGid } from '../../api/layout.ts'
+import type { VmName } from '../../api/names.ts'
+import type { RawSpec } from '../../ports/swarm.ts'
+import { rawObject } from '../shared/raw.ts'
+import { type Inputs, stopGraceS } from './inputs.ts'
+import type { ServicesSettings } from './observe.ts'
+
+/** How a runner is started: a small heap, since its memory is counted beside the guest's. */
+export const runnerCommand = ['node', '--max-old-space-size=64', '--max-semi-space-size=1', '/opt/swarmvirt/runner.cjs'] as const
+
+const nanosecondsPerSecond = 1_000_000_000
+/** Enough for a seed with 256 KiB of user data, and the sockets. */
+const scratchBytes = 64 * 1024 ** 2
+/** `Privileges.NoNewPrivileges` of a service came with Engine 25. */
+const hardeningApi = 44
+
+/** The ids of the config and secret by name; a service refers to both by id. */
+export interface ObjectIds {
+  readonly launch: string
+  readonly userData: string | undefined
+}
+
+export interface RenderInput {
+  readonly vm: VmName
+  readonly settings: ServicesSettings
+  readonly apiVersion: string
+  readonly inputs: Inputs
+  readonly ids: ObjectIds
+  /** Carried over, as it counts restarts by hand. */
+  readonly forceUpdate: number
+}
+
+/**
+ * The task template of a VM (Engine API, TaskSpec): no capability, no device, no host network, a read-only root and a user that is not root.
+ * Every field here restarts the VM when it is written with another value (LAB.md), so it is only written when the VM restarts anyway.
+ */
+export function renderTemplate(input: RenderInput): RawSpec {
+  const { inputs, settings, vm } = input
+  const memoryBytes = inputs.memoryBytes + settings.memoryOverheadMiB * 1024 ** 2
+  return {
+    ContainerSpec: containerSpec(input),
+    Resources: { Limits: { MemoryBytes: memoryBytes }, Reservations: { MemoryBytes: memoryBytes } },
+    // Swarm restarts after a second, always; backing off after crashes is the runner's, who can change it without changing the template.
+    RestartPolicy: { Condition: 'any', Delay: nanosecondsPerSecond },
+    Placement: { Constraints: constraints(vm, inputs), MaxReplicas: 1 },
+    Networks: [{ Target: settings.guestsNetwork, Aliases: [vm] }],
+    ForceUpdate: input.forceUpdate,
+  }
+}
+
+function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawSpec {
+  return {
+    Image: settings.runnerImage,
+    Command: runnerCommand,
+    User: `${runnerUid}:${sharedGid}`,
+    ReadOnly: true,
+    CapabilityDrop: ['ALL'],
+    ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: { NoNewPrivileges: true } } : {}),
+    Init: false,
+    StopSignal: 'SIGTERM',
+    StopGracePeriod: stopGraceS * nanosecondsPerSecond,
+    Mounts: mounts(settings.stateRoot, inputs.uid),
+    Configs: [{ ConfigID: ids.launch, ConfigName: inputs.launchName, File: file(inRunner.launchConfig) }],
+    Secrets:
+      inputs.userData === undefined || ids.userData === undefined
+        ? []
+        : [{ SecretID: ids.userData, SecretName: inputs.userData.name, File: file('userdata') }],
+  }
+}
+
+function mounts(stateRoot: string, uid: string): readonly RawSpec[] {
+  const paths = layout(stateRoot)
+  return [
+    { Type: 'bind', Source: paths.instance(uid), Target: inRunner.vm },
+    { Type: 'bind', Source: paths.socketDirectory(uid), Target: '/broker', ReadOnly: true },
+    // 1777: a tmpfs of a narrower mode is root's (LAB.md). Docker takes the octal digits of the number.
+    { Type: 'tmpfs', Target: inRunner.scratch, TmpfsOptions: { SizeBytes: scratchBytes, Mode: 0o1777 } },
+  ]
+}
+
+function file(name: string): RawSpec {
+  return { Name: name, UID: String(runnerUid), GID: String(sharedGid), Mode: 0o400 }
+}
+
+function constraints(vm: VmName, { uid, bridges, accelerator }: Inputs): readonly string[] {
+  return [
+    `node.labels.${nodeLabels.vm(vm)}==${uid}`,
+    `node.labels.${nodeLabels.vmCapable}==true`,
+    ...bridges.map((bridge) => `node.labels.${nodeLabels.bridge(bridge)}==true`),
+    ...(accelerator === 'kvm' ? [`node.labels.${nodeLabels.accel}==kvm`] : []),
+  ]
+}
+
+/** `1.44` is 44; there is only major version 1 (Engine API). */
+function minorOf(apiVersion: string): number {
+  return Number(apiVersion.split('.')[1] ?? 0)
+}
+
+/** What surrounds the template: none of it restarts a task when it changes. */
+export function renderSpec(name: string, labels: RawSpec, replicas: number, template: RawSpec): RawSpec {
+  return { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
+}
+
+/** One at a time, the old one first; a VIP would take an address of the overlay for nothing. */
+export function surroundings(replicas: number): RawSpec {
+  return {
+    Mode: { Replicated: { Replicas: replicas } },
+    UpdateConfig: { Parallelism: 1, FailureAction: 'pause', Order: 'stop-first' },
+    RollbackConfig: { Parallelism: 1, FailureAction: 'pause', Order: 'stop-first' },
+    EndpointSpec: { Mode: 'dnsrr' },
+  }
+}
+
+/** Restart policy and grace period are chosen when a service is made and stay, while nobody else touched them. */
+export function keepLifecycle(template: RawSpec, actual: unknown): RawSpec {
+  const held = rawObject(actual)
+  const container = rawObject(held['ContainerSpec'])
+  const grace = container['StopGracePeriod']
+  return {
+    ...template,
+    ...(held['RestartPolicy'] === undefined ? {} : { RestartPolicy: held['RestartPolicy'] }),
+    ContainerSpec: { ...rawObject(template['ContainerSpec']), ...(grace === undefined ? {} : { StopGracePeriod: grace }) },
+  }
+}

@@ -1,0 +1,153 @@
+import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import { serviceName, type VmUid } from '../../api/names.ts'
+import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
+import { carries } from '../shared/placement-record.ts'
+import { dig, rawNumber, rawObject } from '../shared/raw.ts'
+import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
+import { forceUpdateOf, type Held, judgeTemplate, type Verdict } from './drift.ts'
+import { type Inputs, inputsOf } from './inputs.ts'
+import { serviceLabels } from './labels.ts'
+import { objectsFor, unusedObjects } from './objects.ts'
+import type { ServicesSeen } from './observe.ts'
+import { templateHashOf } from './projection.ts'
+import { serviceReady } from './ready.ts'
+import { keepLifecycle, type RenderInput, renderTemplate, surroundings } from './render.ts'
+
+type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
+
+export interface Target {
+  readonly service: SwarmService
+  readonly uid: VmUid
+  readonly node: string | undefined
+  readonly replicas: 0 | 1
+}
+
+interface Context extends Target {
+  readonly seen: ServicesSeen
+  readonly generation: string
+  readonly inputs: Inputs
+  readonly render: Omit<RenderInput, 'ids'>
+}
+
+/** What is to become of the template, with the reason for people. */
+type Decision =
+  | { readonly kind: 'leave'; readonly held: Held; readonly pending: boolean; readonly why: string }
+  | { readonly kind: 'write'; readonly template: RawSpec; readonly drift: string | undefined; readonly why: string }
+
+/** Tasks send no events, so a running VM is looked at every few seconds. */
+const pollMs = 5_000
+const pollSoonMs = 500
+
+export function planUpdate(seen: ServicesSeen, declaration: Present, target: Target, nowMs: number): ServicesPlan {
+  const { vm, settings, apiVersion } = seen
+  const inputs = inputsOf(settings.cluster, declaration.vm, target.uid)
+  const render = { vm, settings, apiVersion, inputs, forceUpdate: forceUpdateOf(target.service) }
+  const context: Context = { seen, generation: declaration.generation, inputs, render, ...target }
+  const decision = decide(context)
+  const actions = decision.kind === 'write' ? writeTemplate(context, decision) : leaveTemplate(context, decision)
+  const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
+  const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, inputs.userData?.name ?? ''], nowMs)
+  const ready = serviceReady(seen, target.replicas, nowMs)
+  return {
+    actions: [...actions, ...unused],
+    conditions: [owned(target), ready, restartRequired(context, decision)],
+    next: { kind: 'requeueAfter', ms: ready.status === 'True' ? pollMs : pollSoonMs },
+  }
+}
+
+function decide(context: Context): Decision {
+  const { seen, service, inputs } = context
+  const draft = draftOf(context)
+  const verdict = judgeTemplate(service, seen.configs, { inputs: inputs.hash, template: hashOfTemplate(context, draft) })
+  switch (verdict.kind) {
+    case 'same':
+      return { kind: 'leave', held: verdict.held, pending: false, why: 'labels, replicas or update policy were changed' }
+    case 'adopt':
+      return { kind: 'leave', held: verdict.held, pending: verdict.held.applied !== inputs.hash, why: 'the template is what was asked for, written otherwise' }
+    case 'drifted':
+      return { kind: 'write', template: draft, drift: verdict.actual, why: 'the template was changed by somebody else and is put back' }
+    case 'pending':
+      return decidePending(context, verdict, draft)
+  }
+}
+
+/** An edit takes hold when nothing is interrupted by it: no task wanted now, or a person restarted the VM. */
+function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
+  const { service } = context
+  const template = keepLifecycle(draft, service.spec['TaskTemplate'])
+  if (replicasOf(service) === 0) return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM is off' }
+  if (verdict.restartedByHand) return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM was restarted by hand' }
+  return { kind: 'leave', held: verdict.held, pending: true, why: 'the manifest changed; it takes hold at the next restart' }
+}
+
+/** The template without ids of its objects, which no hash looks at. */
+function draftOf({ render }: Context): RawSpec {
+  return renderTemplate({ ...render, ids: { launch: '', userData: '' } })
+}
+
+function hashOfTemplate({ replicas }: Context, template: RawSpec): string {
+  return templateHashOf(template, surroundings(replicas)['EndpointSpec'])
+}
+
+function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'write' }>): readonly ServicesAction[] {
+  const { seen, inputs, service, render, replicas } = context
+  const template = hashOfTemplate(context, decision.template)
+  const objects = objectsFor(seen, inputs, template)
+  if (objects.kind === 'missing') return objects.actions
+  const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift })
+  // Rendered again with the ids; grace period and restart policy are as decided.
+  const written = keepLifecycle(renderTemplate({ ...render, ids: objects.ids }), decision.template)
+  const spec = { ...service.spec, Labels: labels, TaskTemplate: written, ...surroundings(replicas) }
+  return [...objects.actions, update(service, spec, 'template', decision.why)]
+}
+
+/** The template goes back byte for byte as it was seen: any difference in it would restart the VM. */
+function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'leave' }>): readonly ServicesAction[] {
+  const { service, replicas } = context
+  const labels = labelsOf(context, decision.held)
+  const { Mode, UpdateConfig, RollbackConfig } = surroundings(replicas)
+  const policy = { UpdateConfig: overlay(service, 'UpdateConfig', UpdateConfig), RollbackConfig: overlay(service, 'RollbackConfig', RollbackConfig) }
+  const sameLabels = carries(service.labels, labels) && carries(labels, service.labels)
+  const samePolicy = holds(service, 'UpdateConfig', UpdateConfig) && holds(service, 'RollbackConfig', RollbackConfig)
+  if (sameLabels && samePolicy && replicasOf(service) === replicas) return []
+  return [update(service, { ...service.spec, Labels: labels, Mode, ...policy }, 'surroundings', decision.why)]
+}
+
+function update(service: SwarmService, spec: RawSpec, touches: UpdateService['touches'], why: string): ServicesAction {
+  const { id, name, version } = service
+  return { kind: 'updateService', id, name, version, spec, touches, why }
+}
+
+/** Other people's labels stay; ours are as they should be. */
+function labelsOf(context: Context, held: Held): Labels {
+  const { seen, service, uid, node, generation, inputs } = context
+  const { [objectLabels.driftHash]: _drift, ...rest } = service.labels
+  const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
+  return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate: forceUpdateOf(service), ...held }) }
+}
+
+function replicasOf(service: SwarmService): number {
+  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
+}
+
+function overlay(service: SwarmService, field: string, wanted: unknown): RawSpec {
+  return { ...rawObject(service.spec[field]), ...rawObject(wanted) }
+}
+
+function holds(service: SwarmService, field: string, wanted: unknown): boolean {
+  const actual = rawObject(service.spec[field])
+  return Object.entries(rawObject(wanted)).every(([key, value]) => actual[key] === value)
+}
+
+function owned({ service }: Target): ConditionDraft {
+  return condition('Owned', 'True', 'Owned', `${service.name} carries ${objectLabels.managedBy}=${managedBy}`)
+}
+
+function restartRequired({ seen }: Context, decision: Decision): ConditionDraft {
+  if (decision.kind === 'write' || !decision.pending) {
+    return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
+  }
+  const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
+  return condition('RestartRequired', 'True', 'SpecChanged', `the manifest was edited since the VM started; to apply it: ${how}`)
+}

@@ -1,0 +1,86 @@
+import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
+import { uidPattern, type VmName, type VmUid } from '../../api/names.ts'
+import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
+import { rawObject, rawString } from './raw.ts'
+
+/** The Swarm config `sv-vm-<name>`: who a VM is and where its disks are. Data never changes; node and progress are labels. */
+export interface PlacementRecord {
+  readonly config: SwarmConfig
+  readonly vm: VmName
+  readonly uid: VmUid
+  /** Swarm node ID; undefined where the label was lost. */
+  readonly node: string | undefined
+  readonly disksMade: boolean
+  /** RFC 3339; the VM was removed then and its disks were kept. */
+  readonly retainedAt: string | undefined
+}
+
+export interface PlacementFields {
+  readonly cluster: string
+  readonly vm: VmName
+  readonly uid: VmUid
+  readonly node: string
+  readonly disksMade: boolean
+  readonly retainedAt?: string | undefined
+}
+
+/** Undefined where the config's data is not that of a placement record. The data is what counts for uid and VM: labels can be lost, data cannot change. */
+export function readPlacementRecord(config: SwarmConfig): PlacementRecord | undefined {
+  const data = rawObject(parseJson(new TextDecoder().decode(config.data)))
+  const uid = rawString(data['uid'])
+  const vm = rawString(data['vm'])
+  if (data['version'] !== 1 || uid === undefined || !uidPattern.test(uid) || vm === undefined) return undefined
+  return {
+    config,
+    vm,
+    uid,
+    node: config.labels[objectLabels.node],
+    disksMade: config.labels[objectLabels.disksMade] === 'true',
+    retainedAt: config.labels[objectLabels.retainedAt],
+  }
+}
+
+export function readPlacementRecords(configs: readonly SwarmConfig[]): PlacementRecord[] {
+  return configs.filter((one) => one.labels[objectLabels.managedBy] === managedBy).flatMap((one) => readPlacementRecord(one) ?? [])
+}
+
+export function placementData(fields: Pick<PlacementFields, 'uid' | 'vm' | 'cluster'>): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify({ version: 1, uid: fields.uid, vm: fields.vm, cluster: fields.cluster })}\n`)
+}
+
+export function placementLabels(fields: PlacementFields): Labels {
+  return {
+    ...vmObjectLabels('placement', fields),
+    [objectLabels.node]: fields.node,
+    ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
+    ...(fields.retainedAt === undefined ? {} : { [objectLabels.retainedAt]: fields.retainedAt }),
+  }
+}
+
+/** What every Swarm object of one VM carries. */
+export function vmObjectLabels(
+  component: 'vm' | 'launch' | 'userdata' | 'placement',
+  of: { readonly cluster: string; readonly vm: VmName; readonly uid: VmUid },
+): Labels {
+  return {
+    [objectLabels.managedBy]: managedBy,
+    [objectLabels.schema]: labelSchemaVersion,
+    [objectLabels.component]: component,
+    [objectLabels.cluster]: of.cluster,
+    [objectLabels.vm]: of.vm,
+    [objectLabels.uid]: of.uid,
+  }
+}
+
+/** All wanted labels are there with their values; others may be there too. */
+export function carries(labels: Labels, wanted: Labels): boolean {
+  return Object.entries(wanted).every(([key, value]) => labels[key] === value)
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}

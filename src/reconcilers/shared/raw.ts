@@ -1,0 +1,39 @@
+/** Docker's answers are read permissively: a field that is absent or of another kind is undefined, never an error. */
+export type Raw = Readonly<Record<string, unknown>>
+
+export function rawObject(value: unknown): Raw {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Raw) : {}
+}
+
+export function rawList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+export function rawString(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+export function rawNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && value !== 0 ? value : undefined
+}
+
+/** The value at a path of keys. */
+export function dig(value: unknown, ...path: readonly string[]): unknown {
+  return path.reduce<unknown>((inner, key) => rawObject(inner)[key], value)
+}
+
+/** Without what Docker leaves out or fills in when a field is not set: undefined, null, false, 0, '', [] and {}; undefined if nothing is left. */
+export function dense(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const list = value.map(dense).map((one) => one ?? null)
+    return list.length > 0 ? list : undefined
+  }
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).flatMap(([key, inner]) => {
+      const kept = dense(inner)
+      return kept === undefined ? [] : [[key, kept] as const]
+    })
+    return entries.length > 0 ? Object.fromEntries(entries) : undefined
+  }
+  return value === null || value === false || value === 0 || value === '' ? undefined : value
+}

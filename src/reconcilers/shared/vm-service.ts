@@ -1,0 +1,63 @@
+import { managedBy, nodeLabels, objectLabels } from '../../api/labels.ts'
+import { serviceName, type VmName, type VmUid } from '../../api/names.ts'
+import type { SwarmService, SwarmTask } from '../../ports/swarm.ts'
+import { dig, rawList } from './raw.ts'
+
+/** Whose the service called `vm-<name>` is. */
+export type Ownership =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'ours'; readonly service: SwarmService; readonly uid: VmUid | undefined }
+  /** It was ours and somebody took `swarmvirt.managed-by` away: left alone. */
+  | { readonly kind: 'lost'; readonly service: SwarmService }
+  /** It never was ours. */
+  | { readonly kind: 'foreign'; readonly service: SwarmService }
+
+export function ownershipOf(vm: VmName, service: SwarmService | undefined): Ownership {
+  if (service === undefined) return { kind: 'absent' }
+  const { labels } = service
+  const named = labels[objectLabels.vm]
+  const component = labels[objectLabels.component]
+  if (labels[objectLabels.managedBy] === managedBy) {
+    if ((named !== undefined && named !== vm) || (component !== undefined && component !== 'vm')) return { kind: 'foreign', service }
+    return { kind: 'ours', service, uid: labels[objectLabels.uid] ?? constrainedUid(vm, service) }
+  }
+  const traces = named === vm || labels[objectLabels.uid] !== undefined || constrainedUid(vm, service) !== undefined
+  return traces ? { kind: 'lost', service } : { kind: 'foreign', service }
+}
+
+/** The uid a service's own placement constraint names, for when its label was lost. */
+function constrainedUid(vm: VmName, service: SwarmService): VmUid | undefined {
+  return labelConstraints(service).find((one) => one.label === nodeLabels.vm(vm))?.value
+}
+
+export interface LabelConstraint {
+  readonly label: string
+  readonly value: string
+}
+
+/** The `node.labels.X==Y` constraints of a service's present spec, which is what Swarm holds running tasks to. */
+export function labelConstraints(service: SwarmService): LabelConstraint[] {
+  return rawList(dig(service.spec, 'TaskTemplate', 'Placement', 'Constraints')).flatMap((text) => {
+    const match = typeof text === 'string' ? /^\s*node\.labels\.([^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text) : null
+    return match?.[1] === undefined || match[2] === undefined ? [] : [{ label: match[1], value: match[2] }]
+  })
+}
+
+export function isVmService(service: SwarmService): boolean {
+  const vm = service.labels[objectLabels.vm] ?? service.name.slice(serviceName('').length)
+  return service.name === serviceName(vm) && ownershipOf(vm, service).kind === 'ours'
+}
+
+const ended = new Set(['complete', 'shutdown', 'failed', 'rejected', 'orphaned', 'remove'])
+
+/** Swarm does not say that it is over. That says nothing about whether its container is gone (LAB.md). */
+export function isLive(task: SwarmTask): boolean {
+  return !ended.has(task.state)
+}
+
+/** The task that counts: wanted running before not, then the one that changed last. */
+export function currentTask(tasks: readonly SwarmTask[]): SwarmTask | undefined {
+  const wanted = tasks.filter((one) => one.desiredState === 'running' || one.desiredState === 'ready')
+  const candidates = wanted.length > 0 ? wanted : tasks.filter(isLive)
+  return candidates.toSorted((a, b) => Date.parse(b.updatedAt) - Date.parse(a.updatedAt) || (a.id < b.id ? -1 : 1))[0]
+}
