@@ -13,7 +13,11 @@ export type AssetsAction =
 export type AssetsPlan = Plan<AssetsAction>
 
 /** The record of a declared VM: all labels it should have, and not retained. */
-export function keepRecord(seen: AssetsSeen, record: PlacementRecord, to: { readonly node: string; readonly disksMade: boolean }): AssetsAction[] {
+export function keepRecord(
+  seen: AssetsSeen,
+  record: PlacementRecord,
+  to: { readonly node: string; readonly disksMade: boolean },
+): AssetsAction[] {
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, ...to })
   const { [objectLabels.retainedAt]: retained, ...kept } = record.config.labels
   if (retained === undefined && carries(kept, labels)) return []

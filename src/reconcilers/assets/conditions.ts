@@ -7,7 +7,10 @@ const waiting = 'has no node yet'
 
 /** Of a VM without a node. */
 export function waitingConditions(): ConditionDraft[] {
-  return [condition('AssetsReady', 'Unknown', 'WaitingForPlaced', waiting), condition('SoftwareEmulation', 'Unknown', 'WaitingForPlaced', waiting)]
+  return [
+    condition('AssetsReady', 'Unknown', 'WaitingForPlaced', waiting),
+    condition('SoftwareEmulation', 'Unknown', 'WaitingForPlaced', waiting),
+  ]
 }
 
 export interface Prepared {
@@ -25,7 +28,14 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
   const status = prepared.value
   switch (status.state) {
     case 'ready':
-      return { conditions: [condition('AssetsReady', 'True', 'Prepared', `image, disk and grant are ready on ${hostname}`), emulation(seen, status)], next: again(30_000), disksMade: true }
+      return {
+        conditions: [
+          condition('AssetsReady', 'True', 'Prepared', `image, disk and grant are ready on ${hostname}`),
+          emulation(seen, status),
+        ],
+        next: again(30_000),
+        disksMade: true,
+      }
     case 'preparing':
       return unready(status, hostname, 1_000)
     // An operator may put the missing image there, or make room: nothing would tell.

@@ -22,7 +22,11 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
     case 'found': {
       const hostname = cluster.nodes.find((one) => one.node.id === trace.nodeId)?.node.hostname ?? trace.nodeId
       const message = `on ${hostname}, as ${trace.from} says (uid ${trace.uid})`
-      return placed(seen, { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade }, condition('Placed', 'True', 'Adopted', message))
+      return placed(
+        seen,
+        { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade },
+        condition('Placed', 'True', 'Adopted', message),
+      )
     }
     case 'none':
       return placeAnew(seen, cluster, declaration.vm)

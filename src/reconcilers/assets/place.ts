@@ -65,7 +65,12 @@ function refused(refusals: readonly Refusal[]): Choice {
   const [only] = reasons
   const reason = reasons.size === 1 && only !== undefined ? only : 'NoNodeFits'
   const each = refusals.map((one) => `${one.hostname}: ${one.message}`)
-  return { kind: 'refused', reason, message: `no node can take it: ${each.length > 0 ? each.join('; ') : 'the Swarm has no nodes'}`, refusals }
+  return {
+    kind: 'refused',
+    reason,
+    message: `no node can take it: ${each.length > 0 ? each.join('; ') : 'the Swarm has no nodes'}`,
+    refusals,
+  }
 }
 
 function compare(request: PlaceRequest, a: Candidate, b: Candidate): number {
@@ -116,7 +121,9 @@ function accelerated(request: PlaceRequest, { facts }: Candidate): ReturnType<Ch
   const { kvm, tcg } = facts.value
   if (kvm.state === 'pending' && request.accelerator !== 'tcg') return { reason: 'ProbePending', message: 'KVM is still being probed' }
   const noKvm = `accelerator kvm is unusable (${kvm.reason}: ${kvm.message})`
-  const noTcg = request.softwareEmulation ? `accelerator tcg does not work (${tcg.message})` : 'softwareEmulation is not allowed in this cluster'
+  const noTcg = request.softwareEmulation
+    ? `accelerator tcg does not work (${tcg.message})`
+    : 'softwareEmulation is not allowed in this cluster'
   const messages = { kvm: noKvm, tcg: noTcg, auto: `${noKvm} and ${noTcg}` }
   return { reason: 'AcceleratorMissing', message: messages[request.accelerator] }
 }
@@ -146,5 +153,8 @@ function roomInMemory({ memoryBytes }: PlaceRequest, { node, committedBytes, pla
 
 function roomOnDisk({ diskBytes }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
   if (!facts.known || diskBytes <= facts.value.disk.freeBytes) return undefined
-  return { reason: 'InsufficientDisk', message: `has ${formatBytes(facts.value.disk.freeBytes)} of disk free, needs ${formatBytes(diskBytes)}` }
+  return {
+    reason: 'InsufficientDisk',
+    message: `has ${formatBytes(facts.value.disk.freeBytes)} of disk free, needs ${formatBytes(diskBytes)}`,
+  }
 }

@@ -43,7 +43,11 @@ function notOurs({ vm, settings }: AssetsSeen, config: SwarmConfig): AssetsPlan 
   const message = lost
     ? `the config ${config.name} no longer carries ${objectLabels.managedBy}: put the label back, or remove the config if the VM (cluster ${settings.cluster}) is to start anew`
     : `a config called ${config.name} exists and is not a placement record: rename it or the VM`
-  return { actions: [], conditions: [condition('Placed', 'False', reason, message), ...waitingConditions()], next: { kind: 'stalled', reason, message } }
+  return {
+    actions: [],
+    conditions: [condition('Placed', 'False', reason, message), ...waitingConditions()],
+    next: { kind: 'stalled', reason, message },
+  }
 }
 
 /** Once the service is gone the node may forget the grant; identity and disks stay for a manifest that returns. */
@@ -67,5 +71,10 @@ function retain({ node }: AssetsSeen, record: PlacementRecord, nowMs: number): A
 
 function retainedCondition({ node, vm }: AssetsSeen, record: PlacementRecord): ConditionDraft {
   const where = node === undefined ? 'a node that is no member any more' : node.hostname
-  return condition('Placed', 'False', 'Retained', `${vm} was removed; its disks (uid ${record.uid}) are kept on ${where}, and a manifest of this name gets them back`)
+  return condition(
+    'Placed',
+    'False',
+    'Retained',
+    `${vm} was removed; its disks (uid ${record.uid}) are kept on ${where}, and a manifest of this name gets them back`,
+  )
 }

@@ -90,7 +90,11 @@ function diskNodeUnknown(vm: VmName, silent: readonly NodeSeen[]): Trace {
 
 function several(vm: VmName, hits: readonly Pick<Hit, 'seen' | 'uid'>[]): Trace {
   const each = [...new Set(hits.map((one) => `${one.uid} on ${one.seen.node.hostname}`))].toSorted()
-  return { kind: 'unclear', reason: 'SeveralDisks', message: `several disks or labels claim to be ${vm}: ${each.join(', ')}. Move all but one away` }
+  return {
+    kind: 'unclear',
+    reason: 'SeveralDisks',
+    message: `several disks or labels claim to be ${vm}: ${each.join(', ')}. Move all but one away`,
+  }
 }
 
 function hitsOn(seen: NodeSeen, { vm, cluster, uid }: TraceInput): Hit[] {

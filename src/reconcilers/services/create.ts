@@ -26,7 +26,10 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
   const creating = condition('ServiceReady', 'False', 'Creating', 'the service is being made')
   if (objects.kind === 'missing') return { actions: objects.actions, conditions: [owned(seen), creating, noRestart()], next: again() }
   const hashes = { applied: inputs.hash, desired: inputs.hash, template: hash, drift: undefined }
-  const labels = serviceLabels({ cluster: settings.cluster, vm, uid: record.uid }, { node: record.node, generation: declaration.generation, forceUpdate: 0, ...hashes })
+  const labels = serviceLabels(
+    { cluster: settings.cluster, vm, uid: record.uid },
+    { node: record.node, generation: declaration.generation, forceUpdate: 0, ...hashes },
+  )
   const spec = renderSpec(serviceName(vm), labels, replicas, renderTemplate({ ...render, ids: objects.ids }))
   const create = { kind: 'createService', name: serviceName(vm), spec } as const
   return { actions: [...objects.actions, create], conditions: [owned(seen), creating, noRestart()], next: again() }
@@ -42,7 +45,10 @@ function whatIsMissing({ record, node, vm }: ServicesSeen): Obstacle | undefined
   if (record?.node === undefined || record.retainedAt !== undefined) return noRecord
   if (!record.disksMade) return { reason: 'WaitingForAssets', message: 'its disks are not made yet' }
   if (node?.labels[nodeLabels.vm(vm)] === record.uid) return undefined
-  return { reason: 'WaitingForNodeLabel', message: `${node?.hostname ?? record.node} does not carry ${nodeLabels.vm(vm)}=${record.uid} yet` }
+  return {
+    reason: 'WaitingForNodeLabel',
+    message: `${node?.hostname ?? record.node} does not carry ${nodeLabels.vm(vm)}=${record.uid} yet`,
+  }
 }
 
 function waiting({ reason, message }: Obstacle): ServicesPlan {

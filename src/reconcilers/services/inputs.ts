@@ -30,7 +30,8 @@ export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid): Input
   const launchText = canonicalJson(launch)
   const { memory, accelerator, cloudInit } = vm.spec
   const bridges = [...new Set(vm.spec.networks.map((one) => one.bridge))]
-  const userData = cloudInit.userData === undefined ? undefined : { text: cloudInit.userData, name: contentName('userdata', uid, cloudInit.userData) }
+  const userData =
+    cloudInit.userData === undefined ? undefined : { text: cloudInit.userData, name: contentName('userdata', uid, cloudInit.userData) }
   return {
     uid,
     accelerator,

@@ -22,7 +22,12 @@ export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: str
   const missing: ServicesAction[] = []
   if (launch === undefined) missing.push({ kind: 'createConfig', name: inputs.launchName, labels, data: bytes(inputs.launchText) })
   if (inputs.userData !== undefined && secret === undefined) {
-    missing.push({ kind: 'createSecret', name: inputs.userData.name, labels: vmObjectLabels('userdata', of), data: bytes(inputs.userData.text) })
+    missing.push({
+      kind: 'createSecret',
+      name: inputs.userData.name,
+      labels: vmObjectLabels('userdata', of),
+      data: bytes(inputs.userData.text),
+    })
   }
   if (launch === undefined || missing.length > 0) return { kind: 'missing', actions: missing }
   const relabel: ServicesAction[] = carries(launch.labels, labels)
@@ -55,9 +60,7 @@ function removals(seen: ServicesSeen, which: (one: SwarmSecret) => boolean): Ser
 }
 
 function isObjectOf(vm: VmName, component: string, { labels }: SwarmSecret): boolean {
-  return (
-    labels[objectLabels.managedBy] === managedBy && labels[objectLabels.vm] === vm && labels[objectLabels.component] === component
-  )
+  return labels[objectLabels.managedBy] === managedBy && labels[objectLabels.vm] === vm && labels[objectLabels.component] === component
 }
 
 function namesIn(spec: RawSpec): string[] {

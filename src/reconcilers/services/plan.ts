@@ -24,7 +24,11 @@ export function planServices(seen: ServicesSeen, nowMs: number): ServicesPlan {
   }
 }
 
-function planPresent(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>, nowMs: number): ServicesPlan {
+function planPresent(
+  seen: ServicesSeen,
+  declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>,
+  nowMs: number,
+): ServicesPlan {
   const { owned, record, vm } = seen
   const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
   switch (owned.kind) {
@@ -39,7 +43,8 @@ function planPresent(seen: ServicesSeen, declaration: Extract<ServicesSeen['decl
     case 'ours': {
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
       const uid = owned.uid ?? record.uid
-      if (uid !== record.uid) return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
+      if (uid !== record.uid)
+        return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
       return planUpdate(seen, declaration, { service: owned.service, uid, node: record.node, replicas }, nowMs)
     }
   }
@@ -48,7 +53,11 @@ function planPresent(seen: ServicesSeen, declaration: Extract<ServicesSeen['decl
 /** Reported, and nothing at all is done to the service. */
 function alone(reason: string, message: string, others: readonly ConditionDraft[]): ServicesPlan {
   const restart = condition('RestartRequired', 'Unknown', reason, 'the service is left alone')
-  return { actions: [], conditions: [condition('Owned', 'False', reason, message), ...others, restart], next: { kind: 'stalled', reason, message } }
+  return {
+    actions: [],
+    conditions: [condition('Owned', 'False', reason, message), ...others, restart],
+    next: { kind: 'stalled', reason, message },
+  }
 }
 
 function lostMessage(vm: string): string {
@@ -79,7 +88,11 @@ function planRemoved(seen: ServicesSeen): ServicesPlan {
       const mine = service.labels[objectLabels.vm] === seen.vm && uid !== undefined && (record === undefined || record.uid === uid)
       if (!mine) return { actions: [], conditions: [], next: settled }
       const removing = condition('ServiceReady', 'False', 'Removing', 'the manifest was removed; the guest is being powered off')
-      return { actions: [{ kind: 'removeService', id: service.id, name: service.name }], conditions: [removing], next: { kind: 'requeueAfter', ms: 500 } }
+      return {
+        actions: [{ kind: 'removeService', id: service.id, name: service.name }],
+        conditions: [removing],
+        next: { kind: 'requeueAfter', ms: 500 },
+      }
     }
   }
 }

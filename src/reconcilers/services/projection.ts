@@ -14,8 +14,28 @@ export function templateHashOf(template: unknown, endpoint: unknown): string {
 }
 
 const containerFields = [
-  'Command', 'Args', 'Env', 'Dir', 'User', 'Groups', 'Hostname', 'Labels', 'TTY', 'OpenStdin', 'ReadOnly', 'Hosts',
-  'DNSConfig', 'Sysctls', 'Ulimits', 'CapabilityAdd', 'CapabilityDrop', 'Init', 'StopSignal', 'Healthcheck', 'StopGracePeriod', 'OomScoreAdj',
+  'Command',
+  'Args',
+  'Env',
+  'Dir',
+  'User',
+  'Groups',
+  'Hostname',
+  'Labels',
+  'TTY',
+  'OpenStdin',
+  'ReadOnly',
+  'Hosts',
+  'DNSConfig',
+  'Sysctls',
+  'Ulimits',
+  'CapabilityAdd',
+  'CapabilityDrop',
+  'Init',
+  'StopSignal',
+  'Healthcheck',
+  'StopGracePeriod',
+  'OomScoreAdj',
 ] as const
 
 function projectTask(template: unknown): RawSpec {

@@ -36,7 +36,8 @@ function explain(task: SwarmTask | undefined, tasks: readonly SwarmTask[], nowMs
   if (task === undefined) return failure ?? { reason: 'NoTask', message: 'Swarm has made no task yet' }
   const own = isLive(task) ? explainLive(task, nowMs) : (asFailure(task) ?? { reason: 'TaskEnded', message: `the task is ${task.state}` })
   // What keeps failing is tried again and again: the newest task is always only starting.
-  if (failure !== undefined && own.reason === 'TaskStarting') return { reason: failure.reason, message: `${own.message}; before that, ${failure.message}` }
+  if (failure !== undefined && own.reason === 'TaskStarting')
+    return { reason: failure.reason, message: `${own.message}; before that, ${failure.message}` }
   return own
 }
 

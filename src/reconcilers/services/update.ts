@@ -64,7 +64,12 @@ function decide(context: Context): Decision {
     case 'same':
       return { kind: 'leave', held: verdict.held, pending: false, why: 'labels, replicas or update policy were changed' }
     case 'adopt':
-      return { kind: 'leave', held: verdict.held, pending: verdict.held.applied !== inputs.hash, why: 'the template is what was asked for, written otherwise' }
+      return {
+        kind: 'leave',
+        held: verdict.held,
+        pending: verdict.held.applied !== inputs.hash,
+        why: 'the template is what was asked for, written otherwise',
+      }
     case 'drifted':
       return { kind: 'write', template: draft, drift: verdict.actual, why: 'the template was changed by somebody else and is put back' }
     case 'pending':
@@ -77,7 +82,8 @@ function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pend
   const { service } = context
   const template = keepLifecycle(draft, service.spec['TaskTemplate'])
   if (replicasOf(service) === 0) return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM is off' }
-  if (verdict.restartedByHand) return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM was restarted by hand' }
+  if (verdict.restartedByHand)
+    return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM was restarted by hand' }
   return { kind: 'leave', held: verdict.held, pending: true, why: 'the manifest changed; it takes hold at the next restart' }
 }
 
@@ -107,7 +113,10 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
   const { service, replicas } = context
   const labels = labelsOf(context, decision.held)
   const { Mode, UpdateConfig, RollbackConfig } = surroundings(replicas)
-  const policy = { UpdateConfig: overlay(service, 'UpdateConfig', UpdateConfig), RollbackConfig: overlay(service, 'RollbackConfig', RollbackConfig) }
+  const policy = {
+    UpdateConfig: overlay(service, 'UpdateConfig', UpdateConfig),
+    RollbackConfig: overlay(service, 'RollbackConfig', RollbackConfig),
+  }
   const sameLabels = carries(service.labels, labels) && carries(labels, service.labels)
   const samePolicy = holds(service, 'UpdateConfig', UpdateConfig) && holds(service, 'RollbackConfig', RollbackConfig)
   if (sameLabels && samePolicy && replicasOf(service) === replicas) return []

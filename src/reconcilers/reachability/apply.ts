@@ -1,0 +1,4 @@
+/** There is nothing that this reconciler writes. */
+export function applyReachability(action: never): Promise<void> {
+  return Promise.reject(new TypeError(`reachability writes nothing, not even ${String(action)}`))
+}

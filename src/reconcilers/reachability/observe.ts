@@ -1,0 +1,140 @@
+import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import type { Mac } from '../../api/mac.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
+import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
+import type { NicGrant } from '../../api/wire/common.ts'
+import type { Agents } from '../../ports/agents.ts'
+import type { Declaration, Declarations } from '../../ports/declarations.ts'
+import type { ClusterSettings } from '../../ports/settings.ts'
+import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
+import { type Asked, ask, askFor } from '../shared/asked.ts'
+import { nicsOf } from '../shared/nics.ts'
+import { readPlacementRecords } from '../shared/placement-record.ts'
+import { currentTask, ownershipOf } from '../shared/vm-service.ts'
+import { pickAddress } from './address.ts'
+
+export interface ReachabilityPorts {
+  readonly swarm: Pick<Swarm, 'listNodes' | 'getConfig' | 'getService' | 'listTasks'>
+  readonly agents: Agents
+  readonly declarations: Declarations
+  readonly settings: Pick<ClusterSettings, 'cluster'>
+}
+
+/** What another node found out. */
+export interface Probed {
+  readonly hostname: string
+  readonly arp: ProbeOutcome
+  /** Undefined where the manifest asks for none, or where ARP already said no. */
+  readonly readiness: ProbeOutcome | undefined
+}
+
+export type Probing =
+  /** There was no address to ask for. */
+  | { readonly kind: 'notYet' }
+  /** No other node has the bridge. */
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'silent'; readonly message: string }
+  | { readonly kind: 'done'; readonly probed: Probed }
+
+export interface ReachabilitySeen {
+  readonly vm: VmName
+  readonly declaration: Declaration
+  readonly uid: VmUid | undefined
+  readonly task: SwarmTask | undefined
+  /** Where the task is, or else where the VM is placed. */
+  readonly node: SwarmNode | undefined
+  readonly nic: NicGrant | undefined
+  /** Undefined inside where that node's agent knows no such VM. */
+  readonly status: Asked<VmStatus | undefined> | undefined
+  readonly probing: Probing
+}
+
+/** Probing is reading: it changes nothing but neighbours' ARP caches. */
+export async function observeReachability(ports: ReachabilityPorts, vm: VmName, signal: AbortSignal): Promise<ReachabilitySeen> {
+  const { swarm, declarations, settings } = ports
+  const declaration = declarations.get(vm)
+  const nothing = { vm, declaration, uid: undefined, task: undefined, node: undefined, nic: undefined, status: undefined }
+  if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
+  const [nic] = nicsOf(settings.cluster, declaration.vm)
+  const placed = await observePlace(swarm, vm, signal)
+  const { uid, node } = placed
+  if (uid === undefined || node === undefined) return { ...nothing, uid, node, task: placed.task, nic, probing: { kind: 'notYet' } }
+  if (declaration.vm.spec.runStrategy === 'Halted') return { ...nothing, uid, node, task: placed.task, nic, probing: { kind: 'notYet' } }
+  const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
+  const probing = await probeFrom(
+    ports,
+    { node, nic, vm: declaration.vm, status: status.known ? status.value : undefined },
+    placed.nodes,
+    signal,
+  )
+  return { vm, declaration, uid, task: placed.task, node, nic, status, probing }
+}
+
+async function observePlace(swarm: ReachabilityPorts['swarm'], vm: VmName, signal: AbortSignal) {
+  const config = await swarm.getConfig(placementRecordName(vm), signal)
+  const [record] = config === undefined ? [] : readPlacementRecords([config])
+  const owned = ownershipOf(vm, await swarm.getService(serviceName(vm), signal))
+  const mine = owned.kind === 'ours' || owned.kind === 'lost' ? owned.service : undefined
+  const task = mine === undefined ? undefined : currentTask(await swarm.listTasks({ serviceId: mine.id }, signal))
+  const nodes = await swarm.listNodes(signal)
+  const uid = mine?.labels[objectLabels.uid] ?? record?.uid
+  return { uid, task, nodes, node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)) }
+}
+
+interface Guest {
+  readonly node: SwarmNode
+  readonly nic: NicGrant | undefined
+  readonly vm: VirtualMachine
+  readonly status: VmStatus | undefined
+}
+
+async function probeFrom(ports: ReachabilityPorts, guest: Guest, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<Probing> {
+  const { nic, status } = guest
+  const address = nic === undefined || status === undefined ? undefined : pickAddress(status.sightings, nic.mac)
+  // An address outlives its guest in what was heard; nobody is asked for a guest that does not run.
+  if (nic === undefined || address === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
+  const probers = probersFor(guest.node, nic.bridge, nodes)
+  if (probers.length === 0) return { kind: 'nobody' }
+  const silent: string[] = []
+  for (const prober of probers) {
+    const probed = await ask(probe(ports, prober, { bridge: nic.bridge, mac: nic.mac, ip: address.ip, vm: guest.vm }, signal))
+    if (probed.known) return { kind: 'done', probed: probed.value }
+    silent.push(`${prober.hostname}: ${probed.message}`)
+  }
+  return { kind: 'silent', message: silent.join('; ') }
+}
+
+/** The other nodes on the same bridge, always in the same order, so that a VM is looked at from the same place. */
+function probersFor(node: SwarmNode, bridge: string, nodes: readonly SwarmNode[]): SwarmNode[] {
+  const others = nodes.filter((one) => one.id !== node.id && one.state === 'ready' && one.availability === 'active')
+  return others.filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true').toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1))
+}
+
+/** An answer on a LAN takes microseconds; a guest that boots under emulation may take some hundred milliseconds. */
+const arpTimeoutMs = 1_000
+const readinessTimeoutMs = 2_000
+
+interface ProbeTarget {
+  readonly bridge: string
+  readonly mac: Mac
+  readonly ip: string
+  readonly vm: VirtualMachine
+}
+
+async function probe(ports: ReachabilityPorts, prober: SwarmNode, target: ProbeTarget, signal: AbortSignal): Promise<Probed> {
+  const agent = ports.agents.on(prober.id)
+  const { bridge, ip, mac } = target
+  const arp = await agent.probe({ version: 1, kind: 'arp', bridge, ip, timeoutMs: arpTimeoutMs }, signal)
+  const request = readinessRequest(target)
+  const reached = arp.outcome === 'reached' && arp.mac === mac
+  const readiness = reached && request !== undefined ? await agent.probe(request, signal) : undefined
+  return { hostname: prober.hostname, arp, readiness }
+}
+
+function readinessRequest({ vm, bridge, ip }: ProbeTarget): ProbeRequest | undefined {
+  const { readiness } = vm.spec
+  if (readiness === undefined) return undefined
+  const common = { version: 1, bridge, ip, timeoutMs: readinessTimeoutMs } as const
+  return 'tcp' in readiness ? { ...common, kind: 'tcp', port: readiness.tcp } : { ...common, kind: 'ping' }
+}

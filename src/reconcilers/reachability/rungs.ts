@@ -1,0 +1,133 @@
+import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
+import type { ReachabilitySeen } from './observe.ts'
+import { pickAddress } from './address.ts'
+
+type Finding = Omit<ConditionDraft, 'type'>
+type Rung = readonly [ConditionType, (seen: ReachabilitySeen) => Finding]
+
+export const rungTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
+
+const rungs: readonly Rung[] = [
+  ['GuestRunning', guestRunning],
+  ['LinkAttached', linkAttached],
+  ['AddressLearned', addressLearned],
+  ['Reachable', reachable],
+  ['GuestReady', guestReady],
+]
+
+/** Rung by rung; behind the first that does not hold nothing is known. */
+export function climb(seen: ReachabilitySeen): ConditionDraft[] {
+  const drafts: ConditionDraft[] = []
+  let stopped: ConditionType | undefined
+  for (const [type, judge] of rungs) {
+    const finding = stopped === undefined ? judge(seen) : found('Unknown', `WaitingFor${stopped}`, `${stopped} does not hold yet`)
+    drafts.push({ type, ...finding })
+    if (stopped === undefined && finding.status !== 'True') stopped = type
+  }
+  return drafts
+}
+
+/** The same for every rung: halted on purpose, or nobody there to ask. */
+export function allRungs(status: ConditionStatus, reason: string, message: string): ConditionDraft[] {
+  return rungTypes.map((type) => condition(type, status, reason, message))
+}
+
+function found(status: ConditionStatus, reason: string, message: string): Finding {
+  return { status, reason, message }
+}
+
+function guestRunning({ task, node, status }: ReachabilitySeen): Finding {
+  if (task === undefined || task.nodeId === undefined) return found('False', 'NoTask', 'no node runs a task of the VM')
+  const known = status?.known === true ? status.value : undefined
+  const where = node?.hostname ?? task.nodeId
+  if (known === undefined) return found('False', 'NotPrepared', `the agent on ${where} knows no such VM`)
+  if (known.runner === null) {
+    // A runner that does not answer may still run its guest; only without a running task is it certain that none does.
+    return task.state === 'running'
+      ? found('Unknown', 'RunnerUnreachable', `the runner on ${where} does not answer: ${known.runnerMessage}`)
+      : found('False', 'TaskNotRunning', `the task on ${where} is ${task.state}`)
+  }
+  const { phase, qemuStatus, message, accelerator } = known.runner
+  if (phase !== 'Running') return found('False', phase, message || `the runner is in phase ${phase}`)
+  if (qemuStatus !== 'running') return found('False', 'GuestNotRunning', `QEMU says ${qemuStatus ?? 'nothing'}`)
+  return found('True', 'Running', `on ${where} with ${accelerator ?? 'an unknown accelerator'}`)
+}
+
+function linkAttached({ status, nic }: ReachabilitySeen): Finding {
+  const known = status?.known === true ? status.value : undefined
+  const lease = known?.lease
+  if (lease === undefined || lease === null) {
+    const away = known?.brokerMessage ?? ''
+    return away === '' ? found('False', 'NoLease', 'the broker knows no lease of this VM') : found('Unknown', 'BrokerUnreachable', away)
+  }
+  if (!lease.held) return found('False', lease.waitReason ?? 'LeaseNotHeld', lease.waitMessage ?? 'no runner holds the lease')
+  const missing = lease.nics.some((one) => one.name === nic?.name) ? undefined : nic
+  if (missing !== undefined) return found('False', 'NicMissing', `the running VM has no NIC ${missing.name}`)
+  const loose = lease.nics.find((one) => !one.attached || !one.carrier)
+  if (loose === undefined) return found('True', 'Attached', lease.nics.map((one) => `${one.tap} on ${one.bridge}`).join(', '))
+  return loose.attached
+    ? found('False', 'NoCarrier', `${loose.tap} has no carrier: QEMU does not hold it open`)
+    : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
+}
+
+function addressLearned({ status, nic }: ReachabilitySeen): Finding {
+  const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
+  const mac = nic?.mac ?? ''
+  const seen = pickAddress(sightings, mac)
+  if (seen !== undefined) {
+    const ago = `${Math.round(seen.ageMs / 1000)} s ago`
+    return found(
+      'True',
+      seen.via === 'dhcp' ? 'ByDhcp' : 'ByArp',
+      `${seen.ip} by ${seen.via === 'dhcp' ? 'DHCP' : 'ARP'}, heard ${ago} on ${seen.interface}`,
+    )
+  }
+  const selfMade = sightings.find((one) => one.mac === mac && one.ip.startsWith('169.254.'))
+  if (selfMade !== undefined)
+    return found('False', 'NoLeaseGiven', `the guest gave itself ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`)
+  return found('False', 'NotHeard', `nothing heard from ${mac} on ${nic?.bridge} yet; a DHCP reservation goes by this MAC`)
+}
+
+function reachable({ probing, nic }: ReachabilitySeen): Finding {
+  switch (probing.kind) {
+    case 'notYet':
+      return found('Unknown', 'NotProbed', 'no address was probed yet')
+    case 'nobody':
+      return found('Unknown', 'NoOtherNode', `no other node is up with bridge ${nic?.bridge ?? ''}: nobody else can be asked`)
+    case 'silent':
+      return found('Unknown', 'AgentUnreachable', `no agent on another node answers (${probing.message})`)
+    case 'done': {
+      const { arp, hostname } = probing.probed
+      if (arp.outcome === 'unknown') return found('Unknown', arp.reason, `${hostname}: ${arp.message}`)
+      if (arp.outcome === 'unreached') return found('False', arp.reason, `${hostname} got no answer: ${arp.message}`)
+      if (arp.mac === nic?.mac)
+        return found('True', 'Answered', `${hostname} reached ${arp.mac ?? ''} over ${nic?.bridge ?? ''}${rtt(arp.rttMs)}`)
+      return found(
+        'False',
+        'AddressTakenByAnother',
+        `${hostname} was answered by ${arp.mac ?? 'a MAC that was not told'} instead of ${nic?.mac ?? ''}: two hosts use the address`,
+      )
+    }
+  }
+}
+
+function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
+  const readiness = declaration.kind === 'present' ? declaration.vm.spec.readiness : undefined
+  if (readiness === undefined) return found('True', 'NoProbe', 'the manifest asks for no readiness probe')
+  const outcome = probing.kind === 'done' ? probing.probed.readiness : undefined
+  const what = 'tcp' in readiness ? `tcp ${readiness.tcp}` : 'ping'
+  if (outcome === undefined || probing.kind !== 'done') return found('Unknown', 'NotProbed', `${what} was not probed yet`)
+  const from = probing.probed.hostname
+  switch (outcome.outcome) {
+    case 'reached':
+      return found('True', 'Answered', `${what} answered ${from}${rtt(outcome.rttMs)}`)
+    case 'unreached':
+      return found('False', outcome.reason, `${what} from ${from}: ${outcome.message}`)
+    case 'unknown':
+      return found('Unknown', outcome.reason, `${what} from ${from}: ${outcome.message}`)
+  }
+}
+
+function rtt(ms: number | null): string {
+  return ms === null ? '' : ` in ${ms.toFixed(1)} ms`
+}
