@@ -114,7 +114,7 @@ async function follow(url: string, signal: AbortSignal, silence: number, redirec
   const location = response.headers.location
   if (status >= 300 && status < 400 && location !== undefined) {
     if (redirectsLeft === 0) throw new ArrivalError('Refused', `it was redirected more than ${maxRedirects} times`)
-    const next = URL.parse(location, target)
+    const next = URL.parse(location, target.href)
     if (target.protocol === 'https:' && next?.protocol === 'http:')
       throw new ArrivalError('Refused', `https:// was redirected to ${next.href.slice(0, 200)}`)
     return await follow(next?.href ?? location, signal, silence, redirectsLeft - 1)

@@ -1,0 +1,142 @@
+import { canonicalJson } from '../api/hash.ts'
+import type { Layout } from '../api/layout.ts'
+import { type VmUid, uidPattern } from '../api/names.ts'
+import { type Grant, grant as grantSchema } from '../api/wire/common.ts'
+import { PortError } from '../ports/errors.ts'
+import type { Log } from '../ports/log.ts'
+import { StateError, type StateFiles } from '../ports/state-files.ts'
+import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+
+const maxGrantBytes = 16 * 1024
+const brokerTimeoutMs = 5_000
+
+export type GrantOutcome =
+  /** The broker has it, or had it before it went away and gets it again when it is back. */
+  | { readonly kind: 'granted' }
+  | { readonly kind: 'waiting'; readonly message: string }
+  | { readonly kind: 'refused'; readonly reason: string; readonly message: string }
+
+/**
+ * What each VM of this node may have: a file per VM is the truth, and the broker, which forgets everything when it ends, is told again
+ * whenever it comes back, with no controller needed.
+ */
+export interface Grants {
+  /** Throws StateError. */
+  read(uid: VmUid): Promise<Grant | undefined>
+  /** Every granted uid, whether or not its file can be understood. Throws StateError. */
+  uids(): Promise<readonly VmUid[]>
+  /** Throws StateError. */
+  put(grant: Grant): Promise<GrantOutcome>
+  /** Forgets it here first, so that it stays forgotten. Throws StateError, or PortError `Unavailable` when the broker has still to hear of it. */
+  revoke(uid: VmUid): Promise<void>
+  /** Tells a broker that has just said hello everything, and takes back what has no file. Never rejects. */
+  renew(): Promise<void>
+}
+
+export function grants(options: {
+  readonly layout: Layout
+  readonly files: StateFiles
+  readonly broker: BrokerLink
+  readonly log: Log
+}): Grants {
+  const { layout, files, broker, log } = options
+  /** By uid, what the broker of `bootId` said to which grant. */
+  const answers = new Map<VmUid, { bootId: string; text: string; outcome: GrantOutcome }>()
+
+  async function read(uid: VmUid): Promise<Grant | undefined> {
+    const text = await files.readText(layout.grantFile(uid), maxGrantBytes)
+    if (text === undefined) return undefined
+    const parsed = grantSchema.safeParse(parseJson(text))
+    if (!parsed.success || parsed.data.uid !== uid)
+      throw new StateError('Io', `${layout.grantFile(uid)} cannot be understood; the next order of the controller writes it anew`)
+    return parsed.data
+  }
+
+  async function uids(): Promise<readonly VmUid[]> {
+    const names = await files.list(layout.grants)
+    if (names === undefined) throw new StateError('Io', `${layout.grants} is missing; run install-node on this node`)
+    return names
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => name.slice(0, -'.json'.length))
+      .filter((name) => uidPattern.test(name))
+  }
+
+  async function tell(grant: Grant): Promise<GrantOutcome> {
+    const bootId = broker.hello()?.bootId
+    const text = canonicalJson(grant)
+    const before = answers.get(grant.uid)
+    if (before && before.bootId === bootId && before.text === text) return before.outcome
+    try {
+      await broker.ask({ type: 'grant', grant }, 'ok', brokerTimeoutMs)
+      return remember(grant.uid, bootId, text, { kind: 'granted' })
+    } catch (error) {
+      if (error instanceof BrokerRefusal)
+        return remember(grant.uid, undefined, text, { kind: 'refused', reason: error.reason, message: error.message })
+      if (error instanceof PortError) return { kind: 'waiting', message: error.message }
+      throw error
+    }
+  }
+
+  function remember(uid: VmUid, bootId: string | undefined, text: string, outcome: GrantOutcome): GrantOutcome {
+    // A refusal is asked for again each time: an operator may have widened the broker's limits.
+    answers.set(uid, { bootId: bootId ?? '', text, outcome })
+    return outcome
+  }
+
+  async function put(grant: Grant): Promise<GrantOutcome> {
+    const text = canonicalJson(grant)
+    // A file that cannot be understood is replaced: the order says all that was in it.
+    const held = await read(grant.uid).catch(() => undefined)
+    const unchanged = held !== undefined && canonicalJson(held) === text
+    if (!unchanged) await files.writeAtomically(layout.grantFile(grant.uid), `${text}\n`, 0o640)
+    const last = answers.get(grant.uid)
+    const outcome = await tell(grant)
+    if (outcome.kind !== 'waiting' || !unchanged) return outcome
+    return last?.text === text && last.outcome.kind === 'refused' ? last.outcome : { kind: 'granted' }
+  }
+
+  async function renewAll(): Promise<void> {
+    const granted = await uids()
+    for (const uid of granted) await renewOne(uid)
+    const { leases } = await broker.ask({ type: 'leases' }, 'leases', brokerTimeoutMs)
+    for (const lease of leases) {
+      if (lease.granted && !granted.includes(lease.uid)) await broker.ask({ type: 'revoke', uid: lease.uid }, 'ok', brokerTimeoutMs)
+    }
+    log.info({ grants: granted.length }, 'Renewed all grants')
+  }
+
+  async function renewOne(uid: VmUid): Promise<void> {
+    try {
+      const grant = await read(uid)
+      const outcome = grant && (await tell(grant))
+      if (outcome?.kind === 'refused') log.warn({ uid, reason: outcome.reason, detail: outcome.message }, 'The broker refused a grant')
+    } catch (error) {
+      log.error({ uid, error: (error as Error).message }, 'A grant could not be read')
+    }
+  }
+
+  return {
+    read,
+    uids,
+    put,
+    async revoke(uid) {
+      answers.delete(uid)
+      await files.remove(layout.grantFile(uid))
+      await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
+    },
+    async renew() {
+      answers.clear()
+      await renewAll().catch((error: unknown) =>
+        log.warn({ error: (error as Error).message }, 'Grants could not be renewed; the next hello of the broker tries again'),
+      )
+    },
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

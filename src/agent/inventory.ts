@@ -1,0 +1,41 @@
+import type { Layout } from '../api/layout.ts'
+import { type VmUid, uidPattern } from '../api/names.ts'
+import type { InstanceRecord } from '../api/wire/agent-api.ts'
+import { StateError, type StateFiles } from '../ports/state-files.ts'
+import type { Grants } from './grants.ts'
+import { readIdentity } from './preparer.ts'
+
+/** A runner can write what it likes into its disks directory; nobody has so many disks. */
+const maxDisks = 64
+
+/**
+ * Every instance directory of this node: its name alone says that somebody's disk may be here. Disks are looked at with stat only, since a
+ * runner could have rewritten them. Throws StateError: what cannot be read is not absent.
+ */
+export async function readInventory(layout: Layout, files: StateFiles, grants: Pick<Grants, 'uids'>): Promise<InstanceRecord[]> {
+  const names = await files.list(layout.instances)
+  if (names === undefined) throw new StateError('Io', `${layout.instances} is missing; run install-node on this node`)
+  const granted = new Set(await grants.uids())
+  const records: InstanceRecord[] = []
+  for (const uid of names.filter((name) => uidPattern.test(name))) {
+    const record = await readInstance(layout, files, uid)
+    if (record) records.push({ ...record, granted: granted.has(uid) })
+  }
+  return records
+}
+
+async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Promise<Omit<InstanceRecord, 'granted'> | undefined> {
+  if ((await files.stat(layout.instance(uid)))?.kind !== 'directory') return undefined
+  const seen = await readIdentity(files, layout.identityFile(uid))
+  const identity = seen.kind === 'known' ? seen.identity : undefined
+  const disks: InstanceRecord['disks'] = []
+  const names = ((await files.list(layout.disks(uid))) ?? []).filter((name) => name.endsWith('.qcow2') && !name.startsWith('.'))
+  for (const file of names.slice(0, maxDisks)) {
+    const fact = await files.stat(`${layout.disks(uid)}/${file}`)
+    if (fact?.kind !== 'file') continue
+    const name = file.slice(0, -'.qcow2'.length)
+    const sizeBytes = identity?.disks.find((disk) => disk.name === name)?.sizeBytes ?? fact.sizeBytes
+    disks.push({ name, sizeBytes, allocatedBytes: fact.allocatedBytes })
+  }
+  return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks }
+}

@@ -1,0 +1,119 @@
+import type { NodeFacts } from '../api/wire/agent-api.ts'
+import type { BrokerFacts } from '../api/wire/broker-admin.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import { BrokerRefusal } from './broker-link.ts'
+
+type KvmFact = NodeFacts['kvm']
+type TcgFact = NodeFacts['tcg']
+export type ProbeVerdict = Pick<KvmFact, 'reason' | 'message'> & { readonly works: boolean }
+
+/** KVM neither comes nor goes often; a host that was changed is noticed by its device facts at once. */
+const repeatMs = 600_000
+/** While the broker is away, or when a verdict has to be confirmed. */
+const retryMs = 2_000
+const brokerTimeoutMs = 5_000
+/** So many runs in a row must say that what worked works no more: one slow run on a busy host takes nothing away. */
+const confirmations = 3
+
+/** Runs of QEMU; each ends by itself or is killed after its limit. */
+export interface ProbeRuns<Run> {
+  tcg(signal: AbortSignal): Promise<Run>
+  kvm(fd: number, signal: AbortSignal): Promise<Run>
+  judgeTcg(tcg: Run): TcgFact
+  judgeKvm(tcg: Run, kvm: Run): ProbeVerdict
+}
+
+export interface KvmProberOptions<Run> {
+  readonly runs: ProbeRuns<Run>
+  /** Throws BrokerRefusal or PortError. */
+  readonly openKvm: (timeoutMs: number) => Promise<number>
+  readonly closeFd: (fd: number) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface KvmProber {
+  kvm(): KvmFact
+  tcg(): TcgFact
+  /** What the broker says about /dev/kvm now; another word than at the last probe starts a new one. */
+  notice(device: BrokerFacts['devices']['kvm']): void
+  /** Probes soon: the broker came back. */
+  kick(): void
+  /** Probes until the signal is aborted; never rejects. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+/** Finds out by running it whether KVM works here (LAB.md: neither the device, nor ioctls, nor real-mode code proves it). */
+export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
+  const { clock, log } = options
+  let kvm: KvmFact = { state: 'pending', reason: '', message: 'QEMU has not been tried yet' }
+  let tcg: TcgFact = { works: false, message: 'QEMU has not been tried yet' }
+  let device: string | undefined
+  let doubts = 0
+  let wake: () => void = () => undefined
+
+  function settle(next: KvmFact): void {
+    doubts = next.state === 'unusable' && kvm.state === 'works' ? doubts + 1 : 0
+    if (doubts > 0 && doubts < confirmations) return
+    doubts = 0
+    if (next.state !== kvm.state || next.reason !== kvm.reason)
+      log.info({ state: next.state, reason: next.reason, detail: next.message }, 'Tried KVM')
+    kvm = next
+  }
+
+  async function probeOnce(signal: AbortSignal): Promise<'done' | 'again'> {
+    const baseline = await options.runs.tcg(signal)
+    tcg = options.runs.judgeTcg(baseline)
+    let fd: number
+    try {
+      fd = await options.openKvm(brokerTimeoutMs)
+    } catch (error) {
+      return withoutDevice(error)
+    }
+    try {
+      const verdict = options.runs.judgeKvm(baseline, await options.runs.kvm(fd, signal))
+      settle({ state: verdict.works ? 'works' : 'unusable', reason: verdict.reason, message: verdict.message.slice(0, 2000) })
+    } finally {
+      options.closeFd(fd)
+    }
+    return doubts > 0 ? 'again' : 'done'
+  }
+
+  function withoutDevice(error: unknown): 'done' | 'again' {
+    if (error instanceof BrokerRefusal) {
+      settle({ state: 'unusable', reason: error.reason, message: error.message })
+      return doubts > 0 ? 'again' : 'done'
+    }
+    // What was seen before holds while the broker is away for a moment.
+    if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be tried: ${(error as Error).message}` }
+    return 'again'
+  }
+
+  async function pause(ms: number, signal: AbortSignal): Promise<void> {
+    const early = new AbortController()
+    wake = () => early.abort()
+    await sleep(clock, ms, AbortSignal.any([signal, early.signal])).catch(() => undefined)
+    wake = () => undefined
+  }
+
+  return {
+    kvm: () => kvm,
+    tcg: () => tcg,
+    notice({ present, opens }) {
+      const now = `${present}/${opens}`
+      if (device !== undefined && device !== now) wake()
+      device = now
+    },
+    kick: () => wake(),
+    async run(signal) {
+      while (!signal.aborted) {
+        const outcome = await probeOnce(signal).catch((error: unknown) => {
+          if (!signal.aborted) log.error({ error: (error as Error).message }, 'The KVM probe failed')
+          return 'again' as const
+        })
+        await pause(outcome === 'done' ? repeatMs : retryMs, signal)
+      }
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import type { VmUid } from '../api/names.ts'
+import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
+import type { Grant } from '../api/wire/common.ts'
+import { PortError } from '../ports/errors.ts'
+import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+import { type AccelerationFacts, chooseAccelerator } from './grant-choice.ts'
+import type { Grants } from './grants.ts'
+import type { KvmProber } from './kvm-prober.ts'
+
+const brokerTimeoutMs = 3_000
+
+export interface OrdersOptions {
+  readonly prepareDisks: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
+  readonly grants: Grants
+  readonly broker: BrokerLink
+  readonly prober: KvmProber
+}
+
+export interface Orders {
+  /** Throws StateError. */
+  prepare(order: PrepareOrder): Promise<PrepareStatus>
+  /** Throws StateError and PortError. */
+  revoke(uid: VmUid): Promise<void>
+}
+
+/** Orders of the controller, one at a time per VM: first its disks, then its grant. */
+export function orders(options: OrdersOptions): Orders {
+  const oneAtATime = keyedLock()
+  return {
+    prepare: (order) => oneAtATime(order.uid, async () => (await options.prepareDisks(order)) ?? (await grantTo(options, order))),
+    revoke: (uid) => oneAtATime(uid, () => options.grants.revoke(uid)),
+  }
+}
+
+async function grantTo({ grants, broker, prober }: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
+  // A file that cannot be understood is written anew from the order.
+  const existing = await grants.read(order.uid).catch(() => undefined)
+  const choice = chooseAccelerator(order, {
+    kvm: prober.kvm(),
+    tcg: prober.tcg(),
+    existing: existing?.accelerator,
+    lease: await leaseOf(broker, order.uid),
+  })
+  if (choice.kind !== 'granted') return { state: choice.kind, reason: choice.reason, message: choice.message.slice(0, 2000) }
+  const grant: Grant = { version: 1, uid: order.uid, vm: order.vm, accelerator: choice.accelerator, nics: order.nics }
+  const outcome = await grants.put(grant)
+  switch (outcome.kind) {
+    case 'granted':
+      return { state: 'ready', accelerator: choice.accelerator, emulationReason: choice.emulationReason.slice(0, 2000) }
+    case 'waiting':
+      return {
+        state: 'preparing',
+        reason: 'BrokerUnavailable',
+        message: `disks are ready; the grant waits for the broker: ${outcome.message}`.slice(0, 2000),
+      }
+    case 'refused':
+      return {
+        state: 'failed',
+        reason: outcome.reason,
+        message: `the broker of this node refused the grant: ${outcome.message}`.slice(0, 2000),
+      }
+  }
+}
+
+async function leaseOf(broker: BrokerLink, uid: VmUid): Promise<AccelerationFacts['lease']> {
+  try {
+    const { leases } = await broker.ask({ type: 'leases' }, 'leases', brokerTimeoutMs)
+    return leases.some((lease) => lease.uid === uid && lease.held) ? 'held' : 'free'
+  } catch (error) {
+    if (error instanceof PortError || error instanceof BrokerRefusal) return 'unknown'
+    throw error
+  }
+}
+
+/** Runs of one key follow each other; the map holds only keys with a run under way. */
+function keyedLock(): <Value>(key: string, run: () => Promise<Value>) => Promise<Value> {
+  const tails = new Map<string, Promise<void>>()
+  return async (key, run) => {
+    const before = tails.get(key) ?? Promise.resolve()
+    const mine = before.then(run)
+    const tail = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    tails.set(key, tail)
+    void tail.then(() => tails.get(key) === tail && tails.delete(key))
+    return await mine
+  }
+}

@@ -1,0 +1,148 @@
+import { formatBytes } from '../api/quantity.ts'
+import { layoutVersion } from '../api/layout.ts'
+import type { PrepareOrder } from '../api/wire/agent-api.ts'
+import type { Identity } from '../api/wire/identity.ts'
+
+type OrderedDisk = PrepareOrder['disks'][number]
+export type ImageReference = OrderedDisk['image']
+type DiskRecord = Identity['disks'][number]
+
+/** What lies on disk of one VM. */
+export interface SeenInstance {
+  /** `layout.json`'s; undefined where there is none that can be read. */
+  readonly layoutVersion: number | undefined
+  readonly identity:
+    | { readonly kind: 'absent' }
+    | { readonly kind: 'known'; readonly identity: Identity }
+    | { readonly kind: 'unreadable'; readonly message: string }
+  /** What an interrupted preparation meant to become identity.json. */
+  readonly draft: Identity | undefined
+  /** Names of the disks whose file exists. */
+  readonly disks: readonly string[]
+  /** SHA-256 of the images linked into the instance. */
+  readonly linkedImages: readonly string[]
+}
+
+export interface Failure {
+  readonly kind: 'failed'
+  readonly reason: string
+  readonly message: string
+}
+
+/** One disk of a VM that is not complete. */
+export interface DiskToComplete {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly source: string
+  /** `made`: the file is there, made from `sha256`; `missing`: to be made from what `image` resolves to. */
+  readonly state: { readonly kind: 'made'; readonly sha256: string } | { readonly kind: 'unknown' } | { readonly kind: 'missing' }
+  readonly image: ImageReference
+}
+
+export type PreparePlan = Failure | { readonly kind: 'complete' } | { readonly kind: 'make'; readonly disks: readonly DiskToComplete[] }
+
+/**
+ * Decides what an order means for what is there. identity.json is written last, so it proves that every disk was made once: with it nothing
+ * is ever made again; without it whatever is there is completed, never wiped.
+ */
+export function planPrepare(order: PrepareOrder, seen: SeenInstance): PreparePlan {
+  return (
+    judgeLayout(seen) ??
+    judgeOwner(order, seen) ??
+    (seen.identity.kind === 'known' ? planKnown(order, seen.identity.identity, seen) : planNew(order, seen))
+  )
+}
+
+function judgeLayout(seen: SeenInstance): Failure | undefined {
+  if (seen.layoutVersion === layoutVersion) return undefined
+  if (seen.layoutVersion === undefined)
+    return failed('LayoutMissing', 'the state root has no layout.json that can be read; run install-node on this node')
+  return failed(
+    'LayoutUnsupported',
+    `the state root has layout version ${seen.layoutVersion}, this agent knows ${layoutVersion}; update swarmvirt on this node`,
+  )
+}
+
+function judgeOwner(order: PrepareOrder, seen: SeenInstance): Failure | undefined {
+  if (seen.identity.kind === 'unreadable')
+    return failed('IdentityUnreadable', `identity.json of ${order.uid} cannot be understood: ${seen.identity.message}`)
+  const held = seen.identity.kind === 'known' ? seen.identity.identity : seen.draft
+  if (held === undefined || (held.uid === order.uid && held.vm === order.vm && held.cluster === order.cluster)) return undefined
+  return failed(
+    'IdentityMismatch',
+    `the directory of ${order.uid} belongs to VM ${held.vm} of cluster "${held.cluster}", not to ${order.vm} of "${order.cluster}"; nothing was touched`,
+  )
+}
+
+function planKnown(order: PrepareOrder, identity: Identity, seen: SeenInstance): PreparePlan {
+  for (const disk of order.disks) {
+    const record = identity.disks.find((one) => one.name === disk.name)
+    if (record === undefined)
+      return failed('DiskAddUnsupported', `${order.vm} was made without a disk "${disk.name}"; adding one is not supported yet`)
+    if (!seen.disks.includes(disk.name)) return diskMissing(order, disk)
+    const refusal = judgeChange(order, disk, record)
+    if (refusal) return refusal
+  }
+  return { kind: 'complete' }
+}
+
+function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
+  const disks: DiskToComplete[] = []
+  for (const disk of order.disks) {
+    const entry = { name: disk.name, sizeBytes: disk.sizeBytes, source: disk.image.source, image: disk.image }
+    if (!seen.disks.includes(disk.name)) {
+      if (order.disksMustExist) return diskMissing(order, disk)
+      disks.push({ ...entry, state: { kind: 'missing' } })
+      continue
+    }
+    const record = seen.draft?.disks.find((one) => one.name === disk.name)
+    const refusal = record && judgeChange(order, disk, record)
+    if (refusal) return refusal
+    const sha256 = record?.imageSha256 ?? soleImage(seen) ?? disk.image.sha256
+    disks.push({ ...entry, state: sha256 === null ? { kind: 'unknown' } : { kind: 'made', sha256 } })
+  }
+  return { kind: 'make', disks }
+}
+
+/** A disk that no draft speaks of stands on the one image that was linked for it. */
+function soleImage(seen: SeenInstance): string | undefined {
+  return seen.linkedImages.length === 1 ? seen.linkedImages[0] : undefined
+}
+
+function judgeChange(order: PrepareOrder, disk: OrderedDisk, record: DiskRecord): Failure | undefined {
+  const { source, sha256 } = disk.image
+  // The content is what counts where it is named; an operator's file may be overwritten in place, which changes no disk.
+  const changed = sha256 === null ? source !== record.imageSource : sha256 !== record.imageSha256
+  if (changed) {
+    return failed(
+      'ImageChangeRefused',
+      `disk "${disk.name}" of ${order.vm} was made from ${record.imageSource} (sha256 ${record.imageSha256}) and a new image would destroy what is on it; ` +
+        'the VM keeps running with its disk. Put the old image back into the manifest, or declare a VM with another name',
+    )
+  }
+  if (disk.sizeBytes === record.sizeBytes) return undefined
+  return failed(
+    'DiskResizeUnsupported',
+    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)} and the manifest says ${formatBytes(disk.sizeBytes)}; resizing is not supported yet. Put the old size back`,
+  )
+}
+
+function diskMissing(order: PrepareOrder, disk: OrderedDisk): Failure {
+  return failed(
+    'DiskMissing',
+    `disk "${disk.name}" of ${order.vm} was made before and is not on this node; no empty one is made in its place. Bring back instances/${order.uid}/disks/${disk.name}.qcow2 below the state root`,
+  )
+}
+
+/** Whether an image fits under a disk of this size. */
+export function judgeSize(disk: { readonly name: string; readonly sizeBytes: number }, virtualSizeBytes: number): Failure | undefined {
+  if (virtualSizeBytes <= disk.sizeBytes) return undefined
+  return failed(
+    'DiskSmallerThanImage',
+    `the image of disk "${disk.name}" holds ${formatBytes(virtualSizeBytes)} and the disk is to have ${formatBytes(disk.sizeBytes)}; give it at least the image's size`,
+  )
+}
+
+export function failed(reason: string, message: string): Failure {
+  return { kind: 'failed', reason, message }
+}

@@ -1,0 +1,211 @@
+import { canonicalJson } from '../api/hash.ts'
+import type { Layout } from '../api/layout.ts'
+import { type VmUid } from '../api/names.ts'
+import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
+import { type Identity, identity as identitySchema } from '../api/wire/identity.ts'
+import { type Clock, rfc3339 } from '../ports/clock.ts'
+import { PortError } from '../ports/errors.ts'
+import type { ImageTool } from '../ports/image-tool.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import { StateError, type StateFiles } from '../ports/state-files.ts'
+import type { ImageStore, ImageState } from './image-store.ts'
+import { type DiskToComplete, type SeenInstance, judgeSize, planPrepare } from './prepare-plan.ts'
+
+/** Guests see it as their hardware; what a VM got first it keeps (identity.ts). QEMU 10.0 is the oldest that takes KVM as a descriptor on Debian 13. */
+export const machineType = 'pc-q35-10.0'
+const maxDocumentBytes = 64 * 1024
+const shaName = /^[0-9a-f]{64}$/
+const draftName = 'identity.json.draft'
+const newDisk = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
+
+export interface PreparerOptions {
+  readonly layout: Layout
+  readonly files: StateFiles
+  readonly images: ImageStore
+  readonly tool: ImageTool
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+type Unready = Exclude<PrepareStatus, { state: 'ready' }>
+type Resolved = { readonly disk: DiskToComplete; readonly sha256: string }
+
+/**
+ * Makes image, disks, directories and identity.json of one VM, in an order in which a crash at any point leaves something the next order
+ * completes: draft of the identity, image link, disk, identity. Undefined when all is there. One run per uid at a time.
+ */
+export function preparer(options: PreparerOptions): (order: PrepareOrder) => Promise<Unready | undefined> {
+  return async (order) => {
+    try {
+      return await prepareDisks(options, order)
+    } catch (error) {
+      if (options.signal.aborted) throw error
+      return judgeError(options, order, error)
+    }
+  }
+}
+
+function judgeError(options: PreparerOptions, order: PrepareOrder, error: unknown): Unready {
+  if (error instanceof StateError || error instanceof PortError) {
+    options.log.warn({ vm: order.vm, uid: order.uid, error: error.message }, 'A VM could not be prepared')
+    return {
+      state: 'failed',
+      reason: error instanceof StateError ? (error.kind === 'NoSpace' ? 'InsufficientDisk' : 'StateRootError') : 'DiskError',
+      message: error.message.slice(0, 2000),
+    }
+  }
+  throw error
+}
+
+async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Promise<Unready | undefined> {
+  const seen = await observe(options, order)
+  const plan = planPrepare(order, seen)
+  switch (plan.kind) {
+    case 'failed':
+      return unready(plan)
+    case 'complete':
+      await makeDirectories(options, order.uid)
+      return undefined
+    case 'make':
+      return await make(options, order, plan.disks, seen.draft)
+  }
+}
+
+async function observe(options: PreparerOptions, order: PrepareOrder): Promise<SeenInstance> {
+  const { files, layout } = options
+  const { uid } = order
+  const disks = await Promise.all(
+    order.disks.map(async ({ name }) => ((await files.stat(layout.diskFile(uid, name))) === undefined ? [] : [name])),
+  )
+  return {
+    layoutVersion: await readLayoutVersion(options),
+    identity: await readIdentity(files, layout.identityFile(uid)),
+    draft: await readDraft(options, uid),
+    disks: disks.flat(),
+    linkedImages: ((await files.list(layout.instanceImages(uid))) ?? []).filter((name) => shaName.test(name)),
+  }
+}
+
+async function readLayoutVersion({ files, layout }: PreparerOptions): Promise<number | undefined> {
+  const text = await files.readText(layout.layoutFile, maxDocumentBytes)
+  const document = text === undefined ? undefined : (parseJson(text) as { version?: unknown } | undefined)
+  return typeof document?.version === 'number' ? document.version : undefined
+}
+
+/** Throws StateError where the file cannot be read, which is neither absence nor a bad document. */
+export async function readIdentity(files: Pick<StateFiles, 'readText'>, path: string): Promise<SeenInstance['identity']> {
+  const text = await files.readText(path, maxDocumentBytes)
+  if (text === undefined) return { kind: 'absent' }
+  const parsed = identitySchema.safeParse(parseJson(text))
+  if (parsed.success) return { kind: 'known', identity: parsed.data }
+  return { kind: 'unreadable', message: parsed.error.issues[0]?.message ?? 'it is no identity' }
+}
+
+async function readDraft({ files, layout }: PreparerOptions, uid: VmUid): Promise<Identity | undefined> {
+  const draft = await readIdentity(files, `${layout.instance(uid)}/${draftName}`)
+  return draft.kind === 'known' ? draft.identity : undefined
+}
+
+async function make(
+  options: PreparerOptions,
+  order: PrepareOrder,
+  disks: readonly DiskToComplete[],
+  draft: Identity | undefined,
+): Promise<Unready | undefined> {
+  const resolved: Resolved[] = []
+  for (const disk of disks) {
+    if (disk.state.kind === 'made') {
+      resolved.push({ disk, sha256: disk.state.sha256 })
+      continue
+    }
+    const state = await options.images.resolve(disk.image)
+    if (state.kind !== 'stored') return unready(state)
+    const refusal = judgeSize(disk, state.image.virtualSizeBytes)
+    if (refusal) return unready(refusal)
+    resolved.push({ disk, sha256: state.image.sha256 })
+  }
+  await complete(options, order, resolved, draft)
+  return undefined
+}
+
+async function complete(
+  options: PreparerOptions,
+  order: PrepareOrder,
+  resolved: readonly Resolved[],
+  draft: Identity | undefined,
+): Promise<void> {
+  const { files, layout, log } = options
+  const { uid } = order
+  await makeDirectories(options, uid)
+  const wanted = identityOf(options, order, resolved, draft)
+  const draftPath = `${layout.instance(uid)}/${draftName}`
+  if (draft === undefined || canonicalJson(draft) !== canonicalJson(wanted))
+    await files.writeAtomically(draftPath, JSON.stringify(wanted, null, 2), 0o640)
+  await sweepNewDisks(options, uid)
+  for (const { disk, sha256 } of resolved) {
+    if (disk.state.kind === 'missing') await makeDisk(options, uid, disk, sha256)
+  }
+  await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(wanted, null, 2)}\n`, 0o440)
+  await files.remove(draftPath)
+  log.info({ vm: order.vm, uid, disks: resolved.map(({ disk }) => disk.name) }, 'Prepared a VM')
+}
+
+function identityOf(options: PreparerOptions, order: PrepareOrder, resolved: readonly Resolved[], draft: Identity | undefined): Identity {
+  const { uid, vm, cluster } = order
+  const disks = resolved.map(({ disk, sha256 }) => ({
+    name: disk.name,
+    sizeBytes: disk.sizeBytes,
+    imageSource: disk.source,
+    imageSha256: sha256,
+  }))
+  return { version: 1, uid, vm, cluster, machineType, createdAt: draft?.createdAt ?? rfc3339(options.clock), disks }
+}
+
+async function makeDirectories({ files, layout }: PreparerOptions, uid: VmUid): Promise<void> {
+  await files.makeDirectory(layout.instance(uid), 0o2750)
+  await files.makeDirectory(layout.instanceImages(uid), 0o2750)
+  await files.makeDirectory(layout.disks(uid), 0o2770)
+  await files.makeDirectory(layout.run(uid), 0o2770)
+}
+
+/** What a killed qemu-img left. Only while the VM is not complete: no runner has ever seen the directory then. */
+async function sweepNewDisks({ files, layout }: PreparerOptions, uid: VmUid): Promise<void> {
+  for (const name of (await files.list(layout.disks(uid))) ?? []) {
+    if (newDisk.test(name)) await files.remove(`${layout.disks(uid)}/${name}`)
+  }
+}
+
+async function makeDisk(
+  { files, layout, tool, random, signal }: PreparerOptions,
+  uid: VmUid,
+  disk: DiskToComplete,
+  sha256: string,
+): Promise<void> {
+  await files.link(layout.storedImage(sha256), `${layout.instanceImages(uid)}/${sha256}`)
+  const fresh = `${layout.disks(uid)}/.${disk.name}.new-${random.uuid()}`
+  try {
+    await tool.createOverlay(fresh, `../images/${sha256}`, disk.sizeBytes, signal)
+  } catch (error) {
+    await files.remove(fresh)
+    throw error
+  }
+  await files.publish(fresh, layout.diskFile(uid, disk.name), 0o660)
+}
+
+function unready(state: Exclude<ImageState, { kind: 'stored' }>): Unready {
+  const message = state.message.slice(0, 2000)
+  return state.kind === 'failed'
+    ? { state: 'failed', reason: state.reason, message }
+    : { state: 'preparing', reason: state.reason, message }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,67 @@
+import type { ProbeOutcome, ProbeRequest } from '../api/wire/agent-api.ts'
+import { PortError } from '../ports/errors.ts'
+import type { TcpConnect, TcpOutcome } from '../ports/tcp-connect.ts'
+import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+
+/** Waited for the broker beyond the probe's own time. */
+const slackMs = 2_000
+
+/**
+ * Asks from this node whether an address on a bridge is reached. `unknown` where nothing could be asked, which is no word about the guest.
+ * ARP and ping are the broker's; TCP is the agent's own, through docker_gwbridge, which works where the host has an address on the bridge (LAB.md).
+ */
+export async function probe(request: ProbeRequest, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
+  try {
+    return request.kind === 'tcp' ? await probeTcp(request, broker, tcpConnect, signal) : await askBroker(request, broker)
+  } catch (error) {
+    if (error instanceof BrokerRefusal) return unknown(error.reason, error.message)
+    if (error instanceof PortError) return unknown('BrokerUnavailable', error.message)
+    throw error
+  }
+}
+
+async function askBroker(request: ProbeRequest, broker: BrokerLink): Promise<ProbeOutcome> {
+  const { bridge, ip, timeoutMs } = request
+  const type = request.kind === 'arp' ? 'arp' : 'ping'
+  return (await broker.ask({ type, bridge, ip, timeoutMs }, 'probe', timeoutMs + slackMs)).probe
+}
+
+async function probeTcp(request: ProbeRequest, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
+  const { bridge, ip, port, timeoutMs } = request
+  if (port === undefined) return unknown('PortMissing', 'a tcp probe needs a port')
+  const { facts } = await broker.ask({ type: 'facts' }, 'facts', slackMs)
+  const fact = facts.bridges.find((one) => one.name === bridge)
+  if (fact === undefined) return unknown('BridgeMissing', `this node has no bridge ${bridge} that the broker may use`)
+  if (fact.address === null)
+    return unknown('NoAddressOnBridge', `this host has no address on ${bridge}, so it can ask nothing above layer 2 there`)
+  return explain(await tcpConnect(ip, port, timeoutMs, signal), `${ip}:${port}`, timeoutMs)
+}
+
+function explain(outcome: TcpOutcome, target: string, timeoutMs: number): ProbeOutcome {
+  switch (outcome.kind) {
+    case 'connected':
+      return { outcome: 'reached', reason: 'Connected', message: `${target} took the connection`, mac: null, rttMs: outcome.rttMs }
+    case 'refused':
+      return {
+        outcome: 'unreached',
+        reason: 'ConnectionRefused',
+        message: `${target} refused the connection: nothing listens there`,
+        mac: null,
+        rttMs: null,
+      }
+    case 'silent':
+      return {
+        outcome: 'unreached',
+        reason: 'NoAnswer',
+        message: `${target} did not answer within ${timeoutMs} ms`,
+        mac: null,
+        rttMs: null,
+      }
+    case 'noRoute':
+      return unknown('NoRoute', `no packet can leave this node's agent to ${target}: ${outcome.message}`)
+  }
+}
+
+function unknown(reason: string, message: string): ProbeOutcome {
+  return { outcome: 'unknown', reason, message: message.slice(0, 2000), mac: null, rttMs: null }
+}

@@ -1,0 +1,118 @@
+import type * as z from 'zod'
+import { type VmUid, uidPattern } from '../api/names.ts'
+import {
+  agentApiVersion,
+  type NodeFacts,
+  type InstanceRecord,
+  prepareOrder,
+  type ProbeOutcome,
+  type ProbeRequest,
+  probeRequest,
+  type VmStatus,
+} from '../api/wire/agent-api.ts'
+import type { AnswerControl, ControlAnswer, ControlRequest } from '../ports/control-listener.ts'
+import { PortError } from '../ports/errors.ts'
+import type { Runners } from '../ports/runners.ts'
+import { StateError } from '../ports/state-files.ts'
+import { BrokerRefusal } from './broker-link.ts'
+import type { Orders } from './orders.ts'
+
+export interface AgentPrograms {
+  facts(): Promise<NodeFacts>
+  instances(): Promise<readonly InstanceRecord[]>
+  readonly orders: Orders
+  /** Undefined where nothing of this VM is here. */
+  vm(uid: VmUid, signal: AbortSignal): Promise<VmStatus | undefined>
+  readonly runners: Pick<Runners, 'powerOff'>
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome>
+}
+
+/** The table of agent-api.ts. */
+export function agentRoutes(programs: AgentPrograms): AnswerControl {
+  return async (request) => {
+    try {
+      return await route(programs, request)
+    } catch (error) {
+      const answer = judgeError(error)
+      if (answer === undefined) throw error
+      return answer
+    }
+  }
+}
+
+async function route(programs: AgentPrograms, request: ControlRequest): Promise<ControlAnswer> {
+  const [uid, rest] = splitVmPath(request.path)
+  switch (`${request.method} ${rest}`) {
+    case 'GET /v1/facts':
+      return ok(await programs.facts())
+    case 'GET /v1/instances':
+      return ok({ version: agentApiVersion, instances: await programs.instances() })
+    case 'POST /v1/probe':
+      return ok(await programs.probe(parseBody(probeRequest, request), request.signal))
+    case 'PUT /v1/vms/UID':
+      return await prepare(programs, uid, request)
+    case 'DELETE /v1/vms/UID/grant':
+      await programs.orders.revoke(uid)
+      return ok({})
+    case 'GET /v1/vms/UID':
+      return await vmStatus(programs, uid, request.signal)
+    case 'POST /v1/vms/UID/power-off':
+      await programs.runners.powerOff(uid, request.signal)
+      return ok({})
+    default:
+      // Not 404, which says that a VM is not here: another release may know this path.
+      return refuse(400, 'UnknownRequest', `this agent knows no ${request.method} ${request.path.slice(0, 200)}`)
+  }
+}
+
+/** `/v1/vms/<uid>/x` as its uid and `/v1/vms/UID/x`; any other path as it is. */
+function splitVmPath(path: string): [VmUid, string] {
+  const [, first, uid = '', rest = ''] = /^(\/v1\/vms\/)([^/]+)(\/[a-z-]+)?$/.exec(path) ?? []
+  return first !== undefined && uidPattern.test(uid) ? [uid, `${first}UID${rest}`] : ['', path]
+}
+
+async function prepare(programs: AgentPrograms, uid: VmUid, request: ControlRequest): Promise<ControlAnswer> {
+  const order = parseBody(prepareOrder, request)
+  if (order.uid !== uid) return refuse(400, 'UidMismatch', `the order is for ${order.uid}`)
+  if (new Set(order.disks.map((disk) => disk.name)).size !== order.disks.length)
+    return refuse(400, 'DuplicateDisk', 'two disks have the same name')
+  return ok(await programs.orders.prepare(order))
+}
+
+async function vmStatus(programs: AgentPrograms, uid: VmUid, signal: AbortSignal): Promise<ControlAnswer> {
+  const status = await programs.vm(uid, signal)
+  return status === undefined ? refuse(404, 'NoSuchVm', `nothing of ${uid} is on this node`) : ok(status)
+}
+
+class BadBody extends Error {}
+
+function parseBody<Schema extends z.ZodType>(schema: Schema, request: ControlRequest): z.output<Schema> {
+  const result = schema.safeParse(parseJson(request.body))
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  throw new BadBody(`${issue?.path.join('.') || 'the body'}: ${issue?.message}`.slice(0, 1000))
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new BadBody('the body is not JSON')
+  }
+}
+
+function judgeError(error: unknown): ControlAnswer | undefined {
+  if (error instanceof BadBody) return refuse(400, 'BadRequest', error.message)
+  if (error instanceof StateError) return refuse(503, error.kind === 'NoSpace' ? 'InsufficientDisk' : 'StateRootError', error.message)
+  if (error instanceof BrokerRefusal) return refuse(503, error.reason, error.message)
+  if (!(error instanceof PortError)) return undefined
+  return error.kind === 'NotFound' ? refuse(404, 'NotFound', error.message) : refuse(503, error.kind, error.message)
+}
+
+function ok(body: object): ControlAnswer {
+  return { status: 200, body }
+}
+
+function refuse(status: number, reason: string, message: string): ControlAnswer {
+  return { status, body: { reason, message: message.slice(0, 2000) } }
+}
