@@ -1,0 +1,120 @@
+import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
+import { brokerRunnerVersion, type BrokerToRunner, brokerToRunner, type RunnerToBroker } from '../src/api/wire/broker-runner.ts'
+import type { FdConnection } from '../src/ports/fd-socket.ts'
+
+/** KVM and eight TAPs; a peer that sends more is no broker. */
+const maxFds = 9
+
+export interface BrokerMessage {
+  readonly message: BrokerToRunner
+  /** The reader's to close; only `granted` has any. */
+  readonly fds: readonly number[]
+}
+
+/** One connection to the broker: typed messages, each with its descriptors. */
+export interface BrokerSession {
+  readonly open: boolean
+  /** The descriptors stay the caller's. */
+  send(message: RunnerToBroker, fds?: readonly number[]): Promise<void>
+  /** The next message, in order. Rejects when the connection has ended. One caller at a time. */
+  next(): Promise<BrokerMessage>
+  /** Idempotent; closes descriptors that nobody has taken. */
+  close(): void
+}
+
+export function brokerSession(connection: FdConnection, uid: string, closeFd: (fd: number) => void): BrokerSession {
+  const inbox = new Inbox(closeFd)
+  const decoder = frameDecoder()
+  connection.onData((bytes, fds) => {
+    inbox.keepFds(fds)
+    try {
+      for (const frame of decoder.push(bytes)) inbox.take(frame)
+    } catch (error) {
+      inbox.end(error as Error)
+      connection.close()
+    }
+  })
+  connection.onClose((error) => inbox.end(error ?? new Error('the broker closed the connection')))
+  connection.send(encodeFrame({ type: 'hello', protocol: 'swarmvirt.broker-runner', version: brokerRunnerVersion, uid }))
+  return {
+    get open() {
+      return !inbox.ended
+    },
+    async send(message, fds = []) {
+      connection.send(encodeFrame(message), fds)
+      await connection.flushed()
+    },
+    next: () => inbox.next(),
+    close() {
+      inbox.end(new Error('the connection was closed'))
+      connection.close()
+    },
+  }
+}
+
+class Inbox {
+  readonly #closeFd: (fd: number) => void
+  #fds: number[] = []
+  #messages: BrokerMessage[] = []
+  #waiter: { resolve: (message: BrokerMessage) => void; reject: (error: Error) => void } | undefined
+  #error: Error | undefined
+
+  constructor(closeFd: (fd: number) => void) {
+    this.#closeFd = closeFd
+  }
+
+  get ended(): boolean {
+    return this.#error !== undefined
+  }
+
+  /** Descriptors come with the first byte of their frame, so they wait here for the rest of it. */
+  keepFds(fds: readonly number[]): void {
+    this.#fds.push(...fds)
+    if (this.#error || this.#fds.length > maxFds) this.#closeAll()
+  }
+
+  /** Throws on a message that contradicts the contract. */
+  take(frame: unknown): void {
+    const message = knownMessage(frame)
+    if (message === undefined || this.#error) return
+    const count = message.type === 'granted' && !message.reclaimed ? Number(message.kvm) + message.nics.length : 0
+    if (count > this.#fds.length) throw new Error(`the broker announced ${count} descriptors and sent ${this.#fds.length}`)
+    const received = { message, fds: this.#fds.splice(0, count) }
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    if (waiter) waiter.resolve(received)
+    else this.#messages.push(received)
+  }
+
+  next(): Promise<BrokerMessage> {
+    const message = this.#messages.shift()
+    if (message) return Promise.resolve(message)
+    if (this.#error) return Promise.reject(this.#error)
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject }
+    })
+  }
+
+  /** What arrived before the end and was not read is dropped with its descriptors: the lease it speaks of is gone. */
+  end(error: Error): void {
+    if (this.#error) return
+    this.#error = error
+    this.#closeAll()
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.reject(error)
+  }
+
+  #closeAll(): void {
+    for (const fd of [...this.#fds, ...this.#messages.flatMap((each) => each.fds)]) this.#closeFd(fd)
+    this.#fds = []
+    this.#messages = []
+  }
+}
+
+const knownTypes: ReadonlySet<unknown> = new Set(brokerToRunner.options.map((option) => option.shape.type.value))
+
+/** Undefined for a message of a newer broker. Throws on a known one that is malformed. */
+function knownMessage(frame: unknown): BrokerToRunner | undefined {
+  return knownTypes.has((frame as { type?: unknown }).type) ? brokerToRunner.parse(frame) : undefined
+}

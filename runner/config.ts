@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util'
+import { inRunner } from '../src/api/layout.ts'
+import { RunnerExit } from './exit-codes.ts'
+
+/** Where the runner finds things. In the image every value is the default, which is fixed by src/api/layout.ts. */
+export interface RunnerConfig {
+  readonly vmDir: string
+  readonly brokerSocket: string
+  readonly launchConfig: string
+  readonly userData: string
+  /** A tmpfs of ours alone: the seed is made there. */
+  readonly scratch: string
+  readonly qemu: string
+  readonly genisoimage: string
+  /** Overrides the machine type of identity.json, for a QEMU that does not know it. Guests see other hardware then: tests only. */
+  readonly machineType: string | undefined
+}
+
+/** Throws RunnerExit `BadLaunchConfig` on an unknown option. */
+export function runnerConfig(argv: readonly string[]): RunnerConfig {
+  const given = parse(argv)
+  return {
+    vmDir: given['vm-dir'] ?? inRunner.vm,
+    brokerSocket: given['broker-socket'] ?? inRunner.brokerSocket,
+    launchConfig: given.launch ?? inRunner.launchConfig,
+    userData: given.userdata ?? inRunner.userDataSecret,
+    scratch: given.scratch ?? inRunner.scratch,
+    qemu: given.qemu ?? '/usr/bin/qemu-system-x86_64',
+    genisoimage: given.genisoimage ?? '/usr/bin/genisoimage',
+    machineType: given['machine-type'],
+  }
+}
+
+const text = { type: 'string' } as const
+const options = {
+  'vm-dir': text,
+  'broker-socket': text,
+  launch: text,
+  userdata: text,
+  scratch: text,
+  qemu: text,
+  genisoimage: text,
+  'machine-type': text,
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: false }).values
+  } catch (cause) {
+    throw new RunnerExit('BadLaunchConfig', (cause as Error).message, { cause })
+  }
+}
+
+/** Paths inside the VM's directory, wherever it is mounted (layout.ts, inRunner). */
+export function vmPaths(vmDir: string) {
+  return {
+    identity: `${vmDir}/identity.json`,
+    disk: (name: string): string => `${vmDir}/disks/${name}.qcow2`,
+    controlSocket: `${vmDir}/run/control.sock`,
+    serialLog: `${vmDir}/run/serial.log`,
+    crashRecord: `${vmDir}/run/crash.json`,
+  }
+}
+export type VmPaths = ReturnType<typeof vmPaths>

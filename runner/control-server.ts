@@ -1,0 +1,136 @@
+import { lstat } from 'node:fs/promises'
+import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
+import { type RunnerResponse, type RunnerStatus, runnerControlVersion, runnerRequest } from '../src/api/wire/runner-control.ts'
+import { PortError } from '../src/ports/errors.ts'
+import type { FdConnection, FdListener, FdSockets } from '../src/ports/fd-socket.ts'
+import { RunnerExit } from './exit-codes.ts'
+
+/** The agent needs one; the rest is for an agent that starts anew while an old connection still ends. */
+const maxConnections = 8
+/** Requests that may wait for their answers on one connection. */
+const maxWaiting = 16
+
+export interface ControlDeps {
+  readonly sockets: Pick<FdSockets, 'listen' | 'connect'>
+  readonly path: string
+  readonly uid: string
+  readonly status: () => Promise<RunnerStatus>
+  readonly powerOff: () => void
+}
+
+/**
+ * The VM's control socket (src/api/wire/runner-control.ts). Two runners of one VM share its path: the one that has the lease must have it,
+ * since a guest that runs must stay within reach; one that waits takes it only where nobody answers.
+ */
+export class ControlServer {
+  readonly #deps: ControlDeps
+  readonly #connections = new Set<FdConnection>()
+  #listener: FdListener | undefined
+  #inode: number | undefined
+
+  constructor(deps: ControlDeps) {
+    this.#deps = deps
+  }
+
+  /** Listens unless another runner answers there. Throws RunnerExit `ControlSocketFailed`. */
+  async offer(): Promise<void> {
+    if (this.#listener || (await this.#answered())) return
+    await this.#listen()
+  }
+
+  /** Listens in any case: we hold the lease. Throws RunnerExit `ControlSocketFailed`. */
+  async claim(): Promise<void> {
+    if (this.#listener && (await inodeOf(this.#deps.path)) === this.#inode) return
+    await this.#listen()
+  }
+
+  close(): void {
+    this.#listener?.close()
+    for (const connection of this.#connections) connection.close()
+  }
+
+  async #answered(): Promise<boolean> {
+    try {
+      const connection = await this.#deps.sockets.connect(this.#deps.path)
+      connection.close()
+      return true
+    } catch (error) {
+      if (error instanceof PortError && (error.kind === 'NotFound' || error.kind === 'Unavailable')) return false
+      throw error
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const { sockets, path } = this.#deps
+    this.#listener?.close()
+    try {
+      this.#listener = await sockets.listen(path, 0o660, (connection) => this.#serve(connection))
+      this.#inode = await inodeOf(path)
+    } catch (cause) {
+      throw new RunnerExit('ControlSocketFailed', `${path} cannot be listened on: ${(cause as Error).message}`, { cause })
+    }
+  }
+
+  #serve(connection: FdConnection): void {
+    if (this.#connections.size >= maxConnections) return connection.close()
+    this.#connections.add(connection)
+    const decoder = frameDecoder()
+    let waiting = 0
+    let turn: Promise<void> = Promise.resolve()
+    connection.onClose(() => this.#connections.delete(connection))
+    connection.onData((bytes) => {
+      try {
+        for (const frame of decoder.push(bytes)) {
+          waiting += 1
+          if (waiting > maxWaiting) return connection.close()
+          turn = turn.then(async () => {
+            await this.#reply(connection, frame)
+            waiting -= 1
+          })
+        }
+      } catch {
+        // A peer that cannot frame cannot be answered.
+        connection.close()
+      }
+    })
+    const { uid } = this.#deps
+    connection.send(encodeFrame({ type: 'hello', protocol: 'swarmvirt.runner-control', version: runnerControlVersion, uid }))
+  }
+
+  /** One at a time, and the next when this one was read: a peer that does not read holds up nobody else. Never rejects. */
+  async #reply(connection: FdConnection, frame: unknown): Promise<void> {
+    try {
+      connection.send(encodeFrame(await this.#answer(frame)))
+      await connection.flushed()
+    } catch {
+      connection.close()
+    }
+  }
+
+  async #answer(frame: unknown): Promise<RunnerResponse> {
+    const request = runnerRequest.safeParse(frame)
+    if (!request.success) return { type: 'error', id: idOf(frame), message: 'This runner does not know the request' }
+    const { id, type } = request.data
+    switch (type) {
+      case 'status':
+        return { type, id, status: await this.#deps.status() }
+      case 'powerOff':
+        this.#deps.powerOff()
+        return { type: 'ok', id }
+    }
+  }
+}
+
+function idOf(frame: unknown): number | null {
+  const id = (frame as { id?: unknown }).id
+  return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : null
+}
+
+async function inodeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await lstat(path)).ino
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

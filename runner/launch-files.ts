@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises'
+import type * as z from 'zod'
+import { sha256Hex } from '../src/api/hash.ts'
+import { type Identity, identity } from '../src/api/wire/identity.ts'
+import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
+import { type ExitName, RunnerExit } from './exit-codes.ts'
+
+export interface Launch {
+  readonly launch: LaunchConfig
+  /** SHA-256 of the config's bytes. */
+  readonly launchHash: string
+}
+
+/** Throws RunnerExit `BadLaunchConfig`. */
+export async function readLaunch(path: string): Promise<Launch> {
+  const text = await readText(path, 'BadLaunchConfig')
+  return { launch: parse(launchConfig, text, path, 'BadLaunchConfig'), launchHash: sha256Hex(text) }
+}
+
+/** The identity of the VM whose directory is mounted. Throws RunnerExit `IdentityMismatch` unless it is the one of the launch config. */
+export async function readIdentity(path: string, launch: LaunchConfig): Promise<Identity> {
+  const found = parse(identity, await readText(path, 'IdentityMismatch'), path, 'IdentityMismatch')
+  if (found.uid !== launch.uid || found.vm !== launch.vm) {
+    throw new RunnerExit(
+      'IdentityMismatch',
+      `${path} is of VM ${found.vm} (${found.uid}), the launch config of ${launch.vm} (${launch.uid})`,
+    )
+  }
+  const missing = launch.disks.find((disk) => !found.disks.some((known) => known.name === disk.name))
+  if (missing) throw new RunnerExit('IdentityMismatch', `the launch config names disk ${missing.name}, which ${path} does not know`)
+  return found
+}
+
+async function readText(path: string, exit: ExitName): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new RunnerExit(exit, `${path} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string, path: string, exit: ExitName): T {
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch (cause) {
+    throw new RunnerExit(exit, `${path} is not JSON: ${(cause as Error).message}`, { cause })
+  }
+  const result = schema.safeParse(document)
+  if (result.success) return result.data
+  const issues = result.error.issues.map((issue) => `${issue.path.join('.') || 'the document'}: ${issue.message}`)
+  throw new RunnerExit(exit, `${path} is not valid: ${issues.join('; ')}`)
+}

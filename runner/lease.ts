@@ -1,0 +1,237 @@
+import type * as z from 'zod'
+import type { brokerToRunner, grantedNic, WaitReason } from '../src/api/wire/broker-runner.ts'
+import type { AcceleratorInUse } from '../src/api/wire/common.ts'
+import type { LaunchConfig } from '../src/api/wire/launch.ts'
+import type { RunnerPhase } from '../src/api/wire/runner-control.ts'
+import { type Clock, sleep } from '../src/ports/clock.ts'
+import type { FdSockets } from '../src/ports/fd-socket.ts'
+import type { Log } from '../src/ports/log.ts'
+import { type BrokerMessage, type BrokerSession, brokerSession } from './broker-session.ts'
+
+export type GrantedNic = z.output<typeof grantedNic>
+type Granted = Extract<z.output<typeof brokerToRunner>, { type: 'granted' }>
+
+export interface LeaseDeps {
+  readonly sockets: Pick<FdSockets, 'connect'>
+  readonly socketPath: string
+  readonly launch: Pick<LaunchConfig, 'uid' | 'accelerator' | 'nics'>
+  readonly closeFd: (fd: number) => void
+  readonly clock: Clock
+  readonly log: Log
+  readonly onWaiting: (phase: RunnerPhase, message: string) => void
+  /** The broker asks for an orderly end of the guest. */
+  readonly onPowerOff: (message: string) => void
+}
+
+/** The right to run this VM, as long as the connection lives or a TAP descriptor proves it again. */
+export interface Lease {
+  readonly accelerator: AcceleratorInUse
+  /** Only until `keep`. */
+  readonly kvmFd: number | undefined
+  /** In the order of the launch config. */
+  readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number }[]
+  /** False when the connection ended: before QEMU has started, the lease is gone then. */
+  readonly alive: boolean
+  /** QEMU has the descriptors now: a lost connection is made again with `reclaim` until `release`. The guest notices nothing. */
+  keep(): void
+  /** Closes the connection and every descriptor. Idempotent. */
+  release(): void
+}
+
+const firstRetryMs = 100
+const longestRetryMs = 1_000
+
+/** Waits for the lease as long as it takes: for the broker, a grant, or a predecessor's end. Rejects with the signal's reason alone. */
+export async function acquireLease(deps: LeaseDeps, signal: AbortSignal): Promise<Lease> {
+  for (let retryMs = firstRetryMs; ; retryMs = Math.min(longestRetryMs, retryMs * 2)) {
+    try {
+      return await acquireOnce(deps, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof GrantError) deps.onWaiting('WaitingForGrant', error.message)
+      else deps.onWaiting('WaitingForBroker', `The broker cannot be reached at ${deps.socketPath}: ${(error as Error).message}`)
+    }
+    await sleep(deps.clock, retryMs, signal)
+  }
+}
+
+/** The broker speaks and does not give what the launch config asks for: a grant that is old, or not there. */
+class GrantError extends Error {}
+
+async function acquireOnce(deps: LeaseDeps, signal: AbortSignal): Promise<Lease> {
+  const session = await openSession(deps)
+  const close = (): void => session.close()
+  signal.addEventListener('abort', close, { once: true })
+  try {
+    signal.throwIfAborted()
+    await session.send({ type: 'acquire' })
+    return leaseOf(await granted(session, deps, signal), session, deps)
+  } catch (error) {
+    session.close()
+    throw error
+  } finally {
+    // From here on the connection is the lease, and a stop request must not cut it while the guest powers off.
+    signal.removeEventListener('abort', close)
+  }
+}
+
+async function openSession(deps: LeaseDeps): Promise<BrokerSession> {
+  return brokerSession(await deps.sockets.connect(deps.socketPath), deps.launch.uid, deps.closeFd)
+}
+
+/** Reads on until the broker grants; says in between what it waits for. */
+async function granted(session: BrokerSession, deps: LeaseDeps, signal: AbortSignal): Promise<BrokerMessage & { message: Granted }> {
+  for (;;) {
+    const { message, fds } = await session.next()
+    switch (message.type) {
+      case 'welcome':
+        deps.log.debug({ bootId: message.bootId, version: message.version }, 'Connected to the broker')
+        break
+      case 'waiting':
+        deps.onWaiting(phaseOf(message.reason), message.message)
+        break
+      case 'powerOff':
+        deps.onPowerOff(message.message)
+        signal.throwIfAborted()
+        break
+      case 'refused':
+        throw new GrantError(`The broker refuses (${message.reason}): ${message.message}`)
+      case 'granted':
+        return { message, fds }
+    }
+  }
+}
+
+function phaseOf(reason: WaitReason): RunnerPhase {
+  switch (reason) {
+    case 'WaitingForPrevious':
+    case 'ImageLocked':
+    case 'TapBusy':
+      return 'WaitingForPrevious'
+    case 'NoGrant':
+    case 'BridgeMissing':
+    case 'DeviceMissing':
+      return 'WaitingForGrant'
+  }
+}
+
+function leaseOf(given: BrokerMessage & { message: Granted }, session: BrokerSession, deps: LeaseDeps): Lease {
+  try {
+    mustFit(given.message, deps.launch)
+  } catch (error) {
+    for (const fd of given.fds) deps.closeFd(fd)
+    throw error
+  }
+  return new HeldLease(given, session, deps)
+}
+
+function mustFit(given: Granted, launch: LeaseDeps['launch']): void {
+  if (given.reclaimed) throw new GrantError('The broker believes that this VM already runs here')
+  if (given.kvm !== (given.accelerator === 'kvm')) throw new GrantError('The broker granted KVM without its device, or the reverse')
+  if (launch.accelerator !== 'auto' && launch.accelerator !== given.accelerator) {
+    throw new GrantError(`The VM is to run with ${launch.accelerator}; the grant on this node says ${given.accelerator}`)
+  }
+  const asked = launch.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
+  const got = given.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
+  if (asked.join() !== got.join()) throw new GrantError(`The VM is to have networks [${asked}]; the grant on this node says [${got}]`)
+}
+
+class HeldLease implements Lease {
+  readonly accelerator: AcceleratorInUse
+  readonly nics: Lease['nics']
+  readonly #deps: LeaseDeps
+  readonly #released = new AbortController()
+  #session: BrokerSession
+  #kvmFd: number | undefined
+
+  constructor(given: BrokerMessage & { message: Granted }, session: BrokerSession, deps: LeaseDeps) {
+    const { message, fds } = given
+    const taps = message.nics.map((nic, index) => ({ nic, fd: fds[index + Number(message.kvm)] ?? -1 }))
+    this.accelerator = message.accelerator
+    this.nics = deps.launch.nics.flatMap((asked) => taps.filter(({ nic }) => nic.name === asked.name))
+    this.#kvmFd = message.kvm ? fds[0] : undefined
+    this.#session = session
+    this.#deps = deps
+  }
+
+  get kvmFd(): number | undefined {
+    return this.#kvmFd
+  }
+
+  get alive(): boolean {
+    return this.#session.open && !this.#released.signal.aborted
+  }
+
+  keep(): void {
+    this.#closeKvm()
+    void this.#keep(this.#released.signal)
+  }
+
+  release(): void {
+    if (this.#released.signal.aborted) return
+    this.#released.abort(new Error('the lease was released'))
+    this.#session.close()
+    this.#closeKvm()
+    for (const { fd } of this.nics) this.#deps.closeFd(fd)
+  }
+
+  #closeKvm(): void {
+    if (this.#kvmFd !== undefined) this.#deps.closeFd(this.#kvmFd)
+    this.#kvmFd = undefined
+  }
+
+  /** Follows the connection, and makes it again with the TAP descriptors as proof, until the lease is released. Never rejects. */
+  async #keep(released: AbortSignal): Promise<void> {
+    const say = changes((why) => this.#deps.log.warn({ why }, 'Lost the broker; the guest runs on'))
+    const deps = { ...this.#deps, onWaiting: (_phase: RunnerPhase, message: string) => say(message) }
+    let retryMs = firstRetryMs
+    while (!released.aborted) {
+      try {
+        if (!this.#session.open) await this.#reclaim(deps, released)
+        retryMs = firstRetryMs
+        say('')
+        await follow(this.#session, deps)
+      } catch (error) {
+        this.#session.close()
+        if (!released.aborted) say((error as Error).message)
+      }
+      await sleep(deps.clock, retryMs, released).catch(() => undefined)
+      retryMs = Math.min(longestRetryMs, retryMs * 2)
+    }
+  }
+
+  async #reclaim(deps: LeaseDeps, released: AbortSignal): Promise<void> {
+    const session = await openSession(deps)
+    this.#session = session
+    // Released while connecting: nothing may be sent, since the descriptors are closed.
+    if (released.aborted) return session.close()
+    await session.send(
+      { type: 'reclaim', taps: this.nics.map(({ nic }) => nic.tap) },
+      this.nics.map(({ fd }) => fd),
+    )
+    const { message, fds } = await granted(session, deps, released)
+    for (const fd of fds) deps.closeFd(fd)
+    if (!message.reclaimed) throw new GrantError('The broker gave a new lease instead of the one that is held')
+    deps.log.info({}, 'Reclaimed the lease')
+  }
+}
+
+/** Until the connection ends, which rejects. */
+async function follow(session: BrokerSession, deps: LeaseDeps): Promise<never> {
+  for (;;) {
+    const { message, fds } = await session.next()
+    for (const fd of fds) deps.closeFd(fd)
+    if (message.type === 'powerOff') deps.onPowerOff(message.message)
+    else deps.log.debug({ type: message.type }, 'The broker said what needs no answer')
+  }
+}
+
+/** Calls on when the text is another than before; the empty text only resets. */
+function changes(call: (text: string) => void): (text: string) => void {
+  let last = ''
+  return (text) => {
+    if (text === last) return
+    last = text
+    if (text !== '') call(text)
+  }
+}

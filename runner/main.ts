@@ -1,0 +1,41 @@
+import { closeSync } from 'node:fs'
+import { childProcesses } from '../src/adapters/child-process.ts'
+import { type JsonLog, jsonLog } from '../src/adapters/json-log.ts'
+import { fdSockets } from '../src/adapters/linux/fd-sockets.ts'
+import { systemClock } from '../src/adapters/system-clock.ts'
+import { unixSockets } from '../src/adapters/unix-sockets.ts'
+import { runnerConfig } from './config.ts'
+import { exitCodes, RunnerExit } from './exit-codes.ts'
+import { readHardening } from './hardening.ts'
+import { Stop } from './stop.ts'
+import { Supervisor } from './supervisor.ts'
+
+async function main(log: JsonLog): Promise<number> {
+  const stop = new Stop()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.request('exit', signal))
+  // Read before anything else can fail, so that a refusal too says what the task was given.
+  const hardening = await readHardening()
+  const supervisor = new Supervisor({
+    config: runnerConfig(process.argv.slice(2)),
+    hardening,
+    brokerSockets: fdSockets,
+    controlSockets: unixSockets,
+    closeFd: closeSync,
+    processes: childProcesses,
+    clock: systemClock,
+    log,
+    stop,
+  })
+  return exitCodes[await supervisor.run()]
+}
+
+const log = jsonLog(process.stdout, { debug: false })
+main(log)
+  .catch((error: unknown) => {
+    log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'The runner failed')
+    return error instanceof RunnerExit ? exitCodes[error.exit] : 1
+  })
+  .then(async (code) => {
+    await log.flush()
+    process.exit(code)
+  })

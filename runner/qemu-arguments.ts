@@ -1,0 +1,138 @@
+import type { GrantedNic } from './lease.ts'
+import type { AcceleratorInUse } from '../src/api/wire/common.ts'
+
+/** Everything QEMU's command line depends on. Descriptor numbers are those in QEMU. */
+export interface QemuInputs {
+  readonly uid: string
+  readonly vm: string
+  readonly machineType: string
+  readonly cores: number
+  readonly memoryMiB: number
+  readonly accelerator: AcceleratorInUse
+  /** `/dev/kvm`, opened by the broker; set exactly when `accelerator` is `kvm`. */
+  readonly kvmFd: number | undefined
+  /** In boot order. */
+  readonly disks: readonly { readonly name: string; readonly path: string }[]
+  readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number }[]
+  readonly seedPath: string
+  readonly qmpFd: number
+  readonly serialFd: number
+}
+
+/**
+ * PCI slots on q35's root bus, by kind and index. A guest names its interfaces after them (enp0s2), so they are part of what a VM is for
+ * life: never move one. Free: 1 (display), 30 (virtio-serial). 0 and 31 are the chipset's.
+ */
+const slots = { nic: 2, disk: 10, rng: 26, balloon: 27, seed: 28, pvpanic: 29 } as const
+type SlotKind = keyof typeof slots
+
+/**
+ * Bytes of translated code TCG may keep. QEMU's own limit is an eighth of the host's memory, up to 1 GiB: more than the task's memory
+ * limit allows, and the kernel would end the VM for it.
+ */
+const tcgCacheMiB = 128
+
+/** Pure. Values from outside stand in JSON, where a comma is a comma, or are of a form without any (`vmNamePattern`, `uidPattern`). */
+export function qemuArguments(inputs: QemuInputs): string[] {
+  return [
+    ...basics(inputs),
+    ...accelerator(inputs),
+    ...channels(inputs),
+    ...inputs.disks.flatMap((disk, index) => diskArguments(disk, index)),
+    ...inputs.nics.flatMap(({ nic, fd }, index) => nicArguments(nic, fd, index)),
+    ...seedArguments(inputs.seedPath),
+    ...helpers(),
+  ]
+}
+
+function basics(inputs: QemuInputs): string[] {
+  const machine = `type=${inputs.machineType},usb=off,vmport=off,dump-guest-core=off,graphics=off`
+  return [
+    ['-name', `guest=${inputs.vm},process=vm-${inputs.vm},debug-threads=on`],
+    ['-machine', machine],
+    ['-uuid', inputs.uid],
+    ['-smp', `cpus=${inputs.cores},sockets=1,cores=${inputs.cores},threads=1`],
+    ['-m', `size=${inputs.memoryMiB}M`],
+    ['-no-user-config'],
+    ['-nodefaults'],
+    ['-display', 'none'],
+    ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ['-rtc', 'base=utc'],
+    ['-boot', 'strict=on'],
+    // Nobody could wake a guest that put itself to sleep.
+    ['-global', 'ICH9-LPC.disable_s3=1'],
+    ['-global', 'ICH9-LPC.disable_s4=1'],
+    // The guest waits for `cont`, so that no event is missed; after its end QEMU waits for `quit`, so that the reason is read for certain.
+    ['-S'],
+    ['-no-shutdown'],
+  ].flat()
+}
+
+function accelerator(inputs: QemuInputs): string[] {
+  switch (inputs.accelerator) {
+    case 'kvm':
+      // An fdset stands for the device node, which this container cannot open (QEMU 9.0 and later).
+      return ['-add-fd', `fd=${inputs.kvmFd},set=7`, '-accel', 'kvm,device=/dev/fdset/7', '-cpu', 'host']
+    case 'tcg':
+      return ['-accel', `tcg,thread=multi,tb-size=${tcgCacheMiB}`, '-cpu', 'max']
+  }
+}
+
+/** QMP and the first serial port on descriptors we hold the other end of: no path that anybody else could open. */
+function channels(inputs: QemuInputs): string[] {
+  return [
+    ...['-chardev', `socket,id=qmp,fd=${inputs.qmpFd}`],
+    ...['-mon', 'chardev=qmp,mode=control'],
+    ...['-chardev', `socket,id=serial0,fd=${inputs.serialFd}`],
+    ...['-device', JSON.stringify({ driver: 'isa-serial', id: 'serial0-port', chardev: 'serial0' })],
+  ]
+}
+
+/**
+ * The host's page cache is used (`direct: false`): it works on every file system, is given back under memory pressure, and the guest's
+ * flushes still reach the disk. Locking is required, not tried: the image lock is the last thing between a disk and two writers.
+ */
+function diskArguments(disk: { name: string; path: string }, index: number): string[] {
+  const node = `disk${index}`
+  const file = { driver: 'file', 'node-name': `${node}-file`, filename: disk.path, locking: 'on', aio: 'threads', discard: 'unmap' }
+  const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache: { direct: false, 'no-flush': false } }
+  const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...at('disk', index) }
+  return [
+    ...['-blockdev', JSON.stringify(file)],
+    ...['-blockdev', JSON.stringify(image)],
+    // Only the first disk boots.
+    ...['-device', JSON.stringify(index === 0 ? { ...device, bootindex: 1 } : device)],
+  ]
+}
+
+/** No option ROM: a VM boots from its disk, never from the network. */
+function nicArguments(nic: GrantedNic, fd: number, index: number): string[] {
+  const device = { driver: 'virtio-net-pci', id: `nic${index}-device`, netdev: `nic${index}`, mac: nic.mac, host_mtu: nic.mtu, romfile: '' }
+  return ['-netdev', `tap,id=nic${index},fd=${fd},vhost=off`, '-device', JSON.stringify({ ...device, ...at('nic', index) })]
+}
+
+/**
+ * The NoCloud seed as a read-only disk after all others: a kernel that boots from virtio-blk finds it without further drivers (cloud
+ * kernels may lack AHCI), and no disk's name moves because of it. It is never written, so it needs no lock.
+ */
+function seedArguments(path: string): string[] {
+  const node = { driver: 'raw', 'node-name': 'seed', 'read-only': true, file: { driver: 'file', filename: path, locking: 'off' } }
+  return [
+    ...['-blockdev', JSON.stringify(node)],
+    ...['-device', JSON.stringify({ driver: 'virtio-blk-pci', id: 'seed-device', drive: 'seed', serial: 'cidata', ...at('seed') })],
+  ]
+}
+
+function helpers(): string[] {
+  const devices = [
+    { driver: 'virtio-rng-pci', id: 'rng0-device', rng: 'rng0', ...at('rng') },
+    // What the guest has freed goes back to the host.
+    { driver: 'virtio-balloon-pci', id: 'balloon0', 'free-page-reporting': true, ...at('balloon') },
+    { driver: 'pvpanic-pci', id: 'pvpanic0', ...at('pvpanic') },
+  ]
+  return ['-object', '{"qom-type":"rng-builtin","id":"rng0"}', ...devices.flatMap((device) => ['-device', JSON.stringify(device)])]
+}
+
+function at(kind: SlotKind, index = 0): { bus: string; addr: string } {
+  return { bus: 'pcie.0', addr: `0x${(slots[kind] + index).toString(16)}` }
+}

@@ -1,0 +1,162 @@
+import type { ChildProcess, ChildProcesses, ProcessEnd } from '../src/ports/child-process.ts'
+import type { Clock } from '../src/ports/clock.ts'
+import type { Log } from '../src/ports/log.ts'
+import { type QemuInputs, qemuArguments } from './qemu-arguments.ts'
+import { Qmp, type QmpEvent } from './qmp.ts'
+import { followSerial } from './serial-console.ts'
+import type { SerialLog } from './serial-log.ts'
+import { lineSplitter } from './serial-text.ts'
+
+/** QEMU's own channels come first, from descriptor 3 on; what the broker passed follows them. */
+const qmpFd = 3
+const serialFd = 4
+const firstPassedFd = 5
+
+/** After `quit` QEMU flushes its disks and ends in milliseconds; a disk that answers to nobody must not keep it. */
+const quitTimeoutMs = 10_000
+const longestOutput = 4_000
+
+export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'kvmFd' | 'nics'> & {
+  /** Ours; QEMU gets copies. */
+  readonly kvmFd: number | undefined
+  readonly nics: QemuInputs['nics']
+}
+
+export interface QemuDeps {
+  readonly processes: ChildProcesses
+  readonly binary: string
+  readonly serialLog: SerialLog
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** How and why QEMU ended; judged in outcome.ts. */
+export interface QemuEnd {
+  readonly end: ProcessEnd
+  /** The guest's processors have run. */
+  readonly ran: boolean
+  /** The `reason` of QMP's SHUTDOWN event, or `guest-panic`; undefined where QEMU said nothing. */
+  readonly reason: string | undefined
+  /** The last it wrote to stderr and stdout. */
+  readonly output: string
+}
+
+/** One QEMU process. The guest stands still until `run`. */
+export class Qemu {
+  readonly #child: ChildProcess
+  readonly #qmp: Qmp
+  readonly #deps: QemuDeps
+  readonly #serialEnded: Promise<void>
+  #ran = false
+  #reason: string | undefined
+  /** Resolves when QEMU is gone and its last output is written. Never rejects. */
+  readonly ended: Promise<QemuEnd>
+
+  private constructor(child: ChildProcess, deps: QemuDeps, output: Output) {
+    this.#child = child
+    this.#deps = deps
+    const [qmp, serial] = child.channels
+    if (!qmp || !serial) throw new Error('QEMU was started without its two channels')
+    this.#qmp = new Qmp(qmp, deps.clock, (event) => this.#onEvent(event))
+    this.#serialEnded = followSerial(serial, { log: deps.log, file: deps.serialLog, clock: deps.clock })
+    this.ended = this.#end(output)
+  }
+
+  /** Throws PortError where QEMU cannot be started. */
+  static async start(machine: QemuMachine, deps: QemuDeps): Promise<Qemu> {
+    const kvm = machine.kvmFd === undefined ? [] : [machine.kvmFd]
+    const nics = machine.nics.map(({ nic }, index) => ({ nic, fd: firstPassedFd + kvm.length + index }))
+    const kvmFd = machine.kvmFd === undefined ? undefined : firstPassedFd
+    const output = new Output(deps.log)
+    const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd }), {
+      channels: 2,
+      fds: [...kvm, ...machine.nics.map(({ fd }) => fd)],
+      onOutput: (bytes) => output.take(bytes),
+    })
+    return new Qemu(child, deps, output)
+  }
+
+  /** QEMU's version, once it has set up the machine. Throws QmpError where it ends before. */
+  ready(): Promise<string> {
+    return this.#qmp.start()
+  }
+
+  /** Throws QmpError. */
+  async run(): Promise<void> {
+    this.#ran = true
+    await this.#qmp.execute('cont')
+  }
+
+  /** ACPI power button; a guest may overhear it. Throws QmpError. */
+  async pressPowerButton(): Promise<void> {
+    await this.#qmp.execute('system_powerdown')
+  }
+
+  /** QEMU's own word. Throws QmpError; a hung QEMU takes half a second to say so. */
+  async status(): Promise<string> {
+    const answer = await this.#qmp.execute('query-status', undefined, 500)
+    const status = (answer as { status?: unknown } | null)?.status
+    return typeof status === 'string' ? status.slice(0, 64) : 'unknown'
+  }
+
+  /** Ends QEMU: a power cut for the guest, if it runs. Disks are flushed. Resolves when it is gone. */
+  async quit(): Promise<void> {
+    const cancel = this.#deps.clock.after(quitTimeoutMs, () => this.#child.kill('SIGKILL'))
+    try {
+      // The connection often ends before the answer, and a QEMU that cannot answer is killed by the timer.
+      await this.#qmp.execute('quit').catch(() => undefined)
+      await this.ended
+    } finally {
+      cancel()
+    }
+  }
+
+  #onEvent(event: QmpEvent): void {
+    this.#deps.log.debug({ event: event.event, data: event.data }, 'QEMU event')
+    if (event.event === 'SHUTDOWN') this.#over(String(event.data?.['reason'] ?? 'unknown'))
+    // With -no-shutdown a panic only stops the machine.
+    else if (event.event === 'GUEST_PANICKED') this.#over('guest-panic')
+  }
+
+  /** The first reason is the true one: `quit` adds its own. */
+  #over(reason: string): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    void this.quit()
+  }
+
+  async #end(output: Output): Promise<QemuEnd> {
+    const end = await this.#child.ended
+    output.flush()
+    await this.#serialEnded
+    return { end, ran: this.#ran, reason: this.#reason, output: output.text.trim() }
+  }
+}
+
+/** What QEMU writes goes to the log line by line; its amount is limited, since a guest can provoke warnings. */
+class Output {
+  readonly #lines = lineSplitter()
+  readonly #log: Log
+  #left = 200
+  /** The last of it. */
+  text = ''
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  take(bytes: Uint8Array): void {
+    for (const line of this.#lines.push(bytes)) this.#show(line)
+  }
+
+  flush(): void {
+    for (const line of this.#lines.flush()) this.#show(line)
+  }
+
+  #show(line: string): void {
+    this.text = `${this.text}${line}\n`.slice(-longestOutput)
+    this.#left -= 1
+    if (this.#left >= 0) this.#log.warn({ stream: 'qemu', line }, 'QEMU wrote')
+    if (this.#left === 0) this.#log.warn({ stream: 'qemu' }, 'QEMU writes a lot; the rest is left out')
+  }
+}

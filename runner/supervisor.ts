@@ -1,0 +1,281 @@
+import { release } from '../src/api/release.ts'
+import type { RunnerPhase, RunnerStatus } from '../src/api/wire/runner-control.ts'
+import type { ChildProcesses } from '../src/ports/child-process.ts'
+import { type Clock, rfc3339, sleep } from '../src/ports/clock.ts'
+import type { FdSockets } from '../src/ports/fd-socket.ts'
+import type { Log } from '../src/ports/log.ts'
+import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
+import { ControlServer } from './control-server.ts'
+import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
+import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
+import type { Hardening } from './hardening.ts'
+import { type Launch, readIdentity, readLaunch } from './launch-files.ts'
+import { acquireLease, type Lease } from './lease.ts'
+import { judgeEnd, type Outcome, type Request } from './outcome.ts'
+import { powerOff } from './power-off.ts'
+import { Qemu } from './qemu.ts'
+import { makeSeed } from './seed.ts'
+import { type SerialLog, serialLog } from './serial-log.ts'
+import { aborted, type Stop, StopRequested } from './stop.ts'
+
+export interface SupervisorDeps {
+  readonly config: RunnerConfig
+  readonly hardening: Hardening
+  /** To the broker; descriptors come this way. */
+  readonly brokerSockets: Pick<FdSockets, 'connect'>
+  /** For the control socket. */
+  readonly controlSockets: Pick<FdSockets, 'listen' | 'connect'>
+  readonly closeFd: (fd: number) => void
+  readonly processes: ChildProcesses
+  readonly clock: Clock
+  readonly log: Log
+  readonly stop: Stop
+}
+
+/** How often a runner that waits looks whether the control socket has become free. */
+const offerEveryMs = 2_000
+/** Between two tries at a disk that another QEMU holds. */
+const lockedRetryMs = 1_000
+
+/** The life of one VM's task, from its launch config to an exit code. */
+export class Supervisor {
+  readonly #deps: SupervisorDeps
+  readonly #paths: VmPaths
+  readonly #startedAt: string
+  readonly #startedMs: number
+  readonly #serialLog: SerialLog
+  #phase: RunnerPhase = 'Starting'
+  #message = ''
+  #crashes: CrashRecord | undefined
+  #control: ControlServer | undefined
+  #qemu: Qemu | undefined
+  #accelerator: RunnerStatus['accelerator'] = null
+  #qemuStatus: string | null = null
+  /** When the guest began to run; undefined where it never did. */
+  #runningSinceMs: number | undefined
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps
+    this.#paths = vmPaths(deps.config.vmDir)
+    this.#startedAt = rfc3339(deps.clock)
+    this.#startedMs = deps.clock.now()
+    this.#serialLog = serialLog(this.#paths.serialLog, (error) => deps.log.warn({ why: error.message }, 'The serial log cannot be written'))
+  }
+
+  /** Resolves with why the task is to end; crashes have been counted by then. Never rejects but by a fault of ours. */
+  async run(): Promise<ExitName> {
+    const { log, stop, hardening } = this.#deps
+    log.info({ release, hardening }, 'Started')
+    this.#crashes = await readCrashRecord(this.#paths.crashRecord, (why) => log.warn({ why }, 'Cannot read the crash record'))
+    const end = await this.#toTheEnd()
+    log.info({ exit: end.exit, code: exitCodes[end.exit], why: end.message }, 'Ended')
+    if (isCrash(end.exit)) await this.#countCrash(end.exit)
+    if (stop.requested && !stop.exitSignal.aborted) {
+      this.#enter('Stopped', end.message)
+      await aborted(stop.exitSignal)
+    }
+    this.#control?.close()
+    return end.exit
+  }
+
+  async #toTheEnd(): Promise<Extract<Outcome, { kind: 'exit' }>> {
+    try {
+      return await this.#supervise()
+    } catch (error) {
+      if (error instanceof StopRequested)
+        return { kind: 'exit', exit: 'Stopped', message: `Stopped before the guest ran: ${error.message}` }
+      if (error instanceof RunnerExit) return { kind: 'exit', exit: error.exit, message: error.message }
+      throw error
+    }
+  }
+
+  async #supervise(): Promise<Extract<Outcome, { kind: 'exit' }>> {
+    const { config, stop } = this.#deps
+    const launch = await this.#afterBackoff(readLaunch(config.launchConfig))
+    this.#control = this.#controlServer(launch)
+    const [identity] = await this.#afterBackoff(Promise.all([readIdentity(this.#paths.identity, launch.launch), this.#control.offer()]))
+    const seed = this.#seed(launch)
+    await this.#waitOutCrashes()
+    for (;;) {
+      const lease = await this.#acquire(launch)
+      try {
+        await this.#control.claim()
+        this.#enter('Booting', 'QEMU is being started')
+        const machine = { launch, machineType: config.machineType ?? identity.machineType, seedPath: await seed }
+        // Lost while the seed was made: somebody else may hold it now.
+        if (!lease.alive) continue
+        const outcome = await this.#runQemu(lease, machine)
+        if (outcome.kind === 'exit') return outcome
+        this.#enter('WaitingForPrevious', outcome.message)
+      } finally {
+        lease.release()
+      }
+      await sleep(this.#deps.clock, lockedRetryMs, stop.signal)
+    }
+  }
+
+  /** A start that cannot succeed waits like any other crash, or Swarm would try it many times a second. */
+  async #afterBackoff<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      await this.#waitOutCrashes()
+      throw error
+    }
+  }
+
+  async #waitOutCrashes(): Promise<void> {
+    const delayMs = crashDelayMs(this.#crashes, this.#deps.clock.now())
+    if (delayMs === 0) return
+    const { failures, lastExitCode } = this.#crashes ?? { failures: 0, lastExitCode: 0 }
+    this.#enter(
+      'CrashBackoff',
+      `Waiting ${Math.ceil(delayMs / 1_000)} s after ${failures} crashes in a row; the last exit code was ${lastExitCode}`,
+    )
+    await sleep(this.#deps.clock, delayMs, this.#deps.stop.signal)
+  }
+
+  async #acquire(launch: Launch): Promise<Lease> {
+    const { clock, config, closeFd, log, stop } = this.#deps
+    const over = new AbortController()
+    void this.#keepOffering(over.signal)
+    try {
+      return await acquireLease(
+        {
+          sockets: this.#deps.brokerSockets,
+          socketPath: config.brokerSocket,
+          launch: launch.launch,
+          closeFd,
+          clock,
+          log,
+          onWaiting: (phase, message) => this.#enter(phase, message),
+          onPowerOff: (message) => stop.request('stayOff', `the broker asks for it: ${message}`),
+        },
+        stop.signal,
+      )
+    } finally {
+      over.abort(new Error('the lease is there'))
+    }
+  }
+
+  /** A predecessor that ends leaves the control socket to whoever waits. Never rejects: `claim` says what is wrong with the socket. */
+  async #keepOffering(over: AbortSignal): Promise<void> {
+    const again = (): Promise<boolean> =>
+      sleep(this.#deps.clock, offerEveryMs, over).then(
+        () => true,
+        () => false,
+      )
+    while (await again()) await this.#control?.offer().catch(() => undefined)
+  }
+
+  async #runQemu(lease: Lease, machine: { launch: Launch; machineType: string; seedPath: string }): Promise<Outcome> {
+    const { clock, config, log, processes } = this.#deps
+    const { launch } = machine.launch
+    const description = {
+      uid: launch.uid,
+      vm: launch.vm,
+      machineType: machine.machineType,
+      cores: launch.cores,
+      memoryMiB: launch.memoryMiB,
+      accelerator: lease.accelerator,
+      kvmFd: lease.kvmFd,
+      disks: launch.disks.map(({ name }) => ({ name, path: this.#paths.disk(name) })),
+      nics: lease.nics,
+      seedPath: machine.seedPath,
+    }
+    const deps = { processes, binary: config.qemu, serialLog: this.#serialLog, clock, log }
+    const qemu = await Qemu.start(description, deps).catch((cause: Error) => {
+      throw new RunnerExit('QemuStartFailed', cause.message, { cause })
+    })
+    this.#qemu = qemu
+    this.#accelerator = lease.accelerator
+    lease.keep()
+    const request = await this.#guide(qemu, launch.powerOffTimeoutS * 1_000)
+    const end = await qemu.ended
+    this.#qemu = undefined
+    this.#accelerator = null
+    this.#qemuStatus = null
+    return judgeEnd(end, request)
+  }
+
+  /** From QEMU's start to its end, whoever brings that about. */
+  async #guide(qemu: Qemu, powerOffTimeoutMs: number): Promise<Request> {
+    const { clock, log, stop } = this.#deps
+    const hasEnded = qemu.ended.then(() => true)
+    try {
+      const version = await qemu.ready()
+      log.info({ qemu: version, sinceStartMs: clock.now() - this.#startedMs }, 'QEMU is ready')
+      if (stop.requested) {
+        await qemu.quit()
+        return 'asked'
+      }
+      await qemu.run()
+      this.#runningSinceMs = clock.now()
+      this.#enter('Running', '')
+    } catch (error) {
+      // Its end says more; one that lives and does not speak is of no use.
+      log.debug({ why: (error as Error).message }, 'QEMU did not come up')
+      await qemu.quit()
+      return 'none'
+    }
+    if (await Promise.race([hasEnded, aborted(stop.signal).then(() => false)])) return 'none'
+    this.#enter('ShuttingDown', (stop.signal.reason as Error).message)
+    return (await powerOff(qemu, powerOffTimeoutMs, { clock, log })) === 'forced' ? 'forced' : 'asked'
+  }
+
+  #seed(launch: Launch): Promise<string> {
+    const { config, processes } = this.#deps
+    const seed = makeSeed(
+      { cloudInit: launch.launch.cloudInit, userDataPath: config.userData, scratch: config.scratch, genisoimage: config.genisoimage },
+      processes,
+    )
+    // Made while the broker is asked; a failure is met where the seed is needed.
+    seed.catch(() => undefined)
+    return seed
+  }
+
+  #controlServer(launch: Launch): ControlServer {
+    const { config, controlSockets, stop } = this.#deps
+    return new ControlServer({
+      sockets: controlSockets,
+      path: vmPaths(config.vmDir).controlSocket,
+      uid: launch.launch.uid,
+      status: () => this.#status(launch),
+      powerOff: () => stop.request('stayOff', 'power-off was asked for over the control socket'),
+    })
+  }
+
+  async #status(launch: Launch): Promise<RunnerStatus> {
+    // A QEMU that does not answer is still what it last said it was.
+    if (this.#qemu) this.#qemuStatus = await this.#qemu.status().catch(() => this.#qemuStatus)
+    return {
+      uid: launch.launch.uid,
+      phase: this.#phase,
+      message: this.#message.slice(0, 2_048),
+      accelerator: this.#accelerator,
+      qemuStatus: this.#qemuStatus,
+      launchHash: launch.launchHash,
+      release,
+      startedAt: this.#startedAt,
+      restarts: this.#crashes?.restarts ?? 0,
+      hardening: this.#deps.hardening,
+    }
+  }
+
+  #enter(phase: RunnerPhase, message: string): void {
+    if (phase === this.#phase && message === this.#message) return
+    this.#phase = phase
+    this.#message = message
+    this.#deps.log.info({ phase, why: message }, 'Phase')
+  }
+
+  async #countCrash(exit: ExitName): Promise<void> {
+    const { clock, log } = this.#deps
+    const nowMs = clock.now()
+    const ranMs = this.#runningSinceMs === undefined ? 0 : nowMs - this.#runningSinceMs
+    this.#crashes = afterCrash(this.#crashes, { nowMs, ranMs, exitCode: exitCodes[exit] })
+    await writeCrashRecord(this.#paths.crashRecord, this.#crashes).catch((error: Error) => {
+      log.warn({ why: error.message }, 'Cannot write the crash record; the next start will not wait')
+    })
+  }
+}
