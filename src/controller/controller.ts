@@ -7,6 +7,7 @@ import type { Random } from '../ports/random.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { Swarm, SwarmNode } from '../ports/swarm.ts'
 import type { DeclarationStore } from './declarations.ts'
+import { driftOf } from './drift.ts'
 import { followEvents, type Hint } from './hints.ts'
 import { readManifests } from './manifest-reader.ts'
 import type { SeenAgent } from './observed-agents.ts'
@@ -90,9 +91,19 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   function onVmResult(owner: Report['owner'], vm: VmName, generation: string, result: RunResult): void {
-    if (result.applied > 0) hintVm(vm, owner)
-    const report = reportOf(owner, result)
+    if (result.applied > 0) {
+      hintVm(vm, owner)
+      countDrift(vm, result)
+    }
+    const declaration = store.get(vm)
+    const report = reportOf(owner, result, declaration.kind)
     if (report !== undefined && store.known().includes(vm)) status.report(vm, generation, report)
+  }
+
+  function countDrift(vm: VmName, result: RunResult): void {
+    const hadService = status.view(vm, store.get(vm)).timeline['service'] !== undefined
+    const applied = result.kind === 'planned' ? result.plan.actions : []
+    for (const kind of applied.map((action) => driftOf(action, hadService))) if (kind !== undefined) ports.metrics.driftCorrected(kind)
   }
 
   /** A removed VM is forgotten once nothing of it is left and everybody has said so. */

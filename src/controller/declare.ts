@@ -61,10 +61,14 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
     const memory = before.vms.get(name) ?? unseen
     const document = claims.get(name)
     const next = document === undefined ? judgeAbsent(memory, opaque, input) : judgePresent(memory, document, input.nowMs)
-    // A name that never stood for anything leaves no trace: its broken document was deleted again.
-    if (document !== undefined || next.good !== undefined || input.world.has(name)) judged.set(name, next)
+    if (document !== undefined || leavesTrace(next) || input.world.has(name)) judged.set(name, next)
   }
   return { ...guard(judged, input), opaque, issues }
+}
+
+/** A name that never stood for anything leaves none: its broken document was deleted again. What is removed stays until it is forgotten. */
+function leavesTrace(memory: VmMemory): boolean {
+  return memory.good !== undefined || memory.state.kind === 'removed'
 }
 
 /** A removed VM of which nothing is left is not known any more. */

@@ -3,6 +3,7 @@ import { type Clock, sleep } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { ManifestSource, SourceSnapshot } from '../ports/manifest-source.ts'
 import type { DeclarationStore } from './declarations.ts'
+import { stackOf } from './stack.ts'
 
 /** Editors and git write several times in a row; a read in the middle is only wasted. */
 const debounceMs = 200
@@ -43,7 +44,7 @@ async function readSource(ports: ManifestReaderPorts, source: ManifestSource, si
 
 async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
   const snapshot = await source.read(signal).catch((error: unknown) => {
-    if (!signal.aborted) ports.log.error({ error }, 'A manifest source failed to read')
+    if (!signal.aborted) ports.log.error({ error: stackOf(error) }, 'A manifest source failed to read')
     return undefined
   })
   if (snapshot === undefined) return said

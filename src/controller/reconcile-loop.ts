@@ -4,6 +4,7 @@ import type { Log } from '../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import { type AnyReconciler, runKey, type RunResult } from './run-key.ts'
+import { stackOf } from './stack.ts'
 import { type WorkQueue, workQueue } from './work-queue.ts'
 
 /** Runs that wrote something, one after the other, before a pause: a plan that is never satisfied must not write as fast as it can. */
@@ -49,7 +50,7 @@ export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signa
     try {
       await run(key)
     } catch (error) {
-      ports.log.error({ controller: name, key, error }, 'A run ended in a way it must not')
+      ports.log.error({ controller: name, key, error: stackOf(error) }, 'A run ended in a way it must not')
       queue.addFailed(key)
     } finally {
       queue.done(key)
@@ -114,7 +115,7 @@ export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signa
     const { outcome, error } = result
     if (outcome.kind === 'again' || outcome.kind === 'stopped' || said.get(key) === outcome.message) return
     said.set(key, outcome.message)
-    if (outcome.kind === 'retry' && outcome.bug) ports.log.error({ controller: name, key, error }, 'Internal error, tried again')
+    if (outcome.kind === 'retry' && outcome.bug) ports.log.error({ controller: name, key, error: stackOf(error) }, 'Internal error, tried again')
     else if (outcome.kind === 'retry') ports.log.warn({ controller: name, key, reason: outcome.message }, 'No answer, tried again')
     else ports.log.info({ controller: name, key, reason: outcome.message }, 'Refused, waiting for a change')
   }

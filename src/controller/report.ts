@@ -1,9 +1,10 @@
+import type { Declaration } from '../ports/declarations.ts'
 import type { Report } from './status.ts'
 import type { RunResult } from './run-key.ts'
 
 /** What a run says about its VM; undefined where it says nothing. */
-export function reportOf(owner: Report['owner'], result: RunResult): Report | undefined {
-  if (result.kind === 'planned') return plannedReport(owner, result)
+export function reportOf(owner: Report['owner'], result: RunResult, declared: Declaration['kind']): Report | undefined {
+  if (result.kind === 'planned') return plannedReport(owner, result, declared)
   const nothing = { owner, conditions: undefined, facts: undefined }
   const { outcome } = result
   switch (outcome.kind) {
@@ -19,8 +20,14 @@ export function reportOf(owner: Report['owner'], result: RunResult): Report | un
   }
 }
 
-function plannedReport(owner: Report['owner'], { plan, applied }: Extract<RunResult, { kind: 'planned' }>): Report {
-  const told = { owner, conditions: plan.conditions, facts: plan.facts ?? {} }
+function plannedReport(
+  owner: Report['owner'],
+  { plan, applied }: Extract<RunResult, { kind: 'planned' }>,
+  declared: Declaration['kind'],
+): Report {
+  // While nobody knows whether a VM is declared nothing is done to it, and what was last seen of it stays.
+  const untouched = declared === 'unknown' && plan.conditions.length === 0
+  const told = untouched ? { owner, conditions: undefined, facts: undefined } : { owner, conditions: plan.conditions, facts: plan.facts ?? {} }
   if (applied > 0) return { ...told, progress: { kind: 'acting' } }
   const { next } = plan
   switch (next.kind) {

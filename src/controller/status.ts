@@ -1,4 +1,4 @@
-import { type Condition, type ConditionDraft, type ConditionOwner, condition, conditionOwners, stampConditions } from '../api/conditions.ts'
+import { type Condition, type ConditionDraft, type ConditionOwner, condition, conditionOwners, readyRungs, stampConditions } from '../api/conditions.ts'
 import type { VmName } from '../api/names.ts'
 import type { VmEvent, VmView } from '../api/wire/controller-api.ts'
 import { type Clock, rfc3339 } from '../ports/clock.ts'
@@ -14,7 +14,6 @@ export interface Report {
   /** Undefined where nothing was learned: what it owns stays, or becomes Unknown with `retrying`. */
   readonly conditions: readonly ConditionDraft[] | undefined
   readonly facts: Readonly<Record<string, string>> | undefined
-  /** `settled` and `waiting` acted on the generation in full; `acting` has more to do. */
   readonly progress: Progress
 }
 
@@ -88,7 +87,7 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
       const one = held(vm)
       one.progress.set(report.owner, report.progress)
       if (report.facts !== undefined) one.facts.set(report.owner, report.facts)
-      if (actedOn(report.progress)) one.acted.set(report.owner, generation)
+      if (actedOn(report)) one.acted.set(report.owner, generation)
       if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
       // What a plan leaves out does not hold any more.
       if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
@@ -135,8 +134,11 @@ function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts:
   return held.filter((one) => conditionOwners[one.type] !== owner || drafts.some((draft) => draft.type === one.type))
 }
 
-function actedOn(progress: Progress): boolean {
-  return progress.kind === 'settled' || progress.kind === 'waiting' || progress.kind === 'stalled'
+/** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */
+function actedOn({ owner, progress, conditions }: Report): boolean {
+  if (progress.kind === 'settled' || progress.kind === 'stalled') return true
+  if (progress.kind !== 'waiting') return false
+  return owner === 'reachability' || (conditions ?? []).every((one) => one.status === 'True' || !(readyRungs as readonly string[]).includes(one.type))
 }
 
 /** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */

@@ -1,0 +1,106 @@
+import { objectLabels } from '../api/labels.ts'
+import type { Agent, Agents } from '../ports/agents.ts'
+import { PortError } from '../ports/errors.ts'
+import type { Swarm } from '../ports/swarm.ts'
+
+export interface AgentsDirectoryOptions {
+  readonly swarm: Pick<Swarm, 'listServices' | 'listTasks'>
+  /** The overlay that controller and agents share. */
+  readonly controlNetwork: string
+  /** Makes a client for an address; kept until no task has that address any more. */
+  readonly connect: (address: string) => Agent & { close(): void }
+  /** Milliseconds. */
+  readonly now: () => number
+}
+
+/** Tasks move seldom, and a call that fails asks again anyway. */
+const freshMs = 5_000
+/** Many calls that fail at once ask Docker once. */
+const leastMs = 1_000
+
+interface Listing {
+  readonly atMs: number
+  readonly byNode: ReadonlyMap<string, Found>
+}
+type Found = { readonly address: string } | { readonly missing: string }
+
+/** Finds each node's agent by the tasks of the service that is labelled as the agents'. */
+export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
+  const clients = new Map<string, Agent & { close(): void }>()
+  let listing: Promise<Listing> | undefined
+  let askedAtMs = Number.NEGATIVE_INFINITY
+  let doubted = false
+
+  function list(): Promise<Listing> {
+    const age = options.now() - askedAtMs
+    if (listing !== undefined && age < (doubted ? leastMs : freshMs)) return listing
+    askedAtMs = options.now()
+    doubted = false
+    // Shared by all who ask now, so no single caller's signal may end it; the Docker client has its own timeout.
+    const asked = listAgents(options)
+    listing = asked
+    asked.then(dropGone, () => {
+      if (listing === asked) listing = undefined
+    })
+    return asked
+  }
+
+  function dropGone({ byNode }: Listing): void {
+    const used = new Set([...byNode.values()].flatMap((found) => ('address' in found ? [found.address] : [])))
+    for (const [address, client] of clients) {
+      if (used.has(address)) continue
+      clients.delete(address)
+      client.close()
+    }
+  }
+
+  async function agentOf(nodeId: string): Promise<Agent> {
+    const found = (await list()).byNode.get(nodeId) ?? { missing: 'no agent task runs on this node' }
+    if ('missing' in found) {
+      doubted = true
+      throw new PortError('Unavailable', `${found.missing}; see "docker service ps" of the agents' service`)
+    }
+    const client = clients.get(found.address) ?? options.connect(found.address)
+    clients.set(found.address, client)
+    return client
+  }
+
+  async function call<Value>(nodeId: string, use: (agent: Agent) => Promise<Value>): Promise<Value> {
+    const agent = await agentOf(nodeId)
+    try {
+      return await use(agent)
+    } catch (error) {
+      if (error instanceof PortError && error.kind === 'Unavailable') doubted = true
+      throw error
+    }
+  }
+
+  return {
+    on: (nodeId) => ({
+      facts: (signal) => call(nodeId, (agent) => agent.facts(signal)),
+      instances: (signal) => call(nodeId, (agent) => agent.instances(signal)),
+      prepare: (order, signal) => call(nodeId, (agent) => agent.prepare(order, signal)),
+      revoke: (uid, signal) => call(nodeId, (agent) => agent.revoke(uid, signal)),
+      vm: (uid, signal) => call(nodeId, (agent) => agent.vm(uid, signal)),
+      probe: (request, signal) => call(nodeId, (agent) => agent.probe(request, signal)),
+    }),
+  }
+}
+
+async function listAgents({ swarm, controlNetwork, now }: AgentsDirectoryOptions): Promise<Listing> {
+  const services = await swarm.listServices(`${objectLabels.component}=agent`)
+  if (services.length === 0) throw new PortError('Unavailable', `no service carries ${objectLabels.component}=agent: deploy the agents`)
+  const tasks = (await Promise.all(services.map((service) => swarm.listTasks({ serviceId: service.id })))).flat()
+  const byNode = new Map<string, Found>()
+  for (const task of tasks.filter((one) => one.desiredState === 'running')) {
+    if (task.nodeId === undefined || 'address' in (byNode.get(task.nodeId) ?? {})) continue
+    const address = task.addresses[controlNetwork]
+    byNode.set(task.nodeId, found(task.state, task.error, address, controlNetwork))
+  }
+  return { atMs: now(), byNode }
+}
+
+function found(state: string, error: string, address: string | undefined, network: string): Found {
+  if (state !== 'running') return { missing: `the agent's task is ${state}${error === '' ? '' : ` (${error})`}` }
+  return address === undefined ? { missing: `the agent's task has no address on the network ${network}` } : { address }
+}

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs'
+import { agentClient } from '../adapters/agent-client.ts'
+import { agentsDirectory } from '../adapters/agents-directory.ts'
+import { type Listening, listenApi, listenMetrics } from '../adapters/api-server.ts'
+import { dockerSwarm } from '../adapters/docker-swarm.ts'
+import { manifestDirectory } from '../adapters/manifest-directory.ts'
+import { type LogLevel, pinoLog } from '../adapters/pino-log.ts'
+import { type PromMetrics, promMetrics } from '../adapters/prom-metrics.ts'
+import { systemClock } from '../adapters/system-clock.ts'
+import { systemRandom } from '../adapters/system-random.ts'
+import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
+import { agentPort } from '../api/wire/agent-api.ts'
+import type { Log } from '../ports/log.ts'
+import type { StatusView } from '../ports/status-view.ts'
+import { assetsReconciler } from '../reconcilers/assets/index.ts'
+import { nodesReconciler } from '../reconcilers/nodes/index.ts'
+import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
+import { servicesReconciler } from '../reconcilers/services/index.ts'
+import { type ControllerConfig, readConfig } from './config.ts'
+import { type Controller, controller } from './controller.ts'
+import { declarationStore } from './declarations.ts'
+import { observedAgents } from './observed-agents.ts'
+import { stackOf } from './stack.ts'
+
+const release = '0.1.0'
+
+function controlKeys(file: string): readonly [ControlKey, ...ControlKey[]] {
+  const parsed = parseControlKeys(readFileSync(file, 'utf8'))
+  if (parsed.ok) return parsed.keys
+  throw new Error(`${file}: ${parsed.message}`)
+}
+
+function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller {
+  const { settings } = config
+  const [clock, random] = [systemClock, systemRandom]
+  const swarm = dockerSwarm(config.docker)
+  const keys = controlKeys(config.controlKeyFile)
+  const sources = [manifestDirectory({ path: config.manifests, watchPolling: config.watchPolling })]
+  const declarations = declarationStore({ sources: sources.length, removalGraceMs: config.removalGraceMs }, clock)
+  const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
+  const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
+  const agents = observedAgents(directory, clock, () => built.agentIsBack())
+  const ports = { swarm, agents, declarations, settings, clock, random }
+  const reconcilers = {
+    nodes: nodesReconciler(ports),
+    assets: assetsReconciler(ports),
+    services: servicesReconciler(ports),
+    reachability: reachabilityReconciler(ports),
+  }
+  const { resyncMs } = config
+  const shared = { swarm, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
+  const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId), cluster: settings.cluster })
+  return built
+}
+
+async function listen(config: ControllerConfig, view: StatusView, metrics: PromMetrics): Promise<readonly Listening[]> {
+  const [key, certificate] = [readFileSync(config.apiKeyFile, 'utf8'), readFileSync(config.apiCertFile, 'utf8')]
+  const token = readFileSync(config.apiTokenFile, 'utf8').trim()
+  const api = await listenApi({ port: config.apiPort, key, certificate, token, release }, view)
+  return [api, await listenMetrics(config.metricsPort, view, metrics)]
+}
+
+/** Aborted by the first SIGTERM or SIGINT; a second one ends the process at once. */
+function stopSignal(log: Log): AbortSignal {
+  const stopping = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) process.exit(1)
+      log.info({ signal: name }, 'Stopping')
+      stopping.abort(new Error('the controller is being stopped'))
+    })
+  }
+  return stopping.signal
+}
+
+async function main(config: ControllerConfig, log: Log): Promise<void> {
+  const metrics = promMetrics(release)
+  const built = build(config, metrics, log)
+  metrics.show(built.view)
+  const signal = stopSignal(log)
+  const listeners = await listen(config, built.view, metrics)
+  const { settings, manifests, docker, apiPort, metricsPort } = config
+  log.info({ release, ...settings, manifests, docker, apiPort, metricsPort }, 'Started')
+  await built.run(signal)
+  await Promise.all(listeners.map((listener) => listener.close()))
+  log.info({}, 'Stopped')
+}
+
+function start(): Promise<void> {
+  const config = readConfig()
+  return main(config, pinoLog('controller', config.logLevel as LogLevel))
+}
+
+// A promise, so that a wrong option and a failed start end in the same place.
+Promise.resolve()
+  .then(start)
+  .then(
+    () => process.exit(0),
+    (error: unknown) => {
+      // Before there is a log there may be no level to log at.
+      process.stderr.write(`swarmvirt controller: ${stackOf(error)}\n`)
+      process.exit(1)
+    },
+  )
