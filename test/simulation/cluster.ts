@@ -1,0 +1,149 @@
+import type { ConditionDraft, ConditionType } from '../../src/api/conditions.ts'
+import { parseVirtualMachine } from '../../src/api/manifest.ts'
+import { placementRecordName, serviceName, type VmName } from '../../src/api/names.ts'
+import type { Declaration } from '../../src/ports/declarations.ts'
+import { PortError } from '../../src/ports/errors.ts'
+import type { ClusterSettings } from '../../src/ports/settings.ts'
+import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
+import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
+import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
+import type { Plan, Reconciler } from '../../src/reconcilers/reconciler.ts'
+import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
+import { type PlacementRecord, readPlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
+import { SimulatedAgent, SimulatedAgents } from './simulated-agents.ts'
+import { SimulatedSwarm } from './simulated-swarm.ts'
+
+/** Overrides of a manifest's spec; what a test does not name is a small valid VM. */
+export type SpecChanges = Readonly<Record<string, unknown>>
+
+export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, { kind: 'present' }> {
+  const parsed = parseVirtualMachine({
+    apiVersion: 'swarmvirt.dev/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name },
+    spec: {
+      memory: '512Mi',
+      disks: [{ name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }],
+      networks: [{ name: 'lan', bridge: 'br0' }],
+      ...spec,
+    },
+  })
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
+  return { kind: 'present', vm: parsed.vm, generation: parsed.generation }
+}
+
+export const settings: ClusterSettings = {
+  cluster: 'lab',
+  softwareEmulation: true,
+  runnerImage: 'swarmvirt-node:1',
+  guestsNetwork: 'guests',
+  stateRoot: '/var/lib/swarmvirt',
+  memoryOverheadMiB: 128,
+}
+
+/** Three nodes, the four reconcilers, and time that only the test moves. */
+export class Cluster {
+  nowMs = Date.parse('2026-01-01T00:00:00Z')
+  settings: ClusterSettings = { ...settings }
+  readonly swarm = new SimulatedSwarm(() => this.nowMs)
+  readonly agents = new SimulatedAgents()
+  readonly declared = new Map<VmName, Declaration>()
+  readonly conditions = new Map<string, ConditionDraft>()
+  readonly facts = new Map<VmName, Readonly<Record<string, string>>>()
+  /** Of runs that failed, as `reconciler key: kind`. */
+  readonly errors: string[] = []
+  #uuids = 0
+
+  constructor(hostnames: readonly string[] = ['n1', 'n2', 'n3']) {
+    for (const hostname of hostnames) this.agents.byNode.set(this.swarm.addNode(hostname), new SimulatedAgent(hostname))
+  }
+
+  agent(hostname: string): SimulatedAgent {
+    const found = this.agents.byNode.get(`node-${hostname}`)
+    if (found === undefined) throw new Error(`no node ${hostname}`)
+    return found
+  }
+
+  declare(name: VmName, spec: SpecChanges = {}): void {
+    this.declared.set(name, aVm(name, spec))
+  }
+
+  remove(name: VmName): void {
+    this.declared.set(name, { kind: 'removed' })
+  }
+
+  record(name: VmName): PlacementRecord | undefined {
+    const config = this.swarm.config(placementRecordName(name))
+    return config === undefined ? undefined : readPlacementRecord(config)
+  }
+
+  condition(vm: VmName, type: ConditionType): ConditionDraft | undefined {
+    return this.conditions.get(`${vm}/${type}`)
+  }
+
+  /** `True Placed` for short. */
+  said(vm: VmName, type: ConditionType): string {
+    const found = this.condition(vm, type)
+    return found === undefined ? 'absent' : `${found.status} ${found.reason}`
+  }
+
+  ports() {
+    const present = (): VmName[] => [...this.declared].filter(([, one]) => one.kind === 'present').map(([name]) => name)
+    return {
+      swarm: this.swarm,
+      agents: this.agents,
+      declarations: { get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' }, names: present },
+      settings: this.settings,
+      random: { uuid: () => this.#uuid(), next: () => 0.5 },
+    }
+  }
+
+  /** Runs every reconciler on every key until a whole round writes nothing; returns how many rounds that took. */
+  async converge(maxRounds = 40): Promise<number> {
+    for (let round = 1; round <= maxRounds; round += 1) {
+      const before = this.swarm.writes
+      const busy = await this.round()
+      if (!busy && this.swarm.writes === before) return round
+    }
+    throw new Error(`no fixpoint after ${maxRounds} rounds; errors: ${this.errors.slice(-5).join(', ')}`)
+  }
+
+  /** One run of every key; true while something is under way that is no write of ours. */
+  async round(): Promise<boolean> {
+    const ports = this.ports()
+    for (const id of this.swarm.nodes.keys()) await this.run(nodesReconciler(ports), id)
+    for (const vm of this.declared.keys()) {
+      await this.run(assetsReconciler(ports), vm)
+      await this.run(servicesReconciler(ports), vm)
+      await this.run(reachabilityReconciler(ports), vm)
+    }
+    this.nowMs += 1_000
+    this.swarm.settle()
+    return [...this.agents.byNode.values()].some((one) => one.steps > 0)
+  }
+
+  async run<Seen, Action>(reconciler: Reconciler<string, Seen, Action>, key: string): Promise<Plan<Action> | undefined> {
+    const { signal } = new AbortController()
+    try {
+      const plan = reconciler.plan(await reconciler.observe(key, signal), this.nowMs)
+      for (const action of plan.actions) await reconciler.apply(action, signal)
+      for (const one of plan.conditions) this.conditions.set(`${key}/${one.type}`, one)
+      if (plan.facts !== undefined) this.facts.set(key, { ...this.facts.get(key), ...plan.facts })
+      return plan
+    } catch (error) {
+      if (!(error instanceof PortError)) throw error
+      this.errors.push(`${reconciler.name} ${key}: ${error.kind} ${error.message}`)
+      return undefined
+    }
+  }
+
+  /** The VM's only task since it was declared is the one that runs: nothing restarted it. */
+  starts(name: VmName): number {
+    return this.swarm.tasksOf(serviceName(name)).filter((one) => one.nodeId !== undefined).length
+  }
+
+  #uuid(): string {
+    this.#uuids += 1
+    return `00000000-0000-4000-8000-${String(this.#uuids).padStart(12, '0')}`
+  }
+}

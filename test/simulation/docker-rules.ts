@@ -1,0 +1,46 @@
+import { canonicalJson } from '../../src/api/hash.ts'
+import type { RawSpec, SwarmNode } from '../../src/ports/swarm.ts'
+import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
+
+/** What dockerd makes of a spec it is given: defaults filled in, the network's name replaced by its id. Seen on 20.10. */
+export function stored(spec: RawSpec): RawSpec {
+  const copy = structuredClone(spec)
+  const template = rawObject(copy['TaskTemplate'])
+  const container = rawObject(template['ContainerSpec'])
+  const networks = rawList(template['Networks']).map((one) => ({
+    ...rawObject(one),
+    Target: `id-of-${String(dig(one, 'Target')).replace(/^id-of-/, '')}`,
+  }))
+  return {
+    ...copy,
+    Labels: copy['Labels'] ?? {},
+    TaskTemplate: {
+      ...template,
+      ContainerSpec: { DNSConfig: {}, Isolation: 'default', Labels: {}, ...container },
+      ...(networks.length > 0 ? { Networks: networks } : {}),
+      Placement: { ...rawObject(template['Placement']) },
+      ForceUpdate: template['ForceUpdate'] ?? 0,
+      Runtime: 'container',
+    },
+  }
+}
+
+/** What a task is compared by: another template starts another task. Constraints do not count, as long as they match. */
+export function templateOf(spec: RawSpec): string {
+  const { Placement, ...template } = rawObject(spec['TaskTemplate'])
+  return canonicalJson({ ...template, preferences: dig(Placement, 'Preferences'), ports: dig(spec, 'EndpointSpec', 'Ports') })
+}
+
+export function replicasOf(spec: RawSpec): number {
+  const replicas = dig(spec, 'Mode', 'Replicated', 'Replicas')
+  return typeof replicas === 'number' ? replicas : 0
+}
+
+/** `node.labels.X==Y` and `!=`, values without case. */
+export function matches(spec: RawSpec, node: SwarmNode): boolean {
+  return rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).every((text) => {
+    const [, key, operator, value] = /^\s*node\.labels\.([^\s=!]+)\s*(==|!=)\s*(.*?)\s*$/.exec(String(text)) ?? []
+    if (key === undefined) return true
+    return ((node.labels[key] ?? '').toLowerCase() === value?.toLowerCase()) === (operator === '==')
+  })
+}

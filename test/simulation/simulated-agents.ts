@@ -1,0 +1,119 @@
+import type {
+  InstanceRecord,
+  NodeFacts,
+  PrepareOrder,
+  PrepareStatus,
+  ProbeOutcome,
+  ProbeRequest,
+  VmStatus,
+} from '../../src/api/wire/agent-api.ts'
+import type { Agent, Agents } from '../../src/ports/agents.ts'
+import { PortError } from '../../src/ports/errors.ts'
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** One node as its agent would tell of it. What is assigned here is the world; `orders` is what the controller asked for. */
+export class SimulatedAgent implements Agent {
+  away = false
+  /** Steps the agent still needs before an order is ready. */
+  steps = 0
+  /** Said instead of preparing anything. */
+  refusal: Extract<PrepareStatus, { state: 'failed' }> | undefined
+  nodeFacts: NodeFacts
+  readonly held = new Map<string, Mutable<InstanceRecord>>()
+  readonly orders = new Map<string, PrepareOrder>()
+  readonly vms = new Map<string, VmStatus>()
+  /** What this node finds when it probes. */
+  answer: (request: ProbeRequest) => ProbeOutcome = () => unreached
+
+  constructor(hostname: string) {
+    this.nodeFacts = factsOf(hostname)
+  }
+
+  async facts(): Promise<NodeFacts> {
+    this.#reach()
+    return structuredClone(this.nodeFacts)
+  }
+
+  async instances(): Promise<readonly InstanceRecord[]> {
+    this.#reach()
+    return structuredClone([...this.held.values()])
+  }
+
+  async prepare(order: PrepareOrder): Promise<PrepareStatus> {
+    this.#reach()
+    this.orders.set(order.uid, order)
+    if (this.refusal !== undefined) return this.refusal
+    const disks = this.held.get(order.uid)?.disks ?? []
+    if (order.disksMustExist && disks.length === 0) return { state: 'failed', reason: 'DiskMissing', message: 'the disk is not here' }
+    if (this.steps > 0) {
+      this.steps -= 1
+      return { state: 'preparing', reason: 'CopyingImage', message: `${this.steps} steps left` }
+    }
+    this.held.set(order.uid, this.#made(order))
+    const accelerator = order.accelerator !== 'tcg' && this.nodeFacts.kvm.state === 'works' ? 'kvm' : 'tcg'
+    return {
+      state: 'ready',
+      accelerator,
+      emulationReason: accelerator === 'kvm' || order.accelerator === 'tcg' ? '' : this.nodeFacts.kvm.message,
+    }
+  }
+
+  async revoke(uid: string): Promise<void> {
+    this.#reach()
+    const record = this.held.get(uid)
+    if (record === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
+    record.granted = false
+  }
+
+  async vm(uid: string): Promise<VmStatus> {
+    this.#reach()
+    const status = this.vms.get(uid)
+    if (status === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
+    return structuredClone(status)
+  }
+
+  async probe(request: ProbeRequest): Promise<ProbeOutcome> {
+    this.#reach()
+    return this.answer(request)
+  }
+
+  #made(order: PrepareOrder): InstanceRecord {
+    const disks = order.disks.map(({ name, sizeBytes }) => ({ name, sizeBytes, allocatedBytes: 0 }))
+    return { uid: order.uid, vm: order.vm, cluster: order.cluster, disks, granted: true }
+  }
+
+  #reach(): void {
+    if (this.away) throw new PortError('Unavailable', 'connect ECONNREFUSED')
+  }
+}
+
+export class SimulatedAgents implements Agents {
+  readonly byNode = new Map<string, SimulatedAgent>()
+
+  on(nodeId: string): Agent {
+    return this.byNode.get(nodeId) ?? Object.assign(new SimulatedAgent(nodeId), { away: true })
+  }
+}
+
+export const unreached: ProbeOutcome = { outcome: 'unreached', reason: 'NoAnswer', message: 'nothing in 1000 ms', mac: null, rttMs: null }
+
+/** As the lab's nodes are: KVM opens and hangs, TCG works, `br0` is up. */
+export function factsOf(hostname: string): NodeFacts {
+  const device = { present: true, opens: true, message: '' }
+  return {
+    version: 1,
+    release: '0.1.0',
+    hostname,
+    broker: {
+      devices: { kvm: device, tun: device, vhostNet: device },
+      bridges: [{ name: 'br0', mtu: 1500, carrier: true, up: true, address: null }],
+    },
+    brokerMessage: '',
+    kvm: { state: 'unusable', reason: 'KvmHangs', message: 'no word from the guest in 2 s' },
+    tcg: { works: true, message: '' },
+    memoryBytes: 8 * 1024 ** 3,
+    cpus: 2,
+    disk: { totalBytes: 100 * 1024 ** 3, freeBytes: 50 * 1024 ** 3 },
+  }
+}

@@ -1,0 +1,324 @@
+import { PortError } from '../../src/ports/errors.ts'
+import type {
+  Labels,
+  ObjectVersion,
+  RawSpec,
+  Swarm,
+  SwarmConfig,
+  SwarmEvent,
+  SwarmNode,
+  SwarmSecret,
+  SwarmService,
+  SwarmTask,
+} from '../../src/ports/swarm.ts'
+import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
+import { matches, replicasOf, stored, templateOf } from './docker-rules.ts'
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+type Named = { readonly id: string; readonly name: string; readonly labels: Labels; readonly version: ObjectVersion }
+
+/**
+ * A Swarm in memory, with the rules of LAB.md that decide what a controller may do: versions and the loser's Conflict, taken names, objects in
+ * use, constraints that reject running tasks, and which change of a spec starts a new task. Time is the caller's; `settle` lets the
+ * managers act until nothing changes.
+ */
+export class SimulatedSwarm implements Swarm {
+  readonly nodes = new Map<string, Mutable<SwarmNode>>()
+  readonly services = new Map<string, Mutable<SwarmService>>()
+  readonly configs = new Map<string, Mutable<SwarmConfig>>()
+  readonly secrets = new Map<string, Mutable<SwarmSecret> & { readonly data: Uint8Array }>()
+  readonly tasks = new Map<string, Mutable<SwarmTask> & { readonly template: string }>()
+  /** Raft's counter: every accepted write raises it. */
+  writes = 0
+  /** Called before each write is judged: here another writer, or a fault, comes in between. */
+  beforeWrite: (what: string) => void = () => {}
+  api = '1.41'
+  readonly #now: () => number
+  #ids = 0
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  addNode(hostname: string, labels: Labels = {}, memoryBytes = 8 * 1024 ** 3): string {
+    const id = `node-${hostname}`
+    const version = this.#write('addNode')
+    const spec = { Role: 'worker', Availability: 'active', Labels: labels }
+    this.nodes.set(id, {
+      id,
+      version,
+      hostname,
+      labels,
+      role: 'worker',
+      availability: 'active',
+      state: 'ready',
+      memoryBytes,
+      nanoCpus: 4e9,
+      spec,
+    })
+    return id
+  }
+
+  service(name: string): SwarmService | undefined {
+    return [...this.services.values()].find((one) => one.name === name)
+  }
+
+  /** The task that Swarm wants running. */
+  running(name: string): SwarmTask | undefined {
+    return this.tasksOf(name).find((one) => one.desiredState === 'running')
+  }
+
+  /** All tasks a service ever had, the oldest first. */
+  tasksOf(name: string): SwarmTask[] {
+    const service = this.service(name)
+    return [...this.tasks.values()].filter((one) => one.serviceId === service?.id)
+  }
+
+  config(name: string): SwarmConfig | undefined {
+    return [...this.configs.values()].find((one) => one.name === name)
+  }
+
+  /** A person with the docker CLI: reads the present version and writes. */
+  edit(name: string, change: (spec: Record<string, unknown>) => void): void {
+    const service = this.service(name)
+    if (service === undefined) throw new Error(`no service ${name}`)
+    const spec = structuredClone(service.spec) as Record<string, unknown>
+    change(spec)
+    this.#replaceService(service.id, spec)
+    this.settle()
+  }
+
+  editNodeLabels(id: string, change: (labels: Record<string, string>) => void): void {
+    const node = this.#need(this.nodes, id)
+    const labels = { ...node.labels }
+    change(labels)
+    this.#relabelNode(node, labels)
+  }
+
+  async listNodes(): Promise<readonly SwarmNode[]> {
+    return [...this.nodes.values()].map((one) => structuredClone(one))
+  }
+
+  async updateNodeLabels(seen: SwarmNode, labels: Labels): Promise<void> {
+    this.beforeWrite('updateNodeLabels')
+    const node = this.#need(this.nodes, seen.id)
+    this.#current(node, seen.version)
+    if (Object.keys(labels).some((key) => key === '')) throw new PortError('Invalid', 'a label key is empty')
+    this.#relabelNode(node, labels)
+  }
+
+  async listServices(label?: string): Promise<readonly SwarmService[]> {
+    return labelled(this.services, label)
+  }
+
+  async getService(nameOrId: string): Promise<SwarmService | undefined> {
+    const found = this.services.get(nameOrId) ?? this.service(nameOrId)
+    return found && structuredClone(found)
+  }
+
+  async createService(spec: RawSpec): Promise<string> {
+    this.beforeWrite('createService')
+    const name = String(spec['Name'])
+    if (this.service(name) !== undefined) throw new PortError('Conflict', `name conflicts with an existing object: service ${name}`)
+    this.#judgeSpec(spec)
+    const id = this.#id('service')
+    const kept = stored(spec)
+    this.services.set(id, { id, version: this.#write('createService'), name, labels: labelsOf(kept), spec: kept })
+    this.settle()
+    return id
+  }
+
+  async updateService(id: string, version: ObjectVersion, spec: RawSpec): Promise<void> {
+    this.beforeWrite('updateService')
+    this.#current(this.#need(this.services, id), version)
+    this.#judgeSpec(spec)
+    this.#replaceService(id, spec)
+    this.settle()
+  }
+
+  async removeService(id: string): Promise<void> {
+    this.beforeWrite('removeService')
+    this.#need(this.services, id)
+    this.#write('removeService')
+    this.services.delete(id)
+    for (const task of this.tasks.values()) if (task.serviceId === id) this.tasks.delete(task.id)
+  }
+
+  async listTasks(filter: { readonly serviceId?: string; readonly nodeId?: string }): Promise<readonly SwarmTask[]> {
+    const { serviceId, nodeId } = filter
+    const all = [...this.tasks.values()].filter(
+      (one) => (serviceId ?? one.serviceId) === one.serviceId && (nodeId ?? one.nodeId) === one.nodeId,
+    )
+    return structuredClone(all)
+  }
+
+  async listConfigs(label: string): Promise<readonly SwarmConfig[]> {
+    return labelled(this.configs, label)
+  }
+
+  async getConfig(name: string): Promise<SwarmConfig | undefined> {
+    return structuredClone(this.config(name))
+  }
+
+  async createConfig(name: string, labels: Labels, data: Uint8Array): Promise<string> {
+    this.beforeWrite('createConfig')
+    this.#freeName(this.configs, name)
+    const id = this.#id('config')
+    this.configs.set(id, { id, version: this.#write('createConfig'), name, labels, data, createdAt: this.#time() })
+    return id
+  }
+
+  async updateConfigLabels(seen: SwarmConfig, labels: Labels): Promise<void> {
+    this.beforeWrite('updateConfigLabels')
+    const config = this.#need(this.configs, seen.id)
+    this.#current(config, seen.version)
+    Object.assign(config, { labels, version: this.#write('updateConfigLabels') })
+  }
+
+  async removeConfig(id: string): Promise<void> {
+    this.beforeWrite('removeConfig')
+    this.#unused(this.#need(this.configs, id), 'Configs', 'ConfigID')
+    this.#write('removeConfig')
+    this.configs.delete(id)
+  }
+
+  async listSecrets(label: string): Promise<readonly SwarmSecret[]> {
+    return labelled(this.secrets, label).map(({ data: _data, ...rest }) => rest)
+  }
+
+  async createSecret(name: string, labels: Labels, data: Uint8Array): Promise<string> {
+    this.beforeWrite('createSecret')
+    this.#freeName(this.secrets, name)
+    const id = this.#id('secret')
+    this.secrets.set(id, { id, version: this.#write('createSecret'), name, labels, data, createdAt: this.#time() })
+    return id
+  }
+
+  async removeSecret(id: string): Promise<void> {
+    this.beforeWrite('removeSecret')
+    this.#unused(this.#need(this.secrets, id), 'Secrets', 'SecretID')
+    this.#write('removeSecret')
+    this.secrets.delete(id)
+  }
+
+  async apiVersion(): Promise<string> {
+    return this.api
+  }
+
+  // biome-ignore lint/correctness/useYield: a stream without events is one.
+  async *events(): AsyncIterable<SwarmEvent> {}
+
+  /** Managers act: tasks that no longer may run are rejected, wanted ones are made and started, the others are shut down. */
+  settle(): void {
+    for (const service of this.services.values()) this.#orchestrate(service)
+  }
+
+  #orchestrate(service: SwarmService): void {
+    const template = templateOf(service.spec)
+    for (const task of this.tasks.values()) {
+      if (task.serviceId !== service.id || task.desiredState !== 'running') continue
+      const node = task.nodeId === undefined ? undefined : this.nodes.get(task.nodeId)
+      if (task.nodeId === undefined) this.tasks.delete(task.id)
+      else if (task.template !== template || replicasOf(service.spec) === 0) this.#end(task, 'shutdown', '')
+      else if (node === undefined || !matches(service.spec, node)) this.#end(task, 'rejected', 'assigned node no longer meets constraints')
+    }
+    const wanted =
+      replicasOf(service.spec) -
+      [...this.tasks.values()].filter((one) => one.serviceId === service.id && one.desiredState === 'running').length
+    for (let missing = wanted; missing > 0; missing -= 1) this.#startTask(service, template)
+  }
+
+  #startTask(service: SwarmService, template: string): void {
+    const fit = [...this.nodes.values()].find((one) => one.state === 'ready' && one.availability === 'active' && matches(service.spec, one))
+    const id = this.#id('task')
+    const error = fit === undefined ? `no suitable node (scheduling constraints not satisfied on ${this.nodes.size} nodes)` : ''
+    this.tasks.set(id, {
+      id,
+      serviceId: service.id,
+      nodeId: fit?.id,
+      slot: 1,
+      state: fit === undefined ? 'pending' : 'running',
+      desiredState: 'running',
+      message: fit === undefined ? 'pending task scheduling' : 'started',
+      error,
+      updatedAt: this.#time(),
+      exitCode: undefined,
+      containerId: undefined,
+      addresses: {},
+      template,
+    })
+  }
+
+  #end(task: Mutable<SwarmTask>, state: string, error: string): void {
+    Object.assign(task, { state, desiredState: 'shutdown', error, updatedAt: this.#time() })
+  }
+
+  #replaceService(id: string, spec: RawSpec): void {
+    const service = this.#need(this.services, id)
+    const kept = stored(spec)
+    Object.assign(service, { previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write('updateService') })
+  }
+
+  #relabelNode(node: Mutable<SwarmNode>, labels: Labels): void {
+    Object.assign(node, { labels, spec: { ...node.spec, Labels: labels }, version: this.#write('updateNodeLabels') })
+    this.settle()
+  }
+
+  #judgeSpec(spec: RawSpec): void {
+    const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
+    for (const one of rawList(dig(container, 'Configs'))) this.#judgeReference(this.configs, dig(one, 'ConfigID'), dig(one, 'ConfigName'))
+    for (const one of rawList(dig(container, 'Secrets'))) this.#judgeReference(this.secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
+    const slashed = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).map(String).find((one) => one.includes('/'))
+    if (slashed !== undefined) throw new PortError('Invalid', `invalid placement constraint ${slashed}`)
+  }
+
+  #judgeReference(objects: ReadonlyMap<string, Named>, id: unknown, name: unknown): void {
+    if (objects.get(String(id))?.name !== name) throw new PortError('Invalid', `no object ${String(name)} with id ${String(id)}`)
+  }
+
+  #unused(object: Named, list: string, key: string): void {
+    const user = [...this.services.values()].find((one) =>
+      rawList(dig(one.spec, 'TaskTemplate', 'ContainerSpec', list)).some((reference) => rawObject(reference)[key] === object.id),
+    )
+    if (user !== undefined) throw new PortError('Invalid', `${object.name} is in use by the following service: ${user.name}`)
+  }
+
+  #freeName(objects: ReadonlyMap<string, Named>, name: string): void {
+    if (name.length > 64) throw new PortError('Invalid', `${name} is longer than 64 characters`)
+    if ([...objects.values()].some((one) => one.name === name)) throw new PortError('Conflict', `${name} already exists`)
+  }
+
+  #current(object: { readonly version: ObjectVersion }, version: ObjectVersion): void {
+    if (object.version !== version) throw new PortError('Conflict', 'update out of sequence')
+  }
+
+  #need<T>(objects: ReadonlyMap<string, T>, id: string): T {
+    const found = objects.get(id)
+    if (found === undefined) throw new PortError('NotFound', `${id} not found`)
+    return found
+  }
+
+  #write(_what: string): ObjectVersion {
+    this.writes += 1
+    return this.writes
+  }
+
+  #id(kind: string): string {
+    this.#ids += 1
+    return `${kind}-${String(this.#ids).padStart(4, '0')}`
+  }
+
+  #time(): string {
+    return new Date(this.#now()).toISOString()
+  }
+}
+
+function labelsOf(spec: RawSpec): Labels {
+  return rawObject(spec['Labels']) as Labels
+}
+
+function labelled<T extends { readonly labels: Labels }>(objects: ReadonlyMap<string, T>, label?: string): T[] {
+  const [key, value] = (label ?? '').split(/=(.*)/s)
+  const has = (one: T): boolean => key === undefined || key === '' || (value === undefined ? key in one.labels : one.labels[key] === value)
+  return structuredClone([...objects.values()].filter(has))
+}

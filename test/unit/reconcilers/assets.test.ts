@@ -1,0 +1,234 @@
+import { expect, test } from 'vitest'
+import { Cluster } from '../../simulation/cluster.ts'
+
+const uid = '11111111-2222-4333-8444-555555555555'
+const other = '99999999-2222-4333-8444-555555555555'
+
+function withDisk(cluster: Cluster, hostname: string, of: string, vm: string | null = 'web'): void {
+  const disks = [{ name: 'root', sizeBytes: 2 * 1024 ** 3, allocatedBytes: 4096 }]
+  cluster.agent(hostname).held.set(of, { uid: of, vm, cluster: vm === null ? null : 'lab', disks, granted: false })
+}
+
+async function placed(): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  return cluster
+}
+
+test('a new VM gets a uid once, a node, and an order there', async () => {
+  const cluster = await placed()
+  const record = cluster.record('web')
+  expect(record).toMatchObject({ vm: 'web', node: 'node-n1', disksMade: true })
+  expect(cluster.agent('n1').orders.get(record?.uid ?? '')).toMatchObject({ vm: 'web', cluster: 'lab', disksMustExist: true })
+  expect(cluster.said('web', 'Placed')).toBe('True Placed')
+  expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')
+  expect(cluster.condition('web', 'SoftwareEmulation')).toMatchObject({ status: 'True', message: 'no word from the guest in 2 s' })
+})
+
+test('VMs are spread', async () => {
+  const cluster = new Cluster()
+  for (const vm of ['a', 'b', 'c']) cluster.declare(vm)
+  await cluster.converge()
+  expect(['a', 'b', 'c'].map((vm) => cluster.record(vm)?.node)).toEqual(['node-n1', 'node-n2', 'node-n3'])
+})
+
+test('a VM that needs KVM where none works stays unplaced and says why of each node', async () => {
+  const cluster = new Cluster(['n1', 'n2'])
+  cluster.declare('web', { accelerator: 'kvm' })
+  await cluster.converge()
+  expect(cluster.record('web')).toBeUndefined()
+  expect(cluster.condition('web', 'Placed')).toMatchObject({
+    status: 'False',
+    reason: 'AcceleratorMissing',
+    message:
+      'no node can take it: n1: accelerator kvm is unusable (KvmHangs: no word from the guest in 2 s); n2: accelerator kvm is unusable (KvmHangs: no word from the guest in 2 s)',
+  })
+})
+
+test('a missing bridge is named, with those that are there', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br9' }] })
+  await cluster.converge()
+  expect(cluster.condition('web', 'Placed')).toMatchObject({ reason: 'BridgeMissing', message: expect.stringContaining('it has br0') })
+})
+
+test('memory that other VMs were promised is not promised again', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('a', { memory: '6Gi' })
+  cluster.declare('b', { memory: '2Gi' })
+  await cluster.converge()
+  expect(cluster.condition('b', 'Placed')).toMatchObject({ status: 'False', reason: 'InsufficientMemory' })
+})
+
+test('the controller that loses the race for a name takes the identity of the winner', async () => {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  const rival = new TextEncoder().encode(JSON.stringify({ version: 1, uid, vm: 'web', cluster: 'lab' }))
+  let once = true
+  cluster.swarm.beforeWrite = (what) => {
+    if (what !== 'createConfig' || !once) return
+    once = false
+    const labels = { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.component': 'placement', 'swarmvirt.node': 'node-n2' }
+    void cluster.swarm.createConfig('sv-vm-web', labels, rival)
+  }
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid, node: 'node-n2' })
+  expect(cluster.record('web')?.config.labels).toMatchObject({ 'swarmvirt.uid': uid, 'swarmvirt.vm': 'web', 'swarmvirt.schema': '1' })
+})
+
+test('a disk that is found gives its uid and its node to the VM of its name', async () => {
+  const cluster = new Cluster()
+  withDisk(cluster, 'n3', uid)
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid, node: 'node-n3', disksMade: true })
+})
+
+test('a record removed by hand is written again as it was, and no disk is made', async () => {
+  const cluster = await placed()
+  const before = cluster.record('web')
+  const starts = cluster.starts('web')
+  cluster.swarm.configs.delete(before?.config.id ?? '')
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid: before?.uid, node: before?.node, disksMade: true })
+  expect(cluster.starts('web')).toBe(starts)
+})
+
+test('record and label removed while the disk node is away: nothing is made before it can be asked', async () => {
+  const cluster = new Cluster()
+  cluster.declare('web', { runStrategy: 'Halted' })
+  await cluster.converge()
+  const before = cluster.record('web')
+  cluster.agent('n1').away = true
+  cluster.swarm.configs.delete(before?.config.id ?? '')
+  cluster.swarm.services.clear()
+  cluster.swarm.editNodeLabels('node-n1', (all) => {
+    delete all['swarmvirt.vm.web']
+  })
+  await cluster.converge()
+  expect(cluster.record('web')).toBeUndefined()
+  expect(cluster.condition('web', 'Placed')).toMatchObject({ status: 'Unknown', reason: 'DiskNodeUnknown', message: expect.stringContaining('on n1,') })
+  cluster.agent('n1').away = false
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid: before?.uid, node: 'node-n1', disksMade: true })
+})
+
+test('a node that never had an agent holds nothing back', async () => {
+  const cluster = new Cluster()
+  cluster.agent('n2').away = true
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('True Placed')
+})
+
+test('a node of a new Swarm whose agent is still to start may hold disks of the old one', async () => {
+  const cluster = new Cluster(['n1', 'n2'])
+  cluster.agent('n2').away = true
+  const labels = { 'swarmvirt.component': 'agent' }
+  const id = await cluster.swarm.createService({ Name: 'agents', Labels: labels, Mode: { Global: {} }, TaskTemplate: {} })
+  cluster.swarm.tasks.set('t', {
+    id: 't', serviceId: id, nodeId: 'node-n2', slot: undefined, state: 'starting', desiredState: 'shutdown', message: '', error: '',
+    updatedAt: '2026-01-01T00:00:00Z', exitCode: undefined, containerId: undefined, addresses: {}, template: '',
+  })
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('Unknown DiskNodeUnknown')
+})
+
+test('two disks of one name are for a person to sort out', async () => {
+  const cluster = new Cluster()
+  withDisk(cluster, 'n1', uid)
+  withDisk(cluster, 'n2', other)
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.condition('web', 'Placed')).toMatchObject({ status: 'False', reason: 'SeveralDisks', message: expect.stringContaining(`${uid} on n1`) })
+  expect(cluster.record('web')).toBeUndefined()
+})
+
+test('a disk without a readable identity holds back a new VM, until it is claimed by another', async () => {
+  const cluster = new Cluster()
+  withDisk(cluster, 'n1', uid, null)
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('False UnidentifiedDisk')
+})
+
+test('while the image arrives AssetsReady says how far it is, and no service is made', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.agent('n1').steps = 100
+  cluster.declare('web')
+  for (let round = 0; round < 4; round += 1) await cluster.round()
+  expect(cluster.said('web', 'AssetsReady')).toBe('False CopyingImage')
+  expect(cluster.said('web', 'ServiceReady')).toBe('False WaitingForAssets')
+  expect(cluster.swarm.service('vm-web')).toBeUndefined()
+})
+
+test('an image that cannot be had is reported in the words of the agent and tried again', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.agent('n1').refusal = { state: 'failed', reason: 'ImageMissing', message: 'images/tiny.qcow2 is not there' }
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.condition('web', 'AssetsReady')).toMatchObject({ status: 'False', reason: 'ImageMissing', message: 'n1: images/tiny.qcow2 is not there' })
+  cluster.agent('n1').refusal = undefined
+  await cluster.converge()
+  expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')
+})
+
+test('an agent that is away makes the assets of a running VM unknown and does nothing else', async () => {
+  const cluster = await placed()
+  cluster.agent('n1').away = true
+  await cluster.converge()
+  expect(cluster.said('web', 'AssetsReady')).toBe('Unknown AgentUnreachable')
+  expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+})
+
+test('after the disks were made a node that lost them is not given empty ones', async () => {
+  const cluster = await placed()
+  cluster.agent('n1').held.clear()
+  await cluster.converge()
+  expect(cluster.said('web', 'AssetsReady')).toBe('False DiskMissing')
+  expect(cluster.agent('n1').held.size).toBe(0)
+})
+
+test('a removed VM leaves its disk and identity, and a manifest that returns gets them back', async () => {
+  const cluster = await placed()
+  const before = cluster.record('web')
+  cluster.remove('web')
+  await cluster.converge()
+  expect(cluster.swarm.service('vm-web')).toBeUndefined()
+  expect(cluster.record('web')?.retainedAt).toMatch(/^2026-/)
+  expect(cluster.agent('n1').held.get(before?.uid ?? '')).toMatchObject({ granted: false, disks: [{ name: 'root' }] })
+  expect(cluster.said('web', 'Placed')).toBe('False Retained')
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid: before?.uid, node: 'node-n1', retainedAt: undefined })
+  expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
+})
+
+test('what is neither declared nor certainly removed is left as it is', async () => {
+  const cluster = await placed()
+  const before = cluster.swarm.writes
+  cluster.declared.set('web', { kind: 'unknown', message: 'the directory cannot be read' })
+  await cluster.converge()
+  expect(cluster.swarm.writes).toBe(before)
+})
+
+test('a config of the same name that is not ours is left alone', async () => {
+  const cluster = new Cluster()
+  await cluster.swarm.createConfig('sv-vm-web', {}, new TextEncoder().encode('mine'))
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('False NameTaken')
+})
+
+test('a node that left and joined again under another ID is found by its disk', async () => {
+  const cluster = await placed()
+  const agent = cluster.agent('n1')
+  cluster.swarm.nodes.delete('node-n1')
+  cluster.agents.byNode.delete('node-n1')
+  cluster.agents.byNode.set(cluster.swarm.addNode('n1b'), agent)
+  await cluster.converge()
+  expect(cluster.record('web')?.node).toBe('node-n1b')
+  expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1b')
+})

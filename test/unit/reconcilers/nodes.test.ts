@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest'
+import { Cluster } from '../../simulation/cluster.ts'
+
+function labels(cluster: Cluster, hostname: string): Readonly<Record<string, string>> {
+  return cluster.swarm.nodes.get(`node-${hostname}`)?.labels ?? {}
+}
+
+async function withRunningVm(): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
+  return cluster
+}
+
+test('a node with a broker and TCG is capable where software emulation is allowed', async () => {
+  const cluster = new Cluster(['n1'])
+  await cluster.converge()
+  expect(labels(cluster, 'n1')).toEqual({ 'vm-capable': 'true', 'swarmvirt.accel': 'tcg', 'swarmvirt.bridge.br0': 'true', 'swarmvirt.state': 'true' })
+})
+
+test('a node without usable KVM is not capable where software emulation is not allowed', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.settings = { ...cluster.settings, softwareEmulation: false }
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['vm-capable']).toBeUndefined()
+})
+
+test('labels of other people are not touched', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.swarm.editNodeLabels('node-n1', (all) => Object.assign(all, { zone: 'a', 'swarmvirt-like': 'x' }))
+  await cluster.converge()
+  expect(labels(cluster, 'n1')).toMatchObject({ zone: 'a', 'swarmvirt-like': 'x' })
+})
+
+test('an idle node whose agent is away is not capable, and is remembered as one that may hold disks', async () => {
+  const cluster = new Cluster(['n1'])
+  await cluster.converge()
+  cluster.agent('n1').away = true
+  await cluster.converge()
+  expect(labels(cluster, 'n1')).toEqual({ 'swarmvirt.state': 'true' })
+})
+
+test('no label that a running VM needs is taken away: not without agent, not without broker, not without bridge, not by another accelerator', async () => {
+  const cluster = await withRunningVm()
+  const before = labels(cluster, 'n1')
+  const agent = cluster.agent('n1')
+  agent.away = true
+  await cluster.converge()
+  expect(labels(cluster, 'n1')).toEqual(before)
+  agent.away = false
+  agent.nodeFacts = { ...agent.nodeFacts, broker: null }
+  await cluster.converge()
+  expect(labels(cluster, 'n1')).toMatchObject({ 'vm-capable': 'true', 'swarmvirt.bridge.br0': 'true' })
+  expect(cluster.starts('web')).toBe(1)
+})
+
+test('the accelerator label does not flip under a VM that must have KVM', async () => {
+  const cluster = new Cluster(['n1'])
+  const agent = cluster.agent('n1')
+  agent.nodeFacts = { ...agent.nodeFacts, kvm: { state: 'works', reason: 'Works', message: '' } }
+  cluster.declare('web', { accelerator: 'kvm' })
+  await cluster.converge()
+  agent.nodeFacts = { ...agent.nodeFacts, kvm: { state: 'unusable', reason: 'KvmHangs', message: '' } }
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['swarmvirt.accel']).toBe('kvm')
+  cluster.declare('web', { accelerator: 'kvm', runStrategy: 'Halted' })
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['swarmvirt.accel']).toBe('tcg')
+  expect(cluster.starts('web')).toBe(1)
+})
+
+test('a probe that has not ended changes nothing', async () => {
+  const cluster = new Cluster(['n1'])
+  await cluster.converge()
+  const before = labels(cluster, 'n1')
+  const agent = cluster.agent('n1')
+  agent.nodeFacts = { ...agent.nodeFacts, kvm: { state: 'pending', reason: 'Probing', message: '' } }
+  await cluster.converge()
+  expect(labels(cluster, 'n1')).toEqual(before)
+})
+
+test('placement labels removed by hand come back with the same uid', async () => {
+  const cluster = await withRunningVm()
+  const uid = cluster.record('web')?.uid
+  cluster.swarm.editNodeLabels('node-n1', (all) => {
+    delete all['swarmvirt.vm.web']
+  })
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBe(uid)
+  expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
+})
+
+test('the label of a VM that was removed goes away', async () => {
+  const cluster = await withRunningVm()
+  cluster.remove('web')
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBeUndefined()
+  expect(labels(cluster, 'n1')['vm-capable']).toBe('true')
+})
+
+test('a node that changed meanwhile is looked at again and keeps both changes', async () => {
+  const cluster = new Cluster(['n1'])
+  let once = true
+  cluster.swarm.beforeWrite = (what) => {
+    if (what !== 'updateNodeLabels' || !once) return
+    once = false
+    cluster.swarm.editNodeLabels('node-n1', (all) => Object.assign(all, { zone: 'b' }))
+  }
+  await cluster.converge()
+  expect(cluster.errors).toEqual(['nodes node-n1: Conflict update out of sequence'])
+  expect(labels(cluster, 'n1')).toMatchObject({ zone: 'b', 'vm-capable': 'true' })
+})
