@@ -29,10 +29,13 @@ export async function listenApi(options: ApiOptions, view: StatusView): Promise<
   const isAllowed = tokenCheck(options.token)
   server.addHook('onRequest', async (request, reply) => {
     if (isAllowed(request.headers.authorization)) return
-    await reply.code(401).header('www-authenticate', 'Bearer').send(problem('Unauthorized', 'send "Authorization: Bearer TOKEN" with the API token'))
+    await reply
+      .code(401)
+      .header('www-authenticate', 'Bearer')
+      .send(problem('Unauthorized', 'send "Authorization: Bearer TOKEN" with the API token'))
   })
-  routes(server as unknown as FastifyInstance, view, options.release)
-  return start(server as unknown as FastifyInstance, options.port)
+  routes(server, view, options.release)
+  return start(server, options.port)
 }
 
 /** Metrics and health: open, and nothing in them is a secret. */
@@ -68,7 +71,9 @@ function routes(server: FastifyInstance, view: StatusView, release: string): voi
 async function start(server: FastifyInstance, port: number): Promise<Listening> {
   server.setErrorHandler(async (error: { statusCode?: number }, _request, reply) => {
     const status = error.statusCode ?? 500
-    return reply.code(status).send(status < 500 ? problem('BadRequest', 'the request is not understood') : problem('Internal', 'internal error'))
+    return reply
+      .code(status)
+      .send(status < 500 ? problem('BadRequest', 'the request is not understood') : problem('Internal', 'internal error'))
   })
   await server.listen({ port, host: '::' })
   const address = server.server.address()

@@ -48,14 +48,16 @@ export function dockerSwarm(endpoint: string): Swarm {
       const configs = readList(await get('/configs', { name: [name] }, signal), readConfig)
       return configs.find((config) => config.name === name)
     },
-    createConfig: async (name, labels, data, signal) => readCreated(await post('/configs/create', undefined, content(name, labels, data), signal)),
+    createConfig: async (name, labels, data, signal) =>
+      readCreated(await post('/configs/create', undefined, content(name, labels, data), signal)),
     async updateConfigLabels(config, labels, signal) {
       await post(`/configs/${enc(config.id)}/update`, { version: config.version }, content(config.name, labels, config.data), signal)
     },
     removeConfig: (id, signal) => remove(`/configs/${enc(id)}`, signal),
 
     listSecrets: async (label, signal) => readList(await get('/secrets', byLabel(label), signal), readSecret),
-    createSecret: async (name, labels, data, signal) => readCreated(await post('/secrets/create', undefined, content(name, labels, data), signal)),
+    createSecret: async (name, labels, data, signal) =>
+      readCreated(await post('/secrets/create', undefined, content(name, labels, data), signal)),
     removeSecret: (id, signal) => remove(`/secrets/${enc(id)}`, signal),
 
     apiVersion: (signal) => engine.version(signal),

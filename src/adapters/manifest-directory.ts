@@ -92,7 +92,14 @@ async function walkDirectory(walk: Walk, path: string, shown: string, depth: num
   }
 }
 
-async function walkEntry(walk: Walk, path: string, shown: string, entry: Dirent, depth: number, signal: AbortSignal | undefined): Promise<void> {
+async function walkEntry(
+  walk: Walk,
+  path: string,
+  shown: string,
+  entry: Dirent,
+  depth: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   // `..data` and `.git` are among these.
   if (entry.name.startsWith('.')) return
   const inner = join(path, entry.name)

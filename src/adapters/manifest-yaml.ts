@@ -50,7 +50,8 @@ function wholeFile(place: Place, code: string, message: string, help: string): S
 }
 
 function readManifest(context: Context, bytes: Uint8Array): readonly SourceDocument[] {
-  if (bytes.length > maxManifestBytes) return [wholeFile(context, 'VM003', 'the file is larger than 256 KiB', 'split it: one file may hold some VMs, not all')]
+  if (bytes.length > maxManifestBytes)
+    return [wholeFile(context, 'VM003', 'the file is larger than 256 KiB', 'split it: one file may hold some VMs, not all')]
   const text = decode(bytes)
   if (text === undefined) return [wholeFile(context, 'VM004', 'the file is not UTF-8', 'save it as UTF-8')]
   const deep = tooDeep(text)
@@ -89,7 +90,9 @@ function readDocument(input: Text, document: Document.Parsed): SourceDocument[] 
   if (contents === null || (isScalar(contents) && contents.value === null)) return []
   const start = positionOf(input, contents.range)
   const origin: Origin = { source: input.source, file: input.file, line: start.line }
-  const refuse = (issue: ManifestIssue, name?: string): SourceDocument[] => [{ ok: false, origin, name, issues: [located(input, issue, start)] }]
+  const refuse = (issue: ManifestIssue, name?: string): SourceDocument[] => [
+    { ok: false, origin, name, issues: [located(input, issue, start)] },
+  ]
   const large = tooLarge(document)
   if (large !== undefined) return refuse({ code: 'VM003', path: [], message: large })
   const value = plainValue(document)
@@ -136,15 +139,28 @@ function plainValue(document: Document.Parsed): PlainValue {
     canonicalJson(value)
     return { ok: true, value }
   } catch (error) {
-    return { ok: false, message: `its aliases cannot be resolved: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}` }
+    return {
+      ok: false,
+      message: `its aliases cannot be resolved: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`,
+    }
   }
 }
 
 function notOurs(value: unknown): ManifestIssue | undefined {
   const found = value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
-  const wrong = found === undefined ? 'a document of another kind' : found['apiVersion'] !== apiVersion ? show('apiVersion', found) : show('kind', found)
+  const wrong =
+    found === undefined
+      ? 'a document of another kind'
+      : found['apiVersion'] !== apiVersion
+        ? show('apiVersion', found)
+        : show('kind', found)
   if (found !== undefined && found['apiVersion'] === apiVersion && found['kind'] === kind) return undefined
-  return { code: 'VM005', path: [], message: `not a VirtualMachine: ${wrong}`, help: `a manifest begins with apiVersion: ${apiVersion} and kind: ${kind}` }
+  return {
+    code: 'VM005',
+    path: [],
+    message: `not a VirtualMachine: ${wrong}`,
+    help: `a manifest begins with apiVersion: ${apiVersion} and kind: ${kind}`,
+  }
 }
 
 function nameIn(value: unknown): string | undefined {

@@ -56,7 +56,12 @@ function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
   })
   const depth = new Gauge({ name: 'workqueue_depth', help: 'Keys that are ready and wait for a worker.', labelNames: ['name'], registers })
   const adds = new Counter({ name: 'workqueue_adds_total', help: 'Keys added to the queue.', labelNames: ['name'], registers })
-  const retries = new Counter({ name: 'workqueue_retries_total', help: 'Keys added again after a failure.', labelNames: ['name'], registers })
+  const retries = new Counter({
+    name: 'workqueue_retries_total',
+    help: 'Keys added again after a failure.',
+    labelNames: ['name'],
+    registers,
+  })
   const drift = new Counter({
     name: 'swarmvirt_drift_corrections_total',
     help: 'What was changed in the Swarm by somebody else and was put back.',
@@ -85,18 +90,18 @@ function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
 }
 
 function shownMetrics(registry: Registry, view: StatusView): void {
-  const registers = [registry]
   const gauge = (name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void): void => {
-    new Gauge({
+    const made = new Gauge({
       name,
       help,
       labelNames,
-      registers,
+      registers: [],
       collect() {
         this.reset()
         fill((labels, value) => this.set(labels, value))
       },
     })
+    registry.registerMetric(made)
   }
   gauge('swarmvirt_vm_status_condition', 'A condition of a VM: 1 True, 0 False, -1 Unknown.', ['vm', 'type'], (set) => {
     for (const vm of view.vms()) for (const one of vm.conditions) set({ vm: vm.name, type: one.type }, conditionValues[one.status])

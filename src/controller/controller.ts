@@ -138,7 +138,8 @@ export function controller(ports: ControllerPorts): Controller {
       resync()
       return false
     } catch (error) {
-      if (!failing && !signal.aborted) log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'The Swarm does not answer')
+      if (!failing && !signal.aborted)
+        log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'The Swarm does not answer')
       return true
     }
   }
@@ -173,7 +174,7 @@ export function controller(ports: ControllerPorts): Controller {
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: declared }, signal),
       lookAround(signal),
-      followEvents({ swarm, clock, random, log, onHint, onGap: () => void resync() }, signal),
+      followEvents({ swarm, clock, random, log, onHint, onGap: resync }, signal),
     ])
     await Promise.all(Object.values(loops).map((loop) => loop.stop()))
   }

@@ -25,7 +25,7 @@ export async function readManifests(ports: ManifestReaderPorts, signal: AbortSig
 
 async function readSource(ports: ManifestReaderPorts, source: ManifestSource, signal: AbortSignal): Promise<void> {
   const pause = hintedPause(ports.clock)
-  const unwatch = source.watch(pause.hint)
+  const unwatch = source.watch(() => pause.hint())
   let said = ''
   try {
     while (!signal.aborted) {

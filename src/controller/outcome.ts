@@ -28,7 +28,11 @@ export function outcomeOf(error: unknown, stopping: boolean): Outcome {
     case 'Invalid':
       return { kind: 'stalled', reason: 'Refused', message: `${error.message}; correct what it names and it is tried again` }
     case 'Denied':
-      return { kind: 'stalled', reason: 'Denied', message: `${error.message}; the controller may not do this: check its rights to the Docker API` }
+      return {
+        kind: 'stalled',
+        reason: 'Denied',
+        message: `${error.message}; the controller may not do this: check its rights to the Docker API`,
+      }
     default:
       return error.kind satisfies never
   }

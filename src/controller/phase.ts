@@ -9,7 +9,8 @@ type Held = Pick<Condition, 'type' | 'status'>
 export function phaseOf(declaration: Declaration, conditions: readonly Held[]): Phase {
   const holds = (type: Condition['type']): boolean => conditions.some((one) => one.type === type && one.status === 'True')
   if (declaration.kind === 'removed') return 'Removing'
-  if (declaration.kind === 'unknown') return conditions.some((one) => one.type === 'Valid' && one.status === 'False') ? 'Invalid' : 'Unknown'
+  if (declaration.kind === 'unknown')
+    return conditions.some((one) => one.type === 'Valid' && one.status === 'False') ? 'Invalid' : 'Unknown'
   if (declaration.vm.spec.runStrategy === 'Halted') return holds('GuestRunning') ? 'Stopping' : 'Halted'
   if (holds('Ready')) return 'Ready'
   if (holds('GuestRunning')) return 'Running'

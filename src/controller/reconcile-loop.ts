@@ -115,7 +115,8 @@ export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signa
     const { outcome, error } = result
     if (outcome.kind === 'again' || outcome.kind === 'stopped' || said.get(key) === outcome.message) return
     said.set(key, outcome.message)
-    if (outcome.kind === 'retry' && outcome.bug) ports.log.error({ controller: name, key, error: stackOf(error) }, 'Internal error, tried again')
+    if (outcome.kind === 'retry' && outcome.bug)
+      ports.log.error({ controller: name, key, error: stackOf(error) }, 'Internal error, tried again')
     else if (outcome.kind === 'retry') ports.log.warn({ controller: name, key, reason: outcome.message }, 'No answer, tried again')
     else ports.log.info({ controller: name, key, reason: outcome.message }, 'Refused, waiting for a change')
   }

@@ -27,7 +27,9 @@ function plannedReport(
 ): Report {
   // While nobody knows whether a VM is declared nothing is done to it, and what was last seen of it stays.
   const untouched = declared === 'unknown' && plan.conditions.length === 0
-  const told = untouched ? { owner, conditions: undefined, facts: undefined } : { owner, conditions: plan.conditions, facts: plan.facts ?? {} }
+  const told = untouched
+    ? { owner, conditions: undefined, facts: undefined }
+    : { owner, conditions: plan.conditions, facts: plan.facts ?? {} }
   if (applied > 0) return { ...told, progress: { kind: 'acting' } }
   const { next } = plan
   switch (next.kind) {

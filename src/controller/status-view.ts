@@ -40,7 +40,12 @@ function nodeView(node: SwarmNode, seen: SeenAgent | undefined): NodeView {
 function sourcesView(store: DeclarationStore): SourcesView {
   const state = store.state()
   const twice = state.issues
-  const sources = store.snapshots().map((snapshot) => sourceView(snapshot, twice.map((issue) => issue.rendered)))
+  const sources = store.snapshots().map((snapshot) =>
+    sourceView(
+      snapshot,
+      twice.map((issue) => issue.rendered),
+    ),
+  )
   return { sources, stalled: state.stalled ?? null }
 }
 

@@ -1,4 +1,12 @@
-import { type Condition, type ConditionDraft, type ConditionOwner, condition, conditionOwners, readyRungs, stampConditions } from '../api/conditions.ts'
+import {
+  type Condition,
+  type ConditionDraft,
+  type ConditionOwner,
+  condition,
+  conditionOwners,
+  readyRungs,
+  stampConditions,
+} from '../api/conditions.ts'
 import type { VmName } from '../api/names.ts'
 import type { VmEvent, VmView } from '../api/wire/controller-api.ts'
 import { type Clock, rfc3339 } from '../ports/clock.ts'
@@ -138,7 +146,10 @@ function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts:
 function actedOn({ owner, progress, conditions }: Report): boolean {
   if (progress.kind === 'settled' || progress.kind === 'stalled') return true
   if (progress.kind !== 'waiting') return false
-  return owner === 'reachability' || (conditions ?? []).every((one) => one.status === 'True' || !(readyRungs as readonly string[]).includes(one.type))
+  return (
+    owner === 'reachability' ||
+    (conditions ?? []).every((one) => one.status === 'True' || !(readyRungs as readonly string[]).includes(one.type))
+  )
 }
 
 /** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */

@@ -15,7 +15,12 @@ const steps = {
 } as const satisfies Record<string, ConditionType>
 
 /** First times only: what was once true keeps its time. */
-export function advanceTimeline(held: Timeline, seenAtMs: number, nowMs: number, conditions: readonly Pick<Condition, 'type' | 'status'>[]): Timeline {
+export function advanceTimeline(
+  held: Timeline,
+  seenAtMs: number,
+  nowMs: number,
+  conditions: readonly Pick<Condition, 'type' | 'status'>[],
+): Timeline {
   const reached = Object.entries(steps).filter(
     ([step, type]) => held[step] === undefined && conditions.some((one) => one.type === type && one.status === 'True'),
   )

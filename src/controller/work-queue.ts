@@ -104,7 +104,7 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
 
   function wake(): void {
     failures.clear()
-    for (const key of [...backingOff]) {
+    for (const key of backingOff) {
       cancelDelay(key)
       add(key)
     }
@@ -112,7 +112,7 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
 
   function close(): void {
     closed = true
-    for (const key of [...delayed.keys()]) cancelDelay(key)
+    for (const key of delayed.keys()) cancelDelay(key)
     ready.length = 0
     dirty.clear()
   }

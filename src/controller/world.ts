@@ -10,7 +10,11 @@ export interface World {
 }
 
 /** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. */
-export async function readWorld(swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>, cluster: string, signal: AbortSignal): Promise<World> {
+export async function readWorld(
+  swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>,
+  cluster: string,
+  signal: AbortSignal,
+): Promise<World> {
   const [nodes, services, records] = await Promise.all([
     swarm.listNodes(signal),
     swarm.listServices(`${objectLabels.managedBy}=${managedBy}`, signal),

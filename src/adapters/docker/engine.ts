@@ -115,7 +115,8 @@ async function cancellable(call: Promise<unknown>, signal: AbortSignal | undefin
 function transport(endpoint: string): Docker.DockerOptions {
   const url = URL.parse(endpoint)
   // `host` is named in both cases: left out, dockerode takes it from DOCKER_HOST.
-  if (url?.protocol === 'unix:') return { socketPath: url.pathname, host: undefined, version: '' } as Docker.DockerOptions
-  if (url?.protocol === 'tcp:' && url.hostname !== '') return { host: url.hostname, port: url.port === '' ? 2375 : Number(url.port), protocol: 'http' }
+  if (url?.protocol === 'unix:') return { socketPath: url.pathname, host: undefined, version: '' }
+  if (url?.protocol === 'tcp:' && url.hostname !== '')
+    return { host: url.hostname, port: url.port === '' ? 2375 : Number(url.port), protocol: 'http' }
   throw new PortError('Invalid', `"${endpoint}" is no Docker endpoint; write unix:///PATH or tcp://HOST:PORT`)
 }

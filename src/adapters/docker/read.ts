@@ -1,5 +1,5 @@
 import { PortError } from '../../ports/errors.ts'
-import type { Labels, RawSpec, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../ports/swarm.ts'
+import type { Labels, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 
 /** Docker's answers, read permissively: the fields in use and no others. */
 type Raw = Readonly<Record<string, unknown>>
@@ -17,14 +17,17 @@ function number(value: unknown): number {
 }
 
 function labelsOf(spec: Raw): Labels {
-  return Object.fromEntries(Object.entries(record(spec['Labels'])).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+  return Object.fromEntries(
+    Object.entries(record(spec['Labels'])).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  )
 }
 
 /** Without an id or a version nothing can be done with an object: such an answer is none. */
 function identityOf(raw: Raw): { id: string; version: number } {
   const id = text(raw['ID'])
   const version = record(raw['Version'])['Index']
-  if (id === '' || typeof version !== 'number') throw new PortError('Unavailable', 'Docker answered with an object that has no ID or version')
+  if (id === '' || typeof version !== 'number')
+    throw new PortError('Unavailable', 'Docker answered with an object that has no ID or version')
   return { id, version }
 }
 
@@ -50,7 +53,7 @@ export function readNode(answer: unknown): SwarmNode {
     state: text(record(raw['Status'])['State']),
     memoryBytes: number(resources['MemoryBytes']),
     nanoCpus: number(resources['NanoCPUs']),
-    spec: spec as RawSpec,
+    spec,
   }
 }
 
@@ -58,7 +61,7 @@ export function readService(answer: unknown): SwarmService {
   const raw = record(answer)
   const spec = record(raw['Spec'])
   const previous = raw['PreviousSpec']
-  const base = { ...identityOf(raw), name: text(spec['Name']), labels: labelsOf(spec), spec: spec as RawSpec }
+  const base = { ...identityOf(raw), name: text(spec['Name']), labels: labelsOf(spec), spec }
   return previous === undefined || previous === null ? base : { ...base, previousSpec: record(previous) }
 }
 

@@ -32,6 +32,6 @@ function excerptOf(text: string, at: Position): string {
 
 /** Terminals obey control characters: a manifest must not speak to one. */
 function printable(line: string): string {
-  const safe = line.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g, ' ')
+  const safe = line.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
   return safe.length > longestLine ? `${safe.slice(0, longestLine)}…` : safe
 }

@@ -20,8 +20,11 @@ export function fieldSuggester(): Suggest {
 }
 
 function helpFor(wrong: string, keys: readonly string[]): string | undefined {
-  const [best] = keys.map((key) => ({ key, distance: distance(wrong.toLowerCase(), key.toLowerCase()) })).sort((a, b) => a.distance - b.distance)
-  if (best !== undefined && best.distance <= Math.max(1, Math.floor(Math.max(wrong.length, best.key.length) / 3))) return `did you mean "${best.key}"?`
+  const [best] = keys
+    .map((key) => ({ key, distance: distance(wrong.toLowerCase(), key.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)
+  if (best !== undefined && best.distance <= Math.max(1, Math.floor(Math.max(wrong.length, best.key.length) / 3)))
+    return `did you mean "${best.key}"?`
   return keys.length === 0 ? undefined : `fields here are ${keys.join(', ')}`
 }
 
@@ -45,10 +48,10 @@ export function distance(a: string, b: string): number {
   const left = a.slice(0, 40)
   const right = b.slice(0, 40)
   let row = Array.from({ length: right.length + 1 }, (_, index) => index)
-  for (const [i, character] of [...left].entries()) {
+  for (let i = 0; i < left.length; i += 1) {
     const next = [i + 1]
     for (let j = 1; j <= right.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (character === right[j - 1] ? 0 : 1)
+      const replaced = (row[j - 1] ?? 0) + (left[i] === right[j - 1] ? 0 : 1)
       next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
     }
     row = next
