@@ -1,0 +1,97 @@
+import { closeSync } from 'node:fs'
+import { type Libc, pinned } from './libc.ts'
+
+/** SCM_RIGHTS over stream sockets, in the 64-bit layouts of msghdr, iovec and cmsghdr (cmsg(3), unix(7)). */
+
+const solSocket = 1
+const scmRights = 1
+const msgDontwait = 0x40
+const msgNosignal = 0x4000
+const msgCmsgCloexec = 0x4000_0000
+const msgCtrunc = 0x8
+
+/** KVM and eight TAPs are nine; what is over this many in one message closes the connection. */
+export const maxFdsPerMessage = 16
+/** Bytes per call; longer messages take several. */
+const chunkBytes = 64 * 1024
+const cmsgHeaderBytes = 16
+const controlBytes = cmsgHeaderBytes + maxFdsPerMessage * 4
+
+export type Received = { readonly kind: 'data'; readonly bytes: Uint8Array; readonly fds: number[] } | { readonly kind: 'end' }
+
+export interface Messages {
+  /** Bytes the kernel took, possibly fewer than given; undefined when it takes none now. Throws SystemError. */
+  send(fd: number, bytes: Uint8Array, fds: readonly number[]): number | undefined
+  /** Undefined when there is nothing now. Throws SystemError, and Error when descriptors were lost; none stays open then. */
+  receive(fd: number): Received | undefined
+}
+
+/** One set of buffers for all sockets of a process: a call never waits, so it never meets another. */
+export function messages(libc: Libc): Messages {
+  const data = pinned(chunkBytes)
+  const control = pinned(controlBytes)
+  const iovec = pinned(16)
+  const header = pinned(56)
+  iovec.writeBigUInt64LE(libc.address(data), 0)
+  header.writeBigUInt64LE(libc.address(iovec), 16)
+  header.writeBigUInt64LE(1n, 24)
+  header.writeBigUInt64LE(libc.address(control), 32)
+  const prepare = (bytes: number, controlLength: number): void => {
+    iovec.writeBigUInt64LE(BigInt(bytes), 8)
+    header.writeBigUInt64LE(BigInt(controlLength), 40)
+    header.writeInt32LE(0, 48)
+  }
+  return {
+    send(fd, bytes, fds) {
+      const part = bytes.subarray(0, chunkBytes)
+      data.set(part)
+      prepare(part.length, fds.length === 0 ? 0 : writeRights(control, fds))
+      return libc.sendmsg(fd, header, msgDontwait | msgNosignal)
+    },
+    receive(fd) {
+      prepare(chunkBytes, controlBytes)
+      const length = libc.recvmsg(fd, header, msgDontwait | msgCmsgCloexec)
+      if (length === undefined) return undefined
+      const fds = readRights(control.subarray(0, Number(header.readBigUInt64LE(40))))
+      if ((header.readInt32LE(48) & msgCtrunc) !== 0) {
+        closeAll(fds)
+        throw new Error(`a peer sent more than ${maxFdsPerMessage} descriptors at once`)
+      }
+      return length === 0 ? endOf(fds) : { kind: 'data', bytes: Uint8Array.from(data.subarray(0, length)), fds }
+    },
+  }
+}
+
+function endOf(fds: readonly number[]): Received {
+  closeAll(fds)
+  return { kind: 'end' }
+}
+
+export function closeAll(fds: readonly number[]): void {
+  for (const fd of fds) closeSync(fd)
+}
+
+function writeRights(control: Buffer, fds: readonly number[]): number {
+  if (fds.length > maxFdsPerMessage) throw new RangeError(`at most ${maxFdsPerMessage} descriptors fit into a message`)
+  const length = cmsgHeaderBytes + fds.length * 4
+  control.fill(0)
+  control.writeBigUInt64LE(BigInt(length), 0)
+  control.writeInt32LE(solSocket, 8)
+  control.writeInt32LE(scmRights, 12)
+  for (const [index, fd] of fds.entries()) control.writeInt32LE(fd, cmsgHeaderBytes + index * 4)
+  return Math.ceil(length / 8) * 8
+}
+
+function readRights(control: Buffer): number[] {
+  const fds: number[] = []
+  for (let at = 0; at + cmsgHeaderBytes <= control.length; ) {
+    const length = Number(control.readBigUInt64LE(at))
+    if (length < cmsgHeaderBytes) break
+    if (control.readInt32LE(at + 8) === solSocket && control.readInt32LE(at + 12) === scmRights) {
+      for (let each = at + cmsgHeaderBytes; each + 4 <= Math.min(at + length, control.length); each += 4)
+        fds.push(control.readInt32LE(each))
+    }
+    at += Math.ceil(length / 8) * 8
+  }
+  return fds
+}
