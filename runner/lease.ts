@@ -133,7 +133,8 @@ function mustFit(given: Granted, launch: LeaseDeps['launch']): void {
   }
   const asked = launch.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
   const got = given.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
-  if (asked.join() !== got.join()) throw new GrantError(`The VM is to have networks [${asked}]; the grant on this node says [${got}]`)
+  if (asked.join() !== got.join())
+    throw new GrantError(`The VM is to have networks [${asked.join()}]; the grant on this node says [${got.join()}]`)
 }
 
 class HeldLease implements Lease {

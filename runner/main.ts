@@ -30,7 +30,7 @@ async function main(log: JsonLog): Promise<number> {
 }
 
 const log = jsonLog(process.stdout, { debug: false })
-main(log)
+void main(log)
   .catch((error: unknown) => {
     log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'The runner failed')
     return error instanceof RunnerExit ? exitCodes[error.exit] : 1

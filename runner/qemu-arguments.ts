@@ -81,11 +81,11 @@ function accelerator(inputs: QemuInputs): string[] {
 /** QMP and the first serial port on descriptors we hold the other end of: no path that anybody else could open. */
 function channels(inputs: QemuInputs): string[] {
   return [
-    ...['-chardev', `socket,id=qmp,fd=${inputs.qmpFd}`],
-    ...['-mon', 'chardev=qmp,mode=control'],
-    ...['-chardev', `socket,id=serial0,fd=${inputs.serialFd}`],
-    ...['-device', JSON.stringify({ driver: 'isa-serial', id: 'serial0-port', chardev: 'serial0' })],
-  ]
+    ['-chardev', `socket,id=qmp,fd=${inputs.qmpFd}`],
+    ['-mon', 'chardev=qmp,mode=control'],
+    ['-chardev', `socket,id=serial0,fd=${inputs.serialFd}`],
+    ['-device', JSON.stringify({ driver: 'isa-serial', id: 'serial0-port', chardev: 'serial0' })],
+  ].flat()
 }
 
 /**
@@ -98,11 +98,11 @@ function diskArguments(disk: { name: string; path: string }, index: number): str
   const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache: { direct: false, 'no-flush': false } }
   const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...at('disk', index) }
   return [
-    ...['-blockdev', JSON.stringify(file)],
-    ...['-blockdev', JSON.stringify(image)],
+    ['-blockdev', JSON.stringify(file)],
+    ['-blockdev', JSON.stringify(image)],
     // Only the first disk boots.
-    ...['-device', JSON.stringify(index === 0 ? { ...device, bootindex: 1 } : device)],
-  ]
+    ['-device', JSON.stringify(index === 0 ? { ...device, bootindex: 1 } : device)],
+  ].flat()
 }
 
 /** No option ROM: a VM boots from its disk, never from the network. */
@@ -118,9 +118,9 @@ function nicArguments(nic: GrantedNic, fd: number, index: number): string[] {
 function seedArguments(path: string): string[] {
   const node = { driver: 'raw', 'node-name': 'seed', 'read-only': true, file: { driver: 'file', filename: path, locking: 'off' } }
   return [
-    ...['-blockdev', JSON.stringify(node)],
-    ...['-device', JSON.stringify({ driver: 'virtio-blk-pci', id: 'seed-device', drive: 'seed', serial: 'cidata', ...at('seed') })],
-  ]
+    ['-blockdev', JSON.stringify(node)],
+    ['-device', JSON.stringify({ driver: 'virtio-blk-pci', id: 'seed-device', drive: 'seed', serial: 'cidata', ...at('seed') })],
+  ].flat()
 }
 
 function helpers(): string[] {

@@ -113,7 +113,7 @@ export class Qemu {
 
   #onEvent(event: QmpEvent): void {
     this.#deps.log.debug({ event: event.event, data: event.data }, 'QEMU event')
-    if (event.event === 'SHUTDOWN') this.#over(String(event.data?.['reason'] ?? 'unknown'))
+    if (event.event === 'SHUTDOWN') this.#over(text(event.data?.['reason']))
     // With -no-shutdown a panic only stops the machine.
     else if (event.event === 'GUEST_PANICKED') this.#over('guest-panic')
   }
@@ -131,6 +131,10 @@ export class Qemu {
     await this.#serialEnded
     return { end, ran: this.#ran, reason: this.#reason, output: output.text.trim() }
   }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : 'unknown'
 }
 
 /** What QEMU writes goes to the log line by line; its amount is limited, since a guest can provoke warnings. */

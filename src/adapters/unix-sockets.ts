@@ -76,7 +76,7 @@ function connectionOf(socket: Socket): FdConnection {
       sent.catch(() => undefined)
     },
     flushed: () => sent,
-    onData: (listener) => void socket.on('data', (bytes) => listener(bytes as Buffer, [])),
+    onData: (listener) => void socket.on('data', (bytes) => listener(bytes, [])),
     onClose: (listener) => void closed.then(listener),
     close: () => void socket.destroy(),
   }

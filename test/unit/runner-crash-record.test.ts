@@ -1,0 +1,58 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from '../../runner/crash-record.ts'
+
+const nowMs = Date.parse('2026-01-01T00:00:00Z')
+
+function crashed(times: number): CrashRecord | undefined {
+  let record: CrashRecord | undefined
+  for (let each = 0; each < times; each += 1) record = afterCrash(record, { nowMs, ranMs: 5_000, exitCode: 71 })
+  return record
+}
+
+test.each([
+  [0, 0],
+  [1, 1_000],
+  [2, 2_000],
+  [3, 4_000],
+  [6, 32_000],
+  [7, 60_000],
+  [500, 60_000],
+])('after %i crashes in a row the next start waits %i ms', (times, delayMs) => {
+  expect(crashDelayMs(crashed(times), nowMs)).toBe(delayMs)
+})
+
+test('the time since the crash counts as waited', () => {
+  expect(crashDelayMs(crashed(3), nowMs + 3_000)).toBe(1_000)
+  expect(crashDelayMs(crashed(3), nowMs + 3_600_000)).toBe(0)
+})
+
+test('a clock that was set back lengthens no wait', () => {
+  expect(crashDelayMs(crashed(3), nowMs - 3_600_000)).toBe(4_000)
+})
+
+test('a crash after ten good minutes is a first one, and still counted', () => {
+  const record = afterCrash(crashed(5), { nowMs, ranMs: 600_000, exitCode: 71 })
+  expect(record).toMatchObject({ failures: 1, restarts: 6 })
+})
+
+test('a record is read as it was written, and what is none is reported and not used', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'svrt-crash-'))
+  const path = join(directory, 'crash.json')
+  const problems: string[] = []
+  const read = (): Promise<CrashRecord | undefined> => readCrashRecord(path, (why) => problems.push(why))
+  try {
+    expect(await read()).toBeUndefined()
+    expect(problems).toEqual([])
+    const record = afterCrash(undefined, { nowMs, ranMs: 0, exitCode: 70 })
+    await writeCrashRecord(path, record)
+    expect(await read()).toEqual(record)
+    await writeFile(path, '{"version": 2}')
+    expect(await read()).toBeUndefined()
+    expect(problems).toHaveLength(1)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})

@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import { parseHardening } from '../../runner/hardening.ts'
+import { judgeEnd, type Request } from '../../runner/outcome.ts'
+import { powerOff } from '../../runner/power-off.ts'
+import type { QemuEnd } from '../../runner/qemu.ts'
+import { recordingLog, settle, virtualClock } from './runner-fakes.ts'
+
+function anEnd(changes: Partial<QemuEnd> = {}): QemuEnd {
+  return { end: { kind: 'exited', code: 0 }, ran: true, reason: undefined, output: '', ...changes }
+}
+const killed = { kind: 'killed', signal: 'SIGKILL' } as const
+const locked = 'qemu-system-x86_64: -blockdev {}: Failed to get "write" lock\nIs another process using the image [/vm/disks/root.qcow2]?'
+
+test.each<[string, QemuEnd, Request, string]>([
+  ['a guest that was asked and powered off', anEnd({ reason: 'guest-shutdown' }), 'asked', 'Stopped'],
+  ['a guest that shut itself down', anEnd({ reason: 'guest-shutdown' }), 'none', 'GuestShutdown'],
+  ['a guest that did not listen', anEnd({ reason: 'host-qmp-quit' }), 'forced', 'ForcedOff'],
+  ['a QEMU that had to be killed in the end', anEnd({ end: killed }), 'forced', 'ForcedOff'],
+  ['a panic', anEnd({ reason: 'guest-panic' }), 'none', 'GuestPanicked'],
+  ['a panic while shutting down', anEnd({ reason: 'guest-panic' }), 'asked', 'GuestPanicked'],
+  ['a QEMU that was killed', anEnd({ end: killed }), 'none', 'QemuCrashed'],
+  ['a QEMU that was killed while the guest shut down', anEnd({ end: killed }), 'asked', 'QemuCrashed'],
+  ['a QEMU that got a signal of its own', anEnd({ reason: 'host-signal' }), 'none', 'QemuCrashed'],
+  ['a QEMU that refused its arguments', anEnd({ ran: false, end: { kind: 'exited', code: 1 } }), 'none', 'QemuStartFailed'],
+  ['a stop before the guest ran', anEnd({ ran: false, reason: 'host-qmp-quit' }), 'asked', 'Stopped'],
+])('%s', (_what, end, request, exit) => {
+  expect(judgeEnd(end, request)).toMatchObject({ kind: 'exit', exit })
+})
+
+test('a disk that another QEMU holds is waited for', () => {
+  expect(judgeEnd(anEnd({ ran: false, end: { kind: 'exited', code: 1 }, output: locked }), 'none')).toMatchObject({ kind: 'imageLocked' })
+})
+
+/** A guest that hears the button from the given press on. */
+function aGuest(hearsPress: number) {
+  const clock = virtualClock()
+  let presses = 0
+  let quits = 0
+  let end: (value: QemuEnd) => void = () => undefined
+  const ended = new Promise<QemuEnd>((resolve) => {
+    end = resolve
+  })
+  const qemu = {
+    ended,
+    pressPowerButton: () => {
+      presses += 1
+      if (presses === hearsPress) end(anEnd())
+      return Promise.resolve()
+    },
+    quit: () => {
+      quits += 1
+      end(anEnd())
+      return Promise.resolve()
+    },
+  }
+  return {
+    clock,
+    qemu,
+    presses: () => presses,
+    quits: () => quits,
+    off: (ms: number) => powerOff(qemu, ms, { clock, log: recordingLog() }),
+  }
+}
+
+test('the power button is pressed again for a guest that was still in its firmware', async () => {
+  const guest = aGuest(3)
+  const off = guest.off(30_000)
+  await guest.clock.pass(6_001)
+  expect(await off).toBe('off')
+  expect([guest.presses(), guest.quits()]).toEqual([3, 0])
+})
+
+test('a guest that never hears is ended by force at its time, not before', async () => {
+  const guest = aGuest(-1)
+  const off = guest.off(10_000)
+  await guest.clock.pass(9_999)
+  await settle()
+  expect(guest.quits()).toBe(0)
+  await guest.clock.pass(1)
+  expect(await off).toBe('forced')
+  expect(guest.quits()).toBe(1)
+})
+
+test('hardening is what the kernel says', () => {
+  const status =
+    'Name:\tnode\nUid:\t30702\t30702\t30702\t30702\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n'
+  expect(parseHardening(status)).toEqual({ uid: 30702, capEff: '0'.repeat(16), capBnd: '0'.repeat(16), noNewPrivs: true, seccomp: 2 })
+})

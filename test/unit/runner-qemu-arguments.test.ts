@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import { type QemuInputs, qemuArguments } from '../../runner/qemu-arguments.ts'
+import { uid } from './runner-fakes.ts'
+
+const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: '52:54:00:12:34:56', mtu: 1450 }
+
+function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
+  return {
+    uid,
+    vm: 'web-1',
+    machineType: 'pc-q35-10.0',
+    cores: 2,
+    memoryMiB: 512,
+    accelerator: 'kvm',
+    kvmFd: 5,
+    disks: [{ name: 'root', path: '/vm/disks/root.qcow2' }],
+    nics: [{ nic, fd: 6 }],
+    seedPath: '/tmp/seed-x/seed.iso',
+    qmpFd: 3,
+    serialFd: 4,
+    ...changes,
+  }
+}
+
+test('the whole command line under KVM is the one that is written down', () => {
+  expect(qemuArguments(inputs())).toMatchSnapshot()
+})
+
+test('the whole command line under TCG, with two disks and no network, is the one that is written down', () => {
+  const disks = [
+    { name: 'root', path: '/vm/disks/root.qcow2' },
+    { name: 'data', path: '/vm/disks/data.qcow2' },
+  ]
+  expect(qemuArguments(inputs({ accelerator: 'tcg', kvmFd: undefined, nics: [], disks }))).toMatchSnapshot()
+})
+
+test('a comma or a quote in a path adds no option', () => {
+  const path = '/odd,read-only=on,"}/root.qcow2'
+  const args = qemuArguments(inputs({ disks: [{ name: 'root', path }] }))
+  const files = args.filter((arg) => arg.includes('disk0-file')).map((arg) => JSON.parse(arg) as Record<string, unknown>)
+  expect(files[0]?.['filename']).toBe(path)
+})
+
+test('a guest sees its devices at the same addresses whatever else the VM has', () => {
+  const addressOf = (args: string[], id: string): unknown =>
+    args
+      .filter((arg) => arg.startsWith('{'))
+      .map((arg) => JSON.parse(arg) as Record<string, unknown>)
+      .find((device) => device['id'] === id)?.['addr']
+  const small = qemuArguments(inputs({ nics: [] }))
+  const many = Array.from({ length: 16 }, (_, index) => ({ name: `d${index}`, path: `/vm/disks/d${index}.qcow2` }))
+  const large = qemuArguments(inputs({ disks: many, nics: Array.from({ length: 8 }, (_, fd) => ({ nic, fd })) }))
+  for (const id of ['disk0-device', 'seed-device', 'rng0-device', 'balloon0', 'pvpanic0']) {
+    expect(addressOf(small, id)).toBe(addressOf(large, id))
+  }
+  const addresses = large.filter((arg) => arg.includes('"addr"')).map((arg) => (JSON.parse(arg) as { addr: string }).addr)
+  expect(new Set(addresses).size).toBe(addresses.length)
+  expect(Math.max(...addresses.map(Number))).toBeLessThan(30)
+})
