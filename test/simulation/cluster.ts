@@ -111,6 +111,7 @@ export class Cluster {
   /** One run of every key; true while something is under way that is no write of ours. */
   async round(): Promise<boolean> {
     const ports = this.ports()
+    this.swarm.settle()
     for (const id of this.swarm.nodes.keys()) await this.run(nodesReconciler(ports), id)
     for (const vm of this.declared.keys()) {
       await this.run(assetsReconciler(ports), vm)
@@ -118,7 +119,6 @@ export class Cluster {
       await this.run(reachabilityReconciler(ports), vm)
     }
     this.nowMs += 1_000
-    this.swarm.settle()
     return [...this.agents.byNode.values()].some((one) => one.steps > 0)
   }
 

@@ -33,6 +33,8 @@ export class SimulatedSwarm implements Swarm {
   /** Called before each write is judged: here another writer, or a fault, comes in between. */
   beforeWrite: (what: string) => void = () => {}
   api = '1.41'
+  /** What dockerd keeps of a spec that it is given. */
+  storing: (spec: RawSpec) => RawSpec = stored
   readonly #now: () => number
   #ids = 0
 
@@ -122,7 +124,7 @@ export class SimulatedSwarm implements Swarm {
     if (this.service(name) !== undefined) throw new PortError('Conflict', `name conflicts with an existing object: service ${name}`)
     this.#judgeSpec(spec)
     const id = this.#id('service')
-    const kept = stored(spec)
+    const kept = this.storing(spec)
     this.services.set(id, { id, version: this.#write('createService'), name, labels: labelsOf(kept), spec: kept })
     this.settle()
     return id
@@ -219,7 +221,8 @@ export class SimulatedSwarm implements Swarm {
       if (task.serviceId !== service.id || task.desiredState !== 'running') continue
       const node = task.nodeId === undefined ? undefined : this.nodes.get(task.nodeId)
       if (task.nodeId === undefined) this.tasks.delete(task.id)
-      else if (task.template !== template || replicasOf(service.spec) === 0) this.#end(task, 'shutdown', '')
+      else if (task.template !== template || replicasOf(service.spec) === 0 || node?.availability === 'drain')
+        this.#end(task, 'shutdown', '')
       else if (node === undefined || !matches(service.spec, node)) this.#end(task, 'rejected', 'assigned node no longer meets constraints')
     }
     const wanted =
@@ -255,7 +258,7 @@ export class SimulatedSwarm implements Swarm {
 
   #replaceService(id: string, spec: RawSpec): void {
     const service = this.#need(this.services, id)
-    const kept = stored(spec)
+    const kept = this.storing(spec)
     Object.assign(service, { previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write('updateService') })
   }
 
@@ -268,7 +271,9 @@ export class SimulatedSwarm implements Swarm {
     const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
     for (const one of rawList(dig(container, 'Configs'))) this.#judgeReference(this.configs, dig(one, 'ConfigID'), dig(one, 'ConfigName'))
     for (const one of rawList(dig(container, 'Secrets'))) this.#judgeReference(this.secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
-    const slashed = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).map(String).find((one) => one.includes('/'))
+    const slashed = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints'))
+      .map(String)
+      .find((one) => one.includes('/'))
     if (slashed !== undefined) throw new PortError('Invalid', `invalid placement constraint ${slashed}`)
   }
 

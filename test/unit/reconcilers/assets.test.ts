@@ -108,7 +108,11 @@ test('record and label removed while the disk node is away: nothing is made befo
   })
   await cluster.converge()
   expect(cluster.record('web')).toBeUndefined()
-  expect(cluster.condition('web', 'Placed')).toMatchObject({ status: 'Unknown', reason: 'DiskNodeUnknown', message: expect.stringContaining('on n1,') })
+  expect(cluster.condition('web', 'Placed')).toMatchObject({
+    status: 'Unknown',
+    reason: 'DiskNodeUnknown',
+    message: expect.stringContaining('on n1,'),
+  })
   cluster.agent('n1').away = false
   await cluster.converge()
   expect(cluster.record('web')).toMatchObject({ uid: before?.uid, node: 'node-n1', disksMade: true })
@@ -128,8 +132,19 @@ test('a node of a new Swarm whose agent is still to start may hold disks of the 
   const labels = { 'swarmvirt.component': 'agent' }
   const id = await cluster.swarm.createService({ Name: 'agents', Labels: labels, Mode: { Global: {} }, TaskTemplate: {} })
   cluster.swarm.tasks.set('t', {
-    id: 't', serviceId: id, nodeId: 'node-n2', slot: undefined, state: 'starting', desiredState: 'shutdown', message: '', error: '',
-    updatedAt: '2026-01-01T00:00:00Z', exitCode: undefined, containerId: undefined, addresses: {}, template: '',
+    id: 't',
+    serviceId: id,
+    nodeId: 'node-n2',
+    slot: undefined,
+    state: 'starting',
+    desiredState: 'shutdown',
+    message: '',
+    error: '',
+    updatedAt: '2026-01-01T00:00:00Z',
+    exitCode: undefined,
+    containerId: undefined,
+    addresses: {},
+    template: '',
   })
   cluster.declare('web')
   await cluster.converge()
@@ -142,7 +157,11 @@ test('two disks of one name are for a person to sort out', async () => {
   withDisk(cluster, 'n2', other)
   cluster.declare('web')
   await cluster.converge()
-  expect(cluster.condition('web', 'Placed')).toMatchObject({ status: 'False', reason: 'SeveralDisks', message: expect.stringContaining(`${uid} on n1`) })
+  expect(cluster.condition('web', 'Placed')).toMatchObject({
+    status: 'False',
+    reason: 'SeveralDisks',
+    message: expect.stringContaining(`${uid} on n1`),
+  })
   expect(cluster.record('web')).toBeUndefined()
 })
 
@@ -169,7 +188,11 @@ test('an image that cannot be had is reported in the words of the agent and trie
   cluster.agent('n1').refusal = { state: 'failed', reason: 'ImageMissing', message: 'images/tiny.qcow2 is not there' }
   cluster.declare('web')
   await cluster.converge()
-  expect(cluster.condition('web', 'AssetsReady')).toMatchObject({ status: 'False', reason: 'ImageMissing', message: 'n1: images/tiny.qcow2 is not there' })
+  expect(cluster.condition('web', 'AssetsReady')).toMatchObject({
+    status: 'False',
+    reason: 'ImageMissing',
+    message: 'n1: images/tiny.qcow2 is not there',
+  })
   cluster.agent('n1').refusal = undefined
   await cluster.converge()
   expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')

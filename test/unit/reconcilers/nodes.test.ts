@@ -16,7 +16,12 @@ async function withRunningVm(): Promise<Cluster> {
 test('a node with a broker and TCG is capable where software emulation is allowed', async () => {
   const cluster = new Cluster(['n1'])
   await cluster.converge()
-  expect(labels(cluster, 'n1')).toEqual({ 'vm-capable': 'true', 'swarmvirt.accel': 'tcg', 'swarmvirt.bridge.br0': 'true', 'swarmvirt.state': 'true' })
+  expect(labels(cluster, 'n1')).toEqual({
+    'vm-capable': 'true',
+    'swarmvirt.accel': 'tcg',
+    'swarmvirt.bridge.br0': 'true',
+    'swarmvirt.state': 'true',
+  })
 })
 
 test('a node without usable KVM is not capable where software emulation is not allowed', async () => {

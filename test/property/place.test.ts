@@ -1,0 +1,72 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type Candidate, type PlaceRequest, place } from '../../src/reconcilers/assets/place.ts'
+import { factsOf } from '../simulation/simulated-agents.ts'
+
+const gib = 1024 ** 3
+const kvm = fc.constantFrom('works' as const, 'unusable' as const, 'pending' as const)
+
+const candidate = (index: number): fc.Arbitrary<Candidate> =>
+  fc
+    .record({
+      state: fc.constantFrom('ready', 'ready', 'down'),
+      availability: fc.constantFrom('active' as const, 'active' as const, 'pause' as const, 'drain' as const),
+      away: fc.boolean(),
+      kvm,
+      freeGiB: fc.integer({ min: 0, max: 50 }),
+      placedVms: fc.nat(3),
+      committedGiB: fc.nat(8),
+    })
+    .map((one) => {
+      const facts = factsOf(`n${index}`)
+      const value = { ...facts, kvm: { ...facts.kvm, state: one.kvm }, disk: { totalBytes: 50 * gib, freeBytes: one.freeGiB * gib } }
+      return {
+        node: { id: `id-${index}`, hostname: `n${index}`, state: one.state, availability: one.availability, memoryBytes: 8 * gib },
+        facts: one.away ? { known: false, message: 'away' } : { known: true, value },
+        placedVms: one.placedVms,
+        committedBytes: one.committedGiB * gib,
+      }
+    })
+
+const candidates = fc.integer({ min: 0, max: 5 }).chain((length) => fc.tuple(...Array.from({ length }, (_, index) => candidate(index))))
+const request: fc.Arbitrary<PlaceRequest> = fc.record({
+  accelerator: fc.constantFrom('auto' as const, 'kvm' as const, 'tcg' as const),
+  softwareEmulation: fc.boolean(),
+  bridges: fc.constantFrom(['br0'], ['br9']),
+  memoryBytes: fc.integer({ min: 1, max: 9 }).map((one) => one * gib),
+  diskBytes: fc.integer({ min: 1, max: 50 }).map((one) => one * gib),
+})
+
+test('the choice does not depend on the order in which nodes are listed', () => {
+  fc.assert(
+    fc.property(request, candidates, (wanted, nodes) => {
+      expect(place(wanted, nodes.toReversed())).toEqual(place(wanted, nodes))
+    }),
+  )
+})
+
+test('a VM is placed exactly when some node has nothing against it, on such a node, and every other refusal is told', () => {
+  fc.assert(
+    fc.property(request, candidates, (wanted, nodes) => {
+      const choice = place(wanted, nodes)
+      const refused = new Set(choice.refusals.map((one) => one.hostname))
+      expect(choice.kind === 'placed').toBe(refused.size < nodes.length)
+      if (choice.kind === 'refused')
+        for (const { hostname, message } of choice.refusals) expect(choice.message).toContain(`${hostname}: ${message}`)
+      if (choice.kind !== 'placed') return
+      const chosen = nodes.find((one) => one.node.id === choice.nodeId)
+      expect(refused.has(chosen?.node.hostname ?? '')).toBe(false)
+      expect(chosen?.node).toMatchObject({ state: 'ready', availability: 'active' })
+      expect(chosen?.facts.known).toBe(true)
+    }),
+  )
+})
+
+test('a node alone refuses or takes a VM as it does among others', () => {
+  fc.assert(
+    fc.property(request, candidates, (wanted, nodes) => {
+      const among = new Set(place(wanted, nodes).refusals.map((one) => one.hostname))
+      for (const one of nodes) expect(place(wanted, [one]).kind === 'refused').toBe(among.has(one.node.hostname))
+    }),
+  )
+})

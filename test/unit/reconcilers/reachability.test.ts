@@ -1,0 +1,172 @@
+import { expect, test } from 'vitest'
+import { deterministicMac } from '../../../src/api/mac.ts'
+import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../../src/api/wire/agent-api.ts'
+import type { RunnerStatus } from '../../../src/api/wire/runner-control.ts'
+import { pickAddress } from '../../../src/reconcilers/reachability/address.ts'
+import { Cluster } from '../../simulation/cluster.ts'
+import { unreached } from '../../simulation/simulated-agents.ts'
+
+const mac = deterministicMac('lab', 'web', 'lan')
+const ip = '192.168.50.42'
+const reached: ProbeOutcome = { outcome: 'reached', reason: 'Answered', message: '', mac, rttMs: 0.4 }
+const rungs = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const
+
+const runner = {
+  phase: 'Running',
+  message: '',
+  accelerator: 'tcg',
+  qemuStatus: 'running',
+  launchHash: '',
+  release: '0.1.0',
+  startedAt: '',
+  restarts: 0,
+  hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 },
+} as const satisfies Omit<RunnerStatus, 'uid'>
+
+function statusOf(uid: string, changes: Partial<VmStatus> = {}): VmStatus {
+  const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac, carrier: true, attached: true }
+  return {
+    version: 1,
+    uid,
+    lease: { uid, granted: true, held: true, waiting: 0, waitReason: null, waitMessage: null, nics: [nic] },
+    sightings: [{ mac, ip, via: 'dhcp', interface: 'br0', ageMs: 3_000 }],
+    runner: { uid, ...runner },
+    runnerMessage: '',
+    brokerMessage: '',
+    ...changes,
+  }
+}
+
+/** A VM on n1 whose agent tells `changes`, on a LAN where `answer` comes back. */
+async function onTheLan(
+  changes: (status: VmStatus) => Partial<VmStatus> = () => ({}),
+  answer: (request: ProbeRequest) => ProbeOutcome = () => reached,
+  spec: Record<string, unknown> = {},
+  hostnames: readonly string[] = ['n1', 'n2', 'n3'],
+): Promise<Cluster> {
+  const cluster = new Cluster(hostnames)
+  cluster.declare('web', spec)
+  await cluster.converge()
+  const uid = cluster.record('web')?.uid ?? ''
+  const status = statusOf(uid)
+  cluster.agent('n1').vms.set(uid, { ...status, ...changes(status) })
+  for (const agent of cluster.agents.byNode.values()) agent.answer = answer
+  await cluster.converge()
+  return cluster
+}
+
+function all(cluster: Cluster): string[] {
+  return rungs.map((one) => cluster.said('web', one))
+}
+
+test('a guest that another node reached is at the top, with what is known of it', async () => {
+  const cluster = await onTheLan()
+  expect(all(cluster)).toEqual(['True Running', 'True Attached', 'True ByDhcp', 'True Answered', 'True NoProbe'])
+  expect(cluster.facts.get('web')).toEqual({ uid: cluster.record('web')?.uid, node: 'n1', mac, ip, accelerator: 'tcg', probeNode: 'n2' })
+  expect(cluster.condition('web', 'AddressLearned')?.message).toContain('192.168.50.42 by DHCP')
+})
+
+test('behind the first rung that does not hold nothing is claimed', async () => {
+  const cluster = await onTheLan(() => ({ sightings: [] }))
+  expect(all(cluster)).toEqual([
+    'True Running',
+    'True Attached',
+    'False NotHeard',
+    'Unknown WaitingForAddressLearned',
+    'Unknown WaitingForAddressLearned',
+  ])
+})
+
+test('a runner that waits for its predecessor says so', async () => {
+  const cluster = await onTheLan(({ uid }) => ({
+    runner: { uid, ...runner, phase: 'WaitingForPrevious', qemuStatus: null, message: 'the lease is held' },
+  }))
+  expect(cluster.condition('web', 'GuestRunning')).toMatchObject({
+    status: 'False',
+    reason: 'WaitingForPrevious',
+    message: 'the lease is held',
+  })
+})
+
+test('a paused guest is not running', async () => {
+  const cluster = await onTheLan(({ uid }) => ({ runner: { uid, ...runner, qemuStatus: 'paused' } }))
+  expect(cluster.said('web', 'GuestRunning')).toBe('False GuestNotRunning')
+})
+
+test('a TAP without carrier is named', async () => {
+  const cluster = await onTheLan(({ lease }) => ({
+    lease: lease && { ...lease, nics: lease.nics.map((one) => ({ ...one, carrier: false })) },
+  }))
+  expect(cluster.condition('web', 'LinkAttached')).toMatchObject({
+    status: 'False',
+    reason: 'NoCarrier',
+    message: expect.stringContaining('sv0123456789ab'),
+  })
+})
+
+test('an agent that does not answer leaves everything unknown and nothing false', async () => {
+  const cluster = await onTheLan()
+  cluster.agent('n1').away = true
+  await cluster.converge()
+  expect(all(cluster)).toEqual(Array(5).fill('Unknown AgentUnreachable'))
+})
+
+test('a broker that is away leaves the link unknown', async () => {
+  const cluster = await onTheLan(() => ({ lease: null, brokerMessage: 'connect ENOENT' }))
+  expect(cluster.said('web', 'LinkAttached')).toBe('Unknown BrokerUnreachable')
+})
+
+test('an address that another host answers for is called taken, by whom', async () => {
+  const cluster = await onTheLan(undefined, () => ({ ...reached, mac: 'de:ad:be:ef:00:01' }))
+  expect(cluster.condition('web', 'Reachable')).toMatchObject({
+    status: 'False',
+    reason: 'AddressTakenByAnother',
+    message: expect.stringContaining('de:ad:be:ef:00:01'),
+  })
+})
+
+test('a node that is away is not the one that is asked', async () => {
+  const cluster = await onTheLan()
+  cluster.agent('n2').away = true
+  await cluster.round()
+  expect(cluster.said('web', 'Reachable')).toBe('True Answered')
+  expect(cluster.facts.get('web')?.['probeNode']).toBe('n3')
+})
+
+test('without another node nobody can say that the guest is reachable', async () => {
+  const cluster = await onTheLan(undefined, undefined, {}, ['n1'])
+  expect(cluster.said('web', 'Reachable')).toBe('Unknown NoOtherNode')
+})
+
+test('readiness is what the manifest asks for, from the node that probed', async () => {
+  const answer = ({ kind, port }: ProbeRequest) => (kind === 'arp' || port === 22 ? reached : unreached)
+  const open = await onTheLan(undefined, answer, { readiness: { tcp: 22 } })
+  expect(open.said('web', 'GuestReady')).toBe('True Answered')
+  const closed = await onTheLan(undefined, answer, { readiness: { tcp: 80 } })
+  expect(closed.said('web', 'GuestReady')).toBe('False NoAnswer')
+})
+
+test('a probe that cannot be made is unknown, not failed', async () => {
+  const answer = ({ kind }: ProbeRequest): ProbeOutcome =>
+    kind === 'arp' ? reached : { ...unreached, outcome: 'unknown', reason: 'NoAddressOnBridge' }
+  const cluster = await onTheLan(undefined, answer, { readiness: { ping: true } })
+  expect(cluster.said('web', 'GuestReady')).toBe('Unknown NoAddressOnBridge')
+})
+
+test('reachability writes nothing', async () => {
+  const cluster = await onTheLan()
+  const writes = cluster.swarm.writes
+  for (let round = 0; round < 5; round += 1) await cluster.round()
+  expect(cluster.swarm.writes).toBe(writes)
+})
+
+test('the address is the leased one, then the last heard, and never one that is only tried', () => {
+  const heard = (address: string, via: 'arp' | 'dhcp', ageMs: number, of = mac) => ({ mac: of, ip: address, via, interface: 'br0', ageMs })
+  expect(pickAddress([heard('10.0.0.9', 'arp', 1), heard('10.0.0.1', 'dhcp', 900), heard('10.0.0.2', 'dhcp', 90)], mac)?.ip).toBe(
+    '10.0.0.2',
+  )
+  expect(pickAddress([heard('10.0.0.9', 'arp', 50), heard('10.0.0.8', 'arp', 5)], mac)?.ip).toBe('10.0.0.8')
+  expect(
+    pickAddress([heard('0.0.0.0', 'arp', 1), heard('169.254.7.7', 'arp', 1), heard('10.0.0.1', 'dhcp', 1, '52:54:00:00:00:01')], mac),
+  ).toBeUndefined()
+})
