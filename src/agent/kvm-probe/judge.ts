@@ -55,7 +55,7 @@ function endedRight(run: ProbeRun): boolean {
 
 function howItEnded(run: ProbeRun): string {
   if ('timedOut' in run) return `did not end within ${run.ms} ms`
-  if (run.exitCode === null) return 'was killed'
+  if (run.exitCode === null) return 'was ended by a signal'
   return `ended with code ${run.exitCode} and not ${probeExitCode}`
 }
 
