@@ -119,8 +119,9 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
     const decoder = frameDecoder()
     const pending = new Map<number, Pending>()
     const fds: number[] = []
+    let cancel: () => void = () => undefined
     return new Promise<void>((resolve, reject) => {
-      const cancel = options.clock.after(helloTimeoutMs, () => reject(new PortError('Unavailable', 'the broker did not say hello')))
+      cancel = options.clock.after(helloTimeoutMs, () => reject(new PortError('Unavailable', 'the broker did not say hello')))
       const onFrame = (frame: unknown): void => {
         if (session?.connection === connection) return answer(pending, frame, fds)
         const hello = readHello(frame)
@@ -140,6 +141,7 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
       })
       connection.onClose((error) => (error ? reject(error) : resolve()))
     }).finally(() => {
+      cancel()
       if (session?.connection === connection) session = undefined
       for (const one of pending.values()) one.fail(new PortError('Unavailable', 'the connection to the broker ended'))
       for (const fd of fds.splice(0)) options.closeFd(fd)

@@ -1,0 +1,80 @@
+import type { Layout } from '../api/layout.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { AnswerControl, ControlListener } from '../ports/control-listener.ts'
+import type { FdSockets } from '../ports/fd-socket.ts'
+import type { ImageArrivals } from '../ports/image-arrivals.ts'
+import type { ImageTool } from '../ports/image-tool.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import type { Runners } from '../ports/runners.ts'
+import type { StateFiles } from '../ports/state-files.ts'
+import type { TcpConnect } from '../ports/tcp-connect.ts'
+import { brokerLink } from './broker-link.ts'
+import { type HostFacts, readFacts } from './facts.ts'
+import { type Grants, grants } from './grants.ts'
+import { imageStore } from './image-store.ts'
+import { readInventory } from './inventory.ts'
+import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
+import { orders } from './orders.ts'
+import { preparer } from './preparer.ts'
+import { probe } from './probe.ts'
+import { agentRoutes } from './routes.ts'
+import { readVmStatus } from './vm-status.ts'
+
+export interface AgentParts<Run> {
+  readonly release: string
+  readonly host: HostFacts
+  readonly layout: Layout
+  readonly files: StateFiles
+  readonly arrivals: ImageArrivals
+  readonly tool: ImageTool
+  readonly runners: Runners
+  readonly tcpConnect: TcpConnect
+  readonly sockets: FdSockets
+  readonly closeFd: (fd: number) => void
+  readonly probeRuns: ProbeRuns<Run>
+  readonly listen: (answer: AnswerControl) => Promise<ControlListener>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** Runs an agent until the signal is aborted. Rejects when its port cannot be had. */
+export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSignal): Promise<ControlListener> {
+  const { broker, grants, prober } = brokerSide(parts)
+  const images = imageStore({ ...parts, signal })
+  const prepareDisks = preparer({ ...parts, images, signal })
+  const listener = await parts.listen(
+    agentRoutes({
+      facts: () => readFacts({ ...parts, broker, prober }),
+      instances: () => readInventory(parts.layout, parts.files, grants),
+      orders: orders({ prepareDisks, grants, broker, prober }),
+      vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker }, uid, callerSignal),
+      runners: parts.runners,
+      probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),
+    }),
+  )
+  images.sweep().catch((error: unknown) => parts.log.warn({ error: (error as Error).message }, 'The image store could not be swept'))
+  void broker.run(signal)
+  void prober.run(signal)
+  return listener
+}
+
+function brokerSide<Run>(parts: AgentParts<Run>): { broker: ReturnType<typeof brokerLink>; grants: Grants; prober: KvmProber } {
+  const { layout, files, sockets, closeFd, clock, log } = parts
+  const broker = brokerLink({
+    sockets,
+    path: layout.adminSocket,
+    clock,
+    log,
+    closeFd,
+    onConnected: (hello) => {
+      log.info({ bootId: hello.bootId, version: hello.version }, 'Met the broker')
+      void held.renew()
+      prober.kick()
+    },
+  })
+  const held = grants({ layout, files, broker, log })
+  const prober = kvmProber({ runs: parts.probeRuns, openKvm: broker.openKvm, closeFd, clock, log })
+  return { broker, grants: held, prober }
+}

@@ -1,0 +1,535 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { AgentClient } from '../../src/adapters/agent-client.ts'
+import type { ControlKey } from '../../src/api/control-key.ts'
+import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
+import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
+import { encodeFrame } from '../../src/api/wire/frames.ts'
+import {
+  aKey,
+  aLease,
+  anOrder,
+  clientOf,
+  eventually,
+  type FakeBroker,
+  fakeBroker,
+  type Keys,
+  makeImage,
+  makeStateRoot,
+  prepared,
+  removeStateRoot,
+  sha256Of,
+  startTestAgent,
+  type TestAgentOptions,
+  webServer,
+} from './agent/harness.ts'
+
+let root: Layout
+let broker: FakeBroker
+let cleanups: (() => unknown)[]
+const image = () => join(root.images, 'tiny.qcow2')
+
+beforeEach(async () => {
+  root = makeStateRoot()
+  broker = await fakeBroker(root)
+  cleanups = [() => broker.close()]
+})
+
+afterEach(async () => {
+  for (const cleanup of cleanups.reverse()) await cleanup()
+  removeStateRoot(root)
+})
+
+async function agent(options: Partial<TestAgentOptions> = {}): Promise<AgentClient> {
+  const stop = new AbortController()
+  const listener = await startTestAgent({ layout: root, signal: stop.signal, ...options })
+  const client = clientOf(listener.port, [options.keys?.[0] ?? aKey()])
+  cleanups.push(() => {
+    stop.abort()
+    client.close()
+    return listener.close()
+  })
+  await eventually(async () => ((await client.facts()).kvm.state === 'pending' && broker.connections > 0 ? undefined : true), 3_000).catch(
+    () => undefined,
+  )
+  return client
+}
+
+function identityOf(uid: string): { disks: { imageSha256: string }[]; machineType: string } {
+  return JSON.parse(readFileSync(root.identityFile(uid), 'utf8'))
+}
+
+describe('the control plane', () => {
+  test('lets in whoever has one of the keys, and nobody else', async () => {
+    const keys: Keys = [aKey('new', '2'), aKey('old', '1')]
+    const stop = new AbortController()
+    const listener = await startTestAgent({ layout: root, keys, signal: stop.signal })
+    cleanups.push(
+      () => stop.abort(),
+      () => listener.close(),
+    )
+    const ask = async (key: ControlKey): Promise<unknown> => {
+      const client = clientOf(listener.port, [key])
+      return await client.instances().finally(() => client.close())
+    }
+    expect(await ask(aKey('new', '2'))).toEqual([])
+    expect(await ask(aKey('old', '1'))).toEqual([])
+    await expect(ask(aKey('old', '2'))).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('same control key') })
+    await expect(ask(aKey('other', '1'))).rejects.toMatchObject({ kind: 'Unavailable' })
+    await expect(fetch(`https://127.0.0.1:${listener.port}/v1/facts`)).rejects.toThrow()
+    await expect(fetch(`http://127.0.0.1:${listener.port}/v1/facts`)).rejects.toThrow()
+    expect(await ask(aKey('new', '2'))).toEqual([])
+  })
+
+  test('answers nonsense with what is wrong about it and lives on', async () => {
+    const client = await agent()
+    await expect(client.prepare({ ...anOrder(), vm: '../etc' })).rejects.toMatchObject({
+      kind: 'Invalid',
+      message: expect.stringContaining('vm'),
+    })
+    await expect(client.prepare({ ...anOrder(), cluster: 'x'.repeat(300_000) })).rejects.toMatchObject({
+      kind: 'Invalid',
+      message: expect.stringContaining('BodyTooLong'),
+    })
+    await expect(client.vm('no-uid/../..')).rejects.toMatchObject({ kind: 'Invalid' })
+    await expect(client.vm(anOrder().uid)).rejects.toMatchObject({ kind: 'NotFound' })
+    expect((await client.facts()).hostname).toBe('n1')
+  })
+})
+
+describe('preparing a VM', () => {
+  test('makes image, overlay, directories and identity, and grants it to the broker', async () => {
+    const sha256 = makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    expect(await prepared(client, order)).toEqual({
+      state: 'ready',
+      accelerator: 'tcg',
+      emulationReason: expect.stringContaining('DeviceMissing'),
+    })
+    expect(identityOf(order.uid)).toMatchObject({
+      uid: order.uid,
+      vm: 'web-1',
+      machineType: 'pc-q35-10.0',
+      disks: [{ imageSha256: sha256, imageSource: 'images/tiny.qcow2' }],
+    })
+    const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', root.diskFile(order.uid, 'root')], { encoding: 'utf8' }))
+    expect(info).toMatchObject({
+      'virtual-size': order.disks[0]?.sizeBytes,
+      'backing-filename': `../images/${sha256}`,
+      'backing-filename-format': 'qcow2',
+    })
+    expect(statSync(join(root.instanceImages(order.uid), sha256)).ino).toBe(statSync(root.storedImage(sha256)).ino)
+    expect(statSync(root.storedImage(sha256)).ino).not.toBe(statSync(image()).ino)
+    expect(broker.grants.get(order.uid)).toMatchObject({ vm: 'web-1', accelerator: 'tcg', nics: order.nics })
+    expect(await client.instances()).toEqual([
+      {
+        uid: order.uid,
+        vm: 'web-1',
+        cluster: 'test',
+        granted: true,
+        disks: [expect.objectContaining({ name: 'root', sizeBytes: 16 * 1024 ** 2 })],
+      },
+    ])
+    expect(readdirSync(root.store)).toEqual([sha256])
+  })
+
+  test('leaves a disk alone when it is ordered again, also after its image was overwritten in place', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    await prepared(client, order)
+    writeFileSync(root.diskFile(order.uid, 'root'), 'the guest wrote this')
+    makeImage(image())
+    expect(await prepared(client, { ...order, disksMustExist: true })).toMatchObject({ state: 'ready' })
+    expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8')).toBe('the guest wrote this')
+  })
+
+  test('refuses what would lose data, and says so', async () => {
+    const sha256 = makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    await prepared(client, order)
+    const again = (change: Partial<PrepareOrder> & { image?: { source: string; sha256: string | null }; sizeBytes?: number }) =>
+      prepared(client, { ...anOrder({ uid: order.uid, ...change }) })
+    expect(await again({ image: { source: 'images/other.qcow2', sha256: null } })).toMatchObject({
+      reason: 'ImageChangeRefused',
+      message: expect.stringContaining('keeps running'),
+    })
+    expect(await again({ image: { source: 'images/tiny.qcow2', sha256: 'a'.repeat(64) } })).toMatchObject({ reason: 'ImageChangeRefused' })
+    expect(await again({ image: { source: 'http://elsewhere/x', sha256 } })).toMatchObject({ state: 'ready' })
+    expect(await again({ sizeBytes: 32 * 1024 ** 2 })).toMatchObject({ reason: 'DiskResizeUnsupported' })
+    expect(await again({ vm: 'web-2' })).toMatchObject({ reason: 'IdentityMismatch' })
+    expect(await again({ cluster: 'other' })).toMatchObject({ reason: 'IdentityMismatch' })
+    rmSync(root.diskFile(order.uid, 'root'))
+    expect(await again({})).toMatchObject({ reason: 'DiskMissing' })
+    expect(existsSync(root.diskFile(order.uid, 'root'))).toBe(false)
+    expect(await prepared(client, anOrder({ disksMustExist: true }))).toMatchObject({ reason: 'DiskMissing' })
+  })
+
+  test('refuses images that are missing, too large, raw, or no file, and makes no directory for them', async () => {
+    const client = await agent()
+    const order = anOrder()
+    expect(await client.prepare(order)).toMatchObject({
+      state: 'failed',
+      reason: 'ImageMissing',
+      message: expect.stringContaining(image()),
+    })
+    makeImage(image(), { sizeMiB: 64 })
+    expect(await prepared(client, order)).toMatchObject({ reason: 'DiskSmallerThanImage', message: expect.stringContaining('64 MiB') })
+    writeFileSync(join(root.images, 'raw.img'), Buffer.alloc(100_000, 1))
+    expect(await prepared(client, anOrder({ image: { source: 'images/raw.img', sha256: null } }))).toMatchObject({
+      reason: 'ImageRefused',
+      message: expect.stringContaining('qemu-img convert'),
+    })
+    symlinkSync(image(), join(root.images, 'link.qcow2'))
+    expect(await prepared(client, anOrder({ image: { source: 'images/link.qcow2', sha256: null } }))).toMatchObject({
+      reason: 'ImageRefused',
+    })
+    expect(await prepared(client, anOrder({ image: { source: 'images/../layout.json', sha256: null } }))).toMatchObject({
+      reason: 'ImageSourceUnsupported',
+    })
+    expect(await prepared(client, anOrder({ image: { source: 'images/tiny.qcow2', sha256: 'b'.repeat(64) } }))).toMatchObject({
+      reason: 'ImageChecksumMismatch',
+      message: expect.stringContaining(sha256Of(image())),
+    })
+    expect(readdirSync(root.instances)).toEqual([])
+    expect(readdirSync(root.store).filter((name) => name.includes('partial'))).toEqual([])
+  })
+
+  test('never lets an image lead to another file of the host', async () => {
+    writeFileSync(join(root.root, 'secret'), Buffer.alloc(65_536, 's'))
+    const hostile: Record<string, string[]> = {
+      'backing.qcow2': ['create', '-f', 'qcow2', '-b', join(root.root, 'secret'), '-F', 'raw'],
+      'shadow.qcow2': ['create', '-f', 'qcow2', '-u', '-b', '/etc/shadow', '-F', 'raw'],
+      'data.qcow2': ['create', '-f', 'qcow2', '-o', `data_file=${join(root.root, 'data')},data_file_raw=on`],
+    }
+    const client = await agent()
+    for (const [name, args] of Object.entries(hostile)) {
+      execFileSync('qemu-img', [...args, join(root.images, name), '8M'])
+      const status = await prepared(client, anOrder({ image: { source: `images/${name}`, sha256: null } }))
+      expect(status).toMatchObject({ state: 'failed', reason: 'ImageRefused', message: expect.stringContaining('qemu-img convert') })
+    }
+    expect(readdirSync(root.store)).toEqual([])
+  })
+
+  test('says what is wrong with the state root', async () => {
+    makeImage(image())
+    const client = await agent()
+    rmSync(root.layoutFile)
+    expect(await client.prepare(anOrder())).toMatchObject({ reason: 'LayoutMissing' })
+    writeFileSync(root.layoutFile, '{"version": 2}')
+    expect(await client.prepare(anOrder())).toMatchObject({ reason: 'LayoutUnsupported' })
+    renameSync(root.instances, `${root.instances}-away`)
+    await expect(client.instances()).rejects.toMatchObject({
+      kind: 'Unavailable',
+      message: expect.stringContaining('instances is missing'),
+    })
+  })
+
+  test('shows a directory whose identity is unreadable rather than nothing', async () => {
+    const client = await agent()
+    const { uid } = anOrder()
+    mkdirSync(root.disks(uid), { recursive: true })
+    writeFileSync(root.diskFile(uid, 'root'), 'somebody’s')
+    writeFileSync(root.identityFile(uid), '{')
+    expect(await client.instances()).toMatchObject([{ uid, vm: null, disks: [{ name: 'root' }] }])
+    expect(await client.prepare(anOrder({ uid }))).toMatchObject({ state: 'failed', reason: 'IdentityUnreadable' })
+    expect(readFileSync(root.diskFile(uid, 'root'), 'utf8')).toBe('somebody’s')
+  })
+})
+
+describe('images from the network', () => {
+  test('are fetched once for all who want them, through redirects, and checked', async () => {
+    const sha256 = makeImage(image())
+    const server = await webServer(image())
+    cleanups.push(() => server.close())
+    const client = await agent()
+    const from = (path: string, sha = sha256) => anOrder({ image: { source: `${server.url}${path}`, sha256: sha } })
+    const all = await Promise.all([prepared(client, from('/slow')), prepared(client, from('/slow')), prepared(client, from('/slow'))])
+    expect(all.map((status) => status.state)).toEqual(['ready', 'ready', 'ready'])
+    expect(server.requests).toEqual(['/slow'])
+    rmSync(root.storedImage(sha256))
+    expect(await prepared(client, from('/redirect'))).toMatchObject({ state: 'ready' })
+  })
+
+  test('say why they did not arrive', async () => {
+    const sha256 = makeImage(image())
+    const server = await webServer(image())
+    cleanups.push(() => server.close())
+    const client = await agent()
+    const status = (path: string, sha = sha256) =>
+      eventually(async () => {
+        const seen = await client.prepare(anOrder({ image: { source: `${server.url}${path}`, sha256: sha } }))
+        return seen.state === 'preparing' && seen.reason === 'ImageArriving' ? undefined : seen
+      })
+    expect(await status('/good', 'c'.repeat(64))).toMatchObject({
+      state: 'failed',
+      reason: 'ImageChecksumMismatch',
+      message: expect.stringMatching(new RegExp(`${sha256}.*c{64}`)),
+    })
+    expect(await status('/missing')).toMatchObject({ state: 'failed', reason: 'ImageUnavailable', message: expect.stringContaining('404') })
+    expect(await status('/loop')).toMatchObject({ state: 'failed', reason: 'ImageUnavailable' })
+    expect(await status('/file')).toMatchObject({ state: 'failed', reason: 'ImageUnavailable' })
+    expect(await status('/silent')).toMatchObject({ state: 'preparing', reason: 'ImageRetry' })
+    expect(await status('/huge')).toMatchObject({ state: 'failed', reason: 'InsufficientDisk' })
+    expect(readdirSync(root.store)).toEqual([])
+  })
+})
+
+describe('a kill in the middle', () => {
+  async function program(): Promise<{ client: AgentClient; child: ChildProcess }> {
+    writeFileSync(join(root.root, 'key'), `k1:${'1'.repeat(64)}\n`)
+    const args = [
+      '--reuid',
+      String(agentUid),
+      '--regid',
+      String(sharedGid),
+      '--clear-groups',
+      process.execPath,
+      join(import.meta.dirname, 'agent/program.ts'),
+      root.root,
+      join(root.root, 'key'),
+    ]
+    const child = spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    cleanups.push(() => child.kill('SIGKILL'))
+    const port = await new Promise<number>((resolve, reject) => {
+      child.stdout?.once('data', (bytes: Buffer) => resolve(Number(bytes)))
+      child.once('exit', (code) => reject(new Error(`the agent ended with ${code}`)))
+    })
+    return { client: clientOf(port), child }
+  }
+
+  test('while an image arrives is made good by the next order, as an ordinary user with the modes that runners need', async () => {
+    const sha256 = makeImage(image(), { payloadBytes: 300_000 })
+    chmodSync(root.admin, 0o2755)
+    const server = await webServer(image())
+    cleanups.push(() => server.close())
+    const order = anOrder({ image: { source: `${server.url}/slow`, sha256 } })
+    const first = await program()
+    expect(await first.client.prepare(order)).toMatchObject({
+      state: 'preparing',
+      reason: 'ImageArriving',
+      message: expect.stringContaining('arrived'),
+    })
+    first.child.kill('SIGKILL')
+    expect(readdirSync(root.store)).toEqual([expect.stringContaining('partial')])
+    const second = await program()
+    expect(await prepared(second.client, order)).toMatchObject({ state: 'ready' })
+    const modeOf = (path: string) => (lstatSync(path).mode & 0o7777).toString(8)
+    const paths = [
+      root.instance(order.uid),
+      root.instanceImages(order.uid),
+      root.disks(order.uid),
+      root.run(order.uid),
+      root.diskFile(order.uid, 'root'),
+      root.identityFile(order.uid),
+      root.storedImage(sha256),
+    ]
+    expect(paths.map(modeOf)).toEqual(['2750', '2750', '2770', '2770', '660', '440', '440'])
+    expect(paths.map((path) => [lstatSync(path).uid, lstatSync(path).gid])).toEqual(paths.map(() => [agentUid, sharedGid]))
+    second.child.kill('SIGKILL')
+  })
+
+  test('leaves directories at any step that are completed and never wiped', async () => {
+    const sha256 = makeImage(image())
+    const client = await agent()
+    const whole = anOrder()
+    await prepared(client, whole)
+    const identity = readFileSync(root.identityFile(whole.uid), 'utf8')
+    const steps = {
+      directories: () => undefined,
+      draft: (uid: string) => writeFileSync(join(root.instance(uid), 'identity.json.draft'), identity.replaceAll(whole.uid, uid)),
+      link: (uid: string) => linkSync(root.storedImage(sha256), join(root.instanceImages(uid), sha256)),
+      halfDisk: (uid: string) => writeFileSync(join(root.disks(uid), `.root.new-${uid}`), 'half'),
+      disk: (uid: string) => writeFileSync(root.diskFile(uid, 'root'), 'a disk'),
+    }
+    const done: (keyof typeof steps)[] = []
+    for (const step of Object.keys(steps) as (keyof typeof steps)[]) {
+      done.push(step)
+      const order = anOrder()
+      for (const directory of [root.instanceImages(order.uid), root.disks(order.uid)]) mkdirSync(directory, { recursive: true })
+      for (const one of done) steps[one](order.uid)
+      // The operator's file changed meanwhile: what a disk was made from is what the draft says.
+      if (step === 'disk') makeImage(image())
+      expect(await prepared(client, order)).toMatchObject({ state: 'ready' })
+      expect(identityOf(order.uid).disks).toMatchObject([{ imageSha256: sha256 }])
+      expect(readdirSync(root.instance(order.uid)).sort()).toEqual(['disks', 'identity.json', 'images', 'run'])
+      expect(readdirSync(root.disks(order.uid))).toEqual(['root.qcow2'])
+      if (step === 'disk') expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8')).toBe('a disk')
+    }
+  })
+})
+
+describe('grants', () => {
+  test('are renewed with nobody asking when the broker comes back, and strays are taken back', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    await prepared(client, order)
+    broker.close()
+    await eventually(async () => ((await client.facts()).broker === null ? true : undefined))
+    expect(await client.prepare(order)).toMatchObject({ state: 'ready' })
+    expect(await client.prepare(anOrder())).toMatchObject({ state: 'preparing', reason: 'BrokerUnavailable' })
+    const away = Date.now()
+    const stray = anOrder().uid
+    broker = await fakeBroker(root)
+    broker.grants.set(stray, { version: 1, uid: stray, vm: 'gone', accelerator: 'tcg', nics: [] })
+    await eventually(() => (broker.grants.has(order.uid) && !broker.grants.has(stray) ? true : undefined))
+    expect(Date.now() - away).toBeLessThan(2_000)
+    expect(broker.grants.size).toBe(2)
+  })
+
+  test('are renewed by a new agent, and revoked for good', async () => {
+    makeImage(image())
+    const order = anOrder()
+    await prepared(await agent(), order)
+    broker.grants.clear()
+    const next = await agent()
+    await eventually(() => (broker.grants.has(order.uid) ? true : undefined))
+    await next.revoke(order.uid)
+    expect(broker.grants.size).toBe(0)
+    expect(await next.instances()).toMatchObject([{ uid: order.uid, granted: false, disks: [{ name: 'root' }] }])
+    await next.revoke(order.uid)
+  })
+
+  test('that the broker refuses fail with its reason until it allows them', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    broker.refuse = 'BridgeNotAllowed'
+    expect(await prepared(client, order)).toMatchObject({ state: 'failed', reason: 'BridgeNotAllowed' })
+    broker.refuse = undefined
+    expect(await prepared(client, order)).toMatchObject({ state: 'ready' })
+  })
+
+  test('keep their accelerator while a runner holds the lease', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    await prepared(client, order)
+    broker.leases = [aLease(order.uid, true)]
+    expect(await prepared(client, { ...order, accelerator: 'kvm' })).toMatchObject({ state: 'ready', accelerator: 'tcg' })
+    broker.leases = []
+    expect(await prepared(client, { ...order, accelerator: 'kvm' })).toMatchObject({
+      state: 'failed',
+      reason: 'KvmUnusable',
+      message: expect.stringContaining('/dev/kvm'),
+    })
+  })
+})
+
+describe('what is known about a VM', () => {
+  test('comes from the broker and its runner together', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    await prepared(client, order)
+    broker.leases = [aLease(order.uid, true), aLease(anOrder().uid, true)]
+    broker.sightings = [{ mac: '52:54:00:00:00:01', ip: '192.168.50.42', via: 'dhcp', interface: 'br0', ageMs: 5 }]
+    expect(await client.vm(order.uid)).toMatchObject({
+      lease: { uid: order.uid, held: true },
+      sightings: [{ ip: '192.168.50.42' }],
+      runner: null,
+      runnerMessage: expect.stringContaining('control socket'),
+    })
+    listenAsRunner(order.uid, (uid) => [{ type: 'hello', protocol: 'swarmvirt.runner-control', version: 1, uid }, statusOf(uid)])
+    expect(await client.vm(order.uid)).toMatchObject({ runner: { phase: 'Running' }, runnerMessage: '' })
+    broker.close()
+    await eventually(async () => ((await client.vm(order.uid)).lease === null ? true : undefined))
+    expect((await client.vm(order.uid)).brokerMessage).toContain('broker')
+  })
+
+  test('takes nothing from a runner that lies', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = anOrder()
+    const other = anOrder()
+    await prepared(client, order)
+    await prepared(client, other)
+    const asRunner = async (frames: (uid: string) => (object | string)[]): Promise<string> => {
+      const heard = listenAsRunner(order.uid, frames)
+      const { runner, runnerMessage } = await client.vm(order.uid)
+      expect(runner).toBe(null)
+      expect(heard.bytes).toBe(0)
+      return runnerMessage
+    }
+    expect(await asRunner(() => [{ type: 'hello', protocol: 'swarmvirt.runner-control', version: 1, uid: other.uid }])).toContain(
+      'another VM',
+    )
+    expect(await asRunner(() => ['x'.repeat(1_000_000)])).toContain('no runner')
+    expect(await asRunner(() => ['[1]\n'])).toContain('no runner')
+    expect(await asRunner(() => [])).toContain('in time')
+    listenAsRunner(other.uid, (uid) => [{ type: 'hello', protocol: 'swarmvirt.runner-control', version: 1, uid }, statusOf(uid)])
+    rmSync(root.controlSocket(order.uid))
+    symlinkSync(root.controlSocket(other.uid), root.controlSocket(order.uid))
+    expect((await client.vm(order.uid)).runnerMessage).toContain('not a socket')
+  })
+
+  test('includes probes, which say unknown where nothing can be asked', async () => {
+    const client = await agent()
+    const request = { version: 1, kind: 'tcp', bridge: 'br0', ip: '127.0.0.1', port: 9, timeoutMs: 500 } as const
+    expect(await client.probe(request)).toMatchObject({ outcome: 'unknown', reason: 'NoAddressOnBridge' })
+    broker.bridgeAddress = '192.168.50.11'
+    const server = createServer().listen(0, '127.0.0.1')
+    cleanups.push(() => server.close())
+    const port = await eventually(() => (server.address() as { port: number } | null)?.port)
+    expect(await client.probe({ ...request, port })).toMatchObject({ outcome: 'reached', rttMs: expect.any(Number) })
+    expect(await client.probe(request)).toMatchObject({ outcome: 'unreached', reason: 'ConnectionRefused' })
+    expect(await client.probe({ ...request, bridge: 'br9' })).toMatchObject({ outcome: 'unknown', reason: 'BridgeMissing' })
+    expect(await client.probe({ version: 1, kind: 'arp', bridge: 'br0', ip: '192.168.50.42', timeoutMs: 500 })).toMatchObject({
+      outcome: 'reached',
+      mac: '52:54:00:00:00:01',
+    })
+  })
+})
+
+function statusOf(uid: string): object {
+  const hardening = { uid: 30_702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 }
+  const status = {
+    uid,
+    phase: 'Running',
+    message: '',
+    accelerator: 'tcg',
+    qemuStatus: 'running',
+    launchHash: 'h',
+    release: 'test',
+    startedAt: new Date(0).toISOString(),
+    restarts: 0,
+    hardening,
+  }
+  return { type: 'status', id: 1, status }
+}
+
+/** Says the first frame at once and one more for each request. */
+function listenAsRunner(uid: string, frames: (uid: string) => (object | string)[]): { bytes: number } {
+  const heard = { bytes: 0 }
+  rmSync(root.controlSocket(uid), { force: true })
+  const server = createServer((socket) => {
+    const [first, second] = frames(uid).map((frame) => (typeof frame === 'string' ? frame : encodeFrame(frame)))
+    socket.on('error', () => undefined)
+    if (first !== undefined) socket.write(first)
+    socket.on('data', (bytes) => {
+      heard.bytes += bytes.length
+      if (second !== undefined) socket.write(second)
+    })
+  }).listen(root.controlSocket(uid))
+  cleanups.push(() => server.close())
+  return heard
+}
