@@ -9,7 +9,7 @@ import { install, type InstallMaterial } from './install.ts'
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: 'Virtual machines on Docker Swarm' }
 
 async function material(): Promise<InstallMaterial> {
-  const certificate = await selfSignedCertificate('swarmvirt', new Date(systemClock().now()))
+  const certificate = await selfSignedCertificate('swarmvirt', new Date(systemClock.now()))
   return {
     controlKey: `k1:${randomBytes(32).toString('hex')}\n`,
     apiKeyPem: certificate.keyPem,
