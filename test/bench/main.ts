@@ -1,0 +1,13 @@
+// `npm run bench -- NAME`: prints figures and asserts nothing. A figure means something only beside the others of the same run.
+import { benchRunner } from './runner.ts'
+
+const benches: Readonly<Record<string, () => Promise<void>>> = { runner: benchRunner }
+
+const [name = ''] = process.argv.slice(2)
+const bench = benches[name]
+if (bench === undefined) {
+  process.stderr.write(`usage: npm run bench -- ${Object.keys(benches).join(' | ')}\n`)
+  process.exitCode = 2
+} else {
+  await bench()
+}
