@@ -15,7 +15,11 @@ describe('the table of outcomes', () => {
   })
 
   it('takes what nobody made for an error of ours, and tries again', () => {
-    expect(outcomeOf(new TypeError('x is undefined'), false)).toEqual({ kind: 'retry', message: 'internal error: x is undefined', bug: true })
+    expect(outcomeOf(new TypeError('x is undefined'), false)).toEqual({
+      kind: 'retry',
+      message: 'internal error: x is undefined',
+      bug: true,
+    })
   })
 
   it('says nothing about calls that were cut by a stop', () => {
@@ -23,6 +27,9 @@ describe('the table of outcomes', () => {
   })
 
   it('gives the far side’s own words where it refused', () => {
-    expect(outcomeOf(new PortError('Invalid', 'network guests not found'), false)).toMatchObject({ reason: 'Refused', message: expect.stringContaining('network guests not found') })
+    expect(outcomeOf(new PortError('Invalid', 'network guests not found'), false)).toMatchObject({
+      reason: 'Refused',
+      message: expect.stringContaining('network guests not found'),
+    })
   })
 })

@@ -11,7 +11,9 @@ describe('Ready', () => {
 
   it.each(readyRungs)('says why when %s is False, whatever comes after it', (type) => {
     const from = readyRungs.indexOf(type)
-    const held = readyRungs.map((one, index) => condition(one, index < from ? 'True' : 'False', index === from ? 'Broken' : 'Later', `what of ${one}`))
+    const held = readyRungs.map((one, index) =>
+      condition(one, index < from ? 'True' : 'False', index === from ? 'Broken' : 'Later', `what of ${one}`),
+    )
     expect(foldReady(held)).toEqual(condition('Ready', 'False', 'Broken', `${type}: what of ${type}`))
   })
 

@@ -1,0 +1,283 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { VirtualMachine } from '../../../src/api/manifest.ts'
+import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations.ts'
+import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import { type VirtualClock, virtualClock } from './virtual-clock.ts'
+
+const graceMs = 60_000
+
+function ok(name: string, file = `${name}.yaml`, line = 1): SourceDocument {
+  const vm = { metadata: { name, labels: {}, annotations: {} } } as unknown as VirtualMachine
+  return { ok: true, origin: { source: 'directory', file, line }, vm, generation: `g-${name}` }
+}
+
+function broken(file: string, name?: string, rendered = `error in ${file}`): SourceDocument {
+  const issue = { code: 'VM002', path: [], message: 'm', file, line: 1, column: 1, rendered }
+  return { ok: false, origin: { source: 'directory', file, line: 1 }, name, issues: [issue] }
+}
+
+function read(documents: readonly SourceDocument[], complete = true): SourceSnapshot {
+  return { source: 'directory', complete, message: complete ? '' : 'EACCES', documents }
+}
+
+interface Bench {
+  readonly store: DeclarationStore
+  readonly clock: VirtualClock
+  /** Reads, and again after the time has passed. */
+  after(ms: number, snapshot: SourceSnapshot): Promise<void>
+  kind(name: string): string
+}
+
+function bench(): Bench {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, clock)
+  return {
+    store,
+    clock,
+    kind: (name) => store.get(name).kind,
+    async after(ms, snapshot) {
+      store.fold(snapshot)
+      await clock.pass(ms)
+      store.fold(snapshot)
+    },
+  }
+}
+
+describe('deleting by absence', () => {
+  it('removes a VM whose manifest is gone once the grace is over, and not before', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web'), ok('db')]))
+    await after(graceMs - 1, read([ok('db')]))
+    expect(kind('web')).toBe('unknown')
+    await after(1, read([ok('db')]))
+    expect([kind('web'), kind('db')]).toEqual(['removed', 'present'])
+  })
+
+  it('removes the last one as well: an empty directory that can be read is a word', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web')]))
+    await after(graceMs, read([]))
+    expect(kind('web')).toBe('removed')
+  })
+
+  it('takes a manifest that returns during the grace as if nothing had been', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web')]))
+    await after(graceMs - 1, read([]))
+    store.fold(read([ok('web')]))
+    await after(graceMs - 1, read([]))
+    expect(kind('web')).toBe('unknown')
+  })
+
+  it('takes a manifest that returns after the removal', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web')]))
+    await after(graceMs, read([]))
+    store.fold(read([ok('web')]))
+    expect(kind('web')).toBe('present')
+  })
+
+  it('keeps every VM while the directory is missing, however long', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web')]))
+    await after(10 * graceMs, read([], false))
+    expect(kind('web')).toBe('present')
+  })
+
+  it('starts the grace anew after a read that was not complete', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web')]))
+    await after(graceMs - 1, read([]))
+    store.fold(read([], false))
+    await after(graceMs - 1, read([]))
+    expect(kind('web')).toBe('unknown')
+    await after(1, read([]))
+    expect(kind('web')).toBe('removed')
+  })
+
+  it('does not remove what moved to another file, broken documents beside it or not', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web', 'a.yaml')]))
+    await after(10 * graceMs, read([ok('web', 'b.yaml'), broken('c.yaml', 'other')]))
+    expect(kind('web')).toBe('present')
+  })
+
+  it('keeps a VM that may have moved into a file that broke at the same time', async () => {
+    const { store, clock, after, kind } = bench()
+    store.fold(read([ok('web', 'a.yaml'), ok('db', 'b.yaml')]))
+    await clock.pass(1)
+    await after(10 * graceMs, read([broken('b.yaml')]))
+    expect([kind('web'), kind('db')]).toEqual(['present', 'present'])
+  })
+
+  it('removes a VM beside a file that was broken long before, and has not changed', async () => {
+    const { store, clock, after, kind } = bench()
+    store.fold(read([ok('web', 'a.yaml'), broken('b.yaml')]))
+    await clock.pass(1_000)
+    store.fold(read([ok('web', 'a.yaml'), broken('b.yaml')]))
+    await after(graceMs, read([broken('b.yaml')]))
+    expect(kind('web')).toBe('removed')
+  })
+
+  it('forgets a removed VM only when it is told to', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web')]))
+    await after(graceMs, read([]))
+    store.fold(read([]))
+    expect([kind('web'), store.known()]).toEqual(['removed', ['web']])
+    store.forget('web')
+    expect(store.known()).toEqual([])
+  })
+})
+
+describe('broken manifests', () => {
+  it('keep the last good state and show the error', () => {
+    const { store } = bench()
+    store.fold(read([ok('web')]))
+    store.fold(read([broken('web.yaml', 'web', 'error[VM012]: unknown field "cpus"')]))
+    expect(store.get('web')).toMatchObject({ kind: 'present', generation: 'g-web' })
+    expect(store.valid('web')).toMatchObject({ status: 'False', message: expect.stringContaining('unknown field "cpus"') })
+  })
+
+  it('keep every VM that was last seen in a file whose names cannot be read', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read([ok('web', 'all.yaml', 1), ok('db', 'all.yaml', 20)]))
+    await after(10 * graceMs, read([broken('all.yaml')]))
+    expect([kind('web'), kind('db')]).toEqual(['present', 'present'])
+    expect(store.valid('db').status).toBe('False')
+  })
+
+  it('are shown and acted on in nothing where no good state was ever seen', () => {
+    const { store } = bench()
+    store.fold(read([broken('web.yaml', 'web')]))
+    expect([store.get('web').kind, store.valid('web').status]).toEqual(['unknown', 'False'])
+  })
+
+  it('leave no trace when they are deleted again', () => {
+    const { store } = bench()
+    store.fold(read([broken('web.yaml', 'web')]))
+    store.fold(read([]))
+    expect(store.known()).toEqual([])
+  })
+
+  it('do not touch the other VMs', () => {
+    const { store } = bench()
+    store.fold(read([ok('db')]))
+    expect(store.fold(read([ok('db'), broken('web.yaml')]))).toEqual([])
+  })
+})
+
+describe('names that are claimed twice', () => {
+  it('belong to the first by file and line, and the second is an issue', () => {
+    const { store } = bench()
+    store.fold(read([{ ...ok('web', 'b.yaml', 1), generation: 'second' } as SourceDocument, ok('web', 'a.yaml', 9)]))
+    expect(store.get('web')).toMatchObject({ generation: 'g-web' })
+    expect(store.state().issues).toMatchObject([
+      { code: 'VM030', file: 'b.yaml', message: 'VM "web" is declared twice; a.yaml:9 keeps it' },
+    ])
+  })
+})
+
+describe('after a restart of the controller', () => {
+  it('nothing is removed before a complete read', async () => {
+    const { store, clock, after, kind } = bench()
+    store.setWorld(new Set(['web']))
+    await clock.pass(10 * graceMs)
+    store.setWorld(new Set(['web']))
+    await after(10 * graceMs, read([], false))
+    expect(kind('web')).toBe('unknown')
+  })
+
+  it('a VM that only its service knows gets the grace from the first complete read', async () => {
+    const { store, clock, after, kind } = bench()
+    store.setWorld(new Set(['web']))
+    await clock.pass(10 * graceMs)
+    await after(graceMs - 1, read([ok('db')]))
+    expect(kind('web')).toBe('unknown')
+    await after(1, read([ok('db')]))
+    expect(kind('web')).toBe('removed')
+  })
+
+  it('any broken file might hold a VM that nobody has seen yet', async () => {
+    const { store, after, kind } = bench()
+    store.setWorld(new Set(['web']))
+    await after(10 * graceMs, read([broken('all.yaml')]))
+    expect(store.get('web')).toMatchObject({ kind: 'unknown', message: expect.stringContaining('all.yaml') })
+    await after(graceMs, read([]))
+    expect(kind('web')).toBe('removed')
+  })
+})
+
+describe('too many at once', () => {
+  const ten = Array.from({ length: 10 }, (_, index) => ok(`vm-${index}`))
+
+  it('are not removed, and the source says so', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read(ten))
+    await after(10 * graceMs, read(ten.slice(0, 6)))
+    expect(kind('vm-9')).toBe('unknown')
+    expect(store.state().stalled).toContain('4 of 10')
+  })
+
+  it('are three of any number, or less than a third of many', async () => {
+    const three = bench()
+    three.store.fold(read(ten.slice(0, 4)))
+    await three.after(graceMs, read(ten.slice(0, 1)))
+    expect(three.kind('vm-3')).toBe('removed')
+    const share = bench()
+    const twenty = Array.from({ length: 20 }, (_, index) => ok(`vm-${index}`))
+    share.store.fold(read(twenty))
+    await share.after(graceMs, read(twenty.slice(0, 14)))
+    expect(share.kind('vm-19')).toBe('removed')
+  })
+
+  it('are counted together when they vanish one after the other within the grace', async () => {
+    const { store, clock, kind } = bench()
+    for (let left = 10; left >= 5; left -= 1) {
+      store.fold(read(ten.slice(0, left)))
+      await clock.pass(15_000)
+    }
+    expect(['vm-5', 'vm-6', 'vm-7', 'vm-8', 'vm-9'].map(kind)).toEqual(Array(5).fill('unknown'))
+  })
+
+  it('get the whole grace again when manifests come back', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read(ten))
+    await after(10 * graceMs, read(ten.slice(0, 6)))
+    await after(graceMs - 1, read(ten.slice(0, 7)))
+    expect(kind('vm-9')).toBe('unknown')
+    await after(1, read(ten.slice(0, 7)))
+    expect(kind('vm-9')).toBe('removed')
+  })
+})
+
+it('never removes a VM that was there, or might have been there, within the grace: any history', async () => {
+  const names = ['a', 'b', 'c']
+  const none = { arbitrary: fc.constant(undefined), weight: 6 }
+  const step = fc.record({
+    present: fc.subarray(names),
+    brokenFile: fc.oneof(none, { arbitrary: fc.constantFrom('a.yaml', 'x.yaml'), weight: 1 }),
+    complete: fc.oneof({ arbitrary: fc.constant(true), weight: 8 }, { arbitrary: fc.constant(false), weight: 1 }),
+    waitMs: fc.constantFrom(0, 1_000, 30_000, 59_999, 60_000),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const { store, clock, kind } = bench()
+      const held = new Map<string, number>()
+      for (const { present, brokenFile, complete, waitMs } of steps) {
+        await clock.pass(waitMs)
+        const documents = present.filter((name) => `${name}.yaml` !== brokenFile).map((name) => ok(name))
+        const removed = names.filter((name) => kind(name) === 'removed')
+        store.fold(read(brokenFile === undefined ? documents : [...documents, broken(brokenFile)], complete))
+        for (const name of names.filter((one) => !removed.includes(one))) {
+          const seen = present.includes(name) && `${name}.yaml` !== brokenFile
+          if (seen || !complete || brokenFile === `${name}.yaml`) held.set(name, clock.now())
+          if (seen) expect(kind(name)).toBe('present')
+          if (kind(name) === 'removed') expect(clock.now() - (held.get(name) ?? clock.now())).toBeGreaterThanOrEqual(graceMs)
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
