@@ -3,7 +3,7 @@
  * `docker build -f deploy/Dockerfile dist/swarmvirt` and `docker build -f deploy/Dockerfile.node dist/swarmvirt-node`.
  */
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
@@ -62,33 +62,29 @@ const optionalNatives: Plugin = {
   },
 }
 
-/** Entry points that are in the checkout. */
-function entryPoints(recipe: Recipe): { in: string; out: string }[] {
-  return Object.entries(recipe.entries).flatMap(([out, path]) => {
-    const file = join(repository, path)
-    if (existsSync(file)) return [{ in: file, out }]
-    process.stderr.write(`${path} is missing: left out of the image\n`)
-    return []
-  })
-}
-
-async function bundle(recipe: Recipe, dir: string): Promise<void> {
+/** One program as one file. */
+async function bundle(entry: string, outfile: string, native: readonly string[]): Promise<void> {
   await build({
-    entryPoints: entryPoints(recipe),
-    outdir: dir,
-    outExtension: { '.js': '.cjs' },
+    entryPoints: [join(repository, entry)],
+    outfile,
     bundle: true,
     platform: 'node',
     target: 'node24',
     format: 'cjs',
-    sourcemap: false,
-    external: [...recipe.native],
+    external: [...native],
     plugins: [optionalNatives],
     // CJS has no import.meta.url; libraries use it to find files beside them.
     define: { 'import.meta.url': 'importMetaUrl' },
     banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
     absWorkingDir: repository,
-    logLevel: 'error',
+    logLevel: 'silent',
+  })
+}
+
+// Programs that are not written yet, or not whole, are left out of the image.
+async function bundleIfWhole(entry: string, outfile: string, native: readonly string[]): Promise<void> {
+  await bundle(entry, outfile, native).catch((error: unknown) => {
+    process.stderr.write(`${entry} is left out of the image: ${error instanceof Error ? error.message : String(error)}\n`)
   })
 }
 
@@ -122,8 +118,9 @@ async function buildContext(name: ImageName, outDir: string): Promise<ImageConte
   const dir = join(outDir, name)
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
-  await bundle(recipes[name], dir)
-  if (recipes[name].native.includes('koffi')) copyKoffi(dir)
+  const { entries, native } = recipes[name]
+  await Promise.all(Object.entries(entries).map(([program, entry]) => bundleIfWhole(entry, join(dir, `${program}.cjs`), native)))
+  if (native.includes('koffi')) copyKoffi(dir)
   const hash = createHash('sha256').update(hashTree(dir)).update(lastStageOn(name, '')).digest('hex')
   return { name, dir, hash, dockerfileOn: (base) => lastStageOn(name, base) }
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Deployment, VmView } from '../lab/deployment.ts'
+import type { VmView } from '../../src/api/wire/controller-api.ts'
+import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
 import {

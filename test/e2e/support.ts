@@ -2,7 +2,8 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Condition, ConditionType } from '../../src/api/conditions.ts'
 import { deterministicMac } from '../../src/api/mac.ts'
-import { clusterName, type Deployment, httpGet, openDeployment, type VmView } from '../lab/deployment.ts'
+import type { VmView } from '../../src/api/wire/controller-api.ts'
+import { clusterName, type Deployment, httpGet, openDeployment } from '../lab/deployment.ts'
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
 
@@ -81,10 +82,6 @@ export async function waitForCondition(
 
 export function waitReady(deployment: Deployment, name: string, timeoutMs?: number): Promise<VmView> {
   return waitForCondition(deployment, name, 'Ready', (one) => one.status === 'True', timeoutMs)
-}
-
-export function waitReason(deployment: Deployment, name: string, type: ConditionType, reason: string): Promise<VmView> {
-  return waitForCondition(deployment, name, type, (one) => one.reason === reason)
 }
 
 export function waitGone(deployment: Deployment, name: string): Promise<true> {

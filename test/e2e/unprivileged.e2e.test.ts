@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Deployment, VmView } from '../lab/deployment.ts'
+import type { VmView } from '../../src/api/wire/controller-api.ts'
+import type { Deployment } from '../lab/deployment.ts'
 import {
   conditionOf,
   containerOf,
@@ -14,8 +15,8 @@ import {
   type RunnerContainer,
   reservedMac,
   serviceOf,
+  waitForCondition,
   waitGone,
-  waitReason,
   waitReady,
 } from './support.ts'
 
@@ -145,7 +146,7 @@ describe('what a VM says about its accelerator', () => {
   it('leaves a VM that insists on KVM unplaced where no node has it, and says why for each node', async () => {
     if (!isTrue(vm, 'SoftwareEmulation')) return
     deployment.writeManifest('insists.yaml', manifest('insists', { accelerator: 'kvm' }))
-    const seen = await waitReason(deployment, 'insists', 'Placed', 'NoNodeFits')
+    const seen = await waitForCondition(deployment, 'insists', 'Placed', (one) => one.status === 'False' && /kvm/i.test(one.message))
     for (const node of deployment.lab.nodes) expect(conditionOf(seen, 'Placed')?.message).toContain(node.name)
     expect(await serviceOf(deployment.lab, 'insists')).toBeUndefined()
     deployment.removeManifest('insists.yaml')

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openE2e, containerOf, guestPage, manifest, otherNode, serialLog, uidOf, waitGone, waitReady } from '../e2e/support.ts'
-import type { Deployment, VmView } from '../lab/deployment.ts'
+import type { VmView } from '../../src/api/wire/controller-api.ts'
+import type { Deployment } from '../lab/deployment.ts'
 import { until } from '../lab/run.ts'
 
 const name = 'phoenix'

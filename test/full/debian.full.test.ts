@@ -49,7 +49,16 @@ describe('a real Debian guest', () => {
     expect(vm.facts['ip']).toBe(address)
     const { node, pid } = await containerOf(lab, name)
     expect(procStatus(pid, 'CapEff')).toBe('0000000000000000')
-    const options = ['-i', join(keys, 'id'), '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'ConnectTimeout=5']
+    const options = [
+      '-i',
+      join(keys, 'id'),
+      '-o',
+      'StrictHostKeyChecking=no',
+      '-o',
+      'UserKnownHostsFile=/dev/null',
+      '-o',
+      'ConnectTimeout=5',
+    ]
     const ssh = ['ssh', ...options, `debian@${address}`, 'hostname; cat /etc/from-user-data']
     const said = await until(
       'SSH with the key of the manifest',

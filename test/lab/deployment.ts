@@ -1,7 +1,7 @@
 /** swarmvirt on a lab, deployed the way an operator does it: `docker vm install`, install-node on every node, the stack file. */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Condition } from '../../src/api/conditions.ts'
+import type { VmView } from '../../src/api/wire/controller-api.ts'
 import { buildGuest } from './guests/build-guest.ts'
 import type { Lab, Place } from './lab.ts'
 import { run } from './run.ts'
@@ -9,18 +9,6 @@ import { run } from './run.ts'
 const repository = join(import.meta.dirname, '..', '..')
 export const clusterName = 'lab'
 const stackName = 'swarmvirt'
-
-/** What the status API says of a VM, as far as tests and the demo use it. */
-export interface VmView {
-  readonly name: string
-  readonly phase: string
-  readonly generation: string
-  readonly observedGeneration: string
-  readonly conditions: readonly Condition[]
-  readonly facts: Readonly<Record<string, string>>
-  /** Milliseconds from the moment the manifest was seen to the first time each step was true. */
-  readonly timeline: Readonly<Record<string, number>>
-}
 
 export interface Deployment {
   readonly lab: Lab
