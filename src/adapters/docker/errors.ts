@@ -35,6 +35,8 @@ function kindOfText(message: string): PortErrorKind {
   const known = code === undefined ? undefined : rpcCodes[code]
   if (known !== undefined) return known
   if (/\bis in use by\b|\bin use\b/.test(message)) return 'Invalid'
+  // A spec that names a network which does not exist: seen as a bare 500 on Engine 20.10.
+  if (/^(network|service|node|secret|config|task) \S+ not found$/.test(message.trim())) return 'NotFound'
   if (/name conflicts with an existing object/.test(message)) return 'Conflict'
   return 'Unavailable'
 }

@@ -17,6 +17,7 @@ describe('an answer of the Engine API that is no success', () => {
     [500, 'rpc error: code = Unknown desc = name conflicts with an existing object: config sv-vm-a already exists', 'Conflict'],
     [500, 'rpc error: code = InvalidArgument desc = Spec.Name: invalid', 'Invalid'],
     [500, 'rpc error: code = NotFound desc = node x not found', 'NotFound'],
+    [500, 'network swarmvirt-guests not found', 'NotFound'],
     [500, "rpc error: code = Unknown desc = secret 'x' is in use by the following service: y", 'Invalid'],
     [500, 'rpc error: code = Unknown desc = The swarm does not have a leader.', 'Unavailable'],
     [500, 'rpc error: code = DeadlineExceeded desc = context deadline exceeded', 'Unavailable'],

@@ -1,0 +1,291 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { condition } from '../../../src/api/conditions.ts'
+import type { VirtualMachine } from '../../../src/api/manifest.ts'
+import { type Controller, controller } from '../../../src/controller/controller.ts'
+import { declarationStore } from '../../../src/controller/declarations.ts'
+import type { AnyReconciler } from '../../../src/controller/run-key.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { Metrics } from '../../../src/ports/metrics.ts'
+import type { Swarm, SwarmEvent, SwarmNode } from '../../../src/ports/swarm.ts'
+import type { Plan } from '../../../src/reconcilers/reconciler.ts'
+import { evenRandom, silentLog, type VirtualClock, virtualClock } from './virtual-clock.ts'
+
+const idle: Plan<unknown> = { actions: [], conditions: [], next: { kind: 'settled' } }
+const node: SwarmNode = {
+  id: 'n1-id',
+  version: 1,
+  hostname: 'n1',
+  labels: {},
+  role: 'manager',
+  availability: 'active',
+  state: 'ready',
+  memoryBytes: 1,
+  nanoCpus: 1,
+  spec: {},
+}
+
+/** A world that a test changes and four reconcilers whose plans a test writes. */
+class Stage {
+  readonly clock: VirtualClock = virtualClock()
+  snapshot: SourceSnapshot = { source: 'directory', complete: true, message: '', documents: [] }
+  services: readonly { name: string; labels: Record<string, string> }[] = []
+  swarmFails = false
+  plans: Record<string, (key: string) => Plan<unknown>> = {}
+  runs: Record<string, string[]> = { nodes: [], assets: [], services: [], reachability: [] }
+  applied: unknown[] = []
+  emit: (event: SwarmEvent) => void = () => undefined
+  hint: () => void = () => undefined
+  readonly built: Controller
+  private readonly stopping = new AbortController()
+  private readonly running: Promise<void>
+
+  constructor(before: (stage: Stage) => void = () => undefined) {
+    before(this)
+    const { clock } = this
+    const store = declarationStore({ sources: 1, removalGraceMs: 60_000 }, clock)
+    const reconcilers = {
+      nodes: this.actor('nodes'),
+      assets: this.actor('assets'),
+      services: this.actor('services'),
+      reachability: this.actor('reachability'),
+    }
+    const shared = {
+      clock,
+      random: evenRandom,
+      log: silentLog,
+      metrics: noMetrics,
+      seenAgent: () => undefined,
+      cluster: 'lab',
+      resyncMs: 10_000,
+    }
+    this.built = controller({ swarm: this.swarm(), sources: [this.source()], store, reconcilers, ...shared })
+    this.running = this.built.run(this.stopping.signal)
+  }
+
+  private actor(name: AnyReconciler['name']): AnyReconciler {
+    return {
+      name,
+      observe: async (key) => {
+        this.runs[name]?.push(key)
+        return key
+      },
+      plan: (seen) => this.plans[name]?.(seen as string) ?? idle,
+      apply: async (action) => void this.applied.push(action),
+    }
+  }
+
+  private source(): ManifestSource {
+    return {
+      read: async () => this.snapshot,
+      watch: (onHint) => {
+        this.hint = onHint
+        return () => undefined
+      },
+    }
+  }
+
+  private swarm(): Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'events'> {
+    const answer = <Value>(value: Value): Promise<Value> =>
+      this.swarmFails ? Promise.reject(new PortError('Unavailable', 'no leader')) : Promise.resolve(value)
+    return {
+      listNodes: () => answer([node]),
+      listServices: () => answer(this.services.map((one) => ({ id: one.name, version: 1, spec: {}, ...one }))),
+      listConfigs: () => answer([]),
+      events: (signal) => this.events(signal),
+    }
+  }
+
+  private async *events(signal: AbortSignal): AsyncGenerator<SwarmEvent> {
+    while (!signal.aborted) {
+      yield await new Promise<SwarmEvent>((resolve, reject) => {
+        this.emit = resolve
+        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+      })
+    }
+  }
+
+  declare(...names: string[]): void {
+    const documents = names.map((name) => {
+      const vm = { metadata: { name, labels: {}, annotations: {} }, spec: { runStrategy: 'Always' } } as unknown as VirtualMachine
+      return { ok: true as const, origin: { source: 'directory', file: `${name}.yaml`, line: 1 }, vm, generation: `g-${name}` }
+    })
+    this.snapshot = { ...this.snapshot, documents }
+    this.hint()
+  }
+
+  forgetRuns(): void {
+    for (const runs of Object.values(this.runs)) runs.length = 0
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort(new Error('stopped'))
+    await this.clock.pass(0)
+    await this.running
+  }
+}
+
+const noMetrics: Metrics = {
+  reconciled: () => undefined,
+  queueAdded: () => undefined,
+  queueRetried: () => undefined,
+  queueDepth: () => undefined,
+  driftCorrected: () => undefined,
+  expose: async () => ({ contentType: '', text: '' }),
+}
+
+const stages: Stage[] = []
+function stage(before?: (stage: Stage) => void): Stage {
+  const made = new Stage(before)
+  stages.push(made)
+  return made
+}
+afterEach(async () => {
+  for (const one of stages.splice(0)) await one.stop()
+})
+
+describe('the controller', () => {
+  it('looks at a new manifest with every reconciler, soon after the hint', async () => {
+    const on = stage()
+    await on.clock.pass(1_000)
+    on.declare('web')
+    await on.clock.pass(500)
+    expect([on.runs['assets'], on.runs['services'], on.runs['reachability']]).toEqual([['web'], ['web'], ['web']])
+  })
+
+  it('looks at a VM when its service has an event, and at nothing else', async () => {
+    const on = stage((one) => one.declare('web', 'db'))
+    await on.clock.pass(1_000)
+    on.forgetRuns()
+    on.emit({ type: 'service', action: 'update', id: 'x', name: 'vm-web' })
+    await on.clock.pass(100)
+    expect([on.runs['services'], on.runs['nodes']]).toEqual([['web'], []])
+  })
+
+  it('looks at everything again on the resync timer', async () => {
+    const on = stage((one) => one.declare('web'))
+    await on.clock.pass(1_000)
+    on.forgetRuns()
+    await on.clock.pass(10_000)
+    expect([on.runs['services'], on.runs['nodes']]).toEqual([['web'], ['n1-id']])
+  })
+
+  it('has the others look when one changed something, and itself again', async () => {
+    let acts = 1
+    const on = stage((one) => {
+      one.plans = { assets: () => (acts-- > 0 ? { ...idle, actions: [{ kind: 'createRecord' }] } : idle) }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    expect(on.applied).toEqual([{ kind: 'createRecord' }])
+    expect(on.runs['assets']?.length).toBe(2)
+    expect(on.runs['services']?.length).toBeGreaterThanOrEqual(1)
+  })
+
+  it('does not write as fast as it can when a plan is never satisfied', async () => {
+    const on = stage((one) => {
+      one.plans = { services: () => ({ ...idle, actions: [{ kind: 'updateService' }] }) }
+      one.declare('web')
+    })
+    await on.clock.pass(60_000)
+    expect(on.applied.length).toBeLessThan(20)
+  })
+
+  it('waits longer between failures although it resyncs, and less when an agent is back', async () => {
+    const on = stage((one) => {
+      one.plans = {
+        assets: () => {
+          throw new PortError('Unavailable', 'agent n1 does not answer')
+        },
+      }
+      one.declare('web')
+    })
+    await on.clock.pass(300_000)
+    expect(on.runs['assets']?.length).toBeLessThan(12)
+    expect(on.built.view.vm('web')?.conditions.find((one) => one.type === 'Placed')).toMatchObject({
+      status: 'Unknown',
+      reason: 'Retrying',
+      message: 'agent n1 does not answer',
+    })
+    on.forgetRuns()
+    on.built.agentIsBack()
+    await on.clock.pass(10)
+    expect(on.runs['assets']).toEqual(['web'])
+  })
+
+  it('shows what was refused as Stalled, and takes it back when it is accepted', async () => {
+    let refused = true
+    const on = stage((one) => {
+      one.plans = {
+        services: () => {
+          if (refused) throw new PortError('Invalid', 'network guests not found')
+          return idle
+        },
+      }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    const stalled = (): unknown => on.built.view.vm('web')?.conditions.find((one) => one.type === 'Stalled')
+    expect(stalled()).toMatchObject({ status: 'True', reason: 'Refused', message: expect.stringContaining('network guests not found') })
+    refused = false
+    await on.clock.pass(10_000)
+    expect(stalled()).toBeUndefined()
+  })
+
+  it('forgets a removed VM when nothing of it is left, and not while its service is there', async () => {
+    const labels = { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.vm': 'web', 'swarmvirt.cluster': 'lab' }
+    const on = stage((one) => {
+      one.services = [{ name: 'vm-web', labels }]
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    on.declare()
+    await on.clock.pass(90_000)
+    expect(on.built.view.vm('web')?.phase).toBe('Removing')
+    on.services = []
+    await on.clock.pass(30_000)
+    expect(on.built.view.vm('web')).toBeUndefined()
+  })
+
+  it('takes VMs of another cluster for none of its own', async () => {
+    const labels = { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.vm': 'web', 'swarmvirt.cluster': 'other' }
+    const on = stage((one) => void (one.services = [{ name: 'vm-web', labels }]))
+    await on.clock.pass(1_000)
+    expect(on.built.view.vms()).toEqual([])
+  })
+
+  it('is ready after the first complete pass, and stays so', async () => {
+    const on = stage((one) => {
+      one.swarmFails = true
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    expect(on.built.view.ready()).toEqual({ ok: false, message: 'the Swarm has not answered yet' })
+    on.swarmFails = false
+    await on.clock.pass(5_000)
+    expect(on.built.view.ready().ok).toBe(true)
+    on.swarmFails = true
+    await on.clock.pass(30_000)
+    expect(on.built.view.ready().ok).toBe(true)
+  })
+
+  it('has acted on a generation when every reconciler has nothing left to do for it', async () => {
+    let placed = false
+    const on = stage((one) => {
+      one.plans = {
+        assets: () => ({
+          ...idle,
+          conditions: [condition('Placed', placed ? 'True' : 'False', 'NoNode', '')],
+          next: { kind: 'requeueAfter', ms: 1_000 },
+        }),
+      }
+      one.declare('web')
+    })
+    await on.clock.pass(5_000)
+    expect(on.built.view.vm('web')).toMatchObject({ generation: 'g-web', observedGeneration: '' })
+    placed = true
+    await on.clock.pass(5_000)
+    expect(on.built.view.vm('web')?.observedGeneration).toBe('g-web')
+    expect(on.built.view.vm('web')?.timeline).toMatchObject({ manifest: 0, placed: expect.any(Number) })
+  })
+})
