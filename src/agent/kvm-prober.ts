@@ -6,12 +6,13 @@ import { BrokerRefusal } from './broker-link.ts'
 
 type KvmFact = NodeFacts['kvm']
 type TcgFact = NodeFacts['tcg']
-export type ProbeVerdict = Pick<KvmFact, 'reason' | 'message'> & { readonly works: boolean }
+/** `inconclusive`: the run says nothing of KVM, since emulation beside it failed as well. */
+export type ProbeVerdict = { readonly verdict: 'works' | 'unusable' | 'inconclusive' } & Pick<KvmFact, 'reason' | 'message'>
 
 /** KVM neither comes nor goes often; a host that was changed is noticed by its device facts at once. */
 const repeatMs = 600_000
-/** While the broker is away, or when a verdict has to be confirmed. */
-const retryMs = 2_000
+/** While the broker is away (its hello kicks), or when a verdict has to be confirmed: far enough apart for a burst of load to pass. */
+const retryMs = 20_000
 const brokerTimeoutMs = 5_000
 /** So many runs in a row must say that what worked works no more: one slow run on a busy host takes nothing away. */
 const confirmations = 3
@@ -50,21 +51,36 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
   let kvm: KvmFact = { state: 'pending', reason: '', message: 'QEMU has not been tried yet' }
   let tcg: TcgFact = { works: false, message: 'QEMU has not been tried yet' }
   let device: string | undefined
-  let doubts = 0
+  let kvmDoubts = 0
+  let tcgDoubts = 0
+  let kicked = false
   let wake: () => void = () => undefined
 
-  function settle(next: KvmFact): void {
-    doubts = next.state === 'unusable' && kvm.state === 'works' ? doubts + 1 : 0
-    if (doubts > 0 && doubts < confirmations) return
-    doubts = 0
+  function settleTcg(next: TcgFact): void {
+    tcgDoubts = tcg.works && !next.works ? tcgDoubts + 1 : 0
+    if (tcgDoubts === 0 || tcgDoubts >= confirmations) tcg = next
+  }
+
+  function settleKvm(next: KvmFact): void {
+    kvmDoubts = kvm.state === 'works' && next.state !== 'works' ? kvmDoubts + 1 : 0
+    if (kvmDoubts > 0 && kvmDoubts < confirmations) return
+    kvmDoubts = 0
     if (next.state !== kvm.state || next.reason !== kvm.reason)
       log.info({ state: next.state, reason: next.reason, detail: next.message }, 'Tried KVM')
     kvm = next
   }
 
+  function settleVerdict({ verdict, reason, message }: ProbeVerdict): 'done' | 'again' {
+    // What was found out before outweighs a run that proves nothing.
+    if (verdict === 'inconclusive' && kvm.state !== 'pending') return 'again'
+    settleKvm({ state: verdict === 'works' ? 'works' : 'unusable', reason, message: message.slice(0, 2000) })
+    return verdict === 'inconclusive' || kvmDoubts > 0 || tcgDoubts > 0 ? 'again' : 'done'
+  }
+
   async function probeOnce(signal: AbortSignal): Promise<'done' | 'again'> {
     const baseline = await options.runs.tcg(signal)
-    tcg = options.runs.judgeTcg(baseline)
+    settleTcg(options.runs.judgeTcg(baseline))
+    kicked = false
     let fd: number
     try {
       fd = await options.openKvm(brokerTimeoutMs)
@@ -72,18 +88,15 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
       return withoutDevice(error)
     }
     try {
-      const verdict = options.runs.judgeKvm(baseline, await options.runs.kvm(fd, signal))
-      settle({ state: verdict.works ? 'works' : 'unusable', reason: verdict.reason, message: verdict.message.slice(0, 2000) })
+      return settleVerdict(options.runs.judgeKvm(baseline, await options.runs.kvm(fd, signal)))
     } finally {
       options.closeFd(fd)
     }
-    return doubts > 0 ? 'again' : 'done'
   }
 
   function withoutDevice(error: unknown): 'done' | 'again' {
     if (error instanceof BrokerRefusal) {
-      settle({ state: 'unusable', reason: error.reason, message: error.message })
-      return doubts > 0 ? 'again' : 'done'
+      return settleVerdict({ verdict: 'unusable', reason: error.reason, message: error.message })
     }
     // What was seen before holds while the broker is away for a moment.
     if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be tried: ${(error as Error).message}` }
@@ -91,10 +104,16 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
   }
 
   async function pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (kicked) return
     const early = new AbortController()
     wake = () => early.abort()
     await sleep(clock, ms, AbortSignal.any([signal, early.signal])).catch(() => undefined)
     wake = () => undefined
+  }
+
+  function kick(): void {
+    kicked = true
+    wake()
   }
 
   return {
@@ -102,10 +121,10 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
     tcg: () => tcg,
     notice({ present, opens }) {
       const now = `${present}/${opens}`
-      if (device !== undefined && device !== now) wake()
+      if (device !== undefined && device !== now) kick()
       device = now
     },
-    kick: () => wake(),
+    kick,
     async run(signal) {
       while (!signal.aborted) {
         const outcome = await probeOnce(signal).catch((error: unknown) => {

@@ -83,7 +83,7 @@ export interface TestAgentOptions {
 }
 
 export async function startTestAgent(options: TestAgentOptions): Promise<ControlListener> {
-  const verdict = options.kvm ?? (() => ({ works: false, reason: 'KvmHangs', message: 'QEMU hung under KVM' }))
+  const verdict = options.kvm ?? (() => ({ verdict: 'unusable', reason: 'KvmHangs', message: 'QEMU hung under KVM' }))
   const probeRuns: ProbeRuns<undefined> = {
     tcg: async () => undefined,
     kvm: async () => undefined,

@@ -1,0 +1,102 @@
+import { closeSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, hostname, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { childProcesses } from '../adapters/child-process.ts'
+import { imageArrivals } from '../adapters/image-arrivals.ts'
+import { jsonLog } from '../adapters/json-log.ts'
+import { fdSockets } from '../adapters/linux/fd-sockets.ts'
+import { listenPsk } from '../adapters/psk-https.ts'
+import { qemuImg } from '../adapters/qemu-img.ts'
+import { runnerSockets } from '../adapters/runner-sockets.ts'
+import { stateFiles } from '../adapters/state-files.ts'
+import { systemClock } from '../adapters/system-clock.ts'
+import { systemRandom } from '../adapters/system-random.ts'
+import { tcpConnect } from '../adapters/tcp-connect.ts'
+import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
+import { layout } from '../api/layout.ts'
+import { release } from '../api/release.ts'
+import { maxAgentBodyBytes } from '../api/wire/agent-api.ts'
+import type { Log } from '../ports/log.ts'
+import { startAgent } from './agent.ts'
+import { type AgentConfig, ConfigError, readConfig } from './config.ts'
+import { kvmProbeImage } from './kvm-probe/payload.ts'
+import { qemuRuns } from './kvm-probe/runs.ts'
+import { machineType } from './preparer.ts'
+
+/** The disk of the KVM probe in the container's tmpfs, made at the first probe. */
+function probeImage(): () => string {
+  let path: string | undefined
+  return () => {
+    if (path === undefined) {
+      const made = join(mkdtempSync(join(tmpdir(), 'swarmvirt-probe-')), 'probe.img')
+      writeFileSync(made, kvmProbeImage())
+      path = made
+    }
+    return path
+  }
+}
+
+function readKeys(file: string): readonly ControlKey[] {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new ConfigError(`the control key cannot be read: ${(cause as Error).message}`, { cause })
+  }
+  const parsed = parseControlKeys(text)
+  if (!parsed.ok) throw new ConfigError(`${file}: ${parsed.message}`)
+  return parsed.keys
+}
+
+async function run(config: AgentConfig, log: Log, signal: AbortSignal): Promise<void> {
+  const keys = readKeys(config.keyFile)
+  const paths = layout(config.stateRoot)
+  const listener = await startAgent(
+    {
+      release,
+      host: { hostname: hostname(), memoryBytes: totalmem(), cpus: cpus().length },
+      layout: paths,
+      files: stateFiles(),
+      arrivals: imageArrivals(),
+      tool: qemuImg({ program: config.qemuImg }),
+      runners: runnerSockets({ layout: paths }),
+      tcpConnect,
+      sockets: fdSockets(),
+      closeFd: closeSync,
+      probeRuns: qemuRuns({ qemu: config.qemu, image: probeImage(), machine: machineType, children: childProcesses, clock: systemClock }),
+      listen: (answer) => listenPsk({ keys, host: config.host, port: config.port, maxBodyBytes: maxAgentBodyBytes, answer, log }),
+      clock: systemClock,
+      random: systemRandom,
+      log,
+    },
+    signal,
+  )
+  log.info({ port: listener.port, stateRoot: config.stateRoot, release, keys: keys.map((key) => key.id) }, 'The agent listens')
+}
+
+function main(): void {
+  // Runners share the group and nobody else has a say (ADR 0004).
+  process.umask(0o007)
+  const stop = new AbortController()
+  const exit = (code: number, log: ReturnType<typeof jsonLog>): void => {
+    stop.abort(new Error('the agent was told to end'))
+    // Nothing here needs an orderly end: every write is atomic, and a killed agent must be made good anyway.
+    void log.flush().then(() => process.exit(code))
+  }
+  let log = jsonLog(process.stderr, { debug: false })
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => exit(0, log))
+  try {
+    const config = readConfig()
+    log = jsonLog(process.stderr, { debug: config.debug })
+    run(config, log, stop.signal).catch((error: unknown) => fail(error))
+  } catch (error) {
+    fail(error)
+  }
+
+  function fail(error: unknown): void {
+    log.error({ error: error instanceof ConfigError ? error.message : String(error) }, 'The agent cannot start')
+    exit(error instanceof ConfigError ? 2 : 1, log)
+  }
+}
+
+main()
