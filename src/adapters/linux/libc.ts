@@ -44,7 +44,7 @@ export interface Libc {
   sendto(fd: number, bytes: Buffer, address: Buffer): void
   ioctl(fd: number, request: number, argument: Buffer): void
   /** For requests that take a number in place of a pointer. */
-  ioctlValue(fd: number, request: number, value: number): void
+  ioctlValue(fd: number, request: number, value: number): number
   fcntl(fd: number, command: number, argument: Buffer): void
   /** Of a buffer made by `pinned`, for structures that hold pointers. */
   address(buffer: Buffer): bigint
@@ -75,11 +75,11 @@ export function loadLibc(): Libc {
   const ioctlValue = library.func('ioctl', 'int', ['int', 'unsigned long', 'int64_t']) as unknown as IntCall
   const fcntl = declare('int fcntl(int, int, void *)')
   const must = (call: string, result: number): number => {
-    if (Number(result) === -1) throw new SystemError(call, errorCode())
-    return Number(result)
+    if (result === -1) throw new SystemError(call, errorCode())
+    return result
   }
   const unlessAgain = (call: string, result: number): number | undefined => {
-    if (Number(result) !== -1) return Number(result)
+    if (result !== -1) return result
     const code = errorCode()
     if (code === 'EAGAIN' || code === 'EINTR') return undefined
     throw new SystemError(call, code)
@@ -95,9 +95,9 @@ export function loadLibc(): Libc {
     recvmsg: (fd, header, flags) => unlessAgain('recvmsg', recvmsg(fd, header, flags)),
     sendto: (fd, bytes, address) => void must('sendto', sendto(fd, bytes, bytes.length, 0, address, address.length)),
     ioctl: (fd, request, argument) => void must('ioctl', ioctl(fd, request, argument)),
-    ioctlValue: (fd, request, value) => void must('ioctl', ioctlValue(fd, request, value)),
+    ioctlValue: (fd, request, value) => must('ioctl', ioctlValue(fd, request, value)),
     fcntl: (fd, command, argument) => void must('fcntl', fcntl(fd, command, argument)),
-    address: (buffer) => BigInt(koffi.address(buffer)),
+    address: (buffer) => koffi.address(buffer),
     poll: rawPoll,
   }
 }

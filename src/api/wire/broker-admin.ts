@@ -42,6 +42,7 @@ export const deviceFact = z.object({
   opens: z.boolean(),
   message: textField,
 })
+export type DeviceFact = z.output<typeof deviceFact>
 
 export const bridgeFact = z.object({
   name: interfaceField,
@@ -51,6 +52,7 @@ export const bridgeFact = z.object({
   /** First IPv4 address of the host on the bridge, or null; without one a host can prove layer 2 (ARP) and nothing above it. */
   address: ipv4Field.nullable(),
 })
+export type BridgeFact = z.output<typeof bridgeFact>
 
 export const brokerFacts = z.object({
   devices: z.object({ kvm: deviceFact, tun: deviceFact, vhostNet: deviceFact }),

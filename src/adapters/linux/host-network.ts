@@ -1,0 +1,17 @@
+import type { HostNetwork } from '../../ports/host-network.ts'
+import { bridgeFact, bridgePorts, interfaceCarrier, interfaceExists } from './interfaces.ts'
+import type { Libc } from './libc.ts'
+import { clearTap, makeTap, tapOf } from './tap.ts'
+
+/** The network namespace this process runs in; needs NET_ADMIN for what changes something. */
+export function hostNetwork(libc: Libc): HostNetwork {
+  return {
+    bridge: (name) => bridgeFact(libc, name),
+    carrier: interfaceCarrier,
+    exists: interfaceExists,
+    ports: bridgePorts,
+    makeTap: (order) => makeTap(libc, order),
+    clearTap: (name) => clearTap(libc, name),
+    tapOf: (fd) => tapOf(libc, fd),
+  }
+}

@@ -1,0 +1,66 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open, readdir } from 'node:fs/promises'
+import type { Layout } from '../../api/layout.ts'
+import type { VmUid } from '../../api/names.ts'
+import type { DiskLocks } from '../../ports/host-network.ts'
+import { type Libc, pinned } from './libc.ts'
+
+const fOfdGetlk = 36
+const fWrlck = 1
+const fUnlck = 2
+/** QEMU's block/file-posix.c: RAW_LOCK_PERM_BASE is 100 and RAW_LOCK_SHARED_BASE 200, one byte per permission bit of 64. */
+const firstLockByte = 100
+const lockBytes = 200 + 64 - 100
+
+export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
+  return {
+    async locked(uid) {
+      const directory = layout.disks(uid)
+      const names = await diskNames(directory)
+      if (typeof names === 'string') return names
+      for (const name of names) {
+        const why = await lockedFile(libc, `${directory}/${name}`)
+        if (why !== undefined) return `disk ${name}: ${why}`
+      }
+      return undefined
+    },
+  }
+}
+
+/** What cannot be read may be in use: only a missing directory is certain to hold no disk. */
+async function diskNames(directory: string): Promise<string[] | string> {
+  try {
+    return (await readdir(directory)).filter((name) => name.endsWith('.qcow2'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    return `the disks cannot be looked at: ${(error as Error).message}`
+  }
+}
+
+/** Asking takes no lock, and opening neither waits for a FIFO nor follows a link that a guest may have left there. */
+async function lockedFile(libc: Libc, path: string): Promise<string | undefined> {
+  let file: FileHandle
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    // A link, a socket or a removed file is no disk that a QEMU of ours has open under this name.
+    return code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO' ? undefined : `cannot be looked at: ${message}`
+  }
+  try {
+    if (!(await file.stat()).isFile()) return undefined
+    return hasLock(libc, file.fd) ? 'a QEMU has it open' : undefined
+  } finally {
+    await file.close()
+  }
+}
+
+/** struct flock, 64-bit: type, whence, start, length, pid (fcntl(2)). */
+function hasLock(libc: Libc, fd: number): boolean {
+  const lock = pinned(32)
+  lock.writeInt16LE(fWrlck, 0)
+  lock.writeBigInt64LE(BigInt(firstLockByte), 8)
+  lock.writeBigInt64LE(BigInt(lockBytes), 16)
+  libc.fcntl(fd, fOfdGetlk, lock)
+  return lock.readInt16LE(0) !== fUnlck
+}

@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync } from 'node:fs'
+import { arpProbe, icmpEcho, ipBytes, parseArp, parseEchoReply } from '../../api/packets.ts'
+import type { BridgeFact, ProbeOutcome } from '../../api/wire/broker-admin.ts'
+import type { LanProbes } from '../../ports/host-network.ts'
+import { interfaceIndex, interfaceMac } from './interfaces.ts'
+import { type Libc, pinned } from './libc.ts'
+import { ethPArp, linkAddress, packetReader, packetSocket } from './packet.ts'
+import type { Poller } from './poller.ts'
+
+const afInet = 2
+const sockRaw = 3
+const ipprotoIcmp = 1
+const solSocket = 1
+const soBindtodevice = 25
+const solRaw = 255
+const icmpFilter = 1
+/** Every type but echo replies (0). */
+const allButEchoReply = 0xffff_fffe
+
+/** One lost packet must not decide: three are sent over the time there is, but none before the last had 20 ms. */
+const attempts = 3
+const leastIntervalMs = 20
+
+interface Attempt {
+  readonly fd: number
+  send(): void
+  /** True when this is the answer. */
+  isAnswer(): { readonly mac: string | null } | 'other' | 'none'
+}
+
+export function lanProbes(libc: Libc, poller: Poller): LanProbes {
+  return {
+    arp: (bridge, ip, timeoutMs) =>
+      tried(bridge, ip, async () => {
+        const answer = await ask(poller, timeoutMs, arpAttempt(libc, bridge.name, ip))
+        if (answer === undefined) return unreached('NoArpReply', `nobody on ${bridge.name} answered for ${ip} in ${timeoutMs} ms`)
+        return reached('ArpReply', `${answer.mac ?? 'somebody'} has ${ip}`, answer)
+      }),
+    ping: (bridge, ip, timeoutMs) =>
+      tried(bridge, ip, async () => {
+        if (bridge.address === null)
+          return unknown('NoAddressOnBridge', `this node has no IPv4 address on ${bridge.name} to ping from; ARP still tells whether ${ip} is there`)
+        const answer = await ask(poller, timeoutMs, pingAttempt(libc, bridge.name, ip))
+        if (answer === undefined) return unreached('NoEchoReply', `${ip} sent no echo reply within ${timeoutMs} ms`)
+        return reached('EchoReply', `${ip} answered`, answer)
+      }),
+  }
+}
+
+type Answer = { readonly mac: string | null; readonly rttMs: number }
+
+async function tried(bridge: BridgeFact, ip: string, probe: () => Promise<ProbeOutcome>): Promise<ProbeOutcome> {
+  if (bridge.address === ip) return unknown('OwnAddress', `${ip} is this node's own address on ${bridge.name}`)
+  try {
+    return await probe()
+  } catch (error) {
+    return unknown('ProbeFailed', `the probe could not be sent on ${bridge.name}: ${(error as Error).message}`)
+  }
+}
+
+function reached(reason: string, message: string, answer: Answer): ProbeOutcome {
+  return { outcome: 'reached', reason, message, mac: answer.mac, rttMs: answer.rttMs }
+}
+
+function unreached(reason: string, message: string): ProbeOutcome {
+  return { outcome: 'unreached', reason, message, mac: null, rttMs: null }
+}
+
+function unknown(reason: string, message: string): ProbeOutcome {
+  return { outcome: 'unknown', reason, message, mac: null, rttMs: null }
+}
+
+/** Sends at once and again at intervals until something answers or the time is over. Owns the attempt's descriptor. */
+function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answer | undefined> {
+  return new Promise((resolve, reject) => {
+    let sentAt = 0
+    const send = (): void => {
+      sentAt = performance.now()
+      try {
+        attempt.send()
+      } catch (error) {
+        end(() => reject(error as Error))
+      }
+    }
+    const watch = poller.watch(attempt.fd, () => {
+      try {
+        for (let heard = attempt.isAnswer(); heard !== 'none'; heard = attempt.isAnswer()) {
+          if (heard === 'other') continue
+          const { mac } = heard
+          const rttMs = Math.round((performance.now() - sentAt) * 1000) / 1000
+          end(() => resolve({ mac, rttMs }))
+          return
+        }
+      } catch (error) {
+        end(() => reject(error as Error))
+      }
+    })
+    const again = setInterval(send, Math.max(leastIntervalMs, timeoutMs / attempts))
+    const deadline = setTimeout(() => end(() => resolve(undefined)), timeoutMs)
+    let ended = false
+    const end = (settle: () => void): void => {
+      if (ended) return
+      ended = true
+      clearInterval(again)
+      clearTimeout(deadline)
+      watch.close()
+      closeSync(attempt.fd)
+      settle()
+    }
+    watch.want(true, false)
+    send()
+  })
+}
+
+function arpAttempt(libc: Libc, bridge: string, ip: string): Attempt {
+  const index = interfaceIndex(bridge)
+  const mac = interfaceMac(bridge)
+  if (index === undefined || mac === undefined) throw new Error('it is gone')
+  const reader = packetReader(libc)
+  const fd = packetSocket(libc, index, 'arp')
+  const to = linkAddress(ethPArp, index)
+  to.writeUInt8(6, 11)
+  to.fill(0xff, 12, 18)
+  const probe = Buffer.from(arpProbe(mac, ip))
+  return {
+    fd,
+    send: () => libc.sendto(fd, probe, to),
+    isAnswer() {
+      const packet = reader.read(fd)
+      if (packet === undefined) return 'none'
+      const arp = packet.direction === 'received' ? parseArp(packet.frame) : undefined
+      return arp?.senderIp === ip ? { mac: arp.senderMac } : 'other'
+    },
+  }
+}
+
+function pingAttempt(libc: Libc, bridge: string, ip: string): Attempt {
+  const fd = libc.socket(afInet, sockRaw, ipprotoIcmp)
+  try {
+    libc.setsockopt(fd, solSocket, soBindtodevice, Buffer.from(`${bridge}\0`))
+    const filter = pinned(4)
+    filter.writeUInt32LE(allButEchoReply)
+    libc.setsockopt(fd, solRaw, icmpFilter, filter)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+  const nonce = randomBytes(18)
+  const identifier = nonce.readUInt16BE(16)
+  const to = pinned(16)
+  to.writeUInt16LE(afInet, 0)
+  to.set(ipBytes(ip), 4)
+  const reader = packetReader(libc)
+  let sequence = 0
+  return {
+    fd,
+    send() {
+      sequence += 1
+      libc.sendto(fd, Buffer.from(icmpEcho(identifier, sequence, nonce)), to)
+    },
+    isAnswer() {
+      const packet = reader.read(fd)
+      if (packet === undefined) return 'none'
+      const reply = parseEchoReply(packet.frame)
+      return reply?.source === ip && reply.identifier === identifier && nonce.equals(reply.nonce) ? { mac: null } : 'other'
+    },
+  }
+}

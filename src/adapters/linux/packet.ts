@@ -1,0 +1,158 @@
+import { closeSync } from 'node:fs'
+import { HostError, type Ears } from '../../ports/host-network.ts'
+import { interfaceIndex } from './interfaces.ts'
+import { type Libc, pinned } from './libc.ts'
+import type { Poller } from './poller.ts'
+
+const afPacket = 17
+const sockRaw = 3
+const solSocket = 1
+const soRcvbuf = 8
+const soAttachFilter = 26
+const ethPAll = 0x0003
+export const ethPArp = 0x0806
+const packetOutgoing = 4
+
+/** Longer than any DHCP message that a client must take (RFC 2131: 576) by far; the rest of a frame is not looked at. */
+const snapBytes = 2048
+/** Bounds what the kernel keeps for a flood; what does not fit is lost, and an address is soon heard again. */
+const receiveBufferBytes = 64 * 1024
+/** A guest that sends more than this many at once is left alone for a while. */
+const maxFramesPerTurn = 64
+const floodPauseMs = 100
+
+type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, value: number]
+
+/** Classic BPF: untagged frames that are ARP, or UDP over unfragmented IPv4 from port 67. */
+const arpAndDhcp: readonly Instruction[] = [
+  [0x20, 0, 0, 0xffff_f030], //  0 A = SKF_AD_VLAN_TAG_PRESENT
+  [0x15, 0, 10, 0], //           1 tagged: drop
+  [0x28, 0, 0, 12], //           2 A = EtherType
+  [0x15, 7, 0, 0x0806], //       3 ARP: take
+  [0x15, 0, 7, 0x0800], //       4 no IPv4: drop
+  [0x30, 0, 0, 23], //           5 A = protocol
+  [0x15, 0, 5, 17], //           6 no UDP: drop
+  [0x28, 0, 0, 20], //           7 A = fragment field
+  [0x45, 3, 0, 0x1fff], //       8 not the first: drop
+  [0xb1, 0, 0, 14], //           9 X = 4 * (IP header length)
+  [0x48, 0, 0, 14], //          10 A = UDP source port
+  [0x15, 1, 0, 67], //          11 a DHCP server's: take (13), else drop (12)
+  [0x06, 0, 0, 0], //           12 drop
+  [0x06, 0, 0, snapBytes], //   13 take
+]
+
+function attachFilter(libc: Libc, fd: number, program: readonly Instruction[]): void {
+  const instructions = pinned(program.length * 8)
+  for (const [index, [code, jumpTrue, jumpFalse, value]] of program.entries()) {
+    instructions.writeUInt16LE(code, index * 8)
+    instructions.writeUInt8(jumpTrue, index * 8 + 2)
+    instructions.writeUInt8(jumpFalse, index * 8 + 3)
+    instructions.writeUInt32LE(value, index * 8 + 4)
+  }
+  const fprog = pinned(16)
+  fprog.writeUInt16LE(program.length, 0)
+  fprog.writeBigUInt64LE(libc.address(instructions), 8)
+  libc.setsockopt(fd, solSocket, soAttachFilter, fprog)
+}
+
+/** struct sockaddr_ll; packet(7). */
+export function linkAddress(protocol: number, index: number): Buffer {
+  const address = pinned(20)
+  address.writeUInt16LE(afPacket, 0)
+  address.writeUInt16BE(protocol, 2)
+  address.writeInt32LE(index, 4)
+  return address
+}
+
+/** Bound to one interface; hears nothing before it is bound and filtered. Throws SystemError. */
+export function packetSocket(libc: Libc, index: number, kind: 'arpAndDhcp' | 'arp'): number {
+  const fd = libc.socket(afPacket, sockRaw, 0)
+  try {
+    const size = pinned(4)
+    size.writeInt32LE(receiveBufferBytes)
+    libc.setsockopt(fd, solSocket, soRcvbuf, size)
+    if (kind === 'arpAndDhcp') attachFilter(libc, fd, arpAndDhcp)
+    // A bridge takes its ports' frames away before any protocol's own sockets see them; only those for all protocols come earlier.
+    libc.bind(fd, linkAddress(kind === 'arp' ? ethPArp : ethPAll, index))
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+export interface PacketReader {
+  /** Undefined when there is none now. The frame is valid until the next read. Throws SystemError, ENETDOWN when the interface went. */
+  read(fd: number): { readonly frame: Uint8Array; readonly direction: 'received' | 'sent' } | undefined
+}
+
+/** One set of buffers for all packet sockets of a process. */
+export function packetReader(libc: Libc): PacketReader {
+  const data = pinned(snapBytes)
+  const iovec = pinned(16)
+  const name = pinned(20)
+  const header = pinned(56)
+  iovec.writeBigUInt64LE(libc.address(data), 0)
+  iovec.writeBigUInt64LE(BigInt(snapBytes), 8)
+  header.writeBigUInt64LE(libc.address(name), 0)
+  header.writeBigUInt64LE(libc.address(iovec), 16)
+  header.writeBigUInt64LE(1n, 24)
+  return {
+    read(fd) {
+      header.writeUInt32LE(name.length, 8)
+      const length = libc.recvmsg(fd, header, 0)
+      if (length === undefined) return undefined
+      return { frame: data.subarray(0, length), direction: name[10] === packetOutgoing ? 'sent' : 'received' }
+    },
+  }
+}
+
+export function ears(libc: Libc, poller: Poller): Ears {
+  const reader = packetReader(libc)
+  return {
+    listen(interfaceName, onFrame, onEnd) {
+      const fd = openEar(libc, interfaceName)
+      let pause: NodeJS.Timeout | undefined
+      let open = true
+      const readSome = (): void => {
+        for (let count = 0; count < maxFramesPerTurn; count++) {
+          const packet = reader.read(fd)
+          if (packet === undefined) return
+          onFrame(packet.frame, packet.direction)
+          if (!open) return
+        }
+        watch.want(false, false)
+        pause = setTimeout(() => watch.want(true, false), floodPauseMs)
+      }
+      const close = (): void => {
+        if (!open) return
+        open = false
+        clearTimeout(pause)
+        watch.close()
+        closeSync(fd)
+      }
+      const watch = poller.watch(fd, () => {
+        try {
+          readSome()
+        } catch {
+          // ENETDOWN: the interface went down or away; there is nothing more to hear.
+          close()
+          onEnd()
+        }
+      })
+      watch.want(true, false)
+      return { close }
+    },
+  }
+}
+
+function openEar(libc: Libc, interfaceName: string): number {
+  const index = interfaceIndex(interfaceName)
+  if (index === undefined) throw new HostError('Io', `there is no interface ${interfaceName}`)
+  try {
+    return packetSocket(libc, index, 'arpAndDhcp')
+  } catch (cause) {
+    throw new HostError('Io', `cannot listen on ${interfaceName}: ${(cause as Error).message}`, { cause })
+  }
+}
+

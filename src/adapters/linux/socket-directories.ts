@@ -1,0 +1,41 @@
+import { chmod, mkdir, readdir, rmdir, unlink } from 'node:fs/promises'
+import type { Layout } from '../../api/layout.ts'
+import { uidPattern } from '../../api/names.ts'
+import { PortError } from '../../ports/errors.ts'
+import type { SocketDirectories } from '../../ports/host-network.ts'
+
+/** The group comes from the parent's setgid bit: the broker may not change owners. */
+const directoryMode = 0o2750
+
+export function socketDirectories(layout: Layout): SocketDirectories {
+  return {
+    list: () => described(`cannot read ${layout.sockets}`, async () => (await readdir(layout.sockets)).filter((name) => uidPattern.test(name))),
+    make: (uid) =>
+      described('cannot make the directory of a socket', async () => {
+        const path = layout.socketDirectory(uid)
+        await unless('EEXIST', mkdir(path))
+        await chmod(path, directoryMode)
+      }),
+    remove: (uid) =>
+      described('cannot remove the directory of a socket', async () => {
+        await unless('ENOENT', unlink(layout.brokerSocket(uid)))
+        await unless('ENOENT', rmdir(layout.socketDirectory(uid)))
+      }),
+  }
+}
+
+async function unless(code: string, work: Promise<unknown>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== code) throw error
+  }
+}
+
+async function described<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw new PortError('Unavailable', `${what}: ${(cause as Error).message}; has install-node prepared this host?`, { cause })
+  }
+}

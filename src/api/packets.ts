@@ -1,0 +1,135 @@
+/** Frames as they lie on an Ethernet: ARP (RFC 826), DHCP over IPv4 (RFC 2131) and ICMP echo (RFC 792). Every reader takes any bytes and throws nothing. */
+
+export interface ArpPacket {
+  readonly operation: 'request' | 'reply'
+  /** Of the Ethernet frame. */
+  readonly frameSource: string
+  readonly senderMac: string
+  readonly senderIp: string
+  readonly targetIp: string
+}
+
+const etherTypeArp = 0x0806
+const etherTypeIpv4 = 0x0800
+const ethernetBytes = 14
+const arpFrameBytes = ethernetBytes + 28
+
+export function parseArp(frame: Uint8Array): ArpPacket | undefined {
+  if (frame.length < arpFrameBytes || word(frame, 12) !== etherTypeArp) return undefined
+  // Ethernet, IPv4, addresses of six and four bytes.
+  if (word(frame, 14) !== 1 || word(frame, 16) !== etherTypeIpv4 || word(frame, 18) !== 0x0604) return undefined
+  const operation = word(frame, 20)
+  if (operation !== 1 && operation !== 2) return undefined
+  return {
+    operation: operation === 1 ? 'request' : 'reply',
+    frameSource: macAt(frame, 6),
+    senderMac: macAt(frame, 22),
+    senderIp: ipAt(frame, 28),
+    targetIp: ipAt(frame, 38),
+  }
+}
+
+/** An RFC 5227 probe: sender address 0.0.0.0, to everybody. */
+export function arpProbe(sourceMac: string, targetIp: string): Uint8Array {
+  const frame = new Uint8Array(arpFrameBytes)
+  frame.fill(0xff, 0, 6)
+  frame.set(macBytes(sourceMac), 6)
+  frame.set([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1], 12)
+  frame.set(macBytes(sourceMac), 22)
+  frame.set(ipBytes(targetIp), 38)
+  return frame
+}
+
+export interface DhcpAck {
+  readonly clientMac: string
+  readonly ip: string
+}
+
+const dhcpFixedBytes = 240
+const dhcpMagic = 0x6382_5363
+const optionMessageType = 53
+const messageTypeAck = 5
+
+/** A server's ACK that gives an address; an ACK to an INFORM gives none. */
+export function parseDhcpAck(frame: Uint8Array): DhcpAck | undefined {
+  const dhcp = dhcpFromServer(frame)
+  if (dhcp === undefined || dhcp.length < dhcpFixedBytes) return undefined
+  // BOOTREPLY, Ethernet, six bytes of address.
+  if (dhcp[0] !== 2 || dhcp[1] !== 1 || dhcp[2] !== 6 || word(dhcp, 236) * 0x1_0000 + word(dhcp, 238) !== dhcpMagic) return undefined
+  if (messageType(dhcp) !== messageTypeAck) return undefined
+  const ip = ipAt(dhcp, 16)
+  return ip === '0.0.0.0' ? undefined : { clientMac: macAt(dhcp, 28), ip }
+}
+
+function dhcpFromServer(frame: Uint8Array): Uint8Array | undefined {
+  if (frame.length < ethernetBytes + 28 || word(frame, 12) !== etherTypeIpv4) return undefined
+  const headerBytes = ((frame[14] ?? 0) & 0xf) * 4
+  const fragment = word(frame, 20) & 0x3fff
+  if ((frame[14] ?? 0) >> 4 !== 4 || headerBytes < 20 || frame[23] !== 17 || fragment !== 0) return undefined
+  const udp = ethernetBytes + headerBytes
+  if (frame.length < udp + 8 || word(frame, udp) !== 67) return undefined
+  const udpBytes = word(frame, udp + 4)
+  return udpBytes < 8 ? undefined : frame.subarray(udp + 8, Math.min(frame.length, udp + udpBytes))
+}
+
+function messageType(dhcp: Uint8Array): number | undefined {
+  for (let at = dhcpFixedBytes; at < dhcp.length; ) {
+    const option = dhcp[at]
+    if (option === 255) return undefined
+    if (option === 0) {
+      at += 1
+      continue
+    }
+    const length = dhcp[at + 1]
+    if (length === undefined) return undefined
+    if (option === optionMessageType) return length === 1 ? dhcp[at + 2] : undefined
+    at += 2 + length
+  }
+  return undefined
+}
+
+/** ICMP alone, without IP header; `nonce` is what the answer must bring back. */
+export function icmpEcho(identifier: number, sequence: number, nonce: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(8 + nonce.length)
+  packet.set([8, 0, 0, 0, identifier >> 8, identifier & 0xff, sequence >> 8, sequence & 0xff])
+  packet.set(nonce, 8)
+  const sum = checksum(packet)
+  packet.set([sum >> 8, sum & 0xff], 2)
+  return packet
+}
+
+/** From an IPv4 packet as a raw socket gives it. */
+export function parseEchoReply(packet: Uint8Array): { readonly source: string; readonly identifier: number; readonly nonce: Uint8Array } | undefined {
+  const headerBytes = ((packet[0] ?? 0) & 0xf) * 4
+  if ((packet[0] ?? 0) >> 4 !== 4 || headerBytes < 20 || packet.length < headerBytes + 8 || packet[9] !== 1) return undefined
+  if (packet[headerBytes] !== 0 || packet[headerBytes + 1] !== 0) return undefined
+  return { source: ipAt(packet, 12), identifier: word(packet, headerBytes + 4), nonce: packet.subarray(headerBytes + 8) }
+}
+
+/** RFC 1071. */
+function checksum(bytes: Uint8Array): number {
+  let sum = 0
+  for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
+  return ~sum & 0xffff
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+}
+
+function macAt(bytes: Uint8Array, at: number): string {
+  return Array.from(bytes.subarray(at, at + 6), (byte) => byte.toString(16).padStart(2, '0')).join(':')
+}
+
+function ipAt(bytes: Uint8Array, at: number): string {
+  return bytes.subarray(at, at + 4).join('.')
+}
+
+export function macBytes(mac: string): number[] {
+  return mac.split(':').map((part) => Number.parseInt(part, 16))
+}
+
+export function ipBytes(ip: string): number[] {
+  return ip.split('.').map(Number)
+}
