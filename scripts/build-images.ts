@@ -97,7 +97,7 @@ function copyKoffi(dir: string): void {
     [platform]: dirname(fromKoffi.resolve(`${platform}/package.json`)),
   }
   for (const [name, from] of Object.entries(packages)) {
-    const skipped = new Set(['doc', 'src', 'vendor', 'README.md', 'CHANGELOG.md'].map((each) => join(from, each)))
+    const skipped = new Set(['doc', 'vendor', 'README.md', 'CHANGELOG.md'].map((each) => join(from, each)))
     cpSync(from, join(dir, 'node_modules', name), { recursive: true, dereference: true, filter: (source) => !skipped.has(source) })
   }
 }
