@@ -1,93 +1,116 @@
 /** The lab as tests use it. */
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { inCgroup } from './cgroups.ts';
-import { leftovers, powerOff } from './clear.ts';
-import { onNode, onSwitch } from './daemons.ts';
-import { dockerArgv, dockerEnv, killDockerd, mustDocker, startDockerd } from './engine.ts';
-import { type Lease, leases, reserve } from './lan.ts';
-import { type LabLayout, layoutFromEnv, type NodeLayout, type NodeName, nodeOf, type Place, registryAddress, wwwAddress } from './layout.ts';
-import { type RunOptions, type RunResult, run } from './run.ts';
-import { swarmJoin, waitReady } from './swarm.ts';
-import { isUp, powerOn } from './up.ts';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { inCgroup } from './cgroups.ts'
+import { leftovers, powerOff } from './clear.ts'
+import { onNode, onSwitch } from './daemons.ts'
+import { dockerArgv, dockerEnv, getStatus, killDockerd, mustDocker, startDockerd } from './engine.ts'
+import { type Lease, leases, reserve } from './lan.ts'
+import {
+  type LabLayout,
+  layoutFromEnv,
+  nodeBinary,
+  type NodeLayout,
+  type NodeName,
+  nodeOf,
+  type Place,
+  registryAddress,
+  wwwAddress,
+} from './layout.ts'
+import { type RunOptions, type RunResult, run, until } from './run.ts'
+import { swarmJoin, waitReady } from './swarm.ts'
+import { isUp, loadedImages, powerOn } from './up.ts'
 
-export type { Lease } from './lan.ts';
-export type { NodeLayout, NodeName, Place } from './layout.ts';
-export type { RunResult } from './run.ts';
+export type { Lease } from './lan.ts'
+export type { NodeLayout, NodeName, Place } from './layout.ts'
+export type { RunResult } from './run.ts'
 
 export type Lab = {
-  readonly name: string;
-  readonly nodes: readonly NodeLayout[];
+  readonly name: string
+  readonly nodes: readonly NodeLayout[]
   /** Files put here are served under `http://${wwwAddress}/` to the nodes. */
-  readonly www: string;
-  readonly wwwAddress: string;
-  readonly registryAddress: string;
-  node(name: NodeName): NodeLayout;
+  readonly www: string
+  readonly wwwAddress: string
+  readonly registryAddress: string
+  /** References of the project's images as last loaded: controller, node. */
+  readonly images: readonly string[]
+  node(name: NodeName): NodeLayout
   /** Runs to the end on a node, or in the namespace of a switch. */
-  exec(place: Place, argv: readonly string[], options?: RunOptions): Promise<RunResult>;
+  exec(place: Place, argv: readonly string[], options?: RunOptions): Promise<RunResult>
   /** Starts on a node, or in the namespace of a switch, and gives the process; `down` ends what still runs. */
-  spawnIn(place: Place, argv: readonly string[], options?: SpawnOptions): ChildProcess;
+  spawnIn(place: Place, argv: readonly string[], options?: SpawnOptions): ChildProcess
   /** The Docker client, with a node's daemon. */
-  docker(node: NodeName, args: readonly string[], options?: RunOptions): Promise<RunResult>;
+  docker(node: NodeName, args: readonly string[], options?: RunOptions): Promise<RunResult>
   /** The same, giving what was printed. @throws when it fails. */
-  mustDocker(node: NodeName, args: readonly string[], options?: RunOptions): Promise<string>;
+  mustDocker(node: NodeName, args: readonly string[], options?: RunOptions): Promise<string>
   /** Makes or moves a DHCP reservation on the LAN; `null` takes it away. */
-  reserve(mac: string, ip: string | null): Promise<void>;
-  leases(): Lease[];
-  killDockerd(node: NodeName, signal?: NodeJS.Signals): Promise<void>;
-  startDockerd(node: NodeName): Promise<void>;
+  reserve(mac: string, ip: string | null): Promise<void>
+  leases(): Lease[]
+  killDockerd(node: NodeName, signal?: NodeJS.Signals): Promise<void>
+  startDockerd(node: NodeName): Promise<void>
   /** Cuts the power: processes, containers and interfaces are gone at once, disks stay. */
-  powerOff(node: NodeName): Promise<void>;
+  powerOff(node: NodeName): Promise<void>
   /** A reboot after `powerOff`: an empty /run, a fresh br0, dockerd with its old swarm state. */
-  powerOn(node: NodeName): Promise<void>;
+  powerOn(node: NodeName): Promise<void>
   /** Takes a node out of the swarm for good; its machine stays up. */
-  removeNode(node: NodeName): Promise<void>;
+  removeNode(node: NodeName): Promise<void>
   /** Makes a node that was removed a manager again. */
-  joinNode(node: NodeName): Promise<void>;
-  waitReady(...nodes: NodeName[]): Promise<void>;
-  down(): Promise<void>;
-};
+  joinNode(node: NodeName): Promise<void>
+  waitReady(...nodes: NodeName[]): Promise<void>
+  down(): Promise<void>
+}
 
-const mainFile = join(import.meta.dirname, 'main.ts');
+const mainFile = join(import.meta.dirname, 'main.ts')
 
 /** `up` and `down` run as programs of their own: `up` puts itself into the cgroup that `down` empties. */
 async function command(layout: LabLayout, argv: readonly string[]): Promise<void> {
-  const env = { ...process.env, SWARMVIRT_LAB: layout.lab };
-  const result = await run([process.execPath, mainFile, ...argv], { env });
-  if (result.code !== 0) throw new Error(`lab ${argv.join(' ')} failed:\n${result.stderr}`);
+  const env = { ...process.env, SWARMVIRT_LAB: layout.lab }
+  const result = await run([nodeBinary(), mainFile, ...argv], { env })
+  if (result.code !== 0) throw new Error(`lab ${argv.join(' ')} failed:\n${result.stderr}`)
 }
 
 function otherThan(layout: LabLayout, name: NodeName): NodeLayout {
-  const other = layout.nodes.find((node) => node.name !== name);
-  if (other === undefined) throw new Error('a lab with one node');
-  return other;
+  const other = layout.nodes.find((node) => node.name !== name)
+  if (other === undefined) throw new Error('a lab with one node')
+  return other
 }
 
+/** A node that is on leaves in order; one that is off is only struck from the list. */
 async function removeNode(layout: LabLayout, name: NodeName): Promise<void> {
-  const manager = otherThan(layout, name).dockerSocket;
-  await mustDocker(layout, manager, ['node', 'demote', name]);
-  await run(dockerArgv(nodeOf(layout, name).dockerSocket, ['swarm', 'leave', '--force']), { env: dockerEnv(layout) });
-  await mustDocker(layout, manager, ['node', 'rm', '--force', name]);
+  const manager = otherThan(layout, name).dockerSocket
+  const own = nodeOf(layout, name).dockerSocket
+  await mustDocker(layout, manager, ['node', 'demote', name])
+  if ((await getStatus(own, '/_ping')) === 200) {
+    // Who leaves while still a member of Raft stays counted in its quorum.
+    await until(`${name} to be a manager no more`, 30_000, async () => {
+      const manages = await mustDocker(layout, own, ['info', '-f', '{{.Swarm.ControlAvailable}}'])
+      return manages.trim() === 'false' ? true : undefined
+    })
+    await mustDocker(layout, own, ['swarm', 'leave', '--force'])
+  }
+  await mustDocker(layout, manager, ['node', 'rm', '--force', name])
 }
 
 function labOf(layout: LabLayout): Lab {
   const argvFor = (place: Place, argv: readonly string[]): string[] => {
-    if (place === 'lan') return onSwitch(layout, layout.lanNetns, argv);
-    if (place === 'mgmt') return onSwitch(layout, layout.mgmtNetns, argv);
-    return onNode(layout, nodeOf(layout, place), argv);
-  };
-  const dockerFor = (name: NodeName, args: readonly string[]): string[] => inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, name).dockerSocket, args));
+    if (place === 'lan') return onSwitch(layout, layout.lanNetns, argv)
+    if (place === 'mgmt') return onSwitch(layout, layout.mgmtNetns, argv)
+    return onNode(layout, nodeOf(layout, place), argv)
+  }
+  const dockerFor = (name: NodeName, args: readonly string[]): string[] =>
+    inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, name).dockerSocket, args))
   return {
     name: layout.lab,
     nodes: layout.nodes,
     www: layout.www,
     wwwAddress,
     registryAddress,
+    images: loadedImages(layout),
     node: (name) => nodeOf(layout, name),
     exec: (place, argv, options) => run(argvFor(place, argv), options),
     spawnIn(place, argv, options) {
-      const [program = '', ...args] = argvFor(place, argv);
-      return spawn(program, args, options ?? {});
+      const [program = '', ...args] = argvFor(place, argv)
+      return spawn(program, args, options ?? {})
     },
     docker: (name, args, options) => run(dockerFor(name, args), { env: dockerEnv(layout), ...options }),
     mustDocker: (name, args, options) => mustDocker(layout, nodeOf(layout, name).dockerSocket, args, options),
@@ -101,24 +124,24 @@ function labOf(layout: LabLayout): Lab {
     joinNode: (name) => swarmJoin(layout, nodeOf(layout, name), otherThan(layout, name)),
     waitReady: (...names) => waitReady(layout, nodeOf(layout, names[0] ?? 'n1'), names),
     down: () => command(layout, ['down']),
-  };
+  }
 }
 
 /** A lab that is up. @throws when it is not. */
 export async function openLab(name?: string): Promise<Lab> {
-  const layout = layoutFromEnv(process.env, name);
-  if (!(await isUp(layout))) throw new Error(`lab "${layout.lab}" is not up; run "npm run lab -- up"`);
-  return labOf(layout);
+  const layout = layoutFromEnv(process.env, name)
+  if (!(await isUp(layout))) throw new Error(`lab "${layout.lab}" is not up; run "npm run lab -- up"`)
+  return labOf(layout)
 }
 
 /** Brings a lab up, or takes the one that is up, with the images of the checkout as it is now. */
 export async function labUp(name?: string, options: { readonly fresh: boolean } = { fresh: false }): Promise<Lab> {
-  const layout = layoutFromEnv(process.env, name);
-  await command(layout, options.fresh ? ['up', '--fresh'] : ['up']);
-  return labOf(layout);
+  const layout = layoutFromEnv(process.env, name)
+  await command(layout, options.fresh ? ['up', '--fresh'] : ['up'])
+  return labOf(layout)
 }
 
 /** What exists of a lab: empty after `down`. */
 export function labLeftovers(name?: string): string[] {
-  return leftovers(layoutFromEnv(process.env, name));
+  return leftovers(layoutFromEnv(process.env, name))
 }

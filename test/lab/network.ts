@@ -2,40 +2,40 @@
  * Two switches and the nodes' cables. Both ends of a veth pair are made inside their namespaces, so the machine's root
  * namespace, where another dockerd may filter what is forwarded, never sees an interface of the lab.
  */
-import { lanGateway, type LabLayout, managementGateway, type NodeLayout } from './layout.ts';
-import { namedNetns } from './processes.ts';
-import { must } from './run.ts';
+import { lanGateway, type LabLayout, managementGateway, type NodeLayout } from './layout.ts'
+import { namedNetns } from './processes.ts'
+import { must, run } from './run.ts'
 
 async function ipBatch(lines: readonly string[]): Promise<void> {
-  await must(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+  await must(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` })
 }
 
 async function inNetns(netns: string, lines: readonly string[]): Promise<void> {
-  await must(['ip', '-n', netns, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+  await must(['ip', '-n', netns, '-batch', '-'], { input: `${lines.join('\n')}\n` })
 }
 
 async function makeSwitch(netns: string, bridge: string, address: string): Promise<void> {
-  await must(['ip', 'netns', 'add', netns]);
+  await must(['ip', 'netns', 'add', netns])
   await inNetns(netns, [
     'link set lo up',
     `link add ${bridge} type bridge`,
     `addr add ${address}/24 dev ${bridge}`,
     `link set ${bridge} up`,
-  ]);
+  ])
 }
 
 export async function makeSwitches(layout: LabLayout): Promise<void> {
-  await makeSwitch(layout.mgmtNetns, 'sw', managementGateway);
-  await makeSwitch(layout.lanNetns, 'sw', lanGateway);
+  await makeSwitch(layout.mgmtNetns, 'sw', managementGateway)
+  await makeSwitch(layout.lanNetns, 'sw', lanGateway)
 }
 
 /** A node's namespace: `mgmt0` on the management network, `lan0` under `br0` on the LAN. */
 export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void> {
-  await must(['ip', 'netns', 'add', node.netns]);
+  await must(['ip', 'netns', 'add', node.netns])
   await ipBatch([
     `link add mgmt0 netns ${node.netns} type veth peer name ${node.name} netns ${layout.mgmtNetns}`,
     `link add lan0 netns ${node.netns} type veth peer name ${node.name} netns ${layout.lanNetns}`,
-  ]);
+  ])
   await Promise.all([
     inNetns(layout.mgmtNetns, [`link set ${node.name} master sw up`]),
     inNetns(layout.lanNetns, [`link set ${node.name} master sw up`]),
@@ -49,12 +49,20 @@ export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void>
       `addr add ${node.bridgeIp}/24 dev br0`,
       'link set br0 up',
     ]),
-  ]);
+  ])
   // dockerd sets the policy of FORWARD to DROP, and with br_netfilter that drops what the bridge passes on.
-  await must(['nsenter', `--net=/run/netns/${node.netns}`, 'iptables', '-w', '-I', 'FORWARD', '-i', 'br0', '-o', 'br0', '-j', 'ACCEPT']);
+  await must(['nsenter', `--net=/run/netns/${node.netns}`, 'iptables', '-w', '-I', 'FORWARD', '-i', 'br0', '-o', 'br0', '-j', 'ACCEPT'])
+}
+
+/** Takes a node's cables away at once; the kernel would do so some time after its namespace is gone. */
+export async function unplug(layout: LabLayout, node: NodeLayout): Promise<void> {
+  for (const netns of [layout.mgmtNetns, layout.lanNetns]) {
+    const found = await run(['ip', '-n', netns, 'link', 'show', node.name])
+    if (found.code === 0) await run(['ip', '-n', netns, 'link', 'del', node.name])
+  }
 }
 
 /** Removes a namespace; its interfaces and their other ends go with it once no process is inside. */
 export async function removeNetns(name: string): Promise<void> {
-  if (namedNetns(name) !== undefined) await must(['ip', 'netns', 'del', name]);
+  if (namedNetns(name) !== undefined) await must(['ip', 'netns', 'del', name])
 }

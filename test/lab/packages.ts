@@ -1,7 +1,7 @@
 /** The Debian packages the lab stands on. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { withLock } from './lock.ts';
-import { must, run, say } from './run.ts';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { withLock } from './lock.ts'
+import { must, run, say } from './run.ts'
 
 /** What the lab and the tests call, by the package that has it. */
 const needed: readonly { readonly file: string; readonly pkg: string }[] = [
@@ -15,14 +15,14 @@ const needed: readonly { readonly file: string; readonly pkg: string }[] = [
   { file: '/usr/bin/docker-registry', pkg: 'docker-registry' },
   { file: '/usr/bin/qemu-img', pkg: 'qemu-utils' },
   { file: '/usr/bin/zstd', pkg: 'zstd' },
-];
+]
 
-const policyFile = '/usr/sbin/policy-rc.d';
-const policyMark = '# Made by the swarmvirt lab for one package installation.';
+const policyFile = '/usr/sbin/policy-rc.d'
+const policyMark = '# Made by the swarmvirt lab for one package installation.'
 
 /** Takes away a policy file that a killed installation of ours left; any other stays. */
 function removeOwnPolicy(): void {
-  if (existsSync(policyFile) && readFileSync(policyFile, 'utf8').includes(policyMark)) rmSync(policyFile);
+  if (existsSync(policyFile) && readFileSync(policyFile, 'utf8').includes(policyMark)) rmSync(policyFile)
 }
 
 /**
@@ -30,26 +30,26 @@ function removeOwnPolicy(): void {
  * own. See invoke-rc.d(8): 101 is "action forbidden by policy".
  */
 async function install(packages: readonly string[]): Promise<void> {
-  say(`installing ${packages.join(' ')} …`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const apt = ['apt-get', '-q', '-y', '-o', 'DPkg::Lock::Timeout=300'];
-  if (!existsSync(policyFile)) writeFileSync(policyFile, `#!/bin/sh\n${policyMark}\nexit 101\n`, { mode: 0o755 });
+  say(`installing ${packages.join(' ')} …`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = ['apt-get', '-q', '-y', '-o', 'DPkg::Lock::Timeout=300']
+  if (!existsSync(policyFile)) writeFileSync(policyFile, `#!/bin/sh\n${policyMark}\nexit 101\n`, { mode: 0o755 })
   try {
     // An installation that was killed half-way leaves dpkg to be finished first.
-    await must(['dpkg', '--configure', '-a'], { env });
-    const command = [...apt, 'install', '--no-install-recommends', ...packages];
-    if ((await run(command, { env })).code === 0) return;
-    await must([...apt, 'update'], { env });
-    await must(command, { env });
+    await must(['dpkg', '--configure', '-a'], { env })
+    const command = [...apt, 'install', '--no-install-recommends', ...packages]
+    if ((await run(command, { env })).code === 0) return
+    await must([...apt, 'update'], { env })
+    await must(command, { env })
   } finally {
-    removeOwnPolicy();
+    removeOwnPolicy()
   }
 }
 
 export async function ensurePackages(): Promise<void> {
   await withLock('packages', 600_000, async () => {
-    removeOwnPolicy();
-    const missing = needed.filter(({ file }) => !existsSync(file)).map(({ pkg }) => pkg);
-    if (missing.length > 0) await install(missing);
-  });
+    removeOwnPolicy()
+    const missing = needed.filter(({ file }) => !existsSync(file)).map(({ pkg }) => pkg)
+    if (missing.length > 0) await install(missing)
+  })
 }
