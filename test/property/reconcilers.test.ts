@@ -18,13 +18,25 @@ const hostnames = ['n1', 'n2', 'n3'] as const
 /** What people and nodes do to a cluster between two rounds. */
 type Deed =
   | { readonly kind: 'edit'; readonly spec: Readonly<Spec> }
-  | { readonly kind: 'removeManifest' | 'loseManifest' | 'removeService' | 'removeRecord' | 'limitMemory' | 'forceUpdate' | 'round' }
+  | {
+      readonly kind:
+        | 'removeManifest'
+        | 'loseManifest'
+        | 'removeService'
+        | 'removeRecord'
+        | 'limitMemory'
+        | 'forceUpdate'
+        | 'forgetEverything'
+        | 'round'
+    }
   | { readonly kind: 'removeServiceLabel' | 'removeNodeLabel' | 'removeRecordLabel'; readonly index: number }
   | { readonly kind: 'agent'; readonly hostname: string; readonly away: boolean }
   | { readonly kind: 'broker'; readonly hostname: string; readonly away: boolean }
   | { readonly kind: 'drain'; readonly hostname: string; readonly drained: boolean }
 
-const hostname = fc.constantFrom(...hostnames)
+/** n1 is where a first VM is placed: that is where most should go wrong. */
+const hostname = fc.constantFrom('n1', 'n1', 'n1', 'n2', 'n3')
+const away = fc.constantFrom(true, true, false)
 const specChange = fc.constantFrom<Spec>(
   {},
   { memory: '1Gi' },
@@ -32,24 +44,18 @@ const specChange = fc.constantFrom<Spec>(
   { runStrategy: 'Halted' },
   { cloudInit: { userData: 'x' } },
 )
+const plain = fc.constantFrom('removeManifest', 'loseManifest', 'removeService', 'removeRecord', 'limitMemory', 'forceUpdate')
 const deed: fc.Arbitrary<Deed> = fc.oneof(
-  specChange.map((spec): Deed => ({ kind: 'edit', spec })),
-  fc
-    .constantFrom(
-      'removeManifest',
-      'loseManifest',
-      'removeService',
-      'removeRecord',
-      'limitMemory',
-      'forceUpdate',
-      'round',
-      'round',
-      'round',
-    )
-    .map((kind): Deed => ({ kind })),
-  fc.record({ kind: fc.constantFrom('removeServiceLabel', 'removeNodeLabel', 'removeRecordLabel'), index: fc.nat(12) }),
-  fc.record({ kind: fc.constantFrom('agent', 'broker'), hostname, away: fc.boolean() }),
-  fc.record({ kind: fc.constant('drain'), hostname, drained: fc.boolean() }),
+  { weight: 3, arbitrary: fc.constant<Deed>({ kind: 'round' }) },
+  { weight: 2, arbitrary: specChange.map((spec): Deed => ({ kind: 'edit', spec })) },
+  { weight: 2, arbitrary: plain.map((kind): Deed => ({ kind })) },
+  { weight: 2, arbitrary: fc.constant<Deed>({ kind: 'forgetEverything' }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('agent', 'broker'), hostname, away }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('drain'), hostname, drained: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom('removeServiceLabel', 'removeNodeLabel', 'removeRecordLabel'), index: fc.nat(12) }),
+  },
 )
 
 const keptByPeople = new Set(['swarmvirt.managed-by', 'swarmvirt.state'])
@@ -85,6 +91,12 @@ async function perform(cluster: Cluster, one: Deed): Promise<void> {
         const template = spec['TaskTemplate'] as Spec
         template['ForceUpdate'] = Number(template['ForceUpdate']) + 1
       })
+    case 'forgetEverything':
+      // Record, service and label at once: only the disk is left.
+      if (service !== undefined) await swarm.removeService(service.id)
+      if (record !== undefined) await swarm.removeConfig(record.config.id)
+      for (const id of swarm.nodes.keys()) swarm.editNodeLabels(id, (all) => void delete all['swarmvirt.vm.web'])
+      return
     case 'round':
       await cluster.round()
       return
@@ -138,9 +150,10 @@ async function heal(cluster: Cluster): Promise<void> {
 
 test('whatever people and nodes do, there is one disk and one identity, and in the end the VM runs where its disk is', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(deed, { maxLength: 25 }), async (deeds) => {
+    fc.asyncProperty(fc.boolean(), fc.array(deed, { maxLength: 25 }), async (settled, deeds) => {
       const cluster = new Cluster(hostnames)
       cluster.declare('web')
+      if (settled) await cluster.converge()
       let first: string | undefined
       for (const one of deeds) {
         await perform(cluster, one)

@@ -1,4 +1,5 @@
 import { canonicalJson } from '../../src/api/hash.ts'
+import { PortError } from '../../src/ports/errors.ts'
 import type { RawSpec, SwarmNode } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 
@@ -43,4 +44,20 @@ export function matches(spec: RawSpec, node: SwarmNode): boolean {
     if (key === undefined) return true
     return ((node.labels[key] ?? '').toLowerCase() === value?.toLowerCase()) === (operator === '==')
   })
+}
+
+type Named = ReadonlyMap<string, { readonly name: string }>
+
+/** What a manager refuses in a service's spec: references to objects that are not there, and constraints it cannot read. */
+export function judgeSpec(spec: RawSpec, configs: Named, secrets: Named): void {
+  const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
+  for (const one of rawList(dig(container, 'Configs'))) judgeReference(configs, dig(one, 'ConfigID'), dig(one, 'ConfigName'))
+  for (const one of rawList(dig(container, 'Secrets'))) judgeReference(secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
+  const constraints = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).map(String)
+  const slashed = constraints.find((one) => one.includes('/'))
+  if (slashed !== undefined) throw new PortError('Invalid', `invalid placement constraint ${slashed}`)
+}
+
+function judgeReference(objects: Named, id: unknown, name: unknown): void {
+  if (objects.get(String(id))?.name !== name) throw new PortError('Invalid', `no object ${String(name)} with id ${String(id)}`)
 }

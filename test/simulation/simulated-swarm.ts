@@ -12,7 +12,8 @@ import type {
   SwarmTask,
 } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
-import { matches, replicasOf, stored, templateOf } from './docker-rules.ts'
+import { judgeSpec, stored } from './docker-rules.ts'
+import { orchestrate, type SimulatedTask } from './orchestrate.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Named = { readonly id: string; readonly name: string; readonly labels: Labels; readonly version: ObjectVersion }
@@ -27,7 +28,7 @@ export class SimulatedSwarm implements Swarm {
   readonly services = new Map<string, Mutable<SwarmService>>()
   readonly configs = new Map<string, Mutable<SwarmConfig>>()
   readonly secrets = new Map<string, Mutable<SwarmSecret> & { readonly data: Uint8Array }>()
-  readonly tasks = new Map<string, Mutable<SwarmTask> & { readonly template: string }>()
+  readonly tasks = new Map<string, SimulatedTask>()
   /** Raft's counter: every accepted write raises it. */
   writes = 0
   /** Called before each write is judged: here another writer, or a fault, comes in between. */
@@ -122,7 +123,7 @@ export class SimulatedSwarm implements Swarm {
     this.beforeWrite('createService')
     const name = String(spec['Name'])
     if (this.service(name) !== undefined) throw new PortError('Conflict', `name conflicts with an existing object: service ${name}`)
-    this.#judgeSpec(spec)
+    judgeSpec(spec, this.configs, this.secrets)
     const id = this.#id('service')
     const kept = this.storing(spec)
     this.services.set(id, { id, version: this.#write('createService'), name, labels: labelsOf(kept), spec: kept })
@@ -133,7 +134,7 @@ export class SimulatedSwarm implements Swarm {
   async updateService(id: string, version: ObjectVersion, spec: RawSpec): Promise<void> {
     this.beforeWrite('updateService')
     this.#current(this.#need(this.services, id), version)
-    this.#judgeSpec(spec)
+    judgeSpec(spec, this.configs, this.secrets)
     this.#replaceService(id, spec)
     this.settle()
   }
@@ -212,48 +213,8 @@ export class SimulatedSwarm implements Swarm {
 
   /** Managers act: tasks that no longer may run are rejected, wanted ones are made and started, the others are shut down. */
   settle(): void {
-    for (const service of this.services.values()) this.#orchestrate(service)
-  }
-
-  #orchestrate(service: SwarmService): void {
-    const template = templateOf(service.spec)
-    for (const task of this.tasks.values()) {
-      if (task.serviceId !== service.id || task.desiredState !== 'running') continue
-      const node = task.nodeId === undefined ? undefined : this.nodes.get(task.nodeId)
-      if (task.nodeId === undefined) this.tasks.delete(task.id)
-      else if (task.template !== template || replicasOf(service.spec) === 0 || node?.availability === 'drain')
-        this.#end(task, 'shutdown', '')
-      else if (node === undefined || !matches(service.spec, node)) this.#end(task, 'rejected', 'assigned node no longer meets constraints')
-    }
-    const wanted =
-      replicasOf(service.spec) -
-      [...this.tasks.values()].filter((one) => one.serviceId === service.id && one.desiredState === 'running').length
-    for (let missing = wanted; missing > 0; missing -= 1) this.#startTask(service, template)
-  }
-
-  #startTask(service: SwarmService, template: string): void {
-    const fit = [...this.nodes.values()].find((one) => one.state === 'ready' && one.availability === 'active' && matches(service.spec, one))
-    const id = this.#id('task')
-    const error = fit === undefined ? `no suitable node (scheduling constraints not satisfied on ${this.nodes.size} nodes)` : ''
-    this.tasks.set(id, {
-      id,
-      serviceId: service.id,
-      nodeId: fit?.id,
-      slot: 1,
-      state: fit === undefined ? 'pending' : 'running',
-      desiredState: 'running',
-      message: fit === undefined ? 'pending task scheduling' : 'started',
-      error,
-      updatedAt: this.#time(),
-      exitCode: undefined,
-      containerId: undefined,
-      addresses: {},
-      template,
-    })
-  }
-
-  #end(task: Mutable<SwarmTask>, state: string, error: string): void {
-    Object.assign(task, { state, desiredState: 'shutdown', error, updatedAt: this.#time() })
+    const world = { nodes: this.nodes, tasks: this.tasks, newId: () => this.#id('task'), now: this.#time() }
+    for (const service of this.services.values()) orchestrate(world, service)
   }
 
   #replaceService(id: string, spec: RawSpec): void {
@@ -265,20 +226,6 @@ export class SimulatedSwarm implements Swarm {
   #relabelNode(node: Mutable<SwarmNode>, labels: Labels): void {
     Object.assign(node, { labels, spec: { ...node.spec, Labels: labels }, version: this.#write('updateNodeLabels') })
     this.settle()
-  }
-
-  #judgeSpec(spec: RawSpec): void {
-    const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
-    for (const one of rawList(dig(container, 'Configs'))) this.#judgeReference(this.configs, dig(one, 'ConfigID'), dig(one, 'ConfigName'))
-    for (const one of rawList(dig(container, 'Secrets'))) this.#judgeReference(this.secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
-    const slashed = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints'))
-      .map(String)
-      .find((one) => one.includes('/'))
-    if (slashed !== undefined) throw new PortError('Invalid', `invalid placement constraint ${slashed}`)
-  }
-
-  #judgeReference(objects: ReadonlyMap<string, Named>, id: unknown, name: unknown): void {
-    if (objects.get(String(id))?.name !== name) throw new PortError('Invalid', `no object ${String(name)} with id ${String(id)}`)
   }
 
   #unused(object: Named, list: string, key: string): void {

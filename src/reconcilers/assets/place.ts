@@ -22,7 +22,7 @@ export interface Candidate {
   readonly committedBytes: number
 }
 
-export interface Refusal {
+interface Refusal {
   readonly hostname: string
   readonly reason: string
   readonly message: string

@@ -1,7 +1,7 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
-import type { SwarmConfig } from '../../ports/swarm.ts'
+import type { SwarmConfig, SwarmNode } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
@@ -29,11 +29,17 @@ function planPresent(seen: AssetsSeen): AssetsPlan {
   if (config !== undefined && record === undefined) return notOurs(seen, config)
   if (cluster !== undefined) return planIdentity(seen, cluster)
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
-  const placed = condition('Placed', 'True', 'Placed', `on ${node.hostname} (uid ${record.uid})`)
+  const placed = condition('Placed', 'True', 'Placed', `on ${node.hostname}${unwell(node)} (uid ${record.uid})`)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const actions = keepRecord(seen, record, { node: node.id, disksMade })
   return { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts: { uid: record.uid, node: node.hostname } }
+}
+
+/** A VM stays where its disk is, whatever becomes of the node. */
+function unwell({ state, availability }: SwarmNode): string {
+  if (state !== 'ready') return `, which is ${state}`
+  return availability === 'active' ? '' : `, whose availability is ${availability}`
 }
 
 /** A config with the record's name that is none of ours, or is no more: never touched, and no other identity is made beside it. */

@@ -22,14 +22,14 @@ export interface ReachabilityPorts {
 }
 
 /** What another node found out. */
-export interface Probed {
+interface Probed {
   readonly hostname: string
   readonly arp: ProbeOutcome
   /** Undefined where the manifest asks for none, or where ARP already said no. */
   readonly readiness: ProbeOutcome | undefined
 }
 
-export type Probing =
+type Probing =
   /** There was no address to ask for. */
   | { readonly kind: 'notYet' }
   /** No other node has the bridge. */

@@ -24,7 +24,7 @@ function judge(seen: ReachabilitySeen): ConditionDraft[] {
 }
 
 /** What a table of VMs shows beside the conditions; a key is absent where nothing is known. */
-export function factsOf(seen: ReachabilitySeen): Readonly<Record<string, string>> {
+function factsOf(seen: ReachabilitySeen): Readonly<Record<string, string>> {
   const { uid, node, nic, status, probing } = seen
   const vm = status?.known === true ? status.value : undefined
   const ip = nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip

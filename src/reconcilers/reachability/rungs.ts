@@ -5,7 +5,7 @@ import { pickAddress } from './address.ts'
 type Finding = Omit<ConditionDraft, 'type'>
 type Rung = readonly [ConditionType, (seen: ReachabilitySeen) => Finding]
 
-export const rungTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
+const rungTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
 
 const rungs: readonly Rung[] = [
   ['GuestRunning', guestRunning],

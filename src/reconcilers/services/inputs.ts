@@ -6,7 +6,7 @@ import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { nicsOf } from '../shared/nics.ts'
 
 /** The runner forces the guest off this many seconds after the power button; Swarm kills the task ten seconds later. */
-export const powerOffTimeoutS = 110
+const powerOffTimeoutS = 110
 export const stopGraceS = 120
 
 /** What a VM's service is rendered from, as far as its manifest decides. */

@@ -7,7 +7,7 @@ import { type Inputs, stopGraceS } from './inputs.ts'
 import type { ServicesSettings } from './observe.ts'
 
 /** How a runner is started: a small heap, since its memory is counted beside the guest's. */
-export const runnerCommand = ['node', '--max-old-space-size=64', '--max-semi-space-size=1', '/opt/swarmvirt/runner.cjs'] as const
+const runnerCommand = ['node', '--max-old-space-size=64', '--max-semi-space-size=1', '/opt/swarmvirt/runner.cjs'] as const
 
 const nanosecondsPerSecond = 1_000_000_000
 /** Enough for a seed with 256 KiB of user data, and the sockets. */

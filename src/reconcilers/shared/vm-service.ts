@@ -43,9 +43,14 @@ export function labelConstraints(service: SwarmService): LabelConstraint[] {
   })
 }
 
+/** The VM a service would be of, by its name. */
+export function vmOf(service: SwarmService): VmName {
+  const prefix = serviceName('')
+  return service.name.startsWith(prefix) ? service.name.slice(prefix.length) : ''
+}
+
 export function isVmService(service: SwarmService): boolean {
-  const vm = service.labels[objectLabels.vm] ?? service.name.slice(serviceName('').length)
-  return service.name === serviceName(vm) && ownershipOf(vm, service).kind === 'ours'
+  return ownershipOf(vmOf(service), service).kind === 'ours' && vmOf(service) !== ''
 }
 
 const ended = new Set(['complete', 'shutdown', 'failed', 'rejected', 'orphaned', 'remove'])

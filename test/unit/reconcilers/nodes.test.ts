@@ -60,6 +60,19 @@ test('no label that a running VM needs is taken away: not without agent, not wit
   expect(cluster.starts('web')).toBe(1)
 })
 
+test('nor under a VM whose service a person took from us', async () => {
+  const cluster = await withRunningVm()
+  cluster.swarm.edit('vm-web', (spec) => {
+    const { 'swarmvirt.managed-by': _gone, ...rest } = spec['Labels'] as Record<string, string>
+    spec['Labels'] = rest
+  })
+  const agent = cluster.agent('n1')
+  agent.nodeFacts = { ...agent.nodeFacts, broker: null }
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['vm-capable']).toBe('true')
+  expect(cluster.starts('web')).toBe(1)
+})
+
 test('the accelerator label does not flip under a VM that must have KVM', async () => {
   const cluster = new Cluster(['n1'])
   const agent = cluster.agent('n1')

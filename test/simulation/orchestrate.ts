@@ -1,0 +1,60 @@
+import type { SwarmNode, SwarmService, SwarmTask } from '../../src/ports/swarm.ts'
+import { matches, replicasOf, templateOf } from './docker-rules.ts'
+
+export type SimulatedTask = { -readonly [K in keyof SwarmTask]: SwarmTask[K] } & {
+  /** What its service looked like when it was made. */
+  readonly template: string
+}
+
+export interface ManagedWorld {
+  readonly nodes: ReadonlyMap<string, SwarmNode>
+  readonly tasks: Map<string, SimulatedTask>
+  readonly newId: () => string
+  /** RFC 3339. */
+  readonly now: string
+}
+
+/** What managers do for one service: end the tasks that may not or need not run, and make and start those that are missing. */
+export function orchestrate(world: ManagedWorld, service: SwarmService): void {
+  const template = templateOf(service.spec)
+  for (const task of wantedTasks(world, service)) judgeTask(world, service, task, template)
+  for (let missing = replicasOf(service.spec) - wantedTasks(world, service).length; missing > 0; missing -= 1)
+    startTask(world, service, template)
+}
+
+function wantedTasks({ tasks }: ManagedWorld, service: SwarmService): SimulatedTask[] {
+  return [...tasks.values()].filter((one) => one.serviceId === service.id && one.desiredState === 'running')
+}
+
+function judgeTask(world: ManagedWorld, { spec }: SwarmService, task: SimulatedTask, template: string): void {
+  const node = world.nodes.get(task.nodeId ?? '')
+  if (task.nodeId === undefined) world.tasks.delete(task.id)
+  else if (task.template !== template || replicasOf(spec) === 0 || node?.availability === 'drain') end(world, task, 'shutdown', '')
+  else if (node === undefined || !matches(spec, node)) end(world, task, 'rejected', 'assigned node no longer meets constraints')
+}
+
+function end({ now }: ManagedWorld, task: SimulatedTask, state: string, error: string): void {
+  Object.assign(task, { state, desiredState: 'shutdown', error, updatedAt: now })
+}
+
+function startTask(world: ManagedWorld, service: SwarmService, template: string): void {
+  const nodes = [...world.nodes.values()]
+  const fit = nodes.find((one) => one.state === 'ready' && one.availability === 'active' && matches(service.spec, one))
+  const found = fit !== undefined
+  const id = world.newId()
+  world.tasks.set(id, {
+    id,
+    serviceId: service.id,
+    nodeId: fit?.id,
+    slot: 1,
+    state: found ? 'running' : 'pending',
+    desiredState: 'running',
+    message: found ? 'started' : 'pending task scheduling',
+    error: found ? '' : `no suitable node (scheduling constraints not satisfied on ${nodes.length} nodes)`,
+    updatedAt: world.now,
+    exitCode: undefined,
+    containerId: undefined,
+    addresses: {},
+    template,
+  })
+}
