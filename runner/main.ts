@@ -18,7 +18,7 @@ async function main(log: JsonLog): Promise<number> {
   const supervisor = new Supervisor({
     config: runnerConfig(process.argv.slice(2)),
     hardening,
-    brokerSockets: fdSockets,
+    brokerSockets: fdSockets(),
     controlSockets: unixSockets,
     closeFd: closeSync,
     processes: childProcesses,
