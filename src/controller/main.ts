@@ -86,19 +86,26 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   log.info({}, 'Stopped')
 }
 
-function start(): Promise<void> {
-  const config = readConfig()
-  return main(config, pinoLog('controller', config.logLevel as LogLevel))
-}
-
-// A promise, so that a wrong option and a failed start end in the same place.
-Promise.resolve()
-  .then(start)
-  .then(
+/** Exits with 2 where the command line or the environment is wrong, and with 1 where anything else is. */
+function start(): void {
+  const config = configOrExit()
+  const log = pinoLog('controller', config.logLevel as LogLevel)
+  main(config, log).then(
     () => process.exit(0),
     (error: unknown) => {
-      // Before there is a log there may be no level to log at.
-      process.stderr.write(`swarmvirt controller: ${stackOf(error)}\n`)
+      log.error({ error: stackOf(error) }, 'Ended')
       process.exit(1)
     },
   )
+}
+
+function configOrExit(): ControllerConfig {
+  try {
+    return readConfig()
+  } catch (error) {
+    process.stderr.write(`swarmvirt controller: ${error instanceof Error ? error.message : String(error)}\n`)
+    return process.exit(2)
+  }
+}
+
+start()

@@ -82,7 +82,7 @@ describe('a manifest file', () => {
   })
 
   it('does not let control characters through to a terminal', () => {
-    expect(issues(web.replace('cpu:', '"\u001b[31mcpu":'))[0]?.rendered).not.toMatch(/\u001b\[31mcpu": \{/)
+    expect(issues(web.replace('cores: 1', 'cores: "\u001b[31m1"'))[0]?.rendered).not.toContain('\u001b')
     expect(issues(web.replace('512Mi', '512\u202eXi'))[0]?.rendered.split('\n')[3]).not.toContain('\u202e')
   })
 })

@@ -1,0 +1,106 @@
+import { request } from 'node:https'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Listening, listenApi, listenMetrics } from '../../../src/adapters/api-server.ts'
+import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
+import { promMetrics } from '../../../src/adapters/prom-metrics.ts'
+import type { VmView } from '../../../src/api/wire/controller-api.ts'
+import type { StatusView } from '../../../src/ports/status-view.ts'
+
+const token = 'a-token-of-enough-characters'
+const web: VmView = {
+  name: 'web',
+  phase: 'Ready',
+  declared: 'present',
+  generation: 'g1',
+  observedGeneration: 'g1',
+  labels: {},
+  conditions: [{ type: 'Ready', status: 'True', reason: 'Ready', message: '', observedGeneration: 'g1', lastTransitionTime: '' }],
+  facts: { node: 'n1', ip: '192.168.50.42' },
+  timeline: { manifest: 0, ready: 5_000 },
+  events: [],
+}
+let vms: readonly VmView[] = [web]
+let ready = true
+const view: StatusView = {
+  vms: () => vms,
+  vm: (name) => vms.find((vm) => vm.name === name),
+  nodes: () => [],
+  sources: () => ({ sources: [], stalled: null }),
+  ready: () => ({ ok: ready, message: 'the Swarm has not answered yet' }),
+}
+let api: Listening
+let open: Listening
+
+beforeAll(async () => {
+  const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
+  api = await listenApi({ port: 0, key, certificate, token, release: '0.0.0' }, view)
+  const metrics = promMetrics('0.0.0')
+  metrics.show(view)
+  open = await listenMetrics(0, view, metrics)
+})
+afterAll(() => Promise.all([api.close(), open.close()]))
+
+function get(path: string, authorization?: string): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const headers = authorization === undefined ? {} : { authorization }
+    const call = request({ host: '127.0.0.1', port: api.port, path, headers, rejectUnauthorized: false }, (answer) => {
+      let text = ''
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: JSON.parse(text) as unknown }))
+    })
+    call.on('error', reject)
+    call.end()
+  })
+}
+
+describe('the status API', () => {
+  it.each([undefined, '', 'Bearer', 'Bearer wrong', `Basic ${token}`, `Bearer ${token}x`, token])(
+    'answers 401 to "%s", whatever is asked',
+    async (header) => {
+      for (const path of ['/api/v1/vms', '/api/v1/vms/web', '/nowhere', '/']) expect((await get(path, header)).status).toBe(401)
+    },
+  )
+
+  it('gives VMs, one VM, and 404 for what there is not', async () => {
+    const header = `Bearer ${token}`
+    expect(await get('/api/v1/vms', header)).toEqual({ status: 200, body: { vms: [web] } })
+    expect(await get('/api/v1/vms/web', header)).toEqual({ status: 200, body: web })
+    expect((await get('/api/v1/vms/db', header)).status).toBe(404)
+    expect((await get(`/api/v1/vms/${'x'.repeat(200)}`, header)).status).toBe(414)
+    expect(await get('/api/v1/version', header)).toEqual({ status: 200, body: { version: 1, release: '0.0.0' } })
+  })
+
+  it('does not start with a token that can be guessed', async () => {
+    const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
+    await expect(listenApi({ port: 0, key, certificate, token: '', release: '' }, view)).rejects.toThrow(/token/)
+  })
+})
+
+describe('metrics and health', () => {
+  const fetchText = async (path: string): Promise<[number, string]> => {
+    const answer = await fetch(`http://127.0.0.1:${open.port}${path}`)
+    return [answer.status, await answer.text()]
+  }
+
+  it('show a VM’s conditions, and nothing of it once it is gone', async () => {
+    expect((await fetchText('/metrics'))[1]).toContain('swarmvirt_vm_status_condition{vm="web",type="Ready"} 1')
+    vms = []
+    expect((await fetchText('/metrics'))[1]).not.toContain('vm="web"')
+    vms = [web]
+  })
+
+  it('have no gauge that is named like a counter', async () => {
+    const [, text] = await fetchText('/metrics')
+    expect(text.split('\n').filter((line) => /^# TYPE \S+_total gauge/.test(line))).toEqual([])
+  })
+
+  it('are alive at once and ready after the first pass', async () => {
+    ready = false
+    expect([await fetchText('/healthz'), await fetchText('/readyz')]).toEqual([
+      [200, 'ok\n'],
+      [503, 'the Swarm has not answered yet\n'],
+    ])
+    ready = true
+    expect((await fetchText('/readyz'))[0]).toBe(200)
+  })
+})
