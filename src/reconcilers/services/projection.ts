@@ -1,4 +1,4 @@
-import { hashOf } from '../../api/hash.ts'
+import { canonicalJson, hashOf } from '../../api/hash.ts'
 import type { RawSpec } from '../../ports/swarm.ts'
 import { dense, dig, rawList, rawObject, rawString } from '../shared/raw.ts'
 
@@ -43,13 +43,13 @@ function projectTask(template: unknown): RawSpec {
   return {
     image: withoutDigest(rawString(container['Image']) ?? ''),
     container: Object.fromEntries(containerFields.map((field) => [field, container[field]])),
-    mounts: rawList(container['Mounts']).map(projectMount),
-    configs: rawList(container['Configs']).map((one) => ({ name: dig(one, 'ConfigName'), file: dig(one, 'File') })),
-    secrets: rawList(container['Secrets']).map((one) => ({ name: dig(one, 'SecretName'), file: dig(one, 'File') })),
+    mounts: unordered(rawList(container['Mounts']).map(projectMount)),
+    configs: unordered(rawList(container['Configs']).map((one) => ({ name: dig(one, 'ConfigName'), file: dig(one, 'File') }))),
+    secrets: unordered(rawList(container['Secrets']).map((one) => ({ name: dig(one, 'SecretName'), file: dig(one, 'File') }))),
     limits: projectResources(dig(template, 'Resources', 'Limits')),
     reservations: projectResources(dig(template, 'Resources', 'Reservations')),
     restart: projectRestart(dig(template, 'RestartPolicy')),
-    constraints: rawList(dig(template, 'Placement', 'Constraints')).map(withoutSpaces),
+    constraints: unordered(rawList(dig(template, 'Placement', 'Constraints')).map(withoutSpaces)),
     preferences: dig(template, 'Placement', 'Preferences'),
     maxReplicas: dig(template, 'Placement', 'MaxReplicas'),
     networks: rawList(dig(template, 'Networks')).map((one) => ({ aliases: dig(one, 'Aliases'), driverOpts: dig(one, 'DriverOpts') })),
@@ -72,6 +72,11 @@ function projectResources(resources: unknown): RawSpec {
 function projectRestart(policy: unknown): RawSpec {
   const { Condition, Delay, MaxAttempts, Window } = rawObject(policy)
   return { Condition: Condition === 'any' ? undefined : Condition, Delay, MaxAttempts, Window }
+}
+
+/** The docker CLI sorts what has no order of its own. */
+function unordered(list: readonly unknown[]): readonly unknown[] {
+  return list.map((one) => canonicalJson(dense(one) ?? null)).toSorted()
 }
 
 /** The docker CLI adds the digest it resolved; another digest under the same tag is another image only for who pulls again. */

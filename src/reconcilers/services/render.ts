@@ -69,13 +69,17 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
   }
 }
 
+/**
+ * In the order in which the docker CLI sorts them at *every* `docker service update` (by source, then target; seen with 28.2): in another
+ * order adding a mere label by hand would change the template and restart the VM.
+ */
 function mounts(stateRoot: string, uid: string): readonly RawSpec[] {
   const paths = layout(stateRoot)
   return [
-    { Type: 'bind', Source: paths.instance(uid), Target: inRunner.vm },
-    { Type: 'bind', Source: paths.socketDirectory(uid), Target: '/broker', ReadOnly: true },
     // 1777: a tmpfs of a narrower mode is root's (LAB.md). Docker takes the octal digits of the number.
     { Type: 'tmpfs', Target: inRunner.scratch, TmpfsOptions: { SizeBytes: scratchBytes, Mode: 0o1777 } },
+    { Type: 'bind', Source: paths.instance(uid), Target: inRunner.vm },
+    { Type: 'bind', Source: paths.socketDirectory(uid), Target: '/broker', ReadOnly: true },
   ]
 }
 

@@ -52,9 +52,9 @@ describe('a service that is made', () => {
     expect(container(cluster)['Env']).toBeUndefined()
     const uid = cluster.record('web')?.uid
     expect(container(cluster)['Mounts']).toEqual([
+      { Type: 'tmpfs', Target: '/tmp', TmpfsOptions: { SizeBytes: 64 * 1024 ** 2, Mode: 0o1777 } },
       { Type: 'bind', Source: `/var/lib/swarmvirt/instances/${uid}`, Target: '/vm' },
       { Type: 'bind', Source: `/var/lib/swarmvirt/sockets/${uid}`, Target: '/broker', ReadOnly: true },
-      { Type: 'tmpfs', Target: '/tmp', TmpfsOptions: { SizeBytes: 64 * 1024 ** 2, Mode: 0o1777 } },
     ])
     expect(dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'Networks')).toEqual([{ Target: 'id-of-guests', Aliases: ['web'] }])
   })
@@ -227,6 +227,18 @@ describe('nothing is restarted by', () => {
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
     expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test('a label added with the docker CLI, which sorts mounts by source and target in passing', async () => {
+    const cluster = await running()
+    cluster.swarm.edit(service, (spec) => {
+      const mounts = rawList(container(cluster)['Mounts']) as Spec[]
+      const key = (one: Spec): string => `${String(one['Source'] ?? '')}\0${String(one['Target'])}`
+      Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') as Spec, { Mounts: mounts.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)) })
+      spec['Labels'] = { ...(spec['Labels'] as Spec), team: 'blue' }
+    })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
   })
 
   test('a digest that the docker CLI adds to the image', async () => {
