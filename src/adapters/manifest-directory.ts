@@ -54,7 +54,7 @@ function unchangedKept(readText: ReadManifest): ReadManifest {
   }
 }
 
-export function isManifestName(name: string): boolean {
+function isManifestName(name: string): boolean {
   return /\.ya?ml$/.test(name) && !/^[.#~]/.test(name)
 }
 

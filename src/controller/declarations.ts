@@ -72,7 +72,7 @@ function fingerprint(memory: VmMemory | undefined): string {
   return memory === undefined ? '' : canonicalJson([memory.state, memory.good])
 }
 
-export function declarationOf(memory: VmMemory | undefined): Declaration {
+function declarationOf(memory: VmMemory | undefined): Declaration {
   if (memory === undefined) return notRead
   const { good, state } = memory
   switch (state.kind) {
@@ -97,7 +97,7 @@ function absentMessage(sinceMs: number): string {
   return `in no manifest since ${new Date(sinceMs).toISOString()}; it is removed when the removal grace is over, and kept when the manifest returns`
 }
 
-export function validOf(memory: VmMemory | undefined): ConditionDraft {
+function validOf(memory: VmMemory | undefined): ConditionDraft {
   if (memory === undefined) return condition('Valid', 'Unknown', 'NotRead', notRead.message)
   const { good, state } = memory
   switch (state.kind) {

@@ -85,7 +85,7 @@ export function nextDueMs(state: DeclareState, removalGraceMs: number): number |
 
 const unseen: VmMemory = { good: undefined, file: undefined, seenAtMs: undefined, state: { kind: 'doubtful', message: '' } }
 
-export function fileKey(origin: Origin): string {
+function fileKey(origin: Origin): string {
   return `${origin.source}/${origin.file}`
 }
 

@@ -25,7 +25,7 @@ export interface Report {
   readonly progress: Progress
 }
 
-export type Progress =
+type Progress =
   | { readonly kind: 'settled' }
   | { readonly kind: 'waiting' }
   | { readonly kind: 'acting' }

@@ -44,7 +44,7 @@ function child(schema: JsonSchema, key: string | number): JsonSchema[] {
 }
 
 /** Levenshtein's, over texts that are cut to 40 characters. */
-export function distance(a: string, b: string): number {
+function distance(a: string, b: string): number {
   const left = a.slice(0, 40)
   const right = b.slice(0, 40)
   let row = Array.from({ length: right.length + 1 }, (_, index) => index)

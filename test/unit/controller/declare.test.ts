@@ -25,8 +25,8 @@ interface Bench {
   readonly store: DeclarationStore
   readonly clock: VirtualClock
   /** Reads, and again after the time has passed. */
-  after(ms: number, snapshot: SourceSnapshot): Promise<void>
-  kind(name: string): string
+  readonly after: (ms: number, snapshot: SourceSnapshot) => Promise<void>
+  readonly kind: (name: string) => string
 }
 
 function bench(): Bench {

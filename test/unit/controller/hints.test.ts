@@ -1,0 +1,20 @@
+import { describe, expect, it } from 'vitest'
+import { hintOf } from '../../../src/controller/hints.ts'
+import type { SwarmEvent } from '../../../src/ports/swarm.ts'
+
+describe('a Swarm event', () => {
+  const table: readonly [SwarmEvent['type'], string, object][] = [
+    ['service', 'vm-web', { kind: 'vm', vm: 'web' }],
+    ['service', 'vm-web-1', { kind: 'vm', vm: 'web-1' }],
+    ['service', 'swarmvirt_agent', { kind: 'nodes' }],
+    ['service', 'vm-', { kind: 'nodes' }],
+    ['config', 'sv-vm-web', { kind: 'vm', vm: 'web' }],
+    ['config', 'sv-0123456789abcdef', { kind: 'none' }],
+    ['node', 'n1', { kind: 'nodes' }],
+    ['secret', 'sv-0123456789abcdef', { kind: 'none' }],
+    ['other', '', { kind: 'none' }],
+  ]
+  it.each(table)('of a %s "%s" is worth a look at %j', (type, name, hint) => {
+    expect(hintOf({ type, action: 'update', id: 'x', name })).toEqual(hint)
+  })
+})
