@@ -75,6 +75,6 @@ function brokerSide<Run>(parts: AgentParts<Run>): { broker: ReturnType<typeof br
     },
   })
   const held = grants({ layout, files, broker, log })
-  const prober = kvmProber({ runs: parts.probeRuns, openKvm: broker.openKvm, closeFd, clock, log })
+  const prober = kvmProber({ runs: parts.probeRuns, openKvm: (timeoutMs) => broker.openKvm(timeoutMs), closeFd, clock, log })
   return { broker, grants: held, prober }
 }

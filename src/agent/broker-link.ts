@@ -136,7 +136,7 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
           if (fds.length > maxHeldFds) throw new PortError('Unavailable', 'the broker sent descriptors nobody asked for')
           for (const frame of decoder.push(bytes)) onFrame(frame)
         } catch (error) {
-          reject(error as Error)
+          reject(error)
         }
       })
       connection.onClose((error) => (error ? reject(error) : resolve()))

@@ -93,7 +93,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     if (fact.kind !== 'file') return failed('ImageRefused', `${path} is not a regular file; put the image itself there`)
     const key = `${image.source}@${fact.version}`
     const sha256 = hashes.get(key)
-    if (sha256 === undefined) return (await await lacksRoom(fact, image)) ?? (await arrive({ key, image, version: fact.version }))
+    if (sha256 === undefined) return (await lacksRoom(fact, image)) ?? (await arrive({ key, image, version: fact.version }))
     if (image.sha256 !== null && sha256 !== image.sha256) return mismatch(image, sha256)
     return (await stored(sha256)) ?? (await arrive({ key, image, version: fact.version }))
   }
@@ -242,7 +242,7 @@ function judgeSetback(error: unknown, image: ImageReference, freeBytes: number):
   if (error instanceof StateError)
     return error.kind === 'NoSpace' ? insufficient(image.source, undefined, freeBytes) : failed('StateRootError', error.message)
   if (!(error instanceof ArrivalError))
-    return { kind: 'preparing', reason: 'ImageRetry', message: `${image.source}: ${String((error as Error).message)}` }
+    return { kind: 'preparing', reason: 'ImageRetry', message: `${image.source}: ${(error as Error).message}` }
   switch (error.failure) {
     case 'TooLarge':
     case 'NoSpace':

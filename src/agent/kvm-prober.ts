@@ -111,6 +111,14 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
     wake = () => undefined
   }
 
+  /** QEMU could not even be started. */
+  function failedRun(error: Error): 'again' {
+    log.error({ error: error.message }, 'The KVM probe failed')
+    settleTcg({ works: false, message: error.message })
+    if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be tried: ${error.message}` }
+    return 'again'
+  }
+
   function kick(): void {
     kicked = true
     wake()
@@ -127,10 +135,7 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
     kick,
     async run(signal) {
       while (!signal.aborted) {
-        const outcome = await probeOnce(signal).catch((error: unknown) => {
-          if (!signal.aborted) log.error({ error: (error as Error).message }, 'The KVM probe failed')
-          return 'again' as const
-        })
+        const outcome = await probeOnce(signal).catch((error: unknown) => (signal.aborted ? 'again' : failedRun(error as Error)))
         await pause(outcome === 'done' ? repeatMs : retryMs, signal)
       }
     },

@@ -52,7 +52,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup()
+  for (const cleanup of cleanups.toReversed()) await cleanup()
   removeStateRoot(root)
 })
 
@@ -92,8 +92,8 @@ describe('the control plane', () => {
     expect(await ask(aKey('old', '1'))).toEqual([])
     await expect(ask(aKey('old', '2'))).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('same control key') })
     await expect(ask(aKey('other', '1'))).rejects.toMatchObject({ kind: 'Unavailable' })
-    await expect(fetch(`https://127.0.0.1:${listener.port}/v1/facts`)).rejects.toThrow()
-    await expect(fetch(`http://127.0.0.1:${listener.port}/v1/facts`)).rejects.toThrow()
+    await expect(fetch(`https://127.0.0.1:${listener.port}/v1/facts`)).rejects.toThrow('fetch failed')
+    await expect(fetch(`http://127.0.0.1:${listener.port}/v1/facts`)).rejects.toThrow('fetch failed')
     expect(await ask(aKey('new', '2'))).toEqual([])
   })
 
@@ -358,7 +358,7 @@ describe('a kill in the middle', () => {
       draft: (uid: string) => writeFileSync(join(root.instance(uid), 'identity.json.draft'), identity.replaceAll(whole.uid, uid)),
       link: (uid: string) => linkSync(root.storedImage(sha256), join(root.instanceImages(uid), sha256)),
       halfDisk: (uid: string) => writeFileSync(join(root.disks(uid), `.root.new-${uid}`), 'half'),
-      disk: (uid: string) => writeFileSync(root.diskFile(uid, 'root'), 'a disk'),
+      disk: (uid: string) => writeFileSync(root.diskFile(uid, 'root'), 'half'),
     }
     const done: (keyof typeof steps)[] = []
     for (const step of Object.keys(steps) as (keyof typeof steps)[]) {
@@ -372,7 +372,7 @@ describe('a kill in the middle', () => {
       expect(identityOf(order.uid).disks).toMatchObject([{ imageSha256: sha256 }])
       expect(readdirSync(root.instance(order.uid)).sort()).toEqual(['disks', 'identity.json', 'images', 'run'])
       expect(readdirSync(root.disks(order.uid))).toEqual(['root.qcow2'])
-      if (step === 'disk') expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8')).toBe('a disk')
+      expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8') === 'half').toBe(step === 'disk')
     }
   })
 })
