@@ -66,12 +66,12 @@ describe('the Debian guest', () => {
     const seed = await makeSeed('debian', { 'meta-data': 'instance-id: i-2\nlocal-hostname: deb-1\n', 'user-data': userData })
 
     const guest = await start({ disk, seed: ['-drive', `file=${seed},format=raw,if=virtio,readonly=on`], guestPort: 22, memoryMiB: 512 })
-    expect((await ssh(guest, key, ['hostname'], 180_000)).trim()).toBe('deb-1')
+    expect((await ssh(guest, key, ['hostname'], 400_000)).trim()).toBe('deb-1')
     expect((await ssh(guest, key, ['cloud-init', 'status', '--wait'], 180_000)).trim()).toContain('status: done')
     expect(Number(await ssh(guest, key, ['stat', '-f', '-c', '%b', '/'], 30_000))).toBeGreaterThan((3.5 * 1024 ** 3) / 4096)
     await pressPowerButton(guest, 90_000)
     expect(await serial(guest)).toContain('Power down')
-  }, 600_000)
+  }, 900_000)
 })
 
 type Guest = { qemu: ChildProcess; port: number; console: string; qmp: string; ended: Promise<unknown> }
