@@ -51,7 +51,10 @@ export const brokerToRunner = z.discriminatedUnion('type', [
     nics: z.array(grantedNic).max(8),
     reclaimed: z.boolean(),
   }),
-  /** The host goes down or the node is evacuated: power the guest off within its grace period, then exit 0. */
+  /**
+   * The host goes down or the node is evacuated: power the guest off within its grace period, close this connection, and stay off until the
+   * task is stopped, since Swarm would start an ended task again.
+   */
   z.object({ type: z.literal('powerOff'), message: textField }),
   z.object({ type: z.literal('refused'), reason: reasonField, message: textField }),
 ])
