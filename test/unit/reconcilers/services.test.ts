@@ -233,7 +233,7 @@ describe('nothing is restarted by', () => {
     const cluster = await running()
     cluster.swarm.edit(service, (spec) => {
       const mounts = rawList(container(cluster)['Mounts']) as Spec[]
-      const key = (one: Spec): string => `${String(one['Source'] ?? '')}\0${String(one['Target'])}`
+      const key = (one: Spec): string => JSON.stringify([one['Source'] ?? '', one['Target']])
       Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') as Spec, { Mounts: mounts.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)) })
       spec['Labels'] = { ...(spec['Labels'] as Spec), team: 'blue' }
     })
