@@ -1,5 +1,6 @@
 import type { VmName } from '../api/names.ts'
 import { type Clock, sleep } from '../ports/clock.ts'
+import type { Declaration } from '../ports/declarations.ts'
 import type { Log } from '../ports/log.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Metrics } from '../ports/metrics.ts'
@@ -90,14 +91,16 @@ export function controller(ports: ControllerPorts): Controller {
     }
   }
 
-  function onVmResult(owner: Report['owner'], vm: VmName, generation: string, result: RunResult): void {
+  function onVmResult(owner: Report['owner'], vm: VmName, began: Declaration, result: RunResult): void {
     if (result.applied > 0) {
       hintVm(vm, owner)
       countDrift(vm, result)
     }
     const declaration = store.get(vm)
+    // A run that began when the VM was declared otherwise says nothing about what is declared now; the next one is queued already.
+    if (began.kind !== declaration.kind || !store.known().includes(vm)) return
     const report = reportOf(owner, result, declaration.kind)
-    if (report !== undefined && store.known().includes(vm)) status.report(vm, generation, report)
+    if (report !== undefined) status.report(vm, generationOf(began), report)
   }
 
   function countDrift(vm: VmName, result: RunResult): void {
@@ -152,16 +155,16 @@ export function controller(ports: ControllerPorts): Controller {
         ports.reconcilers[owner],
         {
           ...shared,
-          onStart: (vm) => generationOf(store.get(vm)),
-          onResult: (vm, generation, result) => onVmResult(owner, vm, generation, result),
+          onStart: (vm) => store.get(vm),
+          onResult: (vm, began, result) => onVmResult(owner, vm, began, result),
         },
         signal,
       )
-    const onNode = (_node: string, _token: string, result: RunResult): void => {
+    const onNode = (_node: string, _began: undefined, result: RunResult): void => {
       if (result.applied > 0) for (const vm of store.known()) hintVm(vm)
     }
     return {
-      nodes: reconcileLoop(ports.reconcilers.nodes, { ...shared, onStart: () => '', onResult: onNode }, signal),
+      nodes: reconcileLoop(ports.reconcilers.nodes, { ...shared, onStart: () => undefined, onResult: onNode }, signal),
       assets: ofVm('assets'),
       services: ofVm('services'),
       reachability: ofVm('reachability'),

@@ -13,15 +13,15 @@ const longestActPauseMs = 30_000
 /** Conflicts in a row before the key waits for its backoff. */
 const freeConflicts = 5
 
-export interface LoopPorts {
+export interface LoopPorts<Began> {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
   readonly metrics: Metrics
   readonly concurrency: number
-  /** Called with a token of the run's beginning, given back to `onResult`. */
-  readonly onStart: (key: string) => string
-  readonly onResult: (key: string, token: string, result: RunResult) => void
+  /** What was so when a run began, given back to `onResult`. */
+  readonly onStart: (key: string) => Began
+  readonly onResult: (key: string, began: Began, result: RunResult) => void
 }
 
 /** One reconciler with its queue and its workers. */
@@ -31,7 +31,7 @@ export interface ReconcileLoop {
   stop(): Promise<void>
 }
 
-export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signal: AbortSignal): ReconcileLoop {
+export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts<Began>, signal: AbortSignal): ReconcileLoop {
   const { name } = reconciler
   const { metrics } = ports
   const pool = new PQueue({ concurrency: ports.concurrency })
@@ -46,7 +46,8 @@ export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signa
   async function work(): Promise<void> {
     metrics.queueDepth(name, queue.depth())
     const key = queue.take()
-    if (key === undefined) return
+    // Nothing new is begun while we are being stopped.
+    if (key === undefined || signal.aborted) return
     try {
       await run(key)
     } catch (error) {
@@ -59,14 +60,14 @@ export function reconcileLoop(reconciler: AnyReconciler, ports: LoopPorts, signa
   }
 
   async function run(key: string): Promise<void> {
-    const began = ports.clock.now()
-    const token = ports.onStart(key)
+    const beganMs = ports.clock.now()
+    const began = ports.onStart(key)
     const result = await runKey(reconciler, key, ports.clock, signal)
     const next = follow(key, result)
     if (next === undefined) return
-    metrics.reconciled(name, next, (ports.clock.now() - began) / 1000)
+    metrics.reconciled(name, next, (ports.clock.now() - beganMs) / 1000)
     tell(key, result)
-    ports.onResult(key, token, result)
+    ports.onResult(key, began, result)
   }
 
   /** Puts the key back as the outcome asks; undefined where we are being stopped. */

@@ -89,6 +89,8 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
 
   return {
     declared(vm, declaration, valid) {
+      // Whether a removed VM is gone is said by runs that knew of the removal, and by no earlier ones.
+      if (declaration.kind === 'removed') held(vm).progress.clear()
       settle(vm, held(vm), [valid], generationOf(declaration))
     },
     report(vm, generation, report) {

@@ -34,6 +34,8 @@ class Stage {
   plans: Record<string, (key: string) => Plan<unknown>> = {}
   runs: Record<string, string[]> = { nodes: [], assets: [], services: [], reachability: [] }
   applied: unknown[] = []
+  /** Reconcilers that get no answer at all. */
+  hanging: readonly string[] = []
   emit: (event: SwarmEvent) => void = () => undefined
   hint: () => void = () => undefined
   readonly built: Controller
@@ -66,8 +68,9 @@ class Stage {
   private actor(name: AnyReconciler['name']): AnyReconciler {
     return {
       name,
-      observe: async (key) => {
+      observe: async (key, signal) => {
         this.runs[name]?.push(key)
+        if (this.hanging.includes(name)) await new Promise((_resolve, reject) => signal.addEventListener('abort', reject, { once: true }))
         return key
       },
       plan: (seen) => this.plans[name]?.(seen as string) ?? idle,
@@ -245,6 +248,16 @@ describe('the controller', () => {
     on.services = []
     await on.clock.pass(30_000)
     expect(on.built.view.vm('web')).toBeUndefined()
+  })
+
+  it('does not forget a removed VM before every reconciler has looked for what is left', async () => {
+    const on = stage((one) => one.declare('web'))
+    await on.clock.pass(1_000)
+    on.declare()
+    await on.clock.pass(30_000)
+    on.hanging = ['services']
+    await on.clock.pass(90_000)
+    expect(on.built.view.vm('web')?.phase).toBe('Removing')
   })
 
   it('takes VMs of another cluster for none of its own', async () => {
