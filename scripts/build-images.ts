@@ -81,13 +81,6 @@ async function bundle(entry: string, outfile: string, native: readonly string[])
   })
 }
 
-// Programs that are not written yet, or not whole, are left out of the image.
-async function bundleIfWhole(entry: string, outfile: string, native: readonly string[]): Promise<void> {
-  await bundle(entry, outfile, native).catch((error: unknown) => {
-    process.stderr.write(`${entry} is left out of the image: ${error instanceof Error ? error.message : String(error)}\n`)
-  })
-}
-
 /** koffi loads its library by name at run time: the package and its prebuilt part for this platform go along as files. */
 function copyKoffi(dir: string): void {
   const fromKoffi = createRequire(createRequire(import.meta.url).resolve('koffi'))
@@ -119,7 +112,7 @@ async function buildContext(name: ImageName, outDir: string): Promise<ImageConte
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
   const { entries, native } = recipes[name]
-  await Promise.all(Object.entries(entries).map(([program, entry]) => bundleIfWhole(entry, join(dir, `${program}.cjs`), native)))
+  await Promise.all(Object.entries(entries).map(([program, entry]) => bundle(entry, join(dir, `${program}.cjs`), native)))
   if (native.includes('koffi')) copyKoffi(dir)
   const hash = createHash('sha256').update(hashTree(dir)).update(lastStageOn(name, '')).digest('hex')
   return { name, dir, hash, dockerfileOn: (base) => lastStageOn(name, base) }
