@@ -10,6 +10,8 @@ async function spawnChild(file: string, args: readonly string[], options: SpawnO
   const child = spawn(file, [...args], {
     stdio: ['ignore', 'pipe', 'pipe', ...pipes, ...options.fds],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    // A signal to our process group must not be a power cut for a guest.
+    detached: true,
   })
   const ended = endOf(child)
   // Node makes a `pipe` a UNIX socket pair, so one descriptor carries both ways.

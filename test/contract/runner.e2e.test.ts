@@ -145,5 +145,7 @@ test('what cannot be started says which part is wrong, and touches nothing', asy
   rig.writeLaunch()
   const runner = rig.runner('--machine-type', 'pc-q35-99.9')
   expect(await runner.exit).toBe(70)
-  expect(await runner.line((line) => line['exit'] === 'QemuStartFailed')).toMatchObject({ why: expect.stringContaining('unsupported machine type') })
+  expect(await runner.line((line) => line['exit'] === 'QemuStartFailed')).toMatchObject({
+    why: expect.stringContaining('unsupported machine type'),
+  })
 })

@@ -12,6 +12,8 @@ import { buildGuest } from '../../lab/guests/build-guest.ts'
 export const uid = '11111111-1111-4111-8111-111111111111'
 const netns = `svrt-${process.pid}`
 const repository = join(import.meta.dirname, '../../..')
+/** The Node that the project brings, whatever started the tests: older ones do not run TypeScript. */
+const node = join(repository, 'node_modules/.bin/node')
 
 /** A started program and all it has said. */
 export interface Program {
@@ -84,7 +86,7 @@ class TestRig implements Rig {
 
   async broker(): Promise<Program> {
     const script = join(repository, 'test/contract/runner/broker.ts')
-    const broker = this.#start('ip', ['netns', 'exec', netns, process.execPath, script, join(this.dir, 'broker/broker.sock')])
+    const broker = this.#start('ip', ['netns', 'exec', netns, node, script, join(this.dir, 'broker/broker.sock')])
     await broker.line((line) => line['event'] === 'listening')
     chownSync(join(this.dir, 'broker/broker.sock'), 0, sharedGid)
     return broker
@@ -94,7 +96,7 @@ class TestRig implements Rig {
     const drop = ['--reuid', String(runnerUid), '--regid', String(sharedGid), '--clear-groups', '--no-new-privs', '--bounding-set', '-all']
     const paths = { 'vm-dir': 'vm', 'broker-socket': 'broker/broker.sock', launch: 'launch.json', userdata: 'userdata', scratch: 'scratch' }
     const options = Object.entries(paths).flatMap(([name, path]) => [`--${name}`, join(this.dir, path)])
-    const program = [process.execPath, join(repository, 'runner/main.ts'), ...options, '--machine-type', 'q35', ...args]
+    const program = [node, join(repository, 'runner/main.ts'), ...options, '--machine-type', 'q35', ...args]
     return this.#start('setpriv', [...drop, '--inh-caps', '-all', ...program])
   }
 
@@ -174,7 +176,7 @@ function startProgram(file: string, args: string[]): Program {
   return {
     child,
     lines,
-    async line(fits, timeoutMs = 60_000) {
+    async line(fits, timeoutMs = 120_000) {
       for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += 20) {
         const found = lines.find(fits)
         if (found) return found
