@@ -99,7 +99,9 @@ export function icmpEcho(identifier: number, sequence: number, nonce: Uint8Array
 }
 
 /** From an IPv4 packet as a raw socket gives it. */
-export function parseEchoReply(packet: Uint8Array): { readonly source: string; readonly identifier: number; readonly nonce: Uint8Array } | undefined {
+export function parseEchoReply(
+  packet: Uint8Array,
+): { readonly source: string; readonly identifier: number; readonly nonce: Uint8Array } | undefined {
   const headerBytes = ((packet[0] ?? 0) & 0xf) * 4
   if ((packet[0] ?? 0) >> 4 !== 4 || headerBytes < 20 || packet.length < headerBytes + 8 || packet[9] !== 1) return undefined
   if (packet[headerBytes] !== 0 || packet[headerBytes + 1] !== 0) return undefined

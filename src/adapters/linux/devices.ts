@@ -22,7 +22,8 @@ function factOf(device: DeviceName): DeviceFact {
     return { present: true, opens: true, message: `${paths[device]} opens` }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return { present: false, opens: false, message: `${paths[device]} is not there; was the broker started with --device?` }
+    if (code === 'ENOENT')
+      return { present: false, opens: false, message: `${paths[device]} is not there; was the broker started with --device?` }
     return { present: true, opens: false, message: `${paths[device]} does not open: ${message}` }
   }
 }

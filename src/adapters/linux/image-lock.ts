@@ -1,7 +1,6 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir } from 'node:fs/promises'
 import type { Layout } from '../../api/layout.ts'
-import type { VmUid } from '../../api/names.ts'
 import type { DiskLocks } from '../../ports/host-network.ts'
 import { type Libc, pinned } from './libc.ts'
 

@@ -40,7 +40,10 @@ export function lanProbes(libc: Libc, poller: Poller): LanProbes {
     ping: (bridge, ip, timeoutMs) =>
       tried(bridge, ip, async () => {
         if (bridge.address === null)
-          return unknown('NoAddressOnBridge', `this node has no IPv4 address on ${bridge.name} to ping from; ARP still tells whether ${ip} is there`)
+          return unknown(
+            'NoAddressOnBridge',
+            `this node has no IPv4 address on ${bridge.name} to ping from; ARP still tells whether ${ip} is there`,
+          )
         const answer = await ask(poller, timeoutMs, pingAttempt(libc, bridge.name, ip))
         if (answer === undefined) return unreached('NoEchoReply', `${ip} sent no echo reply within ${timeoutMs} ms`)
         return reached('EchoReply', `${ip} answered`, answer)
@@ -80,7 +83,7 @@ function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answe
       try {
         attempt.send()
       } catch (error) {
-        end(() => reject(error as Error))
+        end(() => reject(error))
       }
     }
     const watch = poller.watch(attempt.fd, () => {
@@ -93,7 +96,7 @@ function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answe
           return
         }
       } catch (error) {
-        end(() => reject(error as Error))
+        end(() => reject(error))
       }
     })
     const again = setInterval(send, Math.max(leastIntervalMs, timeoutMs / attempts))

@@ -59,7 +59,7 @@ type IntCall = (...args: (number | bigint | Buffer | null)[]) => number
 /** Loads libc once; the only place where koffi is used. */
 export function loadLibc(): Libc {
   const library = koffi.load('libc.so.6')
-  const declare = (prototype: string): IntCall => library.func(prototype) as unknown as IntCall
+  const declare = (prototype: string): IntCall => library.func(prototype)
   const socket = declare('int socket(int, int, int)')
   const bind = declare('int bind(int, void *, uint32_t)')
   const connect = declare('int connect(int, void *, uint32_t)')
@@ -72,7 +72,7 @@ export function loadLibc(): Libc {
   const sendto = declare('int64_t sendto(int, void *, size_t, int, void *, uint32_t)')
   // Variadic in C; on the 64-bit Linux ABIs in use the third argument goes the same way as a fixed one.
   const ioctl = declare('int ioctl(int, unsigned long, void *)')
-  const ioctlValue = library.func('ioctl', 'int', ['int', 'unsigned long', 'int64_t']) as unknown as IntCall
+  const ioctlValue = library.func('ioctl', 'int', ['int', 'unsigned long', 'int64_t']) as IntCall
   const fcntl = declare('int fcntl(int, int, void *)')
   const must = (call: string, result: number): number => {
     if (result === -1) throw new SystemError(call, errorCode())

@@ -28,7 +28,7 @@ const arpAndDhcp: readonly Instruction[] = [
   [0x20, 0, 0, 0xffff_f030], //  0 A = SKF_AD_VLAN_TAG_PRESENT
   [0x15, 0, 10, 0], //           1 tagged: drop
   [0x28, 0, 0, 12], //           2 A = EtherType
-  [0x15, 7, 0, 0x0806], //       3 ARP: take
+  [0x15, 9, 0, 0x0806], //       3 ARP: take
   [0x15, 0, 7, 0x0800], //       4 no IPv4: drop
   [0x30, 0, 0, 23], //           5 A = protocol
   [0x15, 0, 5, 17], //           6 no UDP: drop
@@ -155,4 +155,3 @@ function openEar(libc: Libc, interfaceName: string): number {
     throw new HostError('Io', `cannot listen on ${interfaceName}: ${(cause as Error).message}`, { cause })
   }
 }
-

@@ -9,7 +9,8 @@ const directoryMode = 0o2750
 
 export function socketDirectories(layout: Layout): SocketDirectories {
   return {
-    list: () => described(`cannot read ${layout.sockets}`, async () => (await readdir(layout.sockets)).filter((name) => uidPattern.test(name))),
+    list: () =>
+      described(`cannot read ${layout.sockets}`, async () => (await readdir(layout.sockets)).filter((name) => uidPattern.test(name))),
     make: (uid) =>
       described('cannot make the directory of a socket', async () => {
         const path = layout.socketDirectory(uid)

@@ -1,0 +1,40 @@
+import type { Layout } from '../../api/layout.ts'
+import type { FdSockets } from '../../ports/fd-socket.ts'
+import type { Devices, DiskLocks, Ears, HostNetwork, LanProbes, SocketDirectories } from '../../ports/host-network.ts'
+import { hostDevices } from './devices.ts'
+import { fdSockets } from './fd-sockets.ts'
+import { hostNetwork } from './host-network.ts'
+import { imageLocks } from './image-lock.ts'
+import { lanProbes } from './lan-probes.ts'
+import { loadLibc } from './libc.ts'
+import { closeAll } from './messages.ts'
+import { ears } from './packet.ts'
+import { poller } from './poller.ts'
+import { socketDirectories } from './socket-directories.ts'
+
+/** All of a broker's host, on one libc. */
+export interface LinuxHost {
+  readonly sockets: FdSockets
+  readonly network: HostNetwork
+  readonly devices: Devices
+  readonly locks: DiskLocks
+  readonly ears: Ears
+  readonly probes: LanProbes
+  readonly directories: SocketDirectories
+  readonly closeFds: (fds: readonly number[]) => void
+}
+
+export function linuxHost(layout: Layout): LinuxHost {
+  const libc = loadLibc()
+  const readiness = poller(libc)
+  return {
+    sockets: fdSockets(libc),
+    network: hostNetwork(libc),
+    devices: hostDevices,
+    locks: imageLocks(libc, layout),
+    ears: ears(libc, readiness),
+    probes: lanProbes(libc, readiness),
+    directories: socketDirectories(layout),
+    closeFds: closeAll,
+  }
+}

@@ -1,0 +1,57 @@
+import type { Layout } from '../api/layout.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { FdSockets } from '../ports/fd-socket.ts'
+import type { Devices, DiskLocks, Ears, HostNetwork, LanProbes, SocketDirectories } from '../ports/host-network.ts'
+import type { Log } from '../ports/log.ts'
+import { serveAdmin } from './admin-server.ts'
+import type { Limits } from './grants.ts'
+import { Leases } from './leases.ts'
+import { Listening } from './listening.ts'
+import { RunnerServer } from './runner-server.ts'
+import { sightings } from './sightings.ts'
+
+/** How often bridges that came and TAPs that were left are looked for. */
+const sweepMs = 10_000
+
+export interface BrokerOptions {
+  readonly layout: Layout
+  readonly limits: Limits
+  readonly bootId: string
+  readonly sockets: FdSockets
+  readonly network: HostNetwork
+  readonly devices: Devices
+  readonly locks: DiskLocks
+  readonly ears: Ears
+  readonly probes: LanProbes
+  readonly directories: SocketDirectories
+  readonly clock: Clock
+  readonly log: Log
+  readonly closeFds: (fds: readonly number[]) => void
+}
+
+/** Resolves when all sockets are bound; the admin socket is the last, so whoever can connect there finds everything ready. */
+export async function broker(options: BrokerOptions): Promise<{ close(): void }> {
+  const host = { network: options.network, devices: options.devices, locks: options.locks }
+  const heard = sightings()
+  const listening = new Listening({ ...options, sightings: heard, bridges: options.limits.bridges })
+  const leases = new Leases({ ...options, host, onTaps: (uid, nics) => listening.setTaps(uid, nics) })
+  const runners = new RunnerServer({ ...options, leases })
+  let cancelSweep = (): void => undefined
+  const sweep = (): void => {
+    listening.followBridges()
+    listening.clearStale(leases.leasedTaps())
+    cancelSweep = options.clock.after(sweepMs, sweep)
+  }
+  sweep()
+  await runners.start()
+  const admin = await serveAdmin({ ...options, path: options.layout.adminSocket, host, leases, runners, sightings: heard })
+  return {
+    close() {
+      cancelSweep()
+      admin.close()
+      leases.close()
+      runners.close()
+      listening.close()
+    },
+  }
+}

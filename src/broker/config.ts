@@ -1,0 +1,77 @@
+import { parseArgs } from 'node:util'
+import { defaultStateRoot, maxStateRootBytes } from '../api/layout.ts'
+import { interfaceNamePattern } from '../api/names.ts'
+import type { Limits } from './grants.ts'
+
+export type BrokerCommand =
+  | { readonly kind: 'serve'; readonly stateRoot: string; readonly limits: Limits }
+  | { readonly kind: 'powerOffAll'; readonly stateRoot: string; readonly timeoutMs: number }
+
+/** A command line that cannot be understood; the message is for the person who typed it. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--mac-prefix 52:54:00]
+       broker power-off-all [--state-root DIR] [--timeout SECONDS]`
+
+const macPrefixPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){0,4}$/
+const defaultTimeoutSeconds = 120
+/** As the wire has it. */
+const maxTimeoutSeconds = 3_600
+
+/** `SWARMVIRT_STATE_ROOT` is the default of --state-root, so that `docker exec … power-off-all` finds the broker that it runs beside. */
+export function parseBrokerCommand(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): BrokerCommand {
+  const { values, positionals } = parsed(argv)
+  const stateRoot = checkedRoot(values['state-root'] ?? env['SWARMVIRT_STATE_ROOT'] ?? defaultStateRoot)
+  if (positionals.length === 0) {
+    if (values.timeout !== undefined) throw new UsageError('--timeout belongs to power-off-all')
+    return { kind: 'serve', stateRoot, limits: limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00') }
+  }
+  if (positionals.length > 1 || positionals[0] !== 'power-off-all') throw new UsageError(`unknown command ${positionals.join(' ')}`)
+  return { kind: 'powerOffAll', stateRoot, timeoutMs: timeoutMsOf(values.timeout ?? String(defaultTimeoutSeconds)) }
+}
+
+function parsed(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        'state-root': { type: 'string' },
+        'allow-bridge': { type: 'string', multiple: true },
+        'mac-prefix': { type: 'string' },
+        timeout: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function checkedRoot(root: string): string {
+  if (!root.startsWith('/') || root.endsWith('/') || root.split('/').includes('..'))
+    throw new UsageError(`--state-root ${root} must be an absolute path without a trailing slash or ".."`)
+  if (Buffer.byteLength(root) > maxStateRootBytes)
+    throw new UsageError(`--state-root is over ${maxStateRootBytes} bytes: the sockets below it could not be bound`)
+  return root
+}
+
+function limitsOf(bridges: readonly string[], macPrefix: string): Limits {
+  for (const bridge of bridges)
+    if (!interfaceNamePattern.test(bridge)) throw new UsageError(`--allow-bridge ${bridge} is no interface name`)
+  const prefix = macPrefix.toLowerCase()
+  if (!macPrefixPattern.test(prefix)) throw new UsageError(`--mac-prefix ${macPrefix} must be one to five octets such as 52:54:00`)
+  if ((Number.parseInt(prefix.slice(0, 2), 16) & 1) === 1) throw new UsageError(`--mac-prefix ${macPrefix} is one of multicast addresses`)
+  return { bridges: [...new Set(bridges)], macPrefix: prefix }
+}
+
+function timeoutMsOf(text: string): number {
+  const seconds = Number(text)
+  if (!/^\d+$/.test(text) || seconds > maxTimeoutSeconds)
+    throw new UsageError(`--timeout ${text} must be seconds from 0 to ${maxTimeoutSeconds}`)
+  return seconds * 1000
+}

@@ -1,0 +1,53 @@
+import type { Grant } from '../api/wire/common.ts'
+import type { VmUid } from '../api/names.ts'
+import { parseMac } from '../api/mac.ts'
+
+export interface Limits {
+  readonly bridges: readonly string[]
+  /** One to six lower-case octets with colons; every granted MAC starts with them. */
+  readonly macPrefix: string
+}
+
+export type GrantVerdict = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly message: string }
+
+/** What a broker remembers at most; far above what a node can run. */
+const maxGrants = 1024
+
+/** Judges a grant by the command line's limits and by what others were granted; a bridge that is missing just now is no reason to refuse. */
+export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmUid, Grant>): GrantVerdict {
+  const taken = macsOfOthers(grant.uid, others)
+  const seen = new Set<string>()
+  const names = new Set<string>()
+  for (const nic of grant.nics) {
+    if (!limits.bridges.includes(nic.bridge))
+      return refused(
+        'BridgeNotAllowed',
+        `bridge ${nic.bridge} is not among those the broker was started with (${limits.bridges.join(', ')}); start it with --allow-bridge ${nic.bridge}`,
+      )
+    if (parseMac(nic.mac) === undefined || !nic.mac.startsWith(`${limits.macPrefix}:`))
+      return refused(
+        'MacNotAllowed',
+        `MAC ${nic.mac} does not start with ${limits.macPrefix}, which is what the broker was started with (--mac-prefix)`,
+      )
+    if (taken.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} is granted to VM ${taken.get(nic.mac) ?? ''} on this node already`)
+    if (seen.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} stands twice in one grant`)
+    if (names.has(nic.name)) return refused('NameTaken', `the network ${nic.name} stands twice in one grant`)
+    seen.add(nic.mac)
+    names.add(nic.name)
+  }
+  if (!others.has(grant.uid) && others.size >= maxGrants)
+    return refused('TooManyGrants', `the broker remembers at most ${maxGrants} grants`)
+  return { ok: true }
+}
+
+function refused(reason: string, message: string): GrantVerdict {
+  return { ok: false, reason, message }
+}
+
+function macsOfOthers(uid: VmUid, others: ReadonlyMap<VmUid, Grant>): Map<string, string> {
+  const macs = new Map<string, string>()
+  for (const other of others.values()) {
+    if (other.uid !== uid) for (const nic of other.nics) macs.set(nic.mac, other.vm)
+  }
+  return macs
+}

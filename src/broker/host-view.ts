@@ -1,0 +1,48 @@
+import type { VmUid } from '../api/names.ts'
+import type { Grant } from '../api/wire/common.ts'
+import type { Devices, DiskLocks, HostNetwork } from '../ports/host-network.ts'
+import { expectedTaps, type HostView } from './lease.ts'
+
+export interface Host {
+  readonly network: HostNetwork
+  readonly devices: Devices
+  readonly locks: DiskLocks
+}
+
+export const nothingInTheWay: HostView = {
+  poweringOff: undefined,
+  imageLocked: undefined,
+  tapAttached: undefined,
+  bridgeMissing: undefined,
+  deviceMissing: undefined,
+}
+
+/**
+ * What stands in the way of starting this VM. Locks come first and TAPs after them: who starts a QEMU has its TAP before it locks a disk, so one
+ * that starts between the two looks is seen by the second.
+ */
+export async function lookAtHost(host: Host, uid: VmUid, grant: Grant): Promise<HostView> {
+  const imageLocked = await host.locks.locked(uid)
+  return {
+    poweringOff: undefined,
+    imageLocked,
+    tapAttached: attachedTap(host.network, expectedTaps(uid, grant)),
+    bridgeMissing: missingBridge(host.network, grant),
+    deviceMissing: missingDevice(host.devices, grant),
+  }
+}
+
+function attachedTap(network: HostNetwork, taps: readonly string[]): string | undefined {
+  const busy = taps.find((tap) => network.clearTap(tap) === 'attached')
+  return busy === undefined ? undefined : `the TAP ${busy} of this VM is still attached to a process; it comes free when that process ends`
+}
+
+function missingBridge(network: HostNetwork, grant: Grant): string | undefined {
+  const missing = grant.nics.find((nic) => network.bridge(nic.bridge) === undefined)
+  return missing && `there is no bridge ${missing.bridge} on this node; make it, or change the network ${missing.name} of the VM`
+}
+
+function missingDevice(devices: Devices, grant: Grant): string | undefined {
+  const needed = [...(grant.nics.length > 0 ? (['tun'] as const) : []), ...(grant.accelerator === 'kvm' ? (['kvm'] as const) : [])]
+  return needed.map((device) => devices.fact(device)).find((fact) => !fact.opens)?.message
+}

@@ -1,0 +1,300 @@
+import type { VmUid } from '../api/names.ts'
+import type { LeaseFact } from '../api/wire/broker-admin.ts'
+import type { BrokerToRunner } from '../api/wire/broker-runner.ts'
+import type { Grant } from '../api/wire/common.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import { HostError } from '../ports/host-network.ts'
+import type { Log } from '../ports/log.ts'
+import { type GrantVerdict, judgeGrant, type Limits } from './grants.ts'
+import { type Host, lookAtHost, nothingInTheWay } from './host-view.ts'
+import {
+  type ConnectionId,
+  decide,
+  type Decision,
+  freshLease,
+  hold,
+  join,
+  type Lease,
+  leave,
+  needsHost,
+  seatProven,
+  withGrant,
+} from './lease.ts'
+import { type GrantedNic, grantedNicOf, openDevices } from './nics.ts'
+
+/** Locks and TAPs tell nobody when they come free. */
+const lookAgainMs = 150
+/** After a power-off of all, until the host is down or it is clear that it stays. */
+const frozenAfterPowerOffMs = 60_000
+const powerOffCheckMs = 100
+
+/** A runner that said hello. */
+export interface RunnerLink {
+  readonly id: ConnectionId
+  send(message: BrokerToRunner, fds?: readonly number[]): void
+  flushed(): Promise<void>
+}
+
+export interface LeasesOptions {
+  readonly host: Host
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: Log
+  readonly closeFds: (fds: readonly number[]) => void
+  /** A lease came to have these TAPs, or none any more. */
+  readonly onTaps: (uid: VmUid, nics: readonly GrantedNic[]) => void
+}
+
+interface Vm {
+  lease: Lease
+  readonly links: Map<ConnectionId, RunnerLink>
+  /** What each waiting connection was told last. */
+  readonly told: Map<ConnectionId, string>
+  /** Why the first waiter waits. */
+  waiting: { readonly reason: string; readonly message: string } | undefined
+  /** Of the holder. */
+  nics: readonly GrantedNic[]
+  looking: boolean
+  changed: boolean
+  cancelLook: () => void
+}
+
+/** Carries out what lease.ts decides, one VM at a time and one step of each at a time. */
+export class Leases {
+  readonly #options: LeasesOptions
+  readonly #vms = new Map<VmUid, Vm>()
+  #frozenUntilMs = Number.NEGATIVE_INFINITY
+  #closed = false
+
+  constructor(options: LeasesOptions) {
+    this.#options = options
+  }
+
+  grant(grant: Grant): GrantVerdict {
+    const verdict = judgeGrant(grant, this.#options.limits, this.#grants())
+    if (verdict.ok) this.#change(grant.uid, (lease) => withGrant(lease, grant))
+    return verdict
+  }
+
+  /** What runs keeps what it has. */
+  revoke(uid: VmUid): void {
+    if (this.#vms.has(uid)) this.#change(uid, (lease) => withGrant(lease, undefined))
+  }
+
+  isGranted(uid: VmUid): boolean {
+    return this.#vms.get(uid)?.lease.grant !== undefined
+  }
+
+  /** `proof` are the TAPs that it showed, for a reclaim. */
+  enter(uid: VmUid, link: RunnerLink, proof: readonly string[]): void {
+    this.#vm(uid).links.set(link.id, link)
+    this.#change(uid, (lease) => join(lease, { connection: link.id, proof }))
+  }
+
+  gone(uid: VmUid, connection: ConnectionId): void {
+    const vm = this.#vms.get(uid)
+    if (!vm?.links.delete(connection)) return
+    vm.told.delete(connection)
+    if (vm.lease.holder?.connection === connection) {
+      this.#options.log.info({ uid }, 'A runner gave up its lease')
+      this.#setNics(vm, [])
+    }
+    this.#change(uid, (lease) => leave(lease, connection))
+  }
+
+  leasedTaps(): Set<string> {
+    return new Set([...this.#vms.values()].flatMap((vm) => vm.nics.map((nic) => nic.tap)))
+  }
+
+  facts(): LeaseFact[] {
+    return [...this.#vms.values()].map((vm) => this.#fact(vm))
+  }
+
+  /** Tells every holder to power its guest off, and lets nobody start meanwhile. Resolves with those who still hold at the deadline. */
+  async powerOffAll(timeoutMs: number): Promise<VmUid[]> {
+    const { clock, log } = this.#options
+    const deadline = clock.now() + timeoutMs
+    this.#frozenUntilMs = Math.max(this.#frozenUntilMs, deadline + frozenAfterPowerOffMs)
+    log.info({ held: this.#held().length, timeoutMs }, 'Powering off every VM of this node')
+    for (const uid of this.#held()) this.#holder(uid)?.send({ type: 'powerOff', message: 'the node is going down' })
+    while (this.#held().length > 0 && clock.now() < deadline) await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.now()))
+    this.#frozenUntilMs = clock.now() + frozenAfterPowerOffMs
+    return this.#held()
+  }
+
+  /** Stops looking; leases end with their connections. */
+  close(): void {
+    this.#closed = true
+    for (const vm of this.#vms.values()) vm.cancelLook()
+  }
+
+  #held(): VmUid[] {
+    return [...this.#vms.values()].filter((vm) => vm.lease.holder !== undefined).map((vm) => vm.lease.uid)
+  }
+
+  #holder(uid: VmUid): RunnerLink | undefined {
+    const vm = this.#vms.get(uid)
+    return vm?.links.get(vm.lease.holder?.connection ?? Number.NaN)
+  }
+
+  #grants(): Map<VmUid, Grant> {
+    const grants = new Map<VmUid, Grant>()
+    for (const [uid, vm] of this.#vms) if (vm.lease.grant !== undefined) grants.set(uid, vm.lease.grant)
+    return grants
+  }
+
+  #vm(uid: VmUid): Vm {
+    const known = this.#vms.get(uid)
+    if (known !== undefined) return known
+    const vm: Vm = {
+      lease: freshLease(uid),
+      links: new Map(),
+      told: new Map(),
+      waiting: undefined,
+      nics: [],
+      looking: false,
+      changed: false,
+      cancelLook: () => undefined,
+    }
+    this.#vms.set(uid, vm)
+    return vm
+  }
+
+  #change(uid: VmUid, next: (lease: Lease) => Lease): void {
+    const vm = this.#vm(uid)
+    vm.lease = next(vm.lease)
+    vm.changed = true
+    if (vm.lease.grant === undefined && vm.links.size === 0) this.#vms.delete(uid)
+    else void this.#settle(vm)
+  }
+
+  /** Goes on until nothing changed while it looked, then looks again later if only the host stands in the way. Never rejects. */
+  async #settle(vm: Vm): Promise<void> {
+    if (vm.looking || this.#closed) return
+    vm.looking = true
+    vm.cancelLook()
+    try {
+      do {
+        vm.changed = false
+        await this.#step(vm)
+      } while (vm.changed && !this.#closed)
+    } catch (error) {
+      this.#options.log.error({ uid: vm.lease.uid, err: error }, 'Could not decide about a lease')
+    } finally {
+      vm.looking = false
+    }
+    if (needsHost(vm.lease) && !this.#closed) vm.cancelLook = this.#options.clock.after(lookAgainMs, () => void this.#settle(vm))
+  }
+
+  async #step(vm: Vm): Promise<void> {
+    vm.lease = seatProven(vm.lease)
+    const { grant, uid } = vm.lease
+    const view = needsHost(vm.lease) && grant !== undefined ? await lookAtHost(this.#options.host, uid, grant) : nothingInTheWay
+    // What was seen may be older than what changed meanwhile: look again before anything is decided.
+    if (vm.changed || this.#closed) return
+    const poweringOff = this.#options.clock.now() < this.#frozenUntilMs ? 'this node is powering all of its VMs off' : undefined
+    this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
+  }
+
+  #carryOut(vm: Vm, decision: Decision): void {
+    vm.waiting = decision.kind === 'wait' ? decision : undefined
+    switch (decision.kind) {
+      case 'idle':
+        return
+      case 'wait':
+        return this.#tellWaiting(vm, decision)
+      case 'grant':
+        return this.#give(vm, decision.connection, decision.grant)
+      case 'confirm':
+        return this.#confirm(vm, decision.connection, decision.grant, decision.proof)
+      case 'refuse':
+        vm.links.get(decision.connection)?.send({ type: 'refused', reason: 'ProofRefused', message: decision.message })
+        vm.lease = leave(vm.lease, decision.connection)
+        vm.changed = true
+        return
+    }
+  }
+
+  #tellWaiting(vm: Vm, { reason, message }: Extract<Decision, { kind: 'wait' }>): void {
+    const key = `${reason} ${message}`
+    const provisional = vm.lease.holder?.kind === 'provisional' ? [vm.lease.holder] : []
+    for (const { connection } of [...provisional, ...vm.lease.waiting]) {
+      if (vm.told.get(connection) === key) continue
+      vm.told.set(connection, key)
+      vm.links.get(connection)?.send({ type: 'waiting', reason, message: message.slice(0, 2000) })
+    }
+  }
+
+  #give(vm: Vm, connection: ConnectionId, grant: Grant): void {
+    const { host, closeFds, log } = this.#options
+    const link = vm.links.get(connection)
+    if (link === undefined) return
+    try {
+      const opened = openDevices(vm.lease.uid, grant, host.network, host.devices, closeFds)
+      vm.lease = hold(vm.lease, connection)
+      link.send({ type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: [...opened.nics], reclaimed: false }, opened.fds)
+      // What could not be handed over is closed all the same: the TAPs go with their last descriptor.
+      void link.flushed().then(
+        () => closeFds(opened.fds),
+        () => closeFds(opened.fds),
+      )
+      this.#nowHolds(vm, connection, opened.nics)
+      log.info({ uid: vm.lease.uid, vm: grant.vm, taps: opened.nics.map((nic) => nic.tap), kvm: opened.kvm }, 'Granted a lease')
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error
+      const reason = error.kind === 'Io' ? 'DeviceMissing' : error.kind
+      const wait = { kind: 'wait', reason, message: error.message } as const
+      vm.waiting = wait
+      this.#tellWaiting(vm, wait)
+    }
+  }
+
+  #confirm(vm: Vm, connection: ConnectionId, grant: Grant, proof: readonly string[]): void {
+    const { network } = this.#options.host
+    const { uid } = vm.lease
+    vm.lease = hold(vm.lease, connection, proof)
+    const nics = grant.nics
+      .map((nic) => grantedNicOf(uid, nic, network.bridge(nic.bridge)?.mtu ?? nic.mtu ?? 1500))
+      .filter((nic) => proof.includes(nic.tap))
+    vm.links
+      .get(connection)
+      ?.send({ type: 'granted', accelerator: grant.accelerator, kvm: grant.accelerator === 'kvm', nics, reclaimed: true })
+    this.#nowHolds(vm, connection, nics)
+    this.#options.log.info({ uid, vm: grant.vm, taps: proof }, 'The holder of a lease came back')
+  }
+
+  #nowHolds(vm: Vm, connection: ConnectionId, nics: readonly GrantedNic[]): void {
+    vm.told.delete(connection)
+    vm.waiting = undefined
+    vm.changed = true
+    this.#setNics(vm, nics)
+  }
+
+  #setNics(vm: Vm, nics: readonly GrantedNic[]): void {
+    vm.nics = nics
+    this.#options.onTaps(vm.lease.uid, nics)
+  }
+
+  #fact(vm: Vm): LeaseFact {
+    const { network } = this.#options.host
+    const { grant, uid, holder, waiting } = vm.lease
+    const granted = grant?.nics.map((nic) => grantedNicOf(uid, nic, nic.mtu ?? 1500)) ?? []
+    const nics = holder === undefined ? granted : vm.nics
+    return {
+      uid,
+      granted: grant !== undefined,
+      held: holder !== undefined,
+      waiting: waiting.length,
+      waitReason: vm.waiting?.reason ?? null,
+      waitMessage: vm.waiting?.message.slice(0, 2000) ?? null,
+      nics: nics.map(({ name, tap, bridge, mac }) => ({
+        name,
+        tap,
+        bridge,
+        mac,
+        carrier: network.carrier(tap),
+        attached: network.exists(tap),
+      })),
+    }
+  }
+}

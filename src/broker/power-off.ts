@@ -1,0 +1,38 @@
+import { type BrokerResponse, brokerResponse } from '../api/wire/broker-admin.ts'
+import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import type { FdConnection, FdSockets } from '../ports/fd-socket.ts'
+
+/** The broker answers at its own deadline; this much later it is taken to be gone. */
+const graceMs = 10_000
+
+/** Asks the broker to power every VM off. Resolves with the uids still running; rejects with PortError where no broker listens, and with Error where it does not answer. */
+export async function askPowerOffAll(sockets: FdSockets, clock: Clock, path: string, timeoutMs: number): Promise<readonly string[]> {
+  const connection = await sockets.connect(path)
+  const patience = new AbortController()
+  try {
+    const late = sleep(clock, timeoutMs + graceMs, patience.signal).then(() => Promise.reject(new Error('the broker does not answer')))
+    const answered = firstAnswer(connection)
+    connection.send(encodeFrame({ type: 'powerOffAll', id: 1, timeoutMs }))
+    const response = await Promise.race([answered, late])
+    if (response.type === 'poweredOff') return response.remaining
+    throw new Error(response.type === 'error' ? response.message : `the broker answered with ${response.type}`)
+  } finally {
+    patience.abort(new Error('done'))
+    connection.close()
+  }
+}
+
+function firstAnswer(connection: FdConnection): Promise<BrokerResponse> {
+  return new Promise((resolve, reject) => {
+    const decoder = frameDecoder()
+    connection.onData((bytes) => {
+      for (const frame of decoder.push(bytes)) {
+        const response = brokerResponse.safeParse(frame)
+        // The first frame is the hello.
+        if (response.success) resolve(response.data)
+      }
+    })
+    connection.onClose((error) => reject(error ?? new Error('the broker closed the connection')))
+  })
+}

@@ -1,0 +1,195 @@
+import type { Layout } from '../api/layout.ts'
+import { tapNamePattern, type VmUid } from '../api/names.ts'
+import { brokerRunnerVersion, type BrokerToRunner, runnerToBroker } from '../api/wire/broker-runner.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { FdConnection, FdListener, FdSockets } from '../ports/fd-socket.ts'
+import type { HostNetwork, SocketDirectories } from '../ports/host-network.ts'
+import type { Log } from '../ports/log.ts'
+import { type Framed, framed } from './framed.ts'
+import type { ConnectionId } from './lease.ts'
+import type { Leases } from './leases.ts'
+
+const socketMode = 0o660
+/** A holder and those that Swarm may start beside it. */
+const maxConnectionsPerVm = 8
+const maxConnections = 512
+/** hello, acquire or reclaim, and reserve for later releases; nobody needs to speak more. */
+const maxFrames = 32
+const helloDeadlineMs = 10_000
+
+export interface RunnerServerOptions {
+  readonly layout: Layout
+  readonly sockets: FdSockets
+  readonly directories: SocketDirectories
+  readonly network: Pick<HostNetwork, 'tapOf'>
+  readonly leases: Leases
+  readonly clock: Clock
+  readonly log: Log
+  readonly bootId: string
+  readonly closeFds: (fds: readonly number[]) => void
+}
+
+interface Door {
+  readonly listener: FdListener
+  readonly connections: Set<Framed>
+}
+
+/** The sockets of all VMs of this node, one each: which socket a runner came through is who it is. */
+export class RunnerServer {
+  readonly #options: RunnerServerOptions
+  readonly #doors = new Map<VmUid, Promise<Door>>()
+  #connections = 0
+  #lastId: ConnectionId = 0
+
+  constructor(options: RunnerServerOptions) {
+    this.#options = options
+  }
+
+  /** Binds the sockets of all VMs that have a directory, so that their runners find somebody before the agent has renewed the grants. */
+  async start(): Promise<void> {
+    const { directories, log } = this.#options
+    for (const uid of await directories.list())
+      await this.open(uid).catch((error: unknown) => log.error({ uid, err: error }, 'Could not open a socket for runners'))
+  }
+
+  /** Makes directory and socket unless they are open already. Rejects with PortError. */
+  async open(uid: VmUid): Promise<void> {
+    const known = this.#doors.get(uid)
+    if (known !== undefined) return void (await known)
+    const opening = this.#openDoor(uid)
+    this.#doors.set(uid, opening)
+    try {
+      await opening
+    } catch (error) {
+      this.#doors.delete(uid)
+      throw error
+    }
+  }
+
+  /** After a revocation: takes the socket away unless a runner is there, in which case it stays for the life of this broker. */
+  async tidy(uid: VmUid): Promise<void> {
+    const door = await this.#doors.get(uid)
+    if (door === undefined || door.connections.size > 0 || this.#options.leases.isGranted(uid)) return
+    this.#doors.delete(uid)
+    door.listener.close()
+    await this.#options.directories.remove(uid)
+  }
+
+  /** Ends every connection; runners keep their descriptors. */
+  close(): void {
+    for (const opening of this.#doors.values()) {
+      void opening.then(
+        (door) => {
+          door.listener.close()
+          for (const connection of door.connections) connection.close()
+        },
+        // It never opened, and `open` said so.
+        () => undefined,
+      )
+    }
+  }
+
+  async #openDoor(uid: VmUid): Promise<Door> {
+    const { directories, layout, sockets } = this.#options
+    await directories.make(uid)
+    const connections = new Set<Framed>()
+    const listener = await sockets.listen(layout.brokerSocket(uid), socketMode, (connection) => this.#admit(uid, connections, connection))
+    return { listener, connections }
+  }
+
+  #admit(uid: VmUid, connections: Set<Framed>, connection: FdConnection): void {
+    if (connections.size >= maxConnectionsPerVm || this.#connections >= maxConnections) {
+      this.#options.log.warn({ uid, connections: connections.size }, 'Turned a runner away: too many connections')
+      connection.close()
+      return
+    }
+    const { clock, closeFds, leases, log } = this.#options
+    const id = ++this.#lastId
+    const session = new Session(uid, id, this.#options)
+    const cancelDeadline = clock.after(helloDeadlineMs, () => session.greeted || link.close())
+    const link = framed(connection, {
+      maxFrames,
+      closeFds,
+      onFrame: (frame, takeFds) => session.onFrame(link, frame, takeFds),
+      onClose: (error) => {
+        if (error !== undefined) log.warn({ uid, err: error }, 'Cut a runner off')
+        cancelDeadline()
+        connections.delete(link)
+        this.#connections -= 1
+        leases.gone(uid, id)
+      },
+    })
+    connections.add(link)
+    this.#connections += 1
+  }
+}
+
+/** One connection: hello, then acquire or reclaim. What throws here cuts it off. */
+class Session {
+  readonly #uid: VmUid
+  readonly #id: ConnectionId
+  readonly #options: RunnerServerOptions
+  #greeted = false
+
+  constructor(uid: VmUid, id: ConnectionId, options: RunnerServerOptions) {
+    this.#uid = uid
+    this.#id = id
+    this.#options = options
+  }
+
+  get greeted(): boolean {
+    return this.#greeted
+  }
+
+  onFrame(link: Framed, frame: unknown, takeFds: (count: number) => number[]): void {
+    const message = runnerToBroker.parse(frame)
+    if (message.type !== 'hello' && !this.#greeted) throw new Error('a runner began without hello')
+    switch (message.type) {
+      case 'hello':
+        return this.#hello(link, message.uid)
+      case 'acquire':
+        return this.#enter(link, [])
+      case 'reclaim':
+        return this.#reclaim(link, message.taps, takeFds(message.taps.length))
+    }
+  }
+
+  #hello(link: Framed, uid: VmUid): void {
+    if (uid !== this.#uid) {
+      send(link, { type: 'refused', reason: 'WrongVm', message: `this socket is that of VM ${this.#uid}, not of ${uid}` })
+      throw new Error(`a runner of ${uid} came through the socket of another VM`)
+    }
+    this.#greeted = true
+    send(link, { type: 'welcome', version: brokerRunnerVersion, bootId: this.#options.bootId })
+  }
+
+  #enter(link: Framed, proof: readonly string[]): void {
+    const runner = {
+      id: this.#id,
+      send: (message: BrokerToRunner, fds?: readonly number[]) => send(link, message, fds),
+      flushed: () => link.flushed(),
+    }
+    this.#options.leases.enter(this.#uid, runner, proof)
+  }
+
+  #reclaim(link: Framed, taps: readonly string[], fds: readonly number[]): void {
+    const { closeFds, log, network } = this.#options
+    try {
+      const proven = fds.map((fd) => network.tapOf(fd))
+      const isProof = taps.length > 0 && taps.every((tap, index) => tapNamePattern.test(tap) && proven[index] === tap)
+      if (isProof) return this.#enter(link, taps)
+      log.warn({ uid: this.#uid, taps, proven }, 'Refused a reclaim')
+      send(link, {
+        type: 'refused',
+        reason: 'ProofRefused',
+        message: `${taps.join(', ') || 'nothing'} was not proven by descriptors of TAPs of this node`,
+      })
+    } finally {
+      closeFds(fds)
+    }
+  }
+}
+
+function send(link: Framed, message: BrokerToRunner, fds?: readonly number[]): void {
+  link.send(message, fds)
+}
