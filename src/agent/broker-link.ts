@@ -19,7 +19,7 @@ const helloTimeoutMs = 5_000
 const maxHeldFds = 8
 
 type WithoutId<Message> = Message extends unknown ? Omit<Message, 'id'> : never
-export type BrokerQuestion = WithoutId<BrokerRequest>
+type BrokerQuestion = WithoutId<BrokerRequest>
 
 /** Where the broker said no, in its words. */
 export class BrokerRefusal extends Error {

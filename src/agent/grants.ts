@@ -10,7 +10,7 @@ import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 const maxGrantBytes = 16 * 1024
 const brokerTimeoutMs = 5_000
 
-export type GrantOutcome =
+type GrantOutcome =
   /** The broker has it, or had it before it went away and gets it again when it is back. */
   | { readonly kind: 'granted' }
   | { readonly kind: 'waiting'; readonly message: string }

@@ -1,18 +1,15 @@
 import type { Layout } from '../api/layout.ts'
 import { formatBytes } from '../api/quantity.ts'
 import { type Clock, sleep } from '../ports/clock.ts'
-import { ArrivalError, type ImageArrivals } from '../ports/image-arrivals.ts'
+import type { ImageArrivals } from '../ports/image-arrivals.ts'
 import type { ImageTool } from '../ports/image-tool.ts'
-import { PortError } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { FileFact, StateFiles } from '../ports/state-files.ts'
-import { StateError } from '../ports/state-files.ts'
-import { headerBytes, judgeImageHeader } from './image-judgement.ts'
+import { judgeFile, type StoredImage } from './image-file.ts'
+import { insufficient, judgeSetback, mismatch, Refusal, reserveBytes, retryDelayMs, type Setback } from './image-setback.ts'
 import { type Failure, type ImageReference, failed } from './prepare-plan.ts'
 
-/** Left free on the state root's file system, so that running VMs' overlays do not meet a full disk because of an image. */
-export const reserveBytes = 64 * 1024 ** 2
 /** Copies and downloads at once: more only make each slower. */
 const maxArrivals = 2
 /** An answer waits so long for a small image, so that it need not be asked for twice. */
@@ -21,15 +18,7 @@ const patienceMs = 1_000
 const abandonedMs = 120_000
 const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 
-export interface StoredImage {
-  readonly sha256: string
-  readonly virtualSizeBytes: number
-}
-
-export type ImageState =
-  | { readonly kind: 'stored'; readonly image: StoredImage }
-  | { readonly kind: 'preparing'; readonly reason: string; readonly message: string }
-  | Failure
+export type ImageState = { readonly kind: 'stored'; readonly image: StoredImage } | Setback
 
 export interface ImageStoreOptions {
   readonly layout: Layout
@@ -61,8 +50,8 @@ interface Wanted {
   readonly version: string | undefined
 }
 
-interface Setback {
-  readonly state: Exclude<ImageState, { kind: 'stored' }>
+interface PastSetback {
+  readonly state: Setback
   readonly retryAtMs: number
   readonly attempts: number
 }
@@ -71,7 +60,7 @@ interface Setback {
 export function imageStore(options: ImageStoreOptions): ImageStore {
   const { layout, files, clock } = options
   const arriving = new Map<string, { progress: string; done: Promise<void> }>()
-  const setbacks = new Map<string, Setback>()
+  const setbacks = new Map<string, PastSetback>()
   /** SHA-256 of operators' files by source and version, so that a poll does not hash them again. */
   const hashes = new Map<string, string>()
   const verdicts = new Map<string, StoredImage | Failure>()
@@ -195,75 +184,6 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   }
 
   return { resolve, sweep: () => sweepPartials(options) }
-}
-
-/** A judgement carried through a catch. */
-class Refusal extends Error {
-  readonly failure: Failure
-
-  constructor(failure: Failure) {
-    super(failure.message)
-    this.failure = failure
-  }
-}
-
-async function judgeFile(options: ImageStoreOptions, path: string, sha256: string): Promise<StoredImage | Failure> {
-  const refused = (why: string): Failure => failed('ImageRefused', `the image with sha256 ${sha256} cannot be used: ${why}`)
-  const start = await options.files.readStart(path, headerBytes)
-  const header = judgeImageHeader(start ?? new Uint8Array())
-  if (!header.ok) return refused(header.message)
-  try {
-    const info = await options.tool.info(path, options.signal)
-    if (info.backingFile !== undefined || info.dataFile !== undefined || info.encrypted) return refused('it does not stand alone')
-    return { sha256, virtualSizeBytes: info.virtualSizeBytes }
-  } catch (error) {
-    if (error instanceof PortError && error.kind === 'Invalid') return refused(`qemu-img says "${error.message}"`)
-    throw error
-  }
-}
-
-function mismatch(image: ImageReference, sha256: string): Failure {
-  return failed(
-    'ImageChecksumMismatch',
-    `${image.source} has sha256 ${sha256}, the manifest says ${image.sha256}; one of the two is not what was meant`,
-  )
-}
-
-function insufficient(source: string, bytes: number | undefined, freeBytes: number): Failure {
-  const needs = bytes === undefined ? 'needs more than that' : `needs ${formatBytes(bytes)}`
-  return failed(
-    'InsufficientDisk',
-    `the state root has ${formatBytes(freeBytes)} free, of which ${formatBytes(reserveBytes)} are kept, and the copy of ${source} ${needs}; make room on this node`,
-  )
-}
-
-function judgeSetback(error: unknown, image: ImageReference, freeBytes: number): Exclude<ImageState, { kind: 'stored' }> {
-  if (error instanceof Refusal) return error.failure
-  if (error instanceof StateError)
-    return error.kind === 'NoSpace' ? insufficient(image.source, undefined, freeBytes) : failed('StateRootError', error.message)
-  if (!(error instanceof ArrivalError))
-    return { kind: 'preparing', reason: 'ImageRetry', message: `${image.source}: ${(error as Error).message}` }
-  switch (error.failure) {
-    case 'TooLarge':
-    case 'NoSpace':
-      return insufficient(`${image.source} (${error.message})`, undefined, freeBytes)
-    case 'Missing':
-      return failed('ImageMissing', error.message)
-    case 'NotAFile':
-      return failed('ImageRefused', error.message)
-    case 'Refused':
-      return failed('ImageUnavailable', `${image.source}: ${error.message}`)
-    case 'Io':
-      return failed('StateRootError', error.message)
-    case 'Changed':
-    case 'Network':
-      return { kind: 'preparing', reason: 'ImageRetry', message: `${image.source} did not arrive and is asked for again: ${error.message}` }
-  }
-}
-
-/** 5 s doubling to 5 min where it may pass; from 30 s where somebody has to do something first. */
-export function retryDelayMs(kind: 'preparing' | 'failed', attempts: number): number {
-  return Math.min(300_000, (kind === 'failed' ? 30_000 : 5_000) * 2 ** Math.min(attempts - 1, 10))
 }
 
 async function sweepPartials(options: ImageStoreOptions): Promise<void> {

@@ -17,6 +17,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AgentClient } from '../../src/adapters/agent-client.ts'
+import { probeExitCode } from '../../src/agent/kvm-probe/payload.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
@@ -294,26 +295,35 @@ describe('images from the network', () => {
 })
 
 describe('a kill in the middle', () => {
+  /** The program itself, as its user, with a QEMU that always ends as the probe's guest does. */
   async function program(): Promise<{ client: AgentClient; child: ChildProcess }> {
-    writeFileSync(join(root.root, 'key'), `k1:${'1'.repeat(64)}\n`)
-    const args = [
-      '--reuid',
-      String(agentUid),
-      '--regid',
-      String(sharedGid),
-      '--clear-groups',
-      process.execPath,
-      join(import.meta.dirname, 'agent/program.ts'),
-      root.root,
-      join(root.root, 'key'),
-    ]
-    const child = spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    cleanups.push(() => child.kill('SIGKILL'))
-    const port = await new Promise<number>((resolve, reject) => {
-      child.stdout?.once('data', (bytes: Buffer) => resolve(Number(bytes)))
-      child.once('exit', (code) => reject(new Error(`the agent ended with ${code}`)))
+    const [key, qemu] = [join(root.root, 'key'), join(root.root, 'qemu')]
+    mkdirSync(join(root.root, 'tmp'), { recursive: true })
+    chmodSync(join(root.root, 'tmp'), 0o1777)
+    writeFileSync(key, `k1:${'1'.repeat(64)}\n`)
+    writeFileSync(qemu, `#!/bin/sh\nexit ${probeExitCode}\n`, { mode: 0o755 })
+    const user = ['--reuid', String(agentUid), '--regid', String(sharedGid), '--clear-groups']
+    const main = join(import.meta.dirname, '../../src/agent/main.ts')
+    const args = ['--state-root', root.root, '--key-file', key, '--qemu', qemu, '--host', '127.0.0.1', '--port', '0']
+    const child = spawn('setpriv', [...user, process.execPath, main, ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: process.env['PATH'], TMPDIR: join(root.root, 'tmp') },
     })
-    return { client: clientOf(port), child }
+    cleanups.push(() => child.kill('SIGKILL'))
+    return { client: clientOf(await portOf(child)), child }
+  }
+
+  /** As the log says it. */
+  function portOf(child: ChildProcess): Promise<number> {
+    return new Promise((resolve, reject) => {
+      let said = ''
+      child.stderr?.on('data', (bytes: Buffer) => {
+        said += bytes.toString()
+        const port = /"port":(\d+)/.exec(said)?.[1]
+        if (port !== undefined) resolve(Number(port))
+      })
+      child.once('exit', (code) => reject(new Error(`the agent ended with ${code}: ${said}`)))
+    })
   }
 
   test('while an image arrives is made good by the next order, as an ordinary user with the modes that runners need', async () => {
@@ -344,7 +354,8 @@ describe('a kill in the middle', () => {
     ]
     expect(paths.map(modeOf)).toEqual(['2750', '2750', '2770', '2770', '660', '440', '440'])
     expect(paths.map((path) => [lstatSync(path).uid, lstatSync(path).gid])).toEqual(paths.map(() => [agentUid, sharedGid]))
-    second.child.kill('SIGKILL')
+    second.child.kill('SIGTERM')
+    expect(await new Promise((resolve) => second.child.once('exit', resolve))).toBe(0)
   })
 
   test('leaves directories at any step that are completed and never wiped', async () => {

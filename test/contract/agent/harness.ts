@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type AgentClient, agentClient } from '../../../src/adapters/agent-client.ts'
 import { imageArrivals } from '../../../src/adapters/image-arrivals.ts'
+import { fdSockets } from '../../../src/adapters/linux/fd-sockets.ts'
 import { listenPsk } from '../../../src/adapters/psk-https.ts'
 import { qemuImg } from '../../../src/adapters/qemu-img.ts'
 import { runnerSockets } from '../../../src/adapters/runner-sockets.ts'
@@ -28,7 +29,7 @@ import type { Log } from '../../../src/ports/log.ts'
 
 export type Keys = readonly [ControlKey, ...ControlKey[]]
 export const aKey = (id = 'k1', digit = '1'): ControlKey => ({ id, hex: digit.repeat(64) })
-export const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /** A state root as install-node leaves it. */
 export function makeStateRoot(): Layout {
@@ -101,8 +102,8 @@ export async function startTestAgent(options: TestAgentOptions): Promise<Control
       tool: qemuImg({ program: 'qemu-img' }),
       runners: runnerSockets({ layout: options.layout, deadlineMs: 500 }),
       tcpConnect,
-      sockets: unixSockets,
-      closeFd: () => undefined,
+      sockets: fdSockets(),
+      closeFd: closeSync,
       probeRuns,
       listen: (answer) =>
         listenPsk({ keys: options.keys ?? [aKey()], host: '127.0.0.1', port: 0, maxBodyBytes: maxAgentBodyBytes, answer, log }),
