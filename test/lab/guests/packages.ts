@@ -11,6 +11,7 @@ const FILES: Record<string, string> = {
   '/usr/bin/cpio': 'cpio',
   '/usr/bin/xz': 'xz-utils',
   '/usr/bin/genisoimage': 'genisoimage',
+  '/usr/bin/ssh': 'openssh-client',
 }
 
 /** Installs what is missing. Another apt may be at work: wait for its lock. */
