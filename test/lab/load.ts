@@ -79,3 +79,16 @@ export async function loadProject(layout: LabLayout, images: BaseImages): Promis
   const [controller, node] = await buildContexts(layout.dir)
   return Promise.all([deliver(layout, controller, images.base.reference), deliver(layout, node, images.nodeBase.reference)])
 }
+
+/** Removes what earlier states of the checkout left among the kept images. Only on a lab where nothing runs yet. */
+export async function pruneImages(layout: LabLayout, images: BaseImages, project: readonly string[]): Promise<void> {
+  const wanted = new Set([...Object.values(images).map((image) => image.reference), ...project])
+  await Promise.all(
+    layout.nodes.map(async ({ dockerSocket }) => {
+      const listing = await mustDocker(layout, dockerSocket, ['image', 'ls', '--format', '{{.Repository}}:{{.Tag}}'])
+      const old = listing.split('\n').filter((reference) => /^swarmvirt[a-z-]*:[0-9a-f]{16}$/.test(reference) && !wanted.has(reference))
+      if (old.length > 0) await mustDocker(layout, dockerSocket, ['image', 'rm', ...old])
+      await mustDocker(layout, dockerSocket, ['image', 'prune', '-f'])
+    }),
+  )
+}

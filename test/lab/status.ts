@@ -7,7 +7,14 @@ import { isUp } from './up.ts'
 
 /** Prints what runs; 0 when all of it does, 3 when the lab is down, 1 when something is missing. */
 export async function status(layout: LabLayout): Promise<number> {
-  const print = (line: string): boolean => process.stdout.write(`${line}\n`)
+  const lines: string[] = []
+  const code = await describe(layout, (line) => lines.push(line))
+  // In one piece: a reader such as head(1) may close the pipe after its first lines.
+  process.stdout.write(`${lines.join('\n')}\n`)
+  return code
+}
+
+async function describe(layout: LabLayout, print: (line: string) => void): Promise<number> {
   const complete = await isUp(layout)
   if (!complete && leftovers(layout).length === 0) {
     print(`lab "${layout.lab}" is down`)

@@ -7,7 +7,7 @@ import { startHolder } from './daemons.ts'
 import { getStatus, startDockerd, startDockerdOrWipe } from './engine.ts'
 import { startSwitchServices, waitForSwitchServices } from './lan.ts'
 import type { LabLayout, NodeLayout } from './layout.ts'
-import { loadBases, loadProject } from './load.ts'
+import { loadBases, loadProject, pruneImages } from './load.ts'
 import { withLock } from './lock.ts'
 import { makeSwitches, plugIn } from './network.ts'
 import { ensurePackages } from './packages.ts'
@@ -90,6 +90,7 @@ export async function up(layout: LabLayout, options: { readonly fresh: boolean }
     if (!kept) await build(layout, images)
     // Up from here on: sources that do not bundle are no reason to build three nodes again.
     const references = await loadAndNote(layout, images)
+    if (!kept) await pruneImages(layout, images, references)
     say(`lab "${layout.lab}" is up after ${((performance.now() - started) / 1000).toFixed(1)} s: ${references.join(' ')}`)
     return references
   })
