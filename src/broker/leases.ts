@@ -232,13 +232,14 @@ export class Leases {
     try {
       const opened = openDevices(vm.lease.uid, grant, host.network, host.devices, closeFds)
       vm.lease = hold(vm.lease, connection)
+      // Ears open before a guest can say anything.
+      this.#nowHolds(vm, connection, opened.nics)
       link.send({ type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: [...opened.nics], reclaimed: false }, opened.fds)
       // What could not be handed over is closed all the same: the TAPs go with their last descriptor.
       void link.flushed().then(
         () => closeFds(opened.fds),
         () => closeFds(opened.fds),
       )
-      this.#nowHolds(vm, connection, opened.nics)
       log.info({ uid: vm.lease.uid, vm: grant.vm, taps: opened.nics.map((nic) => nic.tap), kvm: opened.kvm }, 'Granted a lease')
     } catch (error) {
       if (!(error instanceof HostError)) throw error

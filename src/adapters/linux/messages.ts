@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs'
-import { type Libc, pinned } from './libc.ts'
+import type { Libc } from './libc.ts'
+import { messageBuffers } from './message-buffers.ts'
 
 /** SCM_RIGHTS over stream sockets, in the 64-bit layouts of msghdr, iovec and cmsghdr (cmsg(3), unix(7)). */
 
@@ -28,32 +29,21 @@ export interface Messages {
 
 /** One set of buffers for all sockets of a process: a call never waits, so it never meets another. */
 export function messages(libc: Libc): Messages {
-  const data = pinned(chunkBytes)
-  const control = pinned(controlBytes)
-  const iovec = pinned(16)
-  const header = pinned(56)
-  iovec.writeBigUInt64LE(libc.address(data), 0)
-  header.writeBigUInt64LE(libc.address(iovec), 16)
-  header.writeBigUInt64LE(1n, 24)
-  header.writeBigUInt64LE(libc.address(control), 32)
-  const prepare = (bytes: number, controlLength: number): void => {
-    iovec.writeBigUInt64LE(BigInt(bytes), 8)
-    header.writeBigUInt64LE(BigInt(controlLength), 40)
-    header.writeInt32LE(0, 48)
-  }
+  const buffers = messageBuffers(libc, { name: 0, control: controlBytes, data: chunkBytes })
+  const { control, data, header } = buffers
   return {
     send(fd, bytes, fds) {
       const part = bytes.subarray(0, chunkBytes)
       data.set(part)
-      prepare(part.length, fds.length === 0 ? 0 : writeRights(control, fds))
+      buffers.prepare(part.length, fds.length === 0 ? 0 : writeRights(control, fds))
       return libc.sendmsg(fd, header, msgDontwait | msgNosignal)
     },
     receive(fd) {
-      prepare(chunkBytes, controlBytes)
+      buffers.prepare(chunkBytes, controlBytes)
       const length = libc.recvmsg(fd, header, msgDontwait | msgCmsgCloexec)
       if (length === undefined) return undefined
-      const fds = readRights(control.subarray(0, Number(header.readBigUInt64LE(40))))
-      if ((header.readInt32LE(48) & msgCtrunc) !== 0) {
+      const fds = readRights(control.subarray(0, buffers.controlLength()))
+      if ((buffers.flags() & msgCtrunc) !== 0) {
         closeAll(fds)
         throw new Error(`a peer sent more than ${maxFdsPerMessage} descriptors at once`)
       }

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs'
 import { HostError, type Ears } from '../../ports/host-network.ts'
 import { interfaceIndex } from './interfaces.ts'
 import { type Libc, pinned } from './libc.ts'
+import { messageBuffers } from './message-buffers.ts'
 import type { Poller } from './poller.ts'
 
 const afPacket = 17
@@ -11,6 +12,8 @@ const soRcvbuf = 8
 const soAttachFilter = 26
 const ethPAll = 0x0003
 export const ethPArp = 0x0806
+const linkAddressBytes = 20
+const packetTypeAt = 10
 const packetOutgoing = 4
 
 /** Longer than any DHCP message that a client must take (RFC 2131: 576) by far; the rest of a frame is not looked at. */
@@ -21,6 +24,7 @@ const receiveBufferBytes = 64 * 1024
 const maxFramesPerTurn = 64
 const floodPauseMs = 100
 
+const fprogBytes = 16
 type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, value: number]
 
 /** Classic BPF: untagged frames that are ARP, or UDP over unfragmented IPv4 from port 67. */
@@ -41,23 +45,24 @@ const arpAndDhcp: readonly Instruction[] = [
   [0x06, 0, 0, snapBytes], //   13 take
 ]
 
+/** struct sock_fprog, and after it in the same allocation the instructions it points to. */
 function attachFilter(libc: Libc, fd: number, program: readonly Instruction[]): void {
-  const instructions = pinned(program.length * 8)
+  const filter = pinned(fprogBytes + program.length * 8)
+  filter.writeUInt16LE(program.length, 0)
+  filter.writeBigUInt64LE(libc.address(filter) + BigInt(fprogBytes), 8)
   for (const [index, [code, jumpTrue, jumpFalse, value]] of program.entries()) {
-    instructions.writeUInt16LE(code, index * 8)
-    instructions.writeUInt8(jumpTrue, index * 8 + 2)
-    instructions.writeUInt8(jumpFalse, index * 8 + 3)
-    instructions.writeUInt32LE(value, index * 8 + 4)
+    const at = fprogBytes + index * 8
+    filter.writeUInt16LE(code, at)
+    filter.writeUInt8(jumpTrue, at + 2)
+    filter.writeUInt8(jumpFalse, at + 3)
+    filter.writeUInt32LE(value, at + 4)
   }
-  const fprog = pinned(16)
-  fprog.writeUInt16LE(program.length, 0)
-  fprog.writeBigUInt64LE(libc.address(instructions), 8)
-  libc.setsockopt(fd, solSocket, soAttachFilter, fprog)
+  libc.setsockopt(fd, solSocket, soAttachFilter, filter.subarray(0, fprogBytes))
 }
 
 /** struct sockaddr_ll; packet(7). */
 export function linkAddress(protocol: number, index: number): Buffer {
-  const address = pinned(20)
+  const address = pinned(linkAddressBytes)
   address.writeUInt16LE(afPacket, 0)
   address.writeUInt16BE(protocol, 2)
   address.writeInt32LE(index, 4)
@@ -88,21 +93,13 @@ export interface PacketReader {
 
 /** One set of buffers for all packet sockets of a process. */
 export function packetReader(libc: Libc): PacketReader {
-  const data = pinned(snapBytes)
-  const iovec = pinned(16)
-  const name = pinned(20)
-  const header = pinned(56)
-  iovec.writeBigUInt64LE(libc.address(data), 0)
-  iovec.writeBigUInt64LE(BigInt(snapBytes), 8)
-  header.writeBigUInt64LE(libc.address(name), 0)
-  header.writeBigUInt64LE(libc.address(iovec), 16)
-  header.writeBigUInt64LE(1n, 24)
+  const buffers = messageBuffers(libc, { name: linkAddressBytes, control: 0, data: snapBytes })
   return {
     read(fd) {
-      header.writeUInt32LE(name.length, 8)
-      const length = libc.recvmsg(fd, header, 0)
+      buffers.prepare(snapBytes, 0)
+      const length = libc.recvmsg(fd, buffers.header, 0)
       if (length === undefined) return undefined
-      return { frame: data.subarray(0, length), direction: name[10] === packetOutgoing ? 'sent' : 'received' }
+      return { frame: buffers.data.subarray(0, length), direction: buffers.name[packetTypeAt] === packetOutgoing ? 'sent' : 'received' }
     },
   }
 }

@@ -1,0 +1,356 @@
+import { execFileSync } from 'node:child_process'
+import { chownSync, chmodSync, closeSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sharedGid } from '../../src/api/layout.ts'
+import { tapName } from '../../src/api/names.ts'
+import type { LeaseFact } from '../../src/api/wire/broker-admin.ts'
+import type { Grant } from '../../src/api/wire/common.ts'
+import { Admin, eventually, type Speaker, World } from './broker/world.ts'
+
+let world: World
+let broker: Speaker
+let admin: Admin
+let lastVm = 0
+
+beforeAll(async () => {
+  world = new World()
+  broker = world.startBroker()
+  admin = await Admin.connect(world.paths.adminSocket)
+})
+afterAll(async () => {
+  admin?.close()
+  await world?.close()
+})
+
+/** Every test has VMs of its own. */
+function aGrant(overrides: Partial<Grant> = {}): Grant {
+  lastVm += 1
+  const hex = lastVm.toString(16).padStart(2, '0')
+  return {
+    version: 1,
+    uid: `00000000-0000-4000-8000-0000000000${hex}`,
+    vm: `vm${lastVm}`,
+    accelerator: 'tcg',
+    nics: [{ name: 'lan', bridge: 'br0', mac: `52:54:00:00:00:${hex}`, mtu: null }],
+    ...overrides,
+  }
+}
+
+async function runningVm(grant = aGrant()): Promise<{ grant: Grant; runner: Speaker; tap: string }> {
+  expect(await admin.grant(grant)).toMatchObject({ type: 'ok' })
+  const runner = world.startRunner(grant.uid)
+  await runner.hears('welcome')
+  runner.tell('acquire')
+  await runner.hears('granted')
+  return { grant, runner, tap: tapName(grant.uid, 'lan') }
+}
+
+async function lease(uid: string): Promise<LeaseFact | undefined> {
+  const response = await admin.ask({ type: 'leases' })
+  return response.type === 'leases' ? response.leases.find((each) => each.uid === uid) : undefined
+}
+
+async function restartBroker(): Promise<void> {
+  admin.close()
+  await broker.end('SIGKILL')
+  broker = world.startBroker()
+  admin = await Admin.connect(world.paths.adminSocket)
+}
+
+const bytes = (mac: string): string => mac.replaceAll(':', '')
+const ipHex = (ip: string): string => Buffer.from(ip.split('.').map(Number)).toString('hex')
+
+function arpRequest(frameSource: string, senderMac: string, senderIp: string): string {
+  return `ffffffffffff${bytes(frameSource)}08060001080006040001${bytes(senderMac)}${ipHex(senderIp)}000000000000${ipHex('192.168.77.1')}`
+}
+
+/** Ethernet, IPv4, UDP 67 to 68, BOOTREPLY with option 53 = ACK. */
+function dhcpAck(from: string, client: string, ip: string): string {
+  const dhcp = Buffer.alloc(244)
+  dhcp.set([2, 1, 6], 0)
+  dhcp.set(Buffer.from(ipHex(ip), 'hex'), 16)
+  dhcp.set(Buffer.from(bytes(client), 'hex'), 28)
+  dhcp.set([0x63, 0x82, 0x53, 0x63, 53, 1, 5, 255], 236)
+  const udp = Buffer.from([0, 67, 0, 68, 0, 8 + dhcp.length, 0, 0])
+  const header = Buffer.from([0x45, 0, 1, 16, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 77, 1, 255, 255, 255, 255])
+  // br_netfilter drops what has a wrong checksum.
+  header.writeUInt16BE(internetChecksum(header), 10)
+  return `ffffffffffff${bytes(from)}0800${Buffer.concat([header, udp, dhcp]).toString('hex')}`
+}
+
+function internetChecksum(header: Buffer): number {
+  let sum = 0
+  for (let at = 0; at < header.length; at += 2) sum += header.readUInt16BE(at)
+  return ~((sum & 0xffff) + (sum >>> 16)) & 0xffff
+}
+
+async function seen(mac: string, via: string): Promise<{ ip: string; interface: string } | undefined> {
+  const response = await admin.ask({ type: 'sightings', macs: [mac] })
+  return response.type === 'sightings' ? response.sightings.find((each) => each.via === via && each.interface.startsWith('sv')) : undefined
+}
+
+describe('the broker on a real kernel', () => {
+  it('runs with two capabilities and says what its command line allows', async () => {
+    const pid = Number(execFileSync('ip', ['netns', 'pids', world.namespace], { encoding: 'utf8' }).split('\n')[0])
+    // CAP_NET_ADMIN is 12 and CAP_NET_RAW 13.
+    expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/CapEff:\s+0000000000003000\n/)
+    expect(admin.hello.limits).toEqual({ bridges: ['br0'], macPrefix: '52:54:00' })
+    expect(await admin.ask({ type: 'facts' })).toMatchObject({
+      facts: { devices: { tun: { present: true, opens: true } }, bridges: [{ name: 'br0', mtu: 1500, up: true, address: null }] },
+    })
+  })
+
+  it('makes sockets that the shared group can use and nobody else', async () => {
+    const grant = aGrant()
+    await admin.grant(grant)
+    const directory = statSync(world.paths.socketDirectory(grant.uid))
+    expect([directory.uid, directory.gid, directory.mode & 0o7777]).toEqual([0, sharedGid, 0o2750])
+    const socket = statSync(world.paths.brokerSocket(grant.uid))
+    expect([socket.uid, socket.gid, socket.mode & 0o7777]).toEqual([0, sharedGid, 0o660])
+  })
+
+  it('passes a TAP on the bridge to a process without any privilege, and keeps no copy', async () => {
+    const { grant, runner, tap } = await runningVm()
+    expect(runner.said.at(-1)).toMatchObject({
+      reclaimed: false,
+      kvm: false,
+      fds: 1,
+      nics: [{ name: 'lan', tap, bridge: 'br0', mtu: 1500 }],
+    })
+    expect(world.link(tap)).toMatchObject({
+      master: 'br0',
+      mtu: 1500,
+      address: `fe${grant.nics[0]?.mac.slice(2)}`,
+      inet6_addr_gen_mode: 'none',
+    })
+    expect(await lease(grant.uid)).toMatchObject({ held: true, waiting: 0, nics: [{ tap, attached: true, carrier: true }] })
+    await runner.end()
+    await eventually('the TAP goes with its holder', () => world.link(tap) === undefined)
+    expect(await lease(grant.uid)).toMatchObject({ held: false, nics: [{ tap, attached: false }] })
+  })
+
+  it('lets a second runner wait until the first is gone and no QEMU has the disk open', async () => {
+    const { grant, runner } = await runningVm()
+    const disk = world.makeInstance(grant.uid)
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '1M'])
+    chownSync(disk, 30702, sharedGid)
+    chmodSync(disk, 0o660)
+    const qemu = world.start('qemu-io', '-f', 'qcow2', disk)
+    const second = world.startRunner(grant.uid)
+    await second.hears('welcome')
+    second.tell('acquire')
+    expect(await second.hears('waiting')).toMatchObject({ reason: 'WaitingForPrevious' })
+    expect(await lease(grant.uid)).toMatchObject({ held: true, waiting: 1, waitReason: 'WaitingForPrevious' })
+    await eventually('QEMU locks the disk', () => /OFDLCK/.test(readFileSync('/proc/locks', 'utf8')))
+    await runner.end()
+    expect(await second.hears('waiting')).toMatchObject({ reason: 'ImageLocked' })
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(second.said.some((each) => each.type === 'granted')).toBe(false)
+    await qemu.end()
+    await second.hears('granted')
+    await second.end()
+  })
+
+  it('knows its holders again after kill -9, and gives nothing to others meanwhile', async () => {
+    const { grant, runner, tap } = await runningVm()
+    await restartBroker()
+    await runner.hears('closed')
+    // The socket is bound before any grant is renewed.
+    const other = world.startRunner(grant.uid)
+    await other.hears('welcome')
+    other.tell('acquire')
+    expect(await other.hears('waiting')).toMatchObject({ reason: 'NoGrant' })
+    await admin.grant(grant)
+    expect(await other.hears('waiting')).toMatchObject({ reason: 'TapBusy' })
+    runner.tell('connect')
+    await runner.hears('welcome')
+    runner.tell('reclaim')
+    expect(await runner.hears('granted')).toMatchObject({ reclaimed: true, fds: 0, nics: [{ tap }] })
+    expect(await other.hears('waiting')).toMatchObject({ reason: 'WaitingForPrevious' })
+    expect(world.link(tap)).toMatchObject({ master: 'br0' })
+    await runner.end()
+    await other.hears('granted')
+    await other.end()
+  })
+
+  it('holds the lease for a holder that proves itself before the grant is renewed', async () => {
+    const { grant, runner } = await runningVm()
+    await restartBroker()
+    await runner.hears('closed')
+    runner.tell('connect')
+    await runner.hears('welcome')
+    runner.tell('reclaim')
+    expect(await runner.hears('waiting')).toMatchObject({ reason: 'NoGrant' })
+    expect(await lease(grant.uid)).toMatchObject({ held: true, granted: false })
+    await admin.grant(grant)
+    expect(await runner.hears('granted')).toMatchObject({ reclaimed: true })
+    await runner.end()
+  })
+
+  it('refuses a name without its TAP, and a TAP of another VM', async () => {
+    const { grant, runner, tap } = await runningVm()
+    const forger = world.startRunner(grant.uid)
+    await forger.hears('welcome')
+    forger.tell(`forge ${tap}`)
+    expect(await forger.hears('refused')).toMatchObject({ reason: 'ProofRefused' })
+    await forger.end()
+    // A grant whose TAPs are others: what the runner holds is then none of this VM's.
+    await restartBroker()
+    await runner.hears('closed')
+    await admin.grant({ ...grant, nics: [{ name: 'other', bridge: 'br0', mac: grant.nics[0]?.mac ?? '', mtu: null }] })
+    runner.tell('connect')
+    await runner.hears('welcome')
+    runner.tell('reclaim')
+    expect(await runner.hears('refused')).toMatchObject({ reason: 'ProofRefused' })
+    expect(await lease(grant.uid)).toMatchObject({ held: false, waiting: 0 })
+    await runner.end()
+  })
+
+  it('hears which address a guest has from its ARP and its DHCP server, and not from what it says of others', async () => {
+    const server = await runningVm()
+    const { grant, runner, tap } = await runningVm()
+    const mac = grant.nics[0]?.mac ?? ''
+    const otherMac = server.grant.nics[0]?.mac ?? ''
+    runner.tell(`frame ${arpRequest(mac, mac, '192.168.77.50')}`)
+    expect(await eventually('the ARP is heard', () => seen(mac, 'arp'))).toMatchObject({ ip: '192.168.77.50', interface: tap })
+    runner.tell(`frame ${arpRequest(otherMac, otherMac, '192.168.77.66')}`)
+    // The port of a bridge that has no carrier yet forwards nothing: sent until it arrives.
+    const ack = await eventually('the ACK is heard', () => {
+      server.runner.tell(`frame ${dhcpAck(otherMac, mac, '192.168.77.51')}`)
+      return seen(mac, 'dhcp')
+    })
+    expect(ack).toMatchObject({ ip: '192.168.77.51', interface: tap })
+    expect(await seen(otherMac, 'arp')).toBeUndefined()
+    await runner.end()
+    await eventually('a TAP that is gone is forgotten', async () => ((await seen(mac, 'arp')) === undefined ? true : undefined))
+    await server.runner.end()
+  })
+
+  it('refuses what the command line does not allow', async () => {
+    const [nic] = aGrant().nics
+    if (nic === undefined) throw new Error('a grant has a NIC')
+    expect(await admin.grant(aGrant({ nics: [{ ...nic, bridge: 'br1' }] }))).toMatchObject({ type: 'error', reason: 'BridgeNotAllowed' })
+    expect(await admin.grant(aGrant({ nics: [{ ...nic, mac: '02:00:00:00:00:01' }] }))).toMatchObject({
+      type: 'error',
+      reason: 'MacNotAllowed',
+    })
+    const taken = aGrant()
+    await admin.grant(taken)
+    expect(await admin.grant(aGrant({ nics: taken.nics }))).toMatchObject({ type: 'error', reason: 'MacTaken' })
+    expect(await admin.ask({ type: 'arp', bridge: 'eth0', ip: '192.168.77.2', timeoutMs: 100 })).toMatchObject({
+      probe: { outcome: 'unknown', reason: 'BridgeNotAllowed' },
+    })
+    expect(await admin.ask({ type: 'facts', id: -1 })).toMatchObject({ type: 'facts' })
+  })
+
+  it('finds neighbours by ARP without an address of its own, and pings with one', async () => {
+    const ask = async (type: 'arp' | 'ping', ip: string): Promise<unknown> => {
+      const response = await admin.ask({ type, bridge: 'br0', ip, timeoutMs: 600 })
+      return response.type === 'probe' ? response.probe : response
+    }
+    await eventually(
+      'the neighbour answers',
+      async () => ((await ask('arp', '192.168.77.2')) as { outcome: string }).outcome === 'reached' || undefined,
+    )
+    const mac = (JSON.parse(world.neighbourIp('-j', 'link', 'show', 'eth0')) as { address: string }[])[0]?.address
+    expect(await ask('arp', '192.168.77.2')).toMatchObject({ outcome: 'reached', mac })
+    expect(await ask('arp', '192.168.77.9')).toMatchObject({ outcome: 'unreached', reason: 'NoArpReply' })
+    expect(await ask('ping', '192.168.77.2')).toMatchObject({ outcome: 'unknown', reason: 'NoAddressOnBridge' })
+    world.ip('addr', 'add', '192.168.77.1/24', 'dev', 'br0')
+    expect(await ask('ping', '192.168.77.2')).toMatchObject({ outcome: 'reached', reason: 'EchoReply' })
+    expect(await ask('ping', '192.168.77.9')).toMatchObject({ outcome: 'unreached' })
+    expect(await ask('arp', '192.168.77.1')).toMatchObject({ outcome: 'unknown', reason: 'OwnAddress' })
+    world.ip('addr', 'del', '192.168.77.1/24', 'dev', 'br0')
+  })
+
+  it('cuts off one that sends rubbish, and no other', async () => {
+    const { grant, runner } = await runningVm()
+    for (const rubbish of ['not json', '{"type":"acquire"}', '{"type":"launch"}']) {
+      const bad = world.startRunner(grant.uid)
+      await bad.hears('welcome')
+      bad.tell(`raw ${rubbish}${rubbish.includes('acquire') ? `\n${rubbish}`.repeat(40) : ''}`)
+      await bad.hears(rubbish.includes('acquire') ? 'waiting' : 'closed')
+      await bad.end()
+    }
+    expect(await lease(grant.uid)).toMatchObject({ held: true })
+    await runner.end()
+  })
+
+  it('passes KVM where the node has it, to the agent and to a VM that was granted it', async () => {
+    const facts = await admin.ask({ type: 'facts' })
+    const opens = facts.type === 'facts' && facts.facts.devices.kvm.opens
+    const { response, fds } = await admin.askWithFds({ type: 'openKvm' })
+    expect(response).toMatchObject(opens ? { type: 'kvm' } : { type: 'error', reason: 'DeviceMissing' })
+    expect(fds).toHaveLength(opens ? 1 : 0)
+    for (const fd of fds) closeSync(fd)
+    const grant = aGrant({ accelerator: 'kvm' })
+    await admin.grant(grant)
+    const runner = world.startRunner(grant.uid)
+    await runner.hears('welcome')
+    runner.tell('acquire')
+    if (opens) expect(await runner.hears('granted')).toMatchObject({ kvm: true, fds: 2 })
+    else expect(await runner.hears('waiting')).toMatchObject({ reason: 'DeviceMissing' })
+    await runner.end()
+  })
+
+  it('keeps a grant whose bridge is missing, and starts the VM when the bridge comes', async () => {
+    world.ip('link', 'set', 'br0', 'name', 'away0')
+    const grant = aGrant()
+    expect(await admin.grant(grant)).toMatchObject({ type: 'ok' })
+    const runner = world.startRunner(grant.uid)
+    await runner.hears('welcome')
+    runner.tell('acquire')
+    expect(await runner.hears('waiting')).toMatchObject({ reason: 'BridgeMissing' })
+    world.ip('link', 'set', 'away0', 'name', 'br0')
+    await runner.hears('granted')
+    await runner.end()
+  })
+
+  it('removes a TAP that outlived its process, and none that is in use', async () => {
+    const { runner, tap } = await runningVm()
+    const stale = 'sv00000000beef'
+    world.ip('tuntap', 'add', 'dev', stale, 'mode', 'tap')
+    world.ip('link', 'set', stale, 'master', 'br0')
+    await restartBroker()
+    await eventually('the stale TAP goes', () => world.link(stale) === undefined || undefined)
+    expect(world.link(tap)).toMatchObject({ master: 'br0' })
+    await runner.end()
+  })
+
+  it('lets a running VM keep what it has when its grant is revoked, and takes the socket away after it', async () => {
+    const { grant, runner, tap } = await runningVm()
+    expect(await admin.ask({ type: 'revoke', uid: grant.uid })).toMatchObject({ type: 'ok' })
+    expect(await admin.ask({ type: 'revoke', uid: aGrant().uid })).toMatchObject({ type: 'ok' })
+    expect(world.link(tap)).toMatchObject({ master: 'br0' })
+    expect(await lease(grant.uid)).toMatchObject({ held: true, granted: false })
+    await runner.end()
+    await eventually('the lease is gone', async () => (await lease(grant.uid)) === undefined || undefined)
+    await admin.ask({ type: 'revoke', uid: grant.uid })
+    expect(existsSync(world.paths.socketDirectory(grant.uid))).toBe(false)
+  })
+
+  it('has every VM powered off when the host goes down, and lets none start meanwhile', async () => {
+    const { grant, runner } = await runningVm()
+    const host = world.start(process.execPath, 'src/broker/main.ts', 'power-off-all', '--timeout', '30', '--state-root', world.paths.root)
+    await runner.hears('powerOff')
+    const next = world.startRunner(grant.uid)
+    await next.hears('welcome')
+    next.tell('acquire')
+    await next.hears('waiting')
+    await runner.end()
+    await eventually('the command ends', () => host.child.exitCode ?? undefined)
+    expect([host.child.exitCode, host.errors]).toEqual([0, []])
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(next.said.some((each) => each.type === 'granted')).toBe(false)
+    await next.end()
+  })
+
+  it('ends at SIGTERM with code 0 and leaves TAPs to their VMs', async () => {
+    await restartBroker()
+    const { runner, tap } = await runningVm()
+    await broker.end('SIGTERM')
+    expect(broker.child.exitCode).toBe(0)
+    expect(world.link(tap)).toMatchObject({ master: 'br0' })
+    await runner.end()
+  })
+})

@@ -1,0 +1,60 @@
+/**
+ * A runner's half of the lease and nothing else: `fake-runner.ts SOCKET UID`. Commands come on stdin, one a line; what it hears goes to stdout as JSON lines.
+ * Its TAPs stay open until it ends, as QEMU's would.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fdSockets } from '../../../src/adapters/linux/fd-sockets.ts'
+import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
+import type { FdConnection } from '../../../src/ports/fd-socket.ts'
+
+const [socketPath = '', uid = ''] = process.argv.slice(2)
+const sockets = fdSockets()
+const taps: { name: string; fd: number }[] = []
+let connection: FdConnection | undefined
+
+const say = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
+
+async function connect(): Promise<void> {
+  const made = await sockets.connect(socketPath)
+  connection = made
+  const decoder = frameDecoder()
+  made.onData((bytes, fds) => {
+    for (const frame of decoder.push(bytes)) {
+      const message = frame as { type: string; kvm?: boolean; reclaimed?: boolean; nics?: { tap: string }[] }
+      if (message.type === 'granted' && message.reclaimed === false) {
+        const own = message.kvm ? fds.slice(1) : fds
+        for (const [index, nic] of (message.nics ?? []).entries()) taps.push({ name: nic.tap, fd: own[index] ?? -1 })
+      }
+      say({ ...message, fds: fds.length })
+    }
+  })
+  made.onClose(() => say({ type: 'closed' }))
+  made.send(encodeFrame({ type: 'hello', protocol: 'swarmvirt.broker-runner', version: 1, uid }))
+}
+
+const commands: Record<string, (argument: string) => void> = {
+  connect: () => void connect().catch((error: Error) => say({ type: 'failed', message: error.message })),
+  acquire: () => connection?.send(encodeFrame({ type: 'acquire' })),
+  reclaim: () =>
+    connection?.send(
+      encodeFrame({ type: 'reclaim', taps: taps.map((tap) => tap.name) }),
+      taps.map((tap) => tap.fd),
+    ),
+  /** A name without its TAP behind it. */
+  forge(name) {
+    const fd = openSync('/dev/null', 'r')
+    connection?.send(encodeFrame({ type: 'reclaim', taps: [name] }), [fd])
+    void connection?.flushed().then(() => closeSync(fd))
+  },
+  raw: (text) => connection?.send(Buffer.from(`${text}\n`)),
+  /** Hex of an Ethernet frame, sent by the guest: after a virtio_net_hdr of ten bytes. */
+  frame: (hex) => void writeSync(taps[0]?.fd ?? -1, Buffer.concat([Buffer.alloc(10), Buffer.from(hex, 'hex')])),
+}
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const [command = '', argument = ''] = line.split(/ (.*)/s)
+    commands[command]?.(argument)
+  })
+  .on('close', () => process.exit(0))

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest'
+import type { Grant } from '../../../src/api/wire/common.ts'
+import { parseBrokerCommand } from '../../../src/broker/config.ts'
+import { judgeGrant } from '../../../src/broker/grants.ts'
+import { hostSideMac } from '../../../src/broker/nics.ts'
+import { sightings } from '../../../src/broker/sightings.ts'
+
+const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
+const nic = { name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }
+const aGrant = (id: number, nics: Grant['nics'] = [nic]): Grant => ({
+  version: 1,
+  uid: `00000000-0000-4000-8000-00000000000${id}`,
+  vm: `vm${id}`,
+  accelerator: 'tcg',
+  nics,
+})
+
+describe('the command line of the broker', () => {
+  it("allows br0 and QEMU's MACs unless it says otherwise", () => {
+    expect(parseBrokerCommand([], {})).toEqual({ kind: 'serve', stateRoot: '/var/lib/swarmvirt', limits })
+    expect(
+      parseBrokerCommand(['--state-root', '/srv/vm', '--allow-bridge', 'br1', '--allow-bridge', 'br2', '--mac-prefix', '02:AB'], {}),
+    ).toEqual({
+      kind: 'serve',
+      stateRoot: '/srv/vm',
+      limits: { bridges: ['br1', 'br2'], macPrefix: '02:ab' },
+    })
+  })
+
+  it('takes the state root of a broker beside it from the environment', () => {
+    expect(parseBrokerCommand(['power-off-all'], { SWARMVIRT_STATE_ROOT: '/srv/vm' })).toEqual({
+      kind: 'powerOffAll',
+      stateRoot: '/srv/vm',
+      timeoutMs: 120_000,
+    })
+    expect(parseBrokerCommand(['power-off-all', '--timeout', '0', '--state-root', '/x'], {})).toMatchObject({
+      stateRoot: '/x',
+      timeoutMs: 0,
+    })
+  })
+
+  it.each([
+    [['--bogus']],
+    [['launch']],
+    [['--state-root', 'relative']],
+    [['--state-root', '/a/../b']],
+    [['--state-root', `/${'x'.repeat(60)}`]],
+    [['--allow-bridge', '../br0']],
+    [['--mac-prefix', '53:54:00']],
+    [['--mac-prefix', '52:54:0']],
+    [['--timeout', '5']],
+    [['power-off-all', '--timeout', '-1']],
+    [['power-off-all', '--timeout', '1e9']],
+  ])('refuses %j', (argv) => {
+    expect(() => parseBrokerCommand(argv, {})).toThrow()
+  })
+})
+
+describe('a grant', () => {
+  it('passes within the limits, again and with another NIC', () => {
+    expect(judgeGrant(aGrant(1), limits, new Map())).toEqual({ ok: true })
+    const known = new Map([[aGrant(1).uid, aGrant(1)]])
+    expect(judgeGrant(aGrant(1), limits, known)).toEqual({ ok: true })
+    expect(judgeGrant(aGrant(2, [{ ...nic, mac: '52:54:00:00:00:02' }]), limits, known)).toEqual({ ok: true })
+  })
+
+  it.each([
+    ['BridgeNotAllowed', [{ ...nic, bridge: 'docker0' }]],
+    ['MacNotAllowed', [{ ...nic, mac: '52:54:01:00:00:01' }]],
+    ['MacTaken', [nic]],
+    [
+      'MacTaken',
+      [
+        { ...nic, mac: '52:54:00:00:00:09' },
+        { ...nic, name: 'two', mac: '52:54:00:00:00:09' },
+      ],
+    ],
+    [
+      'NameTaken',
+      [
+        { ...nic, mac: '52:54:00:00:00:08' },
+        { ...nic, mac: '52:54:00:00:00:09' },
+      ],
+    ],
+  ] as const)('is refused as %s', (reason, nics) => {
+    expect(judgeGrant(aGrant(2, [...nics]), limits, new Map([[aGrant(1).uid, aGrant(1)]]))).toMatchObject({ ok: false, reason })
+  })
+
+  it("gives the host's side of a TAP a MAC that is not the guest's", () => {
+    expect(hostSideMac('52:54:00:00:00:01')).toBe('fe:54:00:00:00:01')
+  })
+})
+
+describe('sightings', () => {
+  const mac = '52:54:00:00:00:01'
+  const arp = (sender: string, last: number, source = sender): Uint8Array => {
+    const hex = (text: string): string => text.replaceAll(':', '')
+    return Uint8Array.from(
+      Buffer.from(
+        `ffffffffffff${hex(source)}08060001080006040001${hex(sender)}0a00${last.toString(16).padStart(4, '0')}0000000000000a000001`,
+        'hex',
+      ),
+    )
+  }
+
+  it('keep on a TAP only what its own MACs say, and only the latest 16', () => {
+    const table = sightings()
+    for (let last = 1; last <= 40; last++) table.onTap('sv1', [mac], arp(mac, last), 'received', last)
+    table.onTap('sv1', [mac], arp('52:54:00:00:00:02', 99), 'received', 50)
+    table.onTap('sv1', [mac], arp(mac, 98, '52:54:00:00:00:02'), 'received', 50)
+    table.onTap('sv1', [mac], arp(mac, 97), 'sent', 50)
+    const found = table.of([mac, '52:54:00:00:00:02'], 50)
+    expect(found).toHaveLength(16)
+    expect(found[0]).toEqual({ mac, ip: '10.0.0.40', via: 'arp', interface: 'sv1', ageMs: 10 })
+    table.forget('sv1')
+    expect(table.of([mac], 50)).toEqual([])
+  })
+
+  it('forget strangers on a bridge after an hour, and the oldest of too many', () => {
+    const table = sightings()
+    table.onBridge('br0', arp(mac, 1), 'received', 0)
+    expect(table.of([mac], 3_600_000)).toHaveLength(1)
+    expect(table.of([mac], 3_600_001)).toHaveLength(0)
+    for (let last = 0; last < 3000; last++) table.onBridge('br0', arp(mac, last), 'received', last)
+    expect(table.of([mac], 3000)).toHaveLength(400)
+  })
+
+  it('take no probe for a claim', () => {
+    const table = sightings()
+    const probe = arp(mac, 0)
+    probe.fill(0, 28, 32)
+    table.onTap('sv1', [mac], probe, 'received', 0)
+    expect(table.of([mac], 0)).toEqual([])
+  })
+})
