@@ -12,6 +12,7 @@ import type { TcpConnect } from '../ports/tcp-connect.ts'
 import { brokerLink } from './broker-link.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
+import { heardAddressBook } from './heard-addresses.ts'
 import { imageStore } from './image-store.ts'
 import { readInventory } from './inventory.ts'
 import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
@@ -44,12 +45,13 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
   const { broker, grants, prober } = brokerSide(parts)
   const images = imageStore({ ...parts, signal })
   const prepareDisks = preparer({ ...parts, images, signal })
+  const heard = heardAddressBook(parts)
   const listener = await parts.listen(
     agentRoutes({
       facts: () => readFacts({ ...parts, broker, prober }),
       instances: () => readInventory(parts.layout, parts.files, grants),
       orders: orders({ prepareDisks, grants, broker, prober }),
-      vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker }, uid, callerSignal),
+      vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, heard }, uid, callerSignal),
       runners: parts.runners,
       probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),
     }),

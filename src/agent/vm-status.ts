@@ -6,6 +6,7 @@ import type { Runners } from '../ports/runners.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 import type { Grants } from './grants.ts'
+import type { heardAddressBook } from './heard-addresses.ts'
 
 const brokerTimeoutMs = 3_000
 
@@ -15,6 +16,7 @@ export interface VmStatusOptions {
   readonly grants: Grants
   readonly broker: BrokerLink
   readonly runners: Runners
+  readonly heard: ReturnType<typeof heardAddressBook>
 }
 
 /** Everything that is known here about one VM; undefined where it has neither directory nor grant. Throws StateError. */
@@ -23,7 +25,8 @@ export async function readVmStatus(options: VmStatusOptions, uid: VmUid, signal:
   if (grant === undefined && (await options.files.stat(options.layout.instance(uid))) === undefined) return undefined
   const macs = grant?.nics.map((nic) => nic.mac) ?? []
   const [broker, runner] = await Promise.all([askBroker(options.broker, uid, macs), askRunner(options.runners, uid, signal)])
-  return { version: agentApiVersion, uid, ...broker, ...runner }
+  const sightings = await options.heard.merge(uid, broker.sightings, runner.runner?.startedAt)
+  return { version: agentApiVersion, uid, ...broker, ...runner, sightings }
 }
 
 async function askBroker(broker: BrokerLink, uid: VmUid, macs: string[]): Promise<Pick<VmStatus, 'lease' | 'sightings' | 'brokerMessage'>> {
