@@ -116,8 +116,12 @@ export class Leases {
     const deadline = clock.now() + timeoutMs
     this.#frozenUntilMs = Math.max(this.#frozenUntilMs, deadline + frozenAfterPowerOffMs)
     log.info({ held: this.#held().length, timeoutMs }, 'Powering off every VM of this node')
-    for (const uid of this.#held()) this.#holder(uid)?.send({ type: 'powerOff', message: 'the node is going down' })
-    while (this.#held().length > 0 && clock.now() < deadline) await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.now()))
+    const told = new Set<ConnectionId>()
+    this.#tellPowerOff(told)
+    while (this.#held().length > 0 && clock.now() < deadline) {
+      await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.now()))
+      this.#tellPowerOff(told)
+    }
     this.#frozenUntilMs = clock.now() + frozenAfterPowerOffMs
     return this.#held()
   }
@@ -130,6 +134,15 @@ export class Leases {
 
   #held(): VmUid[] {
     return [...this.#vms.values()].filter((vm) => vm.lease.holder !== undefined).map((vm) => vm.lease.uid)
+  }
+
+  /** Also those that came back to their lease only after the order. */
+  #tellPowerOff(told: Set<ConnectionId>): void {
+    for (const link of this.#held().flatMap((uid) => this.#holder(uid) ?? [])) {
+      if (told.has(link.id)) continue
+      told.add(link.id)
+      link.send({ type: 'powerOff', message: 'the node is going down' })
+    }
   }
 
   #holder(uid: VmUid): RunnerLink | undefined {

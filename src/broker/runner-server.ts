@@ -38,6 +38,8 @@ interface Door {
 export class RunnerServer {
   readonly #options: RunnerServerOptions
   readonly #doors = new Map<VmUid, Promise<Door>>()
+  /** Removals under way: a socket that is made at the same time would be taken away with them. */
+  readonly #tidying = new Map<VmUid, Promise<void>>()
   #connections = 0
   #lastId: ConnectionId = 0
 
@@ -72,7 +74,9 @@ export class RunnerServer {
     if (door === undefined || door.connections.size > 0 || this.#options.leases.isGranted(uid)) return
     this.#doors.delete(uid)
     door.listener.close()
-    await this.#options.directories.remove(uid)
+    const removal = this.#options.directories.remove(uid).finally(() => this.#tidying.delete(uid))
+    this.#tidying.set(uid, removal)
+    await removal
   }
 
   /** Ends every connection; runners keep their descriptors. */
@@ -91,6 +95,8 @@ export class RunnerServer {
 
   async #openDoor(uid: VmUid): Promise<Door> {
     const { directories, layout, sockets } = this.#options
+    // Whether it failed is its caller's business.
+    await this.#tidying.get(uid)?.catch(() => undefined)
     await directories.make(uid)
     const connections = new Set<Framed>()
     const listener = await sockets.listen(layout.brokerSocket(uid), socketMode, (connection) => this.#admit(uid, connections, connection))

@@ -63,9 +63,7 @@ describe('packets', () => {
 
   it('survives any bytes, and every cut of a good frame', () => {
     const read = (frame: Uint8Array): void => {
-      parseArp(frame)
-      parseDhcpAck(frame)
-      parseEchoReply(frame)
+      for (const each of [parseArp, parseDhcpAck, parseEchoReply]) expect(() => each(frame)).not.toThrow()
     }
     fc.assert(fc.property(fc.uint8Array({ maxLength: 600 }), read))
     // Random bytes hardly ever get past the first field: good frames with some bytes changed get deeper.

@@ -160,30 +160,17 @@ export class World {
 
   /** As in production: uid 0 with two capabilities and the shared group, no owner of anything it did not make. */
   startBroker(...args: string[]): Speaker {
-    return this.#start('ip', [
-      ...['netns', 'exec', this.namespace],
-      ...['setpriv', '--groups', String(sharedGid), '--bounding-set', '-all,+net_admin,+net_raw', '--inh-caps', '-all', '--no-new-privs'],
-      ...[process.execPath, join(repository, 'src/broker/main.ts'), '--state-root', this.paths.root, ...args],
-    ])
+    const privileges = ['--groups', String(sharedGid), '--bounding-set', '-all,+net_admin,+net_raw', '--inh-caps', '-all', '--no-new-privs']
+    const program = [process.execPath, join(repository, 'src/broker/main.ts'), '--state-root', this.paths.root]
+    return this.#start('ip', ['netns', 'exec', this.namespace, 'setpriv', ...privileges, ...program, ...args])
   }
 
   /** A process with nothing but the socket: not in the namespace, and without a capability. */
   startRunner(uid: string): Speaker {
-    const runner = this.#start('setpriv', [
-      ...[
-        '--reuid',
-        '30702',
-        '--regid',
-        String(sharedGid),
-        '--clear-groups',
-        '--bounding-set',
-        '-all',
-        '--inh-caps',
-        '-all',
-        '--no-new-privs',
-      ],
-      ...[process.execPath, join(import.meta.dirname, 'fake-runner.ts'), this.paths.brokerSocket(uid), uid],
-    ])
+    const ids = ['--reuid', '30702', '--regid', String(sharedGid), '--clear-groups']
+    const privileges = ['--bounding-set', '-all', '--inh-caps', '-all', '--no-new-privs']
+    const program = [process.execPath, join(import.meta.dirname, 'fake-runner.ts'), this.paths.brokerSocket(uid), uid]
+    const runner = this.#start('setpriv', [...ids, ...privileges, ...program])
     runner.tell('connect')
     return runner
   }

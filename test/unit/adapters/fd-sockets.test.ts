@@ -147,7 +147,9 @@ describe('sockets that carry descriptors', () => {
       const listener = await fdSockets().listen(${JSON.stringify(join(dir, 'p.sock'))}, 0o600, () => {})
       setTimeout(() => { ${last} }, 20)`
     for (const last of ['listener.close()', 'process.exit(0)'])
-      execFileSync(process.execPath, ['--input-type=module-typescript', '-e', program(last)], { timeout: 10_000 })
+      expect(
+        execFileSync(process.execPath, ['--input-type=module-typescript', '-e', program(last)], { timeout: 10_000, encoding: 'utf8' }),
+      ).toBe('')
   })
 })
 

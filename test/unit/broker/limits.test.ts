@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../../src/api/wire/common.ts'
-import { parseBrokerCommand } from '../../../src/broker/config.ts'
+import { parseBrokerCommand, UsageError } from '../../../src/broker/config.ts'
 import { judgeGrant } from '../../../src/broker/grants.ts'
 import { hostSideMac } from '../../../src/broker/nics.ts'
 import { sightings } from '../../../src/broker/sightings.ts'
@@ -52,7 +52,7 @@ describe('the command line of the broker', () => {
     [['power-off-all', '--timeout', '-1']],
     [['power-off-all', '--timeout', '1e9']],
   ])('refuses %j', (argv) => {
-    expect(() => parseBrokerCommand(argv, {})).toThrow()
+    expect(() => parseBrokerCommand(argv, {})).toThrow(UsageError)
   })
 })
 
