@@ -19,7 +19,7 @@ export interface Waiter {
   readonly proof: readonly string[]
 }
 
-export interface Holder {
+interface Holder {
   readonly connection: ConnectionId
   /** `provisional`: it proved itself before the grant was renewed and has no answer yet. */
   readonly kind: 'provisional' | 'confirmed'

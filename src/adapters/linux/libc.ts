@@ -22,7 +22,7 @@ export interface Readiness {
   readonly writable: boolean
 }
 
-export interface RawPoll {
+interface RawPoll {
   start(events: Readiness, callback: () => void): void
   stop(): void
   close(): void

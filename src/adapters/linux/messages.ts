@@ -12,13 +12,13 @@ const msgCmsgCloexec = 0x4000_0000
 const msgCtrunc = 0x8
 
 /** KVM and eight TAPs are nine; what is over this many in one message closes the connection. */
-export const maxFdsPerMessage = 16
+const maxFdsPerMessage = 16
 /** Bytes per call; longer messages take several. */
 const chunkBytes = 64 * 1024
 const cmsgHeaderBytes = 16
 const controlBytes = cmsgHeaderBytes + maxFdsPerMessage * 4
 
-export type Received = { readonly kind: 'data'; readonly bytes: Uint8Array; readonly fds: number[] } | { readonly kind: 'end' }
+type Received = { readonly kind: 'data'; readonly bytes: Uint8Array; readonly fds: number[] } | { readonly kind: 'end' }
 
 export interface Messages {
   /** Bytes the kernel took, possibly fewer than given; undefined when it takes none now. Throws SystemError. */
