@@ -76,7 +76,7 @@ export async function waitForCondition(
     )
   } catch (error) {
     const seen = last?.conditions.map((one) => `${one.type}=${one.status} ${one.reason}: ${one.message}`).join('\n')
-    throw new Error(`${(error as Error).message}\n${seen ?? 'the API knows no such VM'}`)
+    throw new Error(`${(error as Error).message}\n${seen ?? 'the API knows no such VM'}`, { cause: error })
   }
 }
 

@@ -37,7 +37,7 @@ describe('a VirtualMachine manifest', () => {
 
   it('has a generation that is the hash of what was written: defaults written out make another one, the order of keys does not', () => {
     const plain = parseVirtualMachine(document())
-    const reordered = parseVirtualMachine(document((vm) => (vm.spec = Object.fromEntries(Object.entries(vm.spec).reverse()))))
+    const reordered = parseVirtualMachine(document((vm) => (vm.spec = Object.fromEntries(Object.entries(vm.spec).toReversed()))))
     const explicit = parseVirtualMachine(document((vm) => (vm.spec['runStrategy'] = 'Always')))
     expect(reordered.ok && reordered.generation).toBe(plain.ok && plain.generation)
     expect(explicit.ok && explicit.generation).not.toBe(plain.ok && plain.generation)

@@ -113,7 +113,7 @@ test('a connection that breaks before QEMU has started is no lease any more', as
   await settle()
   expect(lease.alive).toBe(false)
   lease.release()
-  expect(broker.closed.sort()).toEqual([10, 11])
+  expect(broker.closed.toSorted((a, b) => (a < b ? -1 : 1))).toEqual([10, 11])
 })
 
 test.each([
@@ -129,7 +129,7 @@ test.each([
   broker.last().give(message, fds)
   await broker.clock.pass(1_000)
   expect(broker.waits.at(-1)?.[0]).toBe('WaitingForGrant')
-  expect(broker.closed.sort()).toEqual(fds)
+  expect(broker.closed.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(fds)
   expect(broker.connections.length).toBeGreaterThan(1)
   broker.stop.abort(new Error('enough'))
   await expect(lease).rejects.toThrow('enough')
