@@ -10,7 +10,7 @@ export default defineConfig({
       { test: { ...quick, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/golden/**/*.test.ts'] } },
       { test: { ...quick, name: 'property', include: ['test/property/**/*.test.ts'] } },
       { test: { ...quick, name: 'simulation', include: ['test/simulation/**/*.test.ts'] } },
-      { test: { ...real, name: 'contract', include: ['test/contract/**/*.test.ts'] } },
+      { test: { ...real, name: 'contract', include: ['test/contract/**/*.test.ts'], globalSetup: ['test/contract/setup.ts'] } },
       { test: { ...real, name: 'lab', include: ['test/lab/**/*.test.ts'] } },
       { test: { ...real, name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: ['test/e2e/setup.ts'] } },
       { test: { ...real, name: 'full', include: ['test/full/**/*.test.ts'], globalSetup: ['test/e2e/setup.ts'] } },

@@ -54,7 +54,7 @@ fi
 set -- run --detach --name swarmvirt-broker --restart always --network host --user 0:0 --group-add $group \
   --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW --security-opt no-new-privileges --read-only \
   --memory 256m --pids-limit 64 --log-opt max-size=1m --log-opt max-file=3 \
-  --volume "$root:$root"
+  --env "SWARMVIRT_STATE_ROOT=$root" --volume "$root:$root"
 for device in /dev/kvm /dev/net/tun /dev/vhost-net; do
   [ -e "$device" ] && set -- "$@" --device "$device"
 done

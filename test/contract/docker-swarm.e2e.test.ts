@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { dockerSwarm } from '../../src/adapters/docker-swarm.ts'
 import { PortError, type PortErrorKind } from '../../src/ports/errors.ts'
 import type { RawSpec, Swarm, SwarmEvent, SwarmService } from '../../src/ports/swarm.ts'
+import { e2eLab } from '../e2e/support.ts'
 import { openLab } from '../lab/lab.ts'
 
 /** What the controller believes of Docker Swarm, asked of a real one. Everything made here carries this prefix and is removed again. */
@@ -11,7 +12,7 @@ const labels = { [label]: prefix }
 let swarm: Swarm
 
 beforeAll(async () => {
-  const lab = await openLab()
+  const lab = await openLab(e2eLab)
   swarm = dockerSwarm(`unix://${lab.node('n1').dockerSocket}`)
 })
 

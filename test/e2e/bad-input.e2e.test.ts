@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SourcesView } from '../../src/api/wire/controller-api.ts'
@@ -63,11 +63,10 @@ describe('bad input is said, with what, where and what to do', () => {
   })
 
   it('an unreadable file, which removes nothing', async () => {
-    // A directory with a manifest's name cannot be read as a file, whoever reads it.
-    const path = join(deployment.manifests, 'directory.yaml')
-    mkdirSync(path)
-    expect(await issuesOf('directory.yaml')).toContain('VM001')
-    rmdirSync(path)
+    deployment.writeManifest('secret.yaml', manifest('secret'))
+    chmodSync(join(deployment.manifests, 'secret.yaml'), 0o000)
+    expect(await issuesOf('secret.yaml')).toContain('VM001')
+    deployment.removeManifest('secret.yaml')
   })
 
   it('an image with a wrong sha256', async () => {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Deployment, httpGet } from '../lab/deployment.ts'
+import { ensurePackages } from '../lab/packages.ts'
 import { run, until } from '../lab/run.ts'
 import { manifest, openE2e, waitGone, waitReady } from './support.ts'
 
@@ -10,6 +11,8 @@ let deployment: Deployment
 let metricsUrl: string
 
 beforeAll(async () => {
+  // The package has promtool as well.
+  await ensurePackages([{ file: '/usr/bin/prometheus', pkg: 'prometheus' }])
   deployment = await openE2e()
   metricsUrl = `http://${deployment.lab.node('n1').managementIp}:9470/metrics`
   deployment.writeManifest(`${name}.yaml`, manifest(name))

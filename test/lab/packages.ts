@@ -1,10 +1,15 @@
-/** The Debian packages the lab stands on. */
+/** Debian packages: what the lab stands on, and what else a test asks for. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { withLock } from './lock.ts'
 import { must, run, say } from './run.ts'
 
-/** What the lab and the tests call, by the package that has it. */
-const needed: readonly { readonly file: string; readonly pkg: string }[] = [
+/** A package by a file that shows that it is there. */
+export interface DebianPackage {
+  readonly file: string
+  readonly pkg: string
+}
+
+const labPackages: readonly DebianPackage[] = [
   { file: '/usr/sbin/dockerd', pkg: 'docker.io' },
   { file: '/usr/bin/containerd', pkg: 'containerd' },
   { file: '/usr/sbin/iptables', pkg: 'iptables' },
@@ -46,7 +51,8 @@ async function install(packages: readonly string[]): Promise<void> {
   }
 }
 
-export async function ensurePackages(): Promise<void> {
+/** Installs what is missing and starts no service. */
+export async function ensurePackages(needed: readonly DebianPackage[] = labPackages): Promise<void> {
   await withLock('packages', 600_000, async () => {
     removeOwnPolicy()
     const missing = needed.filter(({ file }) => !existsSync(file)).map(({ pkg }) => pkg)

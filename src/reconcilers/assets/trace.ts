@@ -83,7 +83,7 @@ function nothingFound(vm: VmName, cluster: ClusterSeen): Trace {
 
 function diskNodeUnknown(vm: VmName, silent: readonly NodeSeen[]): Trace {
   const names = silent.map(({ node }) => node.hostname).toSorted()
-  const lost = `if their disks are lost for good: docker node update --label-rm ${nodeLabels.holdsState} NODE, or docker node rm NODE`
+  const lost = 'if such a node is lost for good with its disks: docker node rm --force NODE'
   const message = `the disk of ${vm} may be on ${names.join(', ')}, where no agent answers; ${lost}`
   return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
 }

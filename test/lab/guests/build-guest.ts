@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { buildDebian } from './debian.ts'
-import { ensurePackages } from './packages.ts'
+import { ensureGuestPackages } from './packages.ts'
 import { buildTiny } from './tiny.ts'
 
 export type GuestName = 'tiny' | 'debian'
@@ -24,7 +24,7 @@ export async function buildGuest(name: GuestName): Promise<Guest> {
   const directory = join(cache, `${name}-${await recipeHash(name)}`)
   const path = join(directory, `${name}.qcow2`)
   if (!(await exists(path))) {
-    await ensurePackages()
+    await ensureGuestPackages()
     await mkdir(cache, { recursive: true })
     const work = await mkdtemp(join(cache, '.build-'))
     try {

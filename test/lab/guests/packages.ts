@@ -1,27 +1,18 @@
-import { access } from 'node:fs/promises'
-import { command } from './command.ts'
+import { type DebianPackage, ensurePackages } from '../packages.ts'
 
-/** A file of each Debian package that building and trying a guest needs; the file is what shows the package is there. */
-const FILES: Record<string, string> = {
-  '/usr/bin/qemu-img': 'qemu-utils',
-  '/usr/bin/qemu-system-x86_64': 'qemu-system-x86',
-  '/usr/bin/mmdebstrap': 'mmdebstrap',
-  '/usr/bin/extlinux': 'extlinux',
-  '/usr/sbin/mke2fs': 'e2fsprogs',
-  '/usr/bin/cpio': 'cpio',
-  '/usr/bin/xz': 'xz-utils',
-  '/usr/bin/genisoimage': 'genisoimage',
-  '/usr/bin/ssh': 'openssh-client',
-}
+/** What building and trying a guest needs. */
+const guestPackages: readonly DebianPackage[] = [
+  { file: '/usr/bin/qemu-img', pkg: 'qemu-utils' },
+  { file: '/usr/bin/qemu-system-x86_64', pkg: 'qemu-system-x86' },
+  { file: '/usr/bin/mmdebstrap', pkg: 'mmdebstrap' },
+  { file: '/usr/bin/extlinux', pkg: 'extlinux' },
+  { file: '/usr/sbin/mke2fs', pkg: 'e2fsprogs' },
+  { file: '/usr/bin/cpio', pkg: 'cpio' },
+  { file: '/usr/bin/xz', pkg: 'xz-utils' },
+  { file: '/usr/bin/genisoimage', pkg: 'genisoimage' },
+  { file: '/usr/bin/ssh', pkg: 'openssh-client' },
+]
 
-/** Installs what is missing. Another apt may be at work: wait for its lock. */
-export async function ensurePackages(): Promise<void> {
-  const missing: string[] = []
-  for (const [file, name] of Object.entries(FILES)) {
-    await access(file).catch(() => missing.push(name))
-  }
-  if (missing.length === 0) return
-  const options = ['-q', '-o', 'DPkg::Lock::Timeout=300']
-  await command('apt-get', [...options, 'update'])
-  await command('apt-get', [...options, 'install', '-y', '--no-install-recommends', ...missing])
+export function ensureGuestPackages(): Promise<void> {
+  return ensurePackages(guestPackages)
 }
