@@ -41,6 +41,11 @@ function guestRunning({ task, node, status }: ReachabilitySeen): Finding {
   const known = status?.known === true ? status.value : undefined
   const where = node?.hostname ?? task.nodeId
   if (known === undefined) return found('False', 'NotPrepared', `the agent on ${where} knows no such VM`)
+  // The broker's word comes first: on the control socket the predecessor may still answer, or stand there dumb.
+  const waiting = known.lease !== null && known.lease.waiting > 0 ? known.lease : undefined
+  if (waiting?.waitReason != null) {
+    return found('False', waitingPhase(waiting.waitReason), `the task on ${where} waits: ${waiting.waitMessage ?? waiting.waitReason}`)
+  }
   if (known.runner === null) {
     // A runner that does not answer may still run its guest; only without a running task is it certain that none does.
     return task.state === 'running'
@@ -51,6 +56,11 @@ function guestRunning({ task, node, status }: ReachabilitySeen): Finding {
   if (phase !== 'Running') return found('False', phase, message || `the runner is in phase ${phase}`)
   if (qemuStatus !== 'running') return found('False', 'GuestNotRunning', `QEMU says ${qemuStatus ?? 'nothing'}`)
   return found('True', 'Running', `on ${where} with ${accelerator ?? 'an unknown accelerator'}`)
+}
+
+/** As the runner itself puts it, so that one state has one name. */
+function waitingPhase(waitReason: string): string {
+  return ['WaitingForPrevious', 'ImageLocked', 'TapBusy'].includes(waitReason) ? 'WaitingForPrevious' : 'WaitingForGrant'
 }
 
 function linkAttached({ status, nic }: ReachabilitySeen): Finding {

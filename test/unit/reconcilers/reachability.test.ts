@@ -170,3 +170,15 @@ test('the address is the leased one, then the last heard, and never one that is 
     pickAddress([heard('0.0.0.0', 'arp', 1), heard('169.254.7.7', 'arp', 1), heard('10.0.0.1', 'dhcp', 1, '52:54:00:00:00:01')], mac),
   ).toBeUndefined()
 })
+
+test('a task whose runner waits for its predecessor says so, whoever answers on the control socket', async () => {
+  const wait = { waiting: 1, waitReason: 'WaitingForPrevious', waitMessage: 'another runner holds the lease' }
+  for (const runner of [undefined, null]) {
+    const cluster = await onTheLan((status) => ({
+      lease: status.lease && { ...status.lease, ...wait },
+      ...(runner === null ? { runner, runnerMessage: 'no hello in 2 s' } : {}),
+    }))
+    expect(cluster.said('web', 'GuestRunning')).toMatch(/False WaitingForPrevious/)
+    expect(cluster.said('web', 'Ready')).not.toMatch(/True/)
+  }
+})
