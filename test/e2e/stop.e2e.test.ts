@@ -12,6 +12,7 @@ import {
   serialLog,
   serviceOf,
   uidOf,
+  waitBooted,
   waitForCondition,
   waitGone,
   waitReady,
@@ -21,6 +22,7 @@ const name = 'stopper'
 let deployment: Deployment
 let uid: string
 let node: NodeName
+let ip: string
 
 function orderlyShutdowns(): number {
   return serialLog(deployment.lab, node, uid).split(orderlyShutdown).length - 1
@@ -35,7 +37,7 @@ async function containerGone(id: string): Promise<void> {
 beforeAll(async () => {
   deployment = await openE2e()
   deployment.writeManifest(`${name}.yaml`, manifest(name))
-  await waitReady(deployment, name)
+  ip = (await waitReady(deployment, name)).facts['ip'] ?? ''
   uid = await uidOf(deployment.lab, name)
   node = (await containerOf(deployment.lab, name)).node
 })
@@ -54,7 +56,7 @@ describe('a guest is shut down in order, never cut off', () => {
     expect((await serviceOf(deployment.lab, name))?.Spec.Mode.Replicated.Replicas).toBe(0)
     await waitForCondition(deployment, name, 'Ready', (one) => one.reason === 'Halted')
     deployment.writeManifest(`${name}.yaml`, manifest(name))
-    await waitReady(deployment, name)
+    await waitBooted(deployment, name, ip, 2)
   })
 
   it('when its service is removed by hand', async () => {
@@ -62,8 +64,7 @@ describe('a guest is shut down in order, never cut off', () => {
     await deployment.lab.mustDocker('n1', ['service', 'rm', `vm-${name}`])
     await containerGone(id)
     expect(orderlyShutdowns()).toBe(2)
-    await waitForCondition(deployment, name, 'GuestRunning', (one) => one.status === 'True')
-    await waitReady(deployment, name)
+    await waitBooted(deployment, name, ip, 3)
   })
 
   it('when its node is drained', async () => {
@@ -76,8 +77,7 @@ describe('a guest is shut down in order, never cut off', () => {
     } finally {
       await deployment.lab.mustDocker(manager, ['node', 'update', '--availability', 'active', node])
     }
-    await waitForCondition(deployment, name, 'GuestRunning', (one) => one.status === 'True')
-    await waitReady(deployment, name)
+    await waitBooted(deployment, name, ip, 4)
   })
 
   it('and no boot ever found a disk that was cut off', () => {

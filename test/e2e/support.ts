@@ -198,6 +198,23 @@ export function otherNode(lab: Lab, node: string): NodeName {
   return other.name
 }
 
+/** The boot that a guest counts on its own disk; undefined while its page cannot be had. */
+export async function bootCount(lab: Lab, ip: string, from: NodeName): Promise<number | undefined> {
+  return guestPage(lab, ip, from, '/boot-count').then(Number, () => undefined)
+}
+
+/** Waits until the guest itself says that this is its nth boot, and only then for Ready: the controller's last look may be older than a restart. */
+export async function waitBooted(deployment: Deployment, name: string, ip: string, boots: number): Promise<VmView> {
+  const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
+  await until(
+    `boot ${boots} of ${name}`,
+    120_000,
+    async () => ((await bootCount(deployment.lab, ip, from)) === boots ? true : undefined),
+    500,
+  )
+  return waitReady(deployment, name)
+}
+
 /** Pids of every QEMU that has this file open, found by inode: names differ between containers. */
 export function writersOf(file: string): readonly number[] {
   const wanted = statSync(file)
