@@ -14,8 +14,8 @@ const longestMessage = 4_096
 export interface DeclarationStore extends Declarations {
   /** Takes one source's read; answers which VMs are declared differently now. */
   fold(snapshot: SourceSnapshot): readonly VmName[]
-  /** Takes the VMs that are known from what is owned in the Swarm. */
-  setWorld(names: ReadonlySet<VmName>): readonly VmName[]
+  /** Takes the VMs that are known from what is owned in the Swarm, each with the generation that its service carries. */
+  setWorld(vms: ReadonlyMap<VmName, string | undefined>): readonly VmName[]
   /** Every name that is known, whatever is declared about it. */
   known(): readonly VmName[]
   /** Drops a removed VM of which nothing is left. */
@@ -32,15 +32,16 @@ export interface DeclarationStore extends Declarations {
 
 export function declarationStore(settings: { readonly sources: number; readonly removalGraceMs: number }, clock: Clock): DeclarationStore {
   const snapshots = new Map<string, SourceSnapshot>()
+  const readAtMs = new Map<string, number>()
   const completed = new Set<string>()
-  let world: ReadonlySet<VmName> = new Set()
+  let world: ReadonlyMap<VmName, string | undefined> | undefined
   let state = emptyDeclareState
 
   function refold(): readonly VmName[] {
     const before = state
     const allRead = completed.size === settings.sources
-    const input = { snapshots: [...snapshots.values()], allRead, world, nowMs: clock.now(), removalGraceMs: settings.removalGraceMs }
-    state = declare(before, input)
+    const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
+    state = declare(before, { snapshots: [...snapshots.values()], allRead, world, ...times })
     const names = new Set([...before.vms.keys(), ...state.vms.keys()])
     return [...names].filter((name) => fingerprint(before.vms.get(name)) !== fingerprint(state.vms.get(name)))
   }
@@ -51,11 +52,12 @@ export function declarationStore(settings: { readonly sources: number; readonly 
     known: () => [...state.vms.keys()],
     fold(snapshot) {
       snapshots.set(snapshot.source, snapshot)
+      readAtMs.set(snapshot.source, clock.now())
       if (snapshot.complete) completed.add(snapshot.source)
       return refold()
     },
-    setWorld(names) {
-      world = names
+    setWorld(vms) {
+      world = vms
       return refold()
     },
     forget: (vm) => void (state = forgetRemoved(state, vm)),

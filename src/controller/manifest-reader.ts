@@ -53,10 +53,15 @@ async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said
   return report(ports.log, snapshot, said)
 }
 
+/** An absence that is due and not judged waits for a read that did not come: no reason to read as fast as can be. */
+const overdueMs = 1_000
+
 /** Until the next resync, or until an absence is due to be judged. */
 function waitMs(ports: ManifestReaderPorts): number {
   const due = ports.store.nextDueMs()
-  return due === undefined ? ports.resyncMs : Math.max(0, Math.min(ports.resyncMs, due - ports.clock.now()))
+  if (due === undefined) return ports.resyncMs
+  const leftMs = due - ports.clock.now()
+  return Math.min(ports.resyncMs, leftMs > 0 ? leftMs : overdueMs)
 }
 
 /** Says once what changed about the source as a whole; single documents are told by their VM's condition. Codes and positions only: an excerpt may hold a secret. */

@@ -5,8 +5,8 @@ import type { Labels, Swarm, SwarmNode } from '../ports/swarm.ts'
 /** What the Swarm itself says exists. */
 export interface World {
   readonly nodes: readonly SwarmNode[]
-  /** VMs that have a service of ours, or a placement record that is not of a removed VM. */
-  readonly vms: ReadonlySet<VmName>
+  /** VMs that have a service of ours, or a placement record that is not of a removed VM, with the generation that the service carries. */
+  readonly vms: ReadonlyMap<VmName, string | undefined>
 }
 
 /** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. */
@@ -21,8 +21,9 @@ export async function readWorld(
     swarm.listConfigs(`${objectLabels.component}=placement`, signal),
   ])
   const live = records.filter((record) => record.labels[objectLabels.retainedAt] === undefined)
-  const owned = [...services, ...live].map((one) => one.labels).filter((labels) => isOurs(labels, cluster))
-  return { nodes, vms: new Set(owned.flatMap(vmOf)) }
+  // The services come last: their generation counts.
+  const owned = [...live, ...services].map((one) => one.labels).filter((labels) => isOurs(labels, cluster))
+  return { nodes, vms: new Map(owned.flatMap((labels) => vmOf(labels).map((vm) => [vm, labels[objectLabels.generation]] as const))) }
 }
 
 function isOurs(labels: Labels, cluster: string): boolean {

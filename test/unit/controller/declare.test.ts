@@ -120,6 +120,17 @@ describe('deleting by absence', () => {
     expect(kind('web')).toBe('removed')
   })
 
+  it('is not judged by an old read: without a fresh one nothing is removed, however long', async () => {
+    const { store, clock, kind } = bench()
+    store.fold(read([ok('web')]))
+    store.fold(read([]))
+    await clock.pass(10 * graceMs)
+    store.setWorld(new Map([['web', undefined]]))
+    expect(kind('web')).toBe('unknown')
+    store.fold(read([]))
+    expect(kind('web')).toBe('removed')
+  })
+
   it('forgets a removed VM only when it is told to', async () => {
     const { store, after, kind } = bench()
     store.fold(read([ok('web')]))
@@ -168,30 +179,105 @@ describe('broken manifests', () => {
   })
 })
 
+/** The same VM asked for otherwise. */
+function edited(name: string, file: string, generation: string, line = 1): SourceDocument {
+  return { ...ok(name, file, line), generation } as SourceDocument
+}
+
 describe('names that are claimed twice', () => {
-  it('belong to the first by file and line, and the second is an issue', () => {
+  it('belong to the first by file and line where nobody holds them, and the second is an issue', () => {
     const { store } = bench()
-    store.fold(read([{ ...ok('web', 'b.yaml', 1), generation: 'second' } as SourceDocument, ok('web', 'a.yaml', 9)]))
+    store.setWorld(new Map())
+    store.fold(read([edited('web', 'b.yaml', 'second'), ok('web', 'a.yaml', 9)]))
     expect(store.get('web')).toMatchObject({ generation: 'g-web' })
     expect(store.state().issues).toMatchObject([
       { code: 'VM030', file: 'b.yaml', message: 'VM "web" is declared twice; a.yaml:9 keeps it' },
     ])
+  })
+
+  it('stay with the file that holds them when another one comes that sorts earlier', () => {
+    const { store } = bench()
+    store.fold(read([ok('web', 'b.yaml')]))
+    const changed = store.fold(read([edited('web', 'a.yaml', 'other'), ok('web', 'b.yaml')]))
+    expect(changed).toEqual([])
+    expect(store.get('web')).toMatchObject({ generation: 'g-web' })
+    expect(store.state().issues).toMatchObject([{ file: 'a.yaml', message: 'VM "web" is declared twice; b.yaml:1 keeps it' }])
+  })
+
+  it('stay with the document that holds them when another one is written above it in the same file', () => {
+    const { store } = bench()
+    store.fold(read([ok('web', 'a.yaml', 1)]))
+    store.fold(read([edited('web', 'a.yaml', 'other', 1), ok('web', 'a.yaml', 20)]))
+    expect(store.get('web')).toMatchObject({ generation: 'g-web' })
+  })
+
+  it('follow the edits of their holder', () => {
+    const { store } = bench()
+    store.fold(read([ok('web', 'b.yaml')]))
+    store.fold(read([edited('web', 'a.yaml', 'other'), edited('web', 'b.yaml', 'edited')]))
+    expect(store.get('web')).toMatchObject({ generation: 'edited' })
+  })
+
+  it('stay as they are while their holder is broken, named or not', () => {
+    const { store } = bench()
+    store.fold(read([ok('web', 'b.yaml')]))
+    for (const holder of [broken('b.yaml', 'web'), broken('b.yaml')]) {
+      store.fold(read([edited('web', 'a.yaml', 'other'), holder]))
+      expect(store.get('web')).toMatchObject({ generation: 'g-web' })
+      expect(store.valid('web').status).toBe('False')
+    }
+  })
+
+  it('stay as they are while their holder may be in what could not be read', () => {
+    const { store } = bench()
+    store.fold(read([ok('web', 'b.yaml')]))
+    store.fold(read([edited('web', 'a.yaml', 'other')], false))
+    expect(store.get('web')).toMatchObject({ generation: 'g-web' })
+    store.fold(read([edited('web', 'a.yaml', 'other')]))
+    expect(store.get('web')).toMatchObject({ generation: 'other' })
+  })
+
+  it('go to the other one when their holder gives them up', () => {
+    const { store } = bench()
+    store.fold(read([ok('web', 'b.yaml')]))
+    store.fold(read([edited('web', 'a.yaml', 'other')]))
+    expect(store.get('web')).toMatchObject({ generation: 'other' })
+    expect(store.state().issues).toEqual([])
+  })
+
+  it('belong after a restart to the one that the service was made from, and to nobody before the Swarm was read', () => {
+    const { store, kind } = bench()
+    const both = read([edited('web', 'a.yaml', 'other'), ok('web', 'b.yaml')])
+    store.fold(both)
+    expect(kind('web')).toBe('unknown')
+    expect(store.setWorld(new Map([['web', 'g-web']]))).toEqual(['web'])
+    expect(store.get('web')).toMatchObject({ kind: 'present', generation: 'g-web' })
+    store.setWorld(new Map([['web', 'other']]))
+    store.fold(both)
+    expect(store.get('web')).toMatchObject({ generation: 'g-web' })
+  })
+
+  it('belong after a restart to the first where none is what the service was made from', () => {
+    const { store } = bench()
+    store.setWorld(new Map([['web', 'older than both']]))
+    store.fold(read([edited('web', 'b.yaml', 'other'), ok('web', 'a.yaml')]))
+    expect(store.get('web')).toMatchObject({ generation: 'g-web' })
   })
 })
 
 describe('after a restart of the controller', () => {
   it('nothing is removed before a complete read', async () => {
     const { store, clock, after, kind } = bench()
-    store.setWorld(new Set(['web']))
+    store.setWorld(new Map([['web', undefined]]))
     await clock.pass(10 * graceMs)
-    store.setWorld(new Set(['web']))
+    store.setWorld(new Map([['web', undefined]]))
     await after(10 * graceMs, read([], false))
     expect(kind('web')).toBe('unknown')
   })
 
   it('a VM that only its service knows gets the grace from the first complete read', async () => {
     const { store, clock, after, kind } = bench()
-    store.setWorld(new Set(['web']))
+    store.setWorld(new Map([['web', undefined]]))
     await clock.pass(10 * graceMs)
     await after(graceMs - 1, read([ok('db')]))
     expect(kind('web')).toBe('unknown')
@@ -201,7 +287,7 @@ describe('after a restart of the controller', () => {
 
   it('any broken file might hold a VM that nobody has seen yet', async () => {
     const { store, after, kind } = bench()
-    store.setWorld(new Set(['web']))
+    store.setWorld(new Map([['web', undefined]]))
     await after(10 * graceMs, read([broken('all.yaml')]))
     expect(store.get('web')).toMatchObject({ kind: 'unknown', message: expect.stringContaining('all.yaml') })
     await after(graceMs, read([]))
