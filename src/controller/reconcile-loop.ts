@@ -62,12 +62,19 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   async function run(key: string): Promise<void> {
     const beganMs = ports.clock.now()
     const began = ports.onStart(key)
-    const result = await runKey(reconciler, key, ports.clock, signal)
+    const result = impatient(key, await runKey(reconciler, key, ports.clock, signal))
     const next = follow(key, result)
     if (next === undefined) return
     metrics.reconciled(name, next, (ports.clock.now() - beganMs) / 1000)
     tell(key, result)
     ports.onResult(key, began, result)
+  }
+
+  /** What moves under us again and again is not a race any more: it is shown, and waits for its backoff. */
+  function impatient(key: string, result: RunResult): RunResult {
+    if (result.kind === 'planned' || result.outcome.kind !== 'again' || (streaks.get(key)?.conflicts ?? 0) < freeConflicts) return result
+    const message = result.error instanceof Error ? result.error.message : String(result.error)
+    return { ...result, outcome: { kind: 'retry', message, bug: false } }
   }
 
   /** Puts the key back as the outcome asks; undefined where we are being stopped. */
@@ -80,8 +87,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
         return undefined
       case 'again':
         streaks.set(key, { ...streak, conflicts: streak.conflicts + 1 })
-        if (streak.conflicts < freeConflicts) queue.addAfter(key, outcome.ms * (1 + ports.random.next()))
-        else queue.addFailed(key)
+        queue.addAfter(key, outcome.ms * (1 + ports.random.next()))
         return 'requeue'
       case 'retry':
         queue.addFailed(key)

@@ -6,15 +6,18 @@ import type { RunResult } from './run-key.ts'
 export function reportOf(owner: Report['owner'], result: RunResult, declared: Declaration['kind']): Report | undefined {
   if (result.kind === 'planned') return plannedReport(owner, result, declared)
   const nothing = { owner, conditions: undefined, facts: undefined }
-  const { outcome } = result
+  const { outcome, observed } = result
   switch (outcome.kind) {
     case 'again':
     case 'stopped':
       return undefined
     case 'retry':
-      return { ...nothing, progress: { kind: 'retrying', message: outcome.message } }
-    case 'stalled':
-      return { ...nothing, progress: { kind: 'stalled', reason: outcome.reason, message: outcome.message } }
+      return { ...nothing, progress: { kind: 'retrying' }, doubt: { reason: 'Retrying', message: outcome.message } }
+    case 'stalled': {
+      const { reason, message } = outcome
+      // Where a write was refused what was seen is as true as before; where a look was refused nothing is seen any more.
+      return { ...nothing, progress: { kind: 'stalled', reason, message }, ...(observed ? {} : { doubt: { reason, message } }) }
+    }
     default:
       return outcome satisfies never
   }

@@ -7,14 +7,16 @@ export type AnyReconciler = Reconciler<string, unknown, unknown>
 
 export type RunResult =
   | { readonly kind: 'planned'; readonly plan: Plan<unknown>; readonly applied: number }
-  /** `plan` where it came that far. */
-  | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number }
+  /** `observed` where it failed after the world was seen: what is shown of it is still kept up by others' looks. */
+  | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number; readonly observed: boolean }
 
 /** One run: observe, plan, apply. Never throws: what was thrown is judged. */
 export async function runKey(reconciler: AnyReconciler, key: string, clock: Clock, signal: AbortSignal): Promise<RunResult> {
   let applied = 0
+  let observed = false
   try {
     const seen = await reconciler.observe(key, signal)
+    observed = true
     const plan = reconciler.plan(seen, clock.now())
     for (const action of plan.actions) {
       await reconciler.apply(action, signal)
@@ -22,6 +24,6 @@ export async function runKey(reconciler: AnyReconciler, key: string, clock: Cloc
     }
     return { kind: 'planned', plan, applied }
   } catch (error) {
-    return { kind: 'failed', outcome: outcomeOf(error, signal.aborted), error, applied }
+    return { kind: 'failed', outcome: outcomeOf(error, signal.aborted), error, applied, observed }
   }
 }

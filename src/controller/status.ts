@@ -19,8 +19,10 @@ import { advanceTimeline, type Timeline } from './timeline.ts'
 /** What one run of one reconciler says about a VM. */
 export interface Report {
   readonly owner: Extract<ConditionOwner, 'assets' | 'services' | 'reachability'>
-  /** Undefined where nothing was learned: what it owns stays, or becomes Unknown with `retrying`. */
+  /** Undefined where nothing was learned: what it owns stays, or becomes Unknown with `doubt`. */
   readonly conditions: readonly ConditionDraft[] | undefined
+  /** Why nothing is known now of what it owns. */
+  readonly doubt?: { readonly reason: string; readonly message: string }
   readonly facts: Readonly<Record<string, string>> | undefined
   readonly progress: Progress
 }
@@ -30,7 +32,10 @@ type Progress =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'acting' }
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
-  | { readonly kind: 'retrying'; readonly message: string }
+  | { readonly kind: 'retrying' }
+
+/** Reason of a Ready that waits for a look at the new task's guest. */
+export const taskReplaced = 'TaskReplaced'
 
 /** Enough to see a boot and a few restarts. */
 const keptEvents = 50
@@ -73,7 +78,8 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
     const before = one.conditions
     const stamp = { observedGeneration: generation, now: rfc3339(clock) }
     const stamped = stampConditions(before, drafts, stamp)
-    const withReady = stampConditions(stamped, [foldReady(stamped)], stamp)
+    const ready = readyOf(one, stamped)
+    const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration: oldestGeneration(stamped, generation) })
     one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
     one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.now(), one.conditions)
     for (const moved of movedConditions(before, one.conditions)) tell(vm, one, moved, stamp.now)
@@ -101,7 +107,7 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
       if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
       // What a plan leaves out does not hold any more.
       if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
-      settle(vm, one, report.conditions ?? retrying(report), generation)
+      settle(vm, one, report.conditions ?? doubted(report), generation)
     },
     progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
     forget: (vm) => void vms.delete(vm),
@@ -144,6 +150,20 @@ function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts:
   return held.filter((one) => conditionOwners[one.type] !== owner || drafts.some((draft) => draft.type === one.type))
 }
 
+/** Two reconcilers look at their own times: what one says of the guest counts for the task that the other one says is running. */
+function readyOf({ facts }: Held, conditions: readonly Condition[]): ConditionDraft {
+  const ready = foldReady(conditions)
+  const task = facts.get('services')?.['task']
+  if (ready.status !== 'True' || task === undefined || task === facts.get('reachability')?.['task']) return ready
+  return condition('Ready', 'Unknown', taskReplaced, 'the service has another task than the one whose guest was seen last')
+}
+
+/** Ready is of the generation that every rung below it is of: of an edit it says nothing before everybody has looked. */
+function oldestGeneration(conditions: readonly Condition[], generation: string): string {
+  const older = conditions.find((one) => (readyRungs as readonly string[]).includes(one.type) && one.observedGeneration !== generation)
+  return older?.observedGeneration ?? generation
+}
+
 /** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */
 function actedOn({ owner, progress, conditions }: Report): boolean {
   if (progress.kind === 'settled' || progress.kind === 'stalled') return true
@@ -155,13 +175,12 @@ function actedOn({ owner, progress, conditions }: Report): boolean {
 }
 
 /** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */
-function retrying(report: Report): ConditionDraft[] {
-  const { owner, progress } = report
-  if (progress.kind !== 'retrying') return []
+function doubted({ owner, doubt }: Report): ConditionDraft[] {
+  if (doubt === undefined) return []
   // RestartRequired and SoftwareEmulation say something only while they hold: a failure invents neither.
   const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
   const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation')
-  return lasting.map((type) => condition(type, 'Unknown', 'Retrying', progress.message))
+  return lasting.map((type) => condition(type, 'Unknown', doubt.reason, doubt.message))
 }
 
 /** kstatus' abnormal-true pair, present only while true. */

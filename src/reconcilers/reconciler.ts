@@ -21,7 +21,7 @@ export interface Plan<Action> {
   /** Drafts of the conditions this reconciler owns; none for nodes. They hold after the actions were carried out. */
   readonly conditions: readonly ConditionDraft[]
   readonly next: Next
-  /** What is known about the VM and shown beside its conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `probeNode`; absent where not known. */
+  /** What is known about the VM and shown beside its conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `task`, `probeNode`; absent where not known. */
   readonly facts?: Readonly<Record<string, string>>
 }
 

@@ -25,12 +25,13 @@ function judge(seen: ReachabilitySeen): ConditionDraft[] {
 
 /** What a table of VMs shows beside the conditions; a key is absent where nothing is known. */
 function factsOf(seen: ReachabilitySeen): Readonly<Record<string, string>> {
-  const { uid, node, nic, status, probing } = seen
+  const { uid, node, nic, status, probing, task } = seen
   const vm = status?.known === true ? status.value : undefined
   const ip = nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip
   const facts = {
     uid,
     node: node?.hostname,
+    task: task?.id,
     mac: nic?.mac,
     ip,
     accelerator: vm?.runner?.accelerator ?? undefined,

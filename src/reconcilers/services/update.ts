@@ -3,6 +3,7 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmUid } from '../../api/names.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { carries } from '../shared/placement-record.ts'
+import { currentTask } from '../shared/vm-service.ts'
 import { dig, rawNumber, rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
 import { forceUpdateOf, type Held, judgeTemplate, type Verdict } from './drift.ts'
@@ -53,7 +54,14 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
     next: { kind: 'requeueAfter', ms: ready.status === 'True' ? pollMs : pollSoonMs },
+    facts: taskFact(seen),
   }
+}
+
+/** Whose guest must be seen for the VM to be Ready. */
+function taskFact({ tasks }: ServicesSeen): Readonly<Record<string, string>> {
+  const task = currentTask(tasks)
+  return task?.state === 'running' ? { task: task.id } : {}
 }
 
 function decide(context: Context): Decision {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { condition } from '../../../src/api/conditions.ts'
+import { condition, conditionOwners, readyRungs } from '../../../src/api/conditions.ts'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type Controller, controller } from '../../../src/controller/controller.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
@@ -36,6 +36,8 @@ class Stage {
   applied: unknown[] = []
   /** Reconcilers that get no answer at all. */
   hanging: readonly string[] = []
+  /** What every look is answered with. */
+  refusing: PortError | undefined
   emit: (event: SwarmEvent) => void = () => undefined
   hint: () => void = () => undefined
   readonly built: Controller
@@ -71,6 +73,7 @@ class Stage {
       observe: async (key, signal) => {
         this.runs[name]?.push(key)
         if (this.hanging.includes(name)) await new Promise((_resolve, reject) => signal.addEventListener('abort', reject, { once: true }))
+        if (this.refusing !== undefined) throw this.refusing
         return key
       },
       plan: (seen) => this.plans[name]?.(seen as string) ?? idle,
@@ -301,4 +304,80 @@ describe('the controller', () => {
     expect(on.built.view.vm('web')?.observedGeneration).toBe('g-web')
     expect(on.built.view.vm('web')?.timeline).toMatchObject({ manifest: 0, placed: expect.any(Number) })
   })
+
+  it('does not take what is known of an earlier task for Ready', async () => {
+    let [service, guest] = ['t1', 't1']
+    const on = stage((one) => {
+      const watched = (owner: string, facts: Record<string, string>): Plan<unknown> => ({ ...allTrue(owner), facts })
+      one.plans = {
+        assets: () => allTrue('assets'),
+        services: () => watched('services', { task: service }),
+        reachability: () => watched('reachability', { task: guest }),
+      }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True' })
+    service = 't2'
+    on.emit({ type: 'service', action: 'update', id: 's', name: 'vm-web' })
+    await on.clock.pass(100)
+    expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'Unknown', reason: 'TaskReplaced' })
+    guest = 't2'
+    on.emit({ type: 'service', action: 'update', id: 's', name: 'vm-web' })
+    await on.clock.pass(100)
+    expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True' })
+  })
+
+  it('does not call an edit Ready before everybody looked at it', async () => {
+    const on = stage((one) => {
+      one.plans = { assets: () => allTrue('assets'), services: () => allTrue('services'), reachability: () => allTrue('reachability') }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True', observedGeneration: 'g-web' })
+    on.hanging = ['reachability']
+    on.snapshot = { ...on.snapshot, documents: on.snapshot.documents.map((one) => ({ ...one, generation: 'g-new' })) }
+    on.hint()
+    await on.clock.pass(1_000)
+    expect(conditionOf(on, 'Valid')).toMatchObject({ observedGeneration: 'g-new' })
+    expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True', observedGeneration: 'g-web' })
+  })
+
+  it('knows nothing any more where it may not even look', async () => {
+    const on = stage((one) => {
+      one.plans = { assets: () => allTrue('assets'), services: () => allTrue('services'), reachability: () => allTrue('reachability') }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    on.refusing = new PortError('Denied', 'GET /services')
+    await on.clock.pass(30_000)
+    expect(conditionOf(on, 'ServiceReady')).toMatchObject({ status: 'Unknown', reason: 'Denied' })
+    expect(conditionOf(on, 'Ready')?.status).toBe('Unknown')
+    expect(conditionOf(on, 'Stalled')).toMatchObject({ status: 'True', reason: 'Denied' })
+  })
+
+  it('says so when the world moves under it again and again', async () => {
+    const on = stage((one) => {
+      one.plans = { assets: () => allTrue('assets'), services: () => allTrue('services'), reachability: () => allTrue('reachability') }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    on.refusing = new PortError('NotFound', 'network guests not found')
+    await on.clock.pass(60_000)
+    expect(conditionOf(on, 'ServiceReady')).toMatchObject({
+      status: 'Unknown',
+      reason: 'Retrying',
+      message: expect.stringContaining('network guests not found'),
+    })
+  })
 })
+
+function conditionOf(on: Stage, type: string) {
+  return on.built.view.vm('web')?.conditions.find((one) => one.type === type)
+}
+
+/** Everything that this reconciler owns holds. */
+function allTrue(owner: string): Plan<unknown> {
+  const owned = readyRungs.filter((type) => conditionOwners[type] === owner)
+  return { ...idle, conditions: owned.map((type) => condition(type, 'True', 'Fine', '')) }
+}
