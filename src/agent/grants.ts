@@ -1,11 +1,13 @@
 import { canonicalJson } from '../api/hash.ts'
 import type { Layout } from '../api/layout.ts'
 import { type VmUid, uidPattern } from '../api/names.ts'
+import type { BrokerResponse } from '../api/wire/broker-admin.ts'
 import { type Grant, grant as grantSchema } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+import { keyedLock } from './keyed-lock.ts'
 
 const maxGrantBytes = 16 * 1024
 const brokerTimeoutMs = 5_000
@@ -42,6 +44,8 @@ export function grants(options: {
   const { layout, files, broker, log } = options
   /** By uid, what the broker of `bootId` said to which grant. */
   const answers = new Map<VmUid, { bootId: string; text: string; outcome: GrantOutcome }>()
+  // An order may come while all grants are renewed: file and broker change together, or the older of the two would win at the broker.
+  const oneAtATime = keyedLock()
 
   async function read(uid: VmUid): Promise<Grant | undefined> {
     const text = await files.readText(layout.grantFile(uid), maxGrantBytes)
@@ -95,14 +99,31 @@ export function grants(options: {
     return last?.text === text && last.outcome.kind === 'refused' ? last.outcome : { kind: 'granted' }
   }
 
+  async function revoke(uid: VmUid): Promise<void> {
+    answers.delete(uid)
+    await files.remove(layout.grantFile(uid))
+    await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
+  }
+
   async function renewAll(): Promise<void> {
     const granted = await uids()
-    for (const uid of granted) await renewOne(uid)
-    const { leases } = await broker.ask({ type: 'leases' }, 'leases', brokerTimeoutMs)
-    for (const lease of leases) {
-      if (lease.granted && !granted.includes(lease.uid)) await broker.ask({ type: 'revoke', uid: lease.uid }, 'ok', brokerTimeoutMs)
+    for (const uid of granted) await oneAtATime(uid, () => renewOne(uid))
+    for (let after: VmUid | null = null; ; ) {
+      const page = await leasesAfter(after)
+      for (const lease of page.leases) if (lease.granted) await oneAtATime(lease.uid, () => takeBackWithoutFile(lease.uid))
+      if (page.next === null || page.next === undefined) break
+      after = page.next
     }
     log.info({ grants: granted.length }, 'Renewed all grants')
+  }
+
+  function leasesAfter(after: VmUid | null): Promise<Extract<BrokerResponse, { type: 'leases' }>> {
+    return broker.ask({ type: 'leases', after }, 'leases', brokerTimeoutMs)
+  }
+
+  /** Looks for the file now: it may have come after all of them were listed. */
+  async function takeBackWithoutFile(uid: VmUid): Promise<void> {
+    if ((await files.stat(layout.grantFile(uid))) === undefined) await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
   }
 
   async function renewOne(uid: VmUid): Promise<void> {
@@ -118,12 +139,8 @@ export function grants(options: {
   return {
     read,
     uids,
-    put,
-    async revoke(uid) {
-      answers.delete(uid)
-      await files.remove(layout.grantFile(uid))
-      await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
-    },
+    put: (grant) => oneAtATime(grant.uid, () => put(grant)),
+    revoke: (uid) => oneAtATime(uid, () => revoke(uid)),
     async renew() {
       answers.clear()
       await renewAll().catch((error: unknown) =>

@@ -5,6 +5,7 @@ import { PortError } from '../ports/errors.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 import { type AccelerationFacts, chooseAccelerator } from './grant-choice.ts'
 import type { Grants } from './grants.ts'
+import { keyedLock } from './keyed-lock.ts'
 import type { KvmProber } from './kvm-prober.ts'
 
 const brokerTimeoutMs = 3_000
@@ -64,26 +65,10 @@ async function grantTo({ grants, broker, prober }: OrdersOptions, order: Prepare
 
 async function leaseOf(broker: BrokerLink, uid: VmUid): Promise<AccelerationFacts['lease']> {
   try {
-    const { leases } = await broker.ask({ type: 'leases' }, 'leases', brokerTimeoutMs)
+    const { leases } = await broker.ask({ type: 'leases', uids: [uid] }, 'leases', brokerTimeoutMs)
     return leases.some((lease) => lease.uid === uid && lease.held) ? 'held' : 'free'
   } catch (error) {
     if (error instanceof PortError || error instanceof BrokerRefusal) return 'unknown'
     throw error
-  }
-}
-
-/** Runs of one key follow each other; the map holds only keys with a run under way. */
-function keyedLock(): <Value>(key: string, run: () => Promise<Value>) => Promise<Value> {
-  const tails = new Map<string, Promise<void>>()
-  return async (key, run) => {
-    const before = tails.get(key) ?? Promise.resolve()
-    const mine = before.then(run)
-    const tail = mine.then(
-      () => undefined,
-      () => undefined,
-    )
-    tails.set(key, tail)
-    void tail.then(() => tails.get(key) === tail && tails.delete(key))
-    return await mine
   }
 }

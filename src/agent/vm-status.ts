@@ -32,7 +32,7 @@ export async function readVmStatus(options: VmStatusOptions, uid: VmUid, signal:
 async function askBroker(broker: BrokerLink, uid: VmUid, macs: string[]): Promise<Pick<VmStatus, 'lease' | 'sightings' | 'brokerMessage'>> {
   try {
     const [{ leases }, { sightings }] = await Promise.all([
-      broker.ask({ type: 'leases' }, 'leases', brokerTimeoutMs),
+      broker.ask({ type: 'leases', uids: [uid] }, 'leases', brokerTimeoutMs),
       broker.ask({ type: 'sightings', macs }, 'sightings', brokerTimeoutMs),
     ])
     return { lease: leases.find((lease) => lease.uid === uid) ?? null, sightings, brokerMessage: '' }

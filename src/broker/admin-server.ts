@@ -16,6 +16,7 @@ import type { Log } from '../ports/log.ts'
 import { type Framed, framed } from './framed.ts'
 import type { Limits } from './grants.ts'
 import type { Host } from './host-view.ts'
+import { answerLeases } from './lease-pages.ts'
 import type { Leases } from './leases.ts'
 import type { RunnerServer } from './runner-server.ts'
 import type { Sightings } from './sightings.ts'
@@ -134,7 +135,7 @@ function carryOut(options: AdminServerOptions, request: BrokerRequest): Answer |
     case 'revoke':
       return revoke(options, request)
     case 'leases':
-      return plain({ type: 'leases', id, leases: options.leases.facts() })
+      return plain(answerLeases(options.leases, request))
     case 'sightings':
       return plain({ type: 'sightings', id, sightings: options.sightings.of(request.macs, options.clock.now()) })
     case 'openKvm':

@@ -106,8 +106,14 @@ export class Leases {
     return new Set([...this.#vms.values()].flatMap((vm) => vm.nics.map((nic) => nic.tap)))
   }
 
-  facts(): LeaseFact[] {
-    return [...this.#vms.values()].map((vm) => this.#fact(vm))
+  uids(): VmUid[] {
+    return [...this.#vms.keys()]
+  }
+
+  /** Undefined where nothing is known of this VM: neither a grant nor a runner. */
+  fact(uid: VmUid): LeaseFact | undefined {
+    const vm = this.#vms.get(uid)
+    return vm && this.#fact(vm)
   }
 
   /** Tells every holder to power its guest off, and lets nobody start meanwhile. Resolves with those who still hold at the deadline. */

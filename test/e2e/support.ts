@@ -205,11 +205,13 @@ export async function bootCount(lab: Lab, ip: string, from: NodeName): Promise<n
 
 /** Waits until the guest itself says that this is its nth boot, and only then for Ready: the controller's last look may be older than a restart. */
 export async function waitBooted(deployment: Deployment, name: string, ip: string, boots: number): Promise<VmView> {
-  const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
   await until(
     `boot ${boots} of ${name}`,
     120_000,
-    async () => ((await bootCount(deployment.lab, ip, from)) === boots ? true : undefined),
+    async () => {
+      const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
+      return (await bootCount(deployment.lab, ip, from)) === boots ? true : undefined
+    },
     500,
   )
   return waitReady(deployment, name)

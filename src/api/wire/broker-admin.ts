@@ -24,7 +24,11 @@ export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('grant'), id, grant }),
   /** Idempotent; an unknown uid is done. A running lease keeps what it has, a new one is refused. */
   z.object({ type: z.literal('revoke'), id, uid: uidField }),
-  z.object({ type: z.literal('leases'), id }),
+  /**
+   * `uids`: of these VMs alone. `after`: in order of uid, those after this one (null: from the first), as many as fit into a frame; without it the
+   * answer is everything, or the error `AnswerTooLong`. A broker of an earlier release knows neither and gives everything.
+   */
+  z.object({ type: z.literal('leases'), id, uids: z.array(uidField).max(64).optional(), after: uidField.nullable().optional() }),
   z.object({ type: z.literal('sightings'), id, macs: z.array(macField).max(256) }),
   z.object({ type: z.literal('openKvm'), id }),
   /** Asks the LAN who has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs none there. */
@@ -100,7 +104,8 @@ export type ProbeOutcome = z.output<typeof probeOutcome>
 export const brokerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('facts'), id, facts: brokerFacts }),
   z.object({ type: z.literal('ok'), id }),
-  z.object({ type: z.literal('leases'), id, leases: z.array(leaseFact) }),
+  /** `next` goes into the next request's `after`; null or absent where nothing is left. */
+  z.object({ type: z.literal('leases'), id, leases: z.array(leaseFact), next: uidField.nullable().optional() }),
   z.object({ type: z.literal('sightings'), id, sightings: z.array(sighting) }),
   z.object({ type: z.literal('kvm'), id }),
   z.object({ type: z.literal('probe'), id, probe: probeOutcome }),
