@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest'
+import type { BrokerLink } from '../../../src/agent/broker-link.ts'
+import { type Grants, grants } from '../../../src/agent/grants.ts'
+import { layout } from '../../../src/api/layout.ts'
+import type { BrokerRequest, LeaseFact } from '../../../src/api/wire/broker-admin.ts'
+import type { Grant } from '../../../src/api/wire/common.ts'
+import type { StateFiles } from '../../../src/ports/state-files.ts'
+import { silentLog } from '../controller/virtual-clock.ts'
+
+const paths = layout('/s')
+const one = '11111111-1111-4111-8111-111111111111'
+const two = '22222222-2222-4222-8222-222222222222'
+const aGrant = (uid: string, vm = 'web'): Grant => ({ version: 1, uid, vm, accelerator: 'tcg', nics: [] })
+
+interface World {
+  readonly held: Grants
+  readonly onDisk: Map<string, string>
+  /** What the broker holds. */
+  readonly granted: Map<string, Grant>
+  readonly asked: string[]
+  /** Called before the named step goes on. */
+  before: (step: string) => Promise<void>
+}
+
+function aWorld(options: { pageSize?: number } = {}): World {
+  const onDisk = new Map<string, string>()
+  const granted = new Map<string, Grant>()
+  const asked: string[] = []
+  const files = {
+    list: async () => [...onDisk.keys()].map((path) => path.slice(paths.grants.length + 1)),
+    readText: async (path: string) => {
+      const text = onDisk.get(path)
+      await world.before('read')
+      return text
+    },
+    stat: async (path: string) => (onDisk.has(path) ? ({ kind: 'file' } as const) : undefined),
+    writeAtomically: async (path: string, text: string) => void onDisk.set(path, text),
+    remove: async (path: string) => void onDisk.delete(path),
+  } as unknown as StateFiles
+  const answer = (question: Omit<BrokerRequest, 'id'>): object => {
+    const request = question as BrokerRequest
+    asked.push(request.type)
+    if (request.type === 'grant') granted.set(request.grant.uid, request.grant)
+    if (request.type === 'revoke') granted.delete(request.uid)
+    if (request.type !== 'leases') return { type: 'ok', id: 1 }
+    const all = [...granted.keys()].toSorted().map((uid) => ({ uid, granted: true }) as LeaseFact)
+    const size = options.pageSize
+    if (size === undefined || request.after === undefined) return { type: 'leases', id: 1, leases: all }
+    const rest = all.filter(({ uid }) => uid > (request.after ?? ''))
+    return { type: 'leases', id: 1, leases: rest.slice(0, size), next: rest.length > size ? rest[size - 1]?.uid : null }
+  }
+  const broker = {
+    hello: () => ({ bootId: 'b' }),
+    ask: async (question: Omit<BrokerRequest, 'id'>) => {
+      await world.before(question.type)
+      return answer(question)
+    },
+  } as unknown as BrokerLink
+  const world: World = {
+    onDisk,
+    granted,
+    asked,
+    before: async () => undefined,
+    held: grants({ layout: paths, files, broker, log: silentLog }),
+  }
+  return world
+}
+
+const keep = (world: World, grant: Grant): void => void world.onDisk.set(paths.grantFile(grant.uid), JSON.stringify(grant))
+
+/** Holds the first run of a step back until `go`. */
+function pauseAt(world: World, step: string): { reached: Promise<void>; go: () => void } {
+  const reached = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  let first = true
+  world.before = async (each) => {
+    if (each !== step || !first) return
+    first = false
+    reached.resolve()
+    await gate.promise
+  }
+  return { reached: reached.promise, go: gate.resolve }
+}
+
+describe('renewing grants while orders come in', () => {
+  it('does not take back what was granted after it had listed the files', async () => {
+    const world = aWorld()
+    keep(world, aGrant(one))
+    const pause = pauseAt(world, 'leases')
+    const renewed = world.held.renew()
+    await pause.reached
+    expect(await world.held.put(aGrant(two))).toEqual({ kind: 'granted' })
+    pause.go()
+    await renewed
+    expect([...world.granted.keys()]).toEqual([one, two])
+  })
+
+  it('does not give back what was revoked while it read the file', async () => {
+    const world = aWorld()
+    keep(world, aGrant(one))
+    const pause = pauseAt(world, 'read')
+    const renewed = world.held.renew()
+    await pause.reached
+    const revoked = world.held.revoke(one)
+    await new Promise((resolve) => setImmediate(resolve))
+    pause.go()
+    await Promise.all([renewed, revoked])
+    expect(world.granted.size).toBe(0)
+  })
+
+  it('does not put an older grant over a newer one', async () => {
+    const world = aWorld()
+    keep(world, aGrant(one, 'old'))
+    const pause = pauseAt(world, 'read')
+    const renewed = world.held.renew()
+    await pause.reached
+    const put = world.held.put(aGrant(one, 'new'))
+    await new Promise((resolve) => setImmediate(resolve))
+    pause.go()
+    await Promise.all([renewed, put])
+    expect(world.granted.get(one)?.vm).toBe('new')
+  })
+
+  it('takes back what has no file, on every page of what the broker holds', async () => {
+    const world = aWorld({ pageSize: 2 })
+    const strays = [3, 4, 5, 6, 7].map((digit) => one.replaceAll('1', String(digit)))
+    keep(world, aGrant(one))
+    for (const uid of strays) world.granted.set(uid, aGrant(uid))
+    await world.held.renew()
+    expect([...world.granted.keys()]).toEqual([one])
+  })
+})
