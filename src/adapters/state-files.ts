@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, chmod, link, lstat, mkdir, open, readdir, rename, statfs, unlink } from 'node:fs/promises'
+import { type FileHandle, chmod, link, lstat, mkdir, open, opendir, readdir, rename, statfs, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type FileFact, StateError, type StateFiles } from '../ports/state-files.ts'
 
@@ -8,7 +8,7 @@ import { type FileFact, StateError, type StateFiles } from '../ports/state-files
 export function stateFiles(): StateFiles {
   return {
     stat: (path) => orAbsent(path, async () => factOf(await lstat(path))),
-    list: (path) => orAbsent(path, async () => (await readdir(path)).sort()),
+    list: (path, maxNames) => orAbsent(path, async () => (await namesIn(path, maxNames)).sort()),
     readText: (path, maxBytes) => orAbsent(path, () => withFile(path, (file) => textOf(file, path, maxBytes))),
     readStart: (path, bytes) => orAbsent(path, () => withFile(path, (file) => startOf(file, bytes))),
     writeAtomically: (path, text, mode) => guarded(path, () => replaceWith(path, text, mode)),
@@ -31,6 +31,16 @@ function factOf(stats: Stats): FileFact {
     modifiedMs: stats.mtimeMs,
     version: `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}`,
   }
+}
+
+async function namesIn(path: string, maxNames: number | undefined): Promise<string[]> {
+  if (maxNames === undefined) return await readdir(path)
+  const names: string[] = []
+  for await (const { name } of await opendir(path)) {
+    if (names.length === maxNames) break
+    names.push(name)
+  }
+  return names
 }
 
 /** O_NONBLOCK, so that a FIFO in a file's place does not hang the open. */
@@ -65,14 +75,20 @@ async function replaceWith(path: string, text: string, mode: number): Promise<vo
   const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`
   const file = await open(temporary, 'wx', mode)
   try {
-    await file.writeFile(text)
-    // The umask has its say in open(); a mode that is a contract is set by hand.
-    await file.chmod(mode)
-    await file.sync()
-  } finally {
-    await file.close()
+    try {
+      await file.writeFile(text)
+      // The umask has its say in open(); a mode that is a contract is set by hand.
+      await file.chmod(mode)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    // On a full disk the same is tried again and again. Why it failed counts, not whether this does.
+    await unlink(temporary).catch(() => undefined)
+    throw error
   }
-  await rename(temporary, path)
   await syncPath(dirname(path))
 }
 
@@ -101,8 +117,14 @@ async function ensureDirectory(path: string, mode: number): Promise<void> {
 
 /** link() and unlink() rather than rename(), which would silently replace what is there, and a disk is never to be replaced. */
 async function publish(from: string, path: string, mode: number): Promise<'published' | 'exists'> {
-  await chmod(from, mode)
-  await syncPath(from)
+  const file = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    // By descriptor: chmod() of a path would follow a link that somebody put there.
+    await file.chmod(mode)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
   const outcome = await link(from, path).then(
     () => 'published' as const,
     (error: NodeJS.ErrnoException) => {

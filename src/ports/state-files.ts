@@ -24,8 +24,8 @@ export class StateError extends Error {
 /** The files below the state root. `undefined` is a certain "not there"; everything else that goes wrong is a StateError. No symlink is followed at a path's end. */
 export interface StateFiles {
   stat(path: string): Promise<FileFact | undefined>
-  /** Names in a directory, sorted. */
-  list(path: string): Promise<readonly string[] | undefined>
+  /** Names in a directory, sorted; with `maxNames` no more than so many, whichever come first, for directories that others write to. */
+  list(path: string, maxNames?: number): Promise<readonly string[] | undefined>
   /** UTF-8 of a regular file of at most `maxBytes`. */
   readText(path: string, maxBytes: number): Promise<string | undefined>
   /** At most the first `bytes` bytes of a regular file. */

@@ -1,0 +1,35 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { stateFiles } from '../../../src/adapters/state-files.ts'
+
+const files = stateFiles()
+let dir: string
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'swarmvirt-state-'))
+})
+afterEach(() => rmSync(dir, { recursive: true }))
+
+describe('writing below a state root', () => {
+  it('leaves nothing behind where a file cannot be replaced', async () => {
+    mkdirSync(join(dir, 'taken'))
+    await expect(files.writeAtomically(join(dir, 'taken'), 'text', 0o640)).rejects.toThrow('taken')
+    expect(readdirSync(dir)).toEqual(['taken'])
+  })
+
+  it('never gives a new mode to what a link in the place of a new file leads to', async () => {
+    writeFileSync(join(dir, 'other'), '', { mode: 0o400 })
+    symlinkSync(join(dir, 'other'), join(dir, 'new'))
+    await expect(files.publish(join(dir, 'new'), join(dir, 'disk'), 0o660)).rejects.toThrow('symbolic link')
+    expect(statSync(join(dir, 'other')).mode & 0o777).toBe(0o400)
+  })
+
+  it('lists no more names than it is asked for, and says of a missing directory that it is missing', async () => {
+    for (const name of ['a', 'b', 'c']) writeFileSync(join(dir, name), '')
+    expect(await files.list(dir)).toEqual(['a', 'b', 'c'])
+    expect(await files.list(dir, 2)).toHaveLength(2)
+    expect(await files.list(join(dir, 'missing'), 2)).toBeUndefined()
+  })
+})
