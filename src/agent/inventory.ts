@@ -1,12 +1,13 @@
 import type { Layout } from '../api/layout.ts'
-import { type VmUid, uidPattern } from '../api/names.ts'
+import { partNamePattern, type VmUid, uidPattern } from '../api/names.ts'
 import type { InstanceRecord } from '../api/wire/agent-api.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
 import type { Grants } from './grants.ts'
 import { readIdentity } from './preparer.ts'
 
-/** A runner can write what it likes into its disks directory; nobody has so many disks. */
+/** A runner can write what it likes into its disks directory; nobody has so many disks, nor so many files beside them. */
 const maxDisks = 64
+const maxNames = 1_024
 
 /**
  * Every instance directory of this node: its name alone says that somebody's disk may be here. Disks are looked at with stat only, since a
@@ -29,13 +30,22 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
   const seen = await readIdentity(files, layout.identityFile(uid))
   const identity = seen.kind === 'known' ? seen.identity : undefined
   const disks: InstanceRecord['disks'] = []
-  const names = ((await files.list(layout.disks(uid))) ?? []).filter((name) => name.endsWith('.qcow2') && !name.startsWith('.'))
-  for (const file of names.slice(0, maxDisks)) {
-    const fact = await files.stat(`${layout.disks(uid)}/${file}`)
+  // Those that were made come first, so that nothing beside them can crowd them out.
+  const names = new Set([...(identity?.disks ?? []).map((disk) => disk.name), ...(await listedDisks(layout, files, uid))])
+  for (const name of [...names].slice(0, maxDisks)) {
+    const fact = await files.stat(layout.diskFile(uid, name))
     if (fact?.kind !== 'file') continue
-    const name = file.slice(0, -'.qcow2'.length)
     const sizeBytes = identity?.disks.find((disk) => disk.name === name)?.sizeBytes ?? fact.sizeBytes
     disks.push({ name, sizeBytes, allocatedBytes: fact.allocatedBytes })
   }
   return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks }
+}
+
+/** Only names that a disk of ours can have: a path made of any other may not even be one that can be looked at. */
+async function listedDisks(layout: Layout, files: StateFiles, uid: VmUid): Promise<string[]> {
+  const names = (await files.list(layout.disks(uid), maxNames)) ?? []
+  return names
+    .filter((name) => name.endsWith('.qcow2'))
+    .map((name) => name.slice(0, -'.qcow2'.length))
+    .filter((name) => partNamePattern.test(name))
 }

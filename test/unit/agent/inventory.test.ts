@@ -1,0 +1,36 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { stateFiles } from '../../../src/adapters/state-files.ts'
+import { readInventory } from '../../../src/agent/inventory.ts'
+import { type Layout, layout } from '../../../src/api/layout.ts'
+
+const uid = '11111111-1111-4111-8111-111111111111'
+let paths: Layout
+
+beforeEach(() => {
+  paths = layout(mkdtempSync(join(tmpdir(), 'swarmvirt-inventory-')))
+  mkdirSync(paths.disks(uid), { recursive: true })
+  writeFileSync(paths.diskFile(uid, 'root'), 'x')
+  const disk = { name: 'root', sizeBytes: 42, imageSource: 'images/x', imageSha256: '0'.repeat(64) }
+  const identity = { version: 1, uid, vm: 'web', cluster: 'c', machineType: 'pc-q35-10.0', createdAt: '', disks: [disk] }
+  writeFileSync(paths.identityFile(uid), JSON.stringify(identity))
+})
+afterEach(() => rmSync(paths.root, { recursive: true }))
+
+const disksOf = async () => (await readInventory(paths, stateFiles(), { uids: async () => [] }))[0]?.disks.map(({ name }) => name)
+
+describe('an inventory of directories that runners write to', () => {
+  it('is given whatever names a runner left there', async () => {
+    // Bytes that are no UTF-8 become three each when they are read, and a path over 255 bytes cannot be looked at.
+    writeFileSync(Buffer.concat([Buffer.from(`${paths.disks(uid)}/`), Buffer.alloc(200, 0xff), Buffer.from('.qcow2')]), '')
+    writeFileSync(`${paths.disks(uid)}/Not a disk's name.qcow2`, '')
+    expect(await disksOf()).toEqual(['root'])
+  })
+
+  it('shows the disks that were made, however many files lie beside them', async () => {
+    for (let index = 0; index < 2_000; index += 1) writeFileSync(paths.diskFile(uid, `a${index}`), '')
+    expect(await disksOf()).toContain('root')
+  })
+})
