@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, readdir } from 'node:fs/promises'
+import { type FileHandle, open, opendir } from 'node:fs/promises'
 import type { Layout } from '../../api/layout.ts'
 import type { DiskLocks } from '../../ports/host-network.ts'
 import { type Libc, pinned } from './libc.ts'
@@ -10,6 +10,8 @@ const fUnlck = 2
 /** QEMU's block/file-posix.c: RAW_LOCK_PERM_BASE is 100 and RAW_LOCK_SHARED_BASE 200, one byte per permission bit of 64. */
 const firstLockByte = 100
 const lockBytes = 200 + 64 - 100
+/** Sixteen disks and what an operator may have put beside them. A runner can fill its directory, and the broker has little memory. */
+const maxNames = 256
 
 export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
   return {
@@ -29,7 +31,13 @@ export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
 /** What cannot be read may be in use: only a missing directory is certain to hold no disk. */
 async function diskNames(directory: string): Promise<string[] | string> {
   try {
-    return (await readdir(directory)).filter((name) => name.endsWith('.qcow2'))
+    const names: string[] = []
+    for await (const { name } of await opendir(directory)) {
+      if (names.length === maxNames)
+        return `its directory holds more than ${maxNames} files, so the disks are not looked at; remove what is not a disk`
+      names.push(name)
+    }
+    return names.filter((name) => name.endsWith('.qcow2'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     return `the disks cannot be looked at: ${(error as Error).message}`
