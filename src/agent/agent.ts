@@ -56,7 +56,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
       probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),
     }),
   )
-  images.sweep().catch((error: unknown) => parts.log.warn({ error: (error as Error).message }, 'The image store could not be swept'))
+  void images.sweep()
   void broker.run(signal)
   void prober.run(signal)
   return listener

@@ -16,6 +16,8 @@ const maxArrivals = 2
 const patienceMs = 1_000
 /** A partial file that nobody wrote to for so long has lost its writer; downloads give up after 30 s of silence. */
 const abandonedMs = 120_000
+/** An agent that was killed just now left one that looks alive still, so once is not enough. */
+const sweepEveryMs = 600_000
 const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 
 export type ImageState = { readonly kind: 'stored'; readonly image: StoredImage } | Setback
@@ -38,7 +40,7 @@ export interface ImageStore {
    * Throws StateError.
    */
   resolve(image: ImageReference): Promise<ImageState>
-  /** Removes partial files that a killed agent left. */
+  /** Removes partial files that killed agents left, now and again until the signal is aborted. Never rejects. */
   sweep(): Promise<void>
 }
 
@@ -65,6 +67,8 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   const hashes = new Map<string, string>()
   const verdicts = new Map<string, StoredImage | Failure>()
   const slots = semaphore(maxArrivals)
+  /** Partial files of our own: to write one to a slow disk in the end may take longer than a dead one may be old. */
+  const ours = new Set<string>()
 
   async function resolve(image: ImageReference): Promise<ImageState> {
     if (image.sha256 !== null) {
@@ -144,8 +148,9 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
 
   /** Never rejects: what went wrong is a setback, with the time after which an order tries again. */
   async function bring(wanted: Wanted, memo: string, onProgress: (text: string) => void): Promise<void> {
-    const { freeBytes } = await files.space(layout.store).catch(() => ({ freeBytes: 0 }))
+    let freeBytes = 0
     try {
+      freeBytes = (await files.space(layout.store)).freeBytes
       await bringInto(wanted, freeBytes - reserveBytes, onProgress)
       setbacks.delete(memo)
     } catch (error) {
@@ -157,8 +162,22 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   }
 
   async function bringInto(wanted: Wanted, maxBytes: number, onProgress: (text: string) => void): Promise<void> {
-    const { image, version } = wanted
-    const partial = `${layout.store}/${image.sha256 ?? 'local'}.partial-${options.random.uuid()}`
+    const { image } = wanted
+    const name = `${image.sha256 ?? 'local'}.partial-${options.random.uuid()}`
+    ours.add(name)
+    try {
+      await bringAs(`${layout.store}/${name}`, wanted, maxBytes, onProgress)
+    } finally {
+      ours.delete(name)
+    }
+  }
+
+  async function bringAs(
+    partial: string,
+    { image, key, version }: Wanted,
+    maxBytes: number,
+    onProgress: (text: string) => void,
+  ): Promise<void> {
     const arrival = {
       maxBytes: Math.max(0, maxBytes),
       signal: options.signal,
@@ -170,7 +189,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
         ? await options.arrivals.download(image.source, partial, arrival)
         : await options.arrivals.copy(`${layout.root}/${image.source}`, partial, arrival)
     try {
-      if (version !== undefined && (await files.stat(`${layout.root}/${image.source}`))?.version === version) hashes.set(wanted.key, sha256)
+      if (version !== undefined && (await files.stat(`${layout.root}/${image.source}`))?.version === version) hashes.set(key, sha256)
       if (image.sha256 !== null && sha256 !== image.sha256) throw new Refusal(mismatch(image, sha256))
       onProgress('it is being looked at')
       const verdict = await judge(partial, sha256)
@@ -183,13 +202,22 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     }
   }
 
-  return { resolve, sweep: () => sweepPartials(options) }
+  async function sweep(): Promise<void> {
+    while (!options.signal.aborted) {
+      await sweepPartials(options, ours).catch((error: unknown) =>
+        options.log.warn({ error: (error as Error).message }, 'The image store could not be swept'),
+      )
+      await sleep(clock, sweepEveryMs, options.signal).catch(() => undefined)
+    }
+  }
+
+  return { resolve, sweep }
 }
 
-async function sweepPartials(options: ImageStoreOptions): Promise<void> {
+async function sweepPartials(options: ImageStoreOptions, ours: ReadonlySet<string>): Promise<void> {
   const { files, layout, clock } = options
   for (const name of (await files.list(layout.store)) ?? []) {
-    if (!/\.partial-[0-9a-f-]{36}$/.test(name)) continue
+    if (!/\.partial-[0-9a-f-]{36}$/.test(name) || ours.has(name)) continue
     const path = `${layout.store}/${name}`
     const fact = await files.stat(path)
     if (fact && clock.now() - fact.modifiedMs > abandonedMs) await files.remove(path)
