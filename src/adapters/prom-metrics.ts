@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { VmView } from '../api/wire/controller-api.ts'
 import { nodeLabels } from '../api/labels.ts'
-import type { Metrics, ReconcileResult } from '../ports/metrics.ts'
+import { driftKinds, type Metrics, type ReconcileResult } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
 
 const controllers = ['nodes', 'assets', 'services', 'reachability']
@@ -76,6 +76,7 @@ function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
     adds.inc({ name: controller }, 0)
     retries.inc({ name: controller }, 0)
   }
+  for (const kind of driftKinds) drift.inc({ kind }, 0)
   return {
     reconciled(controller, result, took) {
       total.inc({ controller, result })

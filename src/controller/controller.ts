@@ -108,8 +108,12 @@ export function controller(ports: ControllerPorts): Controller {
 
   function countDrift(vm: VmName, result: RunResult): void {
     const hadService = status.view(vm, store.get(vm)).timeline['service'] !== undefined
+    countActions(result, hadService)
+  }
+
+  function countActions(result: RunResult, hadService: boolean): void {
     const applied = result.kind === 'planned' ? result.plan.actions : []
-    for (const kind of applied.map((action) => driftOf(action, hadService))) if (kind !== undefined) ports.metrics.driftCorrected(kind)
+    for (const kind of applied.flatMap((action) => driftOf(action, hadService))) ports.metrics.driftCorrected(kind)
   }
 
   /** A removed VM is forgotten once nothing of it is left and everybody has said so. */
@@ -164,6 +168,7 @@ export function controller(ports: ControllerPorts): Controller {
         signal,
       )
     const onNode = (_node: string, _began: undefined, result: RunResult): void => {
+      countActions(result, false)
       if (result.applied > 0) for (const vm of store.known()) hintVm(vm)
     }
     return {

@@ -52,6 +52,8 @@ export class Cluster {
   readonly facts = new Map<VmName, Readonly<Record<string, string>>>()
   /** Of runs that failed, as `reconciler key: kind`. */
   readonly errors: string[] = []
+  /** What was put back after somebody else. */
+  readonly corrected: string[] = []
   #uuids = 0
 
   constructor(hostnames: readonly string[] = ['n1', 'n2', 'n3']) {
@@ -126,7 +128,10 @@ export class Cluster {
     const { signal } = new AbortController()
     try {
       const plan = reconciler.plan(await reconciler.observe(key, signal), this.nowMs)
-      for (const action of plan.actions) await reconciler.apply(action, signal)
+      for (const action of plan.actions) {
+        await reconciler.apply(action, signal)
+        this.corrected.push(...((action as { corrects?: readonly string[] }).corrects ?? []))
+      }
       for (const one of plan.conditions) this.conditions.set(`${key}/${one.type}`, one)
       if (plan.facts !== undefined) this.facts.set(key, { ...this.facts.get(key), ...plan.facts })
       return plan

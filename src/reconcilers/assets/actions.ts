@@ -1,13 +1,25 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, type VmUid } from '../../api/names.ts'
+import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
-import { carries, type PlacementRecord, placementData, placementLabels } from '../shared/placement-record.ts'
+import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'
 import type { AssetsSeen } from './observe.ts'
 
 export type AssetsAction =
-  | { readonly kind: 'createRecord'; readonly name: string; readonly labels: Labels; readonly data: Uint8Array }
-  | { readonly kind: 'updateRecordLabels'; readonly config: SwarmConfig; readonly labels: Labels }
+  | {
+      readonly kind: 'createRecord'
+      readonly name: string
+      readonly labels: Labels
+      readonly data: Uint8Array
+      readonly corrects: readonly DriftKind[]
+    }
+  | {
+      readonly kind: 'updateRecordLabels'
+      readonly config: SwarmConfig
+      readonly labels: Labels
+      readonly corrects: readonly DriftKind[]
+    }
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
 
 export type AssetsPlan = Plan<AssetsAction>
@@ -21,15 +33,25 @@ export function keepRecord(
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, ...to })
   const { [objectLabels.retainedAt]: retained, ...kept } = record.config.labels
   if (retained === undefined && carries(kept, labels)) return []
-  return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels } }]
+  const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
+  return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
 }
 
-/** First identity and node of a VM, or both again after they were lost. */
+/** Labels that a record has from its first day are not there; the others are progress. */
+function lostLabels({ settings, vm }: AssetsSeen, { config, uid, disksMade }: PlacementRecord): boolean {
+  const { labels } = config
+  const identity = carries(labels, vmObjectLabels('placement', { cluster: settings.cluster, vm, uid }))
+  return !identity || labels[objectLabels.node] === undefined || (disksMade && labels[objectLabels.disksMade] !== 'true')
+}
+
+/** First identity and node of a VM, or both again after they were lost (`corrects`). */
 export function writeRecord(
   seen: AssetsSeen,
   to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean },
+  corrects: readonly DriftKind[],
 ): AssetsAction[] {
   if (seen.record !== undefined) return keepRecord(seen, seen.record, to)
   const fields = { cluster: seen.settings.cluster, vm: seen.vm, ...to }
-  return [{ kind: 'createRecord', name: placementRecordName(seen.vm), labels: placementLabels(fields), data: placementData(fields) }]
+  const labels = placementLabels(fields)
+  return [{ kind: 'createRecord', name: placementRecordName(seen.vm), labels, data: placementData(fields), corrects }]
 }

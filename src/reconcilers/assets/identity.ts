@@ -1,5 +1,6 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
+import type { DriftKind } from '../../ports/metrics.ts'
 import { nicsOf } from '../shared/nics.ts'
 import { type AssetsPlan, writeRecord } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
@@ -26,6 +27,7 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
         seen,
         { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade },
         condition('Placed', 'True', 'Adopted', message),
+        ['placement_record'],
       )
     }
     case 'none':
@@ -50,9 +52,14 @@ function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, vm: VirtualMachine): 
   }
 }
 
-function placed(seen: AssetsSeen, to: { uid: string; node: string; disksMade: boolean }, draft: ConditionDraft): AssetsPlan {
+function placed(
+  seen: AssetsSeen,
+  to: { uid: string; node: string; disksMade: boolean },
+  draft: ConditionDraft,
+  corrects: readonly DriftKind[] = [],
+): AssetsPlan {
   return {
-    actions: writeRecord(seen, to),
+    actions: writeRecord(seen, to, corrects),
     conditions: [draft, ...waitingConditions()],
     next: { kind: 'requeueAfter', ms: lookAgainMs },
   }

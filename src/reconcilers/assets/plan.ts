@@ -72,7 +72,7 @@ function retain({ node }: AssetsSeen, record: PlacementRecord, nowMs: number): A
   if (record.retainedAt !== undefined) return []
   const labels = { ...record.config.labels, [objectLabels.retainedAt]: new Date(nowMs).toISOString() }
   const revoke: AssetsAction[] = node === undefined ? [] : [{ kind: 'revokeGrant', nodeId: node.id, uid: record.uid }]
-  return [...revoke, { kind: 'updateRecordLabels', config: record.config, labels }]
+  return [...revoke, { kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }]
 }
 
 function retainedCondition({ node, vm }: AssetsSeen, record: PlacementRecord): ConditionDraft {

@@ -1,12 +1,18 @@
 import { nodeLabels } from '../../api/labels.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
+import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmNode } from '../../ports/swarm.ts'
 import type { Next, Plan } from '../reconciler.ts'
 import { carries } from '../shared/placement-record.ts'
 import { isLive, labelConstraints } from '../shared/vm-service.ts'
 import type { NodesSeen } from './observe.ts'
 
-export type NodesAction = { readonly kind: 'updateNodeLabels'; readonly node: SwarmNode; readonly labels: Labels }
+export type NodesAction = {
+  readonly kind: 'updateNodeLabels'
+  readonly node: SwarmNode
+  readonly labels: Labels
+  readonly corrects: readonly DriftKind[]
+}
 
 /** A node's own facts change without any event: its bridges, its broker. */
 const lookAgainMs = 10_000
@@ -18,7 +24,8 @@ export function planNode(seen: NodesSeen): Plan<NodesAction> {
   if (node === undefined) return { actions: [], conditions: [], next: { kind: 'settled' } }
   const labels = wantedLabels(seen, node)
   const same = carries(node.labels, labels) && carries(labels, node.labels)
-  return { actions: same ? [] : [{ kind: 'updateNodeLabels', node, labels }], conditions: [], next: whenNext(seen) }
+  const corrects: readonly DriftKind[] = wereTaken(seen, node, labels) ? ['node_labels'] : []
+  return { actions: same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects }], conditions: [], next: whenNext(seen) }
 }
 
 function whenNext({ facts }: NodesSeen): Next {
@@ -87,6 +94,12 @@ function latched(seen: NodesSeen, node: SwarmNode): Labels {
   const needs = seen.services.filter((one) => live.has(one.id)).flatMap(labelConstraints)
   const met = needs.filter(({ label, value }) => isOurs(label) && node.labels[label]?.toLowerCase() === value.toLowerCase())
   return Object.fromEntries(met.map(({ label }) => [label, node.labels[label] ?? '']))
+}
+
+/** A placement label was there before its service was made, so it is put back after somebody else. Of other labels nobody can say who took them. */
+function wereTaken({ services }: NodesSeen, node: SwarmNode, wanted: Labels): boolean {
+  const placed = services.flatMap(labelConstraints).filter(({ label }) => label.startsWith(nodeLabels.vmPrefix))
+  return placed.some(({ label, value }) => wanted[label] === value && node.labels[label] !== value)
 }
 
 function holds(record: NodesSeen['records'][number], node: SwarmNode): boolean {

@@ -1,3 +1,4 @@
+import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 
@@ -21,6 +22,8 @@ export interface UpdateService {
   readonly touches: 'template' | 'surroundings'
   /** For people: what was found, and what is done about it. */
   readonly why: string
+  /** What of it puts back what somebody else changed. */
+  readonly corrects: readonly DriftKind[]
 }
 
 export type ServicesPlan = Plan<ServicesAction>

@@ -1,8 +1,9 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmUid } from '../../api/names.ts'
+import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
-import { carries } from '../shared/placement-record.ts'
+import { carries, vmObjectLabels } from '../shared/placement-record.ts'
 import { currentTask } from '../shared/vm-service.ts'
 import { dig, rawNumber, rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
@@ -113,7 +114,8 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   // Rendered again with the ids; grace period and restart policy are as decided.
   const written = keepLifecycle(renderTemplate({ ...render, ids: objects.ids }), decision.template)
   const spec = { ...service.spec, Labels: labels, TaskTemplate: written, ...surroundings(replicas) }
-  return [...objects.actions, update(service, spec, 'template', decision.why)]
+  const corrects: readonly DriftKind[] = decision.drift === undefined ? [] : ['template']
+  return [...objects.actions, { ...update(service, spec, decision.why, corrects), touches: 'template' }]
 }
 
 /** The template goes back byte for byte as it was seen: any difference in it would restart the VM. */
@@ -128,12 +130,25 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
   const sameLabels = carries(service.labels, labels) && carries(labels, service.labels)
   const samePolicy = holds(service, 'UpdateConfig', UpdateConfig) && holds(service, 'RollbackConfig', RollbackConfig)
   if (sameLabels && samePolicy && replicasOf(service) === replicas) return []
-  return [update(service, { ...service.spec, Labels: labels, Mode, ...policy }, 'surroundings', decision.why)]
+  const kinds: readonly (readonly [DriftKind, boolean])[] = [
+    ['service_labels', lostLabels(context, labels)],
+    // Another generation asks for other replicas.
+    ['replicas', replicasOf(service) !== replicas && service.labels[objectLabels.generation] === context.generation],
+    ['update_policy', !samePolicy],
+  ]
+  const corrects = kinds.flatMap(([kind, isPutBack]) => (isPutBack ? [kind] : []))
+  return [update(service, { ...service.spec, Labels: labels, Mode, ...policy }, decision.why, corrects)]
 }
 
-function update(service: SwarmService, spec: RawSpec, touches: UpdateService['touches'], why: string): ServicesAction {
+/** All of our labels are written together, so one that is missing was taken; of those that are there only the identity never changes. */
+function lostLabels({ seen, service, uid }: Context, wanted: Labels): boolean {
+  const identity = vmObjectLabels('vm', { cluster: seen.settings.cluster, vm: seen.vm, uid })
+  return !carries(service.labels, identity) || Object.keys(wanted).some((key) => service.labels[key] === undefined)
+}
+
+function update(service: SwarmService, spec: RawSpec, why: string, corrects: readonly DriftKind[]): UpdateService {
   const { id, name, version } = service
-  return { kind: 'updateService', id, name, version, spec, touches, why }
+  return { kind: 'updateService', id, name, version, spec, touches: 'surroundings', why, corrects }
 }
 
 /** Other people's labels stay; ours are as they should be. */

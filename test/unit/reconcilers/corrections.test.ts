@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest'
+import { Cluster } from '../../simulation/cluster.ts'
+
+async function withRunningVm(): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.corrected).toEqual([])
+  return cluster
+}
+
+type Labels = Record<string, string>
+type Spec = Record<string, unknown>
+
+const drifts: readonly [string, string[], (cluster: Cluster) => void][] = [
+  ['the placement label of a node', ['node_labels'], (c) => c.swarm.editNodeLabels('node-n1', (all) => delete all['swarmvirt.vm.web'])],
+  [
+    'a label of the service',
+    ['service_labels'],
+    (c) => c.swarm.edit('vm-web', (spec) => delete (spec['Labels'] as Labels)['swarmvirt.uid']),
+  ],
+  ['replicas', ['replicas'], (c) => c.swarm.edit('vm-web', (spec) => (spec['Mode'] = { Replicated: { Replicas: 0 } }))],
+  [
+    'the update policy',
+    ['update_policy'],
+    (c) => c.swarm.edit('vm-web', (spec) => Object.assign(spec['UpdateConfig'] as Spec, { Order: 'start-first' })),
+  ],
+  [
+    'the template',
+    ['template'],
+    (c) => c.swarm.edit('vm-web', (spec) => Object.assign((spec['TaskTemplate'] as Spec)['ContainerSpec'] as Spec, { Env: ['A=b'] })),
+  ],
+  ['the placement record', ['placement_record'], (c) => void c.swarm.configs.delete(c.swarm.config('sv-vm-web')?.id ?? '')],
+]
+
+test.each(drifts)('putting back %s is counted as %j', async (_what, kinds, change) => {
+  const cluster = await withRunningVm()
+  change(cluster)
+  await cluster.converge()
+  expect(cluster.corrected).toEqual(kinds)
+})
+
+test('what a manifest asks for is no correction', async () => {
+  const cluster = await withRunningVm()
+  cluster.declare('web', { runStrategy: 'Halted' })
+  await cluster.converge()
+  cluster.declare('web', { memory: '1Gi' })
+  await cluster.converge()
+  cluster.remove('web')
+  await cluster.converge()
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.corrected).toEqual([])
+})
+
+test('a restart by hand and another person’s label are no corrections', async () => {
+  const cluster = await withRunningVm()
+  cluster.swarm.edit('vm-web', (spec) => {
+    Object.assign(spec['TaskTemplate'] as Spec, { ForceUpdate: 1 })
+    Object.assign(spec['Labels'] as Labels, { team: 'a' })
+  })
+  await cluster.converge()
+  expect(cluster.corrected).toEqual([])
+})
