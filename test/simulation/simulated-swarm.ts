@@ -149,6 +149,7 @@ export class SimulatedSwarm implements Swarm {
 
   async listTasks(filter: { readonly serviceId?: string; readonly nodeId?: string }): Promise<readonly SwarmTask[]> {
     const { serviceId, nodeId } = filter
+    if (nodeId !== undefined && !this.nodes.has(nodeId)) throw new PortError('NotFound', `node ${nodeId} not found`)
     const all = [...this.tasks.values()].filter(
       (one) => (serviceId ?? one.serviceId) === one.serviceId && (nodeId ?? one.nodeId) === one.nodeId,
     )

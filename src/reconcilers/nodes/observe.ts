@@ -37,9 +37,14 @@ function livesByLabels(service: SwarmService): boolean {
 export async function observeNode(ports: NodesPorts, nodeId: string, signal: AbortSignal): Promise<NodesSeen> {
   const { swarm, agents, settings } = ports
   const node = (await swarm.listNodes(signal)).find((one) => one.id === nodeId)
+  // Docker refuses to list the tasks of a node that is no member.
+  const { softwareEmulation } = settings
+  if (node === undefined) {
+    return { node, facts: { known: false, message: 'no member' }, records: [], services: [], tasks: [], softwareEmulation }
+  }
   const facts = await ask(agents.on(nodeId).facts(signal))
   const records = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
   const services = (await swarm.listServices(undefined, signal)).filter(livesByLabels)
   const tasks = await swarm.listTasks({ nodeId }, signal)
-  return { node, facts, records, services, tasks, softwareEmulation: settings.softwareEmulation }
+  return { node, facts, records, services, tasks, softwareEmulation }
 }

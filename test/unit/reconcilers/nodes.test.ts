@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
 function labels(cluster: Cluster, hostname: string): Readonly<Record<string, string>> {
@@ -128,4 +129,12 @@ test('a node that changed meanwhile is looked at again and keeps both changes', 
   await cluster.converge()
   expect(cluster.errors).toEqual(['nodes node-n1: Conflict update out of sequence'])
   expect(labels(cluster, 'n1')).toMatchObject({ zone: 'b', 'vm-capable': 'true' })
+})
+
+test('a node that left is asked nothing: Docker refuses to list its tasks', async () => {
+  const cluster = new Cluster()
+  await cluster.converge()
+  cluster.swarm.nodes.delete('node-n3')
+  expect(await cluster.run(nodesReconciler(cluster.ports()), 'node-n3')).toMatchObject({ actions: [], next: { kind: 'settled' } })
+  expect(cluster.errors).toEqual([])
 })
