@@ -38,8 +38,13 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
   const runners = new RunnerServer({ ...options, leases })
   let cancelSweep = (): void => undefined
   const sweep = (): void => {
-    listening.followBridges()
-    listening.clearStale(leases.leasedTaps())
+    try {
+      listening.followBridges()
+      listening.clearStale(leases.leasedTaps())
+    } catch (error) {
+      // Thrown from a timer it would end the broker, for want of a descriptor that may be there at the next try.
+      options.log.error({ err: error }, 'Could not look for bridges and stale TAPs')
+    }
     cancelSweep = options.clock.after(sweepMs, sweep)
   }
   sweep()

@@ -24,6 +24,8 @@ import { type GrantedNic, grantedNicOf, openDevices } from './nics.ts'
 
 /** Locks and TAPs tell nobody when they come free. */
 const lookAgainMs = 150
+/** After a fault of the host's, such as no descriptor being left. */
+const tryAgainMs = 1_000
 /** After a power-off of all, until the host is down or it is clear that it stays. */
 const frozenAfterPowerOffMs = 60_000
 const powerOffCheckMs = 100
@@ -192,17 +194,20 @@ export class Leases {
     if (vm.looking || this.#closed) return
     vm.looking = true
     vm.cancelLook()
+    let failed = false
     try {
       do {
         vm.changed = false
         await this.#step(vm)
       } while (vm.changed && !this.#closed)
     } catch (error) {
+      failed = true
       this.#options.log.error({ uid: vm.lease.uid, err: error }, 'Could not decide about a lease')
     } finally {
       vm.looking = false
     }
-    if (needsHost(vm.lease) && !this.#closed) vm.cancelLook = this.#options.clock.after(lookAgainMs, () => void this.#settle(vm))
+    if (this.#closed || !(failed || needsHost(vm.lease))) return
+    vm.cancelLook = this.#options.clock.after(failed ? tryAgainMs : lookAgainMs, () => void this.#settle(vm))
   }
 
   async #step(vm: Vm): Promise<void> {
@@ -272,10 +277,11 @@ export class Leases {
   #confirm(vm: Vm, connection: ConnectionId, grant: Grant, proof: readonly string[]): void {
     const { network } = this.#options.host
     const { uid } = vm.lease
-    vm.lease = hold(vm.lease, connection, proof)
     const nics = grant.nics
       .map((nic) => grantedNicOf(uid, nic, network.bridge(nic.bridge)?.mtu ?? nic.mtu ?? 1500))
       .filter((nic) => proof.includes(nic.tap))
+    // After what may throw: a holder that was confirmed and not told would wait for ever.
+    vm.lease = hold(vm.lease, connection, proof)
     vm.links
       .get(connection)
       ?.send({ type: 'granted', accelerator: grant.accelerator, kvm: grant.accelerator === 'kvm', nics, reclaimed: true })

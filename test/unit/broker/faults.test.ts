@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { layout } from '../../../src/api/layout.ts'
+import { tapName } from '../../../src/api/names.ts'
+import { broker, type BrokerOptions } from '../../../src/broker/broker.ts'
+import type { Host } from '../../../src/broker/host-view.ts'
+import { Leases } from '../../../src/broker/leases.ts'
+import type { HostNetwork } from '../../../src/ports/host-network.ts'
+import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
+
+const uid = '11111111-1111-4111-8111-111111111111'
+const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
+const bridge = { name: 'br0', mtu: 1500, carrier: true, up: true, address: null }
+
+/** A network that has no descriptor left while `broken`. */
+function aNetwork() {
+  const state = { broken: false, asked: 0 }
+  const network = {
+    bridge: () => {
+      state.asked += 1
+      if (state.broken) throw new Error('socket: EMFILE')
+      return bridge
+    },
+    ports: () => [],
+    carrier: () => true,
+    exists: () => true,
+    clearTap: () => 'attached',
+  } as unknown as HostNetwork
+  return { state, network }
+}
+
+describe('a host that fails for a moment', () => {
+  it('does not end the broker, which looks for bridges again', async () => {
+    const { state, network } = aNetwork()
+    const clock = virtualClock()
+    const listener = async () => ({ close: () => undefined })
+    const running = await broker({
+      layout: layout('/s'),
+      limits,
+      bootId: 'b',
+      sockets: { listen: listener },
+      directories: { list: async () => [] },
+      ears: {
+        listen: () => {
+          throw new Error('socket: EMFILE')
+        },
+      },
+      network,
+      clock,
+      log: silentLog,
+      closeFds: () => undefined,
+    } as unknown as BrokerOptions)
+    state.broken = true
+    await clock.pass(25_000)
+    state.broken = false
+    const before = state.asked
+    await clock.pass(25_000)
+    expect(state.asked).toBeGreaterThan(before)
+    running.close()
+  })
+
+  it('does not leave a holder that came back without an answer', async () => {
+    const { state, network } = aNetwork()
+    const clock = virtualClock()
+    const leases = new Leases({
+      host: { network, devices: {}, locks: {} } as unknown as Host,
+      limits,
+      clock,
+      log: silentLog,
+      closeFds: () => undefined,
+      onTaps: () => undefined,
+    })
+    const said: string[] = []
+    const link = { id: 1, send: (message: { type: string }) => void said.push(message.type), flushed: async () => undefined }
+    const nics = [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }]
+    leases.grant({ version: 1, uid, vm: 'web', accelerator: 'tcg', nics })
+    state.broken = true
+    leases.enter(uid, link, [tapName(uid, 'lan')])
+    await clock.pass(2_000)
+    expect(said).toEqual([])
+    state.broken = false
+    await clock.pass(2_000)
+    expect(said).toEqual(['granted'])
+    leases.close()
+  })
+})
