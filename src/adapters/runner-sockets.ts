@@ -91,7 +91,10 @@ function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signa
     })
     socket.once('error', (cause) => reject(new PortError('Unavailable', `the runner does not answer: ${cause.message}`, { cause })))
     socket.once('close', () => reject(new PortError('Unavailable', 'the runner closed its control socket')))
-    signal.addEventListener('abort', () => reject(new PortError('Unavailable', 'the runner did not answer in time')), { once: true })
+    const late = (): void => reject(new PortError('Unavailable', 'the runner did not answer in time'))
+    // What was aborted before says so to nobody.
+    if (signal.aborted) late()
+    else signal.addEventListener('abort', late, { once: true })
   })
 }
 
