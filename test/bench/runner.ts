@@ -1,7 +1,8 @@
 /** What a VM costs beside bare QEMU in the same image, with the same accelerator, in the same run: container start → QMP ready, and memory. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import type { NodeView } from '../../src/api/wire/controller-api.ts'
 import { manifest, waitReady } from '../e2e/support.ts'
-import { deploy } from '../lab/deployment.ts'
+import { type Deployment, deploy } from '../lab/deployment.ts'
 import { type Lab, labUp } from '../lab/lab.ts'
 import { say, until } from '../lab/run.ts'
 
@@ -13,6 +14,8 @@ export async function benchRunner(): Promise<void> {
   const lab = await labUp('bench', { fresh: true })
   try {
     const deployment = await deploy(lab, lab.images, say)
+    // A paused node starts no agent, and a node that was never asked may hold a disk.
+    await until('every agent', 120_000, async () => ((await agentsAnswer(deployment)) === lab.nodes.length ? true : undefined), 500)
     // All on one node, so that agent and broker are shared by four VMs.
     for (const node of ['n2', 'n3']) await lab.mustDocker('n1', ['node', 'update', '--availability', 'pause', node])
     for (const name of vms) deployment.writeManifest(`${name}.yaml`, manifest(name))
@@ -26,6 +29,11 @@ export async function benchRunner(): Promise<void> {
   } finally {
     await lab.down()
   }
+}
+
+async function agentsAnswer(deployment: Deployment): Promise<number> {
+  const { nodes } = (await deployment.api('/api/v1/nodes')).body as { nodes: NodeView[] }
+  return nodes.filter((node) => node.facts?.broker != null && node.labels['vm-capable'] === 'true').length
 }
 
 interface Start {
