@@ -18,7 +18,7 @@ const crashRecord = z.object({
 export type CrashRecord = z.output<typeof crashRecord>
 
 /** After this long a run was good: the next crash is a first one again. */
-export const goodRunMs = 10 * 60_000
+const goodRunMs = 10 * 60_000
 const longestDelayMs = 60_000
 
 /** The record after one more crash; `ranMs` is how long the guest ran before it, 0 where it never did. */

@@ -117,7 +117,6 @@ export const virtualMachineSchema = z.strictObject({
 
 /** A manifest with every default filled in; sizes in bytes, MACs in lower case with colons or `auto`. */
 export type VirtualMachine = z.output<typeof virtualMachineSchema>
-export type VirtualMachineSpec = VirtualMachine['spec']
 
 /** Fields and values of the design's shape that no code stands behind yet: refused as such, never ignored. A `*` is any list index. */
 const notYetFields = new Set([

@@ -2,7 +2,7 @@ import { objectLabels } from '../api/labels.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
 
 /** Swarm secrets of an installation, by what they hold. Swarm never gives a secret back, so they are made where the operator sits. */
-export const installSecrets = {
+const installSecrets = {
   /** Lines `ID:HEX64`; the pre-shared key of controller and agents. */
   controlKey: 'swarmvirt-control-key',
   apiKey: 'swarmvirt-api-key',

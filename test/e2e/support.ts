@@ -199,7 +199,7 @@ export function otherNode(lab: Lab, node: string): NodeName {
 }
 
 /** The boot that a guest counts on its own disk; undefined while its page cannot be had. */
-export async function bootCount(lab: Lab, ip: string, from: NodeName): Promise<number | undefined> {
+async function bootCount(lab: Lab, ip: string, from: NodeName): Promise<number | undefined> {
   return guestPage(lab, ip, from, '/boot-count').then(Number, () => undefined)
 }
 
@@ -218,7 +218,7 @@ export async function waitBooted(deployment: Deployment, name: string, ip: strin
 }
 
 /** Pids of every QEMU that has this file open, found by inode: names differ between containers. */
-export function writersOf(file: string): readonly number[] {
+function writersOf(file: string): readonly number[] {
   const wanted = statSync(file)
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))

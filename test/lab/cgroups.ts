@@ -33,7 +33,7 @@ function hierarchies(): string[] {
 }
 
 /** The directory whose cgroup.procs a process of the lab writes itself into. On v1 any one hierarchy will do. */
-export function cgroupDir(name: string): string {
+function cgroupDir(name: string): string {
   return isCgroupV2() ? join(mount, name) : join(mount, 'pids', name)
 }
 

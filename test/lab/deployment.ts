@@ -71,7 +71,7 @@ async function prepareNodes(lab: Lab, image: string, report: (line: string) => v
 }
 
 /** Puts a file into an images directory in one step, so that no agent reads half of it. */
-export function putImage(directory: string, from: string, name: string): void {
+function putImage(directory: string, from: string, name: string): void {
   const partial = join(directory, `.${name}.partial`)
   copyFileSync(from, partial)
   renameSync(partial, join(directory, name))

@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isCgroupV2 } from './cgroups.ts'
-import { inHolder, logTail, onNode, startDaemon } from './daemons.ts'
+import { inHolder, logTail, startDaemon } from './daemons.ts'
 import { type LabLayout, type NodeLayout, registryAddress } from './layout.ts'
 import { isAlive, processNow, readRecord, signal } from './processes.ts'
 import { must, type RunOptions, type RunResult, run, say, until } from './run.ts'
@@ -145,9 +145,4 @@ function removeLayer(node: NodeLayout, idFile: string): void {
   const link = join(dir, 'link')
   if (existsSync(link)) rmSync(join(node.dataRoot, 'overlay2', 'l', readFileSync(link, 'utf8').trim()), { force: true })
   rmSync(dir, { recursive: true, force: true })
-}
-
-/** A command on a node, to its end. */
-export function execOnNode(layout: LabLayout, node: NodeLayout, argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  return run(onNode(layout, node, argv), options)
 }

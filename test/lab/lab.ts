@@ -21,9 +21,7 @@ import { type RunOptions, type RunResult, run, until } from './run.ts'
 import { swarmJoin, waitReady } from './swarm.ts'
 import { isUp, loadedImages, powerOn } from './up.ts'
 
-export type { Lease } from './lan.ts'
-export type { NodeLayout, NodeName, Place } from './layout.ts'
-export type { RunResult } from './run.ts'
+export type { NodeName, Place } from './layout.ts'
 
 export type Lab = {
   readonly name: string

@@ -11,7 +11,7 @@ export type Lease = { readonly expires: number; readonly mac: string; readonly i
 const hostsFile = (layout: LabLayout): string => join(layout.dir, 'dhcp', 'hosts')
 const leaseFile = (layout: LabLayout): string => join(layout.dir, 'dhcp', 'leases')
 /** Files put here by anyone are read at once, without a signal. */
-export const hostsDir = (layout: LabLayout): string => join(layout.dir, 'dhcp', 'hosts.d')
+const hostsDir = (layout: LabLayout): string => join(layout.dir, 'dhcp', 'hosts.d')
 
 function dnsmasqArgv(layout: LabLayout): string[] {
   return [

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 
-export const nodeNames = ['n1', 'n2', 'n3'] as const
+const nodeNames = ['n1', 'n2', 'n3'] as const
 export type NodeName = (typeof nodeNames)[number]
 
 /** Where a command of the lab can run: on a node, or in one of the two switches. */
@@ -64,7 +64,7 @@ function nodeLayout(lab: string, dir: string, name: NodeName): NodeLayout {
 }
 
 /** @throws when the name is not 1 to 6 of `a-z 0-9`: it becomes part of names the kernel bounds. */
-export function labLayout(lab: string, root: string): LabLayout {
+function labLayout(lab: string, root: string): LabLayout {
   if (!/^[a-z0-9]{1,6}$/.test(lab)) {
     throw new Error(`a lab's name is 1 to 6 of a-z 0-9, not "${lab}"`)
   }

@@ -2,7 +2,7 @@ import { mustDocker } from './engine.ts'
 import type { LabLayout, NodeLayout } from './layout.ts'
 import { say, until } from './run.ts'
 
-export async function swarmInit(layout: LabLayout, node: NodeLayout): Promise<void> {
+async function swarmInit(layout: LabLayout, node: NodeLayout): Promise<void> {
   await mustDocker(layout, node.dockerSocket, ['swarm', 'init', '--advertise-addr', node.managementIp])
 }
 

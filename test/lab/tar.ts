@@ -9,7 +9,7 @@ function octal(value: number, width: number): string {
 }
 
 /** One header block. Sizes of 8 GiB and more do not fit and are refused. */
-export function tarHeader(name: string, size: number): Buffer {
+function tarHeader(name: string, size: number): Buffer {
   if (size >= 0o77777777777) throw new Error(`${name} is too large for a plain tar header`)
   const header = Buffer.alloc(512)
   header.write(name, 0, 100)
@@ -26,7 +26,7 @@ export function tarHeader(name: string, size: number): Buffer {
   return header
 }
 
-export function padding(size: number): Buffer {
+function padding(size: number): Buffer {
   return Buffer.alloc((512 - (size % 512)) % 512)
 }
 

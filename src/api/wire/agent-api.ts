@@ -88,7 +88,7 @@ export const nodeFacts = z.object({
 })
 export type NodeFacts = z.output<typeof nodeFacts>
 
-export const instanceRecord = z.object({
+const instanceRecord = z.object({
   uid: uidField,
   /** Null where identity.json is missing or unreadable: the directory still holds somebody's disk. */
   vm: vmNameField.nullable(),

@@ -39,7 +39,7 @@ export const brokerRequest = z.discriminatedUnion('type', [
 ])
 export type BrokerRequest = z.output<typeof brokerRequest>
 
-export const deviceFact = z.object({
+const deviceFact = z.object({
   /** The node is there. */
   present: z.boolean(),
   /** It could be opened just now, which is what counts: a device cgroup denies at open(). */
@@ -48,7 +48,7 @@ export const deviceFact = z.object({
 })
 export type DeviceFact = z.output<typeof deviceFact>
 
-export const bridgeFact = z.object({
+const bridgeFact = z.object({
   name: interfaceField,
   mtu: z.int(),
   carrier: z.boolean(),

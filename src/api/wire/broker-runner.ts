@@ -25,7 +25,7 @@ export const runnerToBroker = z.discriminatedUnion('type', [
 export type RunnerToBroker = z.output<typeof runnerToBroker>
 
 /** Why a runner has to wait; it stays alive and asks nothing more, the broker speaks when it is its turn. */
-export const waitReason = z.enum(['WaitingForPrevious', 'ImageLocked', 'NoGrant', 'BridgeMissing', 'DeviceMissing', 'TapBusy'])
+const waitReason = z.enum(['WaitingForPrevious', 'ImageLocked', 'NoGrant', 'BridgeMissing', 'DeviceMissing', 'TapBusy'])
 export type WaitReason = z.output<typeof waitReason>
 
 export const grantedNic = z.object({

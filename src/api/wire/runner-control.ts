@@ -21,9 +21,8 @@ export const runnerRequest = z.discriminatedUnion('type', [
   /** ACPI power button; the runner ends the guest by force after its grace period. `off` makes it stay off until the task is replaced. */
   z.object({ type: z.literal('powerOff'), id }),
 ])
-export type RunnerRequest = z.output<typeof runnerRequest>
 
-export const runnerPhase = z.enum([
+const runnerPhase = z.enum([
   'Starting',
   'WaitingForBroker',
   'WaitingForPrevious',

@@ -9,7 +9,7 @@ import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
 import { type RunnerResponse, type RunnerStatus, runnerResponse } from '../../../src/api/wire/runner-control.ts'
 import { buildGuest } from '../../lab/guests/build-guest.ts'
 
-export const uid = '11111111-1111-4111-8111-111111111111'
+const uid = '11111111-1111-4111-8111-111111111111'
 const netns = `svrt-${process.pid}`
 const repository = join(import.meta.dirname, '../../..')
 /** The Node that the project brings, whatever started the tests: older ones do not run TypeScript. */
