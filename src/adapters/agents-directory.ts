@@ -37,7 +37,7 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
     askedAtMs = options.now()
     doubted = false
     // Shared by all who ask now, so no single caller's signal may end it; the Docker client has its own timeout.
-    const asked = listAgents(options)
+    const asked = listAgents(options).catch(notListed)
     listing = asked
     asked.then(dropGone, () => {
       if (listing === asked) listing = undefined
@@ -54,8 +54,8 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
     }
   }
 
-  async function agentOf(nodeId: string): Promise<Agent> {
-    const found = (await list()).byNode.get(nodeId) ?? { missing: 'no agent task runs on this node' }
+  async function agentOf(nodeId: string, signal: AbortSignal | undefined): Promise<Agent> {
+    const found = (await unlessAborted(list(), signal)).byNode.get(nodeId) ?? { missing: 'no agent task runs on this node' }
     if ('missing' in found) {
       doubted = true
       throw new PortError('Unavailable', `${found.missing}; see "docker service ps" of the agents' service`)
@@ -65,8 +65,8 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
     return client
   }
 
-  async function call<Value>(nodeId: string, use: (agent: Agent) => Promise<Value>): Promise<Value> {
-    const agent = await agentOf(nodeId)
+  async function call<Value>(nodeId: string, signal: AbortSignal | undefined, use: (agent: Agent) => Promise<Value>): Promise<Value> {
+    const agent = await agentOf(nodeId, signal)
     try {
       return await use(agent)
     } catch (error) {
@@ -77,14 +77,33 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
 
   return {
     on: (nodeId) => ({
-      facts: (signal) => call(nodeId, (agent) => agent.facts(signal)),
-      instances: (signal) => call(nodeId, (agent) => agent.instances(signal)),
-      prepare: (order, signal) => call(nodeId, (agent) => agent.prepare(order, signal)),
-      revoke: (uid, signal) => call(nodeId, (agent) => agent.revoke(uid, signal)),
-      vm: (uid, signal) => call(nodeId, (agent) => agent.vm(uid, signal)),
-      probe: (request, signal) => call(nodeId, (agent) => agent.probe(request, signal)),
+      facts: (signal) => call(nodeId, signal, (agent) => agent.facts(signal)),
+      instances: (signal) => call(nodeId, signal, (agent) => agent.instances(signal)),
+      prepare: (order, signal) => call(nodeId, signal, (agent) => agent.prepare(order, signal)),
+      revoke: (uid, signal) => call(nodeId, signal, (agent) => agent.revoke(uid, signal)),
+      vm: (uid, signal) => call(nodeId, signal, (agent) => agent.vm(uid, signal)),
+      probe: (request, signal) => call(nodeId, signal, (agent) => agent.probe(request, signal)),
     }),
   }
+}
+
+/** What Docker says of the agents' service is no agent's answer: a NotFound would be taken for one. */
+function notListed(error: unknown): never {
+  const why = error instanceof Error ? error.message : String(error)
+  throw error instanceof PortError && error.kind === 'Unavailable'
+    ? error
+    : new PortError('Unavailable', `the agents cannot be listed: ${why}`, { cause: error })
+}
+
+/** What is shared goes on for the others; who is stopped waits for it no longer. */
+function unlessAborted<Value>(shared: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (signal === undefined) return shared
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error)
+    if (signal.aborted) return onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 async function listAgents({ swarm, controlNetwork, now }: AgentsDirectoryOptions): Promise<Listing> {

@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import { controllerApiVersion } from '../api/wire/controller-api.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
+import { rawConnections } from './raw-connections.ts'
 
 export interface ApiOptions {
   /** 0 takes a free one. */
@@ -21,11 +22,14 @@ export interface Listening {
 
 /** Nothing is ever sent to these listeners but a request line and headers. */
 const limits = { bodyLimit: 1_024, requestTimeout: 10_000, connectionTimeout: 30_000, routerOptions: { maxParamLength: 64 } }
+/** Far more than scrapes and people need, and few enough that callers who say nothing take no descriptor from the rest of the program. */
+const maxConnections = 256
+const handshakeTimeout = 5_000
 
 /** The status API: TLS, and a bearer token before anything else, unknown paths included. Throws where the certificate or token is unusable. */
 export async function listenApi(options: ApiOptions, view: StatusView): Promise<Listening> {
   if (options.token.length < 16) throw new Error('the API token has fewer than 16 characters')
-  const server = fastify({ ...limits, https: { key: options.key, cert: options.certificate, minVersion: 'TLSv1.2' } })
+  const server = fastify({ ...limits, https: { key: options.key, cert: options.certificate, minVersion: 'TLSv1.2', handshakeTimeout } })
   const isAllowed = tokenCheck(options.token)
   server.addHook('onRequest', async (request, reply) => {
     if (isAllowed(request.headers.authorization)) return
@@ -75,15 +79,18 @@ async function start(server: FastifyInstance, port: number): Promise<Listening> 
       .code(status)
       .send(status < 500 ? problem('BadRequest', 'the request is not understood') : problem('Internal', 'internal error'))
   })
+  const connections = rawConnections(server.server)
+  server.server.maxConnections = maxConnections
   await server.listen({ port, host: '::' })
   const address = server.server.address()
-  return { port: address !== null && typeof address === 'object' ? address.port : port, close: () => close(server) }
+  return { port: address !== null && typeof address === 'object' ? address.port : port, close: () => close(server, connections) }
 }
 
 /** Connections that are kept open would hold a stop up. */
-async function close(server: FastifyInstance): Promise<void> {
-  server.server.closeAllConnections()
-  await server.close()
+async function close(server: FastifyInstance, connections: ReturnType<typeof rawConnections>): Promise<void> {
+  const closed = server.close()
+  connections.cut()
+  await closed
 }
 
 /** Compares digests, so that the time says nothing about the token, its length included. */

@@ -5,6 +5,7 @@ import type { ControlKey } from '../api/control-key.ts'
 import type { AnswerControl, ControlAnswer, ControlListener } from '../ports/control-listener.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
+import { rawConnections } from './raw-connections.ts'
 
 /**
  * HTTPS where both sides prove the same secret (TLS 1.2, ECDHE-PSK, RFC 5489): encrypted, forward secret, no certificate to manage.
@@ -33,6 +34,7 @@ export interface PskServerOptions {
 export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
   const known = new Map(options.keys.map((key) => [key.id, encoded(key)]))
   const server = createServer({ ...tlsOptions, handshakeTimeout: handshakeTimeoutMs, pskCallback: (_socket, id) => known.get(id) ?? null })
+  const connections = rawConnections(server)
   server.maxConnections = maxConnections
   server.headersTimeout = requestTimeoutMs
   server.requestTimeout = requestTimeoutMs
@@ -45,15 +47,15 @@ export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
     server.listen({ host: options.host, port: options.port }, () => {
       server.off('error', reject)
       server.on('error', (error) => options.log.error({ error: error.message }, 'The control listener failed'))
-      resolve({ port: (server.address() as AddressInfo).port, close: () => closeServer(server) })
+      resolve({ port: (server.address() as AddressInfo).port, close: () => closeServer(server, connections) })
     })
   })
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, connections: ReturnType<typeof rawConnections>): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve())
-    server.closeAllConnections()
+    connections.cut()
   })
 }
 

@@ -26,6 +26,7 @@ function bench(tasks: readonly SwarmTask[]) {
     away: new Set<string>(),
     closed: [] as string[],
     services: [{ id: 's', version: 1, name: 'agent', labels: {}, spec: {} }],
+    listing: undefined as Promise<never> | undefined,
   }
   const connect = (address: string): Agent & { close(): void } => {
     const answer = async (): Promise<never> => {
@@ -46,6 +47,7 @@ function bench(tasks: readonly SwarmTask[]) {
     listServices: async () => made.services,
     listTasks: async () => {
       made.listed += 1
+      if (made.listing !== undefined) return made.listing
       return made.tasks
     },
   }
@@ -97,5 +99,21 @@ describe('the directory of agents', () => {
     made.services = []
     made.nowMs = 10_000
     expect(await reason(agents.on('n1').facts())).toContain('Unavailable: no service carries swarmvirt.component=agent')
+  })
+
+  it('takes nothing that Docker says of the agents’ own tasks for an agent’s answer', async () => {
+    const { made, agents } = bench([aTask({})])
+    made.listing = Promise.reject(new PortError('NotFound', 'service s not found'))
+    made.listing.catch(() => undefined)
+    expect(await reason(agents.on('n1').revoke('u'))).toBe('Unavailable: the agents cannot be listed: service s not found')
+  })
+
+  it('lets go of a Docker that does not answer when the caller is stopped', async () => {
+    const { made, agents } = bench([aTask({})])
+    made.listing = new Promise(() => undefined)
+    const stopping = new AbortController()
+    const asked = reason(agents.on('n1').facts(stopping.signal))
+    stopping.abort(new PortError('Unavailable', 'stopped'))
+    expect(await asked).toBe('Unavailable: stopped')
   })
 })

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { request } from 'node:https'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Listening, listenApi, listenMetrics } from '../../../src/adapters/api-server.ts'
 import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
@@ -68,6 +70,16 @@ describe('the status API', () => {
     expect((await get('/api/v1/vms/db', header)).status).toBe(404)
     expect((await get(`/api/v1/vms/${'x'.repeat(200)}`, header)).status).toBe(414)
     expect(await get('/api/v1/version', header)).toEqual({ status: 200, body: { version: 1, release: '0.0.0' } })
+  })
+
+  it('closes at once, also beside callers that never say anything', async () => {
+    const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
+    const one = await listenApi({ port: 0, key, certificate, token, release: '' }, view)
+    const silent = connect(one.port, '127.0.0.1')
+    await once(silent, 'connect')
+    const cut = once(silent, 'close')
+    await one.close()
+    await cut
   })
 
   it('does not start with a token that can be guessed', async () => {
