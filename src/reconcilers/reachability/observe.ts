@@ -107,7 +107,8 @@ async function probeFrom(ports: ReachabilityPorts, guest: Guest, nodes: readonly
 
 /** The other nodes on the same bridge, always in the same order, so that a VM is looked at from the same place. */
 function probersFor(node: SwarmNode, bridge: string, nodes: readonly SwarmNode[]): SwarmNode[] {
-  const others = nodes.filter((one) => one.id !== node.id && one.state === 'ready' && one.availability === 'active')
+  // A paused node takes no new task, but its agent runs on and can ask; drain stops the agent.
+  const others = nodes.filter((one) => one.id !== node.id && one.state === 'ready' && one.availability !== 'drain')
   return others.filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true').toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
 
