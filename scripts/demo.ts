@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { readyRungs } from '../src/api/conditions.ts'
 import { deterministicMac } from '../src/api/mac.ts'
 import type { VmView } from '../src/api/wire/controller-api.ts'
+import { messageOf } from '../src/ports/errors.ts'
 import { clusterName, type Deployment, deploy, httpGet } from '../test/lab/deployment.ts'
 import { type Lab, labUp } from '../test/lab/lab.ts'
 import { runAttached } from '../test/lab/run.ts'
@@ -99,6 +100,6 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  report(error instanceof Error ? error.message : String(error))
+  report(messageOf(error))
   process.exitCode = 1
 })

@@ -1,6 +1,6 @@
 import { objectLabels } from '../api/labels.ts'
 import type { Agent, Agents } from '../ports/agents.ts'
-import { PortError } from '../ports/errors.ts'
+import { messageOf, PortError } from '../ports/errors.ts'
 import type { Swarm } from '../ports/swarm.ts'
 
 export interface AgentsDirectoryOptions {
@@ -89,10 +89,9 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
 
 /** What Docker says of the agents' service is no agent's answer: a NotFound would be taken for one. */
 function notListed(error: unknown): never {
-  const why = error instanceof Error ? error.message : String(error)
   throw error instanceof PortError && error.kind === 'Unavailable'
     ? error
-    : new PortError('Unavailable', `the agents cannot be listed: ${why}`, { cause: error })
+    : new PortError('Unavailable', `the agents cannot be listed: ${messageOf(error)}`, { cause: error })
 }
 
 /** What is shared goes on for the others; who is stopped waits for it no longer. */

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
+import { byText } from './order.ts'
 
 /** JSON with sorted keys and without `undefined`, so that equal values give equal text. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => byText(a, b)))
       : inner,
   )
 }

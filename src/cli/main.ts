@@ -4,6 +4,7 @@ import { selfSignedCertificate } from '../adapters/certificate.ts'
 import { dockerCli } from '../adapters/docker-cli.ts'
 import { systemClock } from '../adapters/system-clock.ts'
 import { release } from '../api/release.ts'
+import { messageOf } from '../ports/errors.ts'
 import { install, type InstallMaterial } from './install.ts'
 
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: 'Virtual machines on Docker Swarm' }
@@ -50,6 +51,6 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.stderr.write(`error: ${messageOf(error)}\n`)
   process.exitCode = 1
 })

@@ -1,6 +1,7 @@
 import type { VmName } from '../api/names.ts'
 import { type Clock, sleep } from '../ports/clock.ts'
 import type { Declaration } from '../ports/declarations.ts'
+import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Metrics } from '../ports/metrics.ts'
@@ -148,8 +149,7 @@ export function controller(ports: ControllerPorts): Controller {
       resync()
       return false
     } catch (error) {
-      if (!failing && !signal.aborted)
-        log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'The Swarm does not answer')
+      if (!failing && !signal.aborted) log.warn({ reason: messageOf(error) }, 'The Swarm does not answer')
       return true
     }
   }

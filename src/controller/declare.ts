@@ -1,5 +1,6 @@
 import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
+import { byText } from '../api/order.ts'
 import type { Origin, SourceDocument, SourceIssue, SourceSnapshot } from '../ports/manifest-source.ts'
 
 /** What is remembered of one VM between reads. */
@@ -111,11 +112,7 @@ function fileKey(origin: Origin): string {
 }
 
 function byOrigin(a: SourceDocument, b: SourceDocument): number {
-  return compare(a.origin.source, b.origin.source) || compare(a.origin.file, b.origin.file) || a.origin.line - b.origin.line
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
+  return byText(a.origin.source, b.origin.source) || byText(a.origin.file, b.origin.file) || a.origin.line - b.origin.line
 }
 
 /** Every document of a name, by source, file and line. */

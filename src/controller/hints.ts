@@ -1,5 +1,6 @@
 import { serviceName, placementRecordName, vmNamePattern } from '../api/names.ts'
 import { type Clock, sleep } from '../ports/clock.ts'
+import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Swarm, SwarmEvent } from '../ports/swarm.ts'
@@ -57,7 +58,7 @@ export async function followEvents(ports: EventPorts, signal: AbortSignal): Prom
       }
     } catch (error) {
       if (signal.aborted) return
-      if (failures === 0) ports.log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'The event stream broke')
+      if (failures === 0) ports.log.warn({ reason: messageOf(error) }, 'The event stream broke')
     }
     failures += 1
     await sleep(ports.clock, backoffMs(Math.min(failures, 5), ports.random), signal).catch(() => undefined)

@@ -10,6 +10,7 @@ import { systemClock } from '../adapters/system-clock.ts'
 import { systemRandom } from '../adapters/system-random.ts'
 import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
+import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import { assetsReconciler } from '../reconcilers/assets/index.ts'
@@ -103,7 +104,7 @@ function configOrExit(): ControllerConfig {
   try {
     return readConfig()
   } catch (error) {
-    process.stderr.write(`swarmvirt controller: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`swarmvirt controller: ${messageOf(error)}\n`)
     return process.exit(2)
   }
 }

@@ -1,4 +1,4 @@
-import { PortError } from '../ports/errors.ts'
+import { messageOf, PortError } from '../ports/errors.ts'
 
 /** What follows from a failed run of one key. */
 export type Outcome =
@@ -16,7 +16,7 @@ const soonMs = 200
 /** The one table that judges errors (docs: errors and outcomes). `stopping` tells a cancelled call from one that failed. */
 export function outcomeOf(error: unknown, stopping: boolean): Outcome {
   if (stopping) return { kind: 'stopped' }
-  if (!(error instanceof PortError)) return { kind: 'retry', message: `internal error: ${textOf(error)}`, bug: true }
+  if (!(error instanceof PortError)) return { kind: 'retry', message: `internal error: ${messageOf(error)}`, bug: true }
   switch (error.kind) {
     case 'Conflict':
       return { kind: 'again', ms: soonMs }
@@ -36,8 +36,4 @@ export function outcomeOf(error: unknown, stopping: boolean): Outcome {
     default:
       return error.kind satisfies never
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,5 +1,6 @@
 import PQueue from 'p-queue'
 import type { Clock } from '../ports/clock.ts'
+import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
@@ -73,8 +74,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   /** What moves under us again and again is not a race any more: it is shown, and waits for its backoff. */
   function impatient(key: string, result: RunResult): RunResult {
     if (result.kind === 'planned' || result.outcome.kind !== 'again' || (streaks.get(key)?.conflicts ?? 0) < freeConflicts) return result
-    const message = result.error instanceof Error ? result.error.message : String(result.error)
-    return { ...result, outcome: { kind: 'retry', message, bug: false } }
+    return { ...result, outcome: { kind: 'retry', message: messageOf(result.error), bug: false } }
   }
 
   /** Puts the key back as the outcome asks; undefined where we are being stopped. */

@@ -1,3 +1,8 @@
+/** What was thrown, in its own words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /**
  * What a port may throw. Adapters make these and judge nothing; what follows from them is decided in one table (controller/outcome.ts).
  *

@@ -1,3 +1,4 @@
+import { byText } from '../../api/order.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
@@ -43,7 +44,7 @@ const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere,
  */
 export function place(request: PlaceRequest, candidates: readonly Candidate[]): Choice {
   const judged = candidates.map((candidate) => ({ candidate, refusal: refusalOf(request, candidate) }))
-  const refusals = judged.flatMap(({ refusal }) => refusal ?? []).toSorted((a, b) => order(a.hostname, b.hostname))
+  const refusals = judged.flatMap(({ refusal }) => refusal ?? []).toSorted((a, b) => byText(a.hostname, b.hostname))
   const fit = judged.filter(({ refusal }) => refusal === undefined).map(({ candidate }) => candidate)
   const best = fit.toSorted((a, b) => compare(request, a, b))[0]
   if (best === undefined) return refused(refusals)
@@ -79,17 +80,13 @@ function compare(request: PlaceRequest, a: Candidate, b: Candidate): number {
     rank(request, a) - rank(request, b) ||
     a.placedVms - b.placedVms ||
     free(b) - free(a) ||
-    order(a.node.hostname, b.node.hostname) ||
-    order(a.node.id, b.node.id)
+    byText(a.node.hostname, b.node.hostname) ||
+    byText(a.node.id, b.node.id)
   )
 }
 
 function rank(request: PlaceRequest, { facts }: Candidate): number {
   return facts.known && usableAccelerator(request, facts.value) === 'kvm' ? 0 : 1
-}
-
-function order(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function nodeUp(_request: PlaceRequest, { node }: Candidate): ReturnType<Check> {

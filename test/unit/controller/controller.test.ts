@@ -330,7 +330,7 @@ describe('the controller', () => {
 
   it('does not call an edit Ready before everybody looked at it', async () => {
     const on = stage((one) => {
-      one.plans = { assets: () => allTrue('assets'), services: () => allTrue('services'), reachability: () => allTrue('reachability') }
+      one.plans = allHolds
       one.declare('web')
     })
     await on.clock.pass(1_000)
@@ -345,7 +345,7 @@ describe('the controller', () => {
 
   it('knows nothing any more where it may not even look', async () => {
     const on = stage((one) => {
-      one.plans = { assets: () => allTrue('assets'), services: () => allTrue('services'), reachability: () => allTrue('reachability') }
+      one.plans = allHolds
       one.declare('web')
     })
     await on.clock.pass(1_000)
@@ -358,7 +358,7 @@ describe('the controller', () => {
 
   it('says so when the world moves under it again and again', async () => {
     const on = stage((one) => {
-      one.plans = { assets: () => allTrue('assets'), services: () => allTrue('services'), reachability: () => allTrue('reachability') }
+      one.plans = allHolds
       one.declare('web')
     })
     await on.clock.pass(1_000)
@@ -381,3 +381,4 @@ function allTrue(owner: string): Plan<unknown> {
   const owned = readyRungs.filter((type) => conditionOwners[type] === owner)
   return { ...idle, conditions: owned.map((type) => condition(type, 'True', 'Fine', '')) }
 }
+const allHolds = Object.fromEntries(['assets', 'services', 'reachability'].map((owner) => [owner, () => allTrue(owner)]))
