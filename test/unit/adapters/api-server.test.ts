@@ -80,6 +80,7 @@ describe('the status API', () => {
     const cut = once(silent, 'close')
     await one.close()
     await cut
+    expect(silent.destroyed).toBe(true)
   })
 
   it('does not start with a token that can be guessed', async () => {
