@@ -106,6 +106,7 @@ class StreamConnection implements FdConnection {
     if (this.#ended !== undefined) return
     this.#ended = { error }
     this.#watch.close()
+    this.#messages.drain(this.#fd)
     closeSync(this.#fd)
     this.#queue.length = 0
     for (const waiter of this.#flushing.splice(0)) waiter.reject(error ?? new Error('the connection is closed'))

@@ -39,6 +39,7 @@ export interface Libc {
   listen(fd: number, backlog: number): void
   accept(fd: number): number | undefined
   setsockopt(fd: number, level: number, option: number, value: Buffer): void
+  shutdown(fd: number, how: number): void
   sendmsg(fd: number, header: Buffer, flags: number): number | undefined
   recvmsg(fd: number, header: Buffer, flags: number): number | undefined
   sendto(fd: number, bytes: Buffer, address: Buffer): void
@@ -65,6 +66,7 @@ export function loadLibc(): Libc {
   const connect = declare('int connect(int, void *, uint32_t)')
   const listen = declare('int listen(int, int)')
   const accept4 = declare('int accept4(int, void *, void *, int)')
+  const shutdown = declare('int shutdown(int, int)')
   const setsockopt = declare('int setsockopt(int, int, int, void *, uint32_t)')
   // koffi knows no ssize_t.
   const sendmsg = declare('int64_t sendmsg(int, void *, int)')
@@ -91,6 +93,7 @@ export function loadLibc(): Libc {
     listen: (fd, backlog) => void must('listen', listen(fd, backlog)),
     accept: (fd) => unlessAgain('accept', accept4(fd, null, null, sockNonblockCloexec)),
     setsockopt: (fd, level, option, value) => void must('setsockopt', setsockopt(fd, level, option, value, value.length)),
+    shutdown: (fd, how) => void must('shutdown', shutdown(fd, how)),
     sendmsg: (fd, header, flags) => unlessAgain('sendmsg', sendmsg(fd, header, flags)),
     recvmsg: (fd, header, flags) => unlessAgain('recvmsg', recvmsg(fd, header, flags)),
     sendto: (fd, bytes, address) => void must('sendto', sendto(fd, bytes, bytes.length, 0, address, address.length)),
