@@ -16,7 +16,7 @@ import type { SeenAgent } from './observed-agents.ts'
 import { type ReconcileLoop, reconcileLoop } from './reconcile-loop.ts'
 import { reportOf } from './report.ts'
 import type { AnyReconciler, RunResult } from './run-key.ts'
-import { generationOf, type Report, statusStore, taskReplaced } from './status.ts'
+import { generationOf, type Report, statusStore } from './status.ts'
 import { statusView } from './status-view.ts'
 import { readWorld, type World } from './world.ts'
 
@@ -102,9 +102,7 @@ export function controller(ports: ControllerPorts): Controller {
     if (began.kind !== declaration.kind || !store.known().includes(vm)) return
     const report = reportOf(owner, result, declaration.kind)
     if (report === undefined) return
-    status.report(vm, generationOf(began), report)
-    const waits = status.view(vm, declaration).conditions.some((one) => one.type === 'Ready' && one.reason === taskReplaced)
-    if (owner === 'services' && waits) loops?.reachability.queue.add(vm)
+    if (status.report(vm, generationOf(began), report).newTask) loops?.reachability.queue.add(vm)
   }
 
   function countDrift(vm: VmName, result: RunResult): void {

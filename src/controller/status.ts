@@ -34,9 +34,6 @@ type Progress =
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
   | { readonly kind: 'retrying' }
 
-/** Reason of a Ready that waits for a look at the new task's guest. */
-export const taskReplaced = 'TaskReplaced'
-
 /** Enough to see a boot and a few restarts. */
 const keptEvents = 50
 
@@ -55,8 +52,8 @@ interface Held {
 export interface StatusStore {
   /** The source's word, and a new generation if there is one. */
   declared(vm: VmName, declaration: Declaration, valid: ConditionDraft): void
-  /** `generation` is the one that was declared when the run began. */
-  report(vm: VmName, generation: string, report: Report): void
+  /** `generation` is the one that was declared when the run began. Answers whether another task is running than was reported before. */
+  report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
   progress(vm: VmName): readonly Progress[]
   forget(vm: VmName): void
   view(vm: VmName, declaration: Declaration): VmView
@@ -102,12 +99,15 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
     report(vm, generation, report) {
       const one = held(vm)
       one.progress.set(report.owner, report.progress)
+      const before = one.facts.get('services')?.['task']
       if (report.facts !== undefined) one.facts.set(report.owner, report.facts)
       if (actedOn(report)) one.acted.set(report.owner, generation)
       if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
       // What a plan leaves out does not hold any more.
       if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
       settle(vm, one, report.conditions ?? doubted(report), generation)
+      const task = one.facts.get('services')?.['task']
+      return { newTask: task !== undefined && task !== before }
     },
     progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
     forget: (vm) => void vms.delete(vm),
@@ -155,7 +155,7 @@ function readyOf({ facts }: Held, conditions: readonly Condition[]): ConditionDr
   const ready = foldReady(conditions)
   const task = facts.get('services')?.['task']
   if (ready.status !== 'True' || task === undefined || task === facts.get('reachability')?.['task']) return ready
-  return condition('Ready', 'Unknown', taskReplaced, 'the service has another task than the one whose guest was seen last')
+  return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has another task than the one whose guest was seen last')
 }
 
 /** Ready is of the generation that every rung below it is of: of an edit it says nothing before everybody has looked. */

@@ -2,18 +2,22 @@ import type { ConditionDraft } from '../../api/conditions.ts'
 import type { Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
 import type { ReachabilitySeen } from './observe.ts'
+import { isYoung } from '../shared/vm-service.ts'
 import { allRungs, climb } from './rungs.ts'
 
 const climbingMs = 1_000
+/** Nothing has come of its task for minutes, or there is none: a new one is told of by the services reconciler's run. */
+const stuckMs = 5_000
 const steadyMs = 10_000
 
-export function planReachability(seen: ReachabilitySeen): Plan<never> {
+export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<never> {
   const { declaration } = seen
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
   const halted = declaration.vm.spec.runStrategy === 'Halted'
   const conditions = halted ? allRungs('False', 'Halted', 'the manifest says runStrategy: Halted') : judge(seen)
   const steady = halted || conditions.every((one) => one.status === 'True')
-  return { actions: [], conditions, next: { kind: 'requeueAfter', ms: steady ? steadyMs : climbingMs }, facts: factsOf(seen) }
+  const ms = steady ? steadyMs : isYoung(seen.task, nowMs) ? climbingMs : stuckMs
+  return { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen) }
 }
 
 function judge(seen: ReachabilitySeen): ConditionDraft[] {

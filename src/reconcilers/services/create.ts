@@ -9,8 +9,8 @@ import type { ServicesSeen } from './observe.ts'
 import { templateHashOf } from './projection.ts'
 import { renderSpec, renderTemplate, surroundings } from './render.ts'
 
-/** Nodes' labels are written by another reconciler, and tasks send no events. */
-const lookSoonMs = 500
+/** The record and the nodes' labels are written by other reconcilers, and each of their writes has this one look again. */
+const lookAgainMs = 5_000
 
 /** A service is made when there is a disk for it and the node says so: before that Swarm would only have a task pending. */
 export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>): ServicesPlan {
@@ -69,5 +69,5 @@ function noRestart(): ConditionDraft {
 }
 
 function again(): ServicesPlan['next'] {
-  return { kind: 'requeueAfter', ms: lookSoonMs }
+  return { kind: 'requeueAfter', ms: lookAgainMs }
 }

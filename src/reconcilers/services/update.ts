@@ -4,7 +4,7 @@ import { serviceName, type VmUid } from '../../api/names.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { carries, vmObjectLabels } from '../shared/placement-record.ts'
-import { currentTask } from '../shared/vm-service.ts'
+import { currentTask, isYoung } from '../shared/vm-service.ts'
 import { dig, rawNumber, rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
 import { forceUpdateOf, type Held, judgeTemplate, type Verdict } from './drift.ts'
@@ -37,7 +37,7 @@ type Decision =
   | { readonly kind: 'leave'; readonly held: Held; readonly pending: boolean; readonly why: string }
   | { readonly kind: 'write'; readonly template: RawSpec; readonly drift: string | undefined; readonly why: string }
 
-/** Tasks send no events, so a running VM is looked at every few seconds. */
+/** Tasks send no events, so a running VM is looked at every few seconds, and one whose task has just changed more often. */
 const pollMs = 5_000
 const pollSoonMs = 500
 
@@ -54,9 +54,14 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   return {
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
-    next: { kind: 'requeueAfter', ms: ready.status === 'True' ? pollMs : pollSoonMs },
+    next: { kind: 'requeueAfter', ms: ready.status === 'True' || !isMoving(seen, nowMs) ? pollMs : pollSoonMs },
     facts: taskFact(seen),
   }
+}
+
+/** Something becomes of it: it was just made or changed. What stays pending for minutes is not looked at twice a second. */
+function isMoving({ tasks }: ServicesSeen, nowMs: number): boolean {
+  return tasks.length === 0 || tasks.some((task) => isYoung(task, nowMs))
 }
 
 /** Whose guest must be seen for the VM to be Ready. */

@@ -66,3 +66,11 @@ export function currentTask(tasks: readonly SwarmTask[]): SwarmTask | undefined 
   const candidates = wanted.length > 0 ? wanted : tasks.filter(isLive)
   return candidates.toSorted((a, b) => Date.parse(b.updatedAt) - Date.parse(a.updatedAt) || (a.id < b.id ? -1 : 1))[0]
 }
+
+/** A boot under emulation takes a minute or two; what has not come in this time is not worth looking for every second. */
+const youngMs = 300_000
+
+/** Swarm changed its state within the last minutes. */
+export function isYoung(task: SwarmTask | undefined, nowMs: number): boolean {
+  return task !== undefined && nowMs - Date.parse(task.updatedAt) < youngMs
+}

@@ -3,6 +3,7 @@ import { deterministicMac } from '../../../src/api/mac.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../../src/api/wire/agent-api.ts'
 import type { RunnerStatus } from '../../../src/api/wire/runner-control.ts'
 import { pickAddress } from '../../../src/reconcilers/reachability/address.ts'
+import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { unreached } from '../../simulation/simulated-agents.ts'
 
@@ -182,4 +183,13 @@ test('a task whose runner waits for its predecessor says so, whoever answers on 
     expect(cluster.said('web', 'GuestRunning')).toMatch(/False WaitingForPrevious/)
     expect(cluster.said('web', 'Ready')).not.toMatch(/True/)
   }
+})
+
+test('a guest that does not come up is looked at less and less urgently', async () => {
+  const cluster = await onTheLan()
+  cluster.agent('n1').away = true
+  const wait = async (): Promise<unknown> => (await cluster.run(reachabilityReconciler(cluster.ports()), 'web'))?.next
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 1_000 })
+  cluster.nowMs += 600_000
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 5_000 })
 })

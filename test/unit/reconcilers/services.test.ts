@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { launchConfig } from '../../../src/api/wire/launch.ts'
+import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { stored } from '../../simulation/docker-rules.ts'
@@ -417,4 +418,16 @@ describe('ServiceReady', () => {
       message: expect.stringContaining('invalid mount config'),
     })
   })
+})
+
+test('a service that waits for its disks, or for minutes for a node, is not looked at twice a second', async () => {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  const wait = async (): Promise<unknown> => (await cluster.run(servicesReconciler(cluster.ports()), 'web'))?.next
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 5_000 })
+  await cluster.converge()
+  for (const task of cluster.swarm.tasks.values()) Object.assign(task, { state: 'pending' })
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 500 })
+  cluster.nowMs += 600_000
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 5_000 })
 })
