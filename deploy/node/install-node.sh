@@ -58,7 +58,7 @@ set -- run --detach --name swarmvirt-broker --restart always --network host --us
 for device in /dev/kvm /dev/net/tun /dev/vhost-net; do
   [ -e "$device" ] && set -- "$@" --device "$device"
 done
-set -- "$@" "$image" /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix"
+set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix"
 for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
 
 # VMs outlive their broker: runners keep their descriptors and prove themselves to the next one.

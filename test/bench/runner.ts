@@ -89,6 +89,8 @@ async function bareStart(lab: Lab): Promise<number> {
     '--read-only',
     '--memory',
     '400m',
+    '--entrypoint',
+    'qemu-system-x86_64',
   ]
   const id = (await lab.mustDocker('n1', [...options, image, ...qemu, ...more])).trim()
   try {
@@ -147,10 +149,12 @@ async function memoryOn(lab: Lab): Promise<Memory> {
   const found = await runners(lab)
   const [agent] = await containers(lab, (name) => name.startsWith('swarmvirt_agent'))
   const [broker] = await containers(lab, (name) => name === 'swarmvirt-broker')
-  const qemus = found.flatMap(({ pid }) => childrenOf(pid).filter((child) => readlinkSync(`/proc/${child}/exe`).includes('qemu-system')))
+  // Docker's init, the runner, QEMU.
+  const runnerPids = found.flatMap(({ pid }) => childrenOf(pid))
+  const qemus = runnerPids.flatMap((pid) => childrenOf(pid).filter((child) => readlinkSync(`/proc/${child}/exe`).includes('qemu-system')))
   return {
     qemuMiB: qemus.map(pssMiB),
-    runnerMiB: found.map(({ pid }) => pssMiB(pid)),
+    runnerMiB: found.map(({ pid }) => pssMiB(pid) + childrenOf(pid).reduce((sum, child) => sum + pssMiB(child), 0)),
     agentMiB: pssMiB(agent?.pid ?? 0),
     brokerMiB: pssMiB(broker?.pid ?? 0),
   }

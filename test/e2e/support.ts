@@ -117,7 +117,7 @@ export async function serviceOf(lab: Lab, name: string): Promise<ServiceView | u
 export interface RunnerContainer {
   readonly node: NodeName
   readonly id: string
-  /** Of the runner, as the machine sees it. */
+  /** Of the runner (not of the init before it), as the machine sees it. */
   readonly pid: number
 }
 
@@ -136,12 +136,23 @@ export async function containersOf(lab: Lab, name: string): Promise<readonly Run
       return Promise.all(
         ids.map(async (id) => {
           const pid = await lab.mustDocker(node.name, ['inspect', '--format', '{{.State.Pid}}', id])
-          return { node: node.name, id, pid: Number(pid) }
+          return { node: node.name, id, pid: behindInit(Number(pid)) }
         }),
       )
     }),
   )
   return perNode.flat()
+}
+
+/** The runner behind Docker's init, which is the container's first process. */
+function behindInit(pid: number): number {
+  try {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
+    return child === undefined || child === '' ? pid : Number(child)
+  } catch {
+    // Ended between the look and the read.
+    return pid
+  }
 }
 
 export async function containerOf(lab: Lab, name: string): Promise<RunnerContainer> {

@@ -57,7 +57,8 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
     ReadOnly: true,
     CapabilityDrop: ['ALL'],
     ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: { NoNewPrivileges: true } } : {}),
-    Init: false,
+    // As process 1 Node would never hear a SIGTERM that comes before its handler stands: the VM would start and then be cut off.
+    Init: true,
     StopSignal: 'SIGTERM',
     StopGracePeriod: stopGraceS * nanosecondsPerSecond,
     Mounts: mounts(settings.stateRoot, inputs.uid),

@@ -46,7 +46,7 @@ describe('a service that is made', () => {
       User: '30702:30700',
       ReadOnly: true,
       CapabilityDrop: ['ALL'],
-      Init: false,
+      Init: true,
       StopSignal: 'SIGTERM',
     })
     expect(container(cluster)['CapabilityAdd']).toBeUndefined()
