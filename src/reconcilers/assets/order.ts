@@ -1,11 +1,15 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
+import type { ClusterSettings } from '../../ports/settings.ts'
 import { nicsOf } from '../shared/nics.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
-import type { AssetsSettings } from './observe.ts'
 
 /** What the node's agent is to have ready for a VM. */
-export function prepareOrderFor(settings: AssetsSettings, vm: VirtualMachine, record: PlacementRecord): PrepareOrder {
+export function prepareOrderFor(
+  settings: Pick<ClusterSettings, 'cluster' | 'softwareEmulation'>,
+  vm: VirtualMachine,
+  record: PlacementRecord,
+): PrepareOrder {
   return {
     version: 1,
     uid: record.uid,
