@@ -39,6 +39,24 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
   }
 }
 
+/**
+ * One read of a directory or of one file, whatever its name, as an operator names it: what is found there carries that path.
+ * What does not exist or cannot be read makes the snapshot incomplete.
+ */
+export async function readManifests(path: string, readText: ReadManifest, signal?: AbortSignal): Promise<SourceSnapshot> {
+  const walk: Walk = { files: [], problems: [], visited: new Set() }
+  if (await isDirectory(path)) return readDirectory(path, readText, signal, path)
+  return snapshotOf(walk, await readFile(walk, path, path, readText))
+}
+
+/** What does not exist is read as a file, which then says so. */
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
 /** The same bytes give the same documents: a rescan costs reading, not parsing. Holds one entry a file, at most as many as files are read. */
 function unchangedKept(readText: ReadManifest): ReadManifest {
   const held = new Map<string, { readonly hash: string; readonly documents: readonly SourceDocument[] }>()
@@ -64,16 +82,20 @@ interface Walk {
   readonly visited: Set<string>
 }
 
-async function readDirectory(root: string, readText: ReadManifest, signal: AbortSignal | undefined): Promise<SourceSnapshot> {
+/** `prefix` goes before the paths that are shown. */
+async function readDirectory(root: string, readText: ReadManifest, signal: AbortSignal | undefined, prefix = ''): Promise<SourceSnapshot> {
   const walk: Walk = { files: [], problems: [], visited: new Set() }
   await walkDirectory(walk, root, '', 0, signal)
   const documents: SourceDocument[] = []
   for (const file of walk.files.toSorted((a, b) => (a.shown < b.shown ? -1 : 1))) {
     signal?.throwIfAborted()
-    documents.push(...(await readFile(walk, file.path, file.shown, readText)))
+    documents.push(...(await readFile(walk, file.path, join(prefix, file.shown), readText)))
   }
-  const message = walk.problems.slice(0, 5).join('; ')
-  return { source, complete: walk.problems.length === 0, message, documents }
+  return snapshotOf(walk, documents)
+}
+
+function snapshotOf(walk: Walk, documents: readonly SourceDocument[]): SourceSnapshot {
+  return { source, complete: walk.problems.length === 0, message: walk.problems.slice(0, 5).join('; '), documents }
 }
 
 /** What cannot be listed is a problem, never an empty directory. */

@@ -1,5 +1,6 @@
 import { objectLabels } from '../api/labels.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
+import { done, type Outcome } from './outcome.ts'
 
 /** Swarm secrets of an installation, by what they hold. Swarm never gives a secret back, so they are made where the operator sits. */
 const installSecrets = {
@@ -10,7 +11,7 @@ const installSecrets = {
   apiToken: 'swarmvirt-api-token',
 } as const
 
-export interface InstallMaterial {
+interface InstallMaterial {
   readonly controlKey: string
   readonly apiKeyPem: string
   readonly apiCertificatePem: string
@@ -18,7 +19,7 @@ export interface InstallMaterial {
   readonly apiToken: string
 }
 
-export interface InstallResult {
+interface InstallResult {
   /** What was made now; empty on a second run. */
   readonly made: readonly string[]
   /** Only when they were made now: a secret cannot be read back. */
@@ -26,11 +27,23 @@ export interface InstallResult {
   readonly fingerprint: string | undefined
 }
 
+/** What `install` says, and what it does (see `install` below). */
+export async function runInstall(
+  ports: { readonly docker: DockerCli; readonly material: () => Promise<InstallMaterial> },
+  options: { readonly network: string; readonly subnet: string; readonly output: string },
+): Promise<Outcome> {
+  const result = await install(ports.docker, ports.material, { name: options.network, subnet: options.subnet })
+  if (options.output === 'json') return done(`${JSON.stringify(result)}\n`)
+  const made = result.made.map((one) => `made ${one}\n`).join('')
+  if (result.token === undefined) return done(made === '' ? 'everything is there already; nothing was changed\n' : made)
+  return done(`${made}\nAPI token (shown once, keep it): ${result.token}\nCertificate fingerprint (SHA-256): ${result.fingerprint}\n`)
+}
+
 /**
  * Makes the secrets and the guests' overlay where they are missing and touches what is there: a second run changes nothing.
  * Key, certificate and token belong together, so a part of them without the rest is refused rather than mixed.
  */
-export async function install(
+async function install(
   docker: DockerCli,
   makeMaterial: () => Promise<InstallMaterial>,
   network: { readonly name: string; readonly subnet: string },

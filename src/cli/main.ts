@@ -1,56 +1,68 @@
-import { randomBytes } from 'node:crypto'
-import { Command } from 'commander'
-import { selfSignedCertificate } from '../adapters/certificate.ts'
-import { dockerCli } from '../adapters/docker-cli.ts'
-import { systemClock } from '../adapters/system-clock.ts'
 import { release } from '../api/release.ts'
-import { messageOf } from '../ports/errors.ts'
-import { install, type InstallMaterial } from './install.ts'
+import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import type { Outcome } from './outcome.ts'
+import { type CliPorts, description, run } from './program.ts'
 
-const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: 'Virtual machines on Docker Swarm' }
+const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description }
 
-async function material(): Promise<InstallMaterial> {
-  const certificate = await selfSignedCertificate('swarmvirt', new Date(systemClock.now()))
+// Each import stands where it is needed: a verb must not wait for what another one uses.
+const ports: CliPorts = {
+  async install(options) {
+    const { runInstall } = await import('./install.ts')
+    return runInstall(await installPorts(), options)
+  },
+  readManifests,
+}
+
+async function installPorts() {
+  const { randomBytes } = await import('node:crypto')
+  const { selfSignedCertificate } = await import('../adapters/certificate.ts')
+  const { dockerCli } = await import('../adapters/docker-cli.ts')
+  const { systemClock } = await import('../adapters/system-clock.ts')
   return {
-    controlKey: `k1:${randomBytes(32).toString('hex')}\n`,
-    apiKeyPem: certificate.keyPem,
-    apiCertificatePem: certificate.certificatePem,
-    fingerprint: certificate.fingerprint,
-    apiToken: randomBytes(32).toString('base64url'),
+    docker: dockerCli(),
+    material: async () => {
+      const certificate = await selfSignedCertificate('swarmvirt', new Date(systemClock.now()))
+      return {
+        controlKey: `k1:${randomBytes(32).toString('hex')}\n`,
+        apiKeyPem: certificate.keyPem,
+        apiCertificatePem: certificate.certificatePem,
+        fingerprint: certificate.fingerprint,
+        apiToken: randomBytes(32).toString('base64url'),
+      }
+    },
   }
 }
 
-async function runInstall(options: { network: string; subnet: string; output: string }): Promise<void> {
-  const result = await install(dockerCli(), material, { name: options.network, subnet: options.subnet })
-  if (options.output === 'json') return void process.stdout.write(`${JSON.stringify(result)}\n`)
-  for (const made of result.made) process.stdout.write(`made ${made}\n`)
-  if (result.made.length === 0) process.stdout.write('everything is there already; nothing was changed\n')
-  if (result.token !== undefined) {
-    process.stdout.write(`\nAPI token (shown once, keep it): ${result.token}\nCertificate fingerprint (SHA-256): ${result.fingerprint}\n`)
+async function readManifests(paths: readonly string[]): Promise<readonly SourceSnapshot[]> {
+  const { manifestReader } = await import('../adapters/manifest-yaml.ts')
+  const readText = manifestReader()
+  const snapshots: SourceSnapshot[] = []
+  for (const path of paths) {
+    if (path === '-') {
+      const { standardInput } = await import('../adapters/standard-input.ts')
+      const documents = readText('stdin', '<stdin>', await standardInput())
+      snapshots.push({ source: 'stdin', complete: true, message: '', documents })
+    } else {
+      const { readManifests } = await import('../adapters/manifest-directory.ts')
+      snapshots.push(await readManifests(path, readText))
+    }
   }
+  return snapshots
 }
 
-function program(): Command {
-  const vm = new Command('vm').description(metadata.ShortDescription)
-  vm.command('install')
-    .description("make the Swarm secrets and the guests' overlay network; prints the API token once")
-    .option('--network <name>', "the guests' overlay", 'swarmvirt-guests')
-    .option('--subnet <cidr>', 'its subnet', '10.201.0.0/20')
-    .option('--output <format>', 'text or json', 'text')
-    .action(runInstall)
-  vm.command('version')
-    .description('print the version')
-    .action(() => void process.stdout.write(`${release}\n`))
-  return vm
+function write(outcome: Outcome): void {
+  process.exitCode = outcome.exit
+  process.stderr.write(outcome.err)
+  process.stdout.write(outcome.out)
 }
 
 async function main(argv: readonly string[]): Promise<void> {
+  // Who reads no further (`| head`) has seen enough.
+  process.stdout.on('error', () => process.stdout.destroy())
   if (argv[0] === 'docker-cli-plugin-metadata') return void process.stdout.write(`${JSON.stringify(metadata)}\n`)
   // Docker calls a plugin as `docker-vm vm ARGS…`; a person calls `docker-vm ARGS…`.
-  await program().parseAsync(argv[0] === 'vm' ? argv.slice(1) : [...argv], { from: 'user' })
+  write(await run(argv[0] === 'vm' ? argv.slice(1) : argv, ports))
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(`error: ${messageOf(error)}\n`)
-  process.exitCode = 1
-})
+void main(process.argv.slice(2))

@@ -12,10 +12,13 @@ type JsonSchema = {
 export type Suggest = (path: ManifestPath) => string | undefined
 
 export function fieldSuggester(): Suggest {
-  const schema = z.toJSONSchema(virtualMachineSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' }) as JsonSchema
+  // Made with the first typo: a manifest without one need not wait for it.
+  let schema: JsonSchema | undefined
   return (path) => {
     const wrong = path.at(-1)
-    return typeof wrong === 'string' ? helpFor(wrong, keysAt(schema, path.slice(0, -1))) : undefined
+    if (typeof wrong !== 'string') return undefined
+    schema ??= z.toJSONSchema(virtualMachineSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' }) as JsonSchema
+    return helpFor(wrong, keysAt(schema, path.slice(0, -1)))
   }
 }
 

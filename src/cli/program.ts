@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander'
+import { release } from '../api/release.ts'
+import { messageOf } from '../ports/errors.ts'
+import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
+import { validate, validateFormats } from './validate.ts'
+
+export const description = 'Virtual machines on Docker Swarm'
+
+/** What the verbs need of the world. Each loads what stands behind it when it is called, so that a verb starts with no more than it uses. */
+export interface CliPorts {
+  readonly install: (options: { readonly network: string; readonly subnet: string; readonly output: string }) => Promise<Outcome>
+  /** Reads files and directories; `-` is standard input. */
+  readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
+}
+
+/** Runs one command line. Never throws: what went wrong is in the outcome. Help is written by commander itself. */
+export async function run(argv: readonly string[], ports: CliPorts): Promise<Outcome> {
+  let outcome = done('')
+  const verb =
+    <Args extends unknown[]>(action: (...args: Args) => Promise<Outcome> | Outcome) =>
+    async (...args: Args): Promise<void> => {
+      outcome = await action(...args)
+    }
+  try {
+    await program(ports, verb).parseAsync([...argv], { from: 'user' })
+    return outcome
+  } catch (error) {
+    // Commander has said what was wrong already; its code for help and version is 0.
+    if (error instanceof CommanderError) return { exit: error.exitCode === 0 ? 0 : 2, out: '', err: '' }
+    return { exit: error instanceof UsageError ? 2 : 1, out: '', err: `error: ${messageOf(error)}\n` }
+  }
+}
+
+type Verb = <Args extends unknown[]>(action: (...args: Args) => Promise<Outcome> | Outcome) => (...args: Args) => Promise<void>
+
+function program(ports: CliPorts, verb: Verb): Command {
+  const vm = new Command('vm').description(description).exitOverride()
+  setupVerbs(vm, ports, verb)
+  manifestVerbs(vm, ports, verb)
+  return vm
+}
+
+function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
+  vm.command('install')
+    .description("make the Swarm secrets and the guests' overlay network; prints the API token once")
+    .option('--network <name>', "the guests' overlay", 'swarmvirt-guests')
+    .option('--subnet <cidr>', 'its subnet', '10.201.0.0/20')
+    .option('--output <format>', 'text or json', 'text')
+    .action(verb(ports.install))
+  vm.command('version')
+    .description('print the version')
+    .action(verb(() => done(`${release}\n`)))
+}
+
+function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
+  vm.command('validate')
+    .description('check manifests without a cluster; all errors of all files in one run')
+    .argument('<path...>', 'files, directories, or - for standard input')
+    .option('-o, --output <format>', validateFormats.join(', '), 'text')
+    .action(
+      verb(async (paths: string[], options: { output: string }) => {
+        const format = oneOf('--output', validateFormats, options.output)
+        return validate(await ports.readManifests(paths), format)
+      }),
+    )
+}

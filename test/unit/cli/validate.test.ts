@@ -1,0 +1,107 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { validate } from '../../../src/cli/validate.ts'
+import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import { runCli } from './run-cli.ts'
+
+const samples = join(import.meta.dirname, '../../../manifests')
+const good = `apiVersion: swarmvirt.dev/v1alpha1
+kind: VirtualMachine
+metadata: { name: web }
+spec:
+  memory: 1Gi
+  disks: [{ name: root, size: 1Gi, image: { source: images/a.qcow2 } }]
+  networks: [{ name: lan, bridge: br0 }]
+`
+const bad = good.replace('memory: 1Gi', 'cpus: 2').replace('br0', '"br 0"')
+
+function snapshot(file: string, text: string): SourceSnapshot {
+  return {
+    source: 'directory',
+    complete: true,
+    message: '',
+    documents: manifestReader()('directory', file, new TextEncoder().encode(text)),
+  }
+}
+
+describe('the answer of validate', () => {
+  it('has all errors of all files, sorted by file, line and column', () => {
+    const { exit, out } = validate([snapshot('z.yaml', bad), snapshot('a.yaml', bad), snapshot('m.yaml', good)], 'json')
+    const answer = JSON.parse(out) as { valid: boolean; errors: { file: string; line: number; column: number; code: string }[] }
+    expect(exit).toBe(1)
+    expect(answer.valid).toBe(false)
+    expect(answer.errors.map((error) => `${error.file}:${error.line}:${error.column} ${error.code}`)).toEqual([
+      'a.yaml:4:1 VM011',
+      'a.yaml:5:3 VM012',
+      'a.yaml:7:35 VM010',
+      'z.yaml:4:1 VM011',
+      'z.yaml:5:3 VM012',
+      'z.yaml:7:35 VM010',
+    ])
+  })
+
+  it('counts a file that is named twice once', () => {
+    const { out } = validate([snapshot('a.yaml', bad), snapshot('a.yaml', bad), snapshot('m.yaml', good), snapshot('m.yaml', good)], 'text')
+    expect(out.trimEnd().split('\n').at(-1)).toBe('3 errors in 1 file; 1 valid VirtualMachine in 1 file')
+  })
+
+  it('counts every document of a file', () => {
+    const { out } = validate([snapshot('m.yaml', `${good}---\n${good.replace('web', 'db')}`)], 'text')
+    expect(out).toBe('2 valid VirtualMachines in 1 file\n')
+  })
+
+  it('is an annotation a line for GitHub, with nothing in a name that could end it', () => {
+    const { out } = validate([snapshot('a,b:c%.yaml', bad)], 'github')
+    expect(out.split('\n')).toHaveLength(4)
+    expect(out).toContain('::error file=a%2Cb%3Ac%25.yaml,line=5,col=3,title=VM012::unknown field "cpus"%0Ahelp: did you mean "cpu"?\n')
+  })
+
+  it('is 2 as soon as something could not be read, even where the rest is valid', () => {
+    const hidden: SourceSnapshot = { source: 'directory', complete: false, message: 'x cannot be read (EACCES)', documents: [] }
+    expect(validate([snapshot('m.yaml', good), hidden], 'text')).toMatchObject({ exit: 2, err: 'error: x cannot be read (EACCES)\n' })
+  })
+})
+
+describe('validate as a program', () => {
+  let folder = ''
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'validate-'))
+    await writeFile(join(folder, 'good.yaml'), good)
+    await writeFile(join(folder, 'bad.yml'), bad)
+    await writeFile(join(folder, 'manifest.txt'), good)
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+
+  it('finds every sample valid', async () => {
+    expect(await runCli(['validate', samples])).toMatchObject({ exit: 0, err: '' })
+  })
+
+  it('exits with 1 for a directory with an invalid file, and names it by the path that leads there', async () => {
+    const { exit, out } = await runCli(['validate', folder])
+    expect(exit).toBe(1)
+    expect(out).toContain(` --> ${folder}/bad.yml:5:3\n`)
+  })
+
+  it('reads a file that is named, whatever its ending', async () => {
+    expect(await runCli(['validate', join(folder, 'manifest.txt')])).toMatchObject({ exit: 0 })
+  })
+
+  it('reads standard input', async () => {
+    expect(await runCli(['validate', '-'], { input: bad })).toMatchObject({ exit: 1 })
+    expect(await runCli(['vm', 'validate', '-'], { input: good })).toMatchObject({ exit: 0 })
+  })
+
+  it.each([
+    ['a path that is not there', ['validate', '/nonexistent/x.yaml'], 'ENOENT'],
+    ['no path', ['validate'], "missing required argument 'path'"],
+    ['an output that does not exist', ['validate', samples, '--output', 'xml'], '--output is one of text, json, github, not "xml"'],
+    ['an unknown verb', ['valiadte', samples], "unknown command 'valiadte'"],
+  ])('exits with 2 for %s', async (_what, args, message) => {
+    const { exit, err } = await runCli(args)
+    expect(exit).toBe(2)
+    expect(err).toContain(message)
+  })
+})
