@@ -2,14 +2,15 @@ import { z } from 'zod'
 import { hashOf } from './hash.ts'
 import { parseMac } from './mac.ts'
 import { interfaceNamePattern, partNamePattern, vmNamePattern } from './names.ts'
+import { notYetFields, notYetLists, notYetValues } from './not-yet.ts'
 import { parseQuantity } from './quantity.ts'
 
 export const apiVersion = 'swarmvirt.dev/v1alpha1'
 export const kind = 'VirtualMachine'
 
 /** A quantity in the manifest (`2Gi`), bytes in the program. */
-function quantity(least: number, leastText: string) {
-  return z.string().transform((text, context) => {
+function quantity(least: number, leastText: string, description: string) {
+  const read = z.string().transform((text, context) => {
     const bytes = parseQuantity(text)
     if (bytes === undefined) {
       context.addIssue({ code: 'custom', message: `"${text}" is not a quantity of bytes; write for example 512Mi or 20Gi` })
@@ -21,6 +22,7 @@ function quantity(least: number, leastText: string) {
     }
     return bytes
   })
+  return read.meta({ description, unit: 'bytes, written like 512Mi, 2Gi or 20G', least: leastText })
 }
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits')
@@ -34,13 +36,17 @@ const image = z
       .max(2048)
       .refine((source) => localImage.test(source) || isHttpUrl(source), {
         message: 'an image source is images/NAME (a file in the images directory of the state root) or an http(s):// URL',
-      }),
-    sha256: sha256.optional(),
+      })
+      .describe("images/NAME, a file in the images directory of the node's state root, or an http:// or https:// URL, which needs sha256."),
+    sha256: sha256
+      .optional()
+      .describe('SHA-256 of the image file. Needed for a URL; for images/NAME, the file must match where this is given.'),
   })
   .refine((value) => !isHttpUrl(value.source) || value.sha256 !== undefined, {
     path: ['sha256'],
     message: 'an image from the network needs its sha256',
   })
+  .describe('What the disk holds when it is first made: a qcow2 or raw image, copied and never written to.')
 
 function isHttpUrl(text: string): boolean {
   const url = URL.parse(text)
@@ -48,47 +54,74 @@ function isHttpUrl(text: string): boolean {
 }
 
 const disk = z.strictObject({
-  name: z.string().regex(partNamePattern, 'a disk name is 1 to 20 characters of a-z 0-9 -'),
-  size: quantity(1024 ** 2, '1Mi'),
+  name: z.string().regex(partNamePattern, 'a disk name is 1 to 20 characters of a-z 0-9 -').describe('Names the disk file on the node.'),
+  size: quantity(1024 ** 2, '1Mi', 'Size the guest sees.'),
   image,
 })
 
 const mac = z.union([
   z.literal('auto'),
-  z.string().transform((text, context) => {
-    const parsed = parseMac(text)
-    if (parsed === undefined) {
-      context.addIssue({ code: 'custom', message: `"${text}" is not a unicast MAC address; write auto or for example 52:54:00:12:34:56` })
-      return z.NEVER
-    }
-    return parsed
-  }),
+  z
+    .string()
+    .meta({ form: '52:54:00:12:34:56' })
+    .transform((text, context) => {
+      const parsed = parseMac(text)
+      if (parsed === undefined) {
+        context.addIssue({ code: 'custom', message: `"${text}" is not a unicast MAC address; write auto or for example 52:54:00:12:34:56` })
+        return z.NEVER
+      }
+      return parsed
+    }),
 ])
 
 const network = z.strictObject({
-  name: z.string().regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -'),
-  bridge: z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters'),
-  mac: mac.default('auto'),
+  name: z
+    .string()
+    .regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -')
+    .describe('Names the NIC; with mac: auto, its MAC follows from it.'),
+  bridge: z
+    .string()
+    .regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters')
+    .describe('Bridge of the host that the NIC is put on, such as br0. The node must have it and its broker must allow it.'),
+  mac: mac
+    .prefault('auto')
+    .describe('MAC address of the NIC. auto is made from the names of cluster, VM and network, and stays the same on every node.'),
 })
 
 const readiness = z.union(
-  [z.strictObject({ ping: z.literal(true) }), z.strictObject({ tcp: z.int().min(1).max(65_535) })],
+  [
+    z.strictObject({ ping: z.literal(true).describe('Ready once another node reaches the VM with a ping.') }),
+    z.strictObject({ tcp: z.int().min(1).max(65_535).describe('Ready once a connection to this TCP port is accepted.') }),
+  ],
   'readiness is one of ping: true and tcp: PORT',
 )
 
 const spec = z.strictObject({
-  runStrategy: z.enum(['Always', 'Halted']).default('Always'),
-  cpu: z.strictObject({ cores: z.int().min(1).max(256).default(1) }).prefault({}),
-  memory: quantity(32 * 1024 ** 2, '32Mi'),
-  accelerator: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
-  disks: z.array(disk).length(1, 'exactly one disk is supported so far'),
-  networks: z.array(network).length(1, 'exactly one network is supported so far'),
+  runStrategy: z
+    .enum(['Always', 'Halted'])
+    .default('Always')
+    .describe('Always keeps the VM running. Halted shuts it down and keeps its disks.'),
+  cpu: z
+    .strictObject({ cores: z.int().min(1).max(256).default(1).describe('Virtual CPUs of the guest.') })
+    .prefault({})
+    .describe('Processors.'),
+  memory: quantity(32 * 1024 ** 2, '32Mi', 'Memory of the guest. QEMU needs some more on the node.'),
+  accelerator: z
+    .enum(['auto', 'kvm', 'tcg'])
+    .default('auto')
+    .describe('kvm runs on nodes with working KVM only, tcg is software emulation and slow, auto takes what the node has.'),
+  disks: z
+    .array(disk)
+    .length(1, 'exactly one disk is supported so far')
+    .describe('Disks, kept on the node the VM was placed on. The first one boots.'),
+  networks: z.array(network).length(1, 'exactly one network is supported so far').describe('Network interfaces.'),
   cloudInit: z
     .strictObject({
       userData: z
         .string()
         .max(256 * 1024)
-        .optional(),
+        .optional()
+        .describe('cloud-init user data, such as a #cloud-config. It travels as a Swarm secret.'),
       sshAuthorizedKeys: z
         .array(
           z
@@ -98,52 +131,36 @@ const spec = z.strictObject({
             .regex(/^[^\r\n]+$/, 'one key a line'),
         )
         .max(64)
-        .default([]),
+        .default([])
+        .describe("Public keys for the guest's default user, one OpenSSH line each."),
     })
-    .prefault({}),
-  readiness: readiness.optional(),
+    .prefault({})
+    .describe('What cloud-init in the guest is given at its first boot.'),
+  readiness: readiness.optional().describe('When the guest itself counts as ready, beyond being reachable. One of the fields below.'),
 })
 
-export const virtualMachineSchema = z.strictObject({
-  apiVersion: z.literal(apiVersion),
-  kind: z.literal(kind),
-  metadata: z.strictObject({
-    name: z.string().regex(vmNamePattern, 'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit'),
-    labels: z.record(z.string(), z.string()).default({}),
-    annotations: z.record(z.string(), z.string()).default({}),
-  }),
-  spec,
-})
+export const virtualMachineSchema = z
+  .strictObject({
+    apiVersion: z.literal(apiVersion).describe('Version of this schema.'),
+    kind: z.literal(kind).describe('What the document declares.'),
+    metadata: z
+      .strictObject({
+        name: z
+          .string()
+          .regex(vmNamePattern, 'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit')
+          .describe(
+            'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a VM that is given another name is another VM.',
+          ),
+        labels: z.record(z.string(), z.string()).default({}).describe("Your own labels, shown with the VM's status."),
+        annotations: z.record(z.string(), z.string()).default({}).describe('Notes for other tools.'),
+      })
+      .describe('Who the VM is.'),
+    spec: spec.describe('What the VM is to be.'),
+  })
+  .describe('A virtual machine that the cluster keeps running as declared.')
 
 /** A manifest with every default filled in; sizes in bytes, MACs in lower case with colons or `auto`. */
 export type VirtualMachine = z.output<typeof virtualMachineSchema>
-
-/** Fields and values of the design's shape that no code stands behind yet: refused as such, never ignored. A `*` is any list index. */
-const notYetFields = new Set([
-  'spec.class',
-  'spec.cpu.model',
-  'spec.updatePolicy',
-  'spec.firmware',
-  'spec.disks.*.cdrom',
-  'spec.disks.*.image.insecure',
-  'spec.networks.*.vlan',
-  'spec.networks.*.mtu',
-  'spec.networks.*.address',
-  'spec.networks.*.user',
-  'spec.networks.*.direct',
-  'spec.cloudInit.userDataSecret',
-  'spec.cloudInit.networkData',
-  'spec.placement',
-  'spec.resources',
-  'spec.console',
-  'spec.readiness.http',
-  'spec.readiness.ssh',
-  'spec.readiness.guestAgent',
-  'spec.terminationGracePeriod',
-  'spec.deletionPolicy',
-])
-const notYetValues: Record<string, readonly string[]> = { 'spec.runStrategy': ['RerunOnFailure', 'Once', 'Manual'] }
-const notYetLists = new Set(['spec.disks', 'spec.networks'])
 
 export type ManifestPath = readonly (string | number)[]
 

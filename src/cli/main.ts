@@ -12,6 +12,11 @@ const ports: CliPorts = {
     return runInstall(await installPorts(), options)
   },
   readManifests,
+  async explainer() {
+    const { explainer } = await import('./explain.ts')
+    const { fieldSuggester } = await import('../adapters/manifest/suggest.ts')
+    return explainer(fieldSuggester())
+  },
 }
 
 async function installPorts() {

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import type { Explainer } from './explain.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
 import { validate, validateFormats } from './validate.ts'
 
@@ -12,6 +13,7 @@ export interface CliPorts {
   readonly install: (options: { readonly network: string; readonly subnet: string; readonly output: string }) => Promise<Outcome>
   /** Reads files and directories; `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
+  readonly explainer: () => Promise<Explainer>
 }
 
 /** Runs one command line. Never throws: what went wrong is in the outcome. Help is written by commander itself. */
@@ -64,4 +66,8 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
         return validate(await ports.readManifests(paths), format)
       }),
     )
+  vm.command('explain')
+    .description('what a field of the manifest is: type, default, bounds')
+    .argument('[path]', 'such as spec.networks.bridge', '')
+    .action(verb(async (path: string) => done((await ports.explainer()).explain(path))))
 }

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { fieldSuggester } from '../../../src/adapters/manifest/suggest.ts'
+import { notYetFields } from '../../../src/api/not-yet.ts'
+import { explainer } from '../../../src/cli/explain.ts'
+import { runCli } from './run-cli.ts'
+
+const { explain, describe: describeField } = explainer(fieldSuggester())
+
+/** Every field that a page lists, and all of theirs. */
+function everyField(path: string): string[] {
+  const list = explain(path).split('fields:\n')[1]?.trimEnd().split('\n') ?? []
+  const names = list.filter((line) => !line.includes('not supported yet')).map((line) => line.trim().split(' ')[0] ?? '')
+  return names.map((name) => (path === '' ? name : `${path}.${name}`)).flatMap((inner) => [inner, ...everyField(inner)])
+}
+
+describe('explain', () => {
+  it('describes every field of the schema', () => {
+    const fields = everyField('')
+    expect(fields).toContain('spec.disks.image.source')
+    expect(fields).toContain('spec.readiness.tcp')
+    expect(fields.filter((field) => describeField(field) === '')).toEqual([])
+  })
+
+  it.each([...notYetFields.keys()])('says of %s that it is not supported yet, and so does the page of its parent', (name) => {
+    const path = name.replaceAll('.*', '')
+    expect(explain(path)).toMatch(/: not supported yet\n\n {2}\S/)
+    expect(explain(path.slice(0, path.lastIndexOf('.')))).toMatch(new RegExp(`^ {2}${path.split('.').at(-1)} +not supported yet`, 'm'))
+  })
+
+  it('says of a field below one that is not supported yet that the upper one is not', () => {
+    expect(explain('spec.firmware.mode')).toContain('spec.firmware: not supported yet')
+  })
+
+  it.each(['spec.networks.mac', 'spec.networks[].mac', 'spec.networks[0].mac', 'spec.networks.*.mac', 'spec.networks.0.mac'])(
+    'takes %s for the field of every entry, and gives its default',
+    (path) => expect(explain(path)).toMatch(/^spec\.networks\[\]\.mac\n[^]*type +auto or text like 52:54[^]*default +auto\n/),
+  )
+
+  it('gives type, bounds, default and whether a field is required', () => {
+    expect(explain('spec.cpu.cores')).toMatch(/type +whole number\n +default +1\n +least +1\n +most +256\n +required +no\n/)
+    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +yes\n/)
+    expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
+  })
+
+  it('asks for none of the fields of which one is chosen', () => {
+    expect(explain('spec.readiness.ping')).toMatch(/required +no/)
+  })
+
+  it('as a program exits with 0, and with 2 and a suggestion for a field that does not exist', async () => {
+    expect(await runCli(['explain', 'spec.networks.bridge'])).toMatchObject({ exit: 0, err: '' })
+    const wrong = await runCli(['explain', 'spec.networks.brige'])
+    expect(wrong).toMatchObject({ exit: 2, out: '', err: expect.stringContaining('did you mean "bridge"?') as string })
+    // Deeper than the schema, and names that every object has.
+    expect((await runCli(['explain', 'spec.memory.x'])).exit).toBe(2)
+    expect((await runCli(['explain', 'constructor'])).exit).toBe(2)
+  })
+})
