@@ -136,7 +136,7 @@ const spec = z.strictObject({
     })
     .prefault({})
     .describe('What cloud-init in the guest is given at its first boot.'),
-  readiness: readiness.optional().describe('When the guest itself counts as ready, beyond being reachable. One of the fields below.'),
+  readiness: readiness.optional().describe('When the guest itself counts as ready, beyond being reachable: one of ping and tcp.'),
 })
 
 export const virtualMachineSchema = z

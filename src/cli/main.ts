@@ -1,5 +1,6 @@
 import { release } from '../api/release.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import { readConfig } from './config.ts'
 import type { Outcome } from './outcome.ts'
 import { type CliPorts, description, run } from './program.ts'
 
@@ -16,6 +17,10 @@ const ports: CliPorts = {
     const { explainer } = await import('./explain.ts')
     const { fieldSuggester } = await import('../adapters/manifest/suggest.ts')
     return explainer(fieldSuggester())
+  },
+  async publicKeyLines() {
+    const { publicKeyLines } = await import('../adapters/public-keys.ts')
+    return publicKeyLines(readConfig().sshDirectory)
   },
 }
 

@@ -14,6 +14,8 @@ export interface CliPorts {
   /** Reads files and directories; `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
   readonly explainer: () => Promise<Explainer>
+  /** Lines of the operator's public SSH keys. */
+  readonly publicKeyLines: () => Promise<readonly string[]>
 }
 
 /** Runs one command line. Never throws: what went wrong is in the outcome. Help is written by commander itself. */
@@ -70,4 +72,14 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .description('what a field of the manifest is: type, default, bounds')
     .argument('[path]', 'such as spec.networks.bridge', '')
     .action(verb(async (path: string) => done((await ports.explainer()).explain(path))))
+  vm.command('create')
+    .description('print a manifest to start from, with comments and your public SSH keys')
+    .argument('<name>', 'name of the VM')
+    .action(
+      verb(async (name: string) => {
+        // The schema comes with it, which version and install need not wait for.
+        const { create } = await import('./create.ts')
+        return done(create(name, await ports.publicKeyLines(), (await ports.explainer()).describe))
+      }),
+    )
 }
