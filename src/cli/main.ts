@@ -1,6 +1,8 @@
 import { release } from '../api/release.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import type { ControllerApi } from '../ports/controller-api.ts'
 import { readConfig } from './config.ts'
+import type { Login } from './login.ts'
 import type { Outcome } from './outcome.ts'
 import { type CliPorts, description, run } from './program.ts'
 
@@ -22,6 +24,33 @@ const ports: CliPorts = {
     const { publicKeyLines } = await import('../adapters/public-keys.ts')
     return publicKeyLines(readConfig().sshDirectory)
   },
+  async connect() {
+    const { readLoginFile } = await import('../adapters/login-file.ts')
+    const { parseLogin } = await import('./login.ts')
+    const text = await readLoginFile(readConfig().loginFile)
+    if (text === undefined) throw new Error('not logged in: docker vm login --server https://MANAGER --fingerprint SHA256 --token-stdin')
+    return connectWith(parseLogin(text))
+  },
+  connectWith,
+  async keepLogin(login) {
+    const { loginFile } = readConfig()
+    const { writeLoginFile } = await import('../adapters/login-file.ts')
+    await writeLoginFile(loginFile, `${JSON.stringify(login, null, 2)}\n`)
+    return loginFile
+  },
+  async standardInput() {
+    const { standardInput } = await import('../adapters/standard-input.ts')
+    return new TextDecoder().decode(await standardInput())
+  },
+  async yaml() {
+    const { yamlText } = await import('../adapters/manifest/yaml-text.ts')
+    return yamlText
+  },
+}
+
+async function connectWith(login: Login): Promise<ControllerApi> {
+  const { controllerClient } = await import('../adapters/controller-client.ts')
+  return controllerClient(login)
 }
 
 async function installPorts() {

@@ -20,3 +20,8 @@ export function oneOf<Value extends string>(option: string, allowed: readonly Va
   if (found === undefined) throw new UsageError(`${option} is one of ${allowed.join(', ')}, not "${given}"`)
   return found
 }
+
+/** Terminals obey control characters, and what comes from manifests, guests and servers must not speak to one. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
+}

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import { type ClusterPorts, clusterVerbs, type Verb } from './cluster-verbs.ts'
 import type { Explainer } from './explain.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
 import { validate, validateFormats } from './validate.ts'
@@ -9,7 +10,7 @@ import { validate, validateFormats } from './validate.ts'
 export const description = 'Virtual machines on Docker Swarm'
 
 /** What the verbs need of the world. Each loads what stands behind it when it is called, so that a verb starts with no more than it uses. */
-export interface CliPorts {
+export interface CliPorts extends ClusterPorts {
   readonly install: (options: { readonly network: string; readonly subnet: string; readonly output: string }) => Promise<Outcome>
   /** Reads files and directories; `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
@@ -21,9 +22,9 @@ export interface CliPorts {
 /** Runs one command line. Never throws: what went wrong is in the outcome. Help is written by commander itself. */
 export async function run(argv: readonly string[], ports: CliPorts): Promise<Outcome> {
   let outcome = done('')
-  const verb =
-    <Args extends unknown[]>(action: (...args: Args) => Promise<Outcome> | Outcome) =>
-    async (...args: Args): Promise<void> => {
+  const verb: Verb =
+    (action) =>
+    async (...args) => {
       outcome = await action(...args)
     }
   try {
@@ -36,12 +37,11 @@ export async function run(argv: readonly string[], ports: CliPorts): Promise<Out
   }
 }
 
-type Verb = <Args extends unknown[]>(action: (...args: Args) => Promise<Outcome> | Outcome) => (...args: Args) => Promise<void>
-
 function program(ports: CliPorts, verb: Verb): Command {
   const vm = new Command('vm').description(description).exitOverride()
   setupVerbs(vm, ports, verb)
   manifestVerbs(vm, ports, verb)
+  clusterVerbs(vm, ports, verb)
   return vm
 }
 

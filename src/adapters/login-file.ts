@@ -1,0 +1,27 @@
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** The file's text; undefined where there is none. */
+export async function readLoginFile(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Written aside and renamed, so that neither half a file nor one that others may read is ever there. */
+export async function writeLoginFile(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const aside = `${path}.${process.pid}`
+  try {
+    // `wx`: what somebody else put there is neither followed nor written to.
+    await writeFile(aside, text, { mode: 0o600, flag: 'wx' })
+    await chmod(aside, 0o600)
+    await rename(aside, path)
+  } catch (error) {
+    await rm(aside, { force: true })
+    throw error
+  }
+}

@@ -1,0 +1,219 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createServer, type Server, type TLSSocket } from 'node:tls'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { type Listening, listenApi } from '../../../src/adapters/api-server.ts'
+import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
+import { controllerClient } from '../../../src/adapters/controller-client.ts'
+import type { NodeView, SourcesView, VmView } from '../../../src/api/wire/controller-api.ts'
+import { runCli } from './run-cli.ts'
+
+const token = 'a-token-of-enough-characters'
+const ready = { type: 'Ready', status: 'True', reason: 'Ready', message: '', observedGeneration: 'g1', lastTransitionTime: '' } as const
+const web: VmView = {
+  name: 'web',
+  phase: 'Ready',
+  declared: 'present',
+  generation: 'g1',
+  observedGeneration: 'g1',
+  labels: {},
+  conditions: [ready],
+  facts: { node: 'n1', ip: '192.168.50.42', mac: '52:54:00:00:00:01' },
+  timeline: {},
+  events: [],
+}
+const db: VmView = {
+  ...web,
+  name: 'db',
+  phase: 'Pending',
+  conditions: [{ ...ready, status: 'False', reason: 'NoNodeFits', message: 'a\u001B[31m' }],
+  facts: {},
+}
+const n1: NodeView = {
+  id: 'i1',
+  hostname: 'n1',
+  role: 'manager',
+  availability: 'active',
+  state: 'ready',
+  labels: { 'vm-capable': 'true', 'swarmvirt.accel': 'tcg' },
+  facts: null,
+  factsAt: null,
+  agentMessage: 'not asked yet',
+}
+const directory = {
+  source: 'directory',
+  complete: true,
+  message: '',
+  documents: { valid: 1, invalid: 1 },
+  issues: ['error[VM012]: x\n --> a.yaml:1:1'],
+}
+const sources: SourcesView = { sources: [directory], stalled: '4 VMs vanished' }
+
+let api: Listening
+let certificate: { keyPem: string; certificatePem: string; fingerprint: string }
+let folder = ''
+const cli = (args: readonly string[], input = '') => runCli(args, { input, env: { DOCKER_CONFIG: folder } })
+const loginArgs = (fingerprint: string, port = api.port) => [
+  'login',
+  '--server',
+  `https://127.0.0.1:${port}`,
+  '--fingerprint',
+  fingerprint,
+  '--token-stdin',
+]
+
+beforeAll(async () => {
+  certificate = await selfSignedCertificate('swarmvirt', new Date())
+  const { keyPem: key, certificatePem } = certificate
+  api = await listenApi(
+    { port: 0, key, certificate: certificatePem, token, release: '9.9.9' },
+    {
+      vms: () => [db, web],
+      vm: (name) => [db, web].find((vm) => vm.name === name),
+      nodes: () => [n1],
+      sources: () => sources,
+      ready: () => ({ ok: true, message: '' }),
+    },
+  )
+})
+afterAll(() => api.close())
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'login-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+describe('login', () => {
+  it('keeps server, fingerprint and token where only their owner reads them', async () => {
+    const fingerprint = certificate.fingerprint.replaceAll(':', '').toLowerCase()
+    const { exit, out, err } = await cli(loginArgs(`sha256:${fingerprint}`), `${token}\n`)
+    expect({ exit, err }).toEqual({ exit: 0, err: '' })
+    expect(out).toContain('9.9.9')
+    expect(out).not.toContain(token)
+    const file = join(folder, 'swarmvirt.json')
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({
+      server: `https://127.0.0.1:${api.port}`,
+      fingerprint: certificate.fingerprint,
+      token,
+    })
+  })
+
+  it('leaves others no way to read a file that was open to them', async () => {
+    const file = join(folder, 'swarmvirt.json')
+    await writeFile(file, '{}', { mode: 0o644 })
+    expect(await cli(loginArgs(certificate.fingerprint), token)).toMatchObject({ exit: 0 })
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
+
+  it('keeps nothing where the token or the certificate is wrong', async () => {
+    expect(await cli(loginArgs(certificate.fingerprint), 'another-token')).toMatchObject({ exit: 1, out: '' })
+    const other = await cli(loginArgs('0'.repeat(64)), token)
+    expect(other).toMatchObject({ exit: 1, out: '', err: expect.stringContaining('The token was not sent') as string })
+    await expect(stat(join(folder, 'swarmvirt.json'))).rejects.toThrow('ENOENT')
+  })
+
+  it.each([
+    ['http', ['--server', 'http://n1', '--fingerprint', '0'.repeat(64), '--token-stdin'], token],
+    ['a path in the server', ['--server', 'https://n1/api', '--fingerprint', '0'.repeat(64), '--token-stdin'], token],
+    ['a short fingerprint', ['--server', 'https://n1', '--fingerprint', '00', '--token-stdin'], token],
+    ['no token', ['--server', 'https://n1', '--fingerprint', '0'.repeat(64), '--token-stdin'], '\n'],
+    ['two lines of token', ['--server', 'https://n1', '--fingerprint', '0'.repeat(64), '--token-stdin'], 'a\nb'],
+    ['a token that is not to come from standard input', ['--server', 'https://n1', '--fingerprint', '0'.repeat(64)], token],
+  ])('exits with 2 for %s', async (_what, args, input) => {
+    expect(await cli(['login', ...args], input)).toMatchObject({ exit: 2, out: '' })
+  })
+})
+
+describe('what asks the controller', () => {
+  beforeEach(() => writeLogin(certificate.fingerprint, api.port))
+
+  function writeLogin(fingerprint: string, port: number): Promise<void> {
+    return writeFile(join(folder, 'swarmvirt.json'), JSON.stringify({ server: `https://127.0.0.1:${port}`, fingerprint, token }))
+  }
+
+  it('lists VMs as a table, wide with what a terminal must not obey taken out', async () => {
+    expect((await cli(['ls'])).out).toBe(
+      'NAME   PHASE     READY   NODE   ADDRESS\ndb     Pending   False   -      -\nweb    Ready     True    n1     192.168.50.42\n',
+    )
+    const wide = (await cli(['vm', 'ls', '-o', 'wide'])).out
+    expect(wide).toMatch(/^db .* NoNodeFits +a \[31m$/m)
+    expect(wide).not.toContain('\u001B')
+  })
+
+  it("gives the API's own objects as JSON and YAML, and names alone", async () => {
+    expect(JSON.parse((await cli(['ls', '-o', 'json'])).out)).toEqual({ vms: [db, web] })
+    expect(parse((await cli(['get', 'web', '-o', 'yaml'])).out)).toEqual(web)
+    expect((await cli(['ls', '-q'])).out).toBe('db\nweb\n')
+    expect((await cli(['nodes', '-o', 'name'])).out).toBe('n1\n')
+  })
+
+  it('exits with 1 for a VM that nobody knows, and where nobody is logged in', async () => {
+    expect(await cli(['get', 'nobody'])).toMatchObject({ exit: 1, out: '', err: 'error: there is no VM "nobody"\n' })
+    await rm(join(folder, 'swarmvirt.json'))
+    expect(await cli(['ls'])).toMatchObject({ exit: 1, out: '', err: expect.stringContaining('docker vm login') as string })
+  })
+
+  it('exits with 2 for an output that does not exist', async () => {
+    expect(await cli(['ls', '-o', 'xml'])).toMatchObject({ exit: 2, out: '' })
+  })
+
+  it('shows nodes that no agent spoke for, and sources with their errors', async () => {
+    expect((await cli(['nodes'])).out).toMatch(/^n1 +manager +active +ready +true +tcg +- +- +-$/m)
+    const { out } = await cli(['sources'])
+    expect(out).toMatch(/^directory +yes +1 +1 +-$/m)
+    expect(out).toContain('\nerror[VM012]: x\n --> a.yaml:1:1\n')
+    expect(out).toContain('\nremovals are withheld: 4 VMs vanished\n')
+  })
+})
+
+describe('a server with another certificate', () => {
+  let server: Server
+  let heard: Buffer[]
+  let answer: (socket: TLSSocket) => void
+  const sockets = new Set<TLSSocket>()
+  const port = () => (server.address() as AddressInfo).port
+  const client = (fingerprint: string, timeoutMs = 5_000) =>
+    controllerClient({ server: `https://127.0.0.1:${port()}`, fingerprint, token, timeoutMs })
+
+  beforeEach(async () => {
+    heard = []
+    answer = () => undefined
+    server = createServer({ key: certificate.keyPem, cert: certificate.certificatePem }, (socket) => {
+      socket.on('data', (chunk: Buffer) => heard.push(chunk))
+      socket.on('error', () => undefined)
+      sockets.add(socket)
+      answer(socket)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  })
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy()
+    return new Promise((resolve) => server.close(resolve))
+  })
+
+  it('is refused before it hears anything', async () => {
+    await expect(client('00:'.repeat(31) + '00').vms()).rejects.toMatchObject({ kind: 'Denied' })
+    expect(heard).toEqual([])
+  })
+
+  it('hears the token where the certificate is the pinned one, and is given up when it does not answer', async () => {
+    await expect(client(certificate.fingerprint, 500).vms()).rejects.toMatchObject({
+      kind: 'Unavailable',
+      message: expect.stringContaining('in time') as string,
+    })
+    expect(Buffer.concat(heard).toString()).toContain(`authorization: Bearer ${token}`)
+  })
+
+  it('is Unavailable when it cuts the connection or sends what is no answer', async () => {
+    answer = (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{"a":1}')
+    await expect(client(certificate.fingerprint).vms()).rejects.toMatchObject({
+      kind: 'Unavailable',
+      message: expect.stringContaining('understands') as string,
+    })
+    answer = (socket) => socket.destroy()
+    await expect(client(certificate.fingerprint).vms()).rejects.toMatchObject({ kind: 'Unavailable' })
+  })
+})
