@@ -4,7 +4,7 @@
  */
 import { lanGateway, type LabLayout, managementGateway, type NodeLayout } from './layout.ts'
 import { namedNetns } from './processes.ts'
-import { must, run } from './run.ts'
+import { must, run, until } from './run.ts'
 
 async function ipBatch(lines: readonly string[]): Promise<void> {
   await must(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` })
@@ -31,6 +31,7 @@ export async function makeSwitches(layout: LabLayout): Promise<void> {
 
 /** A node's namespace: `mgmt0` on the management network, `lan0` under `br0` on the LAN. */
 export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void> {
+  await unplug(layout, node)
   await must(['ip', 'netns', 'add', node.netns])
   await ipBatch([
     `link add mgmt0 netns ${node.netns} type veth peer name ${node.name} netns ${layout.mgmtNetns}`,
@@ -54,11 +55,18 @@ export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void>
   await must(['nsenter', `--net=/run/netns/${node.netns}`, 'iptables', '-w', '-I', 'FORWARD', '-i', 'br0', '-o', 'br0', '-j', 'ACCEPT'])
 }
 
-/** Takes a node's cables away at once; the kernel would do so some time after its namespace is gone. */
+/**
+ * Takes a node's cables away for certain: the kernel would do so some time after its namespace is gone, and a deletion may lose against
+ * the end of the other side.
+ */
 export async function unplug(layout: LabLayout, node: NodeLayout): Promise<void> {
   for (const netns of [layout.mgmtNetns, layout.lanNetns]) {
-    const found = await run(['ip', '-n', netns, 'link', 'show', node.name])
-    if (found.code === 0) await run(['ip', '-n', netns, 'link', 'del', node.name])
+    await until(`the cable of ${node.name} to be out of ${netns}`, 10_000, async () => {
+      const found = await run(['ip', '-n', netns, 'link', 'show', node.name])
+      if (found.code !== 0) return true
+      await run(['ip', '-n', netns, 'link', 'del', node.name])
+      return undefined
+    })
   }
 }
 
