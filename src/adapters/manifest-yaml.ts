@@ -1,17 +1,17 @@
-import { type Document, isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml'
-import { canonicalJson } from '../api/hash.ts'
-import { apiVersion, kind, type ManifestIssue, type ManifestPath, parseVirtualMachine } from '../api/manifest.ts'
+import { type Document, isScalar, LineCounter, type Node, parseAllDocuments } from 'yaml'
+import { apiVersion, kind, type ManifestIssue, parseVirtualMachine } from '../api/manifest.ts'
 import { vmNamePattern } from '../api/names.ts'
 import type { Origin, SourceDocument, SourceIssue } from '../ports/manifest-source.ts'
-import { tooDeep } from './manifest/depth.ts'
-import { type Position, renderIssue } from './manifest/render.ts'
+import { locator } from './manifest/locate.ts'
+import { oneLine, type Position, renderIssue } from './manifest/render.ts'
 import { fieldSuggester, type Suggest } from './manifest/suggest.ts'
+import { type Refused, refusedText } from './manifest/text-limits.ts'
+import { refusedTree } from './manifest/tree-limits.ts'
 
 export const maxManifestBytes = 256 * 1024
 const maxDocuments = 1_000
-const maxLevels = 64
-const maxNodes = 10_000
-const maxAliases = 20
+/** Of one document: who has more mistakes than that has made one of them many times. */
+const maxIssues = 50
 
 /** Reads the documents of one manifest file or config. Never throws; hostile input costs at most a bounded time and becomes an issue. */
 export type ReadManifest = (source: string, file: string, bytes: Uint8Array) => readonly SourceDocument[]
@@ -40,11 +40,11 @@ interface Place {
   readonly file: string
 }
 type Context = Place & { readonly suggest: Suggest }
-type Text = Context & { readonly text: string; readonly counter: LineCounter }
+type Text = Context & { readonly text: string; readonly lines: readonly string[]; readonly counter: LineCounter }
 
 /** An issue of a file whose names are not known. */
 function wholeFile(place: Place, code: string, message: string, help: string): SourceDocument {
-  const rendered = renderIssue({ code, message, help }, place.file, { line: 1, column: 1, width: 1 }, '')
+  const rendered = renderIssue({ code, message, help }, place.file, { line: 1, column: 1, width: 1 }, [])
   const issue = { code, path: [], message, help, file: place.file, line: 1, column: 1, rendered }
   return { ok: false, origin: { source: place.source, file: place.file, line: 1 }, name: undefined, issues: [issue] }
 }
@@ -52,14 +52,11 @@ function wholeFile(place: Place, code: string, message: string, help: string): S
 function readManifest(context: Context, bytes: Uint8Array): readonly SourceDocument[] {
   if (bytes.length > maxManifestBytes)
     return [wholeFile(context, 'VM003', 'the file is larger than 256 KiB', 'split it: one file may hold some VMs, not all')]
-  const text = decode(bytes)
-  if (text === undefined) return [wholeFile(context, 'VM004', 'the file is not UTF-8', 'save it as UTF-8')]
-  const deep = tooDeep(text)
-  if (deep !== undefined) return [wholeFile(context, 'VM003', deep, 'a manifest needs a few levels only')]
-  const counter = new LineCounter()
-  const parsed = parseAllDocuments(text, { lineCounter: counter, keepSourceTokens: false, prettyErrors: false })
-  const documents = Array.isArray(parsed) ? parsed : []
-  const input = { ...context, text, counter }
+  const decoded = decode(bytes)
+  const input = { ...context, text: decoded.text, lines: decoded.text.split('\n'), counter: counterOf(decoded.text) }
+  const refused = decoded.refused ?? refusedText(decoded.text)
+  if (refused !== undefined) return [refusedFile(input, refused)]
+  const documents = parse(decoded.text)
   if (documents.length > maxDocuments) return [wholeFile(context, 'VM003', `more than ${maxDocuments} documents in one file`, 'split it')]
   const broken = documents.find((document) => document.errors.length + document.warnings.length > 0)
   // After a syntax error nobody can say where the documents around it begin and end.
@@ -67,12 +64,62 @@ function readManifest(context: Context, bytes: Uint8Array): readonly SourceDocum
   return documents.flatMap((document) => readDocument(input, document))
 }
 
-function decode(bytes: Uint8Array): string | undefined {
+interface Decoded {
+  /** As far as it could be decoded. */
+  readonly text: string
+  readonly refused: Refused | undefined
+}
+
+function decode(bytes: Uint8Array): Decoded {
+  const whole = decoded(bytes, false)
+  if (whole !== undefined) return { text: whole, refused: undefined }
+  let [good, bad] = [0, bytes.length]
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1
+    if (decoded(bytes.subarray(0, middle), true) === undefined) bad = middle
+    else good = middle
+  }
+  const text = decoded(bytes.subarray(0, good), true) ?? ''
+  return { text, refused: { code: 'VM004', message: 'the file is not UTF-8', help: 'save it as UTF-8', offset: text.length } }
+}
+
+/** `stream`: the last character may be cut off. */
+function decoded(bytes: Uint8Array, stream: boolean): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream })
   } catch {
     return undefined
   }
+}
+
+function counterOf(text: string): LineCounter {
+  const counter = new LineCounter()
+  counter.addNewLine(0)
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) counter.addNewLine(at + 1)
+  return counter
+}
+
+/** Keys are compared by `refusedTree`. An error a character would spend a second on stack traces that nobody reads. */
+function parse(text: string): readonly Document.Parsed[] {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    const options = { schema: 'core', resolveKnownTags: false, uniqueKeys: false, keepSourceTokens: false, prettyErrors: false } as const
+    const parsed = parseAllDocuments(text, options)
+    return Array.isArray(parsed) ? parsed : []
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+function refusedFile(input: Text, refused: Refused): SourceDocument {
+  const at = positionOf(input, [refused.offset, refused.end ?? refused.offset])
+  const issues = [located(input, issueOf(refused), at)]
+  return { ok: false, origin: { source: input.source, file: input.file, line: at.line }, name: undefined, issues }
+}
+
+function issueOf({ code, message, help }: Refused): ManifestIssue {
+  return { code, path: [], message, ...(help === undefined ? {} : { help }) }
 }
 
 function syntaxErrors(input: Text, documents: readonly Document[]): SourceDocument {
@@ -90,60 +137,31 @@ function readDocument(input: Text, document: Document.Parsed): SourceDocument[] 
   if (contents === null || (isScalar(contents) && contents.value === null)) return []
   const start = positionOf(input, contents.range)
   const origin: Origin = { source: input.source, file: input.file, line: start.line }
-  const refuse = (issue: ManifestIssue, name?: string): SourceDocument[] => [
-    { ok: false, origin, name, issues: [located(input, issue, start)] },
+  const refuse = (issue: ManifestIssue, at: Position, name?: string): SourceDocument[] => [
+    { ok: false, origin, name, issues: [located(input, issue, at)] },
   ]
-  const large = tooLarge(document)
-  if (large !== undefined) return refuse({ code: 'VM003', path: [], message: large })
-  const value = plainValue(document)
-  if (!value.ok) return refuse({ code: 'VM003', path: [], message: value.message })
-  const stranger = notOurs(value.value)
+  const refused = refusedTree(document)
+  if (refused !== undefined) return refuse(issueOf(refused), positionOf(input, [refused.offset, refused.end ?? refused.offset]))
+  // Aliases are counted and weighed by now.
+  const value: unknown = document.toJS({ maxAliasCount: -1 })
+  const stranger = notOurs(value)
   // A misspelt kind still says which VM was meant, and that VM is kept as it is.
-  if (stranger !== undefined) return refuse(stranger, nameIn(value.value))
-  const result = parseVirtualMachine(value.value)
+  if (stranger !== undefined) return refuse(stranger, start, nameIn(value))
+  const result = parseVirtualMachine(value)
   if (result.ok) return [{ ok: true, origin, vm: result.vm, generation: result.generation }]
-  const issues = result.issues.map((issue) => located(input, helped(input, issue), positionOfPath(input, contents, issue)))
-  return [{ ok: false, origin, name: result.name, issues }]
+  return [{ ok: false, origin, name: result.name, issues: issuesOf(input, contents, result.issues) }]
 }
 
-function tooLarge(document: Document.Parsed): string | undefined {
-  let nodes = 0
-  let levels = 0
-  let aliases = 0
-  let oddKey = false
-  visit(document, {
-    Pair(_key, pair) {
-      // A mapping as a key becomes its own text when it is read, and doubles with every level.
-      if (pair.key !== null && !isScalar(pair.key)) oddKey = true
-      return oddKey ? visit.BREAK : undefined
-    },
-    Node(_key, node, path) {
-      nodes += 1
-      levels = Math.max(levels, path.filter((one) => !isPair(one)).length)
-      if (isAlias(node)) aliases += 1
-      return nodes > maxNodes || levels > maxLevels ? visit.BREAK : undefined
-    },
-  })
-  if (oddKey) return 'a key must be plain text'
-  if (levels > maxLevels) return `nested more than ${maxLevels} levels deep`
-  if (nodes > maxNodes) return `more than ${maxNodes} values in one document`
-  return aliases > maxAliases ? `more than ${maxAliases} aliases in one document` : undefined
-}
-
-type PlainValue = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string }
-
-/** Aliases multiply: their count is bounded here, and one that stands inside itself has no value. */
-function plainValue(document: Document.Parsed): PlainValue {
-  try {
-    const value: unknown = document.toJS({ maxAliasCount: maxAliases })
-    canonicalJson(value)
-    return { ok: true, value }
-  } catch (error) {
-    return {
-      ok: false,
-      message: `its aliases cannot be resolved: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`,
-    }
-  }
+/** In the order of the text, and no more than people read. */
+function issuesOf(input: Text, root: Node, found: readonly ManifestIssue[]): SourceIssue[] {
+  const rangeOf = locator(root)
+  const placed = found.map((issue) => ({ issue, at: positionOf(input, rangeOf(issue)) }))
+  const sorted = placed.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
+  const shown = sorted.slice(0, maxIssues).map(({ issue, at }) => located(input, helped(input, issue), at))
+  const next = sorted[maxIssues]
+  if (next === undefined) return shown
+  const rest = { code: next.issue.code, path: next.issue.path, message: `and ${sorted.length - maxIssues} errors more` }
+  return [...shown, located(input, rest, next.at)]
 }
 
 function notOurs(value: unknown): ManifestIssue | undefined {
@@ -180,8 +198,9 @@ function helped(input: Text, issue: ManifestIssue): ManifestIssue {
 }
 
 function located(input: Text, issue: ManifestIssue, at: Position): SourceIssue {
-  const rendered = renderIssue(issue, input.file, at, input.text)
-  return { ...issue, file: input.file, line: at.line, column: at.column, rendered }
+  const said = { ...issue, message: oneLine(issue.message) }
+  const rendered = renderIssue(said, input.file, at, input.lines)
+  return { ...said, file: input.file, line: at.line, column: at.column, rendered }
 }
 
 type Range = readonly [number, number, ...number[]] | null | undefined
@@ -192,34 +211,4 @@ function positionOf(input: Text, range: Range): Position {
   const lineEnd = input.text.indexOf('\n', start)
   const stop = Math.min(end, lineEnd === -1 ? input.text.length : lineEnd)
   return { line: Math.max(1, line), column: Math.max(1, col), width: Math.max(1, stop - start) }
-}
-
-/** The key where the field itself is the matter (`VM012`, `VM020`), the value otherwise; of what is missing, the key of what it is missing from. */
-function positionOfPath(input: Text, root: Node, issue: ManifestIssue): Position {
-  const { key, value } = locate(root, issue.path)
-  const byKey = issue.code === 'VM012' || issue.code === 'VM011' || issue.code === 'VM020'
-  return positionOf(input, (byKey ? (key ?? value) : (value ?? key))?.range ?? root.range)
-}
-
-/** Walks as far as the path exists. */
-function locate(root: Node, path: ManifestPath): { key: Node | undefined; value: Node | undefined } {
-  let key: Node | undefined
-  let value: Node | undefined = root
-  for (const step of path) {
-    const next = stepInto(value, step)
-    if (next === undefined) return { key: key ?? value, value: key ?? value }
-    key = next.key ?? key
-    value = next.value
-  }
-  return { key, value }
-}
-
-function stepInto(node: Node | undefined, step: string | number): { key: Node | undefined; value: Node | undefined } | undefined {
-  if (isMap(node)) {
-    const pair = node.items.find((item) => isNode(item.key) && String(item.key.toJSON()) === String(step))
-    if (pair === undefined) return undefined
-    return { key: isNode(pair.key) ? pair.key : undefined, value: isNode(pair.value) ? pair.value : undefined }
-  }
-  const item = isSeq(node) && typeof step === 'number' ? node.items[step] : undefined
-  return isNode(item) ? { key: undefined, value: item } : undefined
 }

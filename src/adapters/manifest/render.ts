@@ -12,17 +12,16 @@ export function renderIssue(
   issue: { readonly code: string; readonly message: string; readonly help?: string | undefined },
   file: string,
   at: Position,
-  text: string,
+  lines: readonly string[],
 ): string {
-  const head = `error[${issue.code}]: ${issue.message}\n --> ${file}:${at.line}:${at.column}`
-  const excerpt = excerptOf(text, at)
+  const head = `error[${issue.code}]: ${issue.message}\n --> ${oneLine(file)}:${at.line}:${at.column}`
+  const excerpt = excerptOf(lines, at)
   return [head, ...(excerpt === '' ? [] : [excerpt]), ...(issue.help === undefined ? [] : [`help: ${issue.help}`])].join('\n')
 }
 
-function excerptOf(text: string, at: Position): string {
-  const lines = text.split('\n')
+function excerptOf(lines: readonly string[], at: Position): string {
   const shown = [at.line - 1, at.line, at.line + 1].filter((line) => line >= 1 && line <= lines.length)
-  if (text === '' || !shown.includes(at.line)) return ''
+  if (!shown.includes(at.line)) return ''
   const gutter = String(at.line + 1).length
   const row = (line: number): string => `${String(line).padStart(gutter)} | ${printable(lines[line - 1] ?? '')}`.trimEnd()
   const start = Math.min(at.column - 1, longestLine)
@@ -32,6 +31,15 @@ function excerptOf(text: string, at: Position): string {
 
 /** Terminals obey control characters: a manifest must not speak to one. */
 function printable(line: string): string {
-  const safe = line.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
+  // Cut first: a line may be all of the file.
+  const safe = line.slice(0, longestLine + 1).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
   return safe.length > longestLine ? `${safe.slice(0, longestLine)}…` : safe
+}
+
+const longestMessage = 300
+
+/** A message may quote what the manifest says: it goes into terminals, logs and conditions, and none of them takes a whole file. */
+export function oneLine(message: string): string {
+  const cut = message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message
+  return cut.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ')
 }

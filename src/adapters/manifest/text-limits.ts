@@ -1,0 +1,163 @@
+import { Lexer } from 'yaml'
+
+/** Why something is not read, with the offset it stands at. */
+export interface Refused {
+  readonly code: string
+  readonly message: string
+  readonly help?: string
+  /** In UTF-16 units, as all of the parser's positions. */
+  readonly offset: number
+  readonly end?: number
+}
+
+export const maxLevels = 64
+/** Of one file, so that its cost is bounded however it is cut into documents. */
+export const maxNodes = 10_000
+export const maxAliases = 20
+/** The parser ends the process from about 900 levels. A bound above what `maxLevels` means, which is counted exactly afterwards. */
+const deepestBlock = 200
+const mostIndicators = 64
+/** Room for any script in `userData` (13 characters a line fill the file); empty lines alone cost the parser a third of a second. */
+const maxLines = 20_000
+const maxMarks = 2 * maxNodes
+const tooManyLevels = 'a manifest needs a few levels only'
+
+/** YAML's printable characters, 5.1; a byte order mark belongs at the beginning of the file, where decoding takes it. */
+const notPrintable = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]|\ufeff/u
+/** What the lexer adds to the text: a document begins, a flow collection was broken off, a scalar follows. */
+const [documentBegins, flowBrokenOff, scalarFollows] = ['\u0002', '\u0018', '\u001f']
+
+/** Looks at a text before the parser does, by the very tokens that it is going to see. Neither recursion nor memory of this look grows with the depth. */
+export function refusedText(text: string): Refused | undefined {
+  const offset = text.search(notPrintable)
+  if (offset !== -1) return notText(text, offset)
+  return tooManyLines(text) ?? refusedToken(text)
+}
+
+function notText(text: string, offset: number): Refused {
+  const found = `U+${(text.codePointAt(offset) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
+  return { code: 'VM004', message: `the character ${found} must not stand in a manifest`, help: 'save it as plain UTF-8 text', offset }
+}
+
+function tooManyLines(text: string): Refused | undefined {
+  let offset = -1
+  for (let lines = 0; lines < maxLines; lines += 1) {
+    offset = text.indexOf('\n', offset + 1)
+    if (offset === -1) return undefined
+  }
+  return { code: 'VM003', message: `more than ${maxLines} lines`, help: 'split it', offset }
+}
+
+interface Scan {
+  nodes: number
+  marks: number
+  /** Of every open `[` and `{`: how many colons and the like its present entry has. */
+  readonly flow: number[]
+  chained: number
+  /** Lines of block structure that are still open, by their indentation. */
+  readonly open: { readonly indent: number; levels: number }[]
+  depth: number
+  indent: number
+  /** Nothing but space was seen on this line. */
+  lineStart: boolean
+}
+
+function refusedToken(text: string): Refused | undefined {
+  const scan: Scan = { nodes: 0, marks: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
+  let offset = 0
+  let isScalar = false
+  for (const token of new Lexer().lex(text)) {
+    const found = isScalar ? undefined : look(scan, token)
+    if (found !== undefined) return { ...found, offset }
+    const added = !isScalar && (token === documentBegins || token === flowBrokenOff || token === scalarFollows)
+    isScalar = !isScalar && token === scalarFollows
+    if (!added) offset += token.length
+  }
+  return undefined
+}
+
+type Found = Omit<Refused, 'offset'> | undefined
+
+function look(scan: Scan, token: string): Found {
+  const first = token.charAt(0)
+  if (first === '\n' || first === '\r' || first === ' ' || first === '\t') return space(scan, token)
+  if (first === '#') return undefined
+  return first === '%' ? directive(token) : (counted(scan, first) ?? flow(scan, token) ?? block(scan, token))
+}
+
+function space(scan: Scan, token: string): undefined {
+  if (token.includes('\n')) {
+    scan.lineStart = true
+    scan.indent = 0
+  } else if (scan.lineStart) scan.indent += token.length
+}
+
+/** `%YAML 1.1` would change what the same text means, `%TAG` has no use. */
+function directive(token: string): Found {
+  if (/^%YAML[ \t]+1\.2\s*$/.test(token)) return undefined
+  return { code: 'VM002', message: 'not YAML 1.2: directives are not supported', help: 'take the line that begins with % away' }
+}
+
+/** Scalars, aliases and flow collections are nodes; every other mark may stand for an empty one, or be an error with its own cost. */
+function counted(scan: Scan, first: string): Found {
+  if ('\u001f"\'*[{'.includes(first)) scan.nodes += 1
+  else scan.marks += 1
+  if (scan.nodes <= maxNodes && scan.marks <= maxMarks) return undefined
+  return { code: 'VM003', message: `more than ${maxNodes} values in one file`, help: 'split it: one file may hold some VMs, not all' }
+}
+
+/** The parser makes `[a: b: c` a level deeper with each colon, until it finds that it is an error. */
+function flow(scan: Scan, token: string): Found {
+  if (token === '[' || token === '{') scan.flow.push(0)
+  // One that nothing opened must not make room for others.
+  else if (token === ']' || token === '}') scan.chained -= scan.flow.pop() ?? 0
+  else if (token === ',') endEntry(scan)
+  else if (token === flowBrokenOff || token === documentBegins) while (scan.flow.length > 0) scan.chained -= scan.flow.pop() ?? 0
+  else if (isIndicator(token)) chain(scan)
+  if (scan.flow.length > maxLevels)
+    return { code: 'VM003', message: `nested more than ${maxLevels} levels of [ ] and { } deep`, help: tooManyLevels }
+  if (scan.chained > deepestBlock - maxLevels)
+    return { code: 'VM003', message: `nested more than ${maxLevels} levels deep`, help: tooManyLevels }
+  return undefined
+}
+
+function endEntry(scan: Scan): void {
+  if (scan.flow.length === 0) return
+  scan.chained -= scan.flow.pop() ?? 0
+  scan.flow.push(0)
+}
+
+function chain(scan: Scan): void {
+  const last = scan.flow.pop()
+  if (last === undefined) return
+  scan.flow.push(last + 1)
+  scan.chained += 1
+}
+
+/** Upper bound of block nesting: a level for each deeper line that is still open, and one for each indicator on such a line. */
+function block(scan: Scan, token: string): Found {
+  if (scan.flow.length > 0) return undefined
+  const levels = (scan.lineStart ? beginLine(scan) : 0) + (isIndicator(token) ? 1 : 0)
+  const line = scan.open.at(-1)
+  if (line === undefined || levels === 0) return undefined
+  line.levels += levels
+  scan.depth += levels
+  if (line.levels > mostIndicators) return { code: 'VM003', message: `more than ${mostIndicators} of "- ? : & !" on one line` }
+  if (scan.depth > deepestBlock) return { code: 'VM003', message: `nested more than ${maxLevels} levels deep`, help: tooManyLevels }
+  return undefined
+}
+
+function beginLine(scan: Scan): number {
+  for (let top = scan.open.at(-1); top !== undefined && top.indent >= scan.indent; top = scan.open.at(-1)) {
+    scan.depth -= top.levels
+    scan.open.pop()
+  }
+  scan.open.push({ indent: scan.indent, levels: 0 })
+  scan.lineStart = false
+  return 1
+}
+
+/** Every colon, since `a: b: c: d` on one line, which is an error, nests before it is found to be one. */
+function isIndicator(token: string): boolean {
+  return token === '-' || token === '?' || token === ':' || token.startsWith('&') || token.startsWith('!')
+}
