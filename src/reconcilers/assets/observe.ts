@@ -29,7 +29,7 @@ export interface AssetsPorts {
   readonly settings: AssetsSettings
   readonly random: Pick<Random, 'uuid'>
 }
-export type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
+type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
 
 export interface NodeSeen {
   readonly node: SwarmNode
