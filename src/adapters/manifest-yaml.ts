@@ -5,11 +5,10 @@ import type { Origin, SourceDocument, SourceIssue } from '../ports/manifest-sour
 import { locator } from './manifest/locate.ts'
 import { oneLine, type Position, renderIssue } from './manifest/render.ts'
 import { fieldSuggester, type Suggest } from './manifest/suggest.ts'
-import { type Refused, refusedText } from './manifest/text-limits.ts'
+import { maxDocuments, type Refused, refusedText } from './manifest/text-limits.ts'
 import { refusedTree } from './manifest/tree-limits.ts'
 
 export const maxManifestBytes = 256 * 1024
-const maxDocuments = 1_000
 /** Of one document: who has more mistakes than that has made one of them many times. */
 const maxIssues = 50
 

@@ -19,6 +19,7 @@ const deepestBlock = 200
 const mostIndicators = 64
 /** Room for any script in `userData` (13 characters a line fill the file); empty lines alone cost the parser a third of a second. */
 const maxLines = 20_000
+export const maxDocuments = 1_000
 const maxMarks = 2 * maxNodes
 const tooManyLevels = 'a manifest needs a few levels only'
 
@@ -51,6 +52,7 @@ function tooManyLines(text: string): Refused | undefined {
 interface Scan {
   nodes: number
   marks: number
+  documents: number
   /** Of every open `[` and `{`: how many colons and the like its present entry has. */
   readonly flow: number[]
   chained: number
@@ -63,7 +65,7 @@ interface Scan {
 }
 
 function refusedToken(text: string): Refused | undefined {
-  const scan: Scan = { nodes: 0, marks: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
+  const scan: Scan = { nodes: 0, marks: 0, documents: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
   let offset = 0
   let isScalar = false
   for (const token of new Lexer().lex(text)) {
@@ -82,7 +84,7 @@ function look(scan: Scan, token: string): Found {
   const first = token.charAt(0)
   if (first === '\n' || first === '\r' || first === ' ' || first === '\t') return space(scan, token)
   if (first === '#') return undefined
-  return first === '%' ? directive(token) : (counted(scan, first) ?? flow(scan, token) ?? block(scan, token))
+  return first === '%' ? directive(token) : (counted(scan, token) ?? flow(scan, token) ?? block(scan, token))
 }
 
 function space(scan: Scan, token: string): undefined {
@@ -99,9 +101,11 @@ function directive(token: string): Found {
 }
 
 /** Scalars, aliases and flow collections are nodes; every other mark may stand for an empty one, or be an error with its own cost. */
-function counted(scan: Scan, first: string): Found {
-  if ('\u001f"\'*[{'.includes(first)) scan.nodes += 1
+function counted(scan: Scan, token: string): Found {
+  if ('\u001f"\'*[{'.includes(token.charAt(0))) scan.nodes += 1
   else scan.marks += 1
+  if (token === '---') scan.documents += 1
+  if (scan.documents > maxDocuments) return { code: 'VM003', message: `more than ${maxDocuments} documents in one file`, help: 'split it' }
   if (scan.nodes <= maxNodes && scan.marks <= maxMarks) return undefined
   return { code: 'VM003', message: `more than ${maxNodes} values in one file`, help: 'split it: one file may hold some VMs, not all' }
 }
