@@ -34,6 +34,13 @@ export const quickSuites: readonly Suite[] = [
 
 export const fullSuites: readonly Suite[] = [
   {
+    name: 'fuzz',
+    what: 'the manifest reader, 200,000 mutations',
+    budgetMinutes: 10,
+    command: ['env', 'SWARMVIRT_FUZZ_RUNS=200000', ...vitest('--project', 'property', 'manifest-fuzz')],
+    counts: 'vitest',
+  },
+  {
     name: 'full',
     what: 'what takes longer: faults with repeats',
     budgetMinutes: 10,
