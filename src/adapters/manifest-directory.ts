@@ -107,7 +107,8 @@ async function walkDirectory(walk: Walk, path: string, shown: string, depth: num
     const real = await realpath(path)
     if (walk.visited.has(real)) return
     walk.visited.add(real)
-    for (const entry of await readdir(path, { withFileTypes: true })) await walkEntry(walk, path, shown, entry, depth, signal)
+    // Below the real one: a link that is swapped meanwhile must not make one read of two commits.
+    for (const entry of await readdir(real, { withFileTypes: true })) await walkEntry(walk, real, shown, entry, depth, signal)
   } catch (error) {
     if (signal?.aborted) throw error
     walk.problems.push(`${what} cannot be read (${codeOf(error)})`)

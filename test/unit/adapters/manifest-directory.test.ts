@@ -118,3 +118,123 @@ describe('a manifest directory', () => {
     clearInterval(again)
   })
 })
+
+/** As git-sync and the kubelet do it: the new link beside the old one, then renamed over it. */
+function swap(link: string, target: string): void {
+  symlinkSync(target, join(root, `${link}.new`))
+  renameSync(join(root, `${link}.new`), join(root, link))
+}
+
+function worktree(commit: string, ...vms: string[]): void {
+  mkdirSync(join(root, '.worktrees', commit), { recursive: true })
+  for (const vm of vms) put(`.worktrees/${commit}/${vm}.yaml`, manifest(vm))
+}
+
+describe('a directory that others write', () => {
+  it('shows the last of two swaps within a second, and nothing of those before', async () => {
+    for (const [commit, vm] of [
+      ['1', 'web'],
+      ['2', 'db'],
+      ['3', 'mail'],
+    ] as const)
+      worktree(commit, vm)
+    const source = manifestDirectory({ path: root, watchPolling: false })
+    swap('current', '.worktrees/1')
+    expect(names(await source.read())).toEqual(['current/web.yaml:web'])
+    swap('current', '.worktrees/2')
+    swap('current', '.worktrees/3')
+    rmSync(join(root, '.worktrees/1'), { recursive: true })
+    expect(names(await source.read())).toEqual(['current/mail.yaml:mail'])
+  })
+
+  it('is one read of one commit where it is itself the link that is swapped', async () => {
+    for (const commit of ['1', '2']) {
+      worktree(commit)
+      for (const file of ['a', 'b', 'c', 'd']) put(`.worktrees/${commit}/${file}.yaml`, manifest(`${file}${commit}`))
+    }
+    swap('current', '.worktrees/1')
+    const source = manifestDirectory({ path: join(root, 'current'), watchPolling: false })
+    const seen = new Set<string>()
+    for (let round = 0; round < 100; round += 1) {
+      const reading = source.read()
+      for (let wait = 0; wait < round % 20; wait += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+      swap('current', `.worktrees/${1 + (round % 2)}`)
+      seen.add(names(await reading).join(' '))
+    }
+    const commits = ['1', '2'].map((commit) => ['a', 'b', 'c', 'd'].map((file) => `${file}.yaml:${file}${commit}`).join(' '))
+    expect([...seen].filter((one) => !commits.includes(one))).toEqual([])
+  })
+
+  it('has each manifest once in the shape of a ConfigMap', async () => {
+    mkdirSync(join(root, '..2026_01'))
+    put('..2026_01/web.yaml', manifest('web'))
+    swap('..data', '..2026_01')
+    symlinkSync('..data/web.yaml', join(root, 'web.yaml'))
+    const source = manifestDirectory({ path: root, watchPolling: false })
+    expect(names(await source.read())).toEqual(['web.yaml:web'])
+    mkdirSync(join(root, '..2026_02'))
+    put('..2026_02/web.yaml', manifest('two'))
+    swap('..data', '..2026_02')
+    expect(names(await source.read())).toEqual(['web.yaml:two'])
+  })
+
+  it('that vanishes is not complete until it is back', async () => {
+    const path = join(root, 'repo')
+    mkdirSync(path)
+    put('repo/web.yaml', manifest('web'))
+    const source = manifestDirectory({ path, watchPolling: false })
+    const found: unknown[] = []
+    for (const step of [() => undefined, () => renameSync(path, `${path}.away`), () => renameSync(`${path}.away`, path)]) {
+      step()
+      const snapshot = await source.read()
+      found.push([snapshot.complete, names(snapshot)])
+    }
+    expect(found).toEqual([
+      [true, ['web.yaml:web']],
+      [false, []],
+      [true, ['web.yaml:web']],
+    ])
+  })
+
+  it('of 1,000 files is read whole, and again at the cost of reading', async () => {
+    for (let index = 0; index < 1_000; index += 1) put(`vm-${index}.yaml`, manifest(`vm-${index}`))
+    const source = manifestDirectory({ path: root, watchPolling: false })
+    for (const _round of [1, 2]) {
+      const snapshot = await source.read()
+      expect([snapshot.complete, snapshot.documents.filter((one) => one.ok).length]).toEqual([true, 1_000])
+    }
+  })
+
+  it.each([false, true])('hints at swaps of its own link and of one below it (polling: %s)', async (watchPolling) => {
+    worktree('1', 'web')
+    worktree('2', 'db')
+    swap('current', '.worktrees/1')
+    for (const path of [root, join(root, 'current')]) await expect(hintOf(path, watchPolling)).resolves.toBeUndefined()
+  })
+
+  it('hints when it comes back', async () => {
+    const path = join(root, 'repo')
+    const hinted = hintOf(path, false, (count) => {
+      if (count % 2 === 0) mkdirSync(path, { recursive: true })
+      else rmSync(path, { recursive: true, force: true })
+    })
+    await expect(hinted).resolves.toBeUndefined()
+  })
+})
+
+/** Swaps, or whatever `change` does, until the watcher says something: when it has begun it does not say. */
+function hintOf(
+  path: string,
+  watchPolling: boolean,
+  change = (count: number) => swap('current', `.worktrees/${1 + (count % 2)}`),
+): Promise<void> {
+  return new Promise((resolve) => {
+    let count = 0
+    const again = setInterval(() => change((count += 1)), 300)
+    const unwatch = manifestDirectory({ path, watchPolling }).watch(() => {
+      clearInterval(again)
+      unwatch()
+      resolve()
+    })
+  })
+}
