@@ -12,6 +12,7 @@ import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
+import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import { assetsReconciler } from '../reconcilers/assets/index.ts'
 import { nodesReconciler } from '../reconcilers/nodes/index.ts'
@@ -31,12 +32,27 @@ function controlKeys(file: string): readonly [ControlKey, ...ControlKey[]] {
   throw new Error(`${file}: ${parsed.message}`)
 }
 
+/** SIGHUP is a hint like any other, for whoever wants a read now. */
+function alsoOnHangup(source: ManifestSource): ManifestSource {
+  return {
+    read: (signal) => source.read(signal),
+    watch(onHint) {
+      const unwatch = source.watch(onHint)
+      process.on('SIGHUP', onHint)
+      return () => {
+        process.off('SIGHUP', onHint)
+        unwatch()
+      }
+    },
+  }
+}
+
 function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller {
   const { settings } = config
   const [clock, random] = [systemClock, systemRandom]
   const swarm = dockerSwarm(config.docker)
   const keys = controlKeys(config.controlKeyFile)
-  const sources = [manifestDirectory({ path: config.manifests, watchPolling: config.watchPolling })]
+  const sources = [alsoOnHangup(manifestDirectory({ path: config.manifests, watchPolling: config.watchPolling }))]
   const declarations = declarationStore({ sources: sources.length, removalGraceMs: config.removalGraceMs }, clock)
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
