@@ -216,7 +216,7 @@ function pattern(path: ManifestPath): string {
 function notYet(value: unknown, path: ManifestPath): ManifestIssue[] {
   const name = pattern(path)
   if (notYetFields.has(name)) return [{ code: 'VM020', path, message: `${name.replaceAll('.*', '[]')} is not supported yet` }]
-  if (typeof value === 'string' && notYetValues[name]?.includes(value)) {
+  if (typeof value === 'string' && notYetValues.get(name)?.includes(value)) {
     return [{ code: 'VM020', path, message: `${name}: ${value} is not supported yet` }]
   }
   if (Array.isArray(value)) {

@@ -24,7 +24,8 @@ export const notYetFields: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Values of fields that exist otherwise. */
-export const notYetValues: Readonly<Record<string, readonly string[]>> = { 'spec.runStrategy': ['RerunOnFailure', 'Once', 'Manual'] }
+/** A map, since a path comes from the document: `constructor` must find nothing. */
+export const notYetValues: ReadonlyMap<string, readonly string[]> = new Map([['spec.runStrategy', ['RerunOnFailure', 'Once', 'Manual']]])
 
 /** Lists that take one entry so far. */
 export const notYetLists: ReadonlySet<string> = new Set(['spec.disks', 'spec.networks'])

@@ -99,9 +99,12 @@ describe('a VirtualMachine manifest', () => {
     expect(!wrongName.ok && wrongName.name).toBeUndefined()
   })
 
-  it.each([null, 1, 'text', [], {}, { spec: null }, { metadata: [], spec: 3 }])('refuses %j without throwing', (value) => {
-    expect(parseVirtualMachine(value).ok).toBe(false)
-  })
+  it.each([null, 1, 'text', [], {}, { spec: null }, { metadata: [], spec: 3 }, { constructor: 'x' }, { toString: 'x' }])(
+    'refuses %j without throwing',
+    (value) => {
+      expect(parseVirtualMachine(value).ok).toBe(false)
+    },
+  )
 
   it('reads MACs in any usual spelling', () => {
     const parsed = parseVirtualMachine(document((vm) => setMac(vm, '52-54-00-AB-CD-EF')))
