@@ -166,7 +166,7 @@ function range(least: number | undefined, most: number | undefined, what: string
 
 function laterFacts(name: string): string[][] {
   const path = name.replaceAll('[]', '.*')
-  const values = notYetValues[path]
+  const values = notYetValues.get(path)
   return [
     ...(values === undefined ? [] : [['later', `${values.join(', ')}: not supported yet`]]),
     ...(notYetLists.has(path) ? [['later', 'more than one entry: not supported yet']] : []),

@@ -99,7 +99,7 @@ describe('a VirtualMachine manifest', () => {
     expect(!wrongName.ok && wrongName.name).toBeUndefined()
   })
 
-  it.each([null, 1, 'text', [], {}, { spec: null }, { metadata: [], spec: 3 }, { constructor: 'x' }, { toString: 'x' }])(
+  it.each<unknown>([null, 1, 'text', [], {}, { spec: null }, { metadata: [], spec: 3 }, { constructor: 'x' }, { toString: 'x' }])(
     'refuses %j without throwing',
     (value) => {
       expect(parseVirtualMachine(value).ok).toBe(false)
