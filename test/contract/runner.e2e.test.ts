@@ -41,7 +41,7 @@ test('a VM waits for the broker, runs unprivileged on a passed TAP, outlives the
   await broker.exit
   await second.line(phase('WaitingForBroker'))
   broker = await rig.broker()
-  // Whoever is first; a real broker keeps the second one waiting until then, by the TAP that is in use.
+  // Whoever is first: the second one is kept waiting by the TAP that is in use.
   expect(await broker.line(event('reclaimed'))).toMatchObject({ taps: ['sv0123456789ab'], names: ['sv0123456789ab'] })
   expect((await rig.status()).phase).toBe('Running')
 

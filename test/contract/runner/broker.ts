@@ -23,13 +23,20 @@ function say(event: string, fields: object = {}): void {
   process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`)
 }
 
-function openTap(): number {
+/** Undefined while somebody else has it attached. */
+function openTap(): number | undefined {
   const fd = openSync('/dev/net/tun', constants.O_RDWR | constants.O_NONBLOCK)
   const request = Buffer.alloc(40)
   request.write(tapName)
   request.writeUInt16LE(tapFlags, 16)
-  libc.ioctl(fd, tunSetIff, request)
-  return fd
+  try {
+    libc.ioctl(fd, tunSetIff, request)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    if (error instanceof Error && error.message.includes('EBUSY')) return undefined
+    throw error
+  }
 }
 
 function nameOf(fd: number): string {
@@ -39,8 +46,10 @@ function nameOf(fd: number): string {
 }
 
 async function grant(connection: FdConnection): Promise<void> {
-  holder = connection
   const tap = openTap()
+  // After a broker's restart a second runner may be back before the true holder, whose TAP speaks for it.
+  if (tap === undefined) return wait(connection)
+  holder = connection
   connection.send(encodeFrame({ type: 'granted', accelerator: 'tcg', kvm: false, nics: [nic], reclaimed: false }), [tap])
   await connection.flushed()
   closeSync(tap)
@@ -49,10 +58,14 @@ async function grant(connection: FdConnection): Promise<void> {
 
 function acquire(connection: FdConnection): Promise<void> | undefined {
   if (!holder) return grant(connection)
+  wait(connection)
+  return undefined
+}
+
+function wait(connection: FdConnection): void {
   queue.push(connection)
   connection.send(encodeFrame({ type: 'waiting', reason: 'WaitingForPrevious', message: 'another runner has this VM' }))
   say('waiting')
-  return undefined
 }
 
 function reclaim(connection: FdConnection, taps: unknown, fds: readonly number[]): void {
