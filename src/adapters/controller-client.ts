@@ -45,16 +45,18 @@ const nodeView = z.looseObject({
 })
 const sourceView = z.looseObject({
   source: z.string(),
+  revision: z.string().default(''),
   complete: z.boolean(),
   message: z.string(),
   documents: z.looseObject({ valid: z.number(), invalid: z.number() }),
   issues: z.array(z.string()),
+  superseded: z.array(z.looseObject({ file: z.string(), name: z.string(), by: z.string() })).default([]),
 })
 const answers = {
   version: z.looseObject({ version: z.number(), release: z.string() }),
   vms: z.looseObject({ vms: z.array(vmView) }),
   nodes: z.looseObject({ nodes: z.array(nodeView) }),
-  sources: z.looseObject({ sources: z.array(sourceView), stalled: z.string().nullable() }),
+  sources: z.looseObject({ sources: z.array(sourceView), stalled: z.string().nullable(), withheld: z.array(z.string()).default([]) }),
 }
 
 export function controllerClient(options: ControllerClientOptions): ControllerApi {

@@ -37,6 +37,22 @@ export const objectLabels = {
   retainedAt: 'swarmvirt.retained-at',
 } as const
 
+/**
+ * On Swarm configs that hold manifests (ADR 0014). Only `manifest` is needed, and anybody may write it, such as a stack file; the others are
+ * what `docker vm apply` adds. They never carry `swarmvirt.managed-by`: what an operator declares is the operator's.
+ */
+export const manifestLabels = {
+  /** `true`. */
+  manifest: 'swarmvirt.manifest',
+  /** `docker-vm`: made by `docker vm apply`; such a config may be collected once it is superseded. */
+  appliedBy: 'swarmvirt.applied-by',
+  /** The name that was given with `--source`: what `--prune` looks at. */
+  appliedSource: 'swarmvirt.applied-source',
+  /** Name of the one VM or class that the config holds. */
+  appliedName: 'swarmvirt.applied-name',
+} as const
+export const appliedByCli = 'docker-vm'
+
 /** On Swarm nodes. `vm-capable` has no prefix: it is what operators' own constraints already use. */
 export const nodeLabels = {
   vmCapable: 'vm-capable',

@@ -46,12 +46,14 @@ function sourcesView(store: DeclarationStore): SourcesView {
       twice.map((issue) => issue.rendered),
     ),
   )
-  return { sources, stalled: state.stalled ?? null }
+  const withheld = [...state.vms].flatMap(([name, memory]) => (memory.state.kind === 'withheld' ? [name] : []))
+  return { sources, stalled: state.stalled ?? null, withheld: withheld.sort() }
 }
 
 function sourceView(snapshot: SourceSnapshot, twice: readonly string[]): SourceView {
   const valid = snapshot.documents.filter((document) => document.ok).length
   const issues = snapshot.documents.flatMap((document) => (document.ok ? [] : document.issues.map((issue) => issue.rendered)))
-  const { source, complete, message } = snapshot
-  return { source, complete, message, documents: { valid, invalid: snapshot.documents.length - valid }, issues: [...issues, ...twice] }
+  const { source, complete, message, revision = '', superseded = [] } = snapshot
+  const documents = { valid, invalid: snapshot.documents.length - valid }
+  return { source, revision, complete, message, documents, issues: [...issues, ...twice], superseded }
 }

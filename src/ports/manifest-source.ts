@@ -32,7 +32,18 @@ export interface SourceSnapshot {
   readonly complete: boolean
   /** Why it is not complete, or what else a person should know; empty when all is well. */
   readonly message: string
+  /** What the source stands at, for people: target of git-sync's link, or the git HEAD. */
+  readonly revision?: string
+  /** Documents that a newer one of the same name stands before; they are not in `documents`. */
+  readonly superseded?: readonly Superseded[]
   readonly documents: readonly SourceDocument[]
+}
+
+interface Superseded {
+  readonly file: string
+  readonly name: string
+  /** File of the newer one. */
+  readonly by: string
 }
 
 export interface ManifestSource {

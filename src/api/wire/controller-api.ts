@@ -7,12 +7,15 @@ import type { NodeFacts } from './agent-api.ts'
  * | request | answer |
  * |---|---|
  * | `GET /api/v1/vms` | `{vms: VmView[]}`, by name |
+ * | `GET /api/v1/vms?watch=true` | server-sent events: a `vm` (`VmView`) for each VM, `synced` (`{}`), then `vm` for each that changed and `gone` (`{name}`) |
  * | `GET /api/v1/vms/<name>` | `VmView`, or 404 |
  * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
- * | `GET /api/v1/sources` | `{sources: SourceView[], stalled: string or null}` |
+ * | `GET /api/v1/sources` | `SourcesView` |
  * | `GET /api/v1/version` | `{version, release}` |
+ * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 where what is withheld now is something else |
+ * | `POST /-/reload` | 202, after a hint to read every source now |
  *
- * Errors are `{reason, message}` with 401 (no or a wrong token), 404, 400.
+ * Errors are `{reason, message}` with 401 (no or a wrong token), 404, 400, 409.
  */
 export const controllerApiVersion = 1
 export const controllerApiPort = 9471
@@ -61,16 +64,35 @@ export interface NodeView {
 }
 
 export interface SourceView {
+  /** `directory` or `configs`. */
   readonly source: string
+  /** Target of git-sync's link or the git HEAD, where there is one; else empty. */
+  readonly revision: string
   readonly complete: boolean
   readonly message: string
   readonly documents: { readonly valid: number; readonly invalid: number }
   /** As people read them. */
   readonly issues: readonly string[]
+  readonly superseded: readonly SupersededView[]
+}
+
+/** A document that a newer one of the same name in the same source stands before. */
+interface SupersededView {
+  readonly file: string
+  readonly name: string
+  /** The newer one's. */
+  readonly by: string
+}
+
+/** Names the VMs whose removal is meant, so that nothing is confirmed that was not seen: they must be exactly those that are withheld now. */
+export interface ConfirmRemovals {
+  readonly vms: readonly string[]
 }
 
 export interface SourcesView {
   readonly sources: readonly SourceView[]
   /** Why removals are withheld; null where they are not. */
   readonly stalled: string | null
+  /** Names of the VMs whose removal is withheld. */
+  readonly withheld: readonly string[]
 }

@@ -27,7 +27,7 @@ const view: StatusView = {
   vms: () => vms,
   vm: (name) => vms.find((vm) => vm.name === name),
   nodes: () => [],
-  sources: () => ({ sources: [], stalled: null }),
+  sources: () => ({ sources: [], stalled: null, withheld: [] }),
   ready: () => ({ ok: ready, message: 'the Swarm has not answered yet' }),
 }
 let api: Listening

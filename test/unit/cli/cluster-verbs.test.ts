@@ -45,12 +45,14 @@ const n1: NodeView = {
 }
 const directory = {
   source: 'directory',
+  revision: '',
+  superseded: [],
   complete: true,
   message: '',
   documents: { valid: 1, invalid: 1 },
   issues: ['error[VM012]: x\n --> a.yaml:1:1'],
 }
-const sources: SourcesView = { sources: [directory], stalled: '4 VMs vanished' }
+const sources: SourcesView = { sources: [directory], stalled: '4 VMs vanished', withheld: [] }
 
 let api: Listening
 let certificate: { keyPem: string; certificatePem: string; fingerprint: string }
