@@ -4,7 +4,9 @@ import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Declaration, Declarations } from '../ports/declarations.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
-import { declare, type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type VmMemory } from './declare.ts'
+import { declare } from './declare.ts'
+import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type VmMemory } from './declare-state.ts'
+import { confirmWithheld } from './mass-removal.ts'
 
 const notRead = { kind: 'unknown', message: 'the manifests have not been read completely since the controller started' } as const
 /** Conditions are for people: what is longer is cut. */
@@ -16,6 +18,8 @@ export interface DeclarationStore extends Declarations {
   fold(snapshot: SourceSnapshot): readonly VmName[]
   /** Takes the VMs that are known from what is owned in the Swarm, each with the generation that its service carries. */
   setWorld(vms: ReadonlyMap<VmName, string | undefined>): readonly VmName[]
+  /** Takes a person's word for exactly the removals that are withheld; answers which VMs are declared differently now, undefined where others are withheld. */
+  confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
   /** Every name that is known, whatever is declared about it. */
   known(): readonly VmName[]
   /** Drops a removed VM of which nothing is left. */
@@ -38,10 +42,14 @@ export function declarationStore(settings: { readonly sources: number; readonly 
   let state = emptyDeclareState
 
   function refold(): readonly VmName[] {
-    const before = state
     const allRead = completed.size === settings.sources
     const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
-    state = declare(before, { snapshots: [...snapshots.values()], allRead, world, ...times })
+    return become(declare(state, { snapshots: [...snapshots.values()], allRead, world, ...times }))
+  }
+
+  function become(next: DeclareState): readonly VmName[] {
+    const before = state
+    state = next
     const names = new Set([...before.vms.keys(), ...state.vms.keys()])
     return [...names].filter((name) => fingerprint(before.vms.get(name)) !== fingerprint(state.vms.get(name)))
   }
@@ -60,6 +68,10 @@ export function declarationStore(settings: { readonly sources: number; readonly 
       world = vms
       return refold()
     },
+    confirmRemoval(vms) {
+      const next = confirmWithheld(state, vms, clock.now())
+      return next === undefined ? undefined : become(next)
+    },
     forget: (vm) => void (state = forgetRemoved(state, vm)),
     valid: (vm) => validOf(state.vms.get(vm)),
     state: () => state,
@@ -71,7 +83,7 @@ export function declarationStore(settings: { readonly sources: number; readonly 
 
 /** What makes two memories the same to everybody else: not when it was last seen. */
 function fingerprint(memory: VmMemory | undefined): string {
-  return memory === undefined ? '' : canonicalJson([memory.state, memory.good])
+  return memory === undefined ? '' : canonicalJson([memory.state, memory.good, memory.removalConfirmed])
 }
 
 function declarationOf(memory: VmMemory | undefined): Declaration {
@@ -85,7 +97,7 @@ function declarationOf(memory: VmMemory | undefined): Declaration {
     case 'doubtful':
       return good === undefined ? { kind: 'unknown', message: state.message } : { kind: 'present', ...good }
     case 'absent':
-      return { kind: 'unknown', message: absentMessage(state.sinceMs) }
+      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed) }
     case 'withheld':
       return { kind: 'unknown', message: state.message }
     case 'removed':
@@ -95,8 +107,10 @@ function declarationOf(memory: VmMemory | undefined): Declaration {
   }
 }
 
-function absentMessage(sinceMs: number): string {
-  return `in no manifest since ${new Date(sinceMs).toISOString()}; it is removed when the removal grace is over, and kept when the manifest returns`
+function absentMessage(sinceMs: number, confirmed: boolean): string {
+  const since = new Date(sinceMs).toISOString()
+  const grace = 'it is removed when the removal grace is over, and kept when the manifest returns'
+  return confirmed ? `its removal was confirmed, and the grace began at ${since}; ${grace}` : `in no manifest since ${since}; ${grace}`
 }
 
 function validOf(memory: VmMemory | undefined): ConditionDraft {
@@ -114,7 +128,7 @@ function validOf(memory: VmMemory | undefined): ConditionDraft {
         ? condition('Valid', 'Unknown', 'SourceUnreadable', state.message)
         : condition('Valid', 'True', 'Accepted', `the last valid state stays in force: ${state.message}`)
     case 'absent':
-      return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs))
+      return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs, memory.removalConfirmed))
     case 'withheld':
       return condition('Valid', 'Unknown', 'RemovalWithheld', state.message)
     case 'removed':

@@ -1,38 +1,8 @@
-import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 import { byText } from '../api/order.ts'
 import type { Origin, SourceDocument, SourceIssue, SourceSnapshot } from '../ports/manifest-source.ts'
-
-/** What is remembered of one VM between reads. */
-export interface VmMemory {
-  /** The last valid state that was read; kept while its file is broken. */
-  readonly good: { readonly vm: VirtualMachine; readonly generation: string } | undefined
-  /** Where its document was last seen, as `source/file`. */
-  readonly file: string | undefined
-  /** When its document was last seen. */
-  readonly seenAtMs: number | undefined
-  readonly state:
-    | { readonly kind: 'present' }
-    /** Its own document is there and wrong; `rendered` is what a person is shown. */
-    | { readonly kind: 'broken'; readonly rendered: string }
-    /** It may be in something that could not be read. */
-    | { readonly kind: 'doubtful'; readonly message: string }
-    /** Read completely, and not there. */
-    | { readonly kind: 'absent'; readonly sinceMs: number }
-    /** Absent together with too many others; the grace starts anew when that is over. */
-    | { readonly kind: 'withheld'; readonly message: string }
-    | { readonly kind: 'removed' }
-}
-
-export interface DeclareState {
-  readonly vms: ReadonlyMap<VmName, VmMemory>
-  /** Files whose names could not be read, by `source/file`: since when with this content. */
-  readonly opaque: ReadonlyMap<string, { readonly sinceMs: number; readonly content: string; readonly rendered: string }>
-  /** `VM030`: names that are claimed twice. */
-  readonly issues: readonly SourceIssue[]
-  /** Why removals are withheld; undefined where they are not. */
-  readonly stalled: string | undefined
-}
+import type { DeclareState, VmMemory } from './declare-state.ts'
+import { guardMassRemoval } from './mass-removal.ts'
 
 export interface DeclareInput {
   /** The latest read of every source. */
@@ -50,12 +20,6 @@ export interface DeclareInput {
   readonly removalGraceMs: number
 }
 
-export const emptyDeclareState: DeclareState = { vms: new Map(), opaque: new Map(), issues: [], stalled: undefined }
-
-/** More than this many at once *and* more than this share of what is known are not removed without being told to (ADR 0008). */
-const massCount = 3
-const massShare = 0.3
-
 /** Folds what the sources say now into what was known. Pure; every rule of "an error is not an absence" is here. */
 export function declare(before: DeclareState, input: DeclareInput): DeclareState {
   const documents = input.snapshots.flatMap((snapshot) => snapshot.documents).toSorted(byOrigin)
@@ -72,7 +36,7 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
     const next = judge(memory, claim, opaque, input)
     if (candidates.length > 0 || leavesTrace(next) || input.world?.has(name) === true) judged.set(name, next)
   }
-  return { ...guard(judged, input), opaque, issues }
+  return { ...guardMassRemoval(judged, input), opaque, issues }
 }
 
 function judge(memory: VmMemory, claim: Claim, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory {
@@ -80,7 +44,7 @@ function judge(memory: VmMemory, claim: Claim, opaque: DeclareState['opaque'], i
     case 'given':
       return judgePresent(memory, claim.document, input.nowMs)
     case 'withheld':
-      return { ...memory, state: claim.state }
+      return { ...memory, removalConfirmed: false, state: claim.state }
     case 'none':
       return judgeAbsent(memory, opaque, input)
     default:
@@ -93,19 +57,13 @@ function leavesTrace(memory: VmMemory): boolean {
   return memory.good !== undefined || memory.state.kind === 'removed'
 }
 
-/** A removed VM of which nothing is left is not known any more. */
-export function forgetRemoved(state: DeclareState, name: VmName): DeclareState {
-  if (state.vms.get(name)?.state.kind !== 'removed') return state
-  return { ...state, vms: new Map([...state.vms].filter(([key]) => key !== name)) }
+const unseen: VmMemory = {
+  good: undefined,
+  file: undefined,
+  seenAtMs: undefined,
+  state: { kind: 'doubtful', message: '' },
+  removalConfirmed: false,
 }
-
-/** When the next absence is due to be judged; a read is needed then. */
-export function nextDueMs(state: DeclareState, removalGraceMs: number): number | undefined {
-  const due = [...state.vms.values()].flatMap(({ state: one }) => (one.kind === 'absent' ? [one.sinceMs + removalGraceMs] : []))
-  return due.length === 0 ? undefined : Math.min(...due)
-}
-
-const unseen: VmMemory = { good: undefined, file: undefined, seenAtMs: undefined, state: { kind: 'doubtful', message: '' } }
 
 function fileKey(origin: Origin): string {
   return `${origin.source}/${origin.file}`
@@ -198,7 +156,7 @@ function opaqueFiles(before: DeclareState, documents: readonly SourceDocument[],
 }
 
 function judgePresent(memory: VmMemory, document: SourceDocument, nowMs: number): VmMemory {
-  const seen = { file: fileKey(document.origin), seenAtMs: nowMs }
+  const seen = { file: fileKey(document.origin), seenAtMs: nowMs, removalConfirmed: false }
   if (document.ok) return { ...seen, good: { vm: document.vm, generation: document.generation }, state: { kind: 'present' } }
   const rendered = document.issues.map((issue) => issue.rendered).join('\n\n')
   // What was being removed is not brought back by a document that cannot be acted on.
@@ -208,7 +166,7 @@ function judgePresent(memory: VmMemory, document: SourceDocument, nowMs: number)
 function judgeAbsent(memory: VmMemory, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory {
   if (memory.state.kind === 'removed') return memory
   const own = memory.file === undefined ? undefined : opaque.get(memory.file)
-  if (own !== undefined) return { ...memory, state: { kind: 'broken', rendered: own.rendered } }
+  if (own !== undefined) return { ...memory, removalConfirmed: false, state: { kind: 'broken', rendered: own.rendered } }
   const doubt = doubtOf(memory, opaque, input)
   if (doubt !== undefined) return { ...memory, state: { kind: 'doubtful', message: doubt } }
   const sinceMs = memory.state.kind === 'absent' ? memory.state.sinceMs : input.nowMs
@@ -223,23 +181,4 @@ function doubtOf(memory: VmMemory, opaque: DeclareState['opaque'], input: Declar
   // It may have been moved into a file that became unreadable since; one that was so before cannot have taken it.
   const holder = [...opaque].find(([, file]) => memory.seenAtMs === undefined || file.sinceMs > memory.seenAtMs)
   return holder === undefined ? undefined : `it is in no readable manifest, and ${holder[0]} is broken and might hold it`
-}
-
-function guard(judged: Map<VmName, VmMemory>, input: DeclareInput): Pick<DeclareState, 'vms' | 'stalled'> {
-  const known = [...judged].filter(([, memory]) => memory.state.kind !== 'removed')
-  const absent = known.filter(([, memory]) => memory.state.kind === 'absent').map(([name]) => name)
-  const mass = absent.length > massCount && absent.length > massShare * known.length
-  const stalled = mass
-    ? `${absent.length} of ${known.length} VMs are in no manifest any more, too many at once to remove without being told to: put the manifests back, or take them away a few at a time`
-    : undefined
-  const vms = new Map([...judged].map(([name, memory]) => [name, settle(memory, input, stalled)]))
-  return { vms, stalled }
-}
-
-function settle(memory: VmMemory, input: DeclareInput, stalled: string | undefined): VmMemory {
-  if (memory.state.kind !== 'absent') return memory
-  const { sinceMs } = memory.state
-  if (stalled !== undefined) return { ...memory, state: { kind: 'withheld', message: stalled } }
-  if (input.readAtMs - sinceMs < input.removalGraceMs) return memory
-  return { ...memory, good: undefined, state: { kind: 'removed' } }
 }

@@ -3,6 +3,7 @@ import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { SwarmNode } from '../ports/swarm.ts'
 import type { DeclarationStore } from './declarations.ts'
+import { withheldNames } from './declare-state.ts'
 import type { SeenAgent } from './observed-agents.ts'
 import type { StatusStore } from './status.ts'
 
@@ -46,8 +47,7 @@ function sourcesView(store: DeclarationStore): SourcesView {
       twice.map((issue) => issue.rendered),
     ),
   )
-  const withheld = [...state.vms].flatMap(([name, memory]) => (memory.state.kind === 'withheld' ? [name] : []))
-  return { sources, stalled: state.stalled ?? null, withheld: withheld.sort() }
+  return { sources, stalled: state.stalled ?? null, withheld: withheldNames(state) }
 }
 
 function sourceView(snapshot: SourceSnapshot, twice: readonly string[]): SourceView {

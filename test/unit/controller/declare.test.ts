@@ -338,6 +338,114 @@ describe('too many at once', () => {
   })
 })
 
+describe('a confirmed removal', () => {
+  const ten = Array.from({ length: 10 }, (_, index) => ok(`vm-${index}`))
+  const gone = ['vm-6', 'vm-7', 'vm-8', 'vm-9']
+  /** Four of ten are withheld. */
+  async function withheld(): Promise<Bench> {
+    const on = bench()
+    on.store.fold(read(ten))
+    await on.after(10 * graceMs, read(ten.slice(0, 6)))
+    return on
+  }
+  const kinds = ({ kind }: Bench, names = gone) => names.map(kind)
+
+  it('is one when the grace from the confirmation is over, by a read that is not older', async () => {
+    const on = await withheld()
+    expect(on.store.confirmRemoval(gone)?.toSorted()).toEqual(gone)
+    expect([on.store.state().stalled, on.store.nextDueMs()]).toEqual([undefined, on.clock.now() + graceMs])
+    await on.after(graceMs - 1, read(ten.slice(0, 6)))
+    expect(kinds(on)).toEqual(Array(4).fill('unknown'))
+    expect(on.store.valid('vm-9')).toMatchObject({ reason: 'Absent', message: expect.stringContaining('confirmed') as string })
+    await on.clock.pass(graceMs)
+    on.store.setWorld(new Map())
+    expect(kinds(on)).toEqual(Array(4).fill('unknown'))
+    on.store.fold(read(ten.slice(0, 6)))
+    expect(kinds(on)).toEqual(Array(4).fill('removed'))
+  })
+
+  it.each([[['vm-6', 'vm-7', 'vm-8']], [[...gone, 'vm-0']], [['vm-6', 'vm-7', 'vm-8', 'vm-8']], [[]]])(
+    'is none where other names are withheld than %j',
+    async (names) => {
+      const on = await withheld()
+      expect(on.store.confirmRemoval(names)).toBeUndefined()
+      await on.after(10 * graceMs, read(ten.slice(0, 6)))
+      expect(kinds(on)).toEqual(Array(4).fill('unknown'))
+    },
+  )
+
+  it('spares what comes back meanwhile, and does not cover its next absence', async () => {
+    const on = await withheld()
+    on.store.confirmRemoval(gone)
+    await on.clock.pass(graceMs - 1)
+    on.store.fold(read(ten))
+    expect(kinds(on)).toEqual(Array(4).fill('present'))
+    await on.after(10 * graceMs, read(ten.slice(0, 6)))
+    expect([on.kind('vm-9'), on.store.state().stalled]).toEqual(['unknown', expect.stringContaining('4 of 10')])
+  })
+
+  it('covers nothing that vanishes after it: that is judged as if the confirmed were gone already', async () => {
+    const on = await withheld()
+    on.store.confirmRemoval(gone)
+    await on.after(10 * graceMs, read(ten.slice(0, 2)))
+    expect(kinds(on)).toEqual(Array(4).fill('removed'))
+    expect(kinds(on, ['vm-2', 'vm-3', 'vm-4', 'vm-5'])).toEqual(Array(4).fill('unknown'))
+    expect(on.store.state().stalled).toContain('4 of 6')
+  })
+
+  it('waits while a source cannot be read, and then for the whole grace', async () => {
+    const on = await withheld()
+    on.store.confirmRemoval(gone)
+    await on.after(10 * graceMs, read([], false))
+    await on.after(graceMs - 1, read(ten.slice(0, 6)))
+    expect(kinds(on)).toEqual(Array(4).fill('unknown'))
+    await on.after(1, read(ten.slice(0, 6)))
+    expect(kinds(on)).toEqual(Array(4).fill('removed'))
+  })
+})
+
+it('never removes more at once than the guard allows without a confirmation of exactly these names: any history', async () => {
+  const names = Array.from({ length: 6 }, (_, index) => `vm-${index}`)
+  const step = fc.record({
+    present: fc.subarray(names),
+    complete: fc.oneof({ arbitrary: fc.constant(true), weight: 8 }, { arbitrary: fc.constant(false), weight: 1 }),
+    waitMs: fc.constantFrom(0, 30_000, 60_000),
+    confirm: fc.constantFrom('none', 'withheld', 'stale'),
+  })
+  const history = fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const { store, clock, kind } = bench()
+      store.fold(read(names.map((name) => ok(name))))
+      const word = new Map<string, number>()
+      let stale: readonly string[] = []
+      for (const { present, complete, waitMs, confirm } of steps) {
+        await clock.pass(waitMs)
+        const before = names.filter((name) => kind(name) !== 'removed')
+        store.fold(
+          read(
+            present.map((name) => ok(name)),
+            complete,
+          ),
+        )
+        for (const name of present) word.delete(name)
+        const removed = before.filter((name) => kind(name) === 'removed')
+        const unconfirmed = removed.filter((name) => !word.has(name))
+        if (unconfirmed.length > 3) return false
+        if (removed.some((name) => clock.now() - (word.get(name) ?? 0) < graceMs)) return false
+        const withheld = names.filter((name) => store.valid(name).reason === 'RemovalWithheld')
+        const said = confirm === 'withheld' ? withheld : confirm === 'stale' ? stale : []
+        const isExact = said.length === withheld.length && said.every((name) => withheld.includes(name))
+        if (confirm !== 'none' && (store.confirmRemoval(said) !== undefined) !== isExact) return false
+        if (confirm !== 'none' && isExact) for (const name of said) word.set(name, clock.now())
+        stale = withheld
+      }
+      return true
+    }),
+    { numRuns: 300 },
+  )
+  await expect(history).resolves.toBeUndefined()
+})
+
 it('never removes a VM that was there, or might have been there, within the grace: any history', async () => {
   const names = ['a', 'b', 'c']
   const none = { arbitrary: fc.constant(undefined), weight: 6 }

@@ -1,0 +1,47 @@
+import type { VmName } from '../api/names.ts'
+import { type DeclareState, type VmMemory, withheldNames } from './declare-state.ts'
+
+/** More than this many at once *and* more than this share of what is known are not removed without being told to (ADR 0008). */
+const massCount = 3
+const massShare = 0.3
+
+interface Times {
+  /** When the source whose last read is the oldest was read. */
+  readonly readAtMs: number
+  readonly removalGraceMs: number
+}
+
+/** Removes what has been absent for the grace, unless it would be too many at once. What was confirmed counts as gone already: it covers no others. */
+export function guardMassRemoval(judged: ReadonlyMap<VmName, VmMemory>, times: Times): Pick<DeclareState, 'vms' | 'stalled'> {
+  const known = [...judged.values()].filter((memory) => memory.state.kind !== 'removed' && !memory.removalConfirmed)
+  const absent = known.filter((memory) => memory.state.kind === 'absent')
+  const mass = absent.length > massCount && absent.length > massShare * known.length
+  const stalled = mass ? massMessage(absent.length, known.length) : undefined
+  const vms = new Map([...judged].map(([name, memory]) => [name, settle(memory, times, stalled)]))
+  return { vms, stalled }
+}
+
+function massMessage(absent: number, known: number): string {
+  return `${absent} of ${known} VMs are in no manifest any more, too many at once to remove without being told to: put the manifests back, take them away a few at a time, or see and confirm with docker vm confirm-removal`
+}
+
+function settle(memory: VmMemory, times: Times, stalled: string | undefined): VmMemory {
+  if (memory.state.kind !== 'absent') return memory
+  const { sinceMs } = memory.state
+  if (stalled !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message: stalled } }
+  if (times.readAtMs - sinceMs < times.removalGraceMs) return memory
+  return { ...memory, good: undefined, removalConfirmed: false, state: { kind: 'removed' } }
+}
+
+/**
+ * Takes a person's word that these removals are meant; undefined where the names are not exactly those that are withheld. The grace begins now, so
+ * that a mistake can still be put right, and what is seen again in it stays.
+ */
+export function confirmWithheld(state: DeclareState, names: readonly VmName[], nowMs: number): DeclareState | undefined {
+  const meant = new Set(names)
+  const withheld = withheldNames(state)
+  if (withheld.length !== meant.size || !withheld.every((name) => meant.has(name))) return undefined
+  const confirmed = (memory: VmMemory): VmMemory => ({ ...memory, removalConfirmed: true, state: { kind: 'absent', sinceMs: nowMs } })
+  const vms = new Map([...state.vms].map(([name, memory]) => [name, meant.has(name) ? confirmed(memory) : memory]))
+  return { ...state, vms, stalled: undefined }
+}
