@@ -19,9 +19,23 @@ export interface SourceIssue extends ManifestIssue {
   readonly rendered: string
 }
 
-export type SourceDocument =
-  | { readonly ok: true; readonly origin: Origin; readonly vm: VirtualMachine; readonly generation: string }
-  | { readonly ok: false; readonly origin: Origin; readonly name: string | undefined; readonly issues: readonly SourceIssue[] }
+export type SourceDocument = ValidDocument | InvalidDocument
+
+export interface ValidDocument {
+  readonly ok: true
+  readonly origin: Origin
+  readonly vm: VirtualMachine
+  readonly generation: string
+}
+
+interface InvalidDocument {
+  readonly ok: false
+  readonly origin: Origin
+  readonly name: string | undefined
+  readonly issues: readonly SourceIssue[]
+  /** The newest valid document of this name that the source still holds behind this one; it counts until this one is valid. */
+  readonly standIn?: ValidDocument
+}
 
 /**
  * One read of a source. `complete: false` (the directory is missing, a file could not be read) means that what is absent here may still exist:
@@ -36,10 +50,20 @@ export interface SourceSnapshot {
   readonly revision?: string
   /** Documents that a newer one of the same name stands before; they are not in `documents`. */
   readonly superseded?: readonly Superseded[]
+  /** What may be removed for good some time after it was superseded. */
+  readonly collectable?: readonly Collectable[]
   readonly documents: readonly SourceDocument[]
 }
 
-interface Superseded {
+/** A Swarm config of `docker vm apply` with nothing in it but documents that newer valid ones stand before. */
+export interface Collectable {
+  readonly id: string
+  readonly name: string
+  /** Epoch milliseconds, by the Swarm's clock, at which the last of its documents was superseded. */
+  readonly sinceMs: number
+}
+
+export interface Superseded {
   readonly file: string
   readonly name: string
   /** File of the newer one. */
