@@ -11,9 +11,12 @@ const units: Record<string, number> = {
   Ti: 2 ** 40,
 }
 
+/** How a quantity of bytes is written; not every one that matches is a whole number of bytes. */
+export const quantityPattern = /^(\d{1,15}(?:\.\d{1,9})?)(k|[KMGT]i?)?$/
+
 /** Reads a Kubernetes quantity of bytes (`512Mi`, `2Gi`, `20G`, `1.5Gi`); undefined when it is none, or not a whole number of bytes. */
 export function parseQuantity(text: string): number | undefined {
-  const match = /^(\d{1,15}(?:\.\d{1,9})?)([kKMGT]i?)?$/.exec(text)
+  const match = quantityPattern.exec(text)
   if (!match) return undefined
   const unit = units[match[2] ?? '']
   if (unit === undefined) return undefined

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { virtualMachineSchema } from '../api/manifest.ts'
-import { notYetFields, notYetLists, notYetValues } from '../api/not-yet.ts'
+import type { EditEffect } from '../api/manifest/about.ts'
+import { virtualMachineSchema } from '../api/manifest/document.ts'
 import { UsageError } from './outcome.ts'
 
 /** What is used of the JSON Schema that zod makes of the manifest; `unit`, `least` and `form` are the manifest schema's own. */
@@ -17,8 +17,13 @@ interface Schema {
   readonly maxLength?: number
   readonly minItems?: number
   readonly maxItems?: number
+  readonly effect?: EditEffect
+  readonly notYet?: true
+  readonly notYetValues?: readonly string[]
+  readonly oneSoFar?: true
   readonly unit?: string
   readonly least?: string
+  readonly most?: string
   readonly form?: string
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
@@ -45,11 +50,7 @@ export interface Explainer {
 export function explainer(suggest: (path: readonly (string | number)[]) => string | undefined): Explainer {
   const root = z.toJSONSchema(virtualMachineSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' }) as Schema
   return {
-    explain(path) {
-      const steps = stepsOf(path)
-      const later = laterField(steps)
-      return later === undefined ? page(fieldAt(root, steps, suggest)) : `${later.name}: not supported yet\n\n  ${later.description}\n`
-    },
+    explain: (path) => page(fieldAt(root, stepsOf(path), suggest)),
     describe: (path) => fieldAt(root, stepsOf(path), suggest).schema.description ?? '',
   }
 }
@@ -62,16 +63,6 @@ function stepsOf(path: string): readonly string[] {
     .filter((step) => step !== '' && step !== '*' && !/^\d+$/.test(step))
 }
 
-/** A field of the planned shape, also one below it, since nothing below it exists either. */
-function laterField(steps: readonly string[]): { readonly name: string; readonly description: string } | undefined {
-  const path = steps.join('.')
-  for (const [name, description] of notYetFields) {
-    const plain = name.replaceAll('.*', '')
-    if (path === plain || path.startsWith(`${plain}.`)) return { name: name.replaceAll('.*', '[]'), description }
-  }
-  return undefined
-}
-
 function fieldAt(root: Schema, steps: readonly string[], suggest: (path: readonly (string | number)[]) => string | undefined): Field {
   let field: Field = { name: '', schema: root, required: true }
   const walked: (string | number)[] = []
@@ -82,6 +73,8 @@ function fieldAt(root: Schema, steps: readonly string[], suggest: (path: readonl
     const next = fieldsOf(field.schema).find((one) => one.name === step)
     if (next === undefined) throw new UsageError(nothingAt(field, step, suggest(walked)))
     field = { ...next, name: `${field.name}${isList ? '[]' : ''}${field.name === '' ? '' : '.'}${step}` }
+    // Nothing below it exists either.
+    if (field.schema.notYet === true) return field
   }
   return field
 }
@@ -107,10 +100,28 @@ function fieldsOf(schema: Schema): readonly Field[] {
 function page(field: Field): string {
   const { name, schema, required } = field
   const head = name === '' ? 'VirtualMachine' : name
-  const facts = [['type', fullType(schema)], ...valueFacts(schema), ['required', required ? 'yes' : 'no'], ...laterFacts(name)]
+  if (schema.notYet === true) return `${head}: not supported yet\n\n${indented(schema.description ?? '')}\n`
+  const facts = [
+    ['type', fullType(schema)],
+    ...valueFacts(schema),
+    ['required', required ? 'yes' : 'no'],
+    ...effectFacts(schema),
+    ...laterFacts(schema),
+  ]
   const table = facts.map(([key, value]) => `  ${(key ?? '').padEnd(12)}${value}`)
   const parts = [head, indented(schema.description ?? ''), table.join('\n'), fieldList(field)]
   return `${parts.filter((part) => part.trim() !== '').join('\n\n')}\n`
+}
+
+const effectTexts: Readonly<Record<EditEffect, string>> = {
+  live: 'live: takes hold at once, the VM runs on',
+  restart: 'restart: takes hold when the VM is restarted',
+  recreate: 'recreate: makes another VM',
+  'destroys-data': 'destroys-data: refused unless an annotation allows it',
+}
+
+function effectFacts({ effect }: Schema): string[][] {
+  return effect === undefined ? [] : [['edit', effectTexts[effect]]]
 }
 
 function indented(text: string): string {
@@ -143,13 +154,13 @@ function formOf(schema: Schema): string {
 function valueFacts(schema: Schema): string[][] {
   const facts: [string, string | number | undefined][] = [
     ['value', schema.const === undefined ? undefined : shown(schema.const)],
-    ['values', schema.enum?.join(', ')],
+    ['values', schema.enum?.filter((one) => schema.notYetValues?.includes(String(one)) !== true).join(', ')],
     ['default', schema.default === undefined || schema.type === 'object' ? undefined : shown(schema.default)],
     ['least', schema.least ?? schema.minimum],
-    ['most', schema.maximum],
+    ['most', schema.most ?? schema.maximum],
     ['length', range(schema.minLength, schema.maxLength, 'characters')],
     ['entries', range(schema.minItems, schema.maxItems, '')],
-    ['pattern', schema.pattern],
+    ['pattern', schema.unit === undefined ? schema.pattern : undefined],
   ]
   return facts.flatMap(([key, value]) => (value === undefined ? [] : [[key, `${value}`]]))
 }
@@ -164,26 +175,20 @@ function range(least: number | undefined, most: number | undefined, what: string
   return `${numbers} ${what}`.trimEnd()
 }
 
-function laterFacts(name: string): string[][] {
-  const path = name.replaceAll('[]', '.*')
-  const values = notYetValues.get(path)
+function laterFacts({ notYetValues, oneSoFar }: Schema): string[][] {
   return [
-    ...(values === undefined ? [] : [['later', `${values.join(', ')}: not supported yet`]]),
-    ...(notYetLists.has(path) ? [['later', 'more than one entry: not supported yet']] : []),
+    ...(notYetValues === undefined ? [] : [['later', `${notYetValues.join(', ')}: not supported yet`]]),
+    ...(oneSoFar === true ? [['later', 'more than one entry: not supported yet']] : []),
   ]
 }
 
-function fieldList({ name, schema }: Field): string {
-  const fields = fieldsOf(schema).map((field) => [
-    field.name,
-    `${typeOf(field.schema)}${field.required ? ', required' : ''}`,
-    field.schema.description ?? '',
-  ])
-  const path = `${name}${schema.items === undefined ? '' : '[]'}`.replaceAll('[]', '.*')
-  const later = [...notYetFields]
-    .filter(([one]) => one.slice(0, one.lastIndexOf('.')) === path)
-    .map(([one, description]) => [one.slice(one.lastIndexOf('.') + 1), 'not supported yet', description])
-  const rows = [...fields, ...later]
+function fieldList({ schema }: Field): string {
+  const fields = fieldsOf(schema)
+  const built = fields.filter((field) => field.schema.notYet !== true)
+  const rows = [
+    ...built.map((field) => [field.name, `${typeOf(field.schema)}${field.required ? ', required' : ''}`, field.schema.description ?? '']),
+    ...fields.flatMap((field) => (built.includes(field) ? [] : [[field.name, 'not supported yet', field.schema.description ?? '']])),
+  ]
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   const lines = rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
   return rows.length === 0 ? '' : `fields:\n${lines.join('\n')}`

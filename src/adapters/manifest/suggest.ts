@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import { type ManifestPath, virtualMachineSchema } from '../../api/manifest.ts'
+import type { ManifestPath } from '../../api/manifest.ts'
+import { virtualMachineClassSchema, virtualMachineSchema } from '../../api/manifest/document.ts'
 
 type JsonSchema = {
   readonly properties?: Readonly<Record<string, JsonSchema>>
@@ -9,17 +10,22 @@ type JsonSchema = {
 }
 
 /** Names the field that was probably meant, from the schema's own keys. */
-export type Suggest = (path: ManifestPath) => string | undefined
+export type Suggest = (path: ManifestPath, kind?: 'machine' | 'class') => string | undefined
 
 export function fieldSuggester(): Suggest {
   // Made with the first typo: a manifest without one need not wait for it.
-  let schema: JsonSchema | undefined
-  return (path) => {
+  const schemas = new Map<string, JsonSchema>()
+  return (path, kind = 'machine') => {
     const wrong = path.at(-1)
     if (typeof wrong !== 'string') return undefined
-    schema ??= z.toJSONSchema(virtualMachineSchema, { target: 'draft-7', io: 'input', unrepresentable: 'any' }) as JsonSchema
+    const schema = schemas.get(kind) ?? jsonSchemaOf(kind === 'class' ? virtualMachineClassSchema : virtualMachineSchema)
+    schemas.set(kind, schema)
     return helpFor(wrong, keysAt(schema, path.slice(0, -1)))
   }
+}
+
+function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { target: 'draft-7', io: 'input', unrepresentable: 'any' }) as JsonSchema
 }
 
 function helpFor(wrong: string, keys: readonly string[]): string | undefined {

@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import { vmNamePattern } from '../names.ts'
+import { field } from './about.ts'
+import { machineFields, spec } from './spec.ts'
+
+export const apiVersion = 'swarmvirt.dev/v1alpha1'
+export const kind = 'VirtualMachine'
+export const classKind = 'VirtualMachineClass'
+export const listKind = 'List'
+
+/** Allows one edit that destroys what is on a disk; the refusal of the edit says the value, which holds for that edit alone. */
+export const replaceDisksAnnotation = 'swarmvirt.dev/replace-disks'
+
+const texts = (description: string) =>
+  field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live' })
+
+function metadata(name: string, message: string) {
+  return field(
+    z.strictObject({
+      name: field(z.string().regex(vmNamePattern, message), { description: name, effect: 'recreate' }),
+      labels: texts("Your own labels, shown with the VM's status."),
+      annotations: texts(`Notes for other tools, and ${replaceDisksAnnotation}, which allows an edit that destroys what is on a disk.`),
+    }),
+    { description: 'Who it is.', effect: 'recreate' },
+  )
+}
+
+const version = field(z.literal(apiVersion), { description: 'Version of this schema.' })
+
+export const virtualMachineSchema = z
+  .strictObject({
+    apiVersion: version,
+    kind: field(z.literal(kind), { description: 'What the document declares.' }),
+    metadata: metadata(
+      'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a VM that is given another name is another VM.',
+      'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
+    ),
+    spec: field(spec, { description: 'What the VM is to be.' }),
+  })
+  .meta({ description: 'A virtual machine that the cluster keeps running as declared.' })
+
+/** With a class, what the class gives need not be written. */
+export const classedMachineSchema = virtualMachineSchema.extend({ spec: spec.extend({ memory: machineFields.memory.optional() }) })
+
+export const virtualMachineClassSchema = z
+  .strictObject({
+    apiVersion: version,
+    kind: field(z.literal(classKind), { description: 'What the document declares.' }),
+    metadata: metadata(
+      'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
+      'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
+    ),
+    spec: field(z.strictObject(machineFields).partial(), {
+      description:
+        'Values for the VMs of the class, where they have none of their own. cpu is taken field by field, everything else whole.',
+      effect: 'restart',
+    }),
+  })
+  .meta({ description: 'Sizes and defaults that several virtual machines share.' })

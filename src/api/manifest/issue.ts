@@ -1,0 +1,21 @@
+export type ManifestPath = readonly (string | number)[]
+
+export interface ManifestIssue {
+  /** `VM010` wrong value, `VM011` missing field, `VM012` unknown field, `VM013` fields that do not go together, `VM020` not supported yet; docs/errors.md has all. */
+  readonly code: string
+  /** Of the offending key or value; for a missing key, of the key itself. */
+  readonly path: ManifestPath
+  readonly message: string
+  readonly help?: string
+}
+
+/** The value at a path of a plain value; own keys only, since the path comes from the document. */
+export function at(value: unknown, path: ManifestPath): unknown {
+  return path.reduce<unknown>(
+    (inner, key) =>
+      inner !== null && typeof inner === 'object' && Object.hasOwn(inner, key)
+        ? (inner as Record<string | number, unknown>)[key]
+        : undefined,
+    value,
+  )
+}

@@ -1,0 +1,31 @@
+import type { About } from './about.ts'
+import { type FieldPattern, patternOf } from './fields.ts'
+import type { ManifestIssue, ManifestPath } from './issue.ts'
+
+/** The schema is no deeper than this; what lies below is unknown anyway. */
+const deepest = 6
+
+/** Fields and values of the planned shape that no code stands behind yet: refused as such, never ignored. What lies below one is not looked at. */
+export function notYetIn(fields: ReadonlyMap<FieldPattern, About>, value: unknown, path: ManifestPath = []): ManifestIssue[] {
+  const name = patternOf(path)
+  const about = fields.get(name)
+  if (about?.notYet === true) return [later(path, shown(name))]
+  if (typeof value === 'string') {
+    const early = about?.notYetValues?.find((one) => value === one || (one.endsWith('//') && value.startsWith(one)))
+    return early === undefined ? [] : [later(path, `${shown(name)}: ${early}`)]
+  }
+  if (Array.isArray(value)) {
+    const many = about?.oneSoFar === true && value.length > 1 ? [later(path, `more than one entry in ${shown(name)}`)] : []
+    return [...many, ...value.flatMap((inner, index) => notYetIn(fields, inner, [...path, index]))]
+  }
+  if (value === null || typeof value !== 'object' || path.length >= deepest) return []
+  return Object.entries(value).flatMap(([key, inner]) => notYetIn(fields, inner, [...path, key]))
+}
+
+function later(path: ManifestPath, what: string): ManifestIssue {
+  return { code: 'VM020', path, message: `${what} is not supported yet` }
+}
+
+function shown(name: FieldPattern): string {
+  return name.replaceAll('.*', '[]')
+}

@@ -1,0 +1,88 @@
+import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
+import { isNetworkImage } from './spec.ts'
+
+const modes = ['bridge', 'user', 'direct'] as const
+
+/**
+ * What no single field can say. They look at what was written and not at what was parsed, so that they are told together with all other errors;
+ * whatever is of a wrong kind is passed over, since the schema says that already.
+ */
+export function brokenRules(document: unknown): ManifestIssue[] {
+  return [...disks(document), ...networks(document), ...firmware(document)]
+}
+
+function disks(document: unknown): ManifestIssue[] {
+  const path = ['spec', 'disks']
+  const each = entries(document, path).flatMap(([place, disk]) => {
+    if (disk['cdrom'] !== undefined) return [...both(place, disk, 'cdrom', 'image'), ...both(place, disk, 'cdrom', 'size')]
+    const blank = { code: 'VM020', path: place, message: 'a disk without an image is not supported yet' }
+    return [
+      ...missing(place, disk, 'size'),
+      ...(disk['image'] === undefined ? [blank] : []),
+      ...unproven([...place, 'image'], disk['image']),
+    ]
+  })
+  return [...each, ...twice(document, path, 'disk')]
+}
+
+/** What comes from the network is proven by its hash, unless the manifest says in so many words that it need not be. */
+function unproven(place: ManifestPath, image: unknown): ManifestIssue[] {
+  const source = at(image, ['source'])
+  if (typeof source !== 'string' || !isNetworkImage(source) || at(image, ['sha256']) !== undefined || at(image, ['insecure']) === true)
+    return []
+  return [{ code: 'VM011', path: [...place, 'sha256'], message: 'an image from the network needs its sha256' }]
+}
+
+function networks(document: unknown): ManifestIssue[] {
+  const path = ['spec', 'networks']
+  const each = entries(document, path).flatMap(([place, network]): ManifestIssue[] => {
+    const [first, second] = modes.filter((mode) => network[mode] !== undefined)
+    if (first === undefined) return [{ code: 'VM011', path: [...place, 'bridge'], message: `a network needs one of ${modes.join(', ')}` }]
+    const only = ['address', 'vlan'].filter((key) => network[key] !== undefined && first !== 'bridge')
+    return [
+      ...(second === undefined ? [] : both(place, network, second, first)),
+      ...only.map((key) => ({ code: 'VM013', path: [...place, key], message: `${key} goes with bridge only` })),
+    ]
+  })
+  return [...each, ...twice(document, path, 'network')]
+}
+
+function firmware(document: unknown): ManifestIssue[] {
+  const path = ['spec', 'firmware']
+  if (at(document, [...path, 'secureBoot']) !== true || at(document, [...path, 'mode']) === 'uefi') return []
+  return [{ code: 'VM013', path: [...path, 'secureBoot'], message: 'secureBoot needs mode: uefi' }]
+}
+
+type Entry = readonly [ManifestPath, Readonly<Record<string, unknown>>]
+
+function entries(document: unknown, path: ManifestPath): Entry[] {
+  const list = at(document, path)
+  if (!Array.isArray(list)) return []
+  return list.flatMap((one: unknown, index) =>
+    one !== null && typeof one === 'object' && !Array.isArray(one) ? [[[...path, index], one as Record<string, unknown>] as const] : [],
+  )
+}
+
+function both(place: ManifestPath, entry: Readonly<Record<string, unknown>>, key: string, other: string): ManifestIssue[] {
+  if (entry[key] === undefined || entry[other] === undefined) return []
+  return [{ code: 'VM013', path: [...place, key], message: `${key} and ${other} do not go together`, help: 'take one of the two out' }]
+}
+
+function missing(place: ManifestPath, entry: Readonly<Record<string, unknown>>, key: string): ManifestIssue[] {
+  const name = [...place, key].map((step) => (typeof step === 'number' ? '*' : step)).join('.')
+  return entry[key] === undefined ? [{ code: 'VM011', path: [...place, key], message: `field "${name}" is missing` }] : []
+}
+
+function twice(document: unknown, path: ManifestPath, what: string): ManifestIssue[] {
+  const seen = new Map<unknown, number>()
+  return entries(document, path).flatMap(([place, { name }], index) => {
+    const first = seen.get(name)
+    if (typeof name !== 'string' || first === undefined) {
+      seen.set(name, index)
+      return []
+    }
+    return [
+      { code: 'VM013', path: [...place, 'name'], message: `there is a ${what} "${name}" already`, help: 'give this one another name' },
+    ]
+  })
+}

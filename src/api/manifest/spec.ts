@@ -1,0 +1,314 @@
+import { z } from 'zod'
+import { interfaceNamePattern, partNamePattern } from '../names.ts'
+import { field } from './about.ts'
+import { duration, hostname, ipv4, macAddress, port, quantity } from './values.ts'
+
+/** The whole shape of a VM's spec. Every field says what it is, what an edit of it does, and whether code stands behind it yet. */
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits')
+
+/** `images/NAME` below the state root; nothing absolute and nothing with `..`. */
+const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
+const localIso = /^isos\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
+/** A reference as `docker pull` takes it: host, path, tag and digest; what is read of it is judged where it is pulled. */
+const ociImage = /^oci:\/\/[a-z0-9.-]+(:\d{1,5})?(\/[a-z0-9._-]+)+(:[A-Za-z0-9_.-]{1,128})?(@sha256:[0-9a-f]{64})?$/
+
+export function isNetworkImage(source: string): boolean {
+  const url = URL.parse(source)
+  return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === ''
+}
+
+const image = field(
+  z.strictObject({
+    source: field(
+      z
+        .string()
+        .max(2048)
+        .refine((source) => localImage.test(source) || isNetworkImage(source) || ociImage.test(source), {
+          message: 'an image source is images/NAME (a file in the images directory of the state root), an http(s):// URL, or oci://',
+        }),
+      {
+        description:
+          "images/NAME, a file in the images directory of the node's state root, or an http:// or https:// URL, which needs sha256.",
+        effect: 'destroys-data',
+        notYetValues: ['oci://'],
+      },
+    ),
+    sha256: field(sha256.optional(), {
+      description: 'SHA-256 of the image file. Needed for a URL; for images/NAME, the file must match where this is given.',
+      effect: 'destroys-data',
+    }),
+    insecure: field(z.boolean().optional(), {
+      description: 'true takes an image from the network without its sha256: whatever is served there becomes the disk.',
+      effect: 'live',
+      notYet: true,
+    }),
+  }),
+  { description: 'What the disk holds when it is first made: a qcow2 or raw image, copied and never written to.', effect: 'destroys-data' },
+)
+
+const disk = z.strictObject({
+  name: field(z.string().regex(partNamePattern, 'a disk name is 1 to 20 characters of a-z 0-9 -'), {
+    description: 'Names the disk file on the node.',
+    effect: 'destroys-data',
+  }),
+  size: field(quantity('1Mi').optional(), {
+    description: 'Size the guest sees. Every disk but a CD-ROM needs one.',
+    effect: 'destroys-data',
+  }),
+  image: image.optional(),
+  cdrom: field(
+    z
+      .strictObject({
+        path: field(z.string().regex(localIso, 'a CD-ROM is isos/NAME, a file in the isos directory of the state root'), {
+          description: "isos/NAME, a file in the isos directory of the node's state root.",
+          effect: 'restart',
+        }),
+      })
+      .optional(),
+    { description: 'A read-only ISO image.', effect: 'restart', notYet: true },
+  ),
+})
+
+const network = z.strictObject({
+  name: field(z.string().regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -'), {
+    description: 'Names the NIC; with mac: auto, its MAC follows from it.',
+    effect: 'restart',
+  }),
+  bridge: field(z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters').optional(), {
+    description: 'Bridge of the host that the NIC is put on, such as br0. The node must have it and its broker must allow it.',
+    effect: 'restart',
+  }),
+  mac: field(macAddress().prefault('auto'), {
+    description: 'MAC address of the NIC. auto is made from the names of cluster, VM and network, and stays the same on every node.',
+    effect: 'restart',
+  }),
+  address: field(ipv4().optional(), {
+    description:
+      'IPv4 address that the DHCP reservation for this MAC is expected to give. swarmvirt makes no reservation; a guest that gets another address is not reported as reached.',
+    effect: 'live',
+  }),
+  vlan: field(z.int().min(1).max(4_094).optional(), { description: 'VLAN on the bridge.', effect: 'restart', notYet: true }),
+  mtu: field(z.int().min(576).max(65_521).optional(), {
+    description: 'Largest packet of the NIC.',
+    unit: 'bytes',
+    effect: 'restart',
+    notYet: true,
+  }),
+  user: field(
+    z
+      .strictObject({
+        ports: z
+          .array(
+            z.strictObject({
+              name: field(z.string().regex(partNamePattern), { description: 'Names the port; its number on the node follows from it.' }),
+              guest: field(port(), { description: 'TCP port of the guest.' }),
+            }),
+          )
+          .max(32)
+          .default([])
+          .describe('Ports of the guest that the node forwards.'),
+      })
+      .optional(),
+    { description: 'Network address translation instead of a bridge.', effect: 'restart', notYet: true },
+  ),
+  direct: field(
+    z
+      .strictObject({
+        device: field(z.string().regex(interfaceNamePattern), { description: 'Interface of the host.' }),
+        mode: field(z.enum(['bridge', 'vepa', 'private', 'passthru']).default('bridge'), { description: 'Mode of the macvtap.' }),
+      })
+      .optional(),
+    { description: 'A NIC directly on a device of the host.', effect: 'restart', notYet: true },
+  ),
+})
+
+const probedPort = (what: string) => field(port(), { description: what, effect: 'live' })
+const readiness = z.union(
+  [
+    z.strictObject({
+      ping: field(z.literal(true), { description: 'Ready once another node reaches the VM with a ping.', effect: 'live' }),
+    }),
+    z.strictObject({ tcp: probedPort('Ready once a connection to this TCP port is accepted.') }),
+    z.strictObject({
+      http: field(
+        z.strictObject({
+          port: field(port(), { description: 'TCP port of the guest.' }),
+          path: field(z.string().max(1024).regex(/^\//, 'a path begins with /').default('/'), { description: 'Path that is asked for.' }),
+        }),
+        { description: 'Ready once an HTTP request succeeds.', effect: 'live', notYet: true },
+      ),
+    }),
+    z.strictObject({ ssh: field(port(), { description: 'Ready once an SSH server answers.', effect: 'live', notYet: true }) }),
+    z.strictObject({
+      guestAgent: field(z.literal(true), { description: "Ready once the guest's agent answers.", effect: 'live', notYet: true }),
+    }),
+  ],
+  'readiness is one of ping: true and tcp: PORT',
+)
+
+const cloudInit = z.strictObject({
+  userData: field(
+    z
+      .string()
+      .max(256 * 1024)
+      .optional(),
+    { description: 'cloud-init user data, such as a #cloud-config. It travels as a Swarm secret.', effect: 'restart' },
+  ),
+  userDataSecret: field(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$/, 'not a name of a Swarm secret')
+      .optional(),
+    {
+      description: 'Swarm secret that holds the user data.',
+      effect: 'restart',
+      notYet: true,
+    },
+  ),
+  networkData: field(
+    z
+      .string()
+      .max(64 * 1024)
+      .optional(),
+    { description: 'cloud-init network configuration.', effect: 'restart', notYet: true },
+  ),
+  sshAuthorizedKeys: field(
+    z
+      .array(
+        z
+          .string()
+          .min(1)
+          .max(16_384)
+          .regex(/^[^\r\n]+$/, 'one key a line'),
+      )
+      .max(64)
+      .default([]),
+    { description: "Public keys for the guest's default user, one OpenSSH line each.", effect: 'restart' },
+  ),
+})
+
+/** What a class may give as well. */
+export const machineFields = {
+  cpu: field(
+    z
+      .strictObject({
+        cores: field(z.int().min(1).max(256).default(1), { description: 'Virtual CPUs of the guest.', effect: 'restart' }),
+        model: field(
+          z
+            .string()
+            .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not a CPU model of QEMU')
+            .optional(),
+          {
+            description: 'CPU model that the guest sees: host, max, or one that QEMU knows.',
+            effect: 'restart',
+            notYet: true,
+          },
+        ),
+      })
+      .prefault({}),
+    { description: 'Processors.', effect: 'restart' },
+  ),
+  memory: field(quantity('32Mi'), {
+    description: 'Memory of the guest. QEMU needs some more on the node. Needed here, or in the class.',
+    effect: 'restart',
+  }),
+  accelerator: field(z.enum(['auto', 'kvm', 'tcg']).default('auto'), {
+    description: 'kvm runs on nodes with working KVM only, tcg is software emulation and slow, auto takes what the node has.',
+    effect: 'restart',
+  }),
+  updatePolicy: field(z.enum(['OnRestart', 'Restart']).default('OnRestart'), {
+    description:
+      'When an edit takes hold that needs a restart. OnRestart waits until the VM is halted or restarted and says RestartRequired; Restart restarts it at once.',
+    effect: 'live',
+  }),
+  firmware: field(
+    z
+      .strictObject({
+        mode: field(z.enum(['bios', 'uefi']).default('bios'), { description: 'bios or uefi.' }),
+        secureBoot: field(z.boolean().optional(), { description: 'Boots signed systems only. Needs mode: uefi.' }),
+        tpm: field(z.boolean().optional(), { description: 'A TPM 2.0 for the guest.' }),
+        kernel: field(
+          z
+            .strictObject({
+              image: field(z.string().regex(localImage, 'a kernel is images/NAME'), { description: 'images/NAME of the kernel.' }),
+              initrd: field(z.string().regex(localImage, 'an initrd is images/NAME').optional(), {
+                description: 'images/NAME of the initrd.',
+              }),
+              args: field(z.string().max(2048).optional(), { description: "The kernel's command line." }),
+            })
+            .optional(),
+          { description: 'A kernel that QEMU boots directly.' },
+        ),
+      })
+      .optional(),
+    { description: 'BIOS or UEFI, secure boot, TPM, or a kernel to boot directly.', effect: 'restart', notYet: true },
+  ),
+  placement: field(
+    z
+      .strictObject({
+        constraints: field(z.array(z.string().max(256)).max(32).default([]), { description: 'Constraints as Swarm services have them.' }),
+        spread: field(z.string().max(128).optional(), { description: 'Node label whose values the VMs are spread over.' }),
+        node: field(hostname().optional(), { description: 'The one node it may run on.' }),
+      })
+      .optional(),
+    { description: 'Constraints on the nodes the VM may be placed on.', effect: 'recreate', notYet: true },
+  ),
+  resources: field(
+    z
+      .strictObject({
+        memoryOverhead: field(z.union([z.literal('auto'), quantity('16Mi')]).default('auto'), {
+          description: 'Memory beyond the guest’s.',
+        }),
+        cpuLimit: field(z.number().min(0.1).max(256).nullable().default(null), { description: 'CPUs of the node that it may use.' }),
+        priority: field(z.int().min(-1000).max(1000).default(0), { description: 'Which VM yields when a node is full.' }),
+      })
+      .optional(),
+    { description: 'Limits and reservations beyond the guest itself.', effect: 'restart', notYet: true },
+  ),
+  console: field(
+    z
+      .strictObject({
+        serial: field(z.boolean().default(true), { description: 'A serial console.' }),
+        vnc: field(z.boolean().default(false), { description: 'A graphical console.' }),
+      })
+      .optional(),
+    { description: 'Serial and graphical console.', effect: 'restart', notYet: true },
+  ),
+  terminationGracePeriod: field(duration('1s', '1h').optional(), {
+    description: 'How long a shutdown may take.',
+    effect: 'recreate',
+    notYet: true,
+  }),
+  deletionPolicy: field(z.enum(['Retain', 'Delete']).optional(), {
+    description: 'What becomes of the disks when the VM is removed.',
+    effect: 'live',
+    notYet: true,
+  }),
+} as const
+
+const className = /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/
+
+export const spec = z.strictObject({
+  runStrategy: field(z.enum(['Always', 'Halted', 'RerunOnFailure', 'Once', 'Manual']).default('Always'), {
+    description: 'Always keeps the VM running. Halted shuts it down and keeps its disks.',
+    effect: 'live',
+    notYetValues: ['RerunOnFailure', 'Once', 'Manual'],
+  }),
+  class: field(z.string().regex(className, 'a class name is 1 to 50 characters of a-z 0-9 -').optional(), {
+    description: 'VirtualMachineClass whose values hold where the VM has none of its own.',
+    effect: 'restart',
+  }),
+  ...machineFields,
+  disks: field(z.array(disk).min(1).max(16), {
+    description: 'Disks, kept on the node the VM was placed on. The first one boots.',
+    effect: 'destroys-data',
+    oneSoFar: true,
+  }),
+  networks: field(z.array(network).min(1).max(8), { description: 'Network interfaces.', effect: 'restart', oneSoFar: true }),
+  cloudInit: field(cloudInit.prefault({}), { description: 'What cloud-init in the guest is given at its first boot.', effect: 'restart' }),
+  readiness: field(readiness.optional(), {
+    description: 'When the guest itself counts as ready, beyond being reachable: one of ping and tcp.',
+    effect: 'live',
+  }),
+})
