@@ -1,0 +1,74 @@
+import { lstat, realpath } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { boundedBytes } from './bounded-file.ts'
+
+const hash = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
+/** What git-check-ref-format(1) allows below `refs/`; so no way out of the git directory either. */
+const ref = /^ref: (refs\/(?!.*(?:\.\.|\/\.|\/\/))[^\0-\x20\x7f~^:?*[\\]+)$/u
+const smallFileBytes = 4 * 1024
+/** Some hundred thousand packed refs; of a larger file nothing is read. */
+const packedRefsBytes = 8 * 1024 * 1024
+
+/** The commit that the git checkout around a directory stands at. Only files are read, no program runs; undefined where anything is unclear. */
+export async function gitHead(directory: string): Promise<string | undefined> {
+  try {
+    const gitDirectory = await gitDirectoryAround(await realpath(directory))
+    return gitDirectory === undefined ? undefined : await headOf(gitDirectory)
+  } catch {
+    // The revision is for people: what the directory holds is known without it.
+    return undefined
+  }
+}
+
+/** The nearest one counts, as for git, also where nothing can be read from it. */
+async function gitDirectoryAround(directory: string): Promise<string | undefined> {
+  for (let at = directory; ; at = dirname(at)) {
+    const found = await lstat(join(at, '.git')).catch(absent)
+    if (found?.isDirectory()) return join(at, '.git')
+    if (found !== undefined) return await gitFile(at)
+    if (at === dirname(at)) return undefined
+  }
+}
+
+/** A worktree's `.git` is a file, see gitrepository-layout(5). */
+async function gitFile(at: string): Promise<string | undefined> {
+  const target = /^gitdir: (.+)$/.exec((await lineOf(join(at, '.git'))) ?? '')?.[1]
+  return target === undefined ? undefined : resolve(at, target)
+}
+
+async function headOf(gitDirectory: string): Promise<string | undefined> {
+  const head = await lineOf(join(gitDirectory, 'HEAD'))
+  if (head === undefined || hash.test(head)) return head
+  const name = ref.exec(head)?.[1]
+  if (name === undefined) return undefined
+  const shared = resolve(gitDirectory, (await lineOf(join(gitDirectory, 'commondir'))) ?? '.')
+  const loose = await lineOf(join(shared, name))
+  if (loose === undefined) return packed(shared, name)
+  return hash.test(loose) ? loose : undefined
+}
+
+async function packed(shared: string, name: string): Promise<string | undefined> {
+  const text = await textOf(join(shared, 'packed-refs'), packedRefsBytes)
+  const line = text?.split('\n').find((one) => one.endsWith(` ${name}`))
+  const found = line?.slice(0, -name.length - 1)
+  return found !== undefined && hash.test(found) ? found : undefined
+}
+
+/** The one line of a small file. */
+async function lineOf(path: string): Promise<string | undefined> {
+  return (await textOf(path, smallFileBytes))?.replace(/\n$/, '')
+}
+
+async function textOf(path: string, maxBytes: number): Promise<string | undefined> {
+  const bytes = await boundedBytes(path, maxBytes + 1).catch(absent)
+  if (bytes === undefined) return undefined
+  if (bytes.length > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
+  return new TextDecoder().decode(bytes)
+}
+
+/** Whatever is there and cannot be read is an error. */
+function absent(error: unknown): undefined {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+  throw error
+}

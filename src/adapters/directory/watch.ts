@@ -1,0 +1,67 @@
+import { type Stats, unwatchFile, watchFile } from 'node:fs'
+import { basename, resolve } from 'node:path'
+import { type FSWatcher, watch } from 'chokidar'
+import { linksOn, whereTo } from './links.ts'
+
+export interface WatchOptions {
+  readonly path: string
+  /** Polls the whole tree: for file systems without inotify, such as NFS. */
+  readonly watchPolling: boolean
+  readonly depth: number
+  /** Between two looks, where something is polled. */
+  readonly pollMs: number
+}
+
+/**
+ * Calls back when something below a directory may have changed, also when the directory itself goes, comes, or is another one because a
+ * link on the way to it was swapped. Hints only: the controller reads again on its own timer.
+ */
+export function watchDirectory(options: WatchOptions, onHint: () => void): () => void {
+  const path = resolve(options.path)
+  let endTree = watchTree({ ...options, path }, onHint, () => undefined)
+  // inotify watches inodes, and says nothing where this path leads to another one. One stat a second does, whatever happened to it.
+  const onRoot = (now: Stats, before: Stats): void => {
+    if (now.ino !== before.ino || now.dev !== before.dev) {
+      endTree()
+      // Whatever came before it watched has hinted at nothing.
+      endTree = watchTree({ ...options, path }, onHint, onHint)
+    }
+    onHint()
+  }
+  watchFile(path, { interval: options.pollMs }, onRoot)
+  return () => {
+    unwatchFile(path, onRoot)
+    endTree()
+  }
+}
+
+/** Watches the tree that the path leads to now, and the links on the way: those of git-sync are swapped, not written. */
+function watchTree(options: WatchOptions, onHint: () => void, onReady: () => void): () => void {
+  let stopped = false
+  const opened = openTree(options).then((watcher) => {
+    watcher?.on('all', () => void (stopped || onHint())).on('ready', () => void (stopped || onReady()))
+    // Hints only: an error costs them and nothing else.
+    watcher?.on('error', () => undefined)
+    return watcher
+  })
+  return () => {
+    stopped = true
+    // Never at once: chokidar must not be closed by what it calls.
+    void opened.then((watcher) => watcher?.close())
+  }
+}
+
+/** Undefined where there is nothing to watch: the stat of the directory tells when there is. */
+async function openTree({ path, depth, watchPolling, pollMs }: WatchOptions): Promise<FSWatcher | undefined> {
+  const links = (await linksOn(path)).map((link) => link.path)
+  const real = await whereTo(path)
+  if (real === undefined) return undefined
+  return watch([...links, real], {
+    followSymlinks: false,
+    ignoreInitial: true,
+    depth,
+    // What git does in there is seen by what it checks out.
+    ignored: (inner) => basename(inner) === '.git',
+    ...(watchPolling ? { usePolling: true, interval: pollMs } : {}),
+  })
+}
