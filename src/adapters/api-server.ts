@@ -1,9 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import fastify, { type FastifyInstance } from 'fastify'
-import { controllerApiVersion } from '../api/wire/controller-api.ts'
+import { z } from 'zod'
+import { vmNamePattern } from '../api/names.ts'
+import { type ConfirmRemovals, controllerApiVersion } from '../api/wire/controller-api.ts'
+import type { ControllerActions } from '../ports/controller-actions.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import { rawConnections } from './raw-connections.ts'
+import { vmWatches, type WatchLimits, watchLimits } from './vm-watches.ts'
 
 export interface ApiOptions {
   /** 0 takes a free one. */
@@ -13,6 +17,7 @@ export interface ApiOptions {
   readonly certificate: string
   readonly token: string
   readonly release: string
+  readonly watch?: WatchLimits
 }
 
 export interface Listening {
@@ -20,16 +25,22 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** Nothing is ever sent to these listeners but a request line and headers. */
+/** What is sent to these listeners is a request line and headers, and where a body is taken its route has a bound of its own. */
 const limits = { bodyLimit: 1_024, requestTimeout: 10_000, connectionTimeout: 30_000, routerOptions: { maxParamLength: 64 } }
 /** Far more than scrapes and people need, and few enough that callers who say nothing take no descriptor from the rest of the program. */
 const maxConnections = 256
 const handshakeTimeout = 5_000
 
-/** The status API: TLS, and a bearer token before anything else, unknown paths included. Throws where the certificate or token is unusable. */
-export async function listenApi(options: ApiOptions, view: StatusView): Promise<Listening> {
+/** Ten thousand names at their longest fit. */
+const confirmBodyLimit = 1024 * 1024
+const confirmRemovals: z.ZodType<ConfirmRemovals> = z.strictObject({ vms: z.array(z.string().regex(vmNamePattern)).min(1).max(10_000) })
+
+/** The controller's API: TLS, and a bearer token before anything else, unknown paths included. Throws where the certificate or token is unusable. */
+export async function listenApi(options: ApiOptions, view: StatusView, actions: ControllerActions): Promise<Listening> {
   if (options.token.length < 16) throw new Error('the API token has fewer than 16 characters')
   const server = fastify({ ...limits, https: { key: options.key, cert: options.certificate, minVersion: 'TLSv1.2', handshakeTimeout } })
+  // JSON is all that is taken.
+  server.removeContentTypeParser('text/plain')
   const isAllowed = tokenCheck(options.token)
   server.addHook('onRequest', async (request, reply) => {
     if (isAllowed(request.headers.authorization)) return
@@ -39,6 +50,8 @@ export async function listenApi(options: ApiOptions, view: StatusView): Promise<
       .send(problem('Unauthorized', 'send "Authorization: Bearer TOKEN" with the API token'))
   })
   routes(server, view, options.release)
+  vmRoutes(server, view, options.watch ?? watchLimits)
+  actionRoutes(server, actions)
   return start(server, options.port)
 }
 
@@ -62,14 +75,45 @@ export async function listenMetrics(port: number, view: StatusView, metrics: Met
 
 function routes(server: FastifyInstance, view: StatusView, release: string): void {
   server.get('/api/v1/version', async () => ({ version: controllerApiVersion, release }))
-  server.get('/api/v1/vms', async () => ({ vms: view.vms() }))
+  server.get('/api/v1/nodes', async () => ({ nodes: view.nodes() }))
+  server.get('/api/v1/sources', async () => view.sources())
+  server.setNotFoundHandler(async (_request, reply) => reply.code(404).send(problem('NotFound', 'there is nothing at this path')))
+}
+
+function vmRoutes(server: FastifyInstance, view: StatusView, limits: WatchLimits): void {
+  const watches = vmWatches(view, limits)
+  server.get<{ Querystring: { watch?: unknown } }>('/api/v1/vms', { exposeHeadRoute: false }, async (request, reply) => {
+    const { watch = 'false' } = request.query
+    if (watch === 'false') return { vms: view.vms() }
+    if (watch !== 'true') return reply.code(400).send(problem('BadRequest', 'watch is true or false'))
+    if (!watches.open(reply.raw)) return reply.code(503).send(problem('TooManyWatches', `${limits.watchers} watches are open already`))
+    return reply.hijack()
+  })
   server.get<{ Params: { name: string } }>('/api/v1/vms/:name', async (request, reply) => {
     const vm = view.vm(request.params.name)
     return vm ?? reply.code(404).send(problem('NotFound', 'no VM of this name is declared or known'))
   })
-  server.get('/api/v1/nodes', async () => ({ nodes: view.nodes() }))
-  server.get('/api/v1/sources', async () => view.sources())
-  server.setNotFoundHandler(async (_request, reply) => reply.code(404).send(problem('NotFound', 'there is nothing at this path')))
+}
+
+function actionRoutes(server: FastifyInstance, actions: ControllerActions): void {
+  server.post('/-/reload', async (_request, reply) => {
+    actions.reload()
+    return reply.code(202).send()
+  })
+  server.post('/api/v1/removals/confirm', { bodyLimit: confirmBodyLimit }, async (request, reply) => {
+    const body = confirmRemovals.safeParse(request.body)
+    if (!body.success) return reply.code(400).send(problem('BadRequest', 'send {"vms": [NAME…]} with 1 to 10,000 names of VMs'))
+    const answer = actions.confirmRemoval(body.data.vms)
+    if (answer.kind === 'confirmed') return { confirmed: answer.names }
+    const { withheld } = answer
+    const message = 'nothing was confirmed: these are not exactly the VMs whose removal is withheld now'
+    return reply.code(409).send({ ...problem('Conflict', message), withheld })
+  })
+}
+
+const refusals: Readonly<Record<number, string>> = {
+  413: 'the body is larger than this path takes',
+  415: 'the body must be application/json',
 }
 
 async function start(server: FastifyInstance, port: number): Promise<Listening> {
@@ -77,7 +121,9 @@ async function start(server: FastifyInstance, port: number): Promise<Listening> 
     const status = error.statusCode ?? 500
     return reply
       .code(status)
-      .send(status < 500 ? problem('BadRequest', 'the request is not understood') : problem('Internal', 'internal error'))
+      .send(
+        status < 500 ? problem('BadRequest', refusals[status] ?? 'the request is not understood') : problem('Internal', 'internal error'),
+      )
   })
   const connections = rawConnections(server.server)
   server.server.maxConnections = maxConnections

@@ -3,15 +3,18 @@ import { type Clock, sleep } from '../ports/clock.ts'
 import type { Declaration } from '../ports/declarations.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
+import type { ControllerActions } from '../ports/controller-actions.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { Swarm, SwarmNode } from '../ports/swarm.ts'
+import { changes } from './changes.ts'
+import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { driftOf } from './drift.ts'
 import { followEvents, type Hint } from './hints.ts'
-import { readManifests } from './manifest-reader.ts'
+import { readManifests, reloadable } from './manifest-reader.ts'
 import type { SeenAgent } from './observed-agents.ts'
 import { type ReconcileLoop, reconcileLoop } from './reconcile-loop.ts'
 import { reportOf } from './report.ts'
@@ -36,6 +39,7 @@ export interface ControllerPorts {
 
 export interface Controller {
   readonly view: StatusView
+  readonly actions: ControllerActions
   /** Works until the signal, then resolves when every run has ended. */
   run(signal: AbortSignal): Promise<void>
   /** An agent answers again: what waited for it is looked at now. */
@@ -49,7 +53,9 @@ const concurrency = 8
 /** Wires queues, hints, manifests and status. Decides nothing about VMs. */
 export function controller(ports: ControllerPorts): Controller {
   const { store, clock, log } = ports
-  const status = statusStore(clock, log)
+  const moved = changes(clock)
+  const status = statusStore(clock, log, (vm) => moved.note(vm))
+  const { sources, reload } = reloadable(ports.sources)
   let world: World | undefined
   let loops: Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> | undefined
 
@@ -179,7 +185,7 @@ export function controller(ports: ControllerPorts): Controller {
 
   async function run(signal: AbortSignal): Promise<void> {
     loops = startLoops(signal)
-    const { swarm, random, sources, resyncMs } = ports
+    const { swarm, random, resyncMs } = ports
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: declared }, signal),
       lookAround(signal),
@@ -202,6 +208,7 @@ export function controller(ports: ControllerPorts): Controller {
     passed = now === ''
     return now
   }
-  const view = statusView({ store, status, nodes: () => world?.nodes ?? [], seen: ports.seenAgent, missing: missingOnce })
-  return { view, run, agentIsBack: wakeAll }
+  const view = statusView({ store, status, changes: moved, nodes: () => world?.nodes ?? [], seen: ports.seenAgent, missing: missingOnce })
+  const actions = controllerActions({ store, log, reload, onDeclared: declared })
+  return { view, actions, run, agentIsBack: wakeAll }
 }

@@ -12,8 +12,6 @@ import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
-import type { ManifestSource } from '../ports/manifest-source.ts'
-import type { StatusView } from '../ports/status-view.ts'
 import { assetsReconciler } from '../reconcilers/assets/index.ts'
 import { nodesReconciler } from '../reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
@@ -32,27 +30,12 @@ function controlKeys(file: string): readonly [ControlKey, ...ControlKey[]] {
   throw new Error(`${file}: ${parsed.message}`)
 }
 
-/** SIGHUP is a hint like any other, for whoever wants a read now. */
-function alsoOnHangup(source: ManifestSource): ManifestSource {
-  return {
-    read: (signal) => source.read(signal),
-    watch(onHint) {
-      const unwatch = source.watch(onHint)
-      process.on('SIGHUP', onHint)
-      return () => {
-        process.off('SIGHUP', onHint)
-        unwatch()
-      }
-    },
-  }
-}
-
 function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller {
   const { settings } = config
   const [clock, random] = [systemClock, systemRandom]
   const swarm = dockerSwarm(config.docker)
   const keys = controlKeys(config.controlKeyFile)
-  const sources = [alsoOnHangup(manifestDirectory({ path: config.manifests, watchPolling: config.watchPolling }))]
+  const sources = [manifestDirectory({ path: config.manifests, watchPolling: config.watchPolling })]
   const declarations = declarationStore({ sources: sources.length, removalGraceMs: config.removalGraceMs }, clock)
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
@@ -70,10 +53,10 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   return built
 }
 
-async function listen(config: ControllerConfig, view: StatusView, metrics: PromMetrics): Promise<readonly Listening[]> {
+async function listen(config: ControllerConfig, { view, actions }: Controller, metrics: PromMetrics): Promise<readonly Listening[]> {
   const [key, certificate] = [readFileSync(config.apiKeyFile, 'utf8'), readFileSync(config.apiCertFile, 'utf8')]
   const token = readFileSync(config.apiTokenFile, 'utf8').trim()
-  const api = await listenApi({ port: config.apiPort, key, certificate, token, release }, view)
+  const api = await listenApi({ port: config.apiPort, key, certificate, token, release }, view, actions)
   return [api, await listenMetrics(config.metricsPort, view, metrics)]
 }
 
@@ -95,7 +78,9 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   const built = build(config, metrics, log)
   metrics.show(built.view)
   const signal = stopSignal(log)
-  const listeners = await listen(config, built.view, metrics)
+  // As daemons do it: for whoever wants the manifests read now.
+  process.on('SIGHUP', () => built.actions.reload())
+  const listeners = await listen(config, built, metrics)
   const { settings, manifests, docker, apiPort, metricsPort } = config
   log.info({ release, ...settings, manifests, docker, apiPort, metricsPort }, 'Started')
   await built.run(signal)

@@ -23,6 +23,26 @@ export async function readManifests(ports: ManifestReaderPorts, signal: AbortSig
   await Promise.all(ports.sources.map((source) => readSource(ports, source, signal)))
 }
 
+/** The same sources, with one more hint: for whoever wants all of them read now. */
+export function reloadable(sources: readonly ManifestSource[]): {
+  readonly sources: readonly ManifestSource[]
+  readonly reload: () => void
+} {
+  const hints = new Set<() => void>()
+  const hinted = (source: ManifestSource): ManifestSource => ({
+    read: (signal) => source.read(signal),
+    watch(onHint) {
+      const unwatch = source.watch(onHint)
+      hints.add(onHint)
+      return () => {
+        hints.delete(onHint)
+        unwatch()
+      }
+    },
+  })
+  return { sources: sources.map(hinted), reload: () => hints.forEach((hint) => hint()) }
+}
+
 async function readSource(ports: ManifestReaderPorts, source: ManifestSource, signal: AbortSignal): Promise<void> {
   const pause = hintedPause(ports.clock)
   const unwatch = source.watch(() => pause.hint())

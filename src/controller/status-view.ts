@@ -2,6 +2,7 @@ import type { NodeView, SourcesView, SourceView } from '../api/wire/controller-a
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { SwarmNode } from '../ports/swarm.ts'
+import type { Changes } from './changes.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { withheldNames } from './declare-state.ts'
 import type { SeenAgent } from './observed-agents.ts'
@@ -10,6 +11,7 @@ import type { StatusStore } from './status.ts'
 export interface StatusViewPorts {
   readonly store: DeclarationStore
   readonly status: StatusStore
+  readonly changes: Pick<Changes, 'listen'>
   readonly nodes: () => readonly SwarmNode[]
   readonly seen: (nodeId: string) => SeenAgent | undefined
   /** What of the first pass is still missing; empty when it is done. */
@@ -21,6 +23,7 @@ export function statusView(ports: StatusViewPorts): StatusView {
   return {
     vms: () => [...store.known()].sort().map((vm) => status.view(vm, store.get(vm))),
     vm: (name) => (store.known().includes(name) ? status.view(name, store.get(name)) : undefined),
+    onChange: (listener) => ports.changes.listen(listener),
     nodes: () =>
       ports
         .nodes()

@@ -59,7 +59,8 @@ export interface StatusStore {
   view(vm: VmName, declaration: Declaration): VmView
 }
 
-export function statusStore(clock: Clock, log: Log): StatusStore {
+/** `onChange` is called with each VM whose view may have moved. */
+export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => void): StatusStore {
   const vms = new Map<VmName, Held>()
 
   function held(vm: VmName): Held {
@@ -95,6 +96,7 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
       // Whether a removed VM is gone is said by runs that knew of the removal, and by no earlier ones.
       if (declaration.kind === 'removed') held(vm).progress.clear()
       settle(vm, held(vm), [valid], generationOf(declaration))
+      onChange(vm)
     },
     report(vm, generation, report) {
       const one = held(vm)
@@ -106,11 +108,15 @@ export function statusStore(clock: Clock, log: Log): StatusStore {
       // What a plan leaves out does not hold any more.
       if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
       settle(vm, one, report.conditions ?? doubted(report), generation)
+      onChange(vm)
       const task = one.facts.get('services')?.['task']
       return { newTask: task !== undefined && task !== before }
     },
     progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
-    forget: (vm) => void vms.delete(vm),
+    forget(vm) {
+      vms.delete(vm)
+      onChange(vm)
+    },
     view(vm, declaration) {
       const one = vms.get(vm) ?? fresh(clock.now())
       return {

@@ -4,6 +4,11 @@ import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.t
 export interface StatusView {
   vms(): readonly VmView[]
   vm(name: string): VmView | undefined
+  /**
+   * Calls back with the name of each VM whose view may be another now, or is gone; what moves several times in a short while is told once. Returns the
+   * way to stop.
+   */
+  onChange(listener: (name: string) => void): () => void
   nodes(): readonly NodeView[]
   sources(): SourcesView
   /** The first complete pass over nodes, manifests and VMs is done; `message` says what is still missing. */

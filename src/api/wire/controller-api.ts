@@ -12,10 +12,10 @@ import type { NodeFacts } from './agent-api.ts'
  * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
  * | `GET /api/v1/sources` | `SourcesView` |
  * | `GET /api/v1/version` | `{version, release}` |
- * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 where what is withheld now is something else |
+ * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 with `withheld: string[]` where what is withheld now is something else |
  * | `POST /-/reload` | 202, after a hint to read every source now |
  *
- * Errors are `{reason, message}` with 401 (no or a wrong token), 404, 400, 409.
+ * Errors are `{reason, message}` with 401 (no or a wrong token), 400, 404, 409, 413, 415, 503 (too many watches).
  */
 export const controllerApiVersion = 1
 export const controllerApiPort = 9471

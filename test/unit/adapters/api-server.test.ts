@@ -6,6 +6,7 @@ import { type Listening, listenApi, listenMetrics } from '../../../src/adapters/
 import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { promMetrics } from '../../../src/adapters/prom-metrics.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
+import type { ControllerActions } from '../../../src/ports/controller-actions.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
 
 const token = 'a-token-of-enough-characters'
@@ -23,9 +24,16 @@ const web: VmView = {
 }
 let vms: readonly VmView[] = [web]
 let ready = true
+let reloads = 0
+const withheld = ['db', 'web']
+const actions: ControllerActions = {
+  reload: () => void (reloads += 1),
+  confirmRemoval: (names) => (String(names) === String(withheld) ? { kind: 'confirmed', names } : { kind: 'other', withheld }),
+}
 const view: StatusView = {
   vms: () => vms,
   vm: (name) => vms.find((vm) => vm.name === name),
+  onChange: () => () => undefined,
   nodes: () => [],
   sources: () => ({ sources: [], stalled: null, withheld: [] }),
   ready: () => ({ ok: ready, message: 'the Swarm has not answered yet' }),
@@ -35,7 +43,7 @@ let open: Listening
 
 beforeAll(async () => {
   const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
-  api = await listenApi({ port: 0, key, certificate, token, release: '0.0.0' }, view)
+  api = await listenApi({ port: 0, key, certificate, token, release: '0.0.0' }, view, actions)
   const metrics = promMetrics('0.0.0')
   metrics.show(view)
   open = await listenMetrics(0, view, metrics)
@@ -74,7 +82,7 @@ describe('the status API', () => {
 
   it('closes at once, also beside callers that never say anything', async () => {
     const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
-    const one = await listenApi({ port: 0, key, certificate, token, release: '' }, view)
+    const one = await listenApi({ port: 0, key, certificate, token, release: '' }, view, actions)
     const silent = connect(one.port, '127.0.0.1')
     await once(silent, 'connect')
     const cut = once(silent, 'close')
@@ -85,7 +93,60 @@ describe('the status API', () => {
 
   it('does not start with a token that can be guessed', async () => {
     const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
-    await expect(listenApi({ port: 0, key, certificate, token: '', release: '' }, view)).rejects.toThrow(/token/)
+    await expect(listenApi({ port: 0, key, certificate, token: '', release: '' }, view, actions)).rejects.toThrow(/token/)
+  })
+})
+
+function post(path: string, body: string, headers: Record<string, string> = {}): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const all = { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers }
+    const options = { host: '127.0.0.1', port: api.port, path, method: 'POST', headers: all, rejectUnauthorized: false }
+    const call = request(options, (answer) => {
+      let text = ''
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: text === '' ? undefined : (JSON.parse(text) as unknown) }))
+    })
+    call.on('error', reject)
+    call.end(body)
+  })
+}
+
+describe('what the API is told to do', () => {
+  const confirm = '/api/v1/removals/confirm'
+
+  it('is done for nobody without the token', async () => {
+    for (const path of [confirm, '/-/reload']) expect((await post(path, '', { authorization: 'Bearer wrong' })).status).toBe(401)
+    expect(reloads).toBe(0)
+  })
+
+  it('reads the manifests', async () => {
+    expect(await post('/-/reload', '{}')).toEqual({ status: 202, body: undefined })
+    expect(reloads).toBe(1)
+  })
+
+  it('confirms exactly what is withheld, and else says what is', async () => {
+    expect(await post(confirm, '{"vms":["db","web"]}')).toEqual({ status: 200, body: { confirmed: ['db', 'web'] } })
+    expect(await post(confirm, '{"vms":["web"]}')).toMatchObject({ status: 409, body: { reason: 'Conflict', withheld } })
+  })
+
+  it.each([
+    ['no JSON', 'vms', 400],
+    ['no names', '{"vms":[]}', 400],
+    ['what is no name', '{"vms":["../x"]}', 400],
+    ['a key too many', '{"vms":["web"],"all":true}', 400],
+    ['more names than there can be', JSON.stringify({ vms: Array(10_001).fill('web') }), 400],
+    ['more than a mebibyte', JSON.stringify({ vms: 'x'.repeat(1_100_000) }), 413],
+  ])('refuses %s', async (_what, body, status) => {
+    expect((await post(confirm, body)).status).toBe(status)
+  })
+
+  it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'])('takes no %s', async (type) => {
+    expect((await post(confirm, '{"vms":["db","web"]}', { 'content-type': type })).status).toBe(415)
+  })
+
+  it('takes names at their longest, ten thousand of them', async () => {
+    const vms = Array.from({ length: 10_000 }, (_, index) => `${'x'.repeat(45)}${String(index).padStart(5, '0')}`)
+    expect((await post(confirm, JSON.stringify({ vms }))).status).toBe(409)
   })
 })
 

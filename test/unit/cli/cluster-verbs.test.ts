@@ -75,10 +75,12 @@ beforeAll(async () => {
     {
       vms: () => [db, web],
       vm: (name) => [db, web].find((vm) => vm.name === name),
+      onChange: () => () => undefined,
       nodes: () => [n1],
       sources: () => sources,
       ready: () => ({ ok: true, message: '' }),
     },
+    { reload: () => undefined, confirmRemoval: () => ({ kind: 'other', withheld: [] }) },
   )
 })
 afterAll(() => api.close())

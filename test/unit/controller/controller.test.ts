@@ -112,12 +112,17 @@ class Stage {
   }
 
   declare(...names: string[]): void {
+    this.declareUnseen(...names)
+    this.hint()
+  }
+
+  /** Without the event that a source gives. */
+  declareUnseen(...names: string[]): void {
     const documents = names.map((name) => {
       const vm = { metadata: { name, labels: {}, annotations: {} }, spec: { runStrategy: 'Always' } } as unknown as VirtualMachine
       return { ok: true as const, origin: { source: 'directory', file: `${name}.yaml`, line: 1 }, vm, generation: `g-${name}` }
     })
     this.snapshot = { ...this.snapshot, documents }
-    this.hint()
   }
 
   forgetRuns(): void {
@@ -382,3 +387,54 @@ function allTrue(owner: string): Plan<unknown> {
   return { ...idle, conditions: owned.map((type) => condition(type, 'True', 'Fine', '')) }
 }
 const allHolds = Object.fromEntries(['assets', 'services', 'reachability'].map((owner) => [owner, () => allTrue(owner)]))
+
+describe('what is told of changes', () => {
+  it('is each VM once for all that moved in a short while, and every VM that goes', async () => {
+    const on = stage((one) => one.declare('web', 'db'))
+    await on.clock.pass(1_000)
+    const told: string[] = []
+    const stop = on.built.view.onChange((name) => told.push(name))
+    on.plans = allHolds
+    on.emit({ type: 'service', action: 'update', id: 's', name: 'vm-web' })
+    await on.clock.pass(100)
+    expect(told).toEqual(['web'])
+    on.declare('web')
+    await on.clock.pass(120_000)
+    expect(on.built.view.vm('db')).toBeUndefined()
+    expect(told).toContain('db')
+    stop()
+    told.length = 0
+    on.declare('web', 'new')
+    await on.clock.pass(1_000)
+    expect(told).toEqual([])
+  })
+})
+
+describe('what the controller is told to do', () => {
+  it('is to read every source now', async () => {
+    const on = stage()
+    await on.clock.pass(1_000)
+    on.declareUnseen('web')
+    await on.clock.pass(1_000)
+    expect(on.built.view.vm('web')).toBeUndefined()
+    on.built.actions.reload()
+    await on.clock.pass(500)
+    expect(on.built.view.vm('web')).toBeDefined()
+  })
+
+  it('is to remove exactly what is withheld, after the grace, and it says what that is', async () => {
+    const names = ['a', 'b', 'c', 'd']
+    const on = stage((one) => one.declare(...names))
+    await on.clock.pass(1_000)
+    on.declare()
+    await on.clock.pass(120_000)
+    expect(on.built.view.sources()).toMatchObject({ stalled: expect.stringContaining('4 of 4') as string, withheld: names })
+    expect(on.built.actions.confirmRemoval(['a'])).toEqual({ kind: 'other', withheld: names })
+    expect(on.built.actions.confirmRemoval(names.toReversed())).toEqual({ kind: 'confirmed', names })
+    expect(on.built.view.sources()).toMatchObject({ stalled: null, withheld: [] })
+    await on.clock.pass(59_000)
+    expect(on.built.view.vms().map((vm) => vm.name)).toEqual(names)
+    await on.clock.pass(60_000)
+    expect(on.built.view.vms()).toEqual([])
+  })
+})
