@@ -31,8 +31,15 @@ export const objectLabels = {
   hashVersion: 'swarmvirt.hash.version',
   /** ForceUpdate counter as we last wrote or adopted it; a higher one means a person restarted the VM. */
   forceUpdate: 'swarmvirt.force-update',
+  /**
+   * On the placement record: `directory` or `configs`, the manifest source whose document is in force; what another source says of the VM changes
+   * nothing. Without it the owner is not known.
+   */
+  source: 'swarmvirt.source',
   /** On the placement record: `true` once the VM's disks exist, so that an empty disk is never made again. */
   disksMade: 'swarmvirt.disks-made',
+  /** On the secret that holds the API's certificate: its SHA-256 as `AA:BB:…`, which `docker vm login` pins. */
+  fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */
   retainedAt: 'swarmvirt.retained-at',
 } as const

@@ -5,7 +5,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Declaration, Declarations } from '../ports/declarations.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import { declare } from './declare.ts'
-import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type VmMemory } from './declare-state.ts'
+import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type OwnedVm, type VmMemory } from './declare-state.ts'
 import { confirmWithheld } from './mass-removal.ts'
 
 const notRead = { kind: 'unknown', message: 'the manifests have not been read completely since the controller started' } as const
@@ -16,8 +16,8 @@ const longestMessage = 4_096
 export interface DeclarationStore extends Declarations {
   /** Takes one source's read; answers which VMs are declared differently now. */
   fold(snapshot: SourceSnapshot): readonly VmName[]
-  /** Takes the VMs that are known from what is owned in the Swarm, each with the generation that its service carries. */
-  setWorld(vms: ReadonlyMap<VmName, string | undefined>): readonly VmName[]
+  /** Takes the VMs that are known from what is owned in the Swarm. */
+  setWorld(vms: ReadonlyMap<VmName, OwnedVm>): readonly VmName[]
   /** Takes a person's word for exactly the removals that are withheld; answers which VMs are declared differently now, undefined where others are withheld. */
   confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
   /** Every name that is known, whatever is declared about it. */
@@ -38,13 +38,13 @@ export function declarationStore(settings: { readonly sources: number; readonly 
   const snapshots = new Map<string, SourceSnapshot>()
   const readAtMs = new Map<string, number>()
   const completed = new Set<string>()
-  let world: ReadonlyMap<VmName, string | undefined> | undefined
+  let world: ReadonlyMap<VmName, OwnedVm> | undefined
   let state = emptyDeclareState
 
   function refold(): readonly VmName[] {
-    const allRead = completed.size === settings.sources
+    const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
-    return become(declare(state, { snapshots: [...snapshots.values()], allRead, world, ...times }))
+    return become(declare(state, { snapshots: [...snapshots.values()], allHeard, allRead, world, ...times }))
   }
 
   function become(next: DeclareState): readonly VmName[] {
@@ -83,7 +83,7 @@ export function declarationStore(settings: { readonly sources: number; readonly 
 
 /** What makes two memories the same to everybody else: not when it was last seen. */
 function fingerprint(memory: VmMemory | undefined): string {
-  return memory === undefined ? '' : canonicalJson([memory.state, memory.good, memory.removalConfirmed])
+  return memory === undefined ? '' : canonicalJson([memory.state, memory.good, memory.removalConfirmed, memory.rivals])
 }
 
 function declarationOf(memory: VmMemory | undefined): Declaration {
@@ -96,6 +96,8 @@ function declarationOf(memory: VmMemory | undefined): Declaration {
       return good === undefined ? { kind: 'unknown', message: state.rendered } : { kind: 'present', ...good }
     case 'doubtful':
       return good === undefined ? { kind: 'unknown', message: state.message } : { kind: 'present', ...good }
+    case 'handover':
+      return good === undefined ? { kind: 'unknown', message: handOverMessage(state) } : { kind: 'present', ...good }
     case 'absent':
       return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed) }
     case 'withheld':
@@ -113,20 +115,29 @@ function absentMessage(sinceMs: number, confirmed: boolean): string {
   return confirmed ? `its removal was confirmed, and the grace began at ${since}; ${grace}` : `in no manifest since ${since}; ${grace}`
 }
 
+function handOverMessage({ sinceMs, from, to }: Extract<VmMemory['state'], { kind: 'handover' }>): string {
+  return `not in source ${from} any more since ${new Date(sinceMs).toISOString()}; ${to} takes the VM over when the removal grace is over`
+}
+
 function validOf(memory: VmMemory | undefined): ConditionDraft {
   if (memory === undefined) return condition('Valid', 'Unknown', 'NotRead', notRead.message)
   const { good, state } = memory
   switch (state.kind) {
     case 'present':
-      return condition('Valid', 'True', 'Accepted', '')
+      return condition('Valid', 'True', 'Accepted', memory.rivals)
     case 'broken': {
       const kept = good === undefined ? '' : '\nThe last valid state stays in force.'
-      return condition('Valid', 'False', 'ManifestInvalid', `${state.rendered.slice(0, longestMessage)}${kept}`)
+      const rivals = memory.rivals === '' ? '' : `\n${memory.rivals}`
+      return condition('Valid', 'False', 'ManifestInvalid', `${state.rendered.slice(0, longestMessage)}${kept}${rivals}`)
     }
     case 'doubtful':
       return good === undefined
         ? condition('Valid', 'Unknown', 'SourceUnreadable', state.message)
         : condition('Valid', 'True', 'Accepted', `the last valid state stays in force: ${state.message}`)
+    case 'handover':
+      return good === undefined
+        ? condition('Valid', 'Unknown', 'HandOver', handOverMessage(state))
+        : condition('Valid', 'True', 'HandOver', handOverMessage(state))
     case 'absent':
       return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs, memory.removalConfirmed))
     case 'withheld':

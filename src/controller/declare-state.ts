@@ -1,18 +1,20 @@
 import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 import { byText } from '../api/order.ts'
-import type { SourceIssue } from '../ports/manifest-source.ts'
+import type { Origin, SourceIssue, SourceSnapshot } from '../ports/manifest-source.ts'
 
 /** What is remembered of one VM between reads. */
 export interface VmMemory {
-  /** The last valid state that was read; kept while its file is broken. */
-  readonly good: { readonly vm: VirtualMachine; readonly generation: string } | undefined
-  /** Where its document was last seen, as `source/file`. */
-  readonly file: string | undefined
+  /** The last valid state that was read, and the source that gave it; kept while its file is broken. */
+  readonly good: { readonly vm: VirtualMachine; readonly generation: string; readonly source: string } | undefined
+  /** Where its document was last seen. */
+  readonly origin: Origin | undefined
   /** When its document was last seen. */
   readonly seenAtMs: number | undefined
   /** A person said that its removal is meant; over when its document is seen again. */
   readonly removalConfirmed: boolean
+  /** Who else claims it, as people read it; empty where nobody does. */
+  readonly rivals: string
   readonly state:
     | { readonly kind: 'present' }
     /** Its own document is there and wrong; `rendered` is what a person is shown. */
@@ -21,19 +23,54 @@ export interface VmMemory {
     | { readonly kind: 'doubtful'; readonly message: string }
     /** Read completely, and not there. */
     | { readonly kind: 'absent'; readonly sinceMs: number }
+    /** Not in its source any more, and in another one, which takes it over when the removal grace is over. */
+    | { readonly kind: 'handover'; readonly sinceMs: number; readonly from: string; readonly to: string }
     /** Absent together with too many others; the grace starts anew when that is over. */
     | { readonly kind: 'withheld'; readonly message: string }
     | { readonly kind: 'removed' }
 }
 
+/** What the Swarm says of a VM that something is owned of. */
+export interface OwnedVm {
+  /** That its service carries. */
+  readonly generation: string | undefined
+  /** That its placement record carries; undefined where the record was written before sources were. */
+  readonly source: string | undefined
+}
+
+export interface DeclareInput {
+  /** The latest read of every source. */
+  readonly snapshots: readonly SourceSnapshot[]
+  /** False until every source gave a snapshot, complete or not. */
+  readonly allHeard: boolean
+  /** False until every source was read completely. */
+  readonly allRead: boolean
+  /** When the source whose last read is the oldest was read; an absence is judged by reads, not by the time that passed since. */
+  readonly readAtMs: number
+  /**
+   * VMs that the Swarm knows from what is owned there; they are judged like VMs whose manifest was seen once. Undefined before the Swarm was
+   * read.
+   */
+  readonly world: ReadonlyMap<VmName, OwnedVm> | undefined
+  readonly nowMs: number
+  readonly removalGraceMs: number
+}
+
 export interface DeclareState {
   readonly vms: ReadonlyMap<VmName, VmMemory>
   /** Files whose names could not be read, by `source/file`: since when with this content. */
-  readonly opaque: ReadonlyMap<string, { readonly sinceMs: number; readonly content: string; readonly rendered: string }>
-  /** `VM030`: names that are claimed twice. */
-  readonly issues: readonly SourceIssue[]
+  readonly opaque: ReadonlyMap<string, OpaqueFile>
+  /** `VM030`: names that are claimed twice, with the sources that claim them. */
+  readonly issues: readonly (SourceIssue & { readonly sources: readonly string[] })[]
   /** Why removals are withheld; undefined where they are not. */
   readonly stalled: string | undefined
+}
+
+interface OpaqueFile {
+  readonly source: string
+  readonly sinceMs: number
+  readonly content: string
+  readonly rendered: string
 }
 
 export const emptyDeclareState: DeclareState = { vms: new Map(), opaque: new Map(), issues: [], stalled: undefined }
@@ -44,9 +81,11 @@ export function forgetRemoved(state: DeclareState, name: VmName): DeclareState {
   return { ...state, vms: new Map([...state.vms].filter(([key]) => key !== name)) }
 }
 
-/** When the next absence is due to be judged; a read is needed then. */
+/** When the next absence or hand-over is due to be judged; a read is needed then. */
 export function nextDueMs(state: DeclareState, removalGraceMs: number): number | undefined {
-  const due = [...state.vms.values()].flatMap(({ state: one }) => (one.kind === 'absent' ? [one.sinceMs + removalGraceMs] : []))
+  const due = [...state.vms.values()].flatMap(({ state: one }) =>
+    one.kind === 'absent' || one.kind === 'handover' ? [one.sinceMs + removalGraceMs] : [],
+  )
   return due.length === 0 ? undefined : Math.min(...due)
 }
 

@@ -1,12 +1,13 @@
 import { managedBy, objectLabels } from '../api/labels.ts'
 import { vmNamePattern, type VmName } from '../api/names.ts'
 import type { Labels, Swarm, SwarmNode } from '../ports/swarm.ts'
+import type { OwnedVm } from './declare-state.ts'
 
 /** What the Swarm itself says exists. */
 export interface World {
   readonly nodes: readonly SwarmNode[]
-  /** VMs that have a service of ours, or a placement record that is not of a removed VM, with the generation that the service carries. */
-  readonly vms: ReadonlyMap<VmName, string | undefined>
+  /** VMs that have a service of ours, or a placement record that is not of a removed VM. */
+  readonly vms: ReadonlyMap<VmName, OwnedVm>
 }
 
 /** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. */
@@ -21,9 +22,16 @@ export async function readWorld(
     swarm.listConfigs(`${objectLabels.component}=placement`, signal),
   ])
   const live = records.filter((record) => record.labels[objectLabels.retainedAt] === undefined)
-  // The services come last: their generation counts.
-  const owned = [...live, ...services].map((one) => one.labels).filter((labels) => isOurs(labels, cluster))
-  return { nodes, vms: new Map(owned.flatMap((labels) => vmOf(labels).map((vm) => [vm, labels[objectLabels.generation]] as const))) }
+  const [generations, sources] = [labelByVm(services, objectLabels.generation, cluster), labelByVm(live, objectLabels.source, cluster)]
+  const names = new Set([...generations.keys(), ...sources.keys()])
+  const vms = new Map([...names].map((vm) => [vm, { generation: generations.get(vm), source: sources.get(vm) }]))
+  return { nodes, vms }
+}
+
+/** What each VM's object says; undefined where it is there and does not. */
+function labelByVm(objects: readonly { readonly labels: Labels }[], label: string, cluster: string): Map<VmName, string | undefined> {
+  const owned = objects.map((one) => one.labels).filter((labels) => isOurs(labels, cluster))
+  return new Map(owned.flatMap((labels) => vmOf(labels).map((vm) => [vm, labels[label]] as const)))
 }
 
 function isOurs(labels: Labels, cluster: string): boolean {

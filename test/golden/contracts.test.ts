@@ -52,6 +52,7 @@ describe('what is computed and then lives for ever is what it was in release 0.1
       broker: layout('/var/lib/swarmvirt').brokerSocket(uid),
       disk: layout('/var/lib/swarmvirt').diskFile(uid, 'root'),
       labels: objectLabels,
-    }).toEqual(recorded('0.1', 'computed.json'))
+      // A later release may write labels more, and none of these otherwise.
+    }).toMatchObject(recorded('0.1', 'computed.json') as object)
   })
 })

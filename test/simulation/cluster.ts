@@ -29,7 +29,7 @@ export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, 
     },
   })
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
-  return { kind: 'present', vm: parsed.vm, generation: parsed.generation }
+  return { kind: 'present', vm: parsed.vm, generation: parsed.generation, source: 'directory' }
 }
 
 export const settings: ClusterSettings = {

@@ -28,7 +28,7 @@ export type AssetsPlan = Plan<AssetsAction>
 export function keepRecord(
   seen: AssetsSeen,
   record: PlacementRecord,
-  to: { readonly node: string; readonly disksMade: boolean },
+  to: { readonly node: string; readonly disksMade: boolean; readonly source: string },
 ): AssetsAction[] {
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, ...to })
   const { [objectLabels.retainedAt]: retained, ...kept } = record.config.labels
@@ -47,7 +47,7 @@ function lostLabels({ settings, vm }: AssetsSeen, { config, uid, disksMade }: Pl
 /** First identity and node of a VM, or both again after they were lost (`corrects`). */
 export function writeRecord(
   seen: AssetsSeen,
-  to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean },
+  to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean; readonly source: string },
   corrects: readonly DriftKind[],
 ): AssetsAction[] {
   if (seen.record !== undefined) return keepRecord(seen, seen.record, to)

@@ -8,6 +8,8 @@ import type { AssetsSeen, ClusterSeen } from './observe.ts'
 import { type Candidate, type PlaceRequest, place } from './place.ts'
 import { traceOf } from './trace.ts'
 
+type Present = Extract<AssetsSeen['declaration'], { kind: 'present' }>
+
 /** Nodes come and go, and agents start: look again without being told. */
 const lookAgainMs = 3_000
 
@@ -25,13 +27,13 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
       const message = `on ${hostname}, as ${trace.from} says (uid ${trace.uid})`
       return placed(
         seen,
-        { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade },
+        { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade, source: declaration.source },
         condition('Placed', 'True', 'Adopted', message),
         ['placement_record'],
       )
     }
     case 'none':
-      return placeAnew(seen, cluster, declaration.vm)
+      return placeAnew(seen, cluster, declaration)
   }
 }
 
@@ -40,21 +42,21 @@ function statusOf(reason: string): 'Unknown' | 'False' {
   return reason === 'DiskNodeUnknown' ? 'Unknown' : 'False'
 }
 
-function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, vm: VirtualMachine): AssetsPlan {
+function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Present): AssetsPlan {
   const choice = place(requestOf(seen, vm), candidatesOf(cluster))
   switch (choice.kind) {
     case 'refused':
       return unplaced(condition('Placed', 'False', choice.reason, choice.message))
     case 'placed': {
       const uid = seen.record?.uid ?? cluster.freshUid
-      return placed(seen, { uid, node: choice.nodeId, disksMade: false }, condition('Placed', 'True', 'Placed', choice.message))
+      return placed(seen, { uid, node: choice.nodeId, disksMade: false, source }, condition('Placed', 'True', 'Placed', choice.message))
     }
   }
 }
 
 function placed(
   seen: AssetsSeen,
-  to: { uid: string; node: string; disksMade: boolean },
+  to: { uid: string; node: string; disksMade: boolean; source: string },
   draft: ConditionDraft,
   corrects: readonly DriftKind[] = [],
 ): AssetsPlan {

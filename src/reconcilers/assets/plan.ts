@@ -20,11 +20,11 @@ export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
     case 'removed':
       return planRemoved(seen, nowMs)
     case 'present':
-      return planPresent(seen)
+      return planPresent(seen, declaration.source)
   }
 }
 
-function planPresent(seen: AssetsSeen): AssetsPlan {
+function planPresent(seen: AssetsSeen, source: string): AssetsPlan {
   const { record, config, node, cluster } = seen
   if (config !== undefined && record === undefined) return notOurs(seen, config)
   if (cluster !== undefined) return planIdentity(seen, cluster)
@@ -32,7 +32,7 @@ function planPresent(seen: AssetsSeen): AssetsPlan {
   const placed = condition('Placed', 'True', 'Placed', `on ${node.hostname}${unwell(node)} (uid ${record.uid})`)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
-  const actions = keepRecord(seen, record, { node: node.id, disksMade })
+  const actions = keepRecord(seen, record, { node: node.id, disksMade, source })
   return { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts: { uid: record.uid, node: node.hostname } }
 }
 

@@ -21,7 +21,8 @@ export interface PlacementFields {
   readonly uid: VmUid
   readonly node: string
   readonly disksMade: boolean
-  readonly retainedAt?: string | undefined
+  /** Manifest source that the VM's declaration came from. */
+  readonly source: string
 }
 
 /** Undefined where the config's data is not that of a placement record. The data is what counts for uid and VM: labels can be lost, data cannot change. */
@@ -52,8 +53,8 @@ export function placementLabels(fields: PlacementFields): Labels {
   return {
     ...vmObjectLabels('placement', fields),
     [objectLabels.node]: fields.node,
+    [objectLabels.source]: fields.source,
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
-    ...(fields.retainedAt === undefined ? {} : { [objectLabels.retainedAt]: fields.retainedAt }),
   }
 }
 
