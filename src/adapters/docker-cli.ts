@@ -2,17 +2,17 @@ import { spawn } from 'node:child_process'
 import { PortError } from '../ports/errors.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
 
-/** The operator's own `docker`, found on PATH: contexts, TLS and ssh are its business. `globals` are Docker's global flags (`--context x`). */
-export function dockerCli(globals: readonly string[] = []): DockerCli {
+/** The operator's own `docker`: contexts, TLS and ssh are its business. `globals` are Docker's global flags (`--context x`). */
+export function dockerCli(program: string, globals: readonly string[]): DockerCli {
   return {
     run: (args, input) =>
       new Promise((resolve, reject) => {
-        const child = spawn('docker', [...globals, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+        const child = spawn(program, [...globals, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
         const out: Buffer[] = []
         const err: Buffer[] = []
         child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
         child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-        child.once('error', (error) => reject(new PortError('Unavailable', `docker could not be started: ${error.message}`)))
+        child.once('error', (error) => reject(new PortError('Unavailable', `${program} could not be started: ${error.message}`)))
         child.once('close', (code) => {
           const stderr = Buffer.concat(err).toString('utf8').trim()
           if (code === 0) resolve(Buffer.concat(out).toString('utf8'))

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { ControllerApi } from '../ports/controller-api.ts'
-import type { Login } from './login.ts'
 import { done, oneOf, type Outcome } from './outcome.ts'
 import { showNodes, showSources, showVm, showVms, type ViewFormat, viewFormats, type YamlText } from './views.ts'
 
@@ -8,10 +7,6 @@ import { showNodes, showSources, showVm, showVms, type ViewFormat, viewFormats, 
 export interface ClusterPorts {
   /** With the login that is kept; throws where there is none. */
   readonly connect: () => Promise<ControllerApi>
-  readonly connectWith: (login: Login) => Promise<ControllerApi>
-  /** Keeps it where only its owner reads it; resolves with the path. */
-  readonly keepLogin: (login: Login) => Promise<string>
-  readonly standardInput: () => Promise<string>
   readonly yaml: () => Promise<YamlText>
 }
 
@@ -23,14 +18,8 @@ interface ViewOptions {
   readonly quiet?: true
 }
 
-/** `login`, `ls`, `nodes` and `sources`. */
+/** `ls`, `nodes` and `sources`. */
 export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void {
-  vm.command('login')
-    .description("keep the controller's address, certificate and token for the verbs that ask it")
-    .requiredOption('--server <url>', 'https://HOST[:PORT] of the controller; the port is 9471 where none is given')
-    .requiredOption('--fingerprint <sha256>', 'of its certificate, as install printed it')
-    .requiredOption('--token-stdin', 'read the API token from standard input')
-    .action(verb((options: { server: string; fingerprint: string }) => login(ports, options)))
   view(vm.command('ls').alias('get').description('the VMs, or one').argument('[name]', 'name of a VM')).action(
     verb(async (name: string | undefined, options: ViewOptions) => listVms(ports, name, options)),
   )
@@ -50,13 +39,6 @@ export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void
 
 function view(command: Command): Command {
   return command.option('-o, --output <format>', viewFormats.join(', '), 'table').option('-q, --quiet', 'names only')
-}
-
-async function login(ports: ClusterPorts, options: { readonly server: string; readonly fingerprint: string }): Promise<Outcome> {
-  const { loginOf, tryLogin } = await import('./login.ts')
-  const given = loginOf(options, await ports.standardInput())
-  const release = await tryLogin(await ports.connectWith(given))
-  return done(`logged in to ${given.server} (swarmvirt ${release}); kept in ${await ports.keepLogin(given)}\n`)
 }
 
 async function listVms(ports: ClusterPorts, name: string | undefined, options: ViewOptions): Promise<Outcome> {

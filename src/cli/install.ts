@@ -59,12 +59,18 @@ async function install(
       [installSecrets.apiToken]: material.apiToken,
     }
     for (const name of missing) {
-      await docker.run(['secret', 'create', '--label', `${objectLabels.component}=install`, name, '-'], contents[name] ?? '')
+      const labels = [`${objectLabels.component}=install`, ...(name === installSecrets.apiCertificate ? [fingerprintLabel(material)] : [])]
+      await docker.run(['secret', 'create', ...labels.flatMap((label) => ['--label', label]), name, '-'], contents[name] ?? '')
       made.push(`secret ${name}`)
     }
   }
   if (await makeNetwork(docker, network)) made.push(`network ${network.name}`)
   return { made, token: material?.apiToken, fingerprint: material?.fingerprint }
+}
+
+/** A certificate is public. Whoever may read it here has proven to Docker who he is, so `login` needs nobody to carry it. */
+function fingerprintLabel(material: InstallMaterial): string {
+  return `${objectLabels.fingerprint}=${material.fingerprint}`
 }
 
 async function missingSecrets(docker: DockerCli): Promise<readonly string[]> {

@@ -21,15 +21,15 @@ export function parseLogin(text: string): Login {
   }
 }
 
-/** From the command line and the token on standard input. Throws UsageError. */
-export function loginOf(options: { readonly server: string; readonly fingerprint: string }, token: string): Login {
-  const given = { server: serverOf(options.server), fingerprint: fingerprintOf(options.fingerprint), token: token.trim() }
-  if (!/^[\x21-\x7e]+$/.test(given.token)) throw new UsageError('there is no token on standard input, or more than one line')
-  return given
+/** From standard input. Throws UsageError. */
+export function tokenOf(text: string): string {
+  const token = text.trim()
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('there is no token on standard input, or more than one line')
+  return token
 }
 
-/** The origin alone; without a port it is the API's own. */
-function serverOf(text: string): string {
+/** The origin alone; without a port it is the API's own. Throws UsageError. */
+export function serverOf(text: string): string {
   const url = URL.parse(text)
   const isPlain = url !== null && url.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
   if (!isPlain || url.protocol !== 'https:') throw new UsageError(`--server is https://HOST[:PORT], not "${text}"`)
@@ -38,7 +38,8 @@ function serverOf(text: string): string {
   return `https://${url.hostname}:${port}`
 }
 
-function fingerprintOf(text: string): string {
+/** As `AA:BB:…`. Throws UsageError. */
+export function fingerprintOf(text: string): string {
   const hex = text
     .replace(/^sha256:/i, '')
     .replaceAll(':', '')

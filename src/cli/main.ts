@@ -1,65 +1,133 @@
 import { release } from '../api/release.ts'
+import { messageOf } from '../ports/errors.ts'
+import type { ManifestText } from '../ports/manifest-texts.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import type { ControllerApi } from '../ports/controller-api.ts'
-import { readConfig } from './config.ts'
-import type { Login } from './login.ts'
+import type { DockerCli } from '../ports/docker-cli.ts'
+import { type CliConfig, readConfig } from './config.ts'
+import type { ConnectionPorts } from './connection.ts'
+import { dockerEndpoint, type DockerGlobals, dockerGlobals } from './docker-globals.ts'
+import type { LoginPorts } from './logins.ts'
 import type { Outcome } from './outcome.ts'
-import { type CliPorts, description, run } from './program.ts'
+import { type CliPorts, completeWords, description, run } from './program.ts'
 
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description }
 
 // Each import stands where it is needed: a verb must not wait for what another one uses.
-const ports: CliPorts = {
-  async install(options) {
-    const { runInstall } = await import('./install.ts')
-    return runInstall(await installPorts(), options)
-  },
-  readManifests,
-  async explainer() {
-    const { explainer } = await import('./explain.ts')
-    const { fieldSuggester } = await import('../adapters/manifest/suggest.ts')
-    return explainer(fieldSuggester())
-  },
-  async publicKeyLines() {
-    const { publicKeyLines } = await import('../adapters/public-keys.ts')
-    return publicKeyLines(readConfig().sshDirectory)
-  },
-  async connect() {
-    const { readLoginFile } = await import('../adapters/login-file.ts')
-    const { parseLogin } = await import('./login.ts')
-    const text = await readLoginFile(readConfig().loginFile)
-    if (text === undefined) throw new Error('not logged in: docker vm login --server https://MANAGER --fingerprint SHA256 --token-stdin')
-    return connectWith(parseLogin(text))
-  },
-  connectWith,
-  async keepLogin(login) {
-    const { loginFile } = readConfig()
-    const { writeLoginFile } = await import('../adapters/login-file.ts')
-    await writeLoginFile(loginFile, `${JSON.stringify(login, null, 2)}\n`)
-    return loginFile
-  },
-  async standardInput() {
-    const { standardInput } = await import('../adapters/standard-input.ts')
-    return new TextDecoder().decode(await standardInput())
-  },
-  async yaml() {
-    const { yamlText } = await import('../adapters/manifest/yaml-text.ts')
-    return yamlText
-  },
+
+/** What one call of the CLI works with: Docker's own flags, and the configuration that they and the environment name. */
+interface Session {
+  readonly globals: DockerGlobals
+  readonly config: CliConfig
 }
 
-async function connectWith(login: Login): Promise<ControllerApi> {
+function portsOf(session: Session): CliPorts {
+  return {
+    async install(options) {
+      const { runInstall } = await import('./install.ts')
+      return runInstall(await installPorts(session), options)
+    },
+    readManifests,
+    readTexts,
+    async writing() {
+      const { randomBytes } = await import('node:crypto')
+      const { documentTexts } = await import('../adapters/manifest/document-texts.ts')
+      return {
+        docker: await docker(session),
+        split: documentTexts,
+        randomHex: () => randomBytes(4).toString('hex'),
+        declared: async (vm) => (await (await connect(session)).vm(vm))?.declared,
+      }
+    },
+    async explainer() {
+      const { explainer } = await import('./explain.ts')
+      const { fieldSuggester } = await import('../adapters/manifest/suggest.ts')
+      return explainer(fieldSuggester())
+    },
+    async publicKeyLines() {
+      const { publicKeyLines } = await import('../adapters/public-keys.ts')
+      return publicKeyLines(session.config.sshDirectory)
+    },
+    connect: () => connect(session),
+    connection: () => connection(session),
+    async keepLogin(login) {
+      const { keepLogin } = await import('./logins.ts')
+      return (await keepLogin(await loginPorts(session), login)) ?? session.config.loginFile
+    },
+    async forgetLogin() {
+      const { forgetLogin } = await import('./logins.ts')
+      return forgetLogin(await loginPorts(session))
+    },
+    vmNames: () => vmNames(session),
+    async standardInput() {
+      const { standardInput } = await import('../adapters/standard-input.ts')
+      return new TextDecoder().decode(await standardInput())
+    },
+    async yaml() {
+      const { yamlText } = await import('../adapters/manifest/yaml-text.ts')
+      return yamlText
+    },
+  }
+}
+
+async function docker({ globals, config }: Session): Promise<DockerCli> {
+  const { dockerCli } = await import('../adapters/docker-cli.ts')
+  return dockerCli(config.dockerProgram, globals.args)
+}
+
+async function loginPorts({ globals, config }: Session): Promise<LoginPorts> {
+  const { readLoginFile, writeLoginFile } = await import('../adapters/login-file.ts')
+  const { readDockerConfig } = await import('../adapters/docker-config.ts')
+  const { credentialHelper } = await import('../adapters/credential-helper.ts')
+  const { currentContext, credsStore, credHelpers } = await readDockerConfig(config.dockerConfig)
+  return {
+    endpoint: dockerEndpoint(globals, config.endpoint, currentContext),
+    readFile: () => readLoginFile(config.loginFile),
+    writeFile: (text) => writeLoginFile(config.loginFile, text),
+    helperOf: (host) => credHelpers?.[host] ?? credsStore,
+    helper: credentialHelper,
+  }
+}
+
+async function connection(session: Session): Promise<ConnectionPorts> {
   const { controllerClient } = await import('../adapters/controller-client.ts')
-  return controllerClient(login)
+  const { keptLogin, moveLogin } = await import('./logins.ts')
+  return {
+    keptLogin: async () => keptLogin(await loginPorts(session)),
+    open: (login, timeoutMs) => controllerClient({ ...login, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+    async discover() {
+      const { discover } = await import('./discovery.ts')
+      return discover(await docker(session))
+    },
+    moved: async (server) => moveLogin(await loginPorts(session), server),
+  }
 }
 
-async function installPorts() {
+async function connect(session: Session): Promise<ControllerApi> {
+  const { connected } = await import('./connection.ts')
+  return connected(await connection(session))
+}
+
+/** Long enough for a controller that is well, short enough for somebody who pressed Tab. */
+const completionMs = 1_000
+
+async function vmNames(session: Session): Promise<readonly string[]> {
+  try {
+    const { keptLogin, open } = await connection(session)
+    const login = await keptLogin()
+    return login === undefined ? [] : (await open(login, completionMs).vms()).map((vm) => vm.name)
+  } catch {
+    // Whoever completes is told by the verb itself what is wrong.
+    return []
+  }
+}
+
+async function installPorts(session: Session) {
   const { randomBytes } = await import('node:crypto')
   const { selfSignedCertificate } = await import('../adapters/certificate.ts')
-  const { dockerCli } = await import('../adapters/docker-cli.ts')
   const { systemClock } = await import('../adapters/system-clock.ts')
   return {
-    docker: dockerCli(),
+    docker: await docker(session),
     material: async () => {
       const certificate = await selfSignedCertificate('swarmvirt', new Date(systemClock.now()))
       return {
@@ -74,8 +142,24 @@ async function installPorts() {
 }
 
 async function readManifests(paths: readonly string[]): Promise<readonly SourceSnapshot[]> {
+  return (await readWith(paths, () => undefined)).snapshots
+}
+
+/** The documents' own texts come from the very bytes that were judged: a file may change between two reads. */
+async function readTexts(paths: readonly string[]) {
+  const { documentTexts } = await import('../adapters/manifest/document-texts.ts')
+  const files: { readonly file: string; readonly texts: readonly ManifestText[] }[] = []
+  const { snapshots } = await readWith(paths, (file, bytes) => files.push({ file, texts: documentTexts(new TextDecoder().decode(bytes)) }))
+  return { snapshots, files }
+}
+
+async function readWith(paths: readonly string[], onFile: (file: string, bytes: Uint8Array) => void) {
   const { manifestReader } = await import('../adapters/manifest-yaml.ts')
-  const readText = manifestReader()
+  const reader = manifestReader()
+  const readText: typeof reader = (source, file, bytes) => {
+    onFile(file, bytes)
+    return reader(source, file, bytes)
+  }
   const snapshots: SourceSnapshot[] = []
   for (const path of paths) {
     if (path === '-') {
@@ -87,7 +171,7 @@ async function readManifests(paths: readonly string[]): Promise<readonly SourceS
       snapshots.push(await readManifests(path, readText))
     }
   }
-  return snapshots
+  return { snapshots }
 }
 
 function write(outcome: Outcome): void {
@@ -96,12 +180,23 @@ function write(outcome: Outcome): void {
   process.stdout.write(outcome.out)
 }
 
+/** Docker calls a plugin as `docker-vm [FLAGS] vm ARGS…`; a person calls `docker-vm [FLAGS] ARGS…`. Docker's completion puts `__complete` before it. */
+async function called(argv: readonly string[]): Promise<Outcome> {
+  const completion = argv[0] === '__complete' || argv[0] === '__completeNoDesc'
+  try {
+    const { globals, rest } = dockerGlobals(completion ? argv.slice(1) : argv)
+    const ports = portsOf({ globals, config: readConfig(globals.config) })
+    return await (completion ? completeWords(rest, argv[0] === '__complete', ports) : run(rest, ports))
+  } catch (error) {
+    return { exit: 2, out: '', err: `error: ${messageOf(error)}\n` }
+  }
+}
+
 async function main(argv: readonly string[]): Promise<void> {
   // Who reads no further (`| head`) has seen enough.
   process.stdout.on('error', () => process.stdout.destroy())
   if (argv[0] === 'docker-cli-plugin-metadata') return void process.stdout.write(`${JSON.stringify(metadata)}\n`)
-  // Docker calls a plugin as `docker-vm vm ARGS…`; a person calls `docker-vm ARGS…`.
-  write(await run(argv[0] === 'vm' ? argv.slice(1) : argv, ports))
+  write(await called(argv))
 }
 
 void main(process.argv.slice(2))

@@ -4,19 +4,23 @@ import { messageOf } from '../ports/errors.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import { type ClusterPorts, clusterVerbs, type Verb } from './cluster-verbs.ts'
 import type { Explainer } from './explain.ts'
+import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
 import { validate, validateFormats } from './validate.ts'
+import { type WriteVerbPorts, writeVerbs } from './write-verbs.ts'
 
 export const description = 'Virtual machines on Docker Swarm'
 
 /** What the verbs need of the world. Each loads what stands behind it when it is called, so that a verb starts with no more than it uses. */
-export interface CliPorts extends ClusterPorts {
+export interface CliPorts extends ClusterPorts, LoginVerbPorts, WriteVerbPorts {
   readonly install: (options: { readonly network: string; readonly subnet: string; readonly output: string }) => Promise<Outcome>
   /** Reads files and directories; `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
   readonly explainer: () => Promise<Explainer>
   /** Lines of the operator's public SSH keys. */
   readonly publicKeyLines: () => Promise<readonly string[]>
+  /** For completion: empty where they cannot be had at once. */
+  readonly vmNames: () => Promise<readonly string[]>
 }
 
 /** Runs one command line. Never throws: what went wrong is in the outcome. Help is written by commander itself. */
@@ -37,10 +41,19 @@ export async function run(argv: readonly string[], ports: CliPorts): Promise<Out
   }
 }
 
+/** What a shell is told about the last of `words`; `withText` adds descriptions. */
+export async function completeWords(words: readonly string[], withText: boolean, ports: CliPorts): Promise<Outcome> {
+  const { complete } = await import('./complete.ts')
+  const vm = program(ports, () => () => Promise.resolve())
+  return done(await complete(vm, words, withText, ports.vmNames))
+}
+
 function program(ports: CliPorts, verb: Verb): Command {
   const vm = new Command('vm').description(description).exitOverride()
   setupVerbs(vm, ports, verb)
   manifestVerbs(vm, ports, verb)
+  writeVerbs(vm, ports, verb)
+  loginVerbs(vm, ports, verb)
   clusterVerbs(vm, ports, verb)
   return vm
 }
@@ -55,6 +68,15 @@ function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
   vm.command('version')
     .description('print the version')
     .action(verb(() => done(`${release}\n`)))
+  vm.command('completion')
+    .description('print a script that completes docker-vm; what completes docker completes docker vm by itself')
+    .argument('<shell>', 'bash, zsh or fish')
+    .action(
+      verb(async (shell: string) => {
+        const { completionScript } = await import('./completion-scripts.ts')
+        return done(completionScript(shell))
+      }),
+    )
 }
 
 function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {

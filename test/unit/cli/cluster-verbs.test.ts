@@ -99,9 +99,8 @@ describe('login', () => {
     const file = join(folder, 'swarmvirt.json')
     expect((await stat(file)).mode & 0o777).toBe(0o600)
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({
-      server: `https://127.0.0.1:${api.port}`,
-      fingerprint: certificate.fingerprint,
-      token,
+      version: 2,
+      logins: { 'context:default': { server: `https://127.0.0.1:${api.port}`, fingerprint: certificate.fingerprint, token } },
     })
   })
 
