@@ -1,4 +1,4 @@
-import { type Stats, unwatchFile, watchFile } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import { linksOn, whereTo } from './links.ts'
@@ -19,19 +19,51 @@ export interface WatchOptions {
 export function watchDirectory(options: WatchOptions, onHint: () => void): () => void {
   const path = resolve(options.path)
   let endTree = watchTree({ ...options, path }, onHint, () => undefined)
-  // inotify watches inodes, and says nothing where this path leads to another one. One stat a second does, whatever happened to it.
-  const onRoot = (now: Stats, before: Stats): void => {
-    if (now.ino !== before.ino || now.dev !== before.dev) {
+  // inotify watches inodes, and says nothing where this path leads to another one.
+  const endRoot = watchRoot(path, options.pollMs, (isAnother) => {
+    if (isAnother) {
       endTree()
-      // Whatever came before it watched has hinted at nothing.
+      // Whatever came before this one watched has hinted at nothing.
       endTree = watchTree({ ...options, path }, onHint, onHint)
     }
     onHint()
-  }
-  watchFile(path, { interval: options.pollMs }, onRoot)
+  })
   return () => {
-    unwatchFile(path, onRoot)
+    endRoot()
     endTree()
+  }
+}
+
+interface Root {
+  /** An inode's number is given again to the directory that is made next; its time of birth is not. */
+  readonly identity: string
+  readonly modifiedMs: number
+}
+
+/** One stat now and then, whatever the file system tells. Not by `fs.watchFile`, of which chokidar would end other listeners of the path too. */
+function watchRoot(path: string, pollMs: number, onChange: (isAnother: boolean) => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+  const look = async (before: Root | undefined): Promise<void> => {
+    const now = await rootAt(path)
+    if (stopped) return
+    const isAnother = before !== undefined && now.identity !== before.identity
+    if (isAnother || (before !== undefined && now.modifiedMs !== before.modifiedMs)) onChange(isAnother)
+    if (!stopped) timer = setTimeout(() => void look(now), pollMs)
+  }
+  void look(undefined)
+  return () => {
+    stopped = true
+    clearTimeout(timer)
+  }
+}
+
+async function rootAt(path: string): Promise<Root> {
+  try {
+    const { dev, ino, birthtimeMs, mtimeMs } = await stat(path)
+    return { identity: `${dev} ${ino} ${birthtimeMs}`, modifiedMs: mtimeMs }
+  } catch {
+    return { identity: '', modifiedMs: 0 }
   }
 }
 

@@ -33,7 +33,7 @@ async function read(): Promise<SourceSnapshot> {
 
 function names(snapshot: SourceSnapshot): string[] {
   return snapshot.documents.map((one) =>
-    one.ok ? `${one.origin.file}:${one.vm.metadata.name}` : `${one.origin.file}:${one.issues[0]?.code}`,
+    'vm' in one ? `${one.origin.file}:${one.vm.metadata.name}` : one.ok ? one.origin.file : `${one.origin.file}:${one.issues[0]?.code}`,
   )
 }
 
@@ -130,6 +130,53 @@ function worktree(commit: string, ...vms: string[]): void {
   for (const vm of vms) put(`.worktrees/${commit}/${vm}.yaml`, manifest(vm))
 }
 
+/** Four manifests whose VMs carry the digit of their version. */
+function fourAt(directory: string, digit: string): void {
+  mkdirSync(join(root, directory), { recursive: true })
+  for (const file of ['a', 'b', 'c', 'd']) put(`${directory}/${file}.yaml`, manifest(`${file}${digit}`))
+}
+
+interface Shape {
+  readonly watched: string
+  readonly link: string
+  /** Makes a version, and gives the target of the link to it. */
+  version(digit: string): string
+  revision(digit: string): string
+}
+
+function gitSync(watched: string, below: string): Shape {
+  return {
+    watched,
+    link: 'current',
+    version(digit) {
+      fourAt(`.worktrees/${digit.repeat(40)}/${below}`, digit)
+      if (digit === '1') swap('current', `.worktrees/${digit.repeat(40)}`)
+      return `.worktrees/${digit.repeat(40)}`
+    },
+    revision: (digit) => digit.repeat(40),
+  }
+}
+
+const configMap: Shape = {
+  watched: '.',
+  link: '..data',
+  version(digit) {
+    fourAt(`..${digit}`, digit)
+    if (digit !== '1') return `..${digit}`
+    swap('..data', '..1')
+    for (const file of ['a', 'b', 'c', 'd']) symlinkSync(`..data/${file}.yaml`, join(root, `${file}.yaml`))
+    return '..1'
+  },
+  revision: (digit) => `..${digit}`,
+}
+
+const shapes: [string, Shape][] = [
+  ['its own link', gitSync('current', '.')],
+  ['a link above it', gitSync('current/vms', 'vms')],
+  ['a link in it', gitSync('.', '.')],
+  ['a ConfigMap', configMap],
+]
+
 describe('a directory that others write', () => {
   it('shows the last of two swaps within a second, and nothing of those before', async () => {
     for (const [commit, vm] of [
@@ -147,22 +194,42 @@ describe('a directory that others write', () => {
     expect(names(await source.read())).toEqual(['current/mail.yaml:mail'])
   })
 
-  it('is one read of one commit where it is itself the link that is swapped', async () => {
-    for (const commit of ['1', '2']) {
-      worktree(commit)
-      for (const file of ['a', 'b', 'c', 'd']) put(`.worktrees/${commit}/${file}.yaml`, manifest(`${file}${commit}`))
-    }
-    swap('current', '.worktrees/1')
-    const source = manifestDirectory({ path: join(root, 'current'), watchPolling: false })
+  it.each(shapes)('is one read of one version, with its revision, however %s is swapped meanwhile', async (_shape, shape) => {
+    const versions = ['1', '2', '3'].map((digit) => shape.version(digit))
+    const source = manifestDirectory({ path: join(root, shape.watched), watchPolling: false })
     const seen = new Set<string>()
-    for (let round = 0; round < 100; round += 1) {
+    for (let round = 0; round < 150; round += 1) {
       const reading = source.read()
-      for (let wait = 0; wait < round % 20; wait += 1) await new Promise<void>((resolve) => setImmediate(resolve))
-      swap('current', `.worktrees/${1 + (round % 2)}`)
-      seen.add(names(await reading).join(' '))
+      for (let wait = 0; wait < round % 25; wait += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+      swap(shape.link, versions[round % 3] ?? '')
+      const snapshot = await reading
+      expect(snapshot).toMatchObject({ complete: true, message: '' })
+      const digits = snapshot.documents.map((one) => (one.ok ? one.vm.metadata.name.slice(-1) : '?'))
+      seen.add(`${digits.join('')} at ${snapshot.revision?.slice(0, 7)}`)
     }
-    const commits = ['1', '2'].map((commit) => ['a', 'b', 'c', 'd'].map((file) => `${file}.yaml:${file}${commit}`).join(' '))
-    expect([...seen].filter((one) => !commits.includes(one))).toEqual([])
+    expect([...seen].sort()).toEqual(['1', '2', '3'].map((digit) => `${digit.repeat(4)} at ${shape.revision(digit).slice(0, 7)}`))
+  })
+
+  it('is not complete, and has nothing of it, while it is swapped faster than it is read', async () => {
+    const versions = Array.from({ length: 40 }, (_, index) => `.worktrees/${index}`)
+    for (const [index] of versions.entries()) worktree(String(index), 'a', 'b')
+    let count = 0
+    const next = (): void => swap('current', versions[(count += 1) % versions.length] ?? '')
+    next()
+    const source = manifestDirectory({ path: join(root, 'current'), watchPolling: false })
+    const reading = source.read()
+    let timer = setImmediate(function again() {
+      next()
+      timer = setImmediate(again)
+    })
+    const snapshot = await reading
+    clearImmediate(timer)
+    expect(snapshot).toMatchObject({
+      complete: false,
+      documents: [],
+      message: expect.stringMatching(/changed while it was read/) as string,
+    })
+    expect(names(await source.read())).toEqual(['a.yaml:a', 'b.yaml:b'])
   })
 
   it('has each manifest once in the shape of a ConfigMap', async () => {
@@ -204,37 +271,4 @@ describe('a directory that others write', () => {
       expect([snapshot.complete, snapshot.documents.filter((one) => one.ok).length]).toEqual([true, 1_000])
     }
   })
-
-  it.each([false, true])('hints at swaps of its own link and of one below it (polling: %s)', async (watchPolling) => {
-    worktree('1', 'web')
-    worktree('2', 'db')
-    swap('current', '.worktrees/1')
-    for (const path of [root, join(root, 'current')]) await expect(hintOf(path, watchPolling)).resolves.toBeUndefined()
-  })
-
-  it('hints when it comes back', async () => {
-    const path = join(root, 'repo')
-    const hinted = hintOf(path, false, (count) => {
-      if (count % 2 === 0) mkdirSync(path, { recursive: true })
-      else rmSync(path, { recursive: true, force: true })
-    })
-    await expect(hinted).resolves.toBeUndefined()
-  })
 })
-
-/** Swaps, or whatever `change` does, until the watcher says something: when it has begun it does not say. */
-function hintOf(
-  path: string,
-  watchPolling: boolean,
-  change = (count: number) => swap('current', `.worktrees/${1 + (count % 2)}`),
-): Promise<void> {
-  return new Promise((resolve) => {
-    let count = 0
-    const again = setInterval(() => change((count += 1)), 300)
-    const unwatch = manifestDirectory({ path, watchPolling }).watch(() => {
-      clearInterval(again)
-      unwatch()
-      resolve()
-    })
-  })
-}

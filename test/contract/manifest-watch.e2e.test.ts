@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { until } from '../lab/run.ts'
+
+/** The watcher in a process of its own, on a real file system. */
+const program = join(import.meta.dirname, 'directory/watcher.ts')
+const pollMs = 100
+/** No hint for so long: whatever was to be said about earlier changes is said. */
+const quietMs = 250
+
+let root: string
+let watcher: ChildProcess | undefined
+let hints = 0
+beforeEach(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'sv-watch-')))
+})
+afterEach(() => {
+  watcher?.kill('SIGKILL')
+  rmSync(root, { recursive: true, force: true })
+})
+
+/** Before the watcher's own arguments: another program that starts it. */
+function watch(path: string, polling: boolean, starter: readonly string[] = []): void {
+  const [command = '', ...args] = [...starter, process.execPath, program, path, String(polling), String(pollMs)]
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  hints = 0
+  child.stdout.on('data', (chunk: Buffer) => (hints += chunk.toString('utf8').split('\n').length - 1))
+  watcher = child
+}
+
+async function quiet(): Promise<void> {
+  for (let before = -1; before !== hints; await sleep(quietMs)) before = hints
+}
+
+/** Changes something that is there, until it is noticed: nothing tells that a watcher has begun. */
+async function begun(change: (count: number) => void): Promise<void> {
+  let count = 0
+  await until(
+    'the first hint',
+    20_000,
+    () => {
+      change((count += 1))
+      return hints > 0 ? true : undefined
+    },
+    200,
+  )
+  await quiet()
+}
+
+/** One change, once, and at least one hint. */
+async function noticed(what: string, change: () => void): Promise<void> {
+  await quiet()
+  const before = hints
+  change()
+  await until(`a hint at ${what}`, 5_000, () => (hints > before ? true : undefined), 20)
+}
+
+function put(path: string, text: string): void {
+  writeFileSync(join(root, path), text)
+}
+
+function swap(link: string, target: string): void {
+  symlinkSync(target, join(root, `${link}.new`))
+  renameSync(join(root, `${link}.new`), join(root, link))
+}
+
+describe.each([
+  ['inotify', false],
+  ['polling', true],
+] as const)('a watched directory, by %s', (_by, polling) => {
+  it('hints at what is made, edited, renamed and removed in it and below', async () => {
+    mkdirSync(join(root, 'vms/team'), { recursive: true })
+    watch(join(root, 'vms'), polling)
+    await begun((count) => put('vms/begin.yaml', String(count)))
+    await noticed('a new file', () => put('vms/web.yaml', 'a'))
+    await noticed('an edit in place', () => put('vms/web.yaml', 'longer'))
+    await noticed('a new file below', () => put('vms/team/db.yaml', 'a'))
+    await noticed('an edit below', () => put('vms/team/db.yaml', 'longer'))
+    put('db.partial', 'by an editor')
+    await noticed('a file renamed over another', () => renameSync(join(root, 'db.partial'), join(root, 'vms/team/db.yaml')))
+    await noticed('a removal', () => rmSync(join(root, 'vms/web.yaml')))
+  })
+
+  it('hints at each swap of git-sync, also of a directory below the link, and goes on behind it', async () => {
+    for (const commit of ['1', '2', '3']) {
+      mkdirSync(join(root, '.worktrees', commit, 'vms'), { recursive: true })
+      put(`.worktrees/${commit}/vms/web.yaml`, commit)
+    }
+    swap('current', '.worktrees/1')
+    watch(join(root, 'current/vms'), polling)
+    await begun((count) => put('.worktrees/1/vms/begin.yaml', String(count)))
+    await noticed('a swap', () => swap('current', '.worktrees/2'))
+    await noticed('two swaps at once', () => {
+      swap('current', '.worktrees/1')
+      swap('current', '.worktrees/3')
+    })
+    await noticed('an edit behind the new link', () => put('.worktrees/3/vms/web.yaml', 'longer'))
+    await noticed('a swap back', () => swap('current', '.worktrees/1'))
+  })
+
+  it('hints at the swap of a ConfigMap', async () => {
+    for (const version of ['..1', '..2']) {
+      mkdirSync(join(root, version))
+      put(`${version}/web.yaml`, version)
+    }
+    swap('..data', '..1')
+    symlinkSync('..data/web.yaml', join(root, 'web.yaml'))
+    watch(root, polling)
+    await begun((count) => put('begin.yaml', String(count)))
+    await noticed('a swap', () => swap('..data', '..2'))
+    await noticed('a swap back', () => swap('..data', '..1'))
+  })
+
+  it('hints when it goes, when it comes back, and at changes after that', async () => {
+    const path = join(root, 'vms')
+    mkdirSync(path)
+    watch(path, polling)
+    await begun((count) => put('vms/begin.yaml', String(count)))
+    await noticed('its end', () => rmSync(path, { recursive: true }))
+    await noticed('its return', () => mkdirSync(path))
+    await noticed('a new file', () => put('vms/web.yaml', 'a'))
+    await noticed('an edit in place', () => put('vms/web.yaml', 'longer'))
+  })
+
+  it('hints when it is there at last', async () => {
+    const path = join(root, 'mounted/later')
+    watch(path, polling)
+    await sleep(1_000)
+    await noticed('its beginning', () => mkdirSync(path, { recursive: true }))
+    await noticed('a new file', () => put('mounted/later/web.yaml', 'a'))
+  })
+})
+
+describe('a file system that tells inotify nothing', () => {
+  /** What is written beneath an overlay is seen in it, and no inotify of it ever hears so: as on NFS. */
+  function overlay(): string[] {
+    for (const name of ['lower', 'upper/team', 'work', 'merged']) mkdirSync(join(root, name), { recursive: true })
+    put('upper/team/web.yaml', '0')
+    const layers = ['lower', 'upper', 'work'].map((name) => join(root, name))
+    const script = 'mount -t overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" overlay "$4" && shift 4 && exec "$@"'
+    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', ...layers, join(root, 'merged')]
+  }
+
+  it('is seen by polling', async () => {
+    watch(join(root, 'merged'), true, overlay())
+    await begun((count) => put('upper/team/web.yaml', '.'.repeat(count)))
+    await noticed('an edit in place', () => put('upper/team/web.yaml', 'some other length'))
+    await noticed('a new file', () => put('upper/team/db.yaml', 'a'))
+  })
+
+  it('is not seen without it: that is what polling is for', async () => {
+    watch(join(root, 'merged'), false, overlay())
+    // Root itself is looked at by its stat, with inotify too.
+    await begun((count) => put(`upper/begin-${count}.yaml`, 'a'))
+    const before = hints
+    put('upper/team/web.yaml', 'some other length')
+    await sleep(1_500)
+    expect(hints).toBe(before)
+  })
+})
