@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { buildQemuLayer } from './builder.ts'
+import { buildLayer } from './builder.ts'
 import { type CachedImage, shortHash } from './cached-image.ts'
 import { cacheDir, type LabLayout } from './layout.ts'
 import { withLock } from './lock.ts'
@@ -125,7 +125,24 @@ async function ensureNodeBase(layout: LabLayout, base: CachedImage): Promise<Cac
   const reference = `swarmvirt-node-base:${shortHash(base.reference, recipe)}`
   return cached(reference, async (_scratch, archive) => {
     say('building the layer with QEMU (a minute or two, kept as well) …')
-    await buildQemuLayer(layout, { base, reference, recipe, archive })
+    await buildLayer(layout, { base, reference, recipe, archive })
+  })
+}
+
+const gitRecipe = `ARG BASE_IMAGE
+FROM \${BASE_IMAGE}
+RUN apt-get update \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends git \\
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /usr/share/doc /usr/share/man /usr/share/locale
+`
+
+/** Node and git, for the tests that sync manifests from a repository. Not among the images of every lab. */
+export async function ensureGitBase(layout: LabLayout): Promise<CachedImage> {
+  const base = await ensureBase()
+  const reference = `swarmvirt-git-base:${shortHash(base.reference, gitRecipe)}`
+  return cached(reference, async (_scratch, archive) => {
+    say('building the layer with git (half a minute, kept as well) …')
+    await buildLayer(layout, { base, reference, recipe: gitRecipe, archive })
   })
 }
 

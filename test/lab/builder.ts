@@ -1,5 +1,5 @@
 /**
- * Builds the layer that needs the network. The nodes have no way out, so a Docker of its own does it: in the machine's
+ * Builds the layers that need the network. The nodes have no way out, so a Docker of its own does it: in the machine's
  * network, without a bridge and without touching iptables or forwarding, in a mount namespace that hides the machine's
  * own containerd.
  */
@@ -12,7 +12,7 @@ import { dockerArgv, dockerdArgv, dockerEnv, mustDocker, waitForDockerd } from '
 import type { LabLayout } from './layout.ts'
 import { pipeCommands } from './pipe.ts'
 
-type QemuLayer = { readonly base: CachedImage; readonly reference: string; readonly recipe: string; readonly archive: string }
+type Layer = { readonly base: CachedImage; readonly reference: string; readonly recipe: string; readonly archive: string }
 
 async function startBuilder(layout: LabLayout, dir: string): Promise<string> {
   await startHolder(layout, 'builder', layout.builderCgroup, dir)
@@ -37,7 +37,7 @@ function proxyArgs(env: NodeJS.ProcessEnv): string[] {
   )
 }
 
-export async function buildQemuLayer(layout: LabLayout, layer: QemuLayer): Promise<void> {
+export async function buildLayer(layout: LabLayout, layer: Layer): Promise<void> {
   try {
     const socket = await startBuilder(layout, join(layout.dir, 'builder'))
     await loadArchive(layout, socket, layer.base.archive)

@@ -46,6 +46,8 @@ export type Lab = {
   leases(): Lease[]
   killDockerd(node: NodeName, signal?: NodeJS.Signals): Promise<void>
   startDockerd(node: NodeName): Promise<void>
+  /** Puts the stand-in for git-sync on n1 and gives its reference. */
+  gitSync(): Promise<string>
   /** Cuts the power: processes, containers and interfaces are gone at once, disks stay. */
   powerOff(node: NodeName): Promise<void>
   /** A reboot after `powerOff`: an empty /run, a fresh br0, dockerd with its old swarm state. */
@@ -61,10 +63,11 @@ export type Lab = {
 const mainFile = join(import.meta.dirname, 'main.ts')
 
 /** `up` and `down` run as programs of their own: `up` puts itself into the cgroup that `down` empties. */
-async function command(layout: LabLayout, argv: readonly string[]): Promise<void> {
+async function command(layout: LabLayout, argv: readonly string[]): Promise<string> {
   const env = { ...process.env, SWARMVIRT_LAB: layout.lab }
   const result = await run([nodeBinary(), mainFile, ...argv], { env })
   if (result.code !== 0) throw new Error(`lab ${argv.join(' ')} failed:\n${result.stderr}`)
+  return result.stdout.trim()
 }
 
 function otherThan(layout: LabLayout, name: NodeName): NodeLayout {
@@ -121,7 +124,8 @@ function labOf(layout: LabLayout): Lab {
     removeNode: (name) => removeNode(layout, name),
     joinNode: (name) => swarmJoin(layout, nodeOf(layout, name), otherThan(layout, name)),
     waitReady: (...names) => waitReady(layout, nodeOf(layout, names[0] ?? 'n1'), names),
-    down: () => command(layout, ['down']),
+    gitSync: () => command(layout, ['git-sync']),
+    down: async () => void (await command(layout, ['down'])),
   }
 }
 

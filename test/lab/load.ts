@@ -10,6 +10,9 @@ import type { LabLayout, NodeLayout } from './layout.ts'
 import { must, say } from './run.ts'
 import { filterTar } from './tar.ts'
 
+/** Not git-sync, but what looks like it to whoever reads its directory. */
+const gitSyncImage = 'git-sync-stand-in:1'
+
 async function hasImage(layout: LabLayout, node: NodeLayout, reference: string): Promise<boolean> {
   return (await docker(layout, node.dockerSocket, ['image', 'inspect', '-f', '{{.Id}}', reference])).code === 0
 }
@@ -78,6 +81,24 @@ async function deliver(layout: LabLayout, context: ImageContext, base: string): 
 export async function loadProject(layout: LabLayout, images: BaseImages): Promise<string[]> {
   const [controller, node] = await buildContexts(layout.dir)
   return Promise.all([deliver(layout, controller, images.base.reference), deliver(layout, node, images.nodeBase.reference)])
+}
+
+/** The stand-in for git-sync, on the node that carries the manifests. */
+export async function loadGitSync(layout: LabLayout, gitBase: CachedImage): Promise<string> {
+  const [node] = layout.nodes
+  if (node === undefined) throw new Error('a lab without nodes')
+  await loadIfMissing(layout, node, gitBase)
+  const context = join(import.meta.dirname, 'git-sync')
+  await mustDocker(layout, node.dockerSocket, [
+    'build',
+    '-q',
+    '--build-arg',
+    `BASE_IMAGE=${gitBase.reference}`,
+    '-t',
+    gitSyncImage,
+    context,
+  ])
+  return gitSyncImage
 }
 
 /** Removes what earlier states of the checkout left among the kept images. Only on a lab where nothing runs yet. */

@@ -7,13 +7,14 @@ import { reserve } from './lan.ts'
 import { type LabLayout, layoutFromEnv, nodeOf } from './layout.ts'
 import { runAttached, say } from './run.ts'
 import { status } from './status.ts'
-import { down, load, powerOn, up } from './up.ts'
+import { down, gitSync, load, powerOn, up } from './up.ts'
 
 const usage = `usage: npm run lab -- COMMAND          (SWARMVIRT_LAB=NAME for a second lab; default "lab")
   up [--fresh]              three Swarm nodes, a LAN with DHCP, the project's images
   down                      end all of it
   status                    what runs, and where
   load                      build and load the project's images again
+  git-sync                  build and load the stand-in for git-sync
   exec PLACE -- CMD…        run on n1, n2, n3, or in the switch "lan" or "mgmt"
   docker NODE -- ARGS…      docker client of a node
   kill-dockerd NODE [SIG]   end a node's dockerd (default SIGKILL); start-dockerd NODE brings it back
@@ -41,6 +42,9 @@ async function main(args: readonly string[]): Promise<number> {
       return status(layout)
     case 'load':
       for (const reference of await load(layout)) process.stdout.write(`${reference}\n`)
+      return 0
+    case 'git-sync':
+      process.stdout.write(`${await gitSync(layout)}\n`)
       return 0
     case 'exec':
       return runAttached(argvFor(layout, place, more))

@@ -1,13 +1,13 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type BaseImages, ensureBaseImages } from './base-images.ts'
+import { type BaseImages, ensureBaseImages, ensureGitBase } from './base-images.ts'
 import { joinCgroup } from './cgroups.ts'
 import { clearLab } from './clear.ts'
 import { startHolder } from './daemons.ts'
 import { getStatus, startDockerd, startDockerdOrWipe } from './engine.ts'
 import { startSwitchServices, waitForSwitchServices } from './lan.ts'
 import type { LabLayout, NodeLayout } from './layout.ts'
-import { loadBases, loadProject, pruneImages } from './load.ts'
+import { loadBases, loadGitSync, loadProject, pruneImages } from './load.ts'
 import { withLock } from './lock.ts'
 import { makeSwitches, plugIn } from './network.ts'
 import { ensurePackages } from './packages.ts'
@@ -102,6 +102,15 @@ export async function load(layout: LabLayout): Promise<string[]> {
     if (!(await isUp(layout))) throw new Error('the lab is not up; run "npm run lab -- up"')
     joinCgroup(layout.cgroup)
     return loadAndNote(layout, await ensureBaseImages(layout))
+  })
+}
+
+/** Builds and loads the stand-in for git-sync. */
+export async function gitSync(layout: LabLayout): Promise<string> {
+  return withLock(layout.lab, lockTimeoutMs, async () => {
+    if (!(await isUp(layout))) throw new Error('the lab is not up; run "npm run lab -- up"')
+    joinCgroup(layout.cgroup)
+    return loadGitSync(layout, await ensureGitBase(layout))
   })
 }
 
