@@ -8,10 +8,12 @@ import type { ClusterSettings } from '../ports/settings.ts'
 export interface ControllerConfig {
   readonly settings: ClusterSettings
   readonly docker: string
+  readonly sources: readonly SourceName[]
   readonly manifests: string
   readonly watchPolling: boolean
   readonly controlNetwork: string
   readonly removalGraceMs: number
+  readonly collectAfterMs: number
   readonly resyncMs: number
   readonly apiPort: number
   readonly metricsPort: number
@@ -22,6 +24,9 @@ export interface ControllerConfig {
   readonly logLevel: string
 }
 
+const sourceNames = ['directory', 'configs'] as const
+export type SourceName = (typeof sourceNames)[number]
+
 interface Option {
   readonly fallback: string | undefined
   readonly help: string
@@ -31,6 +36,7 @@ interface Option {
 const options = {
   cluster: { fallback: undefined, help: 'name of this cluster; part of every MAC, never changes' },
   docker: { fallback: 'unix:///var/run/docker.sock', help: 'Docker endpoint of a manager: unix:///PATH or tcp://HOST:PORT' },
+  sources: { fallback: 'directory,configs', help: 'where manifests come from: directory, configs (of the Swarm), or both' },
   manifests: { fallback: '/manifests', help: 'directory that is watched' },
   'watch-polling': { fallback: 'false', help: 'poll the directory for hints (NFS)' },
   'software-emulation': { fallback: 'false', help: 'VMs may run without KVM' },
@@ -40,6 +46,7 @@ const options = {
   'state-root': { fallback: defaultStateRoot, help: 'state directory of every node' },
   'memory-overhead-mib': { fallback: '160', help: 'memory beyond the guest’s for QEMU and the runner' },
   'removal-grace-s': { fallback: '60', help: 'seconds a manifest is absent before its VM is removed' },
+  'collect-after-s': { fallback: '600', help: 'seconds a superseded config of docker vm apply is kept' },
   'resync-s': { fallback: '10', help: 'seconds between two looks at everything' },
   'api-port': { fallback: String(controllerApiPort), help: 'status API (TLS, token)' },
   'metrics-port': { fallback: String(controllerMetricsPort), help: 'metrics and health' },
@@ -65,10 +72,12 @@ export function readConfig(argv: readonly string[] = process.argv.slice(2), env:
   return {
     settings: settingsOf(value),
     docker: value('docker'),
+    sources: sourcesOf(value),
     manifests: value('manifests'),
     watchPolling: flag('watch-polling', value),
     controlNetwork: value('control-network'),
     removalGraceMs: number('removal-grace-s', value, 1, 86_400) * 1_000,
+    collectAfterMs: number('collect-after-s', value, 0, 31_536_000) * 1_000,
     resyncMs: number('resync-s', value, 1, 3_600) * 1_000,
     apiPort: number('api-port', value, 1, 65_535),
     metricsPort: number('metrics-port', value, 1, 65_535),
@@ -102,6 +111,14 @@ function settingsOf(value: Value): ClusterSettings {
     stateRoot,
     memoryOverheadMiB: number('memory-overhead-mib', value, 16, 16_384),
   }
+}
+
+/** In this order whatever was written, each once. */
+function sourcesOf(value: Value): readonly SourceName[] {
+  const given = value('sources').split(',')
+  const unknown = given.find((one) => !sourceNames.some((name) => name === one))
+  if (unknown === undefined) return sourceNames.filter((name) => given.includes(name))
+  throw new Error(`--sources has "${unknown}", and may have ${sourceNames.join(', ')}, with commas between them`)
 }
 
 function flag(name: OptionName, value: Value): boolean {

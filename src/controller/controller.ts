@@ -92,6 +92,7 @@ export function controller(ports: ControllerPorts): Controller {
 
   function onHint(hint: Hint): void {
     if (hint.kind === 'vm') hintVm(hint.vm)
+    else if (hint.kind === 'manifests') reload()
     else if (hint.kind === 'nodes') {
       hintNodes()
       for (const vm of store.known()) hintVm(vm)

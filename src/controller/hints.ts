@@ -11,7 +11,12 @@ export type Hint =
   | { readonly kind: 'vm'; readonly vm: string }
   /** Also every VM: placement depends on nodes. */
   | { readonly kind: 'nodes' }
+  /** A config that may hold manifests: an event does not say which labels it has. */
+  | { readonly kind: 'manifests' }
   | { readonly kind: 'none' }
+
+/** What we write ourselves; a manifest in a config of such a name is seen at the next resync. */
+const ownConfigs = 'sv-'
 
 /** Pure. Events of agents and the controller count as news of the nodes. */
 export function hintOf(event: SwarmEvent): Hint {
@@ -19,7 +24,7 @@ export function hintOf(event: SwarmEvent): Hint {
     case 'service':
       return vmHint(event.name, serviceName('')) ?? { kind: 'nodes' }
     case 'config':
-      return vmHint(event.name, placementRecordName('')) ?? { kind: 'none' }
+      return vmHint(event.name, placementRecordName('')) ?? { kind: event.name.startsWith(ownConfigs) ? 'none' : 'manifests' }
     case 'node':
       return { kind: 'nodes' }
     case 'secret':

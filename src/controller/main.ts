@@ -3,6 +3,7 @@ import { agentClient } from '../adapters/agent-client.ts'
 import { agentsDirectory } from '../adapters/agents-directory.ts'
 import { type Listening, listenApi, listenMetrics } from '../adapters/api-server.ts'
 import { dockerSwarm } from '../adapters/docker-swarm.ts'
+import { manifestConfigs } from '../adapters/manifest-configs.ts'
 import { manifestDirectory } from '../adapters/manifest-directory.ts'
 import { type LogLevel, pinoLog } from '../adapters/pino-log.ts'
 import { type PromMetrics, promMetrics } from '../adapters/prom-metrics.ts'
@@ -12,11 +13,14 @@ import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
+import type { ManifestSource } from '../ports/manifest-source.ts'
+import type { Swarm } from '../ports/swarm.ts'
 import { assetsReconciler } from '../reconcilers/assets/index.ts'
 import { nodesReconciler } from '../reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
 import { servicesReconciler } from '../reconcilers/services/index.ts'
-import { type ControllerConfig, readConfig } from './config.ts'
+import { collecting } from './collect-manifests.ts'
+import { type ControllerConfig, readConfig, type SourceName } from './config.ts'
 import { type Controller, controller } from './controller.ts'
 import { declarationStore } from './declarations.ts'
 import { observedAgents } from './observed-agents.ts'
@@ -30,12 +34,21 @@ function controlKeys(file: string): readonly [ControlKey, ...ControlKey[]] {
   throw new Error(`${file}: ${parsed.message}`)
 }
 
+function sourcesOf(config: ControllerConfig, swarm: Swarm, log: Log): readonly ManifestSource[] {
+  const { manifests, watchPolling, collectAfterMs } = config
+  const made: Readonly<Record<SourceName, () => ManifestSource>> = {
+    directory: () => manifestDirectory({ path: manifests, watchPolling }),
+    configs: () => collecting(manifestConfigs(swarm), { swarm, clock: systemClock, log, collectAfterMs }),
+  }
+  return config.sources.map((name) => made[name]())
+}
+
 function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller {
   const { settings } = config
   const [clock, random] = [systemClock, systemRandom]
   const swarm = dockerSwarm(config.docker)
   const keys = controlKeys(config.controlKeyFile)
-  const sources = [manifestDirectory({ path: config.manifests, watchPolling: config.watchPolling })]
+  const sources = sourcesOf(config, swarm, log)
   const declarations = declarationStore({ sources: sources.length, removalGraceMs: config.removalGraceMs }, clock)
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
@@ -81,8 +94,8 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   // As daemons do it: for whoever wants the manifests read now.
   process.on('SIGHUP', () => built.actions.reload())
   const listeners = await listen(config, built, metrics)
-  const { settings, manifests, docker, apiPort, metricsPort } = config
-  log.info({ release, ...settings, manifests, docker, apiPort, metricsPort }, 'Started')
+  const { settings, sources, manifests, docker, apiPort, metricsPort } = config
+  log.info({ release, ...settings, sources, manifests, docker, apiPort, metricsPort }, 'Started')
   await built.run(signal)
   await Promise.all(listeners.map((listener) => listener.close()))
   log.info({}, 'Stopped')

@@ -19,10 +19,22 @@ describe('the configuration', () => {
     })
   })
 
+  it.each([
+    [[], ['directory', 'configs']],
+    [['--sources', 'configs'], ['configs']],
+    [
+      ['--sources', 'configs,directory'],
+      ['directory', 'configs'],
+    ],
+  ])('names the sources: %j gives %j', (argv, sources) => {
+    expect(readConfig(argv, least).sources).toEqual(sources)
+  })
+
   const table: readonly [string, readonly string[], Record<string, string>, RegExp][] = [
     ['a cluster without a name', [], { SWARMVIRT_RUNNER_IMAGE: 'x' }, /--cluster \(SWARMVIRT_CLUSTER\) is missing/],
     ['a cluster with a name that is none', ['--cluster', 'Lab!'], least, /a-z 0-9/],
     ['a flag that is neither true nor false', ['--software-emulation', 'yes'], least, /true, false/],
+    ['a source that is none', ['--sources', 'directory,etcd'], least, /--sources has "etcd"/],
     ['a number that is none', ['--resync-s', '1.5'], least, /whole number from 1 to 3600/],
     ['an option that does not exist', ['--resink', '1'], least, /resink/],
     ['a state root whose sockets could not be bound', ['--state-root', `/${'x'.repeat(80)}`], least, /sockets below it/],

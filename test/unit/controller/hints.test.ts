@@ -10,6 +10,7 @@ describe('a Swarm event', () => {
     ['service', 'vm-', { kind: 'nodes' }],
     ['config', 'sv-vm-web', { kind: 'vm', vm: 'web' }],
     ['config', 'sv-0123456789abcdef', { kind: 'none' }],
+    ['config', 'vms_web-2', { kind: 'manifests' }],
     ['node', 'n1', { kind: 'nodes' }],
     ['secret', 'sv-0123456789abcdef', { kind: 'none' }],
     ['other', '', { kind: 'none' }],

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { collecting, dueForCollection } from '../../../src/controller/collect-manifests.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
+import { silentLog, virtualClock } from './virtual-clock.ts'
+
+const afterMs = 600_000
+
+function snapshot(ids: readonly string[], complete = true): SourceSnapshot {
+  const collectable = ids.map((id) => ({ id, name: `config ${id}`, sinceMs: 0 }))
+  return { source: 'configs', complete, message: '', documents: [], collectable }
+}
+
+describe('superseded configs', () => {
+  it('are due when they were superseded long enough ago, and only by a complete read', () => {
+    const due = (nowMs: number, complete = true): number => dueForCollection(snapshot(['a'], complete), nowMs, afterMs).length
+    expect([due(afterMs - 1), due(afterMs), due(afterMs, false)]).toEqual([0, 1, 0])
+  })
+
+  it('are removed when they are due, whoever removed some of them meanwhile', async () => {
+    const clock = virtualClock()
+    const swarm = new SimulatedSwarm(() => clock.now())
+    const ids: string[] = []
+    for (const name of ['a', 'b', 'c']) ids.push(await swarm.createConfig(name, {}, new Uint8Array()))
+    const source: ManifestSource = { read: async () => snapshot(ids.slice(0, 2)), watch: () => () => undefined }
+    const two = [1, 2].map(() => collecting(source, { swarm, clock, log: silentLog, collectAfterMs: clock.now() + afterMs }))
+    await Promise.all(two.map((one) => one.read()))
+    expect([...swarm.configs.values()].map((one) => one.name)).toEqual(['a', 'b', 'c'])
+    await clock.pass(afterMs)
+    await Promise.all(two.map((one) => one.read()))
+    expect([...swarm.configs.values()].map((one) => one.name)).toEqual(['c'])
+  })
+
+  it('that cannot be removed hold nothing up, and are said once', async () => {
+    const clock = virtualClock()
+    const said: string[] = []
+    const log = { ...silentLog, warn: (about: object) => void said.push(JSON.stringify(about)) }
+    const swarm = { removeConfig: async (id: string) => Promise.reject(new PortError('Invalid', `${id} is in use by a service`)) }
+    const source: ManifestSource = { read: async () => snapshot(['a', 'b']), watch: () => () => undefined }
+    const built = collecting(source, { swarm, clock, log, collectAfterMs: 0 })
+    await built.read()
+    await expect(built.read()).resolves.toMatchObject({ complete: true })
+    expect(said).toEqual([expect.stringContaining('a is in use'), expect.stringContaining('b is in use')])
+  })
+})
