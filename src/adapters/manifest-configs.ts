@@ -1,6 +1,6 @@
 import { manifestLabels } from '../api/labels.ts'
 import { messageOf, PortError } from '../ports/errors.ts'
-import type { ManifestSource, SourceDocument } from '../ports/manifest-source.ts'
+import type { ManifestSource, ReadDocument } from '../ports/manifest-source.ts'
 import type { Swarm, SwarmConfig } from '../ports/swarm.ts'
 import { type ConfigDocuments, newestOf } from './manifest/newest.ts'
 import { manifestReader, type ReadManifest } from './manifest-yaml.ts'
@@ -30,7 +30,7 @@ export function manifestConfigs(swarm: Pick<Swarm, 'listConfigs'>): ManifestSour
 
 /** An id stands for the same data for ever: each config is parsed once. Holds what the last list held. */
 function parsedOnce(readText: ReadManifest): (configs: readonly SwarmConfig[]) => readonly ConfigDocuments[] {
-  let held: ReadonlyMap<string, readonly SourceDocument[]> = new Map()
+  let held: ReadonlyMap<string, readonly ReadDocument[]> = new Map()
   return (configs) => {
     held = new Map(configs.map((config) => [config.id, held.get(config.id) ?? readText(source, config.name, config.data)]))
     return configs.map((config) => ({ config, documents: held.get(config.id) ?? [] }))

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { sha256Hex } from '../api/hash.ts'
-import type { ManifestSource, SourceDocument, SourceSnapshot } from '../ports/manifest-source.ts'
+import type { ManifestSource, ReadDocument, SourceSnapshot } from '../ports/manifest-source.ts'
 import { boundedBytes, notAFile } from './directory/bounded-file.ts'
 import { codeOf, emptyWalk, hasMoved, maxDirectoryDepth, maxFiles, type Walk, walkDirectory } from './directory/walk.ts'
 import { watchDirectory } from './directory/watch.ts'
@@ -51,7 +51,7 @@ async function isDirectory(path: string): Promise<boolean> {
 
 /** The same bytes give the same documents: a rescan costs reading, not parsing. Holds one entry a file, at most as many as files are read. */
 function unchangedKept(readText: ReadManifest): ReadManifest {
-  const held = new Map<string, { readonly hash: string; readonly documents: readonly SourceDocument[] }>()
+  const held = new Map<string, { readonly hash: string; readonly documents: readonly ReadDocument[] }>()
   return (from, file, bytes) => {
     const hash = sha256Hex(bytes)
     const before = held.get(file)
@@ -87,7 +87,7 @@ async function readDirectory(
   prefix = '',
 ): Promise<SourceSnapshot> {
   await walkDirectory(walk, root, '', 0, signal)
-  const documents: SourceDocument[] = []
+  const documents: ReadDocument[] = []
   for (const file of walk.files.toSorted((a, b) => (a.shown < b.shown ? -1 : 1))) {
     signal?.throwIfAborted()
     documents.push(...(await readFile(walk, file.path, join(prefix, file.shown), readText)))
@@ -95,12 +95,12 @@ async function readDirectory(
   return snapshotOf(walk, documents)
 }
 
-function snapshotOf(walk: Walk, documents: readonly SourceDocument[]): SourceSnapshot {
+function snapshotOf(walk: Walk, documents: readonly ReadDocument[]): SourceSnapshot {
   return { source, complete: walk.problems.length === 0, message: walk.problems.slice(0, 5).join('; '), documents }
 }
 
 /** One byte more than is allowed at most, so that the reader sees that it is too large. */
-async function readFile(walk: Walk, path: string, shown: string, readText: ReadManifest): Promise<readonly SourceDocument[]> {
+async function readFile(walk: Walk, path: string, shown: string, readText: ReadManifest): Promise<readonly ReadDocument[]> {
   try {
     return readText(source, shown, await boundedBytes(path, maxManifestBytes + 1))
   } catch (error) {

@@ -1,5 +1,6 @@
 import { byText } from '../api/order.ts'
 import type { SourceDocument, SourceIssue, SourceSnapshot } from '../ports/manifest-source.ts'
+import { resolveClasses } from '../ports/resolve-classes.ts'
 import type { Outcome } from './outcome.ts'
 
 export const validateFormats = ['text', 'json', 'github'] as const
@@ -8,7 +9,7 @@ export type ValidateFormat = (typeof validateFormats)[number]
 /** Gives the answer about everything that was read: 2 where something could not be read, else 1 where something is invalid, else 0. */
 export function validate(snapshots: readonly SourceSnapshot[], format: ValidateFormat): Outcome {
   const documents = onceEach(
-    snapshots.flatMap((snapshot) => snapshot.documents),
+    resolveClasses(snapshots).flatMap((snapshot) => snapshot.documents),
     ({ origin, ...rest }) => `${origin.file}:${origin.line}:${rest.ok ? '' : rest.issues.map((issue) => issue.code).join()}`,
   )
   const issues = documents.flatMap((document) => (document.ok ? [] : document.issues)).toSorted(byPlace)

@@ -4,6 +4,7 @@ import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Declaration, Declarations } from '../ports/declarations.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import { resolveClasses, type ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import { declare } from './declare.ts'
 import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type OwnedVm, type VmMemory } from './declare-state.ts'
 import { confirmWithheld } from './mass-removal.ts'
@@ -27,7 +28,7 @@ export interface DeclarationStore extends Declarations {
   /** The source's condition of a VM. */
   valid(vm: VmName): ConditionDraft
   state(): DeclareState
-  snapshots(): readonly SourceSnapshot[]
+  snapshots(): readonly ResolvedSnapshot[]
   /** Every source was read completely at least once. */
   complete(): boolean
   /** Epoch milliseconds at which an absence is to be judged by a fresh read. */
@@ -39,12 +40,13 @@ export function declarationStore(settings: { readonly sources: number; readonly 
   const readAtMs = new Map<string, number>()
   const completed = new Set<string>()
   let world: ReadonlyMap<VmName, OwnedVm> | undefined
+  let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
 
   function refold(): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
-    return become(declare(state, { snapshots: [...snapshots.values()], allHeard, allRead, world, ...times }))
+    return become(declare(state, { snapshots: resolved, allHeard, allRead, world, ...times }))
   }
 
   function become(next: DeclareState): readonly VmName[] {
@@ -62,6 +64,7 @@ export function declarationStore(settings: { readonly sources: number; readonly 
       snapshots.set(snapshot.source, snapshot)
       readAtMs.set(snapshot.source, clock.now())
       if (snapshot.complete) completed.add(snapshot.source)
+      resolved = resolveClasses([...snapshots.values()])
       return refold()
     },
     setWorld(vms) {
@@ -75,7 +78,7 @@ export function declarationStore(settings: { readonly sources: number; readonly 
     forget: (vm) => void (state = forgetRemoved(state, vm)),
     valid: (vm) => validOf(state.vms.get(vm)),
     state: () => state,
-    snapshots: () => [...snapshots.values()],
+    snapshots: () => resolved,
     complete: () => completed.size === settings.sources,
     nextDueMs: () => nextDueMs(state, settings.removalGraceMs),
   }

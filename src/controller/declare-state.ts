@@ -1,7 +1,8 @@
 import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 import { byText } from '../api/order.ts'
-import type { Origin, SourceIssue, SourceSnapshot } from '../ports/manifest-source.ts'
+import type { Origin, SourceIssue } from '../ports/manifest-source.ts'
+import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
 
 /** What is remembered of one VM between reads. */
 export interface VmMemory {
@@ -40,7 +41,7 @@ export interface OwnedVm {
 
 export interface DeclareInput {
   /** The latest read of every source. */
-  readonly snapshots: readonly SourceSnapshot[]
+  readonly snapshots: readonly ResolvedSnapshot[]
   /** False until every source gave a snapshot, complete or not. */
   readonly allHeard: boolean
   /** False until every source was read completely. */

@@ -8,7 +8,7 @@ import { guardMassRemoval } from './mass-removal.ts'
 
 /** Folds what the sources say now into what was known. Pure; every rule of "an error is not an absence" is here. */
 export function declare(before: DeclareState, input: DeclareInput): DeclareState {
-  const documents = input.snapshots.flatMap((snapshot) => snapshot.documents).toSorted(byOrigin)
+  const documents = input.snapshots.flatMap((snapshot) => snapshot.documents.filter(isMachine)).toSorted(byOrigin)
   const opaque = opaqueFiles(before, documents, input.nowMs)
   const claims = claimsOf(documents)
   const names = new Set([...claims.keys(), ...before.vms.keys(), ...(input.world?.keys() ?? [])])
@@ -51,6 +51,11 @@ const unseen: VmMemory = {
   state: { kind: 'doubtful', message: '' },
   removalConfirmed: false,
   rivals: '',
+}
+
+/** A class that is wrong holds no VM; the VMs that name it say so themselves. */
+function isMachine(document: SourceDocument): boolean {
+  return document.ok || document.isClass !== true
 }
 
 function byOrigin(a: SourceDocument, b: SourceDocument): number {

@@ -1,5 +1,5 @@
 import type { NodeView, SourcesView, SourceView } from '../api/wire/controller-api.ts'
-import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { SwarmNode } from '../ports/swarm.ts'
 import type { Changes } from './changes.ts'
@@ -43,20 +43,20 @@ function nodeView(node: SwarmNode, seen: SeenAgent | undefined): NodeView {
 
 function sourcesView(store: DeclarationStore): SourcesView {
   const state = store.state()
-  const twice = state.issues
-  const sources = store.snapshots().map((snapshot) =>
-    sourceView(
+  const sources = store.snapshots().map((snapshot) => {
+    const twice = state.issues.filter((issue) => issue.sources.includes(snapshot.source))
+    return sourceView(
       snapshot,
       twice.map((issue) => issue.rendered),
-    ),
-  )
+    )
+  })
   return { sources, stalled: state.stalled ?? null, withheld: withheldNames(state) }
 }
 
-function sourceView(snapshot: SourceSnapshot, twice: readonly string[]): SourceView {
-  const valid = snapshot.documents.filter((document) => document.ok).length
+function sourceView(snapshot: ResolvedSnapshot, twice: readonly string[]): SourceView {
+  const machines = snapshot.documents.filter((document) => document.ok).length
   const issues = snapshot.documents.flatMap((document) => (document.ok ? [] : document.issues.map((issue) => issue.rendered)))
-  const { source, complete, message, revision = '', superseded = [] } = snapshot
-  const documents = { valid, invalid: snapshot.documents.length - valid }
+  const { source, complete, message, revision = '', superseded = [], classes = 0 } = snapshot
+  const documents = { valid: machines + classes, invalid: snapshot.documents.length - machines }
   return { source, revision, complete, message, documents, issues: [...issues, ...twice], superseded }
 }

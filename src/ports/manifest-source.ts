@@ -1,4 +1,4 @@
-import type { ManifestIssue, VirtualMachine } from '../api/manifest.ts'
+import type { ManifestIssue, VirtualMachine, VirtualMachineClass } from '../api/manifest.ts'
 
 /** Where a document stands, for people and for telling two claims of the same VM apart. */
 export interface Origin {
@@ -19,6 +19,9 @@ export interface SourceIssue extends ManifestIssue {
   readonly rendered: string
 }
 
+/** What a source reads. A VM that names a class is whole only when all sources were read: resolve-classes.ts makes SourceDocuments of these. */
+export type ReadDocument = ValidDocument | InvalidDocument<ValidDocument | ClassedDocument> | ClassDocument | ClassedDocument
+/** A VM that can be judged: valid, or wrong with its reasons. */
 export type SourceDocument = ValidDocument | InvalidDocument
 
 export interface ValidDocument {
@@ -28,13 +31,36 @@ export interface ValidDocument {
   readonly generation: string
 }
 
-interface InvalidDocument {
+export interface ClassDocument {
+  readonly ok: true
+  readonly origin: Origin
+  readonly class: VirtualMachineClass
+}
+
+/** A VM that is right as far as it goes, and leaves the rest to its class. */
+export interface ClassedDocument {
+  readonly ok: true
+  readonly origin: Origin
+  readonly name: string
+  readonly className: string
+  /** With the class, or with why there is none. Pure; the last answer is kept. */
+  readonly complete: (found: VirtualMachineClass | NoClass) => SourceDocument
+}
+
+export interface NoClass {
+  readonly missing: string
+  readonly help: string
+}
+
+export interface InvalidDocument<StandIn = ValidDocument> {
   readonly ok: false
   readonly origin: Origin
   readonly name: string | undefined
+  /** It is no VM but a class, of this name if that can be read. */
+  readonly isClass?: true
   readonly issues: readonly SourceIssue[]
   /** The newest valid document of this name that the source still holds behind this one; it counts until this one is valid. */
-  readonly standIn?: ValidDocument
+  readonly standIn?: StandIn
 }
 
 /**
@@ -52,7 +78,15 @@ export interface SourceSnapshot {
   readonly superseded?: readonly Superseded[]
   /** What may be removed for good some time after it was superseded. */
   readonly collectable?: readonly Collectable[]
-  readonly documents: readonly SourceDocument[]
+  readonly documents: readonly ReadDocument[]
+}
+
+/** The VM or class that a document is about; undefined where that cannot be read. Names of classes and of VMs do not meet. */
+export function subjectOf(document: ReadDocument): string | undefined {
+  if ('vm' in document) return document.vm.metadata.name
+  if ('class' in document) return `class/${document.class.name}`
+  if (document.ok || document.isClass !== true || document.name === undefined) return document.name
+  return `class/${document.name}`
 }
 
 /** A Swarm config of `docker vm apply` with nothing in it but documents that newer valid ones stand before. */

@@ -1,6 +1,6 @@
 // Reads mutations of manifests and prints what came of it as JSON: `node manifest-fuzz.child.ts FIRST_SEED RUNS`.
 import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
-import type { SourceDocument, SourceIssue } from '../../src/ports/manifest-source.ts'
+import type { ReadDocument, SourceIssue } from '../../src/ports/manifest-source.ts'
 import { mutation } from './manifest-mutations.ts'
 
 interface Timed {
@@ -19,7 +19,7 @@ function inherited(): string {
   )
 }
 
-function timed(bytes: Uint8Array): { readonly ms: number; readonly documents: readonly SourceDocument[] } {
+function timed(bytes: Uint8Array): { readonly ms: number; readonly documents: readonly ReadDocument[] } {
   const started = performance.now()
   const documents = read('directory', 'fuzz.yaml', bytes)
   return { ms: performance.now() - started, documents }
@@ -38,7 +38,7 @@ function wrongPlace(issue: SourceIssue, lines: number): boolean {
   return !whole || !inside || !/^VM\d{3}$/.test(issue.code) || issue.message === '' || issue.message.length > 400
 }
 
-function wrongWith(documents: readonly SourceDocument[], bytes: Uint8Array): string | undefined {
+function wrongWith(documents: readonly ReadDocument[], bytes: Uint8Array): string | undefined {
   const lines = new TextDecoder().decode(bytes).split('\n').length
   for (const document of documents) {
     if (document.origin.line < 1 || document.origin.line > lines) return `a document at line ${document.origin.line}`

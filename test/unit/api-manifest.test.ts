@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseVirtualMachine } from '../../src/api/manifest.ts'
+import { brokenRules } from '../../src/api/manifest/rules.ts'
 
 function document(change: (vm: { metadata: Record<string, unknown>; spec: Record<string, unknown> }) => void = () => undefined): unknown {
   const vm = {
@@ -86,10 +87,45 @@ describe('a VirtualMachine manifest', () => {
       /^VM020 spec\.networks/,
     ],
     ['no disk', (vm) => (vm.spec['disks'] = []), /^VM010 spec\.disks/],
+    ['a network without a mode', (vm) => (vm.spec['networks'] = [{ name: 'lan' }]), /^VM011 spec\.networks\.0\.bridge/],
+    [
+      'a disk without a size',
+      (vm) => (vm.spec['disks'] = [{ name: 'root', image: { source: 'images/a' } }]),
+      /^VM011 spec\.disks\.0\.size/,
+    ],
+    ['a disk without an image', (vm) => (vm.spec['disks'] = [{ name: 'data', size: '1Gi' }]), /^VM020 spec\.disks\.0: .*without an image/],
+    ['an image of a registry', (vm) => setImage(vm, { source: 'oci://registry.example/debian:13' }), /^VM020 .*source: oci:\/\/ is not/],
+    ['an address that is none', (vm) => setNetwork(vm, { address: '192.168.50' }), /^VM010 spec\.networks\.0\.address: not an IPv4/],
+    ['an update policy nobody knows', (vm) => (vm.spec['updatePolicy'] = 'Now'), /^VM010 spec\.updatePolicy/],
+    ['a class name in upper case', (vm) => (vm.spec['class'] = 'Small'), /^VM010 spec\.class/],
   ])('refuses %s with one issue at its place', (_what, change, wanted) => {
     const issues = issuesOf(change)
     expect(issues).toHaveLength(1)
     expect(issues[0]).toMatch(wanted)
+  })
+
+  it('says of two fields that exclude each other, and of names that are there twice, where the second one stands', () => {
+    const rules = (change: Parameters<typeof document>[0]): string[] => issuesOf(change).filter((issue) => !issue.startsWith('VM020'))
+    const twice = { name: 'a', bridge: 'br0' }
+    expect(rules((vm) => (vm.spec['networks'] = [twice, twice]))).toEqual([])
+    expect(brokenRules(document((vm) => (vm.spec['networks'] = [twice, twice])))).toMatchObject([
+      { code: 'VM013', path: ['spec', 'networks', 1, 'name'] },
+    ])
+    expect(brokenRules(document((vm) => setNetwork(vm, { user: {} })))).toMatchObject([
+      { code: 'VM013', path: ['spec', 'networks', 0, 'user'] },
+    ])
+    expect(brokenRules(document((vm) => (vm.spec['firmware'] = { secureBoot: true })))).toMatchObject([
+      { code: 'VM013', path: ['spec', 'firmware', 'secureBoot'] },
+    ])
+  })
+
+  it('tells all mistakes at once, also beside what is not supported yet', () => {
+    const issues = issuesOf((vm) => {
+      vm.spec['firmware'] = {}
+      vm.spec['cpus'] = 2
+      vm.spec['memory'] = 'much'
+    })
+    expect(issues.map((issue) => issue.slice(0, 5))).toEqual(['VM020', 'VM010', 'VM012'])
   })
 
   it('names the VM of a document that is wrong elsewhere, and none where the name itself is wrong', () => {
@@ -114,6 +150,10 @@ describe('a VirtualMachine manifest', () => {
 
 function setImage(vm: { spec: Record<string, unknown> }, image: Record<string, unknown>): void {
   vm.spec['disks'] = [{ name: 'root', size: '1Gi', image }]
+}
+
+function setNetwork(vm: { spec: Record<string, unknown> }, fields: Record<string, unknown>): void {
+  vm.spec['networks'] = [{ name: 'lan', bridge: 'br0', ...fields }]
 }
 
 function setMac(vm: { spec: Record<string, unknown> }, mac: string): void {

@@ -1,11 +1,19 @@
 import { appliedByCli, manifestLabels } from '../../api/labels.ts'
 import { byText } from '../../api/order.ts'
-import type { Collectable, SourceDocument, SourceSnapshot, Superseded, ValidDocument } from '../../ports/manifest-source.ts'
+import {
+  type ClassedDocument,
+  type Collectable,
+  type ReadDocument,
+  type SourceSnapshot,
+  subjectOf,
+  type Superseded,
+  type ValidDocument,
+} from '../../ports/manifest-source.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 
 export interface ConfigDocuments {
   readonly config: SwarmConfig
-  readonly documents: readonly SourceDocument[]
+  readonly documents: readonly ReadDocument[]
 }
 
 /**
@@ -16,7 +24,7 @@ export function newestOf(configs: readonly ConfigDocuments[]): Pick<SourceSnapsh
   const byName = configsByName(configs.toSorted(newestFirst))
   const stands = (one: ConfigDocuments, name: string | undefined): boolean => name === undefined || byName.get(name)?.[0] === one
   const documents = configs.flatMap((one) =>
-    one.documents.filter((document) => stands(one, nameOf(document))).map((document) => withStandIn(document, byName)),
+    one.documents.filter((document) => stands(one, subjectOf(document))).map((document) => withStandIn(document, byName)),
   )
   const superseded = [...byName].flatMap(([name, [newest, ...older]]) => older.map((one) => supersededBy(name, one, newest)))
   return { documents, superseded, collectable: configs.flatMap((one) => collectable(one, byName)) }
@@ -28,7 +36,7 @@ type ByName = ReadonlyMap<string, readonly ConfigDocuments[]>
 function configsByName(newestFirst: readonly ConfigDocuments[]): ByName {
   const found = new Map<string, ConfigDocuments[]>()
   for (const one of newestFirst) {
-    for (const name of new Set(one.documents.map(nameOf))) if (name !== undefined) found.set(name, [...(found.get(name) ?? []), one])
+    for (const name of new Set(one.documents.map(subjectOf))) if (name !== undefined) found.set(name, [...(found.get(name) ?? []), one])
   }
   return found
 }
@@ -43,21 +51,24 @@ function comparable(time: string): string {
   return time.replace(/Z$/, '')
 }
 
-function nameOf(document: SourceDocument): string | undefined {
-  return document.ok ? document.vm.metadata.name : document.name
+function validIn({ documents }: ConfigDocuments, name: string): ReadDocument | undefined {
+  return documents.find((one) => one.ok && subjectOf(one) === name)
 }
 
-function validIn({ documents }: ConfigDocuments, name: string): ValidDocument | undefined {
-  return documents.find((one): one is ValidDocument => one.ok && nameOf(one) === name)
-}
-
-function withStandIn(document: SourceDocument, byName: ByName): SourceDocument {
-  if (document.ok || document.name === undefined) return document
-  for (const one of byName.get(document.name) ?? []) {
-    const standIn = validIn(one, document.name)
-    if (standIn !== undefined) return { ...document, standIn }
+function withStandIn(document: ReadDocument, byName: ByName): ReadDocument {
+  const name = subjectOf(document)
+  if (document.ok || name === undefined) return document
+  for (const one of byName.get(name) ?? []) {
+    const standIn = validIn(one, name)
+    if (standIn !== undefined && isMachine(standIn)) return { ...document, standIn }
+    // A class has nothing to stand in for it: the older one itself counts.
+    if (standIn !== undefined) return standIn
   }
   return document
+}
+
+function isMachine(document: ReadDocument): document is ValidDocument | ClassedDocument {
+  return document.ok && !('class' in document)
 }
 
 function supersededBy(name: string, one: ConfigDocuments, newest: ConfigDocuments | undefined): Superseded {
@@ -68,7 +79,7 @@ function supersededBy(name: string, one: ConfigDocuments, newest: ConfigDocument
 function collectable(one: ConfigDocuments, byName: ByName): readonly Collectable[] {
   const { config, documents } = one
   if (config.labels[manifestLabels.appliedBy] !== appliedByCli || documents.length === 0) return []
-  const replacedAt = documents.map((document) => replacedAtMs(one, nameOf(document), byName))
+  const replacedAt = documents.map((document) => replacedAtMs(one, subjectOf(document), byName))
   const sinceMs = Math.max(...replacedAt.map((at) => at ?? Number.NaN))
   return Number.isNaN(sinceMs) ? [] : [{ id: config.id, name: config.name, sinceMs }]
 }

@@ -41,7 +41,11 @@ class Configs {
 /** `config: VM` with what is wrong, or the generation's beginning. */
 function said(snapshot: SourceSnapshot): string[] {
   return snapshot.documents.map((one) =>
-    one.ok ? `${one.origin.file}: ${one.vm.metadata.name}` : `${one.origin.file}: ${one.name ?? '?'} ${one.issues[0]?.code}`,
+    'vm' in one
+      ? `${one.origin.file}: ${one.vm.metadata.name}`
+      : one.ok
+        ? one.origin.file
+        : `${one.origin.file}: ${one.name ?? '?'} ${one.issues[0]?.code}`,
   )
 }
 

@@ -204,7 +204,7 @@ describe('a directory that others write', () => {
       swap(shape.link, versions[round % 3] ?? '')
       const snapshot = await reading
       expect(snapshot).toMatchObject({ complete: true, message: '' })
-      const digits = snapshot.documents.map((one) => (one.ok ? one.vm.metadata.name.slice(-1) : '?'))
+      const digits = snapshot.documents.map((one) => ('vm' in one ? one.vm.metadata.name.slice(-1) : '?'))
       seen.add(`${digits.join('')} at ${snapshot.revision?.slice(0, 7)}`)
     }
     expect([...seen].sort()).toEqual(['1', '2', '3'].map((digit) => `${digit.repeat(4)} at ${shape.revision(digit).slice(0, 7)}`))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
-import type { SourceDocument } from '../../../src/ports/manifest-source.ts'
+import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
 
 const web = `apiVersion: swarmvirt.dev/v1alpha1
 kind: VirtualMachine
@@ -15,7 +15,7 @@ spec:
 `
 const read = manifestReader()
 
-function documents(text: string | Uint8Array): readonly SourceDocument[] {
+function documents(text: string | Uint8Array): readonly ReadDocument[] {
   return read('directory', 'web.yaml', typeof text === 'string' ? new TextEncoder().encode(text) : text)
 }
 
@@ -34,7 +34,7 @@ function codes(text: string | Uint8Array): string[] {
 describe('a manifest file', () => {
   it('gives every document with the line it begins at', () => {
     const found = documents(`# two of them\n${web}---\n${web.replace('web', 'db')}---\n# nothing here\n`)
-    expect(found.map((one) => one.ok && [one.vm.metadata.name, one.origin.line])).toEqual([
+    expect(found.map((one) => 'vm' in one && [one.vm.metadata.name, one.origin.line])).toEqual([
       ['web', 2],
       ['db', 13],
     ])

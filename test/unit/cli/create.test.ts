@@ -10,7 +10,7 @@ const ed25519 = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbc "o\'brien": #1@host'
 
 function read(text: string) {
   const [document] = manifestReader()('directory', 'x.yaml', new TextEncoder().encode(text))
-  return document?.ok === true ? document.vm : undefined
+  return document !== undefined && 'vm' in document ? document.vm : undefined
 }
 
 describe('the scaffold', () => {

@@ -1,0 +1,180 @@
+import { isScalar, type Document } from 'yaml'
+import {
+  apiVersion,
+  classKind,
+  classOf,
+  judgeClassed,
+  kind,
+  listKind,
+  type ManifestIssue,
+  type ManifestPath,
+  parseVirtualMachine,
+  parseVirtualMachineClass,
+} from '../../api/manifest.ts'
+import { vmNamePattern } from '../../api/names.ts'
+import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../ports/manifest-source.ts'
+import type { VirtualMachineClass } from '../../api/manifest.ts'
+import { locator } from './locate.ts'
+import type { Position } from './render.ts'
+import { located, positionOf, type Text, type TextRange } from './text.ts'
+import { maxDocuments } from './text-limits.ts'
+
+/** Of one document: who has more mistakes than that has made one of them many times. */
+const maxIssues = 50
+
+/** Reads a document whose tree has been judged: a VirtualMachine, a VirtualMachineClass, or a List of them. */
+export function readValue(input: Text, document: Document.Parsed): readonly ReadDocument[] {
+  const { contents } = document
+  // Nothing between two `---`, or a file of comments alone.
+  if (contents === null || (isScalar(contents) && contents.value === null)) return []
+  // Aliases are counted and weighed by now.
+  const value: unknown = document.toJS({ maxAliasCount: -1 })
+  const whole: Part = { input, value, path: [], rangeOf: locator(contents) }
+  return isList(value) ? readList(whole, value) : [readPart(whole)]
+}
+
+/** A document, or one entry of a List. */
+interface Part {
+  readonly input: Text
+  readonly value: unknown
+  /** Where it stands in its document. */
+  readonly path: ManifestPath
+  readonly rangeOf: (issue: ManifestIssue) => TextRange
+}
+
+/** As `kubectl get -o yaml` writes it, and with our own version too. */
+function isList(value: unknown): value is { readonly items?: unknown } {
+  const found = recordOf(value)
+  return found?.['kind'] === listKind && (found['apiVersion'] === 'v1' || found['apiVersion'] === apiVersion)
+}
+
+function readList(whole: Part, { items, ...rest }: { readonly items?: unknown }): readonly ReadDocument[] {
+  const other = Object.keys(rest).find((key) => key !== 'apiVersion' && key !== 'kind' && key !== 'metadata')
+  if (other !== undefined) return [invalid(whole, undefined, [{ code: 'VM012', path: [other], message: `unknown field "${other}"` }])]
+  if (!Array.isArray(items)) return [invalid(whole, undefined, [{ code: 'VM011', path: ['items'], message: 'a List needs items' }])]
+  if (items.length > maxDocuments) {
+    return [invalid(whole, undefined, [{ code: 'VM003', path: ['items'], message: `more than ${maxDocuments} entries in one List` }])]
+  }
+  return items.map((value: unknown, index) => readPart({ ...whole, value, path: ['items', index] }))
+}
+
+function readPart(part: Part): ReadDocument {
+  const stranger = notOurs(part.value)
+  // A misspelt kind still says which VM was meant, and that VM is kept as it is.
+  if (stranger !== undefined) return invalid(part, nameIn(part.value), [stranger])
+  if (recordOf(part.value)?.['kind'] === classKind) return readClass(part)
+  const className = classOf(part.value)
+  return className === undefined ? readMachine(part) : readClassed(part, className)
+}
+
+function readMachine(part: Part): SourceDocument {
+  const parsed = parseVirtualMachine(part.value)
+  return parsed.ok
+    ? { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation }
+    : invalid(part, parsed.name, parsed.issues)
+}
+
+function readClass(part: Part): ReadDocument {
+  const parsed = parseVirtualMachineClass(part.value)
+  if (parsed.ok) return { ok: true, origin: originOf(part), class: parsed.class }
+  return { ...invalid(part, parsed.name, parsed.issues, 'class'), isClass: true }
+}
+
+function readClassed(part: Part, className: string): ReadDocument {
+  const issues = judgeClassed(part.value)
+  const name = nameIn(part.value)
+  if (issues.length > 0 || name === undefined) return invalid(part, name, issues)
+  const origin = originOf(part)
+  const wrong = refusal(part, name)
+  const complete = (found: VirtualMachineClass | NoClass): SourceDocument => {
+    if ('missing' in found) return wrong([{ code: 'VM014', path: ['spec', 'class'], message: found.missing, help: found.help }])
+    const parsed = parseVirtualMachine(part.value, found)
+    if (parsed.ok) return { ok: true, origin, vm: parsed.vm, generation: parsed.generation }
+    const said = (message: string): string => `with class "${found.name}": ${message}`
+    return wrong(parsed.issues.map((issue) => ({ ...issue, path: ['spec', 'class'], message: said(issue.message) })))
+  }
+  return { ok: true, origin, name, className, complete: lastKept(complete) }
+}
+
+/** What is wrong between a VM and its class stands at `spec.class`. Its place is found now, so that the text need not be held. */
+function refusal(part: Part, name: string): (issues: readonly ManifestIssue[]) => InvalidDocument {
+  const at = positionIn(part, { code: 'VM014', path: ['spec', 'class'], message: '' })
+  const origin = originOf(part)
+  const lines: string[] = []
+  for (const line of [at.line - 1, at.line, at.line + 1]) if (line >= 1) lines[line - 1] = (part.input.lines[line - 1] ?? '').slice(0, 200)
+  const { file } = part.input
+  return (issues) => ({ ok: false, origin, name, issues: issues.map((issue) => located({ file, lines }, issue, at)) })
+}
+
+/** Classes change seldom, and VMs are resolved at every read. */
+function lastKept<Given, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
+  let last: { readonly given: Given; readonly answer: Answer } | undefined
+  return (given) => {
+    if (last === undefined || last.given !== given) last = { given, answer: answer(given) }
+    return last.answer
+  }
+}
+
+function invalid(
+  part: Part,
+  name: string | undefined,
+  issues: readonly ManifestIssue[],
+  kindOf: 'machine' | 'class' = 'machine',
+): InvalidDocument {
+  return { ok: false, origin: originOf(part), name, issues: inOrder(part, issues, kindOf) }
+}
+
+function originOf({ input, path, rangeOf }: Part): Origin {
+  const { line } = positionOf(input, rangeOf({ code: '', path, message: '' }))
+  return { source: input.source, file: input.file, line }
+}
+
+/** In the order of the text, and no more than people read. */
+function inOrder(part: Part, found: readonly ManifestIssue[], kindOf: 'machine' | 'class'): SourceIssue[] {
+  const placed = found.map((issue) => ({ issue, at: positionIn(part, issue) }))
+  const sorted = placed.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
+  const shown = sorted.slice(0, maxIssues).map(({ issue, at }) => located(part.input, helped(part.input, issue, kindOf), at))
+  const next = sorted[maxIssues]
+  if (next === undefined) return shown
+  const rest = { code: next.issue.code, path: next.issue.path, message: `and ${sorted.length - maxIssues} errors more` }
+  return [...shown, located(part.input, rest, next.at)]
+}
+
+function positionIn({ input, path, rangeOf }: Part, issue: ManifestIssue): Position {
+  return positionOf(input, rangeOf({ ...issue, path: [...path, ...issue.path] }))
+}
+
+function helped(input: Text, issue: ManifestIssue, kindOf: 'machine' | 'class'): ManifestIssue {
+  if (issue.code !== 'VM012' || issue.help !== undefined) return issue
+  const help = input.suggest(issue.path, kindOf)
+  return help === undefined ? issue : { ...issue, help }
+}
+
+const kinds: readonly unknown[] = [kind, classKind]
+
+function notOurs(value: unknown): ManifestIssue | undefined {
+  const found = recordOf(value)
+  if (found !== undefined && found['apiVersion'] === apiVersion && kinds.includes(found['kind'])) return undefined
+  const wrong =
+    found === undefined ? 'a document of another kind' : shown(found['apiVersion'] === apiVersion ? 'kind' : 'apiVersion', found)
+  return {
+    code: 'VM005',
+    path: [],
+    message: `not a VirtualMachine: ${wrong}`,
+    help: `a manifest begins with apiVersion: ${apiVersion} and kind: ${kind}`,
+  }
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
+}
+
+function nameIn(value: unknown): string | undefined {
+  const name = recordOf(recordOf(value)?.['metadata'])?.['name']
+  return typeof name === 'string' && vmNamePattern.test(name) ? name : undefined
+}
+
+function shown(key: string, value: Readonly<Record<string, unknown>>): string {
+  const found = value[key]
+  return typeof found === 'string' ? `${key} is "${found.slice(0, 60)}"` : `${key} is ${found === undefined ? 'missing' : 'no text'}`
+}

@@ -1,0 +1,32 @@
+import type { LineCounter } from 'yaml'
+import type { ManifestIssue } from '../../api/manifest.ts'
+import type { SourceIssue } from '../../ports/manifest-source.ts'
+import { oneLine, type Position, renderIssue } from './render.ts'
+import type { Suggest } from './suggest.ts'
+
+/** One file or config that is being read. */
+export interface Text {
+  /** `directory` or `configs`. */
+  readonly source: string
+  readonly file: string
+  readonly suggest: Suggest
+  readonly text: string
+  readonly lines: readonly string[]
+  readonly counter: LineCounter
+}
+
+export type TextRange = readonly [number, number, ...number[]] | null | undefined
+
+export function positionOf(input: Text, range: TextRange): Position {
+  const [start, end] = range ?? [0, 0]
+  const { line, col } = input.counter.linePos(start)
+  const lineEnd = input.text.indexOf('\n', start)
+  const stop = Math.min(end, lineEnd === -1 ? input.text.length : lineEnd)
+  return { line: Math.max(1, line), column: Math.max(1, col), width: Math.max(1, stop - start) }
+}
+
+export function located(input: Pick<Text, 'file' | 'lines'>, issue: ManifestIssue, at: Position): SourceIssue {
+  const said = { ...issue, message: oneLine(issue.message) }
+  const rendered = renderIssue(said, input.file, at, input.lines)
+  return { ...said, file: input.file, line: at.line, column: at.column, rendered }
+}
