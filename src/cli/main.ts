@@ -10,6 +10,7 @@ import { dockerEndpoint, type DockerGlobals, dockerGlobals } from './docker-glob
 import type { LoginPorts } from './logins.ts'
 import type { Outcome } from './outcome.ts'
 import { type CliPorts, completeWords, description, run } from './program.ts'
+import { tooOldNode } from './runtime.ts'
 
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description }
 
@@ -196,7 +197,8 @@ async function main(argv: readonly string[]): Promise<void> {
   // Who reads no further (`| head`) has seen enough.
   process.stdout.on('error', () => process.stdout.destroy())
   if (argv[0] === 'docker-cli-plugin-metadata') return void process.stdout.write(`${JSON.stringify(metadata)}\n`)
-  write(await called(argv))
+  const tooOld = tooOldNode(process.versions.node)
+  write(tooOld === undefined ? await called(argv) : { exit: 2, out: '', err: `error: ${tooOld}\n` })
 }
 
 void main(process.argv.slice(2))

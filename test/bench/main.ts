@@ -1,7 +1,8 @@
 // `npm run bench -- NAME`: prints figures and asserts nothing. A figure means something only beside the others of the same run.
+import { benchCli } from './cli.ts'
 import { benchRunner } from './runner.ts'
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { runner: benchRunner }
+const benches: Readonly<Record<string, () => Promise<void>>> = { cli: benchCli, runner: benchRunner }
 
 const [name = ''] = process.argv.slice(2)
 const bench = benches[name]

@@ -1,0 +1,59 @@
+/**
+ * Bundles the Docker CLI plugin: `npm run build:cli [-- DIR]` writes `docker-vm` and `swarmvirt-cli.cjs` (default `dist/cli`). Both go into
+ * `~/.docker/cli-plugins`; the bundle's name has no `docker-` in front, since Docker takes every such file there for a plugin.
+ */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+import { release } from '../src/api/release.ts'
+import { description } from '../src/cli/program.ts'
+import { leastNode } from '../src/cli/runtime.ts'
+
+const repository = join(import.meta.dirname, '..')
+
+/** zod's messages in fifty languages, of which English is imported by itself. */
+const englishOnly: Plugin = {
+  name: 'english-only',
+  setup(builder) {
+    builder.onResolve({ filter: /\/locales\/index\.js$/ }, (args) => ({ path: args.path, namespace: 'no-locales' }))
+    builder.onLoad({ filter: /.*/, namespace: 'no-locales' }, () => ({ contents: 'export {}' }))
+  },
+}
+
+/** Gives the path of the plugin. */
+export async function buildCli(outDir: string): Promise<string> {
+  mkdirSync(outDir, { recursive: true })
+  await build({
+    entryPoints: [join(repository, 'src/cli/main.ts')],
+    outfile: join(outDir, 'swarmvirt-cli.cjs'),
+    bundle: true,
+    platform: 'node',
+    target: `node${leastNode}`,
+    format: 'cjs',
+    // Names stay, for whoever reads a stack trace; the rest is less to read at each start.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    plugins: [englishOnly],
+    define: { 'import.meta.url': 'importMetaUrl' },
+    banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
+    absWorkingDir: repository,
+    logLevel: 'silent',
+  })
+  const plugin = join(outDir, 'docker-vm')
+  writeFileSync(plugin, shim())
+  chmodSync(plugin, 0o755)
+  return plugin
+}
+
+/** Docker asks every plugin for this at each `--help`: the shell answers, and no Node starts for it. */
+function shim(): string {
+  const metadata = JSON.stringify({ SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description })
+  if (/['\\]/.test(metadata)) throw new Error('the metadata cannot stand between single quotes')
+  return readFileSync(join(repository, 'deploy/cli/docker-vm.sh'), 'utf8')
+    .replaceAll('@METADATA@', metadata)
+    .replaceAll('@NODE@', String(leastNode))
+}
+
+if (import.meta.main) {
+  process.stdout.write(`${await buildCli(process.argv[2] ?? join(repository, 'dist/cli'))}\n`)
+}
