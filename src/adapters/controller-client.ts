@@ -1,23 +1,22 @@
-import { request as httpRequest } from 'node:http'
-import { isIP } from 'node:net'
-import { connect, type TLSSocket } from 'node:tls'
+import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
-import type { NodeView, VmView } from '../api/wire/controller-api.ts'
-import type { ControllerApi } from '../ports/controller-api.ts'
+import type { ConfirmRemovals, NodeView, VmView } from '../api/wire/controller-api.ts'
+import type { ControllerApi, VmChange } from '../ports/controller-api.ts'
 import { messageOf, PortError } from '../ports/errors.ts'
+import { eventStream, type StreamEvent } from './event-stream.ts'
+import { type Asked, askPinned, bodyOf, type PinnedServer } from './pinned-https.ts'
 
-export interface ControllerClientOptions {
-  /** `https://HOST:PORT`. */
-  readonly server: string
-  /** SHA-256 of the certificate as `AA:BB:…`; names and chains prove nothing here. */
-  readonly fingerprint: string
-  readonly token: string
+export interface ControllerClientOptions extends PinnedServer {
   /** For one call, the connection included. */
   readonly timeoutMs?: number
+  /** How long a watch may be silent; the controller says every 15 s that it is alive. */
+  readonly silenceMs?: number
 }
 
 /** Some thousand VMs with their events; a server that sends more is not ours. */
 const maxAnswerBytes = 64 * 1024 * 1024
+/** One VM with its events. */
+const maxEventBytes = 4 * 1024 * 1024
 
 // Only what is used here is asked for, and everything else is kept: a later controller may say more.
 const text = z.record(z.string(), z.string())
@@ -57,11 +56,14 @@ const answers = {
   vms: z.looseObject({ vms: z.array(vmView) }),
   nodes: z.looseObject({ nodes: z.array(nodeView) }),
   sources: z.looseObject({ sources: z.array(sourceView), stalled: z.string().nullable(), withheld: z.array(z.string()).default([]) }),
+  confirmed: z.looseObject({ confirmed: z.array(z.string()) }),
+  otherWithheld: z.looseObject({ withheld: z.array(z.string()) }),
+  gone: z.looseObject({ name: z.string() }),
 }
 
 export function controllerClient(options: ControllerClientOptions): ControllerApi {
   const get = async <Schema extends z.ZodType>(path: string, schema: Schema, signal?: AbortSignal): Promise<z.output<Schema>> => {
-    const answer = await call(options, path, signal)
+    const answer = await call(options, { method: 'GET', path }, signal)
     if (answer.status !== 200) throw refused(answer)
     return parse(schema, answer.body)
   }
@@ -69,13 +71,25 @@ export function controllerClient(options: ControllerClientOptions): ControllerAp
     version: (signal) => get('/api/v1/version', answers.version, signal),
     vms: async (signal) => (await get('/api/v1/vms', answers.vms, signal)).vms as unknown as readonly VmView[],
     async vm(name, signal) {
-      const answer = await call(options, `/api/v1/vms/${encodeURIComponent(name)}`, signal)
+      const answer = await call(options, { method: 'GET', path: `/api/v1/vms/${encodeURIComponent(name)}` }, signal)
       if (answer.status === 404) return undefined
       if (answer.status !== 200) throw refused(answer)
       return parse(vmView, answer.body) as unknown as VmView
     },
+    watchVms: (signal) => watchVms(options, signal),
     nodes: async (signal) => (await get('/api/v1/nodes', answers.nodes, signal)).nodes as unknown as readonly NodeView[],
     sources: (signal) => get('/api/v1/sources', answers.sources, signal),
+    async reload(signal) {
+      const answer = await call(options, { method: 'POST', path: '/-/reload' }, signal)
+      if (answer.status !== 202) throw refused(answer)
+    },
+    async confirmRemoval(vms, signal) {
+      const body: ConfirmRemovals = { vms }
+      const answer = await call(options, { method: 'POST', path: '/api/v1/removals/confirm', body }, signal)
+      if (answer.status === 409) return { kind: 'other', withheld: parse(answers.otherWithheld, answer.body).withheld }
+      if (answer.status !== 200) throw refused(answer)
+      return { kind: 'confirmed', names: parse(answers.confirmed, answer.body).confirmed }
+    },
   }
 }
 
@@ -84,79 +98,59 @@ interface Answer {
   readonly body: string
 }
 
-async function call(options: ControllerClientOptions, path: string, signal: AbortSignal | undefined): Promise<Answer> {
+async function call(options: ControllerClientOptions, asked: Omit<Asked, 'accept'>, signal: AbortSignal | undefined): Promise<Answer> {
   const limit = AbortSignal.timeout(options.timeoutMs ?? 10_000)
   const ends = signal === undefined ? limit : AbortSignal.any([signal, limit])
-  const url = new URL(options.server)
   try {
-    const socket = await pinnedSocket(url, options.fingerprint, ends)
-    try {
-      return await exchange(socket, { host: url.host, path, token: options.token }, ends)
-    } finally {
-      socket.destroy()
-    }
+    const response = await askPinned(options, { ...asked, accept: 'application/json' }, ends)
+    return { status: response.statusCode ?? 0, body: await bodyOf(response, maxAnswerBytes) }
   } catch (cause) {
-    if (cause instanceof PortError) throw cause
-    signal?.throwIfAborted()
-    throw new PortError(
-      'Unavailable',
-      `${options.server} ${limit.aborted ? 'did not answer in time' : `cannot be reached: ${messageOf(cause)}`}`,
-      { cause },
-    )
+    throw unavailable(cause, options, signal, limit.aborted ? 'did not answer in time' : 'cannot be reached')
   }
 }
 
-/** A connection whose far side has proven to hold the pinned certificate's key. Nothing of ours was sent over it yet. */
-function pinnedSocket(url: URL, fingerprint: string, signal: AbortSignal): Promise<TLSSocket> {
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted()
-    const socket = connect({
-      host,
-      port: Number(url.port === '' ? 443 : url.port),
-      ...(isIP(host) === 0 ? { servername: host } : {}),
-      minVersion: 'TLSv1.2',
-      // Self-signed: the fingerprint below is what is trusted, and nothing else.
-      rejectUnauthorized: false,
-    })
-    const abort = (): void => void socket.destroy(new Error('aborted'))
-    signal.addEventListener('abort', abort, { once: true })
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('the connection was closed')))
-    socket.once('secureConnect', () => {
-      const found = socket.getPeerX509Certificate()?.fingerprint256
-      if (found === fingerprint) return resolve(socket)
-      socket.destroy()
-      reject(new PortError('Denied', wrongCertificate(url.origin, found)))
-    })
-  })
+/** What the caller stopped is thrown as the caller's; what is judged already stays; all else is a far side that is not there. */
+function unavailable(cause: unknown, { server }: PinnedServer, signal: AbortSignal | undefined, what: string): unknown {
+  if (cause instanceof PortError) return cause
+  if (signal?.aborted === true) return signal.reason
+  return new PortError('Unavailable', `${server} ${what}: ${messageOf(cause)}`, { cause })
 }
 
-function wrongCertificate(server: string, found: string | undefined): string {
-  return `${server} shows another certificate than the one that is trusted (${found ?? 'none'}). The token was not sent. If the certificate was renewed, log in again with its fingerprint`
+async function* watchVms(options: ControllerClientOptions, signal: AbortSignal | undefined): AsyncGenerator<VmChange> {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new Error('no answer in time')), options.timeoutMs ?? 10_000)
+  const ends = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
+  try {
+    const asked = { method: 'GET', path: '/api/v1/vms?watch=true', accept: 'text/event-stream' } as const
+    const response = await askPinned(options, asked, ends)
+    clearTimeout(timer)
+    if (response.statusCode !== 200) throw refused({ status: response.statusCode ?? 0, body: await bodyOf(response, maxAnswerBytes) })
+    yield* changesIn(response, options.silenceMs ?? 45_000)
+    throw new Error('the controller ended it')
+  } catch (cause) {
+    throw unavailable(late.signal.aborted ? late.signal.reason : cause, options, signal, 'gives no watch any more')
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
-function exchange(
-  socket: TLSSocket,
-  asked: { readonly host: string; readonly path: string; readonly token: string },
-  signal: AbortSignal,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const headers = { host: asked.host, authorization: `Bearer ${asked.token}`, accept: 'application/json', connection: 'close' }
-    const request = httpRequest({ createConnection: () => socket, path: asked.path, headers, signal }, (response) => {
-      const chunks: Buffer[] = []
-      let length = 0
-      response.on('data', (chunk: Buffer) => {
-        chunks.push(chunk)
-        length += chunk.length
-        if (length > maxAnswerBytes) response.destroy(new Error(`the answer is larger than ${maxAnswerBytes} bytes`))
-      })
-      response.once('error', reject)
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }))
-    })
-    request.once('error', reject)
-    request.end()
-  })
+/** Leaving the loop ends the connection. */
+async function* changesIn(response: IncomingMessage, silenceMs: number): AsyncGenerator<VmChange> {
+  response.socket.setTimeout(silenceMs, () => response.destroy(new Error(`nothing was heard for ${silenceMs / 1000} s`)))
+  const events = eventStream(maxEventBytes)
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    for (const event of events.push(chunk)) {
+      const change = changeOf(event)
+      if (change !== undefined) yield change
+    }
+  }
+}
+
+/** Undefined for what a later controller may say. */
+function changeOf({ event, data }: StreamEvent): VmChange | undefined {
+  if (event === 'vm') return { kind: 'vm', vm: parse(vmView, data) as unknown as VmView }
+  if (event === 'gone') return { kind: 'gone', name: parse(answers.gone, data).name }
+  return event === 'synced' ? { kind: 'synced' } : undefined
 }
 
 function refused({ status, body }: Answer): PortError {

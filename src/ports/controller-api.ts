@@ -1,4 +1,11 @@
 import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
+import type { RemovalConfirmation } from './controller-actions.ts'
+
+export type VmChange =
+  | { readonly kind: 'vm'; readonly vm: VmView }
+  /** All that were there when the watch began have been given. */
+  | { readonly kind: 'synced' }
+  | { readonly kind: 'gone'; readonly name: string }
 
 /**
  * The controller's API as a client sees it. Throws PortError: `Denied` for a wrong token or a certificate that is not the pinned one (then nothing
@@ -10,6 +17,11 @@ export interface ControllerApi {
   vms(signal?: AbortSignal): Promise<readonly VmView[]>
   /** Undefined where the controller knows no VM of this name. */
   vm(name: string, signal?: AbortSignal): Promise<VmView | undefined>
+  /** Every VM, then what changes. A watch has no end of its own: it throws when the controller or the connection ends it. */
+  watchVms(signal?: AbortSignal): AsyncIterable<VmChange>
   nodes(signal?: AbortSignal): Promise<readonly NodeView[]>
   sources(signal?: AbortSignal): Promise<SourcesView>
+  /** Resolves when the controller has heard it, and not when it has read. */
+  reload(signal?: AbortSignal): Promise<void>
+  confirmRemoval(names: readonly string[], signal?: AbortSignal): Promise<RemovalConfirmation>
 }
