@@ -1,5 +1,6 @@
 import { canonicalJson } from '../../src/api/hash.ts'
-import { PortError } from '../../src/ports/errors.ts'
+import { portErrorOf } from '../../src/adapters/docker/errors.ts'
+import type { PortError } from '../../src/ports/errors.ts'
 import type { RawSpec, SwarmNode } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 
@@ -28,6 +29,17 @@ export function stored(spec: RawSpec): RawSpec {
 
 /** What a task is compared by: another template starts another task. Constraints do not count, as long as they match. */
 export function templateOf(spec: RawSpec): string {
+  const known = templates.get(spec)
+  if (known !== undefined) return known
+  const template = readTemplate(spec)
+  templates.set(spec, template)
+  return template
+}
+
+/** Specs are replaced and never changed, and every settling asks for all of them. */
+const templates = new WeakMap<RawSpec, string>()
+
+function readTemplate(spec: RawSpec): string {
   const { Placement, ...template } = rawObject(spec['TaskTemplate'])
   return canonicalJson({ ...template, preferences: dig(Placement, 'Preferences'), ports: dig(spec, 'EndpointSpec', 'Ports') })
 }
@@ -55,9 +67,15 @@ export function judgeSpec(spec: RawSpec, configs: Named, secrets: Named): void {
   for (const one of rawList(dig(container, 'Secrets'))) judgeReference(secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
   const constraints = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).map(String)
   const slashed = constraints.find((one) => one.includes('/'))
-  if (slashed !== undefined) throw new PortError('Invalid', `invalid placement constraint ${slashed}`)
+  if (slashed !== undefined) throw refusal(400, `rpc error: code = InvalidArgument desc = invalid placement constraint ${slashed}`)
 }
 
 function judgeReference(objects: Named, id: unknown, name: unknown): void {
-  if (objects.get(String(id))?.name !== name) throw new PortError('Invalid', `no object ${String(name)} with id ${String(id)}`)
+  if (objects.get(String(id))?.name !== name)
+    throw refusal(400, `rpc error: code = InvalidArgument desc = no object ${String(name)} with id ${String(id)}`)
+}
+
+/** What the port throws when dockerd answers like this: the adapter's own judgement, so that it is tried along with everything else. */
+export function refusal(statusCode: number, message: string): PortError {
+  return portErrorOf({ statusCode, json: { message } }, 'simulated')
 }

@@ -1,4 +1,5 @@
 import type { SwarmNode, SwarmService, SwarmTask } from '../../src/ports/swarm.ts'
+import { dig } from '../../src/reconcilers/shared/raw.ts'
 import { matches, replicasOf, templateOf } from './docker-rules.ts'
 
 export type SimulatedTask = { -readonly [K in keyof SwarmTask]: SwarmTask[K] } & {
@@ -9,6 +10,8 @@ export type SimulatedTask = { -readonly [K in keyof SwarmTask]: SwarmTask[K] } &
 export interface ManagedWorld {
   readonly nodes: ReadonlyMap<string, SwarmNode>
   readonly tasks: Map<string, SimulatedTask>
+  /** Containers are facts of their own: a task that is asked to end reads `running` until somebody says that its container is gone. */
+  readonly tasksTakeTime: boolean
   readonly newId: () => string
   /** RFC 3339. */
   readonly now: string
@@ -16,6 +19,7 @@ export interface ManagedWorld {
 
 /** What managers do for one service: end the tasks that may not or need not run, and make and start those that are missing. */
 export function orchestrate(world: ManagedWorld, service: SwarmService): void {
+  if (dig(service.spec, 'Mode', 'Replicated') === undefined) return
   const template = templateOf(service.spec)
   for (const task of wantedTasks(world, service)) judgeTask(world, service, task, template)
   for (let missing = replicasOf(service.spec) - wantedTasks(world, service).length; missing > 0; missing -= 1)
@@ -28,12 +32,14 @@ function wantedTasks({ tasks }: ManagedWorld, service: SwarmService): SimulatedT
 
 function judgeTask(world: ManagedWorld, { spec }: SwarmService, task: SimulatedTask, template: string): void {
   const node = world.nodes.get(task.nodeId ?? '')
+  const lost = world.tasksTakeTime && node?.state === 'down'
   if (task.nodeId === undefined) world.tasks.delete(task.id)
-  else if (task.template !== template || replicasOf(spec) === 0 || node?.availability === 'drain') end(world, task, 'shutdown', '')
+  else if (task.template !== template || replicasOf(spec) === 0 || node?.availability === 'drain' || lost) end(world, task, 'shutdown', '')
   else if (node === undefined || !matches(spec, node)) end(world, task, 'rejected', 'assigned node no longer meets constraints')
 }
 
-function end({ now }: ManagedWorld, task: SimulatedTask, state: string, error: string): void {
+function end({ now, tasksTakeTime }: ManagedWorld, task: SimulatedTask, ended: string, error: string): void {
+  const state = tasksTakeTime && ended === 'shutdown' ? task.state : ended
   Object.assign(task, { state, desiredState: 'shutdown', error, updatedAt: now })
 }
 
@@ -47,9 +53,9 @@ function startTask(world: ManagedWorld, service: SwarmService, template: string)
     serviceId: service.id,
     nodeId: fit?.id,
     slot: 1,
-    state: found ? 'running' : 'pending',
+    state: found ? (world.tasksTakeTime ? 'preparing' : 'running') : 'pending',
     desiredState: 'running',
-    message: found ? 'started' : 'pending task scheduling',
+    message: found ? (world.tasksTakeTime ? 'preparing' : 'started') : 'pending task scheduling',
     error: found ? '' : `no suitable node (scheduling constraints not satisfied on ${nodes.length} nodes)`,
     updatedAt: world.now,
     exitCode: undefined,

@@ -1,4 +1,3 @@
-import { PortError } from '../../src/ports/errors.ts'
 import type {
   Labels,
   ObjectVersion,
@@ -12,7 +11,7 @@ import type {
   SwarmTask,
 } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
-import { judgeSpec, stored } from './docker-rules.ts'
+import { judgeSpec, refusal, stored } from './docker-rules.ts'
 import { orchestrate, type SimulatedTask } from './orchestrate.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -22,6 +21,8 @@ type Named = { readonly id: string; readonly name: string; readonly labels: Labe
  * A Swarm in memory, with the rules of LAB.md that decide what a controller may do: versions and the loser's Conflict, taken names, objects in
  * use, constraints that reject running tasks, and which change of a spec starts a new task. Time is the caller's; `settle` lets the
  * managers act until nothing changes.
+ *
+ * Objects are replaced and never changed in depth, so reads give shallow copies and `fork` is cheap.
  */
 export class SimulatedSwarm implements Swarm {
   readonly nodes = new Map<string, Mutable<SwarmNode>>()
@@ -33,6 +34,12 @@ export class SimulatedSwarm implements Swarm {
   writes = 0
   /** Called before each write is judged: here another writer, or a fault, comes in between. */
   beforeWrite: (what: string) => void = () => {}
+  /** Called after each write with what an event stream would say of it. */
+  afterWrite: (event: SwarmEvent) => void = () => {}
+  /** Called whenever the managers have acted. */
+  onSettled: () => void = () => {}
+  /** Tasks are only made and asked to end here, and somebody else says when their containers run and are gone; otherwise both happen at once. */
+  tasksTakeTime = false
   api = '1.41'
   /** What dockerd keeps of a spec that it is given. */
   storing: (spec: RawSpec) => RawSpec = stored
@@ -45,7 +52,7 @@ export class SimulatedSwarm implements Swarm {
 
   addNode(hostname: string, labels: Labels = {}, memoryBytes = 8 * 1024 ** 3): string {
     const id = `node-${hostname}`
-    const version = this.#write('addNode')
+    const version = this.#write()
     const spec = { Role: 'worker', Availability: 'active', Labels: labels }
     this.nodes.set(id, {
       id,
@@ -88,7 +95,7 @@ export class SimulatedSwarm implements Swarm {
     const spec = structuredClone(service.spec) as Record<string, unknown>
     change(spec)
     this.#replaceService(service.id, spec)
-    this.settle()
+    this.#committed('service', 'update', service.id, name)
   }
 
   editNodeLabels(id: string, change: (labels: Record<string, string>) => void): void {
@@ -99,14 +106,14 @@ export class SimulatedSwarm implements Swarm {
   }
 
   async listNodes(): Promise<readonly SwarmNode[]> {
-    return [...this.nodes.values()].map((one) => structuredClone(one))
+    return [...this.nodes.values()].map((one) => ({ ...one }))
   }
 
   async updateNodeLabels(seen: SwarmNode, labels: Labels): Promise<void> {
     this.beforeWrite('updateNodeLabels')
     const node = this.#need(this.nodes, seen.id)
     this.#current(node, seen.version)
-    if (Object.keys(labels).some((key) => key === '')) throw new PortError('Invalid', 'a label key is empty')
+    if (Object.keys(labels).some((key) => key === '')) throw refusal(400, 'rpc error: code = InvalidArgument desc = a label key is empty')
     this.#relabelNode(node, labels)
   }
 
@@ -116,44 +123,46 @@ export class SimulatedSwarm implements Swarm {
 
   async getService(nameOrId: string): Promise<SwarmService | undefined> {
     const found = this.services.get(nameOrId) ?? this.service(nameOrId)
-    return found && structuredClone(found)
+    return found && { ...found }
   }
 
   async createService(spec: RawSpec): Promise<string> {
     this.beforeWrite('createService')
     const name = String(spec['Name'])
-    if (this.service(name) !== undefined) throw new PortError('Conflict', `name conflicts with an existing object: service ${name}`)
+    if (this.service(name) !== undefined)
+      throw refusal(409, `rpc error: code = AlreadyExists desc = name conflicts with an existing object: service ${name} already exists`)
     judgeSpec(spec, this.configs, this.secrets)
     const id = this.#id('service')
     const kept = this.storing(spec)
-    this.services.set(id, { id, version: this.#write('createService'), name, labels: labelsOf(kept), spec: kept })
-    this.settle()
+    this.services.set(id, { id, version: this.#write(), name, labels: labelsOf(kept), spec: kept })
+    this.#committed('service', 'create', id, name)
     return id
   }
 
   async updateService(id: string, version: ObjectVersion, spec: RawSpec): Promise<void> {
     this.beforeWrite('updateService')
-    this.#current(this.#need(this.services, id), version)
+    const { name } = this.#current(this.#need(this.services, id), version)
     judgeSpec(spec, this.configs, this.secrets)
     this.#replaceService(id, spec)
-    this.settle()
+    this.#committed('service', 'update', id, name)
   }
 
   async removeService(id: string): Promise<void> {
     this.beforeWrite('removeService')
-    this.#need(this.services, id)
-    this.#write('removeService')
+    const { name } = this.#need(this.services, id)
+    this.#write()
     this.services.delete(id)
     for (const task of this.tasks.values()) if (task.serviceId === id) this.tasks.delete(task.id)
+    this.#committed('service', 'remove', id, name)
   }
 
   async listTasks(filter: { readonly serviceId?: string; readonly nodeId?: string }): Promise<readonly SwarmTask[]> {
     const { serviceId, nodeId } = filter
-    if (nodeId !== undefined && !this.nodes.has(nodeId)) throw new PortError('NotFound', `node ${nodeId} not found`)
+    if (nodeId !== undefined && !this.nodes.has(nodeId)) throw refusal(404, `node ${nodeId} not found`)
     const all = [...this.tasks.values()].filter(
       (one) => (serviceId ?? one.serviceId) === one.serviceId && (nodeId ?? one.nodeId) === one.nodeId,
     )
-    return structuredClone(all)
+    return all.map((one) => ({ ...one }))
   }
 
   async listConfigs(label: string): Promise<readonly SwarmConfig[]> {
@@ -161,29 +170,33 @@ export class SimulatedSwarm implements Swarm {
   }
 
   async getConfig(name: string): Promise<SwarmConfig | undefined> {
-    return structuredClone(this.config(name))
+    const found = this.config(name)
+    return found && { ...found }
   }
 
   async createConfig(name: string, labels: Labels, data: Uint8Array): Promise<string> {
     this.beforeWrite('createConfig')
     this.#freeName(this.configs, name)
     const id = this.#id('config')
-    this.configs.set(id, { id, version: this.#write('createConfig'), name, labels, data, createdAt: this.#time() })
+    this.configs.set(id, { id, version: this.#write(), name, labels, data, createdAt: this.#time() })
+    this.#committed('config', 'create', id, name)
     return id
   }
 
   async updateConfigLabels(seen: SwarmConfig, labels: Labels): Promise<void> {
     this.beforeWrite('updateConfigLabels')
-    const config = this.#need(this.configs, seen.id)
-    this.#current(config, seen.version)
-    Object.assign(config, { labels, version: this.#write('updateConfigLabels') })
+    const config = this.#current(this.#need(this.configs, seen.id), seen.version)
+    Object.assign(config, { labels, version: this.#write() })
+    this.#committed('config', 'update', config.id, config.name)
   }
 
   async removeConfig(id: string): Promise<void> {
     this.beforeWrite('removeConfig')
-    this.#unused(this.#need(this.configs, id), 'Configs', 'ConfigID')
-    this.#write('removeConfig')
+    const config = this.#need(this.configs, id)
+    this.#unused(config, 'Configs', 'ConfigID')
+    this.#write()
     this.configs.delete(id)
+    this.#committed('config', 'remove', id, config.name)
   }
 
   async listSecrets(label: string): Promise<readonly SwarmSecret[]> {
@@ -194,15 +207,18 @@ export class SimulatedSwarm implements Swarm {
     this.beforeWrite('createSecret')
     this.#freeName(this.secrets, name)
     const id = this.#id('secret')
-    this.secrets.set(id, { id, version: this.#write('createSecret'), name, labels, data, createdAt: this.#time() })
+    this.secrets.set(id, { id, version: this.#write(), name, labels, data, createdAt: this.#time() })
+    this.#committed('secret', 'create', id, name)
     return id
   }
 
   async removeSecret(id: string): Promise<void> {
     this.beforeWrite('removeSecret')
-    this.#unused(this.#need(this.secrets, id), 'Secrets', 'SecretID')
-    this.#write('removeSecret')
+    const secret = this.#need(this.secrets, id)
+    this.#unused(secret, 'Secrets', 'SecretID')
+    this.#write()
     this.secrets.delete(id)
+    this.#committed('secret', 'remove', id, secret.name)
   }
 
   async apiVersion(): Promise<string> {
@@ -214,44 +230,76 @@ export class SimulatedSwarm implements Swarm {
 
   /** Managers act: tasks that no longer may run are rejected, wanted ones are made and started, the others are shut down. */
   settle(): void {
-    const world = { nodes: this.nodes, tasks: this.tasks, newId: () => this.#id('task'), now: this.#time() }
+    const { nodes, tasks, tasksTakeTime } = this
+    const world = { nodes, tasks, tasksTakeTime, newId: () => this.#id('task'), now: this.#time() }
     for (const service of this.services.values()) orchestrate(world, service)
+    this.onSettled()
+  }
+
+  /** The Swarm as it is now, for reads that are answered from an old state. Writes to it reach nobody. */
+  fork(): SimulatedSwarm {
+    const copy = new SimulatedSwarm(this.#now)
+    for (const [id, one] of this.nodes) copy.nodes.set(id, { ...one })
+    for (const [id, one] of this.services) copy.services.set(id, { ...one })
+    for (const [id, one] of this.configs) copy.configs.set(id, { ...one })
+    for (const [id, one] of this.secrets) copy.secrets.set(id, { ...one })
+    for (const [id, one] of this.tasks) copy.tasks.set(id, { ...one })
+    copy.api = this.api
+    return copy
+  }
+
+  /** Managers see that a node went or came, or that somebody changed its availability. */
+  changeNode(id: string, change: Partial<Pick<SwarmNode, 'state' | 'availability'>>): void {
+    const node = this.#need(this.nodes, id)
+    const Availability = change.availability ?? node.availability
+    Object.assign(node, change, { spec: { ...node.spec, Availability }, version: this.#write() })
+    this.#committed('node', 'update', id, node.hostname)
   }
 
   #replaceService(id: string, spec: RawSpec): void {
     const service = this.#need(this.services, id)
     const kept = this.storing(spec)
-    Object.assign(service, { previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write('updateService') })
+    Object.assign(service, { previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write() })
   }
 
   #relabelNode(node: Mutable<SwarmNode>, labels: Labels): void {
-    Object.assign(node, { labels, spec: { ...node.spec, Labels: labels }, version: this.#write('updateNodeLabels') })
-    this.settle()
+    Object.assign(node, { labels, spec: { ...node.spec, Labels: labels }, version: this.#write() })
+    this.#committed('node', 'update', node.id, node.hostname)
+  }
+
+  #committed(type: SwarmEvent['type'], action: string, id: string, name: string): void {
+    if (type === 'service' || type === 'node') this.settle()
+    this.afterWrite({ type, action, id, name })
   }
 
   #unused(object: Named, list: string, key: string): void {
     const user = [...this.services.values()].find((one) =>
       rawList(dig(one.spec, 'TaskTemplate', 'ContainerSpec', list)).some((reference) => rawObject(reference)[key] === object.id),
     )
-    if (user !== undefined) throw new PortError('Invalid', `${object.name} is in use by the following service: ${user.name}`)
+    if (user !== undefined) {
+      const what = `${list === 'Configs' ? 'config' : 'secret'} '${object.name}' is in use by the following service: ${user.name}`
+      throw refusal(400, `rpc error: code = InvalidArgument desc = ${what}`)
+    }
   }
 
   #freeName(objects: ReadonlyMap<string, Named>, name: string): void {
-    if (name.length > 64) throw new PortError('Invalid', `${name} is longer than 64 characters`)
-    if ([...objects.values()].some((one) => one.name === name)) throw new PortError('Conflict', `${name} already exists`)
+    if (name.length > 64) throw refusal(400, `rpc error: code = InvalidArgument desc = ${name} is longer than 64 characters`)
+    if ([...objects.values()].some((one) => one.name === name))
+      throw refusal(409, `rpc error: code = AlreadyExists desc = ${name} already exists`)
   }
 
-  #current(object: { readonly version: ObjectVersion }, version: ObjectVersion): void {
-    if (object.version !== version) throw new PortError('Conflict', 'update out of sequence')
+  #current<T extends { readonly version: ObjectVersion }>(object: T, version: ObjectVersion): T {
+    if (object.version !== version) throw refusal(500, 'rpc error: code = Unknown desc = update out of sequence')
+    return object
   }
 
   #need<T>(objects: ReadonlyMap<string, T>, id: string): T {
     const found = objects.get(id)
-    if (found === undefined) throw new PortError('NotFound', `${id} not found`)
+    if (found === undefined) throw refusal(404, `${id} not found`)
     return found
   }
 
-  #write(_what: string): ObjectVersion {
+  #write(): ObjectVersion {
     this.writes += 1
     return this.writes
   }
@@ -273,5 +321,5 @@ function labelsOf(spec: RawSpec): Labels {
 function labelled<T extends { readonly labels: Labels }>(objects: ReadonlyMap<string, T>, label?: string): T[] {
   const [key, value] = (label ?? '').split(/=(.*)/s)
   const has = (one: T): boolean => key === undefined || key === '' || (value === undefined ? key in one.labels : one.labels[key] === value)
-  return structuredClone([...objects.values()].filter(has))
+  return [...objects.values()].filter(has).map((one) => ({ ...one }))
 }

@@ -127,7 +127,7 @@ test('a node that changed meanwhile is looked at again and keeps both changes', 
     cluster.swarm.editNodeLabels('node-n1', (all) => Object.assign(all, { zone: 'b' }))
   }
   await cluster.converge()
-  expect(cluster.errors).toEqual(['nodes node-n1: Conflict update out of sequence'])
+  expect(cluster.errors).toEqual(['nodes node-n1: Conflict simulated: rpc error: code = Unknown desc = update out of sequence'])
   expect(labels(cluster, 'n1')).toMatchObject({ zone: 'b', 'vm-capable': 'true' })
 })
 

@@ -1,0 +1,107 @@
+import { type Controller, controller } from '../../src/controller/controller.ts'
+import { declarationStore } from '../../src/controller/declarations.ts'
+import { observedAgents } from '../../src/controller/observed-agents.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import type { Log } from '../../src/ports/log.ts'
+import type { ManifestSource } from '../../src/ports/manifest-source.ts'
+import type { Metrics } from '../../src/ports/metrics.ts'
+import type { ClusterSettings } from '../../src/ports/settings.ts'
+import type { StatusView } from '../../src/ports/status-view.ts'
+import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
+import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
+import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
+import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
+import type { Boundary, Life } from './boundary.ts'
+import type { EventStreams } from './event-streams.ts'
+import type { SeededRandom } from './seeded-random.ts'
+
+export const resyncMs = 10_000
+/** Shorter than an operator's, so that a removal takes no minute of every run. */
+export const removalGraceMs = 10_000
+
+export interface LifePorts {
+  readonly boundary: Boundary
+  readonly streams: EventStreams
+  readonly sources: readonly ManifestSource[]
+  /** Of the whole world; what dies hears nothing of it any more. */
+  readonly time: Clock
+  readonly offsetMs: () => number
+  readonly random: SeededRandom
+  readonly settings: ClusterSettings
+  readonly onReady: (vm: string) => void
+  readonly onInternalError: (message: string) => void
+}
+
+/** The real controller with its real reconcilers, put together as its `main.ts` does it, on a world that is not real. */
+export function liveController(life: Life, ports: LifePorts): { readonly view: StatusView } {
+  const { boundary, sources, random, settings } = ports
+  const clock = mortalClock(life, ports)
+  const swarm = { ...boundary.swarmFor(life), events: () => ports.streams.of(life) }
+  const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
+  const agents = observedAgents(boundary.agentsFor(life), clock, () => built.agentIsBack())
+  const shared = { swarm, agents, declarations: store, settings, clock, random }
+  const reconcilers = {
+    nodes: nodesReconciler(shared),
+    assets: assetsReconciler(shared),
+    services: servicesReconciler(shared),
+    reachability: reachabilityReconciler(shared),
+  }
+  const log = watchfulLog(ports)
+  const rest = { store, reconcilers, metrics: noMetrics, clock, random, log, resyncMs, cluster: settings.cluster }
+  const built: Controller = controller({
+    swarm,
+    sources: sources.map((one) => mortalSource(life, one, ports)),
+    seenAgent: agents.seen,
+    ...rest,
+  })
+  void built.run(new AbortController().signal)
+  return { view: built.view }
+}
+
+function mortalClock(life: Life, { time, offsetMs }: LifePorts): Clock {
+  return {
+    now: () => time.now() + offsetMs(),
+    after: (ms, callback) =>
+      time.after(ms, () => {
+        if (life.alive) callback()
+      }),
+  }
+}
+
+/** Reading takes a little time, and hints reach only the living. */
+function mortalSource(life: Life, source: ManifestSource, { time, random }: LifePorts): ManifestSource {
+  return {
+    read: () =>
+      new Promise((resolve, reject) => {
+        time.after(random.int(1, 4), () => {
+          if (life.alive) void source.read().then(resolve, reject)
+        })
+      }),
+    watch: (onHint) => source.watch(() => void time.after(random.int(1, 30), () => void (life.alive && onHint()))),
+  }
+}
+
+/** Tells of what a person would read as an alarm; everything else is silent. */
+function watchfulLog({ onReady, onInternalError }: LifePorts): Log {
+  return {
+    debug: () => undefined,
+    warn: () => undefined,
+    info(fields, message) {
+      if (message === 'Condition changed' && fields['condition'] === 'Ready' && fields['status'] === 'True') onReady(String(fields['vm']))
+    },
+    error: (fields, message) => onInternalError(`${message}: ${JSON.stringify(fields)}`),
+  }
+}
+
+const noMetrics: Metrics = {
+  reconciled: () => undefined,
+  queueAdded: () => undefined,
+  queueRetried: () => undefined,
+  queueWaited: () => undefined,
+  queueWorked: () => undefined,
+  watchQueue: () => undefined,
+  refused: () => undefined,
+  panicked: () => undefined,
+  driftCorrected: () => undefined,
+  expose: async () => ({ contentType: '', text: '' }),
+}

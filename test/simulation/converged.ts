@@ -1,0 +1,103 @@
+import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
+import { serviceName, type VmName } from '../../src/api/names.ts'
+import type { SwarmService } from '../../src/ports/swarm.ts'
+import type { StatusView } from '../../src/ports/status-view.ts'
+import { replicasOf } from './docker-rules.ts'
+import type { TruthOfVm } from './truth.ts'
+import type { World } from './world.ts'
+
+/** VMs that cannot become as declared, and the reason that their status must give. */
+export type Blocked = Readonly<Record<VmName, string>>
+
+/** The first thing that is not as it was declared, or undefined. */
+export function whatIsMissing(world: World, blocked: Blocked): string | undefined {
+  const views = world.views()
+  if (views.length === 0) return 'no controller lives'
+  for (const [name, truth] of world.truth.vms) {
+    const reason = blocked[name]
+    const missing = reason === undefined ? missingOf(world, name, truth, views) : notExplained(name, reason, views)
+    if (missing !== undefined) return missing
+  }
+  return unlabelledNode(world)
+}
+
+function notExplained(name: VmName, reason: string, views: readonly StatusView[]): string | undefined {
+  for (const view of views) {
+    const conditions = view.vm(name)?.conditions ?? []
+    if (conditions.some((one) => one.type === 'Ready' && one.status === 'True'))
+      return `${name} is said to be Ready, and is blocked by ${reason}`
+    if (!conditions.some((one) => one.reason === reason)) return `no condition of ${name} says ${reason}`
+  }
+  return undefined
+}
+
+function missingOf(world: World, name: VmName, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
+  const service = ownedService(world, name)
+  if (truth.state === 'absent') return leftOf(world, name, service, views)
+  if (truth.generation === undefined || truth.vm === undefined)
+    return service === undefined ? undefined : `${name} was never valid and has a service`
+  if (service === undefined) return `${name} has no service`
+  if (service.labels[objectLabels.generation] !== truth.generation) return `the service of ${name} carries another generation`
+  return truth.vm.spec.runStrategy === 'Halted' ? notHalted(world, name, service, views) : notRunning(world, name, service, truth, views)
+}
+
+function ownedService(world: World, name: VmName): SwarmService | undefined {
+  const service = world.swarm.service(serviceName(name))
+  return service?.labels[objectLabels.managedBy] === managedBy ? service : undefined
+}
+
+/** Of a VM in no manifest only its record and its disk stay. */
+function leftOf(world: World, name: VmName, service: SwarmService | undefined, views: readonly StatusView[]): string | undefined {
+  if (!world.truth.mayBeRemoved(name, world.time.now())) return `${name} is not due to be removed yet`
+  if (service !== undefined) return `the service of ${name} is still there`
+  if (world.machines.writersOf(name).length > 0) return `${name} still runs`
+  const ours = [...world.swarm.configs.values(), ...world.swarm.secrets.values()].filter((one) => one.labels[objectLabels.vm] === name)
+  const left = ours.find((one) => one.labels[objectLabels.component] !== 'placement' && one.labels[objectLabels.managedBy] === managedBy)
+  if (left !== undefined) return `${left.name} of ${name} is still there`
+  const record = world.record(name)
+  if (record !== undefined && record.retainedAt === undefined) return `the record of ${name} does not say that it is retained`
+  const labelled = [...world.swarm.nodes.values()].find((one) => one.labels[nodeLabels.vm(name)] !== undefined)
+  if (labelled !== undefined) return `${labelled.hostname} still carries the label of ${name}`
+  const granted = [...world.machines.nodes.values()].find(
+    (one) => record !== undefined && one.isUp && one.held.get(record.uid)?.granted === true,
+  )
+  if (granted !== undefined) return `${name} still has its grant on ${granted.nodeId}`
+  return views.some((view) => view.vm(name) !== undefined) ? `${name} is not forgotten` : undefined
+}
+
+function notHalted(world: World, name: VmName, service: SwarmService, views: readonly StatusView[]): string | undefined {
+  if (replicasOf(service.spec) !== 0) return `${name} has replicas and is Halted`
+  if (world.machines.writersOf(name).length > 0) return `${name} is Halted and still runs`
+  return views.every((view) => readyOf(view, name)?.reason === 'Halted') ? undefined : `Ready of ${name} does not say Halted`
+}
+
+function notRunning(world: World, name: VmName, service: SwarmService, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
+  if (replicasOf(service.spec) !== 1) return `the service of ${name} has ${replicasOf(service.spec)} replicas`
+  const writers = world.machines.writersOf(name)
+  if (writers.length !== 1 || writers[0]?.phase !== 'Running') return `${name} does not run: ${writers[0]?.phase ?? 'no container'}`
+  const record = world.record(name)
+  if (record === undefined || record.retainedAt !== undefined) return `${name} has no record, or one that says it is retained`
+  if (record.uid !== service.labels[objectLabels.uid]) return `record and service of ${name} have different uids`
+  for (const view of views) {
+    const ready = readyOf(view, name)
+    if (ready?.status !== 'True') return `${name} is not Ready: ${ready?.reason ?? 'no condition'}, ${ready?.message ?? ''}`
+    if (ready.observedGeneration !== truth.generation) return `Ready of ${name} is of another generation`
+    if (view.vm(name)?.observedGeneration !== truth.generation) return `observedGeneration of ${name} is another one`
+  }
+  return undefined
+}
+
+function readyOf(view: StatusView, name: VmName) {
+  return view.vm(name)?.conditions.find((one) => one.type === 'Ready')
+}
+
+/** A node whose agent and broker answer is capable; what it was while they did not stays its own affair. */
+function unlabelledNode(world: World): string | undefined {
+  for (const [id, machine] of world.machines.nodes) {
+    const node = world.swarm.nodes.get(id)
+    if (node === undefined || machine.away || !machine.isUp || machine.brokerAway) continue
+    if (node.labels[nodeLabels.vmCapable] !== 'true') return `${node.hostname} is not labelled vm-capable`
+    if (node.labels[nodeLabels.bridge('br0')] !== 'true') return `${node.hostname} is not labelled with br0`
+  }
+  return undefined
+}

@@ -1,0 +1,211 @@
+import { canonicalJson } from '../../src/api/hash.ts'
+import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
+import type { VmName } from '../../src/api/names.ts'
+import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
+import { replicasOf, templateOf } from './docker-rules.ts'
+import type { Container, Disk } from './machines.ts'
+import type { Truth } from './truth.ts'
+
+/** What must never be seen, in a sentence each; the name is what a violation is reported under. */
+export const invariants = {
+  OneWriter: 'Never are there two live writers of the disks of one VM.',
+  OneMac: 'Never do two guests on the LAN have the same MAC.',
+  ForeignUntouched: "What is not swarmvirt's is never written to or removed, whatever its name.",
+  OtherLabelsKept: 'A write to an object of ours keeps every label that somebody else put there, as it is at that moment.',
+  DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
+  UidOnce: 'A VM gets one uid, once.',
+  SeenVersion: 'Every update carries a version that this controller has seen.',
+  NothingWritten: 'No write leaves its object as it was.',
+  RemovalJustified: 'Nothing is removed unless its VM was in no source for the whole grace, all sources being readable.',
+  HaltJustified: 'No VM is switched off unless its manifest says Halted.',
+  RestartJustified: 'The template of a running VM is only written after somebody else changed it or restarted the VM.',
+  LatchHeld: 'No write of a controller makes Swarm reject a running task.',
+  DeclaredOnly: 'Only what a valid manifest declared is ever written to a service.',
+  IdentityKept: 'A service carries the uid of its placement record.',
+  NothingTwice: 'Nothing is made twice for one VM.',
+  ReadyProven: 'Ready is only said of a generation that was written to the service and of a guest that was on the LAN just now.',
+  NoInternalError: 'No run ends in an error of our own.',
+  Converged: 'When faults stop, everything is as declared within 60 seconds.',
+  Quiet: 'Nothing is written while everything is as declared.',
+} as const
+export type InvariantName = keyof typeof invariants
+
+export interface Violation {
+  readonly invariant: InvariantName
+  readonly message: string
+}
+
+/** An object of the Swarm as far as a judgement needs it. */
+export interface Judged {
+  readonly id: string
+  readonly name: string
+  readonly version: number
+  readonly labels: Labels
+  readonly spec?: RawSpec
+  readonly data?: Uint8Array
+}
+
+/** One write that took hold: what it was made on, and what became of it. */
+export interface Write {
+  readonly call: string
+  readonly before: Judged | undefined
+  readonly after: Judged | undefined
+  /** The version that was sent along; undefined where the call has none. */
+  readonly version: number | undefined
+  /** Versions of this object that the controller was ever given. */
+  readonly seen: ReadonlySet<number>
+  /** Tasks that Swarm rejected because of it. */
+  readonly rejected: number
+  readonly atMs: number
+}
+
+export interface Background {
+  readonly truth: Truth
+  /** Ids of what never was ours, forged labels or not. */
+  readonly foreign: ReadonlySet<string>
+  /** By VM: every uid of a placement record that was ever made. */
+  readonly uids: Map<VmName, Set<string>>
+  /** Whose template or label was rightly changed by the write that is judged. */
+  readonly liveContainers: (vm: VmName) => number
+  readonly recordUid: (vm: VmName) => string | undefined
+  /** Launch configs and secrets that exist. */
+  readonly objects: () => readonly Judged[]
+}
+
+type Law = (write: Write, background: Background) => Violation | undefined
+
+/** All of them are asked after every write of a controller. */
+export const laws: readonly Law[] = [
+  foreignUntouched,
+  otherLabelsKept,
+  seenVersion,
+  nothingWritten,
+  removalJustified,
+  haltJustified,
+  restartJustified,
+  latchHeld,
+  declaredOnly,
+  identityKept,
+  uidOnce,
+  nothingTwice,
+]
+
+function foreignUntouched({ call, before }: Write, { foreign }: Background): Violation | undefined {
+  if (before === undefined || call === 'updateNodeLabels') return undefined
+  const ours = before.labels[objectLabels.managedBy] === managedBy && !foreign.has(before.id)
+  return ours ? undefined : { invariant: 'ForeignUntouched', message: `${call} of ${before.name}, which is not swarmvirt's` }
+}
+
+function isOurLabel(key: string): boolean {
+  return key === nodeLabels.vmCapable || key.startsWith('swarmvirt.')
+}
+
+function otherLabelsKept({ call, before, after }: Write): Violation | undefined {
+  if (before === undefined || after === undefined) return undefined
+  const lost = Object.keys({ ...before.labels, ...after.labels }).filter(
+    (key) => !isOurLabel(key) && before.labels[key] !== after.labels[key],
+  )
+  return lost.length === 0 ? undefined : { invariant: 'OtherLabelsKept', message: `${call} of ${before.name} changed ${lost.join(', ')}` }
+}
+
+function seenVersion({ call, before, version, seen }: Write): Violation | undefined {
+  if (version === undefined || before === undefined || seen.has(version)) return undefined
+  return { invariant: 'SeenVersion', message: `${call} of ${before.name} with version ${version}, which was never read` }
+}
+
+function nothingWritten({ call, before, after }: Write): Violation | undefined {
+  if (before === undefined || after === undefined) return undefined
+  const same = canonicalJson([before.labels, before.spec ?? null]) === canonicalJson([after.labels, after.spec ?? null])
+  return same ? { invariant: 'NothingWritten', message: `${call} of ${before.name} changed nothing` } : undefined
+}
+
+function vmOfObject(one: Judged | undefined): VmName {
+  return one?.labels[objectLabels.vm] ?? ''
+}
+
+function removalJustified({ call, before, after, atMs }: Write, { truth }: Background): Violation | undefined {
+  if (before === undefined) return undefined
+  const isRetained = after?.labels[objectLabels.retainedAt] !== undefined && before.labels[objectLabels.retainedAt] === undefined
+  if (call !== 'removeService' && !isRetained) return undefined
+  const vm = vmOfObject(before) || before.name.replace(/^vm-/, '')
+  if (truth.mayBeRemoved(vm, atMs)) return undefined
+  const one = truth.of(vm)
+  const since = one?.absentSinceMs === undefined ? 'not absent' : `absent for ${atMs - one.absentSinceMs} ms`
+  return { invariant: 'RemovalJustified', message: `${call} of ${before.name}, whose VM is ${one?.state ?? 'unknown'} (${since})` }
+}
+
+function haltJustified({ call, before, after, atMs }: Write, { truth }: Background): Violation | undefined {
+  if (call !== 'updateService' || before?.spec === undefined || after?.spec === undefined) return undefined
+  if (replicasOf(before.spec) === 0 || replicasOf(after.spec) > 0 || truth.mayBeHalted(vmOfObject(after), atMs)) return undefined
+  return { invariant: 'HaltJustified', message: `${after.name} was scaled to 0` }
+}
+
+function restartJustified({ call, before, after }: Write, { truth, liveContainers }: Background): Violation | undefined {
+  if (call !== 'updateService' || before?.spec === undefined || after?.spec === undefined) return undefined
+  if (replicasOf(before.spec) === 0 || templateOf(before.spec) === templateOf(after.spec)) return undefined
+  const vm = vmOfObject(after)
+  const one = truth.of(vm)
+  if (one !== undefined && one.restartsOwed > 0) {
+    one.restartsOwed -= 1
+    return undefined
+  }
+  if (liveContainers(vm) === 0 && replicasOf(after.spec) === 0) return undefined
+  return {
+    invariant: 'RestartJustified',
+    message: `the template of ${after.name} was written, which restarts the VM, and nobody asked for that`,
+  }
+}
+
+function latchHeld({ call, before, rejected }: Write): Violation | undefined {
+  if (rejected <= 0) return undefined
+  return { invariant: 'LatchHeld', message: `${call} of ${before?.name ?? 'a new object'} made Swarm reject ${rejected} running task` }
+}
+
+function declaredOnly({ call, before, after }: Write, { truth }: Background): Violation | undefined {
+  if (after === undefined || (call !== 'createService' && call !== 'updateService')) return undefined
+  const generation = after.labels[objectLabels.generation] ?? ''
+  const vm = vmOfObject(after)
+  if (truth.of(vm)?.generations.has(generation) === true) return undefined
+  return {
+    invariant: 'DeclaredOnly',
+    message: `${call} of ${before?.name ?? after.name} with generation ${generation}, which no manifest ever had`,
+  }
+}
+
+function identityKept({ call, after }: Write, { recordUid }: Background): Violation | undefined {
+  if (after === undefined || call !== 'createService') return undefined
+  const uid = recordUid(vmOfObject(after))
+  if (uid === undefined || uid === after.labels[objectLabels.uid]) return undefined
+  return { invariant: 'IdentityKept', message: `${after.name} has uid ${after.labels[objectLabels.uid]}, and its record says ${uid}` }
+}
+
+function uidOnce({ call, after }: Write, { uids }: Background): Violation | undefined {
+  if (call !== 'createConfig' || after?.labels[objectLabels.component] !== 'placement') return undefined
+  const { uid, vm } = JSON.parse(new TextDecoder().decode(after.data)) as { uid: string; vm: VmName }
+  const known = uids.get(vm) ?? new Set()
+  uids.set(vm, known.add(uid))
+  return known.size === 1 ? undefined : { invariant: 'UidOnce', message: `${vm} has got the uids ${[...known].join(' and ')}` }
+}
+
+function nothingTwice({ call, after }: Write, { objects }: Background): Violation | undefined {
+  if (after?.data === undefined || (call !== 'createConfig' && call !== 'createSecret')) return undefined
+  const text = new TextDecoder().decode(after.data)
+  const twins = objects().filter((one) => one.id !== after.id && one.data !== undefined && new TextDecoder().decode(one.data) === text)
+  return twins.length === 0 ? undefined : { invariant: 'NothingTwice', message: `${after.name} holds the same as ${twins[0]?.name}` }
+}
+
+export function oneWriter(taken: Container, others: readonly Container[]): Violation | undefined {
+  const twin = others.find((one) => one.vm === taken.vm || one.uid === taken.uid)
+  if (twin !== undefined)
+    return {
+      invariant: 'OneWriter',
+      message: `${taken.vm} is run by ${twin.taskId} on ${twin.nodeId} and ${taken.taskId} on ${taken.nodeId}`,
+    }
+  const same = others.find((one) => one.mac === taken.mac)
+  return same === undefined ? undefined : { invariant: 'OneMac', message: `${taken.vm} and ${same.vm} have the MAC ${taken.mac}` }
+}
+
+export function diskKept(made: Disk, disks: readonly Disk[]): Violation | undefined {
+  const twin = disks.find((one) => one.vm === made.vm || one.uid === made.uid)
+  return twin && { invariant: 'DiskKept', message: `a disk of ${made.vm} was made on ${made.nodeId}, and it has one on ${twin.nodeId}` }
+}

@@ -1,0 +1,386 @@
+import { objectLabels } from '../../src/api/labels.ts'
+import { tapName, type VmName, type VmUid } from '../../src/api/names.ts'
+import type { PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../../src/api/wire/agent-api.ts'
+import type { RunnerPhase } from '../../src/api/wire/runner-control.ts'
+import type { Agent, Agents } from '../../src/ports/agents.ts'
+import { PortError } from '../../src/ports/errors.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
+import type { SeededRandom } from './seeded-random.ts'
+import { factsOf, SimulatedAgent, unreached } from './simulated-agents.ts'
+import type { SimulatedSwarm } from './simulated-swarm.ts'
+
+/** A container is a fact of its own: what Swarm says of its task proves nothing about it. */
+export interface Container {
+  readonly taskId: string
+  readonly nodeId: string
+  readonly vm: VmName
+  readonly uid: VmUid
+  readonly mac: string
+  readonly startedMs: number
+  phase: RunnerPhase
+  /** The broker's lease of the VM: it has the disk open and a TAP. */
+  holds: boolean
+  /** It was asked to end. */
+  ending: boolean
+  gone: boolean
+}
+
+/** A guest that ran and was heard on the LAN. */
+export interface Guest {
+  readonly vm: VmName
+  readonly taskId: string
+  readonly fromMs: number
+  toMs: number | undefined
+}
+
+export interface Disk {
+  readonly vm: VmName
+  readonly uid: VmUid
+  readonly nodeId: string
+}
+
+export interface MachinesPorts {
+  readonly swarm: SimulatedSwarm
+  readonly time: Clock
+  readonly random: SeededRandom
+  /** A container took the lease of its VM. */
+  readonly onHold: (container: Container, others: readonly Container[]) => void
+  readonly onDisk: (disk: Disk) => void
+}
+
+/** The nodes below the Swarm: containers, brokers with their leases, agents, disks, guests and the LAN. */
+export class Machines implements Agents {
+  readonly nodes = new Map<string, Machine>()
+  readonly containers = new Map<string, Container>()
+  /** Never emptied: nobody ever deletes a disk. */
+  readonly disks: Disk[] = []
+  readonly guests: Guest[] = []
+  /** Milliseconds a container lives on after Swarm gave it up. */
+  lingerMs: () => number = () => this.#ports.random.int(200, 4_000)
+  /** False makes brokers give a second runner the disk as well; only to see that it would be noticed. */
+  leases = true
+  readonly #ports: MachinesPorts
+  readonly #starting = new Set<string>()
+  readonly #heard = new Map<string, { readonly nodeId: string; readonly ip: string; readonly atMs: number }>()
+
+  constructor(ports: MachinesPorts) {
+    this.#ports = ports
+    ports.swarm.tasksTakeTime = true
+    ports.swarm.onSettled = () => this.#follow()
+  }
+
+  add(hostname: string): string {
+    const id = this.#ports.swarm.addNode(hostname)
+    this.nodes.set(id, new Machine(hostname, id, this, this.#ports))
+    return id
+  }
+
+  machine(nodeId: string): Machine {
+    const found = this.nodes.get(nodeId)
+    if (found === undefined) throw new Error(`no machine ${nodeId}`)
+    return found
+  }
+
+  on(nodeId: string): Agent {
+    return this.nodes.get(nodeId) ?? Object.assign(new SimulatedAgent(nodeId), { away: true })
+  }
+
+  /** Those with the disk of this VM open. */
+  writersOf(vm: VmName): Container[] {
+    return [...this.containers.values()].filter((one) => one.vm === vm && one.holds)
+  }
+
+  /** The power goes: containers are gone at once, and nobody can say so. */
+  powerOff(nodeId: string): void {
+    this.machine(nodeId).isUp = false
+    for (const one of this.#containersOn(nodeId)) this.#end(one)
+  }
+
+  powerOn(nodeId: string): void {
+    const { swarm, time } = this.#ports
+    this.machine(nodeId).isUp = true
+    for (const task of swarm.tasks.values()) {
+      if (task.nodeId !== nodeId || this.containers.has(task.id) || !['running', 'preparing', 'starting'].includes(task.state)) continue
+      Object.assign(task, { state: 'failed', desiredState: 'shutdown', error: 'No such container', updatedAt: this.#time() })
+    }
+    time.after(1_000, () => swarm.settle())
+  }
+
+  /** The runner of a VM dies with its guest, and Swarm starts another. */
+  crash(vm: VmName): void {
+    const { swarm, time } = this.#ports
+    for (const one of this.containers.values()) {
+      if (one.vm !== vm || one.ending) continue
+      this.#end(one)
+      const task = swarm.tasks.get(one.taskId)
+      if (task !== undefined)
+        Object.assign(task, {
+          state: 'failed',
+          desiredState: 'shutdown',
+          error: 'task: non-zero exit (1)',
+          exitCode: 1,
+          updatedAt: this.#time(),
+        })
+    }
+    time.after(1_000, () => swarm.settle())
+  }
+
+  /** Whoever waits for the broker, a grant or a predecessor looks again. */
+  retry(nodeId: string): void {
+    for (const one of this.#containersOn(nodeId)) if (!one.holds) this.#acquire(one)
+  }
+
+  addressOf(mac: string): { readonly nodeId: string; readonly ip: string; readonly atMs: number } | undefined {
+    return this.#heard.get(mac)
+  }
+
+  answering(ip: string): Container | undefined {
+    return [...this.containers.values()].find((one) => one.phase === 'Running' && this.#heard.get(one.mac)?.ip === ip)
+  }
+
+  /** Starts what Swarm wants started and asks to end what it does not want any more. */
+  #follow(): void {
+    const { swarm, time, random } = this.#ports
+    for (const task of swarm.tasks.values()) {
+      if (task.desiredState !== 'running' || task.nodeId === undefined || task.state !== 'preparing' || this.#starting.has(task.id))
+        continue
+      this.#starting.add(task.id)
+      time.after(random.int(300, 900), () => this.#start(task.id))
+    }
+    for (const one of this.containers.values()) {
+      if (one.ending || swarm.tasks.get(one.taskId)?.desiredState === 'running' || !this.machine(one.nodeId).isConnected) continue
+      one.ending = true
+      time.after(this.lingerMs(), () => this.#finish(one))
+    }
+  }
+
+  #start(taskId: string): void {
+    const { swarm, time } = this.#ports
+    this.#starting.delete(taskId)
+    const task = swarm.tasks.get(taskId)
+    const service = swarm.services.get(task?.serviceId ?? '')
+    if (task === undefined || service === undefined) return
+    if (task.desiredState !== 'running') return void Object.assign(task, { state: 'shutdown', updatedAt: this.#time() })
+    const machine = this.machine(task.nodeId ?? '')
+    if (!machine.isUp || !machine.isConnected) return void time.after(1_000, () => swarm.settle())
+    const uid = service.labels[objectLabels.uid] ?? ''
+    if (!machine.held.has(uid)) {
+      const error = `invalid mount config for type "bind": bind source path does not exist: /var/lib/swarmvirt/instances/${uid}`
+      Object.assign(task, { state: 'rejected', desiredState: 'shutdown', error, updatedAt: this.#time() })
+      this.#prune(service.id)
+      return void time.after(1_000, () => swarm.settle())
+    }
+    Object.assign(task, { state: 'running', message: 'started', containerId: `container-${taskId}`, updatedAt: this.#time() })
+    const made = { taskId, nodeId: machine.nodeId, vm: service.labels[objectLabels.vm] ?? '', uid, mac: this.#macOf(service.spec) }
+    const container: Container = { ...made, startedMs: time.now(), phase: 'Starting', holds: false, ending: false, gone: false }
+    this.containers.set(taskId, container)
+    this.#acquire(container)
+  }
+
+  #macOf(spec: unknown): string {
+    const id = dig(rawList(dig(spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigID')
+    const launch = this.#ports.swarm.configs.get(String(id))
+    const parsed = launch === undefined ? {} : (JSON.parse(new TextDecoder().decode(launch.data)) as unknown)
+    return String(dig(rawList(dig(parsed, 'nics'))[0], 'mac'))
+  }
+
+  /** The broker's decision: one connection for each uid, if the agent granted it. */
+  #acquire(one: Container): void {
+    const machine = this.machine(one.nodeId)
+    const others = [...this.containers.values()].filter((other) => other !== one && other.holds)
+    const previous = others.find((other) => other.nodeId === one.nodeId && other.uid === one.uid)
+    if (machine.brokerAway) one.phase = 'WaitingForBroker'
+    else if (machine.held.get(one.uid)?.granted !== true) one.phase = 'WaitingForGrant'
+    else if (previous !== undefined && this.leases) one.phase = 'WaitingForPrevious'
+    else this.#boot(one, others)
+  }
+
+  #boot(one: Container, others: readonly Container[]): void {
+    const { time, random, onHold } = this.#ports
+    one.holds = true
+    one.phase = 'Booting'
+    onHold(one, others)
+    time.after(random.int(800, 2_500), () => {
+      if (one.gone) return
+      one.phase = 'Running'
+      time.after(random.int(200, 1_200), () => this.#hear(one))
+    })
+  }
+
+  #hear(one: Container): void {
+    const { time } = this.#ports
+    if (one.gone) return
+    const ip = this.#heard.get(one.mac)?.ip ?? `192.168.50.${this.#heard.size + 10}`
+    this.#heard.set(one.mac, { nodeId: one.nodeId, ip, atMs: time.now() })
+    this.guests.push({ vm: one.vm, taskId: one.taskId, fromMs: time.now(), toMs: undefined })
+  }
+
+  #finish(one: Container): void {
+    const { swarm } = this.#ports
+    if (one.gone) return
+    this.#end(one)
+    const task = swarm.tasks.get(one.taskId)
+    if (task?.state === 'running') Object.assign(task, { state: 'shutdown', updatedAt: this.#time() })
+    if (task !== undefined) this.#prune(task.serviceId)
+  }
+
+  #end(one: Container): void {
+    one.gone = true
+    one.holds = false
+    one.phase = 'Stopped'
+    this.containers.delete(one.taskId)
+    for (const guest of this.guests) if (guest.taskId === one.taskId) guest.toMs ??= this.#ports.time.now()
+    this.retry(one.nodeId)
+  }
+
+  /** Swarm keeps the last five tasks of a slot. */
+  #prune(serviceId: string): void {
+    const { tasks } = this.#ports.swarm
+    const ended = [...tasks.values()].filter(
+      (one) => one.serviceId === serviceId && one.desiredState !== 'running' && !this.containers.has(one.id),
+    )
+    for (const old of ended.slice(0, -4)) tasks.delete(old.id)
+  }
+
+  #containersOn(nodeId: string): Container[] {
+    return [...this.containers.values()].filter((one) => one.nodeId === nodeId)
+  }
+
+  #time(): string {
+    return new Date(this.#ports.time.now()).toISOString()
+  }
+}
+
+/** One node with its agent and broker. */
+export class Machine extends SimulatedAgent {
+  isUp = true
+  /** False while managers and node do not hear of each other; its containers live on. */
+  isConnected = true
+  brokerAway = false
+  imageMissing = false
+  diskFull = false
+  readonly nodeId: string
+  readonly #machines: Machines
+  readonly #ports: MachinesPorts
+  readonly #readyAtMs = new Map<VmUid, number>()
+
+  constructor(hostname: string, nodeId: string, machines: Machines, ports: MachinesPorts) {
+    super(hostname)
+    this.nodeId = nodeId
+    this.#machines = machines
+    this.#ports = ports
+    this.nodeFacts = factsOf(hostname)
+  }
+
+  override async facts(): ReturnType<SimulatedAgent['facts']> {
+    this.#answer()
+    const { nodeFacts } = this
+    if (this.brokerAway) return { ...nodeFacts, broker: null, brokerMessage: 'connect ENOENT' }
+    return this.diskFull ? { ...nodeFacts, disk: { ...nodeFacts.disk, freeBytes: 0 } } : nodeFacts
+  }
+
+  override async instances(): ReturnType<SimulatedAgent['instances']> {
+    this.#answer()
+    return [...this.held.values()].map((one) => ({ ...one }))
+  }
+
+  override async prepare(order: PrepareOrder): Promise<PrepareStatus> {
+    this.#answer()
+    if (this.brokerAway) return { state: 'failed', reason: 'BrokerUnreachable', message: 'connect ENOENT' }
+    const there = this.held.get(order.uid)
+    if (there === undefined && !order.disksMustExist) {
+      if (this.imageMissing) return { state: 'failed', reason: 'ImageMissing', message: 'images/tiny.qcow2 is not there' }
+      if (this.diskFull) return { state: 'failed', reason: 'InsufficientDisk', message: '0 bytes are free' }
+      const readyAtMs = this.#readyAtMs.get(order.uid) ?? this.#ports.time.now() + this.#ports.random.int(100, 2_000)
+      this.#readyAtMs.set(order.uid, readyAtMs)
+      if (this.#ports.time.now() < readyAtMs) return { state: 'preparing', reason: 'CopyingImage', message: 'under way' }
+    }
+    const granted = there?.granted
+    const status = await super.prepare(order)
+    if (status.state !== 'ready') return status
+    if (there === undefined) this.#diskMade(order)
+    if (granted !== true) this.#ports.time.after(0, () => this.#machines.retry(this.nodeId))
+    return status
+  }
+
+  #diskMade(order: PrepareOrder): void {
+    const disk = { vm: order.vm, uid: order.uid, nodeId: this.nodeId }
+    this.#ports.onDisk(disk)
+    this.#machines.disks.push(disk)
+  }
+
+  override async revoke(uid: string): Promise<void> {
+    this.#answer()
+    return super.revoke(uid)
+  }
+
+  override async vm(uid: string): Promise<VmStatus> {
+    this.#answer()
+    const runners = [...this.#machines.containers.values()].filter((one) => one.nodeId === this.nodeId && one.uid === uid)
+    const record = this.held.get(uid)
+    if (record === undefined && runners.length === 0) throw new PortError('NotFound', `no VM ${uid} here`)
+    const holder = runners.find((one) => one.holds)
+    // Whoever was there first answers on the control socket.
+    const runner = holder ?? runners[0]
+    const lease = this.brokerAway || runner === undefined ? null : this.#lease(uid, runners, holder)
+    const macs = [...new Set([...runners.map((one) => one.mac), ...(this.orders.get(uid)?.nics.map((one) => one.mac) ?? [])])]
+    return {
+      version: 1,
+      uid,
+      lease,
+      sightings: this.brokerAway ? [] : macs.flatMap((mac) => this.#sighting(mac)),
+      runner: runner === undefined ? null : this.#status(runner),
+      runnerMessage: runner === undefined ? 'connect ENOENT' : '',
+      brokerMessage: this.brokerAway ? 'connect ENOENT' : '',
+    }
+  }
+
+  #lease(uid: string, runners: readonly Container[], holder: Container | undefined): NonNullable<VmStatus['lease']> {
+    const waiting = runners.find((one) => !one.holds)
+    const nic =
+      holder === undefined ? [] : [{ name: 'lan', tap: tapName(uid, 'lan'), bridge: 'br0', mac: holder.mac, carrier: true, attached: true }]
+    return {
+      uid,
+      granted: this.held.get(uid)?.granted === true,
+      held: holder !== undefined,
+      waiting: runners.length - (holder === undefined ? 0 : 1),
+      waitReason: waiting === undefined ? null : waiting.phase === 'WaitingForPrevious' ? 'WaitingForPrevious' : 'NoGrant',
+      waitMessage: waiting === undefined ? null : waiting.phase,
+      nics: nic,
+    }
+  }
+
+  #sighting(mac: string): VmStatus['sightings'] {
+    const heard = this.#machines.addressOf(mac)
+    if (heard === undefined || heard.nodeId !== this.nodeId) return []
+    return [{ mac, ip: heard.ip, via: 'dhcp', interface: 'br0', ageMs: this.#ports.time.now() - heard.atMs }]
+  }
+
+  #status(runner: Container): NonNullable<VmStatus['runner']> {
+    const isRunning = runner.phase === 'Running' || runner.phase === 'Booting'
+    return {
+      uid: runner.uid,
+      phase: runner.phase,
+      message: '',
+      accelerator: isRunning ? 'tcg' : null,
+      qemuStatus: isRunning ? 'running' : null,
+      launchHash: '',
+      release: '0.1.0',
+      startedAt: new Date(runner.startedMs).toISOString(),
+      restarts: 0,
+      hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: false, seccomp: 2 },
+    }
+  }
+
+  override async probe(request: ProbeRequest): Promise<ProbeOutcome> {
+    this.#answer()
+    const found = this.#machines.answering(request.ip)
+    if (found === undefined) return unreached
+    return { outcome: 'reached', reason: 'Answered', message: '', mac: request.kind === 'arp' ? found.mac : null, rttMs: 0.4 }
+  }
+
+  #answer(): void {
+    if (this.away || !this.isUp) throw new PortError('Unavailable', `connect ECONNREFUSED`)
+  }
+}

@@ -1,0 +1,125 @@
+import { managedBy, objectLabels } from '../../src/api/labels.ts'
+import { serviceName, type VmName } from '../../src/api/names.ts'
+import type { Labels } from '../../src/ports/swarm.ts'
+import { rawObject } from '../../src/reconcilers/shared/raw.ts'
+import type { Act } from './scenario.ts'
+import type { World } from './world.ts'
+
+const retryMs = 500
+const tries = 240
+
+/** Does it as soon as it can be done: under faults a service may be there later than the script expects. */
+export function once(canBeDone: (world: World) => boolean, act: Act): Act {
+  const attempt = (world: World, left: number): void => {
+    if (canBeDone(world)) return act(world)
+    if (left === 0) return
+    world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + retryMs)
+    world.time.after(retryMs, () => attempt(world, left - 1))
+  }
+  return (world) => attempt(world, tries)
+}
+
+export function hasService(name: VmName): (world: World) => boolean {
+  return ({ swarm }) => swarm.service(serviceName(name)) !== undefined
+}
+
+export function isRunning(name: VmName): (world: World) => boolean {
+  return ({ machines }) => machines.writersOf(name).some((one) => one.phase === 'Running')
+}
+
+export function nodeOf(world: World, name: VmName): string {
+  const found = world.record(name)?.node
+  if (found === undefined) throw new Error(`${name} is not placed`)
+  return found
+}
+
+/** `docker service update --label-add` and `--label-rm`. */
+export function labelService(name: VmName, change: (labels: Record<string, string>) => void): Act {
+  return once(hasService(name), (world) =>
+    world.editService(
+      name,
+      (spec) => {
+        const labels = { ...(rawObject(spec['Labels']) as Labels) }
+        change(labels)
+        spec['Labels'] = labels
+      },
+      false,
+    ),
+  )
+}
+
+export function scale(name: VmName, replicas: number): Act {
+  return once(hasService(name), (world) =>
+    world.editService(name, (spec) => void (spec['Mode'] = { Replicated: { Replicas: replicas } }), false),
+  )
+}
+
+/** `docker service update --env-add`: the template is another one now. */
+export function changeTemplate(name: VmName): Act {
+  return once(hasService(name), (world) =>
+    world.editService(
+      name,
+      (spec) => {
+        const template = rawObject(spec['TaskTemplate'])
+        const container = rawObject(template['ContainerSpec'])
+        spec['TaskTemplate'] = { ...template, ContainerSpec: { ...container, Env: ['DEBUG=1'] } }
+      },
+      true,
+    ),
+  )
+}
+
+/** `docker service update --force`. */
+export function force(name: VmName): Act {
+  return once(hasService(name), (world) =>
+    world.editService(
+      name,
+      (spec) => {
+        const template = rawObject(spec['TaskTemplate'])
+        spec['TaskTemplate'] = { ...template, ForceUpdate: Number(template['ForceUpdate'] ?? 0) + 1 }
+      },
+      true,
+    ),
+  )
+}
+
+export function removeService(name: VmName): Act {
+  return once(hasService(name), ({ swarm }) => {
+    const service = swarm.service(serviceName(name))
+    if (service !== undefined) void swarm.removeService(service.id)
+  })
+}
+
+/** `docker config rm sv-vm-NAME`. */
+export function removeRecord(name: VmName): Act {
+  return once(
+    (world) => world.record(name) !== undefined,
+    ({ swarm, record }) => {
+      const found = record.call({ swarm } as World, name)
+      if (found !== undefined) void swarm.removeConfig(found.config.id)
+    },
+  )
+}
+
+export function labelNode(which: (world: World) => string | undefined, change: (labels: Record<string, string>) => void): Act {
+  return once(
+    (world) => which(world) !== undefined,
+    (world) => world.swarm.editNodeLabels(which(world) ?? '', change),
+  )
+}
+
+/** A service of somebody else, whatever it carries. */
+export function foreignService(name: string, labels: Labels = {}): Act {
+  return (world) => {
+    const spec = { Name: name, Labels: labels, TaskTemplate: { ContainerSpec: { Image: 'nginx' } }, Mode: { Global: {} } }
+    void world.swarm.createService(spec).then((id) => world.foreign.add(id))
+  }
+}
+
+export function foreignConfig(name: string, labels: Labels = {}): Act {
+  return (world) => {
+    void world.swarm.createConfig(name, labels, new TextEncoder().encode('theirs')).then((id) => world.foreign.add(id))
+  }
+}
+
+export const forged: Labels = { [objectLabels.managedBy]: managedBy }

@@ -1,0 +1,25 @@
+import type { VmName } from '../../src/api/names.ts'
+import type { Blocked } from './converged.ts'
+import type { SpecChanges } from './cluster.ts'
+import type { World } from './world.ts'
+
+/** What a person or the world does, at a time after the start. */
+export type Act = (world: World) => void
+
+/** A small script. What is declared when it ends is what must become true. */
+export interface Scenario {
+  readonly name: string
+  /** Declared from the beginning. */
+  readonly vms: Readonly<Record<VmName, SpecChanges>>
+  readonly acts: readonly (readonly [number, Act])[]
+  readonly nodes?: readonly string[]
+  readonly sources?: readonly string[]
+  readonly controllers?: number
+  /** Before anything else: what others have in this Swarm. */
+  readonly prepare?: Act
+  readonly blocked?: Blocked
+  /** What else must hold in the end; says what does not. */
+  readonly expect?: (world: World) => string | undefined
+  /** Beyond the usual patience: a removal's grace, a look that is due every few seconds only. */
+  readonly extraMs?: number
+}

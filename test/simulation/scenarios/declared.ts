@@ -1,0 +1,147 @@
+import { force, isRunning, once } from '../people.ts'
+import type { Scenario } from '../scenario.ts'
+import type { SpecChanges } from '../cluster.ts'
+import type { World } from '../world.ts'
+
+const editAtMs = 7_000
+
+/** The VM runs on, and says that it waits for a restart. */
+function waitsForRestart({ views }: Pick<World, 'views'>): string | undefined {
+  const says = views().every((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'True'))
+  return says ? undefined : 'RestartRequired of web is not True'
+}
+
+function edited(field: string, before: SpecChanges, after: SpecChanges, isPending = true): Scenario {
+  return {
+    name: `edit ${field}`,
+    vms: { web: before },
+    acts: [[editAtMs, once(isRunning('web'), (world) => world.declare('web', after))]],
+    ...(isPending ? { expect: (world) => waitsForRestart({ views: () => world.views() }) } : {}),
+  }
+}
+
+const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'
+const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
+
+/** Each field of a manifest, edited while the VM runs. */
+export const edits: readonly Scenario[] = [
+  edited('cores', {}, { cpu: { cores: 2 } }),
+  edited('memory', {}, { memory: '1Gi' }),
+  edited('accelerator', {}, { accelerator: 'tcg' }),
+  edited('mac', {}, { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }),
+  edited('user data', {}, { cloudInit: { userData: '#cloud-config\n' } }),
+  edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),
+  edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
+  edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false),
+  edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false),
+  edited('readiness', {}, { readiness: { tcp: 22 } }, false),
+  edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
+  {
+    name: 'edit and back',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, (world) => world.declare('web', { memory: '1Gi' })],
+      [editAtMs + 4_000, (world) => world.declare('web')],
+    ],
+  },
+  { name: 'halt', vms: { web: {} }, acts: [[editAtMs, (world) => world.declare('web', { runStrategy: 'Halted' })]] },
+  { name: 'start', vms: { web: { runStrategy: 'Halted' } }, acts: [[editAtMs, (world) => world.declare('web')]] },
+  {
+    name: 'edit while halted, then start',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, (world) => world.declare('web', { runStrategy: 'Halted' })],
+      [editAtMs + 8_000, (world) => world.declare('web', { runStrategy: 'Halted', memory: '1Gi' })],
+      [editAtMs + 12_000, (world) => world.declare('web', { memory: '1Gi' })],
+    ],
+  },
+  {
+    name: 'edit, and a person restarts the VM',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', { memory: '1Gi' }))],
+      [
+        editAtMs + 5_000,
+        (world) => {
+          // The forced update is one restart, and the edit that takes hold with it the other.
+          force('web')(world)
+        },
+      ],
+    ],
+  },
+]
+
+/** Beginnings and ends. */
+export const lives: readonly Scenario[] = [
+  { name: 'create', vms: { web: {} }, acts: [] },
+  { name: 'create with user data', vms: { web: { cloudInit: { userData: '#cloud-config\n' } } }, acts: [] },
+  { name: 'create three', vms: { web: {}, db: {}, mail: {} }, acts: [] },
+  { name: 'create one more', vms: { web: {} }, acts: [[editAtMs, (world) => world.declare('db')]] },
+  { name: 'delete', vms: { web: {} }, acts: [[editAtMs, (world) => world.withdraw('web')]], extraMs: 25_000 },
+  {
+    name: 'delete with user data',
+    vms: { web: { cloudInit: { userData: '#cloud-config\n' } } },
+    acts: [[editAtMs, (world) => world.withdraw('web')]],
+    extraMs: 25_000,
+  },
+  { name: 'delete one of two', vms: { web: {}, db: {} }, acts: [[editAtMs, (world) => world.withdraw('db')]], extraMs: 25_000 },
+  { name: 'delete while it is made', vms: { web: {} }, acts: [[1_200, (world) => world.withdraw('web')]], extraMs: 25_000 },
+  {
+    name: 'delete and back within the grace',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, (world) => world.withdraw('web')],
+      [editAtMs + 6_000, (world) => world.declare('web')],
+    ],
+  },
+  {
+    name: 'delete and back as it is removed',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, (world) => world.withdraw('web')],
+      [editAtMs + 10_300, (world) => world.declare('web')],
+    ],
+  },
+  {
+    name: 'a retained disk returns',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, (world) => world.withdraw('web')],
+      [editAtMs + 25_000, (world) => world.declare('web', { memory: '1Gi' })],
+    ],
+    expect: ({ machines }) => (machines.disks.length === 1 ? undefined : 'web has got another disk'),
+  },
+  {
+    name: 'rename',
+    vms: { web: {} },
+    acts: [
+      [
+        editAtMs,
+        (world) => {
+          world.withdraw('web')
+          world.declare('shop')
+        },
+      ],
+    ],
+    extraMs: 25_000,
+  },
+  {
+    name: 'rename the file',
+    vms: { web: {} },
+    acts: [
+      [
+        editAtMs,
+        (world) => {
+          world.declare('web', {}, 0, 'other.yaml')
+          world.withdraw('web')
+        },
+      ],
+    ],
+  },
+  { name: 'a guest crashes', vms: { web: {} }, acts: [[editAtMs, ({ machines }) => machines.crash('web')]] },
+  {
+    name: 'a guest crashes again and again',
+    vms: { web: {} },
+    acts: [7_000, 9_000, 14_000, 16_000].map((atMs) => [atMs, ({ machines }: World) => machines.crash('web')] as const),
+  },
+]

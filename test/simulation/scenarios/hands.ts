@@ -1,0 +1,273 @@
+import { nodeLabels, objectLabels } from '../../../src/api/labels.ts'
+import { serviceName } from '../../../src/api/names.ts'
+import {
+  changeTemplate,
+  foreignConfig,
+  foreignService,
+  force,
+  forged,
+  hasService,
+  isRunning,
+  labelNode,
+  labelService,
+  once,
+  removeRecord,
+  removeService,
+  scale,
+} from '../people.ts'
+import type { Scenario } from '../scenario.ts'
+import type { World } from '../world.ts'
+
+const atMs = 7_000
+
+function oneDisk({ machines }: World): string | undefined {
+  return machines.disks.length === 1 ? undefined : `web has ${machines.disks.length} disks`
+}
+
+/** Tasks that a node was ever given: 1 where nothing restarted the VM. */
+function neverRestarted({ machines }: World): string | undefined {
+  const tasks = new Set(machines.guests.filter((one) => one.vm === 'web').map((one) => one.taskId))
+  return tasks.size === 1 ? undefined : `web ran in ${tasks.size} tasks`
+}
+
+function serviceLabel(world: World, key: string): string | undefined {
+  return world.swarm.service(serviceName('web'))?.labels[key]
+}
+
+/** What people do with the docker CLI to what is swarmvirt's. */
+export const hands: readonly Scenario[] = [
+  { name: 'the service is removed', vms: { web: {} }, acts: [[atMs, removeService('web')]], expect: oneDisk },
+  {
+    name: 'the service is removed, and its manifest too',
+    vms: { web: {} },
+    acts: [
+      [atMs, removeService('web')],
+      [atMs, (world) => world.withdraw('web')],
+    ],
+    extraMs: 25_000,
+  },
+  {
+    name: 'the service and its launch config are removed',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(hasService('web'), ({ swarm }) => {
+          const service = swarm.service(serviceName('web'))
+          if (service !== undefined) void swarm.removeService(service.id)
+          for (const one of swarm.configs.values()) if (one.labels[objectLabels.component] === 'launch') void swarm.removeConfig(one.id)
+        }),
+      ],
+    ],
+    expect: oneDisk,
+  },
+  {
+    name: 'managed-by is taken from the service',
+    vms: { web: {} },
+    acts: [[atMs, labelService('web', (labels) => delete labels[objectLabels.managedBy])]],
+    blocked: { web: 'OwnershipLost' },
+  },
+  {
+    name: 'managed-by is taken away and given back',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          isRunning('web'),
+          labelService('web', (labels) => delete labels[objectLabels.managedBy]),
+        ),
+      ],
+      [atMs + 8_000, labelService('web', (labels) => void Object.assign(labels, forged))],
+    ],
+  },
+  {
+    name: 'the uid label is taken away',
+    vms: { web: {} },
+    acts: [[atMs, labelService('web', (labels) => delete labels[objectLabels.uid])]],
+  },
+  {
+    name: 'every label but managed-by is taken away',
+    vms: { web: {} },
+    acts: [
+      [atMs, labelService('web', (labels) => Object.keys(labels).forEach((one) => one !== objectLabels.managedBy && delete labels[one]))],
+    ],
+  },
+  {
+    name: 'somebody labels the service',
+    vms: { web: {} },
+    acts: [3_000, 4_000, atMs].map((ms) => [ms, labelService('web', (labels) => void (labels[`team-${ms}`] = 'a'))] as const),
+    expect: (world) => (serviceLabel(world, `team-${atMs}`) === 'a' ? undefined : 'the label of somebody else is gone'),
+  },
+  {
+    name: 'somebody labels the service as an edit comes',
+    vms: { web: {} },
+    acts: [
+      [atMs, once(isRunning('web'), (world) => world.declare('web', { memory: '1Gi' }))],
+      ...[200, 220, 240, 260, 280].map((ms) => [atMs + ms, labelService('web', (labels) => void (labels[`team-${ms}`] = 'a'))] as const),
+    ],
+    expect: (world) => (serviceLabel(world, 'team-280') === 'a' ? undefined : 'the label of somebody else is gone'),
+  },
+  { name: 'the template is changed', vms: { web: {} }, acts: [[atMs, changeTemplate('web')]] },
+  { name: 'the service is scaled to 0', vms: { web: {} }, acts: [[atMs, scale('web', 0)]] },
+  { name: 'the service is scaled to 3', vms: { web: {} }, acts: [[atMs, scale('web', 3)]] },
+  { name: 'a forced update', vms: { web: {} }, acts: [[atMs, force('web')]] },
+  {
+    name: 'the update policy is changed',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(isRunning('web'), (world) =>
+          world.editService(
+            'web',
+            (spec) => void (spec['UpdateConfig'] = { Parallelism: 1, FailureAction: 'rollback', Order: 'start-first' }),
+            false,
+          ),
+        ),
+      ],
+    ],
+    expect: neverRestarted,
+  },
+  { name: 'the record is removed', vms: { web: {} }, acts: [[atMs, removeRecord('web')]], expect: oneDisk },
+  {
+    name: 'the record is removed while the VM is made',
+    vms: { web: {} },
+    acts: [[600, removeRecord('web')]],
+  },
+  {
+    name: 'the record and the placement label are removed',
+    vms: { web: {} },
+    acts: [
+      [atMs, removeRecord('web')],
+      [
+        atMs,
+        labelNode(
+          () => 'node-n1',
+          (labels) => delete labels[nodeLabels.vm('web')],
+        ),
+      ],
+      [
+        atMs,
+        labelNode(
+          () => 'node-n2',
+          (labels) => delete labels[nodeLabels.vm('web')],
+        ),
+      ],
+    ],
+    expect: oneDisk,
+  },
+  {
+    name: 'the service and the record are removed',
+    vms: { web: {} },
+    acts: [
+      [atMs, removeService('web')],
+      [atMs, removeRecord('web')],
+    ],
+    expect: oneDisk,
+  },
+  {
+    name: 'the labels of the record are taken away',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          (world) => world.record('web') !== undefined,
+          (world) => {
+            const config = world.record('web')?.config
+            if (config !== undefined) void world.swarm.updateConfigLabels(config, forged)
+          },
+        ),
+      ],
+    ],
+    expect: oneDisk,
+  },
+  {
+    name: 'an upgrade from the previous way of hashing',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          isRunning('web'),
+          labelService('web', (labels) => {
+            for (const key of [objectLabels.appliedHash, objectLabels.desiredHash, objectLabels.templateHash])
+              labels[key] = 'of-the-previous-release'
+            labels[objectLabels.hashVersion] = '0'
+          }),
+        ),
+      ],
+    ],
+    expect: neverRestarted,
+  },
+  {
+    name: 'an upgrade from the previous labels',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          isRunning('web'),
+          labelService('web', (labels) => {
+            labels[objectLabels.schema] = '0'
+            delete labels[objectLabels.forceUpdate]
+            delete labels[objectLabels.templateHash]
+          }),
+        ),
+      ],
+    ],
+    expect: neverRestarted,
+  },
+  {
+    name: 'an upgrade with another runner image',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(isRunning('web'), (world) => {
+          world.settings = { ...world.settings, runnerImage: 'swarmvirt-node:2' }
+          for (const life of world.lives()) world.crash(life)
+        }),
+      ],
+    ],
+    expect: neverRestarted,
+  },
+  {
+    name: 'somebody else has a service of this name',
+    vms: { web: {} },
+    acts: [],
+    prepare: foreignService('vm-web'),
+    blocked: { web: 'NameTaken' },
+  },
+  {
+    name: 'somebody else gives the name of the service back',
+    vms: { web: {} },
+    prepare: foreignService('vm-web'),
+    acts: [
+      [
+        8_000,
+        ({ swarm }) => {
+          const service = swarm.service('vm-web')
+          if (service !== undefined) void swarm.removeService(service.id)
+        },
+      ],
+    ],
+  },
+  {
+    name: 'somebody else has a config of the name of the record',
+    vms: { web: {} },
+    acts: [],
+    prepare: foreignConfig('sv-vm-web'),
+    blocked: { web: 'NameTaken' },
+  },
+  {
+    name: 'a service that carries our owner label and another name',
+    vms: { web: {} },
+    acts: [],
+    prepare: (world) => {
+      foreignService('monitoring', forged)(world)
+      foreignConfig('theirs', forged)(world)
+    },
+  },
+]

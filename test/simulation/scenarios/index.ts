@@ -1,0 +1,7 @@
+import type { Scenario } from '../scenario.ts'
+import { edits, lives } from './declared.ts'
+import { hands } from './hands.ts'
+import { nodes } from './nodes.ts'
+import { sources } from './sources.ts'
+
+export const scenarios: readonly Scenario[] = [...lives, ...edits, ...nodes, ...hands, ...sources]

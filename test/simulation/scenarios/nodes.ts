@@ -1,0 +1,204 @@
+import { nodeLabels } from '../../../src/api/labels.ts'
+import { isRunning, labelNode, nodeOf, once } from '../people.ts'
+import type { Act, Scenario } from '../scenario.ts'
+import { cutOff, powerOff, powerOn, rejoin } from '../window-faults.ts'
+import type { World } from '../world.ts'
+
+/** To the node that the VM is on, and to the same one later. */
+function toItsNode(act: (world: World, nodeId: string) => void): Act {
+  return once(isRunning('web'), (world) => act(world, nodeOf(world, 'web')))
+}
+function laterToItsNode(act: (world: World, nodeId: string) => void): Act {
+  return once(
+    (world) => world.record('web')?.node !== undefined,
+    (world) => act(world, nodeOf(world, 'web')),
+  )
+}
+const ofWeb = (world: World): string | undefined => world.record('web')?.node
+/** Longer than the first half may wait for its turn under faults. */
+const laterMs = 20_000
+
+function machine(world: World, nodeId: string) {
+  return world.machines.machine(nodeId)
+}
+
+/** The second half comes when the first was done, whenever that was. */
+function forAWhile(first: (world: World, nodeId: string) => void, then: (world: World, nodeId: string) => void, ms = laterMs - 7_000): Act {
+  return toItsNode((world, nodeId) => {
+    first(world, nodeId)
+    world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + ms)
+    world.time.after(ms, () => then(world, nodeId))
+  })
+}
+
+export const nodes: readonly Scenario[] = [
+  {
+    name: 'a node is added',
+    vms: { web: {} },
+    acts: [[7_000, (world) => void world.machines.add('n3')]],
+    expect: ({ swarm }) => (swarm.nodes.get('node-n3')?.labels[nodeLabels.vmCapable] === 'true' ? undefined : 'n3 is not capable'),
+  },
+  {
+    name: 'its node is drained and back',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => {
+            machine(world, id).away = true
+            world.swarm.changeNode(id, { availability: 'drain' })
+          },
+          (world, id) => {
+            machine(world, id).away = false
+            world.swarm.changeNode(id, { availability: 'active' })
+          },
+        ),
+      ],
+    ],
+  },
+  {
+    name: 'its node is paused and back',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => world.swarm.changeNode(id, { availability: 'pause' }),
+          (world, id) => world.swarm.changeNode(id, { availability: 'active' }),
+        ),
+      ],
+    ],
+  },
+  { name: 'its node loses power', vms: { web: {} }, acts: [[7_000, forAWhile(powerOff, powerOn)]] },
+  { name: 'its node loses power for a second', vms: { web: {} }, acts: [[7_000, forAWhile(powerOff, powerOn, 1_000)]] },
+  { name: 'its node is cut off', vms: { web: {} }, acts: [[7_000, forAWhile(cutOff, rejoin)]] },
+  {
+    name: 'all nodes lose power',
+    vms: { web: {}, db: {} },
+    acts: [
+      [9_000, (world) => world.machines.nodes.forEach((_one, id) => powerOff(world, id))],
+      [20_000, (world) => world.machines.nodes.forEach((_one, id) => powerOn(world, id))],
+    ],
+  },
+  {
+    name: 'its node is removed from the Swarm for good',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        toItsNode((world, id) => {
+          world.machines.powerOff(id)
+          world.swarm.nodes.delete(id)
+          world.swarm.settle()
+        }),
+      ],
+    ],
+    blocked: { web: 'DiskNodeUnknown' },
+  },
+  {
+    name: 'the placement label is taken away',
+    vms: { web: {} },
+    acts: [[7_000, labelNode(ofWeb, (labels) => delete labels[nodeLabels.vm('web')])]],
+  },
+  {
+    name: 'vm-capable is taken away',
+    vms: { web: {} },
+    acts: [[7_000, labelNode(ofWeb, (labels) => delete labels[nodeLabels.vmCapable])]],
+  },
+  {
+    name: 'all labels are taken away',
+    vms: { web: {} },
+    acts: [[7_000, labelNode(ofWeb, (labels) => Object.keys(labels).forEach((label) => delete labels[label]))]],
+  },
+  {
+    name: 'somebody labels the node',
+    vms: { web: {} },
+    acts: [200, 1_000, 2_000, 7_000].map(
+      (atMs) =>
+        [
+          atMs,
+          labelNode(
+            () => 'node-n1',
+            (labels) => void (labels[`zone-${atMs}`] = 'a'),
+          ),
+        ] as const,
+    ),
+    expect: ({ swarm }) => (swarm.nodes.get('node-n1')?.labels['zone-7000'] === 'a' ? undefined : 'the label of somebody else is gone'),
+  },
+  {
+    name: 'the agent is away from the start',
+    vms: { web: {} },
+    acts: [
+      [0, (world) => world.machines.nodes.forEach((one) => void (one.away = true))],
+      [15_000, (world) => world.machines.nodes.forEach((one) => void (one.away = false))],
+    ],
+  },
+  {
+    name: 'its agent goes away',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => void (machine(world, id).away = true),
+          (world, id) => void (machine(world, id).away = false),
+        ),
+      ],
+    ],
+  },
+  {
+    name: 'its agent is away while a second VM comes',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => void (machine(world, id).away = true),
+          (world, id) => void (machine(world, id).away = false),
+        ),
+      ],
+      [9_000, (world) => world.declare('db')],
+    ],
+  },
+  {
+    name: 'its broker goes away',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => void (machine(world, id).brokerAway = true),
+          (world, id) => {
+            machine(world, id).brokerAway = false
+            world.machines.retry(id)
+          },
+        ),
+      ],
+    ],
+  },
+  {
+    name: 'the broker is away from the start',
+    vms: { web: {} },
+    acts: [
+      [0, (world) => world.machines.nodes.forEach((one) => void (one.brokerAway = true))],
+      [12_000, (world) => world.machines.nodes.forEach((one) => void (one.brokerAway = false))],
+    ],
+  },
+  {
+    name: 'the image is missing, then there',
+    vms: { web: {} },
+    acts: [
+      [0, (world) => world.machines.nodes.forEach((one) => void (one.imageMissing = true))],
+      [15_000, (world) => world.machines.nodes.forEach((one) => void (one.imageMissing = false))],
+    ],
+  },
+  {
+    name: 'the disk is full, then has room',
+    vms: { web: {} },
+    acts: [
+      [0, (world) => world.machines.nodes.forEach((one) => void (one.diskFull = true))],
+      [15_000, (world) => world.machines.nodes.forEach((one) => void (one.diskFull = false))],
+    ],
+  },
+]

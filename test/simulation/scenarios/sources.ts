@@ -1,0 +1,165 @@
+import type { Scenario } from '../scenario.ts'
+import type { World } from '../world.ts'
+import { isRunning, once } from '../people.ts'
+
+const five = { a: {}, b: {}, c: {}, d: {}, e: {} }
+
+function stillThere(...names: string[]): (world: World) => string | undefined {
+  return ({ swarm }) =>
+    names.map((one) => (swarm.service(`vm-${one}`) === undefined ? `${one} was removed` : undefined)).find((one) => one !== undefined)
+}
+
+export const sources: readonly Scenario[] = [
+  {
+    name: 'a manifest flaps',
+    vms: { web: {} },
+    acts: [7_000, 9_000, 11_000, 13_000, 15_000, 17_000].map(
+      (atMs, index) => [atMs, (world: World) => (index % 2 === 0 ? world.withdraw('web') : world.declare('web'))] as const,
+    ),
+  },
+  {
+    name: 'a manifest flaps between two states',
+    vms: { web: {} },
+    acts: [7_000, 7_100, 7_200, 7_500, 8_000, 9_000].map(
+      (atMs, index) => [atMs, (world: World) => world.declare('web', index % 2 === 0 ? { memory: '1Gi' } : {})] as const,
+    ),
+  },
+  {
+    name: 'invalid, then fixed',
+    vms: { web: {}, db: {} },
+    acts: [
+      [7_000, (world) => world.spoil('web')],
+      [25_000, (world) => world.declare('web', { memory: '1Gi' })],
+    ],
+  },
+  {
+    name: 'invalid for good',
+    vms: { web: {} },
+    acts: [[7_000, once(isRunning('web'), (world) => world.spoil('web'))]],
+    blocked: { web: 'ManifestInvalid' },
+    expect: stillThere('web'),
+  },
+  { name: 'invalid from the start', vms: { db: {} }, acts: [[0, (world) => world.spoil('web')]] },
+  {
+    name: 'invalid from the start, then fixed',
+    vms: { db: {} },
+    acts: [
+      [0, (world) => world.spoil('web')],
+      [8_000, (world) => world.declare('web')],
+    ],
+  },
+  {
+    name: 'a file that cannot even be read comes',
+    vms: { web: {}, db: {} },
+    acts: [
+      [
+        7_000,
+        (world) => {
+          world.source().files.set('zz.yaml', { kind: 'invalid', name: undefined })
+          world.source().touched()
+        },
+      ],
+    ],
+  },
+  {
+    name: 'the source cannot be read for a while',
+    vms: { web: {}, db: {} },
+    acts: [
+      [7_000, (world) => world.setUnreadable(world.source(), 'ENOENT: no such directory')],
+      [30_000, (world) => world.setUnreadable(world.source(), '')],
+    ],
+  },
+  {
+    name: 'the source cannot be read at the start',
+    vms: { web: {}, db: {} },
+    acts: [
+      [0, (world) => world.setUnreadable(world.source(), 'ENOENT: no such directory')],
+      [20_000, (world) => world.setUnreadable(world.source(), '')],
+    ],
+  },
+  {
+    name: 'a manifest is deleted while the source cannot be read',
+    vms: { web: {}, db: {} },
+    acts: [
+      [7_000, (world) => world.setUnreadable(world.source(), 'EIO: i/o error')],
+      [9_000, (world) => world.withdraw('web')],
+      [24_000, (world) => world.setUnreadable(world.source(), '')],
+    ],
+    extraMs: 25_000,
+  },
+  {
+    name: 'five of five are deleted at once',
+    vms: five,
+    acts: [
+      [
+        12_000,
+        once(
+          (world) => Object.keys(five).every((one) => isRunning(one)(world)),
+          (world) => {
+            world.truth.isMass = true
+            for (const name of Object.keys(five)) world.withdraw(name)
+          },
+        ),
+      ],
+    ],
+    blocked: Object.fromEntries(Object.keys(five).map((one) => [one, 'RemovalWithheld'])),
+    expect: stillThere(...Object.keys(five)),
+  },
+  { name: 'two sources', sources: ['configs', 'directory'], vms: { web: {} }, acts: [[0, (world) => world.declare('db', {}, 1)]] },
+  {
+    name: 'one VM in two sources',
+    sources: ['configs', 'directory'],
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        once(isRunning('web'), (world) => {
+          // The first holder keeps it; the other one is shown and does nothing.
+          const held = world.source().files.get('web.yaml')
+          if (held !== undefined) world.source(1).files.set('twin.yaml', held)
+          world.source(1).touched()
+        }),
+      ],
+    ],
+  },
+  {
+    name: 'a VM moves to another source',
+    sources: ['configs', 'directory'],
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        (world) => {
+          world.declare('web', {}, 1)
+          world.withdraw('web', 0)
+        },
+      ],
+    ],
+  },
+  {
+    name: 'one of two sources cannot be read',
+    sources: ['configs', 'directory'],
+    vms: { web: {} },
+    acts: [
+      [0, (world) => world.declare('db', {}, 1)],
+      [8_000, (world) => world.setUnreadable(world.source(1), 'EIO: i/o error')],
+      [9_000, (world) => world.withdraw('web')],
+      [30_000, (world) => world.setUnreadable(world.source(1), '')],
+    ],
+    extraMs: 25_000,
+  },
+  { name: 'two controllers', vms: { web: {} }, acts: [], controllers: 2 },
+  {
+    name: 'two controllers and an edit',
+    vms: { web: {} },
+    acts: [[7_000, (world) => world.declare('web', { memory: '1Gi' })]],
+    controllers: 2,
+  },
+  {
+    name: 'two controllers and a delete',
+    vms: { web: {}, db: {} },
+    acts: [[8_000, (world) => world.withdraw('web')]],
+    controllers: 2,
+    extraMs: 25_000,
+  },
+]

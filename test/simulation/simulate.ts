@@ -1,0 +1,120 @@
+import { sha256Hex } from '../../src/api/hash.ts'
+import { whatIsMissing } from './converged.ts'
+import { type Fault, randomFaults } from './faults.ts'
+import type { Violation } from './invariants.ts'
+import type { Scenario } from './scenario.ts'
+import { seededRandom } from './seeded-random.ts'
+import { scheduleWindows } from './window-faults.ts'
+import { World } from './world.ts'
+
+export interface Outcome {
+  readonly scenario: string
+  readonly seed: number
+  readonly faults: readonly Fault[]
+  readonly violation: (Violation & { readonly atMs: number }) | undefined
+  readonly calls: number
+  /** Numbers of the calls that would write. */
+  readonly writeCalls: readonly number[]
+  readonly events: number
+  /** Simulated milliseconds until everything was as declared. */
+  readonly convergedMs: number
+  readonly trace: readonly string[]
+}
+
+/** After the last trouble. */
+const patienceMs = 60_000
+const lookMs = 500
+/** Without a write for so long, everything is at rest; then it must stay so beyond a resync. */
+const restMs = 3_000
+const quietMs = 11_000
+
+export interface SimulateOptions {
+  /** Timer turns to watch after everything is at rest, instead of a little more than a resync. */
+  readonly quietTurns?: number
+}
+
+/** One run of a scenario: the same seed and faults give the same trace, bit for bit. */
+export async function simulate(
+  scenario: Scenario,
+  seed: number,
+  faults: readonly Fault[],
+  options: SimulateOptions = {},
+): Promise<Outcome> {
+  const world = new World(seed, faults, scenario.sources)
+  scenario.prepare?.(world)
+  for (const hostname of scenario.nodes ?? ['n1', 'n2']) world.machines.add(hostname)
+  for (const [name, spec] of Object.entries(scenario.vms)) world.declare(name, spec)
+  scheduleWindows(world, faults)
+  scheduleActs(world, scenario)
+  for (let count = 0; count < (scenario.controllers ?? 1); count += 1) world.startController()
+  const convergedMs = await untilConverged(world, scenario)
+  if (world.violation === undefined) await watchQuiet(world, scenario, options)
+  const { violation, boundary, streams, trace } = world
+  if (violation !== undefined) world.note(`${violation.invariant}: ${violation.message}`)
+  return {
+    scenario: scenario.name,
+    seed,
+    faults,
+    violation: violation && { ...violation, atMs: world.elapsedMs() },
+    calls: boundary.calls,
+    writeCalls: boundary.writeCalls,
+    events: streams.count,
+    convergedMs,
+    trace,
+  }
+}
+
+/** The faults that a seed stands for. */
+export function faultsOf(seed: number): Fault[] {
+  return randomFaults(seededRandom(seed ^ 0x5eed))
+}
+
+export function traceHash(outcome: Outcome): string {
+  return sha256Hex(outcome.trace.join('\n'))
+}
+
+function scheduleActs(world: World, { acts }: Scenario): void {
+  for (const [atMs, act] of acts) {
+    world.troubleUntilMs = Math.max(world.troubleUntilMs, world.startedMs + atMs)
+    world.time.after(atMs, () => {
+      world.note(`act at ${atMs}`)
+      act(world)
+    })
+  }
+}
+
+async function untilConverged(world: World, scenario: Scenario): Promise<number> {
+  let nextLookMs = 0
+  let missing: string | undefined = 'nothing was looked at yet'
+  while (world.violation === undefined) {
+    const turned = await world.time.step(world.startedMs + nextLookMs)
+    if (turned) continue
+    nextLookMs += lookMs
+    if (world.time.now() <= world.troubleUntilMs) continue
+    missing = whatIsMissing(world, scenario.blocked ?? {})
+    if (missing === undefined && world.time.now() - world.lastWriteMs >= restMs) break
+    if (world.time.now() > world.troubleUntilMs + patienceMs + (scenario.extraMs ?? 0)) {
+      world.violate('Converged', missing ?? 'it goes on writing')
+    }
+  }
+  if (world.violation === undefined) {
+    const wrong = scenario.expect?.(world)
+    if (wrong !== undefined) world.violate('Converged', wrong)
+  }
+  return world.elapsedMs()
+}
+
+async function watchQuiet(world: World, scenario: Scenario, { quietTurns }: SimulateOptions): Promise<void> {
+  const since = world.lastWriteMs
+  const untilMs = world.time.now() + quietMs
+  let turns = 0
+  while (world.violation === undefined && (quietTurns === undefined ? world.time.now() < untilMs : turns < quietTurns)) {
+    const turned = await world.time.step(quietTurns === undefined ? untilMs : Number.POSITIVE_INFINITY)
+    turns += 1
+    if (!turned) break
+    if (world.lastWriteMs !== since)
+      world.violate('Quiet', world.trace.findLast((line) => / (create|update|remove)/.test(line)) ?? 'a write')
+  }
+  const missing = world.violation === undefined ? whatIsMissing(world, scenario.blocked ?? {}) : undefined
+  if (missing !== undefined) world.violate('Quiet', `what was as declared is so no more: ${missing}`)
+}

@@ -1,0 +1,116 @@
+import type { VirtualMachine } from '../../src/api/manifest.ts'
+import type { VmName } from '../../src/api/names.ts'
+
+/** What the sources have said of one VM so far, as nobody but the test can know it. */
+export interface TruthOfVm {
+  state: 'valid' | 'invalid' | 'absent'
+  /** The last valid one. */
+  generation: string | undefined
+  vm: VirtualMachine | undefined
+  /** Every valid generation there ever was. */
+  readonly generations: Set<string>
+  /** Since when it is in no source and all of them can be read. */
+  absentSinceMs: number | undefined
+  /** Until when a removal that was begun in time may still arrive. */
+  removableUntilMs: number
+  haltedUntilMs: number
+  /** Template changes of a running VM that somebody other than the controller brought about. */
+  restartsOwed: number
+}
+
+/** A controller may act for so long on what it last read: the resync, a call that hangs, and what lies between. */
+const lateMs = 45_000
+
+export class Truth {
+  readonly vms = new Map<VmName, TruthOfVm>()
+  /** Too many are absent at once for any of them to be removed without being told to. */
+  isMass = false
+  readonly #graceMs: number
+
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs
+  }
+
+  of(vm: VmName): TruthOfVm | undefined {
+    return this.vms.get(vm)
+  }
+
+  declared(name: VmName, vm: VirtualMachine, generation: string, nowMs: number): void {
+    const one = this.#present(name, nowMs)
+    if (one.vm?.spec.runStrategy === 'Halted') one.haltedUntilMs = nowMs + lateMs
+    Object.assign(one, { state: 'valid', vm, generation })
+    one.generations.add(generation)
+  }
+
+  broken(name: VmName, nowMs: number): void {
+    const wasOver = this.mayBeRemoved(name, nowMs)
+    const one = this.#present(name, nowMs)
+    // What was removed has no last valid state any more.
+    if (wasOver) Object.assign(one, { generation: undefined, vm: undefined })
+    one.state = 'invalid'
+  }
+
+  gone(name: VmName, nowMs: number): void {
+    const one = this.#of(name)
+    one.state = 'absent'
+    one.absentSinceMs ??= nowMs
+  }
+
+  /** While a source cannot be read nothing is absent. */
+  unreadable(nowMs: number): void {
+    for (const one of this.vms.values()) this.#notAbsent(one, nowMs)
+  }
+
+  readable(nowMs: number): void {
+    for (const one of this.vms.values()) if (one.state === 'absent') one.absentSinceMs ??= nowMs
+  }
+
+  /** The VM was in no source for the whole grace, now or a moment ago. */
+  mayBeRemoved(name: VmName, nowMs: number): boolean {
+    const one = this.of(name)
+    if (one === undefined || this.isMass) return false
+    return nowMs <= one.removableUntilMs || this.#isOver(one, nowMs)
+  }
+
+  mayBeHalted(name: VmName, nowMs: number): boolean {
+    const one = this.of(name)
+    return one !== undefined && (one.vm?.spec.runStrategy === 'Halted' || nowMs <= one.haltedUntilMs)
+  }
+
+  /** Somebody changed the template of its service, or restarted it: the controller may answer with one change of its own. */
+  owesRestart(name: VmName): void {
+    this.#of(name).restartsOwed += 1
+  }
+
+  #present(name: VmName, nowMs: number): TruthOfVm {
+    const one = this.#of(name)
+    this.#notAbsent(one, nowMs)
+    return one
+  }
+
+  #notAbsent(one: TruthOfVm, nowMs: number): void {
+    if (this.#isOver(one, nowMs)) one.removableUntilMs = nowMs + lateMs
+    one.absentSinceMs = undefined
+  }
+
+  #isOver(one: TruthOfVm, nowMs: number): boolean {
+    return one.absentSinceMs !== undefined && nowMs - one.absentSinceMs >= this.#graceMs
+  }
+
+  #of(name: VmName): TruthOfVm {
+    const found = this.vms.get(name)
+    if (found !== undefined) return found
+    const made: TruthOfVm = {
+      state: 'absent',
+      generation: undefined,
+      vm: undefined,
+      generations: new Set(),
+      absentSinceMs: undefined,
+      removableUntilMs: 0,
+      haltedUntilMs: 0,
+      restartsOwed: 0,
+    }
+    this.vms.set(name, made)
+    return made
+  }
+}

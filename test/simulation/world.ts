@@ -1,0 +1,234 @@
+import { objectLabels } from '../../src/api/labels.ts'
+import type { VmName } from '../../src/api/names.ts'
+import { placementRecordName, serviceName } from '../../src/api/names.ts'
+import type { ClusterSettings } from '../../src/ports/settings.ts'
+import type { StatusView } from '../../src/ports/status-view.ts'
+import { type PlacementRecord, readPlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
+import { Boundary, type Life } from './boundary.ts'
+import { aVm, settings as someSettings, type SpecChanges } from './cluster.ts'
+import { liveController, removalGraceMs } from './controller-life.ts'
+import { type EventStreams, eventStreams } from './event-streams.ts'
+import type { Fault } from './faults.ts'
+import { type Background, diskKept, type InvariantName, laws, oneWriter, type Violation, type Write } from './invariants.ts'
+import { Machines } from './machines.ts'
+import { type SeededRandom, seededRandom } from './seeded-random.ts'
+import { SimulatedSource } from './simulated-source.ts'
+import { SimulatedSwarm } from './simulated-swarm.ts'
+import { Truth } from './truth.ts'
+import { VirtualTime } from './virtual-time.ts'
+
+/** How long after a guest was heard it may still be believed to be there: a look every 10 s, and a call that hangs for 15. */
+const evidenceMs = 30_000
+
+/** A Swarm with nodes, agents, brokers, guests and sources, and one or more controllers that work on it. */
+export class World {
+  readonly time = new VirtualTime()
+  readonly startedMs = this.time.now()
+  readonly random: SeededRandom
+  readonly swarm = new SimulatedSwarm(() => this.time.now())
+  readonly machines: Machines
+  readonly sources: readonly SimulatedSource[]
+  readonly truth = new Truth(removalGraceMs)
+  readonly boundary: Boundary
+  readonly streams: EventStreams
+  readonly trace: string[] = []
+  readonly foreign = new Set<string>()
+  readonly uids = new Map<VmName, Set<string>>()
+  /** By VM: generations that its service ever carried. */
+  readonly written = new Map<VmName, Set<string>>()
+  settings: ClusterSettings = someSettings
+  violation: Violation | undefined
+  /** Nothing that befell it lasts longer. */
+  troubleUntilMs = this.startedMs
+  lastWriteMs = this.startedMs
+  clockOffsetMs = 0
+  readonly #lives: { readonly life: Life; readonly view: StatusView }[] = []
+  #started = 0
+
+  constructor(seed: number, faults: readonly Fault[], sources: readonly string[] = ['directory']) {
+    const random = seededRandom(seed)
+    const { time, swarm } = this
+    const onFault = (untilMs: number): void => void (this.troubleUntilMs = Math.max(this.troubleUntilMs, untilMs))
+    const trace = (line: string): void => this.note(line)
+    this.random = random
+    this.sources = sources.map((name) => new SimulatedSource(name))
+    this.machines = new Machines({
+      swarm,
+      time,
+      random,
+      onHold: (taken, others) => this.judge(oneWriter(taken, others)),
+      onDisk: (disk) => this.judge(diskKept(disk, this.machines.disks)),
+    })
+    this.streams = eventStreams({ time, random, faults, onFault, trace })
+    const onCrash = (life: Life): void => this.#died(life)
+    this.boundary = new Boundary({
+      swarm,
+      agents: this.machines,
+      time,
+      random,
+      faults,
+      onWrite: (write) => this.#wrote(write),
+      onCrash,
+      onFault,
+      trace,
+    })
+    swarm.afterWrite = (event) => {
+      this.boundary.written()
+      this.streams.publish(event)
+    }
+  }
+
+  note(line: string): void {
+    this.trace.push(`${this.elapsedMs()} ${line}`)
+  }
+
+  judge(violation: Violation | undefined): void {
+    this.violation ??= violation
+  }
+
+  violate(invariant: InvariantName, message: string): void {
+    this.judge({ invariant, message })
+  }
+
+  /** Another controller begins, beside those that live. */
+  startController(): Life {
+    this.#started += 1
+    const life: Life = { number: this.#started, alive: true, seen: new Map() }
+    this.note(`controller ${life.number} starts`)
+    const { boundary, streams, sources, time, random, settings } = this
+    const { view } = liveController(life, {
+      boundary,
+      streams,
+      sources,
+      time,
+      offsetMs: () => this.clockOffsetMs,
+      random,
+      settings,
+      onReady: (vm) => void time.after(0, () => this.#judgeReady(life, view, vm)),
+      onInternalError: (message) => this.violate('NoInternalError', message),
+    })
+    this.#lives.push({ life, view })
+    return life
+  }
+
+  /** Of those that live. */
+  views(): StatusView[] {
+    return this.#lives.filter(({ life }) => life.alive).map(({ view }) => view)
+  }
+
+  lives(): Life[] {
+    return this.#lives.map(({ life }) => life).filter((one) => one.alive)
+  }
+
+  crash(life: Life): void {
+    life.alive = false
+    this.#died(life)
+  }
+
+  /** Milliseconds since the beginning. */
+  elapsedMs(): number {
+    return this.time.now() - this.startedMs
+  }
+
+  source(index = 0): SimulatedSource {
+    const found = this.sources[index]
+    if (found === undefined) throw new Error(`there is no source ${index}`)
+    return found
+  }
+
+  /** An operator writes a valid manifest. */
+  declare(name: VmName, spec: SpecChanges = {}, source = 0, file = `${name}.yaml`): void {
+    const { vm, generation } = manifestOf(name, spec)
+    this.source(source).files.set(file, { kind: 'valid', vm, generation })
+    this.truth.declared(name, vm, generation, this.time.now())
+    this.source(source).touched()
+  }
+
+  /** An operator breaks a manifest. */
+  spoil(name: VmName, source = 0): void {
+    this.source(source).files.set(`${name}.yaml`, { kind: 'invalid', name })
+    this.truth.broken(name, this.time.now())
+    this.source(source).touched()
+  }
+
+  /** An operator deletes a manifest. */
+  withdraw(name: VmName, source = 0, file = `${name}.yaml`): void {
+    this.source(source).files.delete(file)
+    if (
+      !this.sources.some((one) =>
+        [...one.files.values()].some((each) => (each.kind === 'valid' ? each.vm.metadata.name : each.name) === name),
+      )
+    ) {
+      this.truth.gone(name, this.time.now())
+    }
+    if (!this.sources.every((one) => one.unreadable === '')) this.truth.unreadable(this.time.now())
+    this.source(source).touched()
+  }
+
+  setUnreadable(source: SimulatedSource, message: string): void {
+    source.unreadable = message
+    if (message !== '') this.truth.unreadable(this.time.now())
+    else if (this.sources.every((one) => one.unreadable === '')) this.truth.readable(this.time.now())
+    source.touched()
+  }
+
+  /** A person changes a VM's service; `restarts` where that starts another task, or is a wish for one. */
+  editService(name: VmName, change: (spec: Record<string, unknown>) => void, restarts: boolean): void {
+    if (this.swarm.service(serviceName(name)) === undefined) return
+    if (restarts) this.truth.owesRestart(name)
+    this.swarm.edit(serviceName(name), change)
+  }
+
+  record(name: VmName): PlacementRecord | undefined {
+    const config = this.swarm.config(placementRecordName(name))
+    return config === undefined ? undefined : readPlacementRecord(config)
+  }
+
+  #died(life: Life): void {
+    this.note(`controller ${life.number} dies`)
+    this.troubleUntilMs = Math.max(this.troubleUntilMs, this.time.now() + 1_000)
+    this.time.after(1_000, () => void this.startController())
+  }
+
+  #wrote(write: Write): void {
+    this.lastWriteMs = this.time.now()
+    const background: Background = {
+      truth: this.truth,
+      foreign: this.foreign,
+      uids: this.uids,
+      liveContainers: (vm) => this.machines.writersOf(vm).length,
+      recordUid: (vm) => this.record(vm)?.uid,
+      objects: () => [...this.swarm.configs.values(), ...this.swarm.secrets.values()],
+    }
+    const vm = write.after?.labels[objectLabels.vm]
+    const generation = write.after?.labels[objectLabels.generation]
+    if (vm !== undefined && generation !== undefined) this.written.set(vm, (this.written.get(vm) ?? new Set()).add(generation))
+    for (const law of laws) this.judge(law(write, background))
+  }
+
+  #judgeReady(life: Life, view: StatusView, name: VmName): void {
+    const vm = view.vm(name)
+    const ready = vm?.conditions.find((one) => one.type === 'Ready')
+    if (!life.alive || ready?.status !== 'True') return
+    const sinceMs = this.time.now() - evidenceMs
+    const isHeard = this.machines.guests.some((one) => one.vm === name && (one.toMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
+    if (!isHeard) this.violate('ReadyProven', `${name} is said to be Ready, and no guest of it was on the LAN since ${evidenceMs} ms`)
+    if (this.written.get(name)?.has(ready.observedGeneration) === true) return
+    this.violate(
+      'ReadyProven',
+      `${name} is said to be Ready with generation ${ready.observedGeneration}, which was never written to its service`,
+    )
+  }
+}
+
+const manifests = new Map<string, ReturnType<typeof aVm>>()
+
+/** Parsing is the same for every run, so each manifest is parsed once. */
+function manifestOf(name: VmName, spec: SpecChanges): ReturnType<typeof aVm> {
+  const key = JSON.stringify([name, spec])
+  const known = manifests.get(key)
+  if (known !== undefined) return known
+  const made = aVm(name, spec)
+  manifests.set(key, made)
+  return made
+}
