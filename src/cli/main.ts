@@ -11,6 +11,7 @@ import type { LoginPorts } from './logins.ts'
 import type { Outcome } from './outcome.ts'
 import { type CliPorts, completeWords, description, run } from './program.ts'
 import { tooOldNode } from './runtime.ts'
+import type { LiveOutput } from './watch.ts'
 
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description }
 
@@ -68,7 +69,14 @@ function portsOf(session: Session): CliPorts {
       const { yamlText } = await import('../adapters/manifest/yaml-text.ts')
       return yamlText
     },
+    liveOutput,
   }
+}
+
+function liveOutput(): LiveOutput {
+  const closed = new AbortController()
+  process.stdout.once('error', () => closed.abort(new Error('nobody reads any more')))
+  return { write: (text) => void process.stdout.write(text), closed: closed.signal }
 }
 
 async function docker({ globals, config }: Session): Promise<DockerCli> {

@@ -1,114 +1,106 @@
-import { formatBytes } from '../api/quantity.ts'
-import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
-import { printable } from './outcome.ts'
-import { type Column, table } from './table.ts'
+import type { SourcesView } from '../api/wire/controller-api.ts'
+import { goTemplate } from './go-template.ts'
+import { oneOf, printable, UsageError } from './outcome.ts'
+import { type Field, fieldsOf, type Shape } from './shapes.ts'
+import { aligned, cellsOf, type Column, padded, widthsOf } from './table.ts'
 
 export const viewFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const
-export type ViewFormat = (typeof viewFormats)[number]
 
 /** One object's text as YAML; the adapter that owns the driver gives it. */
 export type YamlText = (value: unknown) => string
 
-/** How one kind of thing is shown. */
-interface Shape<Row> {
-  readonly columns: readonly Column<Row>[]
-  readonly wide: readonly Column<Row>[]
-  readonly name: (row: Row) => string
+/** How rows become text: all at once, or one after the other. */
+export type Form<Row> =
+  /** `cells` are aligned below the heads. */
+  | { readonly kind: 'columns'; readonly heads: readonly string[]; readonly cells: (row: Row) => readonly string[] }
+  | { readonly kind: 'lines'; readonly line: (row: Row) => string }
+  /** The API's own answer. */
+  | { readonly kind: 'document'; readonly whole: (value: unknown) => string; readonly each: (row: Row) => string }
+
+export interface FormOptions {
+  readonly output?: string
+  readonly format?: string
+  readonly quiet?: true
 }
 
-const condition = (vm: VmView, type: string) => vm.conditions.find((one) => one.type === type)
-
-const vmShape: Shape<VmView> = {
-  columns: [
-    ['NAME', (vm) => vm.name],
-    ['PHASE', (vm) => vm.phase],
-    ['READY', (vm) => condition(vm, 'Ready')?.status ?? ''],
-    ['NODE', (vm) => vm.facts['node'] ?? ''],
-    ['ADDRESS', (vm) => vm.facts['ip'] ?? ''],
-  ],
-  wide: [
-    ['MAC', (vm) => vm.facts['mac'] ?? ''],
-    ['ACCELERATOR', (vm) => vm.facts['accelerator'] ?? ''],
-    ['DECLARED', (vm) => vm.declared],
-    ['REASON', (vm) => condition(vm, 'Ready')?.reason ?? ''],
-    ['MESSAGE', (vm) => condition(vm, 'Ready')?.message ?? ''],
-  ],
-  name: (vm) => vm.name,
-}
-
-const nodeShape: Shape<NodeView> = {
-  columns: [
-    ['NODE', (node) => node.hostname],
-    ['ROLE', (node) => node.role],
-    ['AVAILABILITY', (node) => node.availability],
-    ['STATE', (node) => node.state],
-    ['CAPABLE', (node) => node.labels['vm-capable'] ?? ''],
-    ['ACCELERATOR', (node) => node.labels['swarmvirt.accel'] ?? ''],
-    ['CPUS', (node) => String(node.facts?.cpus ?? '')],
-    ['MEMORY', (node) => bytes(node.facts?.memoryBytes)],
-    ['DISK FREE', (node) => bytes(node.facts?.disk.freeBytes)],
-  ],
-  wide: [
-    ['KVM', (node) => node.facts?.kvm.state ?? ''],
-    ['RELEASE', (node) => node.facts?.release ?? ''],
-    ['AGENT', (node) => node.agentMessage || (node.facts === null ? '' : 'answers')],
-  ],
-  name: (node) => node.hostname,
-}
-
-const sourceShape: Shape<SourcesView['sources'][number]> = {
-  columns: [
-    ['SOURCE', (source) => source.source],
-    ['COMPLETE', (source) => (source.complete ? 'yes' : 'no')],
-    ['VALID', (source) => String(source.documents.valid)],
-    ['INVALID', (source) => String(source.documents.invalid)],
-    ['MESSAGE', (source) => source.message],
-  ],
-  wide: [],
-  name: (source) => source.source,
-}
-
-/** All VMs as a list. */
-export function showVms(vms: readonly VmView[], format: ViewFormat, yaml: YamlText): string {
-  return shown(vmShape, vms, { vms }, format, yaml)
-}
-
-/** One VM; as JSON and YAML it is the object itself and no list. */
-export function showVm(vm: VmView, format: ViewFormat, yaml: YamlText): string {
-  return shown(vmShape, [vm], vm, format, yaml)
-}
-
-export function showNodes(nodes: readonly NodeView[], format: ViewFormat, yaml: YamlText): string {
-  return shown(nodeShape, nodes, { nodes }, format, yaml)
-}
-
-/** The table is followed by what is wrong: the manifests' errors as people read them, and why removals are withheld. */
-export function showSources(view: SourcesView, format: ViewFormat, yaml: YamlText): string {
-  const list = shown(sourceShape, view.sources, view, format, yaml)
-  if (format !== 'table' && format !== 'wide') return list
-  const issues = [...new Set(view.sources.flatMap((source) => source.issues))]
-  const stalled = view.stalled === null ? [] : [`removals are withheld: ${view.stalled}`]
-  return [list, ...[...issues, ...stalled].map((text) => `${text.split('\n').map(printable).join('\n')}\n`)].join('\n')
-}
-
-/** `whole` is what stands in the API's answer. */
-function shown<Row>(shape: Shape<Row>, rows: readonly Row[], whole: unknown, format: ViewFormat, yaml: YamlText): string {
-  switch (format) {
+/** Before anything is asked, so that what is called wrongly needs no cluster to be seen. Throws UsageError. */
+export function formOf<Row>(shape: Shape<Row>, options: FormOptions, yaml: YamlText): Form<Row> {
+  const given = [options.output, options.format, options.quiet].filter((one) => one !== undefined)
+  if (given.length > 1) throw new UsageError('give one of --output, --format and --quiet')
+  if (options.format !== undefined) return formatted(shape, options.format)
+  const output = options.quiet === true ? 'name' : oneOf('--output', viewFormats, options.output ?? 'table')
+  switch (output) {
     case 'table':
-      return table(shape.columns, rows)
+      return columnsOf(shape.columns)
     case 'wide':
-      return table([...shape.columns, ...shape.wide], rows)
+      return columnsOf([...shape.columns, ...shape.wide])
     case 'json':
-      return `${JSON.stringify(whole, null, 2)}\n`
+      return { kind: 'document', whole: (value) => `${JSON.stringify(value, null, 2)}\n`, each: (row) => `${JSON.stringify(row)}\n` }
     case 'yaml':
-      return yaml(whole)
+      return { kind: 'document', whole: yaml, each: (row) => `---\n${yaml(row)}` }
     case 'name':
-      return rows.map((row) => `${printable(shape.name(row))}\n`).join('')
+      return { kind: 'lines', line: (row) => `${printable(shape.name(row))}\n` }
     default:
-      return format satisfies never
+      return output satisfies never
   }
 }
 
-function bytes(count: number | undefined): string {
-  return count === undefined ? '' : formatBytes(count)
+/** As docker's `--format`: `json` is one object a line, `table TEMPLATE` has heads and columns, which tabs part. */
+function formatted<Row>(shape: Shape<Row>, format: string): Form<Row> {
+  if (format === 'table') return columnsOf(shape.columns)
+  const [, inColumns] = /^table\s+(.*)$/s.exec(format) ?? []
+  const template = goTemplate(inColumns ?? (format === 'json' ? '{{json .}}' : format), fieldsOf(shape))
+  if (inColumns === undefined) return { kind: 'lines', line: (row) => `${template.render(row)}\n` }
+  return { kind: 'columns', heads: template.head.split('\t'), cells: (row) => template.render(row).split('\t') }
+}
+
+function columnsOf<Row>(fields: readonly Field<Row>[]): Form<Row> {
+  const columns: readonly Column<Row>[] = fields.map(({ head, text }) => [head, text])
+  return { kind: 'columns', heads: columns.map(([head]) => head), cells: (row) => cellsOf(columns, row) }
+}
+
+/** `whole` is what stands in the API's answer. */
+export function shown<Row>(form: Form<Row>, rows: readonly Row[], whole: unknown): string {
+  switch (form.kind) {
+    case 'columns':
+      return aligned([form.heads, ...rows.map(form.cells)])
+    case 'lines':
+      return rows.map(form.line).join('')
+    case 'document':
+      return form.whole(whole)
+    default:
+      return form satisfies never
+  }
+}
+
+/** The same row by row: `first` once, then `next` for each that comes, in columns as wide as the first ones were. */
+export function rowByRow<Row>(form: Form<Row>): { readonly first: (rows: readonly Row[]) => string; readonly next: (row: Row) => string } {
+  if (form.kind !== 'columns') {
+    const line = form.kind === 'lines' ? form.line : form.each
+    return { first: (rows) => rows.map(line).join(''), next: line }
+  }
+  let widths: readonly number[] = []
+  const { heads, cells } = form
+  return {
+    first(rows) {
+      widths = widthsOf([heads, ...rows.map(cells)])
+      return [heads, ...rows.map(cells)].map((line) => padded(line, widths)).join('')
+    },
+    next: (row) => padded(cells(row), widths),
+  }
+}
+
+/** A table is followed by what is wrong: the manifests' errors as people read them, and why removals are withheld. */
+export function showSources(view: SourcesView, form: Form<SourcesView['sources'][number]>): string {
+  const list = shown(form, view.sources, view)
+  if (form.kind !== 'columns') return list
+  const issues = [...new Set(view.sources.flatMap((source) => source.issues))]
+  const stalled = view.stalled === null ? [] : [withheldText(view)]
+  return [list, ...[...issues, ...stalled].map((text) => `${text.split('\n').map(printable).join('\n')}\n`)].join('\n')
+}
+
+/** Why removals are withheld, and of which VMs. */
+export function withheldText({ stalled, withheld }: SourcesView): string {
+  const names = withheld.length === 0 ? '' : `\n  ${withheld.join(' ')}`
+  return `removals are withheld: ${stalled ?? ''}${names}`
 }

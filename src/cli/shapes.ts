@@ -1,0 +1,103 @@
+import { formatBytes } from '../api/quantity.ts'
+import type { NodeView, SourceView, VmView } from '../api/wire/controller-api.ts'
+
+/** What a column shows, and a template names. */
+export interface Field<Row> {
+  /** As in `{{.Name}}`. */
+  readonly name: string
+  readonly head: string
+  readonly text: (row: Row) => string
+}
+
+/** How one kind of thing is shown. */
+export interface Shape<Row> {
+  readonly columns: readonly Field<Row>[]
+  /** More columns of `-o wide`. */
+  readonly wide: readonly Field<Row>[]
+  /** For templates alone. */
+  readonly more: readonly Field<Row>[]
+  readonly name: (row: Row) => string
+}
+
+function field<Row>(name: string, head: string, text: (row: Row) => string): Field<Row> {
+  return { name, head, text }
+}
+
+const condition = (vm: VmView, type: string) => vm.conditions.find((one) => one.type === type)
+
+/** True, False or Unknown. */
+export function readyOf(vm: VmView): string {
+  return condition(vm, 'Ready')?.status ?? 'Unknown'
+}
+
+export const vmShape: Shape<VmView> = {
+  columns: [
+    field('Name', 'NAME', (vm) => vm.name),
+    field('Phase', 'PHASE', (vm) => vm.phase),
+    field('Ready', 'READY', (vm) => condition(vm, 'Ready')?.status ?? ''),
+    field('Node', 'NODE', (vm) => vm.facts['node'] ?? ''),
+    field('Address', 'ADDRESS', (vm) => vm.facts['ip'] ?? ''),
+  ],
+  wide: [
+    field('MAC', 'MAC', (vm) => vm.facts['mac'] ?? ''),
+    field('Accelerator', 'ACCELERATOR', (vm) => vm.facts['accelerator'] ?? ''),
+    field('Declared', 'DECLARED', (vm) => vm.declared),
+    field('Reason', 'REASON', (vm) => condition(vm, 'Ready')?.reason ?? ''),
+    field('Message', 'MESSAGE', (vm) => condition(vm, 'Ready')?.message ?? ''),
+  ],
+  more: [
+    field('Generation', 'GENERATION', (vm) => vm.generation),
+    field('ObservedGeneration', 'OBSERVED GENERATION', (vm) => vm.observedGeneration),
+    field('Labels', 'LABELS', (vm) => labelsText(vm.labels)),
+  ],
+  name: (vm) => vm.name,
+}
+
+export const nodeShape: Shape<NodeView> = {
+  columns: [
+    field('Name', 'NODE', (node) => node.hostname),
+    field('Role', 'ROLE', (node) => node.role),
+    field('Availability', 'AVAILABILITY', (node) => node.availability),
+    field('State', 'STATE', (node) => node.state),
+    field('Capable', 'CAPABLE', (node) => node.labels['vm-capable'] ?? ''),
+    field('Accelerator', 'ACCELERATOR', (node) => node.labels['swarmvirt.accel'] ?? ''),
+    field('CPUs', 'CPUS', (node) => String(node.facts?.cpus ?? '')),
+    field('Memory', 'MEMORY', (node) => bytes(node.facts?.memoryBytes)),
+    field('DiskFree', 'DISK FREE', (node) => bytes(node.facts?.disk.freeBytes)),
+  ],
+  wide: [
+    field('KVM', 'KVM', (node) => node.facts?.kvm.state ?? ''),
+    field('Release', 'RELEASE', (node) => node.facts?.release ?? ''),
+    field('Agent', 'AGENT', (node) => node.agentMessage || (node.facts === null ? '' : 'answers')),
+  ],
+  more: [field('ID', 'ID', (node) => node.id), field('Labels', 'LABELS', (node) => labelsText(node.labels))],
+  name: (node) => node.hostname,
+}
+
+export const sourceShape: Shape<SourceView> = {
+  columns: [
+    field('Name', 'SOURCE', (source) => source.source),
+    field('Complete', 'COMPLETE', (source) => (source.complete ? 'yes' : 'no')),
+    field('Valid', 'VALID', (source) => String(source.documents.valid)),
+    field('Invalid', 'INVALID', (source) => String(source.documents.invalid)),
+    field('Message', 'MESSAGE', (source) => source.message),
+  ],
+  wide: [field('Revision', 'REVISION', (source) => source.revision)],
+  more: [],
+  name: (source) => source.source,
+}
+
+export function fieldsOf<Row>({ columns, wide, more }: Shape<Row>): readonly Field<Row>[] {
+  return [...columns, ...wide, ...more]
+}
+
+/** As docker shows labels. */
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+}
+
+function bytes(count: number | undefined): string {
+  return count === undefined ? '' : formatBytes(count)
+}
