@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Cluster } from '../../simulation/cluster.ts'
+import { aVm, Cluster } from '../../simulation/cluster.ts'
 
 const uid = '11111111-2222-4333-8444-555555555555'
 const other = '99999999-2222-4333-8444-555555555555'
@@ -227,6 +227,27 @@ test('a removed VM leaves its disk and identity, and a manifest that returns get
   await cluster.converge()
   expect(cluster.record('web')).toMatchObject({ uid: before?.uid, node: 'node-n1', retainedAt: undefined })
   expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
+})
+
+test('the record says which source the VM is of, and a hand-over writes that and nothing else', async () => {
+  const cluster = await placed()
+  const of = () => cluster.record('web')?.config.labels['swarmvirt.source']
+  const [first, before] = [of(), cluster.swarm.writes]
+  cluster.declared.set('web', { ...aVm('web'), source: 'configs' })
+  await cluster.converge()
+  expect([first, of(), cluster.swarm.writes - before]).toEqual(['directory', 'configs', 1])
+  expect(cluster.starts('web')).toBe(1)
+})
+
+test('a record of an earlier release is told its source, which is no drift and restarts nothing', async () => {
+  const cluster = await placed()
+  const record = cluster.record('web')?.config
+  if (record === undefined) throw new Error('no record')
+  const { 'swarmvirt.source': _source, ...labels } = record.labels
+  await cluster.swarm.updateConfigLabels(record, labels)
+  await cluster.converge()
+  expect(cluster.record('web')?.config.labels['swarmvirt.source']).toBe('directory')
+  expect([cluster.corrected, cluster.starts('web')]).toEqual([[], 1])
 })
 
 test('what is neither declared nor certainly removed is left as it is', async () => {

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { readWorld } from '../../../src/controller/world.ts'
+import { Cluster } from '../../simulation/cluster.ts'
+
+async function vmsOf(cluster: Cluster): Promise<Record<string, object>> {
+  const world = await readWorld(cluster.swarm, 'lab', new AbortController().signal)
+  return Object.fromEntries(world.vms)
+}
+
+async function placed(): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  return cluster
+}
+
+test('a VM is known with the generation of its service and the source of its record', async () => {
+  const cluster = await placed()
+  const declared = cluster.declared.get('web')
+  expect(await vmsOf(cluster)).toEqual({
+    web: { generation: declared?.kind === 'present' ? declared.generation : undefined, source: 'directory' },
+  })
+})
+
+test('a record without the label, as an earlier release made it, is of no known source', async () => {
+  const cluster = await placed()
+  const record = cluster.record('web')?.config
+  if (record === undefined) throw new Error('no record')
+  const { 'swarmvirt.source': _source, ...labels } = record.labels
+  await cluster.swarm.updateConfigLabels(record, labels)
+  expect(await vmsOf(cluster)).toMatchObject({ web: { generation: expect.any(String), source: undefined } })
+})
+
+test('a VM that lost its service is known by its record, and a removed one by nothing', async () => {
+  const cluster = await placed()
+  await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
+  expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: 'directory' } })
+  cluster.remove('web')
+  await cluster.converge()
+  expect(await vmsOf(cluster)).toEqual({})
+})
