@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { VmView } from '../api/wire/controller-api.ts'
 import { nodeLabels } from '../api/labels.ts'
-import { driftKinds, type Metrics, type ReconcileResult } from '../ports/metrics.ts'
+import { driftKinds, type Metrics, type QueueState, type ReconcileResult } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
 
 const controllers = ['nodes', 'assets', 'services', 'reachability']
@@ -34,47 +34,27 @@ export function promMetrics(release: string): PromMetrics {
 }
 
 function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
-  const registers = [registry]
-  const total = new Counter({
-    name: 'controller_runtime_reconcile_total',
-    help: 'Runs of a reconciler by how they ended.',
-    labelNames: ['controller', 'result'],
-    registers,
-  })
-  const errors = new Counter({
-    name: 'controller_runtime_reconcile_errors_total',
-    help: 'Runs of a reconciler that failed.',
-    labelNames: ['controller'],
-    registers,
-  })
-  const seconds = new Histogram({
-    name: 'controller_runtime_reconcile_time_seconds',
-    help: 'How long a run of a reconciler took.',
-    labelNames: ['controller'],
-    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers,
-  })
-  const depth = new Gauge({ name: 'workqueue_depth', help: 'Keys that are ready and wait for a worker.', labelNames: ['name'], registers })
-  const adds = new Counter({ name: 'workqueue_adds_total', help: 'Keys added to the queue.', labelNames: ['name'], registers })
-  const retries = new Counter({
-    name: 'workqueue_retries_total',
-    help: 'Keys added again after a failure.',
-    labelNames: ['name'],
-    registers,
-  })
-  const drift = new Counter({
-    name: 'swarmvirt_drift_corrections_total',
-    help: 'What was changed in the Swarm by somebody else and was put back.',
-    labelNames: ['kind'],
-    registers,
-  })
+  const counter = (name: string, help: string, labelNames: string[]) => new Counter({ name, help, labelNames, registers: [registry] })
+  const histogram = (name: string, help: string, labelNames: string[], buckets: readonly number[]) =>
+    new Histogram({ name, help, labelNames, buckets: [...buckets], registers: [registry] })
+  const by = ['controller']
+  const total = counter('controller_runtime_reconcile_total', 'Runs of a reconciler by how they ended.', [...by, 'result'])
+  const errors = counter('controller_runtime_reconcile_errors_total', 'Runs of a reconciler that failed.', by)
+  const refusals = counter('controller_runtime_terminal_reconcile_errors_total', 'Runs that were refused until something changes.', by)
+  const panics = counter('controller_runtime_reconcile_panics_total', 'Runs that ended in a way no run may: a bug.', by)
+  const seconds = histogram('controller_runtime_reconcile_time_seconds', 'How long a run of a reconciler took.', by, runBuckets)
+  const ofQueue = ['name', 'controller']
+  const adds = counter('workqueue_adds_total', 'Keys added to the queue.', ofQueue)
+  const retries = counter('workqueue_retries_total', 'Keys added again after a failure.', ofQueue)
+  const waited = histogram('workqueue_queue_duration_seconds', 'How long a key was ready before it was taken.', ofQueue, queueBuckets)
+  const worked = histogram('workqueue_work_duration_seconds', 'How long a key was worked on.', ofQueue, queueBuckets)
+  const drift = counter('swarmvirt_drift_corrections_total', 'What was changed in the Swarm by somebody else and was put back.', ['kind'])
+  const labels = (name: string): Record<string, string> => ({ name, controller: name })
   // A series that appears with its first error hides that error from rate().
   for (const controller of controllers) {
     for (const result of results) total.inc({ controller, result }, 0)
-    errors.inc({ controller }, 0)
-    depth.set({ name: controller }, 0)
-    adds.inc({ name: controller }, 0)
-    retries.inc({ name: controller }, 0)
+    for (const one of [errors, refusals, panics]) one.inc({ controller }, 0)
+    for (const one of [adds, retries]) one.inc(labels(controller), 0)
   }
   for (const kind of driftKinds) drift.inc({ kind }, 0)
   return {
@@ -83,41 +63,118 @@ function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
       if (result === 'error') errors.inc({ controller })
       seconds.observe({ controller }, took)
     },
-    queueAdded: (name) => adds.inc({ name }),
-    queueRetried: (name) => retries.inc({ name }),
-    queueDepth: (name, value) => depth.set({ name }, value),
+    refused: (controller) => refusals.inc({ controller }),
+    panicked: (controller) => panics.inc({ controller }),
+    queueAdded: (name) => adds.inc(labels(name)),
+    queueRetried: (name) => retries.inc(labels(name)),
+    queueWaited: (name, took) => waited.observe(labels(name), took),
+    queueWorked: (name, took) => worked.observe(labels(name), took),
+    watchQueue: watchedQueues(registry),
     driftCorrected: (kind) => drift.inc({ kind }),
   }
 }
 
-function shownMetrics(registry: Registry, view: StatusView): void {
-  const gauge = (name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void): void => {
-    const made = new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [],
-      collect() {
-        this.reset()
-        fill((labels, value) => this.set(labels, value))
-      },
+/** controller-runtime's, cut at both ends. */
+const runBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+/** client-go's: a power of ten each. */
+const queueBuckets = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000]
+
+/** Gauges of what the queues hold when they are scraped. */
+function watchedQueues(registry: Registry): PromMetrics['watchQueue'] {
+  const queues = new Map<string, { readonly workers: number; readonly state: () => QueueState }>()
+  const of = (name: string, help: string, labelOf: (queue: string) => Record<string, string>, value: (state: QueueState) => number): void =>
+    shownGauge(registry, name, help, Object.keys(labelOf('')), (set) => {
+      for (const [queue, { state }] of queues) set(labelOf(queue), value(state()))
     })
-    registry.registerMetric(made)
-  }
+  const both = (queue: string): Record<string, string> => ({ name: queue, controller: queue })
+  const one = (controller: string): Record<string, string> => ({ controller })
+  const sum = (all: readonly number[]): number => all.reduce((so, each) => so + each, 0)
+  of('workqueue_depth', 'Keys that are ready and wait for a worker.', both, ({ depth }) => depth)
+  of('workqueue_unfinished_work_seconds', 'Work under way, summed over keys.', both, ({ workingSeconds }) => sum(workingSeconds))
+  of('workqueue_longest_running_processor_seconds', 'Age of the oldest run.', both, ({ workingSeconds }) => Math.max(0, ...workingSeconds))
+  of('controller_runtime_active_workers', 'Runs under way.', one, ({ workingSeconds }) => workingSeconds.length)
+  shownGauge(registry, 'controller_runtime_max_concurrent_reconciles', 'Runs that may be under way at once.', ['controller'], (set) => {
+    for (const [queue, { workers }] of queues) set({ controller: queue }, workers)
+  })
+  return (controller, workers, state) => void queues.set(controller, { workers, state })
+}
+
+/** Made anew at every scrape, so that no series outlives what it tells of. */
+function shownGauge(registry: Registry, name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void): void {
+  const made = new Gauge({
+    name,
+    help,
+    labelNames,
+    registers: [],
+    collect() {
+      this.reset()
+      fill((labels, value) => this.set(labels, value))
+    },
+  })
+  registry.registerMetric(made)
+}
+
+function shownMetrics(registry: Registry, view: StatusView): void {
+  const gauge = (name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void): void =>
+    shownGauge(registry, name, help, labelNames, fill)
+  vmMetrics(gauge, view)
+  nodeMetrics(gauge, view)
+  sourceMetrics(gauge, view)
+}
+
+type AddGauge = (name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void) => void
+
+/** At most twenty series of each VM: one for each condition it has, and three. */
+function vmMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_vm_status_condition', 'A condition of a VM: 1 True, 0 False, -1 Unknown.', ['vm', 'type'], (set) => {
     for (const vm of view.vms()) for (const one of vm.conditions) set({ vm: vm.name, type: one.type }, conditionValues[one.status])
   })
   gauge('swarmvirt_vm_info', 'Constant 1, labelled with what is known about a VM.', ['vm', 'phase', ...infoLabels], (set) => {
     for (const vm of view.vms()) set({ vm: vm.name, phase: vm.phase, ...infoOf(vm) }, 1)
   })
-  gauge('swarmvirt_vm_generation_current', '1 where the declared generation of a VM was fully acted on.', ['vm'], (set) => {
-    for (const vm of view.vms()) set({ vm: vm.name }, vm.observedGeneration === vm.generation ? 1 : 0)
+  gauge(
+    'swarmvirt_vm_generation',
+    'The declared generation of a VM: the first 48 bits of its hash, to be compared and not counted.',
+    ['vm'],
+    (set) => {
+      for (const vm of view.vms()) set({ vm: vm.name }, generationNumber(vm.generation))
+    },
+  )
+  gauge('swarmvirt_vm_observed_generation', 'The generation of a VM that was last fully acted on, in the same way.', ['vm'], (set) => {
+    for (const vm of view.vms()) set({ vm: vm.name }, generationNumber(vm.observedGeneration))
   })
+}
+
+/** 48 bits are whole in a float64. 0 where there is none. */
+function generationNumber(generation: string): number {
+  const number = Number.parseInt(generation.slice(0, 12), 16)
+  return Number.isNaN(number) ? 0 : number
+}
+
+function nodeMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_node_capable', '1 where a node may run VMs, by its label.', ['node'], (set) => {
     for (const node of view.nodes()) set({ node: node.hostname }, node.labels[nodeLabels.vmCapable] === 'true' ? 1 : 0)
   })
+  gauge('swarmvirt_node_agent_up', '1 where the last call to the agent of a node was answered.', ['node'], (set) => {
+    for (const node of view.nodes()) set({ node: node.hostname }, node.agentMessage === '' ? 1 : 0)
+  })
+  gauge('swarmvirt_node_info', 'Constant 1, labelled with what the Swarm and the agent say of a node.', nodeInfoLabels, (set) => {
+    for (const node of view.nodes()) {
+      const accel = node.labels[nodeLabels.accel] ?? ''
+      set({ node: node.hostname, role: node.role, state: node.state, availability: node.availability, accel }, 1)
+    }
+  })
+  gauge('swarmvirt_node_state_root_free_bytes', 'Free in the state root of a node, as its agent last said.', ['node'], (set) => {
+    for (const { hostname, facts } of view.nodes()) if (facts !== null) set({ node: hostname }, facts.disk.freeBytes)
+  })
+}
+
+function sourceMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_source_complete', '1 where the last read of a manifest source was complete.', ['source'], (set) => {
     for (const { source, complete } of view.sources().sources) set({ source }, complete ? 1 : 0)
+  })
+  gauge('swarmvirt_source_info', 'Constant 1, labelled with the revision a manifest source stands at.', ['source', 'revision'], (set) => {
+    for (const { source, revision } of view.sources().sources) set({ source, revision }, 1)
   })
   gauge('swarmvirt_source_removal_withheld', '1 while too many VMs are absent at once to be removed.', [], (set) => {
     set({}, view.sources().stalled === null ? 0 : 1)
@@ -133,6 +190,7 @@ function shownMetrics(registry: Registry, view: StatusView): void {
 type SetGauge = (labels: Record<string, string>, value: number) => void
 const conditionValues = { True: 1, False: 0, Unknown: -1 } as const
 const infoLabels = ['uid', 'node', 'accelerator', 'mac', 'ip']
+const nodeInfoLabels = ['node', 'role', 'state', 'availability', 'accel']
 
 function infoOf(vm: VmView): Record<string, string> {
   return Object.fromEntries(infoLabels.map((label) => [label, vm.facts[label] ?? '']))

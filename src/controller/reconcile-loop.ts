@@ -42,10 +42,15 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     onReady: () => void pool.add(work),
     onAdd: () => metrics.queueAdded(name),
     onRetry: () => metrics.queueRetried(name),
+    onTake: (waitedMs) => metrics.queueWaited(name, waitedMs / 1000),
+    onDone: (workedMs) => metrics.queueWorked(name, workedMs / 1000),
+  })
+  metrics.watchQueue(name, ports.concurrency, () => {
+    const { depth, workingSinceMs } = queue.state()
+    return { depth, workingSeconds: workingSinceMs.map((sinceMs) => (ports.clock.now() - sinceMs) / 1000) }
   })
 
   async function work(): Promise<void> {
-    metrics.queueDepth(name, queue.depth())
     const key = queue.take()
     // Nothing new is begun while we are being stopped.
     if (key === undefined || signal.aborted) return
@@ -53,10 +58,10 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
       await run(key)
     } catch (error) {
       ports.log.error({ controller: name, key, error: stackOf(error) }, 'A run ended in a way it must not')
+      metrics.panicked(name)
       queue.addFailed(key)
     } finally {
       queue.done(key)
-      metrics.queueDepth(name, queue.depth())
     }
   }
 
@@ -93,6 +98,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
         queue.addFailed(key)
         return 'error'
       case 'stalled':
+        metrics.refused(name)
         return 'error'
       default:
         return outcome satisfies never

@@ -22,8 +22,8 @@ export interface WorkQueue<Key> {
   /** Undefined where nothing is ready. A run supersedes the delays that were asked for before it. */
   take(): Key | undefined
   done(key: Key): void
-  /** Ready and not taken. */
-  depth(): number
+  /** Keys that are ready and not taken, and since when each key is worked on, in epoch milliseconds. */
+  state(): { readonly depth: number; readonly workingSinceMs: readonly number[] }
   /** No more runs: timers are cancelled, adds are ignored. */
   close(): void
 }
@@ -33,6 +33,10 @@ export interface WorkQueueHooks {
   readonly onReady: () => void
   readonly onAdd?: () => void
   readonly onRetry?: () => void
+  /** With how long the key had been ready. */
+  readonly onTake?: (waitedMs: number) => void
+  /** With how long the key was worked on. */
+  readonly onDone?: (workedMs: number) => void
 }
 
 interface Delay {
@@ -41,16 +45,17 @@ interface Delay {
 }
 
 export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHooks): WorkQueue<Key> {
-  const ready: Key[] = []
+  const ready: { readonly key: Key; readonly sinceMs: number }[] = []
   const dirty = new Set<Key>()
-  const processing = new Set<Key>()
+  /** Since when. */
+  const processing = new Map<Key, number>()
   const delayed = new Map<Key, Delay>()
   const failures = new Map<Key, number>()
   const backingOff = new Set<Key>()
   let closed = false
 
   function push(key: Key): void {
-    ready.push(key)
+    ready.push({ key, sinceMs: clock.now() })
     hooks.onReady()
   }
 
@@ -89,15 +94,19 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
   }
 
   function take(): Key | undefined {
-    const key = ready.shift()
-    if (key === undefined) return undefined
+    const next = ready.shift()
+    if (next === undefined) return undefined
+    const { key, sinceMs } = next
     dirty.delete(key)
-    processing.add(key)
+    processing.set(key, clock.now())
     cancelDelay(key)
+    hooks.onTake?.(clock.now() - sinceMs)
     return key
   }
 
   function done(key: Key): void {
+    const sinceMs = processing.get(key)
+    if (sinceMs !== undefined) hooks.onDone?.(clock.now() - sinceMs)
     processing.delete(key)
     if (dirty.has(key)) push(key)
   }
@@ -126,7 +135,7 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
     inBackoff: (key) => backingOff.has(key),
     take,
     done,
-    depth: () => ready.length,
+    state: () => ({ depth: ready.length, workingSinceMs: [...processing.values()] }),
     close,
   }
 }

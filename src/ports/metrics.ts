@@ -5,12 +5,28 @@ export type ReconcileResult = 'success' | 'error' | 'requeue' | 'requeue_after'
 export const driftKinds = ['node_labels', 'placement_record', 'service', 'service_labels', 'replicas', 'update_policy', 'template'] as const
 export type DriftKind = (typeof driftKinds)[number]
 
-/** What the controller counts; gauges are read from the StatusView when they are scraped. */
+/** What a queue holds at this moment. */
+export interface QueueState {
+  /** Ready and not taken. */
+  readonly depth: number
+  /** How long each key that is worked on has been so, in seconds. */
+  readonly workingSeconds: readonly number[]
+}
+
+/** What the controller counts; gauges are read from the StatusView and from the queues when they are scraped. */
 export interface Metrics {
   reconciled(controller: string, result: ReconcileResult, seconds: number): void
+  /** Refused for good, until something changes. */
+  refused(controller: string): void
+  /** A run ended in a way that no run may. */
+  panicked(controller: string): void
   queueAdded(controller: string): void
   queueRetried(controller: string): void
-  queueDepth(controller: string, depth: number): void
+  /** A key was taken that had been ready for so long. */
+  queueWaited(controller: string, seconds: number): void
+  queueWorked(controller: string, seconds: number): void
+  /** Called once for each queue, before it is used. */
+  watchQueue(controller: string, workers: number, state: () => QueueState): void
   /** Something in the Swarm was not as it was left, and was put back. */
   driftCorrected(kind: DriftKind): void
   /** Prometheus text format. */

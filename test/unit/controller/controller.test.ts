@@ -140,7 +140,11 @@ const noMetrics: Metrics = {
   reconciled: () => undefined,
   queueAdded: () => undefined,
   queueRetried: () => undefined,
-  queueDepth: () => undefined,
+  queueWaited: () => undefined,
+  queueWorked: () => undefined,
+  watchQueue: () => undefined,
+  refused: () => undefined,
+  panicked: () => undefined,
   driftCorrected: () => undefined,
   expose: async () => ({ contentType: '', text: '' }),
 }

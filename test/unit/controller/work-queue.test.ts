@@ -53,7 +53,7 @@ describe('the work queue', () => {
     for (let failure = 0; failure < 12; failure += 1) {
       queue.addFailed('a')
       const from = clock.now()
-      while (queue.depth() === 0) await clock.pass(250)
+      while (queue.state().depth === 0) await clock.pass(250)
       waits.push(clock.now() - from)
       queue.take()
       queue.done('a')
@@ -64,7 +64,7 @@ describe('the work queue', () => {
     queue.forget('a')
     queue.addFailed('a')
     await clock.pass(1_000)
-    expect(queue.depth()).toBe(1)
+    expect(queue.state().depth).toBe(1)
   })
 
   it('looks at once at what waits in backoff when what was away is back', () => {
@@ -82,7 +82,7 @@ describe('the work queue', () => {
     queue.addFailed('b')
     queue.close()
     queue.add('c')
-    expect([clock.pending(), queue.depth()]).toEqual([0, 0])
+    expect([clock.pending(), queue.state().depth]).toEqual([0, 0])
   })
 
   it('keeps its jitter between half and the whole of the step', () => {
@@ -136,7 +136,7 @@ class Done implements fc.Command<Model, Bench> {
     const [key = ''] = model.running
     real.queue.done(key)
     model.running.delete(key)
-    expect(real.queue.depth()).toBe([...model.owed].filter((one) => !model.running.has(one)).length)
+    expect(real.queue.state().depth).toBe([...model.owed].filter((one) => !model.running.has(one)).length)
   }
   toString = (): string => 'done'
 }
