@@ -31,7 +31,7 @@ type LoginFile = z.output<typeof file>
 const firstEndpoint = 'context:default'
 
 /** Reads version 2 and the form of 0.1.0, which held one login. Throws where it is neither. */
-export function parseLogins(text: string | undefined): LoginFile {
+function parseLogins(text: string | undefined): LoginFile {
   if (text === undefined) return { version: 2, logins: {} }
   const value = jsonOf(text)
   const version = (value as { version?: unknown } | null | undefined)?.version

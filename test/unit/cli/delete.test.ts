@@ -1,0 +1,86 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { documentTexts } from '../../../src/adapters/manifest/document-texts.ts'
+import { objectNamed } from '../../../src/cli/declared.ts'
+import { deleteObjects } from '../../../src/cli/delete.ts'
+import type { Outcome } from '../../../src/cli/outcome.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import { manifest } from '../../e2e/support.ts'
+import { type SwarmConfigs, swarmConfigs } from './swarm-configs.ts'
+
+let swarm: SwarmConfigs
+const applied = (source: string) => ({
+  'swarmvirt.manifest': 'true',
+  'swarmvirt.applied-by': 'docker-vm',
+  'swarmvirt.applied-source': source,
+})
+
+beforeEach(() => {
+  swarm = swarmConfigs()
+})
+
+function deleted(name: string, declared: () => Promise<string | undefined> = () => Promise.resolve(undefined)): Promise<Outcome> {
+  const wanted = objectNamed(name)
+  if (wanted === undefined) throw new Error(name)
+  return deleteObjects({ docker: swarm, split: documentTexts, declared }, [wanted])
+}
+
+describe('docker vm delete', () => {
+  it('removes every config that apply made of the VM, and says what becomes of the VM', async () => {
+    swarm.put({ data: manifest('web'), labels: applied('default') })
+    swarm.put({ data: manifest('web', { memory: '1Gi' }), labels: applied('ci') })
+    swarm.put({ data: manifest('web-2'), labels: applied('default') })
+    const outcome = await deleted('web')
+    expect(outcome).toMatchObject({ exit: 0, out: 'virtualmachine/web deleted\n' })
+    expect(outcome.err).toMatch(/removal grace.*disks stay/)
+    expect(swarm.configs().map((one) => one.data)).toEqual([manifest('web-2')])
+  })
+
+  it('removes the oldest first, so that what was superseded never counts again', async () => {
+    swarm.put({ data: manifest('web'), labels: applied('default') })
+    const newest = swarm.put({ data: manifest('web', { memory: '1Gi' }), labels: applied('default') })
+    const docker: SwarmConfigs = { ...swarm, run: stopAfterOneRemoval(swarm) }
+    await expect(
+      deleteObjects({ docker, split: documentTexts, declared: () => Promise.resolve(undefined) }, [
+        { kind: 'VirtualMachine', name: 'web' },
+      ]),
+    ).rejects.toThrow('no leader')
+    expect(swarm.configs()).toEqual([newest])
+  })
+
+  it("leaves a stack's config alone, and names where the VM is declared", async () => {
+    swarm.put({ data: manifest('web'), labels: { 'swarmvirt.manifest': 'true', 'com.docker.stack.namespace': 'shop' } })
+    expect(await deleted('web')).toEqual({
+      exit: 1,
+      out: '',
+      err: 'error: virtualmachine/web is declared by config config-1 of stack shop: remove it there\n',
+    })
+    expect(swarm.configs()).toHaveLength(1)
+  })
+
+  it('names the manifest directory where the controller knows the VM and no config declares it', async () => {
+    const outcome = await deleted('web', () => Promise.resolve('present'))
+    expect(outcome.exit).toBe(1)
+    expect(outcome.err).toContain("declared in the controller's manifest directory")
+  })
+
+  it('says that there is nothing, and that a directory may still declare it where the controller cannot be asked', async () => {
+    expect((await deleted('web')).err).toBe('error: nothing that docker vm apply made declares virtualmachine/web\n')
+    const unasked = await deleted('web', () => Promise.reject(new PortError('Unavailable', 'no answer')))
+    expect(unasked.err).toContain('whether a manifest directory does is not known (no answer)')
+  })
+
+  it('tells a class from a VM of the same name', async () => {
+    swarm.put({ data: manifest('small'), labels: applied('default') })
+    expect((await deleted('class/small')).exit).toBe(1)
+    expect(swarm.configs()).toHaveLength(1)
+    expect((await deleted('vm/small')).exit).toBe(0)
+  })
+})
+
+function stopAfterOneRemoval(inner: SwarmConfigs): SwarmConfigs['run'] {
+  let removals = 0
+  return (args, input) => {
+    if (args[1] === 'rm' && (removals += 1) > 1) return Promise.reject(new PortError('Unavailable', 'no leader'))
+    return inner.run(args, input)
+  }
+}
