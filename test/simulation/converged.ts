@@ -79,6 +79,8 @@ function notRunning(world: World, name: VmName, service: SwarmService, truth: Tr
   if (record === undefined || record.retainedAt !== undefined) return `${name} has no record, or one that says it is retained`
   if (record.uid !== service.labels[objectLabels.uid]) return `record and service of ${name} have different uids`
   for (const view of views) {
+    if (view.vm(name)?.conditions.some((one) => one.reason === 'HandOver') === true)
+      return `${name} is still handed over from one source to another`
     const ready = readyOf(view, name)
     if (ready?.status !== 'True') return `${name} is not Ready: ${ready?.reason ?? 'no condition'}, ${ready?.message ?? ''}`
     if (ready.observedGeneration !== truth.generation) return `Ready of ${name} is of another generation`
@@ -97,6 +99,7 @@ function unlabelledNode(world: World): string | undefined {
     const node = world.swarm.nodes.get(id)
     if (node === undefined || machine.away || !machine.isUp || machine.brokerAway) continue
     if (node.labels[nodeLabels.vmCapable] !== 'true') return `${node.hostname} is not labelled vm-capable`
+    if (node.labels[nodeLabels.accel] === undefined) return `${node.hostname} is not labelled with an accelerator`
     if (node.labels[nodeLabels.bridge('br0')] !== 'true') return `${node.hostname} is not labelled with br0`
   }
   return undefined

@@ -60,6 +60,8 @@ export class Machines implements Agents {
   lingerMs: () => number = () => this.#ports.random.int(200, 4_000)
   /** False makes brokers give a second runner the disk as well; only to see that it would be noticed. */
   leases = true
+  /** Something else than a controller ended a guest. */
+  wasInterrupted = false
   readonly #ports: MachinesPorts
   readonly #starting = new Set<string>()
   readonly #heard = new Map<string, { readonly nodeId: string; readonly ip: string; readonly atMs: number }>()
@@ -93,6 +95,7 @@ export class Machines implements Agents {
 
   /** The power goes: containers are gone at once, and nobody can say so. */
   powerOff(nodeId: string): void {
+    this.wasInterrupted = true
     this.machine(nodeId).isUp = false
     for (const one of this.#containersOn(nodeId)) this.#end(one)
   }

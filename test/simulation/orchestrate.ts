@@ -22,12 +22,19 @@ export function orchestrate(world: ManagedWorld, service: SwarmService): void {
   if (dig(service.spec, 'Mode', 'Replicated') === undefined) return
   const template = templateOf(service.spec)
   for (const task of wantedTasks(world, service)) judgeTask(world, service, task, template)
+  for (const surplus of byImportance(wantedTasks(world, service)).slice(replicasOf(service.spec))) end(world, surplus, 'shutdown', '')
   for (let missing = replicasOf(service.spec) - wantedTasks(world, service).length; missing > 0; missing -= 1)
     startTask(world, service, template)
 }
 
 function wantedTasks({ tasks }: ManagedWorld, service: SwarmService): SimulatedTask[] {
   return [...tasks.values()].filter((one) => one.serviceId === service.id && one.desiredState === 'running')
+}
+
+/** Of too many tasks those that run stay, the oldest first. */
+function byImportance(tasks: readonly SimulatedTask[]): SimulatedTask[] {
+  const rank = (one: SimulatedTask): number => (one.state === 'running' ? 0 : one.nodeId === undefined ? 2 : 1)
+  return tasks.toSorted((a, b) => rank(a) - rank(b))
 }
 
 function judgeTask(world: ManagedWorld, { spec }: SwarmService, task: SimulatedTask, template: string): void {
@@ -43,9 +50,18 @@ function end({ now, tasksTakeTime }: ManagedWorld, task: SimulatedTask, ended: s
   Object.assign(task, { state, desiredState: 'shutdown', error, updatedAt: now })
 }
 
+/** `MaxReplicas`, where it is set, is for each node. */
+function hasRoom(world: ManagedWorld, service: SwarmService, node: SwarmNode): boolean {
+  const most = dig(service.spec, 'TaskTemplate', 'Placement', 'MaxReplicas')
+  if (typeof most !== 'number' || most === 0) return true
+  return wantedTasks(world, service).filter((one) => one.nodeId === node.id).length < most
+}
+
 function startTask(world: ManagedWorld, service: SwarmService, template: string): void {
   const nodes = [...world.nodes.values()]
-  const fit = nodes.find((one) => one.state === 'ready' && one.availability === 'active' && matches(service.spec, one))
+  const fit = nodes.find(
+    (one) => one.state === 'ready' && one.availability === 'active' && matches(service.spec, one) && hasRoom(world, service, one),
+  )
   const found = fit !== undefined
   const id = world.newId()
   world.tasks.set(id, {

@@ -1,5 +1,5 @@
-import { managedBy, objectLabels } from '../../src/api/labels.ts'
-import { serviceName, type VmName } from '../../src/api/names.ts'
+import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
+import { serviceName, type VmName, type VmUid } from '../../src/api/names.ts'
 import type { Labels } from '../../src/ports/swarm.ts'
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'
 import type { Act } from './scenario.ts'
@@ -94,11 +94,20 @@ export function removeService(name: VmName): Act {
 export function removeRecord(name: VmName): Act {
   return once(
     (world) => world.record(name) !== undefined,
-    ({ swarm, record }) => {
-      const found = record.call({ swarm } as World, name)
-      if (found !== undefined) void swarm.removeConfig(found.config.id)
+    (world) => {
+      const record = world.record(name)
+      if (record === undefined) return
+      void world.swarm.removeConfig(record.config.id)
+      if (!hasTrace(world, name, record.uid)) world.uids.delete(name)
     },
   )
+}
+
+/** Where nothing else of a VM is left, nobody can know the uid that it had. */
+function hasTrace({ swarm, machines }: World, name: VmName, uid: VmUid): boolean {
+  const labelled = [...swarm.nodes.values()].some((one) => one.labels[nodeLabels.vm(name)] !== undefined)
+  const held = [...machines.nodes.values()].some((one) => one.held.has(uid))
+  return labelled || held || swarm.service(serviceName(name)) !== undefined
 }
 
 export function labelNode(which: (world: World) => string | undefined, change: (labels: Record<string, string>) => void): Act {

@@ -116,6 +116,7 @@ export function cutOff(world: World, nodeId: string): void {
   const machine = world.machines.machine(nodeId)
   machine.away = true
   machine.isConnected = false
+  world.machines.wasInterrupted = true
   world.time.after(noticedMs, () => {
     if (!machine.isConnected) world.swarm.changeNode(nodeId, { state: 'down' })
   })

@@ -56,12 +56,15 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const declaration = declarations.get(vm)
   const nothing = { vm, declaration, uid: undefined, task: undefined, node: undefined, nic: undefined, status: undefined }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
-  const [nic] = nicsOf(settings.cluster, declaration.vm)
+  const [declared] = nicsOf(settings.cluster, declaration.vm)
   const placed = await observePlace(swarm, vm, signal)
   const { uid, node } = placed
-  if (uid === undefined || node === undefined) return { ...nothing, uid, node, task: placed.task, nic, probing: { kind: 'notYet' } }
-  if (declaration.vm.spec.runStrategy === 'Halted') return { ...nothing, uid, node, task: placed.task, nic, probing: { kind: 'notYet' } }
+  if (uid === undefined || node === undefined)
+    return { ...nothing, uid, node, task: placed.task, nic: declared, probing: { kind: 'notYet' } }
+  if (declaration.vm.spec.runStrategy === 'Halted')
+    return { ...nothing, uid, node, task: placed.task, nic: declared, probing: { kind: 'notYet' } }
   const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
+  const nic = runningNic(declared, status)
   const probing = await probeFrom(
     ports,
     { node, nic, vm: declaration.vm, status: status.known ? status.value : undefined },
@@ -69,6 +72,13 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     signal,
   )
   return { vm, declaration, uid, task: placed.task, node, nic, status, probing }
+}
+
+/** An edit of a NIC waits for a restart: until then the guest is looked for by what it runs with. */
+function runningNic(declared: NicGrant | undefined, status: Asked<VmStatus | undefined>): NicGrant | undefined {
+  const lease = status.known ? status.value?.lease : undefined
+  const held = lease?.held === true ? lease.nics.find((one) => one.name === declared?.name) : undefined
+  return declared === undefined || held === undefined ? declared : { ...declared, bridge: held.bridge, mac: held.mac }
 }
 
 async function observePlace(swarm: ReachabilityPorts['swarm'], vm: VmName, signal: AbortSignal) {

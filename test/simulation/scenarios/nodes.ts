@@ -8,12 +8,6 @@ import type { World } from '../world.ts'
 function toItsNode(act: (world: World, nodeId: string) => void): Act {
   return once(isRunning('web'), (world) => act(world, nodeOf(world, 'web')))
 }
-function laterToItsNode(act: (world: World, nodeId: string) => void): Act {
-  return once(
-    (world) => world.record('web')?.node !== undefined,
-    (world) => act(world, nodeOf(world, 'web')),
-  )
-}
 const ofWeb = (world: World): string | undefined => world.record('web')?.node
 /** Longer than the first half may wait for its turn under faults. */
 const laterMs = 20_000

@@ -1,0 +1,108 @@
+import { type CallFaultKind, type Fault, faultText } from './faults.ts'
+import type { Scenario } from './scenario.ts'
+import { scenarios } from './scenarios/index.ts'
+import { seededRandom } from './seeded-random.ts'
+import { shrink } from './shrink.ts'
+import { type Outcome, simulate } from './simulate.ts'
+
+export interface Job {
+  readonly scenario: string
+  readonly seed: number
+  readonly faults: readonly Fault[]
+}
+
+/** What a worker has to say. */
+export interface Report {
+  readonly runs: number
+  readonly calls: number
+  readonly failed: number
+  readonly failures: readonly string[]
+}
+
+interface Done {
+  readonly runs: number
+  readonly calls: number
+  readonly failed: readonly Outcome[]
+}
+
+export const sweeps = ['crashes', 'write-crashes', 'calls', 'events', 'stale'] as const
+export type Sweep = (typeof sweeps)[number]
+
+export function scenarioFor(seed: number): Scenario {
+  return seededRandom(seed).pick(scenarios)
+}
+
+export function scenarioNamed(name: string): Scenario {
+  const found = scenarios.find((one) => one.name === name)
+  if (found === undefined) throw new Error(`no scenario is called "${name}": ${scenarios.map((one) => one.name).join(', ')}`)
+  return found
+}
+
+/** Enough for a person; the rest have mostly the same cause. */
+const shownFailures = 10
+
+export async function runJobs(jobs: readonly Job[]): Promise<Done> {
+  const failed: Outcome[] = []
+  let calls = 0
+  for (const job of jobs) {
+    const scenario = scenarioNamed(job.scenario)
+    const outcome = await simulate(scenario, job.seed, job.faults)
+    calls += outcome.calls
+    if (outcome.violation === undefined) continue
+    failed.push(failed.length < shownFailures ? await shrink(scenario, outcome) : outcome)
+  }
+  return { runs: jobs.length, calls, failed }
+}
+
+export function report({ runs, calls, failed }: Done): Report {
+  return { runs, calls, failed: failed.length, failures: failed.slice(0, shownFailures).map(failureText) }
+}
+
+/** Of a trace a person needs what came last, what was written, and what went wrong. */
+const lastLines = 12
+
+function failureText({ scenario, seed, faults, violation, trace }: Outcome): string {
+  const story = trace.filter(
+    (line, index) => index >= trace.length - lastLines || !/ (list|get|facts|instances|prepare|vm|probe)/.test(line),
+  )
+  const how = `npm run simulate -- --scenario "${scenario}" --seed ${seed} --faults "${faults.map(faultText).join('; ')}"`
+  return [
+    `FAILED ${violation?.invariant} in "${scenario}", seed ${seed}: ${violation?.message}`,
+    ...story.map((line) => `    ${line}`),
+    how,
+  ].join('\n')
+}
+
+const crashes: readonly CallFaultKind[] = ['crash-before', 'crash-committed', 'crash-after']
+const trouble: readonly CallFaultKind[] = ['lost-request', 'lost-reply', 'hang', 'hang-lost', 'hang-failed']
+
+/** Every single fault of a kind, in every scenario: how many there are is seen in a run without any. `every` leaves out all but each n-th. */
+export async function sweepJobs(sweep: Sweep, every: number, only?: string): Promise<Job[]> {
+  const jobs: Job[] = []
+  for (const scenario of scenarios) {
+    if (only !== undefined && scenario.name !== only) continue
+    const calm = await simulate(scenario, 1, [])
+    for (const faults of sweepOf(sweep, calm)) jobs.push({ scenario: scenario.name, seed: 1, faults })
+  }
+  return jobs.filter((_one, index) => index % every === 0)
+}
+
+function sweepOf(sweep: Sweep, { calls, writeCalls, events }: Outcome): Fault[][] {
+  const all = Array.from({ length: calls }, (_one, index) => index + 1)
+  switch (sweep) {
+    case 'crashes':
+      return all.flatMap((call) => crashes.map((what): Fault[] => [{ kind: 'call', call, what }]))
+    case 'write-crashes':
+      return writeCalls.flatMap((call) => crashes.map((what): Fault[] => [{ kind: 'call', call, what }]))
+    case 'calls':
+      return all.flatMap((call) => trouble.map((what): Fault[] => [{ kind: 'call', call, what }]))
+    case 'stale':
+      return all.flatMap((call) => [1, 2, 4].map((writes): Fault[] => [{ kind: 'stale', call, writes }]))
+    case 'events': {
+      const dropped = (event: number): Fault => ({ kind: 'event', event, what: 'drop' })
+      return Array.from({ length: events }, (_one, index) => [[dropped(index + 1)], [dropped(index + 1), dropped(index + 2)]]).flat()
+    }
+    default:
+      throw new Error(`"${String(sweep satisfies never)}" is none of ${sweeps.join(', ')}`)
+  }
+}
