@@ -12,7 +12,7 @@ export interface Template<Row> {
  * `{{json .}}` is the API's own object. Throws UsageError for everything else.
  */
 export function goTemplate<Row>(text: string, fields: readonly Field<Row>[]): Template<Row> {
-  const parts = text.split(/(\{\{.*?\}\})/s).map((part) => (part.startsWith('{{') ? action(part, fields) : literal(part)))
+  const parts = text.split(/(\{\{.*?\}\})/s).map((part) => (/^\{\{.*\}\}$/s.test(part) ? action(part, fields) : literal(part)))
   return { render: (row) => parts.map((part) => part.render(row)).join(''), head: parts.map((part) => part.head).join('') }
 }
 

@@ -1,17 +1,9 @@
 import { printable } from './outcome.ts'
 
-/** A column: its head, and what stands in it; empty is shown as `-`, so that columns can be cut by position and by word. */
-export type Column<Row> = readonly [head: string, cell: (row: Row) => string]
-
-/** As docker and kubectl do it: a head, columns three spaces apart, no lines, nothing behind the last column. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  return aligned([columns.map(([head]) => head), ...rows.map((row) => cellsOf(columns, row))])
-}
-
-export function cellsOf<Row>(columns: readonly Column<Row>[], row: Row): readonly string[] {
-  return columns.map(([, cell]) => cell(row))
-}
-
+/**
+ * As docker and kubectl do it: columns three spaces apart, no lines, nothing behind the last one. Empty is shown as `-`, so that columns can be cut by
+ * position and by word.
+ */
 export function aligned(lines: readonly (readonly string[])[]): string {
   const shown = lines.map((line) => line.map(cellText))
   const widths = widthsOf(shown)

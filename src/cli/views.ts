@@ -2,9 +2,9 @@ import type { SourcesView } from '../api/wire/controller-api.ts'
 import { goTemplate } from './go-template.ts'
 import { oneOf, printable, UsageError } from './outcome.ts'
 import { type Field, fieldsOf, type Shape } from './shapes.ts'
-import { aligned, cellsOf, type Column, padded, widthsOf } from './table.ts'
+import { aligned, padded, widthsOf } from './table.ts'
 
-export const viewFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const
+const viewFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const
 
 /** One object's text as YAML; the adapter that owns the driver gives it. */
 export type YamlText = (value: unknown) => string
@@ -55,8 +55,7 @@ function formatted<Row>(shape: Shape<Row>, format: string): Form<Row> {
 }
 
 function columnsOf<Row>(fields: readonly Field<Row>[]): Form<Row> {
-  const columns: readonly Column<Row>[] = fields.map(({ head, text }) => [head, text])
-  return { kind: 'columns', heads: columns.map(([head]) => head), cells: (row) => cellsOf(columns, row) }
+  return { kind: 'columns', heads: fields.map(({ head }) => head), cells: (row) => fields.map(({ text }) => text(row)) }
 }
 
 /** `whole` is what stands in the API's answer. */

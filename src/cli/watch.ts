@@ -40,7 +40,8 @@ export async function watchVms({ changes, form, isWanted, name, output }: Watch)
     const key = change.kind === 'gone' ? change.name : change.vm.name
     if (name !== undefined && key !== name) return
     if (change.kind === 'gone') {
-      if (told.has(key) || first.has(key)) tell(goneVm(key))
+      first.delete(key)
+      if (told.has(key)) tell(goneVm(key))
       told.delete(key)
     } else if (!isWanted(change.vm)) told.delete(key)
     else if (isSynced) tell(change.vm)

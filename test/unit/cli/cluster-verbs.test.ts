@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,7 +10,7 @@ import { type Listening, listenApi } from '../../../src/adapters/api-server.ts'
 import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { controllerClient } from '../../../src/adapters/controller-client.ts'
 import type { NodeView, SourcesView, VmView } from '../../../src/api/wire/controller-api.ts'
-import { runCli } from './run-cli.ts'
+import { runCli, spawnCli } from './run-cli.ts'
 
 const token = 'a-token-of-enough-characters'
 const ready = { type: 'Ready', status: 'True', reason: 'Ready', message: '', observedGeneration: 'g1', lastTransitionTime: '' } as const
@@ -54,6 +55,8 @@ const directory = {
 }
 const sources: SourcesView = { sources: [directory], stalled: '4 VMs vanished', withheld: [] }
 
+let changed = web
+const listeners = new Set<(name: string) => void>()
 let api: Listening
 let certificate: { keyPem: string; certificatePem: string; fingerprint: string }
 let folder = ''
@@ -74,8 +77,11 @@ beforeAll(async () => {
     { port: 0, key, certificate: certificatePem, token, release: '9.9.9' },
     {
       vms: () => [db, web],
-      vm: (name) => [db, web].find((vm) => vm.name === name),
-      onChange: () => () => undefined,
+      vm: (name) => [db, changed].find((vm) => vm.name === name),
+      onChange(listener) {
+        listeners.add(listener)
+        return () => void listeners.delete(listener)
+      },
       nodes: () => [n1],
       sources: () => sources,
       ready: () => ({ ok: true, message: '' }),
@@ -161,6 +167,31 @@ describe('what asks the controller', () => {
 
   it('exits with 2 for an output that does not exist', async () => {
     expect(await cli(['ls', '-o', 'xml'])).toMatchObject({ exit: 2, out: '' })
+  })
+
+  it('formats and filters, and needs no cluster to say what was called wrongly', async () => {
+    expect((await cli(['ls', '--format', '{{.Name}}: {{.Phase}}', '--filter', 'ready=true'])).out).toBe('web: Ready\n')
+    expect((await cli(['nodes', '-f', 'capable=false', '-q'])).out).toBe('')
+    await rm(join(folder, 'swarmvirt.json'))
+    expect(await cli(['ls', '-f', 'colour=red'])).toMatchObject({ exit: 2, err: expect.stringContaining('there is no "colour"') as string })
+  })
+
+  it('watches until nobody reads any more', async () => {
+    const child = spawnCli(['ls', '-w', '-o', 'json'], { DOCKER_CONFIG: folder })
+    await once(child.stdout, 'data')
+    child.stdout.destroy()
+    const exitAfterAChange = (): number | null => {
+      changed = { ...web, phase: `${changed.phase}.` }
+      for (const listener of listeners) listener('web')
+      return child.exitCode
+    }
+    await expect.poll(exitAfterAChange, { timeout: 10_000 }).toBe(0)
+    changed = web
+  })
+
+  it('hears of a reload and of a confirmation that is none', async () => {
+    expect(await cli(['reload'])).toEqual({ exit: 0, out: '', err: '' })
+    expect(await cli(['confirm-removal'])).toMatchObject({ exit: 0, out: 'no removal is withheld\n' })
   })
 
   it('shows nodes that no agent spoke for, and sources with their errors', async () => {
