@@ -14,7 +14,7 @@ const quietMs = 250
 
 let root: string
 let watcher: ChildProcess | undefined
-let hints = 0
+const seen = { hints: 0 }
 beforeEach(() => {
   root = realpathSync(mkdtempSync(join(tmpdir(), 'sv-watch-')))
 })
@@ -25,15 +25,15 @@ afterEach(() => {
 
 /** Before the watcher's own arguments: another program that starts it. */
 function watch(path: string, polling: boolean, starter: readonly string[] = []): void {
-  const [command = '', ...args] = [...starter, process.execPath, program, path, String(polling), String(pollMs)]
+  const [command, ...args] = [...starter, process.execPath, program, path, String(polling), String(pollMs)]
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  hints = 0
-  child.stdout.on('data', (chunk: Buffer) => (hints += chunk.toString('utf8').split('\n').length - 1))
+  seen.hints = 0
+  child.stdout.on('data', (chunk: Buffer) => (seen.hints += chunk.toString('utf8').split('\n').length - 1))
   watcher = child
 }
 
 async function quiet(): Promise<void> {
-  for (let before = -1; before !== hints; await sleep(quietMs)) before = hints
+  for (let before = -1; before !== seen.hints; await sleep(quietMs)) before = seen.hints
 }
 
 /** Changes something that is there, until it is noticed: nothing tells that a watcher has begun. */
@@ -42,21 +42,26 @@ async function begun(change: (count: number) => void): Promise<void> {
   await until(
     'the first hint',
     20_000,
-    () => {
+    async () => {
       change((count += 1))
-      return hints > 0 ? true : undefined
+      return seen.hints > 0 ? true : undefined
     },
     200,
   )
   await quiet()
 }
 
-/** One change, once, and at least one hint. */
-async function noticed(what: string, change: () => void): Promise<void> {
-  await quiet()
-  const before = hints
-  change()
-  await until(`a hint at ${what}`, 5_000, () => (hints > before ? true : undefined), 20)
+/** Makes each change once, and gives those that were followed by no hint. */
+async function unnoticed(changes: Readonly<Record<string, () => void>>): Promise<readonly string[]> {
+  const missed: string[] = []
+  for (const [what, change] of Object.entries(changes)) {
+    await quiet()
+    const before = seen.hints
+    change()
+    for (let looks = 0; looks < 250 && seen.hints === before; looks += 1) await sleep(20)
+    if (seen.hints === before) missed.push(what)
+  }
+  return missed
 }
 
 function put(path: string, text: string): void {
@@ -76,13 +81,17 @@ describe.each([
     mkdirSync(join(root, 'vms/team'), { recursive: true })
     watch(join(root, 'vms'), polling)
     await begun((count) => put('vms/begin.yaml', String(count)))
-    await noticed('a new file', () => put('vms/web.yaml', 'a'))
-    await noticed('an edit in place', () => put('vms/web.yaml', 'longer'))
-    await noticed('a new file below', () => put('vms/team/db.yaml', 'a'))
-    await noticed('an edit below', () => put('vms/team/db.yaml', 'longer'))
     put('db.partial', 'by an editor')
-    await noticed('a file renamed over another', () => renameSync(join(root, 'db.partial'), join(root, 'vms/team/db.yaml')))
-    await noticed('a removal', () => rmSync(join(root, 'vms/web.yaml')))
+    expect(
+      await unnoticed({
+        'a new file': () => put('vms/web.yaml', 'a'),
+        'an edit in place': () => put('vms/web.yaml', 'longer'),
+        'a new file below': () => put('vms/team/db.yaml', 'a'),
+        'an edit below': () => put('vms/team/db.yaml', 'longer'),
+        'a file renamed over another': () => renameSync(join(root, 'db.partial'), join(root, 'vms/team/db.yaml')),
+        'a removal': () => rmSync(join(root, 'vms/web.yaml')),
+      }),
+    ).toEqual([])
   })
 
   it('hints at each swap of git-sync, also of a directory below the link, and goes on behind it', async () => {
@@ -93,13 +102,17 @@ describe.each([
     swap('current', '.worktrees/1')
     watch(join(root, 'current/vms'), polling)
     await begun((count) => put('.worktrees/1/vms/begin.yaml', String(count)))
-    await noticed('a swap', () => swap('current', '.worktrees/2'))
-    await noticed('two swaps at once', () => {
-      swap('current', '.worktrees/1')
-      swap('current', '.worktrees/3')
-    })
-    await noticed('an edit behind the new link', () => put('.worktrees/3/vms/web.yaml', 'longer'))
-    await noticed('a swap back', () => swap('current', '.worktrees/1'))
+    expect(
+      await unnoticed({
+        'a swap': () => swap('current', '.worktrees/2'),
+        'two swaps at once': () => {
+          swap('current', '.worktrees/1')
+          swap('current', '.worktrees/3')
+        },
+        'an edit behind the new link': () => put('.worktrees/3/vms/web.yaml', 'longer'),
+        'a swap back': () => swap('current', '.worktrees/1'),
+      }),
+    ).toEqual([])
   })
 
   it('hints at the swap of a ConfigMap', async () => {
@@ -111,8 +124,12 @@ describe.each([
     symlinkSync('..data/web.yaml', join(root, 'web.yaml'))
     watch(root, polling)
     await begun((count) => put('begin.yaml', String(count)))
-    await noticed('a swap', () => swap('..data', '..2'))
-    await noticed('a swap back', () => swap('..data', '..1'))
+    expect(
+      await unnoticed({
+        'a swap': () => swap('..data', '..2'),
+        'a swap back': () => swap('..data', '..1'),
+      }),
+    ).toEqual([])
   })
 
   it('hints when it goes, when it comes back, and at changes after that', async () => {
@@ -120,18 +137,26 @@ describe.each([
     mkdirSync(path)
     watch(path, polling)
     await begun((count) => put('vms/begin.yaml', String(count)))
-    await noticed('its end', () => rmSync(path, { recursive: true }))
-    await noticed('its return', () => mkdirSync(path))
-    await noticed('a new file', () => put('vms/web.yaml', 'a'))
-    await noticed('an edit in place', () => put('vms/web.yaml', 'longer'))
+    expect(
+      await unnoticed({
+        'its end': () => rmSync(path, { recursive: true }),
+        'its return': () => mkdirSync(path),
+        'a new file': () => put('vms/web.yaml', 'a'),
+        'an edit in place': () => put('vms/web.yaml', 'longer'),
+      }),
+    ).toEqual([])
   })
 
   it('hints when it is there at last', async () => {
     const path = join(root, 'mounted/later')
     watch(path, polling)
     await sleep(1_000)
-    await noticed('its beginning', () => mkdirSync(path, { recursive: true }))
-    await noticed('a new file', () => put('mounted/later/web.yaml', 'a'))
+    expect(
+      await unnoticed({
+        'its beginning': () => mkdirSync(path, { recursive: true }),
+        'a new file': () => put('mounted/later/web.yaml', 'a'),
+      }),
+    ).toEqual([])
   })
 })
 
@@ -148,17 +173,21 @@ describe('a file system that tells inotify nothing', () => {
   it('is seen by polling', async () => {
     watch(join(root, 'merged'), true, overlay())
     await begun((count) => put('upper/team/web.yaml', '.'.repeat(count)))
-    await noticed('an edit in place', () => put('upper/team/web.yaml', 'some other length'))
-    await noticed('a new file', () => put('upper/team/db.yaml', 'a'))
+    expect(
+      await unnoticed({
+        'an edit in place': () => put('upper/team/web.yaml', 'some other length'),
+        'a new file': () => put('upper/team/db.yaml', 'a'),
+      }),
+    ).toEqual([])
   })
 
   it('is not seen without it: that is what polling is for', async () => {
     watch(join(root, 'merged'), false, overlay())
     // Root itself is looked at by its stat, with inotify too.
     await begun((count) => put(`upper/begin-${count}.yaml`, 'a'))
-    const before = hints
+    const before = seen.hints
     put('upper/team/web.yaml', 'some other length')
     await sleep(1_500)
-    expect(hints).toBe(before)
+    expect(seen.hints).toBe(before)
   })
 })

@@ -7,7 +7,8 @@ import { clusterName, type Deployment, httpGet, openDeployment } from '../lab/de
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
 
-export const e2eLab = 'e2e'
+/** Another one for who works beside a run of everything. */
+export const e2eLab = process.env['SWARMVIRT_E2E_LAB'] ?? 'e2e'
 
 export async function openE2e(): Promise<Deployment> {
   return openDeployment(await openLab(e2eLab))

@@ -29,8 +29,21 @@ interface Credentials {
   readonly fingerprint: string
 }
 
+/** What is deployed beside or above `deploy/stack.yaml`. */
+interface StackVariant {
+  readonly files: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+}
+
+const plainStack: StackVariant = { files: ['deploy/stack.yaml'], env: {} }
+
 /** Deploys, or takes what is deployed. Idempotent; `report` gets a line per step. */
-export async function deploy(lab: Lab, images: readonly string[], report: (line: string) => void): Promise<Deployment> {
+export async function deploy(
+  lab: Lab,
+  images: readonly string[],
+  report: (line: string) => void,
+  variant: StackVariant = plainStack,
+): Promise<Deployment> {
   const [controllerImage, nodeImage] = images
   if (controllerImage === undefined || nodeImage === undefined) throw new Error('the lab gave no images')
   const manifests = manifestDirectory(lab)
@@ -40,7 +53,7 @@ export async function deploy(lab: Lab, images: readonly string[], report: (line:
   report('making secrets and the guests’ network (docker vm install)')
   const credentials = await install(lab)
   report('deploying controller and agents (docker stack deploy)')
-  await deployStack(lab, { controllerImage, nodeImage, manifests })
+  await deployStack(lab, { controllerImage, nodeImage, manifests, variant })
   return deployment(lab, manifests, credentials)
 }
 
@@ -92,10 +105,18 @@ async function install(lab: Lab): Promise<Credentials> {
   return JSON.parse(readFileSync(kept, 'utf8')) as Credentials
 }
 
-async function deployStack(lab: Lab, what: { controllerImage: string; nodeImage: string; manifests: string }): Promise<void> {
+interface StackParts {
+  readonly controllerImage: string
+  readonly nodeImage: string
+  readonly manifests: string
+  readonly variant: StackVariant
+}
+
+async function deployStack(lab: Lab, what: StackParts): Promise<void> {
   await lab.mustDocker('n1', ['node', 'update', '--label-add', 'swarmvirt.manifests=true', 'n1'])
   const gid = (await lab.exec('n1', ['stat', '-c', '%g', '/var/run/docker.sock'])).stdout.trim()
-  await lab.mustDocker('n1', ['stack', 'deploy', '--resolve-image', 'never', '-c', join(repository, 'deploy/stack.yaml'), stackName], {
+  const files = what.variant.files.flatMap((file) => ['-c', join(repository, file)])
+  await lab.mustDocker('n1', ['stack', 'deploy', '--resolve-image', 'never', ...files, stackName], {
     env: {
       ...process.env,
       DOCKER_HOST: `unix://${lab.node('n1').dockerSocket}`,
@@ -107,6 +128,7 @@ async function deployStack(lab: Lab, what: { controllerImage: string; nodeImage:
       SWARMVIRT_SOFTWARE_EMULATION: 'true',
       SWARMVIRT_REMOVAL_GRACE_S: '5',
       DOCKER_GID: gid,
+      ...what.variant.env,
     },
   })
 }
