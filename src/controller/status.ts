@@ -164,10 +164,14 @@ function readyOf({ facts }: Held, conditions: readonly Condition[]): ConditionDr
   return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has another task than the one whose guest was seen last')
 }
 
-/** Ready is of the generation that every rung below it is of: of an edit it says nothing before everybody has looked. */
+/**
+ * Ready is of the generation that every rung below it is of: of an edit it says nothing before everybody has looked. `Valid` is of what is declared
+ * now; the run that reports may have begun before that.
+ */
 function oldestGeneration(conditions: readonly Condition[], generation: string): string {
-  const older = conditions.find((one) => (readyRungs as readonly string[]).includes(one.type) && one.observedGeneration !== generation)
-  return older?.observedGeneration ?? generation
+  const newest = conditions.find((one) => one.type === 'Valid')?.observedGeneration ?? generation
+  const older = conditions.find((one) => (readyRungs as readonly string[]).includes(one.type) && one.observedGeneration !== newest)
+  return older?.observedGeneration ?? newest
 }
 
 /** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */

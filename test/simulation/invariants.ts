@@ -67,6 +67,8 @@ export interface Background {
   readonly uids: Map<VmName, Set<string>>
   /** Whose template or label was rightly changed by the write that is judged. */
   readonly liveContainers: (vm: VmName) => number
+  /** A person removed its record when neither disk nor service was there: nobody can know the uid that it had. */
+  readonly isForgotten: (vm: VmName) => boolean
   readonly recordUid: (vm: VmName) => string | undefined
   /** Launch configs and secrets that exist. */
   readonly objects: () => readonly Judged[]
@@ -179,10 +181,10 @@ function identityKept({ call, after }: Write, { recordUid }: Background): Violat
   return { invariant: 'IdentityKept', message: `${after.name} has uid ${after.labels[objectLabels.uid]}, and its record says ${uid}` }
 }
 
-function uidOnce({ call, after }: Write, { uids }: Background): Violation | undefined {
+function uidOnce({ call, after }: Write, { uids, isForgotten }: Background): Violation | undefined {
   if (call !== 'createConfig' || after?.labels[objectLabels.component] !== 'placement') return undefined
   const { uid, vm } = JSON.parse(new TextDecoder().decode(after.data)) as { uid: string; vm: VmName }
-  const known = uids.get(vm) ?? new Set()
+  const known = isForgotten(vm) ? new Set<string>() : (uids.get(vm) ?? new Set())
   uids.set(vm, known.add(uid))
   return known.size === 1 ? undefined : { invariant: 'UidOnce', message: `${vm} has got the uids ${[...known].join(' and ')}` }
 }

@@ -23,6 +23,8 @@ export interface Container {
   holds: boolean
   /** It was asked to end. */
   ending: boolean
+  /** It has its address and answers. */
+  isOnLan: boolean
   gone: boolean
 }
 
@@ -139,7 +141,7 @@ export class Machines implements Agents {
   }
 
   answering(ip: string): Container | undefined {
-    return [...this.containers.values()].find((one) => one.phase === 'Running' && this.#heard.get(one.mac)?.ip === ip)
+    return [...this.containers.values()].find((one) => one.isOnLan && this.#heard.get(one.mac)?.ip === ip)
   }
 
   /** Starts what Swarm wants started and asks to end what it does not want any more. */
@@ -176,7 +178,15 @@ export class Machines implements Agents {
     }
     Object.assign(task, { state: 'running', message: 'started', containerId: `container-${taskId}`, updatedAt: this.#time() })
     const made = { taskId, nodeId: machine.nodeId, vm: service.labels[objectLabels.vm] ?? '', uid, mac: this.#macOf(service.spec) }
-    const container: Container = { ...made, startedMs: time.now(), phase: 'Starting', holds: false, ending: false, gone: false }
+    const container: Container = {
+      ...made,
+      startedMs: time.now(),
+      phase: 'Starting',
+      holds: false,
+      ending: false,
+      isOnLan: false,
+      gone: false,
+    }
     this.containers.set(taskId, container)
     this.#acquire(container)
   }
@@ -214,6 +224,7 @@ export class Machines implements Agents {
   #hear(one: Container): void {
     const { time } = this.#ports
     if (one.gone) return
+    one.isOnLan = true
     const ip = this.#heard.get(one.mac)?.ip ?? `192.168.50.${this.#heard.size + 10}`
     this.#heard.set(one.mac, { nodeId: one.nodeId, ip, atMs: time.now() })
     this.guests.push({ vm: one.vm, taskId: one.taskId, fromMs: time.now(), toMs: undefined })

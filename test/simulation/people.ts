@@ -1,5 +1,5 @@
-import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
-import { serviceName, type VmName, type VmUid } from '../../src/api/names.ts'
+import { managedBy, objectLabels } from '../../src/api/labels.ts'
+import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { Labels } from '../../src/ports/swarm.ts'
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'
 import type { Act } from './scenario.ts'
@@ -11,7 +11,10 @@ const tries = 240
 /** Does it as soon as it can be done: under faults a service may be there later than the script expects. */
 export function once(canBeDone: (world: World) => boolean, act: Act): Act {
   const attempt = (world: World, left: number): void => {
-    if (canBeDone(world)) return act(world)
+    if (canBeDone(world)) {
+      world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now())
+      return act(world)
+    }
     if (left === 0) return
     world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + retryMs)
     world.time.after(retryMs, () => attempt(world, left - 1))
@@ -98,16 +101,9 @@ export function removeRecord(name: VmName): Act {
       const record = world.record(name)
       if (record === undefined) return
       void world.swarm.removeConfig(record.config.id)
-      if (!hasTrace(world, name, record.uid)) world.uids.delete(name)
+      world.unrecorded.add(name)
     },
   )
-}
-
-/** Where nothing else of a VM is left, nobody can know the uid that it had. */
-function hasTrace({ swarm, machines }: World, name: VmName, uid: VmUid): boolean {
-  const labelled = [...swarm.nodes.values()].some((one) => one.labels[nodeLabels.vm(name)] !== undefined)
-  const held = [...machines.nodes.values()].some((one) => one.held.has(uid))
-  return labelled || held || swarm.service(serviceName(name)) !== undefined
 }
 
 export function labelNode(which: (world: World) => string | undefined, change: (labels: Record<string, string>) => void): Act {

@@ -26,6 +26,8 @@ const patienceMs = 60_000
 const lookMs = 500
 /** Without a write for so long, everything is at rest; then it must stay so beyond a resync. */
 const restMs = 3_000
+/** What no event tells of is seen at the next resync. */
+const unseenMs = 11_000
 const quietMs = 11_000
 
 export interface SimulateOptions {
@@ -47,8 +49,12 @@ export async function simulate(
   scheduleWindows(world, faults)
   scheduleActs(world, scenario)
   for (let count = 0; count < (scenario.controllers ?? 1); count += 1) world.startController()
-  const convergedMs = await untilConverged(world, scenario)
-  if (world.violation === undefined) await watchQuiet(world, scenario, options)
+  let convergedMs = 0
+  let isAtRest = false
+  while (world.violation === undefined && !isAtRest) {
+    convergedMs = await untilConverged(world, scenario)
+    isAtRest = await watchQuiet(world, scenario, options)
+  }
   const { violation, boundary, streams, trace } = world
   if (violation !== undefined) world.note(`${violation.invariant}: ${violation.message}`)
   return {
@@ -84,13 +90,14 @@ function scheduleActs(world: World, { acts }: Scenario): void {
 }
 
 async function untilConverged(world: World, scenario: Scenario): Promise<number> {
-  let nextLookMs = 0
+  let nextLookMs = world.elapsedMs()
+  const calmMs = world.faults.length === 0 ? 0 : unseenMs
   let missing: string | undefined = 'nothing was looked at yet'
   while (world.violation === undefined) {
     const turned = await world.time.step(world.startedMs + nextLookMs)
     if (turned) continue
     nextLookMs += lookMs
-    if (world.time.now() <= world.troubleUntilMs) continue
+    if (world.time.now() <= world.troubleUntilMs + calmMs) continue
     missing = whatIsMissing(world, scenario.blocked ?? {})
     if (missing === undefined && world.time.now() - world.lastWriteMs >= restMs) break
     if (world.time.now() > world.troubleUntilMs + patienceMs + (scenario.extraMs ?? 0)) {
@@ -104,17 +111,21 @@ async function untilConverged(world: World, scenario: Scenario): Promise<number>
   return world.elapsedMs()
 }
 
-async function watchQuiet(world: World, scenario: Scenario, { quietTurns }: SimulateOptions): Promise<void> {
+/** False where a fault came so late that everything begins anew. */
+async function watchQuiet(world: World, scenario: Scenario, { quietTurns }: SimulateOptions): Promise<boolean> {
+  const troubled = world.troubleUntilMs
   const since = world.lastWriteMs
   const untilMs = world.time.now() + quietMs
   let turns = 0
   while (world.violation === undefined && (quietTurns === undefined ? world.time.now() < untilMs : turns < quietTurns)) {
     const turned = await world.time.step(quietTurns === undefined ? untilMs : Number.POSITIVE_INFINITY)
     turns += 1
+    if (world.troubleUntilMs !== troubled) return false
     if (!turned) break
     if (world.lastWriteMs !== since)
       world.violate('Quiet', world.trace.findLast((line) => / (create|update|remove)/.test(line)) ?? 'a write')
   }
   const missing = world.violation === undefined ? whatIsMissing(world, scenario.blocked ?? {}) : undefined
   if (missing !== undefined) world.violate('Quiet', `what was as declared is so no more: ${missing}`)
+  return true
 }

@@ -33,6 +33,8 @@ export class World {
   readonly streams: EventStreams
   readonly trace: string[] = []
   readonly foreign = new Set<string>()
+  /** VMs whose record a person removed. */
+  readonly unrecorded = new Set<VmName>()
   readonly uids = new Map<VmName, Set<string>>()
   /** By VM: generations that its service ever carried. */
   readonly written = new Map<VmName, Set<string>>()
@@ -45,12 +47,15 @@ export class World {
   readonly #lives: { readonly life: Life; readonly view: StatusView }[] = []
   #started = 0
 
+  readonly faults: readonly Fault[]
+
   constructor(seed: number, faults: readonly Fault[], sources: readonly string[] = ['directory']) {
     const random = seededRandom(seed)
     const { time, swarm } = this
     const onFault = (untilMs: number): void => void (this.troubleUntilMs = Math.max(this.troubleUntilMs, untilMs))
     const trace = (line: string): void => this.note(line)
     this.random = random
+    this.faults = faults
     this.sources = sources.map((name) => new SimulatedSource(name))
     this.machines = new Machines({
       swarm,
@@ -197,6 +202,8 @@ export class World {
       foreign: this.foreign,
       uids: this.uids,
       liveContainers: (vm) => this.machines.writersOf(vm).length,
+      isForgotten: (vm) =>
+        this.unrecorded.has(vm) && !this.machines.disks.some((one) => one.vm === vm) && this.swarm.service(serviceName(vm)) === undefined,
       recordUid: (vm) => this.record(vm)?.uid,
       objects: () => [...this.swarm.configs.values(), ...this.swarm.secrets.values()],
     }

@@ -26,6 +26,7 @@ function oneDisk({ machines }: World): string | undefined {
 
 /** Tasks that a node was ever given: 1 where nothing restarted the VM. */
 function neverRestarted({ machines }: World): string | undefined {
+  if (machines.wasInterrupted) return undefined
   const tasks = new Set(machines.guests.filter((one) => one.vm === 'web').map((one) => one.taskId))
   return tasks.size === 1 ? undefined : `web ran in ${tasks.size} tasks`
 }
@@ -73,12 +74,12 @@ export const hands: readonly Scenario[] = [
     acts: [
       [
         atMs,
-        once(
-          isRunning('web'),
-          labelService('web', (labels) => delete labels[objectLabels.managedBy]),
-        ),
+        once(isRunning('web'), (world) => {
+          labelService('web', (labels) => delete labels[objectLabels.managedBy])(world)
+          world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 8_000)
+          world.time.after(8_000, () => labelService('web', (labels) => void Object.assign(labels, forged))(world))
+        }),
       ],
-      [atMs + 8_000, labelService('web', (labels) => void Object.assign(labels, forged))],
     ],
   },
   {
