@@ -1,3 +1,4 @@
+import { systemClock } from '../adapters/system-clock.ts'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { ManifestText } from '../ports/manifest-texts.ts'
@@ -70,6 +71,8 @@ function portsOf(session: Session): CliPorts {
       return yamlText
     },
     liveOutput,
+    nowMs: systemClock.now,
+    after: (ms) => AbortSignal.timeout(ms),
   }
 }
 

@@ -2,9 +2,10 @@ import { Command, CommanderError } from 'commander'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
-import { type ClusterPorts, clusterVerbs, type Verb } from './cluster-verbs.ts'
+import { clusterVerbs, type Verb } from './cluster-verbs.ts'
 import type { Explainer } from './explain.ts'
 import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
+import { type LoopVerbPorts, loopVerbs } from './loop-verbs.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
 import { validate, validateFormats } from './validate.ts'
 import { type WriteVerbPorts, writeVerbs } from './write-verbs.ts'
@@ -12,7 +13,7 @@ import { type WriteVerbPorts, writeVerbs } from './write-verbs.ts'
 export const description = 'Virtual machines on Docker Swarm'
 
 /** What the verbs need of the world. Each loads what stands behind it when it is called, so that a verb starts with no more than it uses. */
-export interface CliPorts extends ClusterPorts, LoginVerbPorts, WriteVerbPorts {
+export interface CliPorts extends LoopVerbPorts, LoginVerbPorts, WriteVerbPorts {
   readonly install: (options: { readonly network: string; readonly subnet: string; readonly output: string }) => Promise<Outcome>
   /** Reads files and directories; `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
@@ -55,6 +56,7 @@ function program(ports: CliPorts, verb: Verb): Command {
   writeVerbs(vm, ports, verb)
   loginVerbs(vm, ports, verb)
   clusterVerbs(vm, ports, verb)
+  loopVerbs(vm, ports, verb)
   return vm
 }
 

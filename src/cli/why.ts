@@ -1,0 +1,71 @@
+import { type Condition, type ConditionType, readyRungs } from '../api/conditions.ts'
+import type { VmView } from '../api/wire/controller-api.ts'
+
+/** The one reason that stands between a VM and what its manifest wants, and the next thing to type. */
+export interface Why {
+  readonly ready: boolean
+  /** One sentence. */
+  readonly sentence: string
+  readonly next: string | undefined
+}
+
+/** What blocks is the first rung that does not hold: those above it only wait for it. */
+export function why(vm: VmView): Why {
+  const of = (type: ConditionType): Condition | undefined => vm.conditions.find((one) => one.type === type)
+  if (vm.declared === 'removed') return said(vm, 'is being removed', of('ServiceReady') ?? of('Placed'))
+  const [valid, stalled, ready] = [of('Valid'), of('Stalled'), of('Ready')]
+  if (valid?.status === 'False') return said(vm, 'keeps its last valid state', valid)
+  if (vm.phase === 'Halted')
+    return { ready: false, sentence: `${vm.name} is off, as its manifest says (runStrategy: Halted).`, next: undefined }
+  if (ready?.status === 'True') return pending(vm, of('RestartRequired'))
+  if (stalled !== undefined) return said(vm, 'waits for somebody to change something', stalled)
+  const rung = readyRungs.map(of).find((one) => one !== undefined && one.status !== 'True')
+  return said(vm, 'is not Ready', rung ?? ready)
+}
+
+function pending(vm: VmView, restart: Condition | undefined): Why {
+  if (restart?.status !== 'True') return { ready: true, sentence: `${vm.name} is Ready.`, next: undefined }
+  return { ...said(vm, 'is Ready, and an edit waits for a restart', restart), ready: true }
+}
+
+function said(vm: VmView, what: string, one: Condition | undefined): Why {
+  if (one === undefined) return { ready: false, sentence: `${vm.name} ${what}: the controller has not looked at it yet.`, next: undefined }
+  const message = (one.message.split('\n')[0] ?? '').replace(/[.]?$/, '.')
+  const sentence = `${vm.name} ${what}: ${one.type} is ${one.status} (${one.reason})${message === '.' ? '.' : `: ${message}`}`
+  return { ready: false, sentence, next: nextStep(one, vm) }
+}
+
+/** By reason, and where a reason says little by condition; undefined where the message says it already, or where waiting is all. */
+function nextStep({ type, reason }: Condition, { name, facts }: VmView): string | undefined {
+  const onNode = facts['node'] === undefined ? "the VM's node" : facts['node']
+  const steps: Readonly<Record<string, string>> = {
+    ManifestInvalid: 'docker vm sources',
+    SourceUnreadable: 'docker vm sources',
+    RemovalWithheld: 'docker vm confirm-removal',
+    NoNodeFits: 'docker vm nodes -o wide',
+    NodeDown: 'docker node ls',
+    NodeDrained: 'docker node update --availability active NODE',
+    NodePaused: 'docker node update --availability active NODE',
+    AgentUnreachable: 'docker service ps swarmvirt_agent',
+    NotCapable: 'docker vm nodes -o wide',
+    AcceleratorMissing: 'docker vm nodes -o wide',
+    BridgeMissing: 'docker vm nodes -o wide',
+    InsufficientMemory: 'docker vm nodes',
+    InsufficientDisk: 'docker vm nodes',
+    DiskNodeUnknown: 'docker node ls',
+    TaskPending: `docker service ps --no-trunc vm-${name}`,
+    TaskRejected: `docker service ps --no-trunc vm-${name}`,
+    TaskFailed: `docker service logs vm-${name}`,
+    TaskStuckInNew: 'docker network inspect swarmvirt-guests',
+    OwnershipLost: `docker service update --label-add swarmvirt.managed-by=swarmvirt vm-${name}`,
+    RunnerUnreachable: `docker service logs vm-${name}`,
+    SpecChanged: `docker service update --force vm-${name}`,
+    NotHeard: `docker service logs vm-${name}`,
+    Retrying: `docker vm events -f ${name}`,
+  }
+  const byType: Partial<Record<ConditionType, string>> = {
+    AssetsReady: `docker vm describe ${name}; the state root of ${onNode} holds images and disks`,
+    GuestRunning: `docker service logs vm-${name}`,
+  }
+  return (Object.hasOwn(steps, reason) ? steps[reason] : undefined) ?? byType[type]
+}
