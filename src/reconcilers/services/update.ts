@@ -50,13 +50,18 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   const actions = decision.kind === 'write' ? writeTemplate(context, decision) : leaveTemplate(context, decision)
   const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
   const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, inputs.userData?.name ?? ''], nowMs)
-  const ready = serviceReady(seen, target.replicas, nowMs)
+  const ready = decision.kind === 'write' && target.replicas > 0 ? updating(decision) : serviceReady(seen, target.replicas, nowMs)
   return {
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
     next: { kind: 'requeueAfter', ms: ready.status === 'True' || !isMoving(seen, nowMs) ? pollMs : pollSoonMs },
     facts: taskFact(seen),
   }
+}
+
+/** The task that runs is about to be replaced: that it runs says nothing about what was asked for. */
+function updating({ why }: Extract<Decision, { kind: 'write' }>): ConditionDraft {
+  return condition('ServiceReady', 'False', 'Updating', why)
 }
 
 /** Something becomes of it: it was just made or changed. What stays pending for minutes is not looked at twice a second. */
