@@ -38,6 +38,8 @@ export const objectLabels = {
   source: 'swarmvirt.source',
   /** On the placement record: `true` once the VM's disks exist, so that an empty disk is never made again. */
   disksMade: 'swarmvirt.disks-made',
+  /** On the placement record: names of the disks that exist, in boot order, with commas. A VM starts with these, whatever its manifest asks for. */
+  disks: 'swarmvirt.disks',
   /** On the secret that holds the API's certificate: its SHA-256 as `AA:BB:…`, which `docker vm login` pins. */
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */

@@ -9,6 +9,7 @@ import { brokenRules } from './manifest/rules.ts'
 import { vmNamePattern } from './names.ts'
 
 export { apiVersion, classKind, kind, listKind } from './manifest/document.ts'
+export { at } from './manifest/issue.ts'
 export type { ManifestIssue, ManifestPath } from './manifest/issue.ts'
 
 type Whole = z.output<typeof virtualMachineSchema>
@@ -26,7 +27,11 @@ type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrateg
 }
 
 /** A manifest with every default filled in; sizes in bytes, durations in milliseconds, MACs in lower case with colons or `auto`. */
-export type VirtualMachine = Omit<Whole, 'spec'> & { readonly spec: Spec }
+export type VirtualMachine = Omit<Whole, 'spec'> & {
+  readonly spec: Spec
+  /** Paths whose values its class gives: `spec.memory`, `spec.cpu.cores`. */
+  readonly fromClass?: readonly string[]
+}
 
 /** A class as it was written, to be laid under the VMs that name it. */
 export interface VirtualMachineClass {
@@ -47,7 +52,9 @@ export function parseVirtualMachine(document: unknown, under?: VirtualMachineCla
   const result = virtualMachineSchema.safeParse(whole)
   const issues = issuesOf(whole, result, machineAbout(), brokenRules(whole))
   if (!result.success || issues.length > 0) return { ok: false, name: nameOf(document), issues }
-  return { ok: true, vm: result.data as VirtualMachine, generation: generationOf(document, under) }
+  const vm = result.data as VirtualMachine
+  const fromClass = under === undefined ? {} : { fromClass: givenBy(under.spec, at(document, ['spec'])) }
+  return { ok: true, vm: { ...vm, ...fromClass }, generation: generationOf(document, under) }
 }
 
 /** The name of the class that a document names. Undefined where it names none, or nothing that can be one. */
@@ -76,9 +83,21 @@ export function parseVirtualMachineClass(document: unknown): ParsedClass {
 function laidUnder(under: VirtualMachineClass['spec'], own: unknown): unknown {
   if (own === null || typeof own !== 'object') return own
   const [below, above] = [under['cpu'], at(own, ['cpu'])]
-  const isCpu = (value: unknown): value is object => value !== null && typeof value === 'object' && !Array.isArray(value)
-  const cpu = isCpu(below) && isCpu(above) ? { cpu: { ...below, ...above } } : {}
+  const cpu = isObject(below) && isObject(above) ? { cpu: { ...below, ...above } } : {}
   return { ...under, ...own, ...cpu }
+}
+
+/** The paths of what `laidUnder` took from the class. */
+function givenBy(under: VirtualMachineClass['spec'], own: unknown): string[] {
+  return Object.entries(under).flatMap(([key, value]) => {
+    if (at(own, [key]) === undefined) return [`spec.${key}`]
+    if (key !== 'cpu' || !isObject(value)) return []
+    return Object.keys(value).flatMap((inner) => (at(own, [key, inner]) === undefined ? [`spec.${key}.${inner}`] : []))
+  })
+}
+
+function isObject(value: unknown): value is object {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
 }
 
 /**

@@ -28,7 +28,7 @@ export type AssetsPlan = Plan<AssetsAction>
 export function keepRecord(
   seen: AssetsSeen,
   record: PlacementRecord,
-  to: { readonly node: string; readonly disksMade: boolean; readonly source: string },
+  to: { readonly node: string; readonly disksMade: boolean; readonly disks?: readonly string[] | undefined; readonly source: string },
 ): AssetsAction[] {
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, ...to })
   const { [objectLabels.retainedAt]: retained, ...kept } = record.config.labels

@@ -20,11 +20,11 @@ export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
     case 'removed':
       return planRemoved(seen, nowMs)
     case 'present':
-      return planPresent(seen, declaration.source)
+      return planPresent(seen, declaration)
   }
 }
 
-function planPresent(seen: AssetsSeen, source: string): AssetsPlan {
+function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['declaration'], { kind: 'present' }>): AssetsPlan {
   const { record, config, node, cluster } = seen
   if (config !== undefined && record === undefined) return notOurs(seen, config)
   if (cluster !== undefined) return planIdentity(seen, cluster)
@@ -32,7 +32,8 @@ function planPresent(seen: AssetsSeen, source: string): AssetsPlan {
   const placed = condition('Placed', 'True', 'Placed', `on ${node.hostname}${unwell(node)} (uid ${record.uid})`)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
-  const actions = keepRecord(seen, record, { node: node.id, disksMade, source })
+  const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
+  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, source })
   return { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts: { uid: record.uid, node: node.hostname } }
 }
 

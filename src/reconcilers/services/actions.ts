@@ -1,3 +1,4 @@
+import type { Edit } from '../../api/manifest/edits.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
@@ -26,4 +27,7 @@ export interface UpdateService {
   readonly corrects: readonly DriftKind[]
 }
 
-export type ServicesPlan = Plan<ServicesAction>
+export interface ServicesPlan extends Plan<ServicesAction> {
+  /** What the manifest has otherwise than what runs, and a restart would apply; absent where nothing waits for one. */
+  readonly edits?: readonly Edit[]
+}

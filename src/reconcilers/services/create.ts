@@ -17,7 +17,7 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
   const { record, settings, vm, apiVersion } = seen
   const obstacle = whatIsMissing(seen)
   if (obstacle !== undefined || record === undefined) return waiting(obstacle ?? noRecord)
-  const inputs = inputsOf(settings.cluster, declaration.vm, record.uid)
+  const inputs = inputsOf(settings.cluster, declaration.vm, record.uid, record.disks)
   const render = { vm, settings, apiVersion, inputs, forceUpdate: 0 }
   const draft = renderTemplate({ ...render, ids: { launch: '', userData: '' } })
   const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0

@@ -1,7 +1,11 @@
 import { hashVersion, objectLabels } from '../../api/labels.ts'
 import type { Labels, SwarmConfig, SwarmService } from '../../ports/swarm.ts'
-import { dig, rawList, rawNumber } from '../shared/raw.ts'
+import { dig, rawNumber } from '../shared/raw.ts'
 import { templateHashOf } from './projection.ts'
+import { launchConfigName } from './running.ts'
+
+/** In place of the hash of inputs that nobody can tell any more. */
+export const unknownInputs = 'unknown'
 
 /** What is known of how the running template came to be. */
 export interface Held {
@@ -51,24 +55,20 @@ function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], want
   if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, actual)
   if (own.applied !== undefined && own.template !== undefined) return { applied: own.applied, template: own.template, drift: own.drift }
   if (actual === wanted.template) return { applied: wanted.inputs, template: actual, drift: undefined }
-  const launch = configs.find((one) => one.name === launchConfigNameOf(service))
+  const launch = configs.find((one) => one.name === launchConfigName(service))
   const noted = hashesIn(launch?.labels ?? {})
-  return { applied: own.applied ?? noted.applied ?? 'unknown', template: own.template ?? noted.template ?? actual, drift: own.drift }
+  return { applied: own.applied ?? noted.applied ?? unknownInputs, template: own.template ?? noted.template ?? actual, drift: own.drift }
 }
 
 /** Hashes of another version cannot be compared: what ran is taken as it is, and an edit that was pending stays pending. */
 function rehashed(labels: Labels, wanted: Wanted, actual: string): Held {
   const applied = labels[objectLabels.appliedHash]
   const upToDate = applied !== undefined && applied === labels[objectLabels.desiredHash]
-  return { applied: upToDate ? wanted.inputs : (applied ?? 'unknown'), template: actual, drift: undefined }
+  return { applied: upToDate ? wanted.inputs : (applied ?? unknownInputs), template: actual, drift: undefined }
 }
 
 function hashesIn(labels: Labels): { applied: string | undefined; template: string | undefined; drift: string | undefined } {
   return { applied: labels[objectLabels.appliedHash], template: labels[objectLabels.templateHash], drift: labels[objectLabels.driftHash] }
-}
-
-function launchConfigNameOf(service: SwarmService): unknown {
-  return dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigName')
 }
 
 export function forceUpdateOf(service: SwarmService): number {

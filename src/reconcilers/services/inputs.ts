@@ -25,8 +25,9 @@ export interface Inputs {
   readonly hash: string
 }
 
-export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid): Inputs {
-  const launch = launchOf(cluster, vm, uid)
+/** `disks` are the names of those that exist, in boot order: a VM is never started with one that its node has not made. */
+export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readonly string[] = diskNames(vm)): Inputs {
+  const launch = launchOf(cluster, vm, uid, disks)
   const launchText = canonicalJson(launch)
   const { memory, accelerator, cloudInit } = vm.spec
   const bridges = [...new Set(vm.spec.networks.map((one) => one.bridge))]
@@ -41,26 +42,30 @@ export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid): Input
     launchText,
     launchName: contentName('launch', uid, launchText),
     userData,
-    hash: inputsHash(cluster, vm),
+    hash: inputsHash(cluster, vm, disks),
   }
 }
 
+export function diskNames(vm: VirtualMachine): readonly string[] {
+  return vm.spec.disks.map((one) => one.name)
+}
+
 /** Named one by one: what enters here restarts VMs when it is edited, and what a later release adds must be absent while it is not used. */
-function inputsHash(cluster: string, vm: VirtualMachine): string {
-  const { cpu, memory, accelerator, disks, cloudInit } = vm.spec
+function inputsHash(cluster: string, vm: VirtualMachine, disks: readonly string[]): string {
+  const { cpu, memory, accelerator, cloudInit } = vm.spec
   return hashOf({
     cores: cpu.cores,
     memory,
     accelerator,
-    disks: disks.map((one) => one.name),
+    disks,
     nics: nicsOf(cluster, vm).map(({ name, bridge, mac }) => ({ name, bridge, mac })),
     sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
     userData: cloudInit.userData === undefined ? undefined : sha256Hex(cloudInit.userData),
   })
 }
 
-function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid): LaunchConfig {
-  const { cpu, memory, accelerator, disks, cloudInit } = vm.spec
+function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readonly string[]): LaunchConfig {
+  const { cpu, memory, accelerator, cloudInit } = vm.spec
   return {
     version: launchVersion,
     uid,
@@ -68,7 +73,7 @@ function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid): LaunchConfig
     cores: cpu.cores,
     memoryMiB: Math.floor(memory / 1024 ** 2),
     accelerator,
-    disks: disks.map(({ name }) => ({ name })),
+    disks: disks.map((name) => ({ name })),
     nics: nicsOf(cluster, vm).map(({ name, mac }) => ({ name, mac })),
     cloudInit: {
       instanceId: uid,

@@ -1,36 +1,21 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { managedBy, objectLabels } from '../../api/labels.ts'
-import { serviceName, type VmUid } from '../../api/names.ts'
+import { sayEdits } from '../../api/manifest/edits.ts'
+import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { carries, vmObjectLabels } from '../shared/placement-record.ts'
 import { currentTask, isYoung } from '../shared/vm-service.ts'
 import { dig, rawNumber, rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
-import { forceUpdateOf, type Held, judgeTemplate, type Verdict } from './drift.ts'
-import { type Inputs, inputsOf } from './inputs.ts'
+import { type Context, contextOf, type Present, type Target } from './context.ts'
+import { forceUpdateOf, type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
 import { serviceLabels } from './labels.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
 import { templateHashOf } from './projection.ts'
 import { serviceReady } from './ready.ts'
-import { keepLifecycle, type RenderInput, renderTemplate, surroundings } from './render.ts'
-
-type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
-
-export interface Target {
-  readonly service: SwarmService
-  readonly uid: VmUid
-  readonly node: string | undefined
-  readonly replicas: 0 | 1
-}
-
-interface Context extends Target {
-  readonly seen: ServicesSeen
-  readonly generation: string
-  readonly inputs: Inputs
-  readonly render: Omit<RenderInput, 'ids'>
-}
+import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
 /** What is to become of the template, with the reason for people. */
 type Decision =
@@ -42,10 +27,8 @@ const pollMs = 5_000
 const pollSoonMs = 500
 
 export function planUpdate(seen: ServicesSeen, declaration: Present, target: Target, nowMs: number): ServicesPlan {
-  const { vm, settings, apiVersion } = seen
-  const inputs = inputsOf(settings.cluster, declaration.vm, target.uid)
-  const render = { vm, settings, apiVersion, inputs, forceUpdate: forceUpdateOf(target.service) }
-  const context: Context = { seen, generation: declaration.generation, inputs, render, ...target }
+  const context = contextOf(seen, declaration, target)
+  const { inputs } = context
   const decision = decide(context)
   const actions = decision.kind === 'write' ? writeTemplate(context, decision) : leaveTemplate(context, decision)
   const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
@@ -56,6 +39,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
     conditions: [owned(target), ready, restartRequired(context, decision)],
     next: { kind: 'requeueAfter', ms: ready.status === 'True' || !isMoving(seen, nowMs) ? pollMs : pollSoonMs },
     facts: taskFact(seen),
+    ...(isPending(decision) && context.edits !== undefined ? { edits: context.edits } : {}),
   }
 }
 
@@ -96,14 +80,20 @@ function decide(context: Context): Decision {
   }
 }
 
-/** An edit takes hold when nothing is interrupted by it: no task wanted now, or a person restarted the VM. */
+/** An edit takes hold when nothing is interrupted by it (no task wanted now, or a person restarted the VM), or when the manifest says at once. */
 function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
-  const { service } = context
-  const template = keepLifecycle(draft, service.spec['TaskTemplate'])
-  if (replicasOf(service) === 0) return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM is off' }
-  if (verdict.restartedByHand)
-    return { kind: 'write', template, drift: undefined, why: 'the manifest changed and the VM was restarted by hand' }
+  const template = keepLifecycle(draft, context.service.spec['TaskTemplate'])
+  const why = whyNow(context, verdict)
+  if (why !== undefined) return { kind: 'write', template, drift: undefined, why: `the manifest changed and ${why}` }
   return { kind: 'leave', held: verdict.held, pending: true, why: 'the manifest changed; it takes hold at the next restart' }
+}
+
+function whyNow({ service, updatePolicy, edits }: Context, { held, restartedByHand }: Extract<Verdict, { kind: 'pending' }>) {
+  if (replicasOf(service) === 0) return 'the VM is off'
+  if (restartedByHand) return 'the VM was restarted by hand'
+  // Where the notes of what runs were lost, only a difference that can be seen is an edit.
+  const isEdit = held.applied !== unknownInputs || (edits ?? []).length > 0
+  return updatePolicy === 'Restart' && isEdit ? 'says updatePolicy: Restart' : undefined
 }
 
 /** The template without ids of its objects, which no hash looks at. */
@@ -186,10 +176,16 @@ function owned({ service }: Target): ConditionDraft {
   return condition('Owned', 'True', 'Owned', `${service.name} carries ${objectLabels.managedBy}=${managedBy}`)
 }
 
-function restartRequired({ seen }: Context, decision: Decision): ConditionDraft {
-  if (decision.kind === 'write' || !decision.pending) {
-    return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
-  }
+function isPending(decision: Decision): boolean {
+  return decision.kind === 'leave' && decision.pending
+}
+
+/** The first few say it; the rest is in the plan. */
+const longestList = 1_000
+
+function restartRequired({ seen, edits }: Context, decision: Decision): ConditionDraft {
+  if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
+  const what = sayEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
-  return condition('RestartRequired', 'True', 'SpecChanged', `the manifest was edited since the VM started; to apply it: ${how}`)
+  return condition('RestartRequired', 'True', 'SpecChanged', `${what}; to apply it: ${how}`)
 }

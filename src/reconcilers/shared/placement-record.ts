@@ -11,6 +11,8 @@ export interface PlacementRecord {
   /** Swarm node ID; undefined where the label was lost. */
   readonly node: string | undefined
   readonly disksMade: boolean
+  /** Names of the disks that the node said are there, in boot order; undefined where an earlier release wrote the record. */
+  readonly disks: readonly string[] | undefined
   /** RFC 3339; the VM was removed then and its disks were kept. */
   readonly retainedAt: string | undefined
 }
@@ -21,6 +23,8 @@ export interface PlacementFields {
   readonly uid: VmUid
   readonly node: string
   readonly disksMade: boolean
+  /** Absent while the node does not say; what the record has stays then. */
+  readonly disks?: readonly string[] | undefined
   /** Manifest source that the VM's declaration came from. */
   readonly source: string
 }
@@ -37,6 +41,7 @@ export function readPlacementRecord(config: SwarmConfig): PlacementRecord | unde
     uid,
     node: config.labels[objectLabels.node],
     disksMade: config.labels[objectLabels.disksMade] === 'true',
+    disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     retainedAt: config.labels[objectLabels.retainedAt],
   }
 }
@@ -55,6 +60,7 @@ export function placementLabels(fields: PlacementFields): Labels {
     [objectLabels.node]: fields.node,
     [objectLabels.source]: fields.source,
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
+    ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
   }
 }
 

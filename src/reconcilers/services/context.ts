@@ -1,0 +1,39 @@
+import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { VmUid } from '../../api/names.ts'
+import type { SwarmService } from '../../ports/swarm.ts'
+import { forceUpdateOf } from './drift.ts'
+import { type Inputs, inputsOf } from './inputs.ts'
+import type { ServicesSeen } from './observe.ts'
+import type { RenderInput } from './render.ts'
+import { runningInputs, wantedInputs } from './running.ts'
+
+export type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
+
+export interface Target {
+  readonly service: SwarmService
+  readonly uid: VmUid
+  readonly node: string | undefined
+  readonly replicas: 0 | 1
+}
+
+/** All that a decision about a service that is there is made from. */
+export interface Context extends Target {
+  readonly seen: ServicesSeen
+  readonly generation: string
+  readonly updatePolicy: VirtualMachine['spec']['updatePolicy']
+  readonly inputs: Inputs
+  /** What the manifest has otherwise than what runs; undefined where it cannot be told what runs. */
+  readonly edits: readonly Edit[] | undefined
+  readonly render: Omit<RenderInput, 'ids'>
+}
+
+export function contextOf(seen: ServicesSeen, { vm, generation }: Present, target: Target): Context {
+  const { settings, apiVersion, configs, record } = seen
+  const { service, uid } = target
+  const running = runningInputs(service, configs, settings.memoryOverheadMiB)
+  const inputs = inputsOf(settings.cluster, vm, uid, record?.disks ?? running?.disks)
+  const render = { vm: seen.vm, settings, apiVersion, inputs, forceUpdate: forceUpdateOf(service) }
+  const edits = running && editsBetween(running, wantedInputs(inputs, vm))
+  return { seen, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
+}

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest'
+import { editEffects } from '../../../src/api/manifest/about.ts'
+import { machineAbout } from '../../../src/api/manifest/fields.ts'
+import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
+import { serviceName } from '../../../src/api/names.ts'
+import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
+import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
+import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
+import { settings } from '../../simulation/cluster.ts'
+
+type Document = Record<'metadata' | 'spec', Record<string, unknown>>
+interface Case {
+  /** What the VM is before the edit, beyond the plainest. */
+  readonly before?: (document: Document) => void
+  readonly edit: (document: Document) => void
+  readonly classAfter?: Record<string, unknown>
+}
+
+const uid = '00000000-0000-4000-8000-000000000001'
+const record = { uid, vm: 'web', disksMade: true } as PlacementRecord
+const small = { name: 'small', spec: { memory: '1Gi' } }
+
+function plain(): Document {
+  const disks = [{ name: 'root', size: '2Gi', image: { source: 'images/a.qcow2' } }]
+  return { metadata: { name: 'web' }, spec: { memory: '512Mi', disks, networks: [{ name: 'lan', bridge: 'br0' }] } }
+}
+function put(key: string, value: unknown): (document: Document) => void {
+  return ({ spec }) => void (spec[key] = value)
+}
+function putDisk(change: Record<string, unknown>): (document: Document) => void {
+  return ({ spec }) => void (spec['disks'] = (spec['disks'] as object[]).map((one) => ({ ...one, ...change })))
+}
+function putNetwork(change: Record<string, unknown>): (document: Document) => void {
+  return ({ spec }) => void (spec['networks'] = (spec['networks'] as object[]).map((one) => ({ ...one, ...change })))
+}
+
+/** An edit of every field that is accepted. A field that is new has to be added here. */
+const cases: Readonly<Record<string, Case>> = {
+  'metadata.name': { edit: ({ metadata }) => void (metadata['name'] = 'web-2') },
+  'metadata.labels': { edit: ({ metadata }) => void (metadata['labels'] = { app: 'web' }) },
+  'metadata.annotations': { edit: ({ metadata }) => void (metadata['annotations'] = { note: 'mine' }) },
+  'spec.runStrategy': { edit: put('runStrategy', 'Halted') },
+  'spec.class': {
+    before: ({ spec }) => void (delete spec['memory'], (spec['class'] = 'small')),
+    edit: put('class', 'large'),
+    classAfter: { memory: '4Gi' },
+  },
+  'spec.cpu.cores': { edit: put('cpu', { cores: 2 }) },
+  'spec.memory': { edit: put('memory', '1Gi') },
+  'spec.accelerator': { edit: put('accelerator', 'tcg') },
+  'spec.updatePolicy': { edit: put('updatePolicy', 'Restart') },
+  'spec.disks.*.name': { edit: putDisk({ name: 'main' }) },
+  'spec.disks.*.size': { edit: putDisk({ size: '3Gi' }) },
+  'spec.disks.*.image.source': { edit: putDisk({ image: { source: 'images/b.qcow2' } }) },
+  'spec.disks.*.image.sha256': { edit: putDisk({ image: { source: 'images/a.qcow2', sha256: 'a'.repeat(64) } }) },
+  'spec.networks.*.name': { before: putNetwork({ mac: '52:54:00:00:00:01' }), edit: putNetwork({ name: 'wan' }) },
+  'spec.networks.*.bridge': { edit: putNetwork({ bridge: 'br1' }) },
+  'spec.networks.*.mac': { edit: putNetwork({ mac: '52:54:00:00:00:02' }) },
+  'spec.networks.*.address': { edit: putNetwork({ address: '192.168.50.42' }) },
+  'spec.cloudInit.userData': { edit: put('cloudInit', { userData: '#cloud-config' }) },
+  'spec.cloudInit.sshAuthorizedKeys': { edit: put('cloudInit', { sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] }) },
+  'spec.readiness.ping': { edit: put('readiness', { ping: true }) },
+  'spec.readiness.tcp': { edit: put('readiness', { tcp: 22 }) },
+}
+
+function parsed(document: Document, under?: Parameters<typeof parseVirtualMachine>[1]): VirtualMachine {
+  const result = parseVirtualMachine({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', ...document }, under)
+  if (!result.ok) throw new Error(JSON.stringify(result.issues))
+  return result.vm
+}
+
+function beforeAndAfter({ before, edit, classAfter }: Case): readonly [VirtualMachine, VirtualMachine] {
+  const document = plain()
+  before?.(document)
+  const vm = parsed(document, classAfter && small)
+  edit(document)
+  return [vm, parsed(document, classAfter && { name: 'large', spec: classAfter })]
+}
+
+/** With the disks that exist, as a VM is started. */
+function restartHash(vm: VirtualMachine): string {
+  return inputsOf('lab', vm, uid, ['root']).hash
+}
+function orderedDisks(vm: VirtualMachine): unknown {
+  return prepareOrderFor(settings, vm, record).disks
+}
+
+/** Refused fields, and what holds others, aside. */
+function acceptedFields(): readonly string[] {
+  const about = machineAbout()
+  const isRefused = (path: string): boolean => [...about].some(([one, { notYet }]) => notYet === true && `${path}.`.startsWith(`${one}.`))
+  const holdsOthers = (path: string): boolean => [...about.keys()].some((one) => one.startsWith(`${path}.`))
+  return [...about].flatMap(([path, { effect }]) => (effect === undefined || isRefused(path) || holdsOthers(path) ? [] : [path]))
+}
+
+describe('what the schema says that an edit does is what it does', () => {
+  test('for every field that is accepted', () => {
+    expect(Object.keys(cases).toSorted()).toEqual(acceptedFields().toSorted())
+  })
+
+  test.each(Object.entries(cases))('%s', (path, one) => {
+    const [before, after] = beforeAndAfter(one)
+    const seen = {
+      restarts: restartHash(before) !== restartHash(after),
+      destroys: JSON.stringify(orderedDisks(before)) !== JSON.stringify(orderedDisks(after)),
+      recreates: serviceName(before.metadata.name) !== serviceName(after.metadata.name),
+    }
+    const { restarts, destroys, recreates } = seen
+    switch (machineAbout().get(path)?.effect) {
+      case 'live':
+        return expect(seen).toEqual({ restarts: false, destroys: false, recreates: false })
+      case 'restart':
+        return expect({ restarts, destroys, recreates }).toEqual({ restarts: true, destroys: false, recreates: false })
+      case 'destroys-data':
+        // The node refuses it, so it must not restart anything either.
+        return expect(seen).toEqual({ restarts: false, destroys: true, recreates: false })
+      case 'recreate':
+        return expect(recreates).toBe(true)
+      default:
+        throw new Error(`${path} does not say what an edit does`)
+    }
+  })
+
+  test('and what holds fields says the strongest of theirs', () => {
+    const about = [...machineAbout()]
+    for (const [path, { effect }] of about) {
+      const inner = about.flatMap(([one, { effect: its }]) =>
+        one.startsWith(`${path}.`) && its !== undefined ? [editEffects.indexOf(its)] : [],
+      )
+      if (effect !== undefined && inner.length > 0) expect(editEffects.indexOf(effect), path).toBe(Math.max(...inner))
+    }
+  })
+})

@@ -1,0 +1,227 @@
+import { describe, expect, test } from 'vitest'
+import { type Edit, editsBetween, type MachineInputs } from '../../../src/api/manifest/edits.ts'
+import { parseVirtualMachine } from '../../../src/api/manifest.ts'
+import { launchConfig } from '../../../src/api/wire/launch.ts'
+import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
+import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
+import { Cluster } from '../../simulation/cluster.ts'
+
+const service = 'vm-web'
+const disks = [{ name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }]
+const networks = [{ name: 'lan', bridge: 'br0' }]
+
+async function running(spec: Record<string, unknown> = {}): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web', spec)
+  await cluster.converge()
+  return cluster
+}
+
+function declareOfClass(cluster: Cluster, name: string, under: Record<string, unknown>, own: Record<string, unknown> = {}): void {
+  const document = {
+    apiVersion: 'swarmvirt.dev/v1alpha1',
+    kind: 'VirtualMachine',
+    metadata: { name: 'web' },
+    spec: { class: name, disks, networks, ...own },
+  }
+  const parsed = parseVirtualMachine(document, { name, spec: under })
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
+  cluster.declared.set('web', { kind: 'present', vm: parsed.vm, generation: parsed.generation, source: 'directory' })
+}
+
+function message(cluster: Cluster): string {
+  return cluster.condition('web', 'RestartRequired')?.message ?? ''
+}
+
+async function plannedEdits(cluster: Cluster): Promise<readonly Edit[] | undefined> {
+  const plan = await cluster.run(servicesReconciler(cluster.ports()), 'web')
+  return (plan as { readonly edits?: readonly Edit[] } | undefined)?.edits
+}
+
+function launchOf(cluster: Cluster) {
+  const name = dig(rawList(dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigName')
+  return launchConfig.parse(JSON.parse(new TextDecoder().decode(cluster.swarm.config(String(name))?.data)))
+}
+
+describe('RestartRequired', () => {
+  test('says which fields of the manifest are waiting, with what runs and what is wanted', async () => {
+    const cluster = await running({ memory: '1Gi' })
+    cluster.declare('web', { memory: '2Gi', cpu: { cores: 2 } })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(message(cluster)).toBe(
+      'spec.cpu.cores 1 → 2, spec.memory 1 GiB → 2 GiB; to apply it: docker service update --force vm-web, or runStrategy: Halted and back',
+    )
+    expect(await plannedEdits(cluster)).toEqual([
+      { path: 'spec.cpu.cores', from: '1', to: '2', effect: 'restart' },
+      { path: 'spec.memory', from: '1 GiB', to: '2 GiB', effect: 'restart' },
+    ])
+  })
+
+  test('names bridge, MAC and accelerator, and is over when the edit is taken back', async () => {
+    const cluster = await running()
+    for (const node of cluster.swarm.nodes.values()) Object.assign(node.labels, { 'swarmvirt.bridge.br1': 'true' })
+    cluster.declare('web', { accelerator: 'tcg', networks: [{ name: 'lan', bridge: 'br1', mac: '52:54:00:00:00:99' }] })
+    await cluster.converge()
+    expect(message(cluster)).toContain('spec.accelerator auto → tcg')
+    expect(message(cluster)).toMatch(/spec\.networks\[0\]\.mac 52:54:00:\S+ → 52:54:00:00:00:99, spec\.networks\[0\]\.bridge br0 → br1/)
+    cluster.declare('web')
+    await cluster.converge()
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+    expect(await plannedEdits(cluster)).toBeUndefined()
+  })
+
+  test('of user data and keys says only that they changed', async () => {
+    const cluster = await running({ cloudInit: { userData: '#cloud-config\npassword: hunter2\n' } })
+    cluster.declare('web', { cloudInit: { userData: '#cloud-config\npassword: letmein\n', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] } })
+    await cluster.converge()
+    expect(message(cluster)).toContain('spec.cloudInit.sshAuthorizedKeys changed, spec.cloudInit.userData changed;')
+    expect(JSON.stringify([message(cluster), await plannedEdits(cluster)])).not.toMatch(/hunter2|letmein|AAAA/)
+  })
+
+  test('of an edit of a class names the class on each field that the class gives', async () => {
+    const cluster = new Cluster()
+    declareOfClass(cluster, 'small', { memory: '1Gi', cpu: { cores: 1 } }, { cpu: { cores: 3 } })
+    await cluster.converge()
+    declareOfClass(cluster, 'small', { memory: '2Gi', cpu: { cores: 2 } }, { cpu: { cores: 4 } })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(message(cluster)).toContain('spec.cpu.cores 3 → 4, spec.memory 1 GiB → 2 GiB (class small);')
+  })
+
+  test('still says that there was an edit where the launch config that runs cannot be read', async () => {
+    const cluster = await running()
+    for (const one of cluster.swarm.configs.values()) {
+      if (one.labels['swarmvirt.component'] === 'launch') Object.assign(one, { data: new TextEncoder().encode('{"version":9}') })
+    }
+    cluster.declare('web', { memory: '2Gi' })
+    await cluster.converge()
+    expect(message(cluster)).toContain('the manifest was edited since the VM started')
+  })
+})
+
+describe('updatePolicy: Restart', () => {
+  const restart = { updatePolicy: 'Restart' }
+
+  test('applies an edit at once, with one restart', async () => {
+    const cluster = await running(restart)
+    cluster.declare('web', { ...restart, memory: '1Gi', cpu: { cores: 2 } })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+    expect(launchOf(cluster)).toMatchObject({ cores: 2, memoryMiB: 1024 })
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('applies what is pending when it is set', async () => {
+    const cluster = await running()
+    cluster.declare('web', { memory: '1Gi' })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    cluster.declare('web', { memory: '1Gi', ...restart })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('restarts nothing for a release that renders otherwise, nor for labels that were lost', async () => {
+    const cluster = await running(restart)
+    cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:2', memoryOverheadMiB: 200 }
+    await cluster.converge()
+    cluster.swarm.edit(service, (spec) => {
+      spec['Labels'] = { 'swarmvirt.managed-by': 'swarmvirt' }
+    })
+    for (const one of cluster.swarm.configs.values()) {
+      if (one.labels['swarmvirt.component'] === 'launch') {
+        const { 'swarmvirt.hash.applied': _applied, 'swarmvirt.hash.template': _template, ...rest } = one.labels
+        Object.assign(one, { labels: rest })
+      }
+    }
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+  })
+
+  test('starts no VM that its edit halts, and applies the edit with it', async () => {
+    const cluster = await running(restart)
+    cluster.declare('web', { ...restart, memory: '1Gi', runStrategy: 'Halted' })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(launchOf(cluster).memoryMiB).toBe(1024)
+  })
+})
+
+describe('a disk that the node has not made', () => {
+  const renamed = { disks: [{ ...disks[0], name: 'system' }] }
+  const refusal = { state: 'failed', reason: 'DiskRenameRefused', message: 'no' } as const
+
+  test.each([{}, { updatePolicy: 'Restart' }])('is never started with, whatever restarts the VM (%o)', async (policy) => {
+    const cluster = await running(policy)
+    cluster.agent('n1').refusal = refusal
+    cluster.declare('web', { ...policy, ...renamed, memory: '1Gi' })
+    await cluster.converge()
+    cluster.swarm.edit(service, (spec) => Object.assign(spec['TaskTemplate'] as object, { ForceUpdate: 5 }))
+    await cluster.converge()
+    expect(launchOf(cluster)).toMatchObject({ memoryMiB: 1024, disks: [{ name: 'root' }] })
+    expect(cluster.said('web', 'AssetsReady')).toBe('False DiskRenameRefused')
+  })
+
+  test('is what a halted VM starts with once it is made', async () => {
+    const cluster = await running()
+    cluster.agent('n1').refusal = refusal
+    cluster.declare('web', { ...renamed, runStrategy: 'Halted' })
+    await cluster.converge()
+    expect(launchOf(cluster).disks).toEqual([{ name: 'root' }])
+    cluster.agent('n1').refusal = undefined
+    await cluster.converge()
+    expect(launchOf(cluster).disks).toEqual([{ name: 'system' }])
+  })
+
+  test('is not known from the record of an earlier release, but from what runs', async () => {
+    const cluster = await running()
+    for (const one of cluster.swarm.configs.values()) {
+      const { 'swarmvirt.disks': _disks, ...rest } = one.labels
+      Object.assign(one, { labels: rest })
+    }
+    cluster.agent('n1').refusal = refusal
+    cluster.declare('web', { ...renamed, updatePolicy: 'Restart' })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(launchOf(cluster).disks).toEqual([{ name: 'root' }])
+  })
+})
+
+describe('editsBetween', () => {
+  const machine: MachineInputs = {
+    cores: 1,
+    memoryMiB: 953,
+    memoryBytes: 1e9,
+    accelerator: 'auto',
+    disks: ['root'],
+    networks: [{ name: 'lan', mac: '52:54:00:00:00:01' }],
+    bridges: ['br0'],
+    sshAuthorizedKeys: [],
+    userData: undefined,
+    fromClass: undefined,
+  }
+
+  test('finds nothing between equals, nor in bytes that are not known', () => {
+    expect(editsBetween(machine, machine)).toEqual([])
+    expect(editsBetween({ ...machine, memoryBytes: undefined }, machine)).toEqual([])
+  })
+
+  test('shows an edit of some bytes in bytes', () => {
+    expect(editsBetween(machine, { ...machine, memoryBytes: 1e9 + 1 })).toMatchObject([{ from: '1000000000 B', to: '1000000001 B' }])
+  })
+
+  test('shows what is added and what is removed, each with its effect', () => {
+    const more = { ...machine, networks: [...machine.networks, { name: 'mgmt', mac: '52:54:00:00:00:02' }], bridges: ['br1', 'br0'] }
+    expect(editsBetween(machine, more)).toEqual([
+      { path: 'spec.networks[1].name', from: undefined, to: 'mgmt', effect: 'restart' },
+      { path: 'spec.networks[1].mac', from: undefined, to: '52:54:00:00:00:02', effect: 'restart' },
+      { path: 'spec.networks', from: 'br0', to: 'br0, br1', effect: 'restart' },
+    ])
+    expect(editsBetween(machine, { ...machine, disks: ['main'] })).toEqual([
+      { path: 'spec.disks[0].name', from: 'root', to: 'main', effect: 'destroys-data' },
+    ])
+  })
+})
