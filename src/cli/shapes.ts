@@ -80,9 +80,11 @@ export const sourceShape: Shape<SourceView> = {
     field('Complete', 'COMPLETE', (source) => (source.complete ? 'yes' : 'no')),
     field('Valid', 'VALID', (source) => String(source.documents.valid)),
     field('Invalid', 'INVALID', (source) => String(source.documents.invalid)),
+    // Whole, so that it can be copied: nothing else tells which commit the cluster has.
+    field('Revision', 'REVISION', (source) => source.revision),
     field('Message', 'MESSAGE', (source) => source.message),
   ],
-  wide: [field('Revision', 'REVISION', (source) => source.revision)],
+  wide: [],
   more: [],
   name: (source) => source.source,
 }

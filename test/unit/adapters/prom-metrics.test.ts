@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { promMetrics } from '../../../src/adapters/prom-metrics.ts'
 import { conditionOwners, type ConditionType } from '../../../src/api/conditions.ts'
-import type { VmView } from '../../../src/api/wire/controller-api.ts'
+import type { SourceView, VmView } from '../../../src/api/wire/controller-api.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
 
 /** The most that a VM can have. */
@@ -18,12 +18,12 @@ function aVm(name: string, generations: { readonly generation: string; readonly 
   return { name, phase: 'Ready', declared: 'present', labels: {}, conditions, facts, timeline: {}, events: [], ...generations }
 }
 
-function viewOf(vms: readonly VmView[]): StatusView {
+function viewOf(vms: readonly VmView[], sources: readonly SourceView[] = []): StatusView {
   return {
     vms: () => vms,
     vm: () => undefined,
     nodes: () => [],
-    sources: () => ({ sources: [], stalled: null, withheld: [] }),
+    sources: () => ({ sources, stalled: null, withheld: [] }),
     ready: () => ({ ok: true, message: '' }),
     onChange: () => () => undefined,
   }
@@ -36,7 +36,18 @@ async function lines(vms: readonly VmView[], act: (metrics: ReturnType<typeof pr
   return (await metrics.expose()).text.split('\n').filter((line) => !line.startsWith('#'))
 }
 
+function aSource(source: string, revision: string): SourceView {
+  return { source, revision, complete: true, message: '', documents: { valid: 1, invalid: 0 }, issues: [], superseded: [] }
+}
+
 describe('the metrics', () => {
+  it('tell the revision of a source that has one', async () => {
+    const metrics = promMetrics('0')
+    metrics.show(viewOf([], [aSource('directory', 'abc123'), aSource('configs', '')]))
+    const found = (await metrics.expose()).text.split('\n').filter((line) => line.startsWith('swarmvirt_source_info{'))
+    expect(found).toEqual(['swarmvirt_source_info{source="directory",revision="abc123"} 1'])
+  })
+
   const web = aVm('web', { generation: 'ffffffffffff0000', observedGeneration: '00000000000f0000' })
 
   it('have at most twenty series for a VM with every condition there is, and none for one that is gone', async () => {
