@@ -135,6 +135,8 @@ describe('what the API is told to do', () => {
     ['what is no name', '{"vms":["../x"]}', 400],
     ['a key too many', '{"vms":["web"],"all":true}', 400],
     ['more names than there can be', JSON.stringify({ vms: Array(10_001).fill('web') }), 400],
+    ['a body as deep as it is long', `{"vms":${'['.repeat(400_000)}${']'.repeat(400_000)}}`, 400],
+    ['a poisoned prototype', '{"vms":["web"],"__proto__":{"x":1}}', 400],
     ['more than a mebibyte', JSON.stringify({ vms: 'x'.repeat(1_100_000) }), 413],
   ])('refuses %s', async (_what, body, status) => {
     expect((await post(confirm, body)).status).toBe(status)
