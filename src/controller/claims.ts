@@ -38,16 +38,17 @@ export function settleClaim(
   opaque: DeclareState['opaque'],
   input: DeclareInput,
 ): Claim {
-  const [first] = candidates
-  if (first === undefined) return { kind: 'none' }
+  if (candidates.length === 0) return { kind: 'none' }
   const holder = holderOf(memory, input.world?.get(name))
   const inSource = candidates.filter((one) => holder.source === undefined || one.origin.source === holder.source)
   const document = ownDocument(holder, inSource)
   if (document !== undefined) return { kind: 'given', document }
-  const next = inSource[0] ?? first
-  const state = memory.origin === undefined ? unsettled(name, candidates, input) : undefined
-  const hidden = state ?? (inSource.length > 0 ? hiddenHolder(memory, opaque, input) : handOver(holder, memory, next, opaque, input))
-  return hidden === undefined ? { kind: 'given', document: next } : { kind: 'withheld', state: hidden }
+  const unclear = memory.origin === undefined ? unsettled(name, candidates, input) : undefined
+  if (unclear !== undefined) return { kind: 'withheld', state: unclear }
+  const [inFront] = inSource
+  if (inFront === undefined) return handOver(holder, memory, candidates, opaque, input)
+  const hidden = hiddenHolder(memory, opaque, input)
+  return hidden === undefined ? { kind: 'given', document: inFront } : { kind: 'withheld', state: hidden }
 }
 
 function holderOf(memory: VmMemory, owned: OwnedVm | undefined): Holder {
@@ -88,23 +89,36 @@ function hiddenHolder(memory: VmMemory, opaque: DeclareState['opaque'], input: D
   return incomplete === undefined ? undefined : { kind: 'doubtful', message: incomplete }
 }
 
-/** The source that holds the name has no document of it any more; undefined where that is so for certain and long enough. */
+/** The source that holds the name has no document of it any more: another gets it when that is certain, and so for the grace. */
 function handOver(
   { source }: Holder,
   memory: VmMemory,
-  next: SourceDocument,
+  candidates: readonly SourceDocument[],
   opaque: DeclareState['opaque'],
   input: DeclareInput,
-): VmMemory['state'] | undefined {
-  if (source === undefined || memory.state.kind === 'removed') return undefined
-  const broken = brokenFile(memory, opaque)
-  if (broken !== undefined) return broken
-  const doubt = doubtInSource(source, memory, opaque, input)
-  if (doubt !== undefined) return { kind: 'doubtful', message: doubt }
+): Claim {
+  // A document that gives nothing to act on takes nothing over: what is in force would be of one source, and the name of another.
+  const next = candidates.find((one) => one.ok || one.standIn !== undefined)
+  if (source === undefined || memory.state.kind === 'removed') return given(next ?? candidates[0])
+  const hidden = brokenFile(memory, opaque) ?? doubtful(doubtInSource(source, memory, opaque, input))
+  if (hidden !== undefined) return { kind: 'withheld', state: hidden }
+  if (next === undefined) return { kind: 'withheld', state: { kind: 'broken', rendered: candidates.flatMap(renderedIssues).join('\n\n') } }
   const { state } = memory
   const sinceMs = state.kind === 'absent' || state.kind === 'handover' ? state.sinceMs : input.nowMs
-  if (input.readAtMs - sinceMs >= input.removalGraceMs) return undefined
-  return { kind: 'handover', sinceMs, from: source, to: placeOf(next.origin) }
+  if (input.readAtMs - sinceMs >= input.removalGraceMs) return given(next)
+  return { kind: 'withheld', state: { kind: 'handover', sinceMs, from: source, to: placeOf(next.origin) } }
+}
+
+function given(document: SourceDocument | undefined): Claim {
+  return document === undefined ? { kind: 'none' } : { kind: 'given', document }
+}
+
+function doubtful(message: string | undefined): VmMemory['state'] | undefined {
+  return message === undefined ? undefined : { kind: 'doubtful', message }
+}
+
+function renderedIssues(document: SourceDocument): string[] {
+  return document.ok ? [] : document.issues.map((issue) => issue.rendered)
 }
 
 /** Where a document stands, for people. */

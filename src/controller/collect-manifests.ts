@@ -1,7 +1,9 @@
+import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import { messageOf, PortError } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Collectable, ManifestSource, SourceSnapshot } from '../ports/manifest-source.ts'
+import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import type { Swarm } from '../ports/swarm.ts'
 
 export interface CollectPorts {
@@ -10,12 +12,23 @@ export interface CollectPorts {
   readonly log: Log
   /** How long a superseded config stays: the time in which a person may want to see, or to go back to, what was. */
   readonly collectAfterMs: number
+  /** Whether a VM's document in this config is valid, its class included, as it was last read. */
+  readonly isValid: (file: string, vm: VmName) => boolean
 }
 
 /** What is superseded for long enough. Pure. Only a complete read says that something newer is certainly there. */
-export function dueForCollection(snapshot: SourceSnapshot, nowMs: number, collectAfterMs: number): readonly Collectable[] {
+export function dueForCollection(
+  snapshot: SourceSnapshot,
+  { nowMs, collectAfterMs, isValid }: Pick<CollectPorts, 'collectAfterMs' | 'isValid'> & { readonly nowMs: number },
+): readonly Collectable[] {
   if (!snapshot.complete) return []
-  return (snapshot.collectable ?? []).filter((one) => nowMs - one.sinceMs >= collectAfterMs)
+  const old = (snapshot.collectable ?? []).filter((one) => nowMs - one.sinceMs >= collectAfterMs)
+  return old.filter((one) => one.unproven.every(({ file, name }) => isValid(file, name)))
+}
+
+/** Whether a VM is valid in one file, its class included. */
+export function holdsValid({ documents }: ResolvedSnapshot, file: string, vm: VmName): boolean {
+  return documents.some((one) => one.ok && one.origin.file === file && one.vm.metadata.name === vm)
 }
 
 /** The same source; after each read, what `docker vm apply` made and nothing needs any more is removed (ADR 0014). */
@@ -25,7 +38,7 @@ export function collecting(source: ManifestSource, ports: CollectPorts): Manifes
     watch: (onHint) => source.watch(onHint),
     async read(signal) {
       const snapshot = await source.read(signal)
-      for (const one of dueForCollection(snapshot, ports.clock.now(), ports.collectAfterMs)) await collect(one, signal)
+      for (const one of dueForCollection(snapshot, { ...ports, nowMs: ports.clock.now() })) await collect(one, signal)
       return snapshot
     },
   }

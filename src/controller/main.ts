@@ -19,7 +19,7 @@ import { assetsReconciler } from '../reconcilers/assets/index.ts'
 import { nodesReconciler } from '../reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
 import { servicesReconciler } from '../reconcilers/services/index.ts'
-import { collecting } from './collect-manifests.ts'
+import { collecting, type CollectPorts, holdsValid } from './collect-manifests.ts'
 import { type ControllerConfig, readConfig, type SourceName } from './config.ts'
 import { type Controller, controller } from './controller.ts'
 import { declarationStore } from './declarations.ts'
@@ -34,11 +34,13 @@ function controlKeys(file: string): readonly [ControlKey, ...ControlKey[]] {
   throw new Error(`${file}: ${parsed.message}`)
 }
 
-function sourcesOf(config: ControllerConfig, swarm: Swarm, log: Log): readonly ManifestSource[] {
+type IsValid = CollectPorts['isValid']
+
+function sourcesOf(config: ControllerConfig, swarm: Swarm, log: Log, isValid: IsValid): readonly ManifestSource[] {
   const { manifests, watchPolling, collectAfterMs } = config
   const made: Readonly<Record<SourceName, () => ManifestSource>> = {
     directory: () => manifestDirectory({ path: manifests, watchPolling }),
-    configs: () => collecting(manifestConfigs(swarm), { swarm, clock: systemClock, log, collectAfterMs }),
+    configs: () => collecting(manifestConfigs(swarm), { swarm, clock: systemClock, log, collectAfterMs, isValid }),
   }
   return config.sources.map((name) => made[name]())
 }
@@ -48,7 +50,8 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   const [clock, random] = [systemClock, systemRandom]
   const swarm = dockerSwarm(config.docker)
   const keys = controlKeys(config.controlKeyFile)
-  const sources = sourcesOf(config, swarm, log)
+  const isValid: IsValid = (file, vm) => declarations.snapshots().some((one) => one.source === 'configs' && holdsValid(one, file, vm))
+  const sources = sourcesOf(config, swarm, log, isValid)
   const declarations = declarationStore({ sources: sources.length, removalGraceMs: config.removalGraceMs }, clock)
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })

@@ -45,6 +45,8 @@ export interface ClassedDocument {
   readonly className: string
   /** With the class, or with why there is none. Pure; the last answer is kept. */
   readonly complete: (found: VirtualMachineClass | NoClass) => SourceDocument
+  /** The next older document of this name that may be right, where the source still holds one; it counts where this one is not, with its class. */
+  readonly standIn?: ValidDocument | ClassedDocument
 }
 
 export interface NoClass {
@@ -95,6 +97,8 @@ export interface Collectable {
   readonly name: string
   /** Epoch milliseconds, by the Swarm's clock, at which the last of its documents was superseded. */
   readonly sinceMs: number
+  /** Newer documents of which only their classes say whether they are valid; all must be. */
+  readonly unproven: readonly { readonly file: string; readonly name: string }[]
 }
 
 export interface Superseded {

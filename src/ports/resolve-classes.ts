@@ -28,11 +28,13 @@ export function resolveClasses(snapshots: readonly SourceSnapshot[]): readonly R
 type Find = (className: string) => VirtualMachineClass | NoClass
 
 function resolve(document: Exclude<ReadDocument, ClassDocument>, find: Find): SourceDocument {
-  if (document.ok) return 'vm' in document ? document : document.complete(find(document.className))
+  if ('vm' in document) return document
   const { standIn, ...rest } = document
-  if (standIn === undefined) return rest
-  const whole = resolve(standIn, find)
-  return whole.ok ? { ...rest, standIn: whole } : rest
+  const own = rest.ok ? rest.complete(find(rest.className)) : rest
+  if (own.ok || standIn === undefined) return own
+  const behind = resolve(standIn, find)
+  const good = behind.ok ? behind : behind.standIn
+  return good === undefined ? own : { ...own, standIn: good }
 }
 
 function isClass(document: ReadDocument): document is ClassDocument {

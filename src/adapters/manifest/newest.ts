@@ -24,7 +24,7 @@ export function newestOf(configs: readonly ConfigDocuments[]): Pick<SourceSnapsh
   const byName = configsByName(configs.toSorted(newestFirst))
   const stands = (one: ConfigDocuments, name: string | undefined): boolean => name === undefined || byName.get(name)?.[0] === one
   const documents = configs.flatMap((one) =>
-    one.documents.filter((document) => stands(one, subjectOf(document))).map((document) => withStandIn(document, byName)),
+    one.documents.filter((document) => stands(one, subjectOf(document))).flatMap((document) => withStandIn(document, byName)),
   )
   const superseded = [...byName].flatMap(([name, [newest, ...older]]) => older.map((one) => supersededBy(name, one, newest)))
   return { documents, superseded, collectable: configs.flatMap((one) => collectable(one, byName)) }
@@ -51,24 +51,34 @@ function comparable(time: string): string {
   return time.replace(/Z$/, '')
 }
 
-function validIn({ documents }: ConfigDocuments, name: string): ReadDocument | undefined {
+/** Valid, or valid as far as can be said before its class is known. */
+function rightIn({ documents }: ConfigDocuments, name: string): ReadDocument | undefined {
   return documents.find((one) => one.ok && subjectOf(one) === name)
 }
 
-function withStandIn(document: ReadDocument, byName: ByName): ReadDocument {
+/** A document that counts, with what counts in its place while it is not valid. A class has nothing to carry an older one: both are given. */
+function withStandIn(document: ReadDocument, byName: ByName): readonly ReadDocument[] {
   const name = subjectOf(document)
-  if (document.ok || name === undefined) return document
-  for (const one of byName.get(name) ?? []) {
-    const standIn = validIn(one, name)
-    if (standIn !== undefined && isMachine(standIn)) return { ...document, standIn }
-    // A class has nothing to stand in for it: the older one itself counts.
-    if (standIn !== undefined) return standIn
-  }
-  return document
+  if (name === undefined || 'vm' in document || 'class' in document) return [document]
+  const holders = byName.get(name) ?? []
+  if (document.ok) return [withBehind(document, standInOf(name, holders.slice(1)))]
+  const standIn = standInOf(name, holders)
+  if (standIn !== undefined) return [{ ...document, standIn }]
+  const older = holders.map((one) => rightIn(one, name)).find((one) => one !== undefined)
+  return older === undefined ? [document] : [document, older]
 }
 
-function isMachine(document: ReadDocument): document is ValidDocument | ClassedDocument {
-  return document.ok && !('class' in document)
+/** The newest VM of these that is right as far as can be said, with those behind it until one is certainly valid. */
+function standInOf(name: string, holders: readonly ConfigDocuments[]): ValidDocument | ClassedDocument | undefined {
+  const at = holders.findIndex((one) => rightIn(one, name) !== undefined)
+  const found = holders[at]
+  const document = found === undefined ? undefined : rightIn(found, name)
+  if (document === undefined || !document.ok || 'class' in document) return undefined
+  return 'vm' in document ? document : withBehind(document, standInOf(name, holders.slice(at + 1)))
+}
+
+function withBehind(document: ClassedDocument, standIn: ValidDocument | ClassedDocument | undefined): ClassedDocument {
+  return standIn === undefined ? document : { ...document, standIn }
 }
 
 function supersededBy(name: string, one: ConfigDocuments, newest: ConfigDocuments | undefined): Superseded {
@@ -79,15 +89,28 @@ function supersededBy(name: string, one: ConfigDocuments, newest: ConfigDocument
 function collectable(one: ConfigDocuments, byName: ByName): readonly Collectable[] {
   const { config, documents } = one
   if (config.labels[manifestLabels.appliedBy] !== appliedByCli || documents.length === 0) return []
-  const replacedAt = documents.map((document) => replacedAtMs(one, subjectOf(document), byName))
-  const sinceMs = Math.max(...replacedAt.map((at) => at ?? Number.NaN))
-  return Number.isNaN(sinceMs) ? [] : [{ id: config.id, name: config.name, sinceMs }]
+  const replaced = documents.flatMap((document) => replacement(one, subjectOf(document), byName) ?? [])
+  if (replaced.length < documents.length) return []
+  const sinceMs = Math.max(...replaced.map((by) => Date.parse(by.createdAt)))
+  return [{ id: config.id, name: config.name, sinceMs, unproven: replaced.flatMap((by) => by.unproven) }]
 }
 
-/** When the first valid document of this name came that is newer; undefined where there is none. */
-function replacedAtMs(one: ConfigDocuments, name: string | undefined, byName: ByName): number | undefined {
-  if (name === undefined) return undefined
-  const all = byName.get(name) ?? []
-  const next = all.slice(0, all.indexOf(one)).findLast((newer) => validIn(newer, name) !== undefined)
-  return next === undefined ? undefined : Date.parse(next.config.createdAt)
+interface Replacement {
+  readonly createdAt: string
+  readonly unproven: Collectable['unproven']
+}
+
+/** The first newer config with a certainly valid document of this name, else the newest one if that may be valid. */
+function replacement(one: ConfigDocuments, name: string | undefined, byName: ByName): Replacement | undefined {
+  const all = name === undefined ? [] : (byName.get(name) ?? [])
+  const newer = all.slice(0, all.indexOf(one))
+  const certain = newer.findLast((by) => by.documents.some((document) => isCertain(document) && subjectOf(document) === name))
+  if (certain !== undefined) return { createdAt: certain.config.createdAt, unproven: [] }
+  const [newest] = newer
+  if (newest === undefined || name === undefined || rightIn(newest, name) === undefined) return undefined
+  return { createdAt: newest.config.createdAt, unproven: [{ file: newest.config.name, name }] }
+}
+
+function isCertain(document: ReadDocument): boolean {
+  return 'vm' in document || 'class' in document
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { manifestConfigs } from '../../../src/adapters/manifest-configs.ts'
 import { PortError } from '../../../src/ports/errors.ts'
-import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import { resolveClasses } from '../../../src/ports/resolve-classes.ts'
 import type { SwarmConfig } from '../../../src/ports/swarm.ts'
 
 const start = Date.parse('2026-01-01T00:00:00Z')
@@ -13,6 +14,14 @@ function manifest(name: string, memory = '512Mi'): string {
   return `${JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name }, spec })}\n`
 }
 const broken = (name: string): string => manifest(name).replace('"disks"', '"cups": 1, "disks"')
+
+/** A VM that leaves its memory to a class. */
+function classed(name: string): string {
+  return manifest(name).replace('"memory":"512Mi"', '"class":"small"')
+}
+function smallClass(memory: string): string {
+  return `${JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachineClass', metadata: { name: 'small' }, spec: { memory } })}\n`
+}
 
 /** Configs as a Swarm lists them; each is made a second after the one before. */
 class Configs {
@@ -38,15 +47,15 @@ class Configs {
   }
 }
 
-/** `config: VM` with what is wrong, or the generation's beginning. */
+/** `config: VM`, with what is wrong, once classes are laid under the VMs. */
 function said(snapshot: SourceSnapshot): string[] {
-  return snapshot.documents.map((one) =>
-    'vm' in one
-      ? `${one.origin.file}: ${one.vm.metadata.name}`
-      : one.ok
-        ? one.origin.file
-        : `${one.origin.file}: ${one.name ?? '?'} ${one.issues[0]?.code}`,
+  return resolved(snapshot).map((one) =>
+    one.ok ? `${one.origin.file}: ${one.vm.metadata.name}` : `${one.origin.file}: ${one.name ?? '?'} ${one.issues[0]?.code}`,
   )
+}
+
+function resolved(snapshot: SourceSnapshot): readonly SourceDocument[] {
+  return resolveClasses([snapshot]).flatMap((one) => one.documents)
 }
 
 describe('manifests in Swarm configs', () => {
@@ -121,6 +130,29 @@ describe('a VM in several configs', () => {
     expect(snapshot.superseded?.map((one) => `${one.file} by ${one.by}`)).toEqual(['v2 by v3', 'v1 by v3'])
   })
 
+  it('is the newest also where that needs a class that is not there: a valid older one stands in, and none that needs it as well', async () => {
+    const configs = new Configs().add('v1', manifest('web')).add('v2', classed('web')).add('v3', classed('web'))
+    expect(resolved(await configs.read())).toMatchObject([
+      { ok: false, origin: { file: 'v3' }, standIn: { ok: true, origin: { file: 'v1' } } },
+    ])
+    configs.add('sizes', smallClass('1Gi'))
+    expect(said(await configs.read())).toEqual(['v3: web'])
+    configs.add('v4', broken('web'))
+    expect(resolved(await configs.read())).toMatchObject([
+      { ok: false, origin: { file: 'v4' }, standIn: { ok: true, origin: { file: 'v3' } } },
+    ])
+  })
+
+  it('has its class from the newest valid config, and a broken newer one is told', async () => {
+    const configs = new Configs().add('web-1', classed('web')).add('sizes-1', smallClass('1Gi')).add('sizes-2', smallClass('2Gi'))
+    const snapshot = await configs.add('sizes-3', smallClass('no size')).read()
+    expect(resolved(snapshot)).toMatchObject([
+      { ok: true, vm: { spec: { memory: 2 * 1024 ** 3 } } },
+      { ok: false, origin: { file: 'sizes-3' } },
+    ])
+    expect(snapshot.superseded?.map((one) => `${one.file} by ${one.by}`)).toEqual(['sizes-2 by sizes-3', 'sizes-1 by sizes-3'])
+  })
+
   it('is not behind a newer config that nobody can tell what it holds', async () => {
     const snapshot = await new Configs().add('v1', manifest('web')).add('v2', '{').read()
     expect(said(snapshot)).toEqual(['v1: web', 'v2: ? VM002'])
@@ -132,7 +164,7 @@ describe('what may be collected', () => {
 
   it('is what docker vm apply made and a valid newer config stands before, from the moment that one came', async () => {
     const configs = new Configs().add('v1', manifest('web'), { labels: byCli }).add('v2', manifest('web')).add('v3', manifest('web'))
-    expect((await configs.read()).collectable).toEqual([{ id: 'id-v1', name: 'v1', sinceMs: start + 1_000 }])
+    expect((await configs.read()).collectable).toEqual([{ id: 'id-v1', name: 'v1', sinceMs: start + 1_000, unproven: [] }])
   })
 
   it('is nothing that others made', async () => {
@@ -144,6 +176,11 @@ describe('what may be collected', () => {
     configs.add('v1', manifest('web'), { labels: byCli }).add('v2', manifest('web'), { labels: byCli })
     configs.add('v3', broken('web'), { labels: byCli })
     expect(names(await configs.read())).toEqual(['v1'])
+  })
+
+  it('is what a VM with a class stands before, when that proves valid with its class', async () => {
+    const configs = new Configs().add('v1', manifest('web'), { labels: byCli }).add('v2', classed('web'), { labels: byCli })
+    expect((await configs.read()).collectable).toMatchObject([{ name: 'v1', unproven: [{ file: 'v2', name: 'web' }] }])
   })
 
   it('is no config in which anything else still counts, or that cannot be read', async () => {

@@ -11,7 +11,7 @@ type Source = 'directory' | 'configs'
 
 /** `web` as one source has it; the generation says which. */
 function web(source: Source, generation: string = source): Extract<SourceDocument, { ok: true }> {
-  const vm = { metadata: { name: 'web', labels: {}, annotations: {} } } as unknown as VirtualMachine
+  const vm = { metadata: { name: 'web', labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine
   return { ok: true, origin: { source, file: source === 'configs' ? 'web-1' : 'web.yaml', line: 1 }, vm, generation }
 }
 
@@ -166,11 +166,26 @@ describe('a hand-over from one source to the other', () => {
     expect(inForce()).toBe('directory')
   })
 
+  it('does not go to a broken document, which is told; the last good state stays until that one is mended, and a grace longer', async () => {
+    const { store, read, pass, inForce } = bench('nothing')
+    const reads = { directory: [], configs: [broken('configs', { name: 'web' })] }
+    read({ directory: [web('directory')], configs: [] })
+    read(reads)
+    await pass(10 * graceMs, reads)
+    expect([store.get('web'), store.valid('web')]).toMatchObject([
+      { kind: 'present', source: 'directory' },
+      { status: 'False', message: expect.stringContaining('error in web-1') },
+    ])
+    read(onlyConfigs)
+    await pass(graceMs, onlyConfigs)
+    expect(inForce()).toBe('configs')
+  })
+
   it('of many VMs at once is no removal of many', async () => {
     const { store, read, pass } = bench('nothing')
     const ten = (source: Source): SourceDocument[] =>
       Array.from({ length: 10 }, (_, index) => {
-        const vm = { metadata: { name: `vm-${index}`, labels: {}, annotations: {} } } as unknown as VirtualMachine
+        const vm = { metadata: { name: `vm-${index}`, labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine
         return { ...web(source), origin: { source, file: `vm-${index}`, line: 1 }, vm }
       })
     read({ directory: ten('directory'), configs: [] })
@@ -308,7 +323,7 @@ it('never gives a VM another source before its own was without it for the grace:
       }
       return true
     }),
-    { numRuns: 500 },
+    { numRuns: 1_500 },
   )
   await expect(history).resolves.toBeUndefined()
 })
