@@ -1,10 +1,11 @@
 import { appliedByCli, manifestLabels } from '../api/labels.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
 import { messageOf } from '../ports/errors.ts'
+import type { ReadDocument, SourceSnapshot } from '../ports/manifest-source.ts'
 import type { SplitManifest } from '../ports/manifest-texts.ts'
 import { type Plan, planApply, type Pruning, type Step } from './apply-plan.ts'
-import { type Declared, declaredIn, isOutcome, type ReadTexts } from './declared.ts'
-import { manifestConfigs, removeConfig, shownName } from './manifest-configs.ts'
+import { type Declared, declaredIn, isOutcome, leansOnClasses, machineClass, type ReadTexts } from './declared.ts'
+import { type ManifestConfig, manifestConfigs, removeConfig, shownName } from './manifest-configs.ts'
 import { type Outcome, UsageError } from './outcome.ts'
 
 export const applyFormats = ['text', 'json', 'name'] as const
@@ -13,6 +14,8 @@ type ApplyFormat = (typeof applyFormats)[number]
 export interface ApplyPorts {
   readonly docker: DockerCli
   readonly split: SplitManifest
+  /** Reads a config as the controller does. */
+  readonly readConfig: (name: string, text: string) => readonly ReadDocument[]
   /** Eight hex digits, new at each call. */
   readonly randomHex: () => string
 }
@@ -41,7 +44,9 @@ const defaultSource = 'default'
 /** Everything is judged before anything is written; then one config a document, and what is to be pruned last. */
 export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOptions): Promise<Outcome> {
   const source = sourceOf(options)
-  const declared = declaredIn(read)
+  // Only a VM that names a class needs the Swarm to be judged: the class may have been applied before, or by somebody else.
+  const beside = leansOnClasses(read) ? [otherClasses(ports, read, await manifestConfigs(ports.docker, ports.split))] : []
+  const declared = declaredIn(read, beside)
   if (isOutcome(declared)) return declared
   if (declared.length === 0 && !options.prune)
     return { exit: 1, out: '', err: 'error: there is no manifest in what was given; nothing was changed\n' }
@@ -49,6 +54,20 @@ export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOp
   const refused = [...plan.steps.flatMap((step) => (step.result === 'refused' ? [step.why] : [])), ...declared.flatMap(tooLarge)]
   if (refused.length > 0) return { exit: 1, out: '', err: `${refused.map((why) => `error: ${why}\n`).join('')}nothing was changed\n` }
   return carriedOut(ports, plan, { ...options, source })
+}
+
+/** The classes that are in the Swarm and not in what was given, each from its newest config. */
+function otherClasses(ports: ApplyPorts, read: ReadTexts, configs: readonly ManifestConfig[]): SourceSnapshot {
+  const given = new Set(read.files.flatMap(({ texts }) => texts.map(shownName)))
+  const documents: ReadDocument[] = []
+  for (const config of configs) {
+    const newer = config.documents.filter((one) => one.kind === machineClass && !given.has(shownName(one)))
+    if (newer.length === 0) continue
+    const names = new Set(newer.map((one) => one.name))
+    documents.push(...ports.readConfig(config.name, config.text).filter((one) => one.ok && 'class' in one && names.has(one.class.name)))
+    for (const one of newer) given.add(shownName(one))
+  }
+  return { source: 'configs', complete: true, message: '', documents }
 }
 
 function sourceOf({ source, prune }: ApplyOptions): string {

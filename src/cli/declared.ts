@@ -1,4 +1,4 @@
-import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import { type SourceSnapshot, subjectOf } from '../ports/manifest-source.ts'
 import type { ManifestText } from '../ports/manifest-texts.ts'
 import { type ObjectName, shownName } from './manifest-configs.ts'
 import type { Outcome } from './outcome.ts'
@@ -14,15 +14,29 @@ export interface Declared extends ManifestText {
   readonly file: string
 }
 
-/** Every document of every file once, or the outcome that says what is wrong with them. */
-export function declaredIn(read: ReadTexts): readonly Declared[] | Outcome {
-  const judged = validate(read.snapshots, 'text')
+/** Every document of every file once, or the outcome that says what is wrong with them. `beside` is what is declared elsewhere and may be leant on. */
+export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): readonly Declared[] | Outcome {
+  const judged = validate([...read.snapshots, ...beside], 'text')
   if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
   const declared = onceEach(read.files.flatMap(({ file, texts }) => texts.map((text) => ({ ...text, file }))))
   const twice = doubles(declared)
   return twice.length === 0
     ? declared
     : { exit: 1, out: '', err: `${twice.map((line) => `error: ${line}\n`).join('')}nothing was changed\n` }
+}
+
+/** What the files speak of, valid or not, or the outcome that says why that cannot be told: to take something back, it need not be right. */
+export function namedIn(read: ReadTexts): readonly ObjectName[] | Outcome {
+  const nameless = read.snapshots.map((one) => ({ ...one, documents: one.documents.filter((each) => subjectOf(each) === undefined) }))
+  const judged = validate(nameless, 'text')
+  if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
+  const known = new Set(kinds.values())
+  return read.files.flatMap(({ texts }) => texts.filter((one) => known.has(one.kind) && one.name !== ''))
+}
+
+/** Whether a VM names a class, which may be in the Swarm already. */
+export function leansOnClasses({ snapshots }: ReadTexts): boolean {
+  return snapshots.some((snapshot) => snapshot.documents.some((document) => document.ok && 'className' in document))
 }
 
 /** A file that is named twice, or also lies in a directory that is named, counts once. */
@@ -43,7 +57,7 @@ function place({ file, line }: Declared): string {
   return `${file}:${line}`
 }
 
-export function isOutcome(value: readonly Declared[] | Outcome): value is Outcome {
+export function isOutcome(value: readonly ObjectName[] | Outcome): value is Outcome {
   return 'exit' in value
 }
 
@@ -55,7 +69,7 @@ export function objectNamed(text: string): ObjectName | undefined {
 }
 
 const machine = 'VirtualMachine'
-const machineClass = 'VirtualMachineClass'
+export const machineClass = 'VirtualMachineClass'
 const kinds: ReadonlyMap<string, string> = new Map([
   ['vm', machine],
   ['virtualmachine', machine],

@@ -35,9 +35,12 @@ function portsOf(session: Session): CliPorts {
     async writing() {
       const { randomBytes } = await import('node:crypto')
       const { documentTexts } = await import('../adapters/manifest/document-texts.ts')
+      const { manifestReader } = await import('../adapters/manifest-yaml.ts')
+      const reader = manifestReader()
       return {
         docker: await docker(session),
         split: documentTexts,
+        readConfig: (name, text) => reader('configs', name, new TextEncoder().encode(text)),
         randomHex: () => randomBytes(4).toString('hex'),
         declared: async (vm) => (await (await connect(session)).vm(vm))?.declared,
       }

@@ -56,14 +56,14 @@ async function applyFiles(ports: WriteVerbPorts, flags: ApplyFlags): Promise<Out
 
 async function deleteNamed(ports: WriteVerbPorts, names: readonly string[], files: readonly string[]): Promise<Outcome> {
   if (names.length === 0 && files.length === 0) throw new UsageError('delete needs a NAME, or -f FILE')
-  const { declaredIn, isOutcome, objectNamed } = await import('./declared.ts')
+  const { isOutcome, namedIn, objectNamed } = await import('./declared.ts')
   const { deleteObjects } = await import('./delete.ts')
   const named = names.map((name) => {
     const found = objectNamed(name)
     if (found === undefined) throw new UsageError(`"${name}" is neither NAME nor KIND/NAME, where KIND is vm or class`)
     return found
   })
-  const declared = files.length === 0 ? [] : declaredIn(await ports.readTexts(files))
+  const declared = files.length === 0 ? [] : namedIn(await ports.readTexts(files))
   if (isOutcome(declared)) return declared
   return deleteObjects(await ports.writing(), [...named, ...declared])
 }

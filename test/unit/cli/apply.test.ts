@@ -33,6 +33,7 @@ function appliedAs(given: ReadTexts, options: Partial<ApplyOptions> = {}): Promi
   const ports = {
     docker: swarm,
     split: documentTexts,
+    readConfig: (name: string, text: string) => manifestReader()('configs', name, Buffer.from(text)),
     randomHex: () => (numbers += 1).toString(16).padStart(8, '0'),
   }
   return apply(ports, given, { ...defaults, ...options })
@@ -92,7 +93,7 @@ describe('docker vm apply', () => {
 
   it('refuses one VM from two files, and takes a file that is named twice once', async () => {
     const outcome = await applied({ 'a.yaml': manifest('web'), 'b.yaml': manifest('web') })
-    expect(outcome.err).toContain('virtualmachine/web is declared twice: a.yaml:1 and b.yaml:1')
+    expect(outcome.err).toMatch(/declared twice.*a\.yaml:1/)
     expect(swarm.configs()).toEqual([])
     const one = read({ 'a.yaml': manifest('web') })
     expect((await appliedAs({ snapshots: [...one.snapshots, ...one.snapshots], files: [...one.files, ...one.files] })).exit).toBe(0)
@@ -131,6 +132,21 @@ describe('docker vm apply', () => {
   })
 })
 
+describe('a class', () => {
+  const small = 'apiVersion: swarmvirt.dev/v1alpha1\nkind: VirtualMachineClass\nmetadata: {name: small}\nspec: {memory: 256Mi}\n'
+  const web = manifest('web').replace('"spec": {', '"spec": {"class": "small",').replace('"memory": "192Mi",', '')
+
+  it('may come with its VM, or be in the Swarm before it', async () => {
+    expect((await applied({ 'a.yaml': web })).err).toContain('there is no VirtualMachineClass "small"')
+    expect(swarm.configs()).toEqual([])
+    expect((await applied({ 'c.yaml': small })).out).toBe('virtualmachineclass/small created\n')
+    expect((await applied({ 'a.yaml': web })).out).toBe('virtualmachine/web created\n')
+    expect((await applied({ 'a.yaml': web, 'c.yaml': small })).out).toBe(
+      'virtualmachine/web unchanged\nvirtualmachineclass/small unchanged\n',
+    )
+  })
+})
+
 describe('docker vm apply --source', () => {
   it('refuses a VM of another source, and --force takes it over', async () => {
     await applied({ 'a.yaml': manifest('web') }, { source: 'ci' })
@@ -154,6 +170,14 @@ describe('docker vm apply --source', () => {
     const outcome = await applied({ 'a.yaml': manifest('web') }, { source: 'ci', prune: true })
     expect(outcome.out).toBe('virtualmachine/web created\nvirtualmachine/old pruned\n')
     expect(swarm.configs().map((one) => documentTexts(one.data)[0]?.name)).toEqual(['mine', 'stack', 'web'])
+  })
+
+  it('prunes the oldest version first, so that none comes back when Docker fails half way', async () => {
+    for (const memory of ['192Mi', '256Mi']) await applied({ 'a.yaml': manifest('old', { memory }) }, { source: 'ci' })
+    const newest = swarm.configs()[1]
+    swarm.failAfter('config rm', 1, 'the swarm does not have a leader')
+    expect((await applied({ 'a.yaml': '# nothing\n' }, { source: 'ci', prune: true })).exit).toBe(1)
+    expect(swarm.configs()).toEqual([newest])
   })
 
   it('is needed by --prune', async () => {

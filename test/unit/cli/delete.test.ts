@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { documentTexts } from '../../../src/adapters/manifest/document-texts.ts'
-import { objectNamed } from '../../../src/cli/declared.ts'
+import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { namedIn, objectNamed, type ReadTexts } from '../../../src/cli/declared.ts'
 import { deleteObjects } from '../../../src/cli/delete.ts'
 import type { Outcome } from '../../../src/cli/outcome.ts'
 import { PortError } from '../../../src/ports/errors.ts'
@@ -24,6 +25,29 @@ function deleted(name: string, declared: () => Promise<string | undefined> = () 
   return deleteObjects({ docker: swarm, split: documentTexts, declared }, [wanted])
 }
 
+describe('docker vm delete -f', () => {
+  const read = (text: string): ReadTexts => ({
+    snapshots: [
+      { source: 'directory', complete: true, message: '', documents: manifestReader()('directory', 'a.yaml', Buffer.from(text)) },
+    ],
+    files: [{ file: 'a.yaml', texts: documentTexts(text) }],
+  })
+
+  it('takes the names from manifests that need not be right any more', () => {
+    const wrong = manifest('web', { memory: 'much' })
+    expect(namedIn(read(`${wrong}---\n${manifest('db')}`))).toMatchObject([{ name: 'web' }, { name: 'db' }])
+  })
+
+  it('refuses what names nothing', () => {
+    expect(namedIn(read('a: ['))).toMatchObject({ exit: 1, err: expect.stringContaining('a.yaml') as string })
+    expect(
+      namedIn({ ...read(''), snapshots: [{ source: 'directory', complete: false, message: 'b.yaml cannot be read', documents: [] }] }),
+    ).toMatchObject({
+      exit: 2,
+    })
+  })
+})
+
 describe('docker vm delete', () => {
   it('removes every config that apply made of the VM, and says what becomes of the VM', async () => {
     swarm.put({ data: manifest('web'), labels: applied('default') })
@@ -38,12 +62,8 @@ describe('docker vm delete', () => {
   it('removes the oldest first, so that what was superseded never counts again', async () => {
     swarm.put({ data: manifest('web'), labels: applied('default') })
     const newest = swarm.put({ data: manifest('web', { memory: '1Gi' }), labels: applied('default') })
-    const docker: SwarmConfigs = { ...swarm, run: stopAfterOneRemoval(swarm) }
-    await expect(
-      deleteObjects({ docker, split: documentTexts, declared: () => Promise.resolve(undefined) }, [
-        { kind: 'VirtualMachine', name: 'web' },
-      ]),
-    ).rejects.toThrow('no leader')
+    swarm.failAfter('config rm', 1, 'no leader')
+    await expect(deleted('web')).rejects.toThrow('no leader')
     expect(swarm.configs()).toEqual([newest])
   })
 
@@ -76,11 +96,3 @@ describe('docker vm delete', () => {
     expect((await deleted('vm/small')).exit).toBe(0)
   })
 })
-
-function stopAfterOneRemoval(inner: SwarmConfigs): SwarmConfigs['run'] {
-  let removals = 0
-  return (args, input) => {
-    if (args[1] === 'rm' && (removals += 1) > 1) return Promise.reject(new PortError('Unavailable', 'no leader'))
-    return inner.run(args, input)
-  }
-}

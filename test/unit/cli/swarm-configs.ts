@@ -15,12 +15,14 @@ export interface SwarmConfigs extends DockerCli {
   readonly put: (config: Partial<KeptConfig> & { readonly data: string }) => KeptConfig
   /** What the next call of this kind (`config create`) meets with. */
   readonly failNext: (verb: string, message: string) => void
+  /** The same, once `calls` of that kind were answered. */
+  readonly failAfter: (verb: string, calls: number, message: string) => void
 }
 
 export function swarmConfigs(): SwarmConfigs {
   let held: readonly KeptConfig[] = []
   let made = 0
-  const failures = new Map<string, string>()
+  const failures = new Map<string, { readonly message: string; left: number }>()
   const put: SwarmConfigs['put'] = (given) => {
     made += 1
     const config = {
@@ -55,13 +57,16 @@ export function swarmConfigs(): SwarmConfigs {
   return {
     configs: () => held,
     put,
-    failNext: (verb, message) => failures.set(verb, message),
+    failNext: (verb, message) => void failures.set(verb, { message, left: 0 }),
+    failAfter: (verb, calls, message) => void failures.set(verb, { message, left: calls }),
     // Async, so that what it throws is a rejection.
     async run(args, input = '') {
       const verb = args.slice(0, 2).join(' ')
       const failure = failures.get(verb)
-      failures.delete(verb)
-      if (failure !== undefined) throw new PortError('Invalid', failure)
+      if (failure !== undefined && (failure.left -= 1) < 0) {
+        failures.delete(verb)
+        throw new PortError('Invalid', failure.message)
+      }
       const known = verbs[verb]
       if (known === undefined) throw new Error(`no such verb: docker ${verb}`)
       return known(args.slice(2), input)
