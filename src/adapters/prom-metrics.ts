@@ -176,10 +176,6 @@ function sourceMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_source_info', 'Constant 1, labelled with the revision a manifest source stands at.', ['source', 'revision'], (set) => {
     for (const { source, revision } of view.sources().sources) set({ source, revision }, 1)
   })
-  // Without a revision there is no series: an empty one would look like news.
-  gauge('swarmvirt_source_info', 'Constant 1, labelled with what a manifest source stands at.', ['source', 'revision'], (set) => {
-    for (const { source, revision } of view.sources().sources) if (revision !== '') set({ source, revision }, 1)
-  })
   gauge('swarmvirt_source_removal_withheld', '1 while too many VMs are absent at once to be removed.', [], (set) => {
     set({}, view.sources().stalled === null ? 0 : 1)
   })

@@ -197,7 +197,7 @@ describe('what asks the controller', () => {
   it('shows nodes that no agent spoke for, and sources with their errors', async () => {
     expect((await cli(['nodes'])).out).toMatch(/^n1 +manager +active +ready +true +tcg +- +- +-$/m)
     const { out } = await cli(['sources'])
-    expect(out).toMatch(/^directory +yes +1 +1 +-$/m)
+    expect(out).toMatch(/^directory +yes +1 +1 +- +-$/m)
     expect(out).toContain('\nerror[VM012]: x\n --> a.yaml:1:1\n')
     expect(out).toContain('\nremovals are withheld: 4 VMs vanished\n')
   })
