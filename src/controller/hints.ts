@@ -15,8 +15,8 @@ export type Hint =
   | { readonly kind: 'manifests' }
   | { readonly kind: 'none' }
 
-/** What we write ourselves; a manifest in a config of such a name is seen at the next resync. */
-const ownConfigs = 'sv-'
+/** What we write ourselves beside placement records, named by its content. */
+const launchConfig = /^sv-[0-9a-f]{16,}$/
 
 /** Pure. Events of agents and the controller count as news of the nodes. */
 export function hintOf(event: SwarmEvent): Hint {
@@ -24,7 +24,7 @@ export function hintOf(event: SwarmEvent): Hint {
     case 'service':
       return vmHint(event.name, serviceName('')) ?? { kind: 'nodes' }
     case 'config':
-      return vmHint(event.name, placementRecordName('')) ?? { kind: event.name.startsWith(ownConfigs) ? 'none' : 'manifests' }
+      return vmHint(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
     case 'node':
       return { kind: 'nodes' }
     case 'secret':
