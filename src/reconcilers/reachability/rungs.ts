@@ -1,4 +1,5 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
+import type { Sighting } from '../../api/wire/broker-admin.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { pickAddress } from './address.ts'
 
@@ -80,22 +81,29 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
     : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
 }
 
-function addressLearned({ status, nic }: ReachabilitySeen): Finding {
+function addressLearned(seen: ReachabilitySeen): Finding {
+  const { status, nic } = seen
   const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
   const mac = nic?.mac ?? ''
-  const seen = pickAddress(sightings, mac)
-  if (seen !== undefined) {
-    const ago = `${Math.round(seen.ageMs / 1000)} s ago`
-    return found(
-      'True',
-      seen.via === 'dhcp' ? 'ByDhcp' : 'ByArp',
-      `${seen.ip} by ${seen.via === 'dhcp' ? 'DHCP' : 'ARP'}, heard ${ago} on ${seen.interface}`,
-    )
-  }
+  const heard = pickAddress(sightings, mac)
+  if (heard !== undefined) return judgeAddress(heard, expectedAddress(seen))
   const selfMade = sightings.find((one) => one.mac === mac && one.ip.startsWith('169.254.'))
   if (selfMade !== undefined)
     return found('False', 'NoLeaseGiven', `the guest gave itself ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`)
   return found('False', 'NotHeard', `nothing heard from ${mac} on ${nic?.bridge} yet; a DHCP reservation goes by this MAC`)
+}
+
+function judgeAddress({ ip, mac, via, ageMs, interface: where }: Sighting, expected: string | undefined): Finding {
+  const heard = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, heard ${Math.round(ageMs / 1000)} s ago on ${where}`
+  if (expected === undefined || expected === ip) return found('True', via === 'dhcp' ? 'ByDhcp' : 'ByArp', heard)
+  const mend = `the DHCP server lacks a reservation such as dhcp-host=${mac},${expected}, or the guest sets its address itself`
+  return found('False', 'UnexpectedAddress', `${mac} has ${heard}; the manifest expects ${expected}: ${mend}`)
+}
+
+/** What the manifest says that the reservation of this NIC gives. */
+function expectedAddress({ declaration, nic }: ReachabilitySeen): string | undefined {
+  if (declaration.kind !== 'present') return undefined
+  return declaration.vm.spec.networks.find((one) => one.name === nic?.name)?.address
 }
 
 function reachable({ probing, nic }: ReachabilitySeen): Finding {

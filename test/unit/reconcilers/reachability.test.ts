@@ -68,6 +68,24 @@ test('a guest that another node reached is at the top, with what is known of it'
   expect(cluster.condition('web', 'AddressLearned')?.message).toContain('192.168.50.42 by DHCP')
 })
 
+const expecting = (address: string) => ({ networks: [{ name: 'lan', bridge: 'br0', address }] })
+
+test('an address that the manifest does not expect is shown, with the reservation that is missing, and is not reached', async () => {
+  const cluster = await onTheLan(undefined, undefined, expecting('192.168.50.77'))
+  expect(all(cluster).slice(1, 4)).toEqual(['True Attached', 'False UnexpectedAddress', 'Unknown WaitingForAddressLearned'])
+  const message = cluster.condition('web', 'AddressLearned')?.message
+  expect(message).toContain(`${mac} has ${ip} by DHCP`)
+  expect(message).toContain(`dhcp-host=${mac},192.168.50.77`)
+  expect(cluster.facts.get('web')).toMatchObject({ ip })
+  expect(cluster.starts('web')).toBe(1)
+})
+
+test('the address that the manifest expects is as good as any, and one that is expected is waited for', async () => {
+  expect((await onTheLan(undefined, undefined, expecting(ip))).said('web', 'AddressLearned')).toBe('True ByDhcp')
+  const silent = await onTheLan(() => ({ sightings: [] }), undefined, expecting(ip))
+  expect(silent.said('web', 'AddressLearned')).toBe('False NotHeard')
+})
+
 test('behind the first rung that does not hold nothing is claimed', async () => {
   const cluster = await onTheLan(() => ({ sightings: [] }))
   expect(all(cluster)).toEqual([
