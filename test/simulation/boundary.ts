@@ -128,7 +128,7 @@ export class Boundary {
       this.#ports.time.after(this.#ports.random.int(1, 5), () => {
         void this.#perform(life, call, number).then(
           (value) => this.#reply(life, () => resolve(value)),
-          (error: unknown) => this.#reply(life, () => reject(error as Error)),
+          (error: unknown) => this.#reply(life, () => reject(error)),
         )
       })
     })
@@ -145,7 +145,7 @@ export class Boundary {
       const settle = (): void => {
         void perform().then(
           (value) => this.#reply(life, () => resolve(value)),
-          (error: unknown) => this.#reply(life, () => reject(error as Error)),
+          (error: unknown) => this.#reply(life, () => reject(error)),
         )
       }
       switch (fault) {
@@ -164,7 +164,7 @@ export class Boundary {
             }
             void perform().then(
               (value) => end(() => resolve(value)),
-              (error: unknown) => end(() => reject(error as Error)),
+              (error: unknown) => end(() => reject(error)),
             )
           })
         case 'lost-request':

@@ -15,7 +15,7 @@ import type { Boundary, Life } from './boundary.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
-export const resyncMs = 10_000
+const resyncMs = 10_000
 /** Shorter than an operator's, so that a removal takes no minute of every run. */
 export const removalGraceMs = 10_000
 
@@ -51,7 +51,7 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
   const built: Controller = controller({
     swarm,
     sources: sources.map((one) => mortalSource(life, one, ports)),
-    seenAgent: agents.seen,
+    seenAgent: (nodeId) => agents.seen(nodeId),
     ...rest,
   })
   void built.run(new AbortController().signal)

@@ -1,7 +1,7 @@
 import type { SeededRandom } from './seeded-random.ts'
 
 /** What may befall one call of a controller. */
-export const callFaults = [
+const callFaults = [
   /** The controller dies before the call is sent. */
   'crash-before',
   /** It dies when the call has taken hold, before the reply. */
@@ -21,7 +21,7 @@ export const callFaults = [
 ] as const
 export type CallFaultKind = (typeof callFaults)[number]
 
-export const windowFaults = [
+const windowFaults = [
   'events-silent',
   'events-broken',
   'swarm-away',

@@ -84,6 +84,6 @@ function earlier(a: Timer, b: Timer): boolean {
 }
 
 /** Microtasks all run before the next turn of the event loop, however long their chain: nothing is left half-way. */
-export function settled(): Promise<void> {
+function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest'
+import type { Fault } from './faults.ts'
+import { faultText, parseFault } from './faults.ts'
+import { scenarioFor, scenarioNamed } from './jobs.ts'
+import type { Act, Scenario } from './scenario.ts'
+import { scenarios } from './scenarios/index.ts'
+import { shrink } from './shrink.ts'
+import { faultsOf, simulate, traceHash } from './simulate.ts'
+import { foreignService } from './people.ts'
+
+/** Of the outcome's violation, with the trace's end for whoever has to repair it. */
+function said(outcome: Awaited<ReturnType<typeof simulate>>): string {
+  return outcome.violation === undefined
+    ? ''
+    : [outcome.violation.invariant, outcome.violation.message, ...outcome.trace.slice(-20)].join('\n')
+}
+
+describe('every scenario, with no fault, becomes as declared and stays so for 1,000 turns without a write', () => {
+  it.each(scenarios.map((one) => [one.name, one] as const))('%s', async (_name, scenario) => {
+    const outcome = await simulate(scenario, 1, [], { quietTurns: 1_000 })
+    expect(said(outcome)).toBe('')
+  })
+})
+
+it('gives the same trace for the same seed, bit for bit', async () => {
+  for (const seed of [3, 14, 159]) {
+    const [first, second] = [
+      await simulate(scenarioFor(seed), seed, faultsOf(seed)),
+      await simulate(scenarioFor(seed), seed, faultsOf(seed)),
+    ]
+    expect(traceHash(first)).toBe(traceHash(second))
+    expect(first.trace.length).toBeGreaterThan(100)
+  }
+})
+
+it('gives other traces for other seeds', async () => {
+  const hashes = await Promise.all([1, 2, 3].map(async (seed) => traceHash(await simulate(scenarioNamed('create'), seed, []))))
+  expect(new Set(hashes).size).toBe(3)
+})
+
+it('reads faults as it writes them', () => {
+  const faults = Array.from({ length: 300 }, (_one, index) => faultsOf(index)).flat()
+  expect(faults.map(faultText).map(parseFault)).toEqual(faults)
+})
+
+describe('the simulator can fail', () => {
+  const create = scenarioNamed('create')
+  /** Files are gone, and the world is not told that this was meant. */
+  const emptied: Scenario['acts'] = [
+    [7_000, (world) => world.source().files.clear()],
+    [40_000, () => undefined],
+  ]
+  async function violated(change: Partial<Scenario>, faults: readonly Fault[] = []): Promise<string | undefined> {
+    return (await simulate({ ...create, ...change }, 1, faults)).violation?.invariant
+  }
+
+  it('sees two writers where brokers lease one disk twice', async () => {
+    const restarted = scenarioNamed('a forced update')
+    const unleased: Act = ({ machines }) => void Object.assign(machines, { leases: false, lingerMs: () => 20_000 })
+    expect(await violated({ acts: [[0, unleased], ...restarted.acts] })).toBe('OneWriter')
+  })
+
+  it('sees what is not as declared', async () => {
+    const noImage: Scenario['acts'] = [[0, (world) => world.machines.nodes.forEach((one) => void (one.imageMissing = true))]]
+    expect(await violated({ acts: noImage })).toBe('Converged')
+  })
+
+  it('sees that something is written although everything is as declared', async () => {
+    const fidgets: Scenario['acts'] = [
+      [9_000, (world) => world.time.after(7_000, () => world.editService('web', (spec) => void (spec['UpdateConfig'] = {}), false))],
+    ]
+    expect(await violated({ acts: fidgets })).toBe('Quiet')
+  })
+
+  it('sees a removal that nothing justifies', async () => {
+    expect(await violated({ acts: emptied })).toBe('RemovalJustified')
+  })
+
+  it('sees a disk made anew', async () => {
+    const forgets: Scenario['acts'] = [[7_000, (world) => world.machines.nodes.forEach((one) => one.held.clear())]]
+    const removed: Scenario['acts'] = scenarioNamed('the service and the record are removed').acts
+    expect(await violated({ acts: [...forgets, ...removed] })).toMatch(/UidOnce|DiskKept/)
+  })
+
+  it('leaves out of a failure the faults that it does not need', async () => {
+    const lied: Scenario = { ...create, acts: emptied }
+    const failed = await simulate(lied, 1, [parseFault('event 3 double'), parseFault('call 9 lost-request')])
+    expect((await shrink(lied, failed)).faults).toEqual([])
+  })
+
+  it('blames nobody for what others have', async () => {
+    expect(await violated({ prepare: foreignService('monitoring') })).toBeUndefined()
+  })
+})
