@@ -1,3 +1,4 @@
+import { invariants } from './invariants.ts'
 import { type CallFaultKind, type Fault, faultText } from './faults.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarios } from './scenarios/index.ts'
@@ -25,8 +26,8 @@ interface Done {
   readonly failed: readonly Outcome[]
 }
 
-export const sweeps = ['crashes', 'write-crashes', 'calls', 'events', 'stale'] as const
-export type Sweep = (typeof sweeps)[number]
+const sweeps = ['crashes', 'write-crashes', 'calls', 'events', 'stale'] as const
+type Sweep = (typeof sweeps)[number]
 
 export function scenarioFor(seed: number): Scenario {
   return seededRandom(seed).pick(scenarios)
@@ -66,8 +67,10 @@ function failureText({ scenario, seed, faults, violation, trace }: Outcome): str
     (line, index) => index >= trace.length - lastLines || !/ (list|get|facts|instances|prepare|vm|probe)/.test(line),
   )
   const how = `npm run simulate -- --scenario "${scenario}" --seed ${seed} --faults "${faults.map(faultText).join('; ')}"`
+  const law = violation === undefined ? '' : invariants[violation.invariant]
   return [
     `FAILED ${violation?.invariant} in "${scenario}", seed ${seed}: ${violation?.message}`,
+    `    (${law})`,
     ...story.map((line) => `    ${line}`),
     how,
   ].join('\n')
@@ -77,7 +80,9 @@ const crashes: readonly CallFaultKind[] = ['crash-before', 'crash-committed', 'c
 const trouble: readonly CallFaultKind[] = ['lost-request', 'lost-reply', 'hang', 'hang-lost', 'hang-failed']
 
 /** Every single fault of a kind, in every scenario: how many there are is seen in a run without any. `every` leaves out all but each n-th. */
-export async function sweepJobs(sweep: Sweep, every: number, only?: string): Promise<Job[]> {
+export async function sweepJobs(named: string, every: number, only?: string): Promise<Job[]> {
+  const sweep = sweeps.find((one) => one === named)
+  if (sweep === undefined) throw new Error(`"${named}" is none of ${sweeps.join(', ')}`)
   const jobs: Job[] = []
   for (const scenario of scenarios) {
     if (only !== undefined && scenario.name !== only) continue
@@ -103,6 +108,6 @@ function sweepOf(sweep: Sweep, { calls, writeCalls, events }: Outcome): Fault[][
       return Array.from({ length: events }, (_one, index) => [[dropped(index + 1)], [dropped(index + 1), dropped(index + 2)]]).flat()
     }
     default:
-      throw new Error(`"${String(sweep satisfies never)}" is none of ${sweeps.join(', ')}`)
+      return sweep satisfies never
   }
 }

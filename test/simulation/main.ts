@@ -1,9 +1,10 @@
-// `npm run simulate -- --seeds N --from S`: random faults in every scenario, one run for each seed. Also `--crashes`, `--events`, `--stale`, and one run
-// by itself with `--scenario NAME --seed S --faults "call 12 crash-committed; window agent-away 3000 8000 1"`.
+// `npm run simulate -- --seeds N --from S`: random faults in every scenario, one run for each seed. Every single fault of a kind with `--sweep
+// crashes|write-crashes|calls|events|stale` (`--every N`: each N-th), and one run by itself with `--scenario NAME --seed S --faults "call 12 crash-committed; window agent-away 3000 8000 1"`.
 import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { parseFault } from './faults.ts'
-import { type Job, type Report, report, runJobs, scenarioFor, scenarioNamed, type Sweep, sweepJobs } from './jobs.ts'
+import { type Job, type Report, report, runJobs, scenarioFor, scenarioNamed, sweepJobs } from './jobs.ts'
 import { faultsOf, simulate } from './simulate.ts'
 
 const { values } = parseArgs({
@@ -27,7 +28,7 @@ function share(jobs: readonly Job[], worker: number, workers: number): Job[] {
 }
 
 async function jobs(): Promise<Job[]> {
-  if (values.sweep !== undefined) return sweepJobs(values.sweep as Sweep, Number(values.every), values.scenario)
+  if (values.sweep !== undefined) return sweepJobs(values.sweep, Number(values.every), values.scenario)
   const from = Number(values.from)
   return Array.from({ length: Number(values.seeds) }, (_one, index) => {
     const seed = from + index
@@ -76,11 +77,11 @@ async function many(): Promise<void> {
   process.exitCode = failures.length === 0 ? 0 : 1
 }
 
-function work(): void {
-  process.once('message', (message) => {
-    void runJobs(message as readonly Job[]).then((done) => process.send?.(report(done), () => process.disconnect()))
-  })
+async function work(): Promise<void> {
+  const [message] = (await once(process, 'message')) as [readonly Job[]]
+  process.send?.(report(await runJobs(message)))
+  process.disconnect()
 }
 
-if (values.worker) work()
+if (values.worker) await work()
 else await (values.seed === undefined ? many() : one())
