@@ -89,13 +89,15 @@ export function rowByRow<Row>(form: Form<Row>): { readonly first: (rows: readonl
   }
 }
 
-/** A table is followed by what is wrong: the manifests' errors as people read them, and why removals are withheld. */
+/** A table is followed by what a person should know: errors as people read them, what counts no more, and why removals are withheld. */
 export function showSources(view: SourcesView, form: Form<SourcesView['sources'][number]>): string {
   const list = shown(form, view.sources, view)
   if (form.kind !== 'columns') return list
   const issues = [...new Set(view.sources.flatMap((source) => source.issues))]
+  const older = view.sources.flatMap(({ superseded }) => superseded.map((one) => `superseded: ${one.file} (${one.name}) by ${one.by}`))
   const stalled = view.stalled === null ? [] : [withheldText(view)]
-  return [list, ...[...issues, ...stalled].map((text) => `${text.split('\n').map(printable).join('\n')}\n`)].join('\n')
+  const paragraphs = [...issues, older.join('\n'), ...stalled].filter((text) => text !== '')
+  return [list, ...paragraphs.map((text) => `${text.split('\n').map(printable).join('\n')}\n`)].join('\n')
 }
 
 /** Why removals are withheld, and of which VMs. */

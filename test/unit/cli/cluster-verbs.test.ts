@@ -47,7 +47,7 @@ const n1: NodeView = {
 const directory = {
   source: 'directory',
   revision: '',
-  superseded: [],
+  superseded: [{ file: 'web-1', name: 'web', by: 'web-2' }],
   complete: true,
   message: '',
   documents: { valid: 1, invalid: 1 },
@@ -199,6 +199,7 @@ describe('what asks the controller', () => {
     const { out } = await cli(['sources'])
     expect(out).toMatch(/^directory +yes +1 +1 +- +-$/m)
     expect(out).toContain('\nerror[VM012]: x\n --> a.yaml:1:1\n')
+    expect(out).toContain('\nsuperseded: web-1 (web) by web-2\n')
     expect(out).toContain('\nremovals are withheld: 4 VMs vanished\n')
   })
 })
