@@ -14,11 +14,11 @@ export interface Declared extends ManifestText {
   readonly file: string
 }
 
-/** Every document of every file once, or the outcome that says what is wrong with them. `beside` is what is declared elsewhere and may be leant on. */
+/** Every document of every file, or the outcome that says what is wrong with them. `beside` is what is declared elsewhere and may be leant on. */
 export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): readonly Declared[] | Outcome {
   const judged = validate([...read.snapshots, ...beside], 'text')
   if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
-  const declared = onceEach(read.files.flatMap(({ file, texts }) => texts.map((text) => ({ ...text, file }))))
+  const declared = read.files.flatMap(({ file, texts }) => texts.map((text) => ({ ...text, file })))
   const twice = doubles(declared)
   return twice.length === 0
     ? declared
@@ -37,11 +37,6 @@ export function namedIn(read: ReadTexts): readonly ObjectName[] | Outcome {
 /** Whether a VM names a class, which may be in the Swarm already. */
 export function leansOnClasses({ snapshots }: ReadTexts): boolean {
   return snapshots.some((snapshot) => snapshot.documents.some((document) => document.ok && 'className' in document))
-}
-
-/** A file that is named twice, or also lies in a directory that is named, counts once. */
-function onceEach(all: readonly Declared[]): readonly Declared[] {
-  return [...new Map(all.map((one) => [`${one.file}\0${one.line}\0${shownName(one)}`, one])).values()]
 }
 
 function doubles(declared: readonly Declared[]): readonly string[] {

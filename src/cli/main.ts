@@ -1,4 +1,5 @@
 import { systemClock } from '../adapters/system-clock.ts'
+import { resolve } from 'node:path'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { ManifestText } from '../ports/manifest-texts.ts'
@@ -74,7 +75,7 @@ function portsOf(session: Session): CliPorts {
       return yamlText
     },
     liveOutput,
-    nowMs: systemClock.now,
+    nowMs: () => systemClock.now(),
     after: (ms) => AbortSignal.timeout(ms),
   }
 }
@@ -171,7 +172,12 @@ async function readTexts(paths: readonly string[]) {
 async function readWith(paths: readonly string[], onFile: (file: string, bytes: Uint8Array) => void) {
   const { manifestReader } = await import('../adapters/manifest-yaml.ts')
   const reader = manifestReader()
+  const seen = new Set<string>()
   const readText: typeof reader = (source, file, bytes) => {
+    // A file that is named twice, or also lies in a directory that is named, counts once.
+    const path = resolve(file)
+    if (seen.has(path)) return []
+    seen.add(path)
     onFile(file, bytes)
     return reader(source, file, bytes)
   }

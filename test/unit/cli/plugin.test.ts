@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildCli } from '../../../scripts/build-cli.ts'
 import { release } from '../../../src/api/release.ts'
 import { tooOldNode } from '../../../src/cli/runtime.ts'
+import { manifest } from '../../e2e/support.ts'
 
 let folder = ''
 let plugin = ''
@@ -66,6 +67,17 @@ describe('the plugin as it ships', () => {
     const { exit, out } = call(['validate', join(folder, 'bad.yaml')])
     expect(exit).toBe(1)
     expect(out).toContain('expected string')
+  })
+})
+
+describe('files that are named twice', () => {
+  it('count once, also where one lies in a directory that is named', () => {
+    const vms = join(folder, 'vms')
+    mkdirSync(vms)
+    const small = 'apiVersion: swarmvirt.dev/v1alpha1\nkind: VirtualMachineClass\nmetadata: {name: small}\nspec: {memory: 256Mi}\n'
+    writeFileSync(join(vms, 'small.yaml'), small)
+    writeFileSync(join(vms, 'web.yaml'), manifest('web'))
+    expect(call(['validate', vms, join(vms, 'small.yaml'), `${vms}/../vms/web.yaml`, join(vms, 'web.yaml')])).toMatchObject({ exit: 0 })
   })
 })
 
