@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../lab/run.ts'
+import { overlayIn } from './directory/overlay.ts'
 
 /** The watcher in a process of its own, on a real file system. */
 const program = join(import.meta.dirname, 'directory/watcher.ts')
@@ -161,32 +162,27 @@ describe.each([
 })
 
 describe('a file system that tells inotify nothing', () => {
-  /** What is written beneath an overlay is seen in it, and no inotify of it ever hears so: as on NFS. */
-  function overlay(): string[] {
-    for (const name of ['lower', 'upper/team', 'work', 'merged']) mkdirSync(join(root, name), { recursive: true })
-    put('upper/team/web.yaml', '0')
-    const layers = ['lower', 'upper', 'work'].map((name) => join(root, name))
-    const script = 'mount -t overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" overlay "$4" && shift 4 && exec "$@"'
-    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', ...layers, join(root, 'merged')]
-  }
-
   it('is seen by polling', async () => {
-    watch(join(root, 'merged'), true, overlay())
-    await begun((count) => put('upper/team/web.yaml', '.'.repeat(count)))
+    const { merged, starter } = overlayIn(root)
+    put('beneath/team/web.yaml', '0')
+    watch(merged, true, starter)
+    await begun((count) => put('beneath/team/web.yaml', '.'.repeat(count)))
     expect(
       await unnoticed({
-        'an edit in place': () => put('upper/team/web.yaml', 'some other length'),
-        'a new file': () => put('upper/team/db.yaml', 'a'),
+        'an edit in place': () => put('beneath/team/web.yaml', 'some other length'),
+        'a new file': () => put('beneath/team/db.yaml', 'a'),
       }),
     ).toEqual([])
   })
 
   it('is not seen without it: that is what polling is for', async () => {
-    watch(join(root, 'merged'), false, overlay())
+    const { merged, starter } = overlayIn(root)
+    put('beneath/team/web.yaml', '0')
+    watch(merged, false, starter)
     // Root itself is looked at by its stat, with inotify too.
-    await begun((count) => put(`upper/begin-${count}.yaml`, 'a'))
+    await begun((count) => put(`beneath/begin-${count}.yaml`, 'a'))
     const before = seen.hints
-    put('upper/team/web.yaml', 'some other length')
+    put('beneath/team/web.yaml', 'some other length')
     await sleep(1_500)
     expect(seen.hints).toBe(before)
   })
