@@ -20,7 +20,10 @@ const mostIndicators = 64
 /** Room for any script in `userData` (13 characters a line fill the file); empty lines alone cost the parser a third of a second. */
 const maxLines = 20_000
 export const maxDocuments = 1_000
-const maxMarks = 2 * maxNodes
+/** A pair has one mark, an entry of a list too. What the parser makes of a mark with nothing beside it costs as much as a value. */
+const maxMarks = maxNodes
+/** Of values and marks together: 5,000 pairs. The parser's time goes with these, about 4 µs each at worst. */
+const maxTokens = 15_000
 const tooManyLevels = 'a manifest needs a few levels only'
 
 /** YAML's printable characters, 5.1; a byte order mark belongs at the beginning of the file, where decoding takes it. */
@@ -104,10 +107,17 @@ function directive(token: string): Found {
 function counted(scan: Scan, token: string): Found {
   if ('\u001f"\'*[{'.includes(token.charAt(0))) scan.nodes += 1
   else scan.marks += 1
-  if (token === '---') scan.documents += 1
+  // `...` ends one, and what follows is another without any `---`.
+  if (token === '---' || token === '...') scan.documents += 1
   if (scan.documents > maxDocuments) return { code: 'VM003', message: `more than ${maxDocuments} documents in one file`, help: 'split it' }
-  if (scan.nodes <= maxNodes && scan.marks <= maxMarks) return undefined
-  return { code: 'VM003', message: `more than ${maxNodes} values in one file`, help: 'split it: one file may hold some VMs, not all' }
+  const message = tooMany(scan)
+  return message === undefined ? undefined : { code: 'VM003', message, help: 'split it: one file may hold some VMs, not all' }
+}
+
+function tooMany({ nodes, marks }: Scan): string | undefined {
+  if (nodes > maxNodes) return `more than ${maxNodes} values in one file`
+  if (marks > maxMarks) return `more than ${maxMarks} of "- : ," and the like in one file`
+  return nodes + marks > maxTokens ? `more than ${maxTokens} values and "- : ," and the like in one file` : undefined
 }
 
 /** The parser makes `[a: b: c` a level deeper with each colon, until it finds that it is an error. */
