@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
+import type { Swarm, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
+import { virtualClock } from '../virtual-clock.ts'
+
+function service(name: string, version = 1, labels: Record<string, string> = {}): SwarmService {
+  return { id: `id-${name}`, version, name, labels, spec: {} }
+}
+
+function task(serviceId: string, state: string): SwarmTask {
+  const nothing = { slot: 1, message: '', error: '', exitCode: undefined, containerId: undefined, addresses: {} }
+  return { id: `t-${serviceId}`, serviceId, nodeId: 'n1', state, desiredState: 'running', updatedAt: '2026-01-01T00:00:00Z', ...nothing }
+}
+
+/** Counts what is asked of Docker; what a test does not give is not asked. */
+function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
+  const calls: string[] = []
+  const unused = (): never => {
+    throw new Error('not meant to be asked')
+  }
+  const raw: Swarm = {
+    listNodes: async () => (calls.push('listNodes'), []),
+    updateNodeLabels: unused,
+    listServices: async () => (calls.push('listServices'), [...services]),
+    getService: async (name) => (calls.push(`getService ${name}`), services.find((one) => one.name === name || one.id === name)),
+    createService: async (spec) => {
+      calls.push('createService')
+      services.push(service(String(spec['Name'])))
+      return `id-${String(spec['Name'])}`
+    },
+    updateService: async () => void calls.push('updateService'),
+    removeService: async (id) => {
+      calls.push('removeService')
+      services.splice(
+        services.findIndex((one) => one.id === id),
+        1,
+      )
+    },
+    listTasks: async ({ serviceId }) => {
+      calls.push(`listTasks ${serviceId ?? '*'}`)
+      return tasks().filter((one) => serviceId === undefined || one.serviceId === serviceId)
+    },
+    listConfigs: async (label) => (calls.push(`listConfigs ${label}`), []),
+    getConfig: async (name) => (calls.push(`getConfig ${name}`), undefined),
+    createConfig: unused,
+    updateConfigLabels: unused,
+    removeConfig: unused,
+    listSecrets: async () => (calls.push('listSecrets'), []),
+    createSecret: unused,
+    removeSecret: unused,
+    apiVersion: async () => '1.41',
+    events: unused,
+  }
+  const clock = virtualClock()
+  return { calls, clock, services, ...informedSwarm(raw, clock) }
+}
+
+describe('the informed Swarm', () => {
+  it('asks Docker once for what many ask of it', async () => {
+    const { swarm, calls } = bench([service('vm-a'), service('vm-b')])
+    for (let round = 0; round < 5; round += 1) for (const name of ['vm-a', 'vm-b']) await swarm.getService(name)
+    expect(calls).toEqual(['listServices'])
+  })
+
+  it('believes in no absence: what it does not know it asks of Docker', async () => {
+    const { swarm, services, calls } = bench([])
+    await swarm.listServices()
+    services.push(service('vm-a'))
+    expect((await swarm.getService('vm-a'))?.name).toBe('vm-a')
+    expect(await swarm.getConfig('sv-vm-a')).toBeUndefined()
+    expect(calls).toContain('getConfig sv-vm-a')
+  })
+
+  it('sees its own writes, and reads one object again for each', async () => {
+    const { swarm, calls } = bench([])
+    await swarm.listServices()
+    await swarm.createService({ Name: 'vm-a' })
+    expect(await swarm.listServices()).toHaveLength(1)
+    expect(calls).toEqual(['listServices', 'createService', 'getService vm-a'])
+  })
+
+  it('doubts what a write was about also where the write failed', async () => {
+    const { swarm, services } = bench([service('vm-a')])
+    await swarm.listServices()
+    services[0] = service('vm-a', 2)
+    await swarm.updateService('id-vm-a', 1, {}).catch(() => undefined)
+    expect((await swarm.getService('vm-a'))?.version).toBe(2)
+  })
+
+  it('reads again what an event names, and everything after a gap', async () => {
+    const { swarm, services, note, doubtAll, calls } = bench([service('vm-a')])
+    await swarm.listServices()
+    services[0] = service('vm-a', 2)
+    note({ type: 'service', action: 'update', id: 'id-vm-a', name: 'vm-a' })
+    expect((await swarm.getService('vm-a'))?.version).toBe(2)
+    doubtAll()
+    await swarm.listServices()
+    expect(calls).toEqual(['listServices', 'getService vm-a', 'listServices'])
+  })
+
+  it('removes nothing that was changed since it was looked at, whoever lost the event', async () => {
+    const { swarm, services, calls } = bench([service('vm-a')])
+    await swarm.listServices()
+    services[0] = service('vm-a', 2)
+    await expect(swarm.removeService('id-vm-a')).rejects.toMatchObject({ kind: 'Conflict' })
+    expect((await swarm.getService('vm-a'))?.version).toBe(2)
+    await swarm.removeService('id-vm-a')
+    expect(calls.filter((call) => call === 'removeService')).toHaveLength(1)
+    expect(await swarm.listServices()).toEqual([])
+  })
+
+  it('filters by label as Docker does', async () => {
+    const { swarm } = bench([service('vm-a', 1, { 'swarmvirt.vm': 'a' }), service('vm-b', 1, { 'swarmvirt.vm': 'b' }), service('x')])
+    const names = async (label?: string) => (await swarm.listServices(label)).map((one) => one.name)
+    expect(await names('swarmvirt.vm=a')).toEqual(['vm-a'])
+    expect(await names('swarmvirt.vm')).toEqual(['vm-a', 'vm-b'])
+    expect(await names()).toEqual(['vm-a', 'vm-b', 'x'])
+  })
+
+  it('answers many questions about tasks with one list, and asks for itself after a write', async () => {
+    const all = Array.from({ length: 40 }, (_, index) => service(`vm-${index}`))
+    const { swarm, calls } = bench(all, () => all.map((one) => task(one.id, 'running')))
+    await swarm.listServices()
+    for (const one of all) expect(await swarm.listTasks({ serviceId: one.id })).toHaveLength(1)
+    expect(calls.filter((call) => call === 'listTasks *')).toHaveLength(1)
+    expect(calls.filter((call) => call.startsWith('listTasks')).length).toBeLessThan(20)
+    await swarm.updateService('id-vm-30', 1, {})
+    await swarm.listTasks({ serviceId: 'id-vm-30' })
+    expect(calls.at(-1)).toBe('listTasks id-vm-30')
+  })
+
+  it('says which VMs a relist found changed', async () => {
+    let state = 'pending'
+    const { services, relist, relistTasks } = bench([service('vm-a'), service('vm-b'), service('other')], () => [task('id-vm-b', state)])
+    await relist('all')
+    expect(await relist('often')).toEqual({ vms: [], nodes: false })
+    services.splice(0, 1, service('vm-a', 2))
+    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false })
+    services.splice(0, 1)
+    expect((await relist('often')).vms).toEqual(['a'])
+    await relistTasks()
+    state = 'running'
+    expect(await relistTasks()).toEqual(['b'])
+    expect(await relistTasks()).toEqual([])
+  })
+})

@@ -1,0 +1,159 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { shelf, type Stored } from '../../../../src/controller/informer/shelf.ts'
+
+function thing(name: string, version: number, id = `id-${name}`): Stored {
+  return { id, version, name, labels: {} }
+}
+
+/** Docker, as far as one kind goes; answers can be held back. */
+function docker(initial: readonly Stored[] = []) {
+  const world = new Map(initial.map((one) => [one.name, one]))
+  const calls: string[] = []
+  const held: (() => void)[] = []
+  let isHeld = false
+  let failure: Error | undefined
+  const answer = async <Value>(call: string, value: () => Value): Promise<Value> => {
+    calls.push(call)
+    if (failure !== undefined) throw failure
+    // What was so when it was asked.
+    const found = value()
+    if (isHeld) await new Promise<void>((resolve) => held.push(resolve))
+    return found
+  }
+  return {
+    world,
+    calls,
+    hold: () => (isHeld = true),
+    release: () => {
+      isHeld = false
+      for (const one of held.splice(0)) one()
+    },
+    fail: (error: Error | undefined) => (failure = error),
+    ports: {
+      list: () => answer('list', () => [...world.values()]),
+      get: (name: string) => answer(`get ${name}`, () => world.get(name)),
+    },
+  }
+}
+
+describe('a shelf', () => {
+  it('reads everything once, and one object when there is doubt about it', async () => {
+    const { ports, world, calls } = docker([thing('a', 1), thing('b', 1)])
+    const it = shelf(ports)
+    await it.all()
+    world.set('a', thing('a', 2))
+    it.doubt('a')
+    expect((await it.byName('a'))?.version).toBe(2)
+    await it.all()
+    expect(calls).toEqual(['list', 'get a'])
+  })
+
+  it('reads everything again when there are many doubts, or doubt about all', async () => {
+    const { ports, calls } = docker([thing('a', 1)])
+    const it = shelf(ports)
+    await it.all()
+    for (let index = 0; index < 9; index += 1) it.doubt(`x${index}`)
+    await it.all()
+    it.doubtAll()
+    await it.all()
+    expect(calls).toEqual(['list', 'list', 'list'])
+  })
+
+  it('does not take an answer for a doubt that was raised while it was on its way', async () => {
+    const { ports, world, hold, release } = docker([thing('a', 1)])
+    const it = shelf(ports)
+    hold()
+    const first = it.all()
+    it.doubt('a')
+    world.set('a', thing('a', 2))
+    release()
+    expect((await first).map((one) => one.version)).toEqual([2])
+  })
+
+  it('changes nothing when a read fails, says so, and still has the doubt', async () => {
+    const { ports, world, fail } = docker([thing('a', 1)])
+    const it = shelf(ports)
+    await it.all()
+    it.doubt('a')
+    fail(new Error('no leader'))
+    await expect(it.byName('a')).rejects.toThrow('no leader')
+    await expect(it.relist()).rejects.toThrow('no leader')
+    fail(undefined)
+    world.delete('a')
+    expect(await it.byName('a')).toBeUndefined()
+  })
+
+  it('does not go back to what a manager that lags behind answers', async () => {
+    const { ports, world } = docker([thing('a', 5)])
+    const it = shelf(ports)
+    await it.all()
+    world.set('a', thing('a', 4))
+    it.doubt('a')
+    expect((await it.byName('a'))?.version).toBe(5)
+    await it.relist()
+    expect((await it.byName('a'))?.version).toBe(5)
+  })
+
+  it('takes an object that was made anew, and older versions after a gap', async () => {
+    const { ports, world } = docker([thing('a', 5)])
+    const it = shelf(ports)
+    await it.all()
+    world.set('a', thing('a', 2, 'another'))
+    it.doubt('a')
+    expect((await it.byName('a'))?.id).toBe('another')
+    world.set('a', thing('a', 1, 'another'))
+    it.doubtAll()
+    expect((await it.byName('a'))?.version).toBe(1)
+  })
+
+  it('answers what changed, came and went since it was last read', async () => {
+    const { ports, world } = docker([thing('a', 1), thing('b', 1), thing('c', 1)])
+    const it = shelf(ports)
+    await it.all()
+    world.set('a', thing('a', 2))
+    world.delete('b')
+    world.set('d', thing('d', 1))
+    expect((await it.relist()).map((one) => one.name).toSorted()).toEqual(['a', 'b', 'd'])
+    expect(await it.relist()).toEqual([])
+  })
+
+  it('never gives what is older than a doubt that was raised before, whatever else goes on', async () => {
+    type Step = { readonly kind: 'write' | 'doubt' | 'read' | 'relist' | 'doubtAll'; readonly name: string }
+    const step = fc.record({
+      kind: fc.constantFrom('write', 'doubt', 'read', 'relist', 'doubtAll') as fc.Arbitrary<Step['kind']>,
+      name: fc.constantFrom('a', 'b'),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
+        const world = new Map([
+          ['a', thing('a', 1)],
+          ['b', thing('b', 1)],
+        ])
+        const it = shelf({
+          list: async () => scheduler.schedule(Promise.resolve([...world.values()])),
+          get: async (name) => scheduler.schedule(Promise.resolve(world.get(name))),
+        })
+        const least = new Map([
+          ['a', 0],
+          ['b', 0],
+        ])
+        const reads = steps.map(async ({ kind, name }, index) => {
+          await scheduler.schedule(Promise.resolve(), `${index}`)
+          if (kind === 'write') world.set(name, thing(name, (world.get(name)?.version ?? 0) + 1))
+          if (kind === 'doubt' || kind === 'doubtAll') {
+            if (kind === 'doubt') it.doubt(name)
+            else it.doubtAll()
+            least.set(name, world.get(name)?.version ?? 0)
+          }
+          if (kind === 'relist') await it.relist()
+          if (kind !== 'read') return
+          const wanted = least.get(name) ?? 0
+          expect((await it.byName(name))?.version).toBeGreaterThanOrEqual(wanted)
+        })
+        await scheduler.waitFor(Promise.all(reads))
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
