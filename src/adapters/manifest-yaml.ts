@@ -40,7 +40,7 @@ type Context = Place & { readonly suggest: Suggest }
 
 /** An issue of a file whose names are not known. */
 function wholeFile(place: Place, code: string, message: string, help: string): InvalidDocument {
-  const rendered = renderIssue({ code, message, help }, place.file, { line: 1, column: 1, width: 1 }, [])
+  const rendered = renderIssue({ code, message, help }, { file: place.file, line: 1, column: 1, excerpt: '' })
   const issue = { code, path: [], message, help, file: place.file, line: 1, column: 1, rendered }
   return { ok: false, origin: { source: place.source, file: place.file, line: 1 }, name: undefined, issues: [issue] }
 }

@@ -1,6 +1,7 @@
 import { byText } from '../api/order.ts'
 import type { SourceDocument, SourceIssue, SourceSnapshot } from '../ports/manifest-source.ts'
 import { resolveClasses } from '../ports/resolve-classes.ts'
+import { doubleClaims } from './double-claims.ts'
 import type { Outcome } from './outcome.ts'
 
 export const validateFormats = ['text', 'json', 'github'] as const
@@ -8,11 +9,13 @@ export type ValidateFormat = (typeof validateFormats)[number]
 
 /** Gives the answer about everything that was read: 2 where something could not be read, else 1 where something is invalid, else 0. */
 export function validate(snapshots: readonly SourceSnapshot[], format: ValidateFormat): Outcome {
-  const documents = onceEach(
+  const read = onceEach(
     resolveClasses(snapshots).flatMap((snapshot) => snapshot.documents),
     ({ origin, ...rest }) => `${origin.file}:${origin.line}:${rest.ok ? '' : rest.issues.map((issue) => issue.code).join()}`,
   )
-  const issues = documents.flatMap((document) => (document.ok ? [] : document.issues)).toSorted(byPlace)
+  const doubles = doubleClaims(read)
+  const documents = read.filter((document) => !document.ok || !doubles.has(document))
+  const issues = [...read.flatMap((document) => (document.ok ? [] : document.issues)), ...[...doubles.values()].flat()].toSorted(byPlace)
   const unreadable = snapshots.filter((snapshot) => !snapshot.complete).map((snapshot) => snapshot.message)
   const exit = unreadable.length > 0 ? 2 : issues.length > 0 ? 1 : 0
   return { exit, ...written({ documents, issues, unreadable }, format) }

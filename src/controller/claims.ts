@@ -1,4 +1,5 @@
 import type { VmName } from '../api/names.ts'
+import { declaredTwice, documentIssue } from '../ports/document-issue.ts'
 import type { Origin, SourceDocument, SourceIssue } from '../ports/manifest-source.ts'
 import type { DeclareInput, DeclareState, OwnedVm, VmMemory } from './declare-state.ts'
 import { brokenFile, doubtInSource, fileKey, incompleteIn } from './doubt.ts'
@@ -122,7 +123,7 @@ function renderedIssues(document: SourceDocument): string[] {
 }
 
 /** Where a document stands, for people. */
-function placeOf({ source, file, line }: Origin): string {
+export function placeOf({ source, file, line }: Origin): string {
   return source === 'configs' ? `config ${file}:${line}` : `${file}:${line}`
 }
 
@@ -136,15 +137,13 @@ export function rivalsOf(owner: Origin, candidates: readonly SourceDocument[]): 
 export function claimedTwice(name: VmName, owner: Origin, candidates: readonly SourceDocument[]): DeclareState['issues'] {
   return candidates
     .filter(({ origin }) => origin !== owner)
-    .map(({ origin }) => ({ ...secondClaim(name, origin, owner), sources: [...new Set([origin.source, owner.source])] }))
+    .map((one) => ({ ...secondClaim(name, one, owner), sources: [...new Set([one.origin.source, owner.source])] }))
 }
 
-function secondClaim(name: VmName, origin: Origin, owner: Origin): SourceIssue {
-  const message = `VM "${name}" is declared twice; ${placeOf(owner)} keeps it`
-  const help =
-    origin.source === owner.source
-      ? 'give this one another name or delete one of the two'
-      : 'delete one of the two: where this one is to keep it, delete the other, and it takes over when the removal grace is over'
-  const rendered = `error[VM030]: ${message}\n --> ${origin.file}:${origin.line}:1\nhelp: ${help}`
-  return { code: 'VM030', path: ['metadata', 'name'], message, help, file: origin.file, line: origin.line, column: 1, rendered }
+function secondClaim(name: VmName, document: SourceDocument, owner: Origin): SourceIssue {
+  const handOver =
+    document.origin.source === owner.source
+      ? []
+      : ['delete one of the two: where this one is to keep it, delete the other, and it takes over when the removal grace is over']
+  return documentIssue(document, declaredTwice(`VM "${name}"`, placeOf(owner), ...handOver))
 }

@@ -128,8 +128,7 @@ export function controller(ports: ControllerPorts): Controller {
       if (store.get(vm).kind !== 'removed' || world?.vms.has(vm) !== false) continue
       const progress = status.progress(vm)
       if (progress.length < vmOwners.length || progress.some((one) => one.kind !== 'settled')) continue
-      store.forget(vm)
-      status.forget(vm)
+      declared(store.forget(vm))
       log.info({ vm }, 'Removed; its disks stay')
     }
   }

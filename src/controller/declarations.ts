@@ -1,8 +1,10 @@
 import { type ConditionDraft, condition } from '../api/conditions.ts'
 import { canonicalJson } from '../api/hash.ts'
+import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Declaration, Declarations } from '../ports/declarations.ts'
+import { lanClaims as lanClaimsOf } from '../ports/lan-claims.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import { resolveClasses, type ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import { declare } from './declare.ts'
@@ -23,8 +25,8 @@ export interface DeclarationStore extends Declarations {
   confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
   /** Every name that is known, whatever is declared about it. */
   known(): readonly VmName[]
-  /** Drops a removed VM of which nothing is left. */
-  forget(vm: VmName): void
+  /** Drops a removed VM of which nothing is left; answers which VMs are declared differently now, it among them. */
+  forget(vm: VmName): readonly VmName[]
   /** The source's condition of a VM. */
   valid(vm: VmName): ConditionDraft
   state(): DeclareState
@@ -35,10 +37,18 @@ export interface DeclarationStore extends Declarations {
   nextDueMs(): number | undefined
 }
 
-export function declarationStore(settings: { readonly sources: number; readonly removalGraceMs: number }, clock: Clock): DeclarationStore {
+export interface DeclarationSettings {
+  readonly sources: number
+  readonly removalGraceMs: number
+  /** The cluster's name, from which `auto` MACs follow; without it they are taken to be different. */
+  readonly cluster?: string
+}
+
+export function declarationStore(settings: DeclarationSettings, clock: Clock): DeclarationStore {
   const snapshots = new Map<string, SourceSnapshot>()
   const readAtMs = new Map<string, number>()
   const completed = new Set<string>()
+  const lanClaims = memoised((vm: VirtualMachine) => lanClaimsOf(vm, settings.cluster))
   let world: ReadonlyMap<VmName, OwnedVm> | undefined
   let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
@@ -46,7 +56,7 @@ export function declarationStore(settings: { readonly sources: number; readonly 
   function refold(): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
-    return become(declare(state, { snapshots: resolved, allHeard, allRead, world, ...times }))
+    return become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, ...times }))
   }
 
   function become(next: DeclareState): readonly VmName[] {
@@ -75,12 +85,26 @@ export function declarationStore(settings: { readonly sources: number; readonly 
       const next = confirmWithheld(state, vms, clock.now())
       return next === undefined ? undefined : become(next)
     },
-    forget: (vm) => void (state = forgetRemoved(state, vm)),
+    forget(vm) {
+      const before = state
+      state = forgetRemoved(state, vm)
+      return state === before ? [] : [vm, ...refold()]
+    },
     valid: (vm) => validOf(state.vms.get(vm)),
     state: () => state,
     snapshots: () => resolved,
     complete: () => completed.size === settings.sources,
     nextDueMs: () => nextDueMs(state, settings.removalGraceMs),
+  }
+}
+
+/** By the object: documents that did not change are the same ones at every read. */
+function memoised<Given extends object, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
+  const answers = new WeakMap<Given, Answer>()
+  return (given) => {
+    const known = answers.get(given) ?? answer(given)
+    answers.set(given, known)
+    return known
   }
 }
 

@@ -1,6 +1,7 @@
 import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 import { byText } from '../api/order.ts'
+import type { LanClaim } from '../ports/lan-claims.ts'
 import type { Origin, SourceIssue } from '../ports/manifest-source.ts'
 import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
 
@@ -28,7 +29,8 @@ export interface VmMemory {
     | { readonly kind: 'handover'; readonly sinceMs: number; readonly from: string; readonly to: string }
     /** Absent together with too many others; the grace starts anew when that is over. */
     | { readonly kind: 'withheld'; readonly message: string }
-    | { readonly kind: 'removed' }
+    /** What `was` has of the LAN is free when nothing of the VM is left. */
+    | { readonly kind: 'removed'; readonly was: VirtualMachine | undefined }
 }
 
 /** What the Swarm says of a VM that something is owned of. */
@@ -55,13 +57,15 @@ export interface DeclareInput {
   readonly world: ReadonlyMap<VmName, OwnedVm> | undefined
   readonly nowMs: number
   readonly removalGraceMs: number
+  /** What only one machine of a LAN may have. */
+  readonly lanClaims: (vm: VirtualMachine) => readonly LanClaim[]
 }
 
 export interface DeclareState {
   readonly vms: ReadonlyMap<VmName, VmMemory>
   /** Files whose names could not be read, by `source/file`: since when with this content. */
   readonly opaque: ReadonlyMap<string, OpaqueFile>
-  /** `VM030`: names that are claimed twice, with the sources that claim them. */
+  /** `VM030`, `VM031`: what is claimed twice, with the sources that claim it. */
   readonly issues: readonly (SourceIssue & { readonly sources: readonly string[] })[]
   /** Why removals are withheld; undefined where they are not. */
   readonly stalled: string | undefined

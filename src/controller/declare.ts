@@ -4,6 +4,7 @@ import type { SourceDocument, ValidDocument } from '../ports/manifest-source.ts'
 import { type Claim, claimedTwice, claimsOf, rivalsOf, settleClaim } from './claims.ts'
 import type { DeclareInput, DeclareState, VmMemory } from './declare-state.ts'
 import { brokenFile, doubtOf, opaqueFiles } from './doubt.ts'
+import { settleLan } from './lan-rights.ts'
 import { guardMassRemoval } from './mass-removal.ts'
 
 /** Folds what the sources say now into what was known. Pure; every rule of "an error is not an absence" is here. */
@@ -13,17 +14,22 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
   const claims = claimsOf(documents)
   const names = new Set([...claims.keys(), ...before.vms.keys(), ...(input.world?.keys() ?? [])])
   const judged = new Map<VmName, VmMemory>()
+  const given = new Map<VmName, SourceDocument>()
   const issues: DeclareState['issues'][number][] = []
   for (const name of names) {
     const memory = before.vms.get(name) ?? unseen
     const candidates = claims.get(name) ?? []
     const claim = settleClaim(name, memory, candidates, opaque, input)
-    if (claim.kind === 'given') issues.push(...claimedTwice(name, claim.document.origin, candidates))
+    if (claim.kind === 'given') {
+      given.set(name, claim.document)
+      issues.push(...claimedTwice(name, claim.document.origin, candidates))
+    }
     const rivals = claim.kind === 'given' ? rivalsOf(claim.document.origin, candidates) : ''
     const next = { ...judge(name, memory, claim, opaque, input), rivals }
     if (candidates.length > 0 || leavesTrace(next) || input.world?.has(name) === true) judged.set(name, next)
   }
-  return { ...guardMassRemoval(judged, input), opaque, issues }
+  const settled = settleLan(before.vms, judged, given, input)
+  return { ...guardMassRemoval(settled.vms, input), opaque, issues: [...issues, ...settled.issues] }
 }
 
 function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory {

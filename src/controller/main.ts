@@ -52,7 +52,10 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   const keys = controlKeys(config.controlKeyFile)
   const isValid: IsValid = (file, vm) => declarations.snapshots().some((one) => one.source === 'configs' && holdsValid(one, file, vm))
   const sources = sourcesOf(config, swarm, log, isValid)
-  const declarations = declarationStore({ sources: sources.length, removalGraceMs: config.removalGraceMs }, clock)
+  const declarations = declarationStore(
+    { sources: sources.length, removalGraceMs: config.removalGraceMs, cluster: settings.cluster },
+    clock,
+  )
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
   const agents = observedAgents(directory, clock, () => built.agentIsBack())

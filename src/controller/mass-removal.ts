@@ -30,7 +30,7 @@ function settle(memory: VmMemory, times: Times, stalled: string | undefined): Vm
   const { sinceMs } = memory.state
   if (stalled !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message: stalled } }
   if (times.readAtMs - sinceMs < times.removalGraceMs) return memory
-  return { ...memory, good: undefined, removalConfirmed: false, state: { kind: 'removed' } }
+  return { ...memory, good: undefined, removalConfirmed: false, state: { kind: 'removed', was: memory.good?.vm } }
 }
 
 /**

@@ -29,6 +29,8 @@ export interface ValidDocument {
   readonly origin: Origin
   readonly vm: VirtualMachine
   readonly generation: string
+  /** Shows an issue at its place in the text; undefined for paths whose place was not kept. Pure. */
+  readonly issueAt?: (issue: ManifestIssue) => SourceIssue | undefined
 }
 
 export interface ClassDocument {

@@ -1,6 +1,7 @@
 import { isScalar, type Document } from 'yaml'
 import {
   apiVersion,
+  at,
   classKind,
   classOf,
   judgeClassed,
@@ -15,8 +16,8 @@ import { vmNamePattern } from '../../api/names.ts'
 import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../ports/manifest-source.ts'
 import type { VirtualMachineClass } from '../../api/manifest.ts'
 import { locator } from './locate.ts'
-import type { Position } from './render.ts'
-import { located, positionOf, type Text, type TextRange } from './text.ts'
+import { type Place, placeAt, type Position } from './render.ts'
+import { located, locatedAt, positionOf, type Text, type TextRange } from './text.ts'
 import { maxDocuments } from './text-limits.ts'
 
 /** Of one document: who has more mistakes than that has made one of them many times. */
@@ -69,9 +70,8 @@ function readPart(part: Part): ReadDocument {
 
 function readMachine(part: Part): SourceDocument {
   const parsed = parseVirtualMachine(part.value)
-  return parsed.ok
-    ? { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation }
-    : invalid(part, parsed.name, parsed.issues)
+  if (!parsed.ok) return invalid(part, parsed.name, parsed.issues)
+  return { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation, issueAt: keptPlaces(part) }
 }
 
 function readClass(part: Part): ReadDocument {
@@ -85,25 +85,46 @@ function readClassed(part: Part, className: string): ReadDocument {
   const name = nameIn(part.value)
   if (issues.length > 0 || name === undefined) return invalid(part, name, issues)
   const origin = originOf(part)
-  const wrong = refusal(part, name)
+  const issueAt = keptPlaces(part)
+  const atClass = placeIn(part, { code: 'VM014', path: ['spec', 'class'], message: '' })
+  const wrong = (issues: readonly ManifestIssue[]): InvalidDocument => {
+    return { ok: false, origin, name, issues: issues.map((issue) => locatedAt(atClass, issue)) }
+  }
   const complete = (found: VirtualMachineClass | NoClass): SourceDocument => {
     if ('missing' in found) return wrong([{ code: 'VM014', path: ['spec', 'class'], message: found.missing, help: found.help }])
     const parsed = parseVirtualMachine(part.value, found)
-    if (parsed.ok) return { ok: true, origin, vm: parsed.vm, generation: parsed.generation }
+    if (parsed.ok)
+      return {
+        ok: true,
+        origin,
+        vm: parsed.vm,
+        generation: parsed.generation,
+        issueAt: (issue) => issueAt(issue) ?? locatedAt(atClass, issue),
+      }
     const said = (message: string): string => `with class "${found.name}": ${message}`
     return wrong(parsed.issues.map((issue) => ({ ...issue, path: ['spec', 'class'], message: said(issue.message) })))
   }
   return { ok: true, origin, name, className, complete: lastKept(complete) }
 }
 
-/** What is wrong between a VM and its class stands at `spec.class`. Its place is found now, so that the text need not be held. */
-function refusal(part: Part, name: string): (issues: readonly ManifestIssue[]) => InvalidDocument {
-  const at = positionIn(part, { code: 'VM014', path: ['spec', 'class'], message: '' })
-  const origin = originOf(part)
-  const lines: string[] = []
-  for (const line of [at.line - 1, at.line, at.line + 1]) if (line >= 1) lines[line - 1] = (part.input.lines[line - 1] ?? '').slice(0, 200)
-  const { file } = part.input
-  return (issues) => ({ ok: false, origin, name, issues: issues.map((issue) => located({ file, lines }, issue, at)) })
+/**
+ * What is wrong between documents shows when all are read. The places that it can stand at are kept from now on, so that the text need not be: the
+ * name, and what only one machine of a LAN may have.
+ */
+function keptPlaces(part: Part): (issue: ManifestIssue) => SourceIssue | undefined {
+  const networks = at(part.value, ['spec', 'networks'])
+  const indexes = Array.isArray(networks) ? [...networks.keys()] : []
+  const paths = indexes.flatMap((index) => ['name', 'mac', 'address'].map((field) => ['spec', 'networks', index, field]))
+  const written = [['metadata', 'name'], ...paths].filter((path) => at(part.value, path) !== undefined)
+  const places = new Map(written.map((path) => [path.join('.'), placeIn(part, { code: 'VM031', path, message: '' })]))
+  return (issue) => {
+    const place = places.get(issue.path.join('.'))
+    return place === undefined ? undefined : locatedAt(place, issue)
+  }
+}
+
+function placeIn(part: Part, issue: ManifestIssue): Place {
+  return placeAt(part.input.file, positionIn(part, issue), part.input.lines)
 }
 
 /** Classes change seldom, and VMs are resolved at every read. */

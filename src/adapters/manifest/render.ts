@@ -7,15 +7,23 @@ export interface Position {
 
 const longestLine = 120
 
+/** A place in a file as it is shown; it holds nothing of the rest of the text. */
+export interface Place extends Pick<Position, 'line' | 'column'> {
+  readonly file: string
+  /** Three lines with a caret; empty where there is no such line. */
+  readonly excerpt: string
+}
+
+export function placeAt(file: string, at: Position, lines: readonly string[]): Place {
+  return { file, line: at.line, column: at.column, excerpt: excerptOf(lines, at) }
+}
+
 /** An error as a compiler shows it: code, position, three lines with a caret, help. */
 export function renderIssue(
   issue: { readonly code: string; readonly message: string; readonly help?: string | undefined },
-  file: string,
-  at: Position,
-  lines: readonly string[],
+  { file, line, column, excerpt }: Place,
 ): string {
-  const head = `error[${issue.code}]: ${issue.message}\n --> ${oneLine(file)}:${at.line}:${at.column}`
-  const excerpt = excerptOf(lines, at)
+  const head = `error[${issue.code}]: ${issue.message}\n --> ${oneLine(file)}:${line}:${column}`
   return [head, ...(excerpt === '' ? [] : [excerpt]), ...(issue.help === undefined ? [] : [`help: ${issue.help}`])].join('\n')
 }
 

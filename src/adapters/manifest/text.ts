@@ -1,7 +1,7 @@
 import type { LineCounter } from 'yaml'
 import type { ManifestIssue } from '../../api/manifest.ts'
 import type { SourceIssue } from '../../ports/manifest-source.ts'
-import { oneLine, type Position, renderIssue } from './render.ts'
+import { oneLine, type Place, placeAt, type Position, renderIssue } from './render.ts'
 import type { Suggest } from './suggest.ts'
 
 /** One file or config that is being read. */
@@ -26,7 +26,10 @@ export function positionOf(input: Text, range: TextRange): Position {
 }
 
 export function located(input: Pick<Text, 'file' | 'lines'>, issue: ManifestIssue, at: Position): SourceIssue {
+  return locatedAt(placeAt(input.file, at, input.lines), issue)
+}
+
+export function locatedAt(place: Place, issue: ManifestIssue): SourceIssue {
   const said = { ...issue, message: oneLine(issue.message) }
-  const rendered = renderIssue(said, input.file, at, input.lines)
-  return { ...said, file: input.file, line: at.line, column: at.column, rendered }
+  return { ...said, file: place.file, line: place.line, column: place.column, rendered: renderIssue(said, place) }
 }

@@ -17,6 +17,9 @@ spec:
   networks: [{ name: lan, bridge: br0 }]
 `
 const bad = good.replace('memory: 1Gi', 'cpus: 2').replace('br0', '"br 0"')
+const named = (name: string, text: string): string => text.replace('web', name)
+const withNic = (name: string, nic: string): string => named(name, good).replace('bridge: br0', `bridge: br0, ${nic}`)
+const twice = (file: string, text: string): SourceSnapshot[] => [snapshot(file, text), snapshot(file, text)]
 
 function snapshot(file: string, text: string): SourceSnapshot {
   return {
@@ -29,7 +32,10 @@ function snapshot(file: string, text: string): SourceSnapshot {
 
 describe('the answer of validate', () => {
   it('has all errors of all files, sorted by file, line and column', () => {
-    const { exit, out } = validate([snapshot('z.yaml', bad), snapshot('a.yaml', bad), snapshot('m.yaml', good)], 'json')
+    const { exit, out } = validate(
+      [snapshot('z.yaml', named('z', bad)), snapshot('a.yaml', named('a', bad)), snapshot('m.yaml', good)],
+      'json',
+    )
     const answer = JSON.parse(out) as { valid: boolean; errors: { file: string; line: number; column: number; code: string }[] }
     expect(exit).toBe(1)
     expect(answer.valid).toBe(false)
@@ -44,7 +50,7 @@ describe('the answer of validate', () => {
   })
 
   it('counts a file that is named twice once', () => {
-    const { out } = validate([snapshot('a.yaml', bad), snapshot('a.yaml', bad), snapshot('m.yaml', good), snapshot('m.yaml', good)], 'text')
+    const { out } = validate([...twice('a.yaml', named('a', bad)), ...twice('m.yaml', good)], 'text')
     expect(out.trimEnd().split('\n').at(-1)).toBe('3 errors in 1 file; 1 valid VirtualMachine in 1 file')
   })
 
@@ -62,6 +68,65 @@ describe('the answer of validate', () => {
   it('is 2 as soon as something could not be read, even where the rest is valid', () => {
     const hidden: SourceSnapshot = { source: 'directory', complete: false, message: 'x cannot be read (EACCES)', documents: [] }
     expect(validate([snapshot('m.yaml', good), hidden], 'text')).toMatchObject({ exit: 2, err: 'error: x cannot be read (EACCES)\n' })
+  })
+})
+
+describe('what several documents claim', () => {
+  const said = (...snapshots: SourceSnapshot[]): string[] => {
+    const { exit, out } = validate(snapshots, 'text')
+    expect(exit).toBe(1)
+    return out.split('\n\n')
+  }
+
+  it('is told of the later one with the place of the first, where a VM is declared twice (VM030)', () => {
+    expect(said(snapshot('b.yaml', good), snapshot('a.yaml', `---\n${good}`))).toEqual([
+      `error[VM030]: VM "web" is declared twice; a.yaml:2 keeps it
+ --> b.yaml:3:19
+2 | kind: VirtualMachine
+3 | metadata: { name: web }
+  |                   ^^^
+4 | spec:
+help: give this one another name or delete one of the two`,
+      '1 error in 1 file; 1 valid VirtualMachine in 1 file\n',
+    ])
+  })
+
+  it('counts a declaration that is wrong otherwise', () => {
+    expect(said(snapshot('a.yaml', bad), snapshot('b.yaml', good)).filter((one) => one.includes('VM030'))).toHaveLength(1)
+  })
+
+  it('is told at the MAC, however the other one writes it (VM031)', () => {
+    const [first, summary] = said(
+      snapshot('a.yaml', withNic('web-1', 'mac: 52:54:00:AA:BB:01')),
+      snapshot('b.yaml', withNic('web-2', 'mac: 52-54-00-aa-bb-01')),
+    )
+    expect(first).toBe(`error[VM031]: MAC 52:54:00:aa:bb:01 is that of VM "web-1" (a.yaml:1)
+ --> b.yaml:7:45
+6 |   disks: [{ name: root, size: 1Gi, image: { source: images/a.qcow2 } }]
+7 |   networks: [{ name: lan, bridge: br0, mac: 52-54-00-aa-bb-01 }]
+  |                                             ^^^^^^^^^^^^^^^^^
+8 |
+help: give one of the two another MAC; this one is accepted as soon as "web-1" has given it up`)
+    expect(summary).toBe('1 error in 1 file; 1 valid VirtualMachine in 1 file\n')
+  })
+
+  it('is told at the address, and of one document with several in one run', () => {
+    const nic = 'mac: 52:54:00:aa:bb:01, address: 192.168.50.42'
+    const file = [withNic('web-1', nic), withNic('web-2', nic)].join('---\n')
+    const [mac, address] = said(snapshot('a.yaml', file))
+    expect(mac).toContain(' --> a.yaml:15:45\n')
+    expect(address).toContain('error[VM031]: address 192.168.50.42 is that of VM "web-1" (a.yaml:1)\n --> a.yaml:15:73\n')
+  })
+
+  it('is nothing where the MACs are auto, since they follow from the cluster', () => {
+    expect(validate([snapshot('a.yaml', withNic('web-1', 'mac: auto')), snapshot('b.yaml', good)], 'text').exit).toBe(0)
+  })
+
+  it('leaves what a refused document claims to others', () => {
+    const nic = 'mac: 52:54:00:aa:bb:01'
+    const documents = [snapshot('a.yaml', good), snapshot('b.yaml', withNic('web', nic)), snapshot('c.yaml', withNic('db', nic))]
+    expect(said(...documents)[0]).toContain('VM030')
+    expect(said(...documents)).toHaveLength(2)
   })
 })
 

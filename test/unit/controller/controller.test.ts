@@ -119,7 +119,10 @@ class Stage {
   /** Without the event that a source gives. */
   declareUnseen(...names: string[]): void {
     const documents = names.map((name) => {
-      const vm = { metadata: { name, labels: {}, annotations: {} }, spec: { runStrategy: 'Always' } } as unknown as VirtualMachine
+      const vm = {
+        metadata: { name, labels: {}, annotations: {} },
+        spec: { runStrategy: 'Always', networks: [] },
+      } as unknown as VirtualMachine
       return { ok: true as const, origin: { source: 'directory', file: `${name}.yaml`, line: 1 }, vm, generation: `g-${name}` }
     })
     this.snapshot = { ...this.snapshot, documents }

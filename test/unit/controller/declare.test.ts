@@ -10,7 +10,7 @@ const graceMs = 60_000
 const unmarked = { generation: undefined, source: undefined }
 
 function ok(name: string, file = `${name}.yaml`, line = 1): SourceDocument {
-  const vm = { metadata: { name, labels: {}, annotations: {} } } as unknown as VirtualMachine
+  const vm = { metadata: { name, labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine
   return { ok: true, origin: { source: 'directory', file, line }, vm, generation: `g-${name}` }
 }
 

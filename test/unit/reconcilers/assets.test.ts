@@ -61,6 +61,17 @@ test('memory that other VMs were promised is not promised again', async () => {
   expect(cluster.condition('b', 'Placed')).toMatchObject({ status: 'False', reason: 'InsufficientMemory' })
 })
 
+test('memory beyond every node is no error of the manifest: the VM waits, and says how much each node has', async () => {
+  const cluster = new Cluster(['n1', 'n2'])
+  cluster.declare('web', { memory: '4Ti' })
+  await cluster.converge()
+  expect(cluster.condition('web', 'Placed')).toMatchObject({
+    status: 'False',
+    reason: 'InsufficientMemory',
+    message: expect.stringMatching(/^no node can take it: n1: .* of 8 GiB memory is free beside 0 VMs, needs 4.0 TiB; n2: /),
+  })
+})
+
 test('the controller that loses the race for a name takes the identity of the winner', async () => {
   const cluster = new Cluster()
   cluster.declare('web')

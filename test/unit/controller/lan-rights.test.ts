@@ -1,0 +1,253 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { deterministicMac } from '../../../src/api/mac.ts'
+import { declarationStore, type DeclarationStore } from '../../../src/controller/declarations.ts'
+import type { OwnedVm } from '../../../src/controller/declare-state.ts'
+import { lanClaims } from '../../../src/ports/lan-claims.ts'
+import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
+import { type VirtualClock, virtualClock } from './virtual-clock.ts'
+
+const graceMs = 60_000
+const cluster = 'lab'
+const [macA, macB] = ['52:54:00:aa:00:01', '52:54:00:aa:00:02']
+const read = manifestReader()
+const known = new Map<string, readonly ReadDocument[]>()
+
+function web(name: string, nic: string): readonly ReadDocument[] {
+  const text = `apiVersion: swarmvirt.dev/v1alpha1
+kind: VirtualMachine
+metadata: { name: ${name} }
+spec:
+  memory: 64Mi
+  disks: [{ name: root, size: 64Mi, image: { source: images/a.qcow2 } }]
+  networks: [{ name: lan, bridge: br0${nic === '' ? '' : `, ${nic}`} }]
+`
+  const documents = known.get(text) ?? read('directory', `${name}.yaml`, new TextEncoder().encode(text))
+  known.set(text, documents)
+  return documents
+}
+
+interface Bench {
+  readonly store: DeclarationStore
+  readonly clock: VirtualClock
+  readonly read: (...documents: (readonly ReadDocument[])[]) => void
+  /** The first NIC's MAC as it is in force, or the kind of what is declared. */
+  readonly mac: (name: string) => string
+}
+
+function bench(world: ReadonlyMap<string, OwnedVm> | 'unread' = new Map()): Bench {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 1, removalGraceMs: graceMs, cluster }, clock)
+  if (world !== 'unread') store.setWorld(world)
+  return {
+    store,
+    clock,
+    read: (...documents) => void store.fold({ source: 'directory', complete: true, message: '', documents: documents.flat() }),
+    mac(name) {
+      const declared = store.get(name)
+      return declared.kind === 'present' ? (declared.vm.spec.networks[0]?.mac ?? '') : declared.kind
+    },
+  }
+}
+
+function owned(document: readonly ReadDocument[]): OwnedVm {
+  const [one] = document
+  return { generation: one?.ok === true && 'vm' in one ? one.generation : undefined, source: 'directory' }
+}
+
+describe('a MAC that two VMs claim', () => {
+  it('stays with the VM that has it; the later one is told at its own MAC and is not made', () => {
+    const { store, read, mac } = bench()
+    read(web('b', `mac: ${macA}`))
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual(['unknown', macA])
+    expect(store.valid('b')).toMatchObject({ status: 'True', reason: 'Accepted' })
+    expect(store.valid('a')).toMatchObject({ status: 'False', reason: 'ManifestInvalid' })
+    expect(store.valid('a').message).toBe(`error[VM031]: MAC ${macA} is that of VM "b" (b.yaml:1)
+ --> a.yaml:7:45
+6 |   disks: [{ name: root, size: 64Mi, image: { source: images/a.qcow2 } }]
+7 |   networks: [{ name: lan, bridge: br0, mac: ${macA} }]
+  |                                             ^^^^^^^^^^^^^^^^^
+8 |
+help: give one of the two another MAC; this one is accepted as soon as "b" has given it up`)
+    expect(store.state().issues).toMatchObject([{ code: 'VM031', file: 'a.yaml', line: 7, column: 45, sources: ['directory'] }])
+  })
+
+  it('is given to the first by file where nobody has it, whatever the order of the documents', () => {
+    for (const order of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ]) {
+      const { read, mac } = bench()
+      read(...order.map((name) => web(name, `mac: ${macA}`)))
+      expect([mac('a'), mac('b')]).toEqual([macA, 'unknown'])
+    }
+  })
+
+  it('leaves the last good state of a VM in force that is edited to claim it, and other edits wait with it', () => {
+    const { store, read, mac } = bench()
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macB}`))
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual([macA, macB])
+    expect(store.valid('b').message).toContain('The last valid state stays in force.')
+  })
+
+  it('goes to the other one in the same read in which the first gives it up', () => {
+    const { store, read, mac } = bench()
+    read(web('a', `mac: ${macA}`), web('b', ''))
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}`))
+    read(web('a', `mac: ${macB}`), web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual([macB, macA])
+    expect(store.state().issues).toEqual([])
+  })
+
+  it('can be exchanged for another', () => {
+    const { read, mac } = bench()
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macB}`))
+    read(web('a', `mac: ${macB}`), web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual([macB, macA])
+  })
+
+  it('is not lost to a VM that is itself refused for something else', () => {
+    const { read, mac } = bench()
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macB}`), web('c', ''))
+    // b gives up its MAC for that of a, and does not get it: c must not get that of b.
+    read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}`), web('c', `mac: ${macB}`))
+    expect([mac('a'), mac('b'), mac('c')]).toEqual([macA, macB, 'auto'])
+  })
+
+  it('is free when nothing of a removed VM is left, and not before', async () => {
+    const { store, clock, read, mac } = bench()
+    const b = web('b', `mac: ${macA}`)
+    read(web('a', `mac: ${macA}`), b)
+    store.setWorld(new Map([['a', owned(web('a', `mac: ${macA}`))]]))
+    read(b)
+    await clock.pass(graceMs)
+    read(b)
+    expect([store.get('a').kind, mac('b')]).toEqual(['removed', 'unknown'])
+    store.setWorld(new Map())
+    expect(store.forget('a')).toEqual(['a', 'b'])
+    expect(mac('b')).toBe(macA)
+  })
+
+  it('is refused also where the other VM has it by auto, named by the network that it follows from', () => {
+    const { store, read, mac } = bench()
+    const auto = deterministicMac(cluster, 'a', 'lan')
+    read(web('a', ''), web('b', `mac: ${auto}`))
+    expect([mac('a'), mac('b')]).toEqual(['auto', 'unknown'])
+    const other = bench()
+    other.read(web('b', `mac: ${auto}`))
+    other.read(web('b', `mac: ${auto}`), web('a', ''))
+    expect([other.mac('a'), other.mac('b')]).toEqual(['unknown', auto])
+    expect(other.store.valid('a').message).toContain(
+      `MAC ${auto}, which auto gives network "lan", is that of VM "b" (b.yaml:1)\n --> a.yaml:7:`,
+    )
+    expect(store.valid('b').message).toContain('VM031')
+  })
+})
+
+describe('an address that two VMs claim', () => {
+  it('is refused like a MAC, at the address', () => {
+    const { store, read, mac } = bench()
+    read(web('a', 'address: 192.168.50.42'), web('b', 'address: 192.168.50.42'))
+    expect([mac('a'), mac('b')]).toEqual(['auto', 'unknown'])
+    expect(store.valid('b').message).toContain('error[VM031]: address 192.168.50.42 is that of VM "a" (a.yaml:1)\n --> b.yaml:7:49\n')
+  })
+})
+
+it('what a refused VM claimed besides goes to whoever else claims it', () => {
+  const { store, read, mac } = bench()
+  read(web('a', `mac: ${macA}`))
+  read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}, address: 10.0.0.1`), web('c', 'address: 10.0.0.1'))
+  expect([mac('a'), mac('b'), mac('c')]).toEqual([macA, 'unknown', 'auto'])
+  expect(store.state().issues.map((issue) => issue.file)).toEqual(['b.yaml'])
+})
+
+describe('after a restart', () => {
+  it('the VM keeps it whose service was made from what is declared, whatever the order of the files', () => {
+    const [a, b] = [web('a', `mac: ${macA}`), web('b', `mac: ${macA}`)]
+    const { read, mac } = bench(new Map([['b', owned(b)]]))
+    read(a, b)
+    expect([mac('a'), mac('b')]).toEqual(['unknown', macA])
+  })
+
+  it('a VM that was refused before is refused again: what the Swarm shows of it is its last good state', () => {
+    const [a, b] = [web('a', `mac: ${macA}`), web('b', `mac: ${macA}`)]
+    const { read, mac } = bench(
+      new Map([
+        ['a', owned(web('a', `mac: ${macB}`))],
+        ['b', owned(b)],
+      ]),
+    )
+    read(a, b)
+    expect([mac('a'), mac('b')]).toEqual(['unknown', macA])
+  })
+
+  it('nobody gets it before the Swarm was read, and nothing else waits for that', () => {
+    const [a, b] = [web('a', `mac: ${macA}`), web('b', `mac: ${macA}`)]
+    const { store, read, mac } = bench('unread')
+    read(a, b, web('c', ''))
+    expect([mac('a'), mac('b'), mac('c')]).toEqual(['unknown', 'unknown', 'auto'])
+    expect(store.valid('a').message).toBe(`MAC ${macA} is claimed by "b" too, and the Swarm has not said yet which VM has it`)
+    expect(store.setWorld(new Map([['b', owned(b)]]))).toEqual(['a', 'b'])
+    expect([mac('a'), mac('b')]).toEqual(['unknown', macA])
+  })
+})
+
+const names = ['a', 'b', 'c', 'd'] as const
+const nics = [
+  '',
+  `mac: ${macA}`,
+  `mac: ${macB}`,
+  `mac: ${deterministicMac(cluster, 'a', 'lan')}`,
+  `mac: ${macA}, address: 10.0.0.1`,
+  'address: 10.0.0.1',
+]
+const step = fc.record({
+  nics: fc.tuple(...names.map(() => fc.option(fc.constantFrom(...nics), { nil: undefined }))),
+  shuffle: fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
+  waitMs: fc.constantFrom(0, 1_000, graceMs),
+})
+
+type Step = { readonly nics: readonly (string | undefined)[]; readonly shuffle: readonly number[]; readonly waitMs: number }
+
+async function held(steps: readonly Step[], shuffled: boolean): Promise<string[]> {
+  const { store, clock, read } = bench()
+  const kept: string[] = []
+  for (const one of steps) {
+    await clock.pass(one.waitMs)
+    const documents = names.map((name, index) => (one.nics[index] === undefined ? [] : web(name, one.nics[index])))
+    read(...(shuffled ? one.shuffle.map((index) => documents[index] ?? []) : documents))
+    for (const name of store.known()) if (store.get(name).kind === 'removed') store.forget(name)
+    const present = names.flatMap((name) => {
+      const declared = store.get(name)
+      return declared.kind === 'present' ? lanClaims(declared.vm, cluster).map(({ key }) => ({ name, key })) : []
+    })
+    kept.push(present.map(({ name, key }) => `${name} ${key}`).join())
+    expect(new Set(present.map(({ key }) => key)).size, kept.join('\n')).toBe(present.length)
+  }
+  return kept
+}
+
+describe('any history of documents', () => {
+  it('never has two declared VMs with one MAC or one address, and the order in which they are read does not matter', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        expect(await held(steps, true)).toEqual(await held(steps, false))
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  it('changes nothing when it is read again: who is refused stays refused, and who is accepted stays accepted', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 8 }), step, async (steps, one) => {
+        const last = { ...one, waitMs: 0 }
+        const kept = await held([...steps, one, last, last], false)
+        expect(kept.at(-1)).toBe(kept.at(-3))
+      }),
+      { numRuns: 100 },
+    )
+  })
+})
