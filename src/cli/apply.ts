@@ -45,12 +45,15 @@ const defaultSource = 'default'
 export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOptions): Promise<Outcome> {
   const source = sourceOf(options)
   // Only a VM that names a class needs the Swarm to be judged: the class may have been applied before, or by somebody else.
-  const beside = leansOnClasses(read) ? [otherClasses(ports, read, await manifestConfigs(ports.docker, ports.split))] : []
+  const held = leansOnClasses(read) ? await manifestConfigs(ports.docker, ports.split) : undefined
+  // What this very run prunes is nothing to lean on.
+  const staying = held?.filter((config) => !options.prune || config.source !== source)
+  const beside = staying === undefined ? [] : [otherClasses(ports, read, staying)]
   const declared = declaredIn(read, beside)
   if (isOutcome(declared)) return declared
   if (declared.length === 0 && !options.prune)
     return { exit: 1, out: '', err: 'error: there is no manifest in what was given; nothing was changed\n' }
-  const plan = planApply(declared, await manifestConfigs(ports.docker, ports.split), { ...options, source })
+  const plan = planApply(declared, held ?? (await manifestConfigs(ports.docker, ports.split)), { ...options, source })
   const refused = [...plan.steps.flatMap((step) => (step.result === 'refused' ? [step.why] : [])), ...declared.flatMap(tooLarge)]
   if (refused.length > 0) return { exit: 1, out: '', err: `${refused.map((why) => `error: ${why}\n`).join('')}nothing was changed\n` }
   return carriedOut(ports, plan, { ...options, source })

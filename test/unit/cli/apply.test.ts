@@ -142,6 +142,13 @@ describe('a class', () => {
       'virtualmachine/web unchanged\nvirtualmachineclass/small unchanged\n',
     )
   })
+
+  it('that the same run would prune is nothing to lean on', async () => {
+    await applied({ 'a.yaml': web, 'c.yaml': small }, { source: 'ci' })
+    const outcome = await applied({ 'a.yaml': web }, { source: 'ci', prune: true })
+    expect(outcome.err).toContain('there is no VirtualMachineClass "small"')
+    expect(names()).toEqual(['web', 'small'])
+  })
 })
 
 describe('docker vm apply --source', () => {
