@@ -22,7 +22,7 @@ const maxLines = 20_000
 export const maxDocuments = 1_000
 /** A pair has one mark, an entry of a list too. What the parser makes of a mark with nothing beside it costs as much as a value. */
 const maxMarks = maxNodes
-/** Of values and marks together: 5,000 pairs. The parser's time goes with these, about 4 µs each at worst. */
+/** Of values, marks and comments together: 5,000 pairs. The parser's time goes with these, about 4 µs each at worst. */
 const maxTokens = 15_000
 const tooManyLevels = 'a manifest needs a few levels only'
 
@@ -55,6 +55,7 @@ function tooManyLines(text: string): Refused | undefined {
 interface Scan {
   nodes: number
   marks: number
+  comments: number
   documents: number
   /** Of every open `[` and `{`: how many colons and the like its present entry has. */
   readonly flow: number[]
@@ -68,7 +69,7 @@ interface Scan {
 }
 
 function refusedToken(text: string): Refused | undefined {
-  const scan: Scan = { nodes: 0, marks: 0, documents: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
+  const scan: Scan = { nodes: 0, marks: 0, comments: 0, documents: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
   let offset = 0
   let isScalar = false
   for (const token of new Lexer().lex(text)) {
@@ -86,7 +87,7 @@ type Found = Omit<Refused, 'offset'> | undefined
 function look(scan: Scan, token: string): Found {
   const first = token.charAt(0)
   if (first === '\n' || first === '\r' || first === ' ' || first === '\t') return space(scan, token)
-  if (first === '#') return undefined
+  if (first === '#') return counted(scan, token)
   return first === '%' ? directive(token) : (counted(scan, token) ?? flow(scan, token) ?? block(scan, token))
 }
 
@@ -106,6 +107,7 @@ function directive(token: string): Found {
 /** Scalars, aliases and flow collections are nodes; every other mark may stand for an empty one, or be an error with its own cost. */
 function counted(scan: Scan, token: string): Found {
   if ('\u001f"\'*[{'.includes(token.charAt(0))) scan.nodes += 1
+  else if (token.startsWith('#')) scan.comments += 1
   else scan.marks += 1
   // `...` ends one, and what follows is another without any `---`.
   if (token === '---' || token === '...') scan.documents += 1
@@ -114,10 +116,10 @@ function counted(scan: Scan, token: string): Found {
   return message === undefined ? undefined : { code: 'VM003', message, help: 'split it: one file may hold some VMs, not all' }
 }
 
-function tooMany({ nodes, marks }: Scan): string | undefined {
+function tooMany({ nodes, marks, comments }: Scan): string | undefined {
   if (nodes > maxNodes) return `more than ${maxNodes} values in one file`
   if (marks > maxMarks) return `more than ${maxMarks} of "- : ," and the like in one file`
-  return nodes + marks > maxTokens ? `more than ${maxTokens} values and "- : ," and the like in one file` : undefined
+  return nodes + marks + comments > maxTokens ? `more than ${maxTokens} values, comments, and "- : ," and the like in one file` : undefined
 }
 
 /** The parser makes `[a: b: c` a level deeper with each colon, until it finds that it is an error. */

@@ -172,6 +172,7 @@ describe('a refusal stands where its cause is', () => {
     ['many documents of many values', '--- [a,a,a,a,a,a,a,a,a,a]\n'.repeat(950), 'VM003 682:21'],
     ['many documents that dots end', '...\na\n'.repeat(1_100), 'VM003 2001:1'],
     ['many marks with nothing beside them', '?\n'.repeat(10_100), 'VM003 10000:1'],
+    ['many comments', '#c\n'.repeat(15_100), 'VM003 15001:1'],
     ['many empty collections', `a: [${'[],'.repeat(6_000)}]`, 'VM003 1:15001'],
     ['a prototype', web.replace('cpu: {cores: 1}', '__proto__: {polluted: 1}'), 'VM012 6:3'],
     ['a prototype among labels', labels('__proto__: a'), 'VM012 3:32'],
