@@ -43,7 +43,7 @@ export const fullSuites: readonly Suite[] = [
   {
     name: 'full',
     what: 'what takes longer: faults with repeats',
-    budgetMinutes: 10,
+    budgetMinutes: 15,
     command: vitest('--project', 'full'),
     counts: 'vitest',
   },
