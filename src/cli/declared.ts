@@ -1,6 +1,6 @@
 import { type SourceSnapshot, subjectOf } from '../ports/manifest-source.ts'
 import type { ManifestText } from '../ports/manifest-texts.ts'
-import { type ObjectName, shownName } from './manifest-configs.ts'
+import type { ObjectName } from './manifest-configs.ts'
 import type { Outcome } from './outcome.ts'
 import { validate } from './validate.ts'
 
@@ -19,10 +19,10 @@ export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): 
   const judged = validate([...read.snapshots, ...beside], 'text')
   if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
   const declared = read.files.flatMap(({ file, texts }) => texts.map((text) => ({ ...text, file })))
-  const twice = doubles(declared)
-  return twice.length === 0
-    ? declared
-    : { exit: 1, out: '', err: `${twice.map((line) => `error: ${line}\n`).join('')}nothing was changed\n` }
+  // What was judged and what is written come from two readings of the same text. Where they differ, `--prune` would take away what was only missed.
+  const judgedCount = read.snapshots.reduce((sum, snapshot) => sum + snapshot.documents.length, 0)
+  if (judgedCount === declared.length) return declared
+  throw new Error(`${judgedCount} documents were read, but ${declared.length} could be taken out of their files; nothing was changed`)
 }
 
 /** What the files speak of, valid or not, or the outcome that says why that cannot be told: to take something back, it need not be right. */
@@ -37,19 +37,6 @@ export function namedIn(read: ReadTexts): readonly ObjectName[] | Outcome {
 /** Whether a VM names a class, which may be in the Swarm already. */
 export function leansOnClasses({ snapshots }: ReadTexts): boolean {
   return snapshots.some((snapshot) => snapshot.documents.some((document) => document.ok && 'className' in document))
-}
-
-function doubles(declared: readonly Declared[]): readonly string[] {
-  const first = new Map<string, Declared>()
-  return declared.flatMap((one) => {
-    const before = first.get(shownName(one))
-    if (before === undefined) first.set(shownName(one), one)
-    return before === undefined ? [] : [`${shownName(one)} is declared twice: ${place(before)} and ${place(one)}`]
-  })
-}
-
-function place({ file, line }: Declared): string {
-  return `${file}:${line}`
 }
 
 export function isOutcome(value: readonly ObjectName[] | Outcome): value is Outcome {

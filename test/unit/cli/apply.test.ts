@@ -91,6 +91,19 @@ describe('docker vm apply', () => {
     expect(names()).toEqual(['web'])
   })
 
+  it('changes nothing where a document was judged but cannot be taken out of its file', async () => {
+    await applied({ 'a.yaml': manifest('web') }, { source: 'ci' })
+    const missed = { ...read({ 'a.yaml': manifest('web') }), files: [{ file: 'a.yaml', texts: [] }] }
+    await expect(appliedAs(missed, { source: 'ci', prune: true })).rejects.toThrow('1 documents were read, but 0')
+    expect(names()).toEqual(['web'])
+  })
+
+  it('takes a List apart', async () => {
+    const items = [JSON.parse(manifest('web')), JSON.parse(manifest('db'))] as unknown[]
+    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
+    expect((await applied({ 'a.yaml': list })).out).toBe('virtualmachine/web created\nvirtualmachine/db created\n')
+  })
+
   it('refuses one VM from two files', async () => {
     const outcome = await applied({ 'a.yaml': manifest('web'), 'b.yaml': manifest('web') })
     expect(outcome.err).toMatch(/declared twice.*a\.yaml:1/)
