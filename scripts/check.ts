@@ -1,4 +1,4 @@
-// Types, lint with the layer arrows, format and dead code, side by side; prints only what is wrong and exits 1 then.
+// Types, lint with the layer arrows, format, dead code, and what is made from the manifest's schema, side by side; prints only what is wrong and exits 1 then.
 import { execFile } from 'node:child_process'
 
 interface Checked {
@@ -13,6 +13,7 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['lint', 'oxlint'],
   ['format', 'biome', 'format', '--max-diagnostics=5', '.'],
   ['dead code', 'knip', '--no-progress'],
+  ['schema', 'node', 'scripts/schema.ts', '--check'],
 ]
 
 function run([name, program, ...args]: (typeof checks)[number]): Promise<Checked> {

@@ -4,11 +4,20 @@ import type { z } from 'zod'
 export const editEffects = ['live', 'restart', 'recreate', 'destroys-data'] as const
 export type EditEffect = (typeof editEffects)[number]
 
+export const effectTexts: Readonly<Record<EditEffect, string>> = {
+  live: 'live, takes hold at once and the VM runs on',
+  restart: 'restart, takes hold when the VM is restarted',
+  recreate: 'recreate, makes another VM',
+  'destroys-data': 'destroys-data, refused unless an annotation allows it',
+}
+
 /** What is said of a field beside its type; `explain`, the JSON Schema and the documentation are made from it. */
 export interface About {
   readonly description: string
   /** Of a field that holds others: what an edit of those does that have no word of their own. */
   readonly effect?: EditEffect
+  /** When it must be written, where more than the field itself decides that: `yes`, or `for a URL`. */
+  readonly needed?: string
   /** For people: `bytes, written like 512Mi`. */
   readonly unit?: string
   /** The least value, where it is no number of JSON's. */

@@ -13,10 +13,15 @@ const localIso = /^isos\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 /** A reference as `docker pull` takes it: host, path, tag and digest; what is read of it is judged where it is pulled. */
 const ociImage = /^oci:\/\/[a-z0-9.-]+(:\d{1,5})?(\/[a-z0-9._-]+)+(:[A-Za-z0-9_.-]{1,128})?(@sha256:[0-9a-f]{64})?$/
 
+/** No user or password in it, and nothing that a URL parser would drop or mend. */
+const networkImage = /^https?:\/\/(?![^/?#]*@)[^\s\\]+$/
+
 export function isNetworkImage(source: string): boolean {
-  const url = URL.parse(source)
-  return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === ''
+  return networkImage.test(source) && URL.canParse(source)
 }
+
+/** For the JSON Schema, which cannot parse a URL. */
+const anyImage = [localImage, networkImage, ociImage].map(({ source }) => source).join('|')
 
 const image = field(
   z.strictObject({
@@ -26,7 +31,8 @@ const image = field(
         .max(2048)
         .refine((source) => localImage.test(source) || isNetworkImage(source) || ociImage.test(source), {
           message: 'an image source is images/NAME (a file in the images directory of the state root), an http(s):// URL, or oci://',
-        }),
+        })
+        .meta({ pattern: anyImage, patternErrorMessage: 'an image source is images/NAME or an http(s):// URL' }),
       {
         description:
           "images/NAME, a file in the images directory of the node's state root, or an http:// or https:// URL, which needs sha256.",
@@ -36,6 +42,7 @@ const image = field(
     ),
     sha256: field(sha256.optional(), {
       description: 'SHA-256 of the image file. Needed for a URL; for images/NAME, the file must match where this is given.',
+      needed: 'for a URL',
       effect: 'destroys-data',
     }),
     insecure: field(z.boolean().optional(), {
@@ -44,7 +51,11 @@ const image = field(
       notYet: true,
     }),
   }),
-  { description: 'What the disk holds when it is first made: a qcow2 or raw image, copied and never written to.', effect: 'destroys-data' },
+  {
+    description: 'What the disk holds when it is first made: a qcow2 or raw image, copied and never written to.',
+    needed: 'yes',
+    effect: 'destroys-data',
+  },
 )
 
 const disk = z.strictObject({
@@ -53,7 +64,8 @@ const disk = z.strictObject({
     effect: 'destroys-data',
   }),
   size: field(quantity('1Mi').optional(), {
-    description: 'Size the guest sees. Every disk but a CD-ROM needs one.',
+    description: 'Size the guest sees.',
+    needed: 'yes',
     effect: 'destroys-data',
   }),
   image: image.optional(),
@@ -77,6 +89,7 @@ const network = z.strictObject({
   }),
   bridge: field(z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters').optional(), {
     description: 'Bridge of the host that the NIC is put on, such as br0. The node must have it and its broker must allow it.',
+    needed: 'yes',
     effect: 'restart',
   }),
   mac: field(macAddress().prefault('auto'), {
@@ -210,7 +223,8 @@ export const machineFields = {
     { description: 'Processors.', effect: 'restart' },
   ),
   memory: field(quantity('32Mi'), {
-    description: 'Memory of the guest. QEMU needs some more on the node. Needed here, or in the class.',
+    description: 'Memory of the guest. QEMU needs some more on the node.',
+    needed: 'in the VM or in its class',
     effect: 'restart',
   }),
   accelerator: field(z.enum(['auto', 'kvm', 'tcg']).default('auto'), {

@@ -27,13 +27,14 @@ export function duration(leastText: string, mostText: string) {
   return ms.meta({ unit: 'time, written like 90s, 2m or 1h30m', least: leastText, most: mostText })
 }
 
+const noMac = 'not a unicast MAC address; write auto or for example 52:54:00:12:34:56'
+
 /** `auto`, or a unicast MAC in any usual spelling; lower case with colons in the program. */
 export function macAddress() {
   const unicast = written(/^[0-9a-fA-F][02468aceACE]([:-][0-9a-fA-F]{2}){5}$/, '52:54:00:12:34:56').transform((text, context) => {
-    const said = `"${text}" is not a unicast MAC address; write auto or for example 52:54:00:12:34:56`
-    return parseMac(text) ?? refused(context, said)
+    return parseMac(text) ?? refused(context, noMac)
   })
-  return z.union([z.literal('auto'), unicast])
+  return z.union([z.literal('auto'), unicast], noMac)
 }
 
 export function ipv4() {

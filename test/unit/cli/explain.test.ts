@@ -40,8 +40,25 @@ describe('explain', () => {
 
   it('gives type, bounds, default and whether a field is required', () => {
     expect(explain('spec.cpu.cores')).toMatch(/type +whole number\n +default +1\n +least +1\n +most +256\n +required +no\n/)
-    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +yes\n/)
+    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +in the VM or in its class\n/)
+    expect(explain('spec.disks')).toMatch(/entries +exactly 1\n +required +yes\n[^]*later +more than one entry/)
     expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
+  })
+
+  it('says what an edit does, also where only the field around it has a word for it', () => {
+    expect(explain('spec.memory')).toMatch(/edit +restart, takes hold when the VM is restarted\n/)
+    expect(explain('spec.disks.size')).toMatch(/edit +destroys-data, /)
+    expect(
+      [...machineAbout().keys()].filter((path) => path.startsWith('spec.')).map((path) => explain(path.replaceAll('.*', ''))),
+    ).toSatisfy((pages: string[]) => pages.every((page) => /^ {2}edit {8}\w|: not supported yet\n/m.test(page)))
+  })
+
+  it('explains a class by its kind, and takes the kind of a VM as well', () => {
+    expect(explain('VirtualMachineClass')).toMatch(/^VirtualMachineClass\n[^]*fields:\n {2}apiVersion/)
+    expect(explain('VirtualMachineClass.spec')).not.toMatch(/^ {2}disks/m)
+    expect(explain('VirtualMachineClass.spec.memory')).toMatch(/^spec\.memory\n/)
+    expect(explain('VirtualMachine.spec.disks')).toBe(explain('spec.disks'))
+    expect(() => explain('VirtualMachineClass.spec.disks')).toThrow('no field "disks" in spec')
   })
 
   it('asks for none of the fields of which one is chosen', () => {

@@ -1,0 +1,111 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
+import type { SourceSnapshot } from '../../src/ports/manifest-source.ts'
+import { resolveClasses } from '../../src/ports/resolve-classes.ts'
+import { documents, mutated } from '../schema/documents.ts'
+import { schemaErrors } from '../schema/editor-schema.ts'
+
+const read = manifestReader()
+
+/** What the reader itself finds in one file; JSON is YAML. */
+function issuesOf(document: unknown): readonly string[] {
+  const found = read('directory', 'x.yaml', new TextEncoder().encode(JSON.stringify(document)))
+  return found.flatMap((one) => (one.ok ? [] : one.issues.map((issue) => `${issue.code} ${issue.path.join('.')}: ${issue.message}`)))
+}
+
+/** The one list of what draft-7 cannot say. */
+const beyond: Readonly<Record<string, RegExp>> = {
+  'the least of a quantity': /^VM010 .*: .* is less than the least possible/,
+  'a quantity that is no whole number of bytes, or more than can be counted': /^VM010 .*: ".*" is not a quantity of bytes/,
+  'the MAC of zeros alone': /^VM010 .*\.mac: not a unicast MAC/,
+  'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
+  'the key __proto__': /^VM012 .*: unknown field "__proto__"/,
+  'control characters, and halves of characters': /^VM004 /,
+  'limits of the whole file': /^VM003 /,
+}
+
+/** Making a document costs more than looking at it. */
+const severalMutated = documents().chain((document) => fc.array(mutated(document), { minLength: 10, maxLength: 10 }))
+
+function isBeyond(issue: string): boolean {
+  return Object.values(beyond).some((pattern) => pattern.test(issue))
+}
+
+/** The two agree: the schema refuses nothing that the reader takes, and what it lets through the reader refuses for a listed reason alone. */
+function agreed(document: unknown): boolean {
+  const [errors, issues] = [schemaErrors(document), issuesOf(document)]
+  if (errors.length > 0 && issues.length === 0) throw new Error(`the schema refuses what the reader takes: ${errors.join('; ')}`)
+  const odd = errors.length > 0 ? [] : issues.filter((issue) => !isBeyond(issue))
+  if (odd.length > 0) throw new Error(`the schema takes what the reader refuses: ${odd.join('; ')}`)
+  return issues.length === 0
+}
+
+const smallest = {
+  apiVersion: 'swarmvirt.dev/v1alpha1',
+  kind: 'VirtualMachine',
+  metadata: { name: 'web' },
+  spec: {
+    memory: '1Gi',
+    disks: [{ name: 'root', size: '1Gi', image: { source: 'images/a.qcow2' } }],
+    networks: [{ name: 'lan', bridge: 'br0' }],
+  },
+}
+
+function withSpec(spec: Record<string, unknown>): unknown {
+  return { ...smallest, spec: { ...smallest.spec, ...spec } }
+}
+
+describe('the JSON Schema and the reader', () => {
+  it('agree on documents of the shape that the schema gives', () => {
+    let valid = 0
+    fc.assert(
+      fc.property(documents(), (document) => {
+        expect(schemaErrors(document).filter((error) => !/sha256|then/.test(error))).toEqual([])
+        valid += agreed(document) ? 1 : 0
+      }),
+      { numRuns: 300 },
+    )
+    // Else the next law would look at broken documents alone.
+    expect(valid).toBeGreaterThan(100)
+  })
+
+  it('agree on documents with something wrong in them', () => {
+    let refused = 0
+    fc.assert(
+      fc.property(severalMutated, (changed) => {
+        // Nothing at all is no document, and no mistake.
+        for (const document of changed) if (document !== null) refused += agreed(document) ? 0 : 1
+      }),
+      { numRuns: 150 },
+    )
+    expect(refused).toBeGreaterThan(500)
+  })
+
+  it.each<[string, unknown]>([
+    ['the least of a quantity', withSpec({ memory: '1Ki' })],
+    ['a quantity that is no whole number of bytes, or more than can be counted', withSpec({ memory: '0.3' })],
+    ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
+    [
+      'a URL with a host that cannot be one',
+      withSpec({ disks: [{ name: 'root', size: '1Gi', image: { source: 'https://[/', sha256: 'a'.repeat(64) } }] }),
+    ],
+    ['the key __proto__', JSON.parse(JSON.stringify(smallest).replace('"web"', '"web","labels":{"__proto__":"x"}'))],
+    ['control characters, and halves of characters', { ...smallest, metadata: { name: 'web', labels: { a: '\u0000' } } }],
+    ['limits of the whole file', withSpec({ cloudInit: { userData: 'a'.repeat(256 * 1024) } })],
+  ])('differ where draft-7 cannot say it: %s', (reason, document) => {
+    expect(schemaErrors(document)).toEqual([])
+    const [issue, ...more] = issuesOf(document)
+    expect(issue).toMatch(beyond[reason] ?? /^no such reason/)
+    expect(more).toEqual([])
+  })
+
+  it('differ on a class, which may stand in another file', () => {
+    const document = withSpec({ class: 'small' })
+    expect(schemaErrors(document)).toEqual([])
+    const documents = read('directory', 'x.yaml', new TextEncoder().encode(JSON.stringify(document)))
+    const snapshot: SourceSnapshot = { source: 'directory', complete: true, message: '', documents }
+    const [found] = resolveClasses([snapshot]).flatMap((one) => one.documents)
+    expect(found?.ok === false && found.issues.map((issue) => issue.code)).toEqual(['VM014'])
+  })
+})

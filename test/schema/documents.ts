@@ -1,0 +1,145 @@
+import fc from 'fast-check'
+import { schema } from './editor-schema.ts'
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+/** What is used of draft-7; the file itself is what documents are made from. */
+interface Schema {
+  readonly $ref?: string
+  readonly not?: Schema
+  readonly const?: Json
+  readonly enum?: readonly Json[]
+  readonly type?: string
+  readonly pattern?: string
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly minItems?: number
+  readonly maxItems?: number
+  readonly maxProperties?: number
+  readonly anyOf?: readonly Schema[]
+  readonly allOf?: readonly { readonly then: Schema }[]
+  readonly items?: Schema
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly required?: readonly string[]
+  readonly additionalProperties?: Schema | boolean
+  readonly then?: Schema
+  readonly else?: Schema
+}
+
+const root = schema as Schema & { readonly definitions: Readonly<Record<string, Schema>> }
+
+/** Documents of every kind with the shape that the schema gives; what only values decide may still be wrong. */
+export function documents(): fc.Arbitrary<Json> {
+  return fc.oneof(...Object.values(root.definitions).map((one) => valueOf(one)))
+}
+
+function valueOf(one: Schema): fc.Arbitrary<Json> {
+  if (one.$ref !== undefined) return valueOf(root.definitions[one.$ref.replace('#/definitions/', '')] ?? {})
+  if (one.const !== undefined) return fc.constant(one.const)
+  if (one.enum !== undefined) return fc.constantFrom(...one.enum)
+  if (one.anyOf !== undefined) return fc.oneof(...one.anyOf.map(valueOf))
+  // The entries of a List: each branch has its own shape.
+  if (one.allOf !== undefined) return fc.oneof(...one.allOf.map((branch) => valueOf(branch.then)))
+  switch (one.type) {
+    case 'object':
+      return objectOf(one)
+    case 'array':
+      return fc.array(valueOf(one.items ?? {}), { minLength: one.minItems ?? 0, maxLength: Math.min(one.maxItems ?? 3, 3) })
+    case 'integer':
+      return fc.integer({ min: one.minimum ?? -10, max: one.maximum ?? 10 })
+    case 'boolean':
+      return fc.boolean()
+    case 'string':
+      return textOf(one.pattern)
+    default:
+      return fc.constant({})
+  }
+}
+
+function objectOf(one: Schema): fc.Arbitrary<Json> {
+  const built = Object.entries(one.properties ?? {}).filter(([, inner]) => inner.not === undefined)
+  if (built.length === 0)
+    return fc.dictionary(words, typeof one.additionalProperties === 'object' ? valueOf(one.additionalProperties) : words)
+  const fields = Object.fromEntries(built.map(([key, inner]) => [key, valueOf(inner)]))
+  if (one.maxProperties === 1) return fc.oneof(...Object.entries(fields).map(([key, value]) => value.map((inner) => ({ [key]: inner }))))
+  // What a condition asks for is asked for always: half of the documents without it would be wrong from the start.
+  const required = [...(one.required ?? []), ...(one.then?.required ?? []), ...(one.else?.required ?? [])]
+  return fc.record(fields, { requiredKeys: required.filter((key) => key in fields) }) as fc.Arbitrary<Json>
+}
+
+const sizes = fc.constantFrom('512Mi', '2Gi', '20G', '1.5Gi')
+const words = fc.stringMatching(/^[a-z]{1,8}$/)
+/** Patterns with a look-ahead cannot be turned into texts. */
+const images = fc.constantFrom('images/a.qcow2', 'images/debian-13.qcow2', 'https://x.example/a.qcow2', 'http://[::1]:8080/b')
+
+function textOf(pattern: string | undefined): fc.Arbitrary<string> {
+  if (pattern === undefined) return words
+  if (pattern.includes('(?!')) return images
+  const matching = fc.stringMatching(new RegExp(pattern, 'u'))
+  // Few of the quantities that match are whole numbers of bytes and enough.
+  return pattern.includes('[KMGT]') ? fc.oneof({ weight: 9, arbitrary: sizes }, matching) : matching
+}
+
+/** A document with one thing changed at one place: gone, of another type, out of range, written otherwise, twice, or a key too many. */
+export function mutated(document: Json): fc.Arbitrary<Json> {
+  const paths = pathsIn(document, [])
+  return fc
+    .tuple(
+      fc.constantFrom(...paths),
+      fc.oneof(
+        values.map((value) => () => value),
+        texts,
+        fc.constantFrom(gone, twice),
+        keys,
+      ),
+    )
+    .map(([path, change]) => changedAt(document, path, change))
+}
+
+type Path = readonly (string | number)[]
+type Change = (value: Json) => Json | undefined
+
+const gone: Change = () => undefined
+const twice: Change = (value) => (Array.isArray(value) ? [...value, ...value] : [value, value])
+const values = fc.constantFrom<Json>(null, true, -1, 0, 1.5, 65_536, 1e15, '', '0', 'x', '1Mi', '99999999999999T', 'oci://x/y', [], {}, [
+  [],
+])
+const texts: fc.Arbitrary<Change> = fc
+  .constantFrom('!', ' ', '-', 'X', 'Mi', '/../x')
+  .map((more) => (value: Json) => (typeof value === 'string' ? value + more : more))
+const keys: fc.Arbitrary<Change> = fc.tuple(fc.constantFrom(...namesIn(schema)), fc.oneof(values, fc.constant<Json>({ mode: 'uefi' }))).map(
+  ([key, inner]) =>
+    (value: Json) =>
+      isObject(value) ? { ...value, [key]: inner } : { [key]: inner },
+)
+
+/** Every name of a field anywhere, also of those that are not supported yet, and some that nobody knows. */
+function namesIn(one: unknown): readonly string[] {
+  const found = new Set(['cpus', 'toString', 'constructor'])
+  JSON.stringify(one, (key, value: unknown) => {
+    if (key === 'properties') for (const name of Object.keys(value as object)) found.add(name)
+    return value
+  })
+  return [...found]
+}
+
+function pathsIn(value: Json, path: Path): Path[] {
+  if (value === null || typeof value !== 'object') return [path]
+  return [path, ...Object.entries(value).flatMap(([key, inner]) => pathsIn(inner, [...path, Array.isArray(value) ? Number(key) : key]))]
+}
+
+function changedAt(value: Json, [step, ...rest]: Path, change: Change): Json {
+  if (step === undefined) return change(value) ?? null
+  if (Array.isArray(value))
+    return value.map((inner, index) =>
+      index === step ? (rest.length === 0 ? (change(inner) ?? null) : changedAt(inner, rest, change)) : inner,
+    )
+  if (!isObject(value)) return value
+  const changed = rest.length === 0 ? change(value[step] ?? null) : changedAt(value[step] ?? null, rest, change)
+  const { [step]: _, ...others } = value
+  return changed === undefined ? others : { ...others, [step]: changed }
+}
+
+function isObject(value: Json): value is { [key: string]: Json } {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+}

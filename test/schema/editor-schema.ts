@@ -1,0 +1,24 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Ajv } from 'ajv'
+
+/** The JSON Schema as it is checked in, and a validator that knows nothing of zod. */
+export const schemaFile = join(import.meta.dirname, '../../manifests/schema/swarmvirt.schema.json')
+export const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as object
+
+/** Keywords of editors, which say nothing of what is valid. */
+const editorKeywords = ['x-swarmvirt-edit', 'patternErrorMessage', 'deprecationMessage', 'doNotSuggest']
+
+function compiled() {
+  // Strict: a keyword that is misspelt, and would hold nothing, is an error. The pattern beside it judges what the format names.
+  const ajv = new Ajv({ allErrors: true, strictTypes: false, strictRequired: false, formats: { ipv4: true } })
+  ajv.addVocabulary(editorKeywords)
+  return ajv.compile(schema)
+}
+
+const validate = compiled()
+
+/** What is wrong with a document, one line each. */
+export function schemaErrors(document: unknown): readonly string[] {
+  return validate(document) ? [] : (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? ''}`)
+}
