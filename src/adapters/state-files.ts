@@ -14,6 +14,7 @@ export function stateFiles(): StateFiles {
     writeAtomically: (path, text, mode) => guarded(path, () => replaceWith(path, text, mode)),
     makeDirectory: (path, mode) => guarded(path, () => ensureDirectory(path, mode)),
     publish: (from, path, mode) => guarded(path, () => publish(from, path, mode)),
+    replace: (from, path) => guarded(path, () => replace(from, path)),
     link: (from, path) => guarded(path, () => ensureLink(from, path)),
     remove: async (path) => {
       await orAbsent(path, () => unlink(path))
@@ -135,6 +136,11 @@ async function publish(from: string, path: string, mode: number): Promise<'publi
   await unlink(from)
   await syncPath(dirname(path))
   return outcome
+}
+
+async function replace(from: string, path: string): Promise<void> {
+  await rename(from, path)
+  await syncPath(dirname(path))
 }
 
 async function ensureLink(from: string, path: string): Promise<void> {

@@ -1,6 +1,8 @@
 import type { Layout } from '../api/layout.ts'
+import type { VmUid } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { AnswerControl, ControlListener } from '../ports/control-listener.ts'
+import type { DiskClaims } from '../ports/disk-claims.ts'
 import type { FdSockets } from '../ports/fd-socket.ts'
 import type { ImageArrivals } from '../ports/image-arrivals.ts'
 import type { ImageTool } from '../ports/image-tool.ts'
@@ -10,6 +12,7 @@ import type { Runners } from '../ports/runners.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 import type { TcpConnect } from '../ports/tcp-connect.ts'
 import { brokerLink } from './broker-link.ts'
+import { diskUse } from './disk-use.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
 import { heardAddressBook } from './heard-addresses.ts'
@@ -29,6 +32,7 @@ export interface AgentParts<Run> {
   readonly files: StateFiles
   readonly arrivals: ImageArrivals
   readonly tool: ImageTool
+  readonly claims: DiskClaims
   readonly runners: Runners
   readonly tcpConnect: TcpConnect
   readonly sockets: FdSockets
@@ -44,7 +48,8 @@ export interface AgentParts<Run> {
 export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSignal): Promise<ControlListener> {
   const { broker, grants, prober } = brokerSide(parts)
   const images = imageStore({ ...parts, signal })
-  const prepareDisks = preparer({ ...parts, images, signal })
+  const useOf = (uid: VmUid) => diskUse(broker, parts.runners, uid, signal)
+  const prepareDisks = preparer({ ...parts, images, useOf, signal })
   const heard = heardAddressBook(parts)
   const listener = await parts.listen(
     agentRoutes({

@@ -5,6 +5,8 @@ import { childProcesses } from '../adapters/child-process.ts'
 import { imageArrivals } from '../adapters/image-arrivals.ts'
 import { jsonLog } from '../adapters/json-log.ts'
 import { fdSockets } from '../adapters/linux/fd-sockets.ts'
+import { imageClaims } from '../adapters/linux/image-lock.ts'
+import { loadLibc } from '../adapters/linux/libc.ts'
 import { listenPsk } from '../adapters/psk-https.ts'
 import { qemuImg } from '../adapters/qemu-img.ts'
 import { runnerSockets } from '../adapters/runner-sockets.ts'
@@ -59,6 +61,7 @@ async function run(config: AgentConfig, log: Log, signal: AbortSignal): Promise<
       files: stateFiles(),
       arrivals: imageArrivals(),
       tool: qemuImg({ program: config.qemuImg }),
+      claims: imageClaims(loadLibc()),
       runners: runnerSockets({ layout: paths }),
       tcpConnect,
       sockets: fdSockets(),

@@ -1,9 +1,10 @@
 import { formatBytes } from '../api/quantity.ts'
 import { layoutVersion } from '../api/layout.ts'
+import { replaceLine, replaceToken } from '../api/replace-disks.ts'
 import type { PrepareOrder } from '../api/wire/agent-api.ts'
 import type { Identity } from '../api/wire/identity.ts'
 
-type OrderedDisk = PrepareOrder['disks'][number]
+export type OrderedDisk = PrepareOrder['disks'][number]
 export type ImageReference = OrderedDisk['image']
 type DiskRecord = Identity['disks'][number]
 
@@ -39,11 +40,24 @@ export interface DiskToComplete {
   readonly image: ImageReference
 }
 
-export type PreparePlan = Failure | { readonly kind: 'complete' } | { readonly kind: 'make'; readonly disks: readonly DiskToComplete[] }
+/** A disk that is to stand in the place of others, which the manifest allowed in so many words. */
+export interface Replacement {
+  readonly kind: 'replace'
+  readonly disk: OrderedDisk
+  /** Of the disks that go. */
+  readonly there: readonly DiskRecord[]
+  readonly identity: Identity
+}
+
+export type PreparePlan =
+  | Failure
+  | { readonly kind: 'complete' }
+  | { readonly kind: 'make'; readonly disks: readonly DiskToComplete[] }
+  | Replacement
 
 /**
  * Decides what an order means for what is there. identity.json is written last, so it proves that every disk was made once: with it nothing
- * is ever made again; without it whatever is there is completed, never wiped.
+ * is ever made again, but for an edit that the manifest allows to destroy what is there; without it whatever is there is completed, never wiped.
  */
 export function planPrepare(order: PrepareOrder, seen: SeenInstance): PreparePlan {
   return (
@@ -76,14 +90,51 @@ function judgeOwner(order: PrepareOrder, seen: SeenInstance): Failure | undefine
 
 function planKnown(order: PrepareOrder, identity: Identity, seen: SeenInstance): PreparePlan {
   for (const disk of order.disks) {
-    const record = identity.disks.find((one) => one.name === disk.name)
-    if (record === undefined)
-      return failed('DiskAddUnsupported', `${order.vm} was made without a disk "${disk.name}"; adding one is not supported yet`)
-    if (!seen.disks.includes(disk.name)) return diskMissing(order, disk)
-    const refusal = judgeChange(order, disk, record)
-    if (refusal) return refusal
+    const verdict = judgeKnown(order, disk, identity, seen)
+    if (verdict) return verdict
   }
   return { kind: 'complete' }
+}
+
+function judgeKnown(order: PrepareOrder, disk: OrderedDisk, identity: Identity, seen: SeenInstance): Failure | Replacement | undefined {
+  const record = identity.disks.find((one) => one.name === disk.name)
+  if (record !== undefined && !seen.disks.includes(disk.name)) return diskMissing(order, disk)
+  // Where a disk has no name any more, the new one is taken for what it is renamed to.
+  const there = record === undefined ? identity.disks.filter((one) => !order.disks.some(({ name }) => name === one.name)) : [record]
+  const refusal = record === undefined ? judgeOther(order, disk, there, seen) : judgeChange(order, disk, record)
+  return refusal && replaceable.has(refusal.reason) ? allowed(order, disk, identity, there, refusal) : refusal
+}
+
+const replaceable: ReadonlySet<string> = new Set(['ImageChangeRefused', 'DiskResizeUnsupported', 'DiskRenameRefused'])
+
+/** A disk by a name that the VM was made without. */
+function judgeOther(order: PrepareOrder, disk: OrderedDisk, there: readonly DiskRecord[], seen: SeenInstance): Failure {
+  if (there.length === 0)
+    return failed('DiskAddUnsupported', `${order.vm} was made without a disk "${disk.name}"; adding one is not supported yet`)
+  if (seen.disks.includes(disk.name)) {
+    const path = `instances/${order.uid}/disks/${disk.name}.qcow2`
+    return failed('DiskError', `${path} below the state root is no disk that was made for ${order.vm}; move it away`)
+  }
+  const names = there.map((one) => `"${one.name}"`).join(', ')
+  return failed('DiskRenameRefused', `the manifest names disk "${disk.name}" and not ${names} of ${order.vm}: that is another, empty disk`)
+}
+
+/** The manifest's word counts for this edit of this disk as it was made, and for no other. */
+function allowed(
+  order: PrepareOrder,
+  disk: OrderedDisk,
+  identity: Identity,
+  there: readonly DiskRecord[],
+  refusal: Failure,
+): Failure | Replacement {
+  const token = replaceToken(identity, there, disk)
+  if ((order.replaceDisks ?? []).some((one) => one.disk === disk.name && one.token === token))
+    return { kind: 'replace', disk, there, identity }
+  const how = `to lose what is on the disk and have a new one, halt the VM and add to metadata.annotations: ${replaceLine(disk.name, token)}`
+  return failed(
+    refusal.reason,
+    `${refusal.message}. The VM keeps running with its disk. Put the old value back into the manifest; or, ${how}`,
+  )
 }
 
 function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
@@ -97,7 +148,7 @@ function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
     }
     const record = seen.draft?.disks.find((one) => one.name === disk.name)
     const refusal = record && judgeChange(order, disk, record)
-    if (refusal) return refusal
+    if (refusal) return failed(refusal.reason, `${refusal.message}. Put the old value back into the manifest`)
     const sha256 = record?.imageSha256 ?? soleImage(seen) ?? disk.image.sha256
     disks.push({ ...entry, state: sha256 === null ? { kind: 'unknown' } : { kind: 'made', sha256 } })
   }
@@ -116,14 +167,13 @@ function judgeChange(order: PrepareOrder, disk: OrderedDisk, record: DiskRecord)
   if (changed) {
     return failed(
       'ImageChangeRefused',
-      `disk "${disk.name}" of ${order.vm} was made from ${record.imageSource} (sha256 ${record.imageSha256}) and a new image would destroy what is on it; ` +
-        'the VM keeps running with its disk. Put the old image back into the manifest, or declare a VM with another name',
+      `disk "${disk.name}" of ${order.vm} was made from ${record.imageSource} (sha256 ${record.imageSha256}) and a new image would destroy what is on it`,
     )
   }
   if (disk.sizeBytes === record.sizeBytes) return undefined
   return failed(
     'DiskResizeUnsupported',
-    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)} and the manifest says ${formatBytes(disk.sizeBytes)}; resizing is not supported yet. Put the old size back`,
+    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)} and the manifest says ${formatBytes(disk.sizeBytes)}; resizing is not supported yet`,
   )
 }
 

@@ -1,33 +1,23 @@
 import { canonicalJson } from '../api/hash.ts'
-import type { Layout } from '../api/layout.ts'
 import { type VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import { type Identity, identity as identitySchema } from '../api/wire/identity.ts'
 import { type Clock, rfc3339 } from '../ports/clock.ts'
 import { PortError } from '../ports/errors.ts'
-import type { ImageTool } from '../ports/image-tool.ts'
-import type { Log } from '../ports/log.ts'
-import type { Random } from '../ports/random.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
-import type { ImageStore, ImageState } from './image-store.ts'
+import type { ImageState } from './image-store.ts'
+import { makeDisk, sweepUnfinished } from './make-disk.ts'
 import { type DiskToComplete, type SeenInstance, judgeSize, planPrepare } from './prepare-plan.ts'
+import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
 
 /** Guests see it as their hardware; what a VM got first it keeps (identity.ts). QEMU 10.0 is the oldest that takes KVM as a descriptor on Debian 13. */
 export const machineType = 'pc-q35-10.0'
 const maxDocumentBytes = 64 * 1024
 const shaName = /^[0-9a-f]{64}$/
 const draftName = 'identity.json.draft'
-const newDisk = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
 
-export interface PreparerOptions {
-  readonly layout: Layout
-  readonly files: StateFiles
-  readonly images: ImageStore
-  readonly tool: ImageTool
+export interface PreparerOptions extends ReplaceDiskOptions {
   readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-  readonly signal: AbortSignal
 }
 
 type Unready = Exclude<PrepareStatus, { state: 'ready' }>
@@ -61,7 +51,7 @@ function judgeError(options: PreparerOptions, order: PrepareOrder, error: unknow
 }
 
 async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Promise<Unready | undefined> {
-  const seen = await observe(options, order)
+  const seen = await observeSettled(options, order)
   const plan = planPrepare(order, seen)
   switch (plan.kind) {
     case 'failed':
@@ -71,7 +61,19 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
       return undefined
     case 'make':
       return await make(options, order, plan.disks, seen.draft)
+    case 'replace': {
+      const why = await replaceDisk(options, order, plan)
+      // The next look says what is left to do.
+      return why === undefined ? await prepareDisks(options, order) : unready(why)
+    }
   }
+}
+
+async function observeSettled(options: PreparerOptions, order: PrepareOrder): Promise<SeenInstance> {
+  const seen = await observe(options, order)
+  if (seen.identity.kind !== 'known' || seen.draft === undefined || seen.draft.uid !== order.uid) return seen
+  await settleReplacement(options, seen.identity.identity, seen.draft)
+  return await observe(options, order)
 }
 
 async function observe(options: PreparerOptions, order: PrepareOrder): Promise<SeenInstance> {
@@ -144,9 +146,9 @@ async function complete(
   const draftPath = `${layout.instance(uid)}/${draftName}`
   if (draft === undefined || canonicalJson(draft) !== canonicalJson(wanted))
     await files.writeAtomically(draftPath, JSON.stringify(wanted, null, 2), 0o640)
-  await sweepNewDisks(options, uid)
+  await sweepUnfinished(options, uid)
   for (const { disk, sha256 } of resolved) {
-    if (disk.state.kind === 'missing') await makeDisk(options, uid, disk, sha256)
+    if (disk.state.kind === 'missing') await makeDisk(options, uid, { ...disk, sha256 }, layout.diskFile(uid, disk.name))
   }
   await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(wanted, null, 2)}\n`, 0o440)
   await files.remove(draftPath)
@@ -160,6 +162,7 @@ function identityOf(options: PreparerOptions, order: PrepareOrder, resolved: rea
     sizeBytes: disk.sizeBytes,
     imageSource: disk.source,
     imageSha256: sha256,
+    madeAs: draft?.disks.find((one) => one.name === disk.name)?.madeAs ?? options.random.uuid(),
   }))
   return { version: 1, uid, vm, cluster, machineType, createdAt: draft?.createdAt ?? rfc3339(options.clock), disks }
 }
@@ -171,33 +174,9 @@ async function makeDirectories({ files, layout }: PreparerOptions, uid: VmUid): 
   await files.makeDirectory(layout.run(uid), 0o2770)
 }
 
-/** What a killed qemu-img left. Only while the VM is not complete: no runner has ever seen the directory then. */
-async function sweepNewDisks({ files, layout }: PreparerOptions, uid: VmUid): Promise<void> {
-  for (const name of (await files.list(layout.disks(uid))) ?? []) {
-    if (newDisk.test(name)) await files.remove(`${layout.disks(uid)}/${name}`)
-  }
-}
-
-async function makeDisk(
-  { files, layout, tool, random, signal }: PreparerOptions,
-  uid: VmUid,
-  disk: DiskToComplete,
-  sha256: string,
-): Promise<void> {
-  await files.link(layout.storedImage(sha256), `${layout.instanceImages(uid)}/${sha256}`)
-  const fresh = `${layout.disks(uid)}/.${disk.name}.new-${random.uuid()}`
-  try {
-    await tool.createOverlay(fresh, `../images/${sha256}`, disk.sizeBytes, signal)
-  } catch (error) {
-    await files.remove(fresh)
-    throw error
-  }
-  await files.publish(fresh, layout.diskFile(uid, disk.name), 0o660)
-}
-
-function unready(state: Exclude<ImageState, { kind: 'stored' }>): Unready {
+function unready(state: Exclude<ImageState, { kind: 'stored' }> | Extract<Unready, { state: 'preparing' }>): Unready {
   const message = state.message.slice(0, 2000)
-  return state.kind === 'failed'
+  return 'kind' in state && state.kind === 'failed'
     ? { state: 'failed', reason: state.reason, message }
     : { state: 'preparing', reason: state.reason, message }
 }

@@ -36,6 +36,8 @@ export interface StateFiles {
   makeDirectory(path: string, mode: number): Promise<void>
   /** Gives a new file its mode and its name, and is on disk when it resolves. Never replaces: `exists` where the name was taken, and `from` is gone then too. */
   publish(from: string, path: string, mode: number): Promise<'published' | 'exists'>
+  /** Gives a file that is complete the name of another, which is gone then, in one step that a crash cannot cut in half; on disk when it resolves. */
+  replace(from: string, path: string): Promise<void>
   /** A hard link; done where the name is there already. */
   link(from: string, path: string): Promise<void>
   /** Done where it is missing. */

@@ -1,10 +1,13 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, opendir } from 'node:fs/promises'
 import type { Layout } from '../../api/layout.ts'
+import type { DiskClaims } from '../../ports/disk-claims.ts'
 import type { DiskLocks } from '../../ports/host-network.ts'
-import { type Libc, pinned } from './libc.ts'
+import { StateError } from '../../ports/state-files.ts'
+import { type Libc, pinned, SystemError } from './libc.ts'
 
 const fOfdGetlk = 36
+const fOfdSetlk = 37
 const fWrlck = 1
 const fUnlck = 2
 /** QEMU's block/file-posix.c: RAW_LOCK_PERM_BASE is 100 and RAW_LOCK_SHARED_BASE 200, one byte per permission bit of 64. */
@@ -62,12 +65,51 @@ async function lockedFile(libc: Libc, path: string): Promise<string | undefined>
   }
 }
 
-/** struct flock, 64-bit: type, whence, start, length, pid (fcntl(2)). */
 function hasLock(libc: Libc, fd: number): boolean {
+  const lock = writeLock()
+  libc.fcntl(fd, fOfdGetlk, lock)
+  return lock.readInt16LE(0) !== fUnlck
+}
+
+/** The lock is the open file's: it goes with the last descriptor, also when the program is killed. */
+export function imageClaims(libc: Libc): DiskClaims {
+  return {
+    async claim(path) {
+      const file = await openToClaim(path)
+      if (file === undefined) return { kind: 'claimed', release: () => Promise.resolve() }
+      if (takeLock(libc, file.fd)) return { kind: 'claimed', release: () => file.close() }
+      await file.close()
+      return { kind: 'inUse' }
+    },
+  }
+}
+
+/** For writing, since only who may write can have a write lock; undefined where there is no file. */
+async function openToClaim(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    throw new StateError('Io', message, { cause })
+  }
+}
+
+function takeLock(libc: Libc, fd: number): boolean {
+  try {
+    libc.fcntl(fd, fOfdSetlk, writeLock())
+    return true
+  } catch (error) {
+    if (error instanceof SystemError && (error.code === 'EAGAIN' || error.code === 'EACCES')) return false
+    throw error
+  }
+}
+
+/** struct flock, 64-bit: type, whence, start, length, pid (fcntl(2)), over all bytes that a QEMU locks. */
+function writeLock(): Buffer {
   const lock = pinned(32)
   lock.writeInt16LE(fWrlck, 0)
   lock.writeBigInt64LE(BigInt(firstLockByte), 8)
   lock.writeBigInt64LE(BigInt(lockBytes), 16)
-  libc.fcntl(fd, fOfdGetlk, lock)
-  return lock.readInt16LE(0) !== fUnlck
+  return lock
 }

@@ -51,6 +51,11 @@ export const prepareOrder = z.object({
     .max(16),
   /** True once the disks were made: an agent that has none then answers DiskMissing and makes no empty one in its place. */
   disksMustExist: z.boolean(),
+  /** Edits that may destroy what is on a disk (replace-disks.ts), as the manifest's annotation names them. Absent where it names none. */
+  replaceDisks: z
+    .array(z.object({ disk: partNameField, token: z.string().regex(/^[0-9a-f]{16}$/) }))
+    .max(16)
+    .optional(),
   accelerator: acceleratorChoice,
   /** The cluster allows TCG. */
   softwareEmulation: z.boolean(),

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { partNameField, sha256Field, uidField, vmNameField } from './common.ts'
 
-/** `instances/<uid>/identity.json`: what a VM is for life. Written by the agent when the VM is first prepared, never changed by a runner. */
+/** `instances/<uid>/identity.json`: what a VM is for life. Written by the agent when the VM is first prepared, and when a disk is replaced; never changed by a runner. */
 export const identity = z.object({
   version: z.literal(1),
   uid: uidField,
@@ -11,6 +11,15 @@ export const identity = z.object({
   machineType: z.string().regex(/^pc-q35-\d{1,3}\.\d{1,3}$/),
   /** RFC 3339. */
   createdAt: z.string().max(40),
-  disks: z.array(z.object({ name: partNameField, sizeBytes: z.int(), imageSource: z.string().max(2048), imageSha256: sha256Field })),
+  disks: z.array(
+    z.object({
+      name: partNameField,
+      sizeBytes: z.int(),
+      imageSource: z.string().max(2048),
+      imageSha256: sha256Field,
+      /** Of this making of the disk and of no other. Absent where release 0.1 made it: then `createdAt` stands for it. */
+      madeAs: z.uuid().optional(),
+    }),
+  ),
 })
 export type Identity = z.output<typeof identity>

@@ -38,10 +38,26 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
       }
     case 'preparing':
       return unready(status, hostname, 1_000)
-    // An operator may put the missing image there, or make room: nothing would tell.
     case 'failed':
-      return unready(status, hostname, 15_000)
+      return failed(status, hostname)
   }
+}
+
+/** Edits that would destroy what is on a disk: only another manifest changes the answer. */
+const refusedEdits: ReadonlySet<string> = new Set([
+  'ImageChangeRefused',
+  'DiskResizeUnsupported',
+  'DiskRenameRefused',
+  'DiskAddUnsupported',
+])
+
+function failed(status: { readonly reason: string; readonly message: string }, hostname: string): Prepared {
+  const { reason, message } = status
+  // A person who halts the VM waits for it.
+  if (reason === 'DiskInUse') return unready(status, hostname, 2_000)
+  // An operator may put the missing image there, or make room: nothing would tell.
+  const prepared = unready(status, hostname, 15_000)
+  return refusedEdits.has(reason) ? { ...prepared, next: { kind: 'stalled', reason, message: `${hostname}: ${message}` } } : prepared
 }
 
 function unknown(reason: string, message: string): Prepared {

@@ -1,4 +1,5 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
+import { readReplaceDisks } from '../../api/replace-disks.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import { nicsOf } from '../shared/nics.ts'
@@ -10,6 +11,7 @@ export function prepareOrderFor(
   vm: VirtualMachine,
   record: PlacementRecord,
 ): PrepareOrder {
+  const replaceDisks = readReplaceDisks(vm.metadata.annotations)
   return {
     version: 1,
     uid: record.uid,
@@ -21,6 +23,7 @@ export function prepareOrderFor(
       image: { source: image.source, sha256: image.sha256 ?? null },
     })),
     disksMustExist: record.disksMade,
+    ...(replaceDisks.length === 0 ? {} : { replaceDisks }),
     accelerator: vm.spec.accelerator,
     softwareEmulation: settings.softwareEmulation,
     nics: nicsOf(settings.cluster, vm),

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { type AgentClient, agentClient } from '../../../src/adapters/agent-client.ts'
 import { imageArrivals } from '../../../src/adapters/image-arrivals.ts'
 import { fdSockets } from '../../../src/adapters/linux/fd-sockets.ts'
+import { imageClaims } from '../../../src/adapters/linux/image-lock.ts'
+import { loadLibc } from '../../../src/adapters/linux/libc.ts'
 import { listenPsk } from '../../../src/adapters/psk-https.ts'
 import { qemuImg } from '../../../src/adapters/qemu-img.ts'
 import { runnerSockets } from '../../../src/adapters/runner-sockets.ts'
@@ -100,6 +102,7 @@ export async function startTestAgent(options: TestAgentOptions): Promise<Control
       files: stateFiles(),
       arrivals: imageArrivals({ silenceMs: 1_000 }),
       tool: qemuImg({ program: 'qemu-img' }),
+      claims: imageClaims(loadLibc()),
       runners: runnerSockets({ layout: options.layout, deadlineMs: 500 }),
       tcpConnect,
       sockets: fdSockets(),

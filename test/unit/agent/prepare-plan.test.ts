@@ -76,6 +76,7 @@ test.each([
   ['DiskMissing', anOrder(), known({}, [])],
   ['DiskMissing', anOrder({ disksMustExist: true }), seen()],
   ['DiskAddUnsupported', anOrder(), known({ disks: [] })],
+  ['DiskRenameRefused', anOrder(), known({ disks: [{ name: 'system', sizeBytes: 1024, imageSource: 'a', imageSha256: sha }] }, [])],
   ['ImageChangeRefused', anOrder({}, { source: 'images/b.qcow2', sha256: null }), known()],
   ['ImageChangeRefused', anOrder({}, { source: 'images/a.qcow2', sha256: otherSha }), known()],
   ['ImageChangeRefused', anOrder({}, { source: 'images/b.qcow2', sha256: null }), seen({ draft: anIdentity(), disks: ['root'] })],

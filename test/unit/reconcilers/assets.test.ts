@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
 
 const uid = '11111111-2222-4333-8444-555555555555'
@@ -286,4 +287,31 @@ test('a node that left and joined again under another ID is found by its disk', 
   await cluster.converge()
   expect(cluster.record('web')?.node).toBe('node-n1b')
   expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1b')
+})
+
+test('an edit that a node refuses is Stalled, and a disk in use is asked about again', async () => {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  cluster.agent('n1').refusal = { state: 'failed', reason: 'ImageChangeRefused', message: 'a new image would destroy it' }
+  const refused = await cluster.run(assetsReconciler(cluster.ports()), 'web')
+  expect(refused?.next).toEqual({ kind: 'stalled', reason: 'ImageChangeRefused', message: 'n1: a new image would destroy it' })
+  expect(cluster.said('web', 'AssetsReady')).toBe('False ImageChangeRefused')
+  cluster.agent('n1').refusal = { state: 'failed', reason: 'DiskInUse', message: 'the VM is on' }
+  expect((await cluster.run(assetsReconciler(cluster.ports()), 'web'))?.next).toEqual({ kind: 'requeueAfter', ms: 2_000 })
+})
+
+test('the annotation that allows a disk to be replaced reaches the node, and an order without one is as it ever was', async () => {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  const uid = cluster.record('web')?.uid ?? ''
+  expect(cluster.agent('n1').orders.get(uid)).not.toHaveProperty('replaceDisks')
+  const declared = cluster.declared.get('web')
+  if (declared?.kind !== 'present') throw new Error('web is not declared')
+  const annotations = { 'swarmvirt.dev/replace-disks': 'root=0123456789abcdef' }
+  cluster.declared.set('web', { ...declared, vm: { ...declared.vm, metadata: { ...declared.vm.metadata, annotations } } })
+  await cluster.converge()
+  expect(cluster.agent('n1').orders.get(uid)?.replaceDisks).toEqual([{ disk: 'root', token: '0123456789abcdef' }])
+  expect(cluster.starts('web')).toBe(1)
 })
