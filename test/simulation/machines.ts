@@ -166,9 +166,10 @@ export class Machines implements Agents {
     const task = swarm.tasks.get(taskId)
     const service = swarm.services.get(task?.serviceId ?? '')
     if (task === undefined || service === undefined) return
-    if (task.desiredState !== 'running') return void Object.assign(task, { state: 'shutdown', updatedAt: this.#time() })
     const machine = this.machine(task.nodeId ?? '')
-    if (!machine.isUp || !machine.isConnected) return void time.after(1_000, () => swarm.settle())
+    // The node's dockerd hears of it when it is back.
+    if (!machine.isUp || !machine.isConnected) return void time.after(1_000, () => this.#start(taskId))
+    if (task.desiredState !== 'running') return void Object.assign(task, { state: 'shutdown', updatedAt: this.#time() })
     const uid = service.labels[objectLabels.uid] ?? ''
     if (!machine.held.has(uid)) {
       const error = `invalid mount config for type "bind": bind source path does not exist: /var/lib/swarmvirt/instances/${uid}`

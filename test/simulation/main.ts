@@ -18,6 +18,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     faults: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    'until-failure': { type: 'boolean', default: false },
     worker: { type: 'boolean', default: false },
   },
 })
@@ -62,6 +63,20 @@ async function one(): Promise<void> {
   process.exitCode = outcome.violation === undefined ? 0 : 1
 }
 
+/** For planted bugs: which invariant notices, and how many seeds it takes. */
+async function untilFailure(): Promise<void> {
+  const all = await jobs()
+  for (const [index, job] of all.entries()) {
+    const { violation } = await simulate(scenarioNamed(job.scenario), job.seed, job.faults)
+    if (violation === undefined) continue
+    process.stdout.write(
+      `${JSON.stringify({ invariant: violation.invariant, seeds: index + 1, scenario: job.scenario, message: violation.message })}\n`,
+    )
+    return
+  }
+  process.stdout.write(`${JSON.stringify({ seeds: all.length })}\n`)
+}
+
 async function many(): Promise<void> {
   const began = performance.now()
   const all = await jobs()
@@ -84,4 +99,5 @@ async function work(): Promise<void> {
 }
 
 if (values.worker) await work()
+else if (values['until-failure']) await untilFailure()
 else await (values.seed === undefined ? many() : one())

@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '..', '..', '..')
+
+/** A bug that somebody could make, as a patch of `src`, and which invariants may notice it. */
+export interface Planted {
+  readonly name: string
+  readonly what: string
+  /** Empty where any will do. */
+  readonly caughtBy: readonly string[]
+  readonly file: string
+}
+
+export interface Caught {
+  readonly invariant?: string
+  readonly seeds: number
+  readonly scenario?: string
+  readonly message?: string
+}
+
+export function plantedBugs(): Planted[] {
+  const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.patch'))
+  return files.toSorted().map((name) => readPlanted(join(import.meta.dirname, name)))
+}
+
+function readPlanted(file: string): Planted {
+  const text = readFileSync(file, 'utf8')
+  const said = (key: string): string => new RegExp(`^${key}: (.*)$`, 'm').exec(text)?.[1] ?? ''
+  const caughtBy = said('Caught by')
+    .split(', ')
+    .filter((one) => one !== 'any')
+  return { name: basename(file, '.patch'), what: said('What'), caughtBy, file }
+}
+
+/** Plants a bug in a copy of the sources and simulates until it is noticed. Throws where the patch does not apply any more. */
+export async function catchBug(planted: Planted, seeds: number): Promise<Caught> {
+  const copy = mkdtempSync(join(tmpdir(), 'swarmvirt-planted-'))
+  try {
+    for (const part of ['src', join('test', 'simulation'), 'package.json']) cpSync(join(root, part), join(copy, part), { recursive: true })
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+    await run('git', ['apply', '--check', planted.file], { cwd: copy })
+    await run('git', ['apply', planted.file], { cwd: copy })
+    return await simulateIn(copy, seeds)
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+/** A bug may also make a run end never or at once. */
+const longestMs = 300_000
+
+async function simulateIn(copy: string, seeds: number): Promise<Caught> {
+  const main = join(copy, 'test', 'simulation', 'main.ts')
+  const { stdout } = await run(process.execPath, [main, '--until-failure', '--seeds', String(seeds)], { cwd: copy, timeout: longestMs })
+  return JSON.parse(stdout) as Caught
+}
+
+/** Noticed in time, and by an invariant that means it. */
+export function isCaught({ caughtBy }: Planted, { invariant }: Caught): boolean {
+  return invariant !== undefined && (caughtBy.length === 0 || caughtBy.includes(invariant))
+}
