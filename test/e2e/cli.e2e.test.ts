@@ -171,6 +171,8 @@ describe('the way of a pipeline', () => {
     expect(await said('apply', '-f', join(folder, 'vms'), '--source', 'ci', '--prune')).toBe('virtualmachine/cli-db pruned\n')
     expect(await appliedConfigs('cli-web')).toHaveLength(1)
     expect(await said('delete', 'cli-web')).toBe('virtualmachine/cli-web deleted\n')
+    // One after the other: four VMs that go at once would be withheld, as an accident.
+    for (const name of ['cli-web', 'cli-db']) await waitGone(deployment, name)
   })
 
   it('writes nothing of an invalid set', async () => {
