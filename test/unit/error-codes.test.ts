@@ -1,0 +1,87 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseVirtualMachine } from '../../src/api/manifest.ts'
+import { brokenRules } from '../../src/api/manifest/rules.ts'
+import { runCli } from './cli/run-cli.ts'
+
+const root = join(import.meta.dirname, '../..')
+const vm = (name: string, spec = '  memory: 1Gi', nic = ''): string => `apiVersion: swarmvirt.dev/v1alpha1
+kind: VirtualMachine
+metadata: { name: ${name} }
+spec:
+${spec}
+  disks: [{ name: root, size: 1Gi, image: { source: images/a.qcow2 } }]
+  networks: [{ name: lan, bridge: br0${nic} }]
+`
+
+/** A file that brings each code about, and nothing else. `undefined` is a link that leads nowhere. */
+const inputs: Readonly<Record<string, string | Uint8Array | undefined>> = {
+  VM001: undefined,
+  VM002: 'a: [1',
+  VM003: `a: ${'['.repeat(65)}${']'.repeat(65)}`,
+  VM004: new Uint8Array([0x61, 0x3a, 0x20, 0xff]),
+  VM005: 'apiVersion: v1\nkind: ConfigMap\n',
+  VM010: vm('wrong', '  memory: much'),
+  VM011: vm('missing', '  cpu: { cores: 1 }'),
+  VM012: vm('unknown', '  memory: 1Gi\n  cpus: 2'),
+  VM014: vm('classed', '  class: nowhere'),
+  VM020: vm('early', '  memory: 1Gi\n  firmware: { mode: uefi }'),
+  VM030: `${vm('twice')}---\n${vm('twice')}`,
+  VM031: `${vm('one', undefined, ', address: 192.168.50.7')}---\n${vm('two', undefined, ', address: 192.168.50.7')}`,
+}
+
+const smallest = {
+  apiVersion: 'swarmvirt.dev/v1alpha1',
+  kind: 'VirtualMachine',
+  metadata: { name: 'web' },
+  spec: { memory: '1Gi', disks: [{ name: 'root', size: '1Gi', image: { source: 'images/a.qcow2' } }] },
+}
+
+let directory = ''
+let found: readonly { readonly code: string; readonly file: string }[] = []
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'codes-'))
+  for (const [code, content] of Object.entries(inputs)) {
+    if (content === undefined) symlinkSync('nowhere', join(directory, `${code}.yaml`))
+    else writeFileSync(join(directory, `${code}.yaml`), content)
+  }
+  const { out } = await runCli(['validate', directory, '-o', 'json'])
+  found = (JSON.parse(out) as { errors: typeof found }).errors
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+/** Every code that stands anywhere below `src`. */
+function codesInSource(): readonly string[] {
+  const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  const codes = files.flatMap((file) => readFileSync(join(root, 'src', file), 'utf8').match(/VM\d{3}/g) ?? [])
+  return [...new Set(codes)].toSorted()
+}
+
+describe('the error codes of manifests', () => {
+  const paragraphs = readFileSync(join(root, 'docs/errors.md'), 'utf8').match(/^\*\*VM\d{3}\*\*: \S.{60,}$/gm) ?? []
+
+  it.each(Object.keys(inputs))('%s comes of its input, and of no other mistake in it', (code) => {
+    const own = found.filter(({ file }) => file.endsWith(`${code}.yaml`))
+    expect([...new Set(own.map((issue) => issue.code))]).toEqual([code])
+  })
+
+  // All that exclude each other so far are fields of which one is not supported yet, or entries beyond the first: that is said, and alone.
+  it('VM013 comes of the rules, and stands behind VM020 as long as what it is about is not supported', () => {
+    const twice = [
+      { name: 'lan', bridge: 'br0' },
+      { name: 'lan', bridge: 'br1' },
+    ]
+    expect(brokenRules({ spec: { networks: twice } }).map((issue) => issue.code)).toEqual(['VM013'])
+    const document = { ...smallest, spec: { ...smallest.spec, networks: twice } }
+    const parsed = parseVirtualMachine(document)
+    expect(!parsed.ok && parsed.issues.map((issue) => issue.code)).toEqual(['VM020'])
+  })
+
+  it('are those that the source knows, each with one input here and one paragraph in docs/errors.md, in order', () => {
+    expect([...Object.keys(inputs), 'VM013'].toSorted()).toEqual(codesInSource())
+    expect(paragraphs.map((text) => text.slice(2, 7))).toEqual(codesInSource())
+  })
+})
