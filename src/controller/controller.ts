@@ -1,19 +1,21 @@
 import type { VmName } from '../api/names.ts'
-import { type Clock, sleep } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Declaration } from '../ports/declarations.ts'
-import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControllerActions } from '../ports/controller-actions.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import type { StatusView } from '../ports/status-view.ts'
-import type { Swarm, SwarmNode } from '../ports/swarm.ts'
+import type { SwarmEvent, SwarmNode } from '../ports/swarm.ts'
 import { changes } from './changes.ts'
 import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { driftOf } from './drift.ts'
 import { followEvents, type Hint } from './hints.ts'
+import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
+import { rotation } from './informer/rotation.ts'
+import { followTasks, lookAround } from './look-around.ts'
 import { readManifests, reloadable } from './manifest-reader.ts'
 import type { SeenAgent } from './observed-agents.ts'
 import { type ReconcileLoop, reconcileLoop } from './reconcile-loop.ts'
@@ -21,10 +23,11 @@ import { reportOf } from './report.ts'
 import type { AnyReconciler, RunResult } from './run-key.ts'
 import { generationOf, type Report, statusStore } from './status.ts'
 import { statusView } from './status-view.ts'
-import { readWorld, type World } from './world.ts'
+import type { World } from './world.ts'
 
 export interface ControllerPorts {
-  readonly swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'events'>
+  /** The reconcilers read from the same. */
+  readonly informed: InformedSwarm
   readonly sources: readonly ManifestSource[]
   readonly store: DeclarationStore
   readonly reconcilers: Readonly<Record<'nodes' | Report['owner'], AnyReconciler>>
@@ -68,11 +71,24 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   /** Keys that wait because they failed keep waiting: a resync is no reason to try sooner. */
-  function resync(): void {
+  function resync(vms: readonly VmName[] = store.known()): void {
     for (const node of world?.nodes ?? []) if (!loops?.nodes.queue.inBackoff(node.id)) loops?.nodes.queue.add(node.id)
-    for (const vm of store.known()) {
+    for (const vm of vms) {
       for (const owner of vmOwners) if (!loops?.[owner].queue.inBackoff(vm)) loops?.[owner].queue.add(vm)
     }
+  }
+
+  const inTurn = rotation()
+  /** What changed without an event, and of the others a few in turn: everything is looked at again in the end, whatever was missed. */
+  function resyncSome({ vms, nodes }: Changed): void {
+    hintKnown(vms)
+    resync(nodes ? undefined : inTurn(store.known()))
+  }
+
+  /** A gap: what happened meanwhile is not known. */
+  function onGap(): void {
+    ports.informed.doubtAll()
+    resync()
   }
 
   function wakeAll(): void {
@@ -81,7 +97,7 @@ export function controller(ports: ControllerPorts): Controller {
 
   function declared(changed: readonly VmName[]): void {
     for (const vm of changed) {
-      if (!store.known().includes(vm)) {
+      if (!store.knows(vm)) {
         status.forget(vm)
         continue
       }
@@ -106,7 +122,7 @@ export function controller(ports: ControllerPorts): Controller {
     }
     const declaration = store.get(vm)
     // A run that began when the VM was declared otherwise says nothing about what is declared now; the next one is queued already.
-    if (began.kind !== declaration.kind || !store.known().includes(vm)) return
+    if (began.kind !== declaration.kind || !store.knows(vm)) return
     const report = reportOf(owner, result, declaration.kind)
     if (report === undefined) return
     if (status.report(vm, generationOf(began), report).newTask) loops?.reachability.queue.add(vm)
@@ -133,29 +149,20 @@ export function controller(ports: ControllerPorts): Controller {
     }
   }
 
-  async function lookAround(signal: AbortSignal): Promise<void> {
-    let failing = false
-    while (!signal.aborted) {
-      failing = await lookOnce(failing, signal)
-      await sleep(clock, failing ? Math.min(2_000, ports.resyncMs) : ports.resyncMs, signal).catch(() => undefined)
-    }
+  function onLook(seen: World, changed: Changed, isBack: boolean): void {
+    const known: readonly SwarmNode[] = world?.nodes ?? []
+    const isFirst = world === undefined
+    world = seen
+    declared(store.setWorld(seen.vms))
+    forgetGone()
+    if (known.length !== seen.nodes.length) log.info({ nodes: seen.nodes.map((node) => node.hostname) }, 'Nodes')
+    if (isBack) wakeAll()
+    if (isBack || isFirst) resync()
+    else resyncSome(changed)
   }
 
-  async function lookOnce(failing: boolean, signal: AbortSignal): Promise<boolean> {
-    try {
-      const known: readonly SwarmNode[] = world?.nodes ?? []
-      world = await readWorld(ports.swarm, ports.cluster, signal)
-      declared(store.setWorld(world.vms))
-      forgetGone()
-      if (failing) wakeAll()
-      if (failing) log.info({}, 'The Swarm answers again')
-      if (known.length !== world.nodes.length) log.info({ nodes: world.nodes.map((node) => node.hostname) }, 'Nodes')
-      resync()
-      return false
-    } catch (error) {
-      if (!failing && !signal.aborted) log.warn({ reason: messageOf(error) }, 'The Swarm does not answer')
-      return true
-    }
+  function hintKnown(vms: readonly VmName[]): void {
+    for (const vm of vms) if (store.knows(vm)) hintVm(vm)
   }
 
   function startLoops(signal: AbortSignal): Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> {
@@ -185,11 +192,14 @@ export function controller(ports: ControllerPorts): Controller {
 
   async function run(signal: AbortSignal): Promise<void> {
     loops = startLoops(signal)
-    const { swarm, random, resyncMs } = ports
+    const { informed, random, resyncMs, cluster } = ports
+    const looking = { informed, clock, log, cluster, resyncMs, onLook, onTasks: hintKnown }
+    const following = { swarm: informed.swarm, clock, random, log, onEvent: (event: SwarmEvent) => informed.note(event), onHint, onGap }
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: declared }, signal),
-      lookAround(signal),
-      followEvents({ swarm, clock, random, log, onHint, onGap: resync }, signal),
+      lookAround(looking, signal),
+      followTasks(looking, signal),
+      followEvents(following, signal),
     ])
     await Promise.all(Object.values(loops).map((loop) => loop.stop()))
   }

@@ -25,6 +25,7 @@ export interface DeclarationStore extends Declarations {
   confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
   /** Every name that is known, whatever is declared about it. */
   known(): readonly VmName[]
+  knows(vm: VmName): boolean
   /** Drops a removed VM of which nothing is left; answers which VMs are declared differently now, it among them. */
   forget(vm: VmName): readonly VmName[]
   /** The source's condition of a VM. */
@@ -70,6 +71,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     get: (vm) => declarationOf(state.vms.get(vm)),
     names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory).kind === 'present' ? [name] : [])),
     known: () => [...state.vms.keys()],
+    knows: (vm) => state.vms.has(vm),
     fold(snapshot) {
       snapshots.set(snapshot.source, snapshot)
       readAtMs.set(snapshot.source, clock.now())

@@ -47,6 +47,8 @@ export interface EventPorts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Before what it hints at is looked at. */
+  readonly onEvent: (event: SwarmEvent) => void
   readonly onHint: (hint: Hint) => void
   /** The stream broke, and what happened since is not known: look at everything. */
   readonly onGap: () => void
@@ -59,6 +61,7 @@ export async function followEvents(ports: EventPorts, signal: AbortSignal): Prom
     try {
       for await (const event of ports.swarm.events(signal)) {
         failures = 0
+        ports.onEvent(event)
         ports.onHint(hintOf(event))
       }
     } catch (error) {

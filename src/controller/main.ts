@@ -23,6 +23,7 @@ import { collecting, type CollectPorts, holdsValid } from './collect-manifests.t
 import { type ControllerConfig, readConfig, type SourceName } from './config.ts'
 import { type Controller, controller } from './controller.ts'
 import { declarationStore } from './declarations.ts'
+import { informedSwarm } from './informer/informed-swarm.ts'
 import { observedAgents } from './observed-agents.ts'
 import { stackOf } from './stack.ts'
 
@@ -48,7 +49,9 @@ function sourcesOf(config: ControllerConfig, swarm: Swarm, log: Log, isValid: Is
 function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller {
   const { settings } = config
   const [clock, random] = [systemClock, systemRandom]
-  const swarm = dockerSwarm(config.docker)
+  const docker = dockerSwarm(config.docker)
+  const informed = informedSwarm(docker, clock)
+  const { swarm } = informed
   const keys = controlKeys(config.controlKeyFile)
   const isValid: IsValid = (file, vm) => declarations.snapshots().some((one) => one.source === 'configs' && holdsValid(one, file, vm))
   const sources = sourcesOf(config, swarm, log, isValid)
@@ -67,7 +70,7 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
     reachability: reachabilityReconciler(ports),
   }
   const { resyncMs } = config
-  const shared = { swarm, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
+  const shared = { informed, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
   const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId), cluster: settings.cluster })
   return built
 }

@@ -1,5 +1,6 @@
 import { type Controller, controller } from '../../src/controller/controller.ts'
 import { declarationStore } from '../../src/controller/declarations.ts'
+import { informedSwarm } from '../../src/controller/informer/informed-swarm.ts'
 import { observedAgents } from '../../src/controller/observed-agents.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { Log } from '../../src/ports/log.ts'
@@ -36,7 +37,8 @@ export interface LifePorts {
 export function liveController(life: Life, ports: LifePorts): { readonly view: StatusView } {
   const { boundary, sources, random, settings } = ports
   const clock = mortalClock(life, ports)
-  const swarm = { ...boundary.swarmFor(life), events: () => ports.streams.of(life) }
+  const informed = informedSwarm({ ...boundary.swarmFor(life), events: () => ports.streams.of(life) }, clock)
+  const { swarm } = informed
   const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
   const agents = observedAgents(boundary.agentsFor(life), clock, () => built.agentIsBack())
   const shared = { swarm, agents, declarations: store, settings, clock, random }
@@ -49,7 +51,7 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
   const log = watchfulLog(ports)
   const rest = { store, reconcilers, metrics: noMetrics, clock, random, log, resyncMs, cluster: settings.cluster }
   const built: Controller = controller({
-    swarm,
+    informed,
     sources: sources.map((one) => mortalSource(life, one, ports)),
     seenAgent: (nodeId) => agents.seen(nodeId),
     ...rest,

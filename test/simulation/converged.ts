@@ -68,7 +68,8 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
 function notHalted(world: World, name: VmName, service: SwarmService, views: readonly StatusView[]): string | undefined {
   if (replicasOf(service.spec) !== 0) return `${name} has replicas and is Halted`
   if (world.machines.writersOf(name).length > 0) return `${name} is Halted and still runs`
-  return views.every((view) => readyOf(view, name)?.reason === 'Halted') ? undefined : `Ready of ${name} does not say Halted`
+  const other = views.map((view) => readyOf(view, name)?.reason).find((reason) => reason !== 'Halted')
+  return other === undefined ? undefined : `Ready of ${name} says ${other} and not Halted`
 }
 
 function notRunning(world: World, name: VmName, service: SwarmService, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {

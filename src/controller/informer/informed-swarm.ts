@@ -30,8 +30,14 @@ const ours = `${objectLabels.managedBy}=${managedBy}`
 
 export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   // Other people's services too: a node label may not be taken from under one that was ours.
-  const services = shelf<SwarmService>({ list: (signal) => raw.listServices(undefined, signal), get: raw.getService })
-  const configs = shelf<SwarmConfig>({ list: (signal) => raw.listConfigs(ours, signal), get: raw.getConfig })
+  const services = shelf<SwarmService>({
+    list: (signal) => raw.listServices(undefined, signal),
+    get: (name, signal) => raw.getService(name, signal),
+  })
+  const configs = shelf<SwarmConfig>({
+    list: (signal) => raw.listConfigs(ours, signal),
+    get: (name, signal) => raw.getConfig(name, signal),
+  })
   const secrets = shelf<SwarmSecret>({ list: (signal) => raw.listSecrets(ours, signal) })
   const nodes = shelf<SwarmNode & Stored>({ list: async (signal) => (await raw.listNodes(signal)).map(named) })
   const tasks = taskBoard(raw, clock)
@@ -58,7 +64,11 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
 
   const swarm: Swarm = {
     listNodes: (signal) => nodes.all(signal),
-    updateNodeLabels: (node, labels, signal) => writing(nodes.doubtAll, () => raw.updateNodeLabels(node, labels, signal)),
+    updateNodeLabels: (node, labels, signal) =>
+      writing(
+        () => nodes.doubtAll(),
+        () => raw.updateNodeLabels(node, labels, signal),
+      ),
     listServices: async (label, signal) => labelled(await services.all(signal), label),
     async getService(nameOrId, signal) {
       const name = services.nameOf(nameOrId) ?? nameOrId
@@ -71,7 +81,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       ),
     updateService: (id, version, spec, signal) => writing(ofService(id), () => raw.updateService(id, version, spec, signal)),
     async removeService(id, signal) {
-      await unchanged(services, id, raw.getService, signal)
+      await unchanged(services, id, (name) => raw.getService(name, signal), signal)
       return writing(ofService(id), () => raw.removeService(id, signal))
     },
     listTasks: ({ serviceId, nodeId }, signal) =>
@@ -94,7 +104,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
         () => raw.updateConfigLabels(config, labels, signal),
       ),
     async removeConfig(id, signal) {
-      await unchanged(configs, id, raw.getConfig, signal)
+      await unchanged(configs, id, (name) => raw.getConfig(name, signal), signal)
       return writing(byId(configs, id), () => raw.removeConfig(id, signal))
     },
     listSecrets: async (label, signal) => labelled(await secrets.all(signal), label),
@@ -104,8 +114,8 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
         () => raw.createSecret(name, labels, data, signal),
       ),
     removeSecret: (id, signal) => writing(byId(secrets, id), () => raw.removeSecret(id, signal)),
-    apiVersion: raw.apiVersion,
-    events: raw.events,
+    apiVersion: (signal) => raw.apiVersion(signal),
+    events: (signal) => raw.events(signal),
   }
 
   const vmOf = ({ name, labels }: { readonly name: string; readonly labels: Labels }): VmName[] => {
@@ -143,13 +153,13 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
 async function unchanged<Item extends Stored>(
   from: Shelf<Item>,
   id: string,
-  get: (name: string, signal: AbortSignal | undefined) => Promise<Item | undefined>,
+  get: (name: string) => Promise<Item | undefined>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const name = from.nameOf(id)
   if (name === undefined) return
   const known = await from.byName(name, signal)
-  const now = await get(name, signal)
+  const now = await get(name)
   if (now === undefined || known === undefined || (now.id === known.id && now.version === known.version)) return
   from.doubt(name)
   throw new PortError('Conflict', `${name} was changed since it was looked at`)

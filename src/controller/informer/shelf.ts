@@ -98,16 +98,19 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     }
   }
 
+  const underWay = (): Promise<unknown> | undefined => reading
+
   /** One read at a time; who comes meanwhile waits for it and looks again, since it may not answer their doubts. */
   async function settle(signal: AbortSignal | undefined): Promise<void> {
-    while (reading !== undefined || !isWhole || doubts.size > 0) {
-      if (reading !== undefined) {
-        await reading.catch(() => undefined)
+    while (underWay() !== undefined || !isWhole || doubts.size > 0) {
+      const read = underWay()
+      if (read !== undefined) {
+        await read.catch(() => undefined)
         continue
       }
       const { get } = ports
-      const read: Promise<unknown> = isWhole && get !== undefined && doubts.size <= singly ? readDoubts(get, signal) : readAll(signal)
-      await alone(read)
+      const next: Promise<unknown> = isWhole && get !== undefined && doubts.size <= singly ? readDoubts(get, signal) : readAll(signal)
+      await alone(next)
     }
   }
 
@@ -133,7 +136,7 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     doubtAll: () => void (isWhole = false),
     nameOf: (id) => names.get(id),
     async relist(signal) {
-      while (reading !== undefined) await reading.catch(() => undefined)
+      for (let read = underWay(); read !== undefined; read = underWay()) await read.catch(() => undefined)
       return alone(readAll(signal))
     },
   }

@@ -1,9 +1,10 @@
 import { nodeLabels } from '../../api/labels.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
-import type { Labels, SwarmNode } from '../../ports/swarm.ts'
+import type { Labels, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import type { Next, Plan } from '../reconciler.ts'
 import { carries } from '../shared/placement-record.ts'
+import { dig, rawNumber } from '../shared/raw.ts'
 import { isLive, labelConstraints } from '../shared/vm-service.ts'
 import type { NodesSeen } from './observe.ts'
 
@@ -91,9 +92,19 @@ function placements(seen: NodesSeen, node: SwarmNode): Labels {
  */
 function latched(seen: NodesSeen, node: SwarmNode): Labels {
   const live = new Set(seen.tasks.filter((one) => isLive(one) || one.desiredState === 'running').map((one) => one.serviceId))
-  const needs = seen.services.filter((one) => live.has(one.id)).flatMap(labelConstraints)
+  const needs = seen.services.filter((one) => live.has(one.id) || isPinnedTo(one, node)).flatMap(labelConstraints)
   const met = needs.filter(({ label, value }) => isOurs(label) && node.labels[label]?.toLowerCase() === value.toLowerCase())
   return Object.fromEntries(met.map(({ label }) => [label, node.labels[label] ?? '']))
+}
+
+/**
+ * It is to run, and can run nowhere else. A manager that lags behind lists no task of it, and believing that would have Swarm kill it: the
+ * node's and the service's versions prove themselves when something is written, a list of tasks never does.
+ */
+function isPinnedTo(service: SwarmService, node: SwarmNode): boolean {
+  const pins = labelConstraints(service).filter(({ label }) => label.startsWith(nodeLabels.vmPrefix))
+  const isWanted = rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) !== undefined
+  return isWanted && pins.length > 0 && pins.every(({ label, value }) => node.labels[label]?.toLowerCase() === value.toLowerCase())
 }
 
 /** A placement label was there before its service was made, so it is put back after somebody else. Of other labels nobody can say who took them. */

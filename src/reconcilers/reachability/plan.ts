@@ -8,6 +8,8 @@ import { allRungs, climb } from './rungs.ts'
 const climbingMs = 1_000
 /** Nothing has come of its task for minutes, or there is none: a new one is told of by the services reconciler's run. */
 const stuckMs = 5_000
+/** No agent is asked, since the VM has no node or no task: whatever changes that is heard of. */
+const nobodyMs = 60_000
 const steadyMs = 10_000
 
 export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<never> {
@@ -16,7 +18,8 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   const halted = declaration.vm.spec.runStrategy === 'Halted'
   const conditions = halted ? allRungs('False', 'Halted', 'the manifest says runStrategy: Halted') : judge(seen)
   const steady = halted || conditions.every((one) => one.status === 'True')
-  const ms = steady ? steadyMs : isYoung(seen.task, nowMs) ? climbingMs : stuckMs
+  const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
+  const ms = steady ? steadyMs : isYoung(seen.task, nowMs) ? climbingMs : waitingMs
   return { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen) }
 }
 

@@ -22,8 +22,8 @@ type Decision =
   | { readonly kind: 'leave'; readonly held: Held; readonly pending: boolean; readonly why: string }
   | { readonly kind: 'write'; readonly template: RawSpec; readonly drift: string | undefined; readonly why: string }
 
-/** Tasks send no events, so a running VM is looked at every few seconds, and one whose task has just changed more often. */
-const pollMs = 5_000
+/** Tasks send no events. The controller reads all of them every few seconds and says whose changed; only one that has just changed is looked at more often. */
+const pollMs = 60_000
 const pollSoonMs = 500
 
 export function planUpdate(seen: ServicesSeen, declaration: Present, target: Target, nowMs: number): ServicesPlan {

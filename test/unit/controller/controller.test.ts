@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { condition, conditionOwners, readyRungs } from '../../../src/api/conditions.ts'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type Controller, controller } from '../../../src/controller/controller.ts'
+import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
 import type { AnyReconciler } from '../../../src/controller/run-key.ts'
 import { PortError } from '../../../src/ports/errors.ts'
@@ -63,7 +64,7 @@ class Stage {
       cluster: 'lab',
       resyncMs: 10_000,
     }
-    this.built = controller({ swarm: this.swarm(), sources: [this.source()], store, reconcilers, ...shared })
+    this.built = controller({ informed: informedSwarm(this.swarm(), clock), sources: [this.source()], store, reconcilers, ...shared })
     this.running = this.built.run(this.stopping.signal)
   }
 
@@ -91,13 +92,27 @@ class Stage {
     }
   }
 
-  private swarm(): Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'events'> {
+  private swarm(): Swarm {
     const answer = <Value>(value: Value): Promise<Value> =>
       this.swarmFails ? Promise.reject(new PortError('Unavailable', 'no leader')) : Promise.resolve(value)
     return {
       listNodes: () => answer([node]),
       listServices: () => answer(this.services.map((one) => ({ id: one.name, version: 1, spec: {}, ...one }))),
       listConfigs: () => answer([]),
+      listSecrets: () => answer([]),
+      listTasks: () => answer([]),
+      getService: unused,
+      getConfig: unused,
+      createService: unused,
+      updateService: unused,
+      removeService: unused,
+      createConfig: unused,
+      updateConfigLabels: unused,
+      removeConfig: unused,
+      createSecret: unused,
+      removeSecret: unused,
+      updateNodeLabels: unused,
+      apiVersion: unused,
       events: (signal) => this.events(signal),
     }
   }
@@ -137,6 +152,10 @@ class Stage {
     await this.clock.pass(0)
     await this.running
   }
+}
+
+const unused = (): never => {
+  throw new Error('not meant to be asked')
 }
 
 const noMetrics: Metrics = {

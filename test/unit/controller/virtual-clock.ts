@@ -13,7 +13,7 @@ export function virtualClock(startMs = 1_000_000): VirtualClock {
   let order = 0
   const timers = new Map<number, { dueMs: number; callback: () => void }>()
   const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
+    for (let turn = 0; turn < 100; turn += 1) await Promise.resolve()
   }
   return {
     now: () => nowMs,

@@ -138,3 +138,27 @@ test('a node that left is asked nothing: Docker refuses to list its tasks', asyn
   expect(await cluster.run(nodesReconciler(cluster.ports()), 'node-n3')).toMatchObject({ actions: [], next: { kind: 'settled' } })
   expect(cluster.errors).toEqual([])
 })
+
+test('a manager that lags behind and lists no tasks takes no label from under a VM that is to run there, and of one that is off it may', async () => {
+  const cluster = await withRunningVm()
+  const before = labels(cluster, 'n1')
+  const agent = cluster.agent('n1')
+  agent.nodeFacts = { ...agent.nodeFacts, broker: null }
+  const { swarm, ...others } = cluster.ports()
+  const lagging = nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), listTasks: async () => [] } })
+  await cluster.run(lagging, 'node-n1')
+  const { 'swarmvirt.accel': _accel, ...needed } = before
+  expect(labels(cluster, 'n1')).toMatchObject(needed)
+  cluster.declare('web', { runStrategy: 'Halted' })
+  await cluster.converge()
+  expect(labels(cluster, 'n1')['vm-capable']).toBeUndefined()
+})
+
+function methodsOf(swarm: ReturnType<Cluster['ports']>['swarm']) {
+  return {
+    listNodes: () => swarm.listNodes(),
+    listConfigs: (label: string) => swarm.listConfigs(label),
+    listServices: (label?: string) => swarm.listServices(label),
+    updateNodeLabels: (...args: Parameters<typeof swarm.updateNodeLabels>) => swarm.updateNodeLabels(...args),
+  }
+}

@@ -1,0 +1,18 @@
+/** So many of a large number are given each time, and of a small one all. */
+const least = 50
+const rounds = 30
+
+/** Gives a few of a list in turn, so that each was given after some rounds, however the list changes. */
+export function rotation(): (keys: readonly string[]) => readonly string[] {
+  let last = ''
+  return (keys) => {
+    const count = Math.max(least, Math.ceil(keys.length / rounds))
+    if (keys.length <= count) return keys
+    const sorted = keys.toSorted()
+    const start = sorted.findIndex((key) => key > last)
+    const turned = start === -1 ? sorted : [...sorted.slice(start), ...sorted.slice(0, start)]
+    const given = turned.slice(0, count)
+    last = given.at(-1) ?? ''
+    return given
+  }
+}

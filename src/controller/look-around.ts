@@ -1,0 +1,65 @@
+import type { VmName } from '../api/names.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
+import { messageOf } from '../ports/errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
+import { readWorld, type World } from './world.ts'
+
+export interface LookPorts {
+  readonly informed: Pick<InformedSwarm, 'swarm' | 'relist' | 'relistTasks'>
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+  readonly resyncMs: number
+  /** After each look; `isBack` where the one before it failed, so that anything may have changed. */
+  readonly onLook: (world: World, changed: Changed, isBack: boolean) => void
+  readonly onTasks: (changed: readonly VmName[]) => void
+}
+
+/** Configs and secrets cannot change but by their labels, and events tell of them: they are read every so many looks. */
+const seldom = 6
+const failingMs = 2_000
+
+/** Reads the Swarm again and again, whatever events say, until the signal. */
+export async function lookAround(ports: LookPorts, signal: AbortSignal): Promise<void> {
+  let isFailing = false
+  for (let look = 0; !signal.aborted; look += 1) {
+    isFailing = !(await lookOnce(ports, { isFailing, kinds: isFailing || look % seldom === 0 ? 'all' : 'often' }, signal))
+    await sleep(ports.clock, isFailing ? Math.min(failingMs, ports.resyncMs) : ports.resyncMs, signal).catch(() => undefined)
+  }
+}
+
+/** False where the Swarm did not answer. */
+async function lookOnce(ports: LookPorts, how: { isFailing: boolean; kinds: 'often' | 'all' }, signal: AbortSignal): Promise<boolean> {
+  const { informed, log } = ports
+  try {
+    const changed = await informed.relist(how.kinds, signal)
+    const world = await readWorld(informed.swarm, ports.cluster, signal)
+    if (how.isFailing) log.info({}, 'The Swarm answers again')
+    ports.onLook(world, changed, how.isFailing)
+    return true
+  } catch (error) {
+    if (!how.isFailing && !signal.aborted) log.warn({ reason: messageOf(error) }, 'The Swarm does not answer')
+    return false
+  }
+}
+
+/** A task that ends is seen this soon. */
+const taskPollMs = 5_000
+/** What reading all tasks took, this many times over, is the least pause after it: of a large Swarm it takes a small share of the time. */
+const taskPollShare = 200
+
+/** Tasks have no events: they are read again and again. */
+export async function followTasks(ports: LookPorts, signal: AbortSignal): Promise<void> {
+  const { clock, informed } = ports
+  while (!signal.aborted) {
+    const beganMs = clock.now()
+    try {
+      ports.onTasks(await informed.relistTasks(signal))
+    } catch (error) {
+      // The same Docker is asked by `lookAround`, which says it once.
+      ports.log.debug({ reason: messageOf(error) }, 'The tasks cannot be listed')
+    }
+    await sleep(clock, Math.max(taskPollMs, taskPollShare * (clock.now() - beganMs)), signal).catch(() => undefined)
+  }
+}
