@@ -424,10 +424,10 @@ test('a service that waits for its disks, or for minutes for a node, is not look
   const cluster = new Cluster()
   cluster.declare('web')
   const wait = async (): Promise<unknown> => (await cluster.run(servicesReconciler(cluster.ports()), 'web'))?.next
-  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 60_000 })
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 5_000 })
   await cluster.converge()
   for (const task of cluster.swarm.tasks.values()) Object.assign(task, { state: 'pending' })
   expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 500 })
   cluster.nowMs += 600_000
-  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 5_000 })
+  expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 60_000 })
 })
