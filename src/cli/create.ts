@@ -7,19 +7,24 @@ const maxKeys = 64
 const maxKeyLength = 16_384
 
 /** What `describe` says of a field stands above it, so the scaffold cannot differ from the schema. Throws UsageError where `name` is no VM name. */
-export function create(name: string, keyLines: readonly string[], describe: (path: string) => string): string {
+export function create(name: string, keyLines: readonly string[], describe: (path: string) => string, className?: string): string {
   if (!vmNamePattern.test(name)) throw new UsageError(`"${name}" cannot be a VM's name. ${describe('metadata.name')}`)
+  if (className !== undefined && !vmNamePattern.test(className)) {
+    throw new UsageError(`"${className}" cannot be a class's name. ${describe('VirtualMachineClass.metadata.name')}`)
+  }
   const about = (indent: number, path: string): string => `${' '.repeat(indent)}# ${describe(path)}`
   const lines = [
     `# Check this file: docker vm validate ${name}.yaml`,
-    '# All about a field: docker vm explain spec.networks.bridge',
+    `# Run the VM:      docker vm apply -f ${name}.yaml, then docker vm ls`,
+    '# About a field:   docker vm explain spec.networks.bridge',
+    '# In editors:      docker vm schema > swarmvirt.schema.json, and as first line # yaml-language-server: $schema=swarmvirt.schema.json',
     `apiVersion: ${apiVersion}`,
     `kind: ${kind}`,
     'metadata:',
     about(2, 'metadata.name'),
     `  name: ${plainOrQuoted(name)}`,
     'spec:',
-    ...machine(about),
+    ...machine(about, className),
     ...disk(about),
     ...network(about),
     ...guest(about, authorizedKeys(keyLines)),
@@ -29,15 +34,12 @@ export function create(name: string, keyLines: readonly string[], describe: (pat
 
 type About = (indent: number, path: string) => string
 
-function machine(about: About): string[] {
+function machine(about: About, className: string | undefined): string[] {
+  const sizes = ['  cpu:', about(4, 'spec.cpu.cores'), '    cores: 1', about(2, 'spec.memory'), '  memory: 1Gi']
   return [
     about(2, 'spec.runStrategy'),
     '  runStrategy: Always',
-    '  cpu:',
-    about(4, 'spec.cpu.cores'),
-    '    cores: 1',
-    about(2, 'spec.memory'),
-    '  memory: 1Gi',
+    ...(className === undefined ? sizes : [about(2, 'spec.class'), `  class: ${plainOrQuoted(className)}`]),
     about(2, 'spec.accelerator'),
     '  accelerator: auto',
   ]
@@ -53,6 +55,7 @@ function disk(about: About): string[] {
     `  ${about(4, 'spec.disks.image')}`,
     '      image:',
     about(8, 'spec.disks.image.source'),
+    "        # Any cloud image will do; Debian's are at https://cloud.debian.org/images/cloud/",
     '        source: images/debian-13.qcow2',
     about(8, 'spec.disks.image.sha256'),
     '        # sha256: 64 hex digits, as sha256sum prints them',
@@ -77,7 +80,7 @@ function guest(about: About, keys: readonly string[]): string[] {
     '  cloudInit:',
     about(4, 'spec.cloudInit.sshAuthorizedKeys'),
     ...(keys.length === 0
-      ? ['    sshAuthorizedKeys: []']
+      ? ['    # None were found in ~/.ssh; ssh-keygen makes one.', '    sshAuthorizedKeys: []']
       : ['    sshAuthorizedKeys:', ...keys.map((key) => `      - ${JSON.stringify(key)}`)]),
     about(4, 'spec.cloudInit.userData'),
     '    # userData: |',

@@ -57,7 +57,7 @@ function placeAt(whole: Place, steps: readonly string[], suggest: Suggest): Plac
     walked.push(step)
     const next = fieldsOf(place.schema).find((one) => one.name === step)
     if (next === undefined) throw new UsageError(nothingAt(place.name, step, suggest(walked)))
-    const name = place === whole ? step : `${place.name}${isList ? '[]' : ''}.${step}`
+    const name = place.name === kind ? step : `${place.name}${isList ? '[]' : ''}.${step}`
     place = { ...next, name, effect: next.schema.effect ?? place.effect }
     // Nothing below it exists either.
     if (place.schema.notYet === true) return place
@@ -94,7 +94,7 @@ function fieldList({ schema }: Place): string {
   const rows = [
     ...built.map((field) => [
       field.name,
-      `${typeOf(field.schema)}${neededText(field) === 'yes' ? ', required' : ''}`,
+      `${typeOf(field.schema)}${neededText(field).startsWith('yes') ? ', required' : ''}`,
       field.schema.description ?? '',
     ]),
     ...fields.flatMap((field) => (built.includes(field) ? [] : [[field.name, 'not supported yet', field.schema.description ?? '']])),

@@ -43,7 +43,8 @@ export function typeOf(schema: FieldSchema): string {
   const forms = schema.anyOf?.map((form) => Object.keys(form.properties ?? {}))
   if (forms?.every((keys) => keys.length === 1) === true) return 'object with one of its fields'
   if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(formOf))].join(' or ')
-  return typeNames[schema.type ?? ''] ?? 'any'
+  if (schema.type === 'boolean' && schema.const !== undefined) return shown(schema.const)
+  return schema.form === undefined ? (typeNames[schema.type ?? ''] ?? 'any') : `text like ${schema.form}`
 }
 
 const typeNames: Readonly<Record<string, string>> = { string: 'text', integer: 'whole number', boolean: 'true or false', object: 'object' }
@@ -54,20 +55,20 @@ function plural(type: string): string {
 
 function formOf(schema: FieldSchema): string {
   if (schema.const !== undefined) return shown(schema.const)
-  return schema.form === undefined ? typeOf(schema) : `text like ${schema.form}`
+  return typeOf(schema)
 }
 
 /** Pairs of what is said and its value. */
 export function valueFacts(schema: FieldSchema): string[][] {
   const facts: [string, string | number | undefined][] = [
-    ['value', schema.const === undefined ? undefined : shown(schema.const)],
+    ['value', schema.const === undefined || schema.type === 'boolean' ? undefined : shown(schema.const)],
     ['values', schema.enum?.filter((one) => schema.notYetValues?.includes(String(one)) !== true).join(', ')],
     ['default', hasDefault(schema) ? shown(schema.default) : undefined],
     ['least', schema.least ?? schema.minimum],
     ['most', schema.most ?? schema.maximum],
     ['length', range(schema.minLength, schema.maxLength, 'characters')],
     ['entries', range(schema.minItems, schema.oneSoFar === true ? 1 : schema.maxItems, '')],
-    ['pattern', schema.unit === undefined ? schema.pattern : undefined],
+    ['pattern', schema.unit === undefined && schema.form === undefined ? schema.pattern : undefined],
   ]
   return facts.flatMap(([key, value]) => (value === undefined ? [] : [[key, `${value}`]]))
 }

@@ -94,16 +94,25 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     )
   vm.command('explain')
     .description('what a field of the manifest is: type, default, bounds')
-    .argument('[path]', 'such as spec.networks.bridge', '')
+    .argument('[path]', 'such as spec.networks.bridge, or VirtualMachineClass.spec', '')
     .action(verb(async (path: string) => done((await ports.explainer()).explain(path))))
   vm.command('create')
     .description('print a manifest to start from, with comments and your public SSH keys')
     .argument('<name>', 'name of the VM')
+    .option('--class <name>', 'its VirtualMachineClass, which gives the sizes')
     .action(
-      verb(async (name: string) => {
+      verb(async (name: string, options: { class?: string }) => {
         // The schema comes with it, which version and install need not wait for.
         const { create } = await import('./create.ts')
-        return done(create(name, await ports.publicKeyLines(), (await ports.explainer()).describe))
+        return done(create(name, await ports.publicKeyLines(), (await ports.explainer()).describe, options.class))
+      }),
+    )
+  vm.command('schema')
+    .description('print the JSON Schema of manifests, for editors')
+    .action(
+      verb(async () => {
+        const { editorSchema } = await import('./editor-schema.ts')
+        return done(`${JSON.stringify(editorSchema(), null, 2)}\n`)
       }),
     )
 }

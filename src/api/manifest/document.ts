@@ -42,6 +42,8 @@ export const virtualMachineSchema = z
 /** With a class, what the class gives need not be written. */
 export const classedMachineSchema = virtualMachineSchema.extend({ spec: spec.extend({ memory: machineFields.memory.optional() }) })
 
+const ofNoNeed = machineFields.memory.meta({ ...machineFields.memory.meta(), needed: 'no' })
+
 export const virtualMachineClassSchema = z
   .strictObject({
     apiVersion: version,
@@ -50,7 +52,7 @@ export const virtualMachineClassSchema = z
       'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
       'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
     ),
-    spec: field(z.strictObject(machineFields).partial(), {
+    spec: field(z.strictObject({ ...machineFields, memory: ofNoNeed }).partial(), {
       description:
         'Values for the VMs of the class, where they have none of their own. cpu is taken field by field, everything else whole.',
       effect: 'restart',

@@ -35,7 +35,8 @@ const image = field(
         .meta({ pattern: anyImage, patternErrorMessage: 'an image source is images/NAME or an http(s):// URL' }),
       {
         description:
-          "images/NAME, a file in the images directory of the node's state root, or an http:// or https:// URL, which needs sha256.",
+          'images/NAME, a file in the images directory of every node that may run the VM (/var/lib/swarmvirt/images), or an http:// or https:// URL, which needs sha256.',
+        form: 'images/debian-13.qcow2',
         effect: 'destroys-data',
         notYetValues: ['oci://'],
       },
@@ -88,7 +89,8 @@ const network = z.strictObject({
     effect: 'restart',
   }),
   bridge: field(z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters').optional(), {
-    description: 'Bridge of the host that the NIC is put on, such as br0. The node must have it and its broker must allow it.',
+    description:
+      'Bridge of the host that the NIC is put on, such as br0. The node must have it and its broker must allow it. There, `ip -brief link show type bridge` lists them.',
     needed: 'yes',
     effect: 'restart',
   }),
@@ -197,7 +199,10 @@ const cloudInit = z.strictObject({
       )
       .max(64)
       .default([]),
-    { description: "Public keys for the guest's default user, one OpenSSH line each.", effect: 'restart' },
+    {
+      description: "Public keys for the guest's default user, one OpenSSH line each. Most images let nobody in without one.",
+      effect: 'restart',
+    },
   ),
 })
 
@@ -224,7 +229,7 @@ export const machineFields = {
   ),
   memory: field(quantity('32Mi'), {
     description: 'Memory of the guest. QEMU needs some more on the node.',
-    needed: 'in the VM or in its class',
+    needed: 'yes, unless its class gives it',
     effect: 'restart',
   }),
   accelerator: field(z.enum(['auto', 'kvm', 'tcg']).default('auto'), {
@@ -310,7 +315,7 @@ export const spec = z.strictObject({
     notYetValues: ['RerunOnFailure', 'Once', 'Manual'],
   }),
   class: field(z.string().regex(className, 'a class name is 1 to 50 characters of a-z 0-9 -').optional(), {
-    description: 'VirtualMachineClass whose values hold where the VM has none of its own.',
+    description: 'Name of the VirtualMachineClass whose values hold where the VM has none of its own.',
     effect: 'restart',
   }),
   ...machineFields,
@@ -322,7 +327,7 @@ export const spec = z.strictObject({
   networks: field(z.array(network).min(1).max(8), { description: 'Network interfaces.', effect: 'restart', oneSoFar: true }),
   cloudInit: field(cloudInit.prefault({}), { description: 'What cloud-init in the guest is given at its first boot.', effect: 'restart' }),
   readiness: field(readiness.optional(), {
-    description: 'When the guest itself counts as ready, beyond being reachable: one of ping and tcp.',
+    description: 'When the guest itself counts as ready, beyond being reachable: one of ping and tcp. Without it, being reached is enough.',
     effect: 'live',
   }),
 })

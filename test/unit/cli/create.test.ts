@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -56,6 +56,19 @@ describe('create as a program', () => {
     expect(read(made.out)?.spec.cloudInit.sshAuthorizedKeys).toEqual([ed25519])
     expect(made.out.split('\n').filter((line) => /^\s*#\s*$/.test(line))).toEqual([])
     expect(await runCli(['validate', '-'], { input: made.out })).toMatchObject({ exit: 0 })
+  })
+
+  it('leaves the sizes to a class that is named', async () => {
+    const { out } = await runCli(['create', 'web', '--class', 'small'])
+    expect(out).toMatch(/^ {2}class: small$/m)
+    expect(out).not.toMatch(/^ {2}(memory|cpu):/m)
+    expect(await runCli(['create', 'web', '--class', 'Small'])).toMatchObject({ exit: 2, out: '' })
+  })
+
+  it('gives the JSON Schema that its first lines speak of, as it is checked in', async () => {
+    const { exit, out } = await runCli(['schema'])
+    expect(exit).toBe(0)
+    expect(out).toBe(await readFile(join(import.meta.dirname, '../../../manifests/schema/swarmvirt.schema.json'), 'utf8'))
   })
 
   it('exits with 2 for a name that no VM can have', async () => {

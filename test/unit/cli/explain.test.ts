@@ -40,7 +40,7 @@ describe('explain', () => {
 
   it('gives type, bounds, default and whether a field is required', () => {
     expect(explain('spec.cpu.cores')).toMatch(/type +whole number\n +default +1\n +least +1\n +most +256\n +required +no\n/)
-    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +in the VM or in its class\n/)
+    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +yes, unless its class gives it\n/)
     expect(explain('spec.disks')).toMatch(/entries +exactly 1\n +required +yes\n[^]*later +more than one entry/)
     expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
   })
@@ -56,9 +56,14 @@ describe('explain', () => {
   it('explains a class by its kind, and takes the kind of a VM as well', () => {
     expect(explain('VirtualMachineClass')).toMatch(/^VirtualMachineClass\n[^]*fields:\n {2}apiVersion/)
     expect(explain('VirtualMachineClass.spec')).not.toMatch(/^ {2}disks/m)
-    expect(explain('VirtualMachineClass.spec.memory')).toMatch(/^spec\.memory\n/)
+    expect(explain('VirtualMachineClass.spec.memory')).toMatch(/^VirtualMachineClass\.spec\.memory\n[^]*required +no\n/)
     expect(explain('VirtualMachine.spec.disks')).toBe(explain('spec.disks'))
-    expect(() => explain('VirtualMachineClass.spec.disks')).toThrow('no field "disks" in spec')
+    expect(() => explain('VirtualMachineClass.spec.disks')).toThrow('no field "disks" in VirtualMachineClass.spec')
+  })
+
+  it('says how an image is written, and not the pattern that judges it', () => {
+    expect(explain('spec.disks.image.source')).toMatch(/type +text like images\/debian-13\.qcow2\n/)
+    expect(explain('spec.disks.image.source')).not.toContain('pattern')
   })
 
   it('asks for none of the fields of which one is chosen', () => {
