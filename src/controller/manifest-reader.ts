@@ -20,7 +20,10 @@ export interface ManifestReaderPorts {
 
 /** Keeps the declarations true: reads every source at the start, on hints, on the resync timer and when an absence is due. Ends with the signal. */
 export async function readManifests(ports: ManifestReaderPorts, signal: AbortSignal): Promise<void> {
-  await Promise.all(ports.sources.map((source) => readSource(ports, source, signal)))
+  const readers = ports.sources.map((source) => ({ source, pause: hintedPause(ports.clock) }))
+  // An absence that shows in one source is judged by fresh reads of all.
+  const reconsider = (): void => readers.forEach(({ pause }) => pause.reconsider())
+  await Promise.all(readers.map(({ source, pause }) => readSource({ ...ports, reconsider }, source, pause, signal)))
 }
 
 /** The same sources, with one more hint: for whoever wants all of them read now. */
@@ -43,15 +46,19 @@ export function reloadable(sources: readonly ManifestSource[]): {
   return { sources: sources.map(hinted), reload: () => hints.forEach((hint) => hint()) }
 }
 
-async function readSource(ports: ManifestReaderPorts, source: ManifestSource, signal: AbortSignal): Promise<void> {
-  const pause = hintedPause(ports.clock)
+interface Reading extends ManifestReaderPorts {
+  /** When the next read is due may have changed. */
+  readonly reconsider: () => void
+}
+
+async function readSource(ports: Reading, source: ManifestSource, pause: Pause, signal: AbortSignal): Promise<void> {
   const unwatch = source.watch(() => pause.hint())
   let said = ''
   try {
     while (!signal.aborted) {
       pause.clear()
       said = await readOnce(ports, source, said, signal)
-      await pause.wait(waitMs(ports), signal)
+      await pause.wait(() => waitMs(ports), signal)
       // Hints arrive in bursts, and what made the first may not be finished.
       await sleep(ports.clock, debounceMs, signal)
     }
@@ -62,7 +69,7 @@ async function readSource(ports: ManifestReaderPorts, source: ManifestSource, si
   }
 }
 
-async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
+async function readOnce(ports: Reading, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
   const snapshot = await source.read(signal).catch((error: unknown) => {
     if (!signal.aborted) ports.log.error({ error: stackOf(error) }, 'A manifest source failed to read')
     return undefined
@@ -70,6 +77,7 @@ async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said
   if (snapshot === undefined) return said
   const changed = ports.store.fold(snapshot)
   ports.onRead(changed)
+  if (changed.length > 0) ports.reconsider()
   return report(ports.log, snapshot, said)
 }
 
@@ -94,9 +102,18 @@ function report(log: Log, snapshot: SourceSnapshot, said: string): string {
   return saying
 }
 
+interface Pause {
+  hint(): void
+  /** A wait under way asks again how long it is to be. */
+  reconsider(): void
+  clear(): void
+  wait(ms: () => number, signal: AbortSignal): Promise<void>
+}
+
 /** A wait that a hint ends; a hint during a read counts for the wait after it. */
-function hintedPause(clock: Clock) {
+function hintedPause(clock: Clock): Pause {
   let hinted = false
+  let stale = false
   let wake = (): void => undefined
   return {
     hint(): void {
@@ -104,13 +121,20 @@ function hintedPause(clock: Clock) {
       wake()
     },
     clear: () => void (hinted = false),
-    async wait(ms: number, signal: AbortSignal): Promise<void> {
-      if (hinted) return
-      const ended = new AbortController()
-      wake = () => ended.abort()
-      await sleep(clock, ms, AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
-        if (signal.aborted) throw error
-      })
+    reconsider(): void {
+      stale = true
+      wake()
+    },
+    async wait(ms, signal) {
+      do {
+        if (hinted) return
+        stale = false
+        const ended = new AbortController()
+        wake = () => ended.abort()
+        await sleep(clock, ms(), AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
+          if (signal.aborted) throw error
+        })
+      } while (stale)
     },
   }
 }
