@@ -16,8 +16,8 @@ type Whole = z.output<typeof virtualMachineSchema>
 type WholeDisk = Whole['spec']['disks'][number]
 type WholeNetwork = Whole['spec']['networks'][number]
 /** What code stands behind so far; everything else is refused before a manifest gets this type. */
-export type Disk = WholeDisk & { readonly size: number; readonly image: NonNullable<WholeDisk['image']> }
-export type Network = WholeNetwork & { readonly bridge: string }
+type Disk = WholeDisk & { readonly size: number; readonly image: NonNullable<WholeDisk['image']> }
+type Network = WholeNetwork & { readonly bridge: string }
 type Readiness = Extract<NonNullable<Whole['spec']['readiness']>, { ping: true } | { tcp: number }>
 type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrategy'> & {
   readonly disks: readonly Disk[]
