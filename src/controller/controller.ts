@@ -118,6 +118,8 @@ export function controller(ports: ControllerPorts): Controller {
   function onVmResult(owner: Report['owner'], vm: VmName, began: Declaration, result: RunResult): void {
     if (result.applied > 0) {
       hintVm(vm, owner)
+      // A placement record has to become a node label, and the service waits for that.
+      if (owner === 'assets') hintNodes()
       countDrift(vm, result)
     }
     const declaration = store.get(vm)

@@ -219,6 +219,17 @@ describe('the controller', () => {
     expect(on.runs['services']?.length).toBeGreaterThanOrEqual(1)
   })
 
+  it('has the nodes looked at when a VM was placed, and not at the next resync', async () => {
+    const on = stage()
+    await on.clock.pass(1_000)
+    let acts = 1
+    on.plans = { assets: () => (acts-- > 0 ? { ...idle, actions: [{ kind: 'createRecord' }] } : idle) }
+    on.forgetRuns()
+    on.declare('web')
+    await on.clock.pass(1_000)
+    expect(on.runs['nodes']).toEqual(['n1-id'])
+  })
+
   it('does not write as fast as it can when a plan is never satisfied', async () => {
     const on = stage((one) => {
       one.plans = { services: () => ({ ...idle, actions: [{ kind: 'updateService' }] }) }
