@@ -7,7 +7,7 @@ import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import type { StatusView } from '../ports/status-view.ts'
-import type { SwarmEvent, SwarmNode } from '../ports/swarm.ts'
+import type { SwarmNode } from '../ports/swarm.ts'
 import { changes } from './changes.ts'
 import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
@@ -196,7 +196,7 @@ export function controller(ports: ControllerPorts): Controller {
     loops = startLoops(signal)
     const { informed, random, resyncMs, cluster } = ports
     const looking = { informed, clock, log, cluster, resyncMs, onLook, onTasks: hintKnown }
-    const following = { swarm: informed.swarm, clock, random, log, onEvent: (event: SwarmEvent) => informed.note(event), onHint, onGap }
+    const following = { swarm: informed.swarm, clock, random, log, onEvent: informed.note, onHint, onGap }
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: declared }, signal),
       lookAround(looking, signal),

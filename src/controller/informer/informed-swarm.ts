@@ -11,13 +11,13 @@ export interface InformedSwarm {
   /** Reads come from memory where they may; every write goes to Docker. What is absent in memory is asked of Docker. */
   readonly swarm: Swarm
   /** A hint: what it names is read again. */
-  note(event: SwarmEvent): void
+  readonly note: (event: SwarmEvent) => void
   /** Events may have been lost: everything is read again. */
-  doubtAll(): void
+  readonly doubtAll: () => void
   /** Reads what changes without our doing; answers what a look is worth. */
-  relist(kinds: 'often' | 'all', signal?: AbortSignal): Promise<Changed>
+  readonly relist: (kinds: 'often' | 'all', signal?: AbortSignal) => Promise<Changed>
   /** Reads all tasks; answers the VMs whose tasks changed. */
-  relistTasks(signal?: AbortSignal): Promise<readonly VmName[]>
+  readonly relistTasks: (signal?: AbortSignal) => Promise<readonly VmName[]>
 }
 
 export interface Changed {

@@ -121,7 +121,7 @@ describe('a shelf', () => {
   it('never gives what is older than a doubt that was raised before, whatever else goes on', async () => {
     type Step = { readonly kind: 'write' | 'doubt' | 'read' | 'relist' | 'doubtAll'; readonly name: string }
     const step = fc.record({
-      kind: fc.constantFrom('write', 'doubt', 'read', 'relist', 'doubtAll') as fc.Arbitrary<Step['kind']>,
+      kind: fc.constantFrom<Step['kind']>('write', 'doubt', 'read', 'relist', 'doubtAll'),
       name: fc.constantFrom('a', 'b'),
     })
     await fc.assert(
