@@ -11,13 +11,22 @@ export interface Suite {
 
 const vitest = (...args: string[]): readonly string[] => ['vitest', 'run', ...args]
 
+const simulate = 'test/simulation/main.ts'
+
 export const quickSuites: readonly Suite[] = [
   { name: 'check', what: 'types, lint, format, dead code', budgetMinutes: 1, command: ['node', 'scripts/check.ts'], counts: 'lines' },
   {
     name: 'unit',
-    what: 'pure parts, laws and the simulator',
+    what: 'pure parts and laws',
     budgetMinutes: 2,
-    command: vitest('--project', 'unit', '--project', 'property', '--project', 'simulation'),
+    command: vitest('--project', 'unit', '--project', 'property'),
+    counts: 'vitest',
+  },
+  {
+    name: 'simulation',
+    what: 'the controller in the simulator: every scenario, 2,000 seeds, a few planted bugs',
+    budgetMinutes: 6,
+    command: vitest('--project', 'simulation'),
     counts: 'vitest',
   },
   // The lab first: it installs what every later suite needs and fills the caches.
@@ -39,6 +48,41 @@ export const fullSuites: readonly Suite[] = [
     budgetMinutes: 10,
     command: ['env', 'SWARMVIRT_FUZZ_RUNS=200000', ...vitest('--project', 'property', 'manifest-fuzz')],
     counts: 'vitest',
+  },
+  {
+    name: 'seeds',
+    what: 'the simulator, 10,000 seeds',
+    budgetMinutes: 10,
+    command: ['node', simulate, '--seeds', '10000', '--from', '2001'],
+    counts: 'lines',
+  },
+  {
+    name: 'crashes',
+    what: 'the controller dies around every call of every scenario',
+    budgetMinutes: 30,
+    command: ['node', simulate, '--sweep', 'crashes'],
+    counts: 'lines',
+  },
+  {
+    name: 'calls',
+    what: 'every fifth single fault of a call',
+    budgetMinutes: 20,
+    command: ['node', simulate, '--sweep', 'calls', '--every', '5'],
+    counts: 'lines',
+  },
+  {
+    name: 'stale',
+    what: 'every stale read of every scenario',
+    budgetMinutes: 20,
+    command: ['node', simulate, '--sweep', 'stale', '--every', '3'],
+    counts: 'lines',
+  },
+  {
+    name: 'planted',
+    what: 'every planted bug is noticed',
+    budgetMinutes: 20,
+    command: ['node', 'test/simulation/planted/main.ts'],
+    counts: 'lines',
   },
   {
     name: 'full',

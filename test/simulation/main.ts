@@ -86,9 +86,10 @@ async function many(): Promise<void> {
   for (const failure of failures) process.stdout.write(`${failure}\n\n`)
   const total = (key: 'runs' | 'calls'): number => reports.reduce((sum, each) => sum + each[key], 0)
   const seconds = ((performance.now() - began) / 1000).toFixed(1)
-  process.stdout.write(
-    `${total('runs')} runs, ${total('calls')} calls, ${reports.reduce((sum, each) => sum + each.failed, 0)} failed in ${seconds} s\n`,
-  )
+  const failed = reports.reduce((sum, each) => sum + each.failed, 0)
+  const summary = `${total('runs')} runs, ${total('calls')} calls, ${failed} failed in ${seconds} s`
+  process.stdout.write(`${failed === 0 ? 'ok    ' : 'FAILED'} ${summary}
+`)
   process.exitCode = failures.length === 0 ? 0 : 1
 }
 

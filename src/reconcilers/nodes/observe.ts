@@ -1,14 +1,15 @@
-import { objectLabels } from '../../api/labels.ts'
+import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { placementRecordName } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { type Asked, ask } from '../shared/asked.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
-import { ownershipOf, vmOf } from '../shared/vm-service.ts'
+import { isLive, ownershipOf, vmOf } from '../shared/vm-service.ts'
 
 export interface NodesPorts {
-  readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'listServices' | 'listTasks' | 'updateNodeLabels'>
+  readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
   readonly agents: Agents
   readonly settings: Pick<ClusterSettings, 'softwareEmulation'>
 }
@@ -43,8 +44,39 @@ export async function observeNode(ports: NodesPorts, nodeId: string, signal: Abo
     return { node, facts: { known: false, message: 'no member' }, records: [], services: [], tasks: [], softwareEmulation }
   }
   const facts = await ask(agents.on(nodeId).facts(signal))
-  const records = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
-  const services = (await swarm.listServices(undefined, signal)).filter(livesByLabels)
+  const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
+  const records = [...listed, ...(await unlistedRecords(swarm, node, listed, signal))]
+  const known = await swarm.listServices(undefined, signal)
   const tasks = await swarm.listTasks({ nodeId }, signal)
+  const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(livesByLabels)
   return { node, facts, records, services, tasks, softwareEmulation }
+}
+
+/**
+ * A list may be older than what it is held against (a cut-off leader answers for about a second). What a label or a task speaks of and the list
+ * does not have is asked for by name before anything is taken away on its account.
+ */
+async function unlistedRecords(
+  swarm: Pick<Swarm, 'getConfig'>,
+  { labels }: SwarmNode,
+  listed: readonly PlacementRecord[],
+  signal: AbortSignal,
+): Promise<readonly PlacementRecord[]> {
+  const recorded = new Set(listed.map((one) => nodeLabels.vm(one.vm)))
+  const unlisted = Object.keys(labels).filter((key) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key))
+  const names = unlisted.map((key) => placementRecordName(key.slice(nodeLabels.vmPrefix.length)))
+  const configs = await Promise.all(names.map((name) => swarm.getConfig(name, signal)))
+  return readPlacementRecords(configs.filter((one) => one !== undefined))
+}
+
+async function unlistedServices(
+  swarm: Pick<Swarm, 'getService'>,
+  known: readonly SwarmService[],
+  tasks: readonly SwarmTask[],
+  signal: AbortSignal,
+): Promise<readonly SwarmService[]> {
+  const ids = new Set(tasks.filter((one) => isLive(one) || one.desiredState === 'running').map((one) => one.serviceId))
+  for (const { id } of known) ids.delete(id)
+  const services = await Promise.all([...ids].map((id) => swarm.getService(id, signal)))
+  return services.filter((one) => one !== undefined)
 }

@@ -41,13 +41,26 @@ function readPlanted(file: string): Planted {
 export async function catchBug(planted: Planted, seeds: number): Promise<Caught> {
   const copy = mkdtempSync(join(tmpdir(), 'swarmvirt-planted-'))
   try {
-    for (const part of ['src', join('test', 'simulation'), 'package.json']) cpSync(join(root, part), join(copy, part), { recursive: true })
-    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+    copySources(copy)
     await run('git', ['apply', '--check', planted.file], { cwd: copy })
     await run('git', ['apply', planted.file], { cwd: copy })
     return await simulateIn(copy, seeds)
   } finally {
     rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+export function copySources(copy: string): void {
+  for (const part of ['src', join('test', 'simulation'), 'package.json']) cpSync(join(root, part), join(copy, part), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+}
+
+export async function applies({ file }: Planted, copy: string): Promise<boolean> {
+  try {
+    await run('git', ['apply', '--check', file], { cwd: copy })
+    return true
+  } catch {
+    return false
   }
 }
 

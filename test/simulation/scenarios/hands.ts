@@ -185,6 +185,13 @@ export const hands: readonly Scenario[] = [
     expect: oneDisk,
   },
   {
+    name: 'its disk is gone from the node',
+    vms: { web: {} },
+    acts: [[atMs, once(isRunning('web'), ({ machines }) => machines.nodes.forEach((one) => one.held.clear()))]],
+    blocked: { web: 'DiskMissing' },
+    expect: oneDisk,
+  },
+  {
     name: 'an upgrade from the previous way of hashing',
     vms: { web: {} },
     acts: [
