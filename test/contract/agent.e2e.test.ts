@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -16,6 +16,8 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { imageClaims } from '../../src/adapters/linux/image-lock.ts'
+import { loadLibc } from '../../src/adapters/linux/libc.ts'
 import type { AgentClient } from '../../src/adapters/agent-client.ts'
 import { probeExitCode } from '../../src/agent/kvm-probe/payload.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
@@ -253,6 +255,51 @@ describe('preparing a VM', () => {
     expect(await client.instances()).toMatchObject([{ uid, vm: null, disks: [{ name: 'root' }] }])
     expect(await client.prepare(anOrder({ uid }))).toMatchObject({ state: 'failed', reason: 'IdentityUnreadable' })
     expect(readFileSync(root.diskFile(uid, 'root'), 'utf8')).toBe('somebody’s')
+  })
+})
+
+/** Asks by taking the lock and giving it back. */
+async function isOpen(path: string): Promise<boolean> {
+  const claim = await imageClaims(loadLibc()).claim(path)
+  if (claim.kind === 'claimed') await claim.release()
+  return claim.kind === 'inUse'
+}
+
+describe('replacing a disk', () => {
+  test('takes the word of the refusal and a VM that is off, and leaves the VM who it is', async () => {
+    makeImage(image())
+    const other = makeImage(join(root.images, 'other.qcow2'))
+    const client = await agent()
+    const order = anOrder()
+    await prepared(client, order)
+    const change = { ...order, disks: anOrder({ image: { source: 'images/other.qcow2', sha256: null } }).disks }
+    const refused = await prepared(client, change)
+    const [, token = ''] = /replace-disks: "root=([0-9a-f]{16})"/.exec('message' in refused ? refused.message : '') ?? []
+    const allowed = { ...change, replaceDisks: [{ disk: 'root', token }] }
+    broker.leases = [aLease(order.uid, true)]
+    expect(await prepared(client, allowed)).toMatchObject({ state: 'failed', reason: 'DiskInUse' })
+    broker.leases = []
+    const open = spawn('qemu-io', ['-f', 'qcow2', root.diskFile(order.uid, 'root')], { stdio: ['pipe', 'ignore', 'ignore'] })
+    const ended = new Promise((resolve) => open.once('exit', resolve))
+    await eventually(async () => ((await isOpen(root.diskFile(order.uid, 'root'))) ? true : undefined))
+    expect(await prepared(client, allowed)).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('has disk "root" open') })
+    open.stdin.end('quit\n')
+    await ended
+    expect(await prepared(client, allowed)).toMatchObject({ state: 'ready' })
+    expect(identityOf(order.uid)).toMatchObject({ uid: order.uid, vm: 'web-1', disks: [{ imageSha256: other }] })
+    expect(readdirSync(root.disks(order.uid))).toEqual(['root.qcow2'])
+    expect((lstatSync(root.diskFile(order.uid, 'root')).mode & 0o7777).toString(8)).toBe('660')
+    expect(broker.grants.has(order.uid)).toBe(true)
+  })
+
+  test('a QEMU cannot open a disk that the agent holds', async () => {
+    const path = join(root.root, 'held.qcow2')
+    makeImage(path)
+    const held = await imageClaims(loadLibc()).claim(path)
+    const open = () => spawnSync('qemu-io', ['-f', 'qcow2', '-c', 'read 0 512', path], { encoding: 'utf8' })
+    expect(open()).toMatchObject({ status: 1, stderr: expect.stringContaining('lock') })
+    if (held.kind === 'claimed') await held.release()
+    expect(open().status).toBe(0)
   })
 })
 

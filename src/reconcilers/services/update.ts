@@ -6,21 +6,16 @@ import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { carries, vmObjectLabels } from '../shared/placement-record.ts'
 import { currentTask, isYoung } from '../shared/vm-service.ts'
-import { dig, rawNumber, rawObject } from '../shared/raw.ts'
+import { rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
 import { type Context, contextOf, type Present, type Target } from './context.ts'
-import { forceUpdateOf, type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
+import { type Decision, decide, hashOfTemplate, replicasOf } from './decide.ts'
+import type { Held } from './drift.ts'
 import { serviceLabels } from './labels.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
-import { templateHashOf } from './projection.ts'
 import { serviceReady } from './ready.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
-
-/** What is to become of the template, with the reason for people. */
-type Decision =
-  | { readonly kind: 'leave'; readonly held: Held; readonly pending: boolean; readonly why: string }
-  | { readonly kind: 'write'; readonly template: RawSpec; readonly drift: string | undefined; readonly why: string }
 
 /** Tasks send no events. The controller reads all of them every few seconds and says whose changed; only one that has just changed is looked at more often. */
 const pollMs = 60_000
@@ -59,60 +54,15 @@ function taskFact({ tasks }: ServicesSeen): Readonly<Record<string, string>> {
   return task?.state === 'running' ? { task: task.id } : {}
 }
 
-function decide(context: Context): Decision {
-  const { seen, service, inputs } = context
-  const draft = draftOf(context)
-  const verdict = judgeTemplate(service, seen.configs, { inputs: inputs.hash, template: hashOfTemplate(context, draft) })
-  switch (verdict.kind) {
-    case 'same':
-      return { kind: 'leave', held: verdict.held, pending: false, why: 'labels, replicas or update policy were changed' }
-    case 'adopt':
-      return {
-        kind: 'leave',
-        held: verdict.held,
-        pending: verdict.held.applied !== inputs.hash,
-        why: 'the template is what was asked for, written otherwise',
-      }
-    case 'drifted':
-      return { kind: 'write', template: draft, drift: verdict.actual, why: 'the template was changed by somebody else and is put back' }
-    case 'pending':
-      return decidePending(context, verdict, draft)
-  }
-}
-
-/** An edit takes hold when nothing is interrupted by it (no task wanted now, or a person restarted the VM), or when the manifest says at once. */
-function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
-  const template = keepLifecycle(draft, context.service.spec['TaskTemplate'])
-  const why = whyNow(context, verdict)
-  if (why !== undefined) return { kind: 'write', template, drift: undefined, why: `the manifest changed and ${why}` }
-  return { kind: 'leave', held: verdict.held, pending: true, why: 'the manifest changed; it takes hold at the next restart' }
-}
-
-function whyNow({ service, updatePolicy, edits }: Context, { held, restartedByHand }: Extract<Verdict, { kind: 'pending' }>) {
-  if (replicasOf(service) === 0) return 'the VM is off'
-  if (restartedByHand) return 'the VM was restarted by hand'
-  // Where the notes of what runs were lost, only a difference that can be seen is an edit.
-  const isEdit = held.applied !== unknownInputs || (edits ?? []).length > 0
-  return updatePolicy === 'Restart' && isEdit ? 'says updatePolicy: Restart' : undefined
-}
-
-/** The template without ids of its objects, which no hash looks at. */
-function draftOf({ render }: Context): RawSpec {
-  return renderTemplate({ ...render, ids: { launch: '', userData: '' } })
-}
-
-function hashOfTemplate({ replicas }: Context, template: RawSpec): string {
-  return templateHashOf(template, surroundings(replicas)['EndpointSpec'])
-}
-
 function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'write' }>): readonly ServicesAction[] {
   const { seen, inputs, service, render, replicas } = context
   const template = hashOfTemplate(context, decision.template)
   const objects = objectsFor(seen, inputs, template)
   if (objects.kind === 'missing') return objects.actions
-  const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift })
+  const forceUpdate = render.forceUpdate + (decision.force ? 1 : 0)
+  const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
   // Rendered again with the ids; grace period and restart policy are as decided.
-  const written = keepLifecycle(renderTemplate({ ...render, ids: objects.ids }), decision.template)
+  const written = keepLifecycle(renderTemplate({ ...render, forceUpdate, ids: objects.ids }), decision.template)
   const spec = { ...service.spec, Labels: labels, TaskTemplate: written, ...surroundings(replicas) }
   const corrects: readonly DriftKind[] = decision.drift === undefined ? [] : ['template']
   return [...objects.actions, { ...update(service, spec, decision.why, corrects), touches: 'template' }]
@@ -152,15 +102,11 @@ function update(service: SwarmService, spec: RawSpec, why: string, corrects: rea
 }
 
 /** Other people's labels stay; ours are as they should be. */
-function labelsOf(context: Context, held: Held): Labels {
+function labelsOf(context: Context, held: Held, forceUpdate: number = context.render.forceUpdate): Labels {
   const { seen, service, uid, node, generation, inputs } = context
   const { [objectLabels.driftHash]: _drift, ...rest } = service.labels
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
-  return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate: forceUpdateOf(service), ...held }) }
-}
-
-function replicasOf(service: SwarmService): number {
-  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
+  return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
 }
 
 function overlay(service: SwarmService, field: string, wanted: unknown): RawSpec {
@@ -186,6 +132,8 @@ const longestList = 1_000
 function restartRequired({ seen, edits }: Context, decision: Decision): ConditionDraft {
   if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
   const what = sayEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
+  const unfit = decision.kind === 'leave' ? decision.unfit : undefined
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
-  return condition('RestartRequired', 'True', 'SpecChanged', `${what}; to apply it: ${how}`)
+  const next = unfit === undefined ? `to apply it: ${how}` : `it would not start again: ${unfit}`
+  return condition('RestartRequired', 'True', 'SpecChanged', `${what}; ${next}`)
 }

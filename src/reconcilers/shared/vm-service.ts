@@ -36,7 +36,7 @@ export interface LabelConstraint {
 }
 
 /** The `node.labels.X==Y` constraints of a service's present spec, which is what Swarm holds running tasks to. */
-export function labelConstraints(service: SwarmService): LabelConstraint[] {
+export function labelConstraints(service: Pick<SwarmService, 'spec'>): LabelConstraint[] {
   return rawList(dig(service.spec, 'TaskTemplate', 'Placement', 'Constraints')).flatMap((text) => {
     const match = typeof text === 'string' ? /^\s*node\.labels\.([^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text) : null
     return match?.[1] === undefined || match[2] === undefined ? [] : [{ label: match[1], value: match[2] }]

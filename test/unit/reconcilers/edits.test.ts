@@ -60,7 +60,6 @@ describe('RestartRequired', () => {
 
   test('names bridge, MAC and accelerator, and is over when the edit is taken back', async () => {
     const cluster = await running()
-    for (const node of cluster.swarm.nodes.values()) Object.assign(node.labels, { 'swarmvirt.bridge.br1': 'true' })
     cluster.declare('web', { accelerator: 'tcg', networks: [{ name: 'lan', bridge: 'br1', mac: '52:54:00:00:00:99' }] })
     await cluster.converge()
     expect(message(cluster)).toContain('spec.accelerator auto → tcg')
@@ -139,6 +138,28 @@ describe('updatePolicy: Restart', () => {
     }
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
+  })
+
+  test.each([
+    [{ networks: [{ name: 'lan', bridge: 'br7' }] }, 'it would not start again: n1 does not carry swarmvirt.bridge.br7=true'],
+    [{ accelerator: 'kvm' }, 'it would not start again: n1 does not carry swarmvirt.accel=kvm'],
+    [{ memory: '9000Gi' }, 'it would not start again: n1 has 8 GiB of memory, and the VM needs 8.8 TiB'],
+  ])('does not stop a VM for what its node cannot run (%o)', async (edit, why) => {
+    const cluster = await running(restart)
+    cluster.declare('web', { ...restart, ...edit })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(message(cluster)).toContain(why)
+  })
+
+  test('applies what was held back when the node can run it', async () => {
+    const cluster = await running(restart)
+    cluster.declare('web', { ...restart, networks: [{ name: 'lan', bridge: 'br7' }] })
+    await cluster.converge()
+    cluster.agent('n1').nodeFacts.broker?.bridges.push({ name: 'br7', mtu: 1500, carrier: true, up: true, address: null })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
   })
 
   test('starts no VM that its edit halts, and applies the edit with it', async () => {
