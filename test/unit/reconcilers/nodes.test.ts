@@ -154,11 +154,27 @@ test('a manager that lags behind and lists no tasks takes no label from under a 
   expect(labels(cluster, 'n1')['vm-capable']).toBeUndefined()
 })
 
+test.each(['listConfigs', 'listServices'] as const)(
+  'a list (%s) that is older than the label takes nothing from under a VM',
+  async (older) => {
+    const cluster = await withRunningVm()
+    const before = labels(cluster, 'n1')
+    const agent = cluster.agent('n1')
+    agent.nodeFacts = { ...agent.nodeFacts, broker: null }
+    const { swarm, ...others } = cluster.ports()
+    await cluster.run(nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), [older]: async () => [] } }), 'node-n1')
+    const { 'swarmvirt.accel': _accel, ...needed } = before
+    expect(labels(cluster, 'n1')).toMatchObject(needed)
+  },
+)
+
 function methodsOf(swarm: ReturnType<Cluster['ports']>['swarm']) {
   return {
     listNodes: () => swarm.listNodes(),
     listConfigs: (label: string) => swarm.listConfigs(label),
+    getConfig: (name: string) => swarm.getConfig(name),
     listServices: (label?: string) => swarm.listServices(label),
+    getService: (name: string) => swarm.getService(name),
     updateNodeLabels: (...args: Parameters<typeof swarm.updateNodeLabels>) => swarm.updateNodeLabels(...args),
   }
 }
