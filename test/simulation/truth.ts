@@ -38,6 +38,8 @@ export class Truth {
   declared(name: VmName, vm: VirtualMachine, generation: string, nowMs: number): void {
     const one = this.#present(name, nowMs)
     if (one.vm?.spec.runStrategy === 'Halted') one.haltedUntilMs = nowMs + lateMs
+    // Such an edit is a person's restart, and so is the change of policy while an edit waits.
+    if (vm.spec.updatePolicy === 'Restart' && one.generation !== generation) one.restartsOwed += 1
     Object.assign(one, { state: 'valid', vm, generation })
     one.generations.add(generation)
   }

@@ -69,6 +69,15 @@ export const edits: readonly Scenario[] = [
       ],
     ],
   },
+  edited('memory, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', memory: '1Gi' }, false),
+  {
+    name: 'an edit waits, and the policy becomes Restart',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', { memory: '1Gi' }))],
+      [editAtMs + 5_000, once(isRunning('web'), (world) => world.declare('web', { memory: '1Gi', updatePolicy: 'Restart' }))],
+    ],
+  },
 ]
 
 /** Beginnings and ends. */

@@ -175,6 +175,7 @@ function methodsOf(swarm: ReturnType<Cluster['ports']>['swarm']) {
     getConfig: (name: string) => swarm.getConfig(name),
     listServices: (label?: string) => swarm.listServices(label),
     getService: (name: string) => swarm.getService(name),
+    listTasks: (filter: Parameters<typeof swarm.listTasks>[0]) => swarm.listTasks(filter),
     updateNodeLabels: (...args: Parameters<typeof swarm.updateNodeLabels>) => swarm.updateNodeLabels(...args),
   }
 }
