@@ -36,6 +36,8 @@ export interface DeclarationStore extends Declarations {
   complete(): boolean
   /** Epoch milliseconds at which an absence is to be judged by a fresh read. */
   nextDueMs(): number | undefined
+  /** Calls back when that changed, by whatever made an absence begin or end. */
+  onDue(listener: () => void): void
 }
 
 export interface DeclarationSettings {
@@ -54,6 +56,9 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
 
+  const listeners = new Set<() => void>()
+  const dueMs = (): number | undefined => nextDueMs(state, settings.removalGraceMs)
+
   function refold(): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
@@ -63,6 +68,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   function become(next: DeclareState): readonly VmName[] {
     const before = state
     state = next
+    if (dueMs() !== nextDueMs(before, settings.removalGraceMs)) for (const listener of listeners) listener()
     const names = new Set([...before.vms.keys(), ...state.vms.keys()])
     return [...names].filter((name) => fingerprint(before.vms.get(name)) !== fingerprint(state.vms.get(name)))
   }
@@ -96,7 +102,8 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     state: () => state,
     snapshots: () => resolved,
     complete: () => completed.size === settings.sources,
-    nextDueMs: () => nextDueMs(state, settings.removalGraceMs),
+    nextDueMs: dueMs,
+    onDue: (listener) => void listeners.add(listener),
   }
 }
 

@@ -21,9 +21,9 @@ export interface ManifestReaderPorts {
 /** Keeps the declarations true: reads every source at the start, on hints, on the resync timer and when an absence is due. Ends with the signal. */
 export async function readManifests(ports: ManifestReaderPorts, signal: AbortSignal): Promise<void> {
   const readers = ports.sources.map((source) => ({ source, pause: hintedPause(ports.clock) }))
-  // An absence that shows in one source is judged by fresh reads of all.
-  const reconsider = (): void => readers.forEach(({ pause }) => pause.reconsider())
-  await Promise.all(readers.map(({ source, pause }) => readSource({ ...ports, reconsider }, source, pause, signal)))
+  // An absence that shows in one source, or in the Swarm, is judged by fresh reads of all.
+  ports.store.onDue(() => readers.forEach(({ pause }) => pause.reconsider()))
+  await Promise.all(readers.map(({ source, pause }) => readSource(ports, source, pause, signal)))
 }
 
 /** The same sources, with one more hint: for whoever wants all of them read now. */
@@ -46,12 +46,7 @@ export function reloadable(sources: readonly ManifestSource[]): {
   return { sources: sources.map(hinted), reload: () => hints.forEach((hint) => hint()) }
 }
 
-interface Reading extends ManifestReaderPorts {
-  /** When the next read is due may have changed. */
-  readonly reconsider: () => void
-}
-
-async function readSource(ports: Reading, source: ManifestSource, pause: Pause, signal: AbortSignal): Promise<void> {
+async function readSource(ports: ManifestReaderPorts, source: ManifestSource, pause: Pause, signal: AbortSignal): Promise<void> {
   const unwatch = source.watch(() => pause.hint())
   let said = ''
   try {
@@ -69,7 +64,7 @@ async function readSource(ports: Reading, source: ManifestSource, pause: Pause, 
   }
 }
 
-async function readOnce(ports: Reading, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
+async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
   const snapshot = await source.read(signal).catch((error: unknown) => {
     if (!signal.aborted) ports.log.error({ error: stackOf(error) }, 'A manifest source failed to read')
     return undefined
@@ -77,7 +72,6 @@ async function readOnce(ports: Reading, source: ManifestSource, said: string, si
   if (snapshot === undefined) return said
   const changed = ports.store.fold(snapshot)
   ports.onRead(changed)
-  if (changed.length > 0) ports.reconsider()
   return report(ports.log, snapshot, said)
 }
 

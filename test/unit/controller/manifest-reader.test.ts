@@ -12,6 +12,24 @@ const web: SourceDocument = {
   generation: 'g',
 }
 
+it('judges an absence that showed when the Swarm was read', async () => {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 1, removalGraceMs: 5_000 }, clock)
+  const empty: ManifestSource = {
+    read: async () => ({ source: 'directory', complete: true, message: '', documents: [] }),
+    watch: () => () => undefined,
+  }
+  const stopping = new AbortController()
+  const ports = { sources: [empty], store, clock, log: silentLog, resyncMs: 3_600_000, onRead: () => undefined }
+  const running = readManifests(ports, stopping.signal)
+  await clock.pass(1_000)
+  store.setWorld(new Map([['web', { generation: 'g', source: 'directory' }]]))
+  await clock.pass(6_000)
+  expect(store.get('web').kind).toBe('removed')
+  stopping.abort()
+  await running
+})
+
 it('judges an absence when the grace is over, however long the other source would have waited for its next read', async () => {
   const clock = virtualClock()
   const store = declarationStore({ sources: 2, removalGraceMs: 60_000 }, clock)
