@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { vmNamePattern } from '../api/names.ts'
 import { type ConfirmRemovals, controllerApiVersion } from '../api/wire/controller-api.ts'
 import type { ControllerActions } from '../ports/controller-actions.ts'
+import { PortError } from '../ports/errors.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import { rawConnections } from './raw-connections.ts'
@@ -89,10 +90,15 @@ function vmRoutes(server: FastifyInstance, view: StatusView, limits: WatchLimits
     if (!watches.open(reply.raw)) return reply.code(503).send(problem('TooManyWatches', `${limits.watchers} watches are open already`))
     return reply.hijack()
   })
-  server.get<{ Params: { name: string } }>('/api/v1/vms/:name', async (request, reply) => {
-    const vm = view.vm(request.params.name)
-    return vm ?? reply.code(404).send(problem('NotFound', 'no VM of this name is declared or known'))
-  })
+  server.get<OfVm>('/api/v1/vms/:name', async (request, reply) => view.vm(request.params.name) ?? unknownVm(reply))
+}
+
+interface OfVm {
+  readonly Params: { readonly name: string }
+}
+
+function unknownVm(reply: FastifyReply): FastifyReply {
+  return reply.code(404).send(problem('NotFound', 'no VM of this name is declared or known'))
 }
 
 function actionRoutes(server: FastifyInstance, actions: ControllerActions): void {
@@ -100,6 +106,17 @@ function actionRoutes(server: FastifyInstance, actions: ControllerActions): void
     actions.reload()
     return reply.code(202).send()
   })
+  for (const verb of ['suspend', 'resume'] as const) {
+    server.post<OfVm>(`/api/v1/vms/:name/${verb}`, async (request, reply) => {
+      const answer = await actions[verb](request.params.name)
+      if (answer.kind === 'unknown') return unknownVm(reply)
+      if (answer.kind === 'refused') return reply.code(409).send(problem('Conflict', answer.message))
+      return { suspended: verb === 'suspend', changed: answer.changed }
+    })
+  }
+  server.post<OfVm>('/api/v1/vms/:name/reconcile', async (request, reply) =>
+    actions.reconcile(request.params.name) ? reply.code(202).send() : unknownVm(reply),
+  )
   server.post('/api/v1/removals/confirm', { bodyLimit: confirmBodyLimit }, async (request, reply) => {
     const body = confirmRemovals.safeParse(request.body)
     if (!body.success) return reply.code(400).send(problem('BadRequest', 'send {"vms": [NAME…]} with 1 to 10,000 names of VMs'))
@@ -118,6 +135,8 @@ const refusals: Readonly<Record<number, string>> = {
 
 async function start(server: FastifyInstance, port: number): Promise<Listening> {
   server.setErrorHandler(async (error: { statusCode?: number }, _request, reply) => {
+    // Docker's word, which says nothing that a reader of this API may not know.
+    if (error instanceof PortError) return reply.code(error.kind === 'Conflict' ? 409 : 503).send(problem(error.kind, error.message))
     const status = error.statusCode ?? 500
     return reply
       .code(status)

@@ -1,7 +1,8 @@
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
 
 /**
- * Every condition type with its one owner. `Reconciling` and `Stalled` are kstatus' abnormal-true pair: present only while true.
+ * Every condition type with its one owner. `Reconciling` and `Stalled` are kstatus' abnormal-true pair: present only while true, and so is
+ * `Suspended`, which stands in their place.
  * `Ready` is folded from the others by the controller and written by nobody else.
  */
 export const conditionOwners = {
@@ -20,6 +21,7 @@ export const conditionOwners = {
   Ready: 'controller',
   Reconciling: 'controller',
   Stalled: 'controller',
+  Suspended: 'controller',
 } as const
 export type ConditionType = keyof typeof conditionOwners
 export type ConditionOwner = (typeof conditionOwners)[ConditionType]

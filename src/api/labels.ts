@@ -44,7 +44,11 @@ export const objectLabels = {
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */
   retainedAt: 'swarmvirt.retained-at',
+  /** On the placement record: nothing is written for the VM. `true` where a person said so (`docker vm suspend`), `manifest` as a note of what its manifest says. */
+  suspended: 'swarmvirt.suspended',
 } as const
+
+export const suspendedBy = { command: 'true', manifest: 'manifest' } as const
 
 /**
  * On Swarm configs that hold manifests (ADR 0014). Only `manifest` is needed, and anybody may write it, such as a stack file; the others are

@@ -3,17 +3,29 @@ import type { ControllerActions } from '../ports/controller-actions.ts'
 import type { Log } from '../ports/log.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { withheldNames } from './declare-state.ts'
+import { type SuspendPorts, suspending } from './suspend.ts'
 
 interface ActionPorts {
-  readonly store: Pick<DeclarationStore, 'confirmRemoval' | 'state'>
+  readonly store: Pick<DeclarationStore, 'confirmRemoval' | 'state'> & SuspendPorts['store']
+  readonly swarm: SuspendPorts['swarm']
   readonly log: Log
   readonly reload: () => void
+  /** Has everybody look at a VM now, whatever it waits for. */
+  readonly lookAt: (vm: VmName) => void
   /** Takes the VMs that are declared differently now. */
   readonly onDeclared: (changed: readonly VmName[]) => void
 }
 
-export function controllerActions({ store, log, reload, onDeclared }: ActionPorts): ControllerActions {
+export function controllerActions(ports: ActionPorts): ControllerActions {
+  const { store, log, reload, lookAt, onDeclared } = ports
   return {
+    ...suspending(ports),
+    reconcile(name) {
+      if (!store.knows(name)) return false
+      log.info({ vm: name }, 'Asked to look at a VM')
+      lookAt(name)
+      return true
+    },
     reload() {
       log.info({}, 'Asked to read the manifests')
       reload()

@@ -66,6 +66,13 @@ export function controller(ports: ControllerPorts): Controller {
     for (const owner of vmOwners) if (owner !== except) loops?.[owner].queue.add(vm)
   }
 
+  /** A person asks: what was read before is not good enough, and no failure of before is a reason to wait. */
+  function lookAt(vm: VmName): void {
+    ports.informed.doubtAll()
+    for (const owner of vmOwners) loops?.[owner].queue.forget(vm)
+    hintVm(vm)
+  }
+
   function hintNodes(): void {
     for (const node of world?.nodes ?? []) loops?.nodes.queue.add(node.id)
   }
@@ -221,6 +228,6 @@ export function controller(ports: ControllerPorts): Controller {
     return now
   }
   const view = statusView({ store, status, changes: moved, nodes: () => world?.nodes ?? [], seen: ports.seenAgent, missing: missingOnce })
-  const actions = controllerActions({ store, log, reload, onDeclared: declared })
+  const actions = controllerActions({ store, swarm: ports.informed.swarm, log, reload, lookAt, onDeclared: declared })
   return { view, actions, run, agentIsBack: wakeAll }
 }

@@ -1,13 +1,25 @@
 import type { Condition } from '../api/conditions.ts'
 import type { Declaration } from '../ports/declarations.ts'
 
-export type Phase = 'Invalid' | 'Unknown' | 'Pending' | 'Preparing' | 'Starting' | 'Running' | 'Ready' | 'Stopping' | 'Halted' | 'Removing'
+export type Phase =
+  | 'Invalid'
+  | 'Unknown'
+  | 'Pending'
+  | 'Preparing'
+  | 'Starting'
+  | 'Running'
+  | 'Ready'
+  | 'Stopping'
+  | 'Halted'
+  | 'Removing'
+  | 'Suspended'
 
 type Held = Pick<Condition, 'type' | 'status'>
 
 /** One word for a list; nothing decides by it. */
 export function phaseOf(declaration: Declaration, conditions: readonly Held[]): Phase {
   const holds = (type: Condition['type']): boolean => conditions.some((one) => one.type === type && one.status === 'True')
+  if (holds('Suspended')) return 'Suspended'
   if (declaration.kind === 'removed') return 'Removing'
   if (declaration.kind === 'unknown')
     return conditions.some((one) => one.type === 'Valid' && one.status === 'False') ? 'Invalid' : 'Unknown'

@@ -114,7 +114,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     }
     streaks.delete(key)
     const { next } = result.plan
-    if (next.kind !== 'requeueAfter') return 'success'
+    if (next.kind !== 'requeueAfter' && next.kind !== 'suspended') return 'success'
     queue.addAfter(key, next.ms)
     return 'requeue_after'
   }

@@ -40,6 +40,8 @@ function plannedReport(
       return { ...told, progress: { kind: 'settled' } }
     case 'requeueAfter':
       return { ...told, progress: { kind: 'waiting' } }
+    case 'suspended':
+      return { ...told, progress: { kind: 'suspended', reason: next.reason, message: next.message } }
     case 'stalled':
       return { ...told, progress: { kind: 'stalled', reason: next.reason, message: next.message } }
     default:

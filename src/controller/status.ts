@@ -31,6 +31,7 @@ type Progress =
   | { readonly kind: 'settled' }
   | { readonly kind: 'waiting' }
   | { readonly kind: 'acting' }
+  | { readonly kind: 'suspended'; readonly reason: string; readonly message: string }
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
   | { readonly kind: 'retrying' }
 
@@ -193,8 +194,10 @@ function doubted({ owner, doubt }: Report): ConditionDraft[] {
   return lasting.map((type) => condition(type, 'Unknown', doubt.reason, doubt.message))
 }
 
-/** kstatus' abnormal-true pair, present only while true. */
+/** kstatus' abnormal-true pair, and Suspended in its place: present only while true. */
 function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] {
+  const suspended = [...one.progress.values()].find((progress) => progress.kind === 'suspended')
+  if (suspended !== undefined) return [condition('Suspended', 'True', suspended.reason, suspended.message)]
   const stalled = [...one.progress.values()].find((progress) => progress.kind === 'stalled')
   if (stalled !== undefined) return [condition('Stalled', 'True', stalled.reason, stalled.message)]
   const ready = conditions.find((each) => each.type === 'Ready')
@@ -203,13 +206,15 @@ function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] 
   return [condition('Reconciling', 'True', ready.reason, ready.message)]
 }
 
+const whileTrue = ['Reconciling', 'Stalled', 'Suspended'] as const satisfies readonly Condition['type'][]
+
 function withWhileTrue(
   conditions: readonly Condition[],
   drafts: readonly ConditionDraft[],
   stamp: { observedGeneration: string; now: string },
 ): readonly Condition[] {
   const wanted = new Set(drafts.map((draft) => draft.type))
-  const isOver = (type: string): boolean => (type === 'Reconciling' || type === 'Stalled') && !wanted.has(type)
+  const isOver = (type: Condition['type']): boolean => (whileTrue as readonly string[]).includes(type) && !wanted.has(type)
   return stampConditions(
     conditions.filter((one) => !isOver(one.type)),
     drafts,

@@ -29,5 +29,7 @@ export interface Plan<Action> {
 export type Next =
   | { readonly kind: 'settled' }
   | { readonly kind: 'requeueAfter'; readonly ms: number }
+  /** Nothing may be written for the VM; it is looked at all the same. Shown as Suspended. */
+  | { readonly kind: 'suspended'; readonly ms: number; readonly reason: string; readonly message: string }
   /** Nothing will change before the manifest or the node does; shown as Stalled with the reason. */
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }

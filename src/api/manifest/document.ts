@@ -10,6 +10,8 @@ export const listKind = 'List'
 
 /** Allows one edit that destroys what is on a disk; the refusal of the edit says the value, which holds for that edit alone. */
 export const replaceDisksAnnotation = 'swarmvirt.dev/replace-disks'
+/** `"true"`: nothing is written for the VM, as with `docker vm suspend`. */
+export const suspendAnnotation = 'swarmvirt.dev/suspend'
 
 const texts = (description: string) =>
   field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live' })

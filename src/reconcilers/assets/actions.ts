@@ -31,8 +31,10 @@ export function keepRecord(
   to: { readonly node: string; readonly disksMade: boolean; readonly disks?: readonly string[] | undefined; readonly source: string },
 ): AssetsAction[] {
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, ...to })
-  const { [objectLabels.retainedAt]: retained, ...kept } = record.config.labels
-  if (retained === undefined && carries(kept, labels)) return []
+  const { [objectLabels.retainedAt]: retained, ...others } = record.config.labels
+  // The manifest does not suspend it any more.
+  const { [objectLabels.suspended]: noted, ...kept } = others
+  if (retained === undefined && noted === undefined && carries(kept, labels)) return []
   const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
   return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
 }

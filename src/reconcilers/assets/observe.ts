@@ -9,6 +9,7 @@ import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/sw
 import { type Asked, ask } from '../shared/asked.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
+import { suspensionOf } from '../shared/suspension.ts'
 import { isVmService, ownershipOf } from '../shared/vm-service.ts'
 import { prepareOrderFor } from './order.ts'
 
@@ -81,6 +82,8 @@ export async function observeAssets(ports: AssetsPorts, vm: VmName, signal: Abor
   const seen = { vm, declaration, settings, config, record, service, node, cluster: undefined, prepared: undefined }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
+  // An order to the node is a write too.
+  if (suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, nodes, signal) }
   if (record.retainedAt !== undefined) return seen
   const order = prepareOrderFor(settings, declaration.vm, record)

@@ -1,18 +1,26 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
-import type { SwarmConfig, SwarmNode } from '../../ports/swarm.ts'
+import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
+import { suspensionOf } from '../shared/suspension.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
 import type { AssetsSeen } from './observe.ts'
+import { placedOn, planSuspended } from './suspended.ts'
 
 const settled: Next = { kind: 'settled' }
 
 export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
+  const suspension = suspensionOf(seen.vm, seen.declaration, seen.record)
+  return suspension === undefined ? planResumed(seen, nowMs) : planSuspended(seen, suspension)
+}
+
+/** What is to be done, whatever says that it must wait. */
+export function planResumed(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const { declaration } = seen
   switch (declaration.kind) {
     case 'unknown':
@@ -29,18 +37,12 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   if (config !== undefined && record === undefined) return notOurs(seen, config)
   if (cluster !== undefined) return planIdentity(seen, cluster)
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
-  const placed = condition('Placed', 'True', 'Placed', `on ${node.hostname}${unwell(node)} (uid ${record.uid})`)
+  const placed = placedOn(node, record)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, source })
   return { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts: { uid: record.uid, node: node.hostname } }
-}
-
-/** A VM stays where its disk is, whatever becomes of the node. */
-function unwell({ state, availability }: SwarmNode): string {
-  if (state !== 'ready') return `, which is ${state}`
-  return availability === 'active' ? '' : `, whose availability is ${availability}`
 }
 
 /** A config with the record's name that is none of ours, or is no more: never touched, and no other identity is made beside it. */

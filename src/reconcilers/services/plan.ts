@@ -4,15 +4,24 @@ import { serviceName } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import type { ServicesPlan } from './actions.ts'
+import { suspensionOf } from '../shared/suspension.ts'
 import { planCreate } from './create.ts'
 import { allObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
+import { planSuspended } from './suspended.ts'
 import { planUpdate } from './update.ts'
 
 const settled: Next = { kind: 'settled' }
 
 export function planServices(seen: ServicesSeen, nowMs: number): ServicesPlan {
+  const resumed = planResumed(seen, nowMs)
+  const suspension = suspensionOf(seen.vm, seen.declaration, seen.record)
+  return suspension === undefined ? resumed : planSuspended(seen, resumed, suspension, nowMs)
+}
+
+/** What is to be done, whatever says that it must wait. */
+export function planResumed(seen: ServicesSeen, nowMs: number): ServicesPlan {
   const { declaration } = seen
   switch (declaration.kind) {
     case 'unknown':

@@ -8,6 +8,7 @@ import { promMetrics } from '../../../src/adapters/prom-metrics.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { ControllerActions } from '../../../src/ports/controller-actions.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
+import { noActions } from '../no-actions.ts'
 
 const token = 'a-token-of-enough-characters'
 const web: VmView = {
@@ -27,6 +28,7 @@ let ready = true
 let reloads = 0
 const withheld = ['db', 'web']
 const actions: ControllerActions = {
+  ...noActions,
   reload: () => void (reloads += 1),
   confirmRemoval: (names) => (String(names) === String(withheld) ? { kind: 'confirmed', names } : { kind: 'other', withheld }),
 }

@@ -6,6 +6,7 @@ import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { controllerClient } from '../../../src/adapters/controller-client.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { ControllerApi, VmChange } from '../../../src/ports/controller-api.ts'
+import { noActions } from '../no-actions.ts'
 
 const token = 'a-token-of-enough-characters'
 
@@ -58,6 +59,7 @@ describe('the client, with the real API', () => {
         ready: () => ({ ok: true, message: '' }),
       },
       {
+        ...noActions,
         reload: () => void (reloads += 1),
         confirmRemoval: (names) => (names.includes('db') ? { kind: 'confirmed', names } : { kind: 'other', withheld: ['db'] }),
       },

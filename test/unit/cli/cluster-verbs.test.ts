@@ -11,6 +11,7 @@ import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { controllerClient } from '../../../src/adapters/controller-client.ts'
 import type { NodeView, SourcesView, VmView } from '../../../src/api/wire/controller-api.ts'
 import { runCli, spawnCli } from './run-cli.ts'
+import { noActions } from '../no-actions.ts'
 
 const token = 'a-token-of-enough-characters'
 const ready = { type: 'Ready', status: 'True', reason: 'Ready', message: '', observedGeneration: 'g1', lastTransitionTime: '' } as const
@@ -86,7 +87,7 @@ beforeAll(async () => {
       sources: () => sources,
       ready: () => ({ ok: true, message: '' }),
     },
-    { reload: () => undefined, confirmRemoval: () => ({ kind: 'other', withheld: [] }) },
+    noActions,
   )
 })
 afterAll(() => api.close())

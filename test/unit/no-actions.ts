@@ -1,0 +1,10 @@
+import type { ControllerActions } from '../../src/ports/controller-actions.ts'
+
+/** Of a controller that is asked for nothing. */
+export const noActions: ControllerActions = {
+  reload: () => undefined,
+  confirmRemoval: () => ({ kind: 'other', withheld: [] }),
+  suspend: async () => ({ kind: 'unknown' }),
+  resume: async () => ({ kind: 'unknown' }),
+  reconcile: () => false,
+}
