@@ -99,16 +99,21 @@ function machineOf(world: World, { which }: Window) {
 /** Managers give a node up when it was silent for some seconds. */
 const noticedMs = 5_000
 
+/** A node that was removed for good is nobody's business any more. */
+function tellManagers({ swarm }: World, nodeId: string, state: string): void {
+  if (swarm.nodes.has(nodeId)) swarm.changeNode(nodeId, { state })
+}
+
 export function powerOff(world: World, nodeId: string): void {
   world.machines.powerOff(nodeId)
   world.time.after(noticedMs, () => {
-    if (!world.machines.machine(nodeId).isUp) world.swarm.changeNode(nodeId, { state: 'down' })
+    if (!world.machines.machine(nodeId).isUp) tellManagers(world, nodeId, 'down')
   })
 }
 
 export function powerOn(world: World, nodeId: string): void {
   world.machines.powerOn(nodeId)
-  world.swarm.changeNode(nodeId, { state: 'ready' })
+  tellManagers(world, nodeId, 'ready')
 }
 
 /** Agent and managers do not hear of the node; what runs there runs on. */
@@ -118,7 +123,7 @@ export function cutOff(world: World, nodeId: string): void {
   machine.isConnected = false
   world.machines.wasInterrupted = true
   world.time.after(noticedMs, () => {
-    if (!machine.isConnected) world.swarm.changeNode(nodeId, { state: 'down' })
+    if (!machine.isConnected) tellManagers(world, nodeId, 'down')
   })
 }
 
@@ -126,5 +131,5 @@ export function rejoin(world: World, nodeId: string): void {
   const machine = world.machines.machine(nodeId)
   machine.away = false
   machine.isConnected = true
-  world.swarm.changeNode(nodeId, { state: 'ready' })
+  tellManagers(world, nodeId, 'ready')
 }
