@@ -49,7 +49,7 @@ function nextStep({ type, reason }: Condition, { name, facts }: VmView): string 
     AgentUnreachable: 'docker service ps swarmvirt_agent',
     NotCapable: 'docker vm nodes -o wide',
     AcceleratorMissing: 'docker vm nodes -o wide',
-    BridgeMissing: 'docker vm nodes -o wide',
+    BridgeMissing: "docker vm nodes --format '{{.Name}} {{.Labels}}'",
     InsufficientMemory: 'docker vm nodes',
     InsufficientDisk: 'docker vm nodes',
     DiskNodeUnknown: 'docker node ls',
