@@ -104,6 +104,15 @@ export const lives: readonly Scenario[] = [
     ],
   },
   {
+    name: 'delete, another edit, and back within the grace',
+    vms: { web: {}, db: {} },
+    acts: [
+      [editAtMs, (world) => world.withdraw('web')],
+      [editAtMs + 4_000, (world) => world.declare('db', { memory: '1Gi' })],
+      [editAtMs + 8_000, (world) => world.declare('web')],
+    ],
+  },
+  {
     name: 'delete and back as it is removed',
     vms: { web: {} },
     acts: [

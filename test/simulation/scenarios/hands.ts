@@ -210,6 +210,25 @@ export const hands: readonly Scenario[] = [
     expect: neverRestarted,
   },
   {
+    name: 'an upgrade from the previous way of hashing, with another runner image',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(isRunning('web'), (world) => {
+          labelService('web', (labels) => {
+            for (const key of [objectLabels.appliedHash, objectLabels.desiredHash, objectLabels.templateHash])
+              labels[key] = 'of-the-previous-release'
+            labels[objectLabels.hashVersion] = '0'
+          })(world)
+          world.settings = { ...world.settings, runnerImage: 'swarmvirt-node:2' }
+          for (const life of world.lives()) world.crash(life)
+        }),
+      ],
+    ],
+    expect: neverRestarted,
+  },
+  {
     name: 'an upgrade from the previous labels',
     vms: { web: {} },
     acts: [
