@@ -6,26 +6,34 @@ import type { OwnedVm } from './declare-state.ts'
 /** What the Swarm itself says exists. */
 export interface World {
   readonly nodes: readonly SwarmNode[]
-  /** VMs that have a service of ours, or a placement record that is not of a removed VM. */
+  /** VMs that have a service, config or secret of ours; the placement record of a removed VM is not counted. */
   readonly vms: ReadonlyMap<VmName, OwnedVm>
 }
 
 /** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. */
 export async function readWorld(
-  swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>,
+  swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'listSecrets'>,
   cluster: string,
   signal: AbortSignal,
 ): Promise<World> {
-  const [nodes, services, records] = await Promise.all([
+  const ours = `${objectLabels.managedBy}=${managedBy}`
+  const [nodes, services, configs, secrets] = await Promise.all([
     swarm.listNodes(signal),
-    swarm.listServices(`${objectLabels.managedBy}=${managedBy}`, signal),
-    swarm.listConfigs(`${objectLabels.component}=placement`, signal),
+    swarm.listServices(ours, signal),
+    swarm.listConfigs(ours, signal),
+    swarm.listSecrets(ours, signal),
   ])
-  const live = records.filter((record) => record.labels[objectLabels.retainedAt] === undefined)
+  const live = configs.filter((config) => isRecord(config) && config.labels[objectLabels.retainedAt] === undefined)
+  // What a crash left of a removal is found by these alone, when service and record are done already.
+  const rest = labelByVm([...configs.filter((config) => !isRecord(config)), ...secrets], objectLabels.vm, cluster)
   const [generations, sources] = [labelByVm(services, objectLabels.generation, cluster), labelByVm(live, objectLabels.source, cluster)]
-  const names = new Set([...generations.keys(), ...sources.keys()])
+  const names = new Set([...generations.keys(), ...sources.keys(), ...rest.keys()])
   const vms = new Map([...names].map((vm) => [vm, { generation: generations.get(vm), source: sources.get(vm) }]))
   return { nodes, vms }
+}
+
+function isRecord({ labels }: { readonly labels: Labels }): boolean {
+  return labels[objectLabels.component] === 'placement'
 }
 
 /** What each VM's object says; undefined where it is there and does not. */

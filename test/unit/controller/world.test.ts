@@ -39,3 +39,12 @@ test('a VM that lost its service is known by its record, and a removed one by no
   await cluster.converge()
   expect(await vmsOf(cluster)).toEqual({})
 })
+
+test('a VM is known by what a crash left of its removal, when its service is gone and its record retained', async () => {
+  const cluster = await placed()
+  await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
+  const record = cluster.record('web')?.config
+  if (record === undefined) throw new Error('no record')
+  await cluster.swarm.updateConfigLabels(record, { ...record.labels, 'swarmvirt.retained-at': '2026-01-01T00:00:00Z' })
+  expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: undefined } })
+})
