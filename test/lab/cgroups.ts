@@ -54,9 +54,14 @@ export function inCgroup(name: string, argv: readonly string[]): string[] {
 
 /** A directory and all below it, deepest first. */
 function tree(dir: string): string[] {
-  if (!exists(dir)) return []
-  const below = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  return [...below.flatMap((entry) => tree(join(dir, entry.name))), dir]
+  try {
+    const below = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    return [...below.flatMap((entry) => tree(join(dir, entry.name))), dir]
+  } catch (error) {
+    // Its last process ended, and whoever made it removed it.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
 }
 
 /** All directories of these cgroups, in every hierarchy, deepest first. */
