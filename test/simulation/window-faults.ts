@@ -80,6 +80,7 @@ const begin: Readonly<Record<WindowFaultKind, (world: World, fault: Window) => (
   'clock-jump': (world, { which }) => {
     const jumpMs = (which - 2) * 30_000
     world.clockOffsetMs += jumpMs
+    world.truth.jumped(jumpMs)
     return () => undefined
   },
   'containers-linger': (world) => {

@@ -37,6 +37,14 @@ export const edits: readonly Scenario[] = [
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
   {
+    name: 'edits while it boots',
+    vms: { web: {} },
+    acts: Array.from(
+      { length: 20 },
+      (_one, index) => [2_000 + index * 237, (world: World) => world.declare('web', { readiness: { tcp: 1_000 + index } })] as const,
+    ),
+  },
+  {
     name: 'edit and back',
     vms: { web: {} },
     acts: [

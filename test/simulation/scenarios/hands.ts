@@ -1,4 +1,5 @@
 import { nodeLabels, objectLabels } from '../../../src/api/labels.ts'
+import { dig } from '../../../src/reconcilers/shared/raw.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import {
   changeTemplate,
@@ -33,6 +34,11 @@ function neverRestarted({ machines }: World): string | undefined {
 
 function serviceLabel(world: World, key: string): string | undefined {
   return world.swarm.service(serviceName('web'))?.labels[key]
+}
+
+function hasNoEnv({ swarm }: World): string | undefined {
+  const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
+  return env === undefined ? undefined : 'the changed template was not put back'
 }
 
 /** What people do with the docker CLI to what is swarmvirt's. */
@@ -109,7 +115,7 @@ export const hands: readonly Scenario[] = [
     ],
     expect: (world) => (serviceLabel(world, 'team-280') === 'a' ? undefined : 'the label of somebody else is gone'),
   },
-  { name: 'the template is changed', vms: { web: {} }, acts: [[atMs, changeTemplate('web')]] },
+  { name: 'the template is changed', vms: { web: {} }, acts: [[atMs, changeTemplate('web')]], expect: hasNoEnv },
   { name: 'the service is scaled to 0', vms: { web: {} }, acts: [[atMs, scale('web', 0)]] },
   { name: 'the service is scaled to 3', vms: { web: {} }, acts: [[atMs, scale('web', 3)]] },
   { name: 'a forced update', vms: { web: {} }, acts: [[atMs, force('web')]] },
