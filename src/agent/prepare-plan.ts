@@ -4,7 +4,7 @@ import { replaceLine, replaceToken } from '../api/replace-disks.ts'
 import type { PrepareOrder } from '../api/wire/agent-api.ts'
 import type { Identity } from '../api/wire/identity.ts'
 
-export type OrderedDisk = PrepareOrder['disks'][number]
+type OrderedDisk = PrepareOrder['disks'][number]
 export type ImageReference = OrderedDisk['image']
 type DiskRecord = Identity['disks'][number]
 

@@ -46,7 +46,7 @@ export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks:
   }
 }
 
-export function diskNames(vm: VirtualMachine): readonly string[] {
+function diskNames(vm: VirtualMachine): readonly string[] {
   return vm.spec.disks.map((one) => one.name)
 }
 
