@@ -88,7 +88,18 @@ export const fullSuites: readonly Suite[] = [
     name: 'full',
     what: 'what takes longer: faults with repeats',
     budgetMinutes: 15,
-    command: vitest('--project', 'full'),
+    command: vitest('--project', 'full', '--exclude', 'test/full/kill-controller.full.test.ts'),
     counts: 'vitest',
   },
+  ...['1/4', '2/4', '3/4', '4/4'].map(killSuite),
 ]
+
+function killSuite(part: string): Suite {
+  return {
+    name: `kills ${part}`,
+    what: 'the controller killed on each call to dockerd',
+    budgetMinutes: 15,
+    command: ['env', `SWARMVIRT_KILL_PART=${part}`, ...vitest('--project', 'full', 'kill-controller')],
+    counts: 'vitest',
+  }
+}

@@ -1,0 +1,107 @@
+/** A UNIX socket in front of dockerd's that numbers API calls, and has its client killed on one of them. */
+import { rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
+
+/** Where in a call its client dies: nothing of it reached dockerd; dockerd has done it and nobody heard; the answer was given. */
+export const killPlaces = ['before', 'unanswered', 'answered'] as const
+export type KillPlace = (typeof killPlaces)[number]
+
+export interface Fault {
+  /** Counted from 1. */
+  readonly call: number
+  readonly place: KillPlace
+  /** Must kill at once: what the client does next is already after the crash. */
+  readonly kill: () => void
+}
+
+export interface Watch {
+  /** `POST /services/create`, in the order in which they came, with the one at which the client was killed. */
+  readonly calls: readonly string[]
+  /** The call at which it was killed; undefined where it made fewer. */
+  hit(): string | undefined
+}
+
+export interface DockerProxy {
+  /** Numbers the calls from now on, and forgets the watch before. */
+  watch(fault?: Fault): Watch
+  close(): Promise<void>
+}
+
+interface Armed {
+  readonly calls: string[]
+  readonly fault: Fault | undefined
+  hit: string | undefined
+}
+
+/** Listens on `socket`, which must not exist. */
+export async function dockerProxy(socket: string, dockerd: string): Promise<DockerProxy> {
+  let armed: Armed = { calls: [], fault: undefined, hit: undefined }
+  const server = createServer((asked, answer) => {
+    const { fault } = armed
+    armed.calls.push(nameOf(asked))
+    const isDue = fault !== undefined && armed.calls.length === fault.call
+    if (isDue) armed.hit = nameOf(asked)
+    pass(asked, answer, dockerd, isDue ? fault : undefined)
+  })
+  await listening(server, socket)
+  return {
+    watch(fault) {
+      const watch: Armed = { calls: [], fault, hit: undefined }
+      armed = watch
+      return { calls: watch.calls, hit: () => watch.hit }
+    },
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      rmSync(socket, { force: true })
+    },
+  }
+}
+
+function listening(server: Server, socket: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(socket, resolve)
+  })
+}
+
+function nameOf({ method, url }: IncomingMessage): string {
+  const path = (url ?? '').replace(/^\/v[0-9.]+/, '').replace(/\?.*$/, '')
+  return `${method ?? ''} ${path}`
+}
+
+/** A stream of events has no end that one could wait for. */
+function isStream(asked: IncomingMessage): boolean {
+  return nameOf(asked) === 'GET /events'
+}
+
+function pass(asked: IncomingMessage, answer: ServerResponse, dockerd: string, fault: Fault | undefined): void {
+  if (fault?.place === 'before') {
+    fault.kill()
+    asked.destroy()
+    return
+  }
+  const { method, url, headers } = asked
+  const forwarded = request({ socketPath: dockerd, method, path: url, headers, agent: false }, (given) => {
+    if (fault?.place === 'unanswered') {
+      const die = (): void => {
+        fault.kill()
+        answer.destroy()
+      }
+      if (isStream(asked)) return die()
+      given.resume().once('end', die)
+      return
+    }
+    answer.writeHead(given.statusCode ?? 502, given.headers)
+    answer.flushHeaders()
+    given.pipe(answer)
+    given.once('error', () => answer.destroy())
+    if (fault === undefined) return
+    if (isStream(asked)) fault.kill()
+    else answer.once('finish', fault.kill)
+  })
+  // Whoever is in the middle of this hears of it as from dockerd itself: the connection ends.
+  forwarded.once('error', () => answer.destroy())
+  answer.once('close', () => forwarded.destroy())
+  asked.pipe(forwarded)
+}
