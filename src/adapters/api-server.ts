@@ -5,6 +5,7 @@ import { vmNamePattern } from '../api/names.ts'
 import { type ConfirmRemovals, controllerApiVersion } from '../api/wire/controller-api.ts'
 import type { ControllerActions } from '../ports/controller-actions.ts'
 import { PortError } from '../ports/errors.ts'
+import type { Inspection } from '../ports/inspection.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import { rawConnections } from './raw-connections.ts'
@@ -37,7 +38,12 @@ const confirmBodyLimit = 1024 * 1024
 const confirmRemovals: z.ZodType<ConfirmRemovals> = z.strictObject({ vms: z.array(z.string().regex(vmNamePattern)).min(1).max(10_000) })
 
 /** The controller's API: TLS, and a bearer token before anything else, unknown paths included. Throws where the certificate or token is unusable. */
-export async function listenApi(options: ApiOptions, view: StatusView, actions: ControllerActions): Promise<Listening> {
+export async function listenApi(
+  options: ApiOptions,
+  view: StatusView,
+  actions: ControllerActions,
+  inspection: Inspection,
+): Promise<Listening> {
   if (options.token.length < 16) throw new Error('the API token has fewer than 16 characters')
   const server = fastify({ ...limits, https: { key: options.key, cert: options.certificate, minVersion: 'TLSv1.2', handshakeTimeout } })
   // JSON is all that is taken.
@@ -52,6 +58,7 @@ export async function listenApi(options: ApiOptions, view: StatusView, actions: 
   })
   routes(server, view, options.release)
   vmRoutes(server, view, options.watch ?? watchLimits)
+  inspectionRoutes(server, inspection)
   actionRoutes(server, actions)
   return start(server, options.port)
 }
@@ -91,6 +98,14 @@ function vmRoutes(server: FastifyInstance, view: StatusView, limits: WatchLimits
     return reply.hijack()
   })
   server.get<OfVm>('/api/v1/vms/:name', async (request, reply) => view.vm(request.params.name) ?? unknownVm(reply))
+}
+
+function inspectionRoutes(server: FastifyInstance, inspection: Inspection): void {
+  server.get<OfVm>('/api/v1/vms/:name/plan', async (request, reply) => (await inspection.plan(request.params.name)) ?? unknownVm(reply))
+  server.get<OfVm>('/api/v1/vms/:name/manifest', async (request, reply) => {
+    const declared = inspection.manifest(request.params.name)
+    return declared ?? reply.code(404).send(problem('NotFound', 'nothing valid is declared of a VM of this name'))
+  })
 }
 
 interface OfVm {

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
 import type { ConfirmRemovals, NodeView, VmView } from '../api/wire/controller-api.ts'
+import type { DeclaredManifest, VmPlan } from '../api/wire/plan.ts'
+import type { SuspensionAnswer } from '../ports/controller-actions.ts'
 import type { ControllerApi, VmChange } from '../ports/controller-api.ts'
 import { messageOf, PortError } from '../ports/errors.ts'
 import { eventStream, type StreamEvent } from './event-stream.ts'
@@ -59,6 +61,27 @@ const answers = {
   confirmed: z.looseObject({ confirmed: z.array(z.string()) }),
   otherWithheld: z.looseObject({ withheld: z.array(z.string()) }),
   gone: z.looseObject({ name: z.string() }),
+  problem: z.looseObject({ reason: z.string(), message: z.string() }),
+  suspension: z.looseObject({ changed: z.boolean() }),
+  plan: z.looseObject({
+    name: z.string(),
+    suspended: z.string().nullable(),
+    steps: z.array(z.looseObject({ verb: z.string(), object: z.string(), why: z.string(), guest: z.string() })),
+    edits: z.array(z.looseObject({ path: z.string(), from: z.string().optional(), to: z.string().optional(), effect: z.string() })),
+    editsTakeHold: z.string(),
+    waitsFor: z.string(),
+    unknown: z.array(z.string()),
+  }),
+  manifest: z.looseObject({
+    name: z.string(),
+    generation: z.string(),
+    source: z.string(),
+    manifest: z.looseObject({ metadata: z.looseObject({ name: z.string() }), spec: z.looseObject({}) }),
+  }),
+}
+
+function pathOf(name: string): string {
+  return `/api/v1/vms/${encodeURIComponent(name)}`
 }
 
 export function controllerClient(options: ControllerClientOptions): ControllerApi {
@@ -67,14 +90,31 @@ export function controllerClient(options: ControllerClientOptions): ControllerAp
     if (answer.status !== 200) throw refused(answer)
     return parse(schema, answer.body)
   }
+  const find = async <Schema extends z.ZodType>(path: string, schema: Schema, signal?: AbortSignal) => {
+    const answer = await call(options, { method: 'GET', path }, signal)
+    if (answer.status === 404) return undefined
+    if (answer.status !== 200) throw refused(answer)
+    return parse(schema, answer.body)
+  }
+  const suspension = async (name: string, verb: 'suspend' | 'resume', signal?: AbortSignal): Promise<SuspensionAnswer> => {
+    const answer = await call(options, { method: 'POST', path: `${pathOf(name)}/${verb}` }, signal)
+    if (answer.status === 404) return { kind: 'unknown' }
+    if (answer.status === 409) return { kind: 'refused', message: parse(answers.problem, answer.body).message }
+    if (answer.status !== 200) throw refused(answer)
+    return { kind: 'done', changed: parse(answers.suspension, answer.body).changed }
+  }
   return {
     version: (signal) => get('/api/v1/version', answers.version, signal),
     vms: async (signal) => (await get('/api/v1/vms', answers.vms, signal)).vms as unknown as readonly VmView[],
-    async vm(name, signal) {
-      const answer = await call(options, { method: 'GET', path: `/api/v1/vms/${encodeURIComponent(name)}` }, signal)
-      if (answer.status === 404) return undefined
-      if (answer.status !== 200) throw refused(answer)
-      return parse(vmView, answer.body) as unknown as VmView
+    vm: async (name, signal) => (await find(pathOf(name), vmView, signal)) as unknown as VmView | undefined,
+    plan: async (name, signal) => (await find(`${pathOf(name)}/plan`, answers.plan, signal)) as VmPlan | undefined,
+    manifest: async (name, signal) => (await find(`${pathOf(name)}/manifest`, answers.manifest, signal)) as DeclaredManifest | undefined,
+    suspend: (name, signal) => suspension(name, 'suspend', signal),
+    resume: (name, signal) => suspension(name, 'resume', signal),
+    async reconcile(name, signal) {
+      const answer = await call(options, { method: 'POST', path: `${pathOf(name)}/reconcile` }, signal)
+      if (answer.status !== 202 && answer.status !== 404) throw refused(answer)
+      return answer.status === 202
     },
     watchVms: (signal) => watchVms(options, signal),
     nodes: async (signal) => (await get('/api/v1/nodes', answers.nodes, signal)).nodes as unknown as readonly NodeView[],
@@ -154,7 +194,7 @@ function changeOf({ event, data }: StreamEvent): VmChange | undefined {
 }
 
 function refused({ status, body }: Answer): PortError {
-  const problem = z.object({ reason: z.string(), message: z.string() }).safeParse(jsonOf(body))
+  const problem = answers.problem.safeParse(jsonOf(body))
   const said = problem.success ? `${problem.data.reason}: ${problem.data.message}` : `it answered with status ${status}`
   return new PortError(status === 401 || status === 403 ? 'Denied' : 'Unavailable', `the controller refused: ${said}`)
 }

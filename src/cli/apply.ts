@@ -60,7 +60,7 @@ export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOp
 }
 
 /** The classes that are in the Swarm and not in what was given, each from its newest config. */
-function otherClasses(ports: ApplyPorts, read: ReadTexts, configs: readonly ManifestConfig[]): SourceSnapshot {
+export function otherClasses(ports: Pick<ApplyPorts, 'readConfig'>, read: ReadTexts, configs: readonly ManifestConfig[]): SourceSnapshot {
   const given = new Set(read.files.flatMap(({ texts }) => texts.map(shownName)))
   const documents: ReadDocument[] = []
   for (const config of configs) {

@@ -7,6 +7,8 @@ import type { Explainer } from './explain.ts'
 import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
 import { type LoopVerbPorts, loopVerbs } from './loop-verbs.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
+import { planVerbs } from './plan-verbs.ts'
+import { suspendVerbs } from './suspend-verbs.ts'
 import { validate, validateFormats } from './validate.ts'
 import { type WriteVerbPorts, writeVerbs } from './write-verbs.ts'
 
@@ -57,6 +59,8 @@ function program(ports: CliPorts, verb: Verb): Command {
   loginVerbs(vm, ports, verb)
   clusterVerbs(vm, ports, verb)
   loopVerbs(vm, ports, verb)
+  planVerbs(vm, ports, verb)
+  suspendVerbs(vm, ports, verb)
   return vm
 }
 

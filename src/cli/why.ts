@@ -12,6 +12,9 @@ export interface Why {
 /** What blocks is the first rung that does not hold: those above it only wait for it. */
 export function why(vm: VmView): Why {
   const of = (type: ConditionType): Condition | undefined => vm.conditions.find((one) => one.type === type)
+  const suspended = of('Suspended')
+  if (suspended !== undefined)
+    return { ready: false, sentence: `${vm.name} is suspended: ${suspended.message}.`, next: `docker vm plan ${vm.name}` }
   if (vm.declared === 'removed') return said(vm, 'is being removed', of('ServiceReady') ?? of('Placed'))
   const [valid, stalled, ready] = [of('Valid'), of('Stalled'), of('Ready')]
   if (valid?.status === 'False') return said(vm, 'keeps its last valid state', valid)

@@ -12,6 +12,7 @@ import { systemRandom } from '../adapters/system-random.ts'
 import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
 import { messageOf } from '../ports/errors.ts'
+import type { Inspection } from '../ports/inspection.ts'
 import type { Log } from '../ports/log.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Swarm } from '../ports/swarm.ts'
@@ -22,6 +23,7 @@ import { servicesReconciler } from '../reconcilers/services/index.ts'
 import { collecting, type CollectPorts, holdsValid } from './collect-manifests.ts'
 import { type ControllerConfig, readConfig, type SourceName } from './config.ts'
 import { type Controller, controller } from './controller.ts'
+import { inspection } from './inspection.ts'
 import { declarationStore } from './declarations.ts'
 import { informedSwarm } from './informer/informed-swarm.ts'
 import { observedAgents } from './observed-agents.ts'
@@ -46,7 +48,7 @@ function sourcesOf(config: ControllerConfig, swarm: Swarm, log: Log, isValid: Is
   return config.sources.map((name) => made[name]())
 }
 
-function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller {
+function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller & { readonly inspection: Inspection } {
   const { settings } = config
   const [clock, random] = [systemClock, systemRandom]
   const docker = dockerSwarm(config.docker)
@@ -72,13 +74,14 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   const { resyncMs } = config
   const shared = { informed, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
   const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId), cluster: settings.cluster })
-  return built
+  return { ...built, inspection: inspection({ ...ports, view: built.view }) }
 }
 
-async function listen(config: ControllerConfig, { view, actions }: Controller, metrics: PromMetrics): Promise<readonly Listening[]> {
+async function listen(config: ControllerConfig, built: ReturnType<typeof build>, metrics: PromMetrics): Promise<readonly Listening[]> {
+  const { view, actions } = built
   const [key, certificate] = [readFileSync(config.apiKeyFile, 'utf8'), readFileSync(config.apiCertFile, 'utf8')]
   const token = readFileSync(config.apiTokenFile, 'utf8').trim()
-  const api = await listenApi({ port: config.apiPort, key, certificate, token, release }, view, actions)
+  const api = await listenApi({ port: config.apiPort, key, certificate, token, release }, view, actions, built.inspection)
   return [api, await listenMetrics(config.metricsPort, view, metrics)]
 }
 

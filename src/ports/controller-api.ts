@@ -1,5 +1,6 @@
 import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
-import type { RemovalConfirmation } from './controller-actions.ts'
+import type { DeclaredManifest, VmPlan } from '../api/wire/plan.ts'
+import type { RemovalConfirmation, SuspensionAnswer } from './controller-actions.ts'
 
 export type VmChange =
   | { readonly kind: 'vm'; readonly vm: VmView }
@@ -24,4 +25,12 @@ export interface ControllerApi {
   /** Resolves when the controller has heard it, and not when it has read. */
   reload(signal?: AbortSignal): Promise<void>
   confirmRemoval(names: readonly string[], signal?: AbortSignal): Promise<RemovalConfirmation>
+  suspend(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
+  resume(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
+  /** Resolves when the controller has heard it; false where it knows no VM of this name. */
+  reconcile(name: string, signal?: AbortSignal): Promise<boolean>
+  /** Undefined where the controller knows no VM of this name. */
+  plan(name: string, signal?: AbortSignal): Promise<VmPlan | undefined>
+  /** What is declared and in force. Undefined where nothing is. */
+  manifest(name: string, signal?: AbortSignal): Promise<DeclaredManifest | undefined>
 }

@@ -1,4 +1,5 @@
 import type { ControllerActions } from '../../src/ports/controller-actions.ts'
+import type { Inspection } from '../../src/ports/inspection.ts'
 
 /** Of a controller that is asked for nothing. */
 export const noActions: ControllerActions = {
@@ -8,3 +9,5 @@ export const noActions: ControllerActions = {
   resume: async () => ({ kind: 'unknown' }),
   reconcile: () => false,
 }
+
+export const noInspection: Inspection = { plan: async () => undefined, manifest: () => undefined }

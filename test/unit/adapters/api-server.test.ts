@@ -6,7 +6,10 @@ import { type Listening, listenApi, listenMetrics } from '../../../src/adapters/
 import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { promMetrics } from '../../../src/adapters/prom-metrics.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
+import type { VmPlan } from '../../../src/api/wire/plan.ts'
 import type { ControllerActions } from '../../../src/ports/controller-actions.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import type { Inspection } from '../../../src/ports/inspection.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
 import { noActions } from '../no-actions.ts'
 
@@ -29,6 +32,9 @@ let reloads = 0
 const withheld = ['db', 'web']
 const actions: ControllerActions = {
   ...noActions,
+  suspend: async (name) => (name === 'web' ? { kind: 'done', changed: true } : { kind: 'unknown' }),
+  resume: async () => ({ kind: 'refused', message: 'its manifest suspends it' }),
+  reconcile: (name) => name === 'web',
   reload: () => void (reloads += 1),
   confirmRemoval: (names) => (String(names) === String(withheld) ? { kind: 'confirmed', names } : { kind: 'other', withheld }),
 }
@@ -40,12 +46,20 @@ const view: StatusView = {
   sources: () => ({ sources: [], stalled: null, withheld: [] }),
   ready: () => ({ ok: ready, message: 'the Swarm has not answered yet' }),
 }
+const plan: VmPlan = { name: 'web', suspended: null, steps: [], edits: [], editsTakeHold: 'restart', waitsFor: '', unknown: [] }
+const inspection: Inspection = {
+  plan: async (name) => {
+    if (name === 'away') throw new PortError('Unavailable', 'Docker does not answer')
+    return name === 'web' ? plan : undefined
+  },
+  manifest: () => undefined,
+}
 let api: Listening
 let open: Listening
 
 beforeAll(async () => {
   const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
-  api = await listenApi({ port: 0, key, certificate, token, release: '0.0.0' }, view, actions)
+  api = await listenApi({ port: 0, key, certificate, token, release: '0.0.0' }, view, actions, inspection)
   const metrics = promMetrics('0.0.0')
   metrics.show(view)
   open = await listenMetrics(0, view, metrics)
@@ -84,7 +98,7 @@ describe('the status API', () => {
 
   it('closes at once, also beside callers that never say anything', async () => {
     const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
-    const one = await listenApi({ port: 0, key, certificate, token, release: '' }, view, actions)
+    const one = await listenApi({ port: 0, key, certificate, token, release: '' }, view, actions, inspection)
     const silent = connect(one.port, '127.0.0.1')
     await once(silent, 'connect')
     const cut = once(silent, 'close')
@@ -95,7 +109,7 @@ describe('the status API', () => {
 
   it('does not start with a token that can be guessed', async () => {
     const { keyPem: key, certificatePem: certificate } = await selfSignedCertificate('swarmvirt', new Date())
-    await expect(listenApi({ port: 0, key, certificate, token: '', release: '' }, view, actions)).rejects.toThrow(/token/)
+    await expect(listenApi({ port: 0, key, certificate, token: '', release: '' }, view, actions, inspection)).rejects.toThrow(/token/)
   })
 })
 
@@ -180,5 +194,39 @@ describe('metrics and health', () => {
     ])
     ready = true
     expect((await fetchText('/readyz'))[0]).toBe(200)
+  })
+})
+
+describe('what is asked of one VM', () => {
+  const header = `Bearer ${token}`
+
+  it('is planned from the world, and refused in words where Docker does not answer', async () => {
+    expect(await get('/api/v1/vms/web/plan', header)).toEqual({ status: 200, body: plan })
+    expect((await get('/api/v1/vms/db/plan', header)).status).toBe(404)
+    expect(await get('/api/v1/vms/away/plan', header)).toEqual({
+      status: 503,
+      body: { reason: 'Unavailable', message: 'Docker does not answer' },
+    })
+  })
+
+  it('gives no manifest where none is declared', async () => {
+    expect((await get('/api/v1/vms/web/manifest', header)).status).toBe(404)
+  })
+
+  it('is suspended, not resumed against its manifest, and looked at', async () => {
+    expect(await post('/api/v1/vms/web/suspend', '{}')).toEqual({ status: 200, body: { suspended: true, changed: true } })
+    expect((await post('/api/v1/vms/db/suspend', '{}')).status).toBe(404)
+    expect(await post('/api/v1/vms/web/resume', '{}')).toEqual({
+      status: 409,
+      body: { reason: 'Conflict', message: 'its manifest suspends it' },
+    })
+    expect((await post('/api/v1/vms/web/reconcile', '{}')).status).toBe(202)
+    expect((await post('/api/v1/vms/db/reconcile', '{}')).status).toBe(404)
+  })
+
+  it('is done for nobody without the token', async () => {
+    for (const verb of ['suspend', 'resume', 'reconcile'])
+      expect((await post(`/api/v1/vms/web/${verb}`, '{}', { authorization: 'Bearer wrong' })).status).toBe(401)
+    for (const what of ['plan', 'manifest']) expect((await get(`/api/v1/vms/web/${what}`, 'Bearer wrong')).status).toBe(401)
   })
 })

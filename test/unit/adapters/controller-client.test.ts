@@ -6,7 +6,7 @@ import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { controllerClient } from '../../../src/adapters/controller-client.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { ControllerApi, VmChange } from '../../../src/ports/controller-api.ts'
-import { noActions } from '../no-actions.ts'
+import { noActions, noInspection } from '../no-actions.ts'
 
 const token = 'a-token-of-enough-characters'
 
@@ -63,6 +63,7 @@ describe('the client, with the real API', () => {
         reload: () => void (reloads += 1),
         confirmRemoval: (names) => (names.includes('db') ? { kind: 'confirmed', names } : { kind: 'other', withheld: ['db'] }),
       },
+      noInspection,
     )
     client = controllerClient({ server: `https://127.0.0.1:${api.port}`, fingerprint: certificate.fingerprint, token })
   })

@@ -6,7 +6,7 @@ import { type Listening, listenApi } from '../../../src/adapters/api-server.ts'
 import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
-import { noActions } from '../no-actions.ts'
+import { noActions, noInspection } from '../no-actions.ts'
 
 const token = 'a-token-of-enough-characters'
 const limits = { watchers: 2, heartbeatMs: 100, stalledMs: 300 }
@@ -67,7 +67,12 @@ beforeEach(async () => {
   world.put(aVm('web'))
   world.put(aVm('db', 'Pending'))
   const { keyPem: key, certificatePem } = certificate
-  api = await listenApi({ port: 0, key, certificate: certificatePem, token, release: '', watch: limits }, world.view, noActions)
+  api = await listenApi(
+    { port: 0, key, certificate: certificatePem, token, release: '', watch: limits },
+    world.view,
+    noActions,
+    noInspection,
+  )
 })
 afterEach(async () => {
   for (const one of open.splice(0)) one.destroy()

@@ -11,7 +11,7 @@ import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { controllerClient } from '../../../src/adapters/controller-client.ts'
 import type { NodeView, SourcesView, VmView } from '../../../src/api/wire/controller-api.ts'
 import { runCli, spawnCli } from './run-cli.ts'
-import { noActions } from '../no-actions.ts'
+import { noActions, noInspection } from '../no-actions.ts'
 
 const token = 'a-token-of-enough-characters'
 const ready = { type: 'Ready', status: 'True', reason: 'Ready', message: '', observedGeneration: 'g1', lastTransitionTime: '' } as const
@@ -88,6 +88,7 @@ beforeAll(async () => {
       ready: () => ({ ok: true, message: '' }),
     },
     noActions,
+    noInspection,
   )
 })
 afterAll(() => api.close())

@@ -1,0 +1,74 @@
+import type { VirtualMachine } from '../manifest.ts'
+import { formatBytes } from '../quantity.ts'
+import type { Edit } from './edits.ts'
+import { effectOf, machineAbout, patternOf } from './fields.ts'
+import { withoutSecrets } from './hidden.ts'
+
+type Path = readonly (string | number)[]
+
+/** What one manifest has otherwise than another, field by field. Secrets may be their hashes on either side; they and keys are never in the answer. Pure. */
+export function differences(from: VirtualMachine, to: VirtualMachine): readonly Edit[] {
+  const [before, after] = [leavesOf(from), leavesOf(to)]
+  const names = [...new Set([...before.keys(), ...after.keys()])]
+  return names.flatMap((name) => {
+    const [old, wanted] = [before.get(name), after.get(name)]
+    if (old?.text === wanted?.text) return []
+    const path = (wanted ?? old)?.path ?? []
+    const shown = hidden.has(patternOf(path)) ? { from: undefined, to: undefined } : { from: old?.text, to: wanted?.text }
+    const className = to.fromClass?.some((one) => name === one || name.startsWith(`${one}.`)) === true ? to.spec.class : undefined
+    return [
+      { path: name, ...shown, effect: effectOf(machineAbout(), path) ?? 'restart', ...(className === undefined ? {} : { className }) },
+    ]
+  })
+}
+
+interface Leaf {
+  readonly path: Path
+  readonly text: string
+}
+
+/** Only that they changed is said. */
+const hidden: ReadonlySet<string> = new Set(['spec.cloudInit.userData', 'spec.cloudInit.sshAuthorizedKeys'])
+const bytes: ReadonlySet<string> = new Set(['spec.memory', 'spec.disks.*.size'])
+
+function leavesOf(vm: VirtualMachine): ReadonlyMap<string, Leaf> {
+  const { metadata, spec } = isHashed(vm) ? vm : withoutSecrets(vm)
+  const { labels, annotations } = metadata
+  const found = [...leaves(['metadata'], { labels, annotations }), ...leaves(['spec'], spec)]
+  return new Map(found.map((leaf) => [nameOf(leaf.path), leaf]))
+}
+
+/** As the controller gives it. No user data begins like this: cloud-init would not take it. */
+function isHashed({ spec }: VirtualMachine): boolean {
+  return /^sha256:[0-9a-f]{64}$/.test(spec.cloudInit.userData ?? '')
+}
+
+function leaves(path: Path, value: unknown): readonly Leaf[] {
+  if (value === undefined) return []
+  const pattern = patternOf(path)
+  if (hidden.has(pattern)) return isEmpty(value) ? [] : [{ path, text: JSON.stringify(value) }]
+  if (Array.isArray(value)) return value.flatMap((one, index) => leaves([...path, index], one))
+  if (value !== null && typeof value === 'object') return Object.entries(value).flatMap(([key, one]) => leaves([...path, key], one))
+  if (bytes.has(pattern) && typeof value === 'number') return [{ path, text: byteText(value) }]
+  return [{ path, text: typeof value === 'string' ? value : JSON.stringify(value) }]
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
+}
+
+/** Two sizes that differ never look alike. */
+function byteText(value: number): string {
+  return value % 1024 ** 2 === 0 ? formatBytes(value) : `${value} B`
+}
+
+/** `spec.disks[0].size`; what is no plain word is quoted: `metadata.labels["a.b/c"]`. */
+function nameOf(path: Path): string {
+  return path
+    .map((step, index) => {
+      if (typeof step === 'number') return `[${step}]`
+      if (!/^\w+$/.test(step)) return `[${JSON.stringify(step)}]`
+      return index === 0 ? step : `.${step}`
+    })
+    .join('')
+}

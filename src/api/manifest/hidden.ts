@@ -1,0 +1,9 @@
+import { sha256Hex } from '../hash.ts'
+import type { VirtualMachine } from '../manifest.ts'
+
+/** With the hash of what is secret in its place: enough to tell whether it is the same. */
+export function withoutSecrets(vm: VirtualMachine): VirtualMachine {
+  const { userData } = vm.spec.cloudInit
+  if (userData === undefined) return vm
+  return { ...vm, spec: { ...vm.spec, cloudInit: { ...vm.spec.cloudInit, userData: `sha256:${sha256Hex(userData)}` } } }
+}

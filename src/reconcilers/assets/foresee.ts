@@ -1,0 +1,104 @@
+import { objectLabels } from '../../api/labels.ts'
+import type { Edit } from '../../api/manifest/edits.ts'
+import { effectOf, machineAbout } from '../../api/manifest/fields.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { VmName } from '../../api/names.ts'
+import { formatBytes } from '../../api/quantity.ts'
+import type { InstanceRecord } from '../../api/wire/agent-api.ts'
+import type { PlannedStep } from '../../api/wire/plan.ts'
+import type { Agents } from '../../ports/agents.ts'
+import { PortError } from '../../ports/errors.ts'
+import { ask } from '../shared/asked.ts'
+import { suspensionOf } from '../shared/suspension.ts'
+import type { AssetsAction } from './actions.ts'
+import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
+import { planResumed } from './plan.ts'
+
+export interface AssetsForesight {
+  /** Why none of it is done; undefined where nothing holds it back. */
+  readonly suspended: string | undefined
+  readonly steps: readonly PlannedStep[]
+  /** What the manifest has otherwise than the disks that the node has. */
+  readonly edits: readonly Edit[]
+  readonly unknown: readonly string[]
+}
+
+/** What would be done if nothing held it back. Nodes are asked what they have, and get no order. */
+export async function foreseeAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsForesight> {
+  const seen = await observeAssets({ ...ports, agents: withoutOrders(ports.agents) }, vm, signal)
+  const suspended = suspensionOf(vm, seen.declaration, seen.record)?.message
+  const plan = planResumed(seen, nowMs)
+  const placed = plan.conditions.find((one) => one.type === 'Placed')?.message ?? ''
+  const disks = await disksOnNode(ports.agents, seen, signal)
+  return {
+    suspended,
+    steps: plan.actions.map((action) => stepOf(action, placed)),
+    edits: disks.edits,
+    unknown: [...disks.unknown, ...(suspended === undefined ? [] : unasked(seen))],
+  }
+}
+
+/** An order has the node change disks and grants: a plan sends none. */
+function withoutOrders(agents: Agents): Agents {
+  const refuse = async (): Promise<never> => {
+    throw new PortError('Unavailable', 'a plan gives no orders')
+  }
+  return {
+    on(nodeId) {
+      const agent = agents.on(nodeId)
+      return {
+        facts: (signal) => agent.facts(signal),
+        instances: (signal) => agent.instances(signal),
+        vm: (uid, signal) => agent.vm(uid, signal),
+        probe: (request, signal) => agent.probe(request, signal),
+        prepare: refuse,
+        revoke: refuse,
+      }
+    },
+  }
+}
+
+function unasked({ declaration, record, vm }: AssetsSeen): readonly string[] {
+  if (declaration.kind !== 'present') return []
+  if (record === undefined) return [`on which node ${vm} would be placed`]
+  return ['whether its node takes image and networks as they are declared: it is only asked by an order']
+}
+
+async function disksOnNode(
+  agents: Agents,
+  { declaration, record, node }: AssetsSeen,
+  signal: AbortSignal,
+): Promise<{ readonly edits: readonly Edit[]; readonly unknown: readonly string[] }> {
+  if (declaration.kind !== 'present' || record === undefined || node === undefined) return { edits: [], unknown: [] }
+  const instances = await ask(agents.on(node.id).instances(signal))
+  if (!instances.known) return { edits: [], unknown: [`which disks ${node.hostname} has: its agent does not answer`] }
+  const there = instances.value.find((one) => one.uid === record.uid)
+  return { edits: there === undefined ? [] : diskEdits(there.disks, declaration.vm.spec.disks), unknown: [] }
+}
+
+/** An image that was exchanged cannot be seen on a disk. */
+function diskEdits(there: InstanceRecord['disks'], wanted: VirtualMachine['spec']['disks']): readonly Edit[] {
+  return wanted.flatMap(({ name, size }, index) => {
+    const disk = there.find((one) => one.name === name)
+    if (disk === undefined || disk.sizeBytes === size) return []
+    const effect = effectOf(machineAbout(), ['spec', 'disks', index, 'size']) ?? 'destroys-data'
+    return [{ path: `spec.disks[${index}].size`, from: formatBytes(disk.sizeBytes), to: formatBytes(size), effect }]
+  })
+}
+
+function stepOf(action: AssetsAction, placed: string): PlannedStep {
+  const guest = 'untouched'
+  const { kind } = action
+  switch (kind) {
+    case 'createRecord':
+      return { verb: 'create', object: `config ${action.name}`, why: `the VM is placed ${placed}`, guest }
+    case 'updateRecordLabels': {
+      const why = action.labels[objectLabels.retainedAt] === undefined ? 'notes on where the VM is' : 'the VM is gone; its disks are kept'
+      return { verb: 'change', object: `config ${action.config.name}`, why, guest }
+    }
+    case 'revokeGrant':
+      return { verb: 'remove', object: `grant of ${action.uid}`, why: 'the VM is gone', guest }
+    default:
+      return kind satisfies never
+  }
+}

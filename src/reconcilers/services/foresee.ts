@@ -1,0 +1,89 @@
+import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
+import type { VmName } from '../../api/names.ts'
+import type { PlannedStep } from '../../api/wire/plan.ts'
+import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
+import type { Next } from '../reconciler.ts'
+import { dig, rawNumber } from '../shared/raw.ts'
+import type { ServicesAction } from './actions.ts'
+import { inputsOf } from './inputs.ts'
+import { observeServices, type ServicesPorts, type ServicesSeen } from './observe.ts'
+import { planResumed } from './plan.ts'
+import { runningInputs, wantedInputs } from './running.ts'
+
+export interface ServicesForesight {
+  readonly steps: readonly PlannedStep[]
+  readonly edits: readonly Edit[]
+  /** A step writes the template, and the edits with it. */
+  readonly writesEdits: boolean
+  readonly next: Next
+}
+
+/** What would be done if nothing held it back. Reads and writes nothing. */
+export async function foreseeServices(ports: ServicesPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<ServicesForesight> {
+  const seen = await observeServices(ports, vm, signal)
+  const { actions, next } = allActions(seen, nowMs)
+  const service = 'service' in seen.owned ? seen.owned.service : undefined
+  return {
+    steps: actions.map((action) => stepOf(action, service)),
+    edits: editsOf(seen),
+    writesEdits: actions.some((action) => action.kind === 'updateService' && action.touches === 'template'),
+    next,
+  }
+}
+
+/** A service is written when its objects are there: what comes after them is planned as if they were. */
+function allActions(seen: ServicesSeen, nowMs: number): { readonly actions: readonly ServicesAction[]; readonly next: Next } {
+  const first = planResumed(seen, nowMs)
+  const made = first.actions.filter((one) => one.kind === 'createConfig' || one.kind === 'createSecret')
+  if (made.length === 0) return first
+  const object = { version: 0, createdAt: new Date(nowMs).toISOString() }
+  const configs = made.flatMap((one) => (one.kind === 'createConfig' ? [{ ...one, ...object, id: one.name }] : []))
+  const secrets = made.flatMap((one) => (one.kind === 'createSecret' ? [{ ...one, ...object, id: one.name }] : []))
+  const then = planResumed({ ...seen, configs: [...seen.configs, ...configs], secrets: [...seen.secrets, ...secrets] }, nowMs)
+  return { actions: [...first.actions, ...then.actions], next: then.next }
+}
+
+function editsOf({ owned, declaration, record, configs, settings }: ServicesSeen): readonly Edit[] {
+  if (owned.kind !== 'ours' || declaration.kind !== 'present' || record === undefined) return []
+  const running = runningInputs(owned.service, configs, settings.memoryOverheadMiB)
+  const inputs = inputsOf(settings.cluster, declaration.vm, record.uid, record.disks ?? running?.disks)
+  return running === undefined ? [] : editsBetween(running, wantedInputs(inputs, declaration.vm))
+}
+
+function stepOf(action: ServicesAction, service: SwarmService | undefined): PlannedStep {
+  const { kind } = action
+  switch (kind) {
+    case 'createConfig':
+      return { verb: 'create', object: `config ${action.name}`, why: 'what the guest is started with', guest: 'untouched' }
+    case 'createSecret':
+      return { verb: 'create', object: `secret ${action.name}`, why: 'user data of the guest', guest: 'untouched' }
+    case 'updateConfigLabels':
+      return { verb: 'change', object: `config ${action.config.name}`, why: 'labels are not as they should be', guest: 'untouched' }
+    case 'createService': {
+      const guest = replicasIn(action.spec) > 0 ? 'starts' : 'untouched'
+      return { verb: 'create', object: `service ${action.name}`, why: 'the VM has no service', guest }
+    }
+    case 'updateService': {
+      const guest = guestOf(replicasIn(service?.spec ?? {}), replicasIn(action.spec), action.touches === 'template')
+      return { verb: 'change', object: `service ${action.name}`, why: action.why, guest }
+    }
+    case 'removeService':
+      return { verb: 'remove', object: `service ${action.name}`, why: 'the manifest was removed; the disks are kept', guest: 'stops' }
+    case 'removeConfig':
+      return { verb: 'remove', object: `config ${action.name}`, why: 'nothing uses it', guest: 'untouched' }
+    case 'removeSecret':
+      return { verb: 'remove', object: `secret ${action.name}`, why: 'nothing uses it', guest: 'untouched' }
+    default:
+      return kind satisfies never
+  }
+}
+
+function guestOf(from: number, to: number, isTemplate: boolean): PlannedStep['guest'] {
+  if (to === 0) return from === 0 ? 'untouched' : 'stops'
+  if (from === 0) return 'starts'
+  return isTemplate ? 'restarts' : 'untouched'
+}
+
+function replicasIn(spec: RawSpec): number {
+  return rawNumber(dig(spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
+}

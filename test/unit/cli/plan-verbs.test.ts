@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest'
+import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { differences } from '../../../src/api/manifest/differences.ts'
+import { withoutSecrets } from '../../../src/api/manifest/hidden.ts'
+import type { VirtualMachine } from '../../../src/api/manifest.ts'
+import type { VmPlan } from '../../../src/api/wire/plan.ts'
+import { diffManifests, diffRunning } from '../../../src/cli/diff.ts'
+import { planText } from '../../../src/cli/plan.ts'
+import { manifest } from '../../e2e/support.ts'
+import { aVm } from '../../simulation/cluster.ts'
+
+function aPlan(changes: Partial<VmPlan> = {}): VmPlan {
+  return { name: 'web', suspended: null, steps: [], edits: [], editsTakeHold: 'restart', waitsFor: '', unknown: [], ...changes }
+}
+
+const memory = { path: 'spec.memory', from: '1 GiB', to: '2 GiB', effect: 'restart' } as const
+const update = { verb: 'change', object: 'service vm-web', why: 'the manifest changed', guest: 'restarts' } as const
+
+describe('plan', () => {
+  it('says of nothing to do that there is nothing to do', () => {
+    expect(planText(aPlan())).toBe('web: nothing to do\n')
+  })
+
+  it('says what restarts the guest, with the edits that it applies', () => {
+    expect(planText(aPlan({ steps: [update], edits: [memory], editsTakeHold: 'now' }))).toBe(
+      'web: 1 change, restarts the guest\n' +
+        '  ~ service vm-web   restarts the guest   the manifest changed\n' +
+        '  edits that take hold with it\n' +
+        '    spec.memory   1 GiB → 2 GiB   restart\n',
+    )
+  })
+
+  it('names the command that applies what waits', () => {
+    expect(planText(aPlan({ edits: [memory] }))).toBe(
+      'web: nothing to do; 1 edit waits\n' +
+        '  edits; a restart applies those that say so: docker service update --force vm-web\n' +
+        '    spec.memory   1 GiB → 2 GiB   restart\n',
+    )
+  })
+
+  it('of a suspended VM says what resuming it would do, and what is not known', () => {
+    const text = planText(aPlan({ suspended: 'suspended by docker vm suspend: …', steps: [update], unknown: ['which disks n1 has'] }))
+    expect(text).toMatch(/^web: suspended; when it is resumed: 1 change, restarts the guest\n/)
+    expect(text).toContain('  not known: which disks n1 has\n')
+  })
+
+  it('prints nothing that a terminal would obey', () => {
+    expect(planText(aPlan({ waitsFor: '\u001b[2J' }))).not.toContain('\u001b')
+  })
+})
+
+const web = aVm('web', { memory: '1Gi', cloudInit: { userData: 'password: hunter2', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] } }).vm
+
+function changed(spec: Record<string, unknown>): VirtualMachine {
+  return aVm('web', { memory: '1Gi', cloudInit: { userData: 'password: hunter2', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] }, ...spec }).vm
+}
+
+describe('differences of two manifests', () => {
+  it('are none between a manifest and itself as the controller shows it', () => {
+    expect(differences(JSON.parse(JSON.stringify(withoutSecrets(web))) as VirtualMachine, web)).toEqual([])
+  })
+
+  it.each<[string, Record<string, unknown>, object]>([
+    ['a size', { memory: '2Gi' }, { path: 'spec.memory', from: '1 GiB', to: '2 GiB', effect: 'restart' }],
+    ['a size that looks the same', { memory: '1073741825' }, { path: 'spec.memory', from: '1 GiB', to: '1073741825 B' }],
+    ['what runs on', { runStrategy: 'Halted' }, { path: 'spec.runStrategy', from: 'Always', to: 'Halted', effect: 'live' }],
+    ['what is new', { readiness: { tcp: 22 } }, { path: 'spec.readiness.tcp', from: undefined, to: '22', effect: 'live' }],
+    [
+      'a disk',
+      { disks: [{ name: 'root', size: '4Gi', image: { source: 'images/tiny.qcow2' } }] },
+      { path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' },
+    ],
+    [
+      'a bridge',
+      { networks: [{ name: 'lan', bridge: 'br1' }] },
+      { path: 'spec.networks[0].bridge', from: 'br0', to: 'br1', effect: 'restart' },
+    ],
+  ])('name %s with what it was, what it is to be, and what the edit does', (_what, spec, edit) => {
+    expect(differences(withoutSecrets(web), changed(spec))).toMatchObject([edit])
+  })
+
+  it('of user data and keys are only that they changed', () => {
+    const edits = differences(withoutSecrets(web), changed({ cloudInit: { userData: 'password: letmein', sshAuthorizedKeys: [] } }))
+    expect(edits.map(({ path, from, to }) => [path, from, to])).toEqual([
+      ['spec.cloudInit.userData', undefined, undefined],
+      ['spec.cloudInit.sshAuthorizedKeys', undefined, undefined],
+    ])
+    expect(JSON.stringify(edits)).not.toMatch(/hunter2|letmein|AAAA|sha256/)
+  })
+
+  it('quote a label whose name is no plain word', () => {
+    const labelled = { ...web, metadata: { ...web.metadata, labels: { 'a.b/c': 'x' } } }
+    expect(differences(web, labelled)).toEqual([{ path: 'metadata.labels["a.b/c"]', from: undefined, to: 'x', effect: 'live' }])
+  })
+})
+
+function read(...texts: readonly string[]) {
+  const documents = texts.flatMap((text, index) => manifestReader()('directory', `${index}.yaml`, Buffer.from(text)))
+  return [{ source: 'directory', complete: true, message: '', documents }]
+}
+
+function holding(...vms: readonly VirtualMachine[]) {
+  return {
+    manifest: async (name: string) => {
+      const vm = vms.find((one) => one.metadata.name === name)
+      return vm && { name, generation: '', source: 'directory', manifest: withoutSecrets(vm) }
+    },
+  }
+}
+
+function parsed(text: string): VirtualMachine {
+  const [document] = read(text)[0]?.documents ?? []
+  if (document === undefined || !('vm' in document)) throw new Error('no VM')
+  return document.vm
+}
+
+describe('diff of manifests', () => {
+  const held = holding(parsed(manifest('web')))
+
+  it('is silent and exits with 0 where nothing differs', async () => {
+    expect(await diffManifests(held, read(manifest('web')), [], 'text')).toEqual({ exit: 0, out: '', err: '' })
+  })
+
+  it('exits with 1 where a VM is new or changed, and shows which', async () => {
+    const given = read(manifest('web', { memory: '256Mi' }), manifest('db'))
+    expect(await diffManifests(held, given, [], 'text')).toEqual({
+      exit: 1,
+      out: '~ web\n    spec.memory   192 MiB → 256 MiB   restart\n+ db: new\n',
+      err: '',
+    })
+  })
+
+  it('exits with 2 where a manifest is wrong, and asks nothing', async () => {
+    const asked = { manifest: () => Promise.reject(new Error('asked')) }
+    const outcome = await diffManifests(asked, read(manifest('web').replace('memory', 'memry')), [], 'text')
+    expect(outcome).toMatchObject({ exit: 2, out: '' })
+    expect(outcome.err).toContain('unknown field "memry"')
+  })
+
+  it('gives the same as JSON', async () => {
+    const { exit, out } = await diffManifests(held, read(manifest('web', { memory: '256Mi' })), [], 'json')
+    expect(exit).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({ different: true, virtualMachines: [{ name: 'web', change: 'changed' }] })
+  })
+})
+
+describe('diff of what runs', () => {
+  it('exits with 1 while an edit waits, and with 0 when none does', () => {
+    expect(diffRunning([aPlan({ edits: [memory] })], 'text')).toEqual({
+      exit: 1,
+      out: '~ web\n    spec.memory   1 GiB → 2 GiB   restart\n',
+      err: '',
+    })
+    expect(diffRunning([aPlan()], 'text')).toEqual({ exit: 0, out: '', err: '' })
+  })
+})
