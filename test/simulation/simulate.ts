@@ -95,6 +95,7 @@ async function untilConverged(world: World, scenario: Scenario): Promise<number>
   let missing: string | undefined = 'nothing was looked at yet'
   while (world.violation === undefined) {
     const turned = await world.time.step(world.startedMs + nextLookMs)
+    world.watchReady()
     if (turned) continue
     nextLookMs += lookMs
     if (world.time.now() <= world.troubleUntilMs + calmMs) continue

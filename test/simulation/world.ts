@@ -46,6 +46,7 @@ export class World {
   clockOffsetMs = 0
   readonly #lives: { readonly life: Life; readonly view: StatusView }[] = []
   #started = 0
+  #watchReadyUntilMs = 0
 
   readonly faults: readonly Fault[]
 
@@ -146,6 +147,7 @@ export class World {
     const { vm, generation } = manifestOf(name, spec)
     this.source(source).files.set(file, { kind: 'valid', vm, generation })
     this.truth.declared(name, vm, generation, this.time.now())
+    this.#watchReadyUntilMs = this.time.now() + 600
     this.source(source).touched()
   }
 
@@ -182,6 +184,12 @@ export class World {
     if (this.swarm.service(serviceName(name)) === undefined) return
     if (restarts) this.truth.owesRestart(name)
     this.swarm.edit(serviceName(name), change)
+  }
+
+  /** After an edit nobody says anew that a VM is Ready, and yet it must not be said of the wrong generation for a moment. */
+  watchReady(): void {
+    if (this.time.now() > this.#watchReadyUntilMs) return
+    for (const { life, view } of this.#lives) for (const name of this.truth.vms.keys()) this.#judgeReady(life, view, name)
   }
 
   record(name: VmName): PlacementRecord | undefined {
