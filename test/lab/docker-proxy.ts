@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, request, type Server, type ServerRe
 export const killPlaces = ['before', 'unanswered', 'answered'] as const
 export type KillPlace = (typeof killPlaces)[number]
 
-export interface Fault {
+interface Fault {
   /** Counted from 1. */
   readonly call: number
   readonly place: KillPlace

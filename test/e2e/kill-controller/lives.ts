@@ -21,7 +21,7 @@ export interface CleanRun {
   readonly status: string
 }
 
-export interface Recovery {
+interface Recovery {
   /** The call at which the controller was killed; undefined where it made fewer calls than that. */
   readonly hit: string | undefined
   /** From the start of the next controller until the world is what it is without a crash. */
