@@ -11,7 +11,7 @@ import type { SwarmNode } from '../ports/swarm.ts'
 import { changes } from './changes.ts'
 import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
-import { driftOf } from './drift.ts'
+import { driftOf, driftText } from './drift.ts'
 import { followEvents, type Hint } from './hints.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
@@ -140,10 +140,18 @@ export function controller(ports: ControllerPorts): Controller {
   function countDrift(vm: VmName, result: RunResult): void {
     const hadService = status.view(vm, store.get(vm)).timeline['service'] !== undefined
     countActions(result, hadService)
+    for (const message of appliedIn(result).flatMap((action) => driftText(action, hadService) ?? [])) {
+      status.note(vm, { type: 'Drift', status: '', reason: 'PutBack', message })
+      log.info({ vm, message }, 'Put back')
+    }
+  }
+
+  function appliedIn(result: RunResult): readonly unknown[] {
+    return result.kind === 'planned' ? result.plan.actions : []
   }
 
   function countActions(result: RunResult, hadService: boolean): void {
-    const applied = result.kind === 'planned' ? result.plan.actions : []
+    const applied = appliedIn(result)
     for (const kind of applied.flatMap((action) => driftOf(action, hadService))) ports.metrics.driftCorrected(kind)
   }
 

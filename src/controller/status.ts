@@ -55,6 +55,8 @@ export interface StatusStore {
   declared(vm: VmName, declaration: Declaration, valid: ConditionDraft): void
   /** `generation` is the one that was declared when the run began. Answers whether another task is running than was reported before. */
   report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
+  /** Something that happened and is no condition. */
+  note(vm: VmName, event: Omit<VmEvent, 'time'>): void
   progress(vm: VmName): readonly Progress[]
   forget(vm: VmName): void
   view(vm: VmName, declaration: Declaration): VmView
@@ -112,6 +114,11 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
       onChange(vm)
       const task = one.facts.get('services')?.['task']
       return { newTask: task !== undefined && task !== before }
+    },
+    note(vm, event) {
+      const one = held(vm)
+      one.events = [...one.events, { time: rfc3339(clock), ...event }].slice(-keptEvents)
+      onChange(vm)
     },
     progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
     forget(vm) {

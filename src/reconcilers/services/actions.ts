@@ -25,6 +25,8 @@ export interface UpdateService {
   readonly why: string
   /** What of it puts back what somebody else changed. */
   readonly corrects: readonly DriftKind[]
+  /** For people, field by field: what that was. Absent where nothing is put back. */
+  readonly changed?: readonly string[]
 }
 
 export interface ServicesPlan extends Plan<ServicesAction> {

@@ -5,6 +5,7 @@ import type { SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import type { ServicesPlan } from './actions.ts'
 import { suspensionOf } from '../shared/suspension.ts'
+import { withChangedFields } from './changed-fields.ts'
 import { planCreate } from './create.ts'
 import { allObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -54,7 +55,8 @@ function planPresent(
       const uid = owned.uid ?? record.uid
       if (uid !== record.uid)
         return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
-      return planUpdate(seen, declaration, { service: owned.service, uid, node: record.node, replicas }, nowMs)
+      const target = { service: owned.service, uid, node: record.node, replicas } as const
+      return withChangedFields(owned.service, planUpdate(seen, declaration, target, nowMs))
     }
   }
 }

@@ -10,7 +10,12 @@ import { dense, dig, rawList, rawObject, rawString } from '../shared/raw.ts'
  * and `Privileges` (an old leader drops it silently, LAB.md).
  */
 export function templateHashOf(template: unknown, endpoint: unknown): string {
-  return hashOf(dense({ ...projectTask(template), endpointMode: dig(endpoint, 'Mode'), ports: dig(endpoint, 'Ports') }) ?? {})
+  return hashOf(projectionOf(template, endpoint))
+}
+
+/** What the hash is of. */
+export function projectionOf(template: unknown, endpoint: unknown): RawSpec {
+  return rawObject(dense({ ...projectTask(template), endpointMode: dig(endpoint, 'Mode'), ports: dig(endpoint, 'Ports') }))
 }
 
 const containerFields = [

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
 async function withRunningVm(): Promise<Cluster> {
@@ -62,3 +63,46 @@ test('a restart by hand and another person’s label are no corrections', async 
   await cluster.converge()
   expect(cluster.corrected).toEqual([])
 })
+
+const fields: readonly [string, string, (cluster: Cluster) => void][] = [
+  ['a label of the service', 'Labels.swarmvirt.uid removed', drifts[1]?.[2] ?? (() => undefined)],
+  ['replicas', 'Mode.Replicated.Replicas 1 → 0', drifts[2]?.[2] ?? (() => undefined)],
+  ['the update policy', 'UpdateConfig.Order stop-first → start-first', drifts[3]?.[2] ?? (() => undefined)],
+  ['the template', 'TaskTemplate.ContainerSpec.Env changed', drifts[4]?.[2] ?? (() => undefined)],
+  [
+    'a limit',
+    `TaskTemplate.Resources.Limits.MemoryBytes ${640 * 1024 ** 2} → 1`,
+    (c) =>
+      c.swarm.edit('vm-web', (spec) => {
+        const resources = (spec['TaskTemplate'] as Spec)['Resources'] as { Limits: Spec }
+        resources.Limits['MemoryBytes'] = 1
+      }),
+  ],
+]
+
+test.each(fields)('putting back %s says what it was: %s', async (_what, said, change) => {
+  const cluster = await withRunningVm()
+  change(cluster)
+  expect(await putBack(cluster)).toEqual([[said]])
+})
+
+test('beside an edit that waits, only what somebody else changed is said', async () => {
+  const cluster = await withRunningVm()
+  cluster.declare('web', { memory: '1Gi' })
+  await cluster.converge()
+  cluster.swarm.edit('vm-web', (spec) =>
+    Object.assign((spec['TaskTemplate'] as Spec)['ContainerSpec'] as Spec, { Env: ['PASSWORD=hunter2'] }),
+  )
+  const said = await putBack(cluster)
+  expect(said.flat()).toEqual(['TaskTemplate.ContainerSpec.Env changed'])
+})
+
+/** What the next runs say of each write that puts something back. */
+async function putBack(cluster: Cluster): Promise<readonly (readonly string[])[]> {
+  const said: (readonly string[])[] = []
+  for (let run = 0; run < 3; run += 1) {
+    const plan = await cluster.run(servicesReconciler(cluster.ports()), 'web')
+    for (const action of plan?.actions ?? []) if ('changed' in action && action.changed !== undefined) said.push(action.changed)
+  }
+  return said
+}
