@@ -63,7 +63,7 @@ const optionalNatives: Plugin = {
 }
 
 /** One program as one file. */
-async function bundle(entry: string, outfile: string, native: readonly string[]): Promise<void> {
+export async function bundle(entry: string, outfile: string, native: readonly string[]): Promise<void> {
   await build({
     entryPoints: [join(repository, entry)],
     outfile,

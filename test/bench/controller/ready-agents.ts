@@ -1,0 +1,77 @@
+import type { Mac } from '../../../src/api/mac.ts'
+import type { NodeFacts, PrepareOrder, VmStatus } from '../../../src/api/wire/agent-api.ts'
+import type { Agent, Agents } from '../../../src/ports/agents.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+
+/** Agents in this process whose VMs are prepared when they are ordered, and run and answer from then on. */
+export function readyAgents(): Agents {
+  const orders = new Map<string, PrepareOrder>()
+  const byMac = (ip: string): Mac => macs.get(ip) ?? ''
+  const macs = new Map<string, Mac>()
+  const agent: Agent = {
+    facts: async () => facts,
+    instances: async () => [],
+    async prepare(order) {
+      orders.set(order.uid, order)
+      macs.set(addressOf(order.uid), order.nics[0]?.mac ?? '')
+      return { state: 'ready', accelerator: 'tcg', emulationReason: 'KVM is not used here' }
+    },
+    revoke: async (uid) => void orders.delete(uid),
+    async vm(uid) {
+      const order = orders.get(uid)
+      if (order === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
+      return statusOf(order)
+    },
+    async probe({ ip }) {
+      return { outcome: 'reached', reason: '', message: '', mac: byMac(ip), rttMs: 0.2 }
+    },
+  }
+  return { on: () => agent }
+}
+
+/** One for each VM: what a uid begins with. */
+function addressOf(uid: string): string {
+  const number = Number.parseInt(uid.replaceAll('-', '').slice(0, 6), 16)
+  return `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`
+}
+
+function statusOf({ uid, nics }: PrepareOrder): VmStatus {
+  const held = nics.map(({ name, bridge, mac }) => ({ name, tap: 'sv0', bridge, mac, carrier: true, attached: true }))
+  return {
+    version: 1,
+    uid,
+    lease: { uid, granted: true, held: true, waiting: 0, waitReason: null, waitMessage: null, nics: held },
+    sightings: nics.map(({ mac, bridge }) => ({ mac, ip: addressOf(uid), via: 'dhcp', ageMs: 1_000, interface: bridge })),
+    runner: {
+      uid,
+      phase: 'Running',
+      message: '',
+      accelerator: 'tcg',
+      qemuStatus: 'running',
+      launchHash: '',
+      release: '0.1.0',
+      startedAt: '2026-01-01T00:00:00.000Z',
+      restarts: 0,
+      hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 },
+    },
+    runnerMessage: '',
+    brokerMessage: '',
+  }
+}
+
+const device = { present: true, opens: true, message: '' }
+const facts: NodeFacts = {
+  version: 1,
+  release: '0.1.0',
+  hostname: 'bench',
+  broker: {
+    devices: { kvm: device, tun: device, vhostNet: device },
+    bridges: [{ name: 'br0', mtu: 1500, carrier: true, up: true, address: null }],
+  },
+  brokerMessage: '',
+  kvm: { state: 'unusable', reason: 'KvmHangs', message: 'no word from the guest in 2 s' },
+  tcg: { works: true, message: '' },
+  memoryBytes: 2 ** 50,
+  cpus: 2,
+  disk: { totalBytes: 2 ** 52, freeBytes: 2 ** 51 },
+}

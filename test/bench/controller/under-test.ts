@@ -1,0 +1,61 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { bundle } from '../../../scripts/build-images.ts'
+import type { ChildConfig, Request } from './protocol.ts'
+
+/** A controller in a process of its own, from one bundle as in its image. */
+export interface UnderTest {
+  ask<Answer>(request: Request): Promise<Answer>
+  /** From the start of the process to the first complete pass; of an idle one to the end of its imports. */
+  readonly startMs: () => Promise<number>
+  /** Proportional set size. */
+  pssMiB(): number
+  stop(): Promise<void>
+}
+
+export async function bundleChild(dir: string): Promise<string> {
+  const file = join(dir, 'child.cjs')
+  await bundle('test/bench/controller/child.ts', file, [])
+  return file
+}
+
+export function startChild(file: string, config: ChildConfig, profiles?: string): UnderTest {
+  const spawnedMs = performance.timeOrigin + performance.now()
+  const child = fork(file, [JSON.stringify(config)], {
+    execArgv: profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`],
+  })
+  const waiting = new Map<number, (value: unknown) => void>()
+  let ids = 0
+  const ready = new Promise<number>((resolve, reject) => {
+    child.on('message', (message: { ready?: number; id?: number; value?: unknown }) => {
+      if (message.ready !== undefined) resolve(message.ready - spawnedMs)
+      if (message.id === undefined) return
+      waiting.get(message.id)?.(message.value)
+      waiting.delete(message.id)
+    })
+    child.on('exit', (code, signal) => reject(new Error(`the controller under test ended (${signal ?? code})`)))
+  })
+  ready.catch(() => undefined)
+  const ended = new Promise<never>((_resolve, reject) => {
+    child.on('exit', () => reject(new Error('the controller under test ended')))
+  })
+  ended.catch(() => undefined)
+  return {
+    startMs: () => ready,
+    async ask<Answer>(asked: Request) {
+      const id = (ids += 1)
+      const answer = new Promise((resolve) => waiting.set(id, resolve))
+      child.send({ id, asked })
+      return (await Promise.race([answer, ended])) as Answer
+    },
+    pssMiB: () => Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8'))?.[1] ?? Number.NaN) / 1024,
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const exit = once(child, 'exit')
+      child.disconnect()
+      await exit
+    },
+  }
+}
