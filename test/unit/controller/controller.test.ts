@@ -474,4 +474,74 @@ describe('what the controller is told to do', () => {
     await on.clock.pass(60_000)
     expect(on.built.view.vms()).toEqual([])
   })
+
+  it('is to look at one VM now, also where it waits for its backoff', async () => {
+    const on = stage((one) => {
+      one.refusing = new PortError('Unavailable', 'no answer')
+      one.declare('web')
+    })
+    await on.clock.pass(30_000)
+    on.forgetRuns()
+    expect(on.built.actions.reconcile('web')).toBe(true)
+    await on.clock.pass(0)
+    expect([on.runs['assets'], on.runs['services'], on.runs['reachability']]).toEqual([['web'], ['web'], ['web']])
+    expect(on.built.actions.reconcile('nobody')).toBe(false)
+  })
+})
+
+describe('a VM that is suspended', () => {
+  const suspended: Plan<unknown> = {
+    actions: [],
+    conditions: [condition('AssetsReady', 'Unknown', 'Suspended', 'not asked for while the VM is suspended')],
+    next: { kind: 'suspended', ms: 5_000, reason: 'SuspendedByCommand', message: 'suspended by docker vm suspend' },
+  }
+
+  it('says so, is looked at again, and claims no generation to be acted on', async () => {
+    const on = stage((one) => {
+      one.plans = { assets: () => suspended, services: () => ({ ...suspended, conditions: [] }) }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    const view = on.built.view.vm('web')
+    expect(view).toMatchObject({ phase: 'Suspended', observedGeneration: '' })
+    const types = view?.conditions.filter((one) => one.status === 'True').map((one) => one.type)
+    expect(types).toContain('Suspended')
+    expect(types).not.toContain('Reconciling')
+    on.forgetRuns()
+    await on.clock.pass(6_000)
+    expect(on.runs['services']).toEqual(['web'])
+  })
+
+  it('is so no longer when its reconcilers say nothing of it', async () => {
+    const on = stage((one) => {
+      one.plans = { assets: () => suspended, services: () => suspended }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    on.plans = {}
+    on.built.actions.reconcile('web')
+    await on.clock.pass(1_000)
+    const view = on.built.view.vm('web')
+    expect(view?.phase).not.toBe('Suspended')
+    expect(view?.events.at(-1)).toMatchObject({ type: 'Suspended', status: 'False', reason: 'Over' })
+  })
+})
+
+describe('what was put back', () => {
+  it('is an event of its VM, in words', async () => {
+    let acts = 1
+    const action = { kind: 'updateService', name: 'vm-web', corrects: ['replicas'], changed: ['Mode.Replicated.Replicas 1 → 0'] }
+    const on = stage((one) => {
+      one.plans = { services: () => (acts-- > 0 ? { ...idle, actions: [action] } : idle) }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    expect(on.built.view.vm('web')?.events).toContainEqual({
+      time: expect.any(String) as string,
+      type: 'Drift',
+      status: '',
+      reason: 'PutBack',
+      message: 'somebody other than swarmvirt changed the service vm-web (Mode.Replicated.Replicas 1 → 0); it is put back',
+    })
+  })
 })
