@@ -4,7 +4,7 @@ export interface ControllerActions {
   reload(): void
   /** Takes a person's word that these removals are meant: exactly those that are withheld now, or none. */
   confirmRemoval(names: readonly string[]): RemovalConfirmation
-  /** From when it resolves no run begins that writes for the VM, whichever controller begins it. */
+  /** Nothing is written for the VM by a run that begins after it resolved, whichever controller's; one that is under way may still end. */
   suspend(name: string): Promise<SuspensionAnswer>
   resume(name: string): Promise<SuspensionAnswer>
   /** Has everybody look at a VM now, whatever it waits for. False where none of this name is known. */

@@ -9,13 +9,17 @@ import type { NodeFacts } from './agent-api.ts'
  * | `GET /api/v1/vms` | `{vms: VmView[]}`, by name |
  * | `GET /api/v1/vms?watch=true` | server-sent events: a `vm` (`VmView`) for each VM, `synced` (`{}`), then `vm` for each that changed and `gone` (`{name}`) |
  * | `GET /api/v1/vms/<name>` | `VmView`, or 404 |
+ * | `GET /api/v1/vms/<name>/plan` | `VmPlan` (plan.ts), or 404 |
+ * | `GET /api/v1/vms/<name>/manifest` | `DeclaredManifest` (plan.ts), or 404 |
+ * | `POST /api/v1/vms/<name>/suspend`, `…/resume` | `{suspended, changed}`, or 404, or 409 where it cannot be done this way |
+ * | `POST /api/v1/vms/<name>/reconcile` | 202, or 404 |
  * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
  * | `GET /api/v1/sources` | `SourcesView` |
  * | `GET /api/v1/version` | `{version, release}` |
  * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 with `withheld: string[]` where what is withheld now is something else |
  * | `POST /-/reload` | 202, after a hint to read every source now |
  *
- * Errors are `{reason, message}` with 401 (no or a wrong token), 400, 404, 409, 413, 415, 503 (too many watches).
+ * Errors are `{reason, message}` with 401 (no or a wrong token), 400, 404, 409, 413, 415, 503 (too many watches; Docker does not answer).
  */
 export const controllerApiVersion = 1
 export const controllerApiPort = 9471
