@@ -21,7 +21,9 @@ function metadata(name: string, message: string) {
     z.strictObject({
       name: field(z.string().regex(vmNamePattern, message), { description: name, effect: 'recreate' }),
       labels: texts("Your own labels, shown with the VM's status."),
-      annotations: texts(`Notes for other tools, and ${replaceDisksAnnotation}, which allows an edit that destroys what is on a disk.`),
+      annotations: texts(
+        `Notes for other tools, and two of swarmvirt's own: ${suspendAnnotation}: "true" suspends the VM, and ${replaceDisksAnnotation} allows an edit that destroys what is on a disk.`,
+      ),
     }),
     { description: 'Who it is.', effect: 'recreate' },
   )
