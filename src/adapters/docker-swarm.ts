@@ -30,9 +30,9 @@ export function dockerSwarm(endpoint: string): Swarm {
       // Docker also takes the beginning of an ID for it, and `abc` is a fine name for a service.
       return service?.name === nameOrId || service?.id === nameOrId ? service : undefined
     },
-    createService: (spec, signal) => createService(engine, spec, signal),
+    createService: async (spec, signal) => readCreated(await judged(() => post('/services/create', undefined, spec, signal))),
     async updateService(id, version, spec, signal) {
-      await post(`/services/${enc(id)}/update`, { version }, spec, signal)
+      await judged(() => post(`/services/${enc(id)}/update`, { version }, spec, signal), id)
     },
     removeService: (id, signal) => remove(`/services/${enc(id)}`, signal),
 
@@ -79,13 +79,14 @@ function content(name: string, labels: Labels, data: Uint8Array): RawSpec {
   return { Name: name, Labels: labels, Data: Buffer.from(data).toString('base64') }
 }
 
-async function createService(engine: Engine, spec: RawSpec, signal: AbortSignal | undefined): Promise<string> {
+/** What is not found may be something that the spec names, a network or a secret: then no service has gone. */
+async function judged(call: () => Promise<unknown>, id?: string): Promise<unknown> {
   try {
-    return readCreated(await engine.call({ method: 'POST', path: '/services/create', body: spec, signal }))
+    return await call()
   } catch (error) {
-    // What is not found here is something the spec names, a network or a secret: there is no service to have gone.
-    if (error instanceof PortError && error.kind === 'NotFound') throw new PortError('Invalid', error.message, { cause: error })
-    throw error
+    if (!(error instanceof PortError) || error.kind !== 'NotFound') throw error
+    if (id !== undefined && error.message.includes(`service ${id} not found`)) throw error
+    throw new PortError('Invalid', error.message, { cause: error })
   }
 }
 

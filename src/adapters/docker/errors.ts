@@ -38,6 +38,8 @@ function kindOfText(message: string): PortErrorKind {
   // A spec that names a network which does not exist: seen as a bare 500 on Engine 20.10.
   if (/^(network|service|node|secret|config|task) \S+ not found$/.test(message.trim())) return 'NotFound'
   if (/name conflicts with an existing object/.test(message)) return 'Conflict'
+  // A constraint that managers cannot read: their parser's word reaches us as code Unknown (seen on Engine 20.10).
+  if (/desc = (key|value) '.*' is invalid$|desc = constraint expected one operator from/.test(message)) return 'Invalid'
   return 'Unavailable'
 }
 

@@ -19,6 +19,8 @@ describe('an answer of the Engine API that is no success', () => {
     [500, 'rpc error: code = NotFound desc = node x not found', 'NotFound'],
     [500, 'network swarmvirt-guests not found', 'NotFound'],
     [500, "rpc error: code = Unknown desc = secret 'x' is in use by the following service: y", 'Invalid'],
+    [500, "rpc error: code = Unknown desc = key 'node.labels.a/b' is invalid", 'Invalid'],
+    [500, 'rpc error: code = Unknown desc = constraint expected one operator from ==, !=', 'Invalid'],
     [500, 'rpc error: code = Unknown desc = The swarm does not have a leader.', 'Unavailable'],
     [500, 'rpc error: code = DeadlineExceeded desc = context deadline exceeded', 'Unavailable'],
     [500, 'rpc error: code = Unavailable desc = connection error', 'Unavailable'],
