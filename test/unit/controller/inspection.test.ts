@@ -106,6 +106,12 @@ describe('a plan', () => {
     expect(unknown).toEqual(['whether its node takes image and networks as they are declared: it is only asked by an order'])
   })
 
+  test('of a disk that is to be another names the edit, and its node gets no order', async () => {
+    const cluster = await running()
+    cluster.declare('web', { disks: [{ name: 'root', size: '4Gi', image: { source: 'images/tiny.qcow2' } }] })
+    expect((await planned(cluster)).edits).toEqual([{ path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' }])
+  })
+
   test('shows no user data', async () => {
     const cluster = await running({ cloudInit: { userData: '#cloud-config\npassword: hunter2\n' } })
     cluster.declare('web', { cloudInit: { userData: '#cloud-config\npassword: letmein\n' } })
