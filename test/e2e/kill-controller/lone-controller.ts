@@ -39,16 +39,16 @@ export async function loneController(
   const argv = [...inside, 'env', '-i', ...Object.entries(settings).map(([key, value]) => `${key}=${value}`)]
   let child: ChildProcess | undefined
   let log = ''
-
-  async function ended(): Promise<void> {
-    if (child !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-  }
+  // One for each start, since it is waited for at every change.
+  let end: Promise<unknown> = Promise.resolve()
+  const ended = async (): Promise<void> => void (await end)
 
   return {
     start() {
       log = ''
       // Every program before the last one gives way to the next by exec: the pid is the controller's.
       child = lab.spawnIn('n1', [...argv, process.execPath, join(directory, 'controller.cjs')], { stdio: ['ignore', 'pipe', 'pipe'] })
+      end = once(child, 'exit')
       const keep = (chunk: Buffer): void => void (log += chunk.toString('utf8'))
       child.stdout?.on('data', keep)
       child.stderr?.on('data', keep)
