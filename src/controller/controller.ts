@@ -1,5 +1,6 @@
 import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
+import { messageOf } from '../ports/errors.ts'
 import type { Declaration } from '../ports/declarations.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControllerActions } from '../ports/controller-actions.ts'
@@ -17,6 +18,7 @@ import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
 import { followTasks, lookAround } from './look-around.ts'
 import { readManifests, reloadable } from './manifest-reader.ts'
+import { concernedBy } from './node-news.ts'
 import type { SeenAgent } from './observed-agents.ts'
 import { type ReconcileLoop, reconcileLoop } from './reconcile-loop.ts'
 import { reportOf } from './report.ts'
@@ -73,6 +75,25 @@ export function controller(ports: ControllerPorts): Controller {
     hintVm(vm)
   }
 
+  /** Has those look again whom it concerns how the nodes are now. */
+  async function tellOfNodes(): Promise<void> {
+    const concerned = await nodeNews()
+    for (const vm of concerned === 'everybody' ? store.known() : concerned) if (store.knows(vm)) hintVm(vm)
+  }
+
+  let toldOf: readonly SwarmNode[] | undefined
+  async function nodeNews(): Promise<ReturnType<typeof concernedBy>> {
+    try {
+      const nodes = await ports.informed.swarm.listNodes()
+      const concerned = concernedBy(toldOf, nodes)
+      toldOf = nodes
+      return concerned
+    } catch (error) {
+      log.debug({ reason: messageOf(error) }, 'The nodes cannot be listed')
+      return 'everybody'
+    }
+  }
+
   function hintNodes(): void {
     for (const node of world?.nodes ?? []) loops?.nodes.queue.add(node.id)
   }
@@ -119,6 +140,9 @@ export function controller(ports: ControllerPorts): Controller {
     else if (hint.kind === 'nodes') {
       hintNodes()
       for (const vm of store.known()) hintVm(vm)
+    } else if (hint.kind === 'node') {
+      hintNodes()
+      void tellOfNodes()
     }
   }
 
@@ -197,7 +221,7 @@ export function controller(ports: ControllerPorts): Controller {
       )
     const onNode = (_node: string, _began: undefined, result: RunResult): void => {
       countActions(result, false)
-      if (result.applied > 0) for (const vm of store.known()) hintVm(vm)
+      if (result.applied > 0) void tellOfNodes()
     }
     return {
       nodes: reconcileLoop(ports.reconcilers.nodes, { ...shared, onStart: () => undefined, onResult: onNode }, signal),

@@ -9,8 +9,10 @@ import { backoffMs } from './backoff.ts'
 /** What a Swarm event makes worth a look. */
 export type Hint =
   | { readonly kind: 'vm'; readonly vm: string }
-  /** Also every VM: placement depends on nodes. */
+  /** Also every VM: placement depends on nodes and their agents. */
   | { readonly kind: 'nodes' }
+  /** A node changed; what about it says whom it concerns. */
+  | { readonly kind: 'node' }
   /** A config that may hold manifests: an event does not say which labels it has. */
   | { readonly kind: 'manifests' }
   | { readonly kind: 'none' }
@@ -26,7 +28,7 @@ export function hintOf(event: SwarmEvent): Hint {
     case 'config':
       return vmHint(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
     case 'node':
-      return { kind: 'nodes' }
+      return { kind: 'node' }
     case 'secret':
     case 'network':
     case 'container':

@@ -69,7 +69,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
         () => nodes.doubtAll(),
         () => raw.updateNodeLabels(node, labels, signal),
       ),
-    listServices: async (label, signal) => labelled(await services.all(signal), label),
+    listServices: async (label, signal) => labelled(services, label, signal),
     async getService(nameOrId, signal) {
       const name = services.nameOf(nameOrId) ?? nameOrId
       return (await services.byName(name, signal)) ?? raw.getService(nameOrId, signal)
@@ -90,7 +90,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
         : raw.listTasks({ ...(serviceId === undefined ? {} : { serviceId }), ...(nodeId === undefined ? {} : { nodeId }) }, signal),
     async listConfigs(label, signal) {
       // Only our own are kept: an operator's manifests may be many and large, and are read by their source.
-      return label.startsWith(manifestLabels.manifest) ? raw.listConfigs(label, signal) : labelled(await configs.all(signal), label)
+      return label.startsWith(manifestLabels.manifest) ? raw.listConfigs(label, signal) : labelled(configs, label, signal)
     },
     getConfig: async (name, signal) => (await configs.byName(name, signal)) ?? raw.getConfig(name, signal),
     createConfig: (name, labels, data, signal) =>
@@ -107,7 +107,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       await unchanged(configs, id, (name) => raw.getConfig(name, signal), signal)
       return writing(byId(configs, id), () => raw.removeConfig(id, signal))
     },
-    listSecrets: async (label, signal) => labelled(await secrets.all(signal), label),
+    listSecrets: async (label, signal) => labelled(secrets, label, signal),
     createSecret: (name, labels, data, signal) =>
       writing(
         () => secrets.doubt(name),
@@ -170,9 +170,14 @@ function named(node: SwarmNode): SwarmNode & Stored {
 }
 
 /** `key` or `key=value`, as Docker filters. */
-function labelled<Item extends Stored>(items: readonly Item[], label: string | undefined): readonly Item[] {
-  if (label === undefined) return items
+async function labelled<Item extends Stored>(
+  from: Shelf<Item>,
+  label: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<readonly Item[]> {
+  if (label === undefined) return from.all(signal)
   const [key = '', ...rest] = label.split('=')
   const value = rest.length === 0 ? undefined : rest.join('=')
-  return items.filter(({ labels }) => (value === undefined ? Object.hasOwn(labels, key) : labels[key] === value))
+  if (key === objectLabels.vm && value !== undefined) return from.ofVm(value, signal)
+  return (await from.all(signal)).filter(({ labels }) => (value === undefined ? Object.hasOwn(labels, key) : labels[key] === value))
 }

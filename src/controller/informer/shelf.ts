@@ -1,3 +1,4 @@
+import { objectLabels } from '../../api/labels.ts'
 import type { Labels, ObjectVersion } from '../../ports/swarm.ts'
 
 export interface Stored {
@@ -22,6 +23,8 @@ export interface ShelfPorts<Item extends Stored> {
  */
 export interface Shelf<Item extends Stored> {
   all(signal?: AbortSignal): Promise<readonly Item[]>
+  /** Those that are labelled with this VM. */
+  ofVm(vm: string, signal?: AbortSignal): Promise<readonly Item[]>
   /** Undefined where it is not known; Docker may have it. */
   byName(name: string, signal?: AbortSignal): Promise<Item | undefined>
   /** Something may have happened to it: it is read again before it is given again. */
@@ -33,28 +36,41 @@ export interface Shelf<Item extends Stored> {
   relist(signal?: AbortSignal): Promise<readonly Item[]>
 }
 
-/** More doubts than this at once are one list. */
+/** More doubts than this at once, and than this share of all, are one list: dockerd gives about so many single objects in the time of one list. */
 const singly = 8
+const singlyShare = 1 / 16
 
 export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item> {
   let items = new Map<string, Item>()
   let names = new Map<string, string>()
+  // Every run of every VM asks for its own: to go through all of them each time would cost the square of their number.
+  let vms = new Map<string | undefined, Map<string, Item>>()
   let doubts = new Set<string>()
   let isWhole = false
-  let reading: Promise<unknown> | undefined
+  let listing: Promise<unknown> | undefined
+  const fetching = new Map<string, Promise<void>>()
 
   function put(item: Item): void {
     const held = items.get(item.name)
     // A manager that lags behind answers with what was.
     if (held?.id === item.id && held.version > item.version) return
-    if (held !== undefined) names.delete(held.id)
+    if (held !== undefined) forget(held)
     items.set(item.name, item)
     names.set(item.id, item.name)
+    file(vms, item)
+  }
+
+  function forget(item: Item): void {
+    names.delete(item.id)
+    const vm = item.labels[objectLabels.vm]
+    const filed = vms.get(vm)
+    filed?.delete(item.name)
+    if (filed?.size === 0) vms.delete(vm)
   }
 
   function drop(name: string): void {
     const held = items.get(name)
-    if (held !== undefined) names.delete(held.id)
+    if (held !== undefined) forget(held)
     items.delete(name)
   }
 
@@ -76,6 +92,8 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
       const after = new Map(read.map((item) => [item.name, wasWhole ? newer(before.get(item.name), item) : item]))
       items = after
       names = new Map([...after.values()].map((item) => [item.id, item.name]))
+      vms = new Map()
+      for (const item of after.values()) file(vms, item)
       return changesBetween(before, after)
     } catch (error) {
       if (!wasWhole) isWhole = false
@@ -84,43 +102,65 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     }
   }
 
-  async function readDoubts(get: NonNullable<ShelfPorts<Item>['get']>, signal: AbortSignal | undefined): Promise<void> {
-    const taken = takeDoubts()
+  async function fetchOne(get: NonNullable<ShelfPorts<Item>['get']>, name: string, signal: AbortSignal | undefined): Promise<void> {
+    doubts.delete(name)
     try {
-      for (const name of taken) {
-        const found = await get(name, signal)
-        if (found === undefined) drop(name)
-        else put(found)
-      }
+      const found = await get(name, signal)
+      if (found === undefined) drop(name)
+      else put(found)
     } catch (error) {
-      for (const one of taken) doubts.add(one)
+      doubts.add(name)
       throw error
+    } finally {
+      fetching.delete(name)
     }
   }
 
-  const underWay = (): Promise<unknown> | undefined => reading
-
-  /** One read at a time; who comes meanwhile waits for it and looks again, since it may not answer their doubts. */
-  async function settle(signal: AbortSignal | undefined): Promise<void> {
-    while (underWay() !== undefined || !isWhole || doubts.size > 0) {
-      const read = underWay()
-      if (read !== undefined) {
-        await read.catch(() => undefined)
-        continue
-      }
-      const { get } = ports
-      const next: Promise<unknown> = isWhole && get !== undefined && doubts.size <= singly ? readDoubts(get, signal) : readAll(signal)
-      await alone(next)
-    }
+  const underWay = (): Promise<unknown> | undefined => listing
+  const isListDue = (): boolean => {
+    const most = ports.get === undefined ? 0 : Math.max(singly, items.size * singlyShare)
+    return !isWhole || doubts.size > most
   }
 
-  async function alone<Value>(read: Promise<Value>): Promise<Value> {
-    reading = read
+  /** Nobody reads single objects while all are listed: what is older than the list would win over it. */
+  async function listAlone(signal: AbortSignal | undefined): Promise<readonly Item[]> {
+    const read = Promise.allSettled(fetching.values()).then(() => readAll(signal))
+    listing = read
     try {
       return await read
     } finally {
-      reading = undefined
+      listing = undefined
     }
+  }
+
+  async function settleLists(signal: AbortSignal | undefined): Promise<void> {
+    while (underWay() !== undefined || isListDue()) {
+      const read = underWay()
+      if (read === undefined) await listAlone(signal)
+      else await read.catch(() => undefined)
+    }
+  }
+
+  /** A read that began after the last doubt about it has ended. */
+  async function settleOne(name: string, signal: AbortSignal | undefined): Promise<void> {
+    for (;;) {
+      await settleLists(signal)
+      const read = fetching.get(name)
+      const isDoubted = doubts.has(name)
+      if (read === undefined && !isDoubted) return
+      // Begun before the doubt, or by somebody else, who hears of it if it fails.
+      if (read !== undefined) await read.catch(() => undefined)
+      if (read !== undefined || ports.get === undefined) continue
+      const mine = fetchOne(ports.get, name, signal)
+      fetching.set(name, mine)
+      return mine
+    }
+  }
+
+  /** What is doubted from now on is not waited for: others write all the time. */
+  async function settle(signal: AbortSignal | undefined): Promise<void> {
+    await settleLists(signal)
+    await Promise.all([...new Set([...doubts, ...fetching.keys()])].map((name) => settleOne(name, signal)))
   }
 
   return {
@@ -128,8 +168,12 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
       await settle(signal)
       return [...items.values()]
     },
-    async byName(name, signal) {
+    async ofVm(vm, signal) {
       await settle(signal)
+      return [...(vms.get(vm)?.values() ?? [])]
+    },
+    async byName(name, signal) {
+      await settleOne(name, signal)
       return items.get(name)
     },
     doubt: (name) => void doubts.add(name),
@@ -137,9 +181,16 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     nameOf: (id) => names.get(id),
     async relist(signal) {
       for (let read = underWay(); read !== undefined; read = underWay()) await read.catch(() => undefined)
-      return alone(readAll(signal))
+      return listAlone(signal)
     },
   }
+}
+
+function file<Item extends Stored>(vms: Map<string | undefined, Map<string, Item>>, item: Item): void {
+  const vm = item.labels[objectLabels.vm]
+  const filed = vms.get(vm)
+  if (filed === undefined) vms.set(vm, new Map([[item.name, item]]))
+  else filed.set(item.name, item)
 }
 
 function newer<Item extends Stored>(held: Item | undefined, read: Item): Item {

@@ -12,7 +12,7 @@ describe('a Swarm event', () => {
     ['config', 'sv-0123456789abcdef', { kind: 'none' }],
     ['config', 'vms_web-2', { kind: 'manifests' }],
     ['config', 'sv-m-web-0a1b2c3d', { kind: 'manifests' }],
-    ['node', 'n1', { kind: 'nodes' }],
+    ['node', 'n1', { kind: 'node' }],
     ['secret', 'sv-0123456789abcdef', { kind: 'none' }],
     ['other', '', { kind: 'none' }],
   ]
