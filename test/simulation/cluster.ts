@@ -144,7 +144,8 @@ export class Cluster {
 
   /** The VM's only task since it was declared is the one that runs: nothing restarted it. */
   starts(name: VmName): number {
-    return this.swarm.tasksOf(serviceName(name)).filter((one) => one.nodeId !== undefined).length
+    const service = this.swarm.service(serviceName(name))
+    return service === undefined ? 0 : this.swarm.starts(service.id)
   }
 
   #uuid(): string {

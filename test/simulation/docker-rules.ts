@@ -2,32 +2,53 @@ import { canonicalJson } from '../../src/api/hash.ts'
 import { portErrorOf } from '../../src/adapters/docker/errors.ts'
 import type { PortError } from '../../src/ports/errors.ts'
 import type { RawSpec, SwarmNode } from '../../src/ports/swarm.ts'
-import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
+import { dig, rawList, rawObject, rawString } from '../../src/reconcilers/shared/raw.ts'
 
-/** What dockerd makes of a spec it is given: defaults filled in, the network's name replaced by its id. Seen on 20.10. */
+/** What dockerd makes of a spec it is given: defaults filled in, empty lists left out, the network's name replaced by its id. */
 export function stored(spec: RawSpec): RawSpec {
   const copy = structuredClone(spec)
   const template = rawObject(copy['TaskTemplate'])
-  const container = rawObject(template['ContainerSpec'])
-  const networks = rawList(template['Networks']).map((one) => ({
-    ...rawObject(one),
-    Target: `id-of-${String(dig(one, 'Target')).replace(/^id-of-/, '')}`,
-  }))
+  const networks = rawList(template['Networks']).map((one) => ({ ...rawObject(one), Target: networkId(dig(one, 'Target')) }))
+  const { RestartPolicy, Placement } = template
   return {
     ...copy,
     Labels: copy['Labels'] ?? {},
     TaskTemplate: {
       ...template,
-      ContainerSpec: { DNSConfig: {}, Isolation: 'default', Labels: {}, ...container },
+      ContainerSpec: { Isolation: 'default', ...withoutEmpty(rawObject(template['ContainerSpec'])) },
       ...(networks.length > 0 ? { Networks: networks } : {}),
-      Placement: { ...rawObject(template['Placement']) },
+      ...(RestartPolicy === undefined ? {} : { RestartPolicy: { MaxAttempts: 0, ...rawObject(RestartPolicy) } }),
+      Placement: { ...rawObject(Placement) },
       ForceUpdate: template['ForceUpdate'] ?? 0,
       Runtime: 'container',
     },
+    ...updatePolicy(copy, 'UpdateConfig'),
+    ...updatePolicy(copy, 'RollbackConfig'),
   }
 }
 
-/** What a task is compared by: another template starts another task. Constraints do not count, as long as they match. */
+function updatePolicy(spec: RawSpec, key: string): RawSpec {
+  return spec[key] === undefined ? {} : { [key]: { MaxFailureRatio: 0, ...rawObject(spec[key]) } }
+}
+
+/** `Init: false` is another thing than none. */
+function withoutEmpty(container: RawSpec): RawSpec {
+  const isKept = ([key, value]: readonly [string, unknown]): boolean =>
+    Array.isArray(value) ? value.length > 0 : value !== false || key === 'Init'
+  return Object.fromEntries(Object.entries(container).filter(isKept))
+}
+
+const networkIds = 'id-of-'
+
+function networkId(target: unknown): string {
+  return `${networkIds}${networkName(target)}`
+}
+
+function networkName(target: unknown): string {
+  return String(target).replace(new RegExp(`^${networkIds}`), '')
+}
+
+/** What a task is compared by: another template starts another task. Constraints do not count, as long as the task's node matches them. */
 export function templateOf(spec: RawSpec): string {
   const known = templates.get(spec)
   if (known !== undefined) return known
@@ -36,12 +57,17 @@ export function templateOf(spec: RawSpec): string {
   return template
 }
 
+export function constraintsOf(spec: RawSpec): readonly string[] {
+  return rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).map(String)
+}
+
 /** Specs are replaced and never changed, and every settling asks for all of them. */
 const templates = new WeakMap<RawSpec, string>()
 
 function readTemplate(spec: RawSpec): string {
   const { Placement, ...template } = rawObject(spec['TaskTemplate'])
-  return canonicalJson({ ...template, preferences: dig(Placement, 'Preferences'), ports: dig(spec, 'EndpointSpec', 'Ports') })
+  const { Constraints: _constraints, ...placement } = rawObject(Placement)
+  return canonicalJson({ ...template, placement, endpoint: spec['EndpointSpec'] })
 }
 
 export function replicasOf(spec: RawSpec): number {
@@ -51,8 +77,8 @@ export function replicasOf(spec: RawSpec): number {
 
 /** `node.labels.X==Y` and `!=`, values without case. */
 export function matches(spec: RawSpec, node: SwarmNode): boolean {
-  return rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).every((text) => {
-    const [, key, operator, value] = /^\s*node\.labels\.([^\s=!]+)\s*(==|!=)\s*(.*?)\s*$/.exec(String(text)) ?? []
+  return constraintsOf(spec).every((text) => {
+    const [, key, operator, value] = /^\s*node\.labels\.([^\s=!]+)\s*(==|!=)\s*(.*?)\s*$/.exec(text) ?? []
     if (key === undefined) return true
     return ((node.labels[key] ?? '').toLowerCase() === value?.toLowerCase()) === (operator === '==')
   })
@@ -60,19 +86,63 @@ export function matches(spec: RawSpec, node: SwarmNode): boolean {
 
 type Named = ReadonlyMap<string, { readonly name: string }>
 
-/** What a manager refuses in a service's spec: references to objects that are not there, and constraints it cannot read. */
-export function judgeSpec(spec: RawSpec, configs: Named, secrets: Named): void {
-  const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
-  for (const one of rawList(dig(container, 'Configs'))) judgeReference(configs, dig(one, 'ConfigID'), dig(one, 'ConfigName'))
-  for (const one of rawList(dig(container, 'Secrets'))) judgeReference(secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
-  const constraints = rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).map(String)
-  const slashed = constraints.find((one) => one.includes('/'))
-  if (slashed !== undefined) throw refusal(400, `rpc error: code = InvalidArgument desc = invalid placement constraint ${slashed}`)
+export interface Referable {
+  readonly configs: Named
+  readonly secrets: Named
+  readonly networks: ReadonlySet<string>
 }
 
-function judgeReference(objects: Named, id: unknown, name: unknown): void {
-  if (objects.get(String(id))?.name !== name)
-    throw refusal(400, `rpc error: code = InvalidArgument desc = no object ${String(name)} with id ${String(id)}`)
+/** What a manager refuses in a service's spec: names, constraints it cannot read, and references to what is not there. */
+export function judgeSpec(spec: RawSpec, { configs, secrets, networks }: Referable): void {
+  judgeServiceName(String(spec['Name']))
+  const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
+  if (rawString(dig(container, 'Image')) === undefined) throw invalid('ContainerSpec: image reference must be provided')
+  const targets = rawList(dig(spec, 'TaskTemplate', 'Networks')).map((one) => networkName(dig(one, 'Target')))
+  const unknown = targets.find((one) => !networks.has(one))
+  if (unknown !== undefined) throw refusal(400, `network ${unknown} not found`)
+  constraintsOf(spec).forEach(judgeConstraint)
+  for (const one of rawList(dig(container, 'Configs'))) judgeReference('config', configs, dig(one, 'ConfigID'), dig(one, 'ConfigName'))
+  for (const one of rawList(dig(container, 'Secrets'))) judgeReference('secret', secrets, dig(one, 'SecretID'), dig(one, 'SecretName'))
+}
+
+function judgeServiceName(name: string): void {
+  if (!/^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_]*?[a-zA-Z0-9])?$/.test(name)) throw invalid('name must be valid as a DNS name component')
+  if (name.length > 63) throw invalid('name must be 63 characters or fewer')
+}
+
+function judgeConstraint(constraint: string): void {
+  const [, key] = /^(.*?)(==|!=)/.exec(constraint) ?? []
+  if (key === undefined) throw refusal(500, 'rpc error: code = Unknown desc = constraint expected one operator from ==, !=')
+  if (!/^[a-z_][a-z0-9\-_.]+$/i.test(key.trim())) throw refusal(500, `rpc error: code = Unknown desc = key '${key.trim()}' is invalid`)
+}
+
+function judgeReference(what: 'config' | 'secret', objects: Named, givenId: unknown, givenName: unknown): void {
+  const [id, name] = [rawString(givenId), rawString(givenName)]
+  if (id === undefined || name === undefined) throw invalid(`malformed ${what} reference`)
+  if (objects.get(id)?.name !== name) throw invalid(`${what} not found: ${name}`)
+}
+
+const sizeLimits = { config: 1_024_000, secret: 512_000 } as const
+
+/** What a manager refuses in a config or secret, before it looks whether the name is taken. */
+export function judgeContent(what: 'config' | 'secret', name: string, data: Uint8Array): void {
+  if (name === '') throw invalid('name must be provided')
+  if (!/^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?$/.test(name) || name.length > 64)
+    throw invalid(`invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]`)
+  const limit = sizeLimits[what]
+  if (data.length === 0 || data.length >= limit) throw invalid(`${what} data must be larger than 0 and less than ${limit} bytes`)
+}
+
+/** A node's spec is sent whole. */
+export function judgeNode(spec: RawSpec): void {
+  const { Role, Availability } = spec
+  if (Role !== 'manager' && Role !== 'worker') throw refusal(400, `invalid Role: "${rawString(Role) ?? ''}"`)
+  if (Availability !== 'active' && Availability !== 'pause' && Availability !== 'drain')
+    throw refusal(400, `invalid Availability: "${rawString(Availability) ?? ''}"`)
+}
+
+export function invalid(text: string): PortError {
+  return refusal(400, `rpc error: code = InvalidArgument desc = ${text}`)
 }
 
 /** What the port throws when dockerd answers like this: the adapter's own judgement, so that it is tried along with everything else. */

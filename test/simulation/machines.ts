@@ -8,6 +8,7 @@ import type { Clock } from '../../src/ports/clock.ts'
 import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import { factsOf, SimulatedAgent, unreached } from './simulated-agents.ts'
+import type { SimulatedTask } from './orchestrate.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
 /** A container is a fact of its own: what Swarm says of its task proves nothing about it. */
@@ -169,7 +170,7 @@ export class Machines implements Agents {
     const machine = this.machine(task.nodeId ?? '')
     // The node's dockerd hears of it when it is back.
     if (!machine.isUp || !machine.isConnected) return void time.after(1_000, () => this.#start(taskId))
-    if (task.desiredState !== 'running') return void Object.assign(task, { state: 'shutdown', updatedAt: this.#time() })
+    if (task.desiredState !== 'running') return this.#ended(task)
     const uid = service.labels[objectLabels.uid] ?? ''
     if (!machine.held.has(uid)) {
       const error = `invalid mount config for type "bind": bind source path does not exist: /var/lib/swarmvirt/instances/${uid}`
@@ -236,8 +237,15 @@ export class Machines implements Agents {
     if (one.gone) return
     this.#end(one)
     const task = swarm.tasks.get(one.taskId)
-    if (task?.state === 'running') Object.assign(task, { state: 'shutdown', updatedAt: this.#time() })
-    if (task !== undefined) this.#prune(task.serviceId)
+    if (task === undefined) return
+    if (task.state === 'running') this.#ended(task)
+    this.#prune(task.serviceId)
+  }
+
+  /** Its container is gone, or never was. What was one too many is not kept. */
+  #ended(task: SimulatedTask): void {
+    if (task.desiredState === 'remove') this.#ports.swarm.tasks.delete(task.id)
+    else Object.assign(task, { state: 'shutdown', message: 'shutdown', updatedAt: this.#time() })
   }
 
   #end(one: Container): void {

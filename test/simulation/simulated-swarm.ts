@@ -11,7 +11,7 @@ import type {
   SwarmTask,
 } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
-import { judgeSpec, refusal, stored } from './docker-rules.ts'
+import { invalid, judgeContent, judgeNode, judgeSpec, refusal, stored } from './docker-rules.ts'
 import { orchestrate, type SimulatedTask } from './orchestrate.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -30,6 +30,8 @@ export class SimulatedSwarm implements Swarm {
   readonly configs = new Map<string, Mutable<SwarmConfig>>()
   readonly secrets = new Map<string, Mutable<SwarmSecret> & { readonly data: Uint8Array }>()
   readonly tasks = new Map<string, SimulatedTask>()
+  /** Names of the overlay networks that there are. */
+  readonly networks = new Set(['guests'])
   /** Raft's counter: every accepted write raises it. */
   writes = 0
   /** Called before each write is judged: here another writer, or a fault, comes in between. */
@@ -44,6 +46,7 @@ export class SimulatedSwarm implements Swarm {
   /** What dockerd keeps of a spec that it is given. */
   storing: (spec: RawSpec) => RawSpec = stored
   readonly #now: () => number
+  readonly #starts = new Map<string, number>()
   #ids = 0
 
   constructor(now: () => number) {
@@ -78,7 +81,12 @@ export class SimulatedSwarm implements Swarm {
     return this.tasksOf(name).find((one) => one.desiredState === 'running')
   }
 
-  /** All tasks a service ever had, the oldest first. */
+  /** How many of a service's tasks were given to a node: of those that were one too many none is listed any more. */
+  starts(serviceId: string): number {
+    return this.#starts.get(serviceId) ?? 0
+  }
+
+  /** The listed tasks of a service, the oldest first. */
   tasksOf(name: string): SwarmTask[] {
     const service = this.service(name)
     return [...this.tasks.values()].filter((one) => one.serviceId === service?.id)
@@ -99,10 +107,10 @@ export class SimulatedSwarm implements Swarm {
   }
 
   editNodeLabels(id: string, change: (labels: Record<string, string>) => void): void {
-    const node = this.#need(this.nodes, id)
+    const node = this.#need('node', this.nodes, id)
     const labels = { ...node.labels }
     change(labels)
-    this.#relabelNode(node, labels)
+    this.#replaceNode(node, { ...node.spec, Labels: labels })
   }
 
   async listNodes(): Promise<readonly SwarmNode[]> {
@@ -111,10 +119,9 @@ export class SimulatedSwarm implements Swarm {
 
   async updateNodeLabels(seen: SwarmNode, labels: Labels): Promise<void> {
     this.beforeWrite('updateNodeLabels')
-    const node = this.#need(this.nodes, seen.id)
-    this.#current(node, seen.version)
-    if (Object.keys(labels).some((key) => key === '')) throw refusal(400, 'rpc error: code = InvalidArgument desc = a label key is empty')
-    this.#relabelNode(node, labels)
+    judgeNode(seen.spec)
+    const node = this.#current(this.#need('node', this.nodes, seen.id), seen.version)
+    this.#replaceNode(node, { ...seen.spec, Labels: labels })
   }
 
   async listServices(label?: string): Promise<readonly SwarmService[]> {
@@ -129,9 +136,9 @@ export class SimulatedSwarm implements Swarm {
   async createService(spec: RawSpec): Promise<string> {
     this.beforeWrite('createService')
     const name = String(spec['Name'])
+    judgeSpec(spec, this)
     if (this.service(name) !== undefined)
       throw refusal(409, `rpc error: code = AlreadyExists desc = name conflicts with an existing object: service ${name} already exists`)
-    judgeSpec(spec, this.configs, this.secrets)
     const id = this.#id('service')
     const kept = this.storing(spec)
     this.services.set(id, { id, version: this.#write(), name, labels: labelsOf(kept), spec: kept })
@@ -141,15 +148,18 @@ export class SimulatedSwarm implements Swarm {
 
   async updateService(id: string, version: ObjectVersion, spec: RawSpec): Promise<void> {
     this.beforeWrite('updateService')
-    const { name } = this.#current(this.#need(this.services, id), version)
-    judgeSpec(spec, this.configs, this.secrets)
+    const service = this.#need('service', this.services, id)
+    const { name } = service
+    judgeSpec(spec, this)
+    judgeChange(service.spec, spec)
+    this.#current(service, version)
     this.#replaceService(id, spec)
     this.#committed('service', 'update', id, name)
   }
 
   async removeService(id: string): Promise<void> {
     this.beforeWrite('removeService')
-    const { name } = this.#need(this.services, id)
+    const { name } = this.#need('service', this.services, id)
     this.#write()
     this.services.delete(id)
     for (const task of this.tasks.values()) if (task.serviceId === id) this.tasks.delete(task.id)
@@ -158,7 +168,8 @@ export class SimulatedSwarm implements Swarm {
 
   async listTasks(filter: { readonly serviceId?: string; readonly nodeId?: string }): Promise<readonly SwarmTask[]> {
     const { serviceId, nodeId } = filter
-    if (nodeId !== undefined && !this.nodes.has(nodeId)) throw refusal(404, `node ${nodeId} not found`)
+    if (serviceId !== undefined) this.#need('service', this.services, serviceId)
+    if (nodeId !== undefined) this.#need('node', this.nodes, nodeId)
     const all = [...this.tasks.values()].filter(
       (one) => (serviceId ?? one.serviceId) === one.serviceId && (nodeId ?? one.nodeId) === one.nodeId,
     )
@@ -176,7 +187,8 @@ export class SimulatedSwarm implements Swarm {
 
   async createConfig(name: string, labels: Labels, data: Uint8Array): Promise<string> {
     this.beforeWrite('createConfig')
-    this.#freeName(this.configs, name)
+    judgeContent('config', name, data)
+    this.#freeName('config', this.configs, name)
     const id = this.#id('config')
     this.configs.set(id, { id, version: this.#write(), name, labels, data, createdAt: this.#time() })
     this.#committed('config', 'create', id, name)
@@ -185,15 +197,17 @@ export class SimulatedSwarm implements Swarm {
 
   async updateConfigLabels(seen: SwarmConfig, labels: Labels): Promise<void> {
     this.beforeWrite('updateConfigLabels')
-    const config = this.#current(this.#need(this.configs, seen.id), seen.version)
+    const config = this.#need('config', this.configs, seen.id)
+    if (seen.name !== config.name || !sameBytes(seen.data, config.data)) throw invalid('only updates to Labels are allowed')
+    this.#current(config, seen.version)
     Object.assign(config, { labels, version: this.#write() })
     this.#committed('config', 'update', config.id, config.name)
   }
 
   async removeConfig(id: string): Promise<void> {
     this.beforeWrite('removeConfig')
-    const config = this.#need(this.configs, id)
-    this.#unused(config, 'Configs', 'ConfigID')
+    const config = this.#need('config', this.configs, id)
+    this.#unused('config', config)
     this.#write()
     this.configs.delete(id)
     this.#committed('config', 'remove', id, config.name)
@@ -205,7 +219,8 @@ export class SimulatedSwarm implements Swarm {
 
   async createSecret(name: string, labels: Labels, data: Uint8Array): Promise<string> {
     this.beforeWrite('createSecret')
-    this.#freeName(this.secrets, name)
+    judgeContent('secret', name, data)
+    this.#freeName('secret', this.secrets, name)
     const id = this.#id('secret')
     this.secrets.set(id, { id, version: this.#write(), name, labels, data, createdAt: this.#time() })
     this.#committed('secret', 'create', id, name)
@@ -214,8 +229,8 @@ export class SimulatedSwarm implements Swarm {
 
   async removeSecret(id: string): Promise<void> {
     this.beforeWrite('removeSecret')
-    const secret = this.#need(this.secrets, id)
-    this.#unused(secret, 'Secrets', 'SecretID')
+    const secret = this.#need('secret', this.secrets, id)
+    this.#unused('secret', secret)
     this.#write()
     this.secrets.delete(id)
     this.#committed('secret', 'remove', id, secret.name)
@@ -231,7 +246,8 @@ export class SimulatedSwarm implements Swarm {
   /** Managers act: tasks that no longer may run are rejected, wanted ones are made and started, the others are shut down. */
   settle(): void {
     const { nodes, tasks, tasksTakeTime } = this
-    const world = { nodes, tasks, tasksTakeTime, newId: () => this.#id('task'), now: this.#time() }
+    const onPlaced = ({ serviceId }: SimulatedTask): void => void this.#starts.set(serviceId, this.starts(serviceId) + 1)
+    const world = { nodes, tasks, tasksTakeTime, newId: () => this.#id('task'), onPlaced, now: this.#time() }
     for (const service of this.services.values()) orchestrate(world, service)
     this.onSettled()
   }
@@ -250,20 +266,29 @@ export class SimulatedSwarm implements Swarm {
 
   /** Managers see that a node went or came, or that somebody changed its availability. */
   changeNode(id: string, change: Partial<Pick<SwarmNode, 'state' | 'availability'>>): void {
-    const node = this.#need(this.nodes, id)
+    const node = this.#need('node', this.nodes, id)
     const Availability = change.availability ?? node.availability
     Object.assign(node, change, { spec: { ...node.spec, Availability }, version: this.#write() })
     this.#committed('node', 'update', id, node.hostname)
   }
 
+  /** `docker node rm`: its tasks are listed no more. */
+  removeNode(id: string): void {
+    const { hostname } = this.#need('node', this.nodes, id)
+    this.#write()
+    this.nodes.delete(id)
+    for (const task of this.tasks.values()) if (task.nodeId === id) this.tasks.delete(task.id)
+    this.#committed('node', 'remove', id, hostname)
+  }
+
   #replaceService(id: string, spec: RawSpec): void {
-    const service = this.#need(this.services, id)
+    const service = this.#need('service', this.services, id)
     const kept = this.storing(spec)
     Object.assign(service, { previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write() })
   }
 
-  #relabelNode(node: Mutable<SwarmNode>, labels: Labels): void {
-    Object.assign(node, { labels, spec: { ...node.spec, Labels: labels }, version: this.#write() })
+  #replaceNode(node: Mutable<SwarmNode>, spec: RawSpec): void {
+    Object.assign(node, { labels: labelsOf(spec), availability: spec['Availability'], spec, version: this.#write() })
     this.#committed('node', 'update', node.id, node.hostname)
   }
 
@@ -272,20 +297,18 @@ export class SimulatedSwarm implements Swarm {
     this.afterWrite({ type, action, id, name })
   }
 
-  #unused(object: Named, list: string, key: string): void {
-    const user = [...this.services.values()].find((one) =>
-      rawList(dig(one.spec, 'TaskTemplate', 'ContainerSpec', list)).some((reference) => rawObject(reference)[key] === object.id),
-    )
-    if (user !== undefined) {
-      const what = `${list === 'Configs' ? 'config' : 'secret'} '${object.name}' is in use by the following service: ${user.name}`
-      throw refusal(400, `rpc error: code = InvalidArgument desc = ${what}`)
-    }
+  #unused(what: 'config' | 'secret', object: Named): void {
+    const [list, key] = what === 'config' ? ['Configs', 'ConfigID'] : ['Secrets', 'SecretID']
+    const uses = ({ spec }: SwarmService): boolean =>
+      rawList(dig(spec, 'TaskTemplate', 'ContainerSpec', list)).some((reference) => rawObject(reference)[key] === object.id)
+    const users = [...this.services.values()].filter(uses).map((one) => one.name)
+    if (users.length === 0) return
+    throw invalid(`${what} '${object.name}' is in use by the following service${users.length === 1 ? '' : 's'}: ${users.join(', ')}`)
   }
 
-  #freeName(objects: ReadonlyMap<string, Named>, name: string): void {
-    if (name.length > 64) throw refusal(400, `rpc error: code = InvalidArgument desc = ${name} is longer than 64 characters`)
+  #freeName(what: 'config' | 'secret', objects: ReadonlyMap<string, Named>, name: string): void {
     if ([...objects.values()].some((one) => one.name === name))
-      throw refusal(409, `rpc error: code = AlreadyExists desc = ${name} already exists`)
+      throw refusal(409, `rpc error: code = AlreadyExists desc = ${what} ${name} already exists`)
   }
 
   #current<T extends { readonly version: ObjectVersion }>(object: T, version: ObjectVersion): T {
@@ -293,9 +316,9 @@ export class SimulatedSwarm implements Swarm {
     return object
   }
 
-  #need<T>(objects: ReadonlyMap<string, T>, id: string): T {
+  #need<T>(what: string, objects: ReadonlyMap<string, T>, id: string): T {
     const found = objects.get(id)
-    if (found === undefined) throw refusal(404, `${id} not found`)
+    if (found === undefined) throw refusal(404, `${what} ${id} not found`)
     return found
   }
 
@@ -312,6 +335,16 @@ export class SimulatedSwarm implements Swarm {
   #time(): string {
     return new Date(this.#now()).toISOString()
   }
+}
+
+function judgeChange(from: RawSpec, to: RawSpec): void {
+  const modeOf = (spec: RawSpec): string | undefined => Object.keys(rawObject(spec['Mode']))[0]
+  if (modeOf(from) !== modeOf(to)) throw refusal(501, 'rpc error: code = Unimplemented desc = service mode change is not allowed')
+  if (from['Name'] !== to['Name']) throw refusal(501, 'rpc error: code = Unimplemented desc = renaming services is not supported')
+}
+
+function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0
 }
 
 function labelsOf(spec: RawSpec): Labels {

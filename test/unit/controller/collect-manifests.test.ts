@@ -36,7 +36,7 @@ describe('superseded configs', () => {
     const clock = virtualClock()
     const swarm = new SimulatedSwarm(() => clock.now())
     const ids: string[] = []
-    for (const name of ['a', 'b', 'c']) ids.push(await swarm.createConfig(name, {}, new Uint8Array()))
+    for (const name of ['a', 'b', 'c']) ids.push(await swarm.createConfig(name, {}, new Uint8Array([1])))
     const source: ManifestSource = { read: async () => snapshot(ids.slice(0, 2)), watch: () => () => undefined }
     const two = [1, 2].map(() => collecting(source, { swarm, clock, log: silentLog, collectAfterMs: clock.now() + afterMs, isValid }))
     await Promise.all(two.map((one) => one.read()))

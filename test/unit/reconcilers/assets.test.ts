@@ -142,7 +142,8 @@ test('a node of a new Swarm whose agent is still to start may hold disks of the 
   const cluster = new Cluster(['n1', 'n2'])
   cluster.agent('n2').away = true
   const labels = { 'swarmvirt.component': 'agent' }
-  const id = await cluster.swarm.createService({ Name: 'agents', Labels: labels, Mode: { Global: {} }, TaskTemplate: {} })
+  const anImage = { ContainerSpec: { Image: 'swarmvirt:1' } }
+  const id = await cluster.swarm.createService({ Name: 'agents', Labels: labels, Mode: { Global: {} }, TaskTemplate: anImage })
   cluster.swarm.tasks.set('t', {
     id: 't',
     serviceId: id,
@@ -157,6 +158,7 @@ test('a node of a new Swarm whose agent is still to start may hold disks of the 
     containerId: undefined,
     addresses: {},
     template: '',
+    constraints: '',
   })
   cluster.declare('web')
   await cluster.converge()

@@ -345,7 +345,8 @@ describe('ownership', () => {
 
   test('a service of the same name that never was ours is left alone', async () => {
     const cluster = new Cluster()
-    await cluster.swarm.createService({ Name: service, Labels: {}, Mode: { Replicated: { Replicas: 1 } }, TaskTemplate: {} })
+    const TaskTemplate = { ContainerSpec: { Image: 'other:1' } }
+    await cluster.swarm.createService({ Name: service, Labels: {}, Mode: { Replicated: { Replicas: 1 } }, TaskTemplate })
     cluster.declare('web')
     await cluster.converge()
     expect(cluster.said('web', 'Owned')).toBe('False NameTaken')
