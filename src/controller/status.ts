@@ -209,7 +209,8 @@ function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] 
   if (stalled !== undefined) return [condition('Stalled', 'True', stalled.reason, stalled.message)]
   const ready = conditions.find((each) => each.type === 'Ready')
   const idle = [...one.progress.values()].every((progress) => progress.kind === 'settled') && one.progress.size > 0
-  if (ready === undefined || ready.status === 'True' || idle) return []
+  // Off as declared is as declared: nothing is being done about it.
+  if (ready === undefined || ready.status === 'True' || ready.reason === 'Halted' || idle) return []
   return [condition('Reconciling', 'True', ready.reason, ready.message)]
 }
 

@@ -489,6 +489,26 @@ describe('what the controller is told to do', () => {
   })
 })
 
+describe('a VM that is off as declared', () => {
+  it('is not said to be worked on', async () => {
+    const off = (owner: string): Plan<unknown> => ({
+      actions: [],
+      conditions: readyRungs
+        .filter((type) => conditionOwners[type] === owner)
+        .map((type) => condition(type, type === 'GuestRunning' ? 'False' : 'True', 'Halted', '')),
+      next: { kind: 'requeueAfter', ms: 10_000 },
+    })
+    const on = stage((one) => {
+      one.plans = { assets: () => off('assets'), services: () => off('services'), reachability: () => off('reachability') }
+      one.declare('web')
+    })
+    await on.clock.pass(1_000)
+    const conditions = on.built.view.vm('web')?.conditions ?? []
+    expect(conditions.find((one) => one.type === 'Ready')).toMatchObject({ status: 'False', reason: 'Halted' })
+    expect(conditions.map((one) => one.type)).not.toContain('Reconciling')
+  })
+})
+
 describe('a VM that is suspended', () => {
   const suspended: Plan<unknown> = {
     actions: [],
