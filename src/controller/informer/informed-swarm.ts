@@ -70,10 +70,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
         () => raw.updateNodeLabels(node, labels, signal),
       ),
     listServices: async (label, signal) => labelled(services, label, signal),
-    async getService(nameOrId, signal) {
-      const name = services.nameOf(nameOrId) ?? nameOrId
-      return (await services.byName(name, signal)) ?? raw.getService(nameOrId, signal)
-    },
+    getService: (nameOrId, signal) => services.byName(services.nameOf(nameOrId) ?? nameOrId, signal),
     createService: (spec, signal) =>
       writing(
         () => services.doubt(String(spec['Name'])),
@@ -92,7 +89,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       // Only our own are kept: an operator's manifests may be many and large, and are read by their source.
       return label.startsWith(manifestLabels.manifest) ? raw.listConfigs(label, signal) : labelled(configs, label, signal)
     },
-    getConfig: async (name, signal) => (await configs.byName(name, signal)) ?? raw.getConfig(name, signal),
+    getConfig: (name, signal) => configs.byName(name, signal),
     createConfig: (name, labels, data, signal) =>
       writing(
         () => configs.doubt(name),

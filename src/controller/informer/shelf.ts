@@ -18,14 +18,14 @@ export interface ShelfPorts<Item extends Stored> {
  * The objects of one kind as they were last read, and which of them are in doubt.
  *
  * *Guarantees*: what is given was read after every doubt about it that was raised before the call. A list that fails changes nothing and is
- * thrown. An object does not go back to an older version of itself while events come. *Caveats*: presence is as old as the last list, less what was doubted; so
- * an absence here proves nothing, and whoever acts on one asks Docker.
+ * thrown. An object does not go back to an older version of itself while events come. One that is asked for by name and not known is asked of Docker.
+ * *Caveats*: presence is as old as the last list, less what was doubted; so an absence from a list proves nothing.
  */
 export interface Shelf<Item extends Stored> {
   all(signal?: AbortSignal): Promise<readonly Item[]>
   /** Those that are labelled with this VM. */
   ofVm(vm: string, signal?: AbortSignal): Promise<readonly Item[]>
-  /** Undefined where it is not known; Docker may have it. */
+  /** What is not known is asked of Docker, where single objects can be: then undefined is Docker's own answer. */
   byName(name: string, signal?: AbortSignal): Promise<Item | undefined>
   /** Something may have happened to it: it is read again before it is given again. */
   doubt(name: string): void
@@ -48,7 +48,7 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   let doubts = new Set<string>()
   let isWhole = false
   let listing: Promise<unknown> | undefined
-  const fetching = new Map<string, Promise<void>>()
+  const fetching = new Map<string, Promise<Item | undefined>>()
 
   function put(item: Item): void {
     const held = items.get(item.name)
@@ -102,18 +102,21 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     }
   }
 
-  async function fetchOne(get: NonNullable<ShelfPorts<Item>['get']>, name: string, signal: AbortSignal | undefined): Promise<void> {
+  function fetchOne(get: NonNullable<ShelfPorts<Item>['get']>, name: string, signal: AbortSignal | undefined): Promise<Item | undefined> {
     doubts.delete(name)
-    try {
-      const found = await get(name, signal)
-      if (found === undefined) drop(name)
-      else put(found)
-    } catch (error) {
-      doubts.add(name)
-      throw error
-    } finally {
-      fetching.delete(name)
-    }
+    const read = get(name, signal)
+      .then((found) => {
+        if (found === undefined) drop(name)
+        else put(found)
+        return found
+      })
+      .catch((error: unknown) => {
+        doubts.add(name)
+        throw error
+      })
+      .finally(() => fetching.delete(name))
+    fetching.set(name, read)
+    return read
   }
 
   const underWay = (): Promise<unknown> | undefined => listing
@@ -141,20 +144,27 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     }
   }
 
-  /** A read that began after the last doubt about it has ended. */
-  async function settleOne(name: string, signal: AbortSignal | undefined): Promise<void> {
+  /** Until a read that began after the last doubt about it has ended; gives it where it was made here. */
+  async function settleOne(name: string, signal: AbortSignal | undefined): Promise<{ found: Item | undefined } | undefined> {
     for (;;) {
       await settleLists(signal)
       const read = fetching.get(name)
       const isDoubted = doubts.has(name)
-      if (read === undefined && !isDoubted) return
+      if (read === undefined && !isDoubted) return undefined
       // Begun before the doubt, or by somebody else, who hears of it if it fails.
       if (read !== undefined) await read.catch(() => undefined)
       if (read !== undefined || ports.get === undefined) continue
-      const mine = fetchOne(ports.get, name, signal)
-      fetching.set(name, mine)
-      return mine
+      return { found: await fetchOne(ports.get, name, signal) }
     }
+  }
+
+  /** Who asks while another's question is under way shares the answer: it is given after both asked. */
+  async function sure(name: string, signal: AbortSignal | undefined): Promise<Item | undefined> {
+    const read = await settleOne(name, signal)
+    const held = items.get(name)
+    if (held !== undefined || read !== undefined || ports.get === undefined) return held ?? read?.found
+    const found = await (fetching.get(name) ?? fetchOne(ports.get, name, signal))
+    return items.get(name) ?? found
   }
 
   /** What is doubted from now on is not waited for: others write all the time. */
@@ -172,10 +182,7 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
       await settle(signal)
       return [...(vms.get(vm)?.values() ?? [])]
     },
-    async byName(name, signal) {
-      await settleOne(name, signal)
-      return items.get(name)
-    },
+    byName: sure,
     doubt: (name) => void doubts.add(name),
     doubtAll: () => void (isWhole = false),
     nameOf: (id) => names.get(id),
