@@ -102,7 +102,7 @@ function minorOf(apiVersion: string): number {
   return Number(apiVersion.split('.')[1] ?? 0)
 }
 
-/** What surrounds the template: none of it restarts a task when it changes. */
+/** What surrounds the template: of it only another `EndpointSpec` starts another task (test/contract/swarm-facts). */
 export function renderSpec(name: string, labels: RawSpec, replicas: number, template: RawSpec): RawSpec {
   return { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
 }

@@ -30,6 +30,16 @@ async function onlyTask(rig: Rig, serviceId: string): Promise<SwarmTask> {
   return must(tasks[0])
 }
 
+/** What ends is for a moment still wanted. */
+function untilEnded(rig: Rig, serviceId: string, state: string): Promise<SwarmTask> {
+  return rig.until(`a task that is ${state}`, async () =>
+    (await tasksOf(rig, serviceId)).find((one) => one.state === state && one.desiredState === 'shutdown'),
+  )
+}
+
+/** Of a VM: a label's key holds it whole. */
+const longestName = 63
+
 /** Marks n2 with labels of this name's own, has a service run there, and takes the labels away in the end. */
 async function onNode(
   rig: Rig,
@@ -38,7 +48,7 @@ async function onNode(
   template: RawSpec = {},
   labels: RawSpec = {},
 ): Promise<void> {
-  const key = `${rig.prefix}-${name}`
+  const key = `swarmvirt.vm.${`${rig.prefix}-${name}`.padEnd(longestName, 'x')}`
   const { labels: held } = await nodeNamed(rig, 'n2')
   const relabel = (more: Record<string, string>): Promise<void> => setNode(rig, 'n2', { ...held, ...more })
   await relabel({ [key]: 'Yes', [`${key}-2`]: 'yes' })
@@ -79,8 +89,8 @@ const pending: readonly Fact[] = [
       const first = await untilTask(rig, id, 'pending')
       await change(rig, id, ({ TaskTemplate }) => void (TaskTemplate.ContainerSpec['Env'] = ['A=1']))
       const second = await untilTask(rig, id, 'pending', [first.id])
-      const old = must((await tasksOf(rig, id)).find((one) => one.id === first.id))
-      expect(old).toMatchObject({ state: 'shutdown', desiredState: 'shutdown', nodeId: undefined, slot: 1, error: '' })
+      const old = await untilEnded(rig, id, 'shutdown')
+      expect(old).toMatchObject({ id: first.id, nodeId: undefined, slot: 1, error: '' })
       expect(second.desiredState).toBe('running')
     },
   },
@@ -181,9 +191,7 @@ const running: readonly Fact[] = [
       onNode(rig, 'rejected', async ({ service: { id }, relabel }) => {
         const task = await untilTask(rig, id, 'running')
         await relabel({})
-        await untilTask(rig, id, 'rejected')
-        // For a moment it is rejected and still wanted.
-        const rejected = await rig.until('its end', async () => (await tasksOf(rig, id)).find((one) => one.desiredState === 'shutdown'))
+        const rejected = await untilEnded(rig, id, 'rejected')
         expect(rejected).toMatchObject({
           id: task.id,
           state: 'rejected',
@@ -213,7 +221,7 @@ const running: readonly Fact[] = [
       ),
   },
   {
-    name: 'a removed service is gone while its container is still up',
+    name: 'a removed service is gone and its name is free while its container is still up',
     ofContainers: true,
     async holds(rig) {
       const { id } = await aService(
@@ -224,7 +232,9 @@ const running: readonly Fact[] = [
       await rig.swarm.removeService(id)
       expect(await rig.swarm.getService(id)).toBeUndefined()
       await expectRefusal(tasksOf(rig, id), 'NotFound', `service ${id} not found`)
+      const another = await rig.swarm.createService(aSpec(rig, 'removed'))
       expect(await rig.isUp(task)).toBe(true)
+      await rig.swarm.removeService(another)
       await rig.until('the end of the container', async () => ((await rig.isUp(task)) ? undefined : true))
     },
   },
@@ -276,8 +286,8 @@ const running: readonly Fact[] = [
         rig,
         'completed',
         async ({ key, service: { id } }) => {
-          const first = await untilTask(rig, id, 'complete')
-          expect(first).toMatchObject({ desiredState: 'shutdown', message: 'finished', error: '', exitCode: 0 })
+          const first = await untilEnded(rig, id, 'complete')
+          expect(first).toMatchObject({ message: 'finished', error: '', exitCode: 0 })
           await change(rig, id, (spec) => void (spec.Labels['more'] = 'yes'))
           await change(rig, id, ({ TaskTemplate }) => void (TaskTemplate.Placement.Constraints = [`node.labels.${key}-2==yes`]))
           await rig.quiet()
