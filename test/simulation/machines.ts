@@ -8,7 +8,7 @@ import type { Clock } from '../../src/ports/clock.ts'
 import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import { factsOf, SimulatedAgent, unreached } from './simulated-agents.ts'
-import type { SimulatedTask } from './orchestrate.ts'
+import { isWanted, type SimulatedTask } from './orchestrate.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
 /** A container is a fact of its own: what Swarm says of its task proves nothing about it. */
@@ -149,13 +149,13 @@ export class Machines implements Agents {
   #follow(): void {
     const { swarm, time, random } = this.#ports
     for (const task of swarm.tasks.values()) {
-      if (task.desiredState !== 'running' || task.nodeId === undefined || task.state !== 'preparing' || this.#starting.has(task.id))
-        continue
+      if (!isWanted(task) || task.nodeId === undefined || task.state !== 'preparing' || this.#starting.has(task.id)) continue
       this.#starting.add(task.id)
       time.after(random.int(300, 900), () => this.#start(task.id))
     }
     for (const one of this.containers.values()) {
-      if (one.ending || swarm.tasks.get(one.taskId)?.desiredState === 'running' || !this.machine(one.nodeId).isConnected) continue
+      const task = swarm.tasks.get(one.taskId)
+      if (one.ending || (task !== undefined && isWanted(task)) || !this.machine(one.nodeId).isConnected) continue
       one.ending = true
       time.after(this.lingerMs(), () => this.#finish(one))
     }
@@ -170,7 +170,7 @@ export class Machines implements Agents {
     const machine = this.machine(task.nodeId ?? '')
     // The node's dockerd hears of it when it is back.
     if (!machine.isUp || !machine.isConnected) return void time.after(1_000, () => this.#start(taskId))
-    if (task.desiredState !== 'running') return this.#ended(task)
+    if (!isWanted(task)) return this.#ended(task)
     const uid = service.labels[objectLabels.uid] ?? ''
     if (!machine.held.has(uid)) {
       const error = `invalid mount config for type "bind": bind source path does not exist: /var/lib/swarmvirt/instances/${uid}`
@@ -178,7 +178,8 @@ export class Machines implements Agents {
       this.#prune(service.id)
       return void time.after(1_000, () => swarm.settle())
     }
-    Object.assign(task, { state: 'running', message: 'started', containerId: `container-${taskId}`, updatedAt: this.#time() })
+    const containerId = `container-${taskId}`
+    Object.assign(task, { state: 'running', desiredState: 'running', message: 'started', containerId, updatedAt: this.#time() })
     const made = { taskId, nodeId: machine.nodeId, vm: service.labels[objectLabels.vm] ?? '', uid, mac: this.#macOf(service.spec) }
     const container: Container = {
       ...made,
@@ -260,9 +261,7 @@ export class Machines implements Agents {
   /** Swarm keeps the last five tasks of a slot. */
   #prune(serviceId: string): void {
     const { tasks } = this.#ports.swarm
-    const ended = [...tasks.values()].filter(
-      (one) => one.serviceId === serviceId && one.desiredState !== 'running' && !this.containers.has(one.id),
-    )
+    const ended = [...tasks.values()].filter((one) => one.serviceId === serviceId && !isWanted(one) && !this.containers.has(one.id))
     for (const old of ended.slice(0, -4)) tasks.delete(old.id)
   }
 

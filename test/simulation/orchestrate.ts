@@ -40,7 +40,12 @@ function tasksOf({ tasks }: ManagedWorld, service: SwarmService): SimulatedTask[
 }
 
 function wantedTasks(world: ManagedWorld, service: SwarmService): SimulatedTask[] {
-  return tasksOf(world, service).filter((one) => one.desiredState === 'running')
+  return tasksOf(world, service).filter(isWanted)
+}
+
+/** A successor is only `ready` until it is started. */
+export function isWanted(task: SwarmTask): boolean {
+  return task.desiredState === 'running' || task.desiredState === 'ready'
 }
 
 /** Of too many tasks those that run stay, the oldest first. */
@@ -89,13 +94,14 @@ function remove({ now, tasks, tasksTakeTime }: ManagedWorld, task: SimulatedTask
 function makeTask(world: ManagedWorld, service: SwarmService): SimulatedTask {
   const taken = new Set(wantedTasks(world, service).map((one) => one.slot))
   const slot = Array.from({ length: taken.size + 1 }, (_none, index) => index + 1).find((one) => !taken.has(one))
+  const isSuccessor = world.tasksTakeTime && tasksOf(world, service).some((one) => one.slot === slot)
   const task: SimulatedTask = {
     id: world.newId(),
     serviceId: service.id,
     nodeId: undefined,
     slot,
     state: 'pending',
-    desiredState: 'running',
+    desiredState: isSuccessor ? 'ready' : 'running',
     message: 'pending task scheduling',
     error: '',
     updatedAt: world.now,
@@ -113,7 +119,10 @@ function makeTask(world: ManagedWorld, service: SwarmService): SimulatedTask {
 function place(world: ManagedWorld, service: SwarmService, task: SimulatedTask): void {
   const refusals = [...world.nodes.values()].map((node) => ({ node, why: refusalOf(world, service, node) }))
   const fit = refusals.find((one) => one.why === undefined)?.node
-  if (fit === undefined) return void Object.assign(task, { error: `no suitable node${explained(refusals.map((one) => one.why))}` })
+  if (fit === undefined) {
+    const error = `no suitable node${explained(refusals.map((one) => one.why))}`
+    return void Object.assign(task, { desiredState: 'running', error })
+  }
   const [state, message] = world.tasksTakeTime ? ['preparing', 'preparing'] : ['running', 'started']
   Object.assign(task, { nodeId: fit.id, state, message, error: '', updatedAt: world.now })
   world.onPlaced(task)
@@ -154,7 +163,7 @@ function forgetUnplaced(world: ManagedWorld, service: SwarmService): void {
   const all = tasksOf(world, service)
   for (const slot of new Set(all.map((one) => one.slot))) {
     const ofSlot = all.filter((one) => one.slot === slot)
-    const unplaced = ofSlot.filter((one) => one.nodeId === undefined && one.desiredState !== 'running')
+    const unplaced = ofSlot.filter((one) => one.nodeId === undefined && !isWanted(one))
     for (const old of unplaced.slice(0, Math.max(0, ofSlot.length - keptOfSlot))) world.tasks.delete(old.id)
   }
 }

@@ -12,7 +12,7 @@ import type {
 } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 import { invalid, judgeContent, judgeNode, judgeSpec, refusal, stored } from './docker-rules.ts'
-import { orchestrate, type SimulatedTask } from './orchestrate.ts'
+import { isWanted, orchestrate, type SimulatedTask } from './orchestrate.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Named = { readonly id: string; readonly name: string; readonly labels: Labels; readonly version: ObjectVersion }
@@ -78,7 +78,7 @@ export class SimulatedSwarm implements Swarm {
 
   /** The task that Swarm wants running. */
   running(name: string): SwarmTask | undefined {
-    return this.tasksOf(name).find((one) => one.desiredState === 'running')
+    return this.tasksOf(name).find(isWanted)
   }
 
   /** How many of a service's tasks were given to a node: of those that were one too many none is listed any more. */
