@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import Docker from 'dockerode'
 import { PortError } from '../../ports/errors.ts'
 import { portErrorOf } from './errors.ts'
-import { transport } from './transport.ts'
 
 /** Calls to a manager without a leader hang; an answer is given in milliseconds. */
 const callTimeoutMs = 15_000
@@ -18,7 +18,7 @@ export interface Call {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The Engine API: versioned, cancellable, with PortErrors. */
+/** The Engine API over dockerode's transport: versioned, cancellable, with PortErrors. */
 export interface Engine {
   call(call: Call): Promise<unknown>
   /** As `call`, but a certain 404 is undefined. */
@@ -29,26 +29,34 @@ export interface Engine {
 
 /** `endpoint` is `unix:///path` or `tcp://host:port` (a filtering proxy). */
 export function dockerEngine(endpoint: string): Engine {
-  const docker = transport(endpoint)
+  // Through the transport alone: dockerode's own methods put specs into headers and URLs, and delete keys from what they are given.
+  const { modem } = new Docker(transport(endpoint))
   let negotiated: string | undefined
 
-  async function dial<Answer>({ method, path: shown }: Call, answer: Promise<Answer>): Promise<Answer> {
-    try {
-      return await answer
-    } catch (error) {
-      throw portErrorOf(error, `${method} ${shown}`)
-    }
+  async function dial(call: Call, path: string, isStream: boolean, limit: AbortSignal | undefined): Promise<unknown> {
+    const what = `${call.method} ${call.path}`
+    limit?.throwIfAborted()
+    return await new Promise((resolve, reject) => {
+      const options = {
+        // A question mark makes the transport append the query, or drop it where there is none.
+        path: `${path}?`,
+        method: call.method,
+        isStream,
+        statusCodes: { 200: true, 201: true, 202: true, 204: true },
+        options: { _query: { ...call.query }, _body: call.body ?? {} },
+        ...(limit === undefined ? {} : { abortSignal: limit }),
+      }
+      modem.dial(options, (error: unknown, data: unknown) => {
+        if (error === null || error === undefined) resolve(data)
+        else reject(portErrorOf(error, what))
+      })
+    })
   }
-
-  const limits = (signal: AbortSignal | undefined): { timeoutMs: number; signal: AbortSignal | undefined } => ({
-    timeoutMs: callTimeoutMs,
-    signal,
-  })
 
   async function version(signal?: AbortSignal): Promise<string> {
     if (negotiated !== undefined) return negotiated
-    const asked = { method: 'GET', path: '/version' } as const
-    const answer = (await dial(asked, docker.exchange(asked, limits(signal)))) as { ApiVersion?: unknown } | null
+    const limit = withTimeout(signal)
+    const answer = (await dial({ method: 'GET', path: '/version' }, '/version', false, limit)) as { ApiVersion?: unknown } | null
     const offered = answer?.ApiVersion
     if (typeof offered !== 'string') throw new PortError('Unavailable', 'GET /version: no API version in the answer')
     negotiated = negotiate(offered)
@@ -56,8 +64,7 @@ export function dockerEngine(endpoint: string): Engine {
   }
 
   async function call(one: Call): Promise<unknown> {
-    const path = `/v${await version(one.signal)}${one.path}`
-    return dial(one, docker.exchange({ ...one, path }, limits(one.signal)))
+    return dial(one, `/v${await version(one.signal)}${one.path}`, false, withTimeout(one.signal))
   }
 
   return {
@@ -72,10 +79,7 @@ export function dockerEngine(endpoint: string): Engine {
       }
     },
     // No timeout: an idle stream is a quiet Swarm.
-    async stream(one) {
-      const path = `/v${await version(one.signal)}${one.path}`
-      return dial(one, docker.open({ ...one, path }, { timeoutMs: undefined, signal: one.signal }))
-    },
+    stream: async (one) => (await dial(one, `/v${await version(one.signal)}${one.path}`, true, one.signal)) as IncomingMessage,
   }
 }
 
@@ -93,6 +97,11 @@ function compareVersions(a: string, b: string): number {
   return aMajor - bMajor || aMinor - bMinor
 }
 
+function withTimeout(signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(callTimeoutMs)
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+}
+
 /** A cancelled call ends with the signal's own reason. */
 async function cancellable(call: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
   try {
@@ -101,4 +110,13 @@ async function cancellable(call: Promise<unknown>, signal: AbortSignal | undefin
     signal?.throwIfAborted()
     throw error
   }
+}
+
+function transport(endpoint: string): Docker.DockerOptions {
+  const url = URL.parse(endpoint)
+  // `host` is named in both cases: left out, dockerode takes it from DOCKER_HOST.
+  if (url?.protocol === 'unix:') return { socketPath: url.pathname, host: undefined, version: '' }
+  if (url?.protocol === 'tcp:' && url.hostname !== '')
+    return { host: url.hostname, port: url.port === '' ? 2375 : Number(url.port), protocol: 'http' }
+  throw new PortError('Invalid', `"${endpoint}" is no Docker endpoint; write unix:///PATH or tcp://HOST:PORT`)
 }
