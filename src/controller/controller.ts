@@ -1,4 +1,4 @@
-import type { VmName } from '../api/names.ts'
+import { placementRecordName, type VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Declaration } from '../ports/declarations.ts'
@@ -92,6 +92,22 @@ export function controller(ports: ControllerPorts): Controller {
       log.debug({ reason: messageOf(error) }, 'The nodes cannot be listed')
       return 'everybody'
     }
+  }
+
+  /** Its end is waited for, and may have come without an event. */
+  function isSuspended(vm: VmName): boolean {
+    return status.progress(vm).some((one) => one.kind === 'suspended')
+  }
+
+  function doubtRecord(vm: VmName): void {
+    ports.informed.note({ type: 'config', action: 'doubt', id: '', name: placementRecordName(vm) })
+  }
+
+  /** The note that suspends a VM may have come without an event: no service that is there is changed or removed on an old record's word. */
+  function doubtBefore(vm: VmName, actions: readonly unknown[]): boolean {
+    const changes = actions.some((action) => ['updateService', 'removeService'].includes(String((action as { kind?: unknown }).kind)))
+    if (changes) doubtRecord(vm)
+    return changes
   }
 
   function hintNodes(): void {
@@ -214,8 +230,12 @@ export function controller(ports: ControllerPorts): Controller {
         ports.reconcilers[owner],
         {
           ...shared,
-          onStart: (vm) => store.get(vm),
+          onStart(vm) {
+            if (isSuspended(vm)) doubtRecord(vm)
+            return store.get(vm)
+          },
           onResult: (vm, began, result) => onVmResult(owner, vm, began, result),
+          doubtBefore,
         },
         signal,
       )

@@ -4,7 +4,7 @@ import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
-import { type AnyReconciler, runKey, type RunResult } from './run-key.ts'
+import { type AnyReconciler, type DoubtBefore, runKey, type RunResult } from './run-key.ts'
 import { stackOf } from './stack.ts'
 import { type WorkQueue, workQueue } from './work-queue.ts'
 
@@ -23,6 +23,7 @@ export interface LoopPorts<Began> {
   /** What was so when a run began, given back to `onResult`. */
   readonly onStart: (key: string) => Began
   readonly onResult: (key: string, began: Began, result: RunResult) => void
+  readonly doubtBefore?: DoubtBefore
 }
 
 /** One reconciler with its queue and its workers. */
@@ -68,7 +69,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   async function run(key: string): Promise<void> {
     const beganMs = ports.clock.now()
     const began = ports.onStart(key)
-    const result = impatient(key, await runKey(reconciler, key, ports.clock, signal))
+    const result = impatient(key, await runKey(reconciler, key, ports.clock, signal, ports.doubtBefore))
     const next = follow(key, result)
     if (next === undefined) return
     metrics.reconciled(name, next, (ports.clock.now() - beganMs) / 1000)

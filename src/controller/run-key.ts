@@ -10,14 +10,23 @@ export type RunResult =
   /** `observed` where it failed after the world was seen: what is shown of it is still kept up by others' looks. */
   | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number; readonly observed: boolean }
 
+/** Puts in doubt what must not be old when these are carried out; answers whether there is such a thing. */
+export type DoubtBefore = (key: string, actions: readonly unknown[]) => boolean
+
 /** One run: observe, plan, apply. Never throws: what was thrown is judged. */
-export async function runKey(reconciler: AnyReconciler, key: string, clock: Clock, signal: AbortSignal): Promise<RunResult> {
+export async function runKey(
+  reconciler: AnyReconciler,
+  key: string,
+  clock: Clock,
+  signal: AbortSignal,
+  doubtBefore: DoubtBefore = () => false,
+): Promise<RunResult> {
   let applied = 0
   let observed = false
   try {
-    const seen = await reconciler.observe(key, signal)
+    let plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
     observed = true
-    const plan = reconciler.plan(seen, clock.now())
+    if (doubtBefore(key, plan.actions)) plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
     for (const action of plan.actions) {
       await reconciler.apply(action, signal)
       applied += 1

@@ -165,8 +165,11 @@ function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts:
 }
 
 /** Two reconcilers look at their own times: what one says of the guest counts for the task that the other one says is running. */
-function readyOf({ facts }: Held, conditions: readonly Condition[]): ConditionDraft {
+function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): ConditionDraft {
   const ready = foldReady(conditions)
+  // What is declared may be another thing than what runs, and who has not heard of the suspension yet does not say so.
+  const suspended = [...progress.values()].find((one) => one.kind === 'suspended')
+  if (suspended !== undefined && ready.status === 'True') return condition('Ready', 'Unknown', 'Suspended', suspended.message)
   const task = facts.get('services')?.['task']
   if (ready.status !== 'True' || task === undefined || task === facts.get('reachability')?.['task']) return ready
   return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has another task than the one whose guest was seen last')

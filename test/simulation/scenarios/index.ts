@@ -3,5 +3,6 @@ import { edits, lives } from './declared.ts'
 import { hands } from './hands.ts'
 import { nodes } from './nodes.ts'
 import { sources } from './sources.ts'
+import { suspension } from './suspension.ts'
 
-export const scenarios: readonly Scenario[] = [...lives, ...edits, ...nodes, ...hands, ...sources]
+export const scenarios: readonly Scenario[] = [...lives, ...edits, ...nodes, ...hands, ...sources, ...suspension]

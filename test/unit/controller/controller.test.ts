@@ -549,10 +549,9 @@ describe('a VM that is suspended', () => {
 
 describe('what was put back', () => {
   it('is an event of its VM, in words', async () => {
-    let acts = 1
     const action = { kind: 'updateService', name: 'vm-web', corrects: ['replicas'], changed: ['Mode.Replicated.Replicas 1 → 0'] }
     const on = stage((one) => {
-      one.plans = { services: () => (acts-- > 0 ? { ...idle, actions: [action] } : idle) }
+      one.plans = { services: () => (one.applied.length === 0 ? { ...idle, actions: [action] } : idle) }
       one.declare('web')
     })
     await on.clock.pass(1_000)

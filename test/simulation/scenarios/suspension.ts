@@ -1,0 +1,53 @@
+import { objectLabels, suspendedBy } from '../../../src/api/labels.ts'
+import { serviceName } from '../../../src/api/names.ts'
+import { isRunning, once, scale } from '../people.ts'
+import type { Act, Scenario } from '../scenario.ts'
+import type { World } from '../world.ts'
+
+const atMs = 7_000
+
+function isNoted(world: World): boolean {
+  return world.record('web')?.config.labels[objectLabels.suspended] !== undefined
+}
+
+/** `docker vm suspend` and `resume`, as whichever controller is asked does it. */
+function note(isSuspended: boolean): Act {
+  return once(isSuspended ? isRunning('web') : isNoted, (world) => {
+    const config = world.record('web')?.config
+    if (config === undefined) return
+    const { [objectLabels.suspended]: _before, ...labels } = config.labels
+    void world.swarm.updateConfigLabels(config, isSuspended ? { ...labels, [objectLabels.suspended]: suspendedBy.command } : labels)
+  })
+}
+
+/** Whoever suspends a VM finds it as it was left, whatever becomes of the controllers meanwhile. */
+export const suspension: readonly Scenario[] = [
+  {
+    name: 'suspended, and its manifest is taken away',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(isRunning('web'), (world) => {
+          note(true)(world)
+          world.withdraw('web')
+        }),
+      ],
+      // The grace of its removal is over long before.
+      [30_000, () => undefined],
+    ],
+    blocked: { web: 'Suspended' },
+    expect: ({ swarm }) => (swarm.service(serviceName('web')) === undefined ? 'web was removed' : undefined),
+    extraMs: 25_000,
+  },
+  {
+    name: 'suspended, edited and stopped by hand, and resumed',
+    vms: { web: {} },
+    acts: [
+      [atMs, note(true)],
+      [atMs + 1_000, once(isNoted, (world) => world.declare('web', { memory: '1Gi', updatePolicy: 'Restart' }))],
+      [atMs + 2_000, once(isNoted, scale('web', 0))],
+      [atMs + 12_000, note(false)],
+    ],
+  },
+]
