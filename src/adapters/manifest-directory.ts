@@ -22,11 +22,14 @@ const maxAttempts = 5
 
 /** Manifests as `*.yaml` and `*.yml` below a directory; links are followed, dotfiles and what editors drop are not read. */
 export function manifestDirectory(options: DirectoryOptions): ManifestSource {
-  const readText = unchangedKept(manifestReader())
+  const files = unchangedKept(manifestReader())
   const path = resolve(options.path)
   const watching = { path, watchPolling: options.watchPolling, depth: maxDirectoryDepth, pollMs: options.pollMs ?? defaultPollMs }
   return {
-    read: (signal) => readOneVersion(path, readText, signal),
+    read(signal) {
+      files.begin()
+      return readOneVersion(path, files.read, signal)
+    },
     watch: (onHint) => watchDirectory(watching, onHint),
   }
 }
@@ -37,8 +40,9 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
  */
 export async function readManifests(path: string, readText: ReadManifest, signal?: AbortSignal): Promise<SourceSnapshot> {
   const walk = emptyWalk()
-  if (await isDirectory(path)) return readDirectory(walk, path, readText, signal, path)
-  return snapshotOf(walk, await readFile(walk, path, path, readText))
+  const { read } = unchangedKept(readText)
+  if (await isDirectory(path)) return readDirectory(walk, path, read, signal, path)
+  return snapshotOf(walk, await readFile(walk, path, path, read))
 }
 
 /** What does not exist is read as a file, which then says so. */
@@ -49,28 +53,70 @@ async function isDirectory(path: string): Promise<boolean> {
   )
 }
 
-/** The same bytes give the same documents: a rescan costs reading, not parsing. Holds one entry a file, at most as many as files are read. */
-function unchangedKept(readText: ReadManifest): ReadManifest {
-  const held = new Map<string, { readonly hash: string; readonly documents: readonly ReadDocument[] }>()
-  return (from, file, bytes) => {
-    const hash = sha256Hex(bytes)
-    const before = held.get(file)
-    held.delete(file)
-    const documents = before?.hash === hash ? before.documents : readText(from, file, bytes)
-    held.set(file, { hash, documents })
+interface Held {
+  /** Of the file when it was read; undefined where it may have changed since without another one. */
+  readonly mark: string | undefined
+  readonly hash: string
+  readonly documents: readonly ReadDocument[]
+}
+
+/** How the documents of one file are come by. */
+type ReadDocuments = (path: string, shown: string) => Promise<readonly ReadDocument[]>
+
+/** So often bytes are read whatever the file system says of a file. */
+const wholeReads = 6
+
+/**
+ * The same bytes give the same documents, and a file with the same mark is taken to have the same bytes, but at every sixth read: a rescan costs
+ * neither reading nor parsing. Holds one entry a file, at most as many as files are read.
+ */
+function unchangedKept(readText: ReadManifest): { readonly read: ReadDocuments; readonly begin: () => void } {
+  const held = new Map<string, Held>()
+  let reads = 0
+  const isWhole = (): boolean => reads % wholeReads === 0
+
+  function keep(shown: string, now: Held): readonly ReadDocument[] {
+    held.delete(shown)
+    held.set(shown, now)
     const [oldest] = held.keys()
     if (held.size > maxFiles && oldest !== undefined) held.delete(oldest)
-    return documents
+    return now.documents
+  }
+
+  return {
+    begin: () => void (reads += 1),
+    async read(path, shown) {
+      const before = held.get(shown)
+      const mark = await markOf(path)
+      if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole()) return keep(shown, before)
+      const bytes = await boundedBytes(path, maxManifestBytes + 1)
+      const hash = sha256Hex(bytes)
+      const documents = before?.hash === hash ? before.documents : readText(source, shown, bytes)
+      return keep(shown, { mark, hash, documents })
+    },
   }
 }
 
+/** A file that is written twice within a tick of the file system's clock has the same mark both times: what is so young has none. */
+const youngMs = 2_000
+
+async function markOf(path: string): Promise<string | undefined> {
+  // Who reads it says what is wrong with it.
+  const found = await stat(path, { bigint: true }).catch(() => undefined)
+  if (found === undefined || !found.isFile() || Date.now() - Number(found.ctimeMs) < youngMs) return undefined
+  return `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`
+}
+
+/** Enough to keep the file system busy. */
+const filesAtOnce = 32
+
 /** Never of two versions, where versions are swapped by links as git-sync and the kubelet do it, or end with a new HEAD as git does. */
-async function readOneVersion(path: string, readText: ReadManifest, signal: AbortSignal | undefined): Promise<SourceSnapshot> {
+async function readOneVersion(path: string, readDocuments: ReadDocuments, signal: AbortSignal | undefined): Promise<SourceSnapshot> {
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     signal?.throwIfAborted()
     const walk = emptyWalk()
     const revision = await revisionOf(path)
-    const snapshot = await readDirectory(walk, path, readText, signal)
+    const snapshot = await readDirectory(walk, path, readDocuments, signal)
     if ((await hasMoved(walk)) || (await revisionOf(path)) !== revision) continue
     return revision === undefined ? snapshot : { ...snapshot, revision }
   }
@@ -82,15 +128,18 @@ async function readOneVersion(path: string, readText: ReadManifest, signal: Abor
 async function readDirectory(
   walk: Walk,
   root: string,
-  readText: ReadManifest,
+  readDocuments: ReadDocuments,
   signal: AbortSignal | undefined,
   prefix = '',
 ): Promise<SourceSnapshot> {
   await walkDirectory(walk, root, '', 0, signal)
   const documents: ReadDocument[] = []
-  for (const file of walk.files.toSorted((a, b) => (a.shown < b.shown ? -1 : 1))) {
+  const files = walk.files.toSorted((a, b) => (a.shown < b.shown ? -1 : 1))
+  for (let from = 0; from < files.length; from += filesAtOnce) {
     signal?.throwIfAborted()
-    documents.push(...(await readFile(walk, file.path, join(prefix, file.shown), readText)))
+    const some = files.slice(from, from + filesAtOnce)
+    const read = await Promise.all(some.map((file) => readFile(walk, file.path, join(prefix, file.shown), readDocuments)))
+    documents.push(...read.flat())
   }
   return snapshotOf(walk, documents)
 }
@@ -100,9 +149,9 @@ function snapshotOf(walk: Walk, documents: readonly ReadDocument[]): SourceSnaps
 }
 
 /** One byte more than is allowed at most, so that the reader sees that it is too large. */
-async function readFile(walk: Walk, path: string, shown: string, readText: ReadManifest): Promise<readonly ReadDocument[]> {
+async function readFile(walk: Walk, path: string, shown: string, readDocuments: ReadDocuments): Promise<readonly ReadDocument[]> {
   try {
-    return readText(source, shown, await boundedBytes(path, maxManifestBytes + 1))
+    return await readDocuments(path, shown)
   } catch (error) {
     const reason = error instanceof Error && error.message === notAFile ? notAFile : codeOf(error)
     walk.problems.push(`${shown} cannot be read (${reason})`)

@@ -7,10 +7,13 @@ export const notAFile = 'it is not a file'
 export async function boundedBytes(path: string, maxBytes: number): Promise<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    if (!(await file.stat()).isFile()) throw new Error(notAFile)
-    const buffer = new Uint8Array(maxBytes)
+    const found = await file.stat()
+    if (!found.isFile()) throw new Error(notAFile)
+    // One more than it has, so that its end is seen; whatever it was when it was looked at, it may have grown.
+    let buffer = new Uint8Array(Math.min(maxBytes, found.size + 1))
     let length = 0
-    while (length < buffer.length) {
+    while (length < maxBytes) {
+      if (length === buffer.length) buffer = enlarged(buffer, maxBytes)
       const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
       if (bytesRead === 0) break
       length += bytesRead
@@ -19,4 +22,10 @@ export async function boundedBytes(path: string, maxBytes: number): Promise<Uint
   } finally {
     await file.close()
   }
+}
+
+function enlarged(buffer: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(maxBytes)
+  larger.set(buffer)
+  return larger
 }
