@@ -115,8 +115,12 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   /** Keys that wait because they failed keep waiting: a resync is no reason to try sooner. */
-  function resync(vms: readonly VmName[] = store.known()): void {
+  function resync(): void {
     for (const node of world?.nodes ?? []) if (!loops?.nodes.queue.inBackoff(node.id)) loops?.nodes.queue.add(node.id)
+    resyncVms(store.known())
+  }
+
+  function resyncVms(vms: readonly VmName[]): void {
     for (const vm of vms) {
       for (const owner of vmOwners) if (!loops?.[owner].queue.inBackoff(vm)) loops?.[owner].queue.add(vm)
     }
@@ -126,7 +130,9 @@ export function controller(ports: ControllerPorts): Controller {
   /** What changed without an event, and of the others a few in turn: everything is looked at again in the end, whatever was missed. */
   function resyncSome({ vms, nodes }: Changed): void {
     hintKnown(vms)
-    resync(nodes ? undefined : inTurn(store.known()))
+    // Each node asks to be looked at again by itself, sooner or later.
+    if (nodes) resync()
+    else resyncVms(inTurn(store.known()))
   }
 
   /** A gap: what happened meanwhile is not known. */
@@ -212,6 +218,8 @@ export function controller(ports: ControllerPorts): Controller {
     world = seen
     declared(store.setWorld(seen.vms))
     forgetGone()
+    // A hint of a node that was not known yet had nobody look at it.
+    for (const { id } of seen.nodes) if (known.every((node) => node.id !== id)) loops?.nodes.queue.add(id)
     if (known.length !== seen.nodes.length) log.info({ nodes: seen.nodes.map((node) => node.hostname) }, 'Nodes')
     if (isBack) wakeAll()
     if (isBack || isFirst) resync()

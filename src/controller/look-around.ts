@@ -34,6 +34,8 @@ async function lookOnce(ports: LookPorts, how: { isFailing: boolean; kinds: 'oft
   const { informed, log } = ports
   try {
     const changed = await informed.relist(how.kinds, signal)
+    // Before the VMs are looked at: one list answers what all of them ask.
+    ports.onTasks(await informed.relistTasks(signal))
     const world = await readWorld(informed.swarm, ports.cluster, signal)
     if (how.isFailing) log.info({}, 'The Swarm answers again')
     ports.onLook(world, changed, how.isFailing)
