@@ -52,6 +52,8 @@ export interface Controller {
 }
 
 const vmOwners = ['assets', 'services', 'reachability'] as const
+/** So many resyncs from one look at all nodes to the next. */
+const nodesEvery = 6
 /** Runs at once, per reconciler: enough that one slow agent holds nobody up, few enough for a manager's API. */
 const concurrency = 8
 
@@ -116,8 +118,12 @@ export function controller(ports: ControllerPorts): Controller {
 
   /** Keys that wait because they failed keep waiting: a resync is no reason to try sooner. */
   function resync(): void {
-    for (const node of world?.nodes ?? []) if (!loops?.nodes.queue.inBackoff(node.id)) loops?.nodes.queue.add(node.id)
+    resyncNodes()
     resyncVms(store.known())
+  }
+
+  function resyncNodes(): void {
+    for (const node of world?.nodes ?? []) if (!loops?.nodes.queue.inBackoff(node.id)) loops?.nodes.queue.add(node.id)
   }
 
   function resyncVms(vms: readonly VmName[]): void {
@@ -127,12 +133,15 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   const inTurn = rotation()
+  let looks = 0
   /** What changed without an event, and of the others a few in turn: everything is looked at again in the end, whatever was missed. */
   function resyncSome({ vms, nodes }: Changed): void {
     hintKnown(vms)
-    // Each node asks to be looked at again by itself, sooner or later.
-    if (nodes) resync()
-    else resyncVms(inTurn(store.known()))
+    if (nodes) return resync()
+    resyncVms(inTurn(store.known()))
+    // Each node asks for its next look itself, and each look lists tasks.
+    if (looks % nodesEvery === 0) resyncNodes()
+    looks += 1
   }
 
   /** A gap: what happened meanwhile is not known. */

@@ -70,7 +70,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     state = next
     if (dueMs() !== nextDueMs(before, settings.removalGraceMs)) for (const listener of listeners) listener()
     const names = new Set([...before.vms.keys(), ...state.vms.keys()])
-    return [...names].filter((name) => fingerprint(before.vms.get(name)) !== fingerprint(state.vms.get(name)))
+    return [...names].filter((name) => !isSame(before.vms.get(name), state.vms.get(name)))
   }
 
   return {
@@ -115,6 +115,18 @@ function memoised<Given extends object, Answer>(answer: (given: Given) => Answer
     answers.set(given, known)
     return known
   }
+}
+
+function isSame(before: VmMemory | undefined, after: VmMemory | undefined): boolean {
+  return before === after || isSameDocument(before, after) || fingerprint(before) === fingerprint(after)
+}
+
+/** By the objects, which is what nearly every VM is at every read; what is not the same object may still be equal. */
+function isSameDocument(before: VmMemory | undefined, after: VmMemory | undefined): boolean {
+  if (before?.state.kind !== 'present' || after?.state.kind !== 'present') return false
+  const { good, removalConfirmed, rivals } = after
+  const isSameGood = before.good?.vm === good?.vm && before.good?.generation === good?.generation && before.good?.source === good?.source
+  return isSameGood && before.removalConfirmed === removalConfirmed && before.rivals === rivals
 }
 
 /** What makes two memories the same to everybody else: not when it was last seen. */
