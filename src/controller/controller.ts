@@ -52,6 +52,8 @@ export interface Controller {
 }
 
 const vmOwners = ['assets', 'services', 'reachability'] as const
+/** Those whose writes the other one waits for. */
+const writers = ['assets', 'services'] as const
 /** So many resyncs from one look at all nodes to the next. */
 const nodesEvery = 6
 /** Runs at once, per reconciler: enough that one slow agent holds nobody up, few enough for a manager's API. */
@@ -66,8 +68,8 @@ export function controller(ports: ControllerPorts): Controller {
   let world: World | undefined
   let loops: Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> | undefined
 
-  function hintVm(vm: VmName, except?: string): void {
-    for (const owner of vmOwners) if (owner !== except) loops?.[owner].queue.add(vm)
+  function hintVm(vm: VmName): void {
+    for (const owner of vmOwners) loops?.[owner].queue.add(vm)
   }
 
   /** A person asks: what was read before is not good enough, and no failure of before is a reason to wait. */
@@ -179,7 +181,8 @@ export function controller(ports: ControllerPorts): Controller {
 
   function onVmResult(owner: Report['owner'], vm: VmName, began: Declaration, result: RunResult): void {
     if (result.applied > 0) {
-      hintVm(vm, owner)
+      // What a guest does follows from its task, and a new one is told of below.
+      for (const other of writers) if (other !== owner) loops?.[other].queue.add(vm)
       // A placement record has to become a node label, and the service waits for that.
       if (owner === 'assets') hintNodes()
       countDrift(vm, result)

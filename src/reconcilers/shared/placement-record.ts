@@ -31,19 +31,28 @@ export interface PlacementFields {
 
 /** Undefined where the config's data is not that of a placement record. The data is what counts for uid and VM: labels can be lost, data cannot change. */
 export function readPlacementRecord(config: SwarmConfig): PlacementRecord | undefined {
-  const data = rawObject(parseJson(new TextDecoder().decode(config.data)))
-  const uid = rawString(data['uid'])
-  const vm = rawString(data['vm'])
-  if (data['version'] !== 1 || uid === undefined || !uidPattern.test(uid) || vm === undefined) return undefined
+  const identity = identities.get(config.data) ?? identityIn(config.data)
+  if (identity === undefined) return undefined
+  identities.set(config.data, identity)
   return {
     config,
-    vm,
-    uid,
+    ...identity,
     node: config.labels[objectLabels.node],
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     retainedAt: config.labels[objectLabels.retainedAt],
   }
+}
+
+/** By the bytes, which never change: whoever places one VM reads the records of all others. */
+const identities = new WeakMap<Uint8Array, Pick<PlacementRecord, 'vm' | 'uid'>>()
+
+function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | undefined {
+  const data = rawObject(parseJson(new TextDecoder().decode(bytes)))
+  const uid = rawString(data['uid'])
+  const vm = rawString(data['vm'])
+  if (data['version'] !== 1 || uid === undefined || !uidPattern.test(uid) || vm === undefined) return undefined
+  return { vm, uid }
 }
 
 export function readPlacementRecords(configs: readonly SwarmConfig[]): PlacementRecord[] {
