@@ -80,7 +80,10 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     const stamp = { observedGeneration: generation, now: rfc3339(clock) }
     const stamped = stampConditions(before, drafts, stamp)
     const ready = readyOf(one, stamped)
-    const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration: oldestGeneration(stamped, generation) })
+    const withReady = stampConditions(stamped, [ready], {
+      ...stamp,
+      observedGeneration: agreedGeneration(before, stamped),
+    })
     one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
     one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.now(), one.conditions)
     for (const moved of movedConditions(before, one.conditions)) tell(vm, one, moved, stamp.now)
@@ -176,13 +179,14 @@ function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): C
 }
 
 /**
- * Ready is of the generation that every rung below it is of: of an edit it says nothing before everybody has looked. `Valid` is of what is declared
- * now; the run that reports may have begun before that.
+ * Ready is of the generation that every rung below it is of, and while they differ of the one before: runs end in any order and may have begun
+ * several edits ago, and of an edit that was only passed by nothing was ever seen.
  */
-function oldestGeneration(conditions: readonly Condition[], generation: string): string {
-  const newest = conditions.find((one) => one.type === 'Valid')?.observedGeneration ?? generation
-  const older = conditions.find((one) => (readyRungs as readonly string[]).includes(one.type) && one.observedGeneration !== newest)
-  return older?.observedGeneration ?? newest
+function agreedGeneration(before: readonly Condition[], stamped: readonly Condition[]): string {
+  const rungs = stamped.filter((one) => (readyRungs as readonly string[]).includes(one.type))
+  const [first, ...others] = new Set(rungs.map((one) => one.observedGeneration))
+  if (first !== undefined && others.length === 0) return first
+  return before.find((one) => one.type === 'Ready')?.observedGeneration ?? ''
 }
 
 /** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */
