@@ -33,7 +33,7 @@ export async function benchController(args: readonly string[]): Promise<void> {
   const steps = values.steps.split(',')
   // A file system in memory: what a disk costs is not the loop's.
   const dir = mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'swarmvirt-bench-'))
-  const swarm = await bareSwarm('bench', values.managers === '3' ? 3 : 1)
+  const swarm = await bareSwarm(process.env['SWARMVIRT_LAB'] ?? 'bench', values.managers === '3' ? 3 : 1)
   try {
     const bundle = await bundleChild(dir)
     const api = rawApi(swarm.socket)

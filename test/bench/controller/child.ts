@@ -268,7 +268,25 @@ function swarmInMemory(): Swarm {
       ] as const
     ).map((method) => [method, (swarm[method] as (...args: never[]) => unknown).bind(swarm)]),
   )
-  return { ...bound, events: quiet } as unknown as Swarm
+  // It looks a name up by going through all.
+  const ids = new Map<string, string>()
+  const indexed = bound as unknown as Swarm
+  return {
+    ...indexed,
+    events: quiet,
+    async createConfig(name, labels, data) {
+      const id = await indexed.createConfig(name, labels, data)
+      ids.set(name, id)
+      return id
+    },
+    async createService(spec) {
+      const id = await indexed.createService(spec)
+      ids.set(String(spec['Name']), id)
+      return id
+    },
+    getConfig: async (name) => swarm.configs.get(ids.get(name) ?? ''),
+    getService: async (name) => swarm.services.get(ids.get(name) ?? name),
+  }
 }
 
 const nothing: StatusView = {

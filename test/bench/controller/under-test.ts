@@ -15,6 +15,9 @@ export interface UnderTest {
   stop(): Promise<void>
 }
 
+/** As in deploy/Dockerfile. */
+const imageFlags = ['--max-semi-space-size=2']
+
 export async function bundleChild(dir: string): Promise<string> {
   const file = join(dir, 'child.cjs')
   await bundle('test/bench/controller/child.ts', file, [])
@@ -24,7 +27,7 @@ export async function bundleChild(dir: string): Promise<string> {
 export function startChild(file: string, config: ChildConfig, profiles?: string): UnderTest {
   const spawnedMs = performance.timeOrigin + performance.now()
   const child = fork(file, [JSON.stringify(config)], {
-    execArgv: profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`],
+    execArgv: [...imageFlags, ...(profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`])],
   })
   const waiting = new Map<number, (value: unknown) => void>()
   let ids = 0
