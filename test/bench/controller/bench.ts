@@ -36,7 +36,7 @@ export async function controllerWith(bench: Bench, vms: number): Promise<UnderTe
   return child
 }
 
-export async function servicesOf({ api }: Bench): Promise<number> {
+async function servicesOf({ api }: Bench): Promise<number> {
   return (await api.get('/services')).filter((one) => (one['Spec'] as { Name: string }).Name.startsWith(`vm-${vmName(0).slice(0, 2)}`))
     .length
 }

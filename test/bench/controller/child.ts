@@ -123,7 +123,7 @@ function measured(config: ChildConfig): Measured {
   const sources = [manifestDirectory({ path: config.manifests, watchPolling: false })]
   const declarations = declarationStore({ sources: sources.length, removalGraceMs: 1_000, cluster: settings.cluster }, clock)
   const agents = observedAgents(readyAgents(), clock, () => undefined)
-  const ports = { swarm: informed.swarm, agents, declarations, settings, clock, random: systemRandom }
+  const ports = { swarm: informed.swarm, recent: informed.recent, agents, declarations, settings, clock, random: systemRandom }
   const prom = promMetrics('bench')
   const built = controller({
     informed,

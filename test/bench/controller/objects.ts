@@ -5,7 +5,7 @@ import { each, type RawApi } from './raw-api.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-export const guests = 'swarmvirt-guests'
+const guests = 'swarmvirt-guests'
 
 export function vmName(number: number): string {
   return `b-${String(number).padStart(5, '0')}`
@@ -58,7 +58,7 @@ export async function prepareSwarm(swarm: BareSwarm, api: RawApi): Promise<void>
   await resetNodes(api)
 }
 
-export async function resetNodes(api: RawApi): Promise<void> {
+async function resetNodes(api: RawApi): Promise<void> {
   for (const node of await api.get('/nodes')) {
     const { Spec, Version } = node as { Spec: Json; Version: { Index: number } }
     await api.post(`/nodes/${String(node['ID'])}/update?version=${Version.Index}`, { ...Spec, Availability: 'pause', Labels: {} })
@@ -111,7 +111,7 @@ async function touchNode(api: RawApi, id: string): Promise<void> {
 }
 
 /** A compose file of the services that the controller made: name, image, limits, constraints, config. */
-export function composeOf({ services, configs }: Made): string {
+function composeOf({ services, configs }: Made): string {
   const file = {
     version: '3.8',
     networks: { guests: { external: true, name: guests } },

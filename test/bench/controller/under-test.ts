@@ -58,7 +58,10 @@ export function startChild(file: string, config: ChildConfig, profiles?: string)
       if (child.exitCode !== null || child.signalCode !== null) return
       const exit = once(child, 'exit')
       child.disconnect()
+      // One that is busy does not hear it.
+      const late = setTimeout(() => child.kill('SIGKILL'), 5_000)
       await exit
+      clearTimeout(late)
     },
   }
 }
