@@ -91,6 +91,7 @@ function judgeAbsent(name: VmName, memory: VmMemory, opaque: DeclareState['opaqu
   if (broken !== undefined) return { ...memory, removalConfirmed: false, state: broken }
   const doubt = doubtOf(name, memory, opaque, input)
   if (doubt !== undefined) return { ...memory, state: { kind: 'doubtful', message: doubt } }
-  const sinceMs = memory.state.kind === 'absent' ? memory.state.sinceMs : input.nowMs
+  // A clock that was set back must not make it wait for the time that it had jumped ahead.
+  const sinceMs = Math.min(input.nowMs, memory.state.kind === 'absent' ? memory.state.sinceMs : input.nowMs)
   return { ...memory, state: { kind: 'absent', sinceMs } }
 }

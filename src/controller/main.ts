@@ -64,7 +64,7 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
   const agents = observedAgents(directory, clock, () => built.agentIsBack())
-  const ports = { swarm, agents, declarations, settings, clock, random }
+  const ports = { swarm, recent: informed.recent, agents, declarations, settings, clock, random }
   const reconcilers = {
     nodes: nodesReconciler(ports),
     assets: assetsReconciler(ports),

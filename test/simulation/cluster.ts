@@ -93,6 +93,7 @@ export class Cluster {
     const present = (): VmName[] => [...this.declared].filter(([, one]) => one.kind === 'present').map(([name]) => name)
     return {
       swarm: this.swarm,
+      recent: this.swarm,
       agents: this.agents,
       declarations: { get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' }, names: present },
       settings: this.settings,

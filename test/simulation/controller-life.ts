@@ -41,7 +41,7 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
   const { swarm } = informed
   const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
   const agents = observedAgents(boundary.agentsFor(life), clock, () => built.agentIsBack())
-  const shared = { swarm, agents, declarations: store, settings, clock, random }
+  const shared = { swarm, recent: informed.recent, agents, declarations: store, settings, clock, random }
   const reconcilers = {
     nodes: nodesReconciler(shared),
     assets: assetsReconciler(shared),

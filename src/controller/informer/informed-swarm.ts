@@ -8,6 +8,8 @@ import { taskBoard } from './task-board.ts'
 
 /** The Swarm as it was last read, with what events and our own writes put in doubt read again before it is given. */
 export interface InformedSwarm {
+  /** Lists for who acts on what is not in them: begun within the last seconds, whatever events said or did not say. */
+  readonly recent: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>
   /** Reads come from memory where they may; every write goes to Docker. What is absent in memory is asked of Docker. */
   readonly swarm: Swarm
   /** A hint: what it names is read again. */
@@ -26,20 +28,26 @@ export interface Changed {
   readonly nodes: boolean
 }
 
+/** Some VMs are placed at once, and share a list. */
+const recentMs = 2_000
+
 const ours = `${objectLabels.managedBy}=${managedBy}`
 
 export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   // Other people's services too: a node label may not be taken from under one that was ours.
+  const now = (): number => clock.now()
   const services = shelf<SwarmService>({
+    now,
     list: (signal) => raw.listServices(undefined, signal),
     get: (name, signal) => raw.getService(name, signal),
   })
   const configs = shelf<SwarmConfig>({
+    now,
     list: (signal) => raw.listConfigs(ours, signal),
     get: (name, signal) => raw.getConfig(name, signal),
   })
-  const secrets = shelf<SwarmSecret>({ list: (signal) => raw.listSecrets(ours, signal) })
-  const nodes = shelf<SwarmNode & Stored>({ list: async (signal) => (await raw.listNodes(signal)).map(named) })
+  const secrets = shelf<SwarmSecret>({ now, list: (signal) => raw.listSecrets(ours, signal) })
+  const nodes = shelf<SwarmNode & Stored>({ now, list: async (signal) => (await raw.listNodes(signal)).map(named) })
   const tasks = taskBoard(raw, clock)
 
   /** A write that failed may have been made: what it was about is in doubt before, since others read meanwhile, and after. */
@@ -49,6 +57,17 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       return await write()
     } finally {
       doubt()
+    }
+  }
+
+  /** A service names configs and secrets: where Docker refuses it, one of those may be gone and nobody heard of it. */
+  async function naming<Answer>(written: Promise<Answer>): Promise<Answer> {
+    try {
+      return await written
+    } catch (error) {
+      configs.doubtAll()
+      secrets.doubtAll()
+      throw error
     }
   }
 
@@ -74,9 +93,9 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     createService: (spec, signal) =>
       writing(
         () => services.doubt(String(spec['Name'])),
-        () => raw.createService(spec, signal),
+        () => naming(raw.createService(spec, signal)),
       ),
-    updateService: (id, version, spec, signal) => writing(ofService(id), () => raw.updateService(id, version, spec, signal)),
+    updateService: (id, version, spec, signal) => writing(ofService(id), () => naming(raw.updateService(id, version, spec, signal))),
     async removeService(id, signal) {
       await unchanged(services, id, (name) => raw.getService(name, signal), signal)
       return writing(ofService(id), () => raw.removeService(id, signal))
@@ -122,6 +141,11 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
 
   return {
     swarm,
+    recent: {
+      listNodes: (signal) => nodes.recent(recentMs, signal),
+      listServices: async (label, signal) => filtered(await services.recent(recentMs, signal), label),
+      listConfigs: async (label, signal) => filtered(await configs.recent(recentMs, signal), label),
+    },
     note(event) {
       const of = { service: services, config: configs, secret: secrets, node: nodes }[event.type as 'service']
       if (event.type === 'node') nodes.doubtAll()
@@ -172,9 +196,14 @@ async function labelled<Item extends Stored>(
   label: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<readonly Item[]> {
-  if (label === undefined) return from.all(signal)
+  const prefix = `${objectLabels.vm}=`
+  if (label?.startsWith(prefix) === true) return from.ofVm(label.slice(prefix.length), signal)
+  return filtered(await from.all(signal), label)
+}
+
+function filtered<Item extends Stored>(items: readonly Item[], label: string | undefined): readonly Item[] {
+  if (label === undefined) return items
   const [key = '', ...rest] = label.split('=')
   const value = rest.length === 0 ? undefined : rest.join('=')
-  if (key === objectLabels.vm && value !== undefined) return from.ofVm(value, signal)
-  return (await from.all(signal)).filter(({ labels }) => (value === undefined ? Object.hasOwn(labels, key) : labels[key] === value))
+  return items.filter(({ labels }) => (value === undefined ? Object.hasOwn(labels, key) : labels[key] === value))
 }

@@ -9,6 +9,8 @@ export interface Stored {
 }
 
 export interface ShelfPorts<Item extends Stored> {
+  /** Epoch milliseconds. */
+  readonly now: () => number
   readonly list: (signal: AbortSignal | undefined) => Promise<readonly Item[]>
   /** One object by name; without it every doubt is a new list. */
   readonly get?: (name: string, signal: AbortSignal | undefined) => Promise<Item | undefined>
@@ -23,6 +25,8 @@ export interface ShelfPorts<Item extends Stored> {
  */
 export interface Shelf<Item extends Stored> {
   all(signal?: AbortSignal): Promise<readonly Item[]>
+  /** As `all`, from a list that was begun no longer ago than this: events may have been silent. */
+  recent(withinMs: number, signal?: AbortSignal): Promise<readonly Item[]>
   /** Those that are labelled with this VM. */
   ofVm(vm: string, signal?: AbortSignal): Promise<readonly Item[]>
   /** What is not known is asked of Docker, where single objects can be: then undefined is Docker's own answer. */
@@ -47,6 +51,7 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   let vms = new Map<string | undefined, Map<string, Item>>()
   let doubts = new Set<string>()
   let isWhole = false
+  let listedMs = 0
   let listing: Promise<unknown> | undefined
   const fetching = new Map<string, Promise<Item | undefined>>()
 
@@ -85,8 +90,10 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     const taken = takeDoubts()
     const wasWhole = isWhole
     isWhole = true
+    const begunMs = ports.now()
     try {
       const read = await ports.list(signal)
+      listedMs = begunMs
       // A gap in the events may be a Swarm that was restored from a backup: then older versions are the truth.
       const before = items
       const after = new Map(read.map((item) => [item.name, wasWhole ? newer(before.get(item.name), item) : item]))
@@ -174,6 +181,13 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   }
 
   return {
+    async recent(withinMs, signal) {
+      const isOld = (): boolean => Math.abs(ports.now() - listedMs) > withinMs
+      for (let read = underWay(); isOld() && read !== undefined; read = underWay()) await read.catch(() => undefined)
+      if (isOld()) await listAlone(signal)
+      await settle(signal)
+      return [...items.values()]
+    },
     async all(signal) {
       await settle(signal)
       return [...items.values()]

@@ -25,6 +25,8 @@ type SwarmUsed =
 
 export interface AssetsPorts {
   readonly swarm: Pick<Swarm, SwarmUsed>
+  /** Lists of a moment ago. Who gets an identity is decided by what is *not* there, which no memory can tell. */
+  readonly recent: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>
   readonly agents: Agents
   readonly declarations: Declarations
   readonly settings: AssetsSettings
@@ -84,7 +86,7 @@ export async function observeAssets(ports: AssetsPorts, vm: VmName, signal: Abor
   if (config !== undefined && record === undefined) return seen
   // An order to the node is a write too.
   if (suspensionOf(vm, declaration, record) !== undefined) return seen
-  if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, nodes, signal) }
+  if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
   const order = prepareOrderFor(settings, declaration.vm, record)
   return { ...seen, prepared: await ask(ports.agents.on(node.id).prepare(order, signal)) }
@@ -98,11 +100,13 @@ function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmSer
   return { ...record, disksMade: record.disksMade || (owned.kind === 'ours' && owned.uid === record.uid) }
 }
 
-async function observeCluster(ports: AssetsPorts, vm: VmName, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<ClusterSeen> {
-  const { swarm, random } = ports
-  const records = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
-  const services = (await swarm.listServices(`${objectLabels.managedBy}=${managedBy}`, signal)).filter(isVmService)
+async function observeCluster(ports: AssetsPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
+  const { swarm, recent, random } = ports
+  const records = readPlacementRecords(await recent.listConfigs(`${objectLabels.component}=placement`, signal))
+  const services = (await recent.listServices(`${objectLabels.managedBy}=${managedBy}`, signal)).filter(isVmService)
   const expected = await agentNodes(swarm, signal)
+  // Last, since a call may hang: which nodes may hold disks is to be known of the moment at which they are asked.
+  const nodes = await recent.listNodes(signal)
   return {
     nodes: await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal))),
     others: records.filter((one) => one.vm !== vm),

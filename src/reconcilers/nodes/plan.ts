@@ -56,7 +56,8 @@ function capability(seen: NodesSeen, node: SwarmNode): Labels {
   const { facts, softwareEmulation } = seen
   // No answer says nothing about VMs: where any is placed, what was last known stays.
   if (!facts.known) return seen.records.some((one) => holds(one, node)) ? current(node, isCapability) : {}
-  if (facts.value.broker === null) return {}
+  // Nor does a broker that is away: a service that is made meanwhile would have its task rejected.
+  if (facts.value.broker === null) return seen.records.some((one) => holds(one, node)) ? current(node, isCapability) : {}
   // Not probed yet: what was known before the agent's restart stays until the probe has ended.
   if (facts.value.kvm.state === 'pending') return { ...current(node, isAccelerator), ...bridges(facts.value) }
   const accel = acceleratorOf(facts.value, softwareEmulation)

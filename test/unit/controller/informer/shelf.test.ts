@@ -40,7 +40,7 @@ function docker(initial: readonly Stored[] = []) {
 describe('a shelf', () => {
   it('reads everything once, and one object when there is doubt about it', async () => {
     const { ports, world, calls } = docker([thing('a', 1), thing('b', 1)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     await it.all()
     world.set('a', thing('a', 2))
     it.doubt('a')
@@ -51,7 +51,7 @@ describe('a shelf', () => {
 
   it('reads everything again when there are many doubts, or doubt about all', async () => {
     const { ports, calls } = docker([thing('a', 1)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     await it.all()
     for (let index = 0; index < 9; index += 1) it.doubt(`x${index}`)
     await it.all()
@@ -62,7 +62,7 @@ describe('a shelf', () => {
 
   it('does not take an answer for a doubt that was raised while it was on its way', async () => {
     const { ports, world, hold, release } = docker([thing('a', 1)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     hold()
     const first = it.all()
     it.doubt('a')
@@ -73,7 +73,7 @@ describe('a shelf', () => {
 
   it('changes nothing when a read fails, says so, and still has the doubt', async () => {
     const { ports, world, fail } = docker([thing('a', 1)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     await it.all()
     it.doubt('a')
     fail(new Error('no leader'))
@@ -86,7 +86,7 @@ describe('a shelf', () => {
 
   it('does not go back to what a manager that lags behind answers', async () => {
     const { ports, world } = docker([thing('a', 5)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     await it.all()
     world.set('a', thing('a', 4))
     it.doubt('a')
@@ -97,7 +97,7 @@ describe('a shelf', () => {
 
   it('takes an object that was made anew, and older versions after a gap', async () => {
     const { ports, world } = docker([thing('a', 5)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     await it.all()
     world.set('a', thing('a', 2, 'another'))
     it.doubt('a')
@@ -109,7 +109,7 @@ describe('a shelf', () => {
 
   it('answers what changed, came and went since it was last read', async () => {
     const { ports, world } = docker([thing('a', 1), thing('b', 1), thing('c', 1)])
-    const it = shelf(ports)
+    const it = shelf({ now: () => 0, ...ports })
     await it.all()
     world.set('a', thing('a', 2))
     world.delete('b')
@@ -131,6 +131,7 @@ describe('a shelf', () => {
           ['b', thing('b', 1)],
         ])
         const it = shelf({
+          now: () => 0,
           list: async () => scheduler.schedule(Promise.resolve([...world.values()])),
           get: async (name) => scheduler.schedule(Promise.resolve(world.get(name))),
         })
