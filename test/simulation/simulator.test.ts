@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { objectLabels } from '../../src/api/labels.ts'
 import type { Fault } from './faults.ts'
 import { faultText, parseFault } from './faults.ts'
 import { scenarioFor, scenarioNamed } from './jobs.ts'
@@ -78,16 +77,13 @@ describe('the simulator can fail', () => {
   })
 
   it('sees a disk made anew', async () => {
-    const forgets: Scenario['acts'] = [[7_000, (world) => world.machines.nodes.forEach((one) => one.held.clear())]]
-    // All that says that there was one, but the uid.
-    const never: Act = (world) => {
-      const { config } = world.record('web') ?? {}
-      if (config === undefined) return
-      const { [objectLabels.disksMade]: _made, ...labels } = config.labels
-      void world.swarm.updateConfigLabels(config, labels)
-    }
-    const removed: Scenario['acts'] = scenarioNamed('the service is removed').acts
-    expect(await violated({ acts: [...forgets, [7_000, never], ...removed] })).toBe('DiskKept')
+    // As a controller would do it that forgot to say that there must be one.
+    const anew: Act = ({ machines }) =>
+      machines.nodes.forEach((one) => {
+        one.held.clear()
+        for (const order of one.orders.values()) void one.prepare({ ...order, disksMustExist: false })
+      })
+    expect(await violated({ acts: [7_000, 10_000, 13_000].map((atMs) => [atMs, anew] as const) })).toBe('DiskKept')
   })
 
   it('leaves out of a failure the faults that it does not need', async () => {
