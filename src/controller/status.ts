@@ -79,11 +79,8 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     const before = one.conditions
     const stamp = { observedGeneration: generation, now: rfc3339(clock) }
     const stamped = stampConditions(before, drafts, stamp)
-    const ready = readyOf(one, stamped)
-    const withReady = stampConditions(stamped, [ready], {
-      ...stamp,
-      observedGeneration: agreedGeneration(before, stamped),
-    })
+    const { observedGeneration, ...ready } = agreed(readyOf(one, stamped), before, stamped)
+    const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration })
     one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
     one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.now(), one.conditions)
     for (const moved of movedConditions(before, one.conditions)) tell(vm, one, moved, stamp.now)
@@ -180,13 +177,16 @@ function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): C
 
 /**
  * Ready is of the generation that every rung below it is of, and while they differ of the one before: runs end in any order and may have begun
- * several edits ago, and of an edit that was only passed by nothing was ever seen.
+ * several edits ago, and of an edit that was only passed by nothing was ever seen. It does not become true meanwhile.
  */
-function agreedGeneration(before: readonly Condition[], stamped: readonly Condition[]): string {
+function agreed(ready: ConditionDraft, before: readonly Condition[], stamped: readonly Condition[]): Omit<Condition, 'lastTransitionTime'> {
   const rungs = stamped.filter((one) => (readyRungs as readonly string[]).includes(one.type))
   const [first, ...others] = new Set(rungs.map((one) => one.observedGeneration))
-  if (first !== undefined && others.length === 0) return first
-  return before.find((one) => one.type === 'Ready')?.observedGeneration ?? ''
+  if (first !== undefined && others.length === 0) return { ...ready, observedGeneration: first }
+  const held = before.find((one) => one.type === 'Ready')
+  const isNew = ready.status === 'True' && held?.status !== 'True'
+  const said = isNew ? condition('Ready', 'Unknown', 'NotObserved', 'not everything was looked at since the last edit') : ready
+  return { ...said, observedGeneration: held?.observedGeneration ?? '' }
 }
 
 /** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */

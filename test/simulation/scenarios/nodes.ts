@@ -1,4 +1,5 @@
 import { nodeLabels } from '../../../src/api/labels.ts'
+import { serviceName } from '../../../src/api/names.ts'
 import { isRunning, labelNode, nodeOf, once } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import { cutOff, powerOff, powerOn, rejoin } from '../window-faults.ts'
@@ -140,6 +141,28 @@ export const nodes: readonly Scenario[] = [
         ),
       ],
     ],
+  },
+  {
+    name: 'all that names it is removed while its agent is away',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => {
+            machine(world, id).away = true
+            const service = world.swarm.service(serviceName('web'))
+            const record = world.record('web')
+            if (service !== undefined) void world.swarm.removeService(service.id)
+            if (record !== undefined) void world.swarm.removeConfig(record.config.id)
+            world.unrecorded.add('web')
+            world.swarm.editNodeLabels(id, (labels) => delete labels[nodeLabels.vm('web')])
+          },
+          (world, id) => void (machine(world, id).away = false),
+        ),
+      ],
+    ],
+    expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `web has ${machines.disks.length} disks`),
   },
   {
     name: 'its agent is away while a second VM comes',
