@@ -56,6 +56,19 @@ describe('deleting by absence', () => {
     expect([kind('web'), kind('db')]).toEqual(['removed', 'present'])
   })
 
+  it('waits no longer than the grace where the clock was ahead when it began and was set back', async () => {
+    const { clock } = bench()
+    let aheadMs = 3_600_000
+    const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, { ...clock, now: () => clock.now() + aheadMs })
+    store.fold(read([ok('web'), ok('db')]))
+    store.fold(read([ok('db')]))
+    aheadMs = 0
+    store.fold(read([ok('db')]))
+    await clock.pass(graceMs)
+    store.fold(read([ok('db')]))
+    expect(store.get('web').kind).toBe('removed')
+  })
+
   it('removes the last one as well: an empty directory that can be read is a word', async () => {
     const { store, after, kind } = bench()
     store.fold(read([ok('web')]))

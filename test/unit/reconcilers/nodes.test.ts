@@ -165,6 +165,17 @@ test.each(['listConfigs', 'listServices'] as const)(
   },
 )
 
+test('a broker that is away takes no label from a node where a VM is placed, also while it has no service', async () => {
+  const cluster = await withRunningVm()
+  const before = labels(cluster, 'n1')
+  const agent = cluster.agent('n1')
+  agent.nodeFacts = { ...agent.nodeFacts, broker: null }
+  const service = cluster.swarm.service('vm-web')
+  await cluster.swarm.removeService(service?.id ?? '')
+  await cluster.run(nodesReconciler(cluster.ports()), 'node-n1')
+  expect(labels(cluster, 'n1')).toEqual(before)
+})
+
 function methodsOf(swarm: ReturnType<Cluster['ports']>['swarm']) {
   return {
     listNodes: () => swarm.listNodes(),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
+import { PortError } from '../../../../src/ports/errors.ts'
 import type { Swarm, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
@@ -28,7 +29,10 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
       services.push(service(String(spec['Name'])))
       return `id-${String(spec['Name'])}`
     },
-    updateService: async () => void calls.push('updateService'),
+    updateService: async (id) => {
+      calls.push('updateService')
+      if (id === 'refused') throw new PortError('Invalid', 'config not found')
+    },
     removeService: async (id) => {
       calls.push('removeService')
       services.splice(
@@ -107,6 +111,27 @@ describe('the informed Swarm', () => {
     await swarm.removeService('id-vm-a')
     expect(calls.filter((call) => call === 'removeService')).toHaveLength(1)
     expect(await swarm.listServices()).toEqual([])
+  })
+
+  it('lists again for who acts on what is not there, unless that was done a moment ago', async () => {
+    const { swarm, recent, clock, services, calls } = bench([])
+    await swarm.listServices()
+    services.push(service('vm-a'))
+    await clock.pass(10_000)
+    expect(await recent.listServices()).toHaveLength(1)
+    await recent.listServices()
+    expect(calls).toEqual(['listServices', 'listServices'])
+  })
+
+  it('doubts every config and secret when Docker refuses a service: one that it names may be gone, and nobody heard of it', async () => {
+    const { swarm, calls } = bench([])
+    await swarm.listConfigs('swarmvirt.vm=a')
+    await swarm.listSecrets('swarmvirt.vm=a')
+    await expect(swarm.updateService('refused', 1, {})).rejects.toThrow('config not found')
+    calls.length = 0
+    await swarm.listConfigs('swarmvirt.vm=a')
+    await swarm.listSecrets('swarmvirt.vm=a')
+    expect(calls).toEqual(['listConfigs swarmvirt.managed-by=swarmvirt', 'listSecrets'])
   })
 
   it('filters by label as Docker does', async () => {
