@@ -44,7 +44,7 @@ export const quickSuites: readonly Suite[] = [
     command: vitest('--project', 'contract'),
     counts: 'vitest',
   },
-  { name: 'e2e', what: 'swarmvirt on a real three-node Swarm', budgetMinutes: 16, command: vitest('--project', 'e2e'), counts: 'vitest' },
+  { name: 'e2e', what: 'swarmvirt on a real three-node Swarm', budgetMinutes: 18, command: vitest('--project', 'e2e'), counts: 'vitest' },
 ]
 
 export const fullSuites: readonly Suite[] = [
@@ -92,8 +92,8 @@ export const fullSuites: readonly Suite[] = [
   },
   {
     name: 'full',
-    what: 'what takes longer: faults with repeats',
-    budgetMinutes: 15,
+    what: 'what takes longer: faults with repeats, edits, samples',
+    budgetMinutes: 20,
     command: vitest('--project', 'full', '--exclude', 'test/full/kill-controller.full.test.ts'),
     counts: 'vitest',
   },

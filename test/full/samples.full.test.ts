@@ -5,7 +5,7 @@ import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
 import { resolveClasses } from '../../src/ports/resolve-classes.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import { guestPage, nodeOfVm, openE2e, otherNode, waitForCondition, waitGone, waitReady } from './support.ts'
+import { guestPage, nodeOfVm, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
 
 const directory = join(import.meta.dirname, '../../manifests')
 const files = readdirSync(directory).filter((file) => file.endsWith('.yaml'))

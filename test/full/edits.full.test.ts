@@ -18,7 +18,7 @@ import {
   waitForCondition,
   waitGone,
   waitReady,
-} from './support.ts'
+} from '../e2e/support.ts'
 
 const name = 'editor'
 const className = 'editor-size'
