@@ -5,7 +5,7 @@ import { observedAgents } from '../../src/controller/observed-agents.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { Log } from '../../src/ports/log.ts'
 import type { ManifestSource } from '../../src/ports/manifest-source.ts'
-import type { Metrics } from '../../src/ports/metrics.ts'
+import { noMetrics } from '../no-metrics.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
@@ -93,17 +93,4 @@ function watchfulLog({ onReady, onInternalError }: LifePorts): Log {
     },
     error: (fields, message) => onInternalError(`${message}: ${JSON.stringify(fields)}`),
   }
-}
-
-const noMetrics: Metrics = {
-  reconciled: () => undefined,
-  queueAdded: () => undefined,
-  queueRetried: () => undefined,
-  queueWaited: () => undefined,
-  queueWorked: () => undefined,
-  watchQueue: () => undefined,
-  refused: () => undefined,
-  panicked: () => undefined,
-  driftCorrected: () => undefined,
-  expose: async () => ({ contentType: '', text: '' }),
 }

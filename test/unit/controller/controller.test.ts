@@ -2,12 +2,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { condition, conditionOwners, readyRungs } from '../../../src/api/conditions.ts'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type Controller, controller } from '../../../src/controller/controller.ts'
+import { noMetrics } from '../../no-metrics.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
 import type { AnyReconciler } from '../../../src/controller/run-key.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
-import type { Metrics } from '../../../src/ports/metrics.ts'
 import type { Swarm, SwarmEvent, SwarmNode } from '../../../src/ports/swarm.ts'
 import type { Plan } from '../../../src/reconcilers/reconciler.ts'
 import { evenRandom, silentLog, type VirtualClock, virtualClock } from './virtual-clock.ts'
@@ -156,19 +156,6 @@ class Stage {
 
 const unused = (): never => {
   throw new Error('not meant to be asked')
-}
-
-const noMetrics: Metrics = {
-  reconciled: () => undefined,
-  queueAdded: () => undefined,
-  queueRetried: () => undefined,
-  queueWaited: () => undefined,
-  queueWorked: () => undefined,
-  watchQueue: () => undefined,
-  refused: () => undefined,
-  panicked: () => undefined,
-  driftCorrected: () => undefined,
-  expose: async () => ({ contentType: '', text: '' }),
 }
 
 const stages: Stage[] = []
