@@ -54,7 +54,7 @@ describe('bad input is said, with what, where and what to do', () => {
   })
 
   it('a field that nothing stands behind yet', async () => {
-    const text = manifest('early').replace('"accelerator": "auto"', '"accelerator": "auto", "class": "small"')
+    const text = manifest('early').replace('"accelerator": "auto"', '"accelerator": "auto", "firmware": {}')
     expect(await badFile('early.yaml', text)).toMatch(/VM020[\s\S]*not supported yet/)
   })
 

@@ -35,8 +35,11 @@ async function services(): Promise<readonly string[]> {
   return names.filter((_name, index) => found[index] !== undefined)
 }
 
-function controllerLog(): Promise<string> {
-  return deployment.lab.mustDocker('n1', ['service', 'logs', '--raw', 'swarmvirt_controller'])
+/** Of its container that is up: `docker service logs` may wait for ever for a task that ended. */
+async function controllerLog(): Promise<string> {
+  const { lab } = deployment
+  const container = await lab.mustDocker('n1', ['ps', '--quiet', '--filter', 'label=com.docker.swarm.service.name=swarmvirt_controller'])
+  return lab.mustDocker('n1', ['logs', container.trim()])
 }
 
 beforeAll(async () => {

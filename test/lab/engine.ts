@@ -36,8 +36,11 @@ export function docker(layout: LabLayout, socket: string, args: readonly string[
   return run(dockerArgv(socket, args), { env: dockerEnv(layout), ...options })
 }
 
+/** Longer than anything that the lab asks of it: a command of Docker's that hangs is to fail with its own name. */
+const hungMs = 240_000
+
 export function mustDocker(layout: LabLayout, socket: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
-  return must(dockerArgv(socket, args), { env: dockerEnv(layout), ...options })
+  return must(dockerArgv(socket, args), { env: dockerEnv(layout), timeoutMs: hungMs, ...options })
 }
 
 /** Flags that every dockerd of the lab shares. Paths are as the node sees them, where /run is its own. */

@@ -42,7 +42,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
 export async function must(argv: readonly string[], options: RunOptions = {}): Promise<string> {
   const result = await run(argv, options)
   if (result.code !== 0) {
-    const words = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-15).join('\n')
+    const words = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-15).join('\n') || 'it said nothing'
     throw new Error(`${argv.slice(0, 12).join(' ')}: exit ${result.code}\n${words}`)
   }
   return result.stdout

@@ -1,4 +1,4 @@
-import type { Metrics } from '../src/ports/metrics.ts'
+import type { Metrics } from '../../src/ports/metrics.ts'
 
 /** For a controller of which nobody counts anything. */
 export const noMetrics: Metrics = {
