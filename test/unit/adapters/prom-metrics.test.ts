@@ -88,6 +88,62 @@ describe('the metrics', () => {
     )
   })
 
+  // As sigs.k8s.io/controller-runtime has them: pkg/internal/controller/metrics and pkg/internal/metrics/workqueue.go.
+  it.each([
+    ['controller_runtime_reconcile_total', 'counter', ['controller', 'result']],
+    ['controller_runtime_reconcile_errors_total', 'counter', ['controller']],
+    ['controller_runtime_terminal_reconcile_errors_total', 'counter', ['controller']],
+    ['controller_runtime_reconcile_panics_total', 'counter', ['controller']],
+    ['controller_runtime_reconcile_time_seconds', 'histogram', ['controller']],
+    ['controller_runtime_max_concurrent_reconciles', 'gauge', ['controller']],
+    ['controller_runtime_active_workers', 'gauge', ['controller']],
+    ['workqueue_depth', 'gauge', ['name', 'controller']],
+    ['workqueue_adds_total', 'counter', ['name', 'controller']],
+    ['workqueue_queue_duration_seconds', 'histogram', ['name', 'controller']],
+    ['workqueue_work_duration_seconds', 'histogram', ['name', 'controller']],
+    ['workqueue_unfinished_work_seconds', 'gauge', ['name', 'controller']],
+    ['workqueue_longest_running_processor_seconds', 'gauge', ['name', 'controller']],
+    ['workqueue_retries_total', 'counter', ['name', 'controller']],
+  ])('have %s as operators’ dashboards know it', async (name, type, labels) => {
+    const metrics = promMetrics('0')
+    metrics.watchQueue('services', 8, () => ({ depth: 0, workingSeconds: [] }))
+    metrics.reconciled('services', 'error', 0.1)
+    metrics.queueWaited('services', 0.1)
+    metrics.queueWorked('services', 0.1)
+    const all = (await metrics.expose()).text.split('\n')
+    expect(all).toContain(`# TYPE ${name} ${type}`)
+    const series = all.find((line) => line.startsWith(`${name}${type === 'histogram' ? '_count' : ''}{`)) ?? ''
+    expect([...series.matchAll(/([a-z_]+)=/g)].map(([, label]) => label).toSorted()).toEqual(labels.toSorted())
+  })
+
+  it('have the buckets that quantiles over several operators need', async () => {
+    const all = await lines([], (metrics) => {
+      metrics.reconciled('nodes', 'success', 0.1)
+      metrics.queueWaited('nodes', 0.1)
+      metrics.queueWorked('nodes', 0.1)
+    })
+    const bounds = (name: string): number[] =>
+      all.flatMap((line) =>
+        line.startsWith(`${name}_bucket{`) ? [Number(/le="([^"]+)"/.exec(line)?.[1]?.replace('+Inf', 'Infinity'))] : [],
+      )
+    const run = [0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 1.75, 2]
+    const longer = [2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60, Infinity]
+    expect(bounds('controller_runtime_reconcile_time_seconds')).toEqual([...run, ...longer])
+    const powers = [...Array.from({ length: 12 }, (_one, index) => Number(`1e${index - 8}`)), Infinity]
+    expect(bounds('workqueue_queue_duration_seconds')).toEqual(powers)
+    expect(bounds('workqueue_work_duration_seconds')).toEqual(powers)
+  })
+
+  it('count a refusal for good as an error too', async () => {
+    const all = await lines([], (metrics) => {
+      metrics.reconciled('services', 'error', 0.1)
+      metrics.refused('services')
+    })
+    expect(all).toContain('controller_runtime_reconcile_total{controller="services",result="error"} 1')
+    expect(all).toContain('controller_runtime_reconcile_errors_total{controller="services"} 1')
+    expect(all).toContain('controller_runtime_terminal_reconcile_errors_total{controller="services"} 1')
+  })
+
   it('begin at 0 for what has not happened yet', async () => {
     const all = await lines([])
     expect(all).toContain('controller_runtime_reconcile_errors_total{controller="services"} 0')
