@@ -4,6 +4,7 @@ import { placementRecordName, serviceName, type VmName } from '../../src/api/nam
 import type { Declaration } from '../../src/ports/declarations.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
+import type { Labels } from '../../src/ports/swarm.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
 import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
@@ -57,7 +58,11 @@ export class Cluster {
   #uuids = 0
 
   constructor(hostnames: readonly string[] = ['n1', 'n2', 'n3']) {
-    for (const hostname of hostnames) this.agents.byNode.set(this.swarm.addNode(hostname), new SimulatedAgent(hostname))
+    for (const hostname of hostnames) this.addNode(hostname)
+  }
+
+  addNode(hostname: string, labels: Labels = {}): void {
+    this.agents.byNode.set(this.swarm.addNode(hostname, labels), new SimulatedAgent(hostname))
   }
 
   agent(hostname: string): SimulatedAgent {

@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { canonicalJson } from '../../src/api/hash.ts'
+import { parseVirtualMachine } from '../../src/api/manifest.ts'
+import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
+import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
+import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
+import { Cluster } from '../simulation/cluster.ts'
+
+/** All that release 0.1 left in a Swarm of two nodes, as it wrote it, with the manifests that it wrote it for. Never changed. */
+interface Recorded {
+  readonly documents: readonly { readonly metadata: { readonly name: string } }[]
+  readonly nodes: readonly { readonly hostname: string; readonly labels: Labels }[]
+  readonly configs: readonly { readonly name: string; readonly labels: Labels; readonly data: string }[]
+  readonly secrets: Recorded['configs']
+  readonly services: readonly (RawSpec & { readonly Name: string })[]
+  readonly inventories: readonly { readonly hostname: string; readonly instances: readonly InstanceRecord[] }[]
+}
+
+const recorded = JSON.parse(readFileSync(join(import.meta.dirname, '0.1/swarm.json'), 'utf8')) as Recorded
+
+/** A Swarm in which release 0.1 ended a moment ago, and this one begins. */
+async function restored(): Promise<Cluster> {
+  const cluster = new Cluster([])
+  for (const { hostname, labels } of recorded.nodes) cluster.addNode(hostname, labels)
+  for (const { hostname, instances } of recorded.inventories)
+    for (const one of instances) cluster.agent(hostname).held.set(one.uid, { ...one })
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+  for (const { name, labels, data } of recorded.configs) await cluster.swarm.createConfig(name, labels, bytes(data))
+  for (const { name, labels, data } of recorded.secrets) await cluster.swarm.createSecret(name, labels, bytes(data))
+  for (const spec of recorded.services) await cluster.swarm.createService(withIds(spec, cluster))
+  for (const document of recorded.documents) {
+    const parsed = parseVirtualMachine(document)
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
+    cluster.declared.set(document.metadata.name, { kind: 'present', vm: parsed.vm, generation: parsed.generation, source: 'directory' })
+  }
+  return cluster
+}
+
+/** A service refers to its objects by id, which Docker gives anew, and names them too. */
+function withIds(spec: RawSpec, { swarm }: Cluster): RawSpec {
+  const ids = new Map([...swarm.configs.values(), ...swarm.secrets.values()].map(({ id, name }) => [name, id]))
+  const copy = structuredClone(spec)
+  const container = dig(copy, 'TaskTemplate', 'ContainerSpec')
+  for (const one of rawList(dig(container, 'Configs'))) Object.assign(one as object, { ConfigID: ids.get(String(dig(one, 'ConfigName'))) })
+  for (const one of rawList(dig(container, 'Secrets'))) Object.assign(one as object, { SecretID: ids.get(String(dig(one, 'SecretName'))) })
+  return copy
+}
+
+const names = recorded.documents.map(({ metadata }) => metadata.name)
+const templates = ({ swarm }: Cluster): string =>
+  canonicalJson([...swarm.services.values()].map(({ name, spec }) => [name, spec['TaskTemplate'], spec['EndpointSpec'], spec['Mode']]))
+
+describe('what release 0.1 left in a Swarm', () => {
+  let cluster: Cluster
+  let before: string
+  beforeEach(async () => {
+    cluster = await restored()
+    before = templates(cluster)
+  })
+
+  function expectNothingRestarted(): void {
+    expect(templates(cluster)).toBe(before)
+    expect(names.map((name) => [name, cluster.starts(name)])).toEqual([
+      ['plain', 1],
+      ['rich', 1],
+      ['off', 0],
+    ])
+    for (const name of names) expect([name, cluster.said(name, 'RestartRequired')]).toEqual([name, 'False UpToDate'])
+  }
+
+  it('is written to by nobody: names, hashes, generations and defaults are what they were', async () => {
+    const { writes } = cluster.swarm
+    await cluster.converge()
+    expect(cluster.swarm.writes).toBe(writes)
+    expectNothingRestarted()
+  })
+
+  it('restarts no VM where this release has another runner image', async () => {
+    cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:of-a-later-release' }
+    await cluster.converge()
+    expectNothingRestarted()
+  })
+
+  it('restarts no VM where this release counts its hashes otherwise, and is relabelled once', async () => {
+    for (const name of names)
+      cluster.swarm.edit(`vm-${name}`, (spec) =>
+        Object.assign(spec['Labels'] as Record<string, string>, {
+          'swarmvirt.hash.version': '0',
+          'swarmvirt.hash.applied': 'x',
+          'swarmvirt.hash.desired': 'x',
+          'swarmvirt.hash.template': 'y',
+        }),
+      )
+    const { writes } = cluster.swarm
+    await cluster.converge()
+    expect(cluster.swarm.writes).toBe(writes + names.length)
+    expectNothingRestarted()
+  })
+
+  it('keeps an edit that waited for a restart waiting, however hashes are counted', async () => {
+    cluster.swarm.edit('vm-plain', (spec) =>
+      Object.assign(spec['Labels'] as Record<string, string>, {
+        'swarmvirt.hash.version': '0',
+        'swarmvirt.hash.applied': 'one',
+        'swarmvirt.hash.desired': 'another',
+      }),
+    )
+    await cluster.converge()
+    expect([templates(cluster), cluster.starts('plain')]).toEqual([before, 1])
+    expect(cluster.said('plain', 'RestartRequired')).toBe('True SpecChanged')
+  })
+
+  it('says of an object what its manifest says: each generation is the one on the label', () => {
+    for (const document of recorded.documents) {
+      const parsed = parseVirtualMachine(document)
+      const service = recorded.services.find((one) => one.Name === `vm-${document.metadata.name}`)
+      expect(parsed.ok && parsed.generation).toBe((service?.['Labels'] as Labels)['swarmvirt.generation'])
+    }
+  })
+})
