@@ -1,11 +1,12 @@
-import { portErrorOf } from '../../src/adapters/docker/errors.ts'
+import type { ByteStream, Dial } from '../../src/adapters/docker/engine.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import type { Clock } from '../../src/ports/clock.ts'
-import { PortError } from '../../src/ports/errors.ts'
-import type { Swarm } from '../../src/ports/swarm.ts'
+import { messageOf, PortError } from '../../src/ports/errors.ts'
+import type { SwarmEvent } from '../../src/ports/swarm.ts'
 import type { CallFaultKind, Fault } from './faults.ts'
 import type { Judged, Write } from './invariants.ts'
 import type { SeededRandom } from './seeded-random.ts'
+import { answered, dockerdCall, noLeader, unanswered } from './simulated-dockerd.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
 /** One life of a controller: what it is given stops for ever when it dies, and nothing it remembers is kept. */
@@ -72,32 +73,9 @@ export class Boundary {
     if (this.#states.length > keptStates) this.#states.shift()
   }
 
-  swarmFor(life: Life): Omit<Swarm, 'events'> {
-    const read = <T>(name: string, target: string, perform: (swarm: SimulatedSwarm) => Promise<T>): Promise<T> =>
-      this.#call(life, { name, target, isWrite: false, perform })
-    const write = <T>(name: string, target: string, perform: (swarm: SimulatedSwarm) => Promise<T>, versionOf?: number): Promise<T> =>
-      this.#call(life, { name, target, isWrite: true, perform, ...(versionOf === undefined ? {} : { versionOf }) })
-    return {
-      listNodes: () => read('listNodes', '', (swarm) => swarm.listNodes()),
-      listServices: (label) => read('listServices', label ?? '', (swarm) => swarm.listServices(label)),
-      getService: (name) => absence(read('getService', name, (swarm) => swarm.getService(name))),
-      listTasks: (filter) => read('listTasks', filter.serviceId ?? filter.nodeId ?? '', (swarm) => swarm.listTasks(filter)),
-      listConfigs: (label) => read('listConfigs', label, (swarm) => swarm.listConfigs(label)),
-      getConfig: (name) => absence(read('getConfig', name, (swarm) => swarm.getConfig(name))),
-      listSecrets: (label) => read('listSecrets', label, (swarm) => swarm.listSecrets(label)),
-      // Negotiated once by the adapter and then known.
-      apiVersion: () => this.#ports.swarm.apiVersion(),
-      updateNodeLabels: (node, labels) => write('updateNodeLabels', node.id, (swarm) => swarm.updateNodeLabels(node, labels), node.version),
-      createService: (spec) => write('createService', String(spec['Name']), (swarm) => swarm.createService(spec)),
-      updateService: (id, version, spec) => write('updateService', id, (swarm) => swarm.updateService(id, version, spec), version),
-      removeService: (id) => write('removeService', id, (swarm) => swarm.removeService(id)),
-      createConfig: (name, labels, data) => write('createConfig', name, (swarm) => swarm.createConfig(name, labels, data)),
-      updateConfigLabels: (config, labels) =>
-        write('updateConfigLabels', config.id, (swarm) => swarm.updateConfigLabels(config, labels), config.version),
-      removeConfig: (id) => write('removeConfig', id, (swarm) => swarm.removeConfig(id)),
-      createSecret: (name, labels, data) => write('createSecret', name, (swarm) => swarm.createSecret(name, labels, data)),
-      removeSecret: (id) => write('removeSecret', id, (swarm) => swarm.removeSecret(id)),
-    }
+  /** Where dockerd's socket would be: below the adapter, so that its own reading of answers and errors is part of every run. */
+  dialFor(life: Life, events: (signal: AbortSignal | undefined) => AsyncIterable<SwarmEvent>): Dial {
+    return (request) => (request.isStream ? Promise.resolve(lines(events(request.signal))) : this.#call(life, dockerdCall(request)))
   }
 
   agentsFor(life: Life): Agents {
@@ -112,6 +90,7 @@ export class Boundary {
         revoke: (uid) => call('revoke', () => agent.revoke(uid)),
         vm: (uid) => call('vm', () => agent.vm(uid)),
         probe: (request) => call('probe', () => agent.probe(request)),
+        unchanged: (known) => call('unchanged', () => agent.unchanged(known)),
       }
     }
     return { on }
@@ -141,7 +120,7 @@ export class Boundary {
     return new Promise((resolve, reject) => {
       const later = (ms: number, callback: () => void): void => void time.after(ms, callback)
       const perform = (): Promise<T> => this.#perform(life, call, number)
-      const unanswered = (): void => this.#reply(life, () => reject(unavailable(call.name)))
+      const silence = (): void => this.#reply(life, () => reject(isOfAgent(call) ? away() : unanswered()))
       const settle = (): void => {
         void perform().then(
           (value) => this.#reply(life, () => resolve(value)),
@@ -168,9 +147,9 @@ export class Boundary {
             )
           })
         case 'lost-request':
-          return later(3, unanswered)
+          return later(3, silence)
         case 'lost-reply':
-          return later(2, () => void perform().then(unanswered, unanswered))
+          return later(2, () => void perform().then(silence, silence))
         case 'hang':
           return later(hangMs, settle)
         case 'hang-lost':
@@ -178,12 +157,12 @@ export class Boundary {
             2,
             () =>
               void perform().then(
-                () => later(hangMs, unanswered),
-                () => later(hangMs, unanswered),
+                () => later(hangMs, silence),
+                () => later(hangMs, silence),
               ),
           )
         case 'hang-failed':
-          return later(hangMs, unanswered)
+          return later(hangMs, silence)
         default:
           return fault satisfies never
       }
@@ -202,10 +181,10 @@ export class Boundary {
 
   async #perform<T>(life: Life, call: Call<T>, number: number): Promise<T> {
     const { swarm } = this.#ports
-    const isSwarm = !agentCalls.has(call.name)
+    const isSwarm = !isOfAgent(call) && call.name !== 'version'
     if (isSwarm && this.swarmAway) {
       this.#note(life, call, number, 'no leader')
-      throw unavailable(call.name)
+      throw answered(500, noLeader)
     }
     if (call.isWrite) return this.#write(life, call, number)
     const behind = isSwarm ? (this.#staleCalls.get(number) ?? this.staleWrites) : 0
@@ -217,7 +196,7 @@ export class Boundary {
       remember(life, value)
       return value
     } catch (error) {
-      this.#note(life, call, number, error instanceof PortError ? error.kind : 'error')
+      this.#note(life, call, number, outcomeText(error))
       throw error
     }
   }
@@ -239,7 +218,7 @@ export class Boundary {
     try {
       return await outcome
     } catch (error) {
-      this.#note(life, call, number, error instanceof PortError ? `${error.kind} ${error.message}` : 'error')
+      this.#note(life, call, number, outcomeText(error))
       throw error
     }
   }
@@ -249,30 +228,37 @@ export class Boundary {
   }
 }
 
-const agentCalls = new Set(['facts', 'instances', 'prepare', 'revoke', 'vm', 'probe'])
+const agentCalls = new Set(['facts', 'instances', 'prepare', 'revoke', 'vm', 'probe', 'unchanged'])
 
-function unavailable(name: string): PortError {
-  return portErrorOf({ code: 'ECONNRESET', message: 'socket hang up' }, name)
+function isOfAgent({ name }: { readonly name: string }): boolean {
+  return agentCalls.has(name)
 }
 
-/** As the adapter does: a certain 404 is an absence, and nothing else is. */
-async function absence<T>(answer: Promise<T | undefined>): Promise<T | undefined> {
-  try {
-    return await answer
-  } catch (error) {
-    if (error instanceof PortError && error.kind === 'NotFound') return undefined
-    throw error
+function away(): PortError {
+  return new PortError('Unavailable', 'socket hang up')
+}
+
+function lines(events: AsyncIterable<SwarmEvent>): ByteStream {
+  async function* read(): AsyncGenerator<string> {
+    for await (const { type, action, id, name } of events)
+      yield `${JSON.stringify({ Type: type, Action: action, Actor: { ID: id, Attributes: { name } } })}\n`
   }
+  return Object.assign(read(), { destroy: () => undefined })
+}
+
+/** For the trace: the port's kind, or the status and the words of an answer. */
+function outcomeText(error: unknown): string {
+  return error instanceof Error ? `${error instanceof PortError ? `${error.kind} ` : ''}${error.message}` : messageOf(error)
 }
 
 function remember(life: Life, value: unknown): void {
   const list = Array.isArray(value) ? (value as unknown[]) : [value]
   for (const one of list) {
-    const { id, version } = (one ?? {}) as { id?: unknown; version?: unknown }
-    if (typeof id !== 'string' || typeof version !== 'number') continue
+    const { ID: id, Version: version } = (one ?? {}) as { ID?: unknown; Version?: { Index?: unknown } }
+    if (typeof id !== 'string' || typeof version?.Index !== 'number') continue
     const known = life.seen.get(id)
-    if (known === undefined) life.seen.set(id, new Set([version]))
-    else known.add(version)
+    if (known === undefined) life.seen.set(id, new Set([version.Index]))
+    else known.add(version.Index)
   }
 }
 

@@ -1,3 +1,5 @@
+import { engineOver } from '../../src/adapters/docker/engine.ts'
+import { swarmOver } from '../../src/adapters/docker/swarm.ts'
 import { type Controller, controller } from '../../src/controller/controller.ts'
 import { declarationStore } from '../../src/controller/declarations.ts'
 import { informedSwarm } from '../../src/controller/informer/informed-swarm.ts'
@@ -37,7 +39,7 @@ export interface LifePorts {
 export function liveController(life: Life, ports: LifePorts): { readonly view: StatusView } {
   const { boundary, sources, random, settings } = ports
   const clock = mortalClock(life, ports)
-  const informed = informedSwarm({ ...boundary.swarmFor(life), events: () => ports.streams.of(life) }, clock)
+  const informed = informedSwarm(swarmOver(engineOver(boundary.dialFor(life, (signal) => ports.streams.of(life, signal)))), clock)
   const { swarm } = informed
   const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
   const agents = observedAgents(boundary.agentsFor(life), clock, () => built.agentIsBack())
@@ -52,6 +54,7 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
   const rest = { store, reconcilers, metrics: noMetrics, clock, random, log, resyncMs, cluster: settings.cluster }
   const built: Controller = controller({
     informed,
+    agents,
     sources: sources.map((one) => mortalSource(life, one, ports)),
     seenAgent: (nodeId) => agents.seen(nodeId),
     ...rest,

@@ -1,9 +1,9 @@
-import { PortError } from '../../src/ports/errors.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { SwarmEvent } from '../../src/ports/swarm.ts'
 import type { Life } from './boundary.ts'
 import type { Fault } from './faults.ts'
 import type { SeededRandom } from './seeded-random.ts'
+import { unanswered } from './simulated-dockerd.ts'
 
 interface Stream {
   readonly life: Life
@@ -16,7 +16,7 @@ export interface EventStreams {
   publish(event: SwarmEvent): void
   /** Every stream ends with an error, as when the dockerd behind it goes. */
   breakAll(): void
-  of(life: Life): AsyncIterable<SwarmEvent>
+  of(life: Life, signal: AbortSignal | undefined): AsyncIterable<SwarmEvent>
   /** Nothing is said by anybody, and no stream breaks. */
   silent: boolean
   count: number
@@ -44,14 +44,16 @@ export function eventStreams({ time, random, faults, onFault, trace }: EventStre
     })
   }
 
-  async function* of(life: Life): AsyncGenerator<SwarmEvent> {
+  async function* of(life: Life, signal: AbortSignal | undefined): AsyncGenerator<SwarmEvent> {
     const stream: Stream = { life, waiting: [], broken: false, wake: () => undefined }
     streams.add(stream)
+    signal?.addEventListener('abort', () => stream.wake(), { once: true })
     try {
       for (;;) {
+        if (signal?.aborted === true) return
         const event = stream.waiting.shift()
         if (event !== undefined) yield event
-        else if (stream.broken) throw new PortError('Unavailable', 'the event stream ended')
+        else if (stream.broken) throw unanswered()
         else await new Promise<void>((resolve) => (stream.wake = resolve))
       }
     } finally {

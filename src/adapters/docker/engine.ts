@@ -1,10 +1,6 @@
-import type { IncomingMessage } from 'node:http'
-import Docker from 'dockerode'
 import { PortError } from '../../ports/errors.ts'
 import { portErrorOf } from './errors.ts'
 
-/** Calls to a manager without a leader hang; an answer is given in milliseconds. */
-const callTimeoutMs = 15_000
 /** The newest API whose answers this code was read against. An older daemon's own is taken instead. */
 const newestKnown = '1.51'
 const oldestUsable = '1.41'
@@ -18,53 +14,50 @@ export interface Call {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The Engine API over dockerode's transport: versioned, cancellable, with PortErrors. */
+/** A call as it is sent, with the API's version in its path. */
+export interface Request extends Call {
+  readonly isStream: boolean
+}
+
+/** Sends one request and gives the answer's JSON, or a stream of bytes. Throws what the transport throws: errors are judged by the engine. */
+export type Dial = (request: Request) => Promise<unknown>
+
+export interface ByteStream extends AsyncIterable<Uint8Array | string> {
+  destroy(): void
+}
+
+/** The Engine API over a transport: versioned, cancellable, with PortErrors. */
 export interface Engine {
   call(call: Call): Promise<unknown>
   /** As `call`, but a certain 404 is undefined. */
   find(call: Call): Promise<unknown>
-  stream(call: Call): Promise<IncomingMessage>
+  stream(call: Call): Promise<ByteStream>
   version(signal?: AbortSignal): Promise<string>
 }
 
-/** `endpoint` is `unix:///path` or `tcp://host:port` (a filtering proxy). */
-export function dockerEngine(endpoint: string): Engine {
-  // Through the transport alone: dockerode's own methods put specs into headers and URLs, and delete keys from what they are given.
-  const { modem } = new Docker(transport(endpoint))
+export function engineOver(dial: Dial): Engine {
   let negotiated: string | undefined
 
-  async function dial(call: Call, path: string, isStream: boolean, limit: AbortSignal | undefined): Promise<unknown> {
-    const what = `${call.method} ${call.path}`
-    limit?.throwIfAborted()
-    return await new Promise((resolve, reject) => {
-      const options = {
-        // A question mark makes the transport append the query, or drop it where there is none.
-        path: `${path}?`,
-        method: call.method,
-        isStream,
-        statusCodes: { 200: true, 201: true, 202: true, 204: true },
-        options: { _query: { ...call.query }, _body: call.body ?? {} },
-        ...(limit === undefined ? {} : { abortSignal: limit }),
-      }
-      modem.dial(options, (error: unknown, data: unknown) => {
-        if (error === null || error === undefined) resolve(data)
-        else reject(portErrorOf(error, what))
-      })
-    })
+  async function send(call: Call, prefix: string, isStream: boolean): Promise<unknown> {
+    call.signal?.throwIfAborted()
+    try {
+      return await dial({ ...call, path: `${prefix}${call.path}`, isStream })
+    } catch (error) {
+      throw portErrorOf(error, `${call.method} ${call.path}`)
+    }
   }
 
   async function version(signal?: AbortSignal): Promise<string> {
     if (negotiated !== undefined) return negotiated
-    const limit = withTimeout(signal)
-    const answer = (await dial({ method: 'GET', path: '/version' }, '/version', false, limit)) as { ApiVersion?: unknown } | null
+    const answer = (await send({ method: 'GET', path: '/version', signal }, '', false)) as { ApiVersion?: unknown } | null
     const offered = answer?.ApiVersion
     if (typeof offered !== 'string') throw new PortError('Unavailable', 'GET /version: no API version in the answer')
     negotiated = negotiate(offered)
     return negotiated
   }
 
-  async function call(one: Call): Promise<unknown> {
-    return dial(one, `/v${await version(one.signal)}${one.path}`, false, withTimeout(one.signal))
+  async function call(one: Call, isStream = false): Promise<unknown> {
+    return send(one, `/v${await version(one.signal)}`, isStream)
   }
 
   return {
@@ -78,8 +71,7 @@ export function dockerEngine(endpoint: string): Engine {
         throw error
       }
     },
-    // No timeout: an idle stream is a quiet Swarm.
-    stream: async (one) => (await dial(one, `/v${await version(one.signal)}${one.path}`, true, one.signal)) as IncomingMessage,
+    stream: async (one) => (await call(one, true)) as ByteStream,
   }
 }
 
@@ -97,11 +89,6 @@ function compareVersions(a: string, b: string): number {
   return aMajor - bMajor || aMinor - bMinor
 }
 
-function withTimeout(signal: AbortSignal | undefined): AbortSignal {
-  const timeout = AbortSignal.timeout(callTimeoutMs)
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
-}
-
 /** A cancelled call ends with the signal's own reason. */
 async function cancellable(call: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
   try {
@@ -110,13 +97,4 @@ async function cancellable(call: Promise<unknown>, signal: AbortSignal | undefin
     signal?.throwIfAborted()
     throw error
   }
-}
-
-function transport(endpoint: string): Docker.DockerOptions {
-  const url = URL.parse(endpoint)
-  // `host` is named in both cases: left out, dockerode takes it from DOCKER_HOST.
-  if (url?.protocol === 'unix:') return { socketPath: url.pathname, host: undefined, version: '' }
-  if (url?.protocol === 'tcp:' && url.hostname !== '')
-    return { host: url.hostname, port: url.port === '' ? 2375 : Number(url.port), protocol: 'http' }
-  throw new PortError('Invalid', `"${endpoint}" is no Docker endpoint; write unix:///PATH or tcp://HOST:PORT`)
 }

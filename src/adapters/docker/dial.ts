@@ -1,0 +1,46 @@
+import Docker from 'dockerode'
+import { PortError } from '../../ports/errors.ts'
+import type { Dial } from './engine.ts'
+
+/** Calls to a manager without a leader hang; an answer is given in milliseconds. */
+const callTimeoutMs = 15_000
+
+/** dockerode's transport alone: its own methods put specs into headers and URLs, and delete keys from what they are given. */
+export function dockerodeDial(endpoint: string): Dial {
+  const { modem } = new Docker(transport(endpoint))
+  return ({ method, path, query, body, isStream, signal }) => {
+    // No timeout for a stream: an idle one is a quiet Swarm.
+    const limit = isStream ? signal : withTimeout(signal)
+    return new Promise((resolve, reject) => {
+      const options = {
+        // A question mark makes the transport append the query, or drop it where there is none.
+        path: `${path}?`,
+        method,
+        isStream,
+        statusCodes: { 200: true, 201: true, 202: true, 204: true },
+        options: { _query: { ...query }, _body: body ?? {} },
+        ...(limit === undefined ? {} : { abortSignal: limit }),
+      }
+      modem.dial(options, (error: unknown, data: unknown) => {
+        if (error === null || error === undefined) resolve(data)
+        // As it is: what it means is judged elsewhere.
+        else reject(error)
+      })
+    })
+  }
+}
+
+function withTimeout(signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(callTimeoutMs)
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+}
+
+/** `unix:///path` or `tcp://host:port` (a filtering proxy). */
+function transport(endpoint: string): Docker.DockerOptions {
+  const url = URL.parse(endpoint)
+  // `host` is named in both cases: left out, dockerode takes it from DOCKER_HOST.
+  if (url?.protocol === 'unix:') return { socketPath: url.pathname, host: undefined, version: '' }
+  if (url?.protocol === 'tcp:' && url.hostname !== '')
+    return { host: url.hostname, port: url.port === '' ? 2375 : Number(url.port), protocol: 'http' }
+  throw new PortError('Invalid', `"${endpoint}" is no Docker endpoint; write unix:///PATH or tcp://HOST:PORT`)
+}
