@@ -1,5 +1,5 @@
 // Plain JavaScript for any supported Node: makes node_modules what package-lock.json says, then runs a TypeScript program under the Node that came with it.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -24,10 +24,12 @@ if (!existsSync(node) || !existsSync(stamp) || readFileSync(stamp, 'utf8') !== l
 }
 
 if (program !== undefined) {
-  const result = spawnSync(node, [join(root, program), ...args], {
+  const child = spawn(node, [join(root, program), ...args], {
     stdio: 'inherit',
     env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH}` },
   })
-  if (result.error) throw result.error
-  process.exit(result.status ?? 128 + (constants.signals[result.signal] ?? 0))
+  // The program decides how it ends: Ctrl-C reaches it from the terminal, everything else from here.
+  process.on('SIGINT', () => undefined)
+  for (const name of ['SIGTERM', 'SIGHUP']) process.on(name, () => child.kill(name))
+  child.once('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
 }

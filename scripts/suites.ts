@@ -47,7 +47,30 @@ export const quickSuites: readonly Suite[] = [
   { name: 'e2e', what: 'swarmvirt on a real three-node Swarm', budgetMinutes: 18, command: vitest('--project', 'e2e'), counts: 'vitest' },
 ]
 
+/** The files of `test/full` but the kills', in pieces that take a few minutes each. */
+export const realFiles: Readonly<Record<string, { readonly what: string; readonly files: readonly string[] }>> = {
+  guests: {
+    what: 'Debian, nodes without power, a host that is shut down, the KVM probe',
+    files: ['debian', 'kvm-agrees', 'shutdown', 'blackout'],
+  },
+  manifests: { what: 'a commit a second, edits, the samples', files: ['gitops', 'edits', 'samples'] },
+  managers: { what: 'managers killed, cut off, without quorum, all at once', files: ['managers'] },
+  silence: { what: 'events that do not come, 3,000 changes meanwhile', files: ['silent-events'] },
+}
+
+/** `npm test` runs them as one; in pieces they take less than ten minutes each. */
+const e2eShards: readonly Suite[] = ['1/2', '2/2'].map((shard) => ({
+  name: `e2e ${shard}`,
+  what: 'swarmvirt on a real three-node Swarm',
+  budgetMinutes: 9,
+  command: vitest('--project', 'e2e', `--shard=${shard}`),
+  counts: 'vitest' as const,
+}))
+
+/** Those of `npm test`, then what takes long. */
 export const fullSuites: readonly Suite[] = [
+  ...quickSuites.filter((suite) => suite.name !== 'e2e'),
+  ...e2eShards,
   {
     name: 'fuzz',
     what: 'the manifest reader, 200,000 mutations',
@@ -90,21 +113,25 @@ export const fullSuites: readonly Suite[] = [
     command: ['node', 'test/simulation/planted/main.ts'],
     counts: 'lines',
   },
-  {
-    name: 'full',
-    what: 'what takes longer: faults with repeats, edits, samples',
-    budgetMinutes: 20,
-    command: vitest('--project', 'full', '--exclude', 'test/full/kill-controller.full.test.ts'),
-    counts: 'vitest',
-  },
+  ...Object.entries(realFiles).map(([name, { what, files }]) => realSuite(name, what, files)),
   ...['1/4', '2/4', '3/4', '4/4'].map(killSuite),
 ]
+
+function realSuite(name: string, what: string, files: readonly string[]): Suite {
+  return {
+    name,
+    what,
+    budgetMinutes: 9,
+    command: vitest('--project', 'full', ...files.map((file) => `full/${file}.full`)),
+    counts: 'vitest',
+  }
+}
 
 function killSuite(part: string): Suite {
   return {
     name: `kills ${part}`,
     what: 'the controller killed on each call to dockerd',
-    budgetMinutes: 15,
+    budgetMinutes: 9,
     command: ['env', `SWARMVIRT_KILL_PART=${part}`, ...vitest('--project', 'full', 'kill-controller')],
     counts: 'vitest',
   }

@@ -1,4 +1,4 @@
-// `npm test` runs every quick suite; `npm run test:full` also the long ones, goes on where it stopped, and ends early with `-- --minutes N`.
+// `npm test` runs every quick suite; `npm run test:full` also the long ones, goes on where it stopped, and in pieces with `-- --minutes N`.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../test/lab/run.ts'
 import { cacheDir } from '../test/lab/layout.ts'
+import { endOrphans, leash } from './orphans.ts'
 import { fullSuites, quickSuites, type Suite } from './suites.ts'
 
 interface Counts {
@@ -15,6 +16,7 @@ interface Counts {
 }
 type Results = Readonly<Record<string, Counts & { readonly seconds: number }>>
 
+const directory = join(cacheDir(process.env), 'test-full')
 const none: Counts = { passed: 0, failed: 0, skipped: 0 }
 
 function add(a: Counts, b: Counts): Counts {
@@ -39,6 +41,7 @@ function runSuite(suite: Suite): Promise<Counts> {
   const [program = '', ...args] = [...suite.command, ...reporters]
   return new Promise((resolve) => {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+    const unleash = leash(directory, child.pid)
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString('utf8')
@@ -50,11 +53,13 @@ function runSuite(suite: Suite): Promise<Counts> {
     }, suite.budgetMinutes * 60_000)
     const onSignal = (): void => {
       end(child)
+      unleash()
       process.exit(130)
     }
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
     child.once('close', (code) => {
       clearTimeout(timer)
+      unleash()
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
       const counts = suite.counts === 'vitest' ? countVitest(json) : countLines(output)
       rmSync(scratch, { recursive: true, force: true })
@@ -85,9 +90,25 @@ async function progressFile(): Promise<string> {
     .update(state.map((one) => one.stdout).join('\0'))
     .digest('hex')
     .slice(0, 16)
-  const directory = join(cacheDir(process.env), 'test-full')
-  mkdirSync(directory, { recursive: true })
   return join(directory, `${key}.json`)
+}
+
+/** Seconds that each suite took when it last passed on this machine, whatever was checked out. */
+const durations = {
+  file: join(directory, 'durations.json'),
+  read(): Readonly<Record<string, number>> {
+    return existsSync(this.file) ? (JSON.parse(readFileSync(this.file, 'utf8')) as Record<string, number>) : {}
+  },
+  keep(name: string, seconds: number): void {
+    writeFileSync(this.file, JSON.stringify({ ...this.read(), [name]: Math.round(seconds) }))
+  },
+}
+
+/** A suite is begun where it should end in time. The first one of a piece always is, or nothing would ever go on. */
+function fits(suite: Suite, elapsedMinutes: number, minutes: number): boolean {
+  const seconds = durations.read()[suite.name]
+  const needed = seconds === undefined ? suite.budgetMinutes : (1.2 * seconds) / 60
+  return elapsedMinutes + needed <= minutes
 }
 
 function minutesFrom(args: readonly string[]): number {
@@ -97,17 +118,23 @@ function minutesFrom(args: readonly string[]): number {
 
 async function main(args: readonly string[]): Promise<void> {
   const full = args[0] === 'full'
+  mkdirSync(directory, { recursive: true })
+  endOrphans(directory)
   const file = full ? await progressFile() : undefined
   let results: Results = file !== undefined && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : {}
   const begun = performance.now()
   const minutes = minutesFrom(args)
-  const suites = full ? [...quickSuites, ...fullSuites] : quickSuites
+  const suites = full ? fullSuites : quickSuites
+  let ran = 0
   for (const suite of suites.filter((one) => !((results[one.name]?.failed ?? 1) === 0))) {
-    if ((performance.now() - begun) / 60_000 > minutes) break
+    if (ran > 0 && !fits(suite, (performance.now() - begun) / 60_000, minutes)) continue
+    ran += 1
     process.stdout.write(`\n=== ${suite.name}: ${suite.what} (budget ${suite.budgetMinutes} min)\n`)
     const started = performance.now()
     const counts = await runSuite(suite)
-    results = { ...results, [suite.name]: { ...counts, seconds: (performance.now() - started) / 1000 } }
+    const seconds = (performance.now() - started) / 1000
+    results = { ...results, [suite.name]: { ...counts, seconds } }
+    if (counts.failed === 0) durations.keep(suite.name, seconds)
     if (file !== undefined) writeFileSync(file, JSON.stringify(results))
   }
   summary(results, suites)

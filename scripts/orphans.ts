@@ -1,0 +1,33 @@
+/** Suites whose runner was killed before it could end them: they would go on, with the lab that the next run wants. */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isAlive, type ProcessId, processNow } from '../test/lab/processes.ts'
+
+interface Leash {
+  readonly runner: ProcessId
+  /** Leader of a process group of its own. */
+  readonly suite: ProcessId
+}
+
+/** Notes that this process runs a suite; gives what forgets it. */
+export function leash(directory: string, pid: number | undefined): () => void {
+  const [runner, suite] = [processNow(process.pid), pid === undefined ? undefined : processNow(pid)]
+  if (runner === undefined || suite === undefined) return () => undefined
+  const file = join(directory, `runner-${process.pid}.json`)
+  writeFileSync(file, JSON.stringify({ runner, suite } satisfies Leash))
+  return () => rmSync(file, { force: true })
+}
+
+/** Ends the suites of runners that are gone; those of runners that live are somebody's. */
+export function endOrphans(directory: string): void {
+  for (const name of readdirSync(directory).filter((one) => /^runner-\d+\.json$/.test(one))) {
+    const file = join(directory, name)
+    const { runner, suite } = JSON.parse(readFileSync(file, 'utf8')) as Leash
+    if (isAlive(runner)) continue
+    if (isAlive(suite)) {
+      process.stdout.write(`ending a suite whose runner was killed (process group ${suite.pid})\n`)
+      process.kill(-suite.pid, 'SIGKILL')
+    }
+    rmSync(file)
+  }
+}

@@ -1,0 +1,18 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { fullSuites, quickSuites, realFiles } from '../../scripts/suites.ts'
+
+describe('the suites of npm run test:full', () => {
+  it('have every long test once', () => {
+    const written = readdirSync(join(import.meta.dirname, '..', 'full')).filter((file) => file.endsWith('.full.test.ts'))
+    const run = [...Object.values(realFiles).flatMap(({ files }) => files), 'kill-controller'].map((file) => `${file}.full.test.ts`)
+    expect(run.toSorted()).toEqual(written.toSorted())
+  })
+
+  it('have every suite of npm test, the end-to-end tests in pieces', () => {
+    const names = fullSuites.map((suite) => suite.name)
+    expect(new Set(names).size).toBe(names.length)
+    for (const { name } of quickSuites) expect(names).toContain(name === 'e2e' ? 'e2e 2/2' : name)
+  })
+})
