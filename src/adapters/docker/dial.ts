@@ -1,3 +1,4 @@
+import { addAbortSignal, type Readable } from 'node:stream'
 import Docker from 'dockerode'
 import { PortError } from '../../ports/errors.ts'
 import type { Dial } from './engine.ts'
@@ -8,7 +9,7 @@ const callTimeoutMs = 15_000
 /** dockerode's transport alone: its own methods put specs into headers and URLs, and delete keys from what they are given. */
 export function dockerodeDial(endpoint: string): Dial {
   const { modem } = new Docker(transport(endpoint))
-  return ({ method, path, query, body, isStream, signal }) => {
+  return ({ method, path, query, body, isStream, asBytes = false, signal }) => {
     // No timeout for a stream: an idle one is a quiet Swarm.
     const limit = isStream ? signal : withTimeout(signal)
     return new Promise((resolve, reject) => {
@@ -16,18 +17,23 @@ export function dockerodeDial(endpoint: string): Dial {
         // A question mark makes the transport append the query, or drop it where there is none.
         path: `${path}?`,
         method,
-        isStream,
+        isStream: isStream || asBytes,
         statusCodes: { 200: true, 201: true, 202: true, 204: true },
         options: { _query: { ...query }, _body: body ?? {} },
         ...(limit === undefined ? {} : { abortSignal: limit }),
       }
       modem.dial(options, (error: unknown, data: unknown) => {
-        if (error === null || error === undefined) resolve(data)
+        if (error === null || error === undefined) resolve(asBytes ? abortable(data as Readable, limit) : data)
         // As it is: what it means is judged elsewhere.
         else reject(error)
       })
     })
   }
+}
+
+/** The transport heeds the signal until the answer begins. */
+function abortable(answer: Readable, limit: AbortSignal | undefined): Readable {
+  return limit === undefined ? answer : addAbortSignal(limit, answer)
 }
 
 function withTimeout(signal: AbortSignal | undefined): AbortSignal {

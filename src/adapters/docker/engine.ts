@@ -1,5 +1,6 @@
 import { PortError } from '../../ports/errors.ts'
 import { portErrorOf } from './errors.ts'
+import { keptLists } from './lists.ts'
 
 /** The newest API whose answers this code was read against. An older daemon's own is taken instead. */
 const newestKnown = '1.51'
@@ -16,7 +17,10 @@ export interface Call {
 
 /** A call as it is sent, with the API's version in its path. */
 export interface Request extends Call {
+  /** The answer has no end: it is given as a stream, and takes as long as it takes. */
   readonly isStream: boolean
+  /** The answer's bytes are wanted as they come. A transport that has none gives the JSON. */
+  readonly asBytes?: boolean
 }
 
 /** Sends one request and gives the answer's JSON, or a stream of bytes. Throws what the transport throws: errors are judged by the engine. */
@@ -31,6 +35,8 @@ export interface Engine {
   call(call: Call): Promise<unknown>
   /** As `call`, but a certain 404 is undefined. */
   find(call: Call): Promise<unknown>
+  /** A list; the very same one as before while Docker answers with the same bytes. */
+  list<Item>(call: Call, item: (raw: unknown) => Item): Promise<readonly Item[]>
   stream(call: Call): Promise<ByteStream>
   version(signal?: AbortSignal): Promise<string>
 }
@@ -38,10 +44,10 @@ export interface Engine {
 export function engineOver(dial: Dial): Engine {
   let negotiated: string | undefined
 
-  async function send(call: Call, prefix: string, isStream: boolean): Promise<unknown> {
+  async function send(call: Call, prefix: string, how: Pick<Request, 'isStream' | 'asBytes'>): Promise<unknown> {
     call.signal?.throwIfAborted()
     try {
-      return await dial({ ...call, path: `${prefix}${call.path}`, isStream })
+      return await dial({ ...call, path: `${prefix}${call.path}`, ...how })
     } catch (error) {
       throw portErrorOf(error, `${call.method} ${call.path}`)
     }
@@ -49,16 +55,18 @@ export function engineOver(dial: Dial): Engine {
 
   async function version(signal?: AbortSignal): Promise<string> {
     if (negotiated !== undefined) return negotiated
-    const answer = (await send({ method: 'GET', path: '/version', signal }, '', false)) as { ApiVersion?: unknown } | null
+    const answer = (await send({ method: 'GET', path: '/version', signal }, '', { isStream: false })) as { ApiVersion?: unknown } | null
     const offered = answer?.ApiVersion
     if (typeof offered !== 'string') throw new PortError('Unavailable', 'GET /version: no API version in the answer')
     negotiated = negotiate(offered)
     return negotiated
   }
 
-  async function call(one: Call, isStream = false): Promise<unknown> {
-    return send(one, `/v${await version(one.signal)}`, isStream)
+  async function call(one: Call, how: Pick<Request, 'isStream' | 'asBytes'> = { isStream: false }): Promise<unknown> {
+    return send(one, `/v${await version(one.signal)}`, how)
   }
+
+  const lists = keptLists((one) => call(one, { isStream: false, asBytes: true }))
 
   return {
     version,
@@ -71,7 +79,8 @@ export function engineOver(dial: Dial): Engine {
         throw error
       }
     },
-    stream: async (one) => (await call(one, true)) as ByteStream,
+    list: (one, item) => cancellable(wholeList(lists.read(one, item), one), one.signal),
+    stream: async (one) => (await call(one, { isStream: true })) as ByteStream,
   }
 }
 
@@ -90,11 +99,20 @@ function compareVersions(a: string, b: string): number {
 }
 
 /** A cancelled call ends with the signal's own reason. */
-async function cancellable(call: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
+async function cancellable<Answer>(call: Promise<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
   try {
     return await call
   } catch (error) {
     signal?.throwIfAborted()
     throw error
+  }
+}
+
+/** A connection may end in the middle of an answer. */
+async function wholeList<Item>(read: Promise<readonly Item[]>, { method, path }: Call): Promise<readonly Item[]> {
+  try {
+    return await read
+  } catch (error) {
+    throw error instanceof PortError ? error : portErrorOf(error, `${method} ${path}`)
   }
 }

@@ -11,18 +11,20 @@ const eventTypes = ['service', 'node', 'config', 'secret']
 export function swarmOver(engine: Engine): Swarm {
   const get = (path: string, filters: Filters | undefined, signal: AbortSignal | undefined): Promise<unknown> =>
     engine.call({ method: 'GET', path, ...(filters === undefined ? {} : { query: { filters: JSON.stringify(filters) } }), signal })
+  const list = <Item>(path: string, filters: Filters | undefined, item: (raw: unknown) => Item, signal: AbortSignal | undefined) =>
+    engine.list({ method: 'GET', path, ...(filters === undefined ? {} : { query: { filters: JSON.stringify(filters) } }), signal }, item)
   const post = (path: string, query: Call['query'], body: unknown, signal: AbortSignal | undefined): Promise<unknown> =>
     engine.call({ method: 'POST', path, ...(query === undefined ? {} : { query }), body, signal })
   const remove = async (path: string, signal: AbortSignal | undefined): Promise<void> => {
     await engine.call({ method: 'DELETE', path, signal })
   }
   return {
-    listNodes: async (signal) => readList(await get('/nodes', undefined, signal), readNode),
+    listNodes: (signal) => list('/nodes', undefined, readNode, signal),
     async updateNodeLabels(node, labels, signal) {
       await post(`/nodes/${enc(node.id)}/update`, { version: node.version }, { ...node.spec, Labels: labels }, signal)
     },
 
-    listServices: async (label, signal) => readList(await get('/services', byLabel(label), signal), readService),
+    listServices: (label, signal) => list('/services', byLabel(label), readService, signal),
     async getService(nameOrId, signal) {
       const answer = await engine.find({ method: 'GET', path: `/services/${enc(nameOrId)}`, signal })
       const service = answer === undefined ? undefined : readService(answer)
@@ -36,13 +38,16 @@ export function swarmOver(engine: Engine): Swarm {
     removeService: (id, signal) => remove(`/services/${enc(id)}`, signal),
 
     async listTasks({ serviceId, nodeId }, signal) {
+      if (serviceId === undefined && nodeId === undefined) return list('/tasks', undefined, readTask, signal)
       const filters = { ...(serviceId === undefined ? {} : { service: [serviceId] }), ...(nodeId === undefined ? {} : { node: [nodeId] }) }
-      const tasks = readList(await get('/tasks', filters, signal), readTask)
+      // Of single services there are too many to keep their lists.
+      const some =
+        serviceId === undefined ? list('/tasks', filters, readTask, signal) : readList(await get('/tasks', filters, signal), readTask)
       // Both filters match beginnings and names as well.
-      return tasks.filter((task) => (serviceId ?? task.serviceId) === task.serviceId && (nodeId ?? task.nodeId) === task.nodeId)
+      return (await some).filter((task) => (serviceId ?? task.serviceId) === task.serviceId && (nodeId ?? task.nodeId) === task.nodeId)
     },
 
-    listConfigs: async (label, signal) => readList(await get('/configs', byLabel(label), signal), readConfig),
+    listConfigs: (label, signal) => list('/configs', byLabel(label), readConfig, signal),
     async getConfig(name, signal) {
       const configs = readList(await get('/configs', { name: [name] }, signal), readConfig)
       return configs.find((config) => config.name === name)
@@ -54,7 +59,7 @@ export function swarmOver(engine: Engine): Swarm {
     },
     removeConfig: (id, signal) => remove(`/configs/${enc(id)}`, signal),
 
-    listSecrets: async (label, signal) => readList(await get('/secrets', byLabel(label), signal), readSecret),
+    listSecrets: (label, signal) => list('/secrets', byLabel(label), readSecret, signal),
     createSecret: async (name, labels, data, signal) =>
       readCreated(await post('/secrets/create', undefined, content(name, labels, data), signal)),
     removeSecret: (id, signal) => remove(`/secrets/${enc(id)}`, signal),

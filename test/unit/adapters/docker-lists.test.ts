@@ -1,0 +1,99 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, test } from 'vitest'
+import { dockerSwarm } from '../../../src/adapters/docker-swarm.ts'
+
+const closing: (() => void)[] = []
+afterEach(() => closing.splice(0).forEach((close) => close()))
+
+/** A dockerd that answers each path as the test says, and otherwise with an empty list. */
+async function aDockerd(answers: Record<string, (response: ServerResponse) => void>) {
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(request.url ?? '').replace(/^\/v[\d.]+/, '')
+    if (path.startsWith('/version')) return void response.end('{"ApiVersion": "1.41"}')
+    const answer = answers[path.replace(/\?$/, '')]
+    if (answer === undefined) response.end('[]')
+    else answer(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closing.push(
+    () => void server.closeAllConnections(),
+    () => void server.close(),
+  )
+  return dockerSwarm(`tcp://127.0.0.1:${(server.address() as AddressInfo).port}`)
+}
+
+const task = (id: string, nodeId: string) => ({
+  ID: id,
+  ServiceID: 's',
+  NodeID: nodeId,
+  Status: { State: 'running' },
+  DesiredState: 'running',
+})
+const json = (value: () => unknown) => (response: ServerResponse) => void response.end(JSON.stringify(value()))
+
+test('while dockerd answers with the same bytes the list is the very same one', async () => {
+  let services = [{ ID: 'a', Version: { Index: 1 }, Spec: { Name: 'vm-a' } }]
+  const swarm = await aDockerd({ '/services': json(() => services) })
+  const first = await swarm.listServices()
+  expect(await swarm.listServices()).toBe(first)
+  services = [{ ID: 'a', Version: { Index: 2 }, Spec: { Name: 'vm-a' } }]
+  const second = await swarm.listServices()
+  expect(second.map(({ version }) => version)).toEqual([2])
+  expect(await swarm.listServices()).toBe(second)
+})
+
+test('lists with other filters are other lists', async () => {
+  const swarm = await aDockerd({
+    '/tasks': json(() => [task('1', 'n1'), task('2', 'n2')]),
+    '/tasks?filters={"node":["n1"]}': json(() => [task('1', 'n1')]),
+    '/tasks?filters={"node":["n2"]}': json(() => [task('2', 'n2'), task('3', 'n22')]),
+  })
+  const ids = async (filter: Parameters<typeof swarm.listTasks>[0]) => (await swarm.listTasks(filter)).map(({ id }) => id)
+  for (let round = 0; round < 2; round += 1) {
+    expect(await ids({})).toEqual(['1', '2'])
+    expect(await ids({ nodeId: 'n1' })).toEqual(['1'])
+    expect(await ids({ nodeId: 'n2' })).toEqual(['2'])
+  }
+})
+
+test('an answer that ends too early is no list, and the next one is', async () => {
+  let isCut = true
+  const swarm = await aDockerd({
+    '/nodes'(response) {
+      if (!isCut) return void response.end('[]')
+      response.writeHead(200, { 'content-length': 100 })
+      response.write('[{"ID": "a"', () => response.destroy())
+    },
+  })
+  await expect(swarm.listNodes()).rejects.toMatchObject({ kind: 'Unavailable' })
+  isCut = false
+  expect(await swarm.listNodes()).toEqual([])
+})
+
+test('what is no JSON, and what is JSON and no list, is no empty list', async () => {
+  for (const text of ['<html>', '{"message": "no"}', '']) {
+    const swarm = await aDockerd({ '/nodes': (response) => void response.end(text) })
+    await expect(swarm.listNodes()).rejects.toMatchObject({ kind: 'Unavailable' })
+  }
+  const without = await aDockerd({ '/nodes': (response) => void response.end('null') })
+  expect(await without.listNodes()).toEqual([])
+})
+
+test('an error in place of a list is judged as every error', async () => {
+  const swarm = await aDockerd({
+    '/nodes'(response) {
+      response.statusCode = 503
+      response.end('{"message": "This node is not a swarm manager."}')
+    },
+  })
+  await expect(swarm.listNodes()).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('not a swarm manager') })
+})
+
+test('who gives up in the middle of an answer is told so at once', async () => {
+  const swarm = await aDockerd({ '/nodes': (response) => void response.write('[') })
+  const stop = new AbortController()
+  const asked = swarm.listNodes(stop.signal)
+  setTimeout(() => stop.abort(new Error('enough')), 50)
+  await expect(asked).rejects.toThrow('enough')
+})
