@@ -47,12 +47,10 @@ function guestRunning({ task, node, status }: ReachabilitySeen): Finding {
   if (waiting?.waitReason != null) {
     return found('False', waitingPhase(waiting.waitReason), `the task on ${where} waits: ${waiting.waitMessage ?? waiting.waitReason}`)
   }
-  if (known.runner === null) {
-    // A runner that does not answer may still run its guest; only without a running task is it certain that none does.
-    return task.state === 'running'
-      ? found('Unknown', 'RunnerUnreachable', `the runner on ${where} does not answer: ${known.runnerMessage}`)
-      : found('False', 'TaskNotRunning', `the task on ${where} is ${task.state}`)
-  }
+  // Who answers meanwhile is its predecessor, of the template before.
+  if (task.state !== 'running') return found('False', 'TaskNotRunning', `the task on ${where} is ${task.state}`)
+  // A runner that does not answer may still run its guest.
+  if (known.runner === null) return found('Unknown', 'RunnerUnreachable', `the runner on ${where} does not answer: ${known.runnerMessage}`)
   const { phase, qemuStatus, message, accelerator } = known.runner
   if (phase !== 'Running') return found('False', phase, message || `the runner is in phase ${phase}`)
   if (qemuStatus !== 'running') return found('False', 'GuestNotRunning', `QEMU says ${qemuStatus ?? 'nothing'}`)

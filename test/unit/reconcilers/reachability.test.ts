@@ -203,6 +203,14 @@ test('a task whose runner waits for its predecessor says so, whoever answers on 
   }
 })
 
+test('who answers before the task has started is its predecessor, and proves nothing', async () => {
+  const cluster = await onTheLan()
+  const task = cluster.swarm.tasks.get(cluster.swarm.running('vm-web')?.id ?? '')
+  Object.assign(task ?? {}, { state: 'preparing' })
+  await cluster.converge()
+  expect(all(cluster).slice(0, 2)).toEqual(['False TaskNotRunning', 'Unknown WaitingForGuestRunning'])
+})
+
 test('a guest that does not come up is looked at less and less urgently', async () => {
   const cluster = await onTheLan()
   cluster.agent('n1').away = true
