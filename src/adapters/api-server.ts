@@ -101,6 +101,7 @@ function vmRoutes(server: FastifyInstance, view: StatusView, limits: WatchLimits
 }
 
 function inspectionRoutes(server: FastifyInstance, inspection: Inspection): void {
+  server.get('/api/v1/disks', async () => inspection.disks())
   server.get<OfVm>('/api/v1/vms/:name/plan', async (request, reply) => (await inspection.plan(request.params.name)) ?? unknownVm(reply))
   server.get<OfVm>('/api/v1/vms/:name/manifest', async (request, reply) => {
     const declared = inspection.manifest(request.params.name)

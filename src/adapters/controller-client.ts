@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
 import type { ConfirmRemovals, NodeView, VmView } from '../api/wire/controller-api.ts'
+import type { DisksView } from '../api/wire/disks.ts'
 import type { DeclaredManifest, VmPlan } from '../api/wire/plan.ts'
 import type { SuspensionAnswer } from '../ports/controller-actions.ts'
 import type { ControllerApi, VmChange } from '../ports/controller-api.ts'
@@ -72,6 +73,21 @@ const answers = {
     waitsFor: z.string(),
     unknown: z.array(z.string()),
   }),
+  disks: z.looseObject({
+    disks: z.array(
+      z.looseObject({
+        node: z.string(),
+        uid: z.string(),
+        vm: z.string().nullable(),
+        disk: z.string(),
+        sizeBytes: z.number(),
+        allocatedBytes: z.number(),
+        state: z.string(),
+        retainedAt: z.string().nullable(),
+      }),
+    ),
+    unasked: z.array(z.looseObject({ node: z.string(), message: z.string() })),
+  }),
   manifest: z.looseObject({
     name: z.string(),
     generation: z.string(),
@@ -118,6 +134,7 @@ export function controllerClient(options: ControllerClientOptions): ControllerAp
     },
     watchVms: (signal) => watchVms(options, signal),
     nodes: async (signal) => (await get('/api/v1/nodes', answers.nodes, signal)).nodes as unknown as readonly NodeView[],
+    disks: async (signal) => (await get('/api/v1/disks', answers.disks, signal)) as unknown as DisksView,
     sources: (signal) => get('/api/v1/sources', answers.sources, signal),
     async reload(signal) {
       const answer = await call(options, { method: 'POST', path: '/-/reload' }, signal)

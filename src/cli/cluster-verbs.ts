@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
+import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, SourceView, VmView } from '../api/wire/controller-api.ts'
 import type { ControllerApi } from '../ports/controller-api.ts'
-import { done, type Outcome, UsageError } from './outcome.ts'
+import { done, type Outcome, printable, UsageError } from './outcome.ts'
 import type { Form, FormOptions, YamlText } from './views.ts'
 import type { LiveOutput } from './watch.ts'
 
@@ -27,7 +28,7 @@ interface WatchOptions extends ListOptions {
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
-/** `ls`, `nodes`, `sources`, `confirm-removal` and `reload`. */
+/** `ls`, `nodes`, `disks`, `sources`, `confirm-removal` and `reload`. */
 export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void {
   list(vm.command('ls').alias('get').description('the VMs, or one').argument('[name]', 'name of a VM'), 'name, phase, node, ready or label')
     .option('-w, --watch', 'go on with a line for each change')
@@ -35,6 +36,10 @@ export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void
   list(vm.command('nodes').description('the nodes, and what each can run'), 'name, role, availability, state, capable or label').action(
     verb(async (options: ListOptions) => listNodes(ports, options)),
   )
+  list(
+    vm.command('disks').description('the disks on the nodes, and which of them nothing needs any more'),
+    'node, vm, state or uid',
+  ).action(verb(async (options: ListOptions) => listDisks(ports, options)))
   view(vm.command('sources').description('where manifests are read from, and what is wrong with them')).action(
     verb(async (options: FormOptions) => listSources(ports, options)),
   )
@@ -109,6 +114,19 @@ async function listNodes(ports: ClusterPorts, options: ListOptions): Promise<Out
   const form: Form<NodeView> = formOf(nodeShape, options, await ports.yaml())
   const nodes = (await (await ports.connect()).nodes()).filter(isWanted)
   return done(shown(form, nodes, { nodes }))
+}
+
+/** A node that was not asked may have more of them: nobody may take this list for all there is. */
+async function listDisks(ports: ClusterPorts, options: ListOptions): Promise<Outcome> {
+  const { diskFilters, filterOf } = await import('./filters.ts')
+  const { formOf, shown } = await import('./views.ts')
+  const { diskShape } = await import('./shapes.ts')
+  const isWanted = filterOf(options.filter ?? [], diskFilters)
+  const form: Form<DiskView> = formOf(diskShape, options, await ports.yaml())
+  const view = await (await ports.connect()).disks()
+  const disks = view.disks.filter(isWanted)
+  const err = view.unasked.map(({ node, message }) => `error: ${printable(`${node} was not asked: ${message}`)}\n`).join('')
+  return { exit: err === '' ? 0 : 1, out: shown(form, disks, { ...view, disks }), err }
 }
 
 async function listSources(ports: ClusterPorts, options: FormOptions): Promise<Outcome> {

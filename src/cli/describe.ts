@@ -9,10 +9,11 @@ const steps: readonly (readonly [step: string, text: string])[] = [
   ['manifest', 'manifest seen'],
   ['placed', 'placed'],
   ['assets', 'image, disks and seed ready'],
-  ['service', 'task runs'],
+  ['service', 'service made'],
+  ['task', 'task runs'],
   ['guest', 'guest runs'],
   ['link', 'on the bridge'],
-  ['address', 'has an address'],
+  ['address', 'has its lease (address)'],
   ['reachable', 'reached by another node'],
   ['ready', 'ready'],
 ]

@@ -1,3 +1,4 @@
+import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, VmView } from '../api/wire/controller-api.ts'
 import { UsageError } from './outcome.ts'
 import { readyOf } from './shapes.ts'
@@ -26,6 +27,16 @@ export const nodeFilters: Filters<NodeView> = {
   state: { matches: (node, value) => isSame(node.state, value) },
   capable: { values: ['true', 'false'], matches: (node, value) => (node.labels['vm-capable'] === 'true') === (value === 'true') },
   label: { all: true, matches: (node, value) => hasLabel(node.labels, value) },
+}
+
+export const diskFilters: Filters<DiskView> = {
+  node: { matches: (disk, value) => disk.node === value },
+  vm: { matches: (disk, value) => disk.vm === value },
+  state: {
+    values: ['inuse', 'retained', 'foreign', 'ownerless'],
+    matches: (disk, value) => isSame(disk.state, value),
+  },
+  uid: { matches: (disk, value) => disk.uid.startsWith(value) },
 }
 
 /** As docker's `--filter`: keys must all match, and of several values of one key one. Throws UsageError for what does not exist. */

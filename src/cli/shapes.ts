@@ -1,4 +1,5 @@
 import { formatBytes } from '../api/quantity.ts'
+import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, SourceView, VmView } from '../api/wire/controller-api.ts'
 
 /** What a column shows, and a template names. */
@@ -72,6 +73,23 @@ export const nodeShape: Shape<NodeView> = {
   ],
   more: [field('ID', 'ID', (node) => node.id), field('Labels', 'LABELS', (node) => labelsText(node.labels))],
   name: (node) => node.hostname,
+}
+
+export const diskShape: Shape<DiskView> = {
+  columns: [
+    field('Node', 'NODE', (disk) => disk.node),
+    field('VM', 'VM', (disk) => disk.vm ?? ''),
+    field('Disk', 'DISK', (disk) => disk.disk),
+    field('Size', 'SIZE', (disk) => formatBytes(disk.sizeBytes)),
+    field('Used', 'USED', (disk) => formatBytes(disk.allocatedBytes)),
+    field('State', 'STATE', (disk) => disk.state),
+    field('RetainedAt', 'REMOVED', (disk) => disk.retainedAt ?? ''),
+    field('UID', 'UID', (disk) => disk.uid),
+  ],
+  wide: [field('Cluster', 'CLUSTER', (disk) => disk.cluster ?? '')],
+  more: [],
+  // The directory on its node, which is what a person who looks for it needs.
+  name: (disk) => `${disk.node}:instances/${disk.uid}/disks/${disk.disk}.qcow2`,
 }
 
 export const sourceShape: Shape<SourceView> = {

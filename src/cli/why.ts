@@ -38,8 +38,18 @@ function said(vm: VmView, what: string, one: Condition | undefined): Why {
   return { ready: false, sentence, next: nextStep(one, vm) }
 }
 
-/** By reason, and where a reason says little by condition; undefined where the message says it already, or where waiting is all. */
-function nextStep({ type, reason }: Condition, { name, facts }: VmView): string | undefined {
+/** Of the VM itself, and nothing to do about it. */
+const passing: ReadonlySet<string> = new Set([
+  ...['Creating', 'Updating', 'Stopping', 'TaskStarting', 'NoTask', 'TaskEnded', 'TaskReplaced', 'TaskNotRunning', 'NotObserved'],
+  ...['Ordered', 'ImageArriving', 'ProbePending', 'KvmProbing', 'HandOver', 'NotRead', 'NotProbed', 'WaitingForPrevious'],
+])
+
+/** The command that the message names, else by reason, and where a reason says little by condition. There is always something to type. */
+function nextStep({ type, reason, message }: Condition, { name, facts }: VmView): string {
+  const [, named] = /: (docker [^;]+)$/.exec(message) ?? []
+  if (named !== undefined) return named
+  if (reason === 'Removing') return `docker vm wait --for delete --timeout 5m ${name}`
+  if (passing.has(reason) || reason.startsWith('WaitingFor')) return `docker vm wait --timeout 5m ${name}`
   const onNode = facts['node'] === undefined ? "the VM's node" : facts['node']
   const steps: Readonly<Record<string, string>> = {
     ManifestInvalid: 'docker vm sources',
@@ -60,7 +70,10 @@ function nextStep({ type, reason }: Condition, { name, facts }: VmView): string 
     TaskRejected: `docker service ps --no-trunc vm-${name}`,
     TaskFailed: `docker service logs vm-${name}`,
     TaskStuckInNew: 'docker network inspect swarmvirt-guests',
-    OwnershipLost: `docker service update --label-add swarmvirt.managed-by=swarmvirt vm-${name}`,
+    NameTaken: `docker service inspect vm-${name}; docker config inspect sv-vm-${name}`,
+    ForeignUid: `docker service inspect vm-${name}; docker config inspect sv-vm-${name}`,
+    OwnershipLost: `docker service inspect vm-${name}; docker config inspect sv-vm-${name}`,
+    SeveralDisks: 'docker vm nodes -o wide',
     RunnerUnreachable: `docker service logs vm-${name}`,
     SpecChanged: `docker service update --force vm-${name}`,
     NotHeard: `docker service logs vm-${name}`,
@@ -69,6 +82,9 @@ function nextStep({ type, reason }: Condition, { name, facts }: VmView): string 
   const byType: Partial<Record<ConditionType, string>> = {
     AssetsReady: `docker vm describe ${name}; the state root of ${onNode} holds images and disks`,
     GuestRunning: `docker service logs vm-${name}`,
+    LinkAttached: `docker service logs vm-${name}`,
+    AddressLearned: `docker service logs vm-${name}`,
+    Reachable: 'docker vm nodes -o wide',
   }
-  return (Object.hasOwn(steps, reason) ? steps[reason] : undefined) ?? byType[type]
+  return (Object.hasOwn(steps, reason) ? steps[reason] : undefined) ?? byType[type] ?? `docker vm describe ${name}`
 }

@@ -9,6 +9,7 @@ import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import { resolveClasses, type ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import { declare } from './declare.ts'
 import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type OwnedVm, type VmMemory } from './declare-state.ts'
+import { incompleteIn } from './doubt.ts'
 import { confirmWithheld } from './mass-removal.ts'
 
 const notRead = { kind: 'unknown', message: 'the manifests have not been read completely since the controller started' } as const
@@ -76,6 +77,10 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   return {
     get: (vm) => declarationOf(state.vms.get(vm)),
     names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory).kind === 'present' ? [name] : [])),
+    isNowhere(vm) {
+      const isRead = completed.size === settings.sources && incompleteIn({ snapshots: resolved }) === undefined && state.opaque.size === 0
+      return isRead && (state.vms.get(vm)?.state.kind ?? 'removed') === 'removed'
+    },
     known: () => [...state.vms.keys()],
     knows: (vm) => state.vms.has(vm),
     fold(snapshot) {

@@ -4,6 +4,7 @@ import type { VmPlan } from '../api/wire/plan.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Inspection } from '../ports/inspection.ts'
 import type { StatusView } from '../ports/status-view.ts'
+import { disksView } from './disks.ts'
 import { foreseeAssets, type AssetsForesight } from '../reconcilers/assets/foresee.ts'
 import type { AssetsPorts } from '../reconcilers/assets/index.ts'
 import { foreseeServices, type ServicesForesight } from '../reconcilers/services/foresee.ts'
@@ -17,26 +18,35 @@ export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' |
   readonly view: Pick<StatusView, 'vm'>
 }
 
-/** Whoever looks at a plan waits this long at most. */
-const planMs = 8_000
+/** Whoever looks waits this long at most. */
+const lookMs = 8_000
 
 export function inspection(ports: InspectionPorts): Inspection {
   const { declarations, clock, view } = ports
+
+  async function inTime<Value>(what: string, look: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+    const late = new AbortController()
+    const cancel = clock.after(lookMs, () => late.abort(new Error(`${what} took too long`)))
+    try {
+      return await look(late.signal)
+    } finally {
+      cancel()
+    }
+  }
+
   return {
     async plan(name) {
       if (!declarations.knows(name)) return undefined
-      const late = new AbortController()
-      const cancel = clock.after(planMs, () => late.abort(new Error('the plan took too long')))
-      try {
+      return inTime('the plan', async (signal) => {
+        const nowMs = clock.now()
         const [assets, services] = await Promise.all([
-          foreseeAssets(ports, name, clock.now(), late.signal),
-          foreseeServices(ports, name, clock.now(), late.signal),
+          foreseeAssets(ports, name, nowMs, signal),
+          foreseeServices(ports, name, nowMs, signal),
         ])
         return planOf(name, assets, services, view)
-      } finally {
-        cancel()
-      }
+      })
     },
+    disks: () => inTime('asking the nodes', (signal) => disksView({ ...ports, cluster: ports.settings.cluster }, signal)),
     manifest(name) {
       const declaration = declarations.get(name)
       if (declaration.kind !== 'present') return undefined

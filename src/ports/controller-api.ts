@@ -1,4 +1,5 @@
 import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
+import type { DisksView } from '../api/wire/disks.ts'
 import type { DeclaredManifest, VmPlan } from '../api/wire/plan.ts'
 import type { RemovalConfirmation, SuspensionAnswer } from './controller-actions.ts'
 
@@ -21,6 +22,8 @@ export interface ControllerApi {
   /** Every VM, then what changes. A watch has no end of its own: it throws when the controller or the connection ends it. */
   watchVms(signal?: AbortSignal): AsyncIterable<VmChange>
   nodes(signal?: AbortSignal): Promise<readonly NodeView[]>
+  /** Asks every node. */
+  disks(signal?: AbortSignal): Promise<DisksView>
   sources(signal?: AbortSignal): Promise<SourcesView>
   /** Resolves when the controller has heard it, and not when it has read. */
   reload(signal?: AbortSignal): Promise<void>

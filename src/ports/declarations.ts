@@ -14,4 +14,6 @@ export interface Declarations {
   get(vm: VmName): Declaration
   /** Every name with a `present` declaration. */
   names(): readonly VmName[]
+  /** Certainly in no manifest: every source was read completely the last time, and nothing in them is too broken to tell what it declares. */
+  isNowhere(vm: VmName): boolean
 }

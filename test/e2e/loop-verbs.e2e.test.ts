@@ -68,7 +68,9 @@ describe('of a VM that is made', () => {
     await until('the manifest to be seen', 60_000, async () => ((await vm(['ls', name])).code === 0 ? true : undefined), 500)
     expect(await said('wait', name, '--timeout', '3m')).toBe(`${name} is Ready\n`)
     expect(await said('why', name)).toBe(`${name} is Ready.\n`)
-    expect(await said('describe', name)).toMatch(/Timeline:\n(.*\n)*\s+ready\s+\d/)
+    expect(await said('describe', name)).toMatch(
+      /Timeline:\n\s+manifest seen .*\n\s+placed .*\n(.*\n)*\s+service made .*\n\s+task runs .*\n\s+guest runs .*\n(.*\n)*\s+has its lease.*\n(.*\n)*\s+ready\s+\d/,
+    )
     expect(await said('events', name)).toMatch(new RegExp(`${name}\\s+Ready\\s+True`))
   })
 

@@ -100,9 +100,14 @@ export class Cluster {
       swarm: this.swarm,
       recent: this.swarm,
       agents: this.agents,
-      declarations: { get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' }, names: present },
+      declarations: {
+        get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' },
+        names: present,
+        isNowhere: (vm: VmName): boolean => (this.declared.get(vm)?.kind ?? 'removed') === 'removed',
+      },
       settings: this.settings,
       random: { uuid: () => this.#uuid(), next: () => 0.5 },
+      clock: { now: () => this.nowMs },
     }
   }
 

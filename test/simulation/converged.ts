@@ -58,8 +58,9 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
   if (record !== undefined && record.retainedAt === undefined) return `the record of ${name} does not say that it is retained`
   const labelled = [...world.swarm.nodes.values()].find((one) => one.labels[nodeLabels.vm(name)] !== undefined)
   if (labelled !== undefined) return `${labelled.hostname} still carries the label of ${name}`
+  // Also where nothing tells its uid any more.
   const granted = [...world.machines.nodes.values()].find(
-    (one) => record !== undefined && one.isUp && one.held.get(record.uid)?.granted === true,
+    (one) => one.isUp && [...one.held.values()].some((held) => held.granted && (held.uid === record?.uid || held.vm === name)),
   )
   if (granted !== undefined) return `${name} still has its grant on ${granted.nodeId}`
   return views.some((view) => view.vm(name) !== undefined) ? `${name} is not forgotten` : undefined

@@ -10,4 +10,8 @@ export const noActions: ControllerActions = {
   reconcile: () => false,
 }
 
-export const noInspection: Inspection = { plan: async () => undefined, manifest: () => undefined }
+export const noInspection: Inspection = {
+  plan: async () => undefined,
+  manifest: () => undefined,
+  disks: async () => ({ disks: [], unasked: [] }),
+}

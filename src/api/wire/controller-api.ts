@@ -14,6 +14,7 @@ import type { NodeFacts } from './agent-api.ts'
  * | `POST /api/v1/vms/<name>/suspend`, `…/resume` | `{suspended, changed}`, or 404, or 409 where it cannot be done this way |
  * | `POST /api/v1/vms/<name>/reconcile` | 202, or 404 |
  * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
+ * | `GET /api/v1/disks` | `DisksView` (disks.ts); asks every node |
  * | `GET /api/v1/sources` | `SourcesView` |
  * | `GET /api/v1/version` | `{version, release}` |
  * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 with `withheld: string[]` where what is withheld now is something else |

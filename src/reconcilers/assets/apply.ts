@@ -1,4 +1,4 @@
-import { PortError } from '../../ports/errors.ts'
+import { revokeGrant } from '../shared/revoke.ts'
 import type { AssetsAction } from './actions.ts'
 import type { AssetsPorts } from './observe.ts'
 
@@ -11,14 +11,6 @@ export async function applyAssets(ports: Pick<AssetsPorts, 'swarm' | 'agents'>, 
     case 'updateRecordLabels':
       return ports.swarm.updateConfigLabels(action.config, action.labels, signal)
     case 'revokeGrant':
-      return revoke(ports, action.nodeId, action.uid, signal)
-  }
-}
-
-async function revoke({ agents }: Pick<AssetsPorts, 'agents'>, nodeId: string, uid: string, signal: AbortSignal): Promise<void> {
-  try {
-    await agents.on(nodeId).revoke(uid, signal)
-  } catch (error) {
-    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
+      return revokeGrant(ports.agents, action, signal)
   }
 }

@@ -65,7 +65,7 @@ function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
   if (record === undefined) return { actions: [], conditions: [], next: settled }
   const owned = ownershipOf(vm, service)
   if (owned.kind === 'lost') return { actions: [], conditions: [], next: settled }
-  if (owned.kind === 'ours' && (owned.uid ?? record.uid) === record.uid) {
+  if (owned.kind === 'ours' && owned.uid === record.uid) {
     return { actions: [], conditions: [], next: { kind: 'requeueAfter', ms: 500 } }
   }
   return { actions: retain(seen, record, nowMs), conditions: [retainedCondition(seen, record)], next: settled }

@@ -1,7 +1,7 @@
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
 import type { VmName, VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
-import { ownershipOf } from '../shared/vm-service.ts'
+import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
 import type { ClusterSeen, NodeSeen } from './observe.ts'
 
 /** What is left of a VM whose placement record, or the record's node, is not there. */
@@ -35,8 +35,8 @@ export interface TraceInput {
 export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   const hits = cluster.nodes.flatMap((one) => hitsOn(one, input))
   const labelled = cluster.nodes.flatMap((one) => labelOn(one, input.vm))
-  const owned = ownershipOf(input.vm, input.service)
-  const ownUid = input.uid ?? (owned.kind === 'ours' ? owned.uid : undefined)
+  const own = ownService(input, [...hits, ...labelled])
+  const ownUid = input.uid ?? own?.uid
   const uids = new Set(ownUid === undefined ? [...hits, ...labelled].map((one) => one.uid) : [ownUid])
   const [uid] = uids
   if (uids.size > 1) return several(input.vm, [...hits, ...labelled])
@@ -45,10 +45,21 @@ export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   if (disks.length > 1) return several(input.vm, disks)
   const [disk] = disks
   if (disk !== undefined) return found(uid, disk.seen, true, 'its disk')
-  const written = owned.kind === 'ours' ? owned.service.labels[objectLabels.node] : undefined
+  const written = own?.service.labels[objectLabels.node]
   const noted = [...labelled, ...hits].filter((one) => one.uid === uid).map((one) => one.seen)
   const seen = cluster.nodes.find((one) => one.node.id === written) ?? noted[0]
-  return fromNote(input, cluster, { uid, seen, ran: owned.kind === 'ours' || input.disksMade })
+  return fromNote(input, cluster, { uid, seen, ran: own !== undefined || input.disksMade })
+}
+
+/** A uid that only a label of the service has, and neither its template nor any node, was written by somebody else. */
+function ownService(
+  { vm, uid, service }: TraceInput,
+  found: readonly Pick<Hit, 'uid'>[],
+): Extract<Ownership, { kind: 'ours' }> | undefined {
+  const owned = ownershipOf(vm, service)
+  if (owned.kind !== 'ours') return undefined
+  const isKnown = owned.pinned || owned.uid === uid || found.some((one) => one.uid === owned.uid)
+  return isKnown ? owned : undefined
 }
 
 /** No disk was seen; what is written down says where it should be. */

@@ -1,3 +1,4 @@
+import type { VmUid } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import { applyNode } from './apply.ts'
 import { type NodesPorts, type NodesSeen, observeNode } from './observe.ts'
@@ -6,11 +7,33 @@ import { type NodesAction, planNode } from './plan.ts'
 export type { NodesPorts, NodesSeen } from './observe.ts'
 export type { NodesAction } from './plan.ts'
 
-/** Keeps the labels of one Swarm node true; the key is the node's ID. */
+/** Nodes are looked at every few seconds; what is left without an owner can wait, and a long inventory costs something. */
+const sweepEveryMs = 60_000
+
+/** Keeps the labels of one Swarm node true, and takes back grants that nobody owns; the key is the node's ID. */
 export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen, NodesAction> {
+  const sweptAtMs = new Map<string, number>()
+  const suspects = new Map<string, readonly VmUid[]>()
+
+  function isDue(nodeId: string): boolean {
+    const nowMs = ports.clock.now()
+    const sinceMs = nowMs - (sweptAtMs.get(nodeId) ?? Number.NEGATIVE_INFINITY)
+    // A clock that was put back is no reason to wait for it.
+    if (sinceMs >= 0 && sinceMs < sweepEveryMs) return false
+    sweptAtMs.set(nodeId, nowMs)
+    return true
+  }
+
   return {
     name: 'nodes',
-    observe: (nodeId, signal) => observeNode(ports, nodeId, signal),
+    async observe(nodeId, signal) {
+      if (!isDue(nodeId)) return observeNode(ports, nodeId, false, signal)
+      const seen = await observeNode(ports, nodeId, true, signal)
+      const before = suspects.get(nodeId) ?? []
+      suspects.set(nodeId, seen.ownerless)
+      // What was removed by hand a moment ago may be on its way back.
+      return { ...seen, ownerless: seen.ownerless.filter((uid) => before.includes(uid)) }
+    },
     plan: planNode,
     apply: (action, signal) => applyNode(ports, action, signal),
   }

@@ -1,17 +1,22 @@
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
-import { placementRecordName } from '../../api/names.ts'
+import { placementRecordName, type VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
+import type { Declarations } from '../../ports/declarations.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { type Asked, ask } from '../shared/asked.ts'
+import { ownerlessGrants } from './ownerless.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { isLive, ownershipOf, vmOf } from '../shared/vm-service.ts'
 
 export interface NodesPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
   readonly agents: Agents
-  readonly settings: Pick<ClusterSettings, 'softwareEmulation'>
+  readonly settings: Pick<ClusterSettings, 'softwareEmulation' | 'cluster'>
+  readonly declarations: Pick<Declarations, 'isNowhere'>
+  readonly clock: Pick<Clock, 'now'>
 }
 
 export interface NodesSeen {
@@ -25,6 +30,8 @@ export interface NodesSeen {
   /** Tasks on this node, of whatever service. */
   readonly tasks: readonly SwarmTask[]
   readonly softwareEmulation: boolean
+  /** VMs that still have a grant here and are named by nothing; empty where the node was not asked at this look. */
+  readonly ownerless: readonly VmUid[]
 }
 
 /** Ours, and those a person took from us: they are left alone, and a label taken from under them would kill their VM. */
@@ -34,22 +41,28 @@ function livesByLabels(service: SwarmService): boolean {
   return vm !== '' && (kind === 'ours' || kind === 'lost')
 }
 
-/** The node comes first and the tasks last, so that a label is never judged by tasks older than it. */
-export async function observeNode(ports: NodesPorts, nodeId: string, signal: AbortSignal): Promise<NodesSeen> {
+/**
+ * The node comes first and the tasks last, so that a label is never judged by tasks older than it. With `sweep` the node is asked which VMs may
+ * be started there.
+ */
+export async function observeNode(ports: NodesPorts, nodeId: string, sweep: boolean, signal: AbortSignal): Promise<NodesSeen> {
   const { swarm, agents, settings } = ports
   const node = (await swarm.listNodes(signal)).find((one) => one.id === nodeId)
   // Docker refuses to list the tasks of a node that is no member.
   const { softwareEmulation } = settings
   if (node === undefined) {
-    return { node, facts: { known: false, message: 'no member' }, records: [], services: [], tasks: [], softwareEmulation }
+    return { node, facts: { known: false, message: 'no member' }, records: [], services: [], tasks: [], softwareEmulation, ownerless: [] }
   }
   const facts = await ask(agents.on(nodeId).facts(signal))
+  const instances = sweep ? await ask(agents.on(nodeId).instances(signal)) : undefined
   const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
   const records = [...listed, ...(await unlistedRecords(swarm, node, listed, signal))]
   const known = await swarm.listServices(undefined, signal)
   const tasks = await swarm.listTasks({ nodeId }, signal)
   const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(livesByLabels)
-  return { node, facts, records, services, tasks, softwareEmulation }
+  const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services }
+  const ownerless = instances?.known === true ? await ownerlessGrants(owners, instances.value, signal) : []
+  return { node, facts, records, services, tasks, softwareEmulation, ownerless }
 }
 
 /**

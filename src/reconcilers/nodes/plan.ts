@@ -1,4 +1,5 @@
 import { nodeLabels } from '../../api/labels.ts'
+import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmNode, SwarmService } from '../../ports/swarm.ts'
@@ -8,12 +9,15 @@ import { dig, rawNumber } from '../shared/raw.ts'
 import { isLive, labelConstraints } from '../shared/vm-service.ts'
 import type { NodesSeen } from './observe.ts'
 
-export type NodesAction = {
-  readonly kind: 'updateNodeLabels'
-  readonly node: SwarmNode
-  readonly labels: Labels
-  readonly corrects: readonly DriftKind[]
-}
+export type NodesAction =
+  | {
+      readonly kind: 'updateNodeLabels'
+      readonly node: SwarmNode
+      readonly labels: Labels
+      readonly corrects: readonly DriftKind[]
+    }
+  /** Nothing names the VM any more; its disks stay. */
+  | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
 
 /** A node's own facts change without any event: its bridges, its broker. */
 const lookAgainMs = 10_000
@@ -26,7 +30,9 @@ export function planNode(seen: NodesSeen): Plan<NodesAction> {
   const labels = wantedLabels(seen, node)
   const same = carries(node.labels, labels) && carries(labels, node.labels)
   const corrects: readonly DriftKind[] = wereTaken(seen, node, labels) ? ['node_labels'] : []
-  return { actions: same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects }], conditions: [], next: whenNext(seen) }
+  const relabel: readonly NodesAction[] = same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects }]
+  const revoke = seen.ownerless.map((uid): NodesAction => ({ kind: 'revokeGrant', nodeId: node.id, uid }))
+  return { actions: [...relabel, ...revoke], conditions: [], next: whenNext(seen) }
 }
 
 function whenNext({ facts }: NodesSeen): Next {

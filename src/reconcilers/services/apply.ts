@@ -1,5 +1,6 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { PortError } from '../../ports/errors.ts'
+import type { Labels } from '../../ports/swarm.ts'
 import type { ServicesAction } from './actions.ts'
 import type { ServicesPorts } from './observe.ts'
 
@@ -10,12 +11,12 @@ export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action:
   const { swarm } = ports
   switch (action.kind) {
     case 'createConfig':
-      return unlessOurs(swarm.createConfig(action.name, action.labels, action.data, signal), action.name, async () => {
+      return unlessOurs(swarm.createConfig(action.name, action.labels, action.data, signal), action, async () => {
         const there = await swarm.getConfig(action.name, signal)
         return there?.labels
       })
     case 'createSecret':
-      return unlessOurs(swarm.createSecret(action.name, action.labels, action.data, signal), action.name, async () => {
+      return unlessOurs(swarm.createSecret(action.name, action.labels, action.data, signal), action, async () => {
         const ours = await swarm.listSecrets(`${objectLabels.managedBy}=${managedBy}`, signal)
         return ours.find((one) => one.name === action.name)?.labels ?? {}
       })
@@ -36,18 +37,22 @@ export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action:
 }
 
 /** The name is the content's: an object of ours that has it is the one that was to be made. */
-async function unlessOurs(creation: Promise<string>, name: string, look: () => Promise<SwarmLabels | undefined>): Promise<void> {
+async function unlessOurs(
+  creation: Promise<string>,
+  { name, labels: wanted }: { readonly name: string; readonly labels: Labels },
+  look: () => Promise<Labels | undefined>,
+): Promise<void> {
   try {
     await creation
   } catch (error) {
     if (!(error instanceof PortError && error.kind === 'Conflict')) throw error
     const labels = await look()
-    const ours = labels === undefined || (labels[objectLabels.managedBy] === managedBy && labels[objectLabels.vm] !== undefined)
-    if (ours) return
-    throw new PortError('Invalid', `${name} exists without the labels of swarmvirt: remove it, and it is made again`, { cause: error })
+    const { managedBy: owner, vm, uid } = objectLabels
+    if (labels === undefined || [owner, vm, uid].every((key) => labels[key] === wanted[key])) return
+    const message = `${name} exists without the labels ${owner}, ${vm} and ${uid} of this VM: give them back, or remove it, and it is made again`
+    throw new PortError('Invalid', message, { cause: error })
   }
 }
-type SwarmLabels = Readonly<Record<string, string>>
 
 async function unlessGone(removal: ReturnType<SwarmUsed['removeService']>): Promise<void> {
   try {

@@ -24,7 +24,7 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
   const hash = templateHashOf(draft, surroundings(replicas)['EndpointSpec'])
   const objects = objectsFor(seen, inputs, hash)
   const creating = condition('ServiceReady', 'False', 'Creating', 'the service is being made')
-  if (objects.kind === 'missing') return { actions: objects.actions, conditions: [owned(seen), creating, noRestart()], next: again() }
+  if (objects.kind === 'missing') return { actions: objects.actions, conditions: [noService(), creating, noRestart()], next: again() }
   const hashes = { applied: inputs.hash, desired: inputs.hash, template: hash, drift: undefined }
   const labels = serviceLabels(
     { cluster: settings.cluster, vm, uid: record.uid },
@@ -52,12 +52,12 @@ function whatIsMissing({ record, node, vm }: ServicesSeen): Obstacle | undefined
 }
 
 function waiting({ reason, message }: Obstacle): ServicesPlan {
-  const conditions = [
-    condition('Owned', 'True', 'NoService', 'there is no service yet, and the name is free'),
-    condition('ServiceReady', 'False', reason, message),
-    noRestart(),
-  ]
+  const conditions = [noService(), condition('ServiceReady', 'False', reason, message), noRestart()]
   return { actions: [], conditions, next: again() }
+}
+
+function noService(): ConditionDraft {
+  return condition('Owned', 'True', 'NoService', 'there is no service yet, and the name is free')
 }
 
 function owned({ vm }: ServicesSeen): ConditionDraft {

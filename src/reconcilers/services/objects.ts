@@ -17,8 +17,8 @@ export type Objects =
 export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: string): Objects {
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid: inputs.uid }
   const labels = { ...vmObjectLabels('launch', of), [objectLabels.appliedHash]: inputs.hash, [objectLabels.templateHash]: templateHash }
-  const launch = seen.configs.find((one) => one.name === inputs.launchName)
-  const secret = seen.secrets.find((one) => one.name === inputs.userData?.name)
+  const launch = seen.configs.find((one) => one.name === inputs.launchName && isMarked(one))
+  const secret = seen.secrets.find((one) => one.name === inputs.userData?.name && isMarked(one))
   const missing: ServicesAction[] = []
   if (launch === undefined) missing.push({ kind: 'createConfig', name: inputs.launchName, labels, data: bytes(inputs.launchText) })
   if (inputs.userData !== undefined && secret === undefined) {
@@ -59,8 +59,13 @@ function removals(seen: ServicesSeen, which: (one: SwarmSecret) => boolean): Ser
   ]
 }
 
-function isObjectOf(vm: VmName, component: string, { labels }: SwarmSecret): boolean {
-  return labels[objectLabels.managedBy] === managedBy && labels[objectLabels.vm] === vm && labels[objectLabels.component] === component
+function isObjectOf(vm: VmName, component: string, one: SwarmSecret): boolean {
+  return isMarked(one) && one.labels[objectLabels.vm] === vm && one.labels[objectLabels.component] === component
+}
+
+/** What lacks the owner's label is not touched, also where it has the right name. */
+function isMarked({ labels }: SwarmSecret): boolean {
+  return labels[objectLabels.managedBy] === managedBy
 }
 
 function namesIn(spec: RawSpec): string[] {

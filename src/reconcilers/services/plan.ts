@@ -49,10 +49,10 @@ function planPresent(
         condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service of its own'),
       ])
     case 'lost':
-      return alone('OwnershipLost', lostMessage(vm), [serviceReady(seen, replicas, nowMs)])
+      return alone('OwnershipLost', lostMessage(seen, owned.service), [serviceReady(seen, replicas, nowMs)])
     case 'ours': {
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
-      const uid = owned.uid ?? record.uid
+      const { uid } = owned
       if (uid !== record.uid)
         return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
       const target = { service: owned.service, uid, node: record.node, replicas } as const
@@ -71,8 +71,11 @@ function alone(reason: string, message: string, others: readonly ConditionDraft[
   }
 }
 
-function lostMessage(vm: string): string {
-  return `somebody took the label ${objectLabels.managedBy} from ${serviceName(vm)}, so it is left alone; to give it back: docker service update --label-add ${objectLabels.managedBy}=${managedBy} ${serviceName(vm)}`
+function lostMessage({ record }: ServicesSeen, { name, labels }: SwarmService): string {
+  const isMarked = labels[objectLabels.managedBy] === managedBy
+  const label = isMarked ? objectLabels.uid : objectLabels.managedBy
+  const value = isMarked ? (record?.uid ?? 'UID') : managedBy
+  return `${name} does not carry the label ${label} (any more), so it is left alone; to give it back: docker service update --label-add ${label}=${value} ${name}`
 }
 
 function foreignMessage(service: SwarmService, uid: string, recorded: string): string {
@@ -95,8 +98,8 @@ function planRemoved(seen: ServicesSeen): ServicesPlan {
     case 'lost':
       return { actions: [], conditions: [], next: settled }
     case 'ours': {
-      const { service, uid } = owned
-      const mine = service.labels[objectLabels.vm] === seen.vm && uid !== undefined && (record === undefined || record.uid === uid)
+      const { service, uid, pinned } = owned
+      const mine = service.labels[objectLabels.vm] === seen.vm && (record === undefined ? pinned : record.uid === uid)
       if (!mine) return { actions: [], conditions: [], next: settled }
       const removing = condition('ServiceReady', 'False', 'Removing', 'the manifest was removed; the guest is being powered off')
       return {

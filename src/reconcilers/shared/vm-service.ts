@@ -6,8 +6,9 @@ import { dig, rawList } from './raw.ts'
 /** Whose the service called `vm-<name>` is. */
 export type Ownership =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'ours'; readonly service: SwarmService; readonly uid: VmUid | undefined }
-  /** It was ours and somebody took `swarmvirt.managed-by` away: left alone. */
+  /** `pinned`: its template names the uid too. Without a record, a label that anybody can write is not enough to go by. */
+  | { readonly kind: 'ours'; readonly service: SwarmService; readonly uid: VmUid; readonly pinned: boolean }
+  /** It was ours, or says so, and somebody took `swarmvirt.managed-by` or all that tells its uid away: left alone. */
   | { readonly kind: 'lost'; readonly service: SwarmService }
   /** It never was ours. */
   | { readonly kind: 'foreign'; readonly service: SwarmService }
@@ -19,7 +20,10 @@ export function ownershipOf(vm: VmName, service: SwarmService | undefined): Owne
   const component = labels[objectLabels.component]
   if (labels[objectLabels.managedBy] === managedBy) {
     if ((named !== undefined && named !== vm) || (component !== undefined && component !== 'vm')) return { kind: 'foreign', service }
-    return { kind: 'ours', service, uid: labels[objectLabels.uid] ?? constrainedUid(vm, service) }
+    const constrained = constrainedUid(vm, service)
+    const uid = labels[objectLabels.uid] ?? constrained
+    // Anybody can write the owner's label. What has no uid is nobody's disk, and was not made by us.
+    if (uid !== undefined) return { kind: 'ours', service, uid, pinned: constrained === uid }
   }
   const traces = named === vm || labels[objectLabels.uid] !== undefined || constrainedUid(vm, service) !== undefined
   return traces ? { kind: 'lost', service } : { kind: 'foreign', service }
@@ -41,6 +45,12 @@ export function labelConstraints(service: Pick<SwarmService, 'spec'>): LabelCons
     const match = typeof text === 'string' ? /^\s*node\.labels\.([^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text) : null
     return match?.[1] === undefined || match[2] === undefined ? [] : [{ label: match[1], value: match[2] }]
   })
+}
+
+/** Every uid that a service names, whoever wrote it; of its constraints all values, which are no uids where they are of something else. */
+export function uidsNamedBy(service: SwarmService): readonly VmUid[] {
+  const label = service.labels[objectLabels.uid]
+  return [...(label === undefined ? [] : [label]), ...labelConstraints(service).map(({ value }) => value)]
 }
 
 /** The VM a service would be of, by its name. */

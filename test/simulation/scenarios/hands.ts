@@ -54,6 +54,23 @@ export const hands: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
+    name: 'the service and the record are removed, and its manifest too',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        once(isRunning('web'), (world) => {
+          removeService('web')(world)
+          removeRecord('web')(world)
+          world.withdraw('web')
+        }),
+      ],
+    ],
+    // A node is asked once a minute which grants it has.
+    extraMs: 70_000,
+    expect: oneDisk,
+  },
+  {
     name: 'the service and its launch config are removed',
     vms: { web: {} },
     acts: [
@@ -272,6 +289,20 @@ export const hands: readonly Scenario[] = [
     acts: [],
     prepare: foreignService('vm-web'),
     blocked: { web: 'NameTaken' },
+  },
+  {
+    name: 'somebody else has a service of this name and forged our owner label',
+    vms: { web: {} },
+    acts: [],
+    prepare: foreignService('vm-web', forged),
+    blocked: { web: 'NameTaken' },
+  },
+  {
+    name: 'somebody else has a service of this name and forged a uid too',
+    vms: { web: {} },
+    acts: [],
+    prepare: foreignService('vm-web', { ...forged, [objectLabels.vm]: 'web', [objectLabels.uid]: '99999999-2222-4333-8444-555555555555' }),
+    blocked: { web: 'ForeignUid' },
   },
   {
     name: 'somebody else gives the name of the service back',

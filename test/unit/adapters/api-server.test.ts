@@ -53,6 +53,7 @@ const inspection: Inspection = {
     return name === 'web' ? plan : undefined
   },
   manifest: () => undefined,
+  disks: async () => ({ disks: [], unasked: [{ node: 'n3', message: 'no agent' }] }),
 }
 let api: Listening
 let open: Listening
@@ -93,6 +94,7 @@ describe('the status API', () => {
     expect(await get('/api/v1/vms/web', header)).toEqual({ status: 200, body: web })
     expect((await get('/api/v1/vms/db', header)).status).toBe(404)
     expect((await get(`/api/v1/vms/${'x'.repeat(200)}`, header)).status).toBe(414)
+    expect(await get('/api/v1/disks', header)).toEqual({ status: 200, body: { disks: [], unasked: [{ node: 'n3', message: 'no agent' }] } })
     expect(await get('/api/v1/version', header)).toEqual({ status: 200, body: { version: 1, release: '0.0.0' } })
   })
 

@@ -9,6 +9,7 @@ import { parse } from 'yaml'
 import { type Listening, listenApi } from '../../../src/adapters/api-server.ts'
 import { selfSignedCertificate } from '../../../src/adapters/certificate.ts'
 import { controllerClient } from '../../../src/adapters/controller-client.ts'
+import type { DisksView } from '../../../src/api/wire/disks.ts'
 import type { NodeView, SourcesView, VmView } from '../../../src/api/wire/controller-api.ts'
 import { runCli, spawnCli } from './run-cli.ts'
 import { noActions, noInspection } from '../no-actions.ts'
@@ -56,6 +57,15 @@ const directory = {
 }
 const sources: SourcesView = { sources: [directory], stalled: '4 VMs vanished', withheld: [] }
 
+const disk = { node: 'n1', uid: 'u1', vm: 'old', cluster: 'lab', disk: 'root', sizeBytes: 2 * 1024 ** 3, allocatedBytes: 1024 ** 3 }
+const disks: DisksView = {
+  disks: [
+    { ...disk, state: 'Retained', retainedAt: '2026-01-01T00:00:00.000Z' },
+    { ...disk, uid: 'u2', vm: null, state: 'Ownerless', retainedAt: null },
+  ],
+  unasked: [{ node: 'n2', message: 'connect \u001b[31mECONNREFUSED' }],
+}
+
 let changed = web
 const listeners = new Set<(name: string) => void>()
 let api: Listening
@@ -88,7 +98,7 @@ beforeAll(async () => {
       ready: () => ({ ok: true, message: '' }),
     },
     noActions,
-    noInspection,
+    { ...noInspection, disks: async () => disks },
   )
 })
 afterAll(() => api.close())
@@ -252,5 +262,33 @@ describe('a server with another certificate', () => {
     })
     answer = (socket) => socket.destroy()
     await expect(client(certificate.fingerprint).vms()).rejects.toMatchObject({ kind: 'Unavailable' })
+  })
+})
+
+describe('disks', () => {
+  beforeEach(async () => {
+    expect(await cli(loginArgs(certificate.fingerprint), token)).toMatchObject({ exit: 0 })
+  })
+
+  it('are listed with who needs them, and a node that did not answer makes the list incomplete', async () => {
+    const { exit, out, err } = await cli(['disks'])
+    expect(out.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+      ['NODE', 'VM', 'DISK', 'SIZE', 'USED', 'STATE', 'REMOVED', 'UID'],
+      ['n1', 'old', 'root', '2 GiB', '1 GiB', 'Retained', '2026-01-01T00:00:00.000Z', 'u1'],
+      ['n1', '-', 'root', '2 GiB', '1 GiB', 'Ownerless', '-', 'u2'],
+      [''],
+    ])
+    expect([exit, err]).toEqual([1, expect.stringMatching(/^error: n2 was not asked: connect .*ECONNREFUSED\n$/)])
+    // oxlint-disable-next-line no-control-regex
+    expect(err).not.toMatch(/\u001b/)
+  })
+
+  it('can be filtered, and named by the path that they have', async () => {
+    expect((await cli(['disks', '--filter', 'state=ownerless', '-q'])).out).toBe('n1:instances/u2/disks/root.qcow2\n')
+    expect(await cli(['disks', '--filter', 'state=lost'])).toMatchObject({ exit: 2 })
+    expect(JSON.parse((await cli(['disks', '-o', 'json'])).out)).toMatchObject({
+      disks: [{ uid: 'u1' }, { uid: 'u2' }],
+      unasked: [{ node: 'n2' }],
+    })
   })
 })

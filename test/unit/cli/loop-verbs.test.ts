@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Condition } from '../../../src/api/conditions.ts'
+import { type Condition, readyRungs } from '../../../src/api/conditions.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import { age, describeVm } from '../../../src/cli/describe.ts'
 import { followEvents, listEvents } from '../../../src/cli/events.ts'
@@ -82,16 +82,43 @@ describe('why', () => {
   })
 
   it('takes no reason for a step that an object inherits', () => {
-    expect(why(aVm({ conditions: [condition('Placed', 'False', 'constructor', 'm')] })).next).toBeUndefined()
+    expect(why(aVm({ conditions: [condition('Placed', 'False', 'constructor', 'm')] })).next).toBe('docker vm describe web')
+  })
+
+  it.each<[string, Condition, string]>([
+    [
+      'the command that the message names',
+      condition('Owned', 'False', 'OwnershipLost', 'left alone; to give it back: docker x y'),
+      'docker x y',
+    ],
+    ['to wait, where waiting is all', condition('Placed', 'True', 'Placed'), 'docker vm wait --timeout 5m web'],
+    ['to wait for its end', condition('ServiceReady', 'False', 'Removing', 'm'), 'docker vm wait --for delete --timeout 5m web'],
+  ])('names %s', (_what, one, next) => {
+    const others = [condition('ServiceReady', 'False', 'TaskStarting', 'the task is preparing')]
+    const declared = one.reason === 'Removing' ? 'removed' : 'present'
+    expect(why(aVm({ declared, conditions: [one, ...(one.type === 'ServiceReady' ? [] : others)] })).next).toBe(next)
+  })
+
+  it('has something to type for whatever blocks', () => {
+    for (const type of readyRungs) {
+      for (const status of ['False', 'Unknown'] as const) {
+        expect([type, why(aVm({ conditions: [condition(type, status, 'NeverHeardOf', 'm')] })).next]).toEqual([
+          type,
+          expect.stringMatching(/^docker /),
+        ])
+      }
+    }
   })
 })
 
 describe('describe', () => {
   it('shows the seconds of each step, and between steps', () => {
-    const shown = describeVm(aVm({ timeline: { manifest: 0, placed: 200, assets: 450, ready: 5_800 } }), nowMs)
+    const timeline = { manifest: 0, placed: 200, assets: 450, service: 500, task: 1_500, guest: 3_000, address: 4_000, ready: 5_800 }
+    const shown = describeVm(aVm({ timeline }), nowMs)
     expect(shown).toMatch(/manifest seen +0\.0 s/)
     expect(shown).toMatch(/image, disks and seed ready +0\.5 s +\+0\.3 s/)
-    expect(shown).toMatch(/ready +5\.8 s +\+5\.3 s/)
+    expect(shown).toMatch(/service made +0\.5 s +\+0\.1 s\n +task runs +1\.5 s +\+1\.0 s\n +guest runs +3\.0 s/)
+    expect(shown).toMatch(/ready +5\.8 s +\+1\.8 s/)
   })
 
   it('lets nothing that a guest or a manifest says speak to the terminal', () => {

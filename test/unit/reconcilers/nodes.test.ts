@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
@@ -187,3 +187,100 @@ function methodsOf(swarm: ReturnType<Cluster['ports']>['swarm']) {
     updateNodeLabels: (...args: Parameters<typeof swarm.updateNodeLabels>) => swarm.updateNodeLabels(...args),
   }
 }
+
+describe('a grant that nothing names', () => {
+  const strange = '77777777-2222-4333-8444-555555555555'
+
+  function granted(cluster: Cluster): string[] {
+    return [...cluster.agent('n1').held.values()].filter((one) => one.granted).map((one) => one.uid)
+  }
+
+  /** One controller that looks at the node every ten seconds, for so long. */
+  async function watch(cluster: Cluster, seconds: number, change: Partial<ReturnType<Cluster['ports']>> = {}): Promise<void> {
+    const nodes = nodesReconciler({ ...cluster.ports(), ...change })
+    for (let at = 0; at <= seconds; at += 10) {
+      await cluster.run(nodes, 'node-n1')
+      cluster.nowMs += 10_000
+    }
+  }
+
+  async function removeByHand(cluster: Cluster, ...what: readonly ('service' | 'record')[]): Promise<void> {
+    if (what.includes('service')) await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
+    if (what.includes('record')) await cluster.swarm.removeConfig(cluster.record('web')?.config.id ?? '')
+  }
+
+  async function takeLabels(cluster: Cluster): Promise<void> {
+    const config = cluster.record('web')?.config
+    if (config !== undefined) await cluster.swarm.updateConfigLabels(config, {})
+  }
+
+  test('is taken back after service, record and manifest were removed by hand, and only the disk stays', async () => {
+    const cluster = await withRunningVm()
+    const uid = cluster.record('web')?.uid
+    await removeByHand(cluster, 'service', 'record')
+    cluster.remove('web')
+    await cluster.converge()
+    await watch(cluster, 60)
+    expect(granted(cluster)).toEqual([])
+    expect(cluster.agent('n1').held.get(uid ?? '')?.disks).toHaveLength(1)
+    expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBeUndefined()
+    expect([cluster.swarm.configs.size, cluster.swarm.secrets.size, cluster.swarm.services.size]).toEqual([0, 0, 0])
+  })
+
+  test('is not taken back at once, nor more than once', async () => {
+    const cluster = new Cluster(['n1'])
+    cluster.agent('n1').held.set(strange, { uid: strange, vm: 'gone', cluster: 'lab', disks: [], granted: true })
+    await watch(cluster, 50)
+    expect(granted(cluster)).toEqual([strange])
+    const nodes = nodesReconciler(cluster.ports())
+    const revoked: number[] = []
+    for (let at = 0; at <= 180; at += 10) {
+      const plan = await cluster.run(nodes, 'node-n1')
+      if (plan?.actions.some((action) => action.kind === 'revokeGrant') === true) revoked.push(at)
+      cluster.nowMs += 10_000
+    }
+    expect([granted(cluster), revoked]).toEqual([[], [60]])
+  })
+
+  test.each<[string, (cluster: Cluster) => Promise<unknown>]>([
+    ['a service, where only the record is gone', (cluster) => removeByHand(cluster, 'record')],
+    ['a record, where only the service is gone', (cluster) => removeByHand(cluster, 'service')],
+    ['a record whose labels a person took', (cluster) => removeByHand(cluster, 'service').then(() => takeLabels(cluster))],
+    [
+      'a service whose labels a person took',
+      async (cluster) => {
+        await removeByHand(cluster, 'record')
+        cluster.swarm.edit('vm-web', (spec) => void (spec['Labels'] = {}))
+      },
+    ],
+  ])('is left to %s', async (_what, change) => {
+    const cluster = await withRunningVm()
+    const before = granted(cluster)
+    await change(cluster)
+    cluster.remove('web')
+    await watch(cluster, 120)
+    expect(granted(cluster)).toEqual(before)
+  })
+
+  test.each([
+    ['another cluster’s', { vm: 'shop', cluster: 'other' }],
+    ['one of a directory without a name', { vm: null, cluster: null }],
+  ])('is not touched where it is %s', async (_what, whose) => {
+    const cluster = new Cluster(['n1'])
+    cluster.agent('n1').held.set(strange, { uid: strange, ...whose, disks: [], granted: true })
+    await watch(cluster, 120)
+    expect(granted(cluster)).toEqual([strange])
+  })
+
+  test('is not believed to be one while a manifest may name its VM, nor by lists that are too old to name it', async () => {
+    const cluster = await withRunningVm()
+    const before = granted(cluster)
+    const { swarm, declarations } = cluster.ports()
+    cluster.remove('web')
+    await watch(cluster, 120, { swarm: { ...methodsOf(swarm), listConfigs: async () => [], listServices: async () => [] } as never })
+    expect(granted(cluster)).toEqual(before)
+    await removeByHand(cluster, 'service', 'record')
+    await watch(cluster, 120, { declarations: { ...declarations, isNowhere: () => false } })
+    expect(granted(cluster)).toEqual(before)
+  })
+})

@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { canonicalJson } from '../../../src/api/hash.ts'
+import type { Labels } from '../../../src/ports/swarm.ts'
+import { Cluster } from '../../simulation/cluster.ts'
+
+type Spec = Record<string, unknown>
+const service = 'vm-web'
+
+/** Everything of a service that could be written. */
+function bytes(cluster: Cluster): string {
+  const found = cluster.swarm.service(service)
+  return canonicalJson([found?.id, found?.version, found?.spec ?? null])
+}
+
+async function taken(labels: Labels): Promise<Cluster> {
+  const cluster = new Cluster()
+  const TaskTemplate = { ContainerSpec: { Image: 'other:1' } }
+  await cluster.swarm.createService({ Name: service, Labels: labels, Mode: { Replicated: { Replicas: 1 } }, TaskTemplate })
+  return cluster
+}
+
+async function running(): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.starts('web')).toBe(1)
+  return cluster
+}
+
+describe('a service that somebody else made under the name of a VM’s', () => {
+  const mark = { 'swarmvirt.managed-by': 'swarmvirt' }
+  test.each<[string, Labels, string]>([
+    ['without a label', {}, 'NameTaken'],
+    ['with the owner’s label, written by hand', mark, 'NameTaken'],
+    ['with all labels but the uid', { ...mark, 'swarmvirt.vm': 'web', 'swarmvirt.component': 'vm' }, 'OwnershipLost'],
+    ['with a uid that somebody thought of', { ...mark, 'swarmvirt.uid': '99999999-2222-4333-8444-555555555555' }, 'ForeignUid'],
+  ])('%s is the same byte for byte, whatever becomes of the manifest', async (_what, labels, reason) => {
+    const cluster = await taken(labels)
+    const before = bytes(cluster)
+    cluster.declare('web')
+    await cluster.converge()
+    expect([cluster.said('web', 'Owned'), bytes(cluster)]).toEqual([`False ${reason}`, before])
+    cluster.remove('web')
+    await cluster.converge()
+    expect(bytes(cluster)).toBe(before)
+  })
+})
+
+test('a service that carries every label of a VM’s, and nothing else that is swarmvirt’s, is not removed with a manifest that never was', async () => {
+  const uid = '99999999-2222-4333-8444-555555555555'
+  const cluster = await taken({
+    'swarmvirt.managed-by': 'swarmvirt',
+    'swarmvirt.vm': 'web',
+    'swarmvirt.component': 'vm',
+    'swarmvirt.uid': uid,
+  })
+  const before = bytes(cluster)
+  cluster.remove('web')
+  await cluster.converge()
+  expect(bytes(cluster)).toBe(before)
+})
+
+describe('a service of ours that has lost all that tells whose it is', () => {
+  test('is left as it is, and the command that is named gives it back', async () => {
+    const cluster = await running()
+    const uid = cluster.record('web')?.uid
+    cluster.swarm.edit(service, (spec) => {
+      delete (spec['Labels'] as Spec)['swarmvirt.uid']
+      const placement = (spec['TaskTemplate'] as Spec)['Placement'] as Spec
+      placement['Constraints'] = []
+    })
+    const before = bytes(cluster)
+    await cluster.converge()
+    expect([cluster.said('web', 'Owned'), bytes(cluster)]).toEqual(['False OwnershipLost', before])
+    expect(cluster.condition('web', 'Owned')?.message).toContain(`docker service update --label-add swarmvirt.uid=${uid} vm-web`)
+    cluster.swarm.edit(service, (spec) => Object.assign(spec['Labels'] as Spec, { 'swarmvirt.uid': uid }))
+    await cluster.converge()
+    expect(cluster.said('web', 'Owned')).toBe('True Owned')
+  })
+})
+
+describe('a launch config without the owner’s label', () => {
+  test('is not written to and not removed, and what waits for it says so', async () => {
+    const cluster = await running()
+    const launch = [...cluster.swarm.configs.values()].find((one) => one.labels['swarmvirt.component'] === 'launch')
+    if (launch === undefined) throw new Error('there is no launch config')
+    const { 'swarmvirt.managed-by': _taken, ...labels } = launch.labels
+    await cluster.swarm.updateConfigLabels(launch, labels)
+    const before = canonicalJson([cluster.swarm.config(launch.name)?.version, cluster.swarm.config(launch.name)?.labels ?? null])
+    await cluster.swarm.removeService(cluster.swarm.service(service)?.id ?? '')
+    for (let round = 0; round < 5; round += 1) await cluster.round()
+    expect(cluster.errors.at(-1)).toMatch(/Invalid sv-.* exists without the labels swarmvirt\.managed-by, .*: give them back/)
+    cluster.remove('web')
+    await cluster.converge()
+    const found = cluster.swarm.config(launch.name)
+    expect(canonicalJson([found?.version, found?.labels ?? null])).toBe(before)
+  })
+})
