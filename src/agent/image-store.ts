@@ -124,7 +124,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   async function arrive(wanted: Wanted): Promise<ImageState> {
     const memo = `${wanted.image.source}#${wanted.key}#${wanted.image.sha256}`
     const setback = setbacks.get(memo)
-    if (setback && clock.now() < setback.retryAtMs) return setback.state
+    if (setback && clock.elapsed() < setback.retryAtMs) return setback.state
     let under = arriving.get(wanted.key)
     if (under === undefined) {
       const started = { progress: 'it waits for other images to arrive', done: Promise.resolve() }
@@ -156,7 +156,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     } catch (error) {
       const attempts = (setbacks.get(memo)?.attempts ?? 0) + 1
       const state = judgeSetback(error, wanted.image, freeBytes)
-      setbacks.set(memo, { state, attempts, retryAtMs: clock.now() + retryDelayMs(state.kind, attempts) })
+      setbacks.set(memo, { state, attempts, retryAtMs: clock.elapsed() + retryDelayMs(state.kind, attempts) })
       options.log.info({ image: wanted.image.source, reason: state.reason, detail: state.message }, 'An image did not arrive')
     }
   }

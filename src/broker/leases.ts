@@ -121,16 +121,16 @@ export class Leases {
   /** Tells every holder to power its guest off, and lets nobody start meanwhile. Resolves with those who still hold at the deadline. */
   async powerOffAll(timeoutMs: number): Promise<VmUid[]> {
     const { clock, log } = this.#options
-    const deadline = clock.now() + timeoutMs
+    const deadline = clock.elapsed() + timeoutMs
     this.#frozenUntilMs = Math.max(this.#frozenUntilMs, deadline + frozenAfterPowerOffMs)
     log.info({ held: this.#held().length, timeoutMs }, 'Powering off every VM of this node')
     const told = new Set<ConnectionId>()
     this.#tellPowerOff(told)
-    while (this.#held().length > 0 && clock.now() < deadline) {
-      await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.now()))
+    while (this.#held().length > 0 && clock.elapsed() < deadline) {
+      await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.elapsed()))
       this.#tellPowerOff(told)
     }
-    this.#frozenUntilMs = clock.now() + frozenAfterPowerOffMs
+    this.#frozenUntilMs = clock.elapsed() + frozenAfterPowerOffMs
     return this.#held()
   }
 
@@ -216,7 +216,7 @@ export class Leases {
     const view = needsHost(vm.lease) && grant !== undefined ? await lookAtHost(this.#options.host, uid, grant) : nothingInTheWay
     // What was seen may be older than what changed meanwhile: look again before anything is decided.
     if (vm.changed || this.#closed) return
-    const poweringOff = this.#options.clock.now() < this.#frozenUntilMs ? 'this node is powering all of its VMs off' : undefined
+    const poweringOff = this.#options.clock.elapsed() < this.#frozenUntilMs ? 'this node is powering all of its VMs off' : undefined
     this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
   }
 

@@ -105,8 +105,7 @@ function handOver(
   if (hidden !== undefined) return { kind: 'withheld', state: hidden }
   if (next === undefined) return { kind: 'withheld', state: { kind: 'broken', rendered: candidates.flatMap(renderedIssues).join('\n\n') } }
   const { state } = memory
-  // A clock that was set back must not make it wait for the time that it had jumped ahead.
-  const sinceMs = Math.min(input.nowMs, state.kind === 'absent' || state.kind === 'handover' ? state.sinceMs : input.nowMs)
+  const sinceMs = state.kind === 'absent' || state.kind === 'handover' ? state.sinceMs : input.nowMs
   if (input.readAtMs - sinceMs >= input.removalGraceMs) return given(next)
   return { kind: 'withheld', state: { kind: 'handover', sinceMs, from: source, to: placeOf(next.origin) } }
 }

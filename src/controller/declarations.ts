@@ -10,6 +10,7 @@ import { resolveClasses, type ResolvedSnapshot } from '../ports/resolve-classes.
 import { declare } from './declare.ts'
 import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type OwnedVm, type VmMemory } from './declare-state.ts'
 import { incompleteIn } from './doubt.ts'
+import { claimsOf, withForgotten } from './lan-leaving.ts'
 import { confirmWithheld } from './mass-removal.ts'
 
 const notRead = { kind: 'unknown', message: 'the manifests have not been read completely since the controller started' } as const
@@ -35,7 +36,7 @@ export interface DeclarationStore extends Declarations {
   snapshots(): readonly ResolvedSnapshot[]
   /** Every source was read completely at least once. */
   complete(): boolean
-  /** Epoch milliseconds at which an absence is to be judged by a fresh read. */
+  /** When, by `Clock.elapsed`, an absence is to be judged by a fresh read. */
   nextDueMs(): number | undefined
   /** Calls back when that changed, by whatever made an absence begin or end. */
   onDue(listener: () => void): void
@@ -57,12 +58,19 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
 
+  /** To the second: the two clocks are not read at the same moment. */
+  const dateOf = (elapsedMs: number): string => {
+    const atMs = clock.now() - clock.elapsed() + elapsedMs
+    return new Date(Math.round(atMs / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
+  }
+
   const listeners = new Set<() => void>()
   const dueMs = (): number | undefined => nextDueMs(state, settings.removalGraceMs)
 
   function refold(): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
-    const times = { nowMs: clock.now(), readAtMs: Math.min(clock.now(), ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
+    const nowMs = clock.elapsed()
+    const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
     return become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, ...times }))
   }
 
@@ -75,8 +83,8 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   }
 
   return {
-    get: (vm) => declarationOf(state.vms.get(vm)),
-    names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory).kind === 'present' ? [name] : [])),
+    get: (vm) => declarationOf(state.vms.get(vm), dateOf),
+    names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory, dateOf).kind === 'present' ? [name] : [])),
     isNowhere(vm) {
       const isRead = completed.size === settings.sources && incompleteIn({ snapshots: resolved }) === undefined && state.opaque.size === 0
       return isRead && (state.vms.get(vm)?.state.kind ?? 'removed') === 'removed'
@@ -85,7 +93,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     knows: (vm) => state.vms.has(vm),
     fold(snapshot) {
       snapshots.set(snapshot.source, snapshot)
-      readAtMs.set(snapshot.source, clock.now())
+      readAtMs.set(snapshot.source, clock.elapsed())
       if (snapshot.complete) completed.add(snapshot.source)
       resolved = resolveClasses([...snapshots.values()])
       return refold()
@@ -95,15 +103,18 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       return refold()
     },
     confirmRemoval(vms) {
-      const next = confirmWithheld(state, vms, clock.now())
+      const next = confirmWithheld(state, vms, clock.elapsed())
       return next === undefined ? undefined : become(next)
     },
     forget(vm) {
       const before = state
+      const claims = claimsOf(state.vms.get(vm), { lanClaims })
       state = forgetRemoved(state, vm)
-      return state === before ? [] : [vm, ...refold()]
+      if (state === before) return []
+      state = { ...state, leaving: withForgotten(state.leaving, vm, claims, clock.elapsed()) }
+      return [vm, ...refold()]
     },
-    valid: (vm) => validOf(state.vms.get(vm)),
+    valid: (vm) => validOf(state.vms.get(vm), dateOf),
     state: () => state,
     snapshots: () => resolved,
     complete: () => completed.size === settings.sources,
@@ -134,12 +145,15 @@ function isSameDocument(before: VmMemory | undefined, after: VmMemory | undefine
   return isSameGood && before.removalConfirmed === removalConfirmed && before.rivals === rivals
 }
 
+/** What the date was, or would have been by the clock as it is set now. */
+type DateOf = (elapsedMs: number) => string
+
 /** What makes two memories the same to everybody else: not when it was last seen. */
 function fingerprint(memory: VmMemory | undefined): string {
   return memory === undefined ? '' : canonicalJson([memory.state, memory.good, memory.removalConfirmed, memory.rivals])
 }
 
-function declarationOf(memory: VmMemory | undefined): Declaration {
+function declarationOf(memory: VmMemory | undefined, dateOf: DateOf): Declaration {
   if (memory === undefined) return notRead
   const { good, state } = memory
   switch (state.kind) {
@@ -150,9 +164,9 @@ function declarationOf(memory: VmMemory | undefined): Declaration {
     case 'doubtful':
       return good === undefined ? { kind: 'unknown', message: state.message } : { kind: 'present', ...good }
     case 'handover':
-      return good === undefined ? { kind: 'unknown', message: handOverMessage(state) } : { kind: 'present', ...good }
+      return good === undefined ? { kind: 'unknown', message: handOverMessage(state, dateOf) } : { kind: 'present', ...good }
     case 'absent':
-      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed) }
+      return { kind: 'unknown', message: absentMessage(dateOf(state.sinceMs), memory.removalConfirmed) }
     case 'withheld':
       return { kind: 'unknown', message: state.message }
     case 'removed':
@@ -162,17 +176,16 @@ function declarationOf(memory: VmMemory | undefined): Declaration {
   }
 }
 
-function absentMessage(sinceMs: number, confirmed: boolean): string {
-  const since = new Date(sinceMs).toISOString()
+function absentMessage(since: string, confirmed: boolean): string {
   const grace = 'it is removed when the removal grace is over, and kept when the manifest returns'
   return confirmed ? `its removal was confirmed, and the grace began at ${since}; ${grace}` : `in no manifest since ${since}; ${grace}`
 }
 
-function handOverMessage({ sinceMs, from, to }: Extract<VmMemory['state'], { kind: 'handover' }>): string {
-  return `not in source ${from} any more since ${new Date(sinceMs).toISOString()}; ${to} takes the VM over when the removal grace is over`
+function handOverMessage({ sinceMs, from, to }: Extract<VmMemory['state'], { kind: 'handover' }>, dateOf: DateOf): string {
+  return `not in source ${from} any more since ${dateOf(sinceMs)}; ${to} takes the VM over when the removal grace is over`
 }
 
-function validOf(memory: VmMemory | undefined): ConditionDraft {
+function validOf(memory: VmMemory | undefined, dateOf: DateOf): ConditionDraft {
   if (memory === undefined) return condition('Valid', 'Unknown', 'NotRead', notRead.message)
   const { good, state } = memory
   switch (state.kind) {
@@ -189,10 +202,10 @@ function validOf(memory: VmMemory | undefined): ConditionDraft {
         : condition('Valid', 'True', 'Accepted', `the last valid state stays in force: ${state.message}`)
     case 'handover':
       return good === undefined
-        ? condition('Valid', 'Unknown', 'HandOver', handOverMessage(state))
-        : condition('Valid', 'True', 'HandOver', handOverMessage(state))
+        ? condition('Valid', 'Unknown', 'HandOver', handOverMessage(state, dateOf))
+        : condition('Valid', 'True', 'HandOver', handOverMessage(state, dateOf))
     case 'absent':
-      return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs, memory.removalConfirmed))
+      return condition('Valid', 'Unknown', 'Absent', absentMessage(dateOf(state.sinceMs), memory.removalConfirmed))
     case 'withheld':
       return condition('Valid', 'Unknown', 'RemovalWithheld', state.message)
     case 'removed':

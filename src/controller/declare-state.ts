@@ -1,9 +1,11 @@
+import type { Mac } from '../api/mac.ts'
 import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 import { byText } from '../api/order.ts'
 import type { LanClaim } from '../ports/lan-claims.ts'
 import type { Origin, SourceIssue } from '../ports/manifest-source.ts'
 import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
+import type { Leaving } from './lan-leaving.ts'
 
 /** What is remembered of one VM between reads. */
 export interface VmMemory {
@@ -15,6 +17,8 @@ export interface VmMemory {
   readonly seenAtMs: number | undefined
   /** A person said that its removal is meant; over when its document is seen again. */
   readonly removalConfirmed: boolean
+  /** Since when `good` is what it is. */
+  readonly inForceMs: number | undefined
   /** Who else claims it, as people read it; empty where nobody does. */
   readonly rivals: string
   readonly state:
@@ -39,6 +43,8 @@ export interface OwnedVm {
   readonly generation: string | undefined
   /** That its placement record carries; undefined where the record was written before sources were. */
   readonly source: string | undefined
+  /** That its service starts its guest with; undefined where that cannot be told. */
+  readonly macs?: readonly Mac[] | undefined
 }
 
 export interface DeclareInput {
@@ -55,6 +61,7 @@ export interface DeclareInput {
    * read.
    */
   readonly world: ReadonlyMap<VmName, OwnedVm> | undefined
+  /** This and every other moment here by `Clock.elapsed`: an absence does not grow when a clock is set. */
   readonly nowMs: number
   readonly removalGraceMs: number
   /** What only one machine of a LAN may have. */
@@ -65,6 +72,8 @@ export interface DeclareState {
   readonly vms: ReadonlyMap<VmName, VmMemory>
   /** Files whose names could not be read, by `source/file`: since when with this content. */
   readonly opaque: ReadonlyMap<string, OpaqueFile>
+  /** What guests may still have of the LAN and no document of theirs claims, of VMs that are forgotten too. */
+  readonly leaving: ReadonlyMap<VmName, readonly Leaving[]>
   /** `VM030`, `VM031`: what is claimed twice, with the sources that claim it. */
   readonly issues: readonly (SourceIssue & { readonly sources: readonly string[] })[]
   /** Why removals are withheld; undefined where they are not. */
@@ -78,7 +87,7 @@ interface OpaqueFile {
   readonly rendered: string
 }
 
-export const emptyDeclareState: DeclareState = { vms: new Map(), opaque: new Map(), issues: [], stalled: undefined }
+export const emptyDeclareState: DeclareState = { vms: new Map(), opaque: new Map(), leaving: new Map(), issues: [], stalled: undefined }
 
 /** A removed VM of which nothing is left is not known any more. */
 export function forgetRemoved(state: DeclareState, name: VmName): DeclareState {

@@ -25,11 +25,11 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
       issues.push(...claimedTwice(name, claim.document.origin, candidates))
     }
     const rivals = claim.kind === 'given' ? rivalsOf(claim.document.origin, candidates) : ''
-    const next = { ...judge(name, memory, claim, opaque, input), rivals }
+    const next = inForce(memory, { ...judge(name, memory, claim, opaque, input), rivals }, input.nowMs)
     if (candidates.length > 0 || leavesTrace(next) || input.world?.has(name) === true) judged.set(name, next)
   }
-  const settled = settleLan(before.vms, judged, given, input)
-  return { ...guardMassRemoval(settled.vms, input), opaque, issues: [...issues, ...settled.issues] }
+  const settled = settleLan(before, judged, given, input)
+  return { ...guardMassRemoval(settled.vms, input), opaque, leaving: settled.leaving, issues: [...issues, ...settled.issues] }
 }
 
 function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory {
@@ -45,6 +45,12 @@ function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareStat
   }
 }
 
+/** Since when it is in force outlives every judgement that leaves it so. */
+function inForce({ good, inForceMs }: VmMemory, next: VmMemory, nowMs: number): VmMemory {
+  const sinceMs = good !== undefined && good.generation === next.good?.generation ? inForceMs : nowMs
+  return { ...next, inForceMs: sinceMs }
+}
+
 /** A name that never stood for anything leaves none: its broken document was deleted again. What is removed stays until it is forgotten. */
 function leavesTrace(memory: VmMemory): boolean {
   return memory.good !== undefined || memory.state.kind === 'removed'
@@ -54,6 +60,7 @@ const unseen: VmMemory = {
   good: undefined,
   origin: undefined,
   seenAtMs: undefined,
+  inForceMs: undefined,
   state: { kind: 'doubtful', message: '' },
   removalConfirmed: false,
   rivals: '',
@@ -69,7 +76,7 @@ function byOrigin(a: SourceDocument, b: SourceDocument): number {
 }
 
 function judgePresent(memory: VmMemory, document: SourceDocument, nowMs: number): VmMemory {
-  const seen = { origin: document.origin, seenAtMs: nowMs, removalConfirmed: false, rivals: '' }
+  const seen = { origin: document.origin, seenAtMs: nowMs, inForceMs: undefined, removalConfirmed: false, rivals: '' }
   if (document.ok) return { ...seen, good: goodOf(document), state: { kind: 'present' } }
   const rendered = document.issues.map((issue) => issue.rendered).join('\n\n')
   return { ...seen, good: goodBehind(memory, document.standIn), state: { kind: 'broken', rendered } }
@@ -91,7 +98,6 @@ function judgeAbsent(name: VmName, memory: VmMemory, opaque: DeclareState['opaqu
   if (broken !== undefined) return { ...memory, removalConfirmed: false, state: broken }
   const doubt = doubtOf(name, memory, opaque, input)
   if (doubt !== undefined) return { ...memory, state: { kind: 'doubtful', message: doubt } }
-  // A clock that was set back must not make it wait for the time that it had jumped ahead.
-  const sinceMs = Math.min(input.nowMs, memory.state.kind === 'absent' ? memory.state.sinceMs : input.nowMs)
+  const sinceMs = memory.state.kind === 'absent' ? memory.state.sinceMs : input.nowMs
   return { ...memory, state: { kind: 'absent', sinceMs } }
 }

@@ -55,13 +55,13 @@ const taskPollShare = 200
 export async function followTasks(ports: LookPorts, signal: AbortSignal): Promise<void> {
   const { clock, informed } = ports
   while (!signal.aborted) {
-    const beganMs = clock.now()
+    const beganMs = clock.elapsed()
     try {
       ports.onTasks(await informed.relistTasks(signal))
     } catch (error) {
       // The same Docker is asked by `lookAround`, which says it once.
       ports.log.debug({ reason: messageOf(error) }, 'The tasks cannot be listed')
     }
-    await sleep(clock, Math.max(taskPollMs, taskPollShare * (clock.now() - beganMs)), signal).catch(() => undefined)
+    await sleep(clock, Math.max(taskPollMs, taskPollShare * (clock.elapsed() - beganMs)), signal).catch(() => undefined)
   }
 }

@@ -62,7 +62,7 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
     clock,
   )
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
-  const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.now() })
+  const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.elapsed() })
   const agents = observedAgents(directory, clock, () => built.agentIsBack())
   const ports = { swarm, recent: informed.recent, agents, declarations, settings, clock, random }
   const reconcilers = {

@@ -82,7 +82,7 @@ const overdueMs = 1_000
 function waitMs(ports: ManifestReaderPorts): number {
   const due = ports.store.nextDueMs()
   if (due === undefined) return ports.resyncMs
-  const leftMs = due - ports.clock.now()
+  const leftMs = due - ports.clock.elapsed()
   return Math.min(ports.resyncMs, leftMs > 0 ? leftMs : overdueMs)
 }
 

@@ -48,7 +48,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   })
   metrics.watchQueue(name, ports.concurrency, () => {
     const { depth, workingSinceMs } = queue.state()
-    return { depth, workingSeconds: workingSinceMs.map((sinceMs) => (ports.clock.now() - sinceMs) / 1000) }
+    return { depth, workingSeconds: workingSinceMs.map((sinceMs) => (ports.clock.elapsed() - sinceMs) / 1000) }
   })
 
   async function work(): Promise<void> {
@@ -67,12 +67,12 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   }
 
   async function run(key: string): Promise<void> {
-    const beganMs = ports.clock.now()
+    const beganMs = ports.clock.elapsed()
     const began = ports.onStart(key)
     const result = impatient(key, await runKey(reconciler, key, ports.clock, signal, ports.doubtBefore))
     const next = follow(key, result)
     if (next === undefined) return
-    metrics.reconciled(name, next, (ports.clock.now() - beganMs) / 1000)
+    metrics.reconciled(name, next, (ports.clock.elapsed() - beganMs) / 1000)
     tell(key, result)
     ports.onResult(key, began, result)
   }

@@ -69,7 +69,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
   function held(vm: VmName): Held {
     const found = vms.get(vm)
     if (found !== undefined) return found
-    const made = fresh(clock.now())
+    const made = fresh(clock.elapsed())
     vms.set(vm, made)
     return made
   }
@@ -82,7 +82,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     const { observedGeneration, ...ready } = agreed(readyOf(one, stamped), before, stamped)
     const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration })
     one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
-    one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.now(), one.conditions)
+    one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.elapsed(), one.conditions)
     for (const moved of movedConditions(before, one.conditions)) tell(vm, one, moved, stamp.now)
   }
 
@@ -126,7 +126,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
       onChange(vm)
     },
     view(vm, declaration) {
-      const one = vms.get(vm) ?? fresh(clock.now())
+      const one = vms.get(vm) ?? fresh(clock.elapsed())
       return {
         name: vm,
         phase: phaseOf(declaration, one.conditions),

@@ -22,7 +22,7 @@ export interface WorkQueue<Key> {
   /** Undefined where nothing is ready. A run supersedes the delays that were asked for before it. */
   take(): Key | undefined
   done(key: Key): void
-  /** Keys that are ready and not taken, and since when each key is worked on, in epoch milliseconds. */
+  /** Keys that are ready and not taken, and since when each key is worked on, by `Clock.elapsed`. */
   state(): { readonly depth: number; readonly workingSinceMs: readonly number[] }
   /** No more runs: timers are cancelled, adds are ignored. */
   close(): void
@@ -55,7 +55,7 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
   let closed = false
 
   function push(key: Key): void {
-    ready.push({ key, sinceMs: clock.now() })
+    ready.push({ key, sinceMs: clock.elapsed() })
     hooks.onReady()
   }
 
@@ -74,7 +74,7 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
 
   function addAfter(key: Key, ms: number): void {
     if (closed) return
-    const dueMs = clock.now() + ms
+    const dueMs = clock.elapsed() + ms
     const held = delayed.get(key)
     if (held !== undefined && held.dueMs <= dueMs) return
     held?.cancel()
@@ -98,15 +98,15 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
     if (next === undefined) return undefined
     const { key, sinceMs } = next
     dirty.delete(key)
-    processing.set(key, clock.now())
+    processing.set(key, clock.elapsed())
     cancelDelay(key)
-    hooks.onTake?.(clock.now() - sinceMs)
+    hooks.onTake?.(clock.elapsed() - sinceMs)
     return key
   }
 
   function done(key: Key): void {
     const sinceMs = processing.get(key)
-    if (sinceMs !== undefined) hooks.onDone?.(clock.now() - sinceMs)
+    if (sinceMs !== undefined) hooks.onDone?.(clock.elapsed() - sinceMs)
     processing.delete(key)
     if (dirty.has(key)) push(key)
   }

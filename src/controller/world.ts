@@ -1,6 +1,8 @@
 import { managedBy, objectLabels } from '../api/labels.ts'
+import type { Mac } from '../api/mac.ts'
 import { vmNamePattern, type VmName } from '../api/names.ts'
-import type { Labels, Swarm, SwarmNode } from '../ports/swarm.ts'
+import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmService } from '../ports/swarm.ts'
+import { launchedMacs } from '../reconcilers/services/running.ts'
 import type { OwnedVm } from './declare-state.ts'
 
 /** What the Swarm itself says exists. */
@@ -28,8 +30,21 @@ export async function readWorld(
   const rest = labelByVm([...configs.filter((config) => !isRecord(config)), ...secrets], objectLabels.vm, cluster)
   const [generations, sources] = [labelByVm(services, objectLabels.generation, cluster), labelByVm(live, objectLabels.source, cluster)]
   const names = new Set([...generations.keys(), ...sources.keys(), ...rest.keys()])
-  const vms = new Map([...names].map((vm) => [vm, { generation: generations.get(vm), source: sources.get(vm) }]))
+  const macs = macsByVm(services, configs, cluster)
+  const macsOf = (vm: VmName): readonly Mac[] | undefined => (macs.has(vm) ? macs.get(vm) : [])
+  const vms = new Map([...names].map((vm) => [vm, { generation: generations.get(vm), source: sources.get(vm), macs: macsOf(vm) }]))
   return { nodes, vms }
+}
+
+/** What guests are started with; a launch config that is not in a list may be there all the same. */
+function macsByVm(
+  services: readonly SwarmService[],
+  configs: readonly SwarmConfig[],
+  cluster: string,
+): ReadonlyMap<VmName, readonly Mac[] | undefined> {
+  const byName = new Map(configs.map((config) => [config.name, config]))
+  const owned = services.filter(({ labels }) => isOurs(labels, cluster))
+  return new Map(owned.flatMap((service) => vmOf(service.labels).map((vm) => [vm, launchedMacs(service, byName)] as const)))
 }
 
 function isRecord({ labels }: { readonly labels: Labels }): boolean {

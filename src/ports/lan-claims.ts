@@ -29,13 +29,19 @@ export function lanClaims(vm: VirtualMachine, cluster: string | undefined): read
   })
 }
 
-/** `VM031`: another VM has it. `place` says where that VM is declared; empty where that is not known. */
-export function takenBy(claim: LanClaim, holder: VmName, place: string): ManifestIssue {
+/** `VM031`: another VM has it, or only its guest still has. `place` says where that VM is declared; empty where that is not known. */
+export function takenBy(claim: LanClaim, holder: VmName, place: string, by: 'document' | 'guest' = 'document'): ManifestIssue {
   const at = place === '' ? '' : ` (${place})`
+  if (by === 'guest')
+    return { code: 'VM031', path: claim.path, message: `${shownClaim(claim)} is that of VM "${holder}"${at} still`, help: stillHas(holder) }
   const help = claim.auto
     ? 'write a mac here that no other VM has'
     : `give one of the two another ${claim.kind}; this one is accepted as soon as "${holder}" has given it up`
   return { code: 'VM031', path: claim.path, message: `${shownClaim(claim)} is that of VM "${holder}"${at}`, help }
+}
+
+function stillHas(holder: VmName): string {
+  return `its manifest has given it up, and its guest may run with it: restart "${holder}" if it says RestartRequired; some two minutes after that this one is accepted`
 }
 
 /** `VM031`: two NICs of one VM claim the same. */

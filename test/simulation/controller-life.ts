@@ -66,6 +66,7 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
 function mortalClock(life: Life, { time, offsetMs }: LifePorts): Clock {
   return {
     now: () => time.now() + offsetMs(),
+    elapsed: () => time.elapsed(),
     after: (ms, callback) =>
       time.after(ms, () => {
         if (life.alive) callback()

@@ -67,11 +67,6 @@ export class Truth {
     for (const one of this.vms.values()) if (one.state === 'absent') one.absentSinceMs ??= nowMs
   }
 
-  /** The grace is measured by the controllers' clock: what that jumps ahead is gone from it. */
-  jumped(ms: number): void {
-    for (const one of this.vms.values()) if (one.absentSinceMs !== undefined) one.absentSinceMs -= Math.max(0, ms)
-  }
-
   /** The VM was in no source for the whole grace, now or a moment ago. */
   mayBeRemoved(name: VmName, nowMs: number): boolean {
     const one = this.of(name)

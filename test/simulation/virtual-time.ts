@@ -9,16 +9,22 @@ interface Timer {
 
 /** Time that passes only from one timer to the next. Timers of the same millisecond run in the order in which they were set. */
 export class VirtualTime implements Clock {
+  readonly #startMs: number
   #nowMs: number
   #order = 0
   readonly #heap: Timer[] = []
 
   constructor(startMs = Date.parse('2026-01-01T00:00:00Z')) {
+    this.#startMs = startMs
     this.#nowMs = startMs
   }
 
   now(): number {
     return this.#nowMs
+  }
+
+  elapsed(): number {
+    return this.#nowMs - this.#startMs
   }
 
   after(ms: number, callback: () => void): () => void {

@@ -11,6 +11,7 @@ export function virtualClock(startMs = Date.parse('2026-01-01T00:00:00Z')): Cloc
   let timers: { at: number; callback: () => void }[] = []
   return {
     now: () => now,
+    elapsed: () => now,
     after(ms, callback) {
       const timer = { at: now + ms, callback }
       timers.push(timer)

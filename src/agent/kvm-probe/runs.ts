@@ -58,7 +58,7 @@ async function runOnce(
 ): Promise<ProbeRun> {
   const { clock } = options
   const args = probeArguments({ accelerator, image: options.image(), machine: options.machine })
-  const started = clock.now()
+  const started = clock.elapsed()
   let stderr = ''
   const onOutput = (bytes: Uint8Array): void => {
     if (stderr.length < maxOutputBytes) stderr += new TextDecoder().decode(bytes)
@@ -74,7 +74,7 @@ async function runOnce(
   const end = await child.ended
   cancel()
   signal.removeEventListener('abort', cut)
-  const ms = clock.now() - started
+  const ms = clock.elapsed() - started
   if (timedOut) return { timedOut, ms, stderr }
   return { exitCode: end.kind === 'exited' ? end.code : null, ms, stderr }
 }

@@ -35,7 +35,7 @@ const ours = `${objectLabels.managedBy}=${managedBy}`
 
 export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   // Other people's services too: a node label may not be taken from under one that was ours.
-  const now = (): number => clock.now()
+  const now = (): number => clock.elapsed()
   const services = shelf<SwarmService>({
     now,
     list: (signal) => raw.listServices(undefined, signal),

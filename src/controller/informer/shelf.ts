@@ -9,7 +9,7 @@ export interface Stored {
 }
 
 export interface ShelfPorts<Item extends Stored> {
-  /** Epoch milliseconds. */
+  /** Milliseconds by a clock that does not jump. */
   readonly now: () => number
   readonly list: (signal: AbortSignal | undefined) => Promise<readonly Item[]>
   /** One object by name; without it every doubt is a new list. */
@@ -182,7 +182,7 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
 
   return {
     async recent(withinMs, signal) {
-      const isOld = (): boolean => Math.abs(ports.now() - listedMs) > withinMs
+      const isOld = (): boolean => ports.now() - listedMs > withinMs
       for (let read = underWay(); isOld() && read !== undefined; read = underWay()) await read.catch(() => undefined)
       if (isOld()) await listAlone(signal)
       await settle(signal)

@@ -29,7 +29,7 @@ export function taskBoard(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskBo
   let asked: number[] = []
 
   function list(signal: AbortSignal | undefined): Listing {
-    const made: Listing = { begunMs: clock.now(), doubted: new Set(), tasks: swarm.listTasks({}, signal).then(byService) }
+    const made: Listing = { begunMs: clock.elapsed(), doubted: new Set(), tasks: swarm.listTasks({}, signal).then(byService) }
     listing = made
     made.tasks.catch(() => {
       if (listing === made) listing = undefined
@@ -38,7 +38,7 @@ export function taskBoard(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskBo
   }
 
   function isBurst(): boolean {
-    const now = clock.now()
+    const now = clock.elapsed()
     asked = [...asked.filter((at) => now - at < burstMs), now].slice(-burst - 1)
     return asked.length > burst
   }
@@ -46,7 +46,7 @@ export function taskBoard(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskBo
   return {
     async ofService(serviceId, signal) {
       const isMany = isBurst()
-      const held = listing !== undefined && clock.now() - listing.begunMs < burstMs ? listing : undefined
+      const held = listing !== undefined && clock.elapsed() - listing.begunMs < burstMs ? listing : undefined
       if (held !== undefined && !held.doubted.has(serviceId)) {
         const tasks = await held.tasks.catch(() => undefined)
         // A write may have come while it was awaited.

@@ -1,4 +1,5 @@
 import type { MachineInputs } from '../../api/manifest/edits.ts'
+import type { Mac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { nodeLabels } from '../../api/labels.ts'
 import { type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
@@ -56,12 +57,27 @@ function fromLaunch(
 function launchOf(service: SwarmService, configs: readonly SwarmConfig[]): LaunchConfig | undefined {
   const name = launchConfigName(service)
   const config = configs.find((one) => one.name === name)
-  if (config === undefined) return undefined
-  return launchConfig.safeParse(parseJson(new TextDecoder().decode(config.data))).data
+  return config && launchIn(config)
 }
 
+function launchIn({ data }: SwarmConfig): LaunchConfig | undefined {
+  return launchConfig.safeParse(parseJson(new TextDecoder().decode(data))).data
+}
+
+/** The MACs that a service's template starts its guest with; undefined where its launch config is not among these, by their names, or cannot be read. */
+export function launchedMacs(service: Pick<SwarmService, 'spec'>, configs: ReadonlyMap<string, SwarmConfig>): readonly Mac[] | undefined {
+  const config = configs.get(launchConfigName(service) ?? '')
+  if (config === undefined) return undefined
+  const macs = macsRead.get(config.data) ?? launchIn(config)?.nics.map(({ mac }) => mac)
+  if (macs !== undefined) macsRead.set(config.data, macs)
+  return macs
+}
+
+/** By the bytes, which never change: all services are looked at again and again. */
+const macsRead = new WeakMap<Uint8Array, readonly Mac[]>()
+
 /** The one config that a VM's template refers to. */
-export function launchConfigName(service: SwarmService): string | undefined {
+export function launchConfigName(service: Pick<SwarmService, 'spec'>): string | undefined {
   return rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigName'))
 }
 

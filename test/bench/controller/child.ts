@@ -42,6 +42,7 @@ function hurriedClock(resyncMs: number): { readonly clock: Clock; readonly hurry
   const waiting = new Set<() => void>()
   const clock: Clock = {
     now: () => systemClock.now(),
+    elapsed: () => systemClock.elapsed(),
     after(ms, callback) {
       if (ms !== resyncMs) return systemClock.after(ms, callback)
       const run = (): void => {

@@ -18,6 +18,7 @@ function stoppedClock(): Clock & { pass(ms: number): Promise<void> } {
   }
   return {
     now: () => now,
+    elapsed: () => now,
     after(ms, callback) {
       const timer = { at: now + ms, callback }
       timers.add(timer)

@@ -46,7 +46,7 @@ function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: 
       createOverlay: async (path, backing, sizeBytes) => writeFileSync(path, `${backing} ${sizeBytes}`, { flag: 'wx' }),
     },
     useOf: async () => use,
-    clock: { now: () => 0, after: () => () => undefined },
+    clock: { now: () => 0, elapsed: () => 0, after: () => () => undefined },
     random: { uuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`, next: () => 0.5 },
     log: silent,
     signal: new AbortController().signal,

@@ -56,17 +56,24 @@ describe('deleting by absence', () => {
     expect([kind('web'), kind('db')]).toEqual(['removed', 'present'])
   })
 
-  it('waits no longer than the grace where the clock was ahead when it began and was set back', async () => {
-    const { clock } = bench()
-    let aheadMs = 3_600_000
-    const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, { ...clock, now: () => clock.now() + aheadMs })
+  it.each([3_600_000, -3_600_000])('waits for the grace and no longer where the date is set by %d ms meanwhile', async (jumpMs) => {
+    const { clock, store, after, kind } = bench()
     store.fold(read([ok('web'), ok('db')]))
     store.fold(read([ok('db')]))
-    aheadMs = 0
-    store.fold(read([ok('db')]))
-    await clock.pass(graceMs)
-    store.fold(read([ok('db')]))
-    expect(store.get('web').kind).toBe('removed')
+    clock.jump(jumpMs)
+    await after(graceMs - 1, read([ok('db')]))
+    expect(kind('web')).toBe('unknown')
+    await after(1, read([ok('db')]))
+    expect(kind('web')).toBe('removed')
+  })
+
+  it('says since when a manifest is gone by the date as it is set now', async () => {
+    const { clock, store } = bench()
+    store.fold(read([ok('web')]))
+    store.fold(read([]))
+    await clock.pass(5_000)
+    clock.jump(Date.parse('2026-01-01T00:00:05Z') - clock.now())
+    expect(store.valid('web').message).toContain('since 2026-01-01T00:00:00Z')
   })
 
   it('removes the last one as well: an empty directory that can be read is a word', async () => {
@@ -372,7 +379,7 @@ describe('a confirmed removal', () => {
   it('is one when the grace from the confirmation is over, by a read that is not older', async () => {
     const on = await withheld()
     expect(on.store.confirmRemoval(gone)?.toSorted()).toEqual(gone)
-    expect([on.store.state().stalled, on.store.nextDueMs()]).toEqual([undefined, on.clock.now() + graceMs])
+    expect([on.store.state().stalled, on.store.nextDueMs()]).toEqual([undefined, on.clock.elapsed() + graceMs])
     await on.after(graceMs - 1, read(ten.slice(0, 6)))
     expect(kinds(on)).toEqual(Array(4).fill('unknown'))
     expect(on.store.valid('vm-9')).toMatchObject({ reason: 'Absent', message: expect.stringContaining('confirmed') as string })
@@ -450,12 +457,12 @@ it('never removes more at once than the guard allows without a confirmation of e
         const removed = before.filter((name) => kind(name) === 'removed')
         const unconfirmed = removed.filter((name) => !word.has(name))
         if (unconfirmed.length > 3) return false
-        if (removed.some((name) => clock.now() - (word.get(name) ?? 0) < graceMs)) return false
+        if (removed.some((name) => clock.elapsed() - (word.get(name) ?? 0) < graceMs)) return false
         const withheld = names.filter((name) => store.valid(name).reason === 'RemovalWithheld')
         const said = confirm === 'withheld' ? withheld : confirm === 'stale' ? stale : []
         const isExact = said.length === withheld.length && said.every((name) => withheld.includes(name))
         if (confirm !== 'none' && (store.confirmRemoval(said) !== undefined) !== isExact) return false
-        if (confirm !== 'none' && isExact) for (const name of said) word.set(name, clock.now())
+        if (confirm !== 'none' && isExact) for (const name of said) word.set(name, clock.elapsed())
         stale = withheld
       }
       return true
@@ -485,8 +492,8 @@ it('never removes a VM that was there, or might have been there, within the grac
         store.fold(read(brokenFile === undefined ? documents : [...documents, broken(brokenFile)], complete))
         for (const name of names.filter((one) => !removed.includes(one))) {
           const seen = present.includes(name) && `${name}.yaml` !== brokenFile
-          if (seen || !complete || brokenFile === `${name}.yaml`) held.set(name, clock.now())
-          const absentMs = clock.now() - (held.get(name) ?? clock.now())
+          if (seen || !complete || brokenFile === `${name}.yaml`) held.set(name, clock.elapsed())
+          const absentMs = clock.elapsed() - (held.get(name) ?? clock.elapsed())
           const wrong = seen ? kind(name) !== 'present' : kind(name) === 'removed' && absentMs < graceMs
           if (wrong) return false
         }

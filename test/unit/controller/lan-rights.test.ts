@@ -9,6 +9,8 @@ import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 const graceMs = 60_000
+/** For so long a guest may still have what nobody claims and nothing in the Swarm shows. */
+const leavingMs = 140_000
 const cluster = 'lab'
 const [macA, macB] = ['52:54:00:aa:00:01', '52:54:00:aa:00:02']
 const read = manifestReader()
@@ -51,9 +53,10 @@ function bench(world: ReadonlyMap<string, OwnedVm> | 'unread' = new Map()): Benc
   }
 }
 
-function owned(document: readonly ReadDocument[]): OwnedVm {
+function owned(document: readonly ReadDocument[], macs?: readonly string[]): OwnedVm {
   const [one] = document
-  return { generation: one?.ok === true && 'vm' in one ? one.generation : undefined, source: 'directory' }
+  const generation = one?.ok === true && 'vm' in one ? one.generation : undefined
+  return { generation, source: 'directory', ...(macs === undefined ? {} : { macs }) }
 }
 
 describe('a MAC that two VMs claim', () => {
@@ -127,8 +130,55 @@ help: give one of the two another MAC; this one is accepted as soon as "b" has g
     read(b)
     expect([store.get('a').kind, mac('b')]).toEqual(['removed', 'unknown'])
     store.setWorld(new Map())
-    expect(store.forget('a')).toEqual(['a', 'b'])
+    store.forget('a')
+    await clock.pass(leavingMs - 1)
+    read(b)
+    expect(mac('b')).toBe('unknown')
+    await clock.pass(1)
+    read(b)
     expect(mac('b')).toBe(macA)
+  })
+
+  it('stays with a guest that runs on with it while the edit of its VM waits for a restart', async () => {
+    const { store, clock, read, mac } = bench()
+    const [before, after] = [web('a', `mac: ${macA}`), web('a', `mac: ${macB}`)]
+    read(before)
+    store.setWorld(new Map([['a', owned(before, [macA])]]))
+    read(after, web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual([macB, 'unknown'])
+    await clock.pass(100 * leavingMs)
+    store.setWorld(new Map([['a', owned(after, [macA])]]))
+    expect([mac('a'), mac('b')]).toEqual([macB, 'unknown'])
+    expect(store.valid('b').message).toContain(`error[VM031]: MAC ${macA} is that of VM "a" (a.yaml:1) still\n`)
+    expect(store.valid('b').message).toContain('help: its manifest has given it up, and its guest may run with it: restart "a"')
+    store.setWorld(new Map([['a', owned(after, [macB])]]))
+    await clock.pass(leavingMs - 1)
+    read(after, web('b', `mac: ${macA}`))
+    expect(mac('b')).toBe('unknown')
+    await clock.pass(1)
+    read(after, web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual([macB, macA])
+  })
+
+  it('stays for as long with a VM that was declared with it, though the Swarm shows nothing of it yet', async () => {
+    const { clock, read, mac } = bench()
+    read(web('a', `mac: ${macA}`))
+    await clock.pass(1_000)
+    read(web('a', `mac: ${macB}`), web('b', `mac: ${macA}`))
+    await clock.pass(leavingMs - 1)
+    read(web('a', `mac: ${macB}`), web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual([macB, 'unknown'])
+  })
+
+  it('goes back to its own VM at any time', async () => {
+    const { store, clock, read, mac } = bench()
+    read(web('a', `mac: ${macA}`))
+    store.setWorld(new Map([['a', owned(web('a', `mac: ${macA}`), [macA])]]))
+    await clock.pass(1_000)
+    read(web('a', `mac: ${macB}`))
+    await clock.pass(1_000)
+    read(web('a', `mac: ${macA}`))
+    expect(mac('a')).toBe(macA)
   })
 
   it('is refused also where the other VM has it by auto, named by the network that it follows from', () => {
@@ -182,6 +232,22 @@ describe('after a restart', () => {
     )
     read(a, b)
     expect([mac('a'), mac('b')]).toEqual(['unknown', macA])
+  })
+
+  it('a guest keeps it that runs with it, whatever its document says by now', () => {
+    const [a, b] = [web('a', `mac: ${macB}`), web('b', `mac: ${macA}`)]
+    const { read, mac } = bench(new Map([['a', owned(web('a', `mac: ${macA}`), [macA])]]))
+    read(a, b)
+    expect([mac('a'), mac('b')]).toEqual([macB, 'unknown'])
+  })
+
+  it('nobody is given a MAC by name before the Swarm has said whose guests have which', () => {
+    const { store, read, mac } = bench('unread')
+    read(web('a', `mac: ${macB}`), web('b', `mac: ${macA}`))
+    expect([mac('a'), mac('b')]).toEqual(['unknown', 'unknown'])
+    expect(store.valid('b').message).toBe(`MAC ${macA} may be that of a guest: the Swarm has not said yet which VM has it`)
+    store.setWorld(new Map([['a', owned(web('a', `mac: ${macA}`), [macA])]]))
+    expect([mac('a'), mac('b')]).toEqual([macB, 'unknown'])
   })
 
   it('nobody gets it before the Swarm was read, and nothing else waits for that', () => {

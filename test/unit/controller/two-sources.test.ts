@@ -121,7 +121,7 @@ describe('a hand-over from one source to the other', () => {
     read({ directory: [web('directory')], configs: [] })
     read(both)
     read(onlyConfigs)
-    const dueMs = clock.now() + graceMs
+    const dueMs = clock.elapsed() + graceMs
     expect([inForce(), store.valid('web')]).toMatchObject([
       'directory',
       { status: 'True', reason: 'HandOver', message: expect.stringContaining('config web-1:1 takes the VM over') },

@@ -6,17 +6,22 @@ export interface VirtualClock extends Clock {
   /** Lets time pass and calls back whatever is due, in order, letting promises settle in between. */
   pass(ms: number): Promise<void>
   pending(): number
+  /** Somebody sets the date, and no time passes. */
+  jump(ms: number): void
 }
 
 export function virtualClock(startMs = 1_000_000): VirtualClock {
-  let nowMs = startMs
+  let nowMs = 0
+  let dateMs = startMs
   let order = 0
   const timers = new Map<number, { dueMs: number; callback: () => void }>()
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 100; turn += 1) await Promise.resolve()
   }
   return {
-    now: () => nowMs,
+    now: () => dateMs + nowMs,
+    elapsed: () => nowMs,
+    jump: (ms) => void (dateMs += ms),
     after(ms, callback) {
       order += 1
       const id = order

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { deterministicMac } from '../../../src/api/mac.ts'
 import { readWorld } from '../../../src/controller/world.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
@@ -18,7 +19,11 @@ test('a VM is known with the generation of its service and the source of its rec
   const cluster = await placed()
   const declared = cluster.declared.get('web')
   expect(await vmsOf(cluster)).toEqual({
-    web: { generation: declared?.kind === 'present' ? declared.generation : undefined, source: 'directory' },
+    web: {
+      generation: declared?.kind === 'present' ? declared.generation : undefined,
+      source: 'directory',
+      macs: [deterministicMac('lab', 'web', 'lan')],
+    },
   })
 })
 
@@ -34,7 +39,7 @@ test('a record without the label, as an earlier release made it, is of no known 
 test('a VM that lost its service is known by its record, and a removed one by nothing', async () => {
   const cluster = await placed()
   await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
-  expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: 'directory' } })
+  expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: 'directory', macs: [] } })
   cluster.remove('web')
   await cluster.converge()
   expect(await vmsOf(cluster)).toEqual({})
@@ -46,5 +51,18 @@ test('a VM is known by what a crash left of its removal, when its service is gon
   const record = cluster.record('web')?.config
   if (record === undefined) throw new Error('no record')
   await cluster.swarm.updateConfigLabels(record, { ...record.labels, 'swarmvirt.retained-at': '2026-01-01T00:00:00Z' })
-  expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: undefined } })
+  expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: undefined, macs: [] } })
+})
+
+test('a VM has the MACs that its service starts it with, and not those of an edit that waits', async () => {
+  const cluster = await placed()
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] })
+  await cluster.converge()
+  expect(await vmsOf(cluster)).toMatchObject({ web: { macs: [deterministicMac('lab', 'web', 'lan')] } })
+})
+
+test('the MACs are not known while the launch config cannot be seen: a list may be older than the service', async () => {
+  const cluster = await placed()
+  for (const [id, config] of cluster.swarm.configs) if (config.labels['swarmvirt.component'] === 'launch') cluster.swarm.configs.delete(id)
+  expect((await vmsOf(cluster))['web']).toHaveProperty('macs', undefined)
 })
