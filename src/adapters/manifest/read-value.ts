@@ -81,8 +81,10 @@ function readClass(part: Part): ReadDocument {
 }
 
 function readClassed(part: Part, className: string): ReadDocument {
-  const issues = judgeClassed(part.value)
-  const name = nameIn(part.value)
+  // What `complete` uses is kept as long as the document, so it uses no part.
+  const { value } = part
+  const issues = judgeClassed(value)
+  const name = nameIn(value)
   if (issues.length > 0 || name === undefined) return invalid(part, name, issues)
   const origin = originOf(part)
   const issueAt = keptPlaces(part)
@@ -92,7 +94,7 @@ function readClassed(part: Part, className: string): ReadDocument {
   }
   const complete = (found: VirtualMachineClass | NoClass): SourceDocument => {
     if ('missing' in found) return wrong([{ code: 'VM014', path: ['spec', 'class'], message: found.missing, help: found.help }])
-    const parsed = parseVirtualMachine(part.value, found)
+    const parsed = parseVirtualMachine(value, found)
     if (parsed.ok)
       return {
         ok: true,
@@ -116,7 +118,11 @@ function keptPlaces(part: Part): (issue: ManifestIssue) => SourceIssue | undefin
   const indexes = Array.isArray(networks) ? [...networks.keys()] : []
   const paths = indexes.flatMap((index) => ['name', 'mac', 'address'].map((field) => ['spec', 'networks', index, field]))
   const written = [['metadata', 'name'], ...paths].filter((path) => at(part.value, path) !== undefined)
-  const places = new Map(written.map((path) => [path.join('.'), placeIn(part, { code: 'VM031', path, message: '' })]))
+  return atPlaces(new Map(written.map((path) => [path.join('.'), placeIn(part, { code: 'VM031', path, message: '' })])))
+}
+
+/** By itself: a function keeps all that the functions beside it use, and with the part its whole tree. */
+function atPlaces(places: ReadonlyMap<string, Place>): (issue: ManifestIssue) => SourceIssue | undefined {
   return (issue) => {
     const place = places.get(issue.path.join('.'))
     return place === undefined ? undefined : locatedAt(place, issue)

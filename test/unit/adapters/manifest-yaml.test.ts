@@ -1,4 +1,6 @@
+import { queryObjects } from 'node:v8'
 import { describe, expect, it } from 'vitest'
+import { YAMLMap } from 'yaml'
 import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
 import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
 
@@ -32,6 +34,16 @@ function codes(text: string | Uint8Array): string[] {
 }
 
 describe('a manifest file', () => {
+  it('is not kept once it was read: thousands of documents are held for as long as the controller runs', () => {
+    const trees = (): number => queryObjects(YAMLMap, { format: 'count' })
+    const before = trees()
+    const classed = web.replace('  memory: 512Mi\n', '  class: small\n')
+    const held = [...documents(web), ...documents(classed)]
+    expect(held.map((one) => one.ok)).toEqual([true, true])
+    expect(trees()).toBe(before)
+    expect(held).toHaveLength(2)
+  })
+
   it('gives every document with the line it begins at', () => {
     const found = documents(`# two of them\n${web}---\n${web.replace('web', 'db')}---\n# nothing here\n`)
     expect(found.map((one) => 'vm' in one && [one.vm.metadata.name, one.origin.line])).toEqual([
