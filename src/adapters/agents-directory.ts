@@ -83,6 +83,7 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
       revoke: (uid, signal) => call(nodeId, signal, (agent) => agent.revoke(uid, signal)),
       vm: (uid, signal) => call(nodeId, signal, (agent) => agent.vm(uid, signal)),
       probe: (request, signal) => call(nodeId, signal, (agent) => agent.probe(request, signal)),
+      unchanged: (known, signal) => call(nodeId, signal, (agent) => agent.unchanged(known, signal)),
     }),
   }
 }

@@ -1,6 +1,7 @@
 import type { VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import type { Grant } from '../api/wire/common.ts'
+import { orderMark } from '../api/wire/unchanged.ts'
 import { PortError } from '../ports/errors.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 import { type AccelerationFacts, chooseAccelerator } from './grant-choice.ts'
@@ -20,6 +21,8 @@ export interface OrdersOptions {
 export interface Orders {
   /** Throws StateError. */
   prepare(order: PrepareOrder): Promise<PrepareStatus>
+  /** Carries out the last order once more, where it has this mark; undefined where there is none, it was another, or it was revoked. */
+  repeat(uid: VmUid, mark: string): Promise<PrepareStatus | undefined>
   /** Throws StateError and PortError. */
   revoke(uid: VmUid): Promise<void>
 }
@@ -27,9 +30,26 @@ export interface Orders {
 /** Orders of the controller, one at a time per VM: first its disks, then its grant. */
 export function orders(options: OrdersOptions): Orders {
   const oneAtATime = keyedLock()
+  // One for each VM that was ordered here since the start.
+  const last = new Map<VmUid, { readonly order: PrepareOrder; readonly mark: string }>()
+  const carryOut = async (order: PrepareOrder): Promise<PrepareStatus> =>
+    (await options.prepareDisks(order)) ?? (await grantTo(options, order))
   return {
-    prepare: (order) => oneAtATime(order.uid, async () => (await options.prepareDisks(order)) ?? (await grantTo(options, order))),
-    revoke: (uid) => oneAtATime(uid, () => options.grants.revoke(uid)),
+    prepare: (order) =>
+      oneAtATime(order.uid, () => {
+        last.set(order.uid, { order, mark: orderMark(order) })
+        return carryOut(order)
+      }),
+    repeat: (uid, mark) =>
+      oneAtATime(uid, async () => {
+        const held = last.get(uid)
+        return held?.mark === mark ? carryOut(held.order) : undefined
+      }),
+    revoke: (uid) =>
+      oneAtATime(uid, () => {
+        last.delete(uid)
+        return options.grants.revoke(uid)
+      }),
   }
 }
 

@@ -10,9 +10,11 @@ import {
   probeRequest,
   type VmStatus,
 } from '../api/wire/agent-api.ts'
+import { unchangedRequest } from '../api/wire/unchanged.ts'
 import type { AnswerControl, ControlAnswer, ControlRequest } from '../ports/control-listener.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Runners } from '../ports/runners.ts'
+import { type SingleQuestions, stillSame } from '../ports/still-same.ts'
 import { StateError } from '../ports/state-files.ts'
 import { BrokerRefusal } from './broker-link.ts'
 import type { Orders } from './orders.ts'
@@ -49,6 +51,8 @@ async function route(programs: AgentPrograms, request: ControlRequest): Promise<
       return ok({ version: agentApiVersion, instances: await programs.instances() })
     case 'POST /v1/probe':
       return ok(await programs.probe(parseBody(probeRequest, request), request.signal))
+    case 'POST /v1/unchanged':
+      return await unchanged(programs, request)
     case 'PUT /v1/vms/UID':
       return await prepare(programs, uid, request)
     case 'DELETE /v1/vms/UID/grant':
@@ -77,6 +81,16 @@ async function prepare(programs: AgentPrograms, uid: VmUid, request: ControlRequ
   if (new Set(order.disks.map((disk) => disk.name)).size !== order.disks.length)
     return refuse(400, 'DuplicateDisk', 'two disks have the same name')
   return ok(await programs.orders.prepare(order))
+}
+
+async function unchanged(programs: AgentPrograms, request: ControlRequest): Promise<ControlAnswer> {
+  const { known } = parseBody(unchangedRequest, request)
+  const single: SingleQuestions = {
+    vm: (uid) => programs.vm(uid, request.signal),
+    repeat: (uid, order) => programs.orders.repeat(uid, order),
+    probe: (one) => programs.probe(one, request.signal),
+  }
+  return ok({ version: agentApiVersion, same: await stillSame(single, known, request.signal) })
 }
 
 async function vmStatus(programs: AgentPrograms, uid: VmUid, signal: AbortSignal): Promise<ControlAnswer> {

@@ -1,4 +1,5 @@
 import { placementRecordName, type VmName } from '../api/names.ts'
+import type { Agents } from '../ports/agents.ts'
 import type { Clock } from '../ports/clock.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Declaration } from '../ports/declarations.ts'
@@ -13,6 +14,7 @@ import { changes } from './changes.ts'
 import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { driftOf, driftText } from './drift.ts'
+import { evidenceBook } from './evidence.ts'
 import { followEvents, type Hint } from './hints.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
@@ -33,6 +35,7 @@ export interface ControllerPorts {
   readonly sources: readonly ManifestSource[]
   readonly store: DeclarationStore
   readonly reconcilers: Readonly<Record<'nodes' | Report['owner'], AnyReconciler>>
+  readonly agents: Agents
   readonly seenAgent: (nodeId: string) => SeenAgent | undefined
   readonly metrics: Metrics
   readonly clock: Clock
@@ -67,6 +70,8 @@ export function controller(ports: ControllerPorts): Controller {
   const { sources, reload } = reloadable(ports.sources)
   let world: World | undefined
   let loops: Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> | undefined
+
+  const evidence = evidenceBook(ports.agents, clock, log)
 
   function hintVm(vm: VmName): void {
     for (const owner of vmOwners) loops?.[owner].queue.add(vm)
@@ -244,7 +249,7 @@ export function controller(ports: ControllerPorts): Controller {
 
   function startLoops(signal: AbortSignal): Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> {
     const { random, metrics } = ports
-    const shared = { clock, random, log, metrics, concurrency }
+    const shared = { clock, random, log, metrics, concurrency, evidence }
     const ofVm = (owner: Report['owner']): ReconcileLoop =>
       reconcileLoop(
         ports.reconcilers[owner],
@@ -281,6 +286,7 @@ export function controller(ports: ControllerPorts): Controller {
       lookAround(looking, signal),
       followTasks(looking, signal),
       followEvents(following, signal),
+      evidence.run(signal),
     ])
     await Promise.all(Object.values(loops).map((loop) => loop.stop()))
   }

@@ -72,7 +72,7 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
     reachability: reachabilityReconciler(ports),
   }
   const { resyncMs } = config
-  const shared = { informed, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
+  const shared = { informed, agents, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
   const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId), cluster: settings.cluster })
   return { ...built, inspection: inspection({ ...ports, view: built.view }) }
 }

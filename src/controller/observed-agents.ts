@@ -51,6 +51,7 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
       revoke: (uid, signal) => watch(nodeId, agent.revoke(uid, signal)),
       vm: (uid, signal) => watch(nodeId, agent.vm(uid, signal)),
       probe: (request, signal) => watch(nodeId, agent.probe(request, signal)),
+      unchanged: (known, signal) => watch(nodeId, agent.unchanged(known, signal)),
     }
   }
 

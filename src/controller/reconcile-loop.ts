@@ -5,6 +5,7 @@ import type { Log } from '../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
 import { type AnyReconciler, type DoubtBefore, runKey, type RunResult } from './run-key.ts'
+import type { EvidenceBook } from './evidence.ts'
 import { stackOf } from './stack.ts'
 import { type WorkQueue, workQueue } from './work-queue.ts'
 
@@ -24,6 +25,8 @@ export interface LoopPorts<Began> {
   readonly onStart: (key: string) => Began
   readonly onResult: (key: string, began: Began, result: RunResult) => void
   readonly doubtBefore?: DoubtBefore
+  /** Asks for plans that rest on answers of agents. */
+  readonly evidence?: EvidenceBook
 }
 
 /** One reconciler with its queue and its workers. */
@@ -46,6 +49,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     onTake: (waitedMs) => metrics.queueWaited(name, waitedMs / 1000),
     onDone: (workedMs) => metrics.queueWorked(name, workedMs / 1000),
   })
+  const resting = ports.evidence?.of(queue)
   metrics.watchQueue(name, ports.concurrency, () => {
     const { depth, workingSinceMs } = queue.state()
     return { depth, workingSeconds: workingSinceMs.map((sinceMs) => (ports.clock.elapsed() - sinceMs) / 1000) }
@@ -68,6 +72,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
 
   async function run(key: string): Promise<void> {
     const beganMs = ports.clock.elapsed()
+    resting?.drop(key)
     const began = ports.onStart(key)
     const result = impatient(key, await runKey(reconciler, key, ports.clock, signal, ports.doubtBefore))
     const next = follow(key, result)
@@ -114,9 +119,10 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
       return 'requeue'
     }
     streaks.delete(key)
-    const { next } = result.plan
+    const { next, evidence } = result.plan
     if (next.kind !== 'requeueAfter' && next.kind !== 'suspended') return 'success'
     queue.addAfter(key, next.ms)
+    if (evidence !== undefined) resting?.hold(key, evidence, next.ms)
     return 'requeue_after'
   }
 

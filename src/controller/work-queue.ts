@@ -11,6 +11,8 @@ import { backoffMs } from './backoff.ts'
 export interface WorkQueue<Key> {
   add(key: Key): void
   addAfter(key: Key, ms: number): void
+  /** What the key waits for was found out without it: its delay begins anew. Nothing, where it waits for none or because it failed. */
+  postpone(key: Key, ms: number): void
   /** Adds after the key's own backoff, and counts the failure. */
   addFailed(key: Key): void
   /** The key did well: its next failure starts at the first step again. */
@@ -85,6 +87,12 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
     delayed.set(key, { dueMs, cancel })
   }
 
+  function postpone(key: Key, ms: number): void {
+    if (!delayed.has(key) || backingOff.has(key) || ms <= 0) return
+    cancelDelay(key)
+    addAfter(key, ms)
+  }
+
   function addFailed(key: Key): void {
     const count = (failures.get(key) ?? 0) + 1
     failures.set(key, count)
@@ -129,6 +137,7 @@ export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHoo
   return {
     add,
     addAfter,
+    postpone,
     addFailed,
     forget: (key) => void failures.delete(key),
     wake,

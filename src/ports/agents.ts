@@ -1,5 +1,6 @@
 import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../api/wire/agent-api.ts'
 import type { VmUid } from '../api/names.ts'
+import type { KnownAnswer } from '../api/wire/unchanged.ts'
 
 /** One node's agent. Every method throws PortError; `Unavailable` where the agent does not answer, which says nothing about its VMs. */
 export interface Agent {
@@ -10,6 +11,8 @@ export interface Agent {
   revoke(uid: VmUid, signal?: AbortSignal): Promise<void>
   vm(uid: VmUid, signal?: AbortSignal): Promise<VmStatus>
   probe(request: ProbeRequest, signal?: AbortSignal): Promise<ProbeOutcome>
+  /** The places of the answers that still hold. Undefined where the agent is too old to be asked for many at once. */
+  unchanged(known: readonly KnownAnswer[], signal?: AbortSignal): Promise<readonly number[] | undefined>
 }
 
 export interface Agents {

@@ -1,4 +1,5 @@
 import type { ConditionDraft } from '../api/conditions.ts'
+import type { KnownAnswer } from '../api/wire/unchanged.ts'
 
 /**
  * The one interface of the four reconcilers. They never call each other; they meet through the world.
@@ -23,6 +24,17 @@ export interface Plan<Action> {
   readonly next: Next
   /** What is known about the VM and shown beside its conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `task`, `probeNode`; absent where not known. */
   readonly facts?: Readonly<Record<string, string>>
+  /**
+   * All that this plan was made from and that nothing tells of when it changes: answers of agents. While they still hold, another look would
+   * find the same, and the time until the next one begins anew. Absent where that is not so.
+   */
+  readonly evidence?: readonly Evidence[]
+}
+
+/** An answer that the agent of a node gave. */
+export interface Evidence {
+  readonly nodeId: string
+  readonly known: KnownAnswer
 }
 
 /** When to look again without being told to. A plan with actions is looked at again at once, whatever it says here. */

@@ -7,8 +7,10 @@ import type {
   ProbeRequest,
   VmStatus,
 } from '../../src/api/wire/agent-api.ts'
+import { type KnownAnswer, orderMark } from '../../src/api/wire/unchanged.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { PortError } from '../../src/ports/errors.ts'
+import { stillSame } from '../../src/ports/still-same.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -22,6 +24,9 @@ export class SimulatedAgent implements Agent {
   nodeFacts: NodeFacts
   readonly held = new Map<string, Mutable<InstanceRecord>>()
   readonly orders = new Map<string, PrepareOrder>()
+  /** Of release 0.1: it does not know the question that is asked for many VMs at once. */
+  isOld = false
+  readonly #repeatable = new Map<string, PrepareOrder>()
   readonly vms = new Map<string, VmStatus>()
   /** What this node finds when it probes. */
   answer: (request: ProbeRequest) => ProbeOutcome = () => unreached
@@ -43,6 +48,7 @@ export class SimulatedAgent implements Agent {
   async prepare(order: PrepareOrder): Promise<PrepareStatus> {
     this.#reach()
     this.orders.set(order.uid, order)
+    this.#repeatable.set(order.uid, order)
     if (this.refusal !== undefined) return this.refusal
     const disks = this.held.get(order.uid)?.disks ?? []
     if (order.disksMustExist && disks.length === 0) return { state: 'failed', reason: 'DiskMissing', message: 'the disk is not here' }
@@ -61,6 +67,7 @@ export class SimulatedAgent implements Agent {
 
   async revoke(uid: string): Promise<void> {
     this.#reach()
+    this.#repeatable.delete(uid)
     const record = this.held.get(uid)
     if (record === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
     record.granted = false
@@ -76,6 +83,17 @@ export class SimulatedAgent implements Agent {
   async probe(request: ProbeRequest): Promise<ProbeOutcome> {
     this.#reach()
     return this.answer(request)
+  }
+
+  /** As the agent does it, with the answers that are given to single questions. */
+  async unchanged(known: readonly KnownAnswer[]): Promise<readonly number[] | undefined> {
+    this.#reach()
+    if (this.isOld) return undefined
+    const repeat = async (uid: string, mark: string): Promise<PrepareStatus | undefined> => {
+      const order = this.#repeatable.get(uid)
+      return order !== undefined && orderMark(order) === mark ? this.prepare(order) : undefined
+    }
+    return stillSame({ vm: (uid) => this.vm(uid), repeat, probe: (request) => this.probe(request) }, known, undefined)
   }
 
   #made(order: PrepareOrder): InstanceRecord {

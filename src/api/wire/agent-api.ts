@@ -27,6 +27,7 @@ import { runnerStatus } from './runner-control.ts'
  * | `GET /v1/vms/<uid>` | `vmStatus` |
  * | `POST /v1/vms/<uid>/power-off` | `{}` |
  * | `POST /v1/probe` with `probeRequest` | `probeOutcome` |
+ * | `POST /v1/unchanged` with `unchangedRequest` (unchanged.ts) | `unchangedAnswer`: which of many known answers still hold |
  *
  * Errors are `{reason, message}` with 400 (the request is wrong), 404 (no such VM here), 503 (the broker or the runner is away).
  */

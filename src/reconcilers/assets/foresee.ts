@@ -53,6 +53,8 @@ function withoutOrders(agents: Agents): Agents {
         probe: (request, signal) => agent.probe(request, signal),
         prepare: refuse,
         revoke: refuse,
+        // It may repeat an order.
+        unchanged: refuse,
       }
     },
   }

@@ -1,6 +1,8 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { orderMark, prepareMark } from '../../api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
@@ -10,6 +12,7 @@ import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
 import type { AssetsSeen } from './observe.ts'
+import { prepareOrderFor } from './order.ts'
 import { placedOn, planSuspended } from './suspended.ts'
 
 const settled: Next = { kind: 'settled' }
@@ -42,7 +45,21 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, source })
-  return { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts: { uid: record.uid, node: node.hostname } }
+  const facts = { uid: record.uid, node: node.hostname }
+  const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
+  return actions.length === 0 ? { ...plan, ...restOn(seen, vm, record, node.id) } : plan
+}
+
+/** What is ready stays so until its node says otherwise: its agent carries the order out again whenever it is asked. */
+function restOn(
+  { prepared, settings }: AssetsSeen,
+  vm: VirtualMachine,
+  record: PlacementRecord,
+  nodeId: string,
+): Pick<AssetsPlan, 'evidence'> {
+  if (prepared?.known !== true || prepared.value.state !== 'ready') return {}
+  const order = orderMark(prepareOrderFor(settings, vm, record))
+  return { evidence: [{ nodeId, known: { kind: 'prepare', uid: record.uid, order, mark: prepareMark(prepared.value) } }] }
 }
 
 /** A config with the record's name that is none of ours, or is no more: never touched, and no other identity is made beside it. */

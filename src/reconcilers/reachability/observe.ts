@@ -23,7 +23,9 @@ export interface ReachabilityPorts {
 
 /** What another node found out. */
 interface Probed {
+  readonly nodeId: string
   readonly hostname: string
+  readonly requests: { readonly arp: ProbeRequest; readonly readiness: ProbeRequest | undefined }
   readonly arp: ProbeOutcome
   /** Undefined where the manifest asks for none, or where ARP already said no. */
   readonly readiness: ProbeOutcome | undefined
@@ -136,11 +138,11 @@ interface ProbeTarget {
 async function probe(ports: ReachabilityPorts, prober: SwarmNode, target: ProbeTarget, signal: AbortSignal): Promise<Probed> {
   const agent = ports.agents.on(prober.id)
   const { bridge, ip, mac } = target
-  const arp = await agent.probe({ version: 1, kind: 'arp', bridge, ip, timeoutMs: arpTimeoutMs }, signal)
-  const request = readinessRequest(target)
+  const requests = { arp: { version: 1, kind: 'arp', bridge, ip, timeoutMs: arpTimeoutMs }, readiness: readinessRequest(target) } as const
+  const arp = await agent.probe(requests.arp, signal)
   const reached = arp.outcome === 'reached' && arp.mac === mac
-  const readiness = reached && request !== undefined ? await agent.probe(request, signal) : undefined
-  return { hostname: prober.hostname, arp, readiness }
+  const readiness = reached && requests.readiness !== undefined ? await agent.probe(requests.readiness, signal) : undefined
+  return { nodeId: prober.id, hostname: prober.hostname, requests, arp, readiness }
 }
 
 function readinessRequest({ vm, bridge, ip }: ProbeTarget): ProbeRequest | undefined {

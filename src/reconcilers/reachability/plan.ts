@@ -1,5 +1,7 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
-import type { Plan } from '../reconciler.ts'
+import type { ProbeOutcome, ProbeRequest } from '../../api/wire/agent-api.ts'
+import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
+import type { Evidence, Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { isYoung } from '../shared/vm-service.ts'
@@ -16,16 +18,28 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   const { declaration } = seen
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
   const halted = declaration.vm.spec.runStrategy === 'Halted'
-  const conditions = halted ? allRungs('False', 'Halted', 'the manifest says runStrategy: Halted') : judge(seen)
+  const conditions = halted ? allRungs('False', 'Halted', 'the manifest says runStrategy: Halted') : judge(seen, nowMs)
   const steady = halted || conditions.every((one) => one.status === 'True')
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
   const ms = steady ? steadyMs : isYoung(seen.task, nowMs) ? climbingMs : waitingMs
-  return { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen) }
+  const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen) }
+  return steady && !halted ? { ...plan, evidence: evidenceOf(seen) } : plan
 }
 
-function judge(seen: ReachabilitySeen): ConditionDraft[] {
+/** What a guest at the top of the ladder was judged by. */
+function evidenceOf({ uid, node, status, probing }: ReachabilitySeen): readonly Evidence[] {
+  const vm = status?.known === true ? status.value : undefined
+  if (uid === undefined || node === undefined || vm === undefined || probing.kind !== 'done') return []
+  const { nodeId, requests, arp, readiness } = probing.probed
+  const probe = (request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): Evidence[] =>
+    request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
+  const own: Evidence = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
+  return [own, ...probe(requests.arp, arp), ...probe(requests.readiness, readiness)]
+}
+
+function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const { status, node } = seen
-  if (status === undefined || status.known) return climb(seen)
+  if (status === undefined || status.known) return climb(seen, nowMs)
   // That an agent does not answer says nothing about the guest beside it.
   return allRungs('Unknown', 'AgentUnreachable', `the agent on ${node?.hostname ?? 'its node'} does not answer (${status.message})`)
 }

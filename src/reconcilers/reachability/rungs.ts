@@ -4,7 +4,7 @@ import type { ReachabilitySeen } from './observe.ts'
 import { pickAddress } from './address.ts'
 
 type Finding = Omit<ConditionDraft, 'type'>
-type Rung = readonly [ConditionType, (seen: ReachabilitySeen) => Finding]
+type Rung = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
 
 const rungTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
 
@@ -17,11 +17,11 @@ const rungs: readonly Rung[] = [
 ]
 
 /** Rung by rung; behind the first that does not hold nothing is known. */
-export function climb(seen: ReachabilitySeen): ConditionDraft[] {
+export function climb(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const drafts: ConditionDraft[] = []
   let stopped: ConditionType | undefined
   for (const [type, judge] of rungs) {
-    const finding = stopped === undefined ? judge(seen) : found('Unknown', `WaitingFor${stopped}`, `${stopped} does not hold yet`)
+    const finding = stopped === undefined ? judge(seen, nowMs) : found('Unknown', `WaitingFor${stopped}`, `${stopped} does not hold yet`)
     drafts.push({ type, ...finding })
     if (stopped === undefined && finding.status !== 'True') stopped = type
   }
@@ -79,20 +79,22 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
     : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
 }
 
-function addressLearned(seen: ReachabilitySeen): Finding {
+function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
   const { status, nic } = seen
   const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
   const mac = nic?.mac ?? ''
   const heard = pickAddress(sightings, mac)
-  if (heard !== undefined) return judgeAddress(heard, expectedAddress(seen))
+  if (heard !== undefined) return judgeAddress(heard, expectedAddress(seen), nowMs)
   const selfMade = sightings.find((one) => one.mac === mac && one.ip.startsWith('169.254.'))
   if (selfMade !== undefined)
     return found('False', 'NoLeaseGiven', `the guest gave itself ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`)
   return found('False', 'NotHeard', `nothing heard from ${mac} on ${nic?.bridge} yet; a DHCP reservation goes by this MAC`)
 }
 
-function judgeAddress({ ip, mac, via, ageMs, interface: where }: Sighting, expected: string | undefined): Finding {
-  const heard = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, heard ${Math.round(ageMs / 1000)} s ago on ${where}`
+function judgeAddress({ ip, mac, via, ageMs, interface: where }: Sighting, expected: string | undefined, nowMs: number): Finding {
+  // Not how long ago: that is another text at every look, and none at all while nobody looks.
+  const atTime = new Date(nowMs - ageMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)
+  const heard = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, heard at ${atTime}Z on ${where}`
   if (expected === undefined || expected === ip) return found('True', via === 'dhcp' ? 'ByDhcp' : 'ByArp', heard)
   const mend = `the DHCP server lacks a reservation such as dhcp-host=${mac},${expected}, or the guest sets its address itself`
   return found('False', 'UnexpectedAddress', `${mac} has ${heard}; the manifest expects ${expected}: ${mend}`)

@@ -128,6 +128,7 @@ function measured(config: ChildConfig): Measured {
   const prom = promMetrics('bench')
   const built = controller({
     informed,
+    agents,
     sources,
     store: declarations,
     reconcilers: {

@@ -40,6 +40,7 @@ function bench(tasks: readonly SwarmTask[]) {
       revoke: answer,
       vm: answer,
       probe: answer,
+      unchanged: answer,
       close: () => void made.closed.push(address),
     }
   }

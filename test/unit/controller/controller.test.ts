@@ -3,6 +3,7 @@ import { condition, conditionOwners, readyRungs } from '../../../src/api/conditi
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type Controller, controller } from '../../../src/controller/controller.ts'
 import { noMetrics } from '../../simulation/no-metrics.ts'
+import { SimulatedAgents } from '../../simulation/simulated-agents.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
 import type { AnyReconciler } from '../../../src/controller/run-key.ts'
@@ -60,6 +61,7 @@ class Stage {
       random: evenRandom,
       log: silentLog,
       metrics: noMetrics,
+      agents: new SimulatedAgents(),
       seenAgent: () => undefined,
       cluster: 'lab',
       resyncMs: 10_000,
