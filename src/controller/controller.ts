@@ -15,7 +15,8 @@ import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { driftOf, driftText } from './drift.ts'
 import { evidenceBook } from './evidence.ts'
-import { followEvents, type Hint } from './hints.ts'
+import { type EventFollower, eventFollower } from './follow-events.ts'
+import type { Hint } from './hints.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
 import { followTasks, lookAround } from './look-around.ts'
@@ -70,6 +71,7 @@ export function controller(ports: ControllerPorts): Controller {
   const { sources, reload } = reloadable(ports.sources)
   let world: World | undefined
   let loops: Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> | undefined
+  let events: EventFollower | undefined
 
   const evidence = evidenceBook(ports.agents, clock, log)
 
@@ -238,6 +240,8 @@ export function controller(ports: ControllerPorts): Controller {
     // A hint of a node that was not known yet had nobody look at it.
     for (const { id } of seen.nodes) if (known.every((node) => node.id !== id)) loops?.nodes.queue.add(id)
     if (known.length !== seen.nodes.length) log.info({ nodes: seen.nodes.map((node) => node.hostname) }, 'Nodes')
+    // Where dockerd did not answer, its stream may be a connection to nobody.
+    if (isBack || changed.unheard) events?.suspect()
     if (isBack) wakeAll()
     if (isBack || isFirst) resync()
     else resyncSome(changed)
@@ -280,12 +284,13 @@ export function controller(ports: ControllerPorts): Controller {
     loops = startLoops(signal)
     const { informed, random, resyncMs, cluster } = ports
     const looking = { informed, clock, log, cluster, resyncMs, onLook, onTasks: hintKnown }
-    const following = { swarm: informed.swarm, clock, random, log, onEvent: informed.note, onHint, onGap }
+    const follower = eventFollower({ swarm: informed.swarm, clock, random, log, onEvent: informed.note, onHint, onGap })
+    events = follower
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: declared }, signal),
       lookAround(looking, signal),
       followTasks(looking, signal),
-      followEvents(following, signal),
+      follower.run(signal),
       evidence.run(signal),
     ])
     await Promise.all(Object.values(loops).map((loop) => loop.stop()))

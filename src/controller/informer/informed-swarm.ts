@@ -3,7 +3,7 @@ import { serviceName, type VmName, vmNamePattern } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
-import { type Shelf, shelf, type Stored } from './shelf.ts'
+import { type Relisted, type Shelf, shelf, type Stored } from './shelf.ts'
 import { taskBoard } from './task-board.ts'
 
 /** The Swarm as it was last read, with what events and our own writes put in doubt read again before it is given. */
@@ -26,6 +26,8 @@ export interface Changed {
   readonly vms: readonly VmName[]
   /** Something about the nodes: placement depends on them. */
   readonly nodes: boolean
+  /** Some of it no event told of, and nobody here wrote it. */
+  readonly unheard: boolean
 }
 
 /** Some VMs are placed at once, and share a list. */
@@ -157,11 +159,15 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       for (const one of [services, configs, secrets, nodes]) one.doubtAll()
     },
     async relist(kinds, signal) {
-      const changedNodes = await nodes.relist(signal)
-      const seldom = kinds === 'all' ? [...(await configs.relist(signal)), ...(await secrets.relist(signal))] : []
+      const ofNodes = await nodes.relist(signal)
+      const seldom: Relisted<Stored>[] = kinds === 'all' ? [await configs.relist(signal), await secrets.relist(signal)] : []
       // Last, so that no service is older than what it refers to.
-      const changed = [...seldom, ...(await services.relist(signal))]
-      return { vms: [...new Set(changed.flatMap(vmOf))], nodes: changedNodes.length > 0 }
+      const read: Relisted<Stored>[] = [...seldom, await services.relist(signal)]
+      return {
+        vms: [...new Set(read.flatMap(({ changed }) => changed).flatMap(vmOf))],
+        nodes: ofNodes.changed.length > 0,
+        unheard: [ofNodes, ...read].some(({ unheard }) => unheard.length > 0),
+      }
     },
     async relistTasks(signal) {
       const changed = await tasks.relist(signal)

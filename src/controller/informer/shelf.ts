@@ -36,8 +36,15 @@ export interface Shelf<Item extends Stored> {
   /** Everything may have changed. */
   doubtAll(): void
   nameOf(id: string): string | undefined
-  /** Reads everything; answers the labels and names of what changed, came or went since it was last read. */
-  relist(signal?: AbortSignal): Promise<readonly Item[]>
+  /** Reads everything; answers what changed, came or went. */
+  relist(signal?: AbortSignal): Promise<Relisted<Item>>
+}
+
+export interface Relisted<Item> {
+  /** Since it was last read; and what another list has found since the last relist, and nobody had doubted. */
+  readonly changed: readonly Item[]
+  /** Those that nobody had doubted: neither an event told of them nor did we write them. */
+  readonly unheard: readonly Item[]
 }
 
 /** More doubts than this at once, and than this share of all, are one list: dockerd gives about so many single objects in the time of one list. */
@@ -53,6 +60,8 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   let isWhole = false
   let listedMs = 0
   let listing: Promise<unknown> | undefined
+  // Lists are made for many reasons, and only a relist has somebody who looks at what it found.
+  let unheard = new Map<string, Item>()
   const fetching = new Map<string, Promise<Item | undefined>>()
 
   function put(item: Item): void {
@@ -101,7 +110,9 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
       names = new Map([...after.values()].map((item) => [item.id, item.name]))
       vms = new Map()
       for (const item of after.values()) file(vms, item)
-      return changesBetween(before, after)
+      const changed = changesBetween(before, after)
+      if (wasWhole) for (const item of changed) if (!taken.has(item.name)) unheard.set(item.name, item)
+      return changed
     } catch (error) {
       if (!wasWhole) isWhole = false
       for (const one of taken) doubts.add(one)
@@ -202,7 +213,10 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     nameOf: (id) => names.get(id),
     async relist(signal) {
       for (let read = underWay(); read !== undefined; read = underWay()) await read.catch(() => undefined)
-      return listAlone(signal)
+      const changed = await listAlone(signal)
+      const told = unheard
+      unheard = new Map()
+      return { changed: [...new Set([...changed, ...told.values()])], unheard: [...told.values()] }
     },
   }
 }

@@ -158,9 +158,9 @@ describe('the informed Swarm', () => {
     let state = 'pending'
     const { services, relist, relistTasks } = bench([service('vm-a'), service('vm-b'), service('other')], () => [task('id-vm-b', state)])
     await relist('all')
-    expect(await relist('often')).toEqual({ vms: [], nodes: false })
+    expect(await relist('often')).toEqual({ vms: [], nodes: false, unheard: false })
     services.splice(0, 1, service('vm-a', 2))
-    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false })
+    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, unheard: true })
     services.splice(0, 1)
     expect((await relist('often')).vms).toEqual(['a'])
     await relistTasks()

@@ -114,8 +114,36 @@ describe('a shelf', () => {
     world.set('a', thing('a', 2))
     world.delete('b')
     world.set('d', thing('d', 1))
-    expect((await it.relist()).map((one) => one.name).toSorted()).toEqual(['a', 'b', 'd'])
-    expect(await it.relist()).toEqual([])
+    expect((await it.relist()).changed.map((one) => one.name).toSorted()).toEqual(['a', 'b', 'd'])
+    expect(await it.relist()).toEqual({ changed: [], unheard: [] })
+  })
+
+  it('answers with the next relist what another list found meanwhile, of which nobody had told', async () => {
+    const { ports, world } = docker([thing('a', 1), thing('b', 1)])
+    let nowMs = 0
+    const it = shelf({ now: () => nowMs, ...ports })
+    await it.all()
+    world.delete('a')
+    world.set('b', thing('b', 2))
+    it.doubt('b')
+    nowMs = 10_000
+    await it.recent(2_000)
+    const { changed, unheard } = await it.relist()
+    expect(changed.map((one) => one.name)).toEqual(['a'])
+    expect(unheard.map((one) => one.name)).toEqual(['a'])
+    expect(await it.relist()).toEqual({ changed: [], unheard: [] })
+  })
+
+  it('tells what an event named, or what everything was doubted for, from what nobody told of', async () => {
+    const { ports, world } = docker([thing('a', 1), thing('b', 1)])
+    const it = shelf({ now: () => 0, ...ports })
+    await it.relist()
+    for (const name of ['a', 'b']) world.set(name, thing(name, 2))
+    it.doubt('a')
+    expect((await it.relist()).unheard.map((one) => one.name)).toEqual(['b'])
+    it.doubtAll()
+    world.set('b', thing('b', 3))
+    expect(await it.relist()).toEqual({ changed: [thing('b', 3)], unheard: [] })
   })
 
   it('never gives what is older than a doubt that was raised before, whatever else goes on', async () => {

@@ -1,0 +1,84 @@
+import { type Clock, sleep } from '../ports/clock.ts'
+import { messageOf } from '../ports/errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { Random } from '../ports/random.ts'
+import type { Swarm, SwarmEvent } from '../ports/swarm.ts'
+import { backoffMs } from './backoff.ts'
+import { type Hint, hintOf } from './hints.ts'
+
+export interface EventPorts {
+  readonly swarm: Pick<Swarm, 'events'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Before what it hints at is looked at. */
+  readonly onEvent: (event: SwarmEvent) => void
+  readonly onHint: (hint: Hint) => void
+  /** The stream ended, and what happened since is not known: look at everything. */
+  readonly onGap: () => void
+}
+
+/** Keeps an event stream open. Events are hints: a stream that is broken or silent costs latency and nothing else. */
+export interface EventFollower {
+  /** Until the signal. */
+  run(signal: AbortSignal): Promise<void>
+  /**
+   * Something happened of which it told nothing. A connection can be dead and open, and dockerd gives up on a stream that is read too slowly: it
+   * is opened anew unless an event comes soon, such as those of the repair.
+   */
+  suspect(): void
+}
+
+/** An event of what a list has found may have come so long before, or be on its way for so long, and so may those of the repair. */
+const lateMs = 2_000
+
+export function eventFollower(ports: EventPorts): EventFollower {
+  const { swarm, clock, random, log } = ports
+  let heardMs = Number.NEGATIVE_INFINITY
+  let stream = new AbortController()
+  let forgive: (() => void) | undefined
+
+  /** Until the stream ends. */
+  async function follow(signal: AbortSignal): Promise<void> {
+    for await (const event of swarm.events(signal)) {
+      heardMs = clock.elapsed()
+      ports.onEvent(event)
+      ports.onHint(hintOf(event))
+    }
+  }
+
+  /** Says whether it told anything; what keeps failing is logged once. */
+  async function followOne(signal: AbortSignal, isFirst: boolean): Promise<boolean> {
+    heardMs = Number.NEGATIVE_INFINITY
+    stream = new AbortController()
+    const { signal: doubted } = stream
+    const hasHeard = (): boolean => Number.isFinite(heardMs)
+    try {
+      await follow(AbortSignal.any([signal, doubted]))
+    } catch (error) {
+      if (!signal.aborted && !doubted.aborted && (isFirst || hasHeard())) log.warn({ reason: messageOf(error) }, 'The event stream broke')
+    }
+    if (doubted.aborted) log.warn({}, 'The event stream told nothing of what was changed, and is opened anew')
+    return hasHeard()
+  }
+
+  return {
+    async run(signal) {
+      for (let failures = 1; !signal.aborted; failures += 1) {
+        if (await followOne(signal, failures === 1)) failures = 1
+        if (signal.aborted) break
+        await sleep(clock, backoffMs(Math.min(failures, 5), random), signal).catch(() => undefined)
+        if (!signal.aborted) ports.onGap()
+      }
+      forgive?.()
+    },
+    suspect() {
+      if (forgive !== undefined) return
+      const [suspected, sinceMs] = [stream, clock.elapsed() - lateMs]
+      forgive = clock.after(lateMs, () => {
+        forgive = undefined
+        if (suspected === stream && heardMs < sinceMs) suspected.abort()
+      })
+    },
+  }
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest'
+import { eventFollower } from '../../../src/controller/follow-events.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import type { SwarmEvent } from '../../../src/ports/swarm.ts'
+import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
+
+const event: SwarmEvent = { type: 'service', action: 'update', id: 'x', name: 'vm-web' }
+
+interface Stream {
+  tell(): void
+  fail(): void
+  isOpen(): boolean
+}
+
+/** A Swarm whose streams tell what a test says, and what the follower made of it. */
+function bench() {
+  const clock = virtualClock()
+  const streams: Stream[] = []
+  const hints: string[] = []
+  const ended = new AbortController()
+  let gaps = 0
+  async function* events(signal: AbortSignal): AsyncGenerator<SwarmEvent> {
+    const waiting: (SwarmEvent | Error)[] = []
+    let wake = (): void => undefined
+    let isOpen = true
+    const give = (one: SwarmEvent | Error): void => {
+      waiting.push(one)
+      wake()
+    }
+    streams.push({ tell: () => give(event), fail: () => give(new PortError('Unavailable', 'the stream ended')), isOpen: () => isOpen })
+    signal.addEventListener('abort', () => wake())
+    try {
+      while (!signal.aborted) {
+        const next = waiting.shift()
+        if (next instanceof Error) throw next
+        if (next !== undefined) yield next
+        else await new Promise<void>((resolve) => (wake = resolve))
+      }
+    } finally {
+      isOpen = false
+    }
+  }
+  const follower = eventFollower({
+    swarm: { events },
+    clock,
+    random: evenRandom,
+    log: silentLog,
+    onEvent: () => undefined,
+    onHint: (hint) => hints.push(hint.kind === 'vm' ? hint.vm : hint.kind),
+    onGap: () => void (gaps += 1),
+  })
+  const done = follower.run(ended.signal)
+  const end = async (): Promise<void> => {
+    ended.abort()
+    await done
+  }
+  return { clock, streams, hints, follower, end, gaps: () => gaps, openNow: () => streams.map((one) => one.isOpen()) }
+}
+
+describe('who follows the events', () => {
+  it('gives what each event hints at', async () => {
+    const { clock, streams, hints, end } = bench()
+    await clock.pass(0)
+    streams[0]?.tell()
+    await clock.pass(0)
+    expect(hints).toEqual(['web'])
+    await end()
+  })
+
+  it('opens a stream that broke again, and has everything looked at', async () => {
+    const { clock, streams, end, gaps, openNow } = bench()
+    await clock.pass(0)
+    streams[0]?.fail()
+    await clock.pass(5_000)
+    expect([openNow(), gaps()]).toEqual([[false, true], 1])
+    await end()
+  })
+
+  it('opens one anew that tells nothing of what was changed, and closes the deaf one', async () => {
+    const { clock, streams, hints, follower, end, gaps, openNow } = bench()
+    await clock.pass(60_000)
+    follower.suspect()
+    await clock.pass(1_900)
+    expect(openNow()).toEqual([true])
+    await clock.pass(2_000)
+    expect([openNow(), gaps()]).toEqual([[false, true], 1])
+    streams[1]?.tell()
+    await clock.pass(0)
+    expect(hints).toEqual(['web'])
+    await end()
+  })
+
+  it('keeps one that tells something soon, or told something a moment ago', async () => {
+    const { clock, streams, follower, end, openNow } = bench()
+    await clock.pass(60_000)
+    follower.suspect()
+    await clock.pass(1_000)
+    streams[0]?.tell()
+    await clock.pass(10_000)
+    streams[0]?.tell()
+    await clock.pass(500)
+    follower.suspect()
+    await clock.pass(10_000)
+    expect(openNow()).toEqual([true])
+    await end()
+  })
+
+  it('leaves the stream alone that came after the one under suspicion', async () => {
+    const { clock, streams, follower, end, openNow } = bench()
+    await clock.pass(60_000)
+    follower.suspect()
+    streams[0]?.fail()
+    await clock.pass(10_000)
+    expect(openNow()).toEqual([false, true])
+    await end()
+  })
+
+  it('leaves no timer behind', async () => {
+    const { clock, follower, end } = bench()
+    await clock.pass(0)
+    follower.suspect()
+    await end()
+    expect(clock.pending()).toBe(0)
+  })
+})
