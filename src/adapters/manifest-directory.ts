@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { sha256Hex } from '../api/hash.ts'
 import type { ManifestSource, ReadDocument, SourceSnapshot } from '../ports/manifest-source.ts'
 import { boundedBytes, notAFile } from './directory/bounded-file.ts'
+import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './directory/hinted-read.ts'
 import { codeOf, emptyWalk, hasMoved, maxDirectoryDepth, maxFiles, type Walk, walkDirectory } from './directory/walk.ts'
 import { watchDirectory } from './directory/watch.ts'
 import { revisionOf } from './directory/revision.ts'
@@ -25,12 +26,29 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
   const files = unchangedKept(manifestReader())
   const path = resolve(options.path)
   const watching = { path, watchPolling: options.watchPolling, depth: maxDirectoryDepth, pollMs: options.pollMs ?? defaultPollMs }
+  const hinted = hintedFiles()
+  let last: WholeRead | undefined
   return {
-    read(signal) {
+    async read(signal) {
       files.begin()
-      return readOneVersion(path, files.read, signal)
+      // What is named from now on may come too late for this read.
+      hinted.take()
+      last = undefined
+      const whole = await readOneVersion(path, files.read, signal)
+      last = 'files' in whole ? whole : undefined
+      return 'files' in whole ? whole.snapshot : whole
     },
-    watch: (onHint) => watchDirectory(watching, onHint),
+    async readHinted() {
+      const named = hinted.take()
+      // Laid over each other until the next whole read.
+      last = last === undefined ? undefined : await readOver(path, last, named, files.read)
+      return last?.snapshot
+    },
+    watch: (onHint) =>
+      watchDirectory(watching, (file) => {
+        hinted.note(file)
+        onHint()
+      }),
   }
 }
 
@@ -41,8 +59,10 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
 export async function readManifests(path: string, readText: ReadManifest, signal?: AbortSignal): Promise<SourceSnapshot> {
   const walk = emptyWalk()
   const { read } = unchangedKept(readText)
-  if (await isDirectory(path)) return readDirectory(walk, path, read, signal, path)
-  return snapshotOf(walk, await readFile(walk, path, path, read))
+  const files = (await isDirectory(path))
+    ? await readDirectory(walk, path, read, signal, path)
+    : [{ path, shown: path, documents: await readFile(walk, path, path, read) }]
+  return snapshotOf(walk, files)
 }
 
 /** What does not exist is read as a file, which then says so. */
@@ -59,9 +79,6 @@ interface Held {
   readonly hash: string
   readonly documents: readonly ReadDocument[]
 }
-
-/** How the documents of one file are come by. */
-type ReadDocuments = (path: string, shown: string) => Promise<readonly ReadDocument[]>
 
 /** So often bytes are read whatever the file system says of a file. */
 const wholeReads = 6
@@ -111,14 +128,19 @@ async function markOf(path: string): Promise<string | undefined> {
 const filesAtOnce = 32
 
 /** Never of two versions, where versions are swapped by links as git-sync and the kubelet do it, or end with a new HEAD as git does. */
-async function readOneVersion(path: string, readDocuments: ReadDocuments, signal: AbortSignal | undefined): Promise<SourceSnapshot> {
+async function readOneVersion(
+  path: string,
+  readDocuments: ReadDocuments,
+  signal: AbortSignal | undefined,
+): Promise<WholeRead | SourceSnapshot> {
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     signal?.throwIfAborted()
     const walk = emptyWalk()
     const revision = await revisionOf(path)
-    const snapshot = await readDirectory(walk, path, readDocuments, signal)
+    const files = await readDirectory(walk, path, readDocuments, signal)
     if ((await hasMoved(walk)) || (await revisionOf(path)) !== revision) continue
-    return revision === undefined ? snapshot : { ...snapshot, revision }
+    const snapshot = snapshotOf(walk, files)
+    return { snapshot: revision === undefined ? snapshot : { ...snapshot, revision }, walk, revision, files }
   }
   const message = `the manifest directory changed while it was read, ${maxAttempts} times in a row; what was read before stays in force`
   return { source, complete: false, message, documents: [] }
@@ -131,20 +153,24 @@ async function readDirectory(
   readDocuments: ReadDocuments,
   signal: AbortSignal | undefined,
   prefix = '',
-): Promise<SourceSnapshot> {
+): Promise<readonly FileRead[]> {
   await walkDirectory(walk, root, '', 0, signal)
-  const documents: ReadDocument[] = []
+  const found: FileRead[] = []
   const files = walk.files.toSorted((a, b) => (a.shown < b.shown ? -1 : 1))
   for (let from = 0; from < files.length; from += filesAtOnce) {
     signal?.throwIfAborted()
     const some = files.slice(from, from + filesAtOnce)
-    const read = await Promise.all(some.map((file) => readFile(walk, file.path, join(prefix, file.shown), readDocuments)))
-    documents.push(...read.flat())
+    const read = some.map(async ({ path, shown: name }) => {
+      const shown = join(prefix, name)
+      return { path, shown, documents: await readFile(walk, path, shown, readDocuments) }
+    })
+    found.push(...(await Promise.all(read)))
   }
-  return snapshotOf(walk, documents)
+  return found
 }
 
-function snapshotOf(walk: Walk, documents: readonly ReadDocument[]): SourceSnapshot {
+function snapshotOf(walk: Walk, files: readonly FileRead[]): SourceSnapshot {
+  const documents = files.flatMap((file) => file.documents)
   return { source, complete: walk.problems.length === 0, message: walk.problems.slice(0, 5).join('; '), documents }
 }
 

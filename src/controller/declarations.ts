@@ -19,8 +19,8 @@ const longestMessage = 4_096
 
 /** Holds what the sources and the Swarm say and gives each VM's declaration. */
 export interface DeclarationStore extends Declarations {
-  /** Takes one source's read; answers which VMs are declared differently now. */
-  fold(snapshot: SourceSnapshot): readonly VmName[]
+  /** Takes one source's read; answers which VMs are declared differently now. Of a `hinted` one nothing follows for what is not in it. */
+  fold(snapshot: SourceSnapshot, read?: 'whole' | 'hinted'): readonly VmName[]
   /** Takes the VMs that are known from what is owned in the Swarm. */
   setWorld(vms: ReadonlyMap<VmName, OwnedVm>): readonly VmName[]
   /** Takes a person's word for exactly the removals that are withheld; answers which VMs are declared differently now, undefined where others are withheld. */
@@ -57,6 +57,8 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   let world: ReadonlyMap<VmName, OwnedVm> | undefined
   let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
+  /** The last fold found what was known before: another one of the same would, too. */
+  let isSettled = false
 
   /** To the second: the two clocks are not read at the same moment. */
   const dateOf = (elapsedMs: number): string => {
@@ -67,16 +69,24 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   const listeners = new Set<() => void>()
   const dueMs = (): number | undefined => nextDueMs(state, settings.removalGraceMs)
 
-  function refold(): readonly VmName[] {
+  /** Only time has passed since, and nothing waits for it. */
+  function isKnown(isSameInput: boolean): boolean {
+    return isSameInput && isSettled && dueMs() === undefined && state.leaving.size === 0
+  }
+
+  function refold(isSameInput: boolean): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const nowMs = clock.elapsed()
     const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
-    return become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, ...times }))
+    const changed = become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, ...times }))
+    isSettled = isSameInput && changed.length === 0
+    return changed
   }
 
   function become(next: DeclareState): readonly VmName[] {
     const before = state
     state = next
+    isSettled = false
     if (dueMs() !== nextDueMs(before, settings.removalGraceMs)) for (const listener of listeners) listener()
     const names = new Set([...before.vms.keys(), ...state.vms.keys()])
     return [...names].filter((name) => !isSame(before.vms.get(name), state.vms.get(name)))
@@ -91,16 +101,20 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     },
     known: () => [...state.vms.keys()],
     knows: (vm) => state.vms.has(vm),
-    fold(snapshot) {
+    fold(snapshot, read = 'whole') {
+      const isSame = isSameRead(snapshots.get(snapshot.source), snapshot)
+      if (read === 'whole') readAtMs.set(snapshot.source, clock.elapsed())
+      if (isKnown(isSame)) return []
       snapshots.set(snapshot.source, snapshot)
-      readAtMs.set(snapshot.source, clock.elapsed())
       if (snapshot.complete) completed.add(snapshot.source)
       resolved = resolveClasses([...snapshots.values()])
-      return refold()
+      return refold(isSame)
     },
     setWorld(vms) {
+      const isSame = world === vms
+      if (isKnown(isSame)) return []
       world = vms
-      return refold()
+      return refold(isSame)
     },
     confirmRemoval(vms) {
       const next = confirmWithheld(state, vms, clock.elapsed())
@@ -112,7 +126,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       state = forgetRemoved(state, vm)
       if (state === before) return []
       state = { ...state, leaving: withForgotten(state.leaving, vm, claims, clock.elapsed()) }
-      return [vm, ...refold()]
+      return [vm, ...refold(false)]
     },
     valid: (vm) => validOf(state.vms.get(vm), dateOf),
     state: () => state,
@@ -121,6 +135,17 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     nextDueMs: dueMs,
     onDue: (listener) => void listeners.add(listener),
   }
+}
+
+/** Documents that did not change are the same objects. */
+function isSameRead(
+  before: SourceSnapshot | undefined,
+  { documents, complete, message, revision, superseded, collectable }: SourceSnapshot,
+): boolean {
+  if (before === undefined || before.complete !== complete || before.message !== message || before.revision !== revision) return false
+  // Of configs: what is said about them besides is made anew at every read.
+  if (superseded !== undefined || collectable !== undefined) return false
+  return before.documents.length === documents.length && documents.every((one, place) => one === before.documents[place])
 }
 
 /** By the object: documents that did not change are the same ones at every read. */
@@ -209,7 +234,7 @@ function validOf(memory: VmMemory | undefined, dateOf: DateOf): ConditionDraft {
     case 'withheld':
       return condition('Valid', 'Unknown', 'RemovalWithheld', state.message)
     case 'removed':
-      return condition('Valid', 'False', 'Removed', 'its manifest was taken away; its disks stay')
+      return condition('Valid', 'False', 'Removed', 'its manifest was taken away')
     default:
       return state satisfies never
   }

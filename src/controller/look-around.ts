@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../ports/clock.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
-import { readWorld, type World } from './world.ts'
+import { type World, worldReader } from './world.ts'
 
 export interface LookPorts {
   readonly informed: Pick<InformedSwarm, 'swarm' | 'relist' | 'relistTasks'>
@@ -19,24 +19,38 @@ export interface LookPorts {
 /** Configs and secrets cannot change but by their labels, and events tell of them: they are read every so many looks. */
 const seldom = 6
 const failingMs = 2_000
+/** Longer than any look but one in which a call hung. */
+const oldMs = 10_000
 
 /** Reads the Swarm again and again, whatever events say, until the signal. */
 export async function lookAround(ports: LookPorts, signal: AbortSignal): Promise<void> {
+  const read = worldReader(ports.cluster)
   let isFailing = false
   for (let look = 0; !signal.aborted; look += 1) {
-    isFailing = !(await lookOnce(ports, { isFailing, kinds: isFailing || look % seldom === 0 ? 'all' : 'often' }, signal))
+    isFailing = !(await lookOnce(ports, { read, isFailing, kinds: isFailing || look % seldom === 0 ? 'all' : 'often' }, signal))
     await sleep(ports.clock, isFailing ? Math.min(failingMs, ports.resyncMs) : ports.resyncMs, signal).catch(() => undefined)
   }
 }
 
+interface HowToLook {
+  readonly read: ReturnType<typeof worldReader>
+  readonly isFailing: boolean
+  readonly kinds: 'often' | 'all'
+  /** The one before it took too long, and perhaps all do. */
+  readonly isSecond?: boolean
+}
+
 /** False where the Swarm did not answer. */
-async function lookOnce(ports: LookPorts, how: { isFailing: boolean; kinds: 'often' | 'all' }, signal: AbortSignal): Promise<boolean> {
-  const { informed, log } = ports
+async function lookOnce(ports: LookPorts, how: HowToLook, signal: AbortSignal): Promise<boolean> {
+  const { informed, clock, log } = ports
   try {
+    const beganMs = clock.elapsed()
     const changed = await informed.relist(how.kinds, signal)
     // Before the VMs are looked at: one list answers what all of them ask.
     ports.onTasks(await informed.relistTasks(signal))
-    const world = await readWorld(informed.swarm, ports.cluster, signal)
+    const world = await how.read(informed.swarm, signal)
+    // A call hung, and the lists before it are of a Swarm of long ago: who has what is not given away on their word.
+    if (clock.elapsed() - beganMs > oldMs && !how.isSecond) return await lookOnce(ports, { ...how, isSecond: true }, signal)
     if (how.isFailing) log.info({}, 'The Swarm answers again')
     ports.onLook(world, changed, how.isFailing)
     return true

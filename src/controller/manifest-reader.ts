@@ -34,6 +34,7 @@ export function reloadable(sources: readonly ManifestSource[]): {
   const hints = new Set<() => void>()
   const hinted = (source: ManifestSource): ManifestSource => ({
     read: (signal) => source.read(signal),
+    readHinted: async (signal) => source.readHinted?.(signal),
     watch(onHint) {
       const unwatch = source.watch(onHint)
       hints.add(onHint)
@@ -54,8 +55,7 @@ async function readSource(ports: ManifestReaderPorts, source: ManifestSource, pa
       pause.clear()
       said = await readOnce(ports, source, said, signal)
       await pause.wait(() => waitMs(ports), signal)
-      // Hints arrive in bursts, and what made the first may not be finished.
-      await sleep(ports.clock, debounceMs, signal)
+      await readHinted(ports, source, pause, signal)
     }
   } catch (error) {
     if (!signal.aborted) throw error
@@ -64,11 +64,31 @@ async function readSource(ports: ManifestReaderPorts, source: ManifestSource, pa
   }
 }
 
-async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
-  const snapshot = await source.read(signal).catch((error: unknown) => {
-    if (!signal.aborted) ports.log.error({ error: stackOf(error) }, 'A manifest source failed to read')
+/** What hints name is acted on at once; whether that was all is found out by a whole read, when they are over or have gone on for long. */
+const quietMs = 300
+const longestBurstMs = 2_000
+
+async function readHinted(ports: ManifestReaderPorts, source: ManifestSource, pause: Pause, signal: AbortSignal): Promise<void> {
+  const beganMs = ports.clock.elapsed()
+  do {
+    // Hints arrive in bursts, and what made the first may not be finished.
+    await sleep(ports.clock, debounceMs, signal)
+    pause.clear()
+    const snapshot = await source.readHinted?.(signal).catch(notRead(ports.log, signal))
+    if (snapshot === undefined) return
+    ports.onRead(ports.store.fold(snapshot, 'hinted'))
+  } while (ports.clock.elapsed() - beganMs < longestBurstMs && (await pause.wait(() => quietMs, signal)))
+}
+
+function notRead(log: Log, signal: AbortSignal): (error: unknown) => undefined {
+  return (error) => {
+    if (!signal.aborted) log.error({ error: stackOf(error) }, 'A manifest source failed to read')
     return undefined
-  })
+  }
+}
+
+async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
+  const snapshot = await source.read(signal).catch(notRead(ports.log, signal))
   if (snapshot === undefined) return said
   const changed = ports.store.fold(snapshot)
   ports.onRead(changed)
@@ -101,7 +121,8 @@ interface Pause {
   /** A wait under way asks again how long it is to be. */
   reconsider(): void
   clear(): void
-  wait(ms: () => number, signal: AbortSignal): Promise<void>
+  /** True where a hint ended it. */
+  wait(ms: () => number, signal: AbortSignal): Promise<boolean>
 }
 
 /** A wait that a hint ends; a hint during a read counts for the wait after it. */
@@ -121,7 +142,7 @@ function hintedPause(clock: Clock): Pause {
     },
     async wait(ms, signal) {
       do {
-        if (hinted) return
+        if (hinted) return true
         stale = false
         const ended = new AbortController()
         wake = () => ended.abort()
@@ -129,6 +150,7 @@ function hintedPause(clock: Clock): Pause {
           if (signal.aborted) throw error
         })
       } while (stale)
+      return hinted
     },
   }
 }

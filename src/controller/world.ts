@@ -1,7 +1,7 @@
 import { managedBy, objectLabels } from '../api/labels.ts'
 import type { Mac } from '../api/mac.ts'
 import { vmNamePattern, type VmName } from '../api/names.ts'
-import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmService } from '../ports/swarm.ts'
+import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../ports/swarm.ts'
 import { launchedMacs } from '../reconcilers/services/running.ts'
 import type { OwnedVm } from './declare-state.ts'
 
@@ -12,19 +12,28 @@ export interface World {
   readonly vms: ReadonlyMap<VmName, OwnedVm>
 }
 
-/** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. */
-export async function readWorld(
-  swarm: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'listSecrets'>,
-  cluster: string,
-  signal: AbortSignal,
-): Promise<World> {
-  const ours = `${objectLabels.managedBy}=${managedBy}`
-  const [nodes, services, configs, secrets] = await Promise.all([
-    swarm.listNodes(signal),
-    swarm.listServices(ours, signal),
-    swarm.listConfigs(ours, signal),
-    swarm.listSecrets(ours, signal),
-  ])
+type Lists = Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'listSecrets'>
+
+/** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. Of the same lists the world is the very same one. */
+export function worldReader(cluster: string): (swarm: Lists, signal: AbortSignal) => Promise<World> {
+  let last: { readonly lists: readonly unknown[]; readonly world: World } | undefined
+  return async (swarm, signal) => {
+    const ours = `${objectLabels.managedBy}=${managedBy}`
+    const lists = await Promise.all([
+      swarm.listNodes(signal),
+      swarm.listServices(ours, signal),
+      swarm.listConfigs(ours, signal),
+      swarm.listSecrets(ours, signal),
+    ])
+    const isSame = lists.every((list, place) => list === last?.lists[place])
+    if (last === undefined || !isSame) last = { lists, world: worldOf(lists, cluster) }
+    return last.world
+  }
+}
+
+type Read = readonly [readonly SwarmNode[], readonly SwarmService[], readonly SwarmConfig[], readonly SwarmSecret[]]
+
+function worldOf([nodes, services, configs, secrets]: Read, cluster: string): World {
   const live = configs.filter((config) => isRecord(config) && config.labels[objectLabels.retainedAt] === undefined)
   // What a crash left of a removal is found by these alone, when service and record are done already.
   const rest = labelByVm([...configs.filter((config) => !isRecord(config)), ...secrets], objectLabels.vm, cluster)

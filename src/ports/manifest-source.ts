@@ -112,6 +112,11 @@ export interface Superseded {
 
 export interface ManifestSource {
   read(signal?: AbortSignal): Promise<SourceSnapshot>
+  /**
+   * What hints since the last read have named, read anew and laid over that read; undefined where that may not be all that a version changed. It
+   * says nothing about what is absent, and a whole read follows.
+   */
+  readHinted?(signal?: AbortSignal): Promise<SourceSnapshot | undefined>
   /** Calls back when something may have changed: a hint. Returns the way to stop. */
   watch(onHint: () => void): () => void
 }

@@ -75,7 +75,11 @@ export class Boundary {
 
   /** Where dockerd's socket would be: below the adapter, so that its own reading of answers and errors is part of every run. */
   dialFor(life: Life, events: (signal: AbortSignal | undefined) => AsyncIterable<SwarmEvent>): Dial {
-    return (request) => (request.isStream ? Promise.resolve(lines(events(request.signal))) : this.#call(life, dockerdCall(request)))
+    return async (request) => {
+      if (request.isStream) return lines(events(request.signal))
+      const answer = await this.#call(life, dockerdCall(request))
+      return request.asBytes === true ? bytes(answer) : answer
+    }
   }
 
   agentsFor(life: Life): Agents {
@@ -242,6 +246,14 @@ function lines(events: AsyncIterable<SwarmEvent>): ByteStream {
   async function* read(): AsyncGenerator<string> {
     for await (const { type, action, id, name } of events)
       yield `${JSON.stringify({ Type: type, Action: action, Actor: { ID: id, Attributes: { name } } })}\n`
+  }
+  return Object.assign(read(), { destroy: () => undefined })
+}
+
+/** What is the same is the same byte for byte, as dockerd's answers are. */
+function bytes(answer: unknown): ByteStream {
+  async function* read(): AsyncGenerator<Uint8Array> {
+    yield new TextEncoder().encode(JSON.stringify(answer))
   }
   return Object.assign(read(), { destroy: () => undefined })
 }

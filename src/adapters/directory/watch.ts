@@ -12,21 +12,25 @@ export interface WatchOptions {
   readonly pollMs: number
 }
 
+/** The file whose content may have changed, and nothing else; undefined where anything may have. */
+type OnHint = (path: string | undefined) => void
+
 /**
  * Calls back when something below a directory may have changed, also when the directory itself goes, comes, or is another one because a
  * link on the way to it was swapped. Hints only: the controller reads again on its own timer.
  */
-export function watchDirectory(options: WatchOptions, onHint: () => void): () => void {
+export function watchDirectory(options: WatchOptions, onHint: OnHint): () => void {
   const path = resolve(options.path)
+  const onAnything = (): void => onHint(undefined)
   let endTree = watchTree({ ...options, path }, onHint, () => undefined)
   // inotify watches inodes, and says nothing where this path leads to another one.
   const endRoot = watchRoot(path, options.pollMs, (isAnother) => {
     if (isAnother) {
       endTree()
       // Whatever came before this one watched has hinted at nothing.
-      endTree = watchTree({ ...options, path }, onHint, onHint)
+      endTree = watchTree({ ...options, path }, onHint, onAnything)
     }
-    onHint()
+    onAnything()
   })
   return () => {
     endRoot()
@@ -68,10 +72,12 @@ async function rootAt(path: string): Promise<Root> {
 }
 
 /** Watches the tree that the path leads to now, and the links on the way: those of git-sync are swapped, not written. */
-function watchTree(options: WatchOptions, onHint: () => void, onReady: () => void): () => void {
+function watchTree(options: WatchOptions, onHint: OnHint, onReady: () => void): () => void {
   let stopped = false
   const opened = openTree(options).then((watcher) => {
-    watcher?.on('all', () => void (stopped || onHint())).on('ready', () => void (stopped || onReady()))
+    watcher
+      ?.on('all', (what, path) => void (stopped || onHint(what === 'change' ? path : undefined)))
+      .on('ready', () => void (stopped || onReady()))
     // Hints only: an error costs them and nothing else.
     watcher?.on('error', () => undefined)
     return watcher

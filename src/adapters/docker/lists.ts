@@ -15,8 +15,8 @@ interface Kept {
   readonly items: readonly unknown[]
 }
 
-/** `ask` gives the answer's bytes; where it has no bytes to give, what they would parse to. */
-export function keptLists(ask: (call: Call) => Promise<ByteStream | unknown>): Lists {
+/** `ask` gives the answer's bytes as a stream; where it has no bytes to give, what they would parse to. */
+export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
   const kept = new Map<string, Kept>()
 
   function keep(key: string, one: Kept): void {

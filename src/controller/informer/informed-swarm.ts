@@ -207,8 +207,18 @@ async function labelled<Item extends Stored>(
   return filtered(await from.all(signal), label)
 }
 
+/** By list and label: while nothing moves, the same list is asked for again and again. */
+const chosen = new WeakMap<readonly Stored[], Map<string, readonly Stored[]>>()
+
 function filtered<Item extends Stored>(items: readonly Item[], label: string | undefined): readonly Item[] {
   if (label === undefined) return items
+  const known = chosen.get(items) ?? new Map<string, readonly Stored[]>()
+  const found = (known.get(label) as readonly Item[] | undefined) ?? choose(items, label)
+  chosen.set(items, known.set(label, found))
+  return found
+}
+
+function choose<Item extends Stored>(items: readonly Item[], label: string): readonly Item[] {
   const [key = '', ...rest] = label.split('=')
   const value = rest.length === 0 ? undefined : rest.join('=')
   return items.filter(({ labels }) => (value === undefined ? Object.hasOwn(labels, key) : labels[key] === value))

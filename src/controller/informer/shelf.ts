@@ -62,6 +62,10 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   let listing: Promise<unknown> | undefined
   // Lists are made for many reasons, and only a relist has somebody who looks at what it found.
   let unheard = new Map<string, Item>()
+  /** The list that `items` are, as long as they are nothing else. */
+  let asListed: readonly Item[] | undefined
+  /** `items` as a list; undefined when they change. */
+  let given: readonly Item[] | undefined
   const fetching = new Map<string, Promise<Item | undefined>>()
 
   function put(item: Item): void {
@@ -69,9 +73,20 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     // A manager that lags behind answers with what was.
     if (held?.id === item.id && held.version > item.version) return
     if (held !== undefined) forget(held)
+    moved()
     items.set(item.name, item)
     names.set(item.id, item.name)
     file(vms, item)
+  }
+
+  function moved(): void {
+    asListed = undefined
+    given = undefined
+  }
+
+  function everything(): readonly Item[] {
+    given ??= [...items.values()]
+    return given
   }
 
   function forget(item: Item): void {
@@ -84,7 +99,9 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
 
   function drop(name: string): void {
     const held = items.get(name)
-    if (held !== undefined) forget(held)
+    if (held === undefined) return
+    moved()
+    forget(held)
     items.delete(name)
   }
 
@@ -103,6 +120,8 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     try {
       const read = await ports.list(signal)
       listedMs = begunMs
+      // Given again as it was, and nothing was read since.
+      if (read === asListed) return []
       // A gap in the events may be a Swarm that was restored from a backup: then older versions are the truth.
       const before = items
       const after = new Map(read.map((item) => [item.name, wasWhole ? newer(before.get(item.name), item) : item]))
@@ -111,6 +130,8 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
       vms = new Map()
       for (const item of after.values()) file(vms, item)
       const changed = changesBetween(before, after)
+      moved()
+      if (read.every((item) => after.get(item.name) === item)) asListed = read
       if (wasWhole) for (const item of changed) if (!taken.has(item.name)) unheard.set(item.name, item)
       return changed
     } catch (error) {
@@ -197,11 +218,11 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
       for (let read = underWay(); isOld() && read !== undefined; read = underWay()) await read.catch(() => undefined)
       if (isOld()) await listAlone(signal)
       await settle(signal)
-      return [...items.values()]
+      return everything()
     },
     async all(signal) {
       await settle(signal)
-      return [...items.values()]
+      return everything()
     },
     async ofVm(vm, signal) {
       await settle(signal)

@@ -26,15 +26,24 @@ interface Listing {
 export function taskBoard(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskBoard {
   let listing: Listing | undefined
   let marks: ReadonlyMap<string, string> = new Map()
+  /** What the last list was, and what came of it. */
+  let last: { readonly tasks: readonly SwarmTask[]; readonly byService: ReadonlyMap<string, readonly SwarmTask[]> } | undefined
+  let markedFor: ReadonlyMap<string, readonly SwarmTask[]> | undefined
   let asked: number[] = []
 
   function list(signal: AbortSignal | undefined): Listing {
-    const made: Listing = { begunMs: clock.elapsed(), doubted: new Set(), tasks: swarm.listTasks({}, signal).then(byService) }
+    const made: Listing = { begunMs: clock.elapsed(), doubted: new Set(), tasks: swarm.listTasks({}, signal).then(sorted) }
     listing = made
     made.tasks.catch(() => {
       if (listing === made) listing = undefined
     })
     return made
+  }
+
+  /** Of the same list the same answer: of tasks that did not change nothing is worked out anew. */
+  function sorted(tasks: readonly SwarmTask[]): ReadonlyMap<string, readonly SwarmTask[]> {
+    if (last?.tasks !== tasks) last = { tasks, byService: byService(tasks) }
+    return last.byService
   }
 
   function isBurst(): boolean {
@@ -59,6 +68,8 @@ export function taskBoard(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskBo
     doubt: (serviceId) => void listing?.doubted.add(serviceId),
     async relist(signal) {
       const tasks = await list(signal).tasks
+      if (tasks === markedFor) return []
+      markedFor = tasks
       const [before, after] = [marks, new Map([...tasks].map(([service, all]) => [service, markOf(all)]))]
       marks = after
       return [...new Set([...before.keys(), ...after.keys()])].filter((service) => before.get(service) !== after.get(service))

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
 import { readManifests } from '../../../src/controller/manifest-reader.ts'
-import type { ManifestSource, SourceDocument } from '../../../src/ports/manifest-source.ts'
+import type { ManifestSource, SourceDocument, ValidDocument } from '../../../src/ports/manifest-source.ts'
 import { silentLog, virtualClock } from './virtual-clock.ts'
 
-const web: SourceDocument = {
+const web: ValidDocument = {
   ok: true,
   origin: { source: 'directory', file: 'web.yaml', line: 1 },
   vm: { metadata: { name: 'web', labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine,
@@ -62,4 +62,94 @@ it('judges an absence when the grace is over, however long the other source woul
   expect(reads).toEqual({ directory: 3, configs: 2 })
   stopping.abort()
   await running
+})
+
+/** A source that can read what its hints name; what is in `all` and was not named is found by a whole read alone. */
+function aNamingSource() {
+  const made = { all: [web] as readonly SourceDocument[], named: undefined as readonly SourceDocument[] | undefined, whole: 0, hint: (): void => undefined }
+  const snapshot = (documents: readonly SourceDocument[]) => ({ source: 'directory', complete: true, message: '', documents })
+  const source: ManifestSource = {
+    async read() {
+      made.whole += 1
+      return snapshot(made.all)
+    },
+    readHinted: async () => made.named && snapshot(made.named),
+    watch(onHint) {
+      made.hint = onHint
+      return () => undefined
+    },
+  }
+  return Object.assign(made, { source })
+}
+
+async function reading() {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 1, removalGraceMs: 1_000 }, clock)
+  store.setWorld(new Map())
+  const naming = aNamingSource()
+  const stopping = new AbortController()
+  const ports = { sources: [naming.source], store, clock, log: silentLog, resyncMs: 3_600_000, onRead: () => undefined }
+  const running = readManifests(ports, stopping.signal)
+  await clock.pass(10_000)
+  return {
+    clock,
+    naming,
+    store,
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+const edited = (generation: string): ValidDocument => ({ ...web, generation })
+const generationOf = (store: ReturnType<typeof declarationStore>): string => {
+  const declaration = store.get('web')
+  return declaration.kind === 'present' ? declaration.generation : declaration.kind
+}
+
+it('acts on what a hint names after the debounce, and reads everything when it is quiet', async () => {
+  const { clock, naming, store, ...reader } = await reading()
+  naming.named = [edited('named')]
+  naming.all = [edited('whole')]
+  naming.hint()
+  await clock.pass(200)
+  expect([generationOf(store), naming.whole]).toEqual(['named', 1])
+  await clock.pass(300)
+  expect([generationOf(store), naming.whole]).toEqual(['whole', 2])
+  await reader.stop()
+})
+
+it('reads everything at once where hints do not name all that changed', async () => {
+  const { clock, naming, store, ...reader } = await reading()
+  naming.all = [edited('whole')]
+  naming.hint()
+  await clock.pass(200)
+  expect([generationOf(store), naming.whole]).toEqual(['whole', 2])
+  await reader.stop()
+})
+
+it('reads everything in the middle of a burst that does not end', async () => {
+  const { clock, naming, ...reader } = await reading()
+  naming.named = [edited('named')]
+  for (let ms = 0; ms < 6_000; ms += 100) {
+    naming.hint()
+    await clock.pass(100)
+  }
+  expect(naming.whole).toBeGreaterThan(2)
+  await reader.stop()
+})
+
+it('takes nothing for removed by what hints named alone', async () => {
+  const { clock, naming, store, ...reader } = await reading()
+  naming.named = []
+  for (let ms = 0; ms < 1_900; ms += 100) {
+    naming.hint()
+    await clock.pass(100)
+  }
+  // The grace is over, and no whole read has said that it is absent.
+  expect([generationOf(store), naming.whole]).toEqual(['unknown', 1])
+  await clock.pass(1_000)
+  expect(generationOf(store)).toBe('g')
+  await reader.stop()
 })

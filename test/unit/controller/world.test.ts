@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { deterministicMac } from '../../../src/api/mac.ts'
-import { readWorld } from '../../../src/controller/world.ts'
+import { worldReader } from '../../../src/controller/world.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
 async function vmsOf(cluster: Cluster): Promise<Record<string, object>> {
-  const world = await readWorld(cluster.swarm, 'lab', new AbortController().signal)
+  const world = await worldReader('lab')(cluster.swarm, new AbortController().signal)
   return Object.fromEntries(world.vms)
 }
 
