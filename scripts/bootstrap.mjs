@@ -31,5 +31,8 @@ if (program !== undefined) {
   // The program decides how it ends: Ctrl-C reaches it from the terminal, everything else from here.
   process.on('SIGINT', () => undefined)
   for (const name of ['SIGTERM', 'SIGHUP']) process.on(name, () => child.kill(name))
+  // npm starts this through a shell, which dies of a signal and hands none on.
+  const parent = process.ppid
+  setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500).unref()
   child.once('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
 }

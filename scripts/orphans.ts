@@ -1,7 +1,7 @@
 /** Suites whose runner was killed before it could end them: they would go on, with the lab that the next run wants. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isAlive, type ProcessId, processNow } from '../test/lab/processes.ts'
+import { isAlive, type ProcessId, processNow, selfAndAncestors } from '../test/lab/processes.ts'
 
 interface Leash {
   readonly runner: ProcessId
@@ -30,4 +30,16 @@ export function endOrphans(directory: string): void {
     }
     rmSync(file)
   }
+}
+
+/** Calls back once when npm, or what is between it and this process, was killed: nobody waits for the result any more. Gives what ends the watch. */
+export function whenForsaken(callback: () => void): () => void {
+  // 0, 1 and this process come first; then bootstrap, npm's shell, npm.
+  const callers = [...selfAndAncestors()].slice(3, 6).flatMap((pid) => processNow(pid) ?? [])
+  const timer = setInterval(() => {
+    if (callers.every(isAlive)) return
+    clearInterval(timer)
+    callback()
+  }, 500)
+  return () => clearInterval(timer)
 }

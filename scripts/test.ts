@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../test/lab/run.ts'
 import { cacheDir } from '../test/lab/layout.ts'
-import { endOrphans, leash } from './orphans.ts'
+import { endOrphans, leash, whenForsaken } from './orphans.ts'
 import { fullSuites, quickSuites, type Suite } from './suites.ts'
 
 interface Counts {
@@ -57,8 +57,10 @@ function runSuite(suite: Suite): Promise<Counts> {
       process.exit(130)
     }
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+    const stopWatching = whenForsaken(onSignal)
     child.once('close', (code) => {
       clearTimeout(timer)
+      stopWatching()
       unleash()
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
       const counts = suite.counts === 'vitest' ? countVitest(json) : countLines(output)
