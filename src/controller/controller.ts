@@ -60,6 +60,8 @@ const vmOwners = ['assets', 'services', 'reachability'] as const
 const writers = ['assets', 'services'] as const
 /** So many resyncs from one look at all nodes to the next. */
 const nodesEvery = 6
+/** VMs that are placed within this time get their node's labels together. */
+const togetherMs = 50
 /** Runs at once, per reconciler: enough that one slow agent holds nobody up, few enough for a manager's API. */
 const concurrency = 8
 
@@ -190,8 +192,8 @@ export function controller(ports: ControllerPorts): Controller {
     if (result.applied > 0) {
       // What a guest does follows from its task, and a new one is told of below.
       for (const other of writers) if (other !== owner) loops?.[other].queue.add(vm)
-      // A placement record has to become a node label, and the service waits for that.
-      if (owner === 'assets') hintNodes()
+      // A placement record has to become a node label, and the service waits for that; those of VMs that are placed together are one write.
+      if (owner === 'assets') for (const node of world?.nodes ?? []) loops?.nodes.queue.addAfter(node.id, togetherMs)
       countDrift(vm, result)
     }
     const declaration = store.get(vm)

@@ -31,7 +31,7 @@ export interface LoopPorts<Began> {
 
 /** One reconciler with its queue and its workers. */
 export interface ReconcileLoop {
-  readonly queue: Pick<WorkQueue<string>, 'add' | 'inBackoff' | 'wake' | 'forget'>
+  readonly queue: Pick<WorkQueue<string>, 'add' | 'addAfter' | 'inBackoff' | 'wake' | 'forget'>
   /** No further runs; resolves when those under way have ended. */
   stop(): Promise<void>
 }

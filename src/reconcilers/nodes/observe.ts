@@ -10,6 +10,7 @@ import { type Asked, ask } from '../shared/asked.ts'
 import { ownerlessGrants } from './ownerless.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { isLive, ownershipOf, vmOf } from '../shared/vm-service.ts'
+import { keepsLabels } from './plan.ts'
 
 export interface NodesPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
@@ -27,7 +28,7 @@ export interface NodesSeen {
   readonly records: readonly PlacementRecord[]
   /** Every service of a VM. */
   readonly services: readonly SwarmService[]
-  /** Tasks on this node, of whatever service. */
+  /** Tasks on this node, of whatever service; not asked for where no label would be taken away or changed without them. */
   readonly tasks: readonly SwarmTask[]
   readonly softwareEmulation: boolean
   /** VMs that still have a grant here and are named by nothing; empty where the node was not asked at this look. */
@@ -58,11 +59,13 @@ export async function observeNode(ports: NodesPorts, nodeId: string, sweep: bool
   const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
   const records = [...listed, ...(await unlistedRecords(swarm, node, listed, signal))]
   const known = await swarm.listServices(undefined, signal)
+  const seen = { node, facts, records, services: known.filter(livesByLabels), tasks: [], softwareEmulation, ownerless: [] }
+  if (instances?.known !== true && keepsLabels(seen, node)) return seen
   const tasks = await swarm.listTasks({ nodeId }, signal)
   const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(livesByLabels)
   const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services }
   const ownerless = instances?.known === true ? await ownerlessGrants(owners, instances.value, signal) : []
-  return { node, facts, records, services, tasks, softwareEmulation, ownerless }
+  return { ...seen, services, tasks, ownerless }
 }
 
 /**

@@ -29,7 +29,7 @@ export function planNode(seen: NodesSeen): Plan<NodesAction> {
   if (node === undefined) return { actions: [], conditions: [], next: { kind: 'settled' } }
   const labels = wantedLabels(seen, node)
   const same = carries(node.labels, labels) && carries(labels, node.labels)
-  const corrects: readonly DriftKind[] = wereTaken(seen, node, labels) ? ['node_labels'] : []
+  const corrects: readonly DriftKind[] = !same && wereTaken(seen, node, labels) ? ['node_labels'] : []
   const relabel: readonly NodesAction[] = same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects }]
   const revoke = seen.ownerless.map((uid): NodesAction => ({ kind: 'revokeGrant', nodeId: node.id, uid }))
   return { actions: [...relabel, ...revoke], conditions: [], next: whenNext(seen) }
@@ -43,7 +43,14 @@ function whenNext({ facts }: NodesSeen): Next {
 /** Foreign labels as they are, ours as they should be, and over both what is latched. */
 function wantedLabels(seen: NodesSeen, node: SwarmNode): Labels {
   const foreign = Object.fromEntries(Object.entries(node.labels).filter(([key]) => !isOurs(key)))
-  return { ...foreign, ...marker(seen, node), ...capability(seen, node), ...placements(seen, node), ...latched(seen, node) }
+  const wanted = { ...foreign, ...marker(seen, node), ...capability(seen, node), ...placements(seen, node) }
+  // A latch only keeps what is there.
+  return carries(wanted, node.labels) ? wanted : { ...wanted, ...latched(seen, node) }
+}
+
+/** Nothing that is there is taken away or changed: then nothing has to be known of what lives by it. */
+export function keepsLabels(seen: NodesSeen, node: SwarmNode): boolean {
+  return carries(wantedLabels(seen, node), node.labels)
 }
 
 function isOurs(label: string): boolean {
@@ -87,8 +94,10 @@ function bridges(facts: NodeFacts): Labels {
  */
 function placements(seen: NodesSeen, node: SwarmNode): Labels {
   const recorded = new Set(seen.records.map((one) => nodeLabels.vm(one.vm)))
-  const named = new Set(seen.services.flatMap(labelConstraints).map(({ label, value }) => `${label}=${value}`))
-  const traces = current(node, (key, value) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key) && named.has(`${key}=${value}`))
+  const unrecorded = current(node, (key) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key))
+  const services = Object.keys(unrecorded).length === 0 ? [] : seen.services
+  const named = new Set(services.flatMap(labelConstraints).map(({ label, value }) => `${label}=${value}`))
+  const traces = Object.fromEntries(Object.entries(unrecorded).filter(([key, value]) => named.has(`${key}=${value}`)))
   const here = seen.records.filter((one) => holds(one, node))
   return { ...traces, ...Object.fromEntries(here.map((one) => [nodeLabels.vm(one.vm), one.uid])) }
 }
