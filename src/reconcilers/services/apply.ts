@@ -2,6 +2,7 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels } from '../../ports/swarm.ts'
 import type { ServicesAction } from './actions.ts'
+import { withObjectIds } from './object-ids.ts'
 import type { ServicesPorts } from './observe.ts'
 
 type SwarmUsed = ServicesPorts['swarm']
@@ -23,10 +24,10 @@ export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action:
     case 'updateConfigLabels':
       return swarm.updateConfigLabels(action.config, action.labels, signal)
     case 'createService':
-      await swarm.createService(action.spec, signal)
+      await swarm.createService(await withObjectIds(swarm, action.spec, signal), signal)
       return
     case 'updateService':
-      return swarm.updateService(action.id, action.version, action.spec, signal)
+      return swarm.updateService(action.id, action.version, await withObjectIds(swarm, action.spec, signal), signal)
     case 'removeService':
       return unlessGone(swarm.removeService(action.id, signal))
     case 'removeConfig':

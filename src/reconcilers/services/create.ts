@@ -24,7 +24,6 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
   const hash = templateHashOf(draft, surroundings(replicas)['EndpointSpec'])
   const objects = objectsFor(seen, inputs, hash)
   const creating = condition('ServiceReady', 'False', 'Creating', 'the service is being made')
-  if (objects.kind === 'missing') return { actions: objects.actions, conditions: [noService(), creating, noRestart()], next: again() }
   const hashes = { applied: inputs.hash, desired: inputs.hash, template: hash, drift: undefined }
   const labels = serviceLabels(
     { cluster: settings.cluster, vm, uid: record.uid },

@@ -21,7 +21,7 @@ export interface ServicesForesight {
 /** What would be done if nothing held it back. Reads and writes nothing. */
 export async function foreseeServices(ports: ServicesPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<ServicesForesight> {
   const seen = await observeServices(ports, vm, signal)
-  const { actions, next } = allActions(seen, nowMs)
+  const { actions, next } = planResumed(seen, nowMs)
   const service = 'service' in seen.owned ? seen.owned.service : undefined
   return {
     steps: actions.map((action) => stepOf(action, service)),
@@ -29,18 +29,6 @@ export async function foreseeServices(ports: ServicesPorts, vm: VmName, nowMs: n
     writesEdits: actions.some((action) => action.kind === 'updateService' && action.touches === 'template'),
     next,
   }
-}
-
-/** A service is written when its objects are there: what comes after them is planned as if they were. */
-function allActions(seen: ServicesSeen, nowMs: number): { readonly actions: readonly ServicesAction[]; readonly next: Next } {
-  const first = planResumed(seen, nowMs)
-  const made = first.actions.filter((one) => one.kind === 'createConfig' || one.kind === 'createSecret')
-  if (made.length === 0) return first
-  const object = { version: 0, createdAt: new Date(nowMs).toISOString() }
-  const configs = made.flatMap((one) => (one.kind === 'createConfig' ? [{ ...one, ...object, id: one.name }] : []))
-  const secrets = made.flatMap((one) => (one.kind === 'createSecret' ? [{ ...one, ...object, id: one.name }] : []))
-  const then = planResumed({ ...seen, configs: [...seen.configs, ...configs], secrets: [...seen.secrets, ...secrets] }, nowMs)
-  return { actions: [...first.actions, ...then.actions], next: then.next }
 }
 
 function editsOf({ owned, declaration, record, configs, settings }: ServicesSeen): readonly Edit[] {

@@ -8,10 +8,11 @@ import type { Inputs } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import type { ObjectIds } from './render.ts'
 
-/** Either both objects are there, or they are made first and the service is written when their ids have been seen. */
-export type Objects =
-  | { readonly kind: 'there'; readonly ids: ObjectIds; readonly actions: readonly ServicesAction[] }
-  | { readonly kind: 'missing'; readonly actions: readonly ServicesAction[] }
+/** What is to be done about them before the service is written. An id that only their making will tell is empty (object-ids.ts). */
+export interface Objects {
+  readonly ids: ObjectIds
+  readonly actions: readonly ServicesAction[]
+}
 
 /** Names of objects are their content's, so what has the name has the content; the launch config also notes the hashes, should the service lose them. */
 export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: string): Objects {
@@ -19,21 +20,20 @@ export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: str
   const labels = { ...vmObjectLabels('launch', of), [objectLabels.appliedHash]: inputs.hash, [objectLabels.templateHash]: templateHash }
   const launch = seen.configs.find((one) => one.name === inputs.launchName && isMarked(one))
   const secret = seen.secrets.find((one) => one.name === inputs.userData?.name && isMarked(one))
-  const missing: ServicesAction[] = []
-  if (launch === undefined) missing.push({ kind: 'createConfig', name: inputs.launchName, labels, data: bytes(inputs.launchText) })
+  const actions: ServicesAction[] = []
+  if (launch === undefined) actions.push({ kind: 'createConfig', name: inputs.launchName, labels, data: bytes(inputs.launchText) })
+  else if (!carries(launch.labels, labels)) {
+    actions.push({ kind: 'updateConfigLabels', config: launch, labels: { ...launch.labels, ...labels } })
+  }
   if (inputs.userData !== undefined && secret === undefined) {
-    missing.push({
+    actions.push({
       kind: 'createSecret',
       name: inputs.userData.name,
       labels: vmObjectLabels('userdata', of),
       data: bytes(inputs.userData.text),
     })
   }
-  if (launch === undefined || missing.length > 0) return { kind: 'missing', actions: missing }
-  const relabel: ServicesAction[] = carries(launch.labels, labels)
-    ? []
-    : [{ kind: 'updateConfigLabels', config: launch, labels: { ...launch.labels, ...labels } }]
-  return { kind: 'there', ids: { launch: launch.id, userData: secret?.id }, actions: relabel }
+  return { ids: { launch: launch?.id ?? '', userData: inputs.userData === undefined ? undefined : (secret?.id ?? '') }, actions }
 }
 
 /** Another controller may have made an object that its service does not name yet. */

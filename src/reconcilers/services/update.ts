@@ -58,7 +58,6 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   const { seen, inputs, service, render, replicas } = context
   const template = hashOfTemplate(context, decision.template)
   const objects = objectsFor(seen, inputs, template)
-  if (objects.kind === 'missing') return objects.actions
   const forceUpdate = render.forceUpdate + (decision.force ? 1 : 0)
   const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
   // Rendered again with the ids; grace period and restart policy are as decided.

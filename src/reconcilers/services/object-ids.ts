@@ -1,0 +1,40 @@
+import { objectLabels } from '../../api/labels.ts'
+import { PortError } from '../../ports/errors.ts'
+import type { RawSpec, Swarm } from '../../ports/swarm.ts'
+import { dig, type Raw, rawList, rawObject, rawString } from '../shared/raw.ts'
+
+type Reads = Pick<Swarm, 'getConfig' | 'listSecrets'>
+
+/**
+ * The spec with the ids of what was made just before it is written; a service refers to configs and secrets by id. A spec that lacks none is given
+ * back as it is: any difference in a template restarts the VM.
+ */
+export async function withObjectIds(swarm: Reads, spec: RawSpec, signal: AbortSignal): Promise<RawSpec> {
+  const container = rawObject(dig(spec, 'TaskTemplate', 'ContainerSpec'))
+  const [configs, secrets] = [rawList(container['Configs']).map(rawObject), rawList(container['Secrets']).map(rawObject)]
+  const lacks = (key: 'ConfigID' | 'SecretID') => (one: Raw) => one[key] === ''
+  if (!configs.some(lacks('ConfigID')) && !secrets.some(lacks('SecretID'))) return spec
+  const Configs = await named(configs, 'Config', async (name) => (await swarm.getConfig(name, signal))?.id)
+  const Secrets = await named(secrets, 'Secret', async (name) => {
+    const own = await swarm.listSecrets(`${objectLabels.vm}=${rawString(dig(spec, 'Labels', objectLabels.vm)) ?? ''}`, signal)
+    return own.find((one) => one.name === name)?.id
+  })
+  const ContainerSpec = { ...container, Configs, Secrets }
+  return { ...spec, TaskTemplate: { ...rawObject(spec['TaskTemplate']), ContainerSpec } }
+}
+
+async function named(
+  references: readonly Raw[],
+  kind: 'Config' | 'Secret',
+  idOf: (name: string) => Promise<string | undefined>,
+): Promise<readonly Raw[]> {
+  return Promise.all(
+    references.map(async (reference) => {
+      const name = rawString(reference[`${kind}Name`])
+      if (reference[`${kind}ID`] !== '' || name === undefined) return reference
+      const id = await idOf(name)
+      if (id === undefined) throw new PortError('Conflict', `${name} was taken away right after it was made`)
+      return { ...reference, [`${kind}ID`]: id }
+    }),
+  )
+}
