@@ -38,6 +38,8 @@ export interface DeclarationStore extends Declarations {
   complete(): boolean
   /** When, by `Clock.elapsed`, an absence is to be judged by a fresh read. */
   nextDueMs(): number | undefined
+  /** Calls back with the VMs that are declared differently now. */
+  onChange(listener: (vms: readonly VmName[]) => void): void
   /** Calls back when that changed, by whatever made an absence begin or end. */
   onDue(listener: () => void): void
 }
@@ -67,6 +69,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   }
 
   const listeners = new Set<() => void>()
+  const changeListeners = new Set<(vms: readonly VmName[]) => void>()
   const dueMs = (): number | undefined => nextDueMs(state, settings.removalGraceMs)
 
   /** Only time has passed since, and nothing waits for it. */
@@ -89,7 +92,9 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     isSettled = false
     if (dueMs() !== nextDueMs(before, settings.removalGraceMs)) for (const listener of listeners) listener()
     const names = new Set([...before.vms.keys(), ...state.vms.keys()])
-    return [...names].filter((name) => !isSame(before.vms.get(name), state.vms.get(name)))
+    const changed = [...names].filter((name) => !isSame(before.vms.get(name), state.vms.get(name)))
+    for (const listener of changeListeners) listener(changed)
+    return changed
   }
 
   return {
@@ -126,6 +131,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       state = forgetRemoved(state, vm)
       if (state === before) return []
       state = { ...state, leaving: withForgotten(state.leaving, vm, claims, clock.elapsed()) }
+      for (const listener of changeListeners) listener([vm])
       return [vm, ...refold(false)]
     },
     valid: (vm) => validOf(state.vms.get(vm), dateOf),
@@ -133,6 +139,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     snapshots: () => resolved,
     complete: () => completed.size === settings.sources,
     nextDueMs: dueMs,
+    onChange: (listener) => void changeListeners.add(listener),
     onDue: (listener) => void listeners.add(listener),
   }
 }

@@ -11,8 +11,8 @@ export interface EventPorts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** Before what it hints at is looked at. */
-  readonly onEvent: (event: SwarmEvent) => void
+  /** Before what it hints at is looked at; false where it is no news. */
+  readonly onEvent: (event: SwarmEvent) => boolean
   readonly onHint: (hint: Hint) => void
   /** The stream ended, and what happened since is not known: look at everything. */
   readonly onGap: () => void
@@ -42,8 +42,7 @@ export function eventFollower(ports: EventPorts): EventFollower {
   async function follow(signal: AbortSignal): Promise<void> {
     for await (const event of swarm.events(signal)) {
       heardMs = clock.elapsed()
-      ports.onEvent(event)
-      ports.onHint(hintOf(event))
+      if (ports.onEvent(event)) ports.onHint(hintOf(event))
     }
   }
 

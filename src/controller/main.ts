@@ -27,6 +27,7 @@ import { inspection } from './inspection.ts'
 import { declarationStore } from './declarations.ts'
 import { informedSwarm } from './informer/informed-swarm.ts'
 import { observedAgents } from './observed-agents.ts'
+import { livePlacements } from './placements.ts'
 import { stackOf } from './stack.ts'
 
 const release = '0.1.0'
@@ -64,7 +65,8 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.elapsed() })
   const agents = observedAgents(directory, clock, () => built.agentIsBack())
-  const ports = { swarm, recent: informed.recent, agents, declarations, settings, clock, random }
+  const placements = livePlacements({ informed, declarations, settings })
+  const ports = { swarm, recent: informed.recent, placements, agents, declarations, settings, clock, random }
   const reconcilers = {
     nodes: nodesReconciler(ports),
     assets: assetsReconciler(ports),

@@ -6,11 +6,13 @@ import { PortError } from '../../src/ports/errors.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { Labels } from '../../src/ports/swarm.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
+import { placementIndex, type Placements } from '../../src/reconcilers/assets/placements.ts'
 import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
 import type { Plan, Reconciler } from '../../src/reconcilers/reconciler.ts'
 import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
-import { type PlacementRecord, readPlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
+import { type PlacementRecord, readPlacementRecord, readPlacementRecords } from '../../src/reconcilers/shared/placement-record.ts'
+import { dig, rawNumber } from '../../src/reconcilers/shared/raw.ts'
 import { SimulatedAgent, SimulatedAgents } from './simulated-agents.ts'
 import { SimulatedSwarm } from './simulated-swarm.ts'
 
@@ -94,11 +96,23 @@ export class Cluster {
     return found === undefined ? 'absent' : `${found.status} ${found.reason}`
   }
 
+  #placements(): Placements {
+    const index = placementIndex((vm) => {
+      const declared = this.declared.get(vm)
+      const service = this.swarm.service(serviceName(vm))
+      const reserved = rawNumber(dig(service?.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
+      return declared?.kind === 'present' ? declared.vm.spec.memory + this.settings.memoryOverheadMiB * 1024 ** 2 : reserved
+    })
+    for (const record of readPlacementRecords([...this.swarm.configs.values()])) index.put(record.config.name, record)
+    return index
+  }
+
   ports() {
     const present = (): VmName[] => [...this.declared].filter(([, one]) => one.kind === 'present').map(([name]) => name)
     return {
       swarm: this.swarm,
       recent: this.swarm,
+      placements: async () => this.#placements(),
       agents: this.agents,
       declarations: {
         get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' },

@@ -4,6 +4,7 @@ import { type Controller, controller } from '../../src/controller/controller.ts'
 import { declarationStore } from '../../src/controller/declarations.ts'
 import { informedSwarm } from '../../src/controller/informer/informed-swarm.ts'
 import { observedAgents } from '../../src/controller/observed-agents.ts'
+import { livePlacements } from '../../src/controller/placements.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { Log } from '../../src/ports/log.ts'
 import type { ManifestSource } from '../../src/ports/manifest-source.ts'
@@ -43,7 +44,8 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
   const { swarm } = informed
   const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
   const agents = observedAgents(boundary.agentsFor(life), clock, () => built.agentIsBack())
-  const shared = { swarm, recent: informed.recent, agents, declarations: store, settings, clock, random }
+  const placements = livePlacements({ informed, declarations: store, settings })
+  const shared = { swarm, recent: informed.recent, placements, agents, declarations: store, settings, clock, random }
   const reconcilers = {
     nodes: nodesReconciler(shared),
     assets: assetsReconciler(shared),

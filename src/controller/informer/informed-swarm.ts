@@ -1,25 +1,38 @@
 import { managedBy, manifestLabels, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmName, vmNamePattern } from '../../api/names.ts'
-import type { Clock } from '../../ports/clock.ts'
+import { type Clock, rfc3339 } from '../../ports/clock.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
-import { type Relisted, type Shelf, shelf, type Stored } from './shelf.ts'
+import { type OwnWrite, ownWrites } from './own-writes.ts'
+import { filedBy, isSame, type Relisted, type Shelf, shelf, type Stored, unreadVersion } from './shelf.ts'
 import { taskBoard } from './task-board.ts'
 
 /** The Swarm as it was last read, with what events and our own writes put in doubt read again before it is given. */
 export interface InformedSwarm {
-  /** Lists for who acts on what is not in them: begun within the last seconds, whatever events said or did not say. */
-  readonly recent: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>
+  /**
+   * For who acts on what is *not* there: reads that were begun within the last seconds, whatever events said or did not say. A single object is asked
+   * for again only where its absence is older, so nothing is to follow from it but what Docker itself refuses when the object is there after all.
+   */
+  readonly recent: Pick<Swarm, 'listNodes' | 'getService' | 'getConfig'>
+  /** Until what is held of services and configs is as recent as that; who watches has been told of all of it then. */
+  readonly refresh: (signal?: AbortSignal) => Promise<void>
+  /** Calls back whenever another object, or none, is held by a name. */
+  readonly watch: (listeners: Watchers) => void
   /** Reads come from memory where they may; every write goes to Docker. What is absent in memory is asked of Docker. */
   readonly swarm: Swarm
-  /** A hint: what it names is read again. */
-  readonly note: (event: SwarmEvent) => void
+  /** A hint: what it names is read again. False where it only tells of what we wrote ourselves. */
+  readonly note: (event: SwarmEvent) => boolean
   /** Events may have been lost: everything is read again. */
   readonly doubtAll: () => void
   /** Reads what changes without our doing; answers what a look is worth. */
   readonly relist: (kinds: 'often' | 'all', signal?: AbortSignal) => Promise<Changed>
   /** Reads all tasks; answers the VMs whose tasks changed. */
   readonly relistTasks: (signal?: AbortSignal) => Promise<readonly VmName[]>
+}
+
+export interface Watchers {
+  readonly config: (name: string, config: SwarmConfig | undefined) => void
+  readonly service: (name: string, service: SwarmService | undefined) => void
 }
 
 export interface Changed {
@@ -32,6 +45,8 @@ export interface Changed {
 
 /** Some VMs are placed at once, and share a list. */
 const recentMs = 2_000
+/** A write is answered in milliseconds: of one that hangs it is not known whether it was made. */
+const promptMs = 200
 
 const ours = `${objectLabels.managedBy}=${managedBy}`
 
@@ -46,17 +61,48 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   const configs = shelf<SwarmConfig>({
     now,
     list: (signal) => raw.listConfigs(ours, signal),
+    isListed: ({ labels }) => isOurs(labels),
     get: (name, signal) => raw.getConfig(name, signal),
   })
   const secrets = shelf<SwarmSecret>({ now, list: (signal) => raw.listSecrets(ours, signal) })
   const nodes = shelf<SwarmNode & Stored>({ now, list: async (signal) => (await raw.listNodes(signal)).map(named) })
   const tasks = taskBoard(raw, clock)
 
-  /** A write that failed may have been made: what it was about is in doubt before, since others read meanwhile, and after. */
-  async function writing<Answer>(doubt: () => void, write: () => Promise<Answer>): Promise<Answer> {
+  const own = { service: ownWrites(clock), config: ownWrites(clock), secret: ownWrites(clock), node: ownWrites(clock) }
+
+  /**
+   * One write of an object. Until it is answered the object is as it was, and its answer says what has become of it, unless somebody else was
+   * heard of meanwhile; what a write was about that failed or hangs is in doubt, since it may have been made.
+   */
+  async function writing<Item extends Stored, Answer>(
+    to: { readonly kind: keyof typeof own; readonly shelf: Shelf<Item> },
+    what: Pick<OwnWrite, 'name' | 'action' | 'id'>,
+    send: () => Promise<Answer>,
+    said: (answer: Answer) => Item | undefined = () => undefined,
+  ): Promise<Answer> {
+    const write = own[to.kind].begin(what.name, what.action, what.id)
+    const before = to.shelf.expect(what.name)
+    const cancel = clock.after(promptMs, () => to.shelf.doubt(what.name))
+    let item: Item | undefined
+    try {
+      const answer = await send()
+      const isAll = own[to.kind].made(write, what.id ?? String(answer))
+      item = isAll ? said(answer) : undefined
+      return answer
+    } catch (error) {
+      own[to.kind].failed(write)
+      throw error
+    } finally {
+      cancel()
+      to.shelf.wrote(what.name, item, before)
+    }
+  }
+
+  /** What a removal was about is in doubt before, since others read meanwhile, and after, however it ended. */
+  async function removing(doubt: () => void, remove: () => Promise<void>): Promise<void> {
     doubt()
     try {
-      return await write()
+      await remove()
     } finally {
       doubt()
     }
@@ -83,24 +129,45 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     tasks.doubt(id)
   }
 
+  /** An object of which only our own write is known is read before it is written to again, and must be as it was written. */
+  async function withVersion(config: SwarmConfig, signal: AbortSignal | undefined): Promise<SwarmConfig> {
+    if (config.version !== unreadVersion) return config
+    const now = await raw.getConfig(config.name, signal)
+    if (now !== undefined && isSame(config, now)) return now
+    configs.doubt(config.name)
+    throw new PortError('Conflict', `${config.name} was changed since it was written`)
+  }
+
   const swarm: Swarm = {
     listNodes: (signal) => nodes.all(signal),
     updateNodeLabels: (node, labels, signal) =>
-      writing(
-        () => nodes.doubtAll(),
-        () => raw.updateNodeLabels(node, labels, signal),
+      writing({ kind: 'node', shelf: nodes }, { name: node.id, action: 'update', id: node.id }, () =>
+        raw.updateNodeLabels(node, labels, signal),
       ),
     listServices: async (label, signal) => labelled(services, label, signal),
     getService: (nameOrId, signal) => services.byName(services.nameOf(nameOrId) ?? nameOrId, signal),
-    createService: (spec, signal) =>
-      writing(
-        () => services.doubt(String(spec['Name'])),
-        () => naming(raw.createService(spec, signal)),
-      ),
-    updateService: (id, version, spec, signal) => writing(ofService(id), () => naming(raw.updateService(id, version, spec, signal))),
+    async createService(spec, signal) {
+      const what = { name: String(spec['Name']), action: 'create', id: undefined } as const
+      // What Docker keeps of a spec is not always what it was given.
+      const id = await writing({ kind: 'service', shelf: services }, what, () => naming(raw.createService(spec, signal)))
+      tasks.doubt(id)
+      return id
+    },
+    async updateService(id, version, spec, signal) {
+      const name = services.nameOf(id)
+      if (name === undefined) services.doubtAll()
+      tasks.doubt(id)
+      try {
+        const what = { name: name ?? id, action: 'update', id } as const
+        await writing({ kind: 'service', shelf: services }, what, () => naming(raw.updateService(id, version, spec, signal)))
+      } finally {
+        if (name === undefined) services.doubtAll()
+        tasks.doubt(id)
+      }
+    },
     async removeService(id, signal) {
       await unchanged(services, id, (name) => raw.getService(name, signal), signal)
-      return writing(ofService(id), () => raw.removeService(id, signal))
+      return removing(ofService(id), () => raw.removeService(id, signal))
     },
     listTasks: ({ serviceId, nodeId }, signal) =>
       serviceId !== undefined && nodeId === undefined
@@ -113,25 +180,33 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     getConfig: (name, signal) => configs.byName(name, signal),
     createConfig: (name, labels, data, signal) =>
       writing(
-        () => configs.doubt(name),
+        { kind: 'config', shelf: configs },
+        { name, action: 'create', id: undefined },
         () => raw.createConfig(name, labels, data, signal),
+        (id) => (isOurs(labels) ? { id, version: unreadVersion, name, labels, data, createdAt: rfc3339(clock) } : undefined),
       ),
-    updateConfigLabels: (config, labels, signal) =>
-      writing(
-        () => configs.doubt(config.name),
-        () => raw.updateConfigLabels(config, labels, signal),
-      ),
+    async updateConfigLabels(config, labels, signal) {
+      const seen = await withVersion(config, signal)
+      return writing(
+        { kind: 'config', shelf: configs },
+        { name: seen.name, action: 'update', id: seen.id },
+        () => raw.updateConfigLabels(seen, labels, signal),
+        () => (isOurs(labels) ? { ...seen, labels, version: unreadVersion } : undefined),
+      )
+    },
     async removeConfig(id, signal) {
       await unchanged(configs, id, (name) => raw.getConfig(name, signal), signal)
-      return writing(byId(configs, id), () => raw.removeConfig(id, signal))
+      return removing(byId(configs, id), () => raw.removeConfig(id, signal))
     },
     listSecrets: async (label, signal) => labelled(secrets, label, signal),
     createSecret: (name, labels, data, signal) =>
       writing(
-        () => secrets.doubt(name),
+        { kind: 'secret', shelf: secrets },
+        { name, action: 'create', id: undefined },
         () => raw.createSecret(name, labels, data, signal),
+        (id) => (isOurs(labels) ? { id, version: unreadVersion, name, labels, createdAt: rfc3339(clock) } : undefined),
       ),
-    removeSecret: (id, signal) => writing(byId(secrets, id), () => raw.removeSecret(id, signal)),
+    removeSecret: (id, signal) => removing(byId(secrets, id), () => raw.removeSecret(id, signal)),
     apiVersion: (signal) => raw.apiVersion(signal),
     events: (signal) => raw.events(signal),
   }
@@ -145,15 +220,27 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     swarm,
     recent: {
       listNodes: (signal) => nodes.recent(recentMs, signal),
-      listServices: async (label, signal) => filtered(await services.recent(recentMs, signal), label),
-      listConfigs: async (label, signal) => filtered(await configs.recent(recentMs, signal), label),
+      getService: (name, signal) => services.byNameRecently(name, recentMs, signal),
+      getConfig: (name, signal) => configs.byNameRecently(name, recentMs, signal),
+    },
+    async refresh(signal) {
+      await configs.refresh(recentMs, signal)
+      await services.refresh(recentMs, signal)
+    },
+    watch({ config, service }) {
+      configs.watch(config)
+      services.watch(service)
     },
     note(event) {
-      const of = { service: services, config: configs, secret: secrets, node: nodes }[event.type as 'service']
+      // Of a node its name is no key.
+      const named = event.type === 'node' ? { ...event, name: event.id } : event
+      if (Object.hasOwn(own, event.type) && own[event.type as keyof typeof own].explains(named)) return false
+      const of = { service: services, config: configs, secret: secrets, node: nodes }[event.type as keyof typeof own]
       if (event.type === 'node') nodes.doubtAll()
       else if (of !== undefined && event.name !== '') of.doubt(event.name)
       else of?.doubtAll()
       if (event.type === 'service') tasks.doubt(event.id)
+      return true
     },
     doubtAll() {
       for (const one of [services, configs, secrets, nodes]) one.doubtAll()
@@ -187,9 +274,14 @@ async function unchanged<Item extends Stored>(
   if (name === undefined) return
   const known = await from.byName(name, signal)
   const now = await get(name)
-  if (now === undefined || known === undefined || (now.id === known.id && now.version === known.version)) return
+  if (now === undefined || known === undefined || isSame(known, now)) return
   from.doubt(name)
   throw new PortError('Conflict', `${name} was changed since it was looked at`)
+}
+
+/** Only what carries it is in the lists. */
+function isOurs(labels: Labels): boolean {
+  return labels[objectLabels.managedBy] === managedBy
 }
 
 function named(node: SwarmNode): SwarmNode & Stored {
@@ -202,8 +294,8 @@ async function labelled<Item extends Stored>(
   label: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<readonly Item[]> {
-  const prefix = `${objectLabels.vm}=`
-  if (label?.startsWith(prefix) === true) return from.ofVm(label.slice(prefix.length), signal)
+  const by = filedBy.find((one) => label?.startsWith(`${one}=`) === true)
+  if (label !== undefined && by !== undefined) return from.filed(by, label.slice(by.length + 1), signal)
   return filtered(await from.all(signal), label)
 }
 

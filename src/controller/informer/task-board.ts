@@ -62,7 +62,7 @@ export function taskBoard(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskBo
         if (tasks !== undefined && !held.doubted.has(serviceId)) return tasks.get(serviceId) ?? []
       }
       // Shared by all who ask now: no single caller's signal ends it.
-      if (held === undefined && isMany) return (await list(undefined).tasks).get(serviceId) ?? []
+      if (isMany && (held === undefined || held.doubted.size > burst)) return (await list(undefined).tasks).get(serviceId) ?? []
       return swarm.listTasks({ serviceId }, signal)
     },
     doubt: (serviceId) => void listing?.doubted.add(serviceId),

@@ -83,8 +83,7 @@ function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
 
 function candidatesOf(cluster: ClusterSeen): Candidate[] {
   return cluster.nodes.map(({ node, facts }) => {
-    const there = cluster.others.filter((one) => one.node === node.id && one.retainedAt === undefined)
-    const committedBytes = there.reduce((sum, one) => sum + (cluster.memoryBytes.get(one.vm) ?? 0), 0)
-    return { node, facts, placedVms: there.length, committedBytes }
+    const { vms, bytes } = cluster.loads.get(node.id) ?? { vms: 0, bytes: 0 }
+    return { node, facts, placedVms: vms, committedBytes: bytes }
   })
 }

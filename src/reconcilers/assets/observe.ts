@@ -1,5 +1,5 @@
-import { managedBy, objectLabels } from '../../api/labels.ts'
-import { placementRecordName, serviceName, type VmName } from '../../api/names.ts'
+import { objectLabels } from '../../api/labels.ts'
+import { placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { InstanceRecord, NodeFacts, PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
@@ -8,10 +8,11 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import { type Asked, ask } from '../shared/asked.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
-import { dig, rawNumber } from '../shared/raw.ts'
 import { suspensionOf } from '../shared/suspension.ts'
-import { isVmService, ownershipOf } from '../shared/vm-service.ts'
+import { vmReads } from '../shared/vm-reads.ts'
+import { ownershipOf } from '../shared/vm-service.ts'
 import { prepareOrderFor } from './order.ts'
+import type { Load, Placements } from './placements.ts'
 
 type SwarmUsed =
   | 'listNodes'
@@ -25,8 +26,10 @@ type SwarmUsed =
 
 export interface AssetsPorts {
   readonly swarm: Pick<Swarm, SwarmUsed>
-  /** Lists of a moment ago. Who gets an identity is decided by what is *not* there, which no memory can tell. */
-  readonly recent: Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs'>
+  /** Reads of a moment ago. Who gets an identity is decided by what is *not* there, which no memory can tell. */
+  readonly recent: Pick<Swarm, 'listNodes' | 'getConfig' | 'getService'>
+  /** As recent as that. */
+  readonly placements: (signal?: AbortSignal) => Promise<Placements>
   readonly agents: Agents
   readonly declarations: Declarations
   readonly settings: AssetsSettings
@@ -45,10 +48,10 @@ export interface NodeSeen {
 /** The whole cluster: gathered only when a VM has no identity, or no node that is a member. */
 export interface ClusterSeen {
   readonly nodes: readonly NodeSeen[]
-  /** Of all other VMs, retained ones too. */
-  readonly others: readonly PlacementRecord[]
-  /** Guest memory and overhead in bytes by VM name, as far as it is known. */
-  readonly memoryBytes: ReadonlyMap<VmName, number>
+  /** What all other VMs take of each node, by Swarm node ID. */
+  readonly loads: ReadonlyMap<string, Load>
+  /** Directories with disks whose identity cannot be read and that no other VM's record names. */
+  readonly nameless: readonly { readonly uid: VmUid; readonly hostname: string }[]
   /** The uid a new identity gets, if one is to be made. */
   readonly freshUid: string
 }
@@ -76,8 +79,9 @@ export interface AssetsSeen {
 export async function observeAssets(ports: AssetsPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
   const { swarm, settings } = ports
   const declaration = ports.declarations.get(vm)
-  const config = await swarm.getConfig(placementRecordName(vm), signal)
-  const service = await swarm.getService(serviceName(vm), signal)
+  const { getConfig, getService } = vmReads(ports, declaration)
+  const config = await getConfig(placementRecordName(vm), signal)
+  const service = await getService(serviceName(vm), signal)
   const record = recordOf(vm, config, service)
   const nodes = await swarm.listNodes(signal)
   const node = nodes.find((one) => one.id === record?.node)
@@ -102,17 +106,19 @@ function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmSer
 
 async function observeCluster(ports: AssetsPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
   const { swarm, recent, random } = ports
-  const records = readPlacementRecords(await recent.listConfigs(`${objectLabels.component}=placement`, signal))
-  const services = (await recent.listServices(`${objectLabels.managedBy}=${managedBy}`, signal)).filter(isVmService)
+  const placements = await ports.placements(signal)
   const expected = await agentNodes(swarm, signal)
   // Last, since a call may hang: which nodes may hold disks is to be known of the moment at which they are asked.
   const nodes = await recent.listNodes(signal)
-  return {
-    nodes: await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal))),
-    others: records.filter((one) => one.vm !== vm),
-    memoryBytes: memoryByVm(ports, services),
-    freshUid: random.uuid(),
-  }
+  const seen = await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal)))
+  const nameless = seen.flatMap(namelessOn).filter(({ uid }) => !placements.isClaimed(uid, vm))
+  return { nodes: seen, loads: placements.loadsBeside(vm), nameless, freshUid: random.uuid() }
+}
+
+function namelessOn({ node, instances }: NodeSeen): { readonly uid: VmUid; readonly hostname: string }[] {
+  if (!instances.known) return []
+  const nameless = instances.value.filter((one) => one.vm === null && one.disks.length > 0)
+  return nameless.map(({ uid }) => ({ uid, hostname: node.hostname }))
 }
 
 async function observeNode(ports: AssetsPorts, node: SwarmNode, agentExpected: boolean, signal: AbortSignal): Promise<NodeSeen> {
@@ -125,18 +131,4 @@ async function agentNodes(swarm: AssetsPorts['swarm'], signal: AbortSignal): Pro
   const services = await swarm.listServices(`${objectLabels.component}=agent`, signal)
   const tasks = await Promise.all(services.map((one) => swarm.listTasks({ serviceId: one.id }, signal)))
   return new Set(tasks.flat().flatMap((one) => one.nodeId ?? []))
-}
-
-/** What a VM is declared with, else what its service reserves: a VM whose manifest is broken still has its memory. */
-function memoryByVm({ declarations, settings }: AssetsPorts, services: readonly SwarmService[]): Map<VmName, number> {
-  const reserved = services.map((one) => [one.labels[objectLabels.vm] ?? '', reservedBytes(one)] as const)
-  const declared = declarations.names().flatMap((name) => {
-    const one = declarations.get(name)
-    return one.kind === 'present' ? [[name, one.vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2] as const] : []
-  })
-  return new Map([...reserved, ...declared])
-}
-
-function reservedBytes(service: SwarmService): number {
-  return rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
 }

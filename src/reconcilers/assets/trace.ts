@@ -86,8 +86,8 @@ function found(uid: VmUid, { node }: NodeSeen, disksMade: boolean, from: string)
 function nothingFound(vm: VmName, cluster: ClusterSeen): Trace {
   const silent = silentNodes(cluster)
   if (silent.length > 0) return diskNodeUnknown(vm, silent)
-  const nameless = cluster.nodes.flatMap((one) => namelessOn(one, cluster))
-  if (nameless.length === 0) return { kind: 'none' }
+  if (cluster.nameless.length === 0) return { kind: 'none' }
+  const nameless = cluster.nameless.map(({ uid, hostname }) => `instances/${uid} on ${hostname}`)
   const message = `identity.json cannot be read in ${nameless.join(', ')}: it may be the disk of ${vm}. Restore the file or move the directory away`
   return { kind: 'unclear', reason: 'UnidentifiedDisk', message }
 }
@@ -117,14 +117,6 @@ function hitsOn(seen: NodeSeen, { vm, cluster, uid }: TraceInput): Hit[] {
 function labelOn(seen: NodeSeen, vm: VmName): Pick<Hit, 'seen' | 'uid'>[] {
   const uid = seen.node.labels[nodeLabels.vm(vm)]
   return uid === undefined ? [] : [{ seen, uid }]
-}
-
-/** Instances with disks whose owner nobody knows. */
-function namelessOn({ node, instances }: NodeSeen, cluster: ClusterSeen): string[] {
-  if (!instances.known) return []
-  const claimed = new Set(cluster.others.map((one) => one.uid))
-  const nameless = instances.value.filter((one) => one.vm === null && one.disks.length > 0 && !claimed.has(one.uid))
-  return nameless.map((one) => `instances/${one.uid} on ${node.hostname}`)
 }
 
 function silentNodes(cluster: ClusterSeen): NodeSeen[] {

@@ -15,7 +15,9 @@ import { currentTask, ownershipOf } from '../shared/vm-service.ts'
 import { pickAddress } from './address.ts'
 
 export interface ReachabilityPorts {
-  readonly swarm: Pick<Swarm, 'listNodes' | 'getConfig' | 'getService' | 'listTasks'>
+  readonly swarm: Pick<Swarm, 'listNodes' | 'listTasks'>
+  /** Nothing is written on their account. */
+  readonly recent: Pick<Swarm, 'getConfig' | 'getService'>
   readonly agents: Agents
   readonly declarations: Declarations
   readonly settings: Pick<ClusterSettings, 'cluster'>
@@ -54,12 +56,12 @@ export interface ReachabilitySeen {
 
 /** Probing is reading: it changes nothing but neighbours' ARP caches. */
 export async function observeReachability(ports: ReachabilityPorts, vm: VmName, signal: AbortSignal): Promise<ReachabilitySeen> {
-  const { swarm, declarations, settings } = ports
+  const { declarations, settings } = ports
   const declaration = declarations.get(vm)
   const nothing = { vm, declaration, uid: undefined, task: undefined, node: undefined, nic: undefined, status: undefined }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
   const [declared] = nicsOf(settings.cluster, declaration.vm)
-  const placed = await observePlace(swarm, vm, signal)
+  const placed = await observePlace(ports, vm, signal)
   const { uid, node } = placed
   if (uid === undefined || node === undefined)
     return { ...nothing, uid, node, task: placed.task, nic: declared, probing: { kind: 'notYet' } }
@@ -83,10 +85,10 @@ function runningNic(declared: NicGrant | undefined, status: Asked<VmStatus | und
   return declared === undefined || held === undefined ? declared : { ...declared, bridge: held.bridge, mac: held.mac }
 }
 
-async function observePlace(swarm: ReachabilityPorts['swarm'], vm: VmName, signal: AbortSignal) {
-  const config = await swarm.getConfig(placementRecordName(vm), signal)
+async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, signal: AbortSignal) {
+  const config = await recent.getConfig(placementRecordName(vm), signal)
   const [record] = config === undefined ? [] : readPlacementRecords([config])
-  const owned = ownershipOf(vm, await swarm.getService(serviceName(vm), signal))
+  const owned = ownershipOf(vm, await recent.getService(serviceName(vm), signal))
   const mine = owned.kind === 'ours' || owned.kind === 'lost' ? owned.service : undefined
   const task = mine === undefined ? undefined : currentTask(await swarm.listTasks({ serviceId: mine.id }, signal))
   const nodes = await swarm.listNodes(signal)

@@ -4,6 +4,7 @@ import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { vmReads } from '../shared/vm-reads.ts'
 import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
 
 type SwarmUsed =
@@ -25,6 +26,7 @@ type SwarmUsed =
 
 export interface ServicesPorts {
   readonly swarm: Pick<Swarm, SwarmUsed>
+  readonly recent: Pick<Swarm, 'getConfig' | 'getService'>
   readonly declarations: Declarations
   readonly settings: ServicesSettings
 }
@@ -52,13 +54,14 @@ export async function observeServices(ports: ServicesPorts, vm: VmName, signal: 
   const { swarm, settings, declarations } = ports
   const declaration = declarations.get(vm)
   const apiVersion = await swarm.apiVersion(signal)
-  const config = await swarm.getConfig(placementRecordName(vm), signal)
+  const { getConfig, getService } = vmReads(ports, declaration)
+  const config = await getConfig(placementRecordName(vm), signal)
   const [read] = config === undefined ? [] : readPlacementRecords([config])
   const record = read?.vm === vm ? read : undefined
   const node = (await swarm.listNodes(signal)).find((one) => one.id === record?.node)
   const configs = await swarm.listConfigs(`${objectLabels.vm}=${vm}`, signal)
   const secrets = await swarm.listSecrets(`${objectLabels.vm}=${vm}`, signal)
-  const owned = ownershipOf(vm, await swarm.getService(serviceName(vm), signal))
+  const owned = ownershipOf(vm, await getService(serviceName(vm), signal))
   const tasks = owned.kind === 'absent' ? [] : await swarm.listTasks({ serviceId: owned.service.id }, signal)
   return { vm, declaration, settings, apiVersion, record, node, owned, tasks, configs, secrets }
 }

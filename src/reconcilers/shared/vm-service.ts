@@ -54,7 +54,7 @@ export function uidsNamedBy(service: SwarmService): readonly VmUid[] {
 }
 
 /** The VM a service would be of, by its name. */
-export function vmOf(service: SwarmService): VmName {
+export function vmOf(service: Pick<SwarmService, 'name'>): VmName {
   const prefix = serviceName('')
   return service.name.startsWith(prefix) ? service.name.slice(prefix.length) : ''
 }

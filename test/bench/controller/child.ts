@@ -13,17 +13,16 @@ import { controller } from '../../../src/controller/controller.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { observedAgents } from '../../../src/controller/observed-agents.ts'
+import { livePlacements } from '../../../src/controller/placements.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
 import type { Metrics, QueueState } from '../../../src/ports/metrics.ts'
 import type { ClusterSettings } from '../../../src/ports/settings.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
-import type { Swarm } from '../../../src/ports/swarm.ts'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
 import type { Reconciler } from '../../../src/reconcilers/reconciler.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
-import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
 import { type MeasuredSwarm, measuredSwarm } from './measured-swarm.ts'
 import type { ChildConfig, Pass, Request, Usage } from './protocol.ts'
 import { readyAgents } from './ready-agents.ts'
@@ -108,8 +107,7 @@ interface Measured {
 }
 
 function measured(config: ChildConfig): Measured {
-  const raw = config.socket === null ? swarmInMemory() : dockerSwarm(`unix://${config.socket}`)
-  const counted = measuredSwarm(raw)
+  const counted = measuredSwarm(dockerSwarm(`unix://${config.socket}`))
   const { clock, hurry } = hurriedClock(config.resyncMs)
   const loops = watchedLoops()
   const read = informedSwarm(counted.swarm, clock)
@@ -124,7 +122,9 @@ function measured(config: ChildConfig): Measured {
   const sources = [manifestDirectory({ path: config.manifests, watchPolling: false })]
   const declarations = declarationStore({ sources: sources.length, removalGraceMs: 1_000, cluster: settings.cluster }, clock)
   const agents = observedAgents(readyAgents(), clock, () => undefined)
-  const ports = { swarm: informed.swarm, recent: informed.recent, agents, declarations, settings, clock, random: systemRandom }
+  const placements = livePlacements({ informed, declarations, settings })
+  const reads = { swarm: informed.swarm, recent: informed.recent, placements }
+  const ports = { ...reads, agents, declarations, settings, clock, random: systemRandom }
   const prom = promMetrics('bench')
   const built = controller({
     informed,
@@ -243,54 +243,6 @@ function rawLook(socketPath: string): () => Promise<number> {
   }
 }
 
-/** For more VMs than one dockerd takes in a reasonable time. */
-function swarmInMemory(): Swarm {
-  const swarm = new SimulatedSwarm(() => Date.now())
-  for (const name of ['n1', 'n2']) swarm.addNode(name, {}, 2 ** 50)
-  const bound = Object.fromEntries(
-    (
-      [
-        'listNodes',
-        'updateNodeLabels',
-        'listServices',
-        'getService',
-        'createService',
-        'updateService',
-        'removeService',
-        'listTasks',
-        'listConfigs',
-        'getConfig',
-        'createConfig',
-        'updateConfigLabels',
-        'removeConfig',
-        'listSecrets',
-        'createSecret',
-        'removeSecret',
-        'apiVersion',
-      ] as const
-    ).map((method) => [method, (swarm[method] as (...args: never[]) => unknown).bind(swarm)]),
-  )
-  // It looks a name up by going through all.
-  const ids = new Map<string, string>()
-  const indexed = bound as unknown as Swarm
-  return {
-    ...indexed,
-    events: quiet,
-    async createConfig(name, labels, data) {
-      const id = await indexed.createConfig(name, labels, data)
-      ids.set(name, id)
-      return id
-    },
-    async createService(spec) {
-      const id = await indexed.createService(spec)
-      ids.set(String(spec['Name']), id)
-      return id
-    },
-    getConfig: async (name) => swarm.configs.get(ids.get(name) ?? ''),
-    getService: async (name) => swarm.services.get(ids.get(name) ?? name),
-  }
-}
-
 const nothing: StatusView = {
   vms: () => [],
   vm: () => undefined,
@@ -298,11 +250,6 @@ const nothing: StatusView = {
   nodes: () => [],
   sources: () => ({ sources: [], stalled: null, withheld: [] }),
   ready: () => ({ ok: true, message: '' }),
-}
-
-async function* quiet(signal: AbortSignal): AsyncGenerator<never> {
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-  yield* []
 }
 
 const config = JSON.parse(process.argv[2] ?? '{}') as ChildConfig

@@ -45,7 +45,7 @@ function bench() {
     clock,
     random: evenRandom,
     log: silentLog,
-    onEvent: () => undefined,
+    onEvent: () => true,
     onHint: (hint) => hints.push(hint.kind === 'vm' ? hint.vm : hint.kind),
     onGap: () => void (gaps += 1),
   })

@@ -1,11 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
 import { PortError } from '../../../../src/ports/errors.ts'
-import type { Swarm, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
+import type { Labels, Swarm, SwarmConfig, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
 function service(name: string, version = 1, labels: Record<string, string> = {}): SwarmService {
   return { id: `id-${name}`, version, name, labels, spec: {} }
+}
+
+const owned = { 'swarmvirt.managed-by': 'swarmvirt' }
+
+function config(name: string, version = 1, labels: Labels = owned): SwarmConfig {
+  return { id: `id-${name}`, version, name, labels, data: new Uint8Array(), createdAt: '2026-01-01T00:00:00Z' }
 }
 
 function task(serviceId: string, state: string): SwarmTask {
@@ -16,6 +22,8 @@ function task(serviceId: string, state: string): SwarmTask {
 /** Counts what is asked of Docker; what a test does not give is not asked. */
 function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
   const calls: string[] = []
+  const configs = new Map<string, SwarmConfig>()
+  let meanwhile = (): Promise<void> | void => undefined
   const unused = (): never => {
     throw new Error('not meant to be asked')
   }
@@ -44,10 +52,19 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
       calls.push(`listTasks ${serviceId ?? '*'}`)
       return tasks().filter((one) => serviceId === undefined || one.serviceId === serviceId)
     },
-    listConfigs: async (label) => (calls.push(`listConfigs ${label}`), []),
-    getConfig: async (name) => (calls.push(`getConfig ${name}`), undefined),
-    createConfig: unused,
-    updateConfigLabels: unused,
+    listConfigs: async (label) => (calls.push(`listConfigs ${label}`), [...configs.values()]),
+    getConfig: async (name) => (calls.push(`getConfig ${name}`), configs.get(name)),
+    async createConfig(name, labels, data) {
+      calls.push(`createConfig ${name}`)
+      configs.set(name, { ...config(name, 1, labels), data })
+      await meanwhile()
+      return `id-${name}`
+    },
+    async updateConfigLabels(seen, labels) {
+      calls.push(`updateConfigLabels ${seen.name} ${seen.version}`)
+      await meanwhile()
+      configs.set(seen.name, { ...seen, version: seen.version + 1, labels })
+    },
     removeConfig: unused,
     listSecrets: async () => (calls.push('listSecrets'), []),
     createSecret: unused,
@@ -56,7 +73,14 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
     events: unused,
   }
   const clock = virtualClock()
-  return { calls, clock, services, ...informedSwarm(raw, clock) }
+  /** What happens before the next write of a config is answered. */
+  const during = (what: () => Promise<void> | void): void => {
+    meanwhile = () => {
+      meanwhile = () => undefined
+      return what()
+    }
+  }
+  return { calls, clock, services, configs, during, ...informedSwarm(raw, clock) }
 }
 
 describe('the informed Swarm', () => {
@@ -113,14 +137,103 @@ describe('the informed Swarm', () => {
     expect(await swarm.listServices()).toEqual([])
   })
 
-  it('lists again for who acts on what is not there, unless that was done a moment ago', async () => {
-    const { swarm, recent, clock, services, calls } = bench([])
+  it('reads again for who acts on what is not there, unless that was done a moment ago', async () => {
+    const { swarm, recent, refresh, clock, services, calls } = bench([])
     await swarm.listServices()
     services.push(service('vm-a'))
+    expect(await recent.getService('vm-a')).toBeUndefined()
     await clock.pass(10_000)
-    expect(await recent.listServices()).toHaveLength(1)
-    await recent.listServices()
-    expect(calls).toEqual(['listServices', 'listServices'])
+    expect(await recent.getService('vm-a')).toBeDefined()
+    expect(await recent.getService('vm-b')).toBeUndefined()
+    expect(await recent.getService('vm-b')).toBeUndefined()
+    expect(calls).toEqual(['listServices', 'getService vm-a', 'getService vm-b'])
+    await refresh()
+    await refresh()
+    expect(calls.slice(3)).toEqual(['listConfigs swarmvirt.managed-by=swarmvirt', 'listServices'])
+  })
+
+  it('asks for what was absent a moment ago when it is in doubt', async () => {
+    const { swarm, recent, note, services } = bench([])
+    await swarm.listServices()
+    services.push(service('vm-a'))
+    note({ type: 'service', action: 'create', id: 'id-vm-a', name: 'vm-a' })
+    expect(await recent.getService('vm-a')).toBeDefined()
+  })
+
+  it('knows what it has made from the answer, and reads it before it writes to it again', async () => {
+    const { swarm, calls, configs } = bench([])
+    await swarm.getConfig('sv-a')
+    calls.length = 0
+    await swarm.createConfig('sv-a', { ...owned, a: '1' }, new Uint8Array([1]))
+    const made = await swarm.getConfig('sv-a')
+    expect(made).toMatchObject({ id: 'id-sv-a', labels: { a: '1' }, data: new Uint8Array([1]) })
+    expect(calls).toEqual(['createConfig sv-a'])
+    if (made !== undefined) await swarm.updateConfigLabels(made, { ...owned, a: '2' })
+    expect((await swarm.getConfig('sv-a'))?.labels['a']).toBe('2')
+    expect(calls.slice(1)).toEqual(['getConfig sv-a', 'updateConfigLabels sv-a 1'])
+    expect(configs.get('sv-a')?.labels['a']).toBe('2')
+  })
+
+  it('writes over nothing that somebody else wrote since its own write', async () => {
+    const { swarm, configs } = bench([])
+    await swarm.getConfig('sv-a')
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    const made = await swarm.getConfig('sv-a')
+    configs.set('sv-a', config('sv-a', 2, { ...owned, theirs: 'x' }))
+    if (made === undefined) throw new Error('not there')
+    await expect(swarm.updateConfigLabels(made, owned)).rejects.toMatchObject({ kind: 'Conflict' })
+    expect((await swarm.getConfig('sv-a'))?.labels['theirs']).toBe('x')
+  })
+
+  it('takes the event of its own write for no news, and every other one', async () => {
+    const { swarm, note, calls } = bench([])
+    await swarm.getConfig('sv-a')
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    calls.length = 0
+    const event = { type: 'config', id: 'id-sv-a', name: 'sv-a' } as const
+    expect(note({ ...event, action: 'create' })).toBe(false)
+    await swarm.getConfig('sv-a')
+    expect(calls).toEqual([])
+    expect(note({ ...event, action: 'update' })).toBe(true)
+    await swarm.getConfig('sv-a')
+    expect(calls).toEqual(['getConfig sv-a'])
+  })
+
+  it('reads what it wrote when somebody else was heard of meanwhile', async () => {
+    const { swarm, note, calls, configs, during } = bench([])
+    await swarm.getConfig('sv-a')
+    during(() => {
+      expect(note({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(false)
+      expect(note({ type: 'config', action: 'update', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
+      configs.set('sv-a', config('sv-a', 2, { ...owned, theirs: 'x' }))
+    })
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    expect((await swarm.getConfig('sv-a'))?.labels['theirs']).toBe('x')
+    expect(calls.at(-1)).toBe('getConfig sv-a')
+  })
+
+  it('takes an event that comes long after its own write for another one', async () => {
+    const { swarm, note, clock } = bench([])
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    await clock.pass(2_000)
+    expect(note({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
+  })
+
+  it('doubts what a write is about that is not answered at once', async () => {
+    const { swarm, clock, configs, during } = bench([])
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    const made = await swarm.getConfig('sv-a')
+    if (made === undefined) throw new Error('not there')
+    let isWritten = (): void => undefined
+    during(() => new Promise((resolve) => (isWritten = resolve)))
+    const written = swarm.updateConfigLabels(made, { ...owned, a: '2' })
+    await clock.pass(100)
+    expect((await swarm.getConfig('sv-a'))?.labels['a']).toBeUndefined()
+    configs.set('sv-a', config('sv-a', 2, { ...owned, a: '2' }))
+    await clock.pass(200)
+    expect((await swarm.getConfig('sv-a'))?.labels['a']).toBe('2')
+    isWritten()
+    await written
   })
 
   it('doubts every config and secret when Docker refuses a service: one that it names may be gone, and nobody heard of it', async () => {

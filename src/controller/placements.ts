@@ -1,0 +1,56 @@
+import type { VmName } from '../api/names.ts'
+import type { ClusterSettings } from '../ports/settings.ts'
+import type { SwarmConfig, SwarmService } from '../ports/swarm.ts'
+import { type PlacementIndex, placementIndex, type Placements } from '../reconcilers/assets/placements.ts'
+import { readPlacementRecords } from '../reconcilers/shared/placement-record.ts'
+import { dig, rawNumber } from '../reconcilers/shared/raw.ts'
+import { isVmService, vmOf } from '../reconcilers/shared/vm-service.ts'
+import type { DeclarationStore } from './declarations.ts'
+import type { InformedSwarm } from './informer/informed-swarm.ts'
+
+export interface PlacementPorts {
+  readonly informed: Pick<InformedSwarm, 'watch' | 'refresh'>
+  readonly declarations: Pick<DeclarationStore, 'get' | 'onChange'>
+  readonly settings: Pick<ClusterSettings, 'memoryOverheadMiB'>
+}
+
+/** All placements as the Swarm was read a moment ago, kept up with what is read, written and declared. */
+export function livePlacements({ informed, declarations, settings }: PlacementPorts): (signal?: AbortSignal) => Promise<Placements> {
+  const reserved = new Map<VmName, number>()
+  /** What a VM is declared with, else what its service reserves: a VM whose manifest is broken still has its memory. */
+  const bytesOf = (vm: VmName): number => {
+    const declared = declarations.get(vm)
+    if (declared.kind === 'present') return declared.vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2
+    return reserved.get(vm) ?? 0
+  }
+  const index = placementIndex(bytesOf)
+  informed.watch({
+    config: (name, config) => index.put(name, recordIn(config)),
+    service: (name, service) => reserve(index, reserved, name, service),
+  })
+  declarations.onChange((vms) => {
+    for (const vm of vms) index.remeasure(vm)
+  })
+  return async (signal) => {
+    await informed.refresh(signal)
+    return index
+  }
+}
+
+function recordIn(config: SwarmConfig | undefined) {
+  return config === undefined ? undefined : readPlacementRecords([config])[0]
+}
+
+function reserve(index: PlacementIndex, reserved: Map<VmName, number>, name: string, service: SwarmService | undefined): void {
+  const vm = vmOf({ name })
+  if (vm === '') return
+  const bytes = service !== undefined && isVmService(service) ? reservedBytes(service) : 0
+  if ((reserved.get(vm) ?? 0) === bytes) return
+  if (bytes === 0) reserved.delete(vm)
+  else reserved.set(vm, bytes)
+  index.remeasure(vm)
+}
+
+function reservedBytes(service: SwarmService): number {
+  return rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
+}

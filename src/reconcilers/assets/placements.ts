@@ -1,0 +1,82 @@
+import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts'
+import type { PlacementRecord } from '../shared/placement-record.ts'
+
+/** What the VMs that are placed on a node take of it, running or not. */
+export interface Load {
+  readonly vms: number
+  /** Guest memory and overhead, as far as it is known. */
+  readonly bytes: number
+}
+
+/** Where all other VMs are, for who places one. */
+export interface Placements {
+  /** By Swarm node ID, of all VMs but this one; a retained one is on no node. */
+  loadsBeside(vm: VmName): ReadonlyMap<string, Load>
+  /** The record of another VM has this uid, a retained one too. */
+  isClaimed(uid: VmUid, beside: VmName): boolean
+}
+
+/** Placements that are kept up record by record: who places one VM of thousands must not go through all of them. */
+export interface PlacementIndex extends Placements {
+  /** What the config of this name says now; undefined where it is gone or no record. */
+  put(name: string, record: PlacementSaid | undefined): void
+  /** The VM may need another amount of memory now. */
+  remeasure(vm: VmName): void
+}
+
+export type PlacementSaid = Pick<PlacementRecord, 'vm' | 'uid' | 'node' | 'retainedAt'>
+type Placed = Pick<PlacementRecord, 'vm' | 'uid'> & { readonly node: string | undefined; readonly bytes: number }
+
+const none: Load = { vms: 0, bytes: 0 }
+
+/** `bytesOf` gives what a VM needs, as far as it is known. */
+export function placementIndex(bytesOf: (vm: VmName) => number): PlacementIndex {
+  const placed = new Map<string, Placed>()
+  const loads = new Map<string, Load>()
+  const claims = new Map<VmUid, number>()
+
+  function count({ uid, node, bytes }: Placed, by: 1 | -1): void {
+    const claimed = (claims.get(uid) ?? 0) + by
+    if (claimed === 0) claims.delete(uid)
+    else claims.set(uid, claimed)
+    if (node === undefined) return
+    const load = plus(loads.get(node) ?? none, by, bytes)
+    if (load.vms === 0) loads.delete(node)
+    else loads.set(node, load)
+  }
+
+  function replace(name: string, after: Placed | undefined): void {
+    const before = placed.get(name)
+    if (before !== undefined) count(before, -1)
+    if (after === undefined) placed.delete(name)
+    else placed.set(name, after)
+    if (after !== undefined) count(after, 1)
+  }
+
+  const own = (vm: VmName): Placed | undefined => {
+    const one = placed.get(placementRecordName(vm))
+    return one?.vm === vm ? one : undefined
+  }
+
+  return {
+    put(name, record) {
+      if (record === undefined) return replace(name, undefined)
+      const { vm, uid, retainedAt } = record
+      replace(name, { vm, uid, node: retainedAt === undefined ? record.node : undefined, bytes: bytesOf(vm) })
+    },
+    remeasure(vm) {
+      const one = own(vm)
+      if (one !== undefined) replace(placementRecordName(vm), { ...one, bytes: bytesOf(vm) })
+    },
+    loadsBeside(vm) {
+      const one = own(vm)
+      if (one?.node === undefined) return new Map(loads)
+      return new Map(loads).set(one.node, plus(loads.get(one.node) ?? none, -1, one.bytes))
+    },
+    isClaimed: (uid, beside) => (claims.get(uid) ?? 0) > (own(beside)?.uid === uid ? 1 : 0),
+  }
+}
+
+function plus(load: Load, by: 1 | -1, bytes: number): Load {
+  return { vms: load.vms + by, bytes: load.bytes + by * bytes }
+}

@@ -1,0 +1,54 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { placementRecordName } from '../../../src/api/names.ts'
+import { placementIndex, type PlacementSaid } from '../../../src/reconcilers/assets/placements.ts'
+
+const names = ['a', 'b', 'c'] as const
+const anySaid = fc.record({
+  vm: fc.constantFrom(...names),
+  uid: fc.constantFrom('u1', 'u2', 'u3'),
+  node: fc.constantFrom('n1', 'n2', undefined),
+  retainedAt: fc.constantFrom(undefined, '2026-01-01T00:00:00Z'),
+})
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('put' as const), name: fc.constantFrom(...names), said: fc.option(anySaid, { nil: undefined }) }),
+  fc.record({ kind: fc.constant('measure' as const), vm: fc.constantFrom(...names), bytes: fc.nat(100) }),
+)
+
+describe('placements that are kept up', () => {
+  it('are those of all other records, whatever was put, taken away and measured before', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom(...names), (steps, me) => {
+        const bytes = new Map<string, number>()
+        const held = new Map<string, PlacementSaid>()
+        const it = placementIndex((vm) => bytes.get(vm) ?? 0)
+        for (const one of steps) {
+          if (one.kind === 'measure') {
+            bytes.set(one.vm, one.bytes)
+            it.remeasure(one.vm)
+            continue
+          }
+          // A record is of the VM that its name says.
+          const said = one.said && { ...one.said, vm: one.name }
+          if (said === undefined) held.delete(one.name)
+          else held.set(one.name, said)
+          it.put(placementRecordName(one.name), said)
+        }
+        const others = [...held.values()].filter(({ vm }) => vm !== me)
+        for (const node of ['n1', 'n2']) {
+          const there = others.filter((one) => one.node === node && one.retainedAt === undefined)
+          const load = it.loadsBeside(me).get(node) ?? { vms: 0, bytes: 0 }
+          expect(load).toEqual({ vms: there.length, bytes: there.reduce((sum, { vm }) => sum + (bytes.get(vm) ?? 0), 0) })
+        }
+        for (const uid of ['u1', 'u2', 'u3']) expect(it.isClaimed(uid, me)).toBe(others.some((one) => one.uid === uid))
+      }),
+    )
+  })
+
+  it('count a record that says it is of another VM than its name', () => {
+    const it = placementIndex(() => 5)
+    it.put(placementRecordName('a'), { vm: 'b', uid: 'u1', node: 'n1', retainedAt: undefined })
+    expect(it.loadsBeside('a').get('n1')).toEqual({ vms: 1, bytes: 5 })
+    expect(it.isClaimed('u1', 'a')).toBe(true)
+  })
+})
