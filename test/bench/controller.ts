@@ -13,7 +13,7 @@ import { rawApi } from './controller/raw-api.ts'
 import { benchCreate } from './controller/create.ts'
 import { benchChanges } from './controller/changes.ts'
 import { benchIdle } from './controller/idle.ts'
-import { benchMemory } from './controller/memory.ts'
+import { benchMany, benchMemory } from './controller/memory.ts'
 import { benchStorm } from './controller/storm.ts'
 import { benchUnchanged } from './controller/unchanged.ts'
 import { bundleChild } from './controller/under-test.ts'
@@ -27,7 +27,7 @@ export async function benchController(args: readonly string[]): Promise<void> {
       vms: { type: 'string', default: '1000' },
       rounds: { type: 'string', default: '7' },
       profiles: { type: 'string' },
-      steps: { type: 'string', default: 'create,unchanged,changes,idle,memory,storm' },
+      steps: { type: 'string', default: 'create,unchanged,changes,idle,memory,many,storm' },
     },
   })
   const steps = values.steps.split(',')
@@ -58,6 +58,7 @@ export async function benchController(args: readonly string[]): Promise<void> {
       idle: benchIdle,
       storm: benchStorm,
       memory: benchMemory,
+      many: benchMany,
     }
     for (const [name, step] of Object.entries(all)) {
       if (!steps.includes(name)) continue

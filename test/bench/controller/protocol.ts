@@ -2,7 +2,7 @@
 export interface ChildConfig {
   /** `floor`: everything is imported and listens, and nothing runs. */
   readonly mode: 'run' | 'floor'
-  /** A manager's socket, or none for a Swarm in memory. */
+  /** A manager's; none where nothing runs. */
   readonly socket: string | null
   readonly manifests: string
   readonly resyncMs: number
