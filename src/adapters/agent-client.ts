@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { agentError, inventory, nodeFacts, prepareStatus, probeOutcome, vmStatus } from '../api/wire/agent-api.ts'
+import { deletionStatus } from '../api/wire/delete-disks.ts'
 import type { ControlKey } from '../api/control-key.ts'
 import { type KnownAnswer, maxKnownAnswers, unchangedAnswer } from '../api/wire/unchanged.ts'
 import type { Agent } from '../ports/agents.ts'
@@ -46,6 +47,8 @@ export function agentClient(options: AgentClientOptions): AgentClient {
   return {
     facts: async (signal) => parse(nodeFacts, await call({ method: 'GET', path: '/v1/facts', signal })),
     instances: async (signal) => parse(inventory, await call({ method: 'GET', path: '/v1/instances', signal })).instances,
+    deleteDisks: async (order, signal) =>
+      parse(deletionStatus, await call({ method: 'POST', path: `/v1/vms/${order.uid}/delete-disks`, body: order, signal }, 60_000)),
     prepare: async (order, signal) =>
       parse(prepareStatus, await call({ method: 'PUT', path: `/v1/vms/${order.uid}`, body: order, signal })),
     revoke: async (uid, signal) => {

@@ -81,6 +81,7 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
       instances: (signal) => call(nodeId, signal, (agent) => agent.instances(signal)),
       prepare: (order, signal) => call(nodeId, signal, (agent) => agent.prepare(order, signal)),
       revoke: (uid, signal) => call(nodeId, signal, (agent) => agent.revoke(uid, signal)),
+      deleteDisks: (order, signal) => call(nodeId, signal, (agent) => agent.deleteDisks(order, signal)),
       vm: (uid, signal) => call(nodeId, signal, (agent) => agent.vm(uid, signal)),
       probe: (request, signal) => call(nodeId, signal, (agent) => agent.probe(request, signal)),
       unchanged: (known, signal) => call(nodeId, signal, (agent) => agent.unchanged(known, signal)),

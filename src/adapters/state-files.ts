@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, chmod, link, lstat, mkdir, open, opendir, readdir, rename, statfs, unlink } from 'node:fs/promises'
+import { type FileHandle, chmod, link, lstat, mkdir, open, opendir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type FileFact, StateError, type StateFiles } from '../ports/state-files.ts'
 
@@ -18,6 +18,9 @@ export function stateFiles(): StateFiles {
     link: (from, path) => guarded(path, () => ensureLink(from, path)),
     remove: async (path) => {
       await orAbsent(path, () => unlink(path))
+    },
+    removeEmptyDirectory: async (path) => {
+      await orAbsent(path, () => unlessFilled(rmdir(path)))
     },
     space: (path) => guarded(path, () => spaceOf(path)),
   }
@@ -148,6 +151,14 @@ async function ensureLink(from: string, path: string): Promise<void> {
     if (error.code !== 'EEXIST') throw error
   })
   await syncPath(dirname(path))
+}
+
+async function unlessFilled(removal: Promise<void>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
 }
 
 async function spaceOf(path: string): Promise<{ totalBytes: number; freeBytes: number }> {

@@ -12,6 +12,7 @@ import type { Runners } from '../ports/runners.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 import type { TcpConnect } from '../ports/tcp-connect.ts'
 import { brokerLink } from './broker-link.ts'
+import { deleteDisks } from './delete-disks.ts'
 import { diskUse } from './disk-use.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
@@ -55,7 +56,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
     agentRoutes({
       facts: () => readFacts({ ...parts, broker, prober }),
       instances: () => readInventory(parts.layout, parts.files, grants),
-      orders: orders({ prepareDisks, grants, broker, prober }),
+      orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order), grants, broker, prober }),
       vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, heard }, uid, callerSignal),
       runners: parts.runners,
       probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),

@@ -42,7 +42,7 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
 }
 
 /** Only names that a disk of ours can have: a path made of any other may not even be one that can be looked at. */
-async function listedDisks(layout: Layout, files: StateFiles, uid: VmUid): Promise<string[]> {
+export async function listedDisks(layout: Layout, files: StateFiles, uid: VmUid): Promise<string[]> {
   const names = (await files.list(layout.disks(uid), maxNames)) ?? []
   return names
     .filter((name) => name.endsWith('.qcow2'))

@@ -1,4 +1,5 @@
 import type { VmUid } from '../api/names.ts'
+import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import type { Grant } from '../api/wire/common.ts'
 import { orderMark } from '../api/wire/unchanged.ts'
@@ -13,6 +14,7 @@ const brokerTimeoutMs = 3_000
 
 export interface OrdersOptions {
   readonly prepareDisks: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
+  readonly deleteDisks: (order: DeleteDisksOrder) => Promise<DeletionStatus>
   readonly grants: Grants
   readonly broker: BrokerLink
   readonly prober: KvmProber
@@ -25,6 +27,8 @@ export interface Orders {
   repeat(uid: VmUid, mark: string): Promise<PrepareStatus | undefined>
   /** Throws StateError and PortError. */
   revoke(uid: VmUid): Promise<void>
+  /** Throws StateError and PortError. */
+  deleteDisks(order: DeleteDisksOrder): Promise<DeletionStatus>
 }
 
 /** Orders of the controller, one at a time per VM: first its disks, then its grant. */
@@ -49,6 +53,13 @@ export function orders(options: OrdersOptions): Orders {
       oneAtATime(uid, () => {
         last.delete(uid)
         return options.grants.revoke(uid)
+      }),
+    // Without a grant the broker lets nobody start while the disks go.
+    deleteDisks: (order) =>
+      oneAtATime(order.uid, async () => {
+        last.delete(order.uid)
+        await options.grants.revoke(order.uid)
+        return options.deleteDisks(order)
       }),
   }
 }

@@ -11,6 +11,7 @@ import {
   type VmStatus,
 } from '../api/wire/agent-api.ts'
 import { unchangedRequest } from '../api/wire/unchanged.ts'
+import { deleteDisksOrder } from '../api/wire/delete-disks.ts'
 import type { AnswerControl, ControlAnswer, ControlRequest } from '../ports/control-listener.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Runners } from '../ports/runners.ts'
@@ -58,6 +59,8 @@ async function route(programs: AgentPrograms, request: ControlRequest): Promise<
     case 'DELETE /v1/vms/UID/grant':
       await programs.orders.revoke(uid)
       return ok({})
+    case 'POST /v1/vms/UID/delete-disks':
+      return await removeDisks(programs, uid, request)
     case 'GET /v1/vms/UID':
       return await vmStatus(programs, uid, request.signal)
     case 'POST /v1/vms/UID/power-off':
@@ -91,6 +94,12 @@ async function unchanged(programs: AgentPrograms, request: ControlRequest): Prom
     probe: (one) => programs.probe(one, request.signal),
   }
   return ok({ version: agentApiVersion, same: await stillSame(single, known, request.signal) })
+}
+
+async function removeDisks(programs: AgentPrograms, uid: VmUid, request: ControlRequest): Promise<ControlAnswer> {
+  const order = parseBody(deleteDisksOrder, request)
+  if (order.uid !== uid) return refuse(400, 'UidMismatch', `the order is for ${order.uid}`)
+  return ok(await programs.orders.deleteDisks(order))
 }
 
 async function vmStatus(programs: AgentPrograms, uid: VmUid, signal: AbortSignal): Promise<ControlAnswer> {

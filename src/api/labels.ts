@@ -44,6 +44,10 @@ export const objectLabels = {
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */
   retainedAt: 'swarmvirt.retained-at',
+  /** On the placement record: `Delete` while the manifest says so; without it the disks of a removed VM are kept. */
+  deletionPolicy: 'swarmvirt.deletion-policy',
+  /** On the placement record: RFC 3339 time at which the VM was removed and the deletion of its disks began, from which there is no way back. */
+  deletingAt: 'swarmvirt.deleting-at',
   /** On the placement record: nothing is written for the VM. `true` where a person said so (`docker vm suspend`), `manifest` as a note of what its manifest says. */
   suspended: 'swarmvirt.suspended',
 } as const

@@ -21,14 +21,15 @@ export async function confirmRemoval(
   return answer.kind === 'other' ? otherWithheld(answer.withheld) : done(`${answer.names.map((name) => `${name}\n`).join('')}\n${promise}`)
 }
 
-const promise = 'confirmed: they are removed when the removal grace is over, unless their manifests return; their disks stay\n'
+const promise =
+  'confirmed: they are removed when the removal grace is over, unless their manifests return; their disks stay, but where a manifest said deletionPolicy: Delete\n'
 
 /** A command line that can be read and copied; longer ones say the same without names. */
 const mostNames = 50
 
 function ask(names: readonly string[]): string {
   const shown = names.length > mostNames ? '' : ` ${names.join(' ')}`
-  return `Nothing was confirmed. To have them shut down and removed, disks kept:\n  docker vm confirm-removal --yes${shown}\n`
+  return `Nothing was confirmed. To have them shut down and removed, with the disks of those whose manifests said deletionPolicy: Delete:\n  docker vm confirm-removal --yes${shown}\n`
 }
 
 function otherWithheld(withheld: readonly string[]): Outcome {

@@ -33,7 +33,7 @@ export const diskFilters: Filters<DiskView> = {
   node: { matches: (disk, value) => disk.node === value },
   vm: { matches: (disk, value) => disk.vm === value },
   state: {
-    values: ['inuse', 'retained', 'foreign', 'ownerless'],
+    values: ['inuse', 'deleting', 'retained', 'foreign', 'ownerless'],
     matches: (disk, value) => isSame(disk.state, value),
   },
   uid: { matches: (disk, value) => disk.uid.startsWith(value) },

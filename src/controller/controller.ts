@@ -118,7 +118,7 @@ export function controller(ports: ControllerPorts): Controller {
 
   /** The note that suspends a VM may have come without an event: no service that is there is changed or removed on an old record's word. */
   function doubtBefore(vm: VmName, actions: readonly unknown[]): boolean {
-    const changes = actions.some((action) => ['updateService', 'removeService'].includes(String((action as { kind?: unknown }).kind)))
+    const changes = actions.some((action) => ['updateService', 'removeService', 'deleteDisks'].includes(String((action as { kind?: unknown }).kind)))
     if (changes) doubtRecord(vm)
     return changes
   }
@@ -229,7 +229,7 @@ export function controller(ports: ControllerPorts): Controller {
       const progress = status.progress(vm)
       if (progress.length < vmOwners.length || progress.some((one) => one.kind !== 'settled')) continue
       declared(store.forget(vm))
-      log.info({ vm }, 'Removed; its disks stay')
+      log.info({ vm }, 'Removed')
     }
   }
 

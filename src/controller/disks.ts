@@ -48,6 +48,7 @@ function disksOf(node: string, { uid, vm, cluster, disks }: InstanceRecord, owne
 
 function stateOf(uid: string, of: string | null, { cluster, records, served }: DiskOwners): DiskView['state'] {
   const record = records.get(uid)
+  if (record?.deletingAt !== undefined) return 'Deleting'
   if (served.has(uid) || (record !== undefined && record.retainedAt === undefined)) return 'InUse'
   if (record !== undefined) return 'Retained'
   return of !== null && of !== cluster ? 'Foreign' : 'Ownerless'

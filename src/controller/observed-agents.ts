@@ -49,6 +49,7 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
       instances: (signal) => watch(nodeId, agent.instances(signal)),
       prepare: (order, signal) => watch(nodeId, agent.prepare(order, signal)),
       revoke: (uid, signal) => watch(nodeId, agent.revoke(uid, signal)),
+      deleteDisks: (order, signal) => watch(nodeId, agent.deleteDisks(order, signal)),
       vm: (uid, signal) => watch(nodeId, agent.vm(uid, signal)),
       probe: (request, signal) => watch(nodeId, agent.probe(request, signal)),
       unchanged: (known, signal) => watch(nodeId, agent.unchanged(known, signal)),

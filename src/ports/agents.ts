@@ -1,3 +1,4 @@
+import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
 import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../api/wire/agent-api.ts'
 import type { VmUid } from '../api/names.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
@@ -9,6 +10,8 @@ export interface Agent {
   /** Idempotent; sent again to learn how far it is. */
   prepare(order: PrepareOrder, signal?: AbortSignal): Promise<PrepareStatus>
   revoke(uid: VmUid, signal?: AbortSignal): Promise<void>
+  /** Idempotent; there is no way back. Sent again to learn how far it is. */
+  deleteDisks(order: DeleteDisksOrder, signal?: AbortSignal): Promise<DeletionStatus>
   vm(uid: VmUid, signal?: AbortSignal): Promise<VmStatus>
   probe(request: ProbeRequest, signal?: AbortSignal): Promise<ProbeOutcome>
   /** The places of the answers that still hold. Undefined where the agent is too old to be asked for many at once. */

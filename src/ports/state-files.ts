@@ -42,5 +42,7 @@ export interface StateFiles {
   link(from: string, path: string): Promise<void>
   /** Done where it is missing. */
   remove(path: string): Promise<void>
+  /** Done where it is missing; one that something lies in stays. */
+  removeEmptyDirectory(path: string): Promise<void>
   space(path: string): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>
 }

@@ -92,6 +92,7 @@ export class Boundary {
         instances: () => call('instances', () => agent.instances()),
         prepare: (order) => call('prepare', () => agent.prepare(order)),
         revoke: (uid) => call('revoke', () => agent.revoke(uid)),
+        deleteDisks: (order) => call('deleteDisks', () => agent.deleteDisks(order)),
         vm: (uid) => call('vm', () => agent.vm(uid)),
         probe: (request) => call('probe', () => agent.probe(request)),
         unchanged: (known) => call('unchanged', () => agent.unchanged(known)),
@@ -232,7 +233,7 @@ export class Boundary {
   }
 }
 
-const agentCalls = new Set(['facts', 'instances', 'prepare', 'revoke', 'vm', 'probe', 'unchanged'])
+const agentCalls = new Set(['facts', 'instances', 'prepare', 'revoke', 'deleteDisks', 'vm', 'probe', 'unchanged'])
 
 function isOfAgent({ name }: { readonly name: string }): boolean {
   return agentCalls.has(name)

@@ -55,6 +55,9 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
   const left = ours.find((one) => one.labels[objectLabels.component] !== 'placement' && one.labels[objectLabels.managedBy] === managedBy)
   if (left !== undefined) return `${left.name} of ${name} is still there`
   const record = world.record(name)
+  const deletes = world.truth.of(name)?.vm?.spec.deletionPolicy === 'Delete'
+  if (deletes && record !== undefined) return `the record of ${name} is still there`
+  if (deletes && world.machines.disks.some((one) => one.vm === name)) return `a disk of ${name} is still there`
   if (record !== undefined && record.retainedAt === undefined) return `the record of ${name} does not say that it is retained`
   const labelled = [...world.swarm.nodes.values()].find((one) => one.labels[nodeLabels.vm(name)] !== undefined)
   if (labelled !== undefined) return `${labelled.hostname} still carries the label of ${name}`

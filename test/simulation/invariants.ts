@@ -2,6 +2,7 @@ import { canonicalJson } from '../../src/api/hash.ts'
 import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
 import type { VmName } from '../../src/api/names.ts'
 import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
+import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { replicasOf, templateOf } from './docker-rules.ts'
 import type { Container, Disk } from './machines.ts'
 import type { Truth } from './truth.ts'
@@ -13,6 +14,7 @@ export const invariants = {
   ForeignUntouched: "What is not swarmvirt's is never written to or removed, whatever its name.",
   OtherLabelsKept: 'A write to an object of ours keeps every label that somebody else put there, as it is at that moment.',
   DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
+  DiskDeleted: 'A disk is only deleted by the uid of a removed VM whose record says that its disks go, and while nobody has it open.',
   UidOnce: 'A VM gets one uid, once.',
   SeenVersion: 'Every update carries a version that this controller has seen.',
   NothingWritten: 'No write leaves its object as it was.',
@@ -70,6 +72,8 @@ export interface Background {
   /** A person removed its record when neither disk nor service was there: nobody can know the uid that it had. */
   readonly isForgotten: (vm: VmName) => boolean
   readonly recordUid: (vm: VmName) => string | undefined
+  /** Its disks are going: what another controller made of it meanwhile goes too. */
+  readonly isBeingDeleted: (vm: VmName) => boolean
   /** Launch configs and secrets that exist. */
   readonly objects: () => readonly Judged[]
 }
@@ -125,11 +129,15 @@ function vmOfObject(one: Judged | undefined): VmName {
   return one?.labels[objectLabels.vm] ?? ''
 }
 
-function removalJustified({ call, before, after, atMs }: Write, { truth }: Background): Violation | undefined {
+function removalJustified({ call, before, after, atMs }: Write, { truth, isBeingDeleted }: Background): Violation | undefined {
   if (before === undefined) return undefined
   const isRetained = after?.labels[objectLabels.retainedAt] !== undefined && before.labels[objectLabels.retainedAt] === undefined
-  if (call !== 'removeService' && !isRetained) return undefined
+  const isCondemned = after?.labels[objectLabels.deletingAt] !== undefined && before.labels[objectLabels.deletingAt] === undefined
+  const isLate = call === 'removeService' && isBeingDeleted(vmOfObject(before))
+  if ((call !== 'removeService' && !isRetained && !isCondemned) || isLate) return undefined
   const vm = vmOfObject(before) || before.name.replace(/^vm-/, '')
+  if (isCondemned && truth.of(vm)?.vm?.spec.deletionPolicy !== 'Delete')
+    return { invariant: 'DiskDeleted', message: `the disks of ${vm} are to be deleted, and its last manifest did not say so` }
   if (truth.mayBeRemoved(vm, atMs)) return undefined
   const one = truth.of(vm)
   const since = one?.absentSinceMs === undefined ? 'not absent' : `absent for ${atMs - one.absentSinceMs} ms`
@@ -181,7 +189,9 @@ function identityKept({ call, after }: Write, { recordUid }: Background): Violat
   return { invariant: 'IdentityKept', message: `${after.name} has uid ${after.labels[objectLabels.uid]}, and its record says ${uid}` }
 }
 
-function uidOnce({ call, after }: Write, { uids, isForgotten }: Background): Violation | undefined {
+function uidOnce({ call, before, after }: Write, { uids, isForgotten }: Background): Violation | undefined {
+  // What comes after a VM whose disks went with it is another one.
+  if (call === 'removeConfig' && before?.labels[objectLabels.deletingAt] !== undefined) uids.delete(vmOfObject(before))
   if (call !== 'createConfig' || after?.labels[objectLabels.component] !== 'placement') return undefined
   const { uid, vm } = JSON.parse(new TextDecoder().decode(after.data)) as { uid: string; vm: VmName }
   const known = isForgotten(vm) ? new Set<string>() : (uids.get(vm) ?? new Set())
@@ -205,6 +215,13 @@ export function oneWriter(taken: Container, others: readonly Container[]): Viola
     }
   const same = others.find((one) => one.mac === taken.mac)
   return same === undefined ? undefined : { invariant: 'OneMac', message: `${taken.vm} and ${same.vm} have the MAC ${taken.mac}` }
+}
+
+export function diskDeleted(disk: Disk, record: PlacementRecord | undefined, writers: readonly Container[]): Violation | undefined {
+  const invariant = 'DiskDeleted'
+  if (record?.uid !== disk.uid || record.deletingAt === undefined)
+    return { invariant, message: `the disk ${disk.uid} of ${disk.vm} was deleted, and no record of a removed VM says so` }
+  return writers.length === 0 ? undefined : { invariant, message: `the disk of ${disk.vm} was deleted under ${writers[0]?.taskId}` }
 }
 
 export function diskKept(made: Disk, disks: readonly Disk[]): Violation | undefined {

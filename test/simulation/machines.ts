@@ -1,6 +1,7 @@
 import { objectLabels } from '../../src/api/labels.ts'
 import { tapName, type VmName, type VmUid } from '../../src/api/names.ts'
 import type { PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../../src/api/wire/agent-api.ts'
+import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
 import type { RunnerPhase } from '../../src/api/wire/runner-control.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { PortError } from '../../src/ports/errors.ts'
@@ -50,13 +51,14 @@ export interface MachinesPorts {
   /** A container took the lease of its VM. */
   readonly onHold: (container: Container, others: readonly Container[]) => void
   readonly onDisk: (disk: Disk) => void
+  readonly onDeleted: (disk: Disk) => void
 }
 
 /** The nodes below the Swarm: containers, brokers with their leases, agents, disks, guests and the LAN. */
 export class Machines implements Agents {
   readonly nodes = new Map<string, Machine>()
   readonly containers = new Map<string, Container>()
-  /** Never emptied: nobody ever deletes a disk. */
+  /** All that there are. */
   readonly disks: Disk[] = []
   readonly guests: Guest[] = []
   /** Milliseconds a container lives on after Swarm gave it up. */
@@ -89,6 +91,11 @@ export class Machines implements Agents {
 
   on(nodeId: string): Agent {
     return this.nodes.get(nodeId) ?? Object.assign(new SimulatedAgent(nodeId), { away: true })
+  }
+
+  deleted({ uid }: Pick<DeleteDisksOrder, 'uid'>, nodeId: string): void {
+    const at = this.disks.findIndex((one) => one.uid === uid && one.nodeId === nodeId)
+    for (const disk of at < 0 ? [] : this.disks.splice(at, 1)) this.#ports.onDeleted(disk)
   }
 
   /** Those with the disk of this VM open. */
@@ -335,6 +342,18 @@ export class Machine extends SimulatedAgent {
   override async revoke(uid: string): Promise<void> {
     this.#answer()
     return super.revoke(uid)
+  }
+
+  override isOn(uid: string): boolean {
+    return [...this.#machines.containers.values()].some((one) => one.nodeId === this.nodeId && one.uid === uid && !one.gone)
+  }
+
+  override async deleteDisks(order: DeleteDisksOrder): Promise<DeletionStatus> {
+    this.#answer()
+    if (this.brokerAway) return { state: 'waiting', reason: 'BrokerUnavailable', message: 'connect ENOENT' }
+    const status = await super.deleteDisks(order)
+    if (status.state === 'gone') this.#machines.deleted(order, this.nodeId)
+    return status
   }
 
   override async vm(uid: string): Promise<VmStatus> {

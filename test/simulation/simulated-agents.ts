@@ -8,6 +8,7 @@ import type {
   VmStatus,
 } from '../../src/api/wire/agent-api.ts'
 import { type KnownAnswer, orderMark } from '../../src/api/wire/unchanged.ts'
+import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import { stillSame } from '../../src/ports/still-same.ts'
@@ -71,6 +72,25 @@ export class SimulatedAgent implements Agent {
     const record = this.held.get(uid)
     if (record === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
     record.granted = false
+  }
+
+  /** Only what its identity names goes; a VM that is on keeps its disks. */
+  async deleteDisks({ uid, vm, cluster }: DeleteDisksOrder): Promise<DeletionStatus> {
+    this.#reach()
+    this.#repeatable.delete(uid)
+    const there = this.held.get(uid)
+    if (there === undefined) return { state: 'gone' }
+    if (there.vm !== vm || there.cluster !== cluster)
+      return { state: 'failed', reason: 'IdentityMismatch', message: `${uid} is ${there.vm} of ${there.cluster}` }
+    there.granted = false
+    if (this.isOn(uid)) return { state: 'waiting', reason: 'DiskInUse', message: 'a runner holds its lease' }
+    this.held.delete(uid)
+    return { state: 'gone' }
+  }
+
+  /** Whether a runner of this VM is here. */
+  isOn(_uid: string): boolean {
+    return false
   }
 
   async vm(uid: string): Promise<VmStatus> {

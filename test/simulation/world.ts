@@ -9,7 +9,7 @@ import { aVm, settings as someSettings, type SpecChanges } from './cluster.ts'
 import { liveController, removalGraceMs } from './controller-life.ts'
 import { type EventStreams, eventStreams } from './event-streams.ts'
 import type { Fault } from './faults.ts'
-import { type Background, diskKept, type InvariantName, laws, oneWriter, type Violation, type Write } from './invariants.ts'
+import { type Background, diskDeleted, diskKept, type InvariantName, laws, oneWriter, type Violation, type Write } from './invariants.ts'
 import { Machines } from './machines.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
 import { SimulatedSource } from './simulated-source.ts'
@@ -64,6 +64,7 @@ export class World {
       random,
       onHold: (taken, others) => this.judge(oneWriter(taken, others)),
       onDisk: (disk) => this.judge(diskKept(disk, this.machines.disks)),
+      onDeleted: (disk) => this.judge(diskDeleted(disk, this.record(disk.vm), this.machines.writersOf(disk.vm))),
     })
     this.streams = eventStreams({ time, random, faults, onFault, trace })
     const onCrash = (life: Life): void => this.#died(life)
@@ -209,6 +210,7 @@ export class World {
       truth: this.truth,
       foreign: this.foreign,
       uids: this.uids,
+      isBeingDeleted: (vm) => this.record(vm)?.deletingAt !== undefined,
       liveContainers: (vm) => this.machines.writersOf(vm).length,
       isForgotten: (vm) =>
         this.unrecorded.has(vm) && !this.machines.disks.some((one) => one.vm === vm) && this.swarm.service(serviceName(vm)) === undefined,

@@ -74,7 +74,7 @@ describe('a VirtualMachine manifest', () => {
     ['a run strategy nobody knows', (vm) => (vm.spec['runStrategy'] = 'Sometimes'), /^VM010 spec\.runStrategy/],
     ['firmware', (vm) => (vm.spec['firmware'] = { mode: 'uefi' }), /^VM020 spec\.firmware/],
     ['placement', (vm) => (vm.spec['placement'] = {}), /^VM020 spec\.placement/],
-    ['a deletion policy', (vm) => (vm.spec['deletionPolicy'] = 'Delete'), /^VM020 spec\.deletionPolicy/],
+    ['a deletion policy nobody knows', (vm) => (vm.spec['deletionPolicy'] = 'Destroy'), /^VM010 spec\.deletionPolicy/],
     ['a readiness probe over http', (vm) => (vm.spec['readiness'] = { http: { port: 80 } }), /^VM020 spec\.readiness\.http/],
     ['a readiness probe of two kinds', (vm) => (vm.spec['readiness'] = { ping: true, tcp: 22 }), /^VM010 spec\.readiness/],
     [

@@ -300,9 +300,8 @@ export const machineFields = {
     notYet: true,
   }),
   deletionPolicy: field(z.enum(['Retain', 'Delete']).optional(), {
-    description: 'What becomes of the disks when the VM is removed.',
+    description: 'What becomes of the disks when the VM is removed: Retain (default) keeps them, Delete destroys what is on them.',
     effect: 'live',
-    notYet: true,
   }),
 } as const
 

@@ -24,6 +24,7 @@ import { runnerStatus } from './runner-control.ts'
  * | `GET /v1/instances` | `inventory` |
  * | `PUT /v1/vms/<uid>` with `prepareOrder` | `prepareStatus`; idempotent, poll it by sending it again |
  * | `DELETE /v1/vms/<uid>/grant` | `{}`; the grant is revoked, disks stay |
+ * | `POST /v1/vms/<uid>/delete-disks` with `deleteDisksOrder` (delete-disks.ts) | `deletionStatus`; idempotent, poll it by sending it again |
  * | `GET /v1/vms/<uid>` | `vmStatus` |
  * | `POST /v1/vms/<uid>/power-off` | `{}` |
  * | `POST /v1/probe` with `probeRequest` | `probeOutcome` |

@@ -26,6 +26,8 @@ export interface DiskView {
 export type DiskState =
   /** A placement record or a service names its uid. */
   | 'InUse'
+  /** Its VM was removed, and the disk goes with it. */
+  | 'Deleting'
   /** Its VM was removed and a record keeps its name: a manifest of that name gets it back. */
   | 'Retained'
   /** Another cluster's. */

@@ -1,5 +1,6 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, type VmUid } from '../../api/names.ts'
+import type { DeleteDisksOrder } from '../../api/wire/delete-disks.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
@@ -21,6 +22,8 @@ export type AssetsAction =
       readonly corrects: readonly DriftKind[]
     }
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
+  | { readonly kind: 'deleteDisks'; readonly nodeId: string; readonly order: DeleteDisksOrder }
+  | { readonly kind: 'removeRecord'; readonly id: string; readonly name: string }
 
 export type AssetsPlan = Plan<AssetsAction>
 
@@ -30,13 +33,18 @@ export function keepRecord(
   record: PlacementRecord,
   to: { readonly node: string; readonly disksMade: boolean; readonly disks?: readonly string[] | undefined; readonly source: string },
 ): AssetsAction[] {
-  const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, ...to })
-  const { [objectLabels.retainedAt]: retained, ...others } = record.config.labels
+  const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, deletes: deletesDisks(seen), ...to })
+  const { [objectLabels.retainedAt]: retained, [objectLabels.deletionPolicy]: policy, ...others } = record.config.labels
   // The manifest does not suspend it any more.
   const { [objectLabels.suspended]: noted, ...kept } = others
-  if (retained === undefined && noted === undefined && carries(kept, labels)) return []
+  const samePolicy = policy === labels[objectLabels.deletionPolicy]
+  if (retained === undefined && noted === undefined && samePolicy && carries(record.config.labels, labels)) return []
   const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
   return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
+}
+
+function deletesDisks({ declaration }: AssetsSeen): boolean {
+  return declaration.kind === 'present' && declaration.vm.spec.deletionPolicy === 'Delete'
 }
 
 /** Labels that a record has from its first day are not there; the others are progress. */
@@ -53,7 +61,7 @@ export function writeRecord(
   corrects: readonly DriftKind[],
 ): AssetsAction[] {
   if (seen.record !== undefined) return keepRecord(seen, seen.record, to)
-  const fields = { cluster: seen.settings.cluster, vm: seen.vm, ...to }
+  const fields = { cluster: seen.settings.cluster, vm: seen.vm, deletes: deletesDisks(seen), ...to }
   const labels = placementLabels(fields)
   return [{ kind: 'createRecord', name: placementRecordName(seen.vm), labels, data: placementData(fields), corrects }]
 }

@@ -1,3 +1,5 @@
+import { PortError } from '../../ports/errors.ts'
+import { unlessGone } from '../shared/gone.ts'
 import { revokeGrant } from '../shared/revoke.ts'
 import type { AssetsAction } from './actions.ts'
 import type { AssetsPorts } from './observe.ts'
@@ -10,7 +12,28 @@ export async function applyAssets(ports: Pick<AssetsPorts, 'swarm' | 'agents'>, 
       return
     case 'updateRecordLabels':
       return ports.swarm.updateConfigLabels(action.config, action.labels, signal)
+    case 'deleteDisks':
+      return deleteDisks(ports, action, signal)
+    case 'removeRecord':
+      return unlessGone(ports.swarm.removeConfig(action.id, signal))
     case 'revokeGrant':
       return revokeGrant(ports.agents, action, signal)
+  }
+}
+
+/** Done when the node says that nothing is left; what it waits for is tried again, and what it refuses waits for somebody. */
+async function deleteDisks(
+  { agents }: Pick<AssetsPorts, 'agents'>,
+  { nodeId, order }: Extract<AssetsAction, { kind: 'deleteDisks' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  const status = await agents.on(nodeId).deleteDisks(order, signal)
+  switch (status.state) {
+    case 'gone':
+      return
+    case 'waiting':
+      throw new PortError('Unavailable', `${status.reason}: ${status.message}`)
+    case 'failed':
+      throw new PortError('Invalid', `${status.reason}: ${status.message}`)
   }
 }

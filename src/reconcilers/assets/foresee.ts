@@ -8,6 +8,7 @@ import type { InstanceRecord } from '../../api/wire/agent-api.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
 import type { Agents } from '../../ports/agents.ts'
 import { PortError } from '../../ports/errors.ts'
+import type { Labels } from '../../ports/swarm.ts'
 import { ask } from '../shared/asked.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
@@ -53,6 +54,7 @@ function withoutOrders(agents: Agents): Agents {
         probe: (request, signal) => agent.probe(request, signal),
         prepare: refuse,
         revoke: refuse,
+        deleteDisks: refuse,
         // It may repeat an order.
         unchanged: refuse,
       }
@@ -95,12 +97,26 @@ function stepOf(action: AssetsAction, placed: string): PlannedStep {
     case 'createRecord':
       return { verb: 'create', object: `config ${action.name}`, why: `the VM is placed ${placed}`, guest }
     case 'updateRecordLabels': {
-      const why = action.labels[objectLabels.retainedAt] === undefined ? 'notes on where the VM is' : 'the VM is gone; its disks are kept'
-      return { verb: 'change', object: `config ${action.config.name}`, why, guest }
+      return { verb: 'change', object: `config ${action.config.name}`, why: whyRelabelled(action.labels), guest }
     }
     case 'revokeGrant':
       return { verb: 'remove', object: `grant of ${action.uid}`, why: 'the VM is gone', guest }
+    case 'deleteDisks':
+      return {
+        verb: 'remove',
+        object: `disks of ${action.order.uid}`,
+        why: 'the VM is gone, and its manifest said Delete: destroys-data',
+        guest,
+      }
+    case 'removeRecord':
+      return { verb: 'remove', object: `config ${action.name}`, why: 'the VM and its disks are gone', guest }
     default:
       return kind satisfies never
   }
+}
+
+function whyRelabelled(labels: Labels): string {
+  if (labels[objectLabels.retainedAt] !== undefined) return 'the VM is gone; its disks are kept'
+  if (labels[objectLabels.deletingAt] !== undefined) return 'the VM is gone; its disks are about to be deleted: destroys-data'
+  return 'notes on where the VM is'
 }

@@ -20,6 +20,7 @@ type SwarmUsed =
   | 'listConfigs'
   | 'createConfig'
   | 'updateConfigLabels'
+  | 'removeConfig'
   | 'getService'
   | 'listServices'
   | 'listTasks'
@@ -88,6 +89,8 @@ export async function observeAssets(ports: AssetsPorts, vm: VmName, signal: Abor
   const seen = { vm, declaration, settings, config, record, service, node, cluster: undefined, prepared: undefined }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
+  // Its disks go; nothing is to be made of them.
+  if (record?.deletingAt !== undefined) return seen
   // An order to the node is a write too.
   if (suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }

@@ -11,6 +11,7 @@ import { ownershipOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
+import { isToDelete, planDeletion } from './deletion.ts'
 import type { AssetsSeen } from './observe.ts'
 import { prepareOrderFor } from './order.ts'
 import { placedOn, planSuspended } from './suspended.ts'
@@ -31,13 +32,14 @@ export function planResumed(seen: AssetsSeen, nowMs: number): AssetsPlan {
     case 'removed':
       return planRemoved(seen, nowMs)
     case 'present':
-      return planPresent(seen, declaration)
+      return planPresent(seen, declaration, nowMs)
   }
 }
 
-function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['declaration'], { kind: 'present' }>): AssetsPlan {
+function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['declaration'], { kind: 'present' }>, nowMs: number): AssetsPlan {
   const { record, config, node, cluster } = seen
   if (config !== undefined && record === undefined) return notOurs(seen, config)
+  if (record?.deletingAt !== undefined) return planDeletion(seen, record, nowMs)
   if (cluster !== undefined) return planIdentity(seen, cluster)
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
   const placed = placedOn(node, record)
@@ -76,7 +78,7 @@ function notOurs({ vm, settings }: AssetsSeen, config: SwarmConfig): AssetsPlan 
   }
 }
 
-/** Once the service is gone the node may forget the grant; identity and disks stay for a manifest that returns. */
+/** Once the service is gone the node may forget the grant; identity and disks stay for a manifest that returns, unless the last one said otherwise. */
 function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const { record, vm, service } = seen
   if (record === undefined) return { actions: [], conditions: [], next: settled }
@@ -85,6 +87,7 @@ function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
   if (owned.kind === 'ours' && owned.uid === record.uid) {
     return { actions: [], conditions: [], next: { kind: 'requeueAfter', ms: 500 } }
   }
+  if (isToDelete(record, seen.node, owned)) return planDeletion(seen, record, nowMs)
   return { actions: retain(seen, record, nowMs), conditions: [retainedCondition(seen, record)], next: settled }
 }
 

@@ -130,7 +130,7 @@ function wereTaken({ services }: NodesSeen, node: SwarmNode, wanted: Labels): bo
 }
 
 function holds(record: NodesSeen['records'][number], node: SwarmNode): boolean {
-  return record.node === node.id && record.retainedAt === undefined
+  return record.node === node.id && record.retainedAt === undefined && record.deletingAt === undefined
 }
 
 function isAccelerator(key: string): boolean {

@@ -1,11 +1,10 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels } from '../../ports/swarm.ts'
+import { unlessGone } from '../shared/gone.ts'
 import type { ServicesAction } from './actions.ts'
 import { withObjectIds } from './object-ids.ts'
 import type { ServicesPorts } from './observe.ts'
-
-type SwarmUsed = ServicesPorts['swarm']
 
 /** One write. What is to be removed and is not there is done; a taken name is looked at before it is believed to be ours. */
 export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action: ServicesAction, signal: AbortSignal): Promise<void> {
@@ -52,13 +51,5 @@ async function unlessOurs(
     if (labels === undefined || [owner, vm, uid].every((key) => labels[key] === wanted[key])) return
     const message = `${name} exists without the labels ${owner}, ${vm} and ${uid} of this VM: give them back, or remove it, and it is made again`
     throw new PortError('Invalid', message, { cause: error })
-  }
-}
-
-async function unlessGone(removal: ReturnType<SwarmUsed['removeService']>): Promise<void> {
-  try {
-    await removal
-  } catch (error) {
-    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
   }
 }

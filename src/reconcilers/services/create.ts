@@ -41,7 +41,7 @@ interface Obstacle {
 const noRecord: Obstacle = { reason: 'WaitingForPlaced', message: 'the VM has no node yet' }
 
 function whatIsMissing({ record, node, vm }: ServicesSeen): Obstacle | undefined {
-  if (record?.node === undefined || record.retainedAt !== undefined) return noRecord
+  if (record?.node === undefined || record.retainedAt !== undefined || record.deletingAt !== undefined) return noRecord
   if (!record.disksMade) return { reason: 'WaitingForAssets', message: 'its disks are not made yet' }
   if (node?.labels[nodeLabels.vm(vm)] === record.uid) return undefined
   return {

@@ -56,7 +56,7 @@ function stepOf(action: ServicesAction, service: SwarmService | undefined): Plan
       return { verb: 'change', object: `service ${action.name}`, why: action.why, guest }
     }
     case 'removeService':
-      return { verb: 'remove', object: `service ${action.name}`, why: 'the manifest was removed; the disks are kept', guest: 'stops' }
+      return { verb: 'remove', object: `service ${action.name}`, why: 'the manifest was removed', guest: 'stops' }
     case 'removeConfig':
       return { verb: 'remove', object: `config ${action.name}`, why: 'nothing uses it', guest: 'untouched' }
     case 'removeSecret':

@@ -51,6 +51,8 @@ function planPresent(
     case 'lost':
       return alone('OwnershipLost', lostMessage(seen, owned.service), [serviceReady(seen, replicas, nowMs)])
     case 'ours': {
+      // What it ran on is being deleted, whoever made it meanwhile.
+      if (record?.deletingAt !== undefined) return planRemoved(seen)
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
       const { uid } = owned
       if (uid !== record.uid)

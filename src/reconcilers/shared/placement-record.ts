@@ -15,7 +15,14 @@ export interface PlacementRecord {
   readonly disks: readonly string[] | undefined
   /** RFC 3339; the VM was removed then and its disks were kept. */
   readonly retainedAt: string | undefined
+  /** Its manifest says, or said last, that the disks go with the VM. */
+  readonly deletes: boolean
+  /** RFC 3339; the VM was removed then, and its disks are being deleted whatever is declared since. */
+  readonly deletingAt: string | undefined
 }
+
+/** As the manifest has it. */
+export const deletePolicy = 'Delete'
 
 export interface PlacementFields {
   readonly cluster: string
@@ -27,6 +34,8 @@ export interface PlacementFields {
   readonly disks?: readonly string[] | undefined
   /** Manifest source that the VM's declaration came from. */
   readonly source: string
+  /** The disks go with the VM. */
+  readonly deletes: boolean
 }
 
 /** Undefined where the config's data is not that of a placement record. The data is what counts for uid and VM: labels can be lost, data cannot change. */
@@ -41,6 +50,8 @@ export function readPlacementRecord(config: SwarmConfig): PlacementRecord | unde
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     retainedAt: config.labels[objectLabels.retainedAt],
+    deletes: config.labels[objectLabels.deletionPolicy] === deletePolicy,
+    deletingAt: config.labels[objectLabels.deletingAt],
   }
 }
 
@@ -68,6 +79,7 @@ export function placementLabels(fields: PlacementFields): Labels {
     ...vmObjectLabels('placement', fields),
     [objectLabels.node]: fields.node,
     [objectLabels.source]: fields.source,
+    ...(fields.deletes ? { [objectLabels.deletionPolicy]: deletePolicy } : {}),
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
     ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
   }

@@ -1,6 +1,6 @@
 import type { VmUid } from '../../api/names.ts'
 import type { Agents } from '../../ports/agents.ts'
-import { PortError } from '../../ports/errors.ts'
+import { unlessGone } from './gone.ts'
 
 /** A node that knows nothing of the VM has no grant of it. */
 export async function revokeGrant(
@@ -8,9 +8,5 @@ export async function revokeGrant(
   { nodeId, uid }: { readonly nodeId: string; readonly uid: VmUid },
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    await agents.on(nodeId).revoke(uid, signal)
-  } catch (error) {
-    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
-  }
+  return unlessGone(agents.on(nodeId).revoke(uid, signal))
 }

@@ -17,6 +17,10 @@ export function readyAgents(): Agents {
       return { state: 'ready', accelerator: 'tcg', emulationReason: 'KVM is not used here' }
     },
     revoke: async (uid) => void orders.delete(uid),
+    async deleteDisks({ uid }) {
+      orders.delete(uid)
+      return { state: 'gone' }
+    },
     async vm(uid) {
       const order = orders.get(uid)
       if (order === undefined) throw new PortError('NotFound', `no VM ${uid} here`)

@@ -38,6 +38,7 @@ function bench(tasks: readonly SwarmTask[]) {
       instances: answer,
       prepare: answer,
       revoke: answer,
+      deleteDisks: answer,
       vm: answer,
       probe: answer,
       unchanged: answer,

@@ -48,6 +48,7 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.cpu.cores': { edit: put('cpu', { cores: 2 }) },
   'spec.memory': { edit: put('memory', '1Gi') },
   'spec.accelerator': { edit: put('accelerator', 'tcg') },
+  'spec.deletionPolicy': { edit: put('deletionPolicy', 'Delete') },
   'spec.updatePolicy': { edit: put('updatePolicy', 'Restart') },
   'spec.disks.*.name': { edit: putDisk({ name: 'main' }) },
   'spec.disks.*.size': { edit: putDisk({ size: '3Gi' }) },

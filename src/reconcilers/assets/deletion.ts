@@ -1,0 +1,71 @@
+import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { placementRecordName } from '../../api/names.ts'
+import type { SwarmNode } from '../../ports/swarm.ts'
+import type { PlacementRecord } from '../shared/placement-record.ts'
+import type { Ownership } from '../shared/vm-service.ts'
+import type { AssetsPlan } from './actions.ts'
+import { waitingConditions } from './conditions.ts'
+import type { AssetsSeen } from './observe.ts'
+
+/** The node's label goes by another reconciler's write, of which each has this one look again. */
+const lookAgainMs = 1_000
+
+/**
+ * The disks of a removed VM whose manifest said `Delete` go in three steps, of which each is done before the next: the record says so, from which
+ * there is no way back, since nobody could tell how far a deletion came that was called off; the node deletes what has this uid, this name and
+ * this cluster; the record goes. A controller that ends in between, or a second one, goes on where the record stands.
+ */
+export function isToDelete(record: PlacementRecord, node: SwarmNode | undefined, owned: Ownership): boolean {
+  if (record.deletingAt !== undefined) return true
+  const isOver = owned.kind === 'absent' || owned.kind === 'foreign'
+  // Where its node is no member any more nobody can be told to delete anything.
+  return record.deletes && record.retainedAt === undefined && node !== undefined && isOver
+}
+
+export function planDeletion(seen: AssetsSeen, record: PlacementRecord, nowMs: number): AssetsPlan {
+  const { node, settings, vm } = seen
+  if (record.deletingAt === undefined) return begin(seen, record, nowMs)
+  if (node === undefined) return unreachable(seen, record)
+  const conditions = [deleting(seen, record, node.hostname), ...waitingConditions()]
+  const facts = { uid: record.uid, node: node.hostname }
+  // A label without a record would be taken for a trace of the disk.
+  if (node.labels[nodeLabels.vm(vm)] === record.uid)
+    return { actions: [], conditions, next: { kind: 'requeueAfter', ms: lookAgainMs }, facts }
+  const order = { version: 1, uid: record.uid, vm, cluster: settings.cluster } as const
+  const { id, name } = record.config
+  return {
+    actions: [
+      { kind: 'deleteDisks', nodeId: node.id, order },
+      { kind: 'removeRecord', id, name },
+    ],
+    conditions,
+    next: { kind: 'settled' },
+    facts,
+  }
+}
+
+function begin(seen: AssetsSeen, record: PlacementRecord, nowMs: number): AssetsPlan {
+  const labels = { ...record.config.labels, [objectLabels.deletingAt]: new Date(nowMs).toISOString() }
+  return {
+    actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }],
+    conditions: [deleting(seen, record, seen.node?.hostname ?? 'its node'), ...waitingConditions()],
+    next: { kind: 'requeueAfter', ms: lookAgainMs },
+  }
+}
+
+function deleting({ vm, declaration }: AssetsSeen, { uid }: PlacementRecord, where: string): ConditionDraft {
+  const then = declaration.kind === 'present' ? '; then the VM is placed anew, with new disks' : ''
+  const message = `${vm} was removed with deletionPolicy: Delete; its disks (uid ${uid}) on ${where} are being deleted${then}`
+  return condition('Placed', 'False', 'DeletingDisks', message)
+}
+
+function unreachable({ vm }: AssetsSeen, record: PlacementRecord): AssetsPlan {
+  const name = placementRecordName(vm)
+  const message = `the disks of ${vm} (uid ${record.uid}) were to be deleted, and their node is no member of the Swarm any more; to forget them: docker config rm ${name}`
+  return {
+    actions: [],
+    conditions: [condition('Placed', 'False', 'DeletingDisks', message), ...waitingConditions()],
+    next: { kind: 'stalled', reason: 'DeletingDisks', message },
+  }
+}

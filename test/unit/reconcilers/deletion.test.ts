@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest'
+import { Cluster } from '../../simulation/cluster.ts'
+
+const deletes = { deletionPolicy: 'Delete' }
+
+async function running(spec: Record<string, unknown> = deletes): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web', spec)
+  await cluster.converge()
+  expect(cluster.starts('web')).toBe(1)
+  return cluster
+}
+
+function disks(cluster: Cluster): number {
+  return ['n1', 'n2', 'n3'].reduce((sum, name) => sum + cluster.agent(name).held.size, 0)
+}
+
+/** Until nobody does anything more, failures included. */
+async function rounds(cluster: Cluster, count = 12): Promise<void> {
+  for (let round = 0; round < count; round += 1) await cluster.round()
+}
+
+async function labelRecord(cluster: Cluster, label: string, value: string): Promise<void> {
+  const config = cluster.record('web')?.config
+  if (config !== undefined) await cluster.swarm.updateConfigLabels(config, { ...config.labels, [label]: value })
+}
+
+describe('deletionPolicy: Delete', () => {
+  test('takes disks, grant, labels and record with the VM, and the next one of its name is another', async () => {
+    const cluster = await running()
+    const uid = cluster.record('web')?.uid
+    cluster.remove('web')
+    await cluster.converge()
+    expect([disks(cluster), cluster.record('web'), cluster.swarm.configs.size, cluster.swarm.services.size]).toEqual([0, undefined, 0, 0])
+    expect(cluster.swarm.nodes.get('node-n1')?.labels['swarmvirt.vm.web']).toBeUndefined()
+    cluster.declare('web', deletes)
+    await cluster.converge()
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+    expect(cluster.record('web')?.uid).not.toBe(uid)
+  })
+
+  test.each([
+    ['Retain', { deletionPolicy: 'Retain' }],
+    ['nothing', {}],
+  ])('of a manifest that says %s is kept', async (_what, spec) => {
+    const cluster = await running(spec)
+    cluster.remove('web')
+    await cluster.converge()
+    expect([disks(cluster), cluster.record('web')?.retainedAt !== undefined, cluster.record('web')?.deletingAt]).toEqual([
+      1,
+      true,
+      undefined,
+    ])
+  })
+
+  test('is what the manifest said last, without touching the service', async () => {
+    const cluster = await running()
+    const version = cluster.swarm.service('vm-web')?.spec['TaskTemplate']
+    cluster.declare('web')
+    await cluster.converge()
+    expect([cluster.record('web')?.deletes, cluster.starts('web'), cluster.swarm.service('vm-web')?.spec['TaskTemplate']]).toEqual([
+      false,
+      1,
+      version,
+    ])
+    const { writes } = cluster.swarm
+    await cluster.converge()
+    expect(cluster.swarm.writes).toBe(writes)
+    cluster.remove('web')
+    await cluster.converge()
+    expect(disks(cluster)).toBe(1)
+    cluster.declare('web', deletes)
+    await cluster.converge()
+    cluster.remove('web')
+    await cluster.converge()
+    expect(disks(cluster)).toBe(0)
+  })
+
+  test('waits for a node that does not answer, and finishes although the manifest is back', async () => {
+    const cluster = await running()
+    const uid = cluster.record('web')?.uid
+    cluster.remove('web')
+    await cluster.round()
+    cluster.agent('n1').away = true
+    await rounds(cluster)
+    expect([disks(cluster), cluster.said('web', 'Placed')]).toEqual([1, 'False DeletingDisks'])
+    cluster.declare('web', deletes)
+    await rounds(cluster)
+    expect([cluster.said('web', 'Placed'), cluster.swarm.service('vm-web'), cluster.record('web')?.uid]).toEqual([
+      'False DeletingDisks',
+      undefined,
+      uid,
+    ])
+    cluster.agent('n1').away = false
+    await cluster.converge()
+    expect([disks(cluster), cluster.said('web', 'ServiceReady')]).toEqual([1, 'True TaskRunning'])
+    expect(cluster.record('web')?.uid).not.toBe(uid)
+  })
+
+  test('deletes nothing while a service of the VM is there, nor of a VM that a person took from us', async () => {
+    const cluster = await running()
+    cluster.swarm.edit('vm-web', (spec) => void delete (spec['Labels'] as Record<string, string>)['swarmvirt.managed-by'])
+    cluster.remove('web')
+    await cluster.converge()
+    expect([disks(cluster), cluster.record('web')?.deletingAt]).toEqual([1, undefined])
+  })
+
+  test('removes a service that another controller made while the disks were going', async () => {
+    const cluster = await running()
+    const spec = cluster.swarm.service('vm-web')?.spec ?? {}
+    cluster.remove('web')
+    await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
+    await labelRecord(cluster, 'swarmvirt.deleting-at', '2026-01-01T00:00:00Z')
+    await cluster.swarm.createService(spec)
+    cluster.declare('web', deletes)
+    await cluster.converge()
+    expect(disks(cluster)).toBe(1)
+    expect(cluster.starts('web')).toBe(1)
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+  })
+
+  test('deletes what has the uid, the name and the cluster of the record, and says what else it finds', async () => {
+    const cluster = await running()
+    const uid = cluster.record('web')?.uid ?? ''
+    const held = cluster.agent('n1').held.get(uid)
+    if (held !== undefined) cluster.agent('n1').held.set(uid, { ...held, vm: 'shop' })
+    cluster.remove('web')
+    await rounds(cluster)
+    expect([disks(cluster), cluster.record('web')?.uid]).toEqual([1, uid])
+    expect(cluster.errors.at(-1)).toMatch(/Invalid IdentityMismatch/)
+  })
+
+  test('keeps the disks where their node is no member any more, and does nothing while it is suspended', async () => {
+    const gone = await running()
+    gone.swarm.nodes.delete('node-n1')
+    gone.remove('web')
+    await gone.converge()
+    expect([disks(gone), gone.record('web')?.retainedAt !== undefined]).toEqual([1, true])
+    const held = await running()
+    await labelRecord(held, 'swarmvirt.suspended', 'true')
+    held.remove('web')
+    await held.converge()
+    expect([disks(held), held.starts('web'), held.record('web')?.deletingAt]).toEqual([1, 1, undefined])
+  })
+})
