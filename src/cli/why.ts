@@ -39,10 +39,12 @@ function said(vm: VmView, what: string, one: Condition | undefined): Why {
 }
 
 /** Of the VM itself, and nothing to do about it. */
-const passing: ReadonlySet<string> = new Set([
-  ...['Creating', 'Updating', 'Stopping', 'TaskStarting', 'NoTask', 'TaskEnded', 'TaskReplaced', 'TaskNotRunning', 'NotObserved'],
-  ...['Ordered', 'ImageArriving', 'ProbePending', 'KvmProbing', 'HandOver', 'NotRead', 'NotProbed', 'WaitingForPrevious'],
-])
+const passing: ReadonlySet<string> = new Set(
+  [
+    'Creating Updating Stopping TaskStarting NoTask TaskEnded TaskReplaced TaskNotRunning NotObserved DeletingDisks',
+    'Ordered ImageArriving ProbePending KvmProbing HandOver NotRead NotProbed WaitingForPrevious',
+  ].flatMap((line) => line.split(' ')),
+)
 
 /** The command that the message names, else by reason, and where a reason says little by condition. There is always something to type. */
 function nextStep({ type, reason, message }: Condition, { name, facts }: VmView): string {

@@ -41,8 +41,15 @@ function disksOf(node: string, { uid, vm, cluster, disks }: InstanceRecord, owne
   const retainedAt = owners.records.get(uid)?.retainedAt ?? null
   const state = stateOf(uid, cluster, owners)
   return disks.map(({ name, sizeBytes, allocatedBytes }) => ({
-    ...{ node, uid, vm, cluster, disk: name, sizeBytes, allocatedBytes },
-    ...{ state, retainedAt: state === 'Retained' ? retainedAt : null },
+    node,
+    uid,
+    vm,
+    cluster,
+    disk: name,
+    sizeBytes,
+    allocatedBytes,
+    state,
+    retainedAt: state === 'Retained' ? retainedAt : null,
   }))
 }
 

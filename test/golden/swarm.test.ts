@@ -116,7 +116,7 @@ describe('what release 0.1 left in a Swarm', () => {
     for (const document of recorded.documents) {
       const parsed = parseVirtualMachine(document)
       const service = recorded.services.find((one) => one.Name === `vm-${document.metadata.name}`)
-      expect(parsed.ok && parsed.generation).toBe((service?.['Labels'] as Labels)['swarmvirt.generation'])
+      expect(parsed.ok && parsed.generation).toBe((service?.['Labels'] as Labels | undefined)?.['swarmvirt.generation'])
     }
   })
 })

@@ -23,7 +23,7 @@ export interface DiskView {
   readonly retainedAt: string | null
 }
 
-export type DiskState =
+type DiskState =
   /** A placement record or a service names its uid. */
   | 'InUse'
   /** Its VM was removed, and the disk goes with it. */

@@ -113,7 +113,7 @@ describe('the metrics', () => {
     const all = (await metrics.expose()).text.split('\n')
     expect(all).toContain(`# TYPE ${name} ${type}`)
     const series = all.find((line) => line.startsWith(`${name}${type === 'histogram' ? '_count' : ''}{`)) ?? ''
-    expect([...series.matchAll(/([a-z_]+)=/g)].map(([, label]) => label).toSorted()).toEqual(labels.toSorted())
+    expect(new Set([...series.matchAll(/([a-z_]+)=/g)].map(([, label]) => label))).toEqual(new Set(labels))
   })
 
   it('have the buckets that quantiles over several operators need', async () => {

@@ -26,8 +26,15 @@ test('a disk is in use while a record or a service names it, and retained when i
   const uid = cluster.record('web')?.uid
   expect((await view(cluster)).disks).toEqual([
     {
-      ...{ node: 'n1', uid, vm: 'web', cluster: 'lab', disk: 'root', sizeBytes: 2 * 1024 ** 3, allocatedBytes: 0 },
-      ...{ state: 'InUse', retainedAt: null },
+      node: 'n1',
+      uid,
+      vm: 'web',
+      cluster: 'lab',
+      disk: 'root',
+      sizeBytes: 2 * 1024 ** 3,
+      allocatedBytes: 0,
+      state: 'InUse',
+      retainedAt: null,
     },
   ])
   cluster.remove('web')
