@@ -467,6 +467,25 @@ describe('grants', () => {
     await next.revoke(order.uid)
   })
 
+  test('go with the disks where those are deleted, and only of the VM that is named and is off', async () => {
+    makeImage(image())
+    const client = await agent()
+    const [order, beside] = [anOrder(), anOrder()]
+    await prepared(client, order)
+    await prepared(client, beside)
+    const { uid, vm, cluster } = order
+    const named = { version: 1, uid, vm, cluster } as const
+    expect(await client.deleteDisks({ ...named, vm: 'another' })).toMatchObject({ state: 'failed', reason: 'IdentityMismatch' })
+    const claim = await imageClaims(loadLibc()).claim(root.diskFile(uid, 'root'))
+    expect(await client.deleteDisks(named)).toMatchObject({ state: 'waiting', reason: 'DiskInUse' })
+    expect([existsSync(root.diskFile(uid, 'root')), broker.grants.has(uid)]).toEqual([true, false])
+    if (claim.kind === 'claimed') await claim.release()
+    expect(await client.deleteDisks(named)).toEqual({ state: 'gone' })
+    expect([existsSync(root.instance(uid)), existsSync(root.grantFile(uid))]).toEqual([false, false])
+    expect(await client.deleteDisks(named)).toEqual({ state: 'gone' })
+    expect(await client.instances()).toMatchObject([{ uid: beside.uid, granted: true, disks: [{ name: 'root' }] }])
+  })
+
   test('that the broker refuses fail with its reason until it allows them', async () => {
     makeImage(image())
     const client = await agent()
