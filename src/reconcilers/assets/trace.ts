@@ -123,7 +123,9 @@ function silentNodes(cluster: ClusterSeen): NodeSeen[] {
   return cluster.nodes.filter((one) => !one.instances.known && mayHoldDisks(one))
 }
 
-/** A node that never had a label of ours nor an agent cannot hold a disk. */
-function mayHoldDisks({ node, agentExpected }: NodeSeen): boolean {
-  return agentExpected || Object.keys(node.labels).some((key) => key === nodeLabels.vmCapable || key.startsWith('swarmvirt.'))
+/** A node that never had a label of ours nor an agent cannot hold a disk. Where only the inventory was not told there is an agent. */
+function mayHoldDisks({ node, facts, agentExpected }: NodeSeen): boolean {
+  return (
+    agentExpected || facts.known || Object.keys(node.labels).some((key) => key === nodeLabels.vmCapable || key.startsWith('swarmvirt.'))
+  )
 }
