@@ -24,6 +24,8 @@ export interface BoundaryPorts {
   readonly random: SeededRandom
   readonly faults: readonly Fault[]
   readonly onWrite: (write: Write) => void
+  /** Something is to be changed, whether or not that succeeds. */
+  readonly onAttempt: () => void
   readonly onCrash: (life: Life) => void
   /** A fault took hold, whose consequences may last until then. */
   readonly onFault: (untilMs: number) => void
@@ -39,14 +41,21 @@ interface Call<T> {
 }
 
 const hangMs = 15_000
-/** As long as the oldest state that a read may still be answered from. */
+/** More than the oldest state that a read may still be answered from. */
 const keptStates = 6
+/**
+ * Only a leader that was cut off answers from an old state, and gives up after 0.9 s (LAB.md). What was written longer ago than this is known to
+ * everybody who answers.
+ */
+const oldestMs = 2_000
 
 /** Where a controller's calls leave it: every one is numbered, takes a little time, and may meet a fault. */
 export class Boundary {
   calls = 0
   /** Numbers of the calls that write. */
   readonly writeCalls: number[] = []
+  /** Numbers of the calls that read from the Swarm, of which something was written a moment before. */
+  readonly readCalls: number[] = []
   /** Every call fails, as without a leader. */
   swarmAway = false
   /** Reads of everybody are this many writes behind. */
@@ -54,8 +63,10 @@ export class Boundary {
   readonly #ports: BoundaryPorts
   readonly #callFaults = new Map<number, CallFaultKind>()
   readonly #staleCalls = new Map<number, number>()
-  readonly #states: SimulatedSwarm[] = []
+  /** After each write, and when that was. */
+  readonly #states: { readonly swarm: SimulatedSwarm; readonly atMs: number }[] = []
   readonly #keepsStates: boolean
+  #writtenMs = Number.NEGATIVE_INFINITY
 
   constructor(ports: BoundaryPorts) {
     this.#ports = ports
@@ -68,8 +79,9 @@ export class Boundary {
 
   /** After each write, whoever made it. */
   written(): void {
+    this.#writtenMs = this.#ports.time.now()
     if (!this.#keepsStates) return
-    this.#states.push(this.#ports.swarm.fork())
+    this.#states.push({ swarm: this.#ports.swarm.fork(), atMs: this.#writtenMs })
     if (this.#states.length > keptStates) this.#states.shift()
   }
 
@@ -105,7 +117,9 @@ export class Boundary {
     if (!life.alive) return new Promise(() => {})
     this.calls += 1
     const number = this.calls
+    if (call.isWrite || call.name === 'revoke' || call.name === 'deleteDisks') this.#ports.onAttempt()
     if (call.isWrite) this.writeCalls.push(number)
+    else if (isOfManagers(call) && this.#ports.time.now() - this.#writtenMs <= oldestMs) this.readCalls.push(number)
     const fault = this.#callFaults.get(number)
     if (fault !== undefined) return this.#faulty(life, call, number, fault)
     return new Promise((resolve, reject) => {
@@ -186,24 +200,36 @@ export class Boundary {
 
   async #perform<T>(life: Life, call: Call<T>, number: number): Promise<T> {
     const { swarm } = this.#ports
-    const isSwarm = !isOfAgent(call) && call.name !== 'version'
+    const isSwarm = isOfManagers(call)
     if (isSwarm && this.swarmAway) {
       this.#note(life, call, number, 'no leader')
       throw answered(500, noLeader)
     }
     if (call.isWrite) return this.#write(life, call, number)
     const behind = isSwarm ? (this.#staleCalls.get(number) ?? this.staleWrites) : 0
-    const state = behind === 0 ? swarm : (this.#states.at(-1 - behind) ?? this.#states[0] ?? swarm)
+    const state = this.#stateBefore(behind)
     if (this.#staleCalls.has(number)) this.#ports.onFault(this.#ports.time.now())
     try {
       const value = await call.perform(state)
-      this.#note(life, call, number, behind === 0 ? '' : `${behind} writes behind`)
+      this.#note(life, call, number, state === swarm ? '' : `${behind} writes behind`)
       remember(life, value)
       return value
     } catch (error) {
       this.#note(life, call, number, outcomeText(error))
       throw error
     }
+  }
+
+  /** As it was before the last so many writes, as far as those are of a moment ago. */
+  #stateBefore(writes: number): SimulatedSwarm {
+    const nowMs = this.#ports.time.now()
+    let state = this.#ports.swarm
+    for (let back = 1; back <= writes; back += 1) {
+      const [undone, before] = [this.#states.at(-back), this.#states.at(-1 - back)]
+      if (undone === undefined || before === undefined || nowMs - undone.atMs > oldestMs) break
+      state = before.swarm
+    }
+    return state
   }
 
   /** The simulated Swarm acts before its promise is waited for, so before and after can be compared. */
@@ -237,6 +263,11 @@ const agentCalls = new Set(['facts', 'instances', 'prepare', 'revoke', 'deleteDi
 
 function isOfAgent({ name }: { readonly name: string }): boolean {
   return agentCalls.has(name)
+}
+
+/** Its version dockerd knows by itself. */
+function isOfManagers(call: { readonly name: string }): boolean {
+  return !isOfAgent(call) && call.name !== 'version'
 }
 
 function away(): PortError {

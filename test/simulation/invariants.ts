@@ -10,15 +10,16 @@ import type { Truth } from './truth.ts'
 /** What must never be seen, in a sentence each; the name is what a violation is reported under. */
 export const invariants = {
   OneWriter: 'Never are there two live writers of the disks of one VM.',
-  OneMac: 'Never do two guests on the LAN have the same MAC.',
-  ForeignUntouched: "What is not swarmvirt's is never written to or removed, whatever its name.",
+  OneMac: 'Never do two guests on the LAN have the same MAC, but for one that was powering off when the controller began.',
+  ForeignUntouched: "What is not swarmvirt's, or of another cluster, stays byte for byte as it is, whatever its name.",
   OtherLabelsKept: 'A write to an object of ours keeps every label that somebody else put there, as it is at that moment.',
   DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
   DiskDeleted: 'A disk is only deleted by the uid of a removed VM whose record says that its disks go, and while nobody has it open.',
   UidOnce: 'A VM gets one uid, once.',
   SeenVersion: 'Every update carries a version that this controller has seen.',
   NothingWritten: 'No write leaves its object as it was.',
-  RemovalJustified: 'Nothing is removed unless its VM was in no source for the whole grace, all sources being readable.',
+  RemovalJustified:
+    'Nothing is removed, and no grant revoked, unless its VM was in no source for the whole grace, all sources being readable.',
   HaltJustified: 'No VM is switched off unless its manifest says Halted.',
   RestartJustified: 'The template of a running VM is only written after somebody else changed it or restarted the VM.',
   LatchHeld: 'No write of a controller makes Swarm reject a running task.',
@@ -63,8 +64,9 @@ export interface Write {
 
 export interface Background {
   readonly truth: Truth
-  /** Ids of what never was ours, forged labels or not. */
-  readonly foreign: ReadonlySet<string>
+  /** What never was ours, forged labels or not: by id, as it was when it was made. */
+  readonly foreign: ReadonlyMap<string, string>
+  readonly objectNow: (id: string) => string
   /** By VM: every uid of a placement record that was ever made. */
   readonly uids: Map<VmName, Set<string>>
   /** Whose template or label was rightly changed by the write that is judged. */
@@ -96,10 +98,22 @@ export const laws: readonly Law[] = [
   nothingTwice,
 ]
 
-function foreignUntouched({ call, before }: Write, { foreign }: Background): Violation | undefined {
-  if (before === undefined || call === 'updateNodeLabels') return undefined
-  const ours = before.labels[objectLabels.managedBy] === managedBy && !foreign.has(before.id)
-  return ours ? undefined : { invariant: 'ForeignUntouched', message: `${call} of ${before.name}, which is not swarmvirt's` }
+/** Byte for byte, whatever call it was; of a node only labels are ours. */
+function foreignUntouched({ call, before, after }: Write, { foreign, objectNow }: Background): Violation | undefined {
+  const invariant = 'ForeignUntouched'
+  for (const [id, made] of foreign)
+    if (objectNow(id) !== made) return { invariant, message: `${call} changed an object of somebody else: ${made} is now ${objectNow(id)}` }
+  const owner = (before ?? after)?.labels[objectLabels.managedBy]
+  if (call === 'updateNodeLabels') {
+    const same = withoutLabels(before) === withoutLabels(after)
+    return same ? undefined : { invariant, message: `${call} of ${before?.name} changed more than labels` }
+  }
+  if (before === undefined) return owner === managedBy ? undefined : { invariant, message: `${call} made ${after?.name} without an owner` }
+  return owner === managedBy ? undefined : { invariant, message: `${call} of ${before.name}, which is not swarmvirt's` }
+}
+
+function withoutLabels(one: Judged | undefined): string {
+  return canonicalJson({ ...one?.spec, Labels: null })
 }
 
 function isOurLabel(key: string): boolean {
@@ -206,15 +220,16 @@ function nothingTwice({ call, after }: Write, { objects }: Background): Violatio
   return twins.length === 0 ? undefined : { invariant: 'NothingTwice', message: `${after.name} holds the same as ${twins[0]?.name}` }
 }
 
-export function oneWriter(taken: Container, others: readonly Container[]): Violation | undefined {
+/** `startedMs`: when a controller began last. Which guests were powering off by then it cannot know: Swarm lists no task of them. */
+export function oneWriter(taken: Container, others: readonly Container[], startedMs: number): Violation | undefined {
   const twin = others.find((one) => one.vm === taken.vm || one.uid === taken.uid)
   if (twin !== undefined)
     return {
       invariant: 'OneWriter',
       message: `${taken.vm} is run by ${twin.taskId} on ${twin.nodeId} and ${taken.taskId} on ${taken.nodeId}`,
     }
-  const same = others.find((one) => one.mac === taken.mac)
-  return same === undefined ? undefined : { invariant: 'OneMac', message: `${taken.vm} and ${same.vm} have the MAC ${taken.mac}` }
+  const same = others.find((one) => one.endingMs >= startedMs && one.macs.some((mac) => taken.macs.includes(mac)))
+  return same && { invariant: 'OneMac', message: `${taken.vm} and ${same.vm} have the same MAC, of ${taken.macs.join(', ')}` }
 }
 
 export function diskDeleted(disk: Disk, record: PlacementRecord | undefined, writers: readonly Container[]): Violation | undefined {

@@ -1,5 +1,5 @@
 import { invariants } from './invariants.ts'
-import { type CallFaultKind, type Fault, faultText } from './faults.ts'
+import { type Fault, faultText } from './faults.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarios } from './scenarios/index.ts'
 import { seededRandom } from './seeded-random.ts'
@@ -25,9 +25,6 @@ interface Done {
   readonly calls: number
   readonly failed: readonly Outcome[]
 }
-
-const sweeps = ['crashes', 'write-crashes', 'calls', 'events', 'stale'] as const
-type Sweep = (typeof sweeps)[number]
 
 export function scenarioFor(seed: number): Scenario {
   return seededRandom(seed).pick(scenarios)
@@ -74,40 +71,4 @@ function failureText({ scenario, seed, faults, violation, trace }: Outcome): str
     ...story.map((line) => `    ${line}`),
     how,
   ].join('\n')
-}
-
-const crashes: readonly CallFaultKind[] = ['crash-before', 'crash-committed', 'crash-after']
-const trouble: readonly CallFaultKind[] = ['lost-request', 'lost-reply', 'hang', 'hang-lost', 'hang-failed']
-
-/** Every single fault of a kind, in every scenario: how many there are is seen in a run without any. `every` leaves out all but each n-th. */
-export async function sweepJobs(named: string, every: number, only?: string): Promise<Job[]> {
-  const sweep = sweeps.find((one) => one === named)
-  if (sweep === undefined) throw new Error(`"${named}" is none of ${sweeps.join(', ')}`)
-  const jobs: Job[] = []
-  for (const scenario of scenarios) {
-    if (only !== undefined && scenario.name !== only) continue
-    const calm = await simulate(scenario, 1, [])
-    for (const faults of sweepOf(sweep, calm)) jobs.push({ scenario: scenario.name, seed: 1, faults })
-  }
-  return jobs.filter((_one, index) => index % every === 0)
-}
-
-function sweepOf(sweep: Sweep, { calls, writeCalls, events }: Outcome): Fault[][] {
-  const all = Array.from({ length: calls }, (_one, index) => index + 1)
-  switch (sweep) {
-    case 'crashes':
-      return all.flatMap((call) => crashes.map((what): Fault[] => [{ kind: 'call', call, what }]))
-    case 'write-crashes':
-      return writeCalls.flatMap((call) => crashes.map((what): Fault[] => [{ kind: 'call', call, what }]))
-    case 'calls':
-      return all.flatMap((call) => trouble.map((what): Fault[] => [{ kind: 'call', call, what }]))
-    case 'stale':
-      return all.flatMap((call) => [1, 2, 4].map((writes): Fault[] => [{ kind: 'stale', call, writes }]))
-    case 'events': {
-      const dropped = (event: number): Fault => ({ kind: 'event', event, what: 'drop' })
-      return Array.from({ length: events }, (_one, index) => [[dropped(index + 1)], [dropped(index + 1), dropped(index + 2)]]).flat()
-    }
-    default:
-      return sweep satisfies never
-  }
 }

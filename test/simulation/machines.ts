@@ -1,6 +1,6 @@
 import { objectLabels } from '../../src/api/labels.ts'
 import { tapName, type VmName, type VmUid } from '../../src/api/names.ts'
-import type { PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../../src/api/wire/agent-api.ts'
+import type { InstanceRecord, PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../../src/api/wire/agent-api.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
 import type { RunnerPhase } from '../../src/api/wire/runner-control.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
@@ -18,13 +18,15 @@ export interface Container {
   readonly nodeId: string
   readonly vm: VmName
   readonly uid: VmUid
-  readonly mac: string
+  /** Of all its NICs. */
+  readonly macs: readonly string[]
   readonly startedMs: number
   phase: RunnerPhase
   /** The broker's lease of the VM: it has the disk open and a TAP. */
   holds: boolean
-  /** It was asked to end. */
+  /** It was asked to end, and when. */
   ending: boolean
+  endingMs: number
   /** It has its address and answers. */
   isOnLan: boolean
   gone: boolean
@@ -52,6 +54,10 @@ export interface MachinesPorts {
   readonly onHold: (container: Container, others: readonly Container[]) => void
   readonly onDisk: (disk: Disk) => void
   readonly onDeleted: (disk: Disk) => void
+  /** An agent is about to take the grant of this instance away. */
+  readonly onRevoke: (record: InstanceRecord) => void
+  /** An agent is given an order for this instance, which is there already. */
+  readonly onOrder: (record: InstanceRecord) => void
 }
 
 /** The nodes below the Swarm: containers, brokers with their leases, agents, disks, guests and the LAN. */
@@ -149,7 +155,7 @@ export class Machines implements Agents {
   }
 
   answering(ip: string): Container | undefined {
-    return [...this.containers.values()].find((one) => one.isOnLan && this.#heard.get(one.mac)?.ip === ip)
+    return [...this.containers.values()].find((one) => one.isOnLan && one.macs.some((mac) => this.#heard.get(mac)?.ip === ip))
   }
 
   /** Starts what Swarm wants started and asks to end what it does not want any more. */
@@ -164,6 +170,7 @@ export class Machines implements Agents {
       const task = swarm.tasks.get(one.taskId)
       if (one.ending || (task !== undefined && isWanted(task)) || !this.machine(one.nodeId).isConnected) continue
       one.ending = true
+      one.endingMs = time.now()
       time.after(this.lingerMs(), () => this.#finish(one))
     }
   }
@@ -187,13 +194,14 @@ export class Machines implements Agents {
     }
     const containerId = `container-${taskId}`
     Object.assign(task, { state: 'running', desiredState: 'running', message: 'started', containerId, updatedAt: this.#time() })
-    const made = { taskId, nodeId: machine.nodeId, vm: service.labels[objectLabels.vm] ?? '', uid, mac: this.#macOf(service.spec) }
+    const made = { taskId, nodeId: machine.nodeId, vm: service.labels[objectLabels.vm] ?? '', uid, macs: this.#macsOf(service.spec) }
     const container: Container = {
       ...made,
       startedMs: time.now(),
       phase: 'Starting',
       holds: false,
       ending: false,
+      endingMs: Number.POSITIVE_INFINITY,
       isOnLan: false,
       gone: false,
     }
@@ -201,11 +209,11 @@ export class Machines implements Agents {
     this.#acquire(container)
   }
 
-  #macOf(spec: unknown): string {
+  #macsOf(spec: unknown): string[] {
     const id = dig(rawList(dig(spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigID')
     const launch = this.#ports.swarm.configs.get(String(id))
     const parsed = launch === undefined ? {} : (JSON.parse(new TextDecoder().decode(launch.data)) as unknown)
-    return String(dig(rawList(dig(parsed, 'nics'))[0], 'mac'))
+    return rawList(dig(parsed, 'nics')).map((one) => String(dig(one, 'mac')))
   }
 
   /** The broker's decision: one connection for each uid, if the agent granted it. */
@@ -235,8 +243,10 @@ export class Machines implements Agents {
     const { time } = this.#ports
     if (one.gone) return
     one.isOnLan = true
-    const ip = this.#heard.get(one.mac)?.ip ?? `192.168.50.${this.#heard.size + 10}`
-    this.#heard.set(one.mac, { nodeId: one.nodeId, ip, atMs: time.now() })
+    for (const mac of one.macs) {
+      const ip = this.#heard.get(mac)?.ip ?? `192.168.50.${this.#heard.size + 10}`
+      this.#heard.set(mac, { nodeId: one.nodeId, ip, atMs: time.now() })
+    }
     this.guests.push({ vm: one.vm, taskId: one.taskId, fromMs: time.now(), toMs: undefined })
   }
 
@@ -318,6 +328,7 @@ export class Machine extends SimulatedAgent {
     this.#answer()
     if (this.brokerAway) return { state: 'failed', reason: 'BrokerUnreachable', message: 'connect ENOENT' }
     const there = this.held.get(order.uid)
+    if (there !== undefined) this.#ports.onOrder(there)
     if (there === undefined && !order.disksMustExist) {
       if (this.imageMissing) return { state: 'failed', reason: 'ImageMissing', message: 'images/tiny.qcow2 is not there' }
       if (this.diskFull) return { state: 'failed', reason: 'InsufficientDisk', message: '0 bytes are free' }
@@ -341,6 +352,8 @@ export class Machine extends SimulatedAgent {
 
   override async revoke(uid: string): Promise<void> {
     this.#answer()
+    const there = this.held.get(uid)
+    if (there?.granted === true) this.#ports.onRevoke(there)
     return super.revoke(uid)
   }
 
@@ -365,7 +378,7 @@ export class Machine extends SimulatedAgent {
     // Whoever was there first answers on the control socket.
     const runner = holder ?? runners[0]
     const lease = this.brokerAway || runner === undefined ? null : this.#lease(uid, runners, holder)
-    const macs = [...new Set([...runners.map((one) => one.mac), ...(this.orders.get(uid)?.nics.map((one) => one.mac) ?? [])])]
+    const macs = [...new Set([...runners.flatMap((one) => one.macs), ...(this.orders.get(uid)?.nics.map((one) => one.mac) ?? [])])]
     return {
       version: 1,
       uid,
@@ -380,7 +393,9 @@ export class Machine extends SimulatedAgent {
   #lease(uid: string, runners: readonly Container[], holder: Container | undefined): NonNullable<VmStatus['lease']> {
     const waiting = runners.find((one) => !one.holds)
     const nic =
-      holder === undefined ? [] : [{ name: 'lan', tap: tapName(uid, 'lan'), bridge: 'br0', mac: holder.mac, carrier: true, attached: true }]
+      holder === undefined
+        ? []
+        : [{ name: 'lan', tap: tapName(uid, 'lan'), bridge: 'br0', mac: holder.macs[0] ?? '', carrier: true, attached: true }]
     return {
       uid,
       granted: this.held.get(uid)?.granted === true,
@@ -418,7 +433,7 @@ export class Machine extends SimulatedAgent {
     this.#answer()
     const found = this.#machines.answering(request.ip)
     if (found === undefined) return unreached
-    return { outcome: 'reached', reason: 'Answered', message: '', mac: request.kind === 'arp' ? found.mac : null, rttMs: 0.4 }
+    return { outcome: 'reached', reason: 'Answered', message: '', mac: request.kind === 'arp' ? (found.macs[0] ?? null) : null, rttMs: 0.4 }
   }
 
   #answer(): void {

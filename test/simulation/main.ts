@@ -1,11 +1,12 @@
 // `npm run simulate -- --seeds N --from S`: random faults in every scenario, one run for each seed. Every single fault of a kind with `--sweep
-// crashes|write-crashes|calls|events|stale` (`--every N`: each N-th), and one run by itself with `--scenario NAME --seed S --faults "call 12 crash-committed; window agent-away 3000 8000 1"`.
+// crashes|write-crashes|double-crashes|calls|events|stale|stale-pairs` (`--every N`: each N-th, `--part 2/4`: a quarter of them), and one run by itself with `--scenario NAME --seed S --faults "call 12 crash-committed; window agent-away 3000 8000 1"`.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { parseFault } from './faults.ts'
-import { type Job, type Report, report, runJobs, scenarioFor, scenarioNamed, sweepJobs } from './jobs.ts'
+import { type Job, type Report, report, runJobs, scenarioFor, scenarioNamed } from './jobs.ts'
 import { faultsOf, simulate } from './simulate.ts'
+import { sweepJobs } from './sweeps.ts'
 
 const { values } = parseArgs({
   options: {
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     sweep: { type: 'string' },
     every: { type: 'string', default: '1' },
+    part: { type: 'string', default: '1/1' },
     scenario: { type: 'string' },
     seed: { type: 'string' },
     faults: { type: 'string' },
@@ -29,7 +31,7 @@ function share(jobs: readonly Job[], worker: number, workers: number): Job[] {
 }
 
 async function jobs(): Promise<Job[]> {
-  if (values.sweep !== undefined) return sweepJobs(values.sweep, Number(values.every), values.scenario)
+  if (values.sweep !== undefined) return sweepJobs(values.sweep, Number(values.every), values.part, values.scenario)
   const from = Number(values.from)
   return Array.from({ length: Number(values.seeds) }, (_one, index) => {
     const seed = from + index

@@ -117,13 +117,13 @@ export function labelNode(which: (world: World) => string | undefined, change: (
 export function foreignService(name: string, labels: Labels = {}): Act {
   return (world) => {
     const spec = { Name: name, Labels: labels, TaskTemplate: { ContainerSpec: { Image: 'nginx' } }, Mode: { Global: {} } }
-    void world.swarm.createService(spec).then((id) => world.foreign.add(id))
+    void world.swarm.createService(spec).then((id) => world.isForeign(id))
   }
 }
 
 export function foreignConfig(name: string, labels: Labels = {}): Act {
   return (world) => {
-    void world.swarm.createConfig(name, labels, new TextEncoder().encode('theirs')).then((id) => world.foreign.add(id))
+    void world.swarm.createConfig(name, labels, new TextEncoder().encode('theirs')).then((id) => world.isForeign(id))
   }
 }
 

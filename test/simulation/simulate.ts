@@ -15,6 +15,10 @@ export interface Outcome {
   readonly calls: number
   /** Numbers of the calls that would write. */
   readonly writeCalls: readonly number[]
+  /** Numbers of the calls that read from the Swarm, of which something was written a moment before. */
+  readonly readCalls: readonly number[]
+  /** How many calls there were when people and the world did something. */
+  readonly callsBeforeActs: readonly number[]
   readonly events: number
   /** Simulated milliseconds until everything was as declared. */
   readonly convergedMs: number
@@ -35,6 +39,10 @@ export interface SimulateOptions {
   readonly quietTurns?: number
 }
 
+/** Every so-many-th seed is watched that long when it is at rest. */
+const watchedSeeds = 10
+const watchedTurns = 1_000
+
 /** One run of a scenario: the same seed and faults give the same trace, bit for bit. */
 export async function simulate(
   scenario: Scenario,
@@ -44,16 +52,16 @@ export async function simulate(
 ): Promise<Outcome> {
   const world = new World(seed, faults, scenario.sources)
   scenario.prepare?.(world)
-  for (const hostname of scenario.nodes ?? ['n1', 'n2']) world.machines.add(hostname)
+  for (const hostname of scenario.nodes ?? ['n1', 'n2']) world.addNode(hostname)
   for (const [name, spec] of Object.entries(scenario.vms)) world.declare(name, spec)
   scheduleWindows(world, faults)
-  scheduleActs(world, scenario)
+  const callsBeforeActs = scheduleActs(world, scenario)
   for (let count = 0; count < (scenario.controllers ?? 1); count += 1) world.startController()
   let convergedMs = 0
   let isAtRest = false
   while (world.violation === undefined && !isAtRest) {
     convergedMs = await untilConverged(world, scenario)
-    isAtRest = await watchQuiet(world, scenario, options)
+    isAtRest = await watchQuiet(world, scenario, options.quietTurns ?? (seed % watchedSeeds === 0 ? watchedTurns : undefined))
   }
   const { violation, boundary, streams, trace } = world
   if (violation !== undefined) world.note(`${violation.invariant}: ${violation.message}`)
@@ -64,6 +72,8 @@ export async function simulate(
     violation: violation && { ...violation, atMs: world.elapsedMs() },
     calls: boundary.calls,
     writeCalls: boundary.writeCalls,
+    readCalls: boundary.readCalls,
+    callsBeforeActs,
     events: streams.count,
     convergedMs,
     trace,
@@ -79,14 +89,17 @@ export function traceHash(outcome: Outcome): string {
   return sha256Hex(outcome.trace.join('\n'))
 }
 
-function scheduleActs(world: World, { acts }: Scenario): void {
+function scheduleActs(world: World, { acts }: Scenario): readonly number[] {
+  const callsBefore: number[] = []
   for (const [atMs, act] of acts) {
     world.troubleUntilMs = Math.max(world.troubleUntilMs, world.startedMs + atMs)
     world.time.after(atMs, () => {
       world.note(`act at ${atMs}`)
+      callsBefore.push(world.boundary.calls)
       act(world)
     })
   }
+  return callsBefore
 }
 
 async function untilConverged(world: World, scenario: Scenario): Promise<number> {
@@ -98,6 +111,7 @@ async function untilConverged(world: World, scenario: Scenario): Promise<number>
     world.watchReady()
     if (turned) continue
     nextLookMs += lookMs
+    world.judgeReady()
     if (world.time.now() <= world.troubleUntilMs + calmMs) continue
     missing = whatIsMissing(world, scenario.blocked ?? {})
     if (missing === undefined && world.time.now() - world.lastWriteMs >= restMs) break
@@ -113,7 +127,7 @@ async function untilConverged(world: World, scenario: Scenario): Promise<number>
 }
 
 /** False where a fault came so late that everything begins anew. */
-async function watchQuiet(world: World, scenario: Scenario, { quietTurns }: SimulateOptions): Promise<boolean> {
+async function watchQuiet(world: World, scenario: Scenario, quietTurns: number | undefined): Promise<boolean> {
   const troubled = world.troubleUntilMs
   const since = world.lastWriteMs
   const untilMs = world.time.now() + quietMs

@@ -56,7 +56,7 @@ export class SimulatedSwarm implements Swarm {
   addNode(hostname: string, labels: Labels = {}, memoryBytes = 8 * 1024 ** 3): string {
     const id = `node-${hostname}`
     const version = this.#write()
-    const spec = { Role: 'worker', Availability: 'active', Labels: labels }
+    const spec = { Name: `${hostname}-name`, Role: 'worker', Availability: 'active', Labels: labels }
     this.nodes.set(id, {
       id,
       version,

@@ -1,4 +1,6 @@
+import { canonicalJson } from '../../src/api/hash.ts'
 import { objectLabels } from '../../src/api/labels.ts'
+import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { VmName } from '../../src/api/names.ts'
 import { placementRecordName, serviceName } from '../../src/api/names.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
@@ -7,6 +9,7 @@ import { type PlacementRecord, readPlacementRecord } from '../../src/reconcilers
 import { Boundary, type Life } from './boundary.ts'
 import { aVm, settings as someSettings, type SpecChanges } from './cluster.ts'
 import { liveController, removalGraceMs } from './controller-life.ts'
+import { replicasOf, templateOf } from './docker-rules.ts'
 import { type EventStreams, eventStreams } from './event-streams.ts'
 import type { Fault } from './faults.ts'
 import { type Background, diskDeleted, diskKept, type InvariantName, laws, oneWriter, type Violation, type Write } from './invariants.ts'
@@ -32,21 +35,26 @@ export class World {
   readonly boundary: Boundary
   readonly streams: EventStreams
   readonly trace: string[] = []
-  readonly foreign = new Set<string>()
+  /** By id, as it was when somebody else made it. */
+  readonly foreign = new Map<string, string>()
   /** VMs whose record a person removed. */
   readonly unrecorded = new Set<VmName>()
   readonly uids = new Map<VmName, Set<string>>()
-  /** By VM: generations that its service ever carried. */
-  readonly written = new Map<VmName, Set<string>>()
+  /** By VM: generations that its service ever carried, and since when. */
+  readonly written = new Map<VmName, Map<string, number>>()
+  /** By VM: when its template was last written, which starts another guest. */
+  readonly #restartedMs = new Map<VmName, number>()
   settings: ClusterSettings = someSettings
   violation: Violation | undefined
   /** Nothing that befell it lasts longer. */
   troubleUntilMs = this.startedMs
+  /** When a controller last tried to change something. */
   lastWriteMs = this.startedMs
   clockOffsetMs = 0
   readonly #lives: { readonly life: Life; readonly view: StatusView }[] = []
   #started = 0
   #watchReadyUntilMs = 0
+  #lastStartMs = 0
 
   readonly faults: readonly Fault[]
 
@@ -62,9 +70,11 @@ export class World {
       swarm,
       time,
       random,
-      onHold: (taken, others) => this.judge(oneWriter(taken, others)),
+      onHold: (taken, others) => this.judge(oneWriter(taken, others, this.#lastStartMs)),
       onDisk: (disk) => this.judge(diskKept(disk, this.machines.disks)),
       onDeleted: (disk) => this.judge(diskDeleted(disk, this.record(disk.vm), this.machines.writersOf(disk.vm))),
+      onRevoke: (record) => this.#judgeRevoke(record),
+      onOrder: (record) => this.#judgeOrder(record),
     })
     this.streams = eventStreams({ time, random, faults, onFault, trace })
     const onCrash = (life: Life): void => this.#died(life)
@@ -75,6 +85,7 @@ export class World {
       random,
       faults,
       onWrite: (write) => this.#wrote(write),
+      onAttempt: () => void (this.lastWriteMs = this.time.now()),
       onCrash,
       onFault,
       trace,
@@ -83,6 +94,20 @@ export class World {
       this.boundary.written()
       this.streams.publish(event)
     }
+  }
+
+  /** A machine joins, and the stack's global service runs an agent there. */
+  addNode(hostname: string): void {
+    const nodeId = this.machines.add(hostname)
+    const { swarm } = this
+    const spec = { Name: 'swarmvirt_agent', Labels: { [objectLabels.component]: 'agent' }, TaskTemplate: {}, Mode: { Global: {} } }
+    const service = swarm.service(spec.Name) ?? { id: 'service-agent', version: 0, name: spec.Name, labels: spec.Labels, spec }
+    swarm.services.set(service.id, service)
+    this.isForeign(service.id)
+    const task = { slot: undefined, state: 'running', desiredState: 'running', message: 'started', error: '', exitCode: undefined }
+    const rest = { containerId: `agent-${hostname}`, addresses: {}, template: '', constraints: '', updatedAt: '2026-01-01T00:00:00Z' }
+    const id = `task-agent-${hostname}`
+    swarm.tasks.set(id, { id, serviceId: service.id, nodeId, ...task, ...rest })
   }
 
   note(line: string): void {
@@ -100,6 +125,7 @@ export class World {
   /** Another controller begins, beside those that live. */
   startController(): Life {
     this.#started += 1
+    this.#lastStartMs = this.time.now()
     const life: Life = { number: this.#started, alive: true, seen: new Map() }
     this.note(`controller ${life.number} starts`)
     const { boundary, streams, sources, time, random, settings } = this
@@ -189,13 +215,39 @@ export class World {
 
   /** After an edit nobody says anew that a VM is Ready, and yet it must not be said of the wrong generation for a moment. */
   watchReady(): void {
-    if (this.time.now() > this.#watchReadyUntilMs) return
+    if (this.time.now() <= this.#watchReadyUntilMs) this.judgeReady()
+  }
+
+  /** What is said at this moment, whenever it was said first. */
+  judgeReady(): void {
     for (const { life, view } of this.#lives) for (const name of this.truth.vms.keys()) this.#judgeReady(life, view, name)
   }
 
   record(name: VmName): PlacementRecord | undefined {
     const config = this.swarm.config(placementRecordName(name))
     return config === undefined ? undefined : readPlacementRecord(config)
+  }
+
+  /** Somebody else made it: nobody of ours may touch it from now on. */
+  isForeign(id: string): void {
+    this.foreign.set(id, this.#objectNow(id))
+  }
+
+  #objectNow(id: string): string {
+    const { services, configs, secrets } = this.swarm
+    const found = services.get(id) ?? configs.get(id) ?? secrets.get(id)
+    return found === undefined ? 'gone' : canonicalJson({ ...found, data: 'data' in found ? new TextDecoder().decode(found.data) : null })
+  }
+
+  #judgeRevoke({ uid, vm, cluster }: InstanceRecord): void {
+    if (cluster !== this.settings.cluster)
+      return this.violate('ForeignUntouched', `the grant of ${uid}, of cluster ${cluster}, was revoked`)
+    if (vm !== null && this.truth.mayBeRemoved(vm, this.time.now())) return
+    this.violate('RemovalJustified', `the grant of ${vm} was revoked, and the VM is ${this.truth.of(vm ?? '')?.state ?? 'unknown'}`)
+  }
+
+  #judgeOrder({ uid, cluster }: InstanceRecord): void {
+    if (cluster !== this.settings.cluster) this.violate('ForeignUntouched', `an agent was told to prepare ${uid}, of cluster ${cluster}`)
   }
 
   #died(life: Life): void {
@@ -205,10 +257,10 @@ export class World {
   }
 
   #wrote(write: Write): void {
-    this.lastWriteMs = this.time.now()
     const background: Background = {
       truth: this.truth,
       foreign: this.foreign,
+      objectNow: (id) => this.#objectNow(id),
       uids: this.uids,
       isBeingDeleted: (vm) => this.record(vm)?.deletingAt !== undefined,
       liveContainers: (vm) => this.machines.writersOf(vm).length,
@@ -219,8 +271,15 @@ export class World {
     }
     const vm = write.after?.labels[objectLabels.vm]
     const generation = write.after?.labels[objectLabels.generation]
-    if (vm !== undefined && generation !== undefined) this.written.set(vm, (this.written.get(vm) ?? new Set()).add(generation))
+    if (vm !== undefined && isNewTemplate(write)) this.#restartedMs.set(vm, this.time.now())
+    if (vm !== undefined && generation !== undefined) this.#noteGeneration(vm, generation)
     for (const law of laws) this.judge(law(write, background))
+  }
+
+  #noteGeneration(vm: VmName, generation: string): void {
+    const known = this.written.get(vm) ?? new Map<string, number>()
+    this.written.set(vm, known)
+    if (!known.has(generation)) known.set(generation, this.time.now())
   }
 
   #judgeReady(life: Life, view: StatusView, name: VmName): void {
@@ -228,14 +287,21 @@ export class World {
     const ready = vm?.conditions.find((one) => one.type === 'Ready')
     if (!life.alive || ready?.status !== 'True') return
     const sinceMs = this.time.now() - evidenceMs
-    const isHeard = this.machines.guests.some((one) => one.vm === name && (one.toMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
-    if (!isHeard) this.violate('ReadyProven', `${name} is said to be Ready, and no guest of it was on the LAN since ${evidenceMs} ms`)
-    if (this.written.get(name)?.has(ready.observedGeneration) === true) return
-    this.violate(
-      'ReadyProven',
-      `${name} is said to be Ready with generation ${ready.observedGeneration}, which was never written to its service`,
-    )
+    const heard = this.machines.guests.filter((one) => one.vm === name && (one.toMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
+    if (heard.length === 0)
+      this.violate('ReadyProven', `${name} is said to be Ready, and no guest of it was on the LAN since ${evidenceMs} ms`)
+    const said = `${name} is said to be Ready with generation ${ready.observedGeneration}`
+    const writtenMs = this.written.get(name)?.get(ready.observedGeneration)
+    if (writtenMs === undefined) return this.violate('ReadyProven', `${said}, which was never written to its service`)
+    const restartedMs = this.#restartedMs.get(name) ?? 0
+    if (writtenMs < restartedMs || heard.some((one) => one.fromMs >= restartedMs)) return
+    this.violate('ReadyProven', `${said}, and no guest was heard since the template of it was written`)
   }
+}
+
+function isNewTemplate({ call, before, after }: Write): boolean {
+  if (call !== 'updateService' || before?.spec === undefined || after?.spec === undefined) return false
+  return replicasOf(before.spec) > 0 && replicasOf(after.spec) > 0 && templateOf(before.spec) !== templateOf(after.spec)
 }
 
 const manifests = new Map<string, ReturnType<typeof aVm>>()

@@ -22,7 +22,16 @@ export function simulatedRig(): Rig {
 export function machinesRig(seed: number): Rig {
   const time = new VirtualTime()
   const swarm = new SimulatedSwarm(() => time.now())
-  const machines = new Machines({ swarm, time, random: seededRandom(seed), onHold: () => undefined, onDisk: () => undefined, onDeleted: () => undefined })
+  const machines = new Machines({
+    swarm,
+    time,
+    random: seededRandom(seed),
+    onHold: () => undefined,
+    onDisk: () => undefined,
+    onDeleted: () => undefined,
+    onRevoke: () => undefined,
+    onOrder: () => undefined,
+  })
   for (const hostname of ['n1', 'n2', 'n3']) {
     const id = machines.add(hostname)
     machines.machine(id).held.set(factsUid, { uid: factsUid, vm: null, cluster: null, granted: false, disks: [] })

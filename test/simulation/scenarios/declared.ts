@@ -35,6 +35,7 @@ export const edits: readonly Scenario[] = [
   edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false),
   edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false),
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
+  edited('readiness, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', readiness: { tcp: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
   {
     name: 'edits while it boots',
@@ -102,6 +103,13 @@ export const lives: readonly Scenario[] = [
     extraMs: 25_000,
   },
   { name: 'delete one of two', vms: { web: {}, db: {} }, acts: [[editAtMs, (world) => world.withdraw('db')]], extraMs: 25_000 },
+  { name: 'create two, one named like the beginning of the other', vms: { web: {}, 'web-2': {} }, acts: [] },
+  {
+    name: 'delete the one that is named like the beginning of another',
+    vms: { web: {}, 'web-2': {} },
+    acts: [[editAtMs, (world) => world.withdraw('web')]],
+    extraMs: 25_000,
+  },
   { name: 'delete while it is made', vms: { web: {} }, acts: [[1_200, (world) => world.withdraw('web')]], extraMs: 25_000 },
   {
     name: 'delete and back within the grace',

@@ -1,4 +1,6 @@
+import { canonicalJson } from '../../../src/api/hash.ts'
 import { nodeLabels, objectLabels } from '../../../src/api/labels.ts'
+import type { InstanceRecord } from '../../../src/api/wire/agent-api.ts'
 import { dig } from '../../../src/reconcilers/shared/raw.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import {
@@ -39,6 +41,15 @@ function serviceLabel(world: World, key: string): string | undefined {
 function hasNoEnv({ swarm }: World): string | undefined {
   const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
   return env === undefined ? undefined : 'the changed template was not put back'
+}
+
+function instanceRecord(of: Pick<InstanceRecord, 'uid' | 'vm' | 'cluster'>): InstanceRecord {
+  return { ...of, disks: [{ name: 'root', sizeBytes: 2 ** 31, allocatedBytes: 2 ** 20 }], granted: true }
+}
+
+/** It was on n1 before. */
+function instance(of: Pick<InstanceRecord, 'uid' | 'vm' | 'cluster'>): (world: World) => void {
+  return ({ machines }) => void machines.machine('node-n1').held.set(of.uid, instanceRecord(of))
 }
 
 /** What people do with the docker CLI to what is swarmvirt's. */
@@ -311,9 +322,11 @@ export const hands: readonly Scenario[] = [
     acts: [
       [
         8_000,
-        ({ swarm }) => {
+        ({ swarm, foreign }) => {
           const service = swarm.service('vm-web')
-          if (service !== undefined) void swarm.removeService(service.id)
+          if (service === undefined) return
+          foreign.delete(service.id)
+          void swarm.removeService(service.id)
         },
       ],
     ],
@@ -324,6 +337,24 @@ export const hands: readonly Scenario[] = [
     acts: [],
     prepare: foreignConfig('sv-vm-web'),
     blocked: { web: 'NameTaken' },
+  },
+  {
+    name: 'a disk of another cluster has the name of the VM',
+    vms: { web: {} },
+    acts: [[0, instance({ uid: 'of-another', vm: 'web', cluster: 'theirs' })]],
+    expect: ({ machines }) => {
+      const there = machines.machine('node-n1').held.get('of-another')
+      return canonicalJson(there) === canonicalJson(instanceRecord({ uid: 'of-another', vm: 'web', cluster: 'theirs' }))
+        ? undefined
+        : 'the disk of another cluster was touched'
+    },
+  },
+  {
+    name: 'a disk of which nobody knows whose it is',
+    vms: { web: {} },
+    acts: [[0, instance({ uid: 'nameless', vm: null, cluster: null })]],
+    blocked: { web: 'UnidentifiedDisk' },
+    expect: ({ machines }) => (machines.disks.length === 0 ? undefined : 'web has got a disk'),
   },
   {
     name: 'a service that carries our owner label and another name',
