@@ -85,37 +85,39 @@ export const fullSuites: readonly Suite[] = [
     command: ['node', simulate, '--seeds', '10000', '--from', '2001'],
     counts: 'lines',
   },
-  {
-    name: 'crashes',
-    what: 'the controller dies around every call of every scenario',
-    budgetMinutes: 30,
-    command: ['node', simulate, '--sweep', 'crashes'],
-    counts: 'lines',
-  },
-  {
-    name: 'calls',
-    what: 'every fifth single fault of a call',
-    budgetMinutes: 20,
-    command: ['node', simulate, '--sweep', 'calls', '--every', '5'],
-    counts: 'lines',
-  },
-  {
-    name: 'stale',
-    what: 'every stale read of every scenario',
-    budgetMinutes: 20,
-    command: ['node', simulate, '--sweep', 'stale', '--every', '3'],
-    counts: 'lines',
-  },
-  {
-    name: 'planted',
-    what: 'every planted bug is noticed',
-    budgetMinutes: 20,
-    command: ['node', 'test/simulation/planted/main.ts'],
-    counts: 'lines',
-  },
+  ...sweep('crashes', 'the controller dies around every call of every scenario', 4),
+  ...sweep('double-crashes', 'it dies, and again while that is repaired: a sample in every scenario', 1),
+  ...sweep('calls', 'every fifth single fault of a call', 2, '--every', '5'),
+  ...sweep('events', 'every event, and every two in a row, dropped', 1),
+  ...sweep('stale', 'every read that can be stale, in every scenario', 1),
+  ...sweep('stale-pairs', 'every two stale reads around a delete', 2),
+  ...pieces(2).map(
+    (part): Suite => ({
+      name: `planted ${part}`,
+      what: 'every planted bug is noticed',
+      budgetMinutes: 10,
+      command: ['node', 'test/simulation/planted/main.ts', '--part', part],
+      counts: 'lines',
+    }),
+  ),
   ...Object.entries(realFiles).map(([name, { what, files }]) => realSuite(name, what, files)),
   ...['1/4', '2/4', '3/4', '4/4'].map(killSuite),
 ]
+
+function pieces(count: number): readonly string[] {
+  return Array.from({ length: count }, (_one, index) => `${index + 1}/${count}`)
+}
+
+/** In pieces that take half of their budget on two idle cores. */
+function sweep(name: string, what: string, count: number, ...args: string[]): readonly Suite[] {
+  return pieces(count).map((part) => ({
+    name: count === 1 ? name : `${name} ${part}`,
+    what,
+    budgetMinutes: 10,
+    command: ['node', simulate, '--sweep', name, ...args, '--part', part],
+    counts: 'lines',
+  }))
+}
 
 function realSuite(name: string, what: string, files: readonly string[]): Suite {
   return {

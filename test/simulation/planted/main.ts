@@ -1,4 +1,6 @@
-// `npm run planted [-- NAME …]`: plants every bug, or the named ones, and prints which invariant notices it and after how many seeds.
+// `npm run planted [-- NAME …]`: plants every bug, or the named ones, or every second one with `--part 1/2`, and prints which invariant notices it
+// and after how many seeds.
+import { parseArgs } from 'node:util'
 import { catchBug, isCaught, type Planted, plantedBugs } from './plant.ts'
 
 const seeds = 2_000
@@ -18,8 +20,11 @@ async function tell(planted: Planted): Promise<boolean> {
   }
 }
 
-const named = process.argv.slice(2)
-const waiting = plantedBugs().filter((one) => named.length === 0 || named.includes(one.name))
+const { values, positionals: named } = parseArgs({ allowPositionals: true, options: { part: { type: 'string', default: '1/1' } } })
+const [which = 1, parts = 1] = values.part.split('/').map(Number)
+const waiting = plantedBugs()
+  .filter((one) => named.length === 0 || named.includes(one.name))
+  .filter((_one, index) => index % parts === which - 1)
 let escaped = 0
 
 async function work(): Promise<void> {

@@ -30,7 +30,7 @@ export const nodes: readonly Scenario[] = [
   {
     name: 'a node is added',
     vms: { web: {} },
-    acts: [[7_000, (world) => void world.addNode('n3')]],
+    acts: [[7_000, (world) => world.addNode('n3')]],
     expect: ({ swarm }) => (swarm.nodes.get('node-n3')?.labels[nodeLabels.vmCapable] === 'true' ? undefined : 'n3 is not capable'),
   },
   {
