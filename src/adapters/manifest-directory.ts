@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { sha256Hex } from '../api/hash.ts'
 import type { ManifestSource, ReadDocument, SourceSnapshot } from '../ports/manifest-source.ts'
 import { boundedBytes, notAFile } from './directory/bounded-file.ts'
+import { fileMarks } from './directory/file-mark.ts'
 import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './directory/hinted-read.ts'
 import { codeOf, emptyWalk, hasMoved, maxDirectoryDepth, maxFiles, type Walk, walkDirectory } from './directory/walk.ts'
 import { watchDirectory } from './directory/watch.ts'
@@ -45,8 +46,8 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
       return last?.snapshot
     },
     watch: (onHint) =>
-      watchDirectory(watching, (file) => {
-        hinted.note(file)
+      watchDirectory(watching, (what) => {
+        hinted.note(what)
         onHint()
       }),
   }
@@ -80,17 +81,18 @@ interface Held {
   readonly documents: readonly ReadDocument[]
 }
 
-/** So often bytes are read whatever the file system says of a file. */
-const wholeReads = 6
+/** So often bytes are read whatever the file system says of a file: some say little. */
+const wholeEveryMs = 300_000
 
 /**
- * The same bytes give the same documents, and a file with the same mark is taken to have the same bytes, but at every sixth read: a rescan costs
+ * The same bytes give the same documents, and a file with the same mark is taken to have the same bytes, but every five minutes: a rescan costs
  * neither reading nor parsing. Holds one entry a file, at most as many as files are read.
  */
 function unchangedKept(readText: ReadManifest): { readonly read: ReadDocuments; readonly begin: () => void } {
   const held = new Map<string, Held>()
-  let reads = 0
-  const isWhole = (): boolean => reads % wholeReads === 0
+  let wholeAtMs = performance.now()
+  let isWhole = false
+  let markOf = fileMarks()
 
   function keep(shown: string, now: Held): readonly ReadDocument[] {
     held.delete(shown)
@@ -101,27 +103,21 @@ function unchangedKept(readText: ReadManifest): { readonly read: ReadDocuments; 
   }
 
   return {
-    begin: () => void (reads += 1),
+    begin() {
+      markOf = fileMarks()
+      isWhole = performance.now() - wholeAtMs >= wholeEveryMs
+      if (isWhole) wholeAtMs = performance.now()
+    },
     async read(path, shown) {
       const before = held.get(shown)
       const mark = await markOf(path)
-      if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole()) return keep(shown, before)
+      if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole) return keep(shown, before)
       const bytes = await boundedBytes(path, maxManifestBytes + 1)
       const hash = sha256Hex(bytes)
       const documents = before?.hash === hash ? before.documents : readText(source, shown, bytes)
       return keep(shown, { mark, hash, documents })
     },
   }
-}
-
-/** A file that is written twice within a tick of the file system's clock has the same mark both times: what is so young has none. */
-const youngMs = 2_000
-
-async function markOf(path: string): Promise<string | undefined> {
-  // Who reads it says what is wrong with it.
-  const found = await stat(path, { bigint: true }).catch(() => undefined)
-  if (found === undefined || !found.isFile() || Date.now() - Number(found.ctimeMs) < youngMs) return undefined
-  return `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`
 }
 
 /** Enough to keep the file system busy. */

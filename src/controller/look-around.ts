@@ -19,16 +19,28 @@ export interface LookPorts {
 /** Configs and secrets cannot change but by their labels, and events tell of them: they are read every so many looks. */
 const seldom = 6
 const failingMs = 2_000
+/** However long a look took. */
+const leastPauseMs = 500
 /** Longer than any look but one in which a call hung. */
 const oldMs = 10_000
+
+/**
+ * From the beginning of one look to that of the next. A little less than the period that an operator sets: what was taken away without an event is
+ * found, and back, within that period.
+ */
+export function lookEveryMs(resyncMs: number): number {
+  return Math.round(resyncMs * 0.95)
+}
 
 /** Reads the Swarm again and again, whatever events say, until the signal. */
 export async function lookAround(ports: LookPorts, signal: AbortSignal): Promise<void> {
   const read = worldReader(ports.cluster)
   let isFailing = false
   for (let look = 0; !signal.aborted; look += 1) {
+    const due = sleep(ports.clock, lookEveryMs(ports.resyncMs), signal).catch(() => undefined)
     isFailing = !(await lookOnce(ports, { read, isFailing, kinds: isFailing || look % seldom === 0 ? 'all' : 'often' }, signal))
-    await sleep(ports.clock, isFailing ? Math.min(failingMs, ports.resyncMs) : ports.resyncMs, signal).catch(() => undefined)
+    await sleep(ports.clock, isFailing ? Math.min(failingMs, ports.resyncMs) : leastPauseMs, signal).catch(() => undefined)
+    if (!isFailing) await due
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
 import { revisionOf } from './revision.ts'
 import { hasMoved, type Walk } from './walk.ts'
+import type { Hinted } from './watch.ts'
 
 /** How the documents of one file are come by. */
 export type ReadDocuments = (path: string, shown: string) => Promise<readonly ReadDocument[]>
@@ -50,13 +51,13 @@ export async function readOver(
 }
 
 /** The files that hints have named since they were last taken. */
-export function hintedFiles(): { readonly note: (path: string | undefined) => void; readonly take: () => ReadonlySet<string> } {
+export function hintedFiles(): { readonly note: (what: Hinted) => void; readonly take: () => ReadonlySet<string> } {
   let paths = new Set<string>()
   let isMore = false
   return {
-    note(path) {
-      if (path === undefined || paths.size > mostFiles) isMore = true
-      else paths.add(path)
+    note(what) {
+      if (what === 'anything' || paths.size > mostFiles) isMore = true
+      else if (what !== 'entries') paths.add(what.file)
     },
     /** Empty where there was more to them than the contents of files. */
     take() {

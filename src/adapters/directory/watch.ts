@@ -12,8 +12,12 @@ export interface WatchOptions {
   readonly pollMs: number
 }
 
-/** The file whose content may have changed, and nothing else; undefined where anything may have. */
-type OnHint = (path: string | undefined) => void
+/**
+ * What may have changed: the content of one file; or something that made the directory's own time another one, which what changed tells of by itself
+ * unless the file system says nothing; or anything.
+ */
+export type Hinted = { readonly file: string } | 'entries' | 'anything'
+type OnHint = (what: Hinted) => void
 
 /**
  * Calls back when something below a directory may have changed, also when the directory itself goes, comes, or is another one because a
@@ -21,7 +25,7 @@ type OnHint = (path: string | undefined) => void
  */
 export function watchDirectory(options: WatchOptions, onHint: OnHint): () => void {
   const path = resolve(options.path)
-  const onAnything = (): void => onHint(undefined)
+  const onAnything = (): void => onHint('anything')
   let endTree = watchTree({ ...options, path }, onHint, () => undefined)
   // inotify watches inodes, and says nothing where this path leads to another one.
   const endRoot = watchRoot(path, options.pollMs, (isAnother) => {
@@ -30,7 +34,7 @@ export function watchDirectory(options: WatchOptions, onHint: OnHint): () => voi
       // Whatever came before this one watched has hinted at nothing.
       endTree = watchTree({ ...options, path }, onHint, onAnything)
     }
-    onAnything()
+    onHint(isAnother ? 'anything' : 'entries')
   })
   return () => {
     endRoot()
@@ -76,7 +80,7 @@ function watchTree(options: WatchOptions, onHint: OnHint, onReady: () => void): 
   let stopped = false
   const opened = openTree(options).then((watcher) => {
     watcher
-      ?.on('all', (what, path) => void (stopped || onHint(what === 'change' ? path : undefined)))
+      ?.on('all', (what, path) => void (stopped || onHint(what === 'change' ? { file: path } : 'anything')))
       .on('ready', () => void (stopped || onReady()))
     // Hints only: an error costs them and nothing else.
     watcher?.on('error', () => undefined)

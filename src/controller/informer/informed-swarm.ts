@@ -65,7 +65,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     get: (name, signal) => raw.getConfig(name, signal),
   })
   const secrets = shelf<SwarmSecret>({ now, list: (signal) => raw.listSecrets(ours, signal) })
-  const nodes = shelf<SwarmNode & Stored>({ now, list: async (signal) => (await raw.listNodes(signal)).map(named) })
+  const nodes = shelf<SwarmNode & Stored>({ now, list: async (signal) => namedNodes(await raw.listNodes(signal)) })
   const tasks = taskBoard(raw, clock)
 
   const own = { service: ownWrites(clock), config: ownWrites(clock), secret: ownWrites(clock), node: ownWrites(clock) }
@@ -284,8 +284,13 @@ function isOurs(labels: Labels): boolean {
   return labels[objectLabels.managedBy] === managedBy
 }
 
-function named(node: SwarmNode): SwarmNode & Stored {
-  return { ...node, name: node.id }
+/** Of the same list the same one. */
+const namedLists = new WeakMap<readonly SwarmNode[], readonly (SwarmNode & Stored)[]>()
+
+function namedNodes(nodes: readonly SwarmNode[]): readonly (SwarmNode & Stored)[] {
+  const named = namedLists.get(nodes) ?? nodes.map((node) => ({ ...node, name: node.id }))
+  namedLists.set(nodes, named)
+  return named
 }
 
 /** `key` or `key=value`, as Docker filters. */

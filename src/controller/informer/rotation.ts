@@ -1,6 +1,6 @@
 /** So many of a large number are given each time, and of a small one all. */
-const least = 50
-const rounds = 30
+const least = 10
+const rounds = 180
 
 /** Gives a few of a list in turn, so that each was given after some rounds, however the list changes. */
 export function rotation(): (keys: readonly string[]) => readonly string[] {

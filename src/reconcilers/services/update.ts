@@ -19,6 +19,8 @@ import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
 /** Tasks send no events. The controller reads all of them every few seconds and says whose changed; only one that has just changed is looked at more often. */
 const pollMs = 60_000
+/** All is well, and whatever changes is told: also what the lists find. */
+const wellMs = 1_800_000
 const pollSoonMs = 500
 
 export function planUpdate(seen: ServicesSeen, declaration: Present, target: Target, nowMs: number): ServicesPlan {
@@ -32,7 +34,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   return {
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
-    next: { kind: 'requeueAfter', ms: ready.status === 'True' || !isMoving(seen, nowMs) ? pollMs : pollSoonMs },
+    next: { kind: 'requeueAfter', ms: ready.status === 'True' ? wellMs : isMoving(seen, nowMs) ? pollSoonMs : pollMs },
     facts: taskFact(seen),
     ...(isPending(decision) && context.edits !== undefined ? { edits: context.edits } : {}),
   }

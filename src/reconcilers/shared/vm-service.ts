@@ -1,6 +1,6 @@
 import { managedBy, nodeLabels, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmName, type VmUid } from '../../api/names.ts'
-import type { SwarmService, SwarmTask } from '../../ports/swarm.ts'
+import type { RawSpec, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { dig, rawList } from './raw.ts'
 
 /** Whose the service called `vm-<name>` is. */
@@ -40,8 +40,17 @@ export interface LabelConstraint {
 }
 
 /** The `node.labels.X==Y` constraints of a service's present spec, which is what Swarm holds running tasks to. */
-export function labelConstraints(service: Pick<SwarmService, 'spec'>): LabelConstraint[] {
-  return rawList(dig(service.spec, 'TaskTemplate', 'Placement', 'Constraints')).flatMap((text) => {
+export function labelConstraints({ spec }: Pick<SwarmService, 'spec'>): readonly LabelConstraint[] {
+  const found = constraintsOf.get(spec) ?? constraintsIn(spec)
+  constraintsOf.set(spec, found)
+  return found
+}
+
+/** By the spec, which never changes: every look at a node reads those of all services. */
+const constraintsOf = new WeakMap<RawSpec, readonly LabelConstraint[]>()
+
+function constraintsIn(spec: RawSpec): readonly LabelConstraint[] {
+  return rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).flatMap((text) => {
     const match = typeof text === 'string' ? /^\s*node\.labels\.([^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text) : null
     return match?.[1] === undefined || match[2] === undefined ? [] : [{ label: match[1], value: match[2] }]
   })

@@ -11,6 +11,7 @@ import { systemClock } from '../../../src/adapters/system-clock.ts'
 import { systemRandom } from '../../../src/adapters/system-random.ts'
 import { controller } from '../../../src/controller/controller.ts'
 import { declarationStore } from '../../../src/controller/declarations.ts'
+import { lookEveryMs } from '../../../src/controller/look-around.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { observedAgents } from '../../../src/controller/observed-agents.ts'
 import { livePlacements } from '../../../src/controller/placements.ts'
@@ -43,7 +44,7 @@ function hurriedClock(resyncMs: number): { readonly clock: Clock; readonly hurry
     now: () => systemClock.now(),
     elapsed: () => systemClock.elapsed(),
     after(ms, callback) {
-      if (ms !== resyncMs) return systemClock.after(ms, callback)
+      if (ms !== resyncMs && ms !== lookEveryMs(resyncMs)) return systemClock.after(ms, callback)
       const run = (): void => {
         waiting.delete(run)
         cancel()

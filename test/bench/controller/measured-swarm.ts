@@ -56,6 +56,13 @@ export function measuredSwarm(raw: Swarm): MeasuredSwarm {
     return { ...task, state: 'running', desiredState: 'running', nodeId, message: 'started', error: '' }
   }
 
+  /** The same list for the same one, as the adapter does it. */
+  let shown: { readonly of: readonly SwarmTask[]; readonly services: number; readonly tasks: readonly SwarmTask[] } | undefined
+  const allAsRunning = (of: readonly SwarmTask[]): readonly SwarmTask[] => {
+    if (shown?.of !== of || shown.services !== nodeOfService.size) shown = { of, services: nodeOfService.size, tasks: of.map(asRunning) }
+    return shown.tasks
+  }
+
   async function* events(signal: AbortSignal): AsyncGenerator<SwarmEvent> {
     const mine = broken
     for await (const event of raw.events(AbortSignal.any([signal, mine.signal]))) if (!muted) yield event
@@ -71,10 +78,17 @@ export function measuredSwarm(raw: Swarm): MeasuredSwarm {
 
   const swarm: Swarm = {
     ...counting,
-    listNodes: async (signal) => (await counting.listNodes(signal)).map(asLarge),
-    listServices: async (label, signal) => (await counting.listServices(label, signal)).map(noted),
+    listNodes: async (signal) => allLarge(await counting.listNodes(signal)),
+    async listServices(label, signal) {
+      const services = await counting.listServices(label, signal)
+      services.forEach(noted)
+      return services
+    },
     getService: async (name, signal) => noted(await counting.getService(name, signal)),
-    listTasks: async (filter, signal) => (await counting.listTasks(filter, signal)).map(asRunning),
+    async listTasks(filter, signal) {
+      const tasks = await counting.listTasks(filter, signal)
+      return filter.serviceId === undefined && filter.nodeId === undefined ? allAsRunning(tasks) : tasks.map(asRunning)
+    },
     // Of the client, which asks once for itself.
     apiVersion: (signal) => raw.apiVersion(signal),
     events,
@@ -91,6 +105,15 @@ export function measuredSwarm(raw: Swarm): MeasuredSwarm {
       broken = new AbortController()
     },
   }
+}
+
+const largeLists = new WeakMap<readonly SwarmNode[], readonly SwarmNode[]>()
+
+/** Of the same list the same one, as the adapter does it. */
+function allLarge(nodes: readonly SwarmNode[]): readonly SwarmNode[] {
+  const large = largeLists.get(nodes) ?? nodes.map(asLarge)
+  largeLists.set(nodes, large)
+  return large
 }
 
 function asLarge(node: SwarmNode): SwarmNode {

@@ -17,7 +17,7 @@ async function aDockerd(answers: Record<string, (response: ServerResponse) => vo
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   closing.push(
-    () => void server.closeAllConnections(),
+    () => server.closeAllConnections(),
     () => void server.close(),
   )
   return dockerSwarm(`tcp://127.0.0.1:${(server.address() as AddressInfo).port}`)

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { deterministicMac } from '../../../src/api/mac.ts'
 import { worldReader } from '../../../src/controller/world.ts'
+import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { Cluster } from '../../simulation/cluster.ts'
+import { virtualClock } from './virtual-clock.ts'
 
 async function vmsOf(cluster: Cluster): Promise<Record<string, object>> {
   const world = await worldReader('lab')(cluster.swarm, new AbortController().signal)
@@ -65,4 +67,22 @@ test('the MACs are not known while the launch config cannot be seen: a list may 
   const cluster = await placed()
   for (const [id, config] of cluster.swarm.configs) if (config.labels['swarmvirt.component'] === 'launch') cluster.swarm.configs.delete(id)
   expect((await vmsOf(cluster))['web']).toHaveProperty('macs', undefined)
+})
+
+test('while nobody changes anything the world is the very same one, and so is what it was made of', async () => {
+  const cluster = await placed()
+  const held = { nodes: await cluster.swarm.listNodes(), services: await cluster.swarm.listServices() }
+  // As the adapter gives them: the same list while Docker says the same.
+  const raw = Object.assign(Object.create(cluster.swarm) as typeof cluster.swarm, {
+    listNodes: async () => held.nodes,
+    listServices: async () => held.services,
+  })
+  const informed = informedSwarm(raw, virtualClock())
+  const read = worldReader('lab')
+  const world = await read(informed.swarm, new AbortController().signal)
+  await informed.relist('often')
+  expect(await read(informed.swarm, new AbortController().signal)).toBe(world)
+  held.nodes = [...held.nodes]
+  await informed.relist('often')
+  expect(await read(informed.swarm, new AbortController().signal)).not.toBe(world)
 })
