@@ -43,6 +43,8 @@ function hasNoEnv({ swarm }: World): string | undefined {
   return env === undefined ? undefined : 'the changed template was not put back'
 }
 
+const anotherUid = '00000000-0000-4000-8000-00000000000f'
+
 function instanceRecord(of: Pick<InstanceRecord, 'uid' | 'vm' | 'cluster'>): InstanceRecord {
   return { ...of, disks: [{ name: 'root', sizeBytes: 2 ** 31, allocatedBytes: 2 ** 20 }], granted: true }
 }
@@ -341,10 +343,10 @@ export const hands: readonly Scenario[] = [
   {
     name: 'a disk of another cluster has the name of the VM',
     vms: { web: {} },
-    acts: [[0, instance({ uid: 'of-another', vm: 'web', cluster: 'theirs' })]],
+    acts: [[0, instance({ uid: anotherUid, vm: 'web', cluster: 'theirs' })]],
     expect: ({ machines }) => {
-      const there = machines.machine('node-n1').held.get('of-another')
-      return canonicalJson(there) === canonicalJson(instanceRecord({ uid: 'of-another', vm: 'web', cluster: 'theirs' }))
+      const there = machines.machine('node-n1').held.get(anotherUid)
+      return canonicalJson(there) === canonicalJson(instanceRecord({ uid: anotherUid, vm: 'web', cluster: 'theirs' }))
         ? undefined
         : 'the disk of another cluster was touched'
     },
@@ -352,7 +354,7 @@ export const hands: readonly Scenario[] = [
   {
     name: 'a disk of which nobody knows whose it is',
     vms: { web: {} },
-    acts: [[0, instance({ uid: 'nameless', vm: null, cluster: null })]],
+    acts: [[0, instance({ uid: anotherUid, vm: null, cluster: null })]],
     blocked: { web: 'UnidentifiedDisk' },
     expect: ({ machines }) => (machines.disks.length === 0 ? undefined : 'web has got a disk'),
   },
