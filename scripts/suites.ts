@@ -54,8 +54,12 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
     files: ['debian', 'kvm-agrees', 'shutdown', 'blackout'],
   },
   manifests: { what: 'a commit a second, edits, the samples', files: ['gitops', 'edits', 'samples'] },
-  managers: { what: 'managers killed, cut off, without quorum, all at once', files: ['managers'] },
-  silence: { what: 'events that do not come, 3,000 changes meanwhile', files: ['silent-events'] },
+}
+
+/** What is done to the Swarm, each time in a suite of its own. */
+export const faultFiles: Readonly<Record<string, { readonly what: string; readonly file: string }>> = {
+  managers: { what: 'managers killed, cut off, without quorum, all at once', file: 'managers' },
+  silence: { what: 'events that do not come, 3,000 changes meanwhile', file: 'silent-events' },
 }
 
 /** `npm test` runs them as one; in pieces they take less than ten minutes each. */
@@ -101,6 +105,9 @@ export const fullSuites: readonly Suite[] = [
     }),
   ),
   ...Object.entries(realFiles).map(([name, { what, files }]) => realSuite(name, what, files)),
+  ...Object.entries(faultFiles).flatMap(([name, { what, file }]) =>
+    ['1', '2'].map((round) => faultSuite(`${name} ${round}`, what, file, round)),
+  ),
   ...['1/4', '2/4', '3/4', '4/4'].map(killSuite),
 ]
 
@@ -127,6 +134,11 @@ function realSuite(name: string, what: string, files: readonly string[]): Suite 
     command: vitest('--project', 'full', ...files.map((file) => `full/${file}.full`)),
     counts: 'vitest',
   }
+}
+
+function faultSuite(name: string, what: string, file: string, round: string): Suite {
+  const suite = realSuite(name, what, [file])
+  return { ...suite, command: ['env', `SWARMVIRT_ROUND=${round}`, ...suite.command] }
 }
 
 function killSuite(part: string): Suite {

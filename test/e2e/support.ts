@@ -211,7 +211,7 @@ export function otherNode(lab: Lab, node: string): NodeName {
 }
 
 /** The boot that a guest counts on its own disk; undefined while its page cannot be had. */
-async function bootCount(lab: Lab, ip: string, from: NodeName): Promise<number | undefined> {
+export async function bootCount(lab: Lab, ip: string, from: NodeName): Promise<number | undefined> {
   return guestPage(lab, ip, from, '/boot-count').then(Number, () => undefined)
 }
 

@@ -1,6 +1,7 @@
-/** A UNIX socket in front of dockerd's that numbers API calls, and has its client killed on one of them. */
+/** A UNIX socket in front of dockerd's that numbers API calls, has its client killed on one of them, and lets streams of events fall silent. */
 import { rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
+import { type Hush, hushable, type HushedProxy } from './hush.ts'
 
 /** Where in a call its client dies: nothing of it reached dockerd; dockerd has done it and nobody heard; the answer was given. */
 export const killPlaces = ['before', 'unanswered', 'answered'] as const
@@ -24,6 +25,7 @@ export interface Watch {
 export interface DockerProxy {
   /** Numbers the calls from now on, and forgets the watch before. */
   watch(fault?: Fault): Watch
+  readonly hush: Hush
   close(): Promise<void>
 }
 
@@ -36,12 +38,14 @@ interface Armed {
 /** Listens on `socket`, which must not exist. */
 export async function dockerProxy(socket: string, dockerd: string): Promise<DockerProxy> {
   let armed: Armed = { calls: [], fault: undefined, hit: undefined }
+  const hush = hushable()
   const server = createServer((asked, answer) => {
     const { fault } = armed
     armed.calls.push(nameOf(asked))
     const isDue = fault !== undefined && armed.calls.length === fault.call
     if (isDue) armed.hit = nameOf(asked)
-    pass(asked, answer, dockerd, isDue ? fault : undefined)
+    const go = (): void => pass(asked, answer, { dockerd, fault: isDue ? fault : undefined, hush })
+    hush.whenHeard(go)
   })
   await listening(server, socket)
   return {
@@ -50,6 +54,7 @@ export async function dockerProxy(socket: string, dockerd: string): Promise<Dock
       armed = watch
       return { calls: watch.calls, hit: () => watch.hit }
     },
+    hush,
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -75,7 +80,13 @@ function isStream(asked: IncomingMessage): boolean {
   return nameOf(asked) === 'GET /events'
 }
 
-function pass(asked: IncomingMessage, answer: ServerResponse, dockerd: string, fault: Fault | undefined): void {
+interface Passing {
+  readonly dockerd: string
+  readonly fault: Fault | undefined
+  readonly hush: HushedProxy
+}
+
+function pass(asked: IncomingMessage, answer: ServerResponse, { dockerd, fault, hush }: Passing): void {
   if (fault?.place === 'before') {
     fault.kill()
     asked.destroy()
@@ -94,7 +105,8 @@ function pass(asked: IncomingMessage, answer: ServerResponse, dockerd: string, f
     }
     answer.writeHead(given.statusCode ?? 502, given.headers)
     answer.flushHeaders()
-    given.pipe(answer)
+    if (isStream(asked)) hush.stream(given, answer)
+    else given.pipe(answer)
     given.once('error', () => answer.destroy())
     if (fault === undefined) return
     if (isStream(asked)) fault.kill()

@@ -67,7 +67,8 @@ export function dockerdArgv(dataRoot: string, configFile: string, cgroup: string
 
 /** Waits until a dockerd answers. @throws with the end of its log as soon as the process ends. */
 export async function waitForDockerd(layout: LabLayout, job: string, socket: string): Promise<void> {
-  await until(`${job} to answer`, 30_000, async () => {
+  // It ends what it finds running before it answers, and all nodes may do that at once.
+  await until(`${job} to answer`, 90_000, async () => {
     if ((await getStatus(socket, '/_ping')) === 200) return true
     return readRecord(layout, job) === undefined ? false : undefined
   }).then((up) => {

@@ -6,7 +6,8 @@ import { dockerProxy, type KillPlace, type Watch } from '../../lab/docker-proxy.
 import type { Deployment } from '../../lab/deployment.ts'
 import { until } from '../../lab/run.ts'
 import { manifest } from '../support.ts'
-import { type LoneController, loneController } from './lone-controller.ts'
+import { clearForeign, plantForeign } from './foreign.ts'
+import { firstPass, type LoneController, loneController } from './lone-controller.ts'
 import { foreignTo, shapeOf, type Traces, tracesOf, uidsIn } from './traces.ts'
 
 export const changes = ['create', 'edit', 'delete'] as const
@@ -98,12 +99,16 @@ export async function killBench(deployment: Deployment): Promise<Bench> {
       await firstPass(controller)
       // A removed VM is forgotten sooner or later.
       if (what !== 'delete') {
-        await until(
-          `the conditions of ${vm}`,
-          15_000,
-          async () => ((await statusOf(controller, vm)) === clean.status ? true : undefined),
-          200,
-        )
+        let status = ''
+        const isSo = async (): Promise<true | undefined> => ((status = await statusOf(controller, vm)) === clean.status ? true : undefined)
+        await until(`the conditions of ${vm}`, 15_000, isSo, 200).catch((error: unknown) => {
+          throw new Error(
+            `${what}, killed ${place} call ${call} (${hit ?? 'not reached'}): its conditions are\n${status}\n${controller.log()}`,
+            {
+              cause: error,
+            },
+          )
+        })
       }
       return { hit, ms }
     },
@@ -157,39 +162,4 @@ async function statusOf(controller: LoneController, vm: string): Promise<string>
     .map(({ type, status, reason }) => `${type}=${status} ${reason}`)
     .toSorted()
     .join('\n')
-}
-
-function firstPass(controller: LoneController): Promise<true> {
-  return until('the first pass', 20_000, async () => ((await controller.get('metrics', '/readyz')).status === 200 ? true : undefined), 50)
-}
-
-const foreignNames = { service: 'vm-foreign', config: 'sv-vm-foreign', secret: 'sv-foreign' }
-
-/** Under names that ours could have. */
-async function plantForeign({ lab }: Deployment): Promise<void> {
-  const { service, config, secret } = foreignNames
-  await lab.mustDocker('n1', ['config', 'create', config, '-'], { input: 'nobody’s' })
-  await lab.mustDocker('n1', ['secret', 'create', secret, '-'], { input: 'nobody’s' })
-  const image = lab.images[0] ?? ''
-  await lab.mustDocker('n1', [
-    'service',
-    'create',
-    '--detach',
-    '--quiet',
-    '--no-resolve-image',
-    '--replicas',
-    '0',
-    '--name',
-    service,
-    image,
-  ])
-  await lab.mustDocker('n1', ['node', 'update', '--label-add', 'foreign=yes', 'n2'])
-}
-
-async function clearForeign({ lab }: Deployment): Promise<void> {
-  const { service, config, secret } = foreignNames
-  await lab.mustDocker('n1', ['service', 'rm', service])
-  await lab.mustDocker('n1', ['config', 'rm', config])
-  await lab.mustDocker('n1', ['secret', 'rm', secret])
-  await lab.mustDocker('n1', ['node', 'update', '--label-rm', 'foreign', 'n2'])
 }

@@ -101,3 +101,8 @@ function pidOf({ lab }: Deployment, name: string): Promise<number> {
     return pid > 0 ? pid : undefined
   })
 }
+
+/** Until it has read nodes and manifests, and looked at every VM. */
+export function firstPass(controller: LoneController): Promise<true> {
+  return until('the first pass', 20_000, async () => ((await controller.get('metrics', '/readyz')).status === 200 ? true : undefined), 50)
+}
