@@ -23,6 +23,7 @@ import { probeExitCode } from '../../src/agent/kvm-probe/payload.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
+import { type KnownAnswer, orderMark, prepareMark, vmMark } from '../../src/api/wire/unchanged.ts'
 import { encodeFrame } from '../../src/api/wire/frames.ts'
 import {
   aKey,
@@ -162,6 +163,25 @@ describe('preparing a VM', () => {
     makeImage(image())
     expect(await prepared(client, { ...order, disksMustExist: true })).toMatchObject({ state: 'ready' })
     expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8')).toBe('the guest wrote this')
+  })
+
+  test('is asked for many VMs at once what is unchanged, and carries the last order out again, and no other', async () => {
+    makeImage(image())
+    const client = await agent()
+    const order = { ...anOrder(), disksMustExist: false }
+    const status = await prepared(client, order)
+    const known = async (): Promise<KnownAnswer[]> => [
+      { kind: 'prepare', uid: order.uid, order: orderMark(order), mark: prepareMark(status) },
+      { kind: 'vm', uid: order.uid, mark: vmMark(await client.vm(order.uid)) },
+      { kind: 'vm', uid: anOrder().uid, mark: '0'.repeat(32) },
+    ]
+    expect(await client.unchanged(await known())).toEqual([0, 1])
+    rmSync(root.grantFile(order.uid))
+    expect(await client.unchanged((await known()).slice(0, 1))).toEqual([0])
+    expect(existsSync(root.grantFile(order.uid))).toBe(true)
+    await client.revoke(order.uid)
+    expect(await client.unchanged((await known()).slice(0, 1))).toEqual([])
+    expect(existsSync(root.grantFile(order.uid))).toBe(false)
   })
 
   test('refuses what would lose data, and says so', async () => {
