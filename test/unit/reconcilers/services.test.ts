@@ -86,6 +86,18 @@ describe('a service that is made', () => {
     expect(cluster.starts('web')).toBe(starts)
   })
 
+  test('is made in one look with the objects that it refers to', async () => {
+    const cluster = await running({ cloudInit: { userData: '#cloud-config\n' } })
+    await cluster.swarm.removeService(cluster.swarm.service(service)?.id ?? '')
+    for (const { id, name } of cluster.swarm.configs.values()) if (!name.startsWith('sv-vm-')) await cluster.swarm.removeConfig(id)
+    for (const { id } of cluster.swarm.secrets.values()) await cluster.swarm.removeSecret(id)
+    await cluster.run(servicesReconciler(cluster.ports()), 'web')
+    const [config] = rawList(container(cluster)['Configs'])
+    const [secret] = rawList(container(cluster)['Secrets'])
+    expect(cluster.swarm.configs.has(String(dig(config, 'ConfigID')))).toBe(true)
+    expect(cluster.swarm.secrets.has(String(dig(secret, 'SecretID')))).toBe(true)
+  })
+
   test('has a launch config without secrets, and user data as a secret', async () => {
     const cluster = await running({
       cloudInit: { userData: '#cloud-config\npassword: hunter2\n', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] },

@@ -2,6 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { shelf, type Stored } from '../../../../src/controller/informer/shelf.ts'
 
+function byName(a: Stored, b: Stored): number {
+  return a.name < b.name ? -1 : 1
+}
+
 function thing(name: string, version: number, id = `id-${name}`): Stored {
   return { id, version, name, labels: {} }
 }
@@ -105,6 +109,75 @@ describe('a shelf', () => {
     world.set('a', thing('a', 1, 'another'))
     it.doubtAll()
     expect((await it.byName('a'))?.version).toBe(1)
+  })
+
+  it('believes an absence of a moment ago for who may, until it is in doubt', async () => {
+    const { ports, world, calls } = docker()
+    let nowMs = 0
+    const it = shelf({ now: () => nowMs, ...ports })
+    await it.all()
+    nowMs = 1_999
+    expect(await it.byNameRecently('a', 2_000)).toBeUndefined()
+    nowMs = 2_000
+    expect(await it.byNameRecently('a', 2_000)).toBeUndefined()
+    nowMs = 3_000
+    world.set('a', thing('a', 1))
+    expect(await it.byNameRecently('a', 2_000)).toBeUndefined()
+    expect(await it.byName('a')).toBeDefined()
+    expect(calls).toEqual(['list', 'get a', 'get a'])
+    it.doubt('b')
+    world.set('b', thing('b', 1))
+    expect(await it.byNameRecently('b', 2_000)).toBeDefined()
+  })
+
+  it('asks by name for what a list of some holds no more, and for what it never held', async () => {
+    const { ports, world } = docker([{ ...thing('a', 1), labels: { ours: 'yes' } }])
+    const isListed = ({ labels }: Stored): boolean => labels['ours'] === 'yes'
+    const it = shelf({ now: () => 0, ...ports, isListed, list: async () => (await ports.list()).filter(isListed) })
+    await it.all()
+    world.set('a', thing('a', 2))
+    world.set('b', thing('b', 1))
+    await it.byName('b')
+    await it.relist()
+    expect((await it.byNameRecently('a', 2_000))?.version).toBe(2)
+    expect((await it.byNameRecently('b', 2_000))?.version).toBe(1)
+    world.delete('b')
+    await it.relist()
+    expect(await it.byNameRecently('b', 2_000)).toBeUndefined()
+  })
+
+  it("waits for no doubt about what is known as somebody else's", async () => {
+    const filed = (name: string, vm: string): Stored => ({ ...thing(name, 1), labels: { 'swarmvirt.vm': vm } })
+    const { ports, calls } = docker([filed('a', 'web'), filed('b', 'db')])
+    const it = shelf({ now: () => 0, ...ports })
+    await it.all()
+    it.doubt('b')
+    expect(await it.filed('swarmvirt.vm', 'web')).toHaveLength(1)
+    expect(calls).toEqual(['list'])
+    it.doubt('new')
+    await it.filed('swarmvirt.vm', 'web')
+    expect(calls).toEqual(['list', 'get new'])
+  })
+
+  it('tells who watches of all that it comes to hold', async () => {
+    const { ports, world } = docker([thing('a', 1)])
+    const it = shelf({ now: () => 0, ...ports })
+    const held = new Map<string, Stored>()
+    it.watch((name, item) => (item === undefined ? held.delete(name) : held.set(name, item)))
+    const step = async (): Promise<void> => {
+      const all = await it.all()
+      expect([...held.values()].toSorted(byName)).toEqual(all.toSorted(byName))
+    }
+    await step()
+    world.set('a', thing('a', 2))
+    it.doubt('a')
+    await step()
+    it.wrote('b', thing('b', 0), it.expect('b'))
+    expect(held.get('b')?.version).toBe(0)
+    world.delete('a')
+    it.doubtAll()
+    await step()
+    expect([...held.keys()]).toEqual([])
   })
 
   it('answers what changed, came and went since it was last read', async () => {
