@@ -1,3 +1,4 @@
+import { maxGrants } from '../api/wire/broker-admin.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { VmUid } from '../api/names.ts'
 import { parseMac } from '../api/mac.ts'
@@ -9,9 +10,6 @@ export interface Limits {
 }
 
 export type GrantVerdict = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly message: string }
-
-/** What a broker remembers at most; far above what a node can run. */
-const maxGrants = 1024
 
 /** Judges a grant by the command line's limits and by what others were granted; a bridge that is missing just now is no reason to refuse. */
 export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmUid, Grant>): GrantVerdict {

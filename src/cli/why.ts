@@ -65,6 +65,7 @@ function nextStep({ type, reason, message }: Condition, { name, facts }: VmView)
     NotCapable: 'docker vm nodes -o wide',
     AcceleratorMissing: 'docker vm nodes -o wide',
     BridgeMissing: "docker vm nodes --format '{{.Name}} {{.Labels}}'",
+    NoSlotLeft: 'docker vm nodes',
     InsufficientMemory: 'docker vm nodes',
     InsufficientDisk: 'docker vm nodes',
     DiskNodeUnknown: 'docker node ls',

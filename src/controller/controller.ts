@@ -118,7 +118,9 @@ export function controller(ports: ControllerPorts): Controller {
 
   /** The note that suspends a VM may have come without an event: no service that is there is changed or removed on an old record's word. */
   function doubtBefore(vm: VmName, actions: readonly unknown[]): boolean {
-    const changes = actions.some((action) => ['updateService', 'removeService', 'deleteDisks'].includes(String((action as { kind?: unknown }).kind)))
+    const changes = actions.some((action) =>
+      ['updateService', 'removeService', 'deleteDisks'].includes(String((action as { kind?: unknown }).kind)),
+    )
     if (changes) doubtRecord(vm)
     return changes
   }

@@ -1,7 +1,7 @@
 import type { VmName } from '../api/names.ts'
 import type { ClusterSettings } from '../ports/settings.ts'
 import type { SwarmConfig, SwarmService } from '../ports/swarm.ts'
-import { type PlacementIndex, placementIndex, type Placements } from '../reconcilers/assets/placements.ts'
+import { type Need, needOfVm, type PlacementIndex, placementIndex, type Placements } from '../reconcilers/assets/placements.ts'
 import { readPlacementRecords } from '../reconcilers/shared/placement-record.ts'
 import { dig, rawNumber } from '../reconcilers/shared/raw.ts'
 import { isVmService, vmOf } from '../reconcilers/shared/vm-service.ts'
@@ -18,12 +18,12 @@ export interface PlacementPorts {
 export function livePlacements({ informed, declarations, settings }: PlacementPorts): (signal?: AbortSignal) => Promise<Placements> {
   const reserved = new Map<VmName, number>()
   /** What a VM is declared with, else what its service reserves: a VM whose manifest is broken still has its memory. */
-  const bytesOf = (vm: VmName): number => {
+  const needOf = (vm: VmName): Need => {
     const declared = declarations.get(vm)
-    if (declared.kind === 'present') return declared.vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2
-    return reserved.get(vm) ?? 0
+    if (declared.kind === 'present') return needOfVm(declared.vm, settings.memoryOverheadMiB)
+    return { bytes: reserved.get(vm) ?? 0, diskBytes: 0 }
   }
-  const index = placementIndex(bytesOf)
+  const index = placementIndex(needOf)
   informed.watch({
     config: (name, config) => index.put(name, recordIn(config)),
     service: (name, service) => reserve(index, reserved, name, service),

@@ -16,6 +16,7 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
       freeGiB: fc.integer({ min: 0, max: 50 }),
       placedVms: fc.nat(3),
       committedGiB: fc.nat(8),
+      promisedGiB: fc.nat(50),
     })
     .map((one) => {
       const facts = factsOf(`n${index}`)
@@ -25,6 +26,7 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
         facts: one.away ? { known: false, message: 'away' } : { known: true, value },
         placedVms: one.placedVms,
         committedBytes: one.committedGiB * gib,
+        promisedDiskBytes: one.promisedGiB * gib,
       }
     })
 

@@ -7,6 +7,9 @@ import { grant, interfaceField, ipv4Field, macField, reasonField, textField, uid
  */
 export const brokerAdminVersion = 1
 
+/** What a broker remembers at most, and so the VMs that a node takes: a Linux bridge has no more ports. */
+export const maxGrants = 1024
+
 export const brokerHello = z.object({
   type: z.literal('hello'),
   protocol: z.literal('swarmvirt.broker-admin'),

@@ -5,6 +5,7 @@ import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'
+import type { Claim } from './ledger.ts'
 import type { AssetsSeen } from './observe.ts'
 
 export type AssetsAction =
@@ -14,6 +15,8 @@ export type AssetsAction =
       readonly labels: Labels
       readonly data: Uint8Array
       readonly corrects: readonly DriftKind[]
+      /** Of a VM that is placed, and not of one that is found again. */
+      readonly claim?: Claim
     }
   | {
       readonly kind: 'updateRecordLabels'
@@ -59,9 +62,19 @@ export function writeRecord(
   seen: AssetsSeen,
   to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean; readonly source: string },
   corrects: readonly DriftKind[],
+  claim?: Claim,
 ): AssetsAction[] {
   if (seen.record !== undefined) return keepRecord(seen, seen.record, to)
   const fields = { cluster: seen.settings.cluster, vm: seen.vm, deletes: deletesDisks(seen), ...to }
   const labels = placementLabels(fields)
-  return [{ kind: 'createRecord', name: placementRecordName(seen.vm), labels, data: placementData(fields), corrects }]
+  return [
+    {
+      kind: 'createRecord',
+      name: placementRecordName(seen.vm),
+      labels,
+      data: placementData(fields),
+      corrects,
+      ...(claim === undefined ? {} : { claim }),
+    },
+  ]
 }

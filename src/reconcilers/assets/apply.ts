@@ -2,14 +2,18 @@ import { PortError } from '../../ports/errors.ts'
 import { unlessGone } from '../shared/gone.ts'
 import { revokeGrant } from '../shared/revoke.ts'
 import type { AssetsAction } from './actions.ts'
+import type { Ledger } from './ledger.ts'
 import type { AssetsPorts } from './observe.ts'
 
 /** Creating the record is the race for a VM's identity: the loser gets Conflict and observes the winner's. */
-export async function applyAssets(ports: Pick<AssetsPorts, 'swarm' | 'agents'>, action: AssetsAction, signal: AbortSignal): Promise<void> {
+export async function applyAssets(
+  ports: Pick<AssetsPorts, 'swarm' | 'agents'> & { readonly ledger: Ledger },
+  action: AssetsAction,
+  signal: AbortSignal,
+): Promise<void> {
   switch (action.kind) {
     case 'createRecord':
-      await ports.swarm.createConfig(action.name, action.labels, action.data, signal)
-      return
+      return createRecord(ports, action, signal)
     case 'updateRecordLabels':
       return ports.swarm.updateConfigLabels(action.config, action.labels, signal)
     case 'deleteDisks':
@@ -35,5 +39,18 @@ async function deleteDisks(
       throw new PortError('Unavailable', `${status.reason}: ${status.message}`)
     case 'failed':
       throw new PortError('Invalid', `${status.reason}: ${status.message}`)
+  }
+}
+
+async function createRecord(
+  { swarm, ledger }: Pick<AssetsPorts, 'swarm'> & { readonly ledger: Ledger },
+  { name, labels, data, claim }: Extract<AssetsAction, { kind: 'createRecord' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  const written = claim === undefined ? undefined : ledger.take(claim)
+  try {
+    await swarm.createConfig(name, labels, data, signal)
+  } finally {
+    written?.()
   }
 }

@@ -12,6 +12,7 @@ import type { Labels } from '../../ports/swarm.ts'
 import { ask } from '../shared/asked.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
+import { ledger } from './ledger.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import { planResumed } from './plan.ts'
 
@@ -26,7 +27,7 @@ export interface AssetsForesight {
 
 /** What would be done if nothing held it back. Nodes are asked what they have, and get no order. */
 export async function foreseeAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsForesight> {
-  const seen = await observeAssets({ ...ports, agents: withoutOrders(ports.agents) }, vm, signal)
+  const seen = await observeAssets({ ...ports, agents: withoutOrders(ports.agents), ledger: ledger() }, vm, signal)
   const suspended = suspensionOf(vm, seen.declaration, seen.record)?.message
   const plan = planResumed(seen, nowMs)
   const placed = plan.conditions.find((one) => one.type === 'Placed')?.message ?? ''

@@ -4,8 +4,10 @@ import type { DriftKind } from '../../ports/metrics.ts'
 import { nicsOf } from '../shared/nics.ts'
 import { type AssetsPlan, writeRecord } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
-import type { AssetsSeen, ClusterSeen } from './observe.ts'
+import type { Claim } from './ledger.ts'
+import type { AssetsSeen, ClusterSeen, NodeSeen } from './observe.ts'
 import { type Candidate, type PlaceRequest, place } from './place.ts'
+import { needOfVm, noLoad } from './placements.ts'
 import { traceOf } from './trace.ts'
 
 type Present = Extract<AssetsSeen['declaration'], { kind: 'present' }>
@@ -43,13 +45,16 @@ function statusOf(reason: string): 'Unknown' | 'False' {
 }
 
 function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Present): AssetsPlan {
-  const choice = place(requestOf(seen, vm), candidatesOf(cluster))
+  const request = requestOf(seen, vm)
+  const choice = place(request, candidatesOf(cluster))
   switch (choice.kind) {
     case 'refused':
       return unplaced(condition('Placed', 'False', choice.reason, choice.message))
     case 'placed': {
       const uid = seen.record?.uid ?? cluster.freshUid
-      return placed(seen, { uid, node: choice.nodeId, disksMade: false, source }, condition('Placed', 'True', 'Placed', choice.message))
+      const claim = { nodeId: choice.nodeId, takes: request, spare: choice.spare, mark: cluster.mark }
+      const draft = condition('Placed', 'True', 'Placed', choice.message)
+      return placed(seen, { uid, node: choice.nodeId, disksMade: false, source }, draft, [], claim)
     }
   }
 }
@@ -59,9 +64,10 @@ function placed(
   to: { uid: string; node: string; disksMade: boolean; source: string },
   draft: ConditionDraft,
   corrects: readonly DriftKind[] = [],
+  claim?: Claim,
 ): AssetsPlan {
   return {
-    actions: writeRecord(seen, to, corrects),
+    actions: writeRecord(seen, to, corrects, claim),
     conditions: [draft, ...waitingConditions()],
     next: { kind: 'requeueAfter', ms: lookAgainMs },
   }
@@ -72,18 +78,25 @@ function unplaced(draft: ConditionDraft): AssetsPlan {
 }
 
 function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
+  const { bytes, diskBytes } = needOfVm(vm, settings.memoryOverheadMiB)
   return {
     accelerator: vm.spec.accelerator,
     softwareEmulation: settings.softwareEmulation,
     bridges: nicsOf(settings.cluster, vm).map((one) => one.bridge),
-    memoryBytes: vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2,
-    diskBytes: vm.spec.disks.reduce((sum, one) => sum + one.size, 0),
+    memoryBytes: bytes,
+    diskBytes,
   }
 }
 
 function candidatesOf(cluster: ClusterSeen): Candidate[] {
-  return cluster.nodes.map(({ node, facts }) => {
-    const { vms, bytes } = cluster.loads.get(node.id) ?? { vms: 0, bytes: 0 }
-    return { node, facts, placedVms: vms, committedBytes: bytes }
+  return cluster.nodes.map(({ node, facts, instances }) => {
+    const { vms, bytes, unmadeDiskBytes } = cluster.loads.get(node.id) ?? noLoad
+    return { node, facts, placedVms: vms, committedBytes: bytes, promisedDiskBytes: grownBytes(instances) + unmadeDiskBytes }
   })
+}
+
+/** By how much the disks there may grow yet, of removed VMs too: a manifest that returns gets them back. */
+function grownBytes(instances: NodeSeen['instances']): number {
+  const disks = instances.known ? instances.value.flatMap((one) => one.disks) : []
+  return disks.reduce((sum, one) => sum + Math.max(0, one.sizeBytes - one.allocatedBytes), 0)
 }

@@ -11,6 +11,7 @@ import { type PlacementRecord, readPlacementRecords } from '../shared/placement-
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
+import type { Ledger } from './ledger.ts'
 import { prepareOrderFor } from './order.ts'
 import type { Load, Placements } from './placements.ts'
 
@@ -36,6 +37,7 @@ export interface AssetsPorts {
   readonly settings: AssetsSettings
   readonly random: Pick<Random, 'uuid'>
 }
+type LedgedPorts = AssetsPorts & { readonly ledger: Pick<Ledger, 'mark'> }
 type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
 
 export interface NodeSeen {
@@ -53,6 +55,8 @@ export interface ClusterSeen {
   readonly loads: ReadonlyMap<string, Load>
   /** Directories with disks whose identity cannot be read and that no other VM's record names. */
   readonly nameless: readonly { readonly uid: VmUid; readonly hostname: string }[]
+  /** When this was looked at, as the ledger counts. */
+  readonly mark: number
   /** The uid a new identity gets, if one is to be made. */
   readonly freshUid: string
 }
@@ -77,7 +81,7 @@ export interface AssetsSeen {
  * Asking a node how far it is with a VM *is* sending it the order: the agent is level-based and the order idempotent, so this is a read for
  * everything the controller knows of. It is sent only for a VM that is declared and has a record with a node.
  */
-export async function observeAssets(ports: AssetsPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
+export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
   const { swarm, settings } = ports
   const declaration = ports.declarations.get(vm)
   const { getConfig, getService } = vmReads(ports, declaration)
@@ -107,15 +111,16 @@ function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmSer
   return { ...record, disksMade: record.disksMade || (owned.kind === 'ours' && owned.uid === record.uid) }
 }
 
-async function observeCluster(ports: AssetsPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
+async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
   const { swarm, recent, random } = ports
+  const mark = ports.ledger.mark()
   const placements = await ports.placements(signal)
   const expected = await agentNodes(swarm, signal)
   // Last, since a call may hang: which nodes may hold disks is to be known of the moment at which they are asked.
   const nodes = await recent.listNodes(signal)
   const seen = await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal)))
   const nameless = seen.flatMap(namelessOn).filter(({ uid }) => !placements.isClaimed(uid, vm))
-  return { nodes: seen, loads: placements.loadsBeside(vm), nameless, freshUid: random.uuid() }
+  return { nodes: seen, loads: placements.loadsBeside(vm), nameless, mark, freshUid: random.uuid() }
 }
 
 function namelessOn({ node, instances }: NodeSeen): { readonly uid: VmUid; readonly hostname: string }[] {

@@ -1,5 +1,6 @@
 import { byText } from '../../api/order.ts'
 import { formatBytes } from '../../api/quantity.ts'
+import { maxGrants } from '../../api/wire/broker-admin.ts'
 import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
@@ -19,8 +20,17 @@ export interface Candidate {
   readonly node: Pick<SwarmNode, 'id' | 'hostname' | 'state' | 'availability' | 'memoryBytes'>
   readonly facts: Asked<NodeFacts>
   readonly placedVms: number
-  /** Of all VMs placed there, running or not. */
+  /** Memory of all VMs placed there, running or not. */
   readonly committedBytes: number
+  /** Of the disks there, and of those still to be made there: what they may grow by. */
+  readonly promisedDiskBytes: number
+}
+
+/** What is left of a node beside the VMs on it. */
+export interface Room {
+  readonly memoryBytes: number
+  readonly diskBytes: number
+  readonly vms: number
 }
 
 interface Refusal {
@@ -30,13 +40,20 @@ interface Refusal {
 }
 
 export type Choice =
-  | { readonly kind: 'placed'; readonly nodeId: string; readonly message: string; readonly refusals: readonly Refusal[] }
+  /** `spare` is what is left beside this VM, too. */
+  | {
+      readonly kind: 'placed'
+      readonly nodeId: string
+      readonly spare: Room
+      readonly message: string
+      readonly refusals: readonly Refusal[]
+    }
   | { readonly kind: 'refused'; readonly reason: string; readonly message: string; readonly refusals: readonly Refusal[] }
 
 /** A check says why a node cannot take the VM, or nothing. */
 type Check = (request: PlaceRequest, candidate: Candidate) => Omit<Refusal, 'hostname'> | undefined
 
-const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere, accelerated, bridged, roomInMemory, roomOnDisk]
+const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere, accelerated, bridged, slotFree, roomInMemory, roomOnDisk]
 
 /**
  * Picks the node for a VM that has none: the first check a node fails is its refusal; of the others the one with KVM where either would do,
@@ -50,7 +67,7 @@ export function place(request: PlaceRequest, candidates: readonly Candidate[]): 
   if (best === undefined) return refused(refusals)
   const free = formatBytes(best.node.memoryBytes - best.committedBytes)
   const message = `on ${best.node.hostname}: ${best.placedVms} other VMs there, ${free} of memory free, ${fit.length} of ${candidates.length} nodes could take it`
-  return { kind: 'placed', nodeId: best.node.id, message, refusals }
+  return { kind: 'placed', nodeId: best.node.id, spare: spareOf(request, best), message, refusals }
 }
 
 function refusalOf(request: PlaceRequest, candidate: Candidate): Refusal | undefined {
@@ -141,6 +158,16 @@ function bridged({ bridges }: PlaceRequest, { facts }: Candidate): ReturnType<Ch
   return { reason: 'BridgeMissing', message: `bridge ${missing.join(', ')} is not there, not up or not allowed (${there})` }
 }
 
+function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<Check> {
+  return placedVms < maxGrants ? undefined : { reason: 'NoSlotLeft', message: `it has ${placedVms} VMs, and a node takes ${maxGrants}` }
+}
+
+function spareOf({ memoryBytes, diskBytes }: PlaceRequest, candidate: Candidate): Room {
+  const { node, facts, committedBytes, placedVms } = candidate
+  const freeBytes = facts.known ? freeDiskBytes(facts.value, candidate) : 0
+  return { memoryBytes: node.memoryBytes - committedBytes - memoryBytes, diskBytes: freeBytes - diskBytes, vms: maxGrants - placedVms - 1 }
+}
+
 function roomInMemory({ memoryBytes }: PlaceRequest, { node, committedBytes, placedVms }: Candidate): ReturnType<Check> {
   const free = node.memoryBytes - committedBytes
   if (memoryBytes <= free) return undefined
@@ -148,10 +175,14 @@ function roomInMemory({ memoryBytes }: PlaceRequest, { node, committedBytes, pla
   return { reason: 'InsufficientMemory', message: `${left}, needs ${formatBytes(memoryBytes)}` }
 }
 
-function roomOnDisk({ diskBytes }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
-  if (!facts.known || diskBytes <= facts.value.disk.freeBytes) return undefined
-  return {
-    reason: 'InsufficientDisk',
-    message: `has ${formatBytes(facts.value.disk.freeBytes)} of disk free, needs ${formatBytes(diskBytes)}`,
-  }
+function roomOnDisk({ diskBytes }: PlaceRequest, candidate: Candidate): ReturnType<Check> {
+  const { facts, promisedDiskBytes } = candidate
+  if (!facts.known || diskBytes <= freeDiskBytes(facts.value, candidate)) return undefined
+  const { freeBytes } = facts.value.disk
+  const promised = promisedDiskBytes === 0 ? '' : `, ${formatBytes(promisedDiskBytes)} of it promised to disks that may grow`
+  return { reason: 'InsufficientDisk', message: `has ${formatBytes(freeBytes)} of disk free${promised}, needs ${formatBytes(diskBytes)}` }
+}
+
+function freeDiskBytes({ disk }: NodeFacts, { promisedDiskBytes }: Candidate): number {
+  return disk.freeBytes - promisedDiskBytes
 }

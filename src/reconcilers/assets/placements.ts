@@ -1,3 +1,4 @@
+import type { VirtualMachine } from '../../api/manifest.ts'
 import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
@@ -6,6 +7,18 @@ export interface Load {
   readonly vms: number
   /** Guest memory and overhead, as far as it is known. */
   readonly bytes: number
+  /** Of the disks of VMs that no node said to have yet. */
+  readonly unmadeDiskBytes: number
+}
+
+/** What a VM takes of its node. */
+export interface Need {
+  readonly bytes: number
+  readonly diskBytes: number
+}
+
+export function needOfVm({ spec }: VirtualMachine, memoryOverheadMiB: number): Need {
+  return { bytes: spec.memory + memoryOverheadMiB * 1024 ** 2, diskBytes: spec.disks.reduce((sum, { size }) => sum + size, 0) }
 }
 
 /** Where all other VMs are, for who places one. */
@@ -20,27 +33,28 @@ export interface Placements {
 export interface PlacementIndex extends Placements {
   /** What the config of this name says now; undefined where it is gone or no record. */
   put(name: string, record: PlacementSaid | undefined): void
-  /** The VM may need another amount of memory now. */
+  /** The VM may need another amount of memory or disk now. */
   remeasure(vm: VmName): void
 }
 
-export type PlacementSaid = Pick<PlacementRecord, 'vm' | 'uid' | 'node' | 'retainedAt'>
-type Placed = Pick<PlacementRecord, 'vm' | 'uid'> & { readonly node: string | undefined; readonly bytes: number }
+export type PlacementSaid = Pick<PlacementRecord, 'vm' | 'uid' | 'node' | 'retainedAt' | 'disksMade'>
+type Placed = Pick<PlacementRecord, 'vm' | 'uid'> & { readonly node: string | undefined; readonly disksMade: boolean } & Need
 
-const none: Load = { vms: 0, bytes: 0 }
+export const noLoad: Load = { vms: 0, bytes: 0, unmadeDiskBytes: 0 }
 
-/** `bytesOf` gives what a VM needs, as far as it is known. */
-export function placementIndex(bytesOf: (vm: VmName) => number): PlacementIndex {
+/** `needOf` gives what a VM needs, as far as it is known. */
+export function placementIndex(needOf: (vm: VmName) => Need): PlacementIndex {
   const placed = new Map<string, Placed>()
   const loads = new Map<string, Load>()
   const claims = new Map<VmUid, number>()
 
-  function count({ uid, node, bytes }: Placed, by: 1 | -1): void {
+  function count(one: Placed, by: 1 | -1): void {
+    const { uid, node } = one
     const claimed = (claims.get(uid) ?? 0) + by
     if (claimed === 0) claims.delete(uid)
     else claims.set(uid, claimed)
     if (node === undefined) return
-    const load = plus(loads.get(node) ?? none, by, bytes)
+    const load = plus(loads.get(node) ?? noLoad, by, one)
     if (load.vms === 0) loads.delete(node)
     else loads.set(node, load)
   }
@@ -61,22 +75,23 @@ export function placementIndex(bytesOf: (vm: VmName) => number): PlacementIndex 
   return {
     put(name, record) {
       if (record === undefined) return replace(name, undefined)
-      const { vm, uid, retainedAt } = record
-      replace(name, { vm, uid, node: retainedAt === undefined ? record.node : undefined, bytes: bytesOf(vm) })
+      const { vm, uid, retainedAt, disksMade } = record
+      replace(name, { vm, uid, node: retainedAt === undefined ? record.node : undefined, disksMade, ...needOf(vm) })
     },
     remeasure(vm) {
       const one = own(vm)
-      if (one !== undefined) replace(placementRecordName(vm), { ...one, bytes: bytesOf(vm) })
+      if (one !== undefined) replace(placementRecordName(vm), { ...one, ...needOf(vm) })
     },
     loadsBeside(vm) {
       const one = own(vm)
       if (one?.node === undefined) return new Map(loads)
-      return new Map(loads).set(one.node, plus(loads.get(one.node) ?? none, -1, one.bytes))
+      return new Map(loads).set(one.node, plus(loads.get(one.node) ?? noLoad, -1, one))
     },
     isClaimed: (uid, beside) => (claims.get(uid) ?? 0) > (own(beside)?.uid === uid ? 1 : 0),
   }
 }
 
-function plus(load: Load, by: 1 | -1, bytes: number): Load {
-  return { vms: load.vms + by, bytes: load.bytes + by * bytes }
+function plus(load: Load, by: 1 | -1, { bytes, diskBytes, disksMade }: Placed): Load {
+  const unmade = disksMade ? 0 : diskBytes
+  return { vms: load.vms + by, bytes: load.bytes + by * bytes, unmadeDiskBytes: load.unmadeDiskBytes + by * unmade }
 }

@@ -115,7 +115,10 @@ export async function fakeDocker(socket: string): Promise<FakeDocker> {
     configs: shelfOf(asSpec, telling('config'), next),
     secrets: shelfOf(asSpec, telling('secret'), next),
   }
-  for (const name of ['n1', 'n2']) shelves.nodes.add(name, { Name: name, Role: 'worker', Availability: 'active', Labels: {} })
+  // A node takes 1,024 VMs.
+  for (let node = 1; node <= 12; node += 1) {
+    shelves.nodes.add(`n${node}`, { Name: `n${node}`, Role: 'worker', Availability: 'active', Labels: {} })
+  }
 
   function list(kind: string, filters: Readonly<Record<string, readonly string[]>>): string {
     if (kind === 'tasks') {

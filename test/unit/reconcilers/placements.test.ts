@@ -1,13 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { placementRecordName } from '../../../src/api/names.ts'
-import { placementIndex, type PlacementSaid } from '../../../src/reconcilers/assets/placements.ts'
+import { noLoad, placementIndex, type PlacementSaid } from '../../../src/reconcilers/assets/placements.ts'
 
 const names = ['a', 'b', 'c'] as const
 const anySaid = fc.record({
   vm: fc.constantFrom(...names),
   uid: fc.constantFrom('u1', 'u2', 'u3'),
   node: fc.constantFrom('n1', 'n2', undefined),
+  disksMade: fc.boolean(),
   retainedAt: fc.constantFrom(undefined, '2026-01-01T00:00:00Z'),
 })
 const step = fc.oneof(
@@ -21,7 +22,7 @@ describe('placements that are kept up', () => {
       fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom(...names), (steps, me) => {
         const bytes = new Map<string, number>()
         const held = new Map<string, PlacementSaid>()
-        const it = placementIndex((vm) => bytes.get(vm) ?? 0)
+        const it = placementIndex((vm) => ({ bytes: bytes.get(vm) ?? 0, diskBytes: 2 * (bytes.get(vm) ?? 0) }))
         for (const one of steps) {
           if (one.kind === 'measure') {
             bytes.set(one.vm, one.bytes)
@@ -37,8 +38,10 @@ describe('placements that are kept up', () => {
         const others = [...held.values()].filter(({ vm }) => vm !== me)
         for (const node of ['n1', 'n2']) {
           const there = others.filter((one) => one.node === node && one.retainedAt === undefined)
-          const load = it.loadsBeside(me).get(node) ?? { vms: 0, bytes: 0 }
-          expect(load).toEqual({ vms: there.length, bytes: there.reduce((sum, { vm }) => sum + (bytes.get(vm) ?? 0), 0) })
+          const load = it.loadsBeside(me).get(node) ?? noLoad
+          const bytesOf = (all: typeof there): number => all.reduce((sum, { vm }) => sum + (bytes.get(vm) ?? 0), 0)
+          const unmadeDiskBytes = 2 * bytesOf(there.filter(({ disksMade }) => !disksMade))
+          expect(load).toEqual({ vms: there.length, bytes: bytesOf(there), unmadeDiskBytes })
         }
         for (const uid of ['u1', 'u2', 'u3']) expect(it.isClaimed(uid, me)).toBe(others.some((one) => one.uid === uid))
       }),
@@ -46,9 +49,9 @@ describe('placements that are kept up', () => {
   })
 
   it('count a record that says it is of another VM than its name', () => {
-    const it = placementIndex(() => 5)
-    it.put(placementRecordName('a'), { vm: 'b', uid: 'u1', node: 'n1', retainedAt: undefined })
-    expect(it.loadsBeside('a').get('n1')).toEqual({ vms: 1, bytes: 5 })
+    const it = placementIndex(() => ({ bytes: 5, diskBytes: 7 }))
+    it.put(placementRecordName('a'), { vm: 'b', uid: 'u1', node: 'n1', retainedAt: undefined, disksMade: false })
+    expect(it.loadsBeside('a').get('n1')).toEqual({ vms: 1, bytes: 5, unmadeDiskBytes: 7 })
     expect(it.isClaimed('u1', 'a')).toBe(true)
   })
 })

@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest'
+import { maxGrants } from '../../../src/api/wire/broker-admin.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
+import { type Claim, ledger } from '../../../src/reconcilers/assets/ledger.ts'
+import { place } from '../../../src/reconcilers/assets/place.ts'
+import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
+import { factsOf } from '../../simulation/simulated-agents.ts'
+
+const gib = 1024 ** 3
+const { signal } = new AbortController()
+
+function disk(size: string): SpecChanges {
+  return { disks: [{ name: 'root', size, image: { source: 'images/tiny.qcow2' } }] }
+}
+
+/** All look before the first of them writes. */
+async function placeAtOnce(cluster: Cluster, vms: readonly string[]): Promise<string[]> {
+  const assets = assetsReconciler(cluster.ports())
+  const seen = await Promise.all(vms.map((vm) => assets.observe(vm, signal)))
+  const plans = seen.map((one) => assets.plan(one, cluster.nowMs))
+  const ends = await Promise.allSettled(plans.flatMap(({ actions }) => actions.map((action) => assets.apply(action, signal))))
+  return ends.map((end) => (end.status === 'fulfilled' ? 'placed' : (end.reason as PortError).kind))
+}
+
+test('two VMs that are placed at once do not get the memory of one', async () => {
+  const cluster = new Cluster(['n1'])
+  for (const vm of ['a', 'b']) cluster.declare(vm, { memory: '5Gi' })
+  expect(await placeAtOnce(cluster, ['a', 'b'])).toEqual(['placed', 'Conflict'])
+  await cluster.converge()
+  expect(cluster.said('a', 'Placed')).toBe('True Placed')
+  expect(cluster.said('b', 'Placed')).toBe('False InsufficientMemory')
+})
+
+test('two VMs that are placed at once do not get the disk of one', async () => {
+  const cluster = new Cluster(['n1'])
+  for (const vm of ['a', 'b']) cluster.declare(vm, disk('30Gi'))
+  expect(await placeAtOnce(cluster, ['a', 'b'])).toEqual(['placed', 'Conflict'])
+  await cluster.converge()
+  expect(cluster.said('b', 'Placed')).toBe('False InsufficientDisk')
+})
+
+test('many VMs are placed at once where there is room for all of them', async () => {
+  const cluster = new Cluster(['n1'])
+  const vms = Array.from({ length: 8 }, (_, index) => `vm${index}`)
+  for (const vm of vms) cluster.declare(vm)
+  expect(new Set(await placeAtOnce(cluster, vms))).toEqual(new Set(['placed']))
+})
+
+test('disk space that a disk may still grow by is promised to nobody else, not even of a removed VM', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('a', disk('30Gi'))
+  await cluster.converge()
+  cluster.remove('a')
+  await cluster.converge()
+  cluster.declare('b', disk('30Gi'))
+  await cluster.converge()
+  expect(cluster.condition('b', 'Placed')).toMatchObject({
+    status: 'False',
+    reason: 'InsufficientDisk',
+    message: expect.stringMatching(
+      /^no node can take it: n1: has 50 GiB of disk free, 30(\.0)? GiB of it promised to disks that may grow, needs 30 GiB/,
+    ),
+  })
+  cluster.declare('a', disk('30Gi'))
+  await cluster.converge()
+  expect(cluster.said('a', 'Placed')).toBe('True Placed')
+})
+
+test('the disk of a VM that was placed and has none yet is promised, too', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.agent('n1').steps = 1_000
+  cluster.declare('a', disk('30Gi'))
+  await placeAtOnce(cluster, ['a'])
+  cluster.declare('b', disk('30Gi'))
+  const assets = assetsReconciler(cluster.ports())
+  const { conditions } = assets.plan(await assets.observe('b', signal), cluster.nowMs)
+  expect(conditions.find((one) => one.type === 'Placed')).toMatchObject({ status: 'False', reason: 'InsufficientDisk' })
+})
+
+test('a node takes as many VMs as its broker takes grants, and says so', () => {
+  const wanted = { accelerator: 'auto', softwareEmulation: true, bridges: [], memoryBytes: 1, diskBytes: 1 } as const
+  const node = { id: 'id-1', hostname: 'n1', state: 'ready', availability: 'active', memoryBytes: 64 * gib } as const
+  const full = {
+    node,
+    facts: { known: true, value: factsOf('n1') },
+    placedVms: maxGrants,
+    committedBytes: 0,
+    promisedDiskBytes: 0,
+  } as const
+  expect(place(wanted, [full])).toMatchObject({
+    kind: 'refused',
+    reason: 'NoSlotLeft',
+    message: expect.stringContaining('it has 1024 VMs'),
+  })
+  expect(place(wanted, [{ ...full, placedVms: maxGrants - 1 }])).toMatchObject({ kind: 'placed', spare: { vms: 0 } })
+})
+
+function claim(mark: number, more: Partial<Claim> = {}): Claim {
+  return { nodeId: 'n1', takes: { memoryBytes: 4, diskBytes: 1 }, spare: { memoryBytes: 3, diskBytes: 100, vms: 100 }, mark, ...more }
+}
+
+test('what is being written counts against who looked meanwhile, and what was written before is in what he saw', () => {
+  const it = ledger()
+  const written = it.take(claim(it.mark()))
+  const during = it.mark()
+  expect(() => it.take(claim(during))).toThrow(PortError)
+  expect(() => it.take(claim(during, { nodeId: 'n2' }))).not.toThrow()
+  written()
+  expect(() => it.take(claim(during))).toThrow('at the same moment')
+  expect(() => it.take(claim(2))).not.toThrow()
+})
+
+test('the last slot is taken once', () => {
+  const it = ledger()
+  const spare = { memoryBytes: 100, diskBytes: 100, vms: 0 }
+  it.take(claim(0, { spare }))
+  expect(() => it.take(claim(0, { spare }))).toThrow(PortError)
+})
