@@ -35,7 +35,7 @@ export interface Condition {
   readonly message: string
   /** Generation of the manifest this was derived from. */
   readonly observedGeneration: string
-  /** RFC 3339; moves only when `status` does. */
+  /** RFC 3339; moves only when `status` does, and not with a restart of the controller. */
   readonly lastTransitionTime: string
 }
 
@@ -46,16 +46,20 @@ export function condition(type: ConditionType, status: ConditionStatus, reason: 
   return { type, status, reason, message }
 }
 
+export interface Stamp {
+  readonly observedGeneration: string
+  readonly now: string
+  /** Since when a condition has had the status that it gets now, where somebody remembers. */
+  readonly since?: (type: ConditionType, status: ConditionStatus) => string | undefined
+}
+
 /** Merges drafts into what is held: a draft replaces its type; the transition time moves only with the status. */
-export function stampConditions(
-  held: readonly Condition[],
-  drafts: readonly ConditionDraft[],
-  stamp: { observedGeneration: string; now: string },
-): Condition[] {
+export function stampConditions(held: readonly Condition[], drafts: readonly ConditionDraft[], stamp: Stamp): Condition[] {
   const byType = new Map(held.map((one) => [one.type, one]))
   for (const draft of drafts) {
     const before = byType.get(draft.type)
-    const lastTransitionTime = before?.status === draft.status ? before.lastTransitionTime : stamp.now
+    const moved = (): string => stamp.since?.(draft.type, draft.status) ?? stamp.now
+    const lastTransitionTime = before?.status === draft.status ? before.lastTransitionTime : moved()
     byType.set(draft.type, { ...draft, observedGeneration: stamp.observedGeneration, lastTransitionTime })
   }
   return [...byType.values()]

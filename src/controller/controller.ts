@@ -19,6 +19,7 @@ import { type EventFollower, eventFollower } from './follow-events.ts'
 import type { Hint } from './hints.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
+import { keepTimes } from './kept-times.ts'
 import { followTasks, lookAround } from './look-around.ts'
 import { readManifests, reloadable } from './manifest-reader.ts'
 import { concernedBy } from './node-news.ts'
@@ -285,8 +286,12 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   async function run(signal: AbortSignal): Promise<void> {
-    loops = startLoops(signal)
     const { informed, random, resyncMs, cluster } = ports
+    const kept = keepTimes(
+      { swarm: informed.swarm, clock, log, cluster, times: () => status.times(), remember: (times) => status.remember(times) },
+      signal,
+    )
+    loops = startLoops(signal)
     const looking = { informed, clock, log, cluster, resyncMs, onLook, onTasks: hintKnown }
     const follower = eventFollower({ swarm: informed.swarm, clock, random, log, onEvent: informed.note, onHint, onGap })
     events = follower
@@ -297,7 +302,7 @@ export function controller(ports: ControllerPorts): Controller {
       follower.run(signal),
       evidence.run(signal),
     ])
-    await Promise.all(Object.values(loops).map((loop) => loop.stop()))
+    await Promise.all([...Object.values(loops).map((loop) => loop.stop()), kept])
   }
 
   /** Nodes and manifests were read, and every VM was looked at by everybody at least once. */

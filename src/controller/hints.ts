@@ -12,8 +12,8 @@ export type Hint =
   | { readonly kind: 'manifests' }
   | { readonly kind: 'none' }
 
-/** What we write ourselves beside placement records, named by its content. */
-const launchConfig = /^sv-[0-9a-f]{16,}$/
+/** What we write ourselves beside placement records, named by its content: launch configs, and the times of conditions. */
+const launchConfig = /^sv-(times-)?[0-9a-f]{16,}$/
 
 /** Pure. Events of agents and the controller count as news of the nodes. */
 export function hintOf(event: SwarmEvent): Hint {

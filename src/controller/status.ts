@@ -5,6 +5,7 @@ import {
   condition,
   conditionOwners,
   readyRungs,
+  type Stamp,
   stampConditions,
 } from '../api/conditions.ts'
 import type { VmName } from '../api/names.ts'
@@ -15,6 +16,8 @@ import type { Log } from '../ports/log.ts'
 import { phaseOf } from './phase.ts'
 import { foldReady } from './ready.ts'
 import { advanceTimeline, type Timeline } from './timeline.ts'
+import { rememberedTimes } from './remembered-times.ts'
+import type { Times, TimesOfVm } from './times-config.ts'
 
 /** What one run of one reconciler says about a VM. */
 export interface Report {
@@ -57,6 +60,10 @@ export interface StatusStore {
   report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
   /** Something that happened and is no condition. */
   note(vm: VmName, event: Omit<VmEvent, 'time'>): void
+  /** Since when each condition has its status, for the next controller. */
+  times(): Times
+  /** What the controller before this one knew: a status that is still the same does not begin with this controller. */
+  remember(times: Times): void
   progress(vm: VmName): readonly Progress[]
   forget(vm: VmName): void
   view(vm: VmName, declaration: Declaration): VmView
@@ -65,6 +72,7 @@ export interface StatusStore {
 /** `onChange` is called with each VM whose view may have moved. */
 export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => void): StatusStore {
   const vms = new Map<VmName, Held>()
+  const past = rememberedTimes(clock)
 
   function held(vm: VmName): Held {
     const found = vms.get(vm)
@@ -77,7 +85,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
   /** Stamps drafts, folds Ready, and tells what moved. */
   function settle(vm: VmName, one: Held, drafts: readonly ConditionDraft[], generation: string): void {
     const before = one.conditions
-    const stamp = { observedGeneration: generation, now: rfc3339(clock) }
+    const stamp = { observedGeneration: generation, now: rfc3339(clock), since: past.of(vm) }
     const stamped = stampConditions(before, drafts, stamp)
     const { observedGeneration, ...ready } = agreed(readyOf(one, stamped), before, stamped)
     const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration })
@@ -120,9 +128,22 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
       one.events = [...one.events, { time: rfc3339(clock), ...event }].slice(-keptEvents)
       onChange(vm)
     },
+    times: () => past.with(new Map([...vms].map(([vm, { conditions }]) => [vm, timesOf(conditions)]))),
+    remember(times) {
+      past.set(times)
+      // The sources are read at the same time, and may have been first.
+      for (const [vm, one] of vms) {
+        one.conditions = one.conditions.map((each) => ({
+          ...each,
+          lastTransitionTime: past.of(vm)(each.type, each.status) ?? each.lastTransitionTime,
+        }))
+        onChange(vm)
+      }
+    },
     progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
     forget(vm) {
       vms.delete(vm)
+      past.forget(vm)
       onChange(vm)
     },
     view(vm, declaration) {
@@ -141,6 +162,12 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
       }
     },
   }
+}
+
+/** Reconciling comes and goes with every look. */
+function timesOf(conditions: readonly Condition[]): TimesOfVm {
+  const lasting = conditions.filter(({ type }) => type !== 'Reconciling')
+  return new Map(lasting.map(({ type, status, lastTransitionTime }) => [type, { status, since: lastTransitionTime }]))
 }
 
 export function generationOf(declaration: Declaration): string {
@@ -223,11 +250,7 @@ function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] 
 
 const whileTrue = ['Reconciling', 'Stalled', 'Suspended'] as const satisfies readonly Condition['type'][]
 
-function withWhileTrue(
-  conditions: readonly Condition[],
-  drafts: readonly ConditionDraft[],
-  stamp: { observedGeneration: string; now: string },
-): readonly Condition[] {
+function withWhileTrue(conditions: readonly Condition[], drafts: readonly ConditionDraft[], stamp: Stamp): readonly Condition[] {
   const wanted = new Set(drafts.map((draft) => draft.type))
   const isOver = (type: Condition['type']): boolean => (whileTrue as readonly string[]).includes(type) && !wanted.has(type)
   return stampConditions(

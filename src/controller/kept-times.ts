@@ -1,0 +1,91 @@
+import { type Clock, sleep } from '../ports/clock.ts'
+import { messageOf, PortError } from '../ports/errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { Swarm } from '../ports/swarm.ts'
+import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './times-config.ts'
+
+/** A change of status in the last minutes before a crash is dated by the next start; more often would be writes for nothing. */
+const everyMs = 600_000
+/** Docker kills a controller ten seconds after it asked it to stop. */
+const lastWordMs = 4_000
+const retryMs = 2_000
+
+export interface KeptTimesPorts {
+  readonly swarm: Pick<Swarm, 'listConfigs' | 'createConfig' | 'removeConfig'>
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+  readonly times: () => Times
+  readonly remember: (times: Times) => void
+}
+
+/**
+ * Reads since when the controller before this one knew of each status, and writes it for the next one: now and then, and when it is stopped.
+ * Nothing is decided by them. Resolves after the signal, when the last of them are written. With two controllers each writes what it knows when that has changed, and then neither does.
+ */
+export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Promise<void> {
+  const { clock, log } = ports
+  let kept = ''
+
+  async function read(): Promise<boolean> {
+    try {
+      const found = (await ports.swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, ports.cluster))
+      const times = parseTimes(found.map(({ data }) => data))
+      kept = timesHash(times)
+      ports.remember(times)
+      return true
+    } catch (error) {
+      log.debug({ reason: messageOf(error) }, 'The times of conditions cannot be read')
+      return false
+    }
+  }
+
+  async function write(limit: AbortSignal): Promise<void> {
+    const times = ports.times()
+    if (timesHash(times) === kept) return
+    try {
+      await replaceConfigs(ports, times, limit)
+      kept = timesHash(times)
+    } catch (error) {
+      log.info({ reason: messageOf(error) }, 'The times of conditions cannot be kept')
+    }
+  }
+
+  for (let isRead = await read(); !isRead && !signal.aborted; isRead = await read()) await pause(clock, retryMs, signal)
+  while (!signal.aborted) {
+    await pause(clock, everyMs, signal)
+    if (!signal.aborted) await write(signal)
+  }
+  await within(clock, lastWordMs, write)
+}
+
+async function replaceConfigs({ swarm, clock, cluster }: KeptTimesPorts, times: Times, signal: AbortSignal): Promise<void> {
+  const before = (await swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, cluster))
+  const configs = renderTimes(times, cluster, clock.now())
+  for (const { name, labels, data } of configs) await swarm.createConfig(name, labels, data, signal)
+  // Afterwards, so that there is always one that is whole.
+  for (const { id } of before) await unlessGone(swarm.removeConfig(id, signal))
+}
+
+/** Two controllers may replace the same one. */
+async function unlessGone(removal: Promise<void>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
+  }
+}
+
+async function within(clock: Clock, ms: number, work: (limit: AbortSignal) => Promise<void>): Promise<void> {
+  const late = new AbortController()
+  const cancel = clock.after(ms, () => late.abort(new PortError('Unavailable', `no answer within ${ms} ms`)))
+  await work(late.signal)
+  cancel()
+}
+
+/** Ends early with the signal. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(clock, ms, signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
+}

@@ -1,0 +1,205 @@
+import { expect, test } from 'vitest'
+import { type ConditionStatus, condition } from '../../../src/api/conditions.ts'
+import { keepTimes } from '../../../src/controller/kept-times.ts'
+import { type StatusStore, statusStore } from '../../../src/controller/status.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import { aVm } from '../../simulation/cluster.ts'
+import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
+import { silentLog, type VirtualClock, virtualClock } from './virtual-clock.ts'
+
+const present = aVm('web')
+
+/** One controller after the other, on one Swarm. */
+class Reign {
+  readonly status: StatusStore
+  readonly #ended: Promise<void>
+  readonly #stopping = new AbortController()
+
+  constructor(swarm: SimulatedSwarm, clock: VirtualClock) {
+    this.status = statusStore(clock, silentLog, () => undefined)
+    const { status } = this
+    const times = { times: () => status.times(), remember: (known: Parameters<StatusStore['remember']>[0]) => status.remember(known) }
+    this.#ended = keepTimes({ swarm, clock, log: silentLog, cluster: 'lab', ...times }, this.#stopping.signal)
+  }
+
+  say(status: ConditionStatus, vm = 'web'): void {
+    this.status.declared(vm, present, condition('Valid', 'True', 'Accepted', ''))
+    const conditions = [condition('Reachable', status, 'Said', '')]
+    this.status.report(vm, present.generation, { owner: 'reachability', conditions, facts: undefined, progress: { kind: 'waiting' } })
+  }
+
+  since(type = 'Reachable', vm = 'web'): string | undefined {
+    return this.status.view(vm, present).conditions.find((one) => one.type === type)?.lastTransitionTime
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('stopped'))
+    await this.#ended
+  }
+}
+
+function bench() {
+  const clock = virtualClock(Date.parse('2026-01-01T00:00:00Z'))
+  const swarm = new SimulatedSwarm(() => clock.now())
+  const begin = async (): Promise<Reign> => {
+    const made = new Reign(swarm, clock)
+    await clock.pass(0)
+    return made
+  }
+  return { clock, swarm, begin, configs: () => [...swarm.configs.values()].map((one) => one.name) }
+}
+
+test('a status that is still the same does not begin with the next controller', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(60_000)
+  await first.stop()
+  const second = await begin()
+  second.say('True')
+  expect([second.since(), second.since('Valid')]).toEqual(['2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z'])
+})
+
+test('nor where the next controller has not seen it yet at first', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(60_000)
+  await first.stop()
+  const second = await begin()
+  second.say('Unknown')
+  expect(second.since()).toBe('2026-01-01T00:01:00.000Z')
+  await clock.pass(10_000)
+  second.say('True')
+  expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
+})
+
+test('a status that changed meanwhile is dated by whoever saw it, and so is one that comes back later', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(60_000)
+  await first.stop()
+  const second = await begin()
+  second.say('False')
+  expect(second.since()).toBe('2026-01-01T00:01:00.000Z')
+  await clock.pass(10_000)
+  second.say('True')
+  expect(second.since()).toBe('2026-01-01T00:01:10.000Z')
+})
+
+test('what was not known for minutes after a start is dated when it is known again', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await first.stop()
+  const second = await begin()
+  second.say('Unknown')
+  await clock.pass(300_001)
+  second.say('True')
+  expect(second.since()).toBe('2026-01-01T00:05:00.001Z')
+})
+
+test('a controller that is stopped before it has looked forgets nothing for the one after it', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(1_000)
+  await first.stop()
+  const second = await begin()
+  second.say('Unknown')
+  await second.stop()
+  const third = await begin()
+  await third.stop()
+  const last = await begin()
+  last.say('True')
+  expect(last.since()).toBe('2026-01-01T00:00:00.000Z')
+})
+
+test('after a crash it is dated as it was ten minutes before', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(600_000)
+  const second = await begin()
+  second.say('True')
+  expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
+})
+
+test('nothing is written while nothing changes, and there is one config at a time', async () => {
+  const { clock, swarm, begin, configs } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(600_000)
+  expect(configs()).toHaveLength(1)
+  const { writes } = swarm
+  await clock.pass(3_600_000)
+  await first.stop()
+  const second = await begin()
+  second.say('True')
+  await second.stop()
+  expect(swarm.writes).toBe(writes)
+  const third = await begin()
+  third.say('False')
+  await third.stop()
+  expect(configs()).toHaveLength(1)
+})
+
+test('a config of somebody else with this label is neither read nor removed', async () => {
+  const { swarm, begin, configs } = bench()
+  await swarm.createConfig('theirs', { 'swarmvirt.component': 'status-times', 'swarmvirt.cluster': 'lab' }, new TextEncoder().encode('x'))
+  await swarm.createConfig(
+    'broken',
+    { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.component': 'status-times', 'swarmvirt.cluster': 'other' },
+    new Uint8Array([1]),
+  )
+  const first = await begin()
+  first.say('True')
+  await first.stop()
+  expect(
+    configs()
+      .toSorted((a, b) => (a < b ? -1 : 1))
+      .slice(0, 2),
+  ).toEqual(['broken', expect.stringMatching(/^sv-times-[0-9a-f]{32}$/)])
+  expect(configs()).toContain('theirs')
+})
+
+test('what cannot be read is passed over', async () => {
+  const { swarm, begin } = bench()
+  const labels = { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.component': 'status-times', 'swarmvirt.cluster': 'lab' }
+  await swarm.createConfig('sv-times-0', labels, new TextEncoder().encode('{}'))
+  const first = await begin()
+  first.say('True')
+  expect(first.since()).toBe('2026-01-01T00:00:00.000Z')
+  await first.stop()
+})
+
+test('it is read as soon as Docker answers, and what was said until then is set right', async () => {
+  const { clock, swarm, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(60_000)
+  await first.stop()
+  const list = swarm.listConfigs.bind(swarm)
+  swarm.listConfigs = () => Promise.reject(new PortError('Unavailable', 'no leader'))
+  const second = await begin()
+  second.say('True')
+  expect(second.since()).toBe('2026-01-01T00:01:00.000Z')
+  swarm.listConfigs = list
+  await clock.pass(2_000)
+  expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
+})
+
+test('a removed VM of the same name begins anew', async () => {
+  const { clock, begin } = bench()
+  const first = await begin()
+  first.say('True')
+  await clock.pass(1_000)
+  await first.stop()
+  const second = await begin()
+  second.say('Unknown')
+  second.status.forget('web')
+  await clock.pass(1_000)
+  second.say('True')
+  expect(second.since()).toBe('2026-01-01T00:00:02.000Z')
+})
