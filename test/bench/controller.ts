@@ -25,6 +25,7 @@ export async function benchController(args: readonly string[]): Promise<void> {
     options: {
       managers: { type: 'string', default: '1' },
       vms: { type: 'string', default: '1000' },
+      many: { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '7' },
       profiles: { type: 'string' },
       steps: { type: 'string', default: 'create,unchanged,changes,idle,memory,many,storm' },
@@ -45,6 +46,7 @@ export async function benchController(args: readonly string[]): Promise<void> {
       dir,
       manifests: join(dir, 'manifests'),
       vms: Number(values.vms),
+      many: Number(values.many),
       rounds: Number(values.rounds),
       profiles: values.profiles,
     }

@@ -13,6 +13,8 @@ export interface Bench {
   readonly manifests: string
   /** The larger of the two sizes; the smaller is half of it. */
   readonly vms: number
+  /** Of those that no dockerd takes. */
+  readonly many: number
   readonly rounds: number
   /** Where each controller leaves a CPU profile; undefined where none is wanted, since it costs. */
   readonly profiles: string | undefined

@@ -6,7 +6,6 @@ import type { Usage } from './protocol.ts'
 import { callsText, median, printAim, printNote } from './report.ts'
 import { startChild, type UnderTest } from './under-test.ts'
 
-const many = 10_000
 const patienceMs = 600_000
 /** Long enough for what a first pass leaves behind to be collected. */
 const restMs = 20_000
@@ -29,6 +28,7 @@ export async function benchMemory(bench: Bench): Promise<void> {
 
 /** Ten times as many, on a stand-in for dockerd in the bench's own process: no dockerd makes so many services in a reasonable time. */
 export async function benchMany(bench: Bench): Promise<void> {
+  const { many } = bench
   const manifests = join(bench.dir, 'many')
   emptyDir(manifests)
   writeManifests(manifests, many, 10)
@@ -58,7 +58,7 @@ export async function benchMany(bench: Bench): Promise<void> {
 }
 
 async function settled(maker: UnderTest, docker: FakeDocker, madeS: number): Promise<void> {
-  await maker.ask({ kind: 'settled', vms: many })
+  await maker.ask({ kind: 'settled', vms: docker.services() })
   const calls = await maker.ask<Record<string, number>>({ kind: 'calls' })
   printNote(`${docker.services()} VMs made at once on a stand-in for dockerd: ${madeS.toFixed(0)} s, ${callsText(calls)}`)
 }
