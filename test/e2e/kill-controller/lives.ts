@@ -33,6 +33,8 @@ export interface Bench {
   clean(vm: string, change: Change): Promise<CleanRun>
   /** Throws where the world does not come to the clean run's end, or an invariant is broken on the way. */
   killed(vm: string, change: Change, clean: CleanRun, call: number, place: KillPlace): Promise<Recovery>
+  /** What did not recover is not to be in the way of what comes next. */
+  clear(vm: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -111,6 +113,11 @@ export async function killBench(deployment: Deployment): Promise<Bench> {
         })
       }
       return { hit, ms }
+    },
+    async clear(vm) {
+      proxy.watch()
+      deployment.removeManifest(`${vm}.yaml`)
+      await until(`${vm} to go`, 60_000, async () => (isOver(await tracesOf(lab, vm), vm, 'delete') ? true : undefined), 200)
     },
     async close() {
       await controller.giveBack()
