@@ -30,7 +30,7 @@ export interface InformedSwarm {
   readonly relistTasks: (signal?: AbortSignal) => Promise<readonly VmName[]>
 }
 
-export interface Watchers {
+interface Watchers {
   readonly config: (name: string, config: SwarmConfig | undefined) => void
   readonly service: (name: string, service: SwarmService | undefined) => void
 }

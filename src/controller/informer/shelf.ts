@@ -10,7 +10,7 @@ export interface Stored {
 
 /** Every run of every VM asks for its own, and some for the few of a component: to go through all of them each time would cost the square of their number. */
 export const filedBy = [objectLabels.vm, objectLabels.component] as const
-export type FiledBy = (typeof filedBy)[number]
+type FiledBy = (typeof filedBy)[number]
 
 /** Of an object that is known from the answer to our own write, which tells no version: it is read before it is written to again. */
 export const unreadVersion: ObjectVersion = 0
