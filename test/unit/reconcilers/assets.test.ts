@@ -280,6 +280,24 @@ test('a config of the same name that is not ours is left alone', async () => {
   expect(cluster.said('web', 'Placed')).toBe('False NameTaken')
 })
 
+test('a VM stays with its node whatever becomes of that, and says so', async () => {
+  const cluster = await placed()
+  const was = cluster.record('web')
+  for (const [change, said] of [
+    [{ state: 'down' }, 'which is down'],
+    [{ state: 'ready', availability: 'drain' }, 'whose availability is drain'],
+  ] as const) {
+    cluster.swarm.changeNode('node-n1', change)
+    await cluster.converge()
+    expect(cluster.condition('web', 'Placed')).toMatchObject({ status: 'True', message: `on n1, ${said} (uid ${was?.uid})` })
+  }
+  cluster.swarm.nodes.delete('node-n1')
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('Unknown DiskNodeUnknown')
+  expect(cluster.condition('web', 'Placed')?.message).toContain('had disks, and no node has them: bring back the node')
+  expect(cluster.record('web')).toMatchObject({ uid: was?.uid, node: 'node-n1' })
+})
+
 test('a node that left and joined again under another ID is found by its disk', async () => {
   const cluster = await placed()
   const agent = cluster.agent('n1')
