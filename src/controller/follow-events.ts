@@ -29,29 +29,29 @@ export interface EventFollower {
   suspect(): void
 }
 
-/** An event of what a list has found may have come so long before, or be on its way for so long, and so may those of the repair. */
+/** An event of what a list has found may be on its way for so long, and so may those of the repair. What came before proves nothing. */
 const lateMs = 2_000
 
 export function eventFollower(ports: EventPorts): EventFollower {
   const { swarm, clock, random, log } = ports
-  let heardMs = Number.NEGATIVE_INFINITY
+  let heard = 0
   let stream = new AbortController()
   let forgive: (() => void) | undefined
 
   /** Until the stream ends. */
   async function follow(signal: AbortSignal): Promise<void> {
     for await (const event of swarm.events(signal)) {
-      heardMs = clock.elapsed()
+      heard += 1
       if (ports.onEvent(event)) ports.onHint(hintOf(event))
     }
   }
 
   /** Says whether it told anything; what keeps failing is logged once. */
   async function followOne(signal: AbortSignal, isFirst: boolean): Promise<boolean> {
-    heardMs = Number.NEGATIVE_INFINITY
+    const before = heard
     stream = new AbortController()
     const { signal: doubted } = stream
-    const hasHeard = (): boolean => Number.isFinite(heardMs)
+    const hasHeard = (): boolean => heard > before
     try {
       await follow(AbortSignal.any([signal, doubted]))
     } catch (error) {
@@ -73,10 +73,10 @@ export function eventFollower(ports: EventPorts): EventFollower {
     },
     suspect() {
       if (forgive !== undefined) return
-      const [suspected, sinceMs] = [stream, clock.elapsed() - lateMs]
+      const [suspected, before] = [stream, heard]
       forgive = clock.after(lateMs, () => {
         forgive = undefined
-        if (suspected === stream && heardMs < sinceMs) suspected.abort()
+        if (suspected === stream && heard === before) suspected.abort()
       })
     },
   }
