@@ -4,8 +4,6 @@ import type { Log } from '../ports/log.ts'
 import type { Swarm } from '../ports/swarm.ts'
 import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './times-config.ts'
 
-/** A change of status in the last minutes before a crash is dated by the next start; more often would be writes for nothing. */
-const everyMs = 600_000
 /** Docker kills a controller ten seconds after it asked it to stop. */
 const lastWordMs = 4_000
 const retryMs = 2_000
@@ -20,7 +18,8 @@ export interface KeptTimesPorts {
 }
 
 /**
- * Reads since when the controller before this one knew of each status, and writes it for the next one: now and then, and when it is stopped.
+ * Reads since when the controller before this one knew of each status, and writes it for the next one when it is stopped, and never
+ * before: a Swarm in which nothing happens gets no writes.
  * Nothing is decided by them. Resolves after the signal, when the last of them are written. With two controllers each writes what it knows when that has changed, and then neither does.
  */
 export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Promise<void> {
@@ -52,10 +51,7 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
   }
 
   for (let isRead = await read(); !isRead && !signal.aborted; isRead = await read()) await pause(clock, retryMs, signal)
-  while (!signal.aborted) {
-    await pause(clock, everyMs, signal)
-    if (!signal.aborted) await write(signal)
-  }
+  await aborted(signal)
   await within(clock, lastWordMs, write)
 }
 
@@ -87,5 +83,12 @@ async function within(clock: Clock, ms: number, work: (limit: AbortSignal) => Pr
 async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   await sleep(clock, ms, signal).catch((error: unknown) => {
     if (!signal.aborted) throw error
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }

@@ -116,25 +116,30 @@ test('a controller that is stopped before it has looked forgets nothing for the 
   expect(last.since()).toBe('2026-01-01T00:00:00.000Z')
 })
 
-test('after a crash it is dated as it was ten minutes before', async () => {
+test('after a crash what changed since the last stop is dated anew, and nothing else', async () => {
   const { clock, begin } = bench()
   const first = await begin()
   first.say('True')
-  await clock.pass(600_000)
-  const second = await begin()
-  second.say('True')
-  expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
+  await first.stop()
+  const crashed = await begin()
+  crashed.say('True')
+  crashed.say('True', 'db')
+  await clock.pass(60_000)
+  const last = await begin()
+  last.say('True')
+  last.say('True', 'db')
+  expect([last.since(), last.since('Reachable', 'db')]).toEqual(['2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z'])
 })
 
-test('nothing is written while nothing changes, and there is one config at a time', async () => {
+test('nothing is written before the stop, nor then if nothing changed, and there is one config at a time', async () => {
   const { clock, swarm, begin, configs } = bench()
   const first = await begin()
   first.say('True')
-  await clock.pass(600_000)
+  await clock.pass(3_600_000)
+  expect(configs()).toEqual([])
+  await first.stop()
   expect(configs()).toHaveLength(1)
   const { writes } = swarm
-  await clock.pass(3_600_000)
-  await first.stop()
   const second = await begin()
   second.say('True')
   await second.stop()
