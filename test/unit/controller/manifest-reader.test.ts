@@ -66,7 +66,12 @@ it('judges an absence when the grace is over, however long the other source woul
 
 /** A source that can read what its hints name; what is in `all` and was not named is found by a whole read alone. */
 function aNamingSource() {
-  const made = { all: [web] as readonly SourceDocument[], named: undefined as readonly SourceDocument[] | undefined, whole: 0, hint: (): void => undefined }
+  const made = {
+    all: [web] as readonly SourceDocument[],
+    named: undefined as readonly SourceDocument[] | undefined,
+    whole: 0,
+    hint: (): void => undefined,
+  }
   const snapshot = (documents: readonly SourceDocument[]) => ({ source: 'directory', complete: true, message: '', documents })
   const source: ManifestSource = {
     async read() {
