@@ -121,7 +121,7 @@ export class Cluster {
       },
       settings: this.settings,
       random: { uuid: () => this.#uuid(), next: () => 0.5 },
-      clock: { now: () => this.nowMs },
+      clock: { now: () => this.nowMs, elapsed: () => this.nowMs },
     }
   }
 

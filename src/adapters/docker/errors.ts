@@ -51,6 +51,11 @@ export function portErrorOf(error: unknown, what: string): PortError {
     return new PortError('Unavailable', `${what}: Docker does not answer (${code ?? message ?? 'no reason given'})`, { cause: error })
   }
   const said = (json as { message?: unknown } | null)?.message
-  const text = typeof said === 'string' ? said : (message ?? '')
+  const text = typeof said === 'string' ? said : withoutWrapping(message ?? '')
   return new PortError(kindOfStatus(statusCode, text), `${what}: ${text.trim()}`, { cause: error })
+}
+
+/** Of an answer that was asked for as a stream dockerode gives the daemon's words in its own message alone. */
+function withoutWrapping(message: string): string {
+  return message.replace(/^\(HTTP code \d{3}\) .*? - /, '')
 }

@@ -3,6 +3,7 @@ import { serviceName, type VmName, vmNamePattern } from '../../api/names.ts'
 import { type Clock, rfc3339 } from '../../ports/clock.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
+import { ownCreations } from './own-creations.ts'
 import { type OwnWrite, ownWrites } from './own-writes.ts'
 import { filedBy, isSame, type Relisted, type Shelf, shelf, type Stored, unreadVersion } from './shelf.ts'
 import { taskBoard } from './task-board.ts'
@@ -50,7 +51,9 @@ const promptMs = 200
 
 const ours = `${objectLabels.managedBy}=${managedBy}`
 
-export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
+export function informedSwarm(docker: Swarm, clock: Clock): InformedSwarm {
+  const creations = ownCreations(docker, clock)
+  const raw = creations.swarm
   // Other people's services too: a node label may not be taken from under one that was ours.
   const now = (): number => clock.elapsed()
   const services = shelf<SwarmService>({
@@ -232,6 +235,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       services.watch(service)
     },
     note(event) {
+      creations.note(event)
       // Of a node its name is no key.
       const named = event.type === 'node' ? { ...event, name: event.id } : event
       if (Object.hasOwn(own, event.type) && own[event.type as keyof typeof own].explains(named)) return false

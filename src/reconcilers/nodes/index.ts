@@ -9,6 +9,8 @@ export type { NodesAction } from './plan.ts'
 
 /** Nodes are looked at every few seconds; what is left without an owner can wait, and a long inventory costs something. */
 const sweepEveryMs = 60_000
+/** What was found once is looked at again this soon: later than any manager lags behind. */
+const confirmAfterMs = 8_000
 
 /** Keeps the labels of one Swarm node true, and takes back grants that nobody owns; the key is the node's ID. */
 export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen, NodesAction> {
@@ -16,10 +18,10 @@ export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen
   const suspects = new Map<string, readonly VmUid[]>()
 
   function isDue(nodeId: string): boolean {
-    const nowMs = ports.clock.now()
+    const nowMs = ports.clock.elapsed()
     const sinceMs = nowMs - (sweptAtMs.get(nodeId) ?? Number.NEGATIVE_INFINITY)
-    // A clock that was put back is no reason to wait for it.
-    if (sinceMs >= 0 && sinceMs < sweepEveryMs) return false
+    const isSuspected = (suspects.get(nodeId) ?? []).length > 0
+    if (sinceMs < (isSuspected ? confirmAfterMs : sweepEveryMs)) return false
     sweptAtMs.set(nodeId, nowMs)
     return true
   }

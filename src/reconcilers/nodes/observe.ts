@@ -17,7 +17,7 @@ export interface NodesPorts {
   readonly agents: Agents
   readonly settings: Pick<ClusterSettings, 'softwareEmulation' | 'cluster'>
   readonly declarations: Pick<Declarations, 'isNowhere'>
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'elapsed'>
 }
 
 export interface NodesSeen {

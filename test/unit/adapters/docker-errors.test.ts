@@ -36,6 +36,12 @@ describe('an answer of the Engine API that is no success', () => {
     expect([error.kind, error.message]).toEqual(['Conflict', 'POST /configs/create: name taken'])
   })
 
+  it('finds them also where the answer was asked for as a stream', () => {
+    const wrapped = '(HTTP code 500) server error - network guests not found '
+    const error = portErrorOf(Object.assign(new Error(wrapped), { statusCode: 500, json: null }), 'GET /tasks')
+    expect([error.kind, error.message]).toEqual(['NotFound', 'GET /tasks: network guests not found'])
+  })
+
   it.each(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT'])('%s says nothing about what happened', (code) => {
     expect(portErrorOf(Object.assign(new Error('x'), { code }), 'GET /nodes').kind).toBe('Unavailable')
   })

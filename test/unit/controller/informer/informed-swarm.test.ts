@@ -267,6 +267,26 @@ describe('the informed Swarm', () => {
     expect(calls.at(-1)).toBe('listTasks id-vm-30')
   })
 
+  it('believes no manager that does not know a service that was just made, until it may have been removed', async () => {
+    const { swarm, services, clock, note } = bench([service('vm-a')])
+    await swarm.listServices()
+    const id = await swarm.createService({ Name: 'vm-b' })
+    services.splice(1, 1)
+    await expect(swarm.getService('vm-b')).rejects.toMatchObject({
+      kind: 'Unavailable',
+      message: expect.stringContaining('vm-b') as string,
+    })
+    await expect(swarm.listServices()).rejects.toMatchObject({ kind: 'Unavailable' })
+    expect((await swarm.getService('vm-a'))?.id).toBe('id-vm-a')
+    note({ type: 'service', action: 'remove', id, name: 'vm-b' })
+    expect(await swarm.getService('vm-b')).toBeUndefined()
+
+    await swarm.createService({ Name: 'vm-c' })
+    services.splice(1, 1)
+    await clock.pass(3_000)
+    expect(await swarm.getService('vm-c')).toBeUndefined()
+  })
+
   it('says which VMs a relist found changed', async () => {
     let state = 'pending'
     const { services, relist, relistTasks } = bench([service('vm-a'), service('vm-b'), service('other')], () => [task('id-vm-b', state)])

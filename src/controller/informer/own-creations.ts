@@ -1,0 +1,66 @@
+import type { Clock } from '../../ports/clock.ts'
+import { PortError } from '../../ports/errors.ts'
+import type { Swarm, SwarmEvent } from '../../ports/swarm.ts'
+
+/** A manager that was cut off answers for about a second with what was, before it knows that it leads no more. */
+const lagMs = 3_000
+
+/** The same Swarm, of whose services no answer is given that does not have one which was made here a moment ago. */
+export interface OwnCreations {
+  readonly swarm: Swarm
+  /** Somebody removed it. */
+  note(event: SwarmEvent): void
+}
+
+/**
+ * A service that was just made and is in no answer is not gone: the answer is old. Whoever believed it would make the service again, or take a
+ * node's label from under it, and Swarm would kill the guest. Such an answer is an error, which the caller tries again after, until the service
+ * is there, is heard to have been removed, or was made long enough ago for its absence to be news.
+ */
+export function ownCreations(raw: Swarm, clock: Clock): OwnCreations {
+  const made = new Map<string, { readonly name: string; readonly atMs: number }>()
+
+  function recent(): ReadonlyMap<string, { readonly name: string }> {
+    for (const [id, { atMs }] of made) if (clock.elapsed() - atMs >= lagMs) made.delete(id)
+    return made
+  }
+
+  /** What was made before the question was asked. */
+  async function upToDate<Answer>(ask: () => Promise<Answer>, has: (answer: Answer, id: string, name: string) => boolean): Promise<Answer> {
+    const before = [...recent()]
+    const answer = await ask()
+    const missing = before.find(([id, { name }]) => recent().has(id) && !has(answer, id, name))
+    if (missing === undefined) return answer
+    throw new PortError('Unavailable', `the manager that answered lags behind: it does not know ${missing[1].name}, which was just made`)
+  }
+
+  return {
+    note({ type, action, id }) {
+      if (type === 'service' && action === 'remove') made.delete(id)
+    },
+    swarm: {
+      ...raw,
+      listServices: (label, signal) =>
+        label === undefined
+          ? upToDate(
+              () => raw.listServices(undefined, signal),
+              (all, id) => all.some((one) => one.id === id),
+            )
+          : raw.listServices(label, signal),
+      getService: (nameOrId, signal) =>
+        upToDate(
+          () => raw.getService(nameOrId, signal),
+          (found, id, name) => found?.id === id || (nameOrId !== id && nameOrId !== name),
+        ),
+      async createService(spec, signal) {
+        const id = await raw.createService(spec, signal)
+        made.set(id, { name: String(spec['Name']), atMs: clock.elapsed() })
+        return id
+      },
+      async removeService(id, signal) {
+        made.delete(id)
+        return raw.removeService(id, signal)
+      },
+    },
+  }
+}
