@@ -20,6 +20,7 @@ export const invariants = {
   NothingWritten: 'No write leaves its object as it was.',
   RemovalJustified:
     'Nothing is removed, and no grant revoked, unless its VM was in no source for the whole grace, all sources being readable.',
+  GrantRevoked: 'The record of a removed VM is not retained before its node took the grant back.',
   HaltJustified: 'No VM is switched off unless its manifest says Halted.',
   RestartJustified: 'The template of a running VM is only written after somebody else changed it or restarted the VM.',
   LatchHeld: 'No write of a controller makes Swarm reject a running task.',
@@ -76,6 +77,8 @@ export interface Background {
   readonly recordUid: (vm: VmName) => string | undefined
   /** Its disks are going: what another controller made of it meanwhile goes too. */
   readonly isBeingDeleted: (vm: VmName) => boolean
+  /** It may be started on a node of the Swarm, and no node took that back within the last seconds: another controller may have granted it anew. */
+  readonly staysGranted: (uid: string) => boolean
   /** Launch configs and secrets that exist. */
   readonly objects: () => readonly Judged[]
 }
@@ -89,6 +92,7 @@ export const laws: readonly Law[] = [
   seenVersion,
   nothingWritten,
   removalJustified,
+  grantRevoked,
   haltJustified,
   restartJustified,
   latchHeld,
@@ -143,9 +147,20 @@ function vmOfObject(one: Judged | undefined): VmName {
   return one?.labels[objectLabels.vm] ?? ''
 }
 
-function removalJustified({ call, before, after, atMs }: Write, { truth, isBeingDeleted }: Background): Violation | undefined {
+function isRetaining({ before, after }: Write): boolean {
+  return after?.labels[objectLabels.retainedAt] !== undefined && before?.labels[objectLabels.retainedAt] === undefined
+}
+
+function grantRevoked(write: Write, { staysGranted }: Background): Violation | undefined {
+  const uid = write.after?.labels[objectLabels.uid]
+  if (uid === undefined || !isRetaining(write) || !staysGranted(uid)) return undefined
+  return { invariant: 'GrantRevoked', message: `the record of ${vmOfObject(write.after)} is retained, and its VM may still be started` }
+}
+
+function removalJustified(write: Write, { truth, isBeingDeleted }: Background): Violation | undefined {
+  const { call, before, after, atMs } = write
   if (before === undefined) return undefined
-  const isRetained = after?.labels[objectLabels.retainedAt] !== undefined && before.labels[objectLabels.retainedAt] === undefined
+  const isRetained = isRetaining(write)
   const isCondemned = after?.labels[objectLabels.deletingAt] !== undefined && before.labels[objectLabels.deletingAt] === undefined
   const isLate = call === 'removeService' && isBeingDeleted(vmOfObject(before))
   if ((call !== 'removeService' && !isRetained && !isCondemned) || isLate) return undefined

@@ -44,6 +44,8 @@ export class World {
   readonly written = new Map<VmName, Map<string, number>>()
   /** By VM: when its template was last written, which starts another guest. */
   readonly #restartedMs = new Map<VmName, number>()
+  /** By uid, when a node last took its grant back. */
+  readonly #revokedMs = new Map<string, number>()
   settings: ClusterSettings = someSettings
   violation: Violation | undefined
   /** Nothing that befell it lasts longer. */
@@ -240,6 +242,7 @@ export class World {
   }
 
   #judgeRevoke({ uid, vm, cluster }: InstanceRecord): void {
+    this.#revokedMs.set(uid, this.time.now())
     if (cluster !== this.settings.cluster)
       return this.violate('ForeignUntouched', `the grant of ${uid}, of cluster ${cluster}, was revoked`)
     if (vm !== null && this.truth.mayBeRemoved(vm, this.time.now())) return
@@ -263,6 +266,7 @@ export class World {
       objectNow: (id) => this.#objectNow(id),
       uids: this.uids,
       isBeingDeleted: (vm) => this.record(vm)?.deletingAt !== undefined,
+      staysGranted: (uid) => this.#staysGranted(uid),
       liveContainers: (vm) => this.machines.writersOf(vm).length,
       isForgotten: (vm) =>
         this.unrecorded.has(vm) && !this.machines.disks.some((one) => one.vm === vm) && this.swarm.service(serviceName(vm)) === undefined,
@@ -274,6 +278,11 @@ export class World {
     if (vm !== undefined && isNewTemplate(write)) this.#restartedMs.set(vm, this.time.now())
     if (vm !== undefined && generation !== undefined) this.#noteGeneration(vm, generation)
     for (const law of laws) this.judge(law(write, background))
+  }
+
+  #staysGranted(uid: string): boolean {
+    if (this.time.now() - (this.#revokedMs.get(uid) ?? Number.NEGATIVE_INFINITY) < 5_000) return false
+    return [...this.machines.nodes.values()].some((one) => this.swarm.nodes.has(one.nodeId) && one.held.get(uid)?.granted === true)
   }
 
   #noteGeneration(vm: VmName, generation: string): void {
