@@ -152,6 +152,13 @@ describe('the way of a pipeline', () => {
     expect(gone.stderr).toContain('disks stay')
     await waitGone(deployment, 'cli-web')
     expect(await appliedConfigs('cli-web')).toEqual([])
+    const retained = ['disks', '--filter', 'state=retained', '--format', '{{.VM}} {{.Disk}} {{.UID}}'] as const
+    await until(
+      'its disk to be retained',
+      60_000,
+      async () => ((await said(...retained)).includes(`cli-web root ${uid}\n`) ? true : undefined),
+      500,
+    )
     write('cli-web.yaml', manifest('cli-web'))
     await said('apply', '-f', file)
     await waitReady(deployment, 'cli-web')
