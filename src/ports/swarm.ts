@@ -49,6 +49,8 @@ export interface SwarmTask {
   readonly containerId: string | undefined
   /** IPv4 addresses by network name. */
   readonly addresses: Readonly<Record<string, string>>
+  /** Names of the configs that its template refers to; undefined where Docker does not say. */
+  readonly configs?: readonly string[]
 }
 
 export interface SwarmConfig {

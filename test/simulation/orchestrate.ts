@@ -1,6 +1,6 @@
 import { canonicalJson } from '../../src/api/hash.ts'
 import type { SwarmNode, SwarmService, SwarmTask } from '../../src/ports/swarm.ts'
-import { dig } from '../../src/reconcilers/shared/raw.ts'
+import { dig, rawList, rawString } from '../../src/reconcilers/shared/raw.ts'
 import { constraintsOf, matches, replicasOf, templateOf } from './docker-rules.ts'
 
 export type SimulatedTask = { -readonly [K in keyof SwarmTask]: SwarmTask[K] } & {
@@ -108,6 +108,7 @@ function makeTask(world: ManagedWorld, service: SwarmService): SimulatedTask {
     exitCode: undefined,
     containerId: undefined,
     addresses: {},
+    configs: rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Configs')).map((one) => rawString(dig(one, 'ConfigName')) ?? ''),
     template: templateOf(service.spec),
     constraints: canonicalJson(constraintsOf(service.spec)),
   }

@@ -163,7 +163,7 @@ function rawService(service: SwarmService): RawSpec {
 }
 
 function rawTask(task: SwarmTask): RawSpec {
-  const { id, serviceId, nodeId, slot, state, desiredState, message, error, updatedAt, exitCode, containerId, addresses } = task
+  const { id, serviceId, nodeId, slot, state, desiredState, message, error, updatedAt, exitCode, containerId, addresses, configs } = task
   const ContainerStatus = { ContainerID: containerId, ExitCode: exitCode }
   const attachments = Object.entries(addresses).map(([Name, address]) => ({ Network: { Spec: { Name } }, Addresses: [`${address}/24`] }))
   return {
@@ -174,6 +174,7 @@ function rawTask(task: SwarmTask): RawSpec {
     Status: { State: state, Message: message, Err: error, Timestamp: updatedAt, ContainerStatus },
     DesiredState: desiredState,
     NetworksAttachments: attachments,
+    ...(configs === undefined ? {} : { Spec: { ContainerSpec: { Configs: configs.map((ConfigName) => ({ ConfigName })) } } }),
   }
 }
 

@@ -84,7 +84,13 @@ export function readTask(answer: unknown): SwarmTask {
     exitCode: typeof container['ExitCode'] === 'number' ? container['ExitCode'] : undefined,
     containerId: containerId === '' ? undefined : containerId,
     addresses: addressesOf(raw['NetworksAttachments']),
+    ...configsOf(record(raw['Spec'])['ContainerSpec']),
   }
+}
+
+function configsOf(container: unknown): Pick<SwarmTask, 'configs'> {
+  const list = record(container)['Configs']
+  return Array.isArray(list) ? { configs: list.map((one) => text(record(one)['ConfigName'])) } : {}
 }
 
 function addressesOf(attachments: unknown): Record<string, string> {

@@ -51,15 +51,14 @@ const promptMs = 200
 
 const ours = `${objectLabels.managedBy}=${managedBy}`
 
-export function informedSwarm(docker: Swarm, clock: Clock): InformedSwarm {
-  const creations = ownCreations(docker, clock)
-  const raw = creations.swarm
+export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
+  const creations = ownCreations(raw, clock)
   // Other people's services too: a node label may not be taken from under one that was ours.
   const now = (): number => clock.elapsed()
   const services = shelf<SwarmService>({
     now,
-    list: (signal) => raw.listServices(undefined, signal),
-    get: (name, signal) => raw.getService(name, signal),
+    list: (signal) => creations.services.listServices(undefined, signal),
+    get: (name, signal) => creations.services.getService(name, signal),
   })
   const configs = shelf<SwarmConfig>({
     now,
@@ -152,7 +151,7 @@ export function informedSwarm(docker: Swarm, clock: Clock): InformedSwarm {
     async createService(spec, signal) {
       const what = { name: String(spec['Name']), action: 'create', id: undefined } as const
       // What Docker keeps of a spec is not always what it was given.
-      const id = await writing({ kind: 'service', shelf: services }, what, () => naming(raw.createService(spec, signal)))
+      const id = await writing({ kind: 'service', shelf: services }, what, () => naming(creations.services.createService(spec, signal)))
       tasks.doubt(id)
       return id
     },
@@ -169,8 +168,8 @@ export function informedSwarm(docker: Swarm, clock: Clock): InformedSwarm {
       }
     },
     async removeService(id, signal) {
-      await unchanged(services, id, (name) => raw.getService(name, signal), signal)
-      return removing(ofService(id), () => raw.removeService(id, signal))
+      await unchanged(services, id, (name) => creations.services.getService(name, signal), signal)
+      return removing(ofService(id), () => creations.services.removeService(id, signal))
     },
     listTasks: ({ serviceId, nodeId }, signal) =>
       serviceId !== undefined && nodeId === undefined

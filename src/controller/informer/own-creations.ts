@@ -5,9 +5,11 @@ import type { Swarm, SwarmEvent } from '../../ports/swarm.ts'
 /** A manager that was cut off answers for about a second with what was, before it knows that it leads no more. */
 const lagMs = 3_000
 
-/** The same Swarm, of whose services no answer is given that does not have one which was made here a moment ago. */
+type ServiceCalls = Pick<Swarm, 'listServices' | 'getService' | 'createService' | 'removeService'>
+
+/** The same calls, of which none gives an answer that does not have a service which was made here a moment ago. */
 export interface OwnCreations {
-  readonly swarm: Swarm
+  readonly services: ServiceCalls
   /** Somebody removed it. */
   note(event: SwarmEvent): void
 }
@@ -17,7 +19,7 @@ export interface OwnCreations {
  * node's label from under it, and Swarm would kill the guest. Such an answer is an error, which the caller tries again after, until the service
  * is there, is heard to have been removed, or was made long enough ago for its absence to be news.
  */
-export function ownCreations(raw: Swarm, clock: Clock): OwnCreations {
+export function ownCreations(raw: ServiceCalls, clock: Clock): OwnCreations {
   const made = new Map<string, { readonly name: string; readonly atMs: number }>()
 
   function recent(): ReadonlyMap<string, { readonly name: string }> {
@@ -38,8 +40,7 @@ export function ownCreations(raw: Swarm, clock: Clock): OwnCreations {
     note({ type, action, id }) {
       if (type === 'service' && action === 'remove') made.delete(id)
     },
-    swarm: {
-      ...raw,
+    services: {
       listServices: (label, signal) =>
         label === undefined
           ? upToDate(

@@ -11,7 +11,7 @@ import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { type Asked, ask, askFor } from '../shared/asked.ts'
 import { nicsOf } from '../shared/nics.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
-import { currentTask, ownershipOf } from '../shared/vm-service.ts'
+import { currentTask, isOfEarlierTemplate, ownershipOf } from '../shared/vm-service.ts'
 import { pickAddress } from './address.ts'
 
 export interface ReachabilityPorts {
@@ -46,6 +46,8 @@ export interface ReachabilitySeen {
   readonly declaration: Declaration
   readonly uid: VmUid | undefined
   readonly task: SwarmTask | undefined
+  /** The task runs what the service's template was before. */
+  readonly isPredecessor: boolean
   /** Where the task is, or else where the VM is placed. */
   readonly node: SwarmNode | undefined
   readonly nic: NicGrant | undefined
@@ -58,15 +60,24 @@ export interface ReachabilitySeen {
 export async function observeReachability(ports: ReachabilityPorts, vm: VmName, signal: AbortSignal): Promise<ReachabilitySeen> {
   const { declarations, settings } = ports
   const declaration = declarations.get(vm)
-  const nothing = { vm, declaration, uid: undefined, task: undefined, node: undefined, nic: undefined, status: undefined }
+  const nothing = {
+    vm,
+    declaration,
+    uid: undefined,
+    task: undefined,
+    isPredecessor: false,
+    node: undefined,
+    nic: undefined,
+    status: undefined,
+  }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
   const [declared] = nicsOf(settings.cluster, declaration.vm)
   const placed = await observePlace(ports, vm, signal)
-  const { uid, node } = placed
+  const { uid, node, task, isPredecessor } = placed
   if (uid === undefined || node === undefined)
-    return { ...nothing, uid, node, task: placed.task, nic: declared, probing: { kind: 'notYet' } }
+    return { ...nothing, uid, node, task, isPredecessor, nic: declared, probing: { kind: 'notYet' } }
   if (declaration.vm.spec.runStrategy === 'Halted')
-    return { ...nothing, uid, node, task: placed.task, nic: declared, probing: { kind: 'notYet' } }
+    return { ...nothing, uid, node, task, isPredecessor, nic: declared, probing: { kind: 'notYet' } }
   const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
   const nic = runningNic(declared, status)
   const probing = await probeFrom(
@@ -75,7 +86,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     placed.nodes,
     signal,
   )
-  return { vm, declaration, uid, task: placed.task, node, nic, status, probing }
+  return { vm, declaration, uid, task, isPredecessor, node, nic, status, probing }
 }
 
 /** An edit of a NIC waits for a restart: until then the guest is looked for by what it runs with. */
@@ -93,7 +104,8 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
   const task = mine === undefined ? undefined : currentTask(await swarm.listTasks({ serviceId: mine.id }, signal))
   const nodes = await swarm.listNodes(signal)
   const uid = mine?.labels[objectLabels.uid] ?? record?.uid
-  return { uid, task, nodes, node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)) }
+  const isPredecessor = mine !== undefined && task !== undefined && isOfEarlierTemplate(task, mine)
+  return { uid, task, isPredecessor, nodes, node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)) }
 }
 
 interface Guest {

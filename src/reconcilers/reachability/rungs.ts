@@ -37,7 +37,7 @@ function found(status: ConditionStatus, reason: string, message: string): Findin
   return { status, reason, message }
 }
 
-function guestRunning({ task, node, status }: ReachabilitySeen): Finding {
+function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): Finding {
   if (task === undefined || task.nodeId === undefined) return found('False', 'NoTask', 'no node runs a task of the VM')
   const known = status?.known === true ? status.value : undefined
   const where = node?.hostname ?? task.nodeId
@@ -47,6 +47,8 @@ function guestRunning({ task, node, status }: ReachabilitySeen): Finding {
   if (waiting?.waitReason != null) {
     return found('False', waitingPhase(waiting.waitReason), `the task on ${where} waits: ${waiting.waitMessage ?? waiting.waitReason}`)
   }
+  if (isPredecessor)
+    return found('False', 'TaskNotRunning', `Swarm has not yet replaced the task on ${where}, which is of the template before`)
   // Who answers meanwhile is its predecessor, of the template before.
   if (task.state !== 'running') return found('False', 'TaskNotRunning', `the task on ${where} is ${task.state}`)
   // A runner that does not answer may still run its guest.

@@ -2,7 +2,7 @@ import { hashVersion, objectLabels } from '../../api/labels.ts'
 import type { Labels, SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import { templateHashOf } from './projection.ts'
-import { launchConfigName } from './running.ts'
+import { launchConfigName } from '../shared/vm-service.ts'
 
 /** In place of the hash of inputs that nobody can tell any more. */
 export const unknownInputs = 'unknown'

@@ -1,7 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { serviceName } from '../../api/names.ts'
 import type { SwarmTask } from '../../ports/swarm.ts'
-import { currentTask, isLive } from '../shared/vm-service.ts'
+import { currentTask, isLive, isOfEarlierTemplate } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
 
 /** A task leaves `new` in well under a second, unless its network has no address left. */
@@ -14,13 +14,17 @@ const recentMs = 60_000
  * ready; the VM is not: `GuestRunning` is False with reason Halted, and so is Ready.
  */
 export function serviceReady(seen: ServicesSeen, replicas: 0 | 1, nowMs: number): ConditionDraft {
-  const { tasks } = seen
+  const { tasks, owned } = seen
   if (replicas === 0) {
     const live = tasks.filter(isLive)
     if (live.length === 0) return condition('ServiceReady', 'True', 'Halted', 'scaled to 0, as the manifest says')
     return condition('ServiceReady', 'False', 'Stopping', `Halted is asked for; ${live.length} task is still ${live[0]?.state ?? 'there'}`)
   }
   const task = currentTask(tasks)
+  if (task !== undefined && owned.kind !== 'absent' && isOfEarlierTemplate(task, owned.service)) {
+    const message = `Swarm has not yet replaced task ${task.id}, which is of the template before`
+    return condition('ServiceReady', 'False', 'TaskStarting', `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)
+  }
   if (task?.state === 'running') return condition('ServiceReady', 'True', 'TaskRunning', `task ${task.id} is running`)
   const { reason, message } = explain(task, tasks, nowMs)
   return condition('ServiceReady', 'False', reason, `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)

@@ -5,7 +5,7 @@ import { nodeLabels } from '../../api/labels.ts'
 import { type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
-import { labelConstraints } from '../shared/vm-service.ts'
+import { labelConstraints, launchConfigName } from '../shared/vm-service.ts'
 import type { Inputs } from './inputs.ts'
 
 const mebibyte = 1024 ** 2
@@ -75,11 +75,6 @@ export function launchedMacs(service: Pick<SwarmService, 'spec'>, configs: Reado
 
 /** By the bytes, which never change: all services are looked at again and again. */
 const macsRead = new WeakMap<Uint8Array, readonly Mac[]>()
-
-/** The one config that a VM's template refers to. */
-export function launchConfigName(service: Pick<SwarmService, 'spec'>): string | undefined {
-  return rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigName'))
-}
 
 /** Its name is made of its content. */
 function userDataName(service: SwarmService): string | undefined {

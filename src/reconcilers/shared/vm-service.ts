@@ -1,7 +1,7 @@
 import { managedBy, nodeLabels, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { RawSpec, SwarmService, SwarmTask } from '../../ports/swarm.ts'
-import { dig, rawList } from './raw.ts'
+import { dig, rawList, rawString } from './raw.ts'
 
 /** Whose the service called `vm-<name>` is. */
 export type Ownership =
@@ -84,6 +84,17 @@ export function currentTask(tasks: readonly SwarmTask[]): SwarmTask | undefined 
   const wanted = tasks.filter((one) => one.desiredState === 'running' || one.desiredState === 'ready')
   const candidates = wanted.length > 0 ? wanted : tasks.filter(isLive)
   return candidates.toSorted((a, b) => Date.parse(b.updatedAt) - Date.parse(a.updatedAt) || (a.id < b.id ? -1 : 1))[0]
+}
+
+/** The one config that a VM's template refers to. */
+export function launchConfigName(service: Pick<SwarmService, 'spec'>): string | undefined {
+  return rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigName'))
+}
+
+/** Swarm has not replaced it yet, or who was asked does not know: it runs what the template was before. */
+export function isOfEarlierTemplate({ configs }: SwarmTask, service: Pick<SwarmService, 'spec'>): boolean {
+  const wanted = launchConfigName(service)
+  return configs !== undefined && wanted !== undefined && !configs.includes(wanted)
 }
 
 /** A boot under emulation takes a minute or two; what has not come in this time is not worth looking for every second. */
