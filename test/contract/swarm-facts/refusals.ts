@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { RawSpec } from '../../../src/ports/swarm.ts'
-import { aService, aSpec, change, expectRefusal, type Fact, labelsOf, must, nodeNamed, refusalOf, type Rig } from './rig.ts'
+import { aService, aSpec, change, expectRefusal, type Fact, labelsOf, must, nodeNamed, refusalOf, type Rig, tasksOf } from './rig.ts'
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 const outOfSequence = rpc('Unknown', 'update out of sequence')
@@ -147,6 +147,20 @@ const inUse: readonly Fact[] = [
       expect(JSON.stringify(now.previousSpec)).toContain(config.name)
       await rig.swarm.removeConfig(config.id)
       expect(await rig.swarm.getConfig(config.name)).toBeUndefined()
+    },
+  },
+  {
+    name: 'a task says which configs it was made with, and its successor which others',
+    async holds(rig) {
+      const [one, two] = [await aConfig(rig, 'made-with'), await aConfig(rig, 'made-anew')]
+      const { id } = await aService(rig, withContainer(rig, 'made', { Configs: [one.reference] }))
+      const madeWith = (name: string) =>
+        rig.until('its task', async () => (await tasksOf(rig, id)).find((task) => task.configs?.includes(name)))
+      const first = await madeWith(one.name)
+      await change(rig, id, ({ TaskTemplate }) => void (TaskTemplate.ContainerSpec['Configs'] = [two.reference]))
+      const second = await madeWith(two.name)
+      expect([first.configs, second.configs]).toEqual([[one.name], [two.name]])
+      expect(second.id).not.toBe(first.id)
     },
   },
   {
