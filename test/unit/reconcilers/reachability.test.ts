@@ -211,6 +211,16 @@ test('who answers before the task has started is its predecessor, and proves not
   expect(all(cluster).slice(0, 2)).toEqual(['False TaskNotRunning', 'Unknown WaitingForGuestRunning'])
 })
 
+test('a running task of the template before proves nothing, neither for the guest nor for its service', async () => {
+  const cluster = await onTheLan()
+  expect(all(cluster)[0]).toBe('True Running')
+  const task = cluster.swarm.tasks.get(cluster.swarm.running('vm-web')?.id ?? '')
+  Object.assign(task ?? {}, { configs: ['of-before'] })
+  await cluster.converge()
+  expect(all(cluster).slice(0, 2)).toEqual(['False TaskNotRunning', 'Unknown WaitingForGuestRunning'])
+  expect(cluster.condition('web', 'ServiceReady')).toMatchObject({ status: 'False', reason: 'TaskStarting' })
+})
+
 test('a guest that does not come up is looked at less and less urgently', async () => {
   const cluster = await onTheLan()
   cluster.agent('n1').away = true
