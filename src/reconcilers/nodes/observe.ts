@@ -43,8 +43,8 @@ function livesByLabels(service: SwarmService): boolean {
 }
 
 /**
- * The node comes first and the tasks last, so that a label is never judged by tasks older than it. With `sweep` the node is asked which VMs may
- * be started there.
+ * The node comes first, so that a label is never judged by tasks older than it. Only before something is taken away is it asked what lives by
+ * the labels. With `sweep` the node is asked which VMs may be started there.
  */
 export async function observeNode(ports: NodesPorts, nodeId: string, sweep: boolean, signal: AbortSignal): Promise<NodesSeen> {
   const { swarm, agents, settings } = ports
@@ -56,16 +56,35 @@ export async function observeNode(ports: NodesPorts, nodeId: string, sweep: bool
   }
   const facts = await ask(agents.on(nodeId).facts(signal))
   const instances = sweep ? await ask(agents.on(nodeId).instances(signal)) : undefined
-  const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
-  const records = [...listed, ...(await unlistedRecords(swarm, node, listed, signal))]
+  const records = await recordsFor(swarm, node, signal)
   const known = await swarm.listServices(undefined, signal)
   const seen = { node, facts, records, services: known.filter(livesByLabels), tasks: [], softwareEmulation, ownerless: [] }
   if (instances?.known !== true && keepsLabels(seen, node)) return seen
-  const tasks = await swarm.listTasks({ nodeId }, signal)
-  const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(livesByLabels)
-  const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services }
+  const living = await observeWhatLives(swarm, node, signal)
+  const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services: living.services }
   const ownerless = instances?.known === true ? await ownerlessGrants(owners, instances.value, signal) : []
-  return { ...seen, services, tasks, ownerless }
+  // While all this was asked a VM may have been placed here. Its record is made before its service, and after this read nothing is waited for.
+  return { ...seen, ...living, ownerless, records: await recordsFor(swarm, node, signal) }
+}
+
+async function observeWhatLives(
+  swarm: NodesPorts['swarm'],
+  node: SwarmNode,
+  signal: AbortSignal,
+): Promise<Pick<NodesSeen, 'services' | 'tasks'>> {
+  const tasks = await swarm.listTasks({ nodeId: node.id }, signal)
+  const known = await swarm.listServices(undefined, signal)
+  const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(livesByLabels)
+  return { services, tasks }
+}
+
+async function recordsFor(
+  swarm: Pick<Swarm, 'listConfigs' | 'getConfig'>,
+  node: SwarmNode,
+  signal: AbortSignal,
+): Promise<readonly PlacementRecord[]> {
+  const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
+  return [...listed, ...(await unlistedRecords(swarm, node, listed, signal))]
 }
 
 /**

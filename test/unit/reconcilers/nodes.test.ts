@@ -165,6 +165,21 @@ test.each(['listConfigs', 'listServices'] as const)(
   },
 )
 
+test('a VM that is placed while its node is looked at keeps its label', async () => {
+  const cluster = await withRunningVm()
+  const uid = cluster.record('web')?.uid
+  const config = cluster.record('web')?.config
+  await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
+  await cluster.swarm.removeConfig(config?.id ?? '')
+  const { swarm, ...others } = cluster.ports()
+  const listTasks: typeof swarm.listTasks = async (filter) => {
+    if (config !== undefined) await cluster.swarm.createConfig(config.name, config.labels, config.data)
+    return cluster.swarm.listTasks(filter)
+  }
+  await cluster.run(nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), listTasks } }), 'node-n1')
+  expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBe(uid)
+})
+
 test('a broker that is away takes no label from a node where a VM is placed, also while it has no service', async () => {
   const cluster = await withRunningVm()
   const before = labels(cluster, 'n1')
