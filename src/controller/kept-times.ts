@@ -2,6 +2,7 @@ import { type Clock, sleep } from '../ports/clock.ts'
 import { messageOf, PortError } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Swarm } from '../ports/swarm.ts'
+import { unlessGone } from '../reconcilers/shared/gone.ts'
 import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './times-config.ts'
 
 /** Docker kills a controller ten seconds after it asked it to stop. */
@@ -18,9 +19,9 @@ export interface KeptTimesPorts {
 }
 
 /**
- * Reads since when the controller before this one knew of each status, and writes it for the next one when it is stopped, and never
- * before: a Swarm in which nothing happens gets no writes.
- * Nothing is decided by them. Resolves after the signal, when the last of them are written. With two controllers each writes what it knows when that has changed, and then neither does.
+ * Reads since when the controller before this one knew of each status, and writes it for the next one when it is stopped, and never before: a
+ * Swarm in which nothing happens gets no writes. Nothing is decided by it. Resolves after the signal, when the last of it is written; what could
+ * not be read is not written over.
  */
 export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports
@@ -50,8 +51,10 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
     }
   }
 
-  for (let isRead = await read(); !isRead && !signal.aborted; isRead = await read()) await pause(clock, retryMs, signal)
+  let isRead = await read()
+  for (; !isRead && !signal.aborted; isRead = await read()) await pause(clock, retryMs, signal)
   await aborted(signal)
+  if (!isRead) return
   await within(clock, lastWordMs, write)
 }
 
@@ -59,17 +62,8 @@ async function replaceConfigs({ swarm, clock, cluster }: KeptTimesPorts, times: 
   const before = (await swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, cluster))
   const configs = renderTimes(times, cluster, clock.now())
   for (const { name, labels, data } of configs) await swarm.createConfig(name, labels, data, signal)
-  // Afterwards, so that there is always one that is whole.
+  // Afterwards, so that there is always one that is whole. Two controllers may replace the same one.
   for (const { id } of before) await unlessGone(swarm.removeConfig(id, signal))
-}
-
-/** Two controllers may replace the same one. */
-async function unlessGone(removal: Promise<void>): Promise<void> {
-  try {
-    await removal
-  } catch (error) {
-    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
-  }
 }
 
 async function within(clock: Clock, ms: number, work: (limit: AbortSignal) => Promise<void>): Promise<void> {

@@ -49,23 +49,25 @@ function bench() {
   return { clock, swarm, begin, configs: () => [...swarm.configs.values()].map((one) => one.name) }
 }
 
-test('a status that is still the same does not begin with the next controller', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
+/** On this Swarm a controller said True at the first moment, and was stopped so much later. */
+async function afterOne(ms: number): Promise<ReturnType<typeof bench>> {
+  const made = bench()
+  const first = await made.begin()
   first.say('True')
-  await clock.pass(60_000)
+  await made.clock.pass(ms)
   await first.stop()
+  return made
+}
+
+test('a status that is still the same does not begin with the next controller', async () => {
+  const { begin } = await afterOne(60_000)
   const second = await begin()
   second.say('True')
   expect([second.since(), second.since('Valid')]).toEqual(['2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z'])
 })
 
 test('nor where the next controller has not seen it yet at first', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await clock.pass(60_000)
-  await first.stop()
+  const { clock, begin } = await afterOne(60_000)
   const second = await begin()
   second.say('Unknown')
   expect(second.since()).toBe('2026-01-01T00:01:00.000Z')
@@ -75,11 +77,7 @@ test('nor where the next controller has not seen it yet at first', async () => {
 })
 
 test('a status that changed meanwhile is dated by whoever saw it, and so is one that comes back later', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await clock.pass(60_000)
-  await first.stop()
+  const { clock, begin } = await afterOne(60_000)
   const second = await begin()
   second.say('False')
   expect(second.since()).toBe('2026-01-01T00:01:00.000Z')
@@ -89,10 +87,7 @@ test('a status that changed meanwhile is dated by whoever saw it, and so is one 
 })
 
 test('what was not known for minutes after a start is dated when it is known again', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await first.stop()
+  const { clock, begin } = await afterOne(0)
   const second = await begin()
   second.say('Unknown')
   await clock.pass(300_001)
@@ -101,11 +96,7 @@ test('what was not known for minutes after a start is dated when it is known aga
 })
 
 test('a controller that is stopped before it has looked forgets nothing for the one after it', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await clock.pass(1_000)
-  await first.stop()
+  const { begin } = await afterOne(1_000)
   const second = await begin()
   second.say('Unknown')
   await second.stop()
@@ -117,10 +108,7 @@ test('a controller that is stopped before it has looked forgets nothing for the 
 })
 
 test('after a crash what changed since the last stop is dated anew, and nothing else', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await first.stop()
+  const { clock, begin } = await afterOne(0)
   const crashed = await begin()
   crashed.say('True')
   crashed.say('True', 'db')
@@ -180,11 +168,7 @@ test('what cannot be read is passed over', async () => {
 })
 
 test('it is read as soon as Docker answers, and what was said until then is set right', async () => {
-  const { clock, swarm, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await clock.pass(60_000)
-  await first.stop()
+  const { clock, swarm, begin } = await afterOne(60_000)
   const list = swarm.listConfigs.bind(swarm)
   swarm.listConfigs = () => Promise.reject(new PortError('Unavailable', 'no leader'))
   const second = await begin()
@@ -195,12 +179,22 @@ test('it is read as soon as Docker answers, and what was said until then is set 
   expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
 })
 
+test('what was never read is not written over by who could not read it', async () => {
+  const { swarm, begin } = await afterOne(60_000)
+  const list = swarm.listConfigs.bind(swarm)
+  // At the start, and once more when it is stopped.
+  let failing = 2
+  swarm.listConfigs = (label) => (failing-- > 0 ? Promise.reject(new PortError('Unavailable', 'no leader')) : list(label))
+  const second = await begin()
+  second.say('Unknown')
+  await second.stop()
+  const third = await begin()
+  third.say('True')
+  expect(third.since()).toBe('2026-01-01T00:00:00.000Z')
+})
+
 test('a removed VM of the same name begins anew', async () => {
-  const { clock, begin } = bench()
-  const first = await begin()
-  first.say('True')
-  await clock.pass(1_000)
-  await first.stop()
+  const { clock, begin } = await afterOne(1_000)
   const second = await begin()
   second.say('Unknown')
   second.status.forget('web')
