@@ -158,6 +158,13 @@ export class Machines implements Agents {
     return [...this.containers.values()].find((one) => one.isOnLan && one.macs.some((mac) => this.#heard.get(mac)?.ip === ip))
   }
 
+  /** A guest of another VM is on the LAN with its MAC. */
+  hasTwin(vm: VmName): boolean {
+    const all = [...this.containers.values()]
+    const macs = new Set(all.filter((one) => one.vm === vm).flatMap((one) => one.macs))
+    return all.some((one) => one.vm !== vm && one.isOnLan && one.macs.some((mac) => macs.has(mac)))
+  }
+
   /** Starts what Swarm wants started and asks to end what it does not want any more. */
   #follow(): void {
     const { swarm, time, random } = this.#ports

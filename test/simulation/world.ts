@@ -297,13 +297,15 @@ export class World {
     if (!life.alive || ready?.status !== 'True') return
     const sinceMs = this.time.now() - evidenceMs
     const heard = this.machines.guests.filter((one) => one.vm === name && (one.toMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
-    if (heard.length === 0)
+    // Who answers with its MAC cannot be told from it: what is wrong there is that there are two, which OneMac judges.
+    const hasTwin = this.machines.hasTwin(name)
+    if (heard.length === 0 && !hasTwin)
       this.violate('ReadyProven', `${name} is said to be Ready, and no guest of it was on the LAN since ${evidenceMs} ms`)
     const said = `${name} is said to be Ready with generation ${ready.observedGeneration}`
     const writtenMs = this.written.get(name)?.get(ready.observedGeneration)
     if (writtenMs === undefined) return this.violate('ReadyProven', `${said}, which was never written to its service`)
     const restartedMs = this.#restartedMs.get(name) ?? 0
-    if (writtenMs < restartedMs || heard.some((one) => one.fromMs >= restartedMs)) return
+    if (hasTwin || writtenMs < restartedMs || heard.some((one) => one.fromMs >= restartedMs)) return
     this.violate('ReadyProven', `${said}, and no guest was heard since the template of it was written`)
   }
 }
