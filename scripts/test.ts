@@ -1,9 +1,10 @@
-// `npm test` runs every quick suite; `npm run test:full` also the long ones, goes on where it stopped, and in pieces with `-- --minutes N`.
+// `npm test` runs every quick suite; `npm run test:full` also the long ones, and goes on where it stopped. Suites can be named, and `--minutes N` makes a piece.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { run } from '../test/lab/run.ts'
 import { cacheDir } from '../test/lab/layout.ts'
 import { endOrphans, leash, whenForsaken } from './orphans.ts'
@@ -113,20 +114,40 @@ function fits(suite: Suite, elapsedMinutes: number, minutes: number): boolean {
   return elapsedMinutes + needed <= minutes
 }
 
-function minutesFrom(args: readonly string[]): number {
-  const at = args.indexOf('--minutes')
-  return at === -1 ? Number.POSITIVE_INFINITY : Number(args[at + 1])
+interface Asked {
+  readonly minutes: number
+  /** All of them where none is named. */
+  readonly suites: readonly Suite[]
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const full = args[0] === 'full'
+/** `--minutes N` and names of suites; undefined where it is anything else. */
+function askedBy(args: readonly string[], all: readonly Suite[]): Asked | undefined {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: { minutes: { type: 'string' } }, allowPositionals: true })
+    const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes)
+    const suites = positionals.length === 0 ? all : all.filter(({ name }) => positionals.includes(name))
+    return minutes > 0 && suites.length === (positionals.length || all.length) ? { minutes, suites } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function main([kind, ...args]: readonly string[]): Promise<void> {
+  const full = kind === 'full'
+  const all = full ? fullSuites : quickSuites
+  const asked = askedBy(full ? args : [kind, ...args].filter((one) => one !== undefined), all)
+  if (asked === undefined) {
+    const names = all.map(({ name }) => JSON.stringify(name)).join(' ')
+    process.stderr.write(`usage: npm ${full ? 'run test:full' : 'test'} -- [--minutes N] [SUITE ...]\nsuites: ${names}\n`)
+    process.exitCode = 2
+    return
+  }
+  const { minutes, suites } = asked
   mkdirSync(directory, { recursive: true })
   endOrphans(directory)
   const file = full ? await progressFile() : undefined
   let results: Results = file !== undefined && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : {}
   const begun = performance.now()
-  const minutes = minutesFrom(args)
-  const suites = full ? fullSuites : quickSuites
   let ran = 0
   for (const suite of suites.filter((one) => !((results[one.name]?.failed ?? 1) === 0))) {
     if (ran > 0 && !fits(suite, (performance.now() - begun) / 60_000, minutes)) continue
@@ -139,7 +160,7 @@ async function main(args: readonly string[]): Promise<void> {
     if (counts.failed === 0) durations.keep(suite.name, seconds)
     if (file !== undefined) writeFileSync(file, JSON.stringify(results))
   }
-  summary(results, suites)
+  summary(results, all)
 }
 
 function summary(results: Results, suites: readonly Suite[]): void {
