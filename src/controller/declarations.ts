@@ -5,9 +5,10 @@ import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Declaration, Declarations } from '../ports/declarations.ts'
 import { lanClaims as lanClaimsOf } from '../ports/lan-claims.ts'
-import type { SourceSnapshot } from '../ports/manifest-source.ts'
+import type { SourceDocument, SourceSnapshot } from '../ports/manifest-source.ts'
 import { resolveClasses, type ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import { declare } from './declare.ts'
+import { declareEdits, type Edited } from './declare-edits.ts'
 import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type OwnedVm, type VmMemory } from './declare-state.ts'
 import { incompleteIn } from './doubt.ts'
 import { claimsOf, withForgotten } from './lan-leaving.ts'
@@ -86,15 +87,27 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     return changed
   }
 
-  function become(next: DeclareState): readonly VmName[] {
+  /** `names` are those that may have changed. */
+  function become(next: DeclareState, names: Iterable<VmName> = new Set([...state.vms.keys(), ...next.vms.keys()])): readonly VmName[] {
     const before = state
     state = next
     isSettled = false
     if (dueMs() !== nextDueMs(before, settings.removalGraceMs)) for (const listener of listeners) listener()
-    const names = new Set([...before.vms.keys(), ...state.vms.keys()])
     const changed = [...names].filter((name) => !isSame(before.vms.get(name), state.vms.get(name)))
     for (const listener of changeListeners) listener(changed)
     return changed
+  }
+
+  /** Of a whole read everything is worked out anew: whatever an edit alone may have missed is found by it. */
+  function editsOf(after: SourceSnapshot): Edited | undefined {
+    const before = snapshots.get(after.source)
+    return before === undefined ? undefined : declareEdits(state, { before, after, nowMs: clock.elapsed(), lanClaims })
+  }
+
+  function takeEdits({ state: next, names, documents }: Edited, source: string): readonly VmName[] {
+    const replaced = (one: SourceDocument): SourceDocument => documents.get(one) ?? one
+    resolved = resolved.map((one) => (one.source === source ? { ...one, documents: one.documents.map(replaced) } : one))
+    return become(next, names)
   }
 
   return {
@@ -110,7 +123,9 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       const isSame = isSameRead(snapshots.get(snapshot.source), snapshot)
       if (read === 'whole') readAtMs.set(snapshot.source, clock.elapsed())
       if (isKnown(isSame)) return []
+      const edited = read === 'hinted' ? editsOf(snapshot) : undefined
       snapshots.set(snapshot.source, snapshot)
+      if (edited !== undefined) return takeEdits(edited, snapshot.source)
       if (snapshot.complete) completed.add(snapshot.source)
       resolved = resolveClasses([...snapshots.values()])
       return refold(isSame)
