@@ -39,6 +39,12 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
       last = 'files' in whole ? whole : undefined
       return 'files' in whole ? whole.snapshot : whole
     },
+    async readAhead() {
+      const named = hinted.peek()
+      const meant = (last?.files ?? []).filter(({ path: one }) => named.has(one))
+      // Who reads in earnest says what is wrong.
+      await Promise.allSettled(meant.map(({ path: one, shown }) => files.read(one, shown)))
+    },
     async readHinted() {
       const named = hinted.take()
       // Laid over each other until the next whole read.

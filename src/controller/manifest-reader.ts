@@ -35,6 +35,7 @@ export function reloadable(sources: readonly ManifestSource[]): {
   const hinted = (source: ManifestSource): ManifestSource => ({
     read: (signal) => source.read(signal),
     readHinted: async (signal) => source.readHinted?.(signal),
+    readAhead: async () => source.readAhead?.(),
     watch(onHint) {
       const unwatch = source.watch(onHint)
       hints.add(onHint)
@@ -71,8 +72,8 @@ const longestBurstMs = 2_000
 async function readHinted(ports: ManifestReaderPorts, source: ManifestSource, pause: Pause, signal: AbortSignal): Promise<void> {
   const beganMs = ports.clock.elapsed()
   do {
-    // Hints arrive in bursts, and what made the first may not be finished.
-    await sleep(ports.clock, debounceMs, signal)
+    // Hints arrive in bursts, and what made the first may not be finished: it is looked at, and believed when it is read again.
+    await Promise.all([sleep(ports.clock, debounceMs, signal), source.readAhead?.()])
     pause.clear()
     const snapshot = await source.readHinted?.(signal).catch(notRead(ports.log, signal))
     if (snapshot === undefined) return

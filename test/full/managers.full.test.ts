@@ -47,9 +47,16 @@ beforeAll(async () => {
   ;({ lab } = deployment)
   await lab.mustDocker('n1', ['config', 'create', '--label', 'owner=somebody', 'sv-vm-foreign', '-'], { input: 'not ours' })
   foreign = await foreignConfig()
+  // On n1: a dockerd that was killed ends its containers when it is started again.
+  await setAvailability('pause')
   deployment.writeManifest(`${keeper}.yaml`, manifest(keeper))
   await waitReady(deployment, keeper)
+  await setAvailability('active')
 })
+
+async function setAvailability(availability: 'active' | 'pause'): Promise<void> {
+  for (const node of ['n2', 'n3']) await lab.mustDocker('n1', ['node', 'update', '--availability', availability, node])
+}
 
 beforeEach(async () => {
   await leadElsewhere(lab)

@@ -71,8 +71,10 @@ function snapshotOf(files: readonly File[]): SourceSnapshot {
 /** All that anybody sees of it: not when a document was last seen, nor since when nothing is in force. */
 function seenOf(store: DeclarationStore): unknown {
   const { vms, issues, opaque, leaving } = store.state()
-  const memories = [...vms].map(([name, memory]) => [name, { ...memory, seenAtMs: undefined, inForceMs: memory.good && memory.inForceMs }])
-  return { memories: memories.toSorted(), issues, opaque: [...opaque], leaving: [...leaving], snapshots: store.snapshots() }
+  const memories = [...vms].map(
+    ([name, memory]) => [name, { ...memory, seenAtMs: undefined, inForceMs: memory.good && memory.inForceMs }] as const,
+  )
+  return { memories: new Map(memories), issues, opaque: [...opaque], leaving: [...leaving], snapshots: store.snapshots() }
 }
 
 const worlds: readonly ReadonlyMap<string, OwnedVm>[] = [

@@ -51,17 +51,23 @@ export async function readOver(
 }
 
 /** The files that hints have named since they were last taken. */
-export function hintedFiles(): { readonly note: (what: Hinted) => void; readonly take: () => ReadonlySet<string> } {
+export function hintedFiles(): {
+  readonly note: (what: Hinted) => void
+  readonly peek: () => ReadonlySet<string>
+  readonly take: () => ReadonlySet<string>
+} {
   let paths = new Set<string>()
   let isMore = false
+  /** Empty where there was more to them than the contents of files. */
+  const known = (): ReadonlySet<string> => (isMore ? new Set() : paths)
   return {
     note(what) {
       if (what === 'anything' || paths.size > mostFiles) isMore = true
       else if (what !== 'entries') paths.add(what.file)
     },
-    /** Empty where there was more to them than the contents of files. */
+    peek: known,
     take() {
-      const taken: ReadonlySet<string> = isMore ? new Set() : paths
+      const taken = known()
       paths = new Set()
       isMore = false
       return taken

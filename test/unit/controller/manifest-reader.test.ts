@@ -70,6 +70,7 @@ function aNamingSource() {
     all: [web] as readonly SourceDocument[],
     named: undefined as readonly SourceDocument[] | undefined,
     whole: 0,
+    ahead: 0,
     hint: (): void => undefined,
   }
   const snapshot = (documents: readonly SourceDocument[]) => ({ source: 'directory', complete: true, message: '', documents })
@@ -79,6 +80,9 @@ function aNamingSource() {
       return snapshot(made.all)
     },
     readHinted: async () => made.named && snapshot(made.named),
+    async readAhead() {
+      made.ahead += 1
+    },
     watch(onHint) {
       made.hint = onHint
       return () => undefined
@@ -122,6 +126,18 @@ it('acts on what a hint names after the debounce, and reads everything when it i
   expect([generationOf(store), naming.whole]).toEqual(['named', 1])
   await clock.pass(300)
   expect([generationOf(store), naming.whole]).toEqual(['whole', 2])
+  await reader.stop()
+})
+
+it('looks at what a hint names while it waits, and believes nothing of it yet', async () => {
+  const { clock, naming, store, ...reader } = await reading()
+  naming.named = [edited('named')]
+  const was = generationOf(store)
+  naming.hint()
+  await clock.pass(199)
+  expect([generationOf(store), naming.ahead]).toEqual([was, 1])
+  await clock.pass(1)
+  expect(generationOf(store)).toBe('named')
   await reader.stop()
 })
 
