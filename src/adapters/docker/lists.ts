@@ -1,11 +1,14 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash as hashOnce } from 'node:crypto'
 import type { ByteStream, Call } from './engine.ts'
 import { readList } from './read.ts'
 
 /** So many different lists are kept: those of all kinds, and the tasks of so many nodes. */
 const mostKept = 64
 
-/** Lists as they were last read. The same bytes give the same list, object by object: of a Swarm in which nothing happens nothing is parsed. */
+/**
+ * Lists as they were last read. The same bytes give the same list, and in another list the same bytes of an element the same object: of a Swarm in
+ * which nothing happens nothing is parsed, and where something does only that.
+ */
 export interface Lists {
   read<Item>(call: Call, item: (raw: unknown) => Item): Promise<readonly Item[]>
 }
@@ -13,6 +16,8 @@ export interface Lists {
 interface Kept {
   readonly hash: string
   readonly items: readonly unknown[]
+  /** By the hash of their bytes. */
+  readonly byHash: ReadonlyMap<string, unknown>
 }
 
 /** `ask` gives the answer's bytes as a stream; where it has no bytes to give, what they would parse to. */
@@ -33,9 +38,9 @@ export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
       const key = `${call.path} ${JSON.stringify(call.query ?? {})}`
       const { chunks, hash } = await bytesOf(answer)
       const before = kept.get(key)
-      const items = before?.hash === hash ? (before.items as readonly Item[]) : readList(parsed(chunks), item)
-      keep(key, { hash, items })
-      return items
+      const read = before?.hash === hash ? before : { hash, ...readOver(Buffer.concat(chunks), item, before?.byHash) }
+      keep(key, read)
+      return read.items as readonly Item[]
     },
   }
 }
@@ -55,10 +60,57 @@ async function bytesOf(stream: ByteStream): Promise<{ readonly chunks: readonly 
   return { chunks, hash: hash.digest('base64') }
 }
 
+/** A list of which some elements may be known. */
+function readOver(bytes: Buffer, item: (raw: unknown) => unknown, known: Kept['byHash'] = new Map()): Pick<Kept, 'items' | 'byHash'> {
+  const read = readElements(bytes, item, known)
+  return read === undefined ? { items: readList(parsed(bytes), item), byHash: new Map() } : { items: [...read.values()], byHash: read }
+}
+
+/** Undefined where the list is not written as Docker writes it: then it is read as any JSON. What its elements are is judged by `item`. */
+function readElements(bytes: Buffer, item: (raw: unknown) => unknown, known: Kept['byHash']): Kept['byHash'] | undefined {
+  const elements = elementsIn(bytes)
+  const read = new Map<string, unknown>()
+  for (const element of elements ?? []) {
+    const hash = hashOnce('sha256', element, 'base64')
+    const held = known.get(hash)
+    const raw = held === undefined ? parsed(element) : undefined
+    if (held === undefined && raw === undefined) return undefined
+    read.set(hash, held ?? item(raw))
+  }
+  // Two that are the same are a list of another kind.
+  return elements !== undefined && read.size === elements.length ? read : undefined
+}
+
+const [begin, between, end] = ['[{"ID":', '},{"ID":', '}]']
+
+/**
+ * Cut where Docker goes from one object to the next. No string holds those bytes, since a quote in one is escaped; and where they stand deeper in
+ * an object, what they cut is no JSON, which is seen when it is parsed.
+ */
+function elementsIn(bytes: Buffer): readonly Buffer[] | undefined {
+  const last = bytes.lastIndexOf(end)
+  if (
+    !bytes.subarray(0, begin.length).equals(Buffer.from(begin)) ||
+    bytes
+      .subarray(last + end.length)
+      .toString()
+      .trim() !== ''
+  )
+    return undefined
+  const elements: Buffer[] = []
+  for (let from = 1; from <= last; ) {
+    const found = bytes.indexOf(between, from)
+    const to = found === -1 ? last : found
+    elements.push(bytes.subarray(from, to + 1))
+    from = to + 2
+  }
+  return elements
+}
+
 /** What is no JSON is no list, which `readList` says. */
-function parsed(chunks: readonly Uint8Array[]): unknown {
+function parsed(bytes: Buffer): unknown {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString()) as unknown
+    return JSON.parse(bytes.toString()) as unknown
   } catch {
     return undefined
   }

@@ -43,6 +43,42 @@ test('while dockerd answers with the same bytes the list is the very same one', 
   expect(await swarm.listServices()).toBe(second)
 })
 
+const service = (id: string, index: number, name = `vm-${id}`) => ({ ID: id, Version: { Index: index }, Spec: { Name: name } })
+
+test('of a list in which something changed the rest is as it was, object by object', async () => {
+  let services = [service('a', 1), service('b', 1), service('c', 1)]
+  const swarm = await aDockerd({ '/services': (response) => void response.end(`${JSON.stringify(services)}\n`) })
+  const first = await swarm.listServices()
+  services = [service('d', 4), service('a', 1), service('b', 3)]
+  const second = await swarm.listServices()
+  expect(second.map(({ id, version }) => `${id} ${version}`)).toEqual(['d 4', 'a 1', 'b 3'])
+  expect(second[1]).toBe(first[0])
+  services = []
+  expect(await swarm.listServices()).toEqual([])
+})
+
+test('whatever stands in an object, the list has as many as Docker sent', async () => {
+  const names = ['},{"ID":"x"', '"},{"ID":"x"}]', '\\"},{\\"ID\\":', '}]', 'ö},{', '']
+  const odd = names.map((name, at) => ({
+    ...service(`s${at}`, at, name),
+    Inner: [{ ID: 'x' }, { ID: 'y' }],
+    Last: { ID: [{ ID: 1 }, { ID: 2 }] },
+  }))
+  const plain = names.map((name, at) => service(`p${at}`, at, name))
+  for (const list of [odd, plain, [...plain, ...odd], [plain[0], plain[0]]]) {
+    for (const spaces of [undefined, 1]) {
+      const swarm = await aDockerd({ '/services': (response) => void response.end(JSON.stringify(list, undefined, spaces)) })
+      const read = await swarm.listServices()
+      expect(read.map(({ id, name }) => [id, name])).toEqual(list.map((one) => [one?.ID, one?.Spec.Name]))
+    }
+  }
+})
+
+test('an element without what it needs is an answer that cannot be used', async () => {
+  const swarm = await aDockerd({ '/services': json(() => [service('a', 1), { ID: 'b', Spec: {} }]) })
+  await expect(swarm.listServices()).rejects.toMatchObject({ kind: 'Unavailable' })
+})
+
 test('lists with other filters are other lists', async () => {
   const swarm = await aDockerd({
     '/tasks': json(() => [task('1', 'n1'), task('2', 'n2')]),
