@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sha256Hex } from '../api/hash.ts'
 import type { ManifestSource, ReadDocument, SourceSnapshot } from '../ports/manifest-source.ts'
 import { boundedBytes, notAFile } from './directory/bounded-file.ts'
@@ -167,6 +168,8 @@ async function readDirectory(
       return { path, shown, documents: await readFile(walk, path, shown, readDocuments) }
     })
     found.push(...(await Promise.all(read)))
+    // Files that are known are looked at without a pause: others are to be heard in between.
+    await nextTurn()
   }
   return found
 }

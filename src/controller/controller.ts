@@ -16,6 +16,7 @@ import type { DeclarationStore } from './declarations.ts'
 import { driftOf, driftText } from './drift.ts'
 import { evidenceBook } from './evidence.ts'
 import { type EventFollower, eventFollower } from './follow-events.ts'
+import { freshRecords, type FreshRecords } from './fresh-records.ts'
 import type { Hint } from './hints.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
@@ -108,22 +109,17 @@ export function controller(ports: ControllerPorts): Controller {
     }
   }
 
-  /** Its end is waited for, and may have come without an event. */
-  function isSuspended(vm: VmName): boolean {
-    return status.progress(vm).some((one) => one.kind === 'suspended')
+  const records = {
+    assets: recordsFor(),
+    services: recordsFor(),
+    reachability: recordsFor(),
   }
-
-  function doubtRecord(vm: VmName): void {
-    ports.informed.note({ type: 'config', action: 'doubt', id: '', name: placementRecordName(vm) })
-  }
-
-  /** The note that suspends a VM may have come without an event: no service that is there is changed or removed on an old record's word. */
-  function doubtBefore(vm: VmName, actions: readonly unknown[]): boolean {
-    const changes = actions.some((action) =>
-      ['updateService', 'removeService', 'deleteDisks'].includes(String((action as { kind?: unknown }).kind)),
-    )
-    if (changes) doubtRecord(vm)
-    return changes
+  function recordsFor(): FreshRecords {
+    return freshRecords({
+      doubt: (vm) => void ports.informed.note({ type: 'config', action: 'doubt', id: '', name: placementRecordName(vm) }),
+      isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
+      isThere: (vm) => world?.vms.has(vm) === true,
+    })
   }
 
   function hintNodes(): void {
@@ -172,9 +168,11 @@ export function controller(ports: ControllerPorts): Controller {
     for (const vm of changed) {
       if (!store.knows(vm)) {
         status.forget(vm)
+        for (const owner of writers) records[owner].forget(vm)
         continue
       }
       status.declared(vm, store.get(vm), store.valid(vm))
+      for (const owner of writers) records[owner].edited(vm)
       hintVm(vm)
     }
   }
@@ -265,11 +263,11 @@ export function controller(ports: ControllerPorts): Controller {
         {
           ...shared,
           onStart(vm) {
-            if (isSuspended(vm)) doubtRecord(vm)
+            records[owner].begin(vm)
             return store.get(vm)
           },
           onResult: (vm, began, result) => onVmResult(owner, vm, began, result),
-          doubtBefore,
+          doubtBefore: records[owner].doubtBefore,
         },
         signal,
       )

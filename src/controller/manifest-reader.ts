@@ -73,7 +73,8 @@ async function readHinted(ports: ManifestReaderPorts, source: ManifestSource, pa
   const beganMs = ports.clock.elapsed()
   do {
     // Hints arrive in bursts, and what made the first may not be finished: it is looked at, and believed when it is read again.
-    await Promise.all([sleep(ports.clock, debounceMs, signal), source.readAhead?.()])
+    const waitedMs = ports.clock.elapsed() - pause.hintedMs()
+    await Promise.all([sleep(ports.clock, Math.max(0, debounceMs - waitedMs), signal), source.readAhead?.()])
     pause.clear()
     const snapshot = await source.readHinted?.(signal).catch(notRead(ports.log, signal))
     if (snapshot === undefined) return
@@ -119,6 +120,8 @@ function report(log: Log, snapshot: SourceSnapshot, said: string): string {
 
 interface Pause {
   hint(): void
+  /** When the first hint since it was cleared came, by `Clock.elapsed`; now where none did. A whole read may have been under way then. */
+  hintedMs(): number
   /** A wait under way asks again how long it is to be. */
   reconsider(): void
   clear(): void
@@ -126,32 +129,36 @@ interface Pause {
   wait(ms: () => number, signal: AbortSignal): Promise<boolean>
 }
 
+const woken = Symbol('woken')
+
 /** A wait that a hint ends; a hint during a read counts for the wait after it. */
 function hintedPause(clock: Clock): Pause {
-  let hinted = false
+  let hintedMs: number | undefined
   let stale = false
   let wake = (): void => undefined
   return {
     hint(): void {
-      hinted = true
+      hintedMs ??= clock.elapsed()
       wake()
     },
-    clear: () => void (hinted = false),
+    hintedMs: () => hintedMs ?? clock.elapsed(),
+    clear: () => void (hintedMs = undefined),
     reconsider(): void {
       stale = true
       wake()
     },
     async wait(ms, signal) {
       do {
-        if (hinted) return true
+        if (hintedMs !== undefined) return true
         stale = false
         const ended = new AbortController()
-        wake = () => ended.abort()
+        // A reason of its own: the default one is an error, whose stack is written down.
+        wake = () => ended.abort(woken)
         await sleep(clock, ms(), AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
           if (signal.aborted) throw error
         })
       } while (stale)
-      return hinted
+      return hintedMs !== undefined
     },
   }
 }

@@ -141,6 +141,23 @@ it('looks at what a hint names while it waits, and believes nothing of it yet', 
   await reader.stop()
 })
 
+it('counts the debounce from the hint, also where everything was just being read', async () => {
+  const { clock, naming, store, ...reader } = await reading()
+  let finish = (): void => undefined
+  naming.source.read = () =>
+    new Promise((resolve) => (finish = () => resolve({ source: 'directory', complete: true, message: '', documents: [web] })))
+  naming.hint()
+  // Not named by it: a whole read.
+  await clock.pass(200)
+  naming.named = [edited('named')]
+  naming.hint()
+  await clock.pass(150)
+  finish()
+  await clock.pass(50)
+  expect(generationOf(store)).toBe('named')
+  await reader.stop()
+})
+
 it('reads everything at once where hints do not name all that changed', async () => {
   const { clock, naming, store, ...reader } = await reading()
   naming.all = [edited('whole')]

@@ -1,0 +1,53 @@
+import type { VmName } from '../api/names.ts'
+import type { DoubtBefore } from './run-key.ts'
+
+export interface FreshRecordsPorts {
+  /** Has a VM's placement record read again before it is given again. */
+  readonly doubt: (vm: VmName) => void
+  readonly isSuspended: (vm: VmName) => boolean
+  /** Something is owned of it. */
+  readonly isThere: (vm: VmName) => boolean
+}
+
+/** Of one reconciler. */
+export interface FreshRecords {
+  /** A VM is declared otherwise than before. */
+  edited(vm: VmName): void
+  /** A run begins. */
+  begin(vm: VmName): void
+  /** Before what a run has planned is carried out. */
+  readonly doubtBefore: DoubtBefore
+  forget(vm: VmName): void
+}
+
+/** What touches a guest or its disks. */
+const changing = new Set(['updateService', 'removeService', 'deleteDisks'])
+
+/**
+ * The note that suspends a VM stands in its placement record, and may have come without an event: no service that is there is changed or removed, and
+ * no disk deleted, on the word of a record that was read before the run began. Where a run will likely change something, it begins with that read.
+ */
+export function freshRecords({ doubt, isSuspended, isThere }: FreshRecordsPorts): FreshRecords {
+  const edited = new Set<VmName>()
+  const read = new Set<VmName>()
+  return {
+    edited: (vm) => void edited.add(vm),
+    begin(vm) {
+      const isEdited = edited.delete(vm) && isThere(vm)
+      read.delete(vm)
+      // Its end is waited for, and may have come without an event as well.
+      if (!isEdited && !isSuspended(vm)) return
+      doubt(vm)
+      read.add(vm)
+    },
+    doubtBefore(vm, actions) {
+      if (read.has(vm) || !actions.some((action) => changing.has(String((action as { kind?: unknown }).kind)))) return false
+      doubt(vm)
+      return true
+    },
+    forget(vm) {
+      edited.delete(vm)
+      read.delete(vm)
+    },
+  }
+}
