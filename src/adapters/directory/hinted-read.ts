@@ -45,7 +45,8 @@ export async function readOver(
     if (documents === undefined) return undefined
     read.set(file, { ...file, documents })
   }
-  if ((await hasMoved(walk)) || (await revisionOf(root)) !== revision) return undefined
+  const [isMoved, revisionNow] = await Promise.all([hasMoved(walk), revisionOf(root)])
+  if (isMoved || revisionNow !== revision) return undefined
   const now = files.map((file) => read.get(file) ?? file)
   return { ...before, files: now, snapshot: { ...snapshot, documents: now.flatMap((file) => file.documents) } }
 }

@@ -14,13 +14,19 @@ const plainName = /^[\w.@+:-]{1,100}$/
  * Undefined where none is certain.
  */
 export async function revisionOf(directory: string): Promise<string | undefined> {
-  const links = await linksOn(directory)
+  // All at once: each is several questions, and an edit waits for the answers.
+  const [links, data, inside, head] = await Promise.all([
+    linksOn(directory),
+    linkTarget(join(directory, '..data')),
+    commitInside(directory),
+    gitHead(directory),
+  ])
   const commits = links.flatMap(({ target }) => commitIn(target))
   return (
     commits.at(-1) ??
-    plain(await linkTarget(join(directory, '..data'))) ??
-    (await commitInside(directory)) ??
-    (await gitHead(directory)) ??
+    plain(data) ??
+    inside ??
+    head ??
     // Not that of a link further up, which names a place and no version.
     plain(links.find(({ path }) => path === directory)?.target)
   )
