@@ -22,16 +22,26 @@ export interface OwnCreations {
 export function ownCreations(raw: ServiceCalls, clock: Clock): OwnCreations {
   const made = new Map<string, { readonly name: string; readonly atMs: number }>()
 
-  function recent(): ReadonlyMap<string, { readonly name: string }> {
-    for (const [id, { atMs }] of made) if (clock.elapsed() - atMs >= lagMs) made.delete(id)
-    return made
+  /** In the order in which they were made. */
+  function forgetOld(): void {
+    const nowMs = clock.elapsed()
+    for (const [id, { atMs }] of made) {
+      if (nowMs - atMs < lagMs) return
+      made.delete(id)
+    }
   }
 
-  /** What was made before the question was asked. */
-  async function upToDate<Answer>(ask: () => Promise<Answer>, has: (answer: Answer, id: string, name: string) => boolean): Promise<Answer> {
-    const before = [...recent()]
+  /** `knows` is asked of what was made before the question was. */
+  async function upToDate<Answer>(
+    ask: () => Promise<Answer>,
+    knows: (answer: Answer) => (id: string, name: string) => boolean,
+  ): Promise<Answer> {
+    forgetOld()
+    const before = [...made]
     const answer = await ask()
-    const missing = before.find(([id, { name }]) => recent().has(id) && !has(answer, id, name))
+    forgetOld()
+    const isKnown = knows(answer)
+    const missing = before.find(([id, { name }]) => made.has(id) && !isKnown(id, name))
     if (missing === undefined) return answer
     throw new PortError('Unavailable', `the manager that answered lags behind: it does not know ${missing[1].name}, which was just made`)
   }
@@ -45,13 +55,16 @@ export function ownCreations(raw: ServiceCalls, clock: Clock): OwnCreations {
         label === undefined
           ? upToDate(
               () => raw.listServices(undefined, signal),
-              (all, id) => all.some((one) => one.id === id),
+              (all) => {
+                const ids = new Set(all.map((one) => one.id))
+                return (id) => ids.has(id)
+              },
             )
           : raw.listServices(label, signal),
       getService: (nameOrId, signal) =>
         upToDate(
           () => raw.getService(nameOrId, signal),
-          (found, id, name) => found?.id === id || (nameOrId !== id && nameOrId !== name),
+          (found) => (id, name) => found?.id === id || (nameOrId !== id && nameOrId !== name),
         ),
       async createService(spec, signal) {
         const id = await raw.createService(spec, signal)
