@@ -4,21 +4,13 @@
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { build } from 'esbuild'
 import { release } from '../src/api/release.ts'
 import { description } from '../src/cli/program.ts'
 import { leastNode } from '../src/cli/runtime.ts'
+import { englishOnly, oneFile } from './bundle.ts'
 
 const repository = join(import.meta.dirname, '..')
-
-/** zod's messages in fifty languages, of which English is imported by itself. */
-const englishOnly: Plugin = {
-  name: 'english-only',
-  setup(builder) {
-    builder.onResolve({ filter: /\/locales\/index\.js$/ }, (args) => ({ path: args.path, namespace: 'no-locales' }))
-    builder.onLoad({ filter: /.*/, namespace: 'no-locales' }, () => ({ contents: 'export {}' }))
-  },
-}
 
 /** Gives the path of the plugin. */
 export async function buildCli(outDir: string): Promise<string> {
@@ -26,18 +18,9 @@ export async function buildCli(outDir: string): Promise<string> {
   await build({
     entryPoints: [join(repository, 'src/cli/main.ts')],
     outfile: join(outDir, 'swarmvirt-cli.cjs'),
-    bundle: true,
-    platform: 'node',
     target: `node${leastNode}`,
-    format: 'cjs',
-    // Names stay, for whoever reads a stack trace; the rest is less to read at each start.
-    minifyWhitespace: true,
-    minifySyntax: true,
     plugins: [englishOnly],
-    define: { 'import.meta.url': 'importMetaUrl' },
-    banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
-    absWorkingDir: repository,
-    logLevel: 'silent',
+    ...oneFile,
   })
   const plugin = join(outDir, 'docker-vm')
   writeFileSync(plugin, shim())

@@ -7,6 +7,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import { englishOnly, oneFile } from './bundle.ts'
 
 const repository = join(import.meta.dirname, '..')
 
@@ -78,17 +79,10 @@ export async function bundle(entry: string, outfile: string, native: readonly st
   await build({
     entryPoints: [join(repository, entry)],
     outfile,
-    bundle: true,
-    platform: 'node',
     target: 'node24',
-    format: 'cjs',
     external: [...native],
-    plugins: [unusedDrivers, optionalNatives],
-    // CJS has no import.meta.url; libraries use it to find files beside them.
-    define: { 'import.meta.url': 'importMetaUrl' },
-    banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
-    absWorkingDir: repository,
-    logLevel: 'silent',
+    plugins: [unusedDrivers, optionalNatives, englishOnly],
+    ...oneFile,
   })
 }
 

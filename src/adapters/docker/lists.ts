@@ -35,14 +35,20 @@ export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
     async read<Item>(call: Call, item: (raw: unknown) => Item) {
       const answer = await ask(call)
       if (!isStream(answer)) return readList(answer, item)
-      const key = `${call.path} ${JSON.stringify(call.query ?? {})}`
+      const key = keyOf(call)
       const { chunks, hash } = await bytesOf(answer)
       const before = kept.get(key)
-      const read = before?.hash === hash ? before : { hash, ...readOver(Buffer.concat(chunks), item, before?.byHash) }
+      // A list of some has the same objects as that of all.
+      const known = [before, kept.get(keyOf({ path: call.path }))].flatMap((one) => one?.byHash ?? [])
+      const read = before?.hash === hash ? before : { hash, ...readOver(Buffer.concat(chunks), item, known) }
       keep(key, read)
       return read.items as readonly Item[]
     },
   }
+}
+
+function keyOf({ path, query = {} }: Pick<Call, 'path' | 'query'>): string {
+  return `${path} ${JSON.stringify(query)}`
 }
 
 function isStream(answer: unknown): answer is ByteStream {
@@ -61,18 +67,18 @@ async function bytesOf(stream: ByteStream): Promise<{ readonly chunks: readonly 
 }
 
 /** A list of which some elements may be known. */
-function readOver(bytes: Buffer, item: (raw: unknown) => unknown, known: Kept['byHash'] = new Map()): Pick<Kept, 'items' | 'byHash'> {
+function readOver(bytes: Buffer, item: (raw: unknown) => unknown, known: readonly Kept['byHash'][]): Pick<Kept, 'items' | 'byHash'> {
   const read = readElements(bytes, item, known)
   return read === undefined ? { items: readList(parsed(bytes), item), byHash: new Map() } : { items: [...read.values()], byHash: read }
 }
 
 /** Undefined where the list is not written as Docker writes it: then it is read as any JSON. What its elements are is judged by `item`. */
-function readElements(bytes: Buffer, item: (raw: unknown) => unknown, known: Kept['byHash']): Kept['byHash'] | undefined {
+function readElements(bytes: Buffer, item: (raw: unknown) => unknown, known: readonly Kept['byHash'][]): Kept['byHash'] | undefined {
   const elements = elementsIn(bytes)
   const read = new Map<string, unknown>()
   for (const element of elements ?? []) {
     const hash = hashOnce('sha256', element, 'base64')
-    const held = known.get(hash)
+    const held = known.find((one) => one.has(hash))?.get(hash)
     const raw = held === undefined ? parsed(element) : undefined
     if (held === undefined && raw === undefined) return undefined
     read.set(hash, held ?? item(raw))

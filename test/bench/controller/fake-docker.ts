@@ -122,6 +122,8 @@ export async function fakeDocker(socket: string): Promise<FakeDocker> {
 
   function list(kind: string, filters: Readonly<Record<string, readonly string[]>>): string {
     if (kind === 'tasks') {
+      // They wait for a node.
+      if (filters['node'] !== undefined) return '[]'
       const [service] = filters['service'] ?? []
       const held = service === undefined ? shelves.services.all() : [shelves.services.find(service)].filter((one) => one !== undefined)
       return `[${held.map(taskOf).join(',')}]`

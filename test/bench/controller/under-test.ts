@@ -15,8 +15,16 @@ export interface UnderTest {
   stop(): Promise<void>
 }
 
-/** As in deploy/Dockerfile. */
-const imageFlags = ['--max-semi-space-size=2']
+/** Flags and environment of the controller's image. */
+function asInImage(): { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+  const text = readFileSync(join(import.meta.dirname, '../../../deploy/Dockerfile'), 'utf8')
+  const [, entry = '[]'] = /^ENTRYPOINT (.*)$/m.exec(text) ?? []
+  const flags = (JSON.parse(entry) as string[]).filter((one) => one.startsWith('--'))
+  const env = [...text.matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) =>
+    line.split(' ').map((one) => one.split('=') as [string, string]),
+  )
+  return { flags, env: Object.fromEntries(env) }
+}
 
 export async function bundleChild(dir: string): Promise<string> {
   const file = join(dir, 'child.cjs')
@@ -26,8 +34,10 @@ export async function bundleChild(dir: string): Promise<string> {
 
 export function startChild(file: string, config: ChildConfig, profiles?: string): UnderTest {
   const spawnedMs = performance.timeOrigin + performance.now()
+  const { flags, env } = asInImage()
   const child = fork(file, [JSON.stringify(config)], {
-    execArgv: [...imageFlags, ...(profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`])],
+    env: { ...process.env, ...env },
+    execArgv: [...flags, ...(profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`])],
   })
   const waiting = new Map<number, (value: unknown) => void>()
   let ids = 0

@@ -93,6 +93,15 @@ test('lists with other filters are other lists', async () => {
   }
 })
 
+test('what is in a list of some and in that of all is one object', async () => {
+  const swarm = await aDockerd({
+    '/tasks': json(() => [task('1', 'n1'), task('2', 'n2')]),
+    '/tasks?filters={"node":["n2"]}': json(() => [task('2', 'n2')]),
+  })
+  const [, second] = await swarm.listTasks({})
+  expect((await swarm.listTasks({ nodeId: 'n2' }))[0]).toBe(second)
+})
+
 test('an answer that ends too early is no list, and the next one is', async () => {
   let isCut = true
   const swarm = await aDockerd({
