@@ -118,7 +118,6 @@ export function controller(ports: ControllerPorts): Controller {
     return freshRecords({
       doubt: (vm) => void ports.informed.note({ type: 'config', action: 'doubt', id: '', name: placementRecordName(vm) }),
       isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
-      isThere: (vm) => world?.vms.has(vm) === true,
     })
   }
 
@@ -172,7 +171,7 @@ export function controller(ports: ControllerPorts): Controller {
         continue
       }
       status.declared(vm, store.get(vm), store.valid(vm))
-      for (const owner of writers) records[owner].edited(vm)
+      for (const owner of writers) records[owner].declared(vm)
       hintVm(vm)
     }
   }

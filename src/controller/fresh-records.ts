@@ -5,14 +5,12 @@ export interface FreshRecordsPorts {
   /** Has a VM's placement record read again before it is given again. */
   readonly doubt: (vm: VmName) => void
   readonly isSuspended: (vm: VmName) => boolean
-  /** Something is owned of it. */
-  readonly isThere: (vm: VmName) => boolean
 }
 
 /** Of one reconciler. */
 export interface FreshRecords {
-  /** A VM is declared otherwise than before. */
-  edited(vm: VmName): void
+  /** A VM is declared, for the first time or otherwise than before. */
+  declared(vm: VmName): void
   /** A run begins. */
   begin(vm: VmName): void
   /** Before what a run has planned is carried out. */
@@ -27,13 +25,18 @@ const changing = new Set(['updateService', 'removeService', 'deleteDisks'])
  * The note that suspends a VM stands in its placement record, and may have come without an event: no service that is there is changed or removed, and
  * no disk deleted, on the word of a record that was read before the run began. Where a run will likely change something, it begins with that read.
  */
-export function freshRecords({ doubt, isSuspended, isThere }: FreshRecordsPorts): FreshRecords {
+export function freshRecords({ doubt, isSuspended }: FreshRecordsPorts): FreshRecords {
+  /** Once at least: the first declaration of a VM is no edit, and of a thousand VMs it comes at once. */
+  const looked = new Set<VmName>()
   const edited = new Set<VmName>()
   const read = new Set<VmName>()
   return {
-    edited: (vm) => void edited.add(vm),
+    declared(vm) {
+      if (looked.has(vm)) edited.add(vm)
+    },
     begin(vm) {
-      const isEdited = edited.delete(vm) && isThere(vm)
+      const isEdited = edited.delete(vm)
+      looked.add(vm)
       read.delete(vm)
       // Its end is waited for, and may have come without an event as well.
       if (!isEdited && !isSuspended(vm)) return
@@ -46,8 +49,7 @@ export function freshRecords({ doubt, isSuspended, isThere }: FreshRecordsPorts)
       return true
     },
     forget(vm) {
-      edited.delete(vm)
-      read.delete(vm)
+      for (const one of [looked, edited, read]) one.delete(vm)
     },
   }
 }

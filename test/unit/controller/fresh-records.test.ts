@@ -4,9 +4,9 @@ import { freshRecords } from '../../../src/controller/fresh-records.ts'
 const update = [{ kind: 'updateService' }]
 
 function bench() {
-  const is = { suspended: false, there: true }
+  const is = { suspended: false }
   const doubted: string[] = []
-  const records = freshRecords({ doubt: (vm) => void doubted.push(vm), isSuspended: () => is.suspended, isThere: () => is.there })
+  const records = freshRecords({ doubt: (vm) => void doubted.push(vm), isSuspended: () => is.suspended })
   /** One run, and which records it had read again. */
   const run = (vm: string, actions: readonly unknown[]): { readonly begun: number; readonly again: boolean } => {
     doubted.length = 0
@@ -26,21 +26,19 @@ it('has the record read again before a service is changed or removed, or disks a
 
 it('begins the first run after an edit with that read, and has it read once', () => {
   const { records, run } = bench()
-  records.edited('web')
+  run('web', [])
+  records.declared('web')
   expect(run('db', update)).toEqual({ begun: 0, again: true })
   expect(run('web', update)).toEqual({ begun: 1, again: false })
   expect(run('web', update)).toEqual({ begun: 0, again: true })
-  records.edited('web')
-  records.forget('web')
-  expect(run('web', update)).toEqual({ begun: 0, again: true })
 })
 
-it('asks for no record of a VM of which there is nothing yet', () => {
-  const { is, records, run } = bench()
-  is.there = false
-  records.edited('web')
+it('asks for no record because a VM is declared for the first time, or again after it was forgotten', () => {
+  const { records, run } = bench()
+  records.declared('web')
   expect(run('web', [{ kind: 'createService' }])).toEqual({ begun: 0, again: false })
-  // Somebody else may have made it meanwhile.
+  records.declared('web')
+  records.forget('web')
   expect(run('web', update)).toEqual({ begun: 0, again: true })
 })
 
