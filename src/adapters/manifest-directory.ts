@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { sha256Hex } from '../api/hash.ts'
 import type { ManifestSource, ReadDocument, SourceSnapshot } from '../ports/manifest-source.ts'
-import { boundedBytes, notAFile } from './directory/bounded-file.ts'
+import { boundedBytes, boundedBytesSync, notAFile } from './directory/bounded-file.ts'
 import { fileMarks } from './directory/file-mark.ts'
 import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './directory/hinted-read.ts'
 import { codeOf, emptyWalk, hasMoved, maxDirectoryDepth, maxFiles, type Walk, walkDirectory } from './directory/walk.ts'
@@ -117,9 +117,9 @@ function unchangedKept(readText: ReadManifest): { readonly read: ReadDocuments; 
     },
     async read(path, shown) {
       const before = held.get(shown)
-      const mark = await markOf(path)
+      const { mark, isLocal } = await markOf(path)
       if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole) return keep(shown, before)
-      const bytes = await boundedBytes(path, maxManifestBytes + 1)
+      const bytes = isLocal ? boundedBytesSync(path, maxManifestBytes + 1) : await boundedBytes(path, maxManifestBytes + 1)
       const hash = sha256Hex(bytes)
       const documents = before?.hash === hash ? before.documents : readText(source, shown, bytes)
       return keep(shown, { mark, hash, documents })

@@ -8,8 +8,15 @@ const youngMs = 2_000
 /** ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS; see statfs(2). Of any other a call may wait for another machine, and for how long nobody knows. */
 const localTypes: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x2fc12fc1, 0xf2f52010])
 
-/** Gives what makes a file's content recognizable without reading it; undefined where nothing does. Made anew for each read of a directory. */
-export function fileMarks(): (path: string) => Promise<string | undefined> {
+export interface FileMark {
+  /** What makes a file's content recognizable without reading it; undefined where nothing does. */
+  readonly mark: string | undefined
+  /** It lies on this machine. */
+  readonly isLocal: boolean
+}
+
+/** Made anew for each read of a directory. */
+export function fileMarks(): (path: string) => Promise<FileMark> {
   const locals = new Map<string, Promise<boolean>>()
 
   function isLocal(directory: string): Promise<boolean> {
@@ -25,8 +32,9 @@ export function fileMarks(): (path: string) => Promise<string | undefined> {
 
   return async (path) => {
     // To hand each of a thousand questions to a thread costs five times what they cost.
-    const found = (await isLocal(dirname(path))) ? statSync(path, { bigint: true, throwIfNoEntry: false }) : await statOf(path)
-    return found === undefined ? undefined : markOf(found)
+    const isHere = await isLocal(dirname(path))
+    const found = isHere ? statSync(path, { bigint: true, throwIfNoEntry: false }) : await statOf(path)
+    return { mark: found === undefined ? undefined : markOf(found), isLocal: isHere }
   }
 }
 
