@@ -128,7 +128,7 @@ function unchangedKept(readText: ReadManifest): { readonly read: ReadDocuments; 
 }
 
 /** Enough to keep the file system busy. */
-const filesAtOnce = 32
+const filesAtOnce = 16
 
 /** Never of two versions, where versions are swapped by links as git-sync and the kubelet do it, or end with a new HEAD as git does. */
 async function readOneVersion(

@@ -30,6 +30,7 @@ import { reportOf } from './report.ts'
 import type { AnyReconciler, RunResult } from './run-key.ts'
 import { generationOf, type Report, statusStore } from './status.ts'
 import { statusView } from './status-view.ts'
+import { turns } from './turns.ts'
 import type { World } from './world.ts'
 
 export interface ControllerPorts {
@@ -255,7 +256,7 @@ export function controller(ports: ControllerPorts): Controller {
 
   function startLoops(signal: AbortSignal): Readonly<Record<'nodes' | Report['owner'], ReconcileLoop>> {
     const { random, metrics } = ports
-    const shared = { clock, random, log, metrics, concurrency, evidence }
+    const shared = { clock, random, log, metrics, concurrency, evidence, turn: turns(clock) }
     const ofVm = (owner: Report['owner']): ReconcileLoop =>
       reconcileLoop(
         ports.reconcilers[owner],

@@ -25,6 +25,8 @@ export interface LoopPorts<Began> {
   readonly onStart: (key: string) => Began
   readonly onResult: (key: string, began: Began, result: RunResult) => void
   readonly doubtBefore?: DoubtBefore
+  /** What to wait for before a run, so that others are heard. */
+  readonly turn?: () => Promise<void> | undefined
   /** Asks for plans that rest on answers of agents. */
   readonly evidence?: EvidenceBook
 }
@@ -56,6 +58,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   })
 
   async function work(): Promise<void> {
+    await ports.turn?.()
     const key = queue.take()
     // Nothing new is begun while we are being stopped.
     if (key === undefined || signal.aborted) return

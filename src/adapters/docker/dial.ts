@@ -11,7 +11,7 @@ export function dockerodeDial(endpoint: string): Dial {
   const { modem } = new Docker(transport(endpoint))
   return ({ method, path, query, body, isStream, asBytes = false, signal }) => {
     // No timeout for a stream: an idle one is a quiet Swarm.
-    const limit = isStream ? signal : withTimeout(signal)
+    const limit = isStream ? { signal, end: () => undefined } : limited(signal)
     return new Promise((resolve, reject) => {
       const options = {
         // A question mark makes the transport append the query, or drop it where there is none.
@@ -20,10 +20,14 @@ export function dockerodeDial(endpoint: string): Dial {
         isStream: isStream || asBytes,
         statusCodes: { 200: true, 201: true, 202: true, 204: true },
         options: { _query: { ...query }, _body: body ?? {} },
-        ...(limit === undefined ? {} : { abortSignal: limit }),
+        ...(limit.signal === undefined ? {} : { abortSignal: limit.signal }),
       }
       modem.dial(options, (error: unknown, data: unknown) => {
-        if (error === null || error === undefined) resolve(asBytes ? abortable(data as Readable, limit) : data)
+        const isAnswer = error === null || error === undefined
+        // An answer that is read as it comes ends with its last byte.
+        if (isAnswer && asBytes) (data as Readable).once('close', limit.end)
+        else limit.end()
+        if (isAnswer) resolve(asBytes ? abortable(data as Readable, limit.signal) : data)
         // As it is: what it means is judged elsewhere.
         else reject(error)
       })
@@ -32,13 +36,24 @@ export function dockerodeDial(endpoint: string): Dial {
 }
 
 /** The transport heeds the signal until the answer begins. */
-function abortable(answer: Readable, limit: AbortSignal | undefined): Readable {
-  return limit === undefined ? answer : addAbortSignal(limit, answer)
+function abortable(answer: Readable, signal: AbortSignal | undefined): Readable {
+  return signal === undefined ? answer : addAbortSignal(signal, answer)
 }
 
-function withTimeout(signal: AbortSignal | undefined): AbortSignal {
-  const timeout = AbortSignal.timeout(callTimeoutMs)
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+/** Aborted with the signal, or when a call has taken too long. Nothing of it is left when the call has ended: there are thousands. */
+function limited(signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly end: () => void } {
+  const limit = new AbortController()
+  const onAbort = (): void => limit.abort(signal?.reason)
+  const timer = setTimeout(() => limit.abort(new Error('no answer in time')), callTimeoutMs)
+  signal?.addEventListener('abort', onAbort)
+  if (signal?.aborted) onAbort()
+  return {
+    signal: limit.signal,
+    end() {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    },
+  }
 }
 
 /** `unix:///path` or `tcp://host:port` (a filtering proxy). */

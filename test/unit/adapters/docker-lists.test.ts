@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
@@ -133,6 +134,23 @@ test('an error in place of a list is judged as every error', async () => {
     },
   })
   await expect(swarm.listNodes()).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('not a swarm manager') })
+})
+
+test('nothing of a call that has ended waits for its limit', async () => {
+  const swarm = await aDockerd({
+    '/nodes': json(() => []),
+    '/services/x': (response) => void response.writeHead(404).end('{"message": "no"}'),
+  })
+  const timers = (): number => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length
+  const before = timers()
+  const { signal } = new AbortController()
+  for (let call = 0; call < 20; call += 1) {
+    await swarm.listNodes(signal)
+    await swarm.getService('x', signal)
+  }
+  // Connections that are kept have one each.
+  expect(timers() - before).toBeLessThan(10)
+  expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
 test('who gives up in the middle of an answer is told so at once', async () => {
