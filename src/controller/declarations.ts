@@ -1,6 +1,7 @@
 import { type ConditionDraft, condition } from '../api/conditions.ts'
 import { canonicalJson } from '../api/hash.ts'
 import type { VirtualMachine } from '../api/manifest.ts'
+import { memoised } from '../api/memoised.ts'
 import type { VmName } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Declaration, Declarations } from '../ports/declarations.ts'
@@ -168,16 +169,6 @@ function isSameRead(
   // Of configs: what is said about them besides is made anew at every read.
   if (superseded !== undefined || collectable !== undefined) return false
   return before.documents.length === documents.length && documents.every((one, place) => one === before.documents[place])
-}
-
-/** By the object: documents that did not change are the same ones at every read. */
-function memoised<Given extends object, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
-  const answers = new WeakMap<Given, Answer>()
-  return (given) => {
-    const known = answers.get(given) ?? answer(given)
-    answers.set(given, known)
-    return known
-  }
 }
 
 function isSame(before: VmMemory | undefined, after: VmMemory | undefined): boolean {

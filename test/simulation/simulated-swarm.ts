@@ -200,7 +200,8 @@ export class SimulatedSwarm implements Swarm {
     const config = this.#need('config', this.configs, seen.id)
     if (seen.name !== config.name || !sameBytes(seen.data, config.data)) throw invalid('only updates to Labels are allowed')
     this.#current(config, seen.version)
-    Object.assign(config, { labels, version: this.#write() })
+    // What was read is never changed: readers keep what follows from it.
+    this.configs.set(config.id, { ...config, labels, version: this.#write() })
     this.#committed('config', 'update', config.id, config.name)
   }
 
@@ -284,7 +285,7 @@ export class SimulatedSwarm implements Swarm {
   #replaceService(id: string, spec: RawSpec): void {
     const service = this.#need('service', this.services, id)
     const kept = this.storing(spec)
-    Object.assign(service, { previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write() })
+    this.services.set(id, { ...service, previousSpec: service.spec, spec: kept, labels: labelsOf(kept), version: this.#write() })
   }
 
   #replaceNode(node: Mutable<SwarmNode>, spec: RawSpec): void {

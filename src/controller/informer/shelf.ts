@@ -84,8 +84,9 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   let unheard = new Map<string, Item>()
   /** The list that `items` are, as long as they are nothing else. */
   let asListed: readonly Item[] | undefined
-  /** `items` as a list; undefined when they change. */
+  /** `items` as a list; undefined when they change. The same for those of one label's value. */
   let given: readonly Item[] | undefined
+  const givenFiled = new Map<string, readonly Item[]>()
   const fetching = new Map<string, Promise<Item | undefined>>()
   const expected = new Set<string>()
   // When a read was begun that did not find it; for all others it is the list.
@@ -113,6 +114,7 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
   function moved(): void {
     asListed = undefined
     given = undefined
+    givenFiled.clear()
   }
 
   function everything(): readonly Item[] {
@@ -293,7 +295,10 @@ export function shelf<Item extends Stored>(ports: ShelfPorts<Item>): Shelf<Item>
     },
     async filed(by, value, signal) {
       await settle(signal, (name) => mayHave(by, value, name))
-      return [...(files.get(`${by}=${value}`)?.values() ?? [])]
+      const key = `${by}=${value}`
+      const found = givenFiled.get(key) ?? [...(files.get(key)?.values() ?? [])]
+      givenFiled.set(key, found)
+      return found
     },
     watch: (listener) => void listeners.add(listener),
     byName: (name, signal) => sure(name, 0, signal),

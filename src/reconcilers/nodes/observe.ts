@@ -1,4 +1,5 @@
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { memoised } from '../../api/memoised.ts'
 import { placementRecordName, type VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
@@ -10,7 +11,7 @@ import { type Asked, ask } from '../shared/asked.ts'
 import { ownerlessGrants } from './ownerless.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { isLive, ownershipOf, vmOf } from '../shared/vm-service.ts'
-import { keepsLabels } from './plan.ts'
+import { keepsLabels, placementLabelsOf } from './plan.ts'
 
 export interface NodesPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
@@ -36,11 +37,14 @@ export interface NodesSeen {
 }
 
 /** Ours, and those a person took from us: they are left alone, and a label taken from under them would kill their VM. */
-function livesByLabels(service: SwarmService): boolean {
+const livesByLabels = memoised((service: SwarmService): boolean => {
   const vm = vmOf(service)
   const kind = ownershipOf(vm, service).kind
   return vm !== '' && (kind === 'ours' || kind === 'lost')
-}
+})
+
+/** By the list: while nothing changes all nodes look at the same one. */
+const livingIn = memoised((services: readonly SwarmService[]): readonly SwarmService[] => services.filter(livesByLabels))
 
 /**
  * The node comes first, so that a label is never judged by tasks older than it. Only before something is taken away is it asked what lives by
@@ -58,7 +62,7 @@ export async function observeNode(ports: NodesPorts, nodeId: string, sweep: bool
   const instances = sweep ? await ask(agents.on(nodeId).instances(signal)) : undefined
   const records = await recordsFor(swarm, node, signal)
   const known = await swarm.listServices(undefined, signal)
-  const seen = { node, facts, records, services: known.filter(livesByLabels), tasks: [], softwareEmulation, ownerless: [] }
+  const seen = { node, facts, records, services: livingIn(known), tasks: [], softwareEmulation, ownerless: [] }
   if (instances?.known !== true && keepsLabels(seen, node)) return seen
   const living = await observeWhatLives(swarm, node, signal)
   const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services: living.services }
@@ -84,7 +88,8 @@ async function recordsFor(
   signal: AbortSignal,
 ): Promise<readonly PlacementRecord[]> {
   const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
-  return [...listed, ...(await unlistedRecords(swarm, node, listed, signal))]
+  const unlisted = await unlistedRecords(swarm, node, listed, signal)
+  return unlisted.length === 0 ? listed : [...listed, ...unlisted]
 }
 
 /**
@@ -97,7 +102,7 @@ async function unlistedRecords(
   listed: readonly PlacementRecord[],
   signal: AbortSignal,
 ): Promise<readonly PlacementRecord[]> {
-  const recorded = new Set(listed.map((one) => nodeLabels.vm(one.vm)))
+  const recorded = placementLabelsOf(listed)
   const unlisted = Object.keys(labels).filter((key) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key))
   const names = unlisted.map((key) => placementRecordName(key.slice(nodeLabels.vmPrefix.length)))
   const configs = await Promise.all(names.map((name) => swarm.getConfig(name, signal)))

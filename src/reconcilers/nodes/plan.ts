@@ -1,10 +1,11 @@
 import { nodeLabels } from '../../api/labels.ts'
+import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import type { Next, Plan } from '../reconciler.ts'
-import { carries } from '../shared/placement-record.ts'
+import { carries, type PlacementRecord } from '../shared/placement-record.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import { isLive, labelConstraints } from '../shared/vm-service.ts'
 import type { NodesSeen } from './observe.ts'
@@ -88,12 +89,17 @@ function bridges(facts: NodeFacts): Labels {
   return Object.fromEntries(up.map((one) => [nodeLabels.bridge(one.name), 'true']))
 }
 
+/** The labels that these records are told by, on whatever node. By the list: all nodes look at the same one. */
+export const placementLabelsOf = memoised(
+  (records: readonly PlacementRecord[]): ReadonlySet<string> => new Set(records.map((one) => nodeLabels.vm(one.vm))),
+)
+
 /**
  * `swarmvirt.vm.<vm>=<uid>` for each VM placed here. A label without a record stays while a service of ours still names it: the record may
  * only have been lost, and then the label is a trace of where the disk is.
  */
 function placements(seen: NodesSeen, node: SwarmNode): Labels {
-  const recorded = new Set(seen.records.map((one) => nodeLabels.vm(one.vm)))
+  const recorded = placementLabelsOf(seen.records)
   const unrecorded = current(node, (key) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key))
   const services = Object.keys(unrecorded).length === 0 ? [] : seen.services
   const named = new Set(services.flatMap(labelConstraints).map(({ label, value }) => `${label}=${value}`))

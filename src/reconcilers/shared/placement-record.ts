@@ -1,4 +1,5 @@
 import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
+import { memoised } from '../../api/memoised.ts'
 import { uidPattern, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawObject, rawString } from './raw.ts'
@@ -39,10 +40,9 @@ export interface PlacementFields {
 }
 
 /** Undefined where the config's data is not that of a placement record. The data is what counts for uid and VM: labels can be lost, data cannot change. */
-export function readPlacementRecord(config: SwarmConfig): PlacementRecord | undefined {
-  const identity = identities.get(config.data) ?? identityIn(config.data)
+export const readPlacementRecord = memoised((config: SwarmConfig): PlacementRecord | undefined => {
+  const identity = identityOf(config.data)
   if (identity === undefined) return undefined
-  identities.set(config.data, identity)
   return {
     config,
     ...identity,
@@ -53,10 +53,10 @@ export function readPlacementRecord(config: SwarmConfig): PlacementRecord | unde
     deletes: config.labels[objectLabels.deletionPolicy] === deletePolicy,
     deletingAt: config.labels[objectLabels.deletingAt],
   }
-}
+})
 
-/** By the bytes, which never change: whoever places one VM reads the records of all others. */
-const identities = new WeakMap<Uint8Array, Pick<PlacementRecord, 'vm' | 'uid'>>()
+/** By the bytes, which stay when labels are written. */
+const identityOf = memoised(identityIn)
 
 function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | undefined {
   const data = rawObject(parseJson(new TextDecoder().decode(bytes)))
@@ -66,9 +66,10 @@ function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | un
   return { vm, uid }
 }
 
-export function readPlacementRecords(configs: readonly SwarmConfig[]): PlacementRecord[] {
-  return configs.filter((one) => one.labels[objectLabels.managedBy] === managedBy).flatMap((one) => readPlacementRecord(one) ?? [])
-}
+/** By the list: each node looks at those of all VMs. */
+export const readPlacementRecords = memoised((configs: readonly SwarmConfig[]): readonly PlacementRecord[] =>
+  configs.filter((one) => one.labels[objectLabels.managedBy] === managedBy).flatMap((one) => readPlacementRecord(one) ?? []),
+)
 
 export function placementData(fields: Pick<PlacementFields, 'uid' | 'vm' | 'cluster'>): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify({ version: 1, uid: fields.uid, vm: fields.vm, cluster: fields.cluster })}\n`)

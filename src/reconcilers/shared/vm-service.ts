@@ -1,4 +1,5 @@
 import { managedBy, nodeLabels, objectLabels } from '../../api/labels.ts'
+import { memoised } from '../../api/memoised.ts'
 import { serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { RawSpec, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { dig, rawList, rawString } from './raw.ts'
@@ -41,13 +42,11 @@ export interface LabelConstraint {
 
 /** The `node.labels.X==Y` constraints of a service's present spec, which is what Swarm holds running tasks to. */
 export function labelConstraints({ spec }: Pick<SwarmService, 'spec'>): readonly LabelConstraint[] {
-  const found = constraintsOf.get(spec) ?? constraintsIn(spec)
-  constraintsOf.set(spec, found)
-  return found
+  return constraintsOf(spec)
 }
 
-/** By the spec, which never changes: every look at a node reads those of all services. */
-const constraintsOf = new WeakMap<RawSpec, readonly LabelConstraint[]>()
+/** By the spec: every look at a node reads those of all services. */
+const constraintsOf = memoised(constraintsIn)
 
 function constraintsIn(spec: RawSpec): readonly LabelConstraint[] {
   return rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).flatMap((text) => {
