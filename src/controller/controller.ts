@@ -168,7 +168,7 @@ export function controller(ports: ControllerPorts): Controller {
     for (const vm of changed) {
       if (!store.knows(vm)) {
         status.forget(vm)
-        for (const owner of writers) records[owner].forget(vm)
+        for (const owner of vmOwners) records[owner].forget(vm)
         continue
       }
       status.declared(vm, store.get(vm), store.valid(vm))

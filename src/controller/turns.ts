@@ -8,14 +8,21 @@ const mostMs = 5
  * before the next one: nothing, or for everybody else who waits.
  */
 export function turns(clock: Clock): () => Promise<void> | undefined {
-  let sinceMs = clock.elapsed()
+  /** Of the first run since others were last heard. */
+  let begunMs: number | undefined
   let turn: Promise<void> | undefined
+  const heard = (): void => {
+    begunMs = undefined
+    turn = undefined
+  }
   return () => {
-    if (turn !== undefined || clock.elapsed() - sinceMs < mostMs) return turn
-    turn = sleep(clock, 0).then(() => {
-      sinceMs = clock.elapsed()
-      turn = undefined
-    })
+    if (turn !== undefined) return turn
+    if (begunMs === undefined) {
+      begunMs = clock.elapsed()
+      clock.after(0, heard)
+    }
+    if (clock.elapsed() - begunMs < mostMs) return undefined
+    turn = sleep(clock, 0).then(heard)
     return turn
   }
 }

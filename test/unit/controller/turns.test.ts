@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest'
+import { turns } from '../../../src/controller/turns.ts'
+
+/** Time passes while work is done; what waits is called when the test says so. */
+function bench() {
+  let nowMs = 0
+  let waiting: (() => void)[] = []
+  const clock = {
+    now: () => nowMs,
+    elapsed: () => nowMs,
+    after(_ms: number, callback: () => void) {
+      waiting.push(callback)
+      return () => undefined
+    },
+  }
+  return {
+    turn: turns(clock),
+    work: (ms: number) => void (nowMs += ms),
+    async others() {
+      const due = waiting
+      waiting = []
+      for (const callback of due) callback()
+      await Promise.resolve()
+    },
+  }
+}
+
+it('lets runs follow each other for a while, and then others be heard', async () => {
+  const { turn, work, others } = bench()
+  for (let run = 0; run < 3; run += 1) {
+    expect(turn()).toBeUndefined()
+    work(2)
+  }
+  const wait = turn()
+  expect(wait).toBeInstanceOf(Promise)
+  // Whoever comes meanwhile waits for the same.
+  expect(turn()).toBe(wait)
+  await others()
+  await wait
+  expect(turn()).toBeUndefined()
+})
+
+it('holds up nobody who comes after others were heard anyway', async () => {
+  const { turn, work, others } = bench()
+  for (let run = 0; run < 3; run += 1) {
+    expect(turn()).toBeUndefined()
+    await others()
+    work(60_000)
+  }
+})
