@@ -1,10 +1,12 @@
-import { type Bench, controllerWith, timed } from './bench.ts'
+import { type Bench, controllerWith, pause, timed } from './bench.ts'
 import { deployStack } from './create.ts'
 import { isWrite } from './measured-swarm.ts'
 import { readAll } from './objects.ts'
 import type { Pass } from './protocol.ts'
 import { each } from './raw-api.ts'
 import { callsText, median, printAim, printNote } from './report.ts'
+
+const pauseMs = 700
 
 /** Nothing differs: what a pass over everything costs beside `stack deploy` of the same services, and a resync beside the bare lists. */
 export async function benchUnchanged(bench: Bench): Promise<void> {
@@ -44,6 +46,8 @@ async function besideRaw(bench: Bench): Promise<void> {
   const gaps: Pass[] = []
   const raw: number[] = []
   for (let round = 0; round < rounds * 2; round += 1) {
+    // The pause that follows every look, in look-around.ts: one that is asked for sooner waits for its end.
+    await pause(pauseMs)
     looks.push(await child.ask<Pass>({ kind: 'look' }))
     raw.push(await child.ask<number>({ kind: 'raw' }))
   }

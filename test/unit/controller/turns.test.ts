@@ -16,7 +16,7 @@ function bench() {
   return {
     turn: turns(clock),
     work: (ms: number) => void (nowMs += ms),
-    async others() {
+    others: async () => {
       const due = waiting
       waiting = []
       for (const callback of due) callback()
