@@ -95,14 +95,8 @@ const [begin, between, end] = ['[{"ID":', '},{"ID":', '}]']
  */
 function elementsIn(bytes: Buffer): readonly Buffer[] | undefined {
   const last = bytes.lastIndexOf(end)
-  if (
-    !bytes.subarray(0, begin.length).equals(Buffer.from(begin)) ||
-    bytes
-      .subarray(last + end.length)
-      .toString()
-      .trim() !== ''
-  )
-    return undefined
+  const rest = bytes.subarray(last + end.length).toString()
+  if (!bytes.subarray(0, begin.length).equals(Buffer.from(begin)) || rest.trim() !== '') return undefined
   const elements: Buffer[] = []
   for (let from = 1; from <= last; ) {
     const found = bytes.indexOf(between, from)
