@@ -13,7 +13,7 @@ import type { SwarmNode } from '../ports/swarm.ts'
 import { changes } from './changes.ts'
 import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
-import { driftOf, driftText } from './drift.ts'
+import { driftOf, driftText, nodeDrift } from './drift.ts'
 import { evidenceBook } from './evidence.ts'
 import { type EventFollower, eventFollower } from './follow-events.ts'
 import { freshRecords, type FreshRecords } from './fresh-records.ts'
@@ -208,10 +208,12 @@ export function controller(ports: ControllerPorts): Controller {
   function countDrift(vm: VmName, result: RunResult): void {
     const hadService = status.view(vm, store.get(vm)).timeline['service'] !== undefined
     countActions(result, hadService)
-    for (const message of appliedIn(result).flatMap((action) => driftText(action, hadService) ?? [])) {
-      status.note(vm, { type: 'Drift', status: '', reason: 'PutBack', message })
-      log.info({ vm, message }, 'Put back')
-    }
+    for (const message of appliedIn(result).flatMap((action) => driftText(action, hadService) ?? [])) noteDrift(vm, message)
+  }
+
+  function noteDrift(vm: VmName, message: string): void {
+    status.note(vm, { type: 'Drift', status: '', reason: 'PutBack', message })
+    log.info({ vm, message }, 'Put back')
   }
 
   function appliedIn(result: RunResult): readonly unknown[] {
@@ -273,6 +275,7 @@ export function controller(ports: ControllerPorts): Controller {
       )
     const onNode = (_node: string, _began: undefined, result: RunResult): void => {
       countActions(result, false)
+      for (const { vm, message } of appliedIn(result).flatMap(nodeDrift)) if (store.knows(vm)) noteDrift(vm, message)
       if (result.applied > 0) void tellOfNodes()
     }
     return {

@@ -1,3 +1,5 @@
+import { nodeLabels } from '../api/labels.ts'
+import type { VmName } from '../api/names.ts'
 import type { DriftKind } from '../ports/metrics.ts'
 
 /**
@@ -17,12 +19,13 @@ interface Shape {
   readonly changed?: readonly string[]
 }
 
+const who = 'somebody other than swarmvirt'
+
 /** The same for people; undefined where nothing was put back. Docker keeps no record of who changed what: it was not swarmvirt, and that is all. */
 export function driftText(action: unknown, hadService: boolean): string | undefined {
   const { kind, name, changed = [] } = action as Shape
   const [what] = driftOf(action, hadService)
   if (what === undefined) return undefined
-  const who = 'somebody other than swarmvirt'
   switch (kind) {
     case 'createService':
       return `${who} removed the service ${String(name)}; it is made again`
@@ -39,3 +42,12 @@ export function driftText(action: unknown, hadService: boolean): string | undefi
 
 /** Of one event. */
 const longest = 1_000
+
+/** The same of a node's labels, for each VM that is pinned by one. */
+export function nodeDrift(action: unknown): readonly { readonly vm: VmName; readonly message: string }[] {
+  const { node, taken = [] } = action as { readonly node?: { readonly hostname: string }; readonly taken?: readonly string[] }
+  return taken.map((label) => ({
+    vm: label.slice(nodeLabels.vmPrefix.length),
+    message: `${who} took or changed the label ${label} of node ${node?.hostname}; it is put back`,
+  }))
+}

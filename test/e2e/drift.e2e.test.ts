@@ -126,6 +126,12 @@ describe('what a person changes by hand', () => {
     const { node, id } = await containerOf(deployment.lab, name)
     await deployment.lab.mustDocker('n1', ['node', 'update', '--label-rm', `swarmvirt.vm.${name}`, node])
     await until('the placement label', 60_000, async () => ((await labelOf(node)) === uid ? true : undefined), 200)
+    const message = `somebody other than swarmvirt took or changed the label swarmvirt.vm.${name} of node ${node}; it is put back`
+    await until(
+      'the event',
+      30_000,
+      async () => (await deployment.vm(name))?.events.some((event) => event.message === message) || undefined,
+    )
     // Swarm rejects the running task when the label goes, so the VM starts again: with its disk.
     await replaced(id)
     await waitBooted(deployment, name, ip(), bootsBefore + 1)

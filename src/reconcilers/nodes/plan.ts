@@ -16,6 +16,8 @@ export type NodesAction =
       readonly node: SwarmNode
       readonly labels: Labels
       readonly corrects: readonly DriftKind[]
+      /** Placement labels among them that somebody else took or changed. */
+      readonly taken: readonly string[]
     }
   /** Nothing names the VM any more; its disks stay. */
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
@@ -30,8 +32,9 @@ export function planNode(seen: NodesSeen): Plan<NodesAction> {
   if (node === undefined) return { actions: [], conditions: [], next: { kind: 'settled' } }
   const labels = wantedLabels(seen, node)
   const same = carries(node.labels, labels) && carries(labels, node.labels)
-  const corrects: readonly DriftKind[] = !same && wereTaken(seen, node, labels) ? ['node_labels'] : []
-  const relabel: readonly NodesAction[] = same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects }]
+  const taken = same ? [] : takenFrom(seen, node, labels)
+  const corrects: readonly DriftKind[] = taken.length > 0 ? ['node_labels'] : []
+  const relabel: readonly NodesAction[] = same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects, taken }]
   const revoke = seen.ownerless.map((uid): NodesAction => ({ kind: 'revokeGrant', nodeId: node.id, uid }))
   return { actions: [...relabel, ...revoke], conditions: [], next: whenNext(seen) }
 }
@@ -130,9 +133,10 @@ function isPinnedTo(service: SwarmService, node: SwarmNode): boolean {
 }
 
 /** A placement label was there before its service was made, so it is put back after somebody else. Of other labels nobody can say who took them. */
-function wereTaken({ services }: NodesSeen, node: SwarmNode, wanted: Labels): boolean {
+function takenFrom({ services }: NodesSeen, node: SwarmNode, wanted: Labels): readonly string[] {
   const placed = services.flatMap(labelConstraints).filter(({ label }) => label.startsWith(nodeLabels.vmPrefix))
-  return placed.some(({ label, value }) => wanted[label] === value && node.labels[label] !== value)
+  const taken = placed.filter(({ label, value }) => wanted[label] === value && node.labels[label] !== value)
+  return [...new Set(taken.map(({ label }) => label))]
 }
 
 function holds(record: NodesSeen['records'][number], node: SwarmNode): boolean {

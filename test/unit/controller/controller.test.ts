@@ -552,4 +552,18 @@ describe('what was put back', () => {
       message: 'somebody other than swarmvirt changed the service vm-web (Mode.Replicated.Replicas 1 → 0); it is put back',
     })
   })
+
+  it('is one too where it was a label of the node that pins it, and of no VM beside it', async () => {
+    const action = { kind: 'updateNodeLabels', node: { hostname: 'n1' }, corrects: ['node_labels'], taken: ['swarmvirt.vm.web'] }
+    const on = stage((one) => {
+      one.plans = { nodes: () => (one.applied.length === 0 ? { ...idle, actions: [action] } : idle) }
+      one.declare('web', 'db')
+    })
+    await on.clock.pass(11_000)
+    const drift = (vm: string) => on.built.view.vm(vm)?.events.filter((event) => event.type === 'Drift') ?? []
+    expect(drift('web').map((event) => event.message)).toEqual([
+      'somebody other than swarmvirt took or changed the label swarmvirt.vm.web of node n1; it is put back',
+    ])
+    expect(drift('db')).toEqual([])
+  })
 })

@@ -105,6 +105,9 @@ test('placement labels removed by hand come back with the same uid', async () =>
   cluster.swarm.editNodeLabels('node-n1', (all) => {
     delete all['swarmvirt.vm.web']
   })
+  const nodes = nodesReconciler(cluster.ports())
+  const plan = nodes.plan(await nodes.observe('node-n1', new AbortController().signal), 0)
+  expect(plan.actions).toMatchObject([{ corrects: ['node_labels'], taken: ['swarmvirt.vm.web'] }])
   await cluster.converge()
   expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBe(uid)
   expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
