@@ -117,7 +117,7 @@ export interface ManifestSource {
    * says nothing about what is absent, and a whole read follows.
    */
   readHinted?(signal?: AbortSignal): Promise<SourceSnapshot | undefined>
-  /** Looks at what hints have named so far, so that reading it costs little afterwards. Says nothing and forgets nothing. */
+  /** Looks at what hints have named so far, so that reading it costs little afterwards. Does not fail, says nothing and forgets nothing. */
   readAhead?(): Promise<void>
   /** Calls back when something may have changed: a hint. Returns the way to stop. */
   watch(onHint: () => void): () => void
