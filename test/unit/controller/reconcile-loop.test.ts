@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest'
+import { reconcileLoop } from '../../../src/controller/reconcile-loop.ts'
+import type { AnyReconciler } from '../../../src/controller/run-key.ts'
+import { noMetrics } from '../../simulation/no-metrics.ts'
+import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
+
+it('begins no run before others were heard', async () => {
+  const seen: string[] = []
+  const reconciler: AnyReconciler = {
+    name: 'assets',
+    observe: async (key: string) => void seen.push(key),
+    plan: () => ({ actions: [], conditions: [], next: { kind: 'settled' } }),
+    apply: async () => undefined,
+  }
+  let go = (): void => undefined
+  const turn = (): Promise<void> => new Promise((resolve) => (go = resolve))
+  const ports = {
+    clock: virtualClock(),
+    random: evenRandom,
+    log: silentLog,
+    metrics: noMetrics,
+    concurrency: 1,
+    onStart: () => undefined,
+    onResult: () => undefined,
+    turn,
+  }
+  const loop = reconcileLoop(reconciler, ports, new AbortController().signal)
+  loop.queue.add('web')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(seen).toEqual([])
+  go()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(seen).toEqual(['web'])
+  await loop.stop()
+})
