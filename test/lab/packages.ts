@@ -14,6 +14,7 @@ const labPackages: readonly DebianPackage[] = [
   { file: '/usr/bin/containerd', pkg: 'containerd' },
   { file: '/usr/sbin/iptables', pkg: 'iptables' },
   { file: '/bin/ip', pkg: 'iproute2' },
+  { file: '/usr/sbin/nft', pkg: 'nftables' },
   { file: '/usr/sbin/dnsmasq', pkg: 'dnsmasq-base' },
   { file: '/bin/busybox', pkg: 'busybox-static' },
   { file: '/usr/bin/mmdebstrap', pkg: 'mmdebstrap' },
