@@ -1,8 +1,8 @@
-import { lstat } from 'node:fs/promises'
 import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
 import { type RunnerResponse, type RunnerStatus, runnerControlVersion, runnerRequest } from '../src/api/wire/runner-control.ts'
 import { PortError } from '../src/ports/errors.ts'
 import type { FdConnection, FdListener, FdSockets } from '../src/ports/fd-socket.ts'
+import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { RunnerExit } from './exit-codes.ts'
 
 /** The agent needs one; the rest is for an agent that starts anew while an old connection still ends. */
@@ -12,6 +12,7 @@ const maxWaiting = 16
 
 export interface ControlDeps {
   readonly sockets: Pick<FdSockets, 'listen' | 'connect'>
+  readonly files: Pick<RunnerFiles, 'inode'>
   readonly path: string
   readonly uid: string
   readonly status: () => Promise<RunnerStatus>
@@ -40,7 +41,7 @@ export class ControlServer {
 
   /** Listens in any case: we hold the lease. Throws RunnerExit `ControlSocketFailed`. */
   async claim(): Promise<void> {
-    if (this.#listener && (await inodeOf(this.#deps.path)) === this.#inode) return
+    if (this.#listener && (await this.#deps.files.inode(this.#deps.path)) === this.#inode) return
     await this.#listen()
   }
 
@@ -61,11 +62,11 @@ export class ControlServer {
   }
 
   async #listen(): Promise<void> {
-    const { sockets, path } = this.#deps
+    const { files, sockets, path } = this.#deps
     this.#listener?.close()
     try {
       this.#listener = await sockets.listen(path, 0o660, (connection) => this.#serve(connection))
-      this.#inode = await inodeOf(path)
+      this.#inode = await files.inode(path)
     } catch (cause) {
       throw new RunnerExit('ControlSocketFailed', `${path} cannot be listened on: ${(cause as Error).message}`, { cause })
     }
@@ -124,13 +125,4 @@ export class ControlServer {
 function idOf(frame: unknown): number | null {
   const id = (frame as { id?: unknown }).id
   return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : null
-}
-
-async function inodeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await lstat(path)).ino
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }

@@ -1,5 +1,5 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
 import * as z from 'zod'
+import type { RunnerFiles } from '../src/ports/runner-files.ts'
 
 /**
  * Crashes of one VM, in `run/crash.json`, from one runner to the next: Swarm starts a task again at once, so the runner itself waits.
@@ -42,9 +42,13 @@ export function crashDelayMs(record: CrashRecord | undefined, nowMs: number): nu
 }
 
 /** Undefined where there is none, or none that can be used; `onProblem` hears why. */
-export async function readCrashRecord(path: string, onProblem: (why: string) => void): Promise<CrashRecord | undefined> {
+export async function readCrashRecord(
+  files: Pick<RunnerFiles, 'readText'>,
+  path: string,
+  onProblem: (why: string) => void,
+): Promise<CrashRecord | undefined> {
   try {
-    const result = crashRecord.safeParse(JSON.parse(await readFile(path, 'utf8')))
+    const result = crashRecord.safeParse(JSON.parse(await files.readText(path)))
     if (result.success) return result.data
     onProblem(`${path} is not a crash record`)
   } catch (error) {
@@ -54,7 +58,6 @@ export async function readCrashRecord(path: string, onProblem: (why: string) => 
 }
 
 /** Replaces the file in one step. Throws what the file system says. */
-export async function writeCrashRecord(path: string, record: CrashRecord): Promise<void> {
-  await writeFile(`${path}.new`, `${JSON.stringify(record)}\n`, { mode: 0o640 })
-  await rename(`${path}.new`, path)
+export async function writeCrashRecord(files: Pick<RunnerFiles, 'replaceText'>, path: string, record: CrashRecord): Promise<void> {
+  await files.replaceText(path, `${JSON.stringify(record)}\n`)
 }

@@ -1,9 +1,11 @@
-import { readFile } from 'node:fs/promises'
 import type * as z from 'zod'
 import { sha256Hex } from '../src/api/hash.ts'
 import { type Identity, identity } from '../src/api/wire/identity.ts'
 import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
+import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type ExitName, RunnerExit } from './exit-codes.ts'
+
+type Readable = Pick<RunnerFiles, 'readText'>
 
 export interface Launch {
   readonly launch: LaunchConfig
@@ -12,14 +14,14 @@ export interface Launch {
 }
 
 /** Throws RunnerExit `BadLaunchConfig`. */
-export async function readLaunch(path: string): Promise<Launch> {
-  const text = await readText(path, 'BadLaunchConfig')
+export async function readLaunch(files: Readable, path: string): Promise<Launch> {
+  const text = await readText(files, path, 'BadLaunchConfig')
   return { launch: parse(launchConfig, text, path, 'BadLaunchConfig'), launchHash: sha256Hex(text) }
 }
 
 /** The identity of the VM whose directory is mounted. Throws RunnerExit `IdentityMismatch` unless it is the one of the launch config. */
-export async function readIdentity(path: string, launch: LaunchConfig): Promise<Identity> {
-  const found = parse(identity, await readText(path, 'IdentityMismatch'), path, 'IdentityMismatch')
+export async function readIdentity(files: Readable, path: string, launch: LaunchConfig): Promise<Identity> {
+  const found = parse(identity, await readText(files, path, 'IdentityMismatch'), path, 'IdentityMismatch')
   if (found.uid !== launch.uid || found.vm !== launch.vm) {
     throw new RunnerExit(
       'IdentityMismatch',
@@ -31,9 +33,9 @@ export async function readIdentity(path: string, launch: LaunchConfig): Promise<
   return found
 }
 
-async function readText(path: string, exit: ExitName): Promise<string> {
+async function readText(files: Readable, path: string, exit: ExitName): Promise<string> {
   try {
-    return await readFile(path, 'utf8')
+    return await files.readText(path)
   } catch (cause) {
     throw new RunnerExit(exit, `${path} cannot be read: ${(cause as Error).message}`, { cause })
   }

@@ -2,21 +2,26 @@ import { closeSync } from 'node:fs'
 import { childProcesses } from '../src/adapters/child-process.ts'
 import { type JsonLog, jsonLog } from '../src/adapters/json-log.ts'
 import { fdSockets } from '../src/adapters/linux/fd-sockets.ts'
+import { runnerFiles } from '../src/adapters/runner-files.ts'
 import { systemClock } from '../src/adapters/system-clock.ts'
 import { unixSockets } from '../src/adapters/unix-sockets.ts'
-import { runnerConfig } from './config.ts'
+import { type RunnerConfig, runnerConfig, vmPaths } from './config.ts'
 import { exitCodes, RunnerExit } from './exit-codes.ts'
 import { readHardening } from './hardening.ts'
+import { makeSeed } from './seed.ts'
+import { serialLog } from './serial-log.ts'
 import { Stop } from './stop.ts'
-import { Supervisor } from './supervisor.ts'
+import { Supervisor, type SupervisorDeps } from './supervisor.ts'
 
 async function main(log: JsonLog): Promise<number> {
   const stop = new Stop()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.request('exit', signal))
   // Read before anything else can fail, so that a refusal too says what the task was given.
   const hardening = await readHardening()
+  const config = runnerConfig(process.argv.slice(2))
   const supervisor = new Supervisor({
-    config: runnerConfig(process.argv.slice(2)),
+    config,
+    ...filesOf(config, log),
     hardening,
     brokerSockets: fdSockets(),
     controlSockets: unixSockets,
@@ -27,6 +32,15 @@ async function main(log: JsonLog): Promise<number> {
     stop,
   })
   return exitCodes[await supervisor.run()]
+}
+
+function filesOf(config: RunnerConfig, log: JsonLog): Pick<SupervisorDeps, 'files' | 'serialLog' | 'makeSeed'> {
+  const { genisoimage, scratch, userData: userDataPath } = config
+  return {
+    files: runnerFiles,
+    serialLog: serialLog(vmPaths(config.vmDir).serialLog, (error) => log.warn({ why: error.message }, 'The serial log cannot be written')),
+    makeSeed: ({ cloudInit }) => makeSeed({ cloudInit, userDataPath, scratch, genisoimage }, childProcesses),
+  }
 }
 
 const log = jsonLog(process.stdout, { debug: false })

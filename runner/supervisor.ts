@@ -4,6 +4,7 @@ import type { ChildProcesses } from '../src/ports/child-process.ts'
 import { type Clock, rfc3339, sleep } from '../src/ports/clock.ts'
 import type { FdSockets } from '../src/ports/fd-socket.ts'
 import type { Log } from '../src/ports/log.ts'
+import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
 import { ControlServer } from './control-server.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
@@ -14,8 +15,7 @@ import { acquireLease, type Lease } from './lease.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { powerOff } from './power-off.ts'
 import { Qemu } from './qemu.ts'
-import { makeSeed } from './seed.ts'
-import { type SerialLog, serialLog } from './serial-log.ts'
+import type { SerialLog } from './serial-log.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
 
 export interface SupervisorDeps {
@@ -27,6 +27,10 @@ export interface SupervisorDeps {
   readonly controlSockets: Pick<FdSockets, 'listen' | 'connect'>
   readonly closeFd: (fd: number) => void
   readonly processes: ChildProcesses
+  readonly files: RunnerFiles
+  readonly serialLog: SerialLog
+  /** Resolves with the path of the seed. Throws RunnerExit `SeedFailed`. */
+  readonly makeSeed: (launch: Launch['launch']) => Promise<string>
   readonly clock: Clock
   readonly log: Log
   readonly stop: Stop
@@ -43,7 +47,6 @@ export class Supervisor {
   readonly #paths: VmPaths
   readonly #startedAt: string
   readonly #startedMs: number
-  readonly #serialLog: SerialLog
   #phase: RunnerPhase = 'Starting'
   #message = ''
   #crashes: CrashRecord | undefined
@@ -59,14 +62,13 @@ export class Supervisor {
     this.#paths = vmPaths(deps.config.vmDir)
     this.#startedAt = rfc3339(deps.clock)
     this.#startedMs = deps.clock.now()
-    this.#serialLog = serialLog(this.#paths.serialLog, (error) => deps.log.warn({ why: error.message }, 'The serial log cannot be written'))
   }
 
   /** Resolves with why the task is to end; crashes have been counted by then. Never rejects but by a fault of ours. */
   async run(): Promise<ExitName> {
-    const { log, stop, hardening } = this.#deps
+    const { files, log, stop, hardening } = this.#deps
     log.info({ release, hardening }, 'Started')
-    this.#crashes = await readCrashRecord(this.#paths.crashRecord, (why) => log.warn({ why }, 'Cannot read the crash record'))
+    this.#crashes = await readCrashRecord(files, this.#paths.crashRecord, (why) => log.warn({ why }, 'Cannot read the crash record'))
     const end = await this.#toTheEnd()
     log.info({ exit: end.exit, code: exitCodes[end.exit], why: end.message }, 'Ended')
     if (isCrash(end.exit)) await this.#countCrash(end.exit)
@@ -90,10 +92,12 @@ export class Supervisor {
   }
 
   async #supervise(): Promise<Extract<Outcome, { kind: 'exit' }>> {
-    const { config, stop } = this.#deps
-    const launch = await this.#afterBackoff(readLaunch(config.launchConfig))
+    const { config, files, stop } = this.#deps
+    const launch = await this.#afterBackoff(readLaunch(files, config.launchConfig))
     this.#control = this.#controlServer(launch)
-    const [identity] = await this.#afterBackoff(Promise.all([readIdentity(this.#paths.identity, launch.launch), this.#control.offer()]))
+    const [identity] = await this.#afterBackoff(
+      Promise.all([readIdentity(files, this.#paths.identity, launch.launch), this.#control.offer()]),
+    )
     const seed = this.#seed(launch)
     await this.#waitOutCrashes()
     for (;;) {
@@ -183,7 +187,7 @@ export class Supervisor {
       nics: lease.nics,
       seedPath: machine.seedPath,
     }
-    const deps = { processes, binary: config.qemu, serialLog: this.#serialLog, clock, log }
+    const deps = { processes, binary: config.qemu, serialLog: this.#deps.serialLog, clock, log }
     const qemu = await Qemu.start(description, deps).catch((cause: Error) => {
       throw new RunnerExit('QemuStartFailed', cause.message, { cause })
     })
@@ -224,21 +228,18 @@ export class Supervisor {
   }
 
   #seed(launch: Launch): Promise<string> {
-    const { config, processes } = this.#deps
-    const seed = makeSeed(
-      { cloudInit: launch.launch.cloudInit, userDataPath: config.userData, scratch: config.scratch, genisoimage: config.genisoimage },
-      processes,
-    )
+    const seed = this.#deps.makeSeed(launch.launch)
     // Made while the broker is asked; a failure is met where the seed is needed.
     seed.catch(() => undefined)
     return seed
   }
 
   #controlServer(launch: Launch): ControlServer {
-    const { config, controlSockets, stop } = this.#deps
+    const { controlSockets, files, stop } = this.#deps
     return new ControlServer({
       sockets: controlSockets,
-      path: vmPaths(config.vmDir).controlSocket,
+      files,
+      path: this.#paths.controlSocket,
       uid: launch.launch.uid,
       status: () => this.#status(launch),
       powerOff: () => stop.request('stayOff', 'power-off was asked for over the control socket'),
@@ -270,11 +271,11 @@ export class Supervisor {
   }
 
   async #countCrash(exit: ExitName): Promise<void> {
-    const { clock, log } = this.#deps
+    const { clock, files, log } = this.#deps
     const nowMs = clock.now()
     const ranMs = this.#runningSinceMs === undefined ? 0 : nowMs - this.#runningSinceMs
     this.#crashes = afterCrash(this.#crashes, { nowMs, ranMs, exitCode: exitCodes[exit] })
-    await writeCrashRecord(this.#paths.crashRecord, this.#crashes).catch((error: Error) => {
+    await writeCrashRecord(files, this.#paths.crashRecord, this.#crashes).catch((error: Error) => {
       log.warn({ why: error.message }, 'Cannot write the crash record; the next start will not wait')
     })
   }

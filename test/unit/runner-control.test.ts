@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ControlServer } from '../../runner/control-server.ts'
+import { runnerFiles } from '../../src/adapters/runner-files.ts'
 import { unixSockets } from '../../src/adapters/unix-sockets.ts'
 import { frameDecoder } from '../../src/api/wire/frames.ts'
 import { type RunnerStatus, runnerStatus } from '../../src/api/wire/runner-control.ts'
@@ -36,6 +37,7 @@ const status: RunnerStatus = runnerStatus.parse({
 function aServer(changes: { message?: string; powerOff?: () => void } = {}): ControlServer {
   const server = new ControlServer({
     sockets: unixSockets,
+    files: runnerFiles,
     path: join(directory, 'control.sock'),
     uid,
     status: () => Promise.resolve({ ...status, message: changes.message ?? '' }),

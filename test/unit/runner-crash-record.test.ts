@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { runnerFiles } from '../../src/adapters/runner-files.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from '../../runner/crash-record.ts'
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -42,12 +43,12 @@ test('a record is read as it was written, and what is none is reported and not u
   const directory = await mkdtemp(join(tmpdir(), 'svrt-crash-'))
   const path = join(directory, 'crash.json')
   const problems: string[] = []
-  const read = (): Promise<CrashRecord | undefined> => readCrashRecord(path, (why) => problems.push(why))
+  const read = (): Promise<CrashRecord | undefined> => readCrashRecord(runnerFiles, path, (why) => problems.push(why))
   try {
     expect(await read()).toBeUndefined()
     expect(problems).toEqual([])
     const record = afterCrash(undefined, { nowMs, ranMs: 0, exitCode: 70 })
-    await writeCrashRecord(path, record)
+    await writeCrashRecord(runnerFiles, path, record)
     expect(await read()).toEqual(record)
     await writeFile(path, '{"version": 2}')
     expect(await read()).toBeUndefined()
