@@ -1,7 +1,14 @@
 import type { VmName } from '../api/names.ts'
 import type { ClusterSettings } from '../ports/settings.ts'
 import type { SwarmConfig, SwarmService } from '../ports/swarm.ts'
-import { type Need, needOfVm, type PlacementIndex, placementIndex, type Placements } from '../reconcilers/assets/placements.ts'
+import {
+  committedNeed,
+  type Need,
+  needOfVm,
+  type PlacementIndex,
+  placementIndex,
+  type Placements,
+} from '../reconcilers/assets/placements.ts'
 import { readPlacementRecords } from '../reconcilers/shared/placement-record.ts'
 import { dig, rawNumber } from '../reconcilers/shared/raw.ts'
 import { isVmService, vmOf } from '../reconcilers/shared/vm-service.ts'
@@ -17,11 +24,10 @@ export interface PlacementPorts {
 /** All placements as the Swarm was read a moment ago, kept up with what is read, written and declared. */
 export function livePlacements({ informed, declarations, settings }: PlacementPorts): (signal?: AbortSignal) => Promise<Placements> {
   const reserved = new Map<VmName, number>()
-  /** What a VM is declared with, else what its service reserves: a VM whose manifest is broken still has its memory. */
   const needOf = (vm: VmName): Need => {
     const declared = declarations.get(vm)
-    if (declared.kind === 'present') return needOfVm(declared.vm, settings.memoryOverheadMiB)
-    return { bytes: reserved.get(vm) ?? 0, diskBytes: 0 }
+    const need = declared.kind === 'present' ? needOfVm(declared.vm, settings.memoryOverheadMiB) : undefined
+    return committedNeed(need, reserved.get(vm) ?? 0)
   }
   const index = placementIndex(needOf)
   informed.watch({

@@ -6,7 +6,7 @@ import { PortError } from '../../src/ports/errors.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { Labels } from '../../src/ports/swarm.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
-import { needOfVm, placementIndex, type Placements } from '../../src/reconcilers/assets/placements.ts'
+import { committedNeed, needOfVm, placementIndex, type Placements } from '../../src/reconcilers/assets/placements.ts'
 import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
 import type { Plan, Reconciler } from '../../src/reconcilers/reconciler.ts'
@@ -101,7 +101,7 @@ export class Cluster {
       const declared = this.declared.get(vm)
       const service = this.swarm.service(serviceName(vm))
       const reserved = rawNumber(dig(service?.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
-      return declared?.kind === 'present' ? needOfVm(declared.vm, this.settings.memoryOverheadMiB) : { bytes: reserved, diskBytes: 0 }
+      return committedNeed(declared?.kind === 'present' ? needOfVm(declared.vm, this.settings.memoryOverheadMiB) : undefined, reserved)
     })
     for (const record of readPlacementRecords([...this.swarm.configs.values()])) index.put(record.config.name, record)
     return index

@@ -52,7 +52,7 @@ function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Prese
       return unplaced(condition('Placed', 'False', choice.reason, choice.message))
     case 'placed': {
       const uid = seen.record?.uid ?? cluster.freshUid
-      const claim = { nodeId: choice.nodeId, takes: request, spare: choice.spare, mark: cluster.mark }
+      const claim = { uid, nodeId: choice.nodeId, takes: request, spare: choice.spare, mark: cluster.mark }
       const draft = condition('Placed', 'True', 'Placed', choice.message)
       return placed(seen, { uid, node: choice.nodeId, disksMade: false, source }, draft, [], claim)
     }

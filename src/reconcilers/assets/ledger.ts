@@ -1,23 +1,36 @@
+import type { VmUid } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Room } from './place.ts'
+import { type Load, noLoad } from './placements.ts'
 
 /** What a VM takes of its node, and what was left beside it by what its planner had seen. */
 export interface Claim {
+  readonly uid: VmUid
   readonly nodeId: string
   readonly takes: Omit<Room, 'vms'>
   readonly spare: Room
-  /** From `Ledger.mark`, before anything was read. */
+  /** `Since.mark` of the look that it was planned on. */
+  readonly mark: number
+}
+
+/** Placements that a look may not have found in the records. */
+interface Since {
+  readonly claims: readonly Claim[]
+  /** Claims from here on were made after the look. */
   readonly mark: number
 }
 
 /**
- * VMs are placed several at once, each by what it saw before the others' records were written. What was placed since somebody looked, or is not
- * written yet, counts against the room that he saw: who would take more than is left looks again. Of one controller alone: two at once see each
- * other's records at their next looks only.
+ * Several VMs are placed at the same time, each by what was read before the records of the others were written. A look counts what was placed
+ * since it began, as if the records were there. What is placed between a look and its write counts against the room that the look found: a VM
+ * that would take more than is left, or that another node would suit better now, is looked at again. This is the memory of one controller: two
+ * controllers see each other's records only.
  */
 export interface Ledger {
   /** Before a look: what was taken and written until then is in what is read. */
   mark(): number
+  /** At the end of a look that began at `mark`. */
+  since(mark: number): Since
   /** Throws Conflict where the room is gone. The answer is called when the record is written, or was not. */
   take(claim: Claim): () => void
 }
@@ -31,6 +44,7 @@ export function ledger(): Ledger {
   const writing = new Map<Claim, number>()
   return {
     mark: () => Math.min(dropped + placed.length, ...writing.values()),
+    since: (mark) => ({ claims: placed.slice(Math.max(0, mark - dropped)), mark: dropped + placed.length }),
     take(claim) {
       const since = placed.slice(Math.max(0, claim.mark - dropped)).filter(({ nodeId }) => nodeId === claim.nodeId)
       if (claim.mark < dropped || !fits(claim, since))
@@ -47,4 +61,14 @@ export function ledger(): Ledger {
 function fits({ spare }: Claim, others: readonly Claim[]): boolean {
   const sum = (of: 'memoryBytes' | 'diskBytes'): number => others.reduce((total, { takes }) => total + takes[of], 0)
   return others.length <= spare.vms && sum('memoryBytes') <= spare.memoryBytes && sum('diskBytes') <= spare.diskBytes
+}
+
+/** The loads with claims whose records were not read yet. */
+export function withClaims(loads: ReadonlyMap<string, Load>, claims: readonly Claim[]): ReadonlyMap<string, Load> {
+  const all = new Map(loads)
+  for (const { nodeId, takes } of claims) {
+    const { vms, bytes, unmadeDiskBytes } = all.get(nodeId) ?? noLoad
+    all.set(nodeId, { vms: vms + 1, bytes: bytes + takes.memoryBytes, unmadeDiskBytes: unmadeDiskBytes + takes.diskBytes })
+  }
+  return all
 }

@@ -11,7 +11,7 @@ import { type PlacementRecord, readPlacementRecords } from '../shared/placement-
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
-import type { Ledger } from './ledger.ts'
+import { type Ledger, withClaims } from './ledger.ts'
 import { prepareOrderFor } from './order.ts'
 import type { Load, Placements } from './placements.ts'
 
@@ -37,7 +37,7 @@ export interface AssetsPorts {
   readonly settings: AssetsSettings
   readonly random: Pick<Random, 'uuid'>
 }
-type LedgedPorts = AssetsPorts & { readonly ledger: Pick<Ledger, 'mark'> }
+type LedgedPorts = AssetsPorts & { readonly ledger: Pick<Ledger, 'mark' | 'since'> }
 type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
 
 export interface NodeSeen {
@@ -55,7 +55,7 @@ export interface ClusterSeen {
   readonly loads: ReadonlyMap<string, Load>
   /** Directories with disks whose identity cannot be read and that no other VM's record names. */
   readonly nameless: readonly { readonly uid: VmUid; readonly hostname: string }[]
-  /** When this was looked at, as the ledger counts. */
+  /** Claims of the ledger from here on are not in `loads`. */
   readonly mark: number
   /** The uid a new identity gets, if one is to be made. */
   readonly freshUid: string
@@ -120,7 +120,10 @@ async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSigna
   const nodes = await recent.listNodes(signal)
   const seen = await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal)))
   const nameless = seen.flatMap(namelessOn).filter(({ uid }) => !placements.isClaimed(uid, vm))
-  return { nodes: seen, loads: placements.loadsBeside(vm), nameless, mark, freshUid: random.uuid() }
+  const since = ports.ledger.since(mark)
+  // A record that was read already is not counted twice.
+  const unread = since.claims.filter(({ uid }) => !placements.isClaimed(uid, vm))
+  return { nodes: seen, loads: withClaims(placements.loadsBeside(vm), unread), nameless, mark: since.mark, freshUid: random.uuid() }
 }
 
 function namelessOn({ node, instances }: NodeSeen): { readonly uid: VmUid; readonly hostname: string }[] {

@@ -30,6 +30,7 @@ export interface Candidate {
 export interface Room {
   readonly memoryBytes: number
   readonly diskBytes: number
+  /** More VMs than these, and another node would be picked. */
   readonly vms: number
 }
 
@@ -63,11 +64,11 @@ export function place(request: PlaceRequest, candidates: readonly Candidate[]): 
   const judged = candidates.map((candidate) => ({ candidate, refusal: refusalOf(request, candidate) }))
   const refusals = judged.flatMap(({ refusal }) => refusal ?? []).toSorted((a, b) => byText(a.hostname, b.hostname))
   const fit = judged.filter(({ refusal }) => refusal === undefined).map(({ candidate }) => candidate)
-  const best = fit.toSorted((a, b) => compare(request, a, b))[0]
+  const [best, second] = fit.toSorted((a, b) => compare(request, a, b))
   if (best === undefined) return refused(refusals)
   const free = formatBytes(best.node.memoryBytes - best.committedBytes)
   const message = `on ${best.node.hostname}: ${best.placedVms} other VMs there, ${free} of memory free, ${fit.length} of ${candidates.length} nodes could take it`
-  return { kind: 'placed', nodeId: best.node.id, spare: spareOf(request, best), message, refusals }
+  return { kind: 'placed', nodeId: best.node.id, spare: spareOf(request, best, second), message, refusals }
 }
 
 function refusalOf(request: PlaceRequest, candidate: Candidate): Refusal | undefined {
@@ -162,10 +163,16 @@ function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<
   return placedVms < maxGrants ? undefined : { reason: 'NoSlotLeft', message: `it has ${placedVms} VMs, and a node takes ${maxGrants}` }
 }
 
-function spareOf({ memoryBytes, diskBytes }: PlaceRequest, candidate: Candidate): Room {
-  const { node, facts, committedBytes, placedVms } = candidate
-  const freeBytes = facts.known ? freeDiskBytes(facts.value, candidate) : 0
-  return { memoryBytes: node.memoryBytes - committedBytes - memoryBytes, diskBytes: freeBytes - diskBytes, vms: maxGrants - placedVms - 1 }
+function spareOf(request: PlaceRequest, best: Candidate, second: Candidate | undefined): Room {
+  const { node, facts, committedBytes, placedVms } = best
+  const freeBytes = facts.known ? freeDiskBytes(facts.value, best) : 0
+  const isEqual = second !== undefined && rank(request, second) === rank(request, best)
+  const lead = isEqual ? second.placedVms - placedVms : Number.POSITIVE_INFINITY
+  return {
+    memoryBytes: node.memoryBytes - committedBytes - request.memoryBytes,
+    diskBytes: freeBytes - request.diskBytes,
+    vms: Math.min(maxGrants - placedVms - 1, lead),
+  }
 }
 
 function roomInMemory({ memoryBytes }: PlaceRequest, { node, committedBytes, placedVms }: Candidate): ReturnType<Check> {

@@ -17,6 +17,14 @@ export interface Need {
   readonly diskBytes: number
 }
 
+/**
+ * The larger of what a VM is declared with and what its service reserves. Until a smaller size is applied the memory is not free, and a larger one
+ * must find room when it is applied.
+ */
+export function committedNeed(declared: Need | undefined, reservedBytes: number): Need {
+  return { bytes: Math.max(declared?.bytes ?? 0, reservedBytes), diskBytes: declared?.diskBytes ?? 0 }
+}
+
 export function needOfVm({ spec }: VirtualMachine, memoryOverheadMiB: number): Need {
   return { bytes: spec.memory + memoryOverheadMiB * 1024 ** 2, diskBytes: spec.disks.reduce((sum, { size }) => sum + size, 0) }
 }

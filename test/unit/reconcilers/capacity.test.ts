@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { byText } from '../../../src/api/order.ts'
 import { maxGrants } from '../../../src/api/wire/broker-admin.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
@@ -45,6 +46,71 @@ test('many VMs are placed at once where there is room for all of them', async ()
   const vms = Array.from({ length: 8 }, (_, index) => `vm${index}`)
   for (const vm of vms) cluster.declare(vm)
   expect(new Set(await placeAtOnce(cluster, vms))).toEqual(new Set(['placed']))
+})
+
+function nodesOf(cluster: Cluster, vms: readonly string[]): string[] {
+  return vms.map((vm) => cluster.record(vm)?.node ?? '').toSorted(byText)
+}
+
+test('VMs that are declared together are spread over equal nodes, however their looks fall', async () => {
+  const cluster = new Cluster()
+  const vms = Array.from({ length: 6 }, (_, index) => `vm${index}`)
+  for (const vm of vms) cluster.declare(vm)
+  const assets = assetsReconciler(cluster.ports())
+  // All of them look before the first one writes; a VM that was refused looks again.
+  for (let waiting: readonly string[] = vms; waiting.length > 0; ) {
+    const seen = await Promise.all(waiting.map((vm) => assets.observe(vm, signal)))
+    const ends = await Promise.allSettled(
+      seen.map(async (one) => Promise.all(assets.plan(one, cluster.nowMs).actions.map((action) => assets.apply(action, signal)))),
+    )
+    const refused = waiting.filter((_vm, index) => ends[index]?.status === 'rejected')
+    expect(refused.length).toBeLessThan(waiting.length)
+    waiting = refused
+  }
+  expect(nodesOf(cluster, vms)).toEqual(['node-n1', 'node-n1', 'node-n2', 'node-n2', 'node-n3', 'node-n3'])
+})
+
+test('a VM counts another one whose record is being written', async () => {
+  const cluster = new Cluster()
+  for (const vm of ['a', 'b']) cluster.declare(vm)
+  let answer = (): void => undefined
+  const slow = {
+    ...cluster.ports(),
+    swarm: Object.assign(Object.create(cluster.swarm) as typeof cluster.swarm, {
+      createConfig: async (...given: Parameters<typeof cluster.swarm.createConfig>) => {
+        await new Promise<void>((resolve) => (answer = resolve))
+        return cluster.swarm.createConfig(...given)
+      },
+    }),
+  }
+  const assets = assetsReconciler(slow)
+  const place = async (vm: string): Promise<void> => {
+    const { actions } = assets.plan(await assets.observe(vm, signal), cluster.nowMs)
+    for (const action of actions) await assets.apply(action, signal)
+  }
+  const first = place('a')
+  await new Promise(setImmediate)
+  const answerFirst = answer
+  const second = place('b')
+  await new Promise(setImmediate)
+  answerFirst()
+  answer()
+  await Promise.all([first, second])
+  expect(nodesOf(cluster, ['a', 'b'])).toEqual(['node-n1', 'node-n2'])
+})
+
+test('memory that a pending edit gives back is not free before it is applied', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('a', { memory: '6Gi' })
+  await cluster.converge()
+  cluster.declare('a', { memory: '1Gi' })
+  cluster.declare('b', { memory: '5Gi' })
+  await cluster.converge()
+  expect(cluster.said('a', 'RestartRequired')).toBe('True SpecChanged')
+  expect(cluster.said('b', 'Placed')).toBe('False InsufficientMemory')
+  cluster.swarm.edit('vm-a', (spec) => Object.assign(spec['TaskTemplate'] as Record<string, unknown>, { ForceUpdate: 1 }))
+  await cluster.converge()
+  expect(cluster.said('b', 'Placed')).toBe('True Placed')
 })
 
 test('disk space that a disk may still grow by is promised to nobody else, not even of a removed VM', async () => {
@@ -97,7 +163,14 @@ test('a node takes as many VMs as its broker takes grants, and says so', () => {
 })
 
 function claim(mark: number, more: Partial<Claim> = {}): Claim {
-  return { nodeId: 'n1', takes: { memoryBytes: 4, diskBytes: 1 }, spare: { memoryBytes: 3, diskBytes: 100, vms: 100 }, mark, ...more }
+  return {
+    uid: 'u1',
+    nodeId: 'n1',
+    takes: { memoryBytes: 4, diskBytes: 1 },
+    spare: { memoryBytes: 3, diskBytes: 100, vms: 100 },
+    mark,
+    ...more,
+  }
 }
 
 test('what is being written counts against who looked meanwhile, and what was written before is in what he saw', () => {
