@@ -67,11 +67,35 @@ describe('what runs on a node beside the VMs', () => {
     for (const one of [agent, controller]) {
       expect(procStatus(one.State.Pid, 'CapEff')).toBe(none)
       expect(procStatus(one.State.Pid, 'CapBnd')).toBe(none)
+      expect(procStatus(one.State.Pid, 'NoNewPrivs')).toBe('1')
       expect(procStatus(one.State.Pid, 'Uid').startsWith('0\t')).toBe(false)
       expect(one.HostConfig.ReadonlyRootfs).toBe(true)
       expect(one.HostConfig.NetworkMode).not.toBe('host')
     }
     expect(agent.Mounts.some((mount) => mount.Source.includes('docker.sock'))).toBe(false)
+  })
+
+  it('no setuid or setgid program in either image', async () => {
+    for (const image of deployment.lab.images) {
+      const find = [
+        'run',
+        '--rm',
+        '--network',
+        'none',
+        '--user',
+        '0',
+        '--entrypoint',
+        'find',
+        image,
+        '/',
+        '-xdev',
+        '-perm',
+        '/6000',
+        '-type',
+        'f',
+      ]
+      expect([image, await deployment.lab.mustDocker('n1', find)]).toEqual([image, ''])
+    }
   })
 
   it('a state root with the owners and modes of ADR 0004', () => {

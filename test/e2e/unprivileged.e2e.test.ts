@@ -52,6 +52,8 @@ describe('a VM in a task without privileges', () => {
   })
 
   it('has no capability at all, a user that is not root and cannot gain any', () => {
+    // No-new-privileges from the runner down to QEMU, on an engine whose Swarm cannot set it.
+    for (const pid of processesOf(container.pid)) expect(procStatus(pid, 'NoNewPrivs')).toBe('1')
     // From Docker's init, the runner's parent, down to QEMU.
     for (const pid of processesOf(Number(procStatus(container.pid, 'PPid')))) {
       expect(procStatus(pid, 'CapEff')).toBe('0000000000000000')
@@ -59,6 +61,16 @@ describe('a VM in a task without privileges', () => {
       expect(procStatus(pid, 'CapBnd')).toBe('0000000000000000')
       expect(procStatus(pid, 'Uid').split(/\s+/)).toEqual(['30702', '30702', '30702', '30702'])
     }
+  })
+
+  it('has no setuid or setgid program to run, and a limit of processes and of its log', async () => {
+    expect((await inContainer(['find', '/', '-xdev', '-type', 'f', '-perm', '/6000'])).stdout).toBe('')
+    const inspected = JSON.parse(await deployment.lab.mustDocker(container.node, ['inspect', container.id])) as [
+      { HostConfig: { PidsLimit: number | null; LogConfig: { Type: string; Config: Record<string, string> } } },
+    ]
+    const { PidsLimit, LogConfig } = inspected[0].HostConfig
+    expect(PidsLimit).toBe(512)
+    expect(LogConfig).toEqual({ Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } })
   })
 
   it('has a network namespace of its own, a read-only root, no Docker socket and no token', async () => {

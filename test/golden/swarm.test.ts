@@ -52,6 +52,10 @@ const names = recorded.documents.map(({ metadata }) => metadata.name)
 const templates = ({ swarm }: Cluster): string =>
   canonicalJson([...swarm.services.values()].map(({ name, spec }) => [name, spec['TaskTemplate'], spec['EndpointSpec'], spec['Mode']]))
 
+function loseNotes(labels: Record<string, string>): void {
+  for (const key of Object.keys(labels)) if (key.startsWith('swarmvirt.hash.')) delete labels[key]
+}
+
 describe('what release 0.1 left in a Swarm', () => {
   let cluster: Cluster
   let before: string
@@ -110,6 +114,41 @@ describe('what release 0.1 left in a Swarm', () => {
     await cluster.converge()
     expect([templates(cluster), cluster.starts('plain')]).toEqual([before, 1])
     expect(cluster.said('plain', 'RestartRequired')).toBe('True SpecChanged')
+  })
+
+  it('is not taken for edited where a service lost its notes: the launch config has them too', async () => {
+    for (const name of names) cluster.swarm.edit(`vm-${name}`, (spec) => loseNotes(spec['Labels'] as Record<string, string>))
+    await cluster.converge()
+    expectNothingRestarted()
+  })
+
+  it('restarts no VM where all notes are lost and the template is in the form of release 0.1', async () => {
+    for (const name of names) cluster.swarm.edit(`vm-${name}`, (spec) => loseNotes(spec['Labels'] as Record<string, string>))
+    for (const config of cluster.swarm.configs.values()) {
+      const labels = { ...config.labels }
+      loseNotes(labels)
+      await cluster.swarm.updateConfigLabels(config, labels)
+    }
+    const running = (): unknown => ['plain', 'rich'].map((name) => cluster.swarm.service(`vm-${name}`)?.spec['TaskTemplate'])
+    const was = canonicalJson(running())
+    await cluster.converge()
+    expect(canonicalJson(running())).toBe(was)
+    expect(names.map((name) => cluster.starts(name))).toEqual([1, 1, 0])
+  })
+
+  it('gets the new form of the template when a person restarts a VM with a pending edit', async () => {
+    const declared = cluster.declared.get('plain')
+    if (declared?.kind !== 'present') throw new Error('plain is not declared')
+    cluster.declared.set('plain', { ...declared, vm: { ...declared.vm, spec: { ...declared.vm.spec, memory: 768 * 1024 ** 2 } } })
+    await cluster.converge()
+    expect([templates(cluster), cluster.said('plain', 'RestartRequired')]).toEqual([before, 'True SpecChanged'])
+    cluster.swarm.edit('vm-plain', (spec) => Object.assign(spec['TaskTemplate'] as object, { ForceUpdate: 1 }))
+    await cluster.converge()
+    const template = cluster.swarm.service('vm-plain')?.spec['TaskTemplate']
+    expect(dig(template, 'ContainerSpec', 'Command')).toEqual(expect.arrayContaining(['setpriv', '--no-new-privs']))
+    expect(dig(template, 'Resources', 'Limits', 'Pids')).toBe(512)
+    expect(dig(template, 'ContainerSpec', 'DNSConfig')).toEqual({ Nameservers: ['127.0.0.1'] })
+    expect(dig(template, 'LogDriver')).toEqual({ Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '3' } })
   })
 
   it('says of an object what its manifest says: each generation is the one on the label', () => {

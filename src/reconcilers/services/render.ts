@@ -6,8 +6,25 @@ import { rawObject } from '../shared/raw.ts'
 import { type Inputs, stopGraceS } from './inputs.ts'
 import type { ServicesSettings } from './observe.ts'
 
-/** How a runner is started: a small heap, since its memory is counted beside the guest's. */
-const runnerCommand = ['node', '--max-old-space-size=64', '--max-semi-space-size=1', '/opt/swarmvirt/runner.cjs'] as const
+/**
+ * A small heap, since the runner's memory is counted beside the guest's. `setpriv` sets no-new-privileges on every engine: Swarm's own field
+ * needs Engine 25 on all managers and is dropped silently before.
+ */
+const runnerCommand = [
+  'setpriv',
+  '--no-new-privs',
+  'node',
+  '--max-old-space-size=64',
+  '--max-semi-space-size=1',
+  '/opt/swarmvirt/runner.cjs',
+] as const
+/**
+ * Processes and threads of a task. QEMU has one for each core (at most 256) and up to 64 for disk I/O; Node and init need about 20.
+ * The rest is room for helpers.
+ */
+const pidsLimit = 512
+/** A guest's serial console is part of the task's log: 30 MB hold weeks of an ordinary guest. */
+const logDriver = { Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '3' } } as const
 
 const nanosecondsPerSecond = 1_000_000_000
 /** Enough for a seed with 256 KiB of user data, and the sockets. */
@@ -40,11 +57,12 @@ export function renderTemplate(input: RenderInput): RawSpec {
   const memoryBytes = inputs.memoryBytes + settings.memoryOverheadMiB * 1024 ** 2
   return {
     ContainerSpec: containerSpec(input),
-    Resources: { Limits: { MemoryBytes: memoryBytes }, Reservations: { MemoryBytes: memoryBytes } },
+    Resources: { Limits: { MemoryBytes: memoryBytes, Pids: pidsLimit }, Reservations: { MemoryBytes: memoryBytes } },
     // Swarm restarts after a second, always; backing off after crashes is the runner's, who can change it without changing the template.
     RestartPolicy: { Condition: 'any', Delay: nanosecondsPerSecond },
     Placement: { Constraints: constraints(vm, inputs), MaxReplicas: 1 },
     Networks: [{ Target: settings.guestsNetwork, Aliases: [vm] }],
+    LogDriver: logDriver,
     ForceUpdate: input.forceUpdate,
   }
 }
@@ -56,6 +74,8 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
     User: `${runnerUid}:${sharedGid}`,
     ReadOnly: true,
     CapabilityDrop: ['ALL'],
+    // Engines before 26.0 forward names that they do not know from the host's own network, also for a task on an internal overlay.
+    DNSConfig: { Nameservers: ['127.0.0.1'] },
     ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: { NoNewPrivileges: true } } : {}),
     // As process 1 Node would never hear a SIGTERM that comes before its handler stands: the VM would start and then be cut off.
     Init: true,

@@ -92,7 +92,7 @@ export interface Edited {
 interface EditedTemplate {
   ContainerSpec: Loose
   RestartPolicy: Loose
-  Resources: Record<'Limits' | 'Reservations', { MemoryBytes: number }>
+  Resources: Record<'Limits' | 'Reservations', { MemoryBytes: number; Pids?: number }>
   Placement: { Constraints: string[] } & Loose
   Networks: { Target: string; Aliases: string[] }[]
   ForceUpdate: number

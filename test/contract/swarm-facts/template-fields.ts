@@ -60,6 +60,22 @@ export const templateFields: readonly TemplateField[] = [
     behind: ['spec.memory'],
   },
   {
+    path: 'TaskTemplate.Resources.Limits.Pids',
+    edit: template((one) => void (one.Resources.Limits.Pids = 100)),
+    restarts: true,
+  },
+  { path: 'TaskTemplate.LogDriver.Name', edit: template((one) => void (one.LogDriver = { Name: 'none' })), restarts: true },
+  {
+    path: 'TaskTemplate.LogDriver.Options.max-size',
+    edit: template((one) => void (one.LogDriver = { Name: 'json-file', Options: { 'max-size': '1m', 'max-file': '3' } })),
+    restarts: true,
+  },
+  {
+    path: 'TaskTemplate.LogDriver.Options.max-file',
+    edit: template((one) => void (one.LogDriver = { Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '2' } })),
+    restarts: true,
+  },
+  {
     path: 'TaskTemplate.Resources.Reservations.MemoryBytes',
     edit: template((one) => void (one.Resources.Reservations.MemoryBytes -= 1024 ** 2)),
     restarts: true,
@@ -91,6 +107,11 @@ export const templateFields: readonly TemplateField[] = [
   {
     path: 'TaskTemplate.ContainerSpec.CapabilityDrop',
     edit: container((one) => void (one['CapabilityDrop'] = ['NET_RAW'])),
+    restarts: true,
+  },
+  {
+    path: 'TaskTemplate.ContainerSpec.DNSConfig.Nameservers',
+    edit: container((one) => void (one['DNSConfig'] = { Nameservers: ['127.0.0.2'] })),
     restarts: true,
   },
   { path: 'TaskTemplate.ContainerSpec.Init', edit: container((one) => void (one['Init'] = false)), restarts: true },
@@ -137,7 +158,6 @@ export const addedFields: readonly TemplateField[] = [
   { path: 'Env', edit: container((one) => void (one['Env'] = ['A=1'])), restarts: true },
   { path: 'container labels', edit: container((one) => void (one['Labels'] = { a: 'b' })), restarts: true },
   { path: 'Hostname', edit: container((one) => void (one['Hostname'] = 'other')), restarts: true },
-  { path: 'LogDriver', edit: template((one) => void (one.LogDriver = { Name: 'none' })), restarts: true },
   {
     path: 'Preferences',
     edit: template((one) => void (one.Placement['Preferences'] = [{ Spread: { SpreadDescriptor: 'node.labels.x' } }])),

@@ -48,7 +48,12 @@ describe('a service that is made', () => {
       CapabilityDrop: ['ALL'],
       Init: true,
       StopSignal: 'SIGTERM',
+      DNSConfig: { Nameservers: ['127.0.0.1'] },
     })
+    expect(rawList(container(cluster)['Command']).slice(0, 3)).toEqual(['setpriv', '--no-new-privs', 'node'])
+    const template = dig(cluster.swarm.service(service)?.spec, 'TaskTemplate')
+    expect(dig(template, 'Resources', 'Limits', 'Pids')).toBe(512)
+    expect(dig(template, 'LogDriver')).toEqual({ Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '3' } })
     expect(container(cluster)['CapabilityAdd']).toBeUndefined()
     expect(container(cluster)['Env']).toBeUndefined()
     const uid = cluster.record('web')?.uid
