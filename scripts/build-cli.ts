@@ -9,6 +9,7 @@ import { release } from '../src/api/release.ts'
 import { description } from '../src/cli/program.ts'
 import { leastNode } from '../src/cli/runtime.ts'
 import { englishOnly, oneFile } from './bundle.ts'
+import { programNamed } from './program.ts'
 
 const repository = join(import.meta.dirname, '..')
 
@@ -38,5 +39,8 @@ function shim(): string {
 }
 
 if (import.meta.main) {
-  process.stdout.write(`${await buildCli(process.argv[2] ?? join(repository, 'dist/cli'))}\n`)
+  const program = programNamed('npm run build:cli --', 'Bundles the Docker CLI plugin.')
+  program.argument('[directory]', 'where to', join(repository, 'dist/cli'))
+  const [outDir = ''] = program.parse().processedArgs as string[]
+  process.stdout.write(`${await buildCli(outDir)}\n`)
 }

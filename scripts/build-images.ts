@@ -1,5 +1,5 @@
 /**
- * Bundles the programs for the two images: `node scripts/build-images.ts [DIR]` writes the contexts (default `dist`), then
+ * Bundles the programs for the two images: `npm run build:images [-- DIR]` writes the contexts (default `dist`), then
  * `docker build -f deploy/Dockerfile dist/swarmvirt` and `docker build -f deploy/Dockerfile.node dist/swarmvirt-node`.
  */
 import { createHash } from 'node:crypto'
@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { englishOnly, oneFile } from './bundle.ts'
+import { programNamed } from './program.ts'
 
 const repository = join(import.meta.dirname, '..')
 
@@ -130,7 +131,9 @@ export async function buildContexts(outDir: string): Promise<readonly [ImageCont
 }
 
 if (import.meta.main) {
-  const outDir = process.argv[2] ?? join(repository, 'dist')
+  const program = programNamed('npm run build:images --', 'Writes the build contexts of the two images.')
+  program.argument('[directory]', 'where to', join(repository, 'dist'))
+  const [outDir = ''] = program.parse().processedArgs as string[]
   for (const name of ['swarmvirt', 'swarmvirt-node'] as const) {
     const { dir, hash } = await buildContext(name, outDir)
     process.stdout.write(`${dir} ${hash.slice(0, 16)}\n`)

@@ -1,5 +1,6 @@
 // Types, lint with the layer arrows, format, dead code, and what is made from the manifest's schema, side by side; prints only what is wrong and exits 1 then.
 import { execFile } from 'node:child_process'
+import { programNamed } from './program.ts'
 
 interface Checked {
   readonly name: string
@@ -36,4 +37,5 @@ async function main(): Promise<void> {
   process.exitCode = results.every((result) => result.ok) ? 0 : 1
 }
 
+programNamed('npm run check', 'Checks types, lint, format, dead code and generated files.').parse()
 void main()

@@ -7,7 +7,10 @@ import type { VmView } from '../src/api/wire/controller-api.ts'
 import { messageOf } from '../src/ports/errors.ts'
 import { clusterName, type Deployment, deploy, httpGet } from '../test/lab/deployment.ts'
 import { type Lab, labUp } from '../test/lab/lab.ts'
+import { layoutFromEnv } from '../test/lab/layout.ts'
+import { prepareOperator } from '../test/lab/operator.ts'
 import { runAttached } from '../test/lab/run.ts'
+import { programNamed } from './program.ts'
 
 const repository = join(import.meta.dirname, '..')
 const vmName = 'hello'
@@ -81,25 +84,32 @@ async function up(): Promise<void> {
   deployment.writeManifest(`${vmName}.yaml`, readFileSync(join(repository, 'manifests', `${vmName}.yaml`), 'utf8'))
   const vm = await waitUntilReady(deployment)
   const proof = await askFromAnotherNode(lab, vm)
-  process.stdout.write(`\n${table(vm)}\n\n${proof}\n\nTry next:\n`)
-  process.stdout.write(`  npm run -s lab -- docker n1 -- service logs vm-${vmName}        # the guest's console\n`)
-  process.stdout.write(
-    `  npm run -s lab -- docker n1 -- service rm vm-${vmName}          # it comes back, with the same disk, MAC and address\n`,
-  )
-  process.stdout.write(`  $EDITOR ${deployment.manifests}/${vmName}.yaml   # runStrategy: Halted shuts it down in order\n`)
-  process.stdout.write('  npm run demo -- down                                  # remove all of it\n')
+  await prepareOperator(layoutFromEnv(process.env), deployment.token)
+  process.stdout.write(`\n${table(vm)}\n\n${proof}\n\nTry next:\n${nextSteps(deployment)}`)
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  if (args.length === 0) return up()
-  if (args.length === 1 && args[0] === 'down') {
+function nextSteps({ manifests }: Deployment): string {
+  const steps = [
+    ['npm run -s lab -- vm ls', '"docker vm", logged in to this Swarm'],
+    [`npm run -s lab -- vm describe ${vmName}`, 'what the controller knows about the VM'],
+    [`npm run -s lab -- docker n1 service logs vm-${vmName}`, "the guest's console"],
+    [`npm run -s lab -- docker n1 service rm vm-${vmName}`, 'the VM comes back, with the same disk, MAC and address'],
+    [`$EDITOR ${manifests}/${vmName}.yaml`, `"runStrategy: Halted" shuts the guest down`],
+    ['npm run demo -- down', 'remove all of it'],
+  ]
+  return steps.map(([command = '', what]) => `  ${command.padEnd(58)} # ${what}\n`).join('')
+}
+
+const program = programNamed('npm run demo --', 'A Swarm of three nodes, a manifest, and a VM that is reached over L2.')
+program.action(up)
+program
+  .command('down')
+  .description('remove all of it')
+  .action(async () => {
     process.exitCode = await runAttached([process.execPath, join(repository, 'test/lab/main.ts'), 'down'])
-    return
-  }
-  throw new Error('usage: npm run demo [-- down]')
-}
+  })
 
-main(process.argv.slice(2)).catch((error: unknown) => {
+program.parseAsync().catch((error: unknown) => {
   report(messageOf(error))
   process.exitCode = 1
 })

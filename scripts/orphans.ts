@@ -1,4 +1,4 @@
-/** Suites whose runner was killed before it could end them: they would go on, with the lab that the next run wants. */
+/** Ends suites whose runner was killed before it could end them: they would go on, with the lab that the next run wants. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAlive, type ProcessId, processNow, selfAndAncestors } from '../test/lab/processes.ts'
@@ -7,32 +7,35 @@ interface Leash {
   readonly runner: ProcessId
   /** Leader of a process group of its own. */
   readonly suite: ProcessId
+  /** Names of the labs that the suite starts. */
+  readonly labs: readonly string[]
 }
 
-/** Notes that this process runs a suite; gives what forgets it. */
-export function leash(directory: string, pid: number | undefined): () => void {
+/** Notes that this process runs a suite; returns a function that forgets it. */
+export function leash(directory: string, pid: number | undefined, labs: readonly string[]): () => void {
   const [runner, suite] = [processNow(process.pid), pid === undefined ? undefined : processNow(pid)]
   if (runner === undefined || suite === undefined) return () => undefined
   const file = join(directory, `runner-${process.pid}.json`)
-  writeFileSync(file, JSON.stringify({ runner, suite } satisfies Leash))
+  writeFileSync(file, JSON.stringify({ runner, suite, labs } satisfies Leash))
   return () => rmSync(file, { force: true })
 }
 
-/** Ends the suites of runners that are gone; those of runners that live are somebody's. */
-export function endOrphans(directory: string): void {
+/** Ends the suites of runners that are gone, and their labs. Suites of runners that live belong to somebody. */
+export async function endOrphans(directory: string, endLabs: (labs: readonly string[]) => Promise<void>): Promise<void> {
   for (const name of readdirSync(directory).filter((one) => /^runner-\d+\.json$/.test(one))) {
     const file = join(directory, name)
-    const { runner, suite } = JSON.parse(readFileSync(file, 'utf8')) as Leash
+    const { runner, suite, labs = [] } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Leash> & Omit<Leash, 'labs'>
     if (isAlive(runner)) continue
     if (isAlive(suite)) {
       process.stdout.write(`ending a suite whose runner was killed (process group ${suite.pid})\n`)
       process.kill(-suite.pid, 'SIGKILL')
     }
+    await endLabs(labs)
     rmSync(file)
   }
 }
 
-/** Calls back once when npm, or what is between it and this process, was killed: nobody waits for the result any more. Gives what ends the watch. */
+/** Calls back once when npm, or a process between it and this one, was killed: nobody waits for the result any more. Returns a function that ends the watch. */
 export function whenForsaken(callback: () => void): () => void {
   // 0, 1 and this process come first; then bootstrap, npm's shell, npm.
   const callers = [...selfAndAncestors()].slice(3, 6).flatMap((pid) => processNow(pid) ?? [])

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { editorSchema } from '../src/cli/editor-schema.ts'
 import { fieldTables } from './field-tables.ts'
+import { programNamed } from './program.ts'
 
 const root = dirname(import.meta.dirname)
 
@@ -57,4 +58,6 @@ function main(checkOnly: boolean): void {
   }
 }
 
-main(process.argv.includes('--check'))
+const program = programNamed('npm run schema --', "Writes what is made from the manifest's schema.")
+program.option('--check', 'only compare, and exit 1 when something differs')
+main(program.parse().opts<{ check?: true }>().check === true)

@@ -1,89 +1,30 @@
 // `npm test` runs every quick suite; `npm run test:full` also the long ones, and goes on where it stopped. Suites can be named, and `--minutes N` makes a piece.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { run } from '../test/lab/run.ts'
+import { Argument, InvalidArgumentError } from 'commander'
+import { labLeftovers } from '../test/lab/lab.ts'
 import { cacheDir } from '../test/lab/layout.ts'
-import { endOrphans, leash, whenForsaken } from './orphans.ts'
+import { run } from '../test/lab/run.ts'
+import { endOrphans } from './orphans.ts'
+import { programNamed } from './program.ts'
+import { add, type Counts, none, runSuite } from './run-suite.ts'
 import { fullSuites, quickSuites, type Suite } from './suites.ts'
 
-interface Counts {
-  readonly passed: number
-  readonly failed: number
-  readonly skipped: number
-}
 type Results = Readonly<Record<string, Counts & { readonly seconds: number }>>
 
 const directory = join(cacheDir(process.env), 'test-full')
-const none: Counts = { passed: 0, failed: 0, skipped: 0 }
+/** Longer than vitest waits for the longest hook (vitest.config.ts), so that it ends a hung test itself and says which. */
+const stallMs = 12 * 60_000
 
-function add(a: Counts, b: Counts): Counts {
-  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped }
-}
-
-/** Ends the suite's whole process group: vitest's workers hold the lab's children. */
-function end(child: ChildProcess): void {
-  if (child.pid === undefined || child.exitCode !== null) return
-  try {
-    process.kill(-child.pid, 'SIGKILL')
-  } catch (error) {
-    // Gone between the look and the signal.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+/** By the lab's own program, as whoever uses the lab would do it. */
+async function endLabs(labs: readonly string[]): Promise<void> {
+  for (const lab of labs) {
+    if (labLeftovers(lab).length === 0) continue
+    process.stdout.write(`taking down lab "${lab}", which a suite left\n`)
+    const { code, stderr } = await run(['node', 'test/lab/main.ts', 'down', '--lab', lab])
+    if (code !== 0) process.stdout.write(`lab "${lab}" could not be taken down:\n${stderr}\n`)
   }
-}
-
-function runSuite(suite: Suite): Promise<Counts> {
-  const scratch = mkdtempSync(join(tmpdir(), 'swarmvirt-test-'))
-  const json = join(scratch, 'counts.json')
-  const reporters = suite.counts === 'vitest' ? ['--reporter=default', '--reporter=json', `--outputFile.json=${json}`] : []
-  const [program = '', ...args] = [...suite.command, ...reporters]
-  return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
-    const unleash = leash(directory, child.pid)
-    let output = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString('utf8')
-      process.stdout.write(chunk)
-    })
-    const timer = setTimeout(() => {
-      process.stdout.write(`\n${suite.name}: over its budget of ${suite.budgetMinutes} min, ended\n`)
-      end(child)
-    }, suite.budgetMinutes * 60_000)
-    const onSignal = (): void => {
-      end(child)
-      unleash()
-      process.exit(130)
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-    const stopWatching = whenForsaken(onSignal)
-    child.once('close', (code) => {
-      clearTimeout(timer)
-      stopWatching()
-      unleash()
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
-      const counts = suite.counts === 'vitest' ? countVitest(json) : countLines(output)
-      rmSync(scratch, { recursive: true, force: true })
-      // A suite that died, or whose runner found an error outside any test, is a failure even where every test it counted passed.
-      resolve(code !== 0 && counts.failed === 0 ? add(counts, { ...none, failed: 1 }) : counts)
-    })
-  })
-}
-
-function countVitest(file: string): Counts {
-  if (!existsSync(file)) return none
-  const report = JSON.parse(readFileSync(file, 'utf8')) as Record<string, number>
-  return {
-    passed: report['numPassedTests'] ?? 0,
-    failed: report['numFailedTests'] ?? 0,
-    skipped: (report['numPendingTests'] ?? 0) + (report['numTodoTests'] ?? 0),
-  }
-}
-
-function countLines(output: string): Counts {
-  return { passed: output.match(/^ok {4}/gm)?.length ?? 0, failed: output.match(/^FAILED /gm)?.length ?? 0, skipped: 0 }
 }
 
 /** Results of `test:full` belong to what is checked out: HEAD and every change on top. */
@@ -110,41 +51,22 @@ const durations = {
 /** A suite is begun where it should end in time. The first one of a piece always is, or nothing would ever go on. */
 function fits(suite: Suite, elapsedMinutes: number, minutes: number): boolean {
   const seconds = durations.read()[suite.name]
-  const needed = seconds === undefined ? suite.budgetMinutes : (1.2 * seconds) / 60
+  const needed = seconds === undefined ? suite.expectedMinutes : (1.2 * seconds) / 60
   return elapsedMinutes + needed <= minutes
 }
 
 interface Asked {
+  readonly full: boolean
   readonly minutes: number
-  /** All of them where none is named. */
-  readonly suites: readonly Suite[]
+  /** Names of suites; all of them where none is named. */
+  readonly names: readonly string[]
 }
 
-/** `--minutes N` and names of suites; undefined where it is anything else. */
-function askedBy(args: readonly string[], all: readonly Suite[]): Asked | undefined {
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { minutes: { type: 'string' } }, allowPositionals: true })
-    const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes)
-    const suites = positionals.length === 0 ? all : all.filter(({ name }) => positionals.includes(name))
-    return minutes > 0 && suites.length === (positionals.length || all.length) ? { minutes, suites } : undefined
-  } catch {
-    return undefined
-  }
-}
-
-async function main([kind, ...args]: readonly string[]): Promise<void> {
-  const full = kind === 'full'
+async function main({ full, minutes, names }: Asked): Promise<void> {
   const all = full ? fullSuites : quickSuites
-  const asked = askedBy(full ? args : [kind, ...args].filter((one) => one !== undefined), all)
-  if (asked === undefined) {
-    const names = all.map(({ name }) => JSON.stringify(name)).join(' ')
-    process.stderr.write(`usage: npm ${full ? 'run test:full' : 'test'} -- [--minutes N] [SUITE ...]\nsuites: ${names}\n`)
-    process.exitCode = 2
-    return
-  }
-  const { minutes, suites } = asked
+  const suites = all.filter(({ name }) => names.length === 0 || names.includes(name))
   mkdirSync(directory, { recursive: true })
-  endOrphans(directory)
+  await endOrphans(directory, endLabs)
   const file = full ? await progressFile() : undefined
   let results: Results = file !== undefined && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : {}
   const begun = performance.now()
@@ -152,9 +74,9 @@ async function main([kind, ...args]: readonly string[]): Promise<void> {
   for (const suite of suites.filter((one) => !((results[one.name]?.failed ?? 1) === 0))) {
     if (ran > 0 && !fits(suite, (performance.now() - begun) / 60_000, minutes)) continue
     ran += 1
-    process.stdout.write(`\n=== ${suite.name}: ${suite.what} (budget ${suite.budgetMinutes} min)\n`)
+    process.stdout.write(`\n=== ${suite.name}: ${suite.what}\n`)
     const started = performance.now()
-    const counts = await runSuite(suite)
+    const counts = await runSuite(suite, { directory, stallMs, endLabs })
     const seconds = (performance.now() - started) / 1000
     results = { ...results, [suite.name]: { ...counts, seconds } }
     if (counts.failed === 0) durations.keep(suite.name, seconds)
@@ -178,4 +100,23 @@ function summary(results: Results, suites: readonly Suite[]): void {
   process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
 }
 
-void main(process.argv.slice(2))
+function minutesOf(text: string): number {
+  const minutes = Number(text)
+  if (!(minutes > 0)) throw new InvalidArgumentError('It must be a number above 0.')
+  return minutes
+}
+
+function suitesOf(suites: readonly Suite[]): Argument {
+  return new Argument('[suites...]', 'default: all').choices(suites.map(({ name }) => name))
+}
+
+function parsed(args: readonly string[]): Asked {
+  const full = args[0] === 'full'
+  const program = programNamed(`npm ${full ? 'run test:full' : 'test'} --`, 'Runs the suites of tests, or those that are named.')
+  program.addArgument(suitesOf(full ? fullSuites : quickSuites))
+  program.option('--minutes <number>', 'begin no suite that would end later than that', minutesOf, Number.POSITIVE_INFINITY)
+  program.parse(full ? args.slice(1) : args, { from: 'user' })
+  return { full, minutes: program.opts<{ minutes: number }>().minutes, names: program.processedArgs[0] as string[] }
+}
+
+await main(parsed(process.argv.slice(2)))

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { InvalidArgumentError } from 'commander'
 import { bareSwarm } from '../lab/bare.ts'
 import { say } from '../lab/run.ts'
 import { prepareSwarm } from './controller/objects.ts'
@@ -19,51 +19,47 @@ import { benchUnchanged } from './controller/unchanged.ts'
 import { bundleChild } from './controller/under-test.ts'
 import type { Bench } from './controller/bench.ts'
 
-export async function benchController(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      managers: { type: 'string', default: '1' },
-      vms: { type: 'string', default: '1000' },
-      many: { type: 'string', default: '10000' },
-      rounds: { type: 'string', default: '7' },
-      profiles: { type: 'string' },
-      steps: { type: 'string', default: 'create,unchanged,changes,idle,memory,many,storm' },
-    },
-  })
-  const steps = values.steps.split(',')
+const steps = {
+  create: benchCreate,
+  unchanged: benchUnchanged,
+  changes: benchChanges,
+  idle: benchIdle,
+  storm: benchStorm,
+  memory: benchMemory,
+  many: benchMany,
+}
+export const stepNames = Object.keys(steps)
+
+/** Names of steps with commas between them. */
+export function stepsOf(text: string): string[] {
+  const names = text.split(',')
+  const unknown = names.filter((name) => !stepNames.includes(name))
+  if (unknown.length > 0) throw new InvalidArgumentError(`No step is called ${unknown.join(', ')}; the steps are ${stepNames.join(', ')}.`)
+  return names
+}
+
+export interface ControllerOptions {
+  readonly managers: '1' | '3'
+  readonly vms: number
+  readonly many: number
+  readonly rounds: number
+  readonly profiles?: string
+  readonly steps: readonly string[]
+}
+
+export async function benchController(options: ControllerOptions): Promise<void> {
+  const { managers, vms, many, rounds, profiles } = options
   // A file system in memory: what a disk costs is not the loop's.
   const dir = mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'swarmvirt-bench-'))
-  const swarm = await bareSwarm(process.env['SWARMVIRT_LAB'] ?? 'bench', values.managers === '3' ? 3 : 1)
+  const swarm = await bareSwarm(process.env['SWARMVIRT_LAB'] ?? 'bench', managers === '3' ? 3 : 1)
   try {
     const bundle = await bundleChild(dir)
     const api = rawApi(swarm.socket)
     await prepareSwarm(swarm, api)
-    const bench: Bench = {
-      swarm,
-      api,
-      bundle,
-      dir,
-      manifests: join(dir, 'manifests'),
-      vms: Number(values.vms),
-      many: Number(values.many),
-      rounds: Number(values.rounds),
-      profiles: values.profiles,
-    }
-    process.stdout.write(
-      `\ncontroller, ${values.managers} manager${values.managers === '1' ? '' : 's'}, ${bench.rounds} rounds interleaved\n`,
-    )
-    const all = {
-      create: benchCreate,
-      unchanged: benchUnchanged,
-      changes: benchChanges,
-      idle: benchIdle,
-      storm: benchStorm,
-      memory: benchMemory,
-      many: benchMany,
-    }
-    for (const [name, step] of Object.entries(all)) {
-      if (!steps.includes(name)) continue
+    const bench: Bench = { swarm, api, bundle, dir, manifests: join(dir, 'manifests'), vms, many, rounds, profiles }
+    process.stdout.write(`\ncontroller, ${managers} manager${managers === '1' ? '' : 's'}, ${rounds} rounds interleaved\n`)
+    for (const [name, step] of Object.entries(steps)) {
+      if (!options.steps.includes(name)) continue
       say(`${name} …`)
       await step(bench)
     }

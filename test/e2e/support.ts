@@ -5,10 +5,10 @@ import { deterministicMac } from '../../src/api/mac.ts'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import { clusterName, type Deployment, httpGet, openDeployment } from '../lab/deployment.ts'
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
+import { e2eLabName } from '../lab/layout.ts'
 import { until } from '../lab/run.ts'
 
-/** Another one for who works beside a run of everything. */
-export const e2eLab = process.env['SWARMVIRT_E2E_LAB'] ?? 'e2e'
+export const e2eLab = e2eLabName(process.env)
 
 export async function openE2e(): Promise<Deployment> {
   return openDeployment(await openLab(e2eLab))

@@ -87,6 +87,11 @@ export function layoutFromEnv(env: NodeJS.ProcessEnv, lab?: string): LabLayout {
   return labLayout(lab ?? env['SWARMVIRT_LAB'] ?? 'lab', env['SWARMVIRT_LAB_ROOT'] ?? '/var/lib/swarmvirt-lab')
 }
 
+/** The lab of the contract, end-to-end and full suites; another name lets two of them run side by side. */
+export function e2eLabName(env: NodeJS.ProcessEnv): string {
+  return env['SWARMVIRT_E2E_LAB'] ?? 'e2e'
+}
+
 /** @throws for a name that is none of the lab's nodes. */
 export function nodeOf(layout: LabLayout, name: string): NodeLayout {
   const node = layout.nodes.find((each) => each.name === name)

@@ -1,25 +1,19 @@
 /** `npm run lab -- up | down | status | exec PLACE -- CMD… | docker NODE -- ARGS… | load | …` */
+import { constants } from 'node:os'
+import { Argument, Command } from 'commander'
 import { powerOff } from './clear.ts'
 import { inCgroup } from './cgroups.ts'
 import { onNode, onSwitch } from './daemons.ts'
 import { dockerArgv, dockerEnv, killDockerd, startDockerd } from './engine.ts'
 import { reserve } from './lan.ts'
 import { type LabLayout, layoutFromEnv, nodeOf } from './layout.ts'
+import { operatorCommand } from './operator.ts'
+import { readRecord } from './processes.ts'
 import { runAttached, say } from './run.ts'
 import { status } from './status.ts'
 import { down, gitSync, load, powerOn, up } from './up.ts'
 
-const usage = `usage: npm run lab -- COMMAND          (SWARMVIRT_LAB=NAME for a second lab; default "lab")
-  up [--fresh]              three Swarm nodes, a LAN with DHCP, the project's images
-  down                      end all of it
-  status                    what runs, and where
-  load                      build and load the project's images again
-  git-sync                  build and load the stand-in for git-sync
-  exec PLACE -- CMD…        run on n1, n2, n3, or in the switch "lan" or "mgmt"
-  docker NODE -- ARGS…      docker client of a node
-  kill-dockerd NODE [SIG]   end a node's dockerd (default SIGKILL); start-dockerd NODE brings it back
-  power-off NODE            cut a node's power; power-on NODE brings it back
-  reserve MAC IP            make or move a DHCP reservation`
+const nodes = ['n1', 'n2', 'n3']
 
 function argvFor(layout: LabLayout, place: string, command: readonly string[]): string[] {
   if (place === 'lan') return onSwitch(layout, layout.lanNetns, command)
@@ -27,52 +21,96 @@ function argvFor(layout: LabLayout, place: string, command: readonly string[]): 
   return onNode(layout, nodeOf(layout, place), command)
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  const layout = layoutFromEnv(process.env)
-  const [command = '', ...rest] = args
-  const [place = '', ...more] = rest.filter((each, index) => !(each === '--' && index <= 1))
-  switch (command) {
-    case 'up':
-      await up(layout, { fresh: rest.includes('--fresh') })
-      return 0
-    case 'down':
-      await down(layout)
-      return 0
-    case 'status':
-      return status(layout)
-    case 'load':
-      for (const reference of await load(layout)) process.stdout.write(`${reference}\n`)
-      return 0
-    case 'git-sync':
-      process.stdout.write(`${await gitSync(layout)}\n`)
-      return 0
-    case 'exec':
-      return runAttached(argvFor(layout, place, more))
-    case 'docker':
-      return runAttached(inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, place).dockerSocket, more)), { env: dockerEnv(layout) })
-    case 'kill-dockerd':
-      await killDockerd(layout, nodeOf(layout, place), (more[0] ?? 'SIGKILL') as NodeJS.Signals)
-      return 0
-    case 'start-dockerd':
-      await startDockerd(layout, nodeOf(layout, place))
-      return 0
-    case 'power-off':
-      await powerOff(layout, nodeOf(layout, place))
-      return 0
-    case 'power-on':
-      await powerOn(layout, nodeOf(layout, place))
-      return 0
-    case 'reserve':
-      await reserve(layout, place, more[0] ?? null)
-      return 0
-    default:
-      say(usage)
-      return command === '' || command === 'help' ? 0 : 2
-  }
+/** Every command takes the lab's name, so that it can stand before or after the command's own arguments. */
+function command(program: Command, usage: string, what: string): Command {
+  return program.command(usage).description(what).option('--lab <name>', 'the lab (default: $SWARMVIRT_LAB, or "lab")')
 }
 
+function layoutOf(subcommand: Command): LabLayout {
+  return layoutFromEnv(process.env, subcommand.opts<{ lab?: string }>().lab)
+}
+
+function node(): Argument {
+  return new Argument('<node>', 'a node of the lab').choices(nodes)
+}
+
+function addLabCommands(program: Command): void {
+  command(program, 'up', 'three Swarm nodes, a LAN with DHCP, the images of the project')
+    .option('--fresh', 'remove what is there first')
+    .action(async ({ fresh }: { fresh?: true }, self: Command) => void (await up(layoutOf(self), { fresh: fresh === true })))
+  command(program, 'down', 'stop and remove all of it').action(async (_options, self: Command) => down(layoutOf(self)))
+  command(program, 'status', 'show what runs, and where').action(async (_options, self: Command) => {
+    process.exitCode = await status(layoutOf(self))
+  })
+  command(program, 'load', 'build and load the images of the project again').action(async (_options, self: Command) => {
+    for (const reference of await load(layoutOf(self))) process.stdout.write(`${reference}\n`)
+  })
+  command(program, 'git-sync', 'build and load the stand-in for git-sync').action(async (_options, self: Command) => {
+    process.stdout.write(`${await gitSync(layoutOf(self))}\n`)
+  })
+  command(program, 'reserve', 'make or move a DHCP reservation, or remove it when no address is given')
+    .argument('<mac>')
+    .argument('[address]')
+    .action(async (mac: string, address: string | undefined, _options, self: Command) => reserve(layoutOf(self), mac, address ?? null))
+}
+
+function addNodeCommands(program: Command): void {
+  command(program, 'exec', 'run a program on a node or in the namespace of a switch')
+    .addArgument(new Argument('<place>').choices([...nodes, 'lan', 'mgmt']))
+    .argument('<command...>')
+    .passThroughOptions()
+    .action(async (place: string, argv: string[], _options, self: Command) => {
+      process.exitCode = await runAttached(argvFor(layoutOf(self), place, argv))
+    })
+  command(program, 'docker', 'run the Docker client of a node')
+    .addArgument(node())
+    .argument('<arguments...>')
+    .passThroughOptions()
+    .action(async (name: string, args: string[], _options, self: Command) => {
+      const layout = layoutOf(self)
+      if (readRecord(layout, `${name}.dockerd`) === undefined) throw new Error(`no dockerd runs on ${name} of lab "${layout.lab}"`)
+      const argv = inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, name).dockerSocket, args))
+      process.exitCode = await runAttached(argv, { env: dockerEnv(layout) })
+    })
+  command(program, 'vm', 'run "docker vm" as an operator of the lab has it')
+    .argument('[arguments...]')
+    .passThroughOptions()
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: string[], _options, self: Command) => {
+      const { argv, env } = operatorCommand(layoutOf(self), ['vm', ...args])
+      process.exitCode = await runAttached(argv, { env })
+    })
+  command(program, 'kill-dockerd', "end a node's dockerd")
+    .addArgument(node())
+    .addArgument(new Argument('[signal]').choices(Object.keys(constants.signals)).default('SIGKILL'))
+    .action(async (name: string, signal: NodeJS.Signals, _options, self: Command) => {
+      const layout = layoutOf(self)
+      await killDockerd(layout, nodeOf(layout, name), signal)
+    })
+  const forNode = (usage: string, what: string, run: (layout: LabLayout, of: ReturnType<typeof nodeOf>) => Promise<void>): void => {
+    command(program, usage, what)
+      .addArgument(node())
+      .action(async (name: string, _options, self: Command) => {
+        const layout = layoutOf(self)
+        await run(layout, nodeOf(layout, name))
+      })
+  }
+  forNode('start-dockerd', "start a node's dockerd again", startDockerd)
+  forNode('power-off', "cut a node's power", powerOff)
+  forNode('power-on', 'bring a node back', powerOn)
+}
+
+const program = new Command('npm run lab --').description('A real Swarm of three nodes on this machine.').enablePositionalOptions()
+program
+  .showHelpAfterError('See "npm run lab -- COMMAND --help". Name another lab with --lab NAME.')
+  // 2 for a command line that means nothing, as the other programs of the project have it; 1 is a failure.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+addLabCommands(program)
+addNodeCommands(program)
+
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  await program.parseAsync()
 } catch (error) {
   say(error instanceof Error ? error.message : String(error))
   process.exitCode = 1

@@ -39,10 +39,14 @@ export function scenarioNamed(name: string): Scenario {
 /** Enough for a person; the rest have mostly the same cause. */
 const shownFailures = 10
 
-export async function runJobs(jobs: readonly Job[]): Promise<Done> {
+/** A long run says how far it is: one without output counts as hung. */
+const saidEvery = 250
+
+export async function runJobs(jobs: readonly Job[], onDone: (runs: number) => void = () => undefined): Promise<Done> {
   const failed: Outcome[] = []
   let calls = 0
-  for (const job of jobs) {
+  for (const [index, job] of jobs.entries()) {
+    if (index > 0 && index % saidEvery === 0) onDone(saidEvery)
     const scenario = scenarioNamed(job.scenario)
     const outcome = await simulate(scenario, job.seed, job.faults)
     calls += outcome.calls

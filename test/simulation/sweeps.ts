@@ -1,3 +1,4 @@
+import type { Part } from '../../scripts/program.ts'
 import type { CallFaultKind, Fault } from './faults.ts'
 import type { Job } from './jobs.ts'
 import type { Scenario } from './scenario.ts'
@@ -27,18 +28,19 @@ const sweeps: Readonly<Record<string, Histories>> = {
   events: ({ events }) => upTo(events).flatMap((event) => [[dropped(event)], [dropped(event), dropped(event + 1)]]),
 }
 
-/** All of them; `every` leaves out all but each n-th, and of `part` 2/4 is every fourth of those, from the second. */
-export async function sweepJobs(named: string, every: number, part: string, only?: string): Promise<Job[]> {
+export const sweepKinds = Object.keys(sweeps)
+
+/** All histories of a kind; `every` leaves out all but each n-th, and `part` 2/4 is every fourth of those, from the second. */
+export async function sweepJobs(named: string, every: number, part: Part, only?: string): Promise<Job[]> {
   const sweep = sweeps[named]
   if (sweep === undefined) throw new Error(`"${named}" is none of ${Object.keys(sweeps).join(', ')}`)
-  const [which = 1, parts = 1] = part.split('/').map(Number)
   const jobs: Job[] = []
   for (const scenario of scenarios) {
     if (only !== undefined && scenario.name !== only) continue
     const calm = await simulate(scenario, 1, [])
     for (const faults of sweep(calm, scenario)) jobs.push({ scenario: scenario.name, seed: 1, faults })
   }
-  return jobs.filter((_one, index) => index % every === 0).filter((_one, index) => index % parts === which - 1)
+  return jobs.filter((_one, index) => index % every === 0).filter((_one, index) => index % part.of === part.which - 1)
 }
 
 function upTo(count: number): number[] {

@@ -1,6 +1,7 @@
 // `npm run planted [-- NAME …]`: plants every bug, or the named ones, or every second one with `--part 1/2`, and prints which invariant notices it
 // and after how many seeds.
-import { parseArgs } from 'node:util'
+import { Argument } from 'commander'
+import { type Part, parsePart, programNamed } from '../../../scripts/program.ts'
 import { catchBug, isCaught, type Planted, plantedBugs } from './plant.ts'
 
 const seeds = 2_000
@@ -20,11 +21,16 @@ async function tell(planted: Planted): Promise<boolean> {
   }
 }
 
-const { values, positionals: named } = parseArgs({ allowPositionals: true, options: { part: { type: 'string', default: '1/1' } } })
-const [which = 1, parts = 1] = values.part.split('/').map(Number)
-const waiting = plantedBugs()
+const bugs = plantedBugs()
+const program = programNamed('npm run planted --', 'Plants bugs and prints which invariant notices each, and after how many seeds.')
+program.addArgument(new Argument('[names...]', 'default: all').choices(bugs.map(({ name }) => name)))
+program.option('--part <K/N>', 'only every N-th bug, from the K-th', parsePart, { which: 1, of: 1 })
+program.parse()
+const named = program.processedArgs[0] as string[]
+const { part } = program.opts<{ part: Part }>()
+const waiting = bugs
   .filter((one) => named.length === 0 || named.includes(one.name))
-  .filter((_one, index) => index % parts === which - 1)
+  .filter((_one, index) => index % part.of === part.which - 1)
 let escaped = 0
 
 async function work(): Promise<void> {

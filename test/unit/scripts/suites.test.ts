@@ -1,11 +1,11 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { faultFiles, fullSuites, quickSuites, realFiles } from '../../scripts/suites.ts'
+import { faultFiles, fullSuites, quickSuites, realFiles } from '../../../scripts/suites.ts'
 
 describe('the suites of npm run test:full', () => {
   it('have every long test once', () => {
-    const written = readdirSync(join(import.meta.dirname, '..', 'full')).filter((file) => file.endsWith('.full.test.ts'))
+    const written = readdirSync(join(import.meta.dirname, '..', '..', 'full')).filter((file) => file.endsWith('.full.test.ts'))
     const faults = Object.values(faultFiles).map(({ file }) => file)
     const run = [...Object.values(realFiles).flatMap(({ files }) => files), ...faults, 'kill-controller'].map(
       (file) => `${file}.full.test.ts`,

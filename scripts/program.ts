@@ -1,0 +1,32 @@
+import { Command, InvalidArgumentError } from 'commander'
+
+/** A program of the checkout. It exits with 2 for a command line that means nothing, as `docker vm` does; 1 is a failure. */
+export function programNamed(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .allowExcessArguments(false)
+    .showHelpAfterError('See --help.')
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+}
+
+/** Parses an integer of at least `least`. Throws commander's own error otherwise. */
+export function integerFrom(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least)
+      throw new InvalidArgumentError(`It must be an integer, ${least} or more.`)
+    return value
+  }
+}
+
+/** `2/4`: the second of four parts. */
+export interface Part {
+  readonly which: number
+  readonly of: number
+}
+
+export function parsePart(text: string): Part {
+  const [, which = 0, of = 0] = /^(\d+)\/(\d+)$/.exec(text)?.map(Number) ?? []
+  if (which < 1 || which > of) throw new InvalidArgumentError('It must be K/N with K from 1 to N, such as 2/4.')
+  return { which, of }
+}
