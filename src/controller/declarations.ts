@@ -204,14 +204,18 @@ function declarationOf(memory: VmMemory | undefined, dateOf: DateOf): Declaratio
     case 'handover':
       return good === undefined ? { kind: 'unknown', message: handOverMessage(state, dateOf) } : { kind: 'present', ...good }
     case 'absent':
-      return { kind: 'unknown', message: absentMessage(dateOf(state.sinceMs), memory.removalConfirmed) }
+      return { kind: 'unknown', message: absentMessage(dateOf(state.sinceMs), memory.removalConfirmed), ...lastWordOf(good?.vm) }
     case 'withheld':
-      return { kind: 'unknown', message: state.message }
+      return { kind: 'unknown', message: state.message, ...lastWordOf(good?.vm) }
     case 'removed':
-      return { kind: 'removed' }
+      return { kind: 'removed', ...lastWordOf(state.was) }
     default:
       return state satisfies never
   }
+}
+
+function lastWordOf(vm: VirtualMachine | undefined): Pick<Extract<Declaration, { kind: 'removed' }>, 'deletionPolicy'> {
+  return vm === undefined ? {} : { deletionPolicy: vm.spec.deletionPolicy ?? 'Retain' }
 }
 
 function absentMessage(since: string, confirmed: boolean): string {

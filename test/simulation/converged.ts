@@ -3,6 +3,7 @@ import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { SwarmService } from '../../src/ports/swarm.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
 import { replicasOf } from './docker-rules.ts'
+import type { Scenario } from './scenario.ts'
 import type { TruthOfVm } from './truth.ts'
 import type { World } from './world.ts'
 
@@ -10,13 +11,18 @@ import type { World } from './world.ts'
 export type Blocked = Readonly<Record<VmName, string>>
 
 /** The first thing that is not as it was declared, or undefined. */
-export function whatIsMissing(world: World, blocked: Blocked): string | undefined {
+export function whatIsMissing(
+  world: World,
+  { blocked = {}, mayBeBlocked = {} }: Pick<Scenario, 'blocked' | 'mayBeBlocked'>,
+): string | undefined {
   const views = world.views()
   if (views.length === 0) return 'no controller lives'
   for (const [name, truth] of world.truth.vms) {
     const reason = blocked[name]
+    const excuse = mayBeBlocked[name]
+    const isExcused = excuse !== undefined && notExplained(name, excuse, views) === undefined
     const missing = reason === undefined ? missingOf(world, name, truth, views) : notExplained(name, reason, views)
-    if (missing !== undefined) return missing
+    if (!isExcused && missing !== undefined) return missing
   }
   return unlabelledNode(world)
 }

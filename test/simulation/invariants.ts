@@ -14,6 +14,7 @@ export const invariants = {
   ForeignUntouched: "What is not swarmvirt's, or of another cluster, stays byte for byte as it is, whatever its name.",
   OtherLabelsKept: 'A write to an object of ours keeps every label that somebody else put there, as it is at that moment.',
   DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
+  NewestDisk: 'A VM never runs on an old copy of its disk while the disk itself is there.',
   DiskDeleted: 'A disk is only deleted by the uid of a removed VM whose record says that its disks go, and while nobody has it open.',
   UidOnce: 'A VM gets one uid, once.',
   SeenVersion: 'Every update carries a version that this controller has seen.',
@@ -245,6 +246,12 @@ export function oneWriter(taken: Container, others: readonly Container[], starte
     }
   const same = others.find((one) => one.endingMs >= startedMs && one.macs.some((mac) => taken.macs.includes(mac)))
   return same && { invariant: 'OneMac', message: `${taken.vm} and ${same.vm} have the same MAC, of ${taken.macs.join(', ')}` }
+}
+
+export function newestDisk({ uid, nodeId, vm }: Container, disks: readonly Disk[]): Violation | undefined {
+  const ofVm = disks.filter((one) => one.uid === uid)
+  const isOld = ofVm.some((one) => one.nodeId === nodeId && one.isCopy === true) && ofVm.some((one) => one.isCopy !== true)
+  return isOld ? { invariant: 'NewestDisk', message: `${vm} runs on an old copy of its disk on ${nodeId}` } : undefined
 }
 
 export function diskDeleted(disk: Disk, record: PlacementRecord | undefined, writers: readonly Container[]): Violation | undefined {

@@ -44,6 +44,8 @@ export interface Disk {
   readonly vm: VmName
   readonly uid: VmUid
   readonly nodeId: string
+  /** An old state of it, restored from a backup. */
+  readonly isCopy?: true
 }
 
 export interface MachinesPorts {

@@ -18,6 +18,8 @@ export interface Scenario {
   /** Before anything else: what others have in this Swarm. */
   readonly prepare?: Act
   readonly blocked?: Blocked
+  /** VMs that may become as declared or not, by what the faults leave of them, and the reason that their status gives then. */
+  readonly mayBeBlocked?: Blocked
   /** What else must hold in the end; says what does not. */
   readonly expect?: (world: World) => string | undefined
   /** Beyond the usual patience: a removal's grace, a look that is due every few seconds only. */

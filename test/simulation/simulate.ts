@@ -113,7 +113,7 @@ async function untilConverged(world: World, scenario: Scenario): Promise<number>
     nextLookMs += lookMs
     world.judgeReady()
     if (world.time.now() <= world.troubleUntilMs + calmMs) continue
-    missing = whatIsMissing(world, scenario.blocked ?? {})
+    missing = whatIsMissing(world, scenario)
     if (missing === undefined && world.time.now() - world.lastWriteMs >= restMs) break
     if (world.time.now() > world.troubleUntilMs + patienceMs + (scenario.extraMs ?? 0)) {
       world.violate('Converged', missing ?? 'it goes on writing')
@@ -144,7 +144,7 @@ async function watchQuiet(world: World, scenario: Scenario, quietTurns: number |
     if (world.lastWriteMs !== since)
       world.violate('Quiet', world.trace.findLast((line) => / (create|update|remove)/.test(line)) ?? 'a write')
   }
-  const missing = world.violation === undefined ? whatIsMissing(world, scenario.blocked ?? {}) : undefined
+  const missing = world.violation === undefined ? whatIsMissing(world, scenario) : undefined
   if (missing !== undefined) world.violate('Quiet', `what was as declared is so no more: ${missing}`)
   return true
 }

@@ -12,7 +12,17 @@ import { liveController, removalGraceMs } from './controller-life.ts'
 import { replicasOf, templateOf } from './docker-rules.ts'
 import { type EventStreams, eventStreams } from './event-streams.ts'
 import type { Fault } from './faults.ts'
-import { type Background, diskDeleted, diskKept, type InvariantName, laws, oneWriter, type Violation, type Write } from './invariants.ts'
+import {
+  type Background,
+  diskDeleted,
+  diskKept,
+  type InvariantName,
+  laws,
+  newestDisk,
+  oneWriter,
+  type Violation,
+  type Write,
+} from './invariants.ts'
 import { Machines } from './machines.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
 import { SimulatedSource } from './simulated-source.ts'
@@ -72,7 +82,10 @@ export class World {
       swarm,
       time,
       random,
-      onHold: (taken, others) => this.judge(oneWriter(taken, others, this.#lastStartMs)),
+      onHold: (taken, others) => {
+        this.judge(oneWriter(taken, others, this.#lastStartMs))
+        this.judge(newestDisk(taken, this.machines.disks))
+      },
       onDisk: (disk) => this.judge(diskKept(disk, this.machines.disks)),
       onDeleted: (disk) => this.judge(diskDeleted(disk, this.record(disk.vm), this.machines.writersOf(disk.vm))),
       onRevoke: (record) => this.#judgeRevoke(record),

@@ -5,6 +5,7 @@ import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'
+import { deletesDisks } from './last-word.ts'
 import type { Claim } from './ledger.ts'
 import type { AssetsSeen } from './observe.ts'
 
@@ -44,10 +45,6 @@ export function keepRecord(
   if (retained === undefined && noted === undefined && samePolicy && carries(record.config.labels, labels)) return []
   const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
   return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
-}
-
-function deletesDisks({ declaration }: AssetsSeen): boolean {
-  return declaration.kind === 'present' && declaration.vm.spec.deletionPolicy === 'Delete'
 }
 
 /** Labels that a record has from its first day are not there; the others are progress. */

@@ -43,12 +43,14 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
   }
 }
 
-/** Edits that would destroy what is on a disk: only another manifest changes the answer. */
+/** Edits that would destroy what is on a disk, and orders that the agent refuses: only another manifest or another release changes the answer. */
 const refusedEdits: ReadonlySet<string> = new Set([
   'ImageChangeRefused',
   'DiskResizeUnsupported',
   'DiskRenameRefused',
   'DiskAddUnsupported',
+  'Refused',
+  'Denied',
 ])
 
 function failed(status: { readonly reason: string; readonly message: string }, hostname: string): Prepared {

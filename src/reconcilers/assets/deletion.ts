@@ -1,11 +1,11 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
 import { placementRecordName } from '../../api/names.ts'
-import type { SwarmNode } from '../../ports/swarm.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import type { Ownership } from '../shared/vm-service.ts'
 import type { AssetsPlan } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
+import { deletesDisks } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
 
 /** The node's label goes by another reconciler's write, of which each has this one look again. */
@@ -16,11 +16,11 @@ const lookAgainMs = 1_000
  * there is no way back, since nobody could tell how far a deletion came that was called off; the node deletes what has this uid, this name and
  * this cluster; the record goes. A controller that ends in between, or a second one, goes on where the record stands.
  */
-export function isToDelete(record: PlacementRecord, node: SwarmNode | undefined, owned: Ownership): boolean {
+export function isToDelete(seen: AssetsSeen, record: PlacementRecord, owned: Ownership): boolean {
   if (record.deletingAt !== undefined) return true
   const isOver = owned.kind === 'absent' || owned.kind === 'foreign'
   // Where its node is no member any more nobody can be told to delete anything.
-  return record.deletes && record.retainedAt === undefined && node !== undefined && isOver
+  return deletesDisks(seen, record) && record.retainedAt === undefined && seen.node !== undefined && isOver
 }
 
 export function planDeletion(seen: AssetsSeen, record: PlacementRecord, nowMs: number): AssetsPlan {

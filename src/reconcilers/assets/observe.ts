@@ -3,6 +3,7 @@ import { placementRecordName, serviceName, type VmName, type VmUid } from '../..
 import type { InstanceRecord, NodeFacts, PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
+import { PortError } from '../../ports/errors.ts'
 import type { Random } from '../../ports/random.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
@@ -100,7 +101,13 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
   const order = prepareOrderFor(settings, declaration.vm, record)
-  return { ...seen, prepared: await ask(ports.agents.on(node.id).prepare(order, signal)) }
+  return { ...seen, prepared: await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal)) }
+}
+
+/** A node that understands the order and refuses it has answered; the record is kept true all the same. */
+function refusal(error: unknown): PrepareStatus {
+  if (!(error instanceof PortError) || (error.kind !== 'Invalid' && error.kind !== 'Denied')) throw error
+  return { state: 'failed', reason: error.kind === 'Invalid' ? 'Refused' : 'Denied', message: error.message }
 }
 
 /** A service is only made once the disks are: where there is one, they were, even if the record lost the label that says so. */

@@ -12,6 +12,7 @@ import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
+import { withLastWord } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
 import { prepareOrderFor } from './order.ts'
 import { placedOn, planSuspended } from './suspended.ts'
@@ -20,7 +21,7 @@ const settled: Next = { kind: 'settled' }
 
 export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const suspension = suspensionOf(seen.vm, seen.declaration, seen.record)
-  return suspension === undefined ? planResumed(seen, nowMs) : planSuspended(seen, suspension)
+  return withLastWord(seen, suspension === undefined ? planResumed(seen, nowMs) : planSuspended(seen, suspension))
 }
 
 /** What is to be done, whatever says that it must wait. */
@@ -87,7 +88,7 @@ function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
   if (owned.kind === 'ours' && owned.uid === record.uid) {
     return { actions: [], conditions: [], next: { kind: 'requeueAfter', ms: 500 } }
   }
-  if (isToDelete(record, seen.node, owned)) return planDeletion(seen, record, nowMs)
+  if (isToDelete(seen, record, owned)) return planDeletion(seen, record, nowMs)
   return { actions: retain(seen, record, nowMs), conditions: [retainedCondition(seen, record)], next: settled }
 }
 

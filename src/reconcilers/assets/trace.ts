@@ -44,8 +44,8 @@ export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   const disks = hits.filter((one) => one.uid === uid && one.hasDisks)
   if (disks.length > 1) return several(input.vm, disks)
   const [disk] = disks
-  if (disk !== undefined) return found(uid, disk.seen, true, 'its disk')
   const written = own?.service.labels[objectLabels.node]
+  if (disk !== undefined) return fromDisk(input, cluster, { disk, written: [written, ...labelled.map(({ seen }) => seen.node.id)] })
   const noted = [...labelled, ...hits].filter((one) => one.uid === uid).map((one) => one.seen)
   const seen = cluster.nodes.find((one) => one.node.id === written) ?? noted[0]
   return fromNote(input, cluster, { uid, seen, ran: own !== undefined || input.disksMade })
@@ -60,6 +60,20 @@ function ownService(
   if (owned.kind !== 'ours') return undefined
   const isKnown = owned.pinned || owned.uid === uid || found.some((one) => one.uid === owned.uid)
   return isKnown ? owned : undefined
+}
+
+/**
+ * One disk was seen. It may be an old copy (a restored backup) of the one on a node that does not answer. Only a note that names its node tells, or
+ * a record: the node that a record names has left the Swarm.
+ */
+function fromDisk(
+  { vm, uid }: TraceInput,
+  cluster: ClusterSeen,
+  { disk, written }: { readonly disk: Hit; readonly written: readonly (string | undefined)[] },
+): Trace {
+  const silent = silentNodes(cluster)
+  const isTold = uid !== undefined || written.includes(disk.seen.node.id)
+  return silent.length > 0 && !isTold ? diskNodeUnknown(vm, silent) : found(disk.uid, disk.seen, true, 'its disk')
 }
 
 /** No disk was seen; what is written down says where it should be. */

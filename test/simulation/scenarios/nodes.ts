@@ -17,6 +17,25 @@ function machine(world: World, nodeId: string) {
   return world.machines.machine(nodeId)
 }
 
+/** A person restores what was a disk of web on the other node, identity and all. */
+function restoreElsewhere(world: World, nodeId: string): void {
+  const other = [...world.machines.nodes.keys()].find((id) => id !== nodeId)
+  const disk = world.machines.disks.find((one) => one.vm === 'web' && one.nodeId === nodeId)
+  const held = disk && machine(world, nodeId).held.get(disk.uid)
+  if (other === undefined || disk === undefined || held === undefined) return
+  machine(world, other).held.set(disk.uid, { ...held, granted: false })
+  world.machines.disks.push({ ...disk, nodeId: other, isCopy: true })
+}
+
+function forget(world: World, nodeId: string): void {
+  const service = world.swarm.service(serviceName('web'))
+  const record = world.record('web')
+  if (service !== undefined) void world.swarm.removeService(service.id)
+  if (record !== undefined) void world.swarm.removeConfig(record.config.id)
+  world.unrecorded.add('web')
+  world.swarm.editNodeLabels(nodeId, (labels) => delete labels[nodeLabels.vm('web')])
+}
+
 /** The second half comes when the first was done, whenever that was. */
 function forAWhile(first: (world: World, nodeId: string) => void, then: (world: World, nodeId: string) => void, ms = laterMs - 7_000): Act {
   return toItsNode((world, nodeId) => {
@@ -92,6 +111,23 @@ export const nodes: readonly Scenario[] = [
     blocked: { web: 'DiskNodeUnknown' },
   },
   {
+    name: 'a backup of its disk is on another node, and all that names it is removed',
+    vms: { web: {} },
+    acts: [
+      // The copy is on the node that is asked first.
+      [0, (world) => void (machine(world, 'node-n1').brokerAway = true)],
+      [5_000, (world) => void (machine(world, 'node-n1').brokerAway = false)],
+      [
+        7_000,
+        toItsNode((world, id) => {
+          restoreElsewhere(world, id)
+          forget(world, id)
+        }),
+      ],
+    ],
+    mayBeBlocked: { web: 'SeveralDisks' },
+  },
+  {
     name: 'the placement label is taken away',
     vms: { web: {} },
     acts: [[7_000, labelNode(ofWeb, (labels) => delete labels[nodeLabels.vm('web')])]],
@@ -151,12 +187,7 @@ export const nodes: readonly Scenario[] = [
         forAWhile(
           (world, id) => {
             machine(world, id).away = true
-            const service = world.swarm.service(serviceName('web'))
-            const record = world.record('web')
-            if (service !== undefined) void world.swarm.removeService(service.id)
-            if (record !== undefined) void world.swarm.removeConfig(record.config.id)
-            world.unrecorded.add('web')
-            world.swarm.editNodeLabels(id, (labels) => delete labels[nodeLabels.vm('web')])
+            forget(world, id)
           },
           (world, id) => void (machine(world, id).away = false),
         ),

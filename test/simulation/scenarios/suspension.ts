@@ -1,5 +1,6 @@
 import { objectLabels, suspendedBy } from '../../../src/api/labels.ts'
 import { serviceName } from '../../../src/api/names.ts'
+import { deletePolicy } from '../../../src/reconcilers/shared/placement-record.ts'
 import { isRunning, once, scale } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
@@ -49,5 +50,19 @@ export const suspension: readonly Scenario[] = [
       [atMs + 2_000, once(isNoted, scale('web', 0))],
       [atMs + 12_000, note(false)],
     ],
+  },
+  {
+    name: 'suspended, its policy becomes Retain, its manifest goes, and it is resumed',
+    vms: { web: { deletionPolicy: deletePolicy }, db: {} },
+    acts: [
+      [atMs, note(true)],
+      [atMs + 1_000, once(isNoted, (world) => world.declare('web'))],
+      [atMs + 4_000, once(isNoted, (world) => world.withdraw('web'))],
+      // The controller that read Retain is not there any more when the grace is over.
+      [atMs + 8_000, (world) => world.lives().forEach((life) => world.crash(life))],
+      [atMs + 25_000, note(false)],
+    ],
+    expect: ({ machines }) => (machines.disks.some((one) => one.vm === 'web') ? undefined : 'the disk of web is gone'),
+    extraMs: 25_000,
   },
 ]

@@ -165,6 +165,24 @@ test('a node of a new Swarm whose agent is still to start may hold disks of the 
   expect(cluster.said('web', 'Placed')).toBe('Unknown DiskNodeUnknown')
 })
 
+test.each([
+  ['nothing else is left of it', () => undefined],
+  [
+    'the node label is left',
+    (cluster: Cluster) => cluster.swarm.editNodeLabels('node-n1', (labels) => void (labels['swarmvirt.vm.web'] = uid)),
+  ],
+])('two disks of one uid, of which one was restored from a backup, are for a person to sort out where %s', async (_what, leave) => {
+  const cluster = new Cluster()
+  withDisk(cluster, 'n1', uid)
+  withDisk(cluster, 'n2', uid)
+  leave(cluster)
+  cluster.declare('web')
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('False SeveralDisks')
+  expect(cluster.condition('web', 'Placed')?.message).toContain(`${uid} on n1, ${uid} on n2`)
+  expect([cluster.record('web'), cluster.agent('n1').orders.size, cluster.agent('n2').orders.size]).toEqual([undefined, 0, 0])
+})
+
 test('two disks of one name are for a person to sort out', async () => {
   const cluster = new Cluster()
   withDisk(cluster, 'n1', uid)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { PortError } from '../../../src/ports/errors.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
 const deletes = { deletionPolicy: 'Delete' }
@@ -141,5 +142,60 @@ describe('deletionPolicy: Delete', () => {
     held.remove('web')
     await held.converge()
     expect([disks(held), held.starts('web'), held.record('web')?.deletingAt]).toEqual([1, 1, undefined])
+  })
+})
+
+describe('the last word of a manifest on its disks', () => {
+  const refuse = (kind: 'Invalid' | 'Denied') => (cluster: Cluster) => {
+    cluster.agent('n1').prepare = async () => Promise.reject(new PortError(kind, 'no such order'))
+  }
+
+  test.each<readonly [string, (cluster: Cluster) => Promise<void> | void]>([
+    ['it is suspended', async (cluster) => labelRecord(cluster, 'swarmvirt.suspended', 'true')],
+    ['its agent does not answer', (cluster) => void (cluster.agent('n1').away = true)],
+    ['its agent refuses the edit', (cluster) => void (cluster.agent('n1').refusal = { state: 'failed', reason: 'DiskInUse', message: '' })],
+    ['its agent does not know the order', refuse('Invalid')],
+    ['its agent is not allowed to follow the order', refuse('Denied')],
+    ['its node is no member', (cluster) => void cluster.swarm.nodes.delete('node-n1')],
+    [
+      'nobody can say which disk is its own',
+      (cluster) => {
+        cluster.swarm.nodes.delete('node-n1')
+        for (const name of ['n2', 'n3']) for (const [uid, held] of cluster.agent('n1').held) cluster.agent(name).held.set(uid, { ...held })
+      },
+    ],
+    [
+      'a person took its service',
+      (cluster) => cluster.swarm.edit('vm-web', (spec) => void delete (spec['Labels'] as Record<string, string>)['swarmvirt.managed-by']),
+    ],
+  ])('is on the record although %s', async (_why, befall) => {
+    for (const [first, last] of [
+      ['Delete', 'Retain'],
+      ['Retain', 'Delete'],
+    ] as const) {
+      const cluster = await running({ deletionPolicy: first })
+      await befall(cluster)
+      cluster.declare('web', { deletionPolicy: last })
+      await rounds(cluster)
+      expect(cluster.record('web')?.deletes).toBe(last === 'Delete')
+    }
+  })
+
+  test('counts where it was never written', async () => {
+    const [kept, gone] = [await running(), await running({})]
+    kept.declared.set('web', { kind: 'removed', deletionPolicy: 'Retain' })
+    gone.declared.set('web', { kind: 'removed', deletionPolicy: 'Delete' })
+    await kept.converge()
+    await gone.converge()
+    expect([disks(kept), disks(gone)]).toEqual([1, 0])
+  })
+
+  test('is written in the grace as well', async () => {
+    const cluster = await running()
+    cluster.declared.set('web', { kind: 'unknown', message: '', deletionPolicy: 'Retain' })
+    await cluster.converge()
+    cluster.remove('web')
+    await cluster.converge()
+    expect(disks(cluster)).toBe(1)
   })
 })
