@@ -17,6 +17,8 @@ export interface VmMemory {
   readonly seenAtMs: number | undefined
   /** A person said that its removal is meant; over when its document is seen again. */
   readonly removalConfirmed: boolean
+  /** Why a person has to confirm its removal, where that would delete its disks; over when its document is seen again. */
+  readonly mustConfirm?: string | undefined
   /** Since when `good` is what it is. */
   readonly inForceMs: number | undefined
   /** Who else claims it, as people read it; empty where nobody does. */
@@ -43,6 +45,8 @@ export interface OwnedVm {
   readonly generation: string | undefined
   /** That its placement record carries; undefined where the record was written before sources were. */
   readonly source: string | undefined
+  /** Its placement record says that its disks go with it. */
+  readonly deletes?: boolean
   /** That its service starts its guest with; undefined where that cannot be told. */
   readonly macs?: readonly Mac[] | undefined
 }

@@ -4,6 +4,7 @@ import type { SourceDocument, ValidDocument } from '../ports/manifest-source.ts'
 import { type Claim, claimedTwice, claimsOf, rivalsOf, settleClaim } from './claims.ts'
 import type { DeclareInput, DeclareState, VmMemory } from './declare-state.ts'
 import { brokenFile, doubtOf, opaqueFiles } from './doubt.ts'
+import { markDestruction } from './destruction.ts'
 import { settleLan } from './lan-rights.ts'
 import { guardMassRemoval } from './mass-removal.ts'
 
@@ -29,7 +30,12 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
     if (candidates.length > 0 || leavesTrace(next) || input.world?.has(name) === true) judged.set(name, next)
   }
   const settled = settleLan(before, judged, given, input)
-  return { ...guardMassRemoval(settled.vms, input), opaque, leaving: settled.leaving, issues: [...issues, ...settled.issues] }
+  return {
+    ...guardMassRemoval(markDestruction(settled.vms, input), input),
+    opaque,
+    leaving: settled.leaving,
+    issues: [...issues, ...settled.issues],
+  }
 }
 
 function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory {

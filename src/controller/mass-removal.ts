@@ -18,17 +18,24 @@ export function guardMassRemoval(judged: ReadonlyMap<VmName, VmMemory>, times: T
   const mass = absent.length > massCount && absent.length > massShare * known.length
   const stalled = mass ? massMessage(absent.length, known.length) : undefined
   const vms = new Map([...judged].map(([name, memory]) => [name, settle(memory, times, stalled)]))
-  return { vms, stalled }
+  return { vms, stalled: stalled ?? known.map(askMessage).find((message) => message !== undefined) }
 }
 
 function massMessage(absent: number, known: number): string {
   return `${absent} of ${known} VMs are in no manifest any more, too many at once to remove without being told to: put the manifests back, take them away a few at a time, or see and confirm with docker vm confirm-removal`
 }
 
+/** Why this one is not removed without being told to. */
+function askMessage({ state, mustConfirm }: VmMemory): string | undefined {
+  if (state.kind !== 'absent' || mustConfirm === undefined) return undefined
+  return `${mustConfirm}: put the manifest back, or see and confirm with docker vm confirm-removal`
+}
+
 function settle(memory: VmMemory, times: Times, stalled: string | undefined): VmMemory {
   if (memory.state.kind !== 'absent') return memory
   const { sinceMs } = memory.state
-  if (stalled !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message: stalled } }
+  const message = stalled ?? askMessage(memory)
+  if (message !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message } }
   if (times.readAtMs - sinceMs < times.removalGraceMs) return memory
   return { ...memory, good: undefined, removalConfirmed: false, state: { kind: 'removed', was: memory.good?.vm } }
 }

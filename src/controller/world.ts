@@ -2,6 +2,7 @@ import { managedBy, objectLabels } from '../api/labels.ts'
 import type { Mac } from '../api/mac.ts'
 import { vmNamePattern, type VmName } from '../api/names.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../ports/swarm.ts'
+import { deletePolicy } from '../reconcilers/shared/placement-record.ts'
 import { launchedMacs } from '../reconcilers/services/running.ts'
 import type { OwnedVm } from './declare-state.ts'
 
@@ -41,7 +42,14 @@ function worldOf([nodes, services, configs, secrets]: Read, cluster: string): Wo
   const names = new Set([...generations.keys(), ...sources.keys(), ...rest.keys()])
   const macs = macsByVm(services, configs, cluster)
   const macsOf = (vm: VmName): readonly Mac[] | undefined => (macs.has(vm) ? macs.get(vm) : [])
-  const vms = new Map([...names].map((vm) => [vm, { generation: generations.get(vm), source: sources.get(vm), macs: macsOf(vm) }]))
+  const policies = labelByVm(live, objectLabels.deletionPolicy, cluster)
+  const ownedOf = (vm: VmName): OwnedVm => ({
+    generation: generations.get(vm),
+    source: sources.get(vm),
+    ...(policies.get(vm) === deletePolicy ? { deletes: true } : {}),
+    macs: macsOf(vm),
+  })
+  const vms = new Map([...names].map((vm) => [vm, ownedOf(vm)]))
   return { nodes, vms }
 }
 

@@ -10,7 +10,6 @@ import type { Log } from '../../src/ports/log.ts'
 import type { ManifestSource } from '../../src/ports/manifest-source.ts'
 import { noMetrics } from './no-metrics.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
-import type { StatusView } from '../../src/ports/status-view.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
 import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
@@ -37,7 +36,7 @@ export interface LifePorts {
 }
 
 /** The real controller with its real reconcilers, put together as its `main.ts` does it, on a world that is not real. */
-export function liveController(life: Life, ports: LifePorts): { readonly view: StatusView } {
+export function liveController(life: Life, ports: LifePorts): Pick<Controller, 'view' | 'actions'> {
   const { boundary, sources, random, settings } = ports
   const clock = mortalClock(life, ports)
   const informed = informedSwarm(swarmOver(engineOver(boundary.dialFor(life, (signal) => ports.streams.of(life, signal)))), clock)
@@ -62,7 +61,7 @@ export function liveController(life: Life, ports: LifePorts): { readonly view: S
     ...rest,
   })
   void built.run(new AbortController().signal)
-  return { view: built.view }
+  return { view: built.view, actions: built.actions }
 }
 
 function mortalClock(life: Life, { time, offsetMs }: LifePorts): Clock {

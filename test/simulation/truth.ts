@@ -18,6 +18,9 @@ export interface TruthOfVm {
   haltedUntilMs: number
   /** A field was edited that only takes hold with a restart. */
   editWaits: boolean
+  /** It vanished with others, or was the last of its source: its disks do not go before a person confirms it. */
+  mustConfirm: boolean
+  confirmed: boolean
   /** Template changes of a running VM that somebody other than the controller brought about. */
   restartsOwed: number
 }
@@ -60,10 +63,18 @@ export class Truth {
     one.state = 'invalid'
   }
 
-  gone(name: VmName, nowMs: number): void {
+  /** `isLast`: nothing is left in its source. */
+  gone(name: VmName, nowMs: number, isLast: boolean): void {
     const one = this.#of(name)
     one.state = 'absent'
     one.absentSinceMs ??= nowMs
+    const crowd = [...this.vms.values()].filter((each) => each.state === 'absent' && !each.confirmed && !this.#isOver(each, nowMs))
+    if (isLast || crowd.length > 1) for (const each of crowd) each.mustConfirm = true
+  }
+
+  /** A person says that its removal is meant: the grace begins. */
+  confirm(name: VmName, nowMs: number): void {
+    Object.assign(this.#of(name), { confirmed: true, absentSinceMs: nowMs })
   }
 
   /** While a source cannot be read nothing is absent. */
@@ -79,6 +90,7 @@ export class Truth {
   mayBeRemoved(name: VmName, nowMs: number): boolean {
     const one = this.of(name)
     if (one === undefined || this.isMass) return false
+    if (one.mustConfirm && !one.confirmed && one.vm?.spec.deletionPolicy === 'Delete') return false
     return nowMs <= one.removableUntilMs || this.#isOver(one, nowMs)
   }
 
@@ -100,7 +112,7 @@ export class Truth {
 
   #notAbsent(one: TruthOfVm, nowMs: number): void {
     if (this.#isOver(one, nowMs)) one.removableUntilMs = nowMs + lateMs
-    one.absentSinceMs = undefined
+    Object.assign(one, { absentSinceMs: undefined, mustConfirm: false, confirmed: false })
   }
 
   #isOver(one: TruthOfVm, nowMs: number): boolean {
@@ -119,6 +131,8 @@ export class Truth {
       removableUntilMs: 0,
       haltedUntilMs: 0,
       editWaits: false,
+      mustConfirm: false,
+      confirmed: false,
       restartsOwed: 0,
     }
     this.vms.set(name, made)

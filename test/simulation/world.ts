@@ -3,6 +3,7 @@ import { objectLabels } from '../../src/api/labels.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { VmName } from '../../src/api/names.ts'
 import { placementRecordName, serviceName } from '../../src/api/names.ts'
+import type { ControllerActions } from '../../src/ports/controller-actions.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
 import { type PlacementRecord, readPlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
@@ -63,7 +64,7 @@ export class World {
   /** When a controller last tried to change something. */
   lastWriteMs = this.startedMs
   clockOffsetMs = 0
-  readonly #lives: { readonly life: Life; readonly view: StatusView }[] = []
+  readonly #lives: { readonly life: Life; readonly view: StatusView; readonly actions: ControllerActions }[] = []
   #started = 0
   #watchReadyUntilMs = 0
   #lastStartMs = 0
@@ -144,7 +145,7 @@ export class World {
     const life: Life = { number: this.#started, alive: true, seen: new Map() }
     this.note(`controller ${life.number} starts`)
     const { boundary, streams, sources, time, random, settings } = this
-    const { view } = liveController(life, {
+    const { view, actions } = liveController(life, {
       boundary,
       streams,
       sources,
@@ -155,7 +156,7 @@ export class World {
       onReady: (vm) => void time.after(0, () => this.#judgeReady(life, view, vm)),
       onInternalError: (message) => this.violate('NoInternalError', message),
     })
-    this.#lives.push({ life, view })
+    this.#lives.push({ life, view, actions })
     return life
   }
 
@@ -208,10 +209,21 @@ export class World {
         [...one.files.values()].some((each) => (each.kind === 'valid' ? each.vm.metadata.name : each.name) === name),
       )
     ) {
-      this.truth.gone(name, this.time.now())
+      this.truth.gone(name, this.time.now(), this.source(source).files.size === 0)
     }
     if (!this.sources.every((one) => one.unreadable === '')) this.truth.unreadable(this.time.now())
     this.source(source).touched()
+  }
+
+  /** `docker vm confirm-removal`, of whichever controller is asked; those that live know of it. */
+  confirmRemoval(names: readonly VmName[]): void {
+    const answers = this.#lives.filter(({ life }) => life.alive).map(({ actions }) => actions.confirmRemoval(names).kind)
+    if (answers.includes('confirmed')) for (const name of names) this.truth.confirm(name, this.time.now())
+  }
+
+  /** Why its removal waits, as every controller that lives says it. */
+  isWithheld(name: VmName): boolean {
+    return this.views().every((view) => view.vm(name)?.conditions.some((one) => one.reason === 'RemovalWithheld') === true)
   }
 
   setUnreadable(source: SimulatedSource, message: string): void {

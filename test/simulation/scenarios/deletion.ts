@@ -2,6 +2,7 @@ import { deletePolicy } from '../../../src/reconcilers/shared/placement-record.t
 import { isRunning, nodeOf, once } from '../people.ts'
 import type { Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
+import { stillThere } from './sources.ts'
 
 const atMs = 7_000
 const withDisks = { deletionPolicy: deletePolicy }
@@ -10,7 +11,7 @@ const withDisks = { deletionPolicy: deletePolicy }
 export const deletion: readonly Scenario[] = [
   {
     name: 'delete with its disks',
-    vms: { web: withDisks },
+    vms: { web: withDisks, db: {} },
     acts: [[atMs, (world) => world.withdraw('web')]],
     extraMs: 25_000,
   },
@@ -23,7 +24,7 @@ export const deletion: readonly Scenario[] = [
   },
   {
     name: 'delete with its disks, and back as they go',
-    vms: { web: withDisks },
+    vms: { web: withDisks, db: {} },
     acts: [
       [
         atMs,
@@ -36,11 +37,11 @@ export const deletion: readonly Scenario[] = [
       ],
     ],
     extraMs: 25_000,
-    expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `web has ${machines.disks.length} disks`),
+    expect: ({ machines }) => (machines.disks.length === 2 ? undefined : `there are ${machines.disks.length} disks`),
   },
   {
     name: 'delete with its disks while its agent is away',
-    vms: { web: withDisks },
+    vms: { web: withDisks, db: {} },
     acts: [
       [
         atMs,
@@ -57,7 +58,7 @@ export const deletion: readonly Scenario[] = [
   },
   {
     name: 'the policy becomes Retain before it goes',
-    vms: { web: withDisks },
+    vms: { web: withDisks, db: {} },
     acts: [
       [
         atMs,
@@ -71,7 +72,7 @@ export const deletion: readonly Scenario[] = [
       ],
     ],
     extraMs: 25_000,
-    expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `web has ${machines.disks.length} disks`),
+    expect: ({ machines }) => (machines.disks.length === 2 ? undefined : `there are ${machines.disks.length} disks`),
   },
   {
     name: 'two controllers, and one VM goes with its disks',
@@ -80,4 +81,60 @@ export const deletion: readonly Scenario[] = [
     controllers: 2,
     extraMs: 25_000,
   },
+  {
+    name: 'the mount of the only VM is empty',
+    vms: { web: withDisks },
+    acts: [[atMs, once(isRunning('web'), (world) => world.withdraw('web'))]],
+    blocked: { web: 'RemovalWithheld' },
+    expect: stillThere('web'),
+    extraMs: 25_000,
+  },
+  {
+    name: 'three go one after another within the grace, all but one of them with their disks',
+    vms: { web: withDisks, shop: withDisks, db: {}, last: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          (world) => ['web', 'shop', 'db', 'last'].every((name) => isRunning(name)(world)),
+          (world: World) => {
+            world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 15_000)
+            world.withdraw('web')
+            world.time.after(5_000, () => world.withdraw('db'))
+            world.time.after(14_000, () => world.withdraw('shop'))
+          },
+        ),
+      ],
+    ],
+    blocked: { web: 'RemovalWithheld', shop: 'RemovalWithheld' },
+    expect: stillThere('web', 'shop'),
+    extraMs: 25_000,
+  },
+  {
+    name: 'two go at once with their disks, and a person confirms it',
+    vms: { web: withDisks, shop: withDisks, db: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          (world) => isRunning('web')(world) && isRunning('shop')(world),
+          (world: World) => {
+            for (const name of ['web', 'shop']) world.withdraw(name)
+            confirmAll(world)
+          },
+        ),
+      ],
+    ],
+    extraMs: 60_000,
+    expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `${machines.disks.length} disks are there`),
+  },
 ]
+
+/** As often as a controller forgets it in a restart. */
+function confirmAll(world: World): void {
+  const names = ['shop', 'web'].filter((name) => world.views().some((view) => view.vm(name) !== undefined))
+  if (names.length > 0 && names.every((name) => world.isWithheld(name))) world.confirmRemoval(names)
+  if (names.length === 0) return
+  world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 2_000)
+  world.time.after(2_000, () => confirmAll(world))
+}

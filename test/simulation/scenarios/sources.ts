@@ -4,7 +4,7 @@ import { isRunning, once } from '../people.ts'
 
 const five = { a: {}, b: {}, c: {}, d: {}, e: {} }
 
-function stillThere(...names: string[]): (world: World) => string | undefined {
+export function stillThere(...names: string[]): (world: World) => string | undefined {
   return ({ swarm }) =>
     names.map((one) => (swarm.service(`vm-${one}`) === undefined ? `${one} was removed` : undefined)).find((one) => one !== undefined)
 }
