@@ -21,9 +21,13 @@ export async function probe(request: ProbeRequest, broker: BrokerLink, tcpConnec
 }
 
 async function askBroker(request: ProbeRequest, broker: BrokerLink): Promise<ProbeOutcome> {
-  const { bridge, ip, timeoutMs } = request
-  const type = request.kind === 'arp' ? 'arp' : 'ping'
-  return (await broker.ask({ type, bridge, ip, timeoutMs }, 'probe', timeoutMs + slackMs)).probe
+  const { bridge, ip, mac, timeoutMs } = request
+  const common = { bridge, ip, timeoutMs }
+  const question =
+    request.kind === 'arp'
+      ? ({ type: 'arp', ...common, ...(mac === undefined ? {} : { mac }) } as const)
+      : ({ type: 'ping', ...common } as const)
+  return (await broker.ask(question, 'probe', timeoutMs + slackMs)).probe
 }
 
 async function probeTcp(request: ProbeRequest, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {

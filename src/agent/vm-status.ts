@@ -1,6 +1,8 @@
 import type { Layout } from '../api/layout.ts'
-import type { VmUid } from '../api/names.ts'
+import { tapName, type VmUid } from '../api/names.ts'
 import { agentApiVersion, type VmStatus } from '../api/wire/agent-api.ts'
+import type { Sighting } from '../api/wire/broker-admin.ts'
+import type { Grant } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Runners } from '../ports/runners.ts'
 import type { StateFiles } from '../ports/state-files.ts'
@@ -25,8 +27,14 @@ export async function readVmStatus(options: VmStatusOptions, uid: VmUid, signal:
   if (grant === undefined && (await options.files.stat(options.layout.instance(uid))) === undefined) return undefined
   const macs = grant?.nics.map((nic) => nic.mac) ?? []
   const [broker, runner] = await Promise.all([askBroker(options.broker, uid, macs), askRunner(options.runners, uid, signal)])
-  const sightings = await options.heard.merge(uid, broker.sightings, runner.runner?.startedAt)
-  return { version: agentApiVersion, uid, ...broker, ...runner, sightings }
+  const sightings = await options.heard.merge(uid, ofOwnTaps(broker.sightings, uid, grant), runner.runner?.startedAt)
+  return { version: agentApiVersion, uid, ...broker, ...runner, sightings: ofOwnTaps(sightings, uid, grant) }
+}
+
+/** Release 0.1 also told, and kept, what others on the bridge said of a MAC (ADR 0024). */
+function ofOwnTaps(sightings: readonly Sighting[], uid: VmUid, grant: Grant | undefined): Sighting[] {
+  const taps = new Set(grant?.nics.map((nic) => tapName(uid, nic.name)))
+  return sightings.filter((one) => taps.has(one.interface))
 }
 
 async function askBroker(broker: BrokerLink, uid: VmUid, macs: string[]): Promise<Pick<VmStatus, 'lease' | 'sightings' | 'brokerMessage'>> {

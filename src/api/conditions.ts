@@ -15,6 +15,7 @@ export const conditionOwners = {
   RestartRequired: 'services',
   GuestRunning: 'reachability',
   LinkAttached: 'reachability',
+  LinkUnfiltered: 'reachability',
   AddressLearned: 'reachability',
   Reachable: 'reachability',
   GuestReady: 'reachability',

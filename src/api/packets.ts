@@ -40,49 +40,81 @@ export function arpProbe(sourceMac: string, targetIp: string): Uint8Array {
   return frame
 }
 
-export interface DhcpAck {
+export interface DhcpRequest {
+  /** Of the Ethernet frame. */
+  readonly frameSource: string
   readonly clientMac: string
+  /** The client's transaction id; the answer repeats it. */
+  readonly xid: number
+  /** The address that the client asks for. */
   readonly ip: string
 }
 
+export interface DhcpAck {
+  readonly clientMac: string
+  readonly xid: number
+  readonly ip: string
+}
+
+const dhcpServerPort = 67
+const dhcpClientPort = 68
+const bootRequest = 1
+const bootReply = 2
 const dhcpFixedBytes = 240
 const dhcpMagic = 0x6382_5363
+const optionRequestedAddress = 50
 const optionMessageType = 53
+const messageTypeRequest = 3
 const messageTypeAck = 5
+
+/** A client's REQUEST: a new lease names its address in option 50, a renewal in `ciaddr` (RFC 2131, 4.3.2). */
+export function parseDhcpRequest(frame: Uint8Array): DhcpRequest | undefined {
+  const dhcp = dhcpMessage(frame, dhcpClientPort, bootRequest, messageTypeRequest)
+  if (dhcp === undefined) return undefined
+  const requested = option(dhcp, optionRequestedAddress)
+  const ip = requested?.length === 4 ? ipAt(requested, 0) : ipAt(dhcp, 12)
+  return ip === '0.0.0.0' ? undefined : { frameSource: macAt(frame, 6), clientMac: macAt(dhcp, 28), xid: doubleWord(dhcp, 4), ip }
+}
 
 /** A server's ACK that gives an address; an ACK to an INFORM gives none. */
 export function parseDhcpAck(frame: Uint8Array): DhcpAck | undefined {
-  const dhcp = dhcpFromServer(frame)
-  if (dhcp === undefined || dhcp.length < dhcpFixedBytes) return undefined
-  // BOOTREPLY, Ethernet, six bytes of address.
-  if (dhcp[0] !== 2 || dhcp[1] !== 1 || dhcp[2] !== 6 || word(dhcp, 236) * 0x1_0000 + word(dhcp, 238) !== dhcpMagic) return undefined
-  if (messageType(dhcp) !== messageTypeAck) return undefined
+  const dhcp = dhcpMessage(frame, dhcpServerPort, bootReply, messageTypeAck)
+  if (dhcp === undefined) return undefined
   const ip = ipAt(dhcp, 16)
-  return ip === '0.0.0.0' ? undefined : { clientMac: macAt(dhcp, 28), ip }
+  return ip === '0.0.0.0' ? undefined : { clientMac: macAt(dhcp, 28), xid: doubleWord(dhcp, 4), ip }
 }
 
-function dhcpFromServer(frame: Uint8Array): Uint8Array | undefined {
+/** Ethernet, with hardware addresses of six bytes. */
+function dhcpMessage(frame: Uint8Array, sourcePort: number, operation: number, type: number): Uint8Array | undefined {
+  const dhcp = udpFrom(frame, sourcePort)
+  if (dhcp === undefined || dhcp.length < dhcpFixedBytes) return undefined
+  if (dhcp[0] !== operation || dhcp[1] !== 1 || dhcp[2] !== 6 || doubleWord(dhcp, 236) !== dhcpMagic) return undefined
+  const messageType = option(dhcp, optionMessageType)
+  return messageType?.length === 1 && messageType[0] === type ? dhcp : undefined
+}
+
+function udpFrom(frame: Uint8Array, sourcePort: number): Uint8Array | undefined {
   if (frame.length < ethernetBytes + 28 || word(frame, 12) !== etherTypeIpv4) return undefined
   const headerBytes = ((frame[14] ?? 0) & 0xf) * 4
   const fragment = word(frame, 20) & 0x3fff
   if ((frame[14] ?? 0) >> 4 !== 4 || headerBytes < 20 || frame[23] !== 17 || fragment !== 0) return undefined
   const udp = ethernetBytes + headerBytes
-  if (frame.length < udp + 8 || word(frame, udp) !== 67) return undefined
+  if (frame.length < udp + 8 || word(frame, udp) !== sourcePort) return undefined
   const udpBytes = word(frame, udp + 4)
   return udpBytes < 8 ? undefined : frame.subarray(udp + 8, Math.min(frame.length, udp + udpBytes))
 }
 
-function messageType(dhcp: Uint8Array): number | undefined {
+/** The first option of this code, whole; undefined where there is none. */
+function option(dhcp: Uint8Array, code: number): Uint8Array | undefined {
   for (let at = dhcpFixedBytes; at < dhcp.length; ) {
-    const option = dhcp[at]
-    if (option === 255) return undefined
-    if (option === 0) {
+    if (dhcp[at] === 255) return undefined
+    if (dhcp[at] === 0) {
       at += 1
       continue
     }
     const length = dhcp[at + 1]
-    if (length === undefined) return undefined
-    if (option === optionMessageType) return length === 1 ? dhcp[at + 2] : undefined
+    if (length === undefined || at + 2 + length > dhcp.length) return undefined
+    if (dhcp[at] === code) return dhcp.subarray(at + 2, at + 2 + length)
     at += 2 + length
   }
   return undefined
@@ -118,6 +150,10 @@ function checksum(bytes: Uint8Array): number {
 
 function word(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+}
+
+function doubleWord(bytes: Uint8Array, at: number): number {
+  return word(bytes, at) * 0x1_0000 + word(bytes, at + 2)
 }
 
 function macAt(bytes: Uint8Array, at: number): string {

@@ -182,6 +182,6 @@ async function probe(options: AdminServerOptions, request: RequestOf<'arp' | 'pi
   const bridge = options.host.network.bridge(request.bridge)
   if (bridge === undefined) return refused('BridgeMissing', `there is no bridge ${request.bridge} on this node`)
   return request.type === 'arp'
-    ? options.probes.arp(bridge, request.ip, request.timeoutMs)
+    ? options.probes.arp(bridge, request.ip, request.mac, request.timeoutMs)
     : options.probes.ping(bridge, request.ip, request.timeoutMs)
 }

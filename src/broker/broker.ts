@@ -1,6 +1,7 @@
 import type { Layout } from '../api/layout.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FdSockets } from '../ports/fd-socket.ts'
+import type { GuestFilter } from '../ports/guest-filter.ts'
 import type { Devices, DiskLocks, Ears, HostNetwork, LanProbes, SocketDirectories } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { serveAdmin } from './admin-server.ts'
@@ -9,8 +10,9 @@ import { Leases } from './leases.ts'
 import { Listening } from './listening.ts'
 import { RunnerServer } from './runner-server.ts'
 import { sightings } from './sightings.ts'
+import { TapLocks } from './tap-locks.ts'
 
-/** How often bridges that came and TAPs that were left are looked for. */
+/** How often TAPs without an owner are looked for. */
 const sweepMs = 10_000
 
 export interface BrokerOptions {
@@ -19,6 +21,7 @@ export interface BrokerOptions {
   readonly bootId: string
   readonly sockets: FdSockets
   readonly network: HostNetwork
+  readonly filter: GuestFilter
   readonly devices: Devices
   readonly locks: DiskLocks
   readonly ears: Ears
@@ -34,19 +37,21 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
   const host = { network: options.network, devices: options.devices, locks: options.locks }
   const heard = sightings()
   const listening = new Listening({ ...options, sightings: heard, bridges: options.limits.bridges })
-  const leases = new Leases({ ...options, host, onTaps: (uid, nics) => listening.setTaps(uid, nics) })
+  const tapLocks = new TapLocks(options)
+  const leases = new Leases({ ...options, host, tapLocks, onTaps: (uid, nics) => listening.setTaps(uid, nics) })
   const runners = new RunnerServer({ ...options, leases })
   let cancelSweep = (): void => undefined
   const sweep = (): void => {
     try {
-      listening.followBridges()
       listening.clearStale(leases.leasedTaps())
+      void tapLocks.sweep()
     } catch (error) {
       // Thrown from a timer it would end the broker, for want of a descriptor that may be there at the next try.
-      options.log.error({ err: error }, 'Could not look for bridges and stale TAPs')
+      options.log.error({ err: error }, 'Could not look for stale TAPs')
     }
     cancelSweep = options.clock.after(sweepMs, sweep)
   }
+  await tapLocks.start()
   sweep()
   await runners.start()
   const admin = await serveAdmin({ ...options, path: options.layout.adminSocket, host, leases, runners, sightings: heard })

@@ -20,7 +20,8 @@ import {
   seatProven,
   withGrant,
 } from './lease.ts'
-import { type GrantedNic, grantedNicOf, openDevices } from './nics.ts'
+import { type GrantedNic, grantedNicOf, hostSideMac, openDevices, type OpenedDevices } from './nics.ts'
+import type { TapLocks } from './tap-locks.ts'
 
 /** Locks and TAPs tell nobody when they come free. */
 const lookAgainMs = 150
@@ -40,6 +41,7 @@ export interface RunnerLink {
 export interface LeasesOptions {
   readonly host: Host
   readonly limits: Limits
+  readonly tapLocks: Pick<TapLocks, 'lock' | 'macOf' | 'refuse' | 'fact'>
   readonly clock: Clock
   readonly log: Log
   readonly closeFds: (fds: readonly number[]) => void
@@ -217,10 +219,10 @@ export class Leases {
     // What was seen may be older than what changed meanwhile: look again before anything is decided.
     if (vm.changed || this.#closed) return
     const poweringOff = this.#options.clock.elapsed() < this.#frozenUntilMs ? 'this node is powering all of its VMs off' : undefined
-    this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
+    await this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
   }
 
-  #carryOut(vm: Vm, decision: Decision): void {
+  async #carryOut(vm: Vm, decision: Decision): Promise<void> {
     vm.waiting = decision.kind === 'wait' ? decision : undefined
     switch (decision.kind) {
       case 'idle':
@@ -249,28 +251,39 @@ export class Leases {
     }
   }
 
-  #give(vm: Vm, connection: ConnectionId, grant: Grant): void {
-    const { host, closeFds, log } = this.#options
+  async #give(vm: Vm, connection: ConnectionId, grant: Grant): Promise<void> {
+    const { closeFds, log, tapLocks } = this.#options
+    const opened = this.#open(vm, grant)
+    if (opened === undefined) return
+    // The rules come before the guest does.
+    await tapLocks.lock(opened.nics)
     const link = vm.links.get(connection)
-    if (link === undefined) return
+    // What changed meanwhile decides again, with TAPs of its own.
+    if (vm.changed || this.#closed || link === undefined) return closeFds(opened.fds)
+    vm.lease = hold(vm.lease, connection)
+    // Ears open before a guest can say anything.
+    this.#nowHolds(vm, connection, opened.nics)
+    link.send({ type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: [...opened.nics], reclaimed: false }, opened.fds)
+    // What could not be handed over is closed all the same: the TAPs go with their last descriptor.
+    void link.flushed().then(
+      () => closeFds(opened.fds),
+      () => closeFds(opened.fds),
+    )
+    log.info({ uid: vm.lease.uid, vm: grant.vm, taps: opened.nics.map((nic) => nic.tap), kvm: opened.kvm }, 'Granted a lease')
+  }
+
+  /** Where a device does not open, the VM waits with the reason. */
+  #open(vm: Vm, grant: Grant): OpenedDevices | undefined {
+    const { host, closeFds } = this.#options
     try {
-      const opened = openDevices(vm.lease.uid, grant, host.network, host.devices, closeFds)
-      vm.lease = hold(vm.lease, connection)
-      // Ears open before a guest can say anything.
-      this.#nowHolds(vm, connection, opened.nics)
-      link.send({ type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: [...opened.nics], reclaimed: false }, opened.fds)
-      // What could not be handed over is closed all the same: the TAPs go with their last descriptor.
-      void link.flushed().then(
-        () => closeFds(opened.fds),
-        () => closeFds(opened.fds),
-      )
-      log.info({ uid: vm.lease.uid, vm: grant.vm, taps: opened.nics.map((nic) => nic.tap), kvm: opened.kvm }, 'Granted a lease')
+      return openDevices(vm.lease.uid, grant, host.network, host.devices, closeFds)
     } catch (error) {
       if (!(error instanceof HostError)) throw error
       const reason = error.kind === 'Io' ? 'DeviceMissing' : error.kind
       const wait = { kind: 'wait', reason, message: error.message } as const
       vm.waiting = wait
       this.#tellWaiting(vm, wait)
+      return undefined
     }
   }
 
@@ -280,13 +293,24 @@ export class Leases {
     const nics = grant.nics
       .map((nic) => grantedNicOf(uid, nic, network.bridge(nic.bridge)?.mtu ?? nic.mtu ?? 1500))
       .filter((nic) => proof.includes(nic.tap))
+      .map((nic) => ({ ...nic, mac: this.#options.tapLocks.macOf(nic.tap) ?? nic.mac }))
     // After what may throw: a holder that was confirmed and not told would wait for ever.
     vm.lease = hold(vm.lease, connection, proof)
     vm.links
       .get(connection)
       ?.send({ type: 'granted', accelerator: grant.accelerator, kvm: grant.accelerator === 'kvm', nics, reclaimed: true })
     this.#nowHolds(vm, connection, nics)
+    this.#lockAgain(nics)
     this.#options.log.info({ uid, vm: grant.vm, taps: proof }, 'The holder of a lease came back')
+  }
+
+  /** A grant may have changed since the TAP was made: a guest that runs with the MAC of before must not be cut off. */
+  #lockAgain(nics: readonly GrantedNic[]): void {
+    const { host, tapLocks } = this.#options
+    const isOfGrant = ({ tap, mac }: GrantedNic): boolean => tapLocks.macOf(tap) === mac || host.network.mac(tap) === hostSideMac(mac)
+    void tapLocks.lock(nics.filter(isOfGrant))
+    for (const { tap, mac } of nics.filter((nic) => !isOfGrant(nic)))
+      tapLocks.refuse(tap, `${tap} was made for another MAC than ${mac}, which the VM gets with its next start`)
   }
 
   #nowHolds(vm: Vm, connection: ConnectionId, nics: readonly GrantedNic[]): void {
@@ -313,6 +337,7 @@ export class Leases {
       waiting: waiting.length,
       waitReason: vm.waiting?.reason ?? null,
       waitMessage: vm.waiting?.message.slice(0, 2000) ?? null,
+      ...(holder === undefined ? {} : { guestFilter: this.#options.tapLocks.fact(nics.map((nic) => nic.tap)) }),
       nics: nics.map(({ name, tap, bridge, mac }) => ({
         name,
         tap,

@@ -14,11 +14,10 @@ export interface ListeningOptions {
   readonly log: Log
 }
 
-/** Keeps an ear on every leased TAP and every allowed bridge, and clears TAPs away that nobody has any more. */
+/** Listens on every leased TAP, and clears away TAPs that no process has attached. */
 export class Listening {
   readonly #options: ListeningOptions
   readonly #taps = new Map<VmUid, { close(): void }[]>()
-  readonly #bridges = new Map<string, { close(): void }>()
 
   constructor(options: ListeningOptions) {
     this.#options = options
@@ -32,19 +31,6 @@ export class Listening {
     if (opened.length > 0) this.#taps.set(uid, opened)
   }
 
-  /** Bridges come and go with the host's own configuration. */
-  followBridges(): void {
-    for (const bridge of this.#options.bridges) {
-      if (this.#bridges.has(bridge) || this.#options.network.bridge(bridge) === undefined) continue
-      const ear = this.#listen(
-        bridge,
-        (frame, direction) => this.#options.sightings.onBridge(bridge, frame, direction, this.#options.clock.now()),
-        () => this.#bridges.delete(bridge),
-      )
-      if (ear !== undefined) this.#bridges.set(bridge, ear)
-    }
-  }
-
   /** Removes TAPs of ours on allowed bridges that no process has attached. */
   clearStale(leased: ReadonlySet<string>): void {
     const { bridges, log, network } = this.#options
@@ -56,35 +42,24 @@ export class Listening {
 
   close(): void {
     for (const ear of [...this.#taps.values()].flat()) ear.close()
-    for (const ear of this.#bridges.values()) ear.close()
   }
 
-  #openTap(nic: GrantedNic): { close(): void } | undefined {
-    const { clock, sightings } = this.#options
-    const ear = this.#listen(
-      nic.tap,
-      (frame, direction) => sightings.onTap(nic.tap, [nic.mac], frame, direction, clock.now()),
-      () => undefined,
-    )
-    return (
-      ear && {
+  #openTap({ tap, mac }: GrantedNic): { close(): void } | undefined {
+    const { clock, ears, log, sightings } = this.#options
+    try {
+      const ear = ears.listen(
+        tap,
+        (frame, direction) => sightings.onTap(tap, mac, frame, direction, clock.now()),
+        () => undefined,
+      )
+      return {
         close() {
           ear.close()
-          sightings.forget(nic.tap)
+          sightings.forget(tap)
         },
       }
-    )
-  }
-
-  #listen(
-    name: string,
-    onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void,
-    onEnd: () => void,
-  ): { close(): void } | undefined {
-    try {
-      return this.#options.ears.listen(name, onFrame, onEnd)
     } catch (error) {
-      this.#options.log.warn({ interface: name, err: error }, 'Cannot hear who has which address here')
+      log.warn({ interface: tap, err: error }, 'Cannot listen on a TAP; the address of this VM will not be known')
       return undefined
     }
   }

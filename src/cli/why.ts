@@ -79,6 +79,7 @@ function nextStep({ type, reason, message }: Condition, { name, facts }: VmView)
     SeveralDisks: 'docker vm nodes -o wide',
     RunnerUnreachable: `docker service logs vm-${name}`,
     SpecChanged: `docker service update --force vm-${name}`,
+    FilterUnavailable: `docker logs swarmvirt-broker   # on ${onNode}`,
     NotHeard: `docker service logs vm-${name}`,
     Retrying: `docker vm events -f ${name}`,
   }

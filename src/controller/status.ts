@@ -229,9 +229,9 @@ function actedOn({ owner, progress, conditions }: Report): boolean {
 /** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */
 function doubted({ owner, doubt }: Report): ConditionDraft[] {
   if (doubt === undefined) return []
-  // RestartRequired and SoftwareEmulation say something only while they hold: a failure invents neither.
+  // These say something only while they hold: a failure invents none of them.
   const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
-  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation')
+  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered')
   return lasting.map((type) => condition(type, 'Unknown', doubt.reason, doubt.message))
 }
 

@@ -39,6 +39,8 @@ export interface HostNetwork {
   /** False also where there is no such interface. */
   carrier(name: string): boolean
   exists(name: string): boolean
+  /** Of the host's side of an interface; undefined where there is no such interface. */
+  mac(name: string): string | undefined
   /** Names of all interfaces that are ports of this bridge. */
   ports(bridge: string): readonly string[]
   /** Makes a TAP that lives as long as its descriptor, up and on the bridge, and returns the descriptor. Throws HostError. */
@@ -64,7 +66,7 @@ export interface DiskLocks {
 
 export interface Ears {
   /**
-   * ARP and DHCP server frames of one interface, without VLAN tag. `sent` are frames that the host sends out there (on a TAP: to the guest).
+   * ARP and DHCP frames of one interface, without VLAN tag. `sent` are frames that the host sends out there (on a TAP: to the guest).
    * Listening ends by itself, with `onEnd`, when the interface goes. Throws HostError `Io` where it cannot begin.
    */
   listen(interfaceName: string, onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void, onEnd: () => void): { close(): void }
@@ -72,7 +74,8 @@ export interface Ears {
 
 /** Never reject; what could not be tried is `unknown`. */
 export interface LanProbes {
-  arp(bridge: BridgeFact, ip: string, timeoutMs: number): Promise<ProbeOutcome>
+  /** With `mac`, that one's answer is waited for; the outcome has another's only where it did not come. */
+  arp(bridge: BridgeFact, ip: string, mac: string | undefined, timeoutMs: number): Promise<ProbeOutcome>
   ping(bridge: BridgeFact, ip: string, timeoutMs: number): Promise<ProbeOutcome>
 }
 

@@ -5,6 +5,7 @@ import { sharedGid } from '../../src/api/layout.ts'
 import { tapName } from '../../src/api/names.ts'
 import type { LeaseFact } from '../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../src/api/wire/common.ts'
+import { arp, dhcpAck, dhcpRequest, udp, udp6 } from './broker/frames.ts'
 import { Admin, eventually, type Speaker, World } from './broker/world.ts'
 
 let world: World
@@ -57,37 +58,124 @@ async function restartBroker(): Promise<void> {
   admin = await Admin.connect(world.paths.adminSocket)
 }
 
-const bytes = (mac: string): string => mac.replaceAll(':', '')
-const ipHex = (ip: string): string => Buffer.from(ip.split('.').map(Number)).toString('hex')
-
-function arpRequest(frameSource: string, senderMac: string, senderIp: string): string {
-  return `ffffffffffff${bytes(frameSource)}08060001080006040001${bytes(senderMac)}${ipHex(senderIp)}000000000000${ipHex('192.168.77.1')}`
-}
-
-/** Ethernet, IPv4, UDP 67 to 68, BOOTREPLY with option 53 = ACK. */
-function dhcpAck(from: string, client: string, ip: string): string {
-  const dhcp = Buffer.alloc(244)
-  dhcp.set([2, 1, 6], 0)
-  dhcp.set(Buffer.from(ipHex(ip), 'hex'), 16)
-  dhcp.set(Buffer.from(bytes(client), 'hex'), 28)
-  dhcp.set([0x63, 0x82, 0x53, 0x63, 53, 1, 5, 255], 236)
-  const udp = Buffer.from([0, 67, 0, 68, 0, 8 + dhcp.length, 0, 0])
-  const header = Buffer.from([0x45, 0, 1, 16, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 77, 1, 255, 255, 255, 255])
-  // br_netfilter drops what has a wrong checksum.
-  header.writeUInt16BE(internetChecksum(header), 10)
-  return `ffffffffffff${bytes(from)}0800${Buffer.concat([header, udp, dhcp]).toString('hex')}`
-}
-
-function internetChecksum(header: Buffer): number {
-  let sum = 0
-  for (let at = 0; at < header.length; at += 2) sum += header.readUInt16BE(at)
-  return ~((sum & 0xffff) + (sum >>> 16)) & 0xffff
-}
+const send = (runner: Speaker, frame: Buffer): void => runner.tell(`frame ${frame.toString('hex')}`)
 
 async function seen(mac: string, via: string): Promise<{ ip: string; interface: string } | undefined> {
   const response = await admin.ask({ type: 'sightings', macs: [mac] })
   return response.type === 'sightings' ? response.sightings.find((each) => each.via === via && each.interface.startsWith('sv')) : undefined
 }
+
+/** Sources that the bridge learned from a TAP. */
+function learned(tap: string): string[] {
+  const entries = world.bridge('fdb', 'show', 'br', 'br0', 'brport', tap).split('\n')
+  return entries.filter((line) => line !== '' && !line.includes('permanent')).map((line) => line.split(' ')[0] ?? '')
+}
+
+function rules(): string {
+  return world.nft('list', 'ruleset')
+}
+
+describe('what a guest sends', () => {
+  it.each(['ff:ff:ff:ff:ff:ff', '52:54:00:99:99:99', '01:80:c2:00:00:0e', '01:80:c2:00:00:00'])(
+    'with 20,000 other MACs to %s is not learned by the bridge',
+    async (to) => {
+      const { grant, runner, tap } = await runningVm()
+      const mac = grant.nics[0]?.mac ?? ''
+      runner.tell(`flood 20000 ${to}`)
+      await runner.hears('flooded')
+      send(runner, arp({ from: mac, senderIp: '192.168.77.50' }))
+      await eventually('its own MAC is learned', () => learned(tap).includes(mac))
+      expect(learned(tap)).toEqual([mac])
+      await runner.end()
+    },
+  )
+
+  it("does not reach the node's Swarm, Docker, metrics and control ports, over IPv4, IPv6 or by frames that a bridge keeps to itself", async () => {
+    world.ip('addr', 'add', '192.168.77.1/24', 'dev', 'br0')
+    const bridge = world.link('br0') as { address: string }
+    const [local] =
+      (JSON.parse(world.ip('-6', '-j', 'addr', 'show', 'dev', 'br0')) as { addr_info: { local: string }[] }[])[0]?.addr_info ?? []
+    const guarded = [2375, 2377, 4789, 7946, 9100, 9470, 9471, 9472, 9499]
+    const open = [22, 53, 2378, 9099, 9500]
+    const listener = world.startInside('test/contract/broker/udp-listener.ts', ...[...guarded, ...open].map(String))
+    await listener.hears('listening')
+    const { grant, runner } = await runningVm()
+    const from = grant.nics[0]?.mac ?? ''
+    const v4 = { from, to: bridge.address, source: '192.168.77.50', target: '192.168.77.1' }
+    const v6 = { ...v4, source: 'fe80::5054:ff:fe00:1', target: local?.local ?? '' }
+    await eventually('every open port is reached', () => {
+      for (const port of [...guarded, ...open]) {
+        send(runner, udp({ ...v4, ports: [4000, port], payload: Buffer.from('v4') }))
+        send(runner, udp({ ...v4, to: '01:80:c2:00:00:0e', ports: [4000, port], payload: Buffer.from('kept') }))
+        send(runner, udp6({ ...v6, ports: [4000, port], payload: Buffer.from('v6') }))
+      }
+      const reached = new Set(listener.said.map(({ port, payload }) => `${String(port)} ${String(payload)}`))
+      return open.every((port) => reached.has(`${port} v4`) && reached.has(`${port} v6`))
+    })
+    const reached = listener.said.filter(({ port, payload }) => guarded.includes(port as number) || payload === 'kept')
+    expect(reached).toEqual([])
+    await runner.end()
+    await listener.end()
+    world.ip('addr', 'del', '192.168.77.1/24', 'dev', 'br0')
+  })
+
+  it('is filtered before it has its TAP, through a restart of the broker and after somebody flushed all rules, until its TAP is gone', async () => {
+    const { grant, runner, tap } = await runningVm()
+    const lock = `ether saddr != ${grant.nics[0]?.mac}`
+    // Its message was just heard: nothing was waited for in between.
+    expect(rules()).toContain(lock)
+    expect(await lease(grant.uid)).toMatchObject({ guestFilter: { state: 'active' } })
+    await restartBroker()
+    expect(rules()).toContain(lock)
+    await runner.hears('closed')
+    await admin.grant(grant)
+    runner.tell('connect')
+    await runner.hears('welcome')
+    runner.tell('reclaim')
+    await runner.hears('granted')
+    world.nft('flush', 'ruleset')
+    await eventually('the rules come back', () => rules().includes(lock) || undefined)
+    expect(await lease(grant.uid)).toMatchObject({ guestFilter: { state: 'active' } })
+    await runner.end()
+    await eventually('the rules go', () => !rules().includes(tap) || undefined)
+  })
+
+  it('is filtered by the MAC that its TAP was made for, though the grant has another one by now', async () => {
+    const { grant, runner, tap } = await runningVm()
+    const mac = grant.nics[0]?.mac ?? ''
+    await restartBroker()
+    await runner.hears('closed')
+    await admin.grant({ ...grant, nics: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:ee', mtu: null }] })
+    runner.tell('connect')
+    await runner.hears('welcome')
+    runner.tell('reclaim')
+    expect(await runner.hears('granted')).toMatchObject({ nics: [{ tap, mac }] })
+    expect(rules()).toContain(`ether saddr != ${mac}`)
+    await runner.end()
+  })
+
+  it('leaves rules of others alone, and removes stale ones of an earlier broker', async () => {
+    world.nft('add table inet other; add chain inet other svaaaaaaaaaaaa')
+    world.nft(
+      'add table bridge swarmvirt; add set bridge swarmvirt taps { type ifname; }; add element bridge swarmvirt taps { "svaaaaaaaaaaaa" }',
+    )
+    await restartBroker()
+    expect(rules()).toContain('chain svaaaaaaaaaaaa')
+    expect(rules()).not.toContain('"svaaaaaaaaaaaa"')
+    world.nft('delete table inet other')
+  })
+
+  it('is said to be unfiltered, with the reason, where the broker has no nft, and the VM runs', async () => {
+    admin.close()
+    await broker.end('SIGKILL')
+    broker = world.startBroker({ withoutNft: true })
+    admin = await Admin.connect(world.paths.adminSocket)
+    const { grant, runner } = await runningVm()
+    expect(await lease(grant.uid)).toMatchObject({ guestFilter: { state: 'inactive', message: expect.stringContaining('nft') } })
+    await runner.end()
+    await restartBroker()
+  })
+})
 
 describe('the broker on a real kernel', () => {
   it('runs with two capabilities and says what its command line allows', async () => {
@@ -206,24 +294,33 @@ describe('the broker on a real kernel', () => {
     await runner.end()
   })
 
-  it('hears which address a guest has from its ARP and its DHCP server, and not from what it says of others', async () => {
-    const server = await runningVm()
+  it('knows the address of a guest by its own ARP and by the answer to its own REQUEST, and by nothing that others send', async () => {
+    const hostile = await runningVm()
     const { grant, runner, tap } = await runningVm()
     const mac = grant.nics[0]?.mac ?? ''
-    const otherMac = server.grant.nics[0]?.mac ?? ''
-    runner.tell(`frame ${arpRequest(mac, mac, '192.168.77.50')}`)
+    const hostileMac = hostile.grant.nics[0]?.mac ?? ''
+    send(runner, arp({ from: mac, senderIp: '192.168.77.50' }))
     expect(await eventually('the ARP is heard', () => seen(mac, 'arp'))).toMatchObject({ ip: '192.168.77.50', interface: tap })
-    runner.tell(`frame ${arpRequest(otherMac, otherMac, '192.168.77.66')}`)
-    // The port of a bridge that has no carrier yet forwards nothing: sent until it arrives.
+    // A port without a carrier forwards nothing, and a broadcast shows the transaction to everybody: the forger has it before the server answers.
+    const forge = (): void => {
+      send(hostile.runner, dhcpAck({ from: hostileMac, client: mac, xid: 7, ip: '192.168.77.66' }))
+      send(hostile.runner, dhcpAck({ from: hostileMac, client: mac, xid: 8, ip: '192.168.77.66' }))
+      send(hostile.runner, arp({ from: hostileMac, sender: mac, senderIp: '192.168.77.66' }))
+      send(hostile.runner, arp({ from: mac, senderIp: '192.168.77.66' }))
+      send(hostile.runner, dhcpRequest({ from: mac, client: mac, xid: 8, ip: '192.168.77.66' }))
+    }
     const ack = await eventually('the ACK is heard', () => {
-      server.runner.tell(`frame ${dhcpAck(otherMac, mac, '192.168.77.51')}`)
+      send(runner, dhcpRequest({ from: mac, client: mac, xid: 7, ip: '192.168.77.51' }))
+      forge()
+      send(hostile.runner, dhcpAck({ from: hostileMac, client: mac, xid: 7, ip: '192.168.77.51' }))
       return seen(mac, 'dhcp')
     })
     expect(ack).toMatchObject({ ip: '192.168.77.51', interface: tap })
-    expect(await seen(otherMac, 'arp')).toBeUndefined()
+    const response = await admin.ask({ type: 'sightings', macs: [mac, hostileMac] })
+    expect(response.type === 'sightings' && response.sightings.filter(({ ip }) => ip === '192.168.77.66')).toEqual([])
     await runner.end()
     await eventually('a TAP that is gone is forgotten', async () => ((await seen(mac, 'arp')) === undefined ? true : undefined))
-    await server.runner.end()
+    await hostile.runner.end()
   })
 
   it('refuses what the command line does not allow', async () => {

@@ -412,6 +412,7 @@ export class Machine extends SimulatedAgent {
       waiting: runners.length - (holder === undefined ? 0 : 1),
       waitReason: waiting === undefined ? null : waiting.phase === 'WaitingForPrevious' ? 'WaitingForPrevious' : 'NoGrant',
       waitMessage: waiting === undefined ? null : waiting.phase,
+      guestFilter: { state: 'active', message: '' },
       nics: nic,
     }
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { arpProbe, icmpEcho, parseArp, parseDhcpAck, parseEchoReply } from '../../src/api/packets.ts'
+import { dhcpRequest } from '../contract/broker/frames.ts'
+import { arpProbe, icmpEcho, parseArp, parseDhcpAck, parseDhcpRequest, parseEchoReply } from '../../src/api/packets.ts'
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
 
@@ -36,7 +37,7 @@ describe('packets', () => {
   })
 
   it('reads the address of a DHCP ACK, wherever in the options its type stands', () => {
-    const ack = { clientMac: '52:54:00:01:02:03', ip: '192.168.77.51' }
+    const ack = { clientMac: '52:54:00:01:02:03', xid: 0, ip: '192.168.77.51' }
     expect(parseDhcpAck(dhcpFrame('350105ff'))).toEqual(ack)
     expect(parseDhcpAck(dhcpFrame('00003604c0a84d01350105ff'))).toEqual(ack)
   })
@@ -53,6 +54,19 @@ describe('packets', () => {
     expect(parseDhcpAck(frame)).toBeUndefined()
   })
 
+  it('reads what a DHCP client asks for, in a new lease and in a renewal', () => {
+    const from = '52:54:00:01:02:03'
+    const request = dhcpRequest({ from, client: from, xid: 0xfedc_ba98, ip: '192.168.77.51' })
+    const asked = { frameSource: from, clientMac: from, xid: 0xfedc_ba98, ip: '192.168.77.51' }
+    expect(parseDhcpRequest(request)).toEqual(asked)
+    // A renewal has no option 50 and says its address in `ciaddr`, 12 bytes into the message.
+    const renewal = Buffer.from(request)
+    renewal.set([255], 42 + 243)
+    renewal.set([192, 168, 77, 52], 42 + 12)
+    expect(parseDhcpRequest(renewal)).toEqual({ ...asked, ip: '192.168.77.52' })
+    expect(parseDhcpAck(request)).toBeUndefined()
+  })
+
   it('makes an echo whose answer brings the nonce back', () => {
     const nonce = Uint8Array.of(1, 2, 3, 4)
     const reply = icmpEcho(0x1234, 1, nonce)
@@ -63,7 +77,7 @@ describe('packets', () => {
 
   it('survives any bytes, and every cut of a good frame', () => {
     const read = (frame: Uint8Array): void => {
-      for (const each of [parseArp, parseDhcpAck, parseEchoReply]) expect(() => each(frame)).not.toThrow()
+      for (const each of [parseArp, parseDhcpAck, parseDhcpRequest, parseEchoReply]) expect(() => each(frame)).not.toThrow()
     }
     fc.assert(fc.property(fc.uint8Array({ maxLength: 600 }), read))
     // Random bytes hardly ever get past the first field: good frames with some bytes changed get deeper.

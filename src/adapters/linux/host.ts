@@ -1,5 +1,6 @@
 import type { Layout } from '../../api/layout.ts'
 import type { FdSockets } from '../../ports/fd-socket.ts'
+import type { GuestFilter } from '../../ports/guest-filter.ts'
 import type { Devices, DiskLocks, Ears, HostNetwork, LanProbes, SocketDirectories } from '../../ports/host-network.ts'
 import { hostDevices } from './devices.ts'
 import { fdSockets } from './fd-sockets.ts'
@@ -8,6 +9,7 @@ import { imageLocks } from './image-lock.ts'
 import { lanProbes } from './lan-probes.ts'
 import { loadLibc } from './libc.ts'
 import { closeAll } from './messages.ts'
+import { nftFilter } from './nft-filter.ts'
 import { ears } from './packet.ts'
 import { poller } from './poller.ts'
 import { socketDirectories } from './socket-directories.ts'
@@ -16,6 +18,7 @@ import { socketDirectories } from './socket-directories.ts'
 export interface LinuxHost {
   readonly sockets: FdSockets
   readonly network: HostNetwork
+  readonly filter: GuestFilter
   readonly devices: Devices
   readonly locks: DiskLocks
   readonly ears: Ears
@@ -30,6 +33,7 @@ export function linuxHost(layout: Layout): LinuxHost {
   return {
     sockets: fdSockets(libc),
     network: hostNetwork(libc),
+    filter: nftFilter(),
     devices: hostDevices,
     locks: imageLocks(libc, layout),
     ears: ears(libc, readiness),

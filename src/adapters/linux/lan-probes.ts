@@ -27,15 +27,15 @@ const maxFramesPerTurn = 64
 interface Attempt {
   readonly fd: number
   send(): void
-  /** True when this is the answer. */
-  isAnswer(): { readonly mac: string | null } | 'other' | 'none'
+  /** `lesser`: an answer that counts only where no better one comes until the deadline. */
+  read(): { readonly kind: 'answer' | 'lesser'; readonly mac: string | null } | 'other' | 'none'
 }
 
 export function lanProbes(libc: Libc, poller: Poller): LanProbes {
   return {
-    arp: (bridge, ip, timeoutMs) =>
+    arp: (bridge, ip, mac, timeoutMs) =>
       tried(bridge, ip, async () => {
-        const answer = await ask(poller, timeoutMs, arpAttempt(libc, bridge.name, ip))
+        const answer = await ask(poller, timeoutMs, arpAttempt(libc, bridge.name, ip, mac))
         if (answer === undefined) return unreached('NoArpReply', `nobody on ${bridge.name} answered for ${ip} in ${timeoutMs} ms`)
         return reached('ArpReply', `${answer.mac ?? 'somebody'} has ${ip}`, answer)
       }),
@@ -80,6 +80,7 @@ function unknown(reason: string, message: string): ProbeOutcome {
 function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answer | undefined> {
   return new Promise((resolve, reject) => {
     let sentAt = 0
+    let lesser: Answer | undefined
     const send = (): void => {
       sentAt = performance.now()
       try {
@@ -91,20 +92,19 @@ function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answe
     const watch = poller.watch(attempt.fd, () => {
       try {
         for (let count = 0; count < maxFramesPerTurn; count++) {
-          const heard = attempt.isAnswer()
+          const heard = attempt.read()
           if (heard === 'none') return
           if (heard === 'other') continue
-          const { mac } = heard
-          const rttMs = Math.round((performance.now() - sentAt) * 1000) / 1000
-          end(() => resolve({ mac, rttMs }))
-          return
+          const answer = { mac: heard.mac, rttMs: Math.round((performance.now() - sentAt) * 1000) / 1000 }
+          if (heard.kind === 'answer') return end(() => resolve(answer))
+          lesser ??= answer
         }
       } catch (error) {
         end(() => reject(error))
       }
     })
     const again = setInterval(send, Math.max(leastIntervalMs, timeoutMs / attempts))
-    const deadline = setTimeout(() => end(() => resolve(undefined)), timeoutMs)
+    const deadline = setTimeout(() => end(() => resolve(lesser)), timeoutMs)
     let ended = false
     const end = (settle: () => void): void => {
       if (ended) return
@@ -120,7 +120,7 @@ function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answe
   })
 }
 
-function arpAttempt(libc: Libc, bridge: string, ip: string): Attempt {
+function arpAttempt(libc: Libc, bridge: string, ip: string, wanted: string | undefined): Attempt {
   const index = interfaceIndex(bridge)
   const mac = interfaceMac(bridge)
   if (index === undefined || mac === undefined) throw new Error('it is gone')
@@ -133,11 +133,13 @@ function arpAttempt(libc: Libc, bridge: string, ip: string): Attempt {
   return {
     fd,
     send: () => libc.sendto(fd, probe, to),
-    isAnswer() {
+    read() {
       const packet = reader.read(fd)
       if (packet === undefined) return 'none'
       const arp = packet.direction === 'received' ? parseArp(packet.frame) : undefined
-      return arp?.senderIp === ip ? { mac: arp.senderMac } : 'other'
+      // What speaks for another MAC than its own is forged.
+      if (arp?.senderIp !== ip || arp.frameSource !== arp.senderMac) return 'other'
+      return { kind: wanted === undefined || wanted === arp.senderMac ? 'answer' : 'lesser', mac: arp.senderMac }
     },
   }
 }
@@ -166,11 +168,11 @@ function pingAttempt(libc: Libc, bridge: string, ip: string): Attempt {
       sequence += 1
       libc.sendto(fd, Buffer.from(icmpEcho(identifier, sequence, nonce)), to)
     },
-    isAnswer() {
+    read() {
       const packet = reader.read(fd)
       if (packet === undefined) return 'none'
       const reply = parseEchoReply(packet.frame)
-      return reply?.source === ip && reply.identifier === identifier && nonce.equals(reply.nonce) ? { mac: null } : 'other'
+      return reply?.source === ip && reply.identifier === identifier && nonce.equals(reply.nonce) ? { kind: 'answer', mac: null } : 'other'
     },
   }
 }

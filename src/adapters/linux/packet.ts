@@ -27,22 +27,23 @@ const floodPauseMs = 100
 const fprogBytes = 16
 type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, value: number]
 
-/** Classic BPF: untagged frames that are ARP, or UDP over unfragmented IPv4 from port 67. */
+/** Classic BPF: untagged frames that are ARP, or UDP over unfragmented IPv4 from a DHCP server's port (67) or a DHCP client's (68). */
 const arpAndDhcp: readonly Instruction[] = [
   [0x20, 0, 0, 0xffff_f030], //  0 A = SKF_AD_VLAN_TAG_PRESENT
-  [0x15, 0, 10, 0], //           1 tagged: drop
+  [0x15, 0, 11, 0], //           1 tagged: drop
   [0x28, 0, 0, 12], //           2 A = EtherType
-  [0x15, 9, 0, 0x0806], //       3 ARP: take
-  [0x15, 0, 7, 0x0800], //       4 no IPv4: drop
+  [0x15, 10, 0, 0x0806], //      3 ARP: take
+  [0x15, 0, 8, 0x0800], //       4 no IPv4: drop
   [0x30, 0, 0, 23], //           5 A = protocol
-  [0x15, 0, 5, 17], //           6 no UDP: drop
+  [0x15, 0, 6, 17], //           6 no UDP: drop
   [0x28, 0, 0, 20], //           7 A = fragment field
-  [0x45, 3, 0, 0x1fff], //       8 not the first: drop
+  [0x45, 4, 0, 0x1fff], //       8 not the first: drop
   [0xb1, 0, 0, 14], //           9 X = 4 * (IP header length)
   [0x48, 0, 0, 14], //          10 A = UDP source port
-  [0x15, 1, 0, 67], //          11 a DHCP server's: take (13), else drop (12)
-  [0x06, 0, 0, 0], //           12 drop
-  [0x06, 0, 0, snapBytes], //   13 take
+  [0x15, 2, 0, 67], //          11 a DHCP server's: take
+  [0x15, 1, 0, 68], //          12 a DHCP client's: take
+  [0x06, 0, 0, 0], //           13 drop
+  [0x06, 0, 0, snapBytes], //   14 take
 ]
 
 /** struct sock_fprog, and after it in the same allocation the instructions it points to. */

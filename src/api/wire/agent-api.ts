@@ -5,6 +5,7 @@ import {
   acceleratorInUse,
   interfaceField,
   ipv4Field,
+  macField,
   nicGrant,
   partNameField,
   reasonField,
@@ -123,6 +124,8 @@ export const probeRequest = z.object({
   kind: z.enum(['arp', 'ping', 'tcp']),
   bridge: interfaceField,
   ip: ipv4Field,
+  /** Of `arp`: who is to answer (broker-admin.ts). An agent of release 0.1 takes the first answer. */
+  mac: macField.optional(),
   port: z.int().min(1).max(65_535).optional(),
   timeoutMs: z.int().min(10).max(10_000),
 })

@@ -22,6 +22,19 @@ export type BrokerHello = z.output<typeof brokerHello>
 
 const id = z.int().min(0)
 
+/**
+ * Asks the LAN who has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs none there.
+ * `mac`: this one's answer is waited for, whoever else answers before it; a broker of release 0.1 takes the first answer.
+ */
+const arpRequest = z.object({
+  type: z.literal('arp'),
+  id,
+  bridge: interfaceField,
+  ip: ipv4Field,
+  mac: macField.optional(),
+  timeoutMs: z.int().min(10).max(10_000),
+})
+
 export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('facts'), id }),
   z.object({ type: z.literal('grant'), id, grant }),
@@ -34,8 +47,7 @@ export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('leases'), id, uids: z.array(uidField).max(64).optional(), after: uidField.nullable().optional() }),
   z.object({ type: z.literal('sightings'), id, macs: z.array(macField).max(256) }),
   z.object({ type: z.literal('openKvm'), id }),
-  /** Asks the LAN who has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs none there. */
-  z.object({ type: z.literal('arp'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
+  arpRequest,
   z.object({ type: z.literal('ping'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
   /** Every runner with a lease is told to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
   z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().min(0).max(3_600_000) }),
@@ -68,6 +80,10 @@ export const brokerFacts = z.object({
 })
 export type BrokerFacts = z.output<typeof brokerFacts>
 
+/** Whether the kernel drops what the guest may not send. `message` says why not. */
+const guestFilterFact = z.object({ state: z.enum(['active', 'inactive']), message: textField })
+export type GuestFilterFact = z.output<typeof guestFilterFact>
+
 export const leaseFact = z.object({
   uid: uidField,
   granted: z.boolean(),
@@ -76,17 +92,19 @@ export const leaseFact = z.object({
   waiting: z.int(),
   waitReason: z.string().max(64).nullable(),
   waitMessage: textField.nullable(),
+  /** Of a lease that is held. A broker of release 0.1 filters nothing and does not say it. */
+  guestFilter: guestFilterFact.optional(),
   nics: z.array(
     z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() }),
   ),
 })
 export type LeaseFact = z.output<typeof leaseFact>
 
-/** One (MAC, address) pair heard on the wire. `ageMs` is how long ago it was last heard. */
+/** One (MAC, address) pair heard on the VM's own TAP. A broker of release 0.1 also gives what it heard on a bridge. `ageMs` is how long ago it was last heard. */
 export const sighting = z.object({
   mac: macField,
   ip: ipv4Field,
-  /** `dhcp`: an ACK of a server to this MAC; `arp`: the MAC itself said so. */
+  /** `dhcp`: an ACK that answers a REQUEST of the VM; `arp`: the VM itself said so. */
   via: z.enum(['arp', 'dhcp']),
   interface: interfaceField,
   ageMs: z.int().min(0),

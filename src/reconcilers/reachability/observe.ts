@@ -152,7 +152,10 @@ interface ProbeTarget {
 async function probe(ports: ReachabilityPorts, prober: SwarmNode, target: ProbeTarget, signal: AbortSignal): Promise<Probed> {
   const agent = ports.agents.on(prober.id)
   const { bridge, ip, mac } = target
-  const requests = { arp: { version: 1, kind: 'arp', bridge, ip, timeoutMs: arpTimeoutMs }, readiness: readinessRequest(target) } as const
+  const requests = {
+    arp: { version: 1, kind: 'arp', bridge, ip, mac, timeoutMs: arpTimeoutMs },
+    readiness: readinessRequest(target),
+  } as const
   const arp = await agent.probe(requests.arp, signal)
   const reached = arp.outcome === 'reached' && arp.mac === mac
   const readiness = reached && requests.readiness !== undefined ? await agent.probe(requests.readiness, signal) : undefined

@@ -5,7 +5,7 @@ import type { Evidence, Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { isYoung } from '../shared/vm-service.ts'
-import { allRungs, climb } from './rungs.ts'
+import { allHold, allRungs, climb } from './rungs.ts'
 
 const climbingMs = 1_000
 /** Nothing has come of its task for minutes, or there is none: a new one is told of by the services reconciler's run. */
@@ -19,7 +19,7 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
   const halted = declaration.vm.spec.runStrategy === 'Halted'
   const conditions = halted ? allRungs('False', 'Halted', 'the manifest says runStrategy: Halted') : judge(seen, nowMs)
-  const steady = halted || conditions.every((one) => one.status === 'True')
+  const steady = halted || allHold(conditions)
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
   const ms = steady ? steadyMs : isYoung(seen.task, nowMs) ? climbingMs : waitingMs
   const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen) }

@@ -25,12 +25,17 @@ export function climb(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
     drafts.push({ type, ...finding })
     if (stopped === undefined && finding.status !== 'True') stopped = type
   }
-  return drafts
+  return [...drafts, { type: 'LinkUnfiltered', ...linkUnfiltered(seen) }]
 }
 
-/** The same for every rung: halted on purpose, or nobody there to ask. */
+/** Whether every rung is True. LinkUnfiltered is none: a guest that nothing filters can be Ready. */
+export function allHold(drafts: readonly ConditionDraft[]): boolean {
+  return drafts.every((one) => one.type === 'LinkUnfiltered' || one.status === 'True')
+}
+
+/** The same for every condition: halted on purpose, or nobody there to ask. */
 export function allRungs(status: ConditionStatus, reason: string, message: string): ConditionDraft[] {
-  return rungTypes.map((type) => condition(type, status, reason, message))
+  return [...rungTypes, 'LinkUnfiltered' as const].map((type) => condition(type, status, reason, message))
 }
 
 function found(status: ConditionStatus, reason: string, message: string): Finding {
@@ -79,6 +84,19 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
   return loose.attached
     ? found('False', 'NoCarrier', `${loose.tap} has no carrier: QEMU does not hold it open`)
     : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
+}
+
+const unfilteredMeans = "the guest can use other MAC addresses and reach this node's Swarm, Docker and control ports"
+
+function linkUnfiltered({ status, node }: ReachabilitySeen): Finding {
+  const lease = status?.known === true ? status.value?.lease : undefined
+  if (lease?.held !== true) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
+  const where = node?.hostname ?? 'the node'
+  if (lease.guestFilter === undefined)
+    return found('True', 'BrokerOutdated', `broker or agent on ${where} is of release 0.1, which filters nothing: ${unfilteredMeans}`)
+  return lease.guestFilter.state === 'active'
+    ? found('False', 'Filtered', `${where} drops frames with other MAC addresses, and what goes to its own Swarm, Docker and control ports`)
+    : found('True', 'FilterUnavailable', `${where} cannot filter what the guest sends (${lease.guestFilter.message}): ${unfilteredMeans}`)
 }
 
 function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {

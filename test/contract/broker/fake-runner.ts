@@ -50,6 +50,16 @@ const commands: Record<string, (argument: string) => void> = {
   raw: (text) => connection?.send(Buffer.from(`${text}\n`)),
   /** Hex of an Ethernet frame, sent by the guest: after a virtio_net_hdr of ten bytes. */
   frame: (hex) => void writeSync(taps[0]?.fd ?? -1, Buffer.concat([Buffer.alloc(10), Buffer.from(hex, 'hex')])),
+  /** `COUNT MAC`: so many frames to this MAC, each from a source of its own. */
+  flood(argument) {
+    const [count, to = ''] = argument.split(' ')
+    const frame = Buffer.concat([Buffer.alloc(10), Buffer.from(`${to.replaceAll(':', '')}52540a00000088b5`, 'hex'), Buffer.alloc(46)])
+    for (let index = 0; index < Number(count); index++) {
+      frame.writeUInt32BE(0x5400_0000 + index, 10 + 6 + 2)
+      writeSync(taps[0]?.fd ?? -1, frame)
+    }
+    say({ type: 'flooded' })
+  },
 }
 
 createInterface({ input: process.stdin })

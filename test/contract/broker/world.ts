@@ -159,10 +159,25 @@ export class World {
   }
 
   /** As in production: uid 0 with two capabilities and the shared group, no owner of anything it did not make. */
-  startBroker(...args: string[]): Speaker {
+  startBroker({ withoutNft = false } = {}): Speaker {
     const privileges = ['--groups', String(sharedGid), '--bounding-set', '-all,+net_admin,+net_raw', '--inh-caps', '-all', '--no-new-privs']
     const program = [process.execPath, join(repository, 'src/broker/main.ts'), '--state-root', this.paths.root]
-    return this.#start('ip', ['netns', 'exec', this.namespace, 'setpriv', ...privileges, ...program, ...args])
+    // `ip netns exec` gives it a mount namespace of its own.
+    const hideNft = withoutNft ? ['sh', '-c', 'mount --bind /dev/null /usr/sbin/nft && exec "$@"', 'sh'] : []
+    return this.#start('ip', ['netns', 'exec', this.namespace, ...hideNft, 'setpriv', ...privileges, ...program])
+  }
+
+  /** One of the tests' own programs in the host's network, as root. */
+  startInside(program: string, ...args: string[]): Speaker {
+    return this.#start('ip', ['netns', 'exec', this.namespace, process.execPath, join(repository, program), ...args])
+  }
+
+  bridge(...args: string[]): string {
+    return execFileSync('bridge', ['-n', this.namespace, ...args], { encoding: 'utf8' })
+  }
+
+  nft(...args: string[]): string {
+    return execFileSync('ip', ['netns', 'exec', this.namespace, 'nft', ...args], { encoding: 'utf8' })
   }
 
   /** A process with nothing but the socket: not in the namespace, and without a capability. */

@@ -4,6 +4,8 @@ import { tapName } from '../../../src/api/names.ts'
 import { broker, type BrokerOptions } from '../../../src/broker/broker.ts'
 import type { Host } from '../../../src/broker/host-view.ts'
 import { Leases } from '../../../src/broker/leases.ts'
+import { TapLocks } from '../../../src/broker/tap-locks.ts'
+import type { GuestFilter } from '../../../src/ports/guest-filter.ts'
 import type { HostNetwork } from '../../../src/ports/host-network.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
 
@@ -11,16 +13,22 @@ const uid = '11111111-1111-4111-8111-111111111111'
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
 const bridge = { name: 'br0', mtu: 1500, carrier: true, up: true, address: null }
 
+const noFilter: GuestFilter = { locks: async () => [], lock: async () => undefined, keepOnly: async () => undefined }
+
 /** A network that has no descriptor left while `broken`. */
 function aNetwork() {
   const state = { broken: false, asked: 0 }
   const network = {
     bridge: () => {
-      state.asked += 1
       if (state.broken) throw new Error('socket: EMFILE')
       return bridge
     },
-    ports: () => [],
+    ports: () => {
+      state.asked += 1
+      if (state.broken) throw new Error('readdir: EMFILE')
+      return []
+    },
+    mac: () => 'fe:54:00:00:00:01',
     carrier: () => true,
     exists: () => true,
     clearTap: () => 'attached',
@@ -29,7 +37,7 @@ function aNetwork() {
 }
 
 describe('a host that fails for a moment', () => {
-  it('does not end the broker, which looks for bridges again', async () => {
+  it('does not end the broker, which looks for stale TAPs again', async () => {
     const { state, network } = aNetwork()
     const clock = virtualClock()
     const listener = async () => ({ close: () => undefined })
@@ -45,6 +53,7 @@ describe('a host that fails for a moment', () => {
         },
       },
       network,
+      filter: noFilter,
       clock,
       log: silentLog,
       closeFds: () => undefined,
@@ -67,6 +76,7 @@ describe('a host that fails for a moment', () => {
       clock,
       log: silentLog,
       closeFds: () => undefined,
+      tapLocks: new TapLocks({ filter: noFilter, network, log: silentLog }),
       onTaps: () => undefined,
     })
     const said: string[] = []

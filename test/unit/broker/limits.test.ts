@@ -3,7 +3,6 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { parseBrokerCommand, UsageError } from '../../../src/broker/config.ts'
 import { judgeGrant } from '../../../src/broker/grants.ts'
 import { hostSideMac } from '../../../src/broker/nics.ts'
-import { sightings } from '../../../src/broker/sightings.ts'
 
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
 const nic = { name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }
@@ -88,48 +87,5 @@ describe('a grant', () => {
 
   it("gives the host's side of a TAP a MAC that is not the guest's", () => {
     expect(hostSideMac('52:54:00:00:00:01')).toBe('fe:54:00:00:00:01')
-  })
-})
-
-describe('sightings', () => {
-  const mac = '52:54:00:00:00:01'
-  const arp = (sender: string, last: number, source = sender): Uint8Array => {
-    const hex = (text: string): string => text.replaceAll(':', '')
-    return Uint8Array.from(
-      Buffer.from(
-        `ffffffffffff${hex(source)}08060001080006040001${hex(sender)}0a00${last.toString(16).padStart(4, '0')}0000000000000a000001`,
-        'hex',
-      ),
-    )
-  }
-
-  it('keep on a TAP only what its own MACs say, and only the latest 16', () => {
-    const table = sightings()
-    for (let last = 1; last <= 40; last++) table.onTap('sv1', [mac], arp(mac, last), 'received', last)
-    table.onTap('sv1', [mac], arp('52:54:00:00:00:02', 99), 'received', 50)
-    table.onTap('sv1', [mac], arp(mac, 98, '52:54:00:00:00:02'), 'received', 50)
-    table.onTap('sv1', [mac], arp(mac, 97), 'sent', 50)
-    const found = table.of([mac, '52:54:00:00:00:02'], 50)
-    expect(found).toHaveLength(16)
-    expect(found[0]).toEqual({ mac, ip: '10.0.0.40', via: 'arp', interface: 'sv1', ageMs: 10 })
-    table.forget('sv1')
-    expect(table.of([mac], 50)).toEqual([])
-  })
-
-  it('forget strangers on a bridge after an hour, and the oldest of too many', () => {
-    const table = sightings()
-    table.onBridge('br0', arp(mac, 1), 'received', 0)
-    expect(table.of([mac], 3_600_000)).toHaveLength(1)
-    expect(table.of([mac], 3_600_001)).toHaveLength(0)
-    for (let last = 0; last < 3000; last++) table.onBridge('br0', arp(mac, last), 'received', last)
-    expect(table.of([mac], 3000)).toHaveLength(400)
-  })
-
-  it('take no probe for a claim', () => {
-    const table = sightings()
-    const probe = arp(mac, 0)
-    probe.fill(0, 28, 32)
-    table.onTap('sv1', [mac], probe, 'received', 0)
-    expect(table.of([mac], 0)).toEqual([])
   })
 })

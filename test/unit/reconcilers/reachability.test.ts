@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { deterministicMac } from '../../../src/api/mac.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../../src/api/wire/agent-api.ts'
+import type { LeaseFact } from '../../../src/api/wire/broker-admin.ts'
 import type { RunnerStatus } from '../../../src/api/wire/runner-control.ts'
 import { pickAddress } from '../../../src/reconcilers/reachability/address.ts'
 import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
@@ -29,7 +30,16 @@ function statusOf(uid: string, changes: Partial<VmStatus> = {}): VmStatus {
   return {
     version: 1,
     uid,
-    lease: { uid, granted: true, held: true, waiting: 0, waitReason: null, waitMessage: null, nics: [nic] },
+    lease: {
+      uid,
+      granted: true,
+      held: true,
+      waiting: 0,
+      waitReason: null,
+      waitMessage: null,
+      guestFilter: { state: 'active', message: '' },
+      nics: [nic],
+    },
     sightings: [{ mac, ip, via: 'dhcp', interface: 'br0', ageMs: 3_000 }],
     runner: { uid, ...runner },
     runnerMessage: '',
@@ -228,4 +238,29 @@ test('a guest that does not come up is looked at less and less urgently', async 
   expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 1_000 })
   cluster.nowMs += 600_000
   expect(await wait()).toEqual({ kind: 'requeueAfter', ms: 5_000 })
+})
+
+test('a guest that nothing filters is Ready, and a condition says what that means', async () => {
+  const filter = (guestFilter: LeaseFact['guestFilter']) => (status: VmStatus) => ({
+    lease: status.lease && { ...status.lease, guestFilter },
+  })
+  const cluster = await onTheLan(filter({ state: 'inactive', message: 'nft: Operation not supported' }))
+  expect(cluster.condition('web', 'LinkUnfiltered')).toMatchObject({
+    status: 'True',
+    reason: 'FilterUnavailable',
+    message: expect.stringMatching(/n1 .*nft: Operation not supported.*other MAC addresses/),
+  })
+  expect(all(cluster).every((one) => one.startsWith('True'))).toBe(true)
+  expect((await cluster.run(reachabilityReconciler(cluster.ports()), 'web'))?.next).toEqual({ kind: 'requeueAfter', ms: 10_000 })
+  expect((await onTheLan()).said('web', 'LinkUnfiltered')).toBe('False Filtered')
+  expect((await onTheLan(filter(undefined))).said('web', 'LinkUnfiltered')).toBe('True BrokerOutdated')
+})
+
+test('the probe waits for the VM, whoever else answers for its address', async () => {
+  const asked: ProbeRequest[] = []
+  await onTheLan(undefined, (request) => {
+    asked.push(request)
+    return reached
+  })
+  expect(asked.find(({ kind }) => kind === 'arp')).toMatchObject({ ip, mac })
 })

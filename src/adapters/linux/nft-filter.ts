@@ -1,0 +1,132 @@
+import { execFile } from 'node:child_process'
+import * as z from 'zod'
+import { nodePorts } from '../../api/node-ports.ts'
+import type { GuestFilter, TapLock } from '../../ports/guest-filter.ts'
+import { HostError } from '../../ports/host-network.ts'
+
+const table = 'swarmvirt'
+/** A call takes milliseconds. One that waits for storage must not hold up a VM's start for long. */
+const timeoutMs = 10_000
+/** 1,024 TAPs have about 1 MiB of rules. */
+const maxOutputBytes = 16 * 1024 * 1024
+const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
+/** Addresses that a bridge keeps to itself (IEEE 802.1D, table 7-10). It learns their senders, and passes them up, before its own hooks. */
+const linkLocal = 'ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00'
+
+/** By the program `nft`, which needs NET_ADMIN. */
+export function nftFilter(program = 'nft'): GuestFilter {
+  const read = async (): Promise<Rules> => rulesOf(await run(program, ['-j', 'list ruleset netdev; list ruleset bridge']))
+  return {
+    async locks() {
+      const { macs, taps, guardsPorts } = await read()
+      return guardsPorts ? [...macs].filter(([tap]) => taps.has(tap)).map(([tap, mac]) => ({ tap, mac })) : []
+    },
+    async lock(lock) {
+      await run(program, [lockScript(lock)])
+    },
+    async keepOnly(wanted) {
+      const { chains, taps } = await read()
+      const stale = (names: ReadonlySet<string>): string[] => [...names].filter((name) => !wanted.has(name))
+      const commands = [
+        ...stale(chains).map((name) => `delete chain netdev ${table} ${name}`),
+        ...stale(taps).map((name) => `delete element bridge ${table} taps { "${name}" }`),
+      ]
+      if (commands.length > 0) await run(program, [commands.join('\n')])
+    },
+  }
+}
+
+/**
+ * Two tables. The ingress hook of the TAP comes before the bridge sees a frame, so nothing with another MAC is learned or passed on. The bridge's
+ * input hook sees what goes to the host itself, whichever of its addresses it names, and what the host would route.
+ */
+function lockScript({ tap, mac }: TapLock): string {
+  const ports = nodePorts.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(', ')
+  return `
+table netdev ${table} {
+  chain ${tap} { type filter hook ingress device "${tap}" priority -500; policy accept; }
+}
+flush chain netdev ${table} ${tap}
+table netdev ${table} {
+  chain ${tap} {
+    ether saddr != ${mac} drop
+    arp saddr ether != ${mac} drop
+    ${linkLocal} drop
+  }
+}
+table bridge ${table} {
+  set taps { type ifname; }
+  chain input { type filter hook input priority -200; policy accept; }
+}
+flush chain bridge ${table} input
+table bridge ${table} {
+  chain input { iifname @taps meta l4proto { tcp, udp } th dport { ${ports} } drop; }
+}
+add element bridge ${table} taps { "${tap}" }
+`
+}
+
+interface Rules {
+  /** By TAP. */
+  readonly macs: ReadonlyMap<string, string>
+  readonly chains: ReadonlySet<string>
+  readonly taps: ReadonlySet<string>
+  readonly guardsPorts: boolean
+}
+
+const ours = { table: z.literal(table) }
+/** The objects in use of `nft -j list ruleset`; libnftables-json(5). */
+const listed = z.object({
+  chain: z
+    .object({ ...ours, family: z.string(), name: z.string() })
+    .optional()
+    .catch(undefined),
+  set: z
+    .object({ ...ours, family: z.literal('bridge'), name: z.literal('taps'), elem: z.array(z.string()).default([]) })
+    .optional()
+    .catch(undefined),
+  rule: z
+    .object({ ...ours, family: z.string(), chain: z.string(), expr: z.array(z.unknown()) })
+    .optional()
+    .catch(undefined),
+})
+const macMatch = z.object({
+  match: z.object({
+    op: z.literal('!='),
+    left: z.object({ payload: z.object({ protocol: z.literal('ether'), field: z.literal('saddr') }) }),
+    right: z.string(),
+  }),
+})
+
+/** One JSON document a line and command. */
+function rulesOf(output: string): Rules {
+  const documents = output.split('\n').filter((line) => line !== '')
+  const objects = documents.flatMap((line) => z.object({ nftables: z.array(listed) }).parse(JSON.parse(line)).nftables)
+  const rules = objects.flatMap(({ rule }) => rule ?? [])
+  const macs = rules.flatMap(({ family, chain, expr }): [string, string][] => {
+    const match = macMatch.safeParse(expr[0])
+    return family === 'netdev' && match.success ? [[chain, match.data.match.right]] : []
+  })
+  return {
+    macs: new Map(macs),
+    chains: new Set(objects.flatMap(({ chain }) => (chain?.family === 'netdev' ? chain.name : []))),
+    taps: new Set(objects.flatMap(({ set }) => set?.elem ?? [])),
+    guardsPorts: rules.some(({ family, chain }) => family === 'bridge' && chain === 'input'),
+  }
+}
+
+function run(program: string, args: readonly string[]): Promise<string> {
+  const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: maxOutputBytes, env } as const
+  return new Promise((resolve, reject) => {
+    execFile(program, [...args], options, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout)
+      reject(new HostError('Io', explain(program, error, stderr), { cause: error }))
+    })
+  })
+}
+
+function explain(program: string, error: Error & { code?: unknown; killed?: boolean }, stderr: string): string {
+  if (error.code === 'ENOENT') return `the program ${program} is not there; the broker's image must have the package nftables`
+  if (error.killed === true) return `${program} did not end within ${timeoutMs / 1000} s`
+  return `${program}: ${stderr.split('\n')[0] || error.message}`.slice(0, 500)
+}
