@@ -22,6 +22,7 @@ import type { AgentClient } from '../../src/adapters/agent-client.ts'
 import { probeExitCode } from '../../src/agent/kvm-probe/payload.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
+import { tapName } from '../../src/api/names.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import { type KnownAnswer, orderMark, prepareMark, vmMark } from '../../src/api/wire/unchanged.ts'
 import { encodeFrame } from '../../src/api/wire/frames.ts'
@@ -539,10 +540,12 @@ describe('what is known about a VM', () => {
     const order = anOrder()
     await prepared(client, order)
     broker.leases = [aLease(order.uid, true), aLease(anOrder().uid, true)]
-    broker.sightings = [{ mac: '52:54:00:00:00:01', ip: '192.168.50.42', via: 'dhcp', interface: 'br0', ageMs: 5 }]
+    const heard = { mac: '52:54:00:00:00:01', ip: '192.168.50.42', via: 'dhcp', interface: tapName(order.uid, 'lan'), ageMs: 50 } as const
+    // A broker of release 0.1 also tells what it heard on the bridge, where every guest can forge it.
+    broker.sightings = [heard, { ...heard, ip: '192.168.50.66', interface: 'br0', ageMs: 5 }]
     expect(await client.vm(order.uid)).toMatchObject({
       lease: { uid: order.uid, held: true },
-      sightings: [{ ip: '192.168.50.42' }],
+      sightings: [heard],
       runner: null,
       runnerMessage: expect.stringContaining('control socket'),
     })
