@@ -1,38 +1,67 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
-import { type IncomingMessage, get as httpGet } from 'node:http'
-import { get as httpsGet } from 'node:https'
+import type { ImageHost } from '../api/image-hosts.ts'
 import { type Arrival, ArrivalError, type ArrivalOptions, type ImageArrivals } from '../ports/image-arrivals.ts'
+import { chunkBytes, onOwnDisk, writeImage } from './image-file-writer.ts'
+import { imageAddresses } from './image-addresses.ts'
+import { openDownload } from './image-download.ts'
+import { networkFailure } from './network-failure.ts'
 
-/** Read at a time: large enough for a disk, small enough that hashing it holds the event loop for about a millisecond. */
-const chunkBytes = 1024 * 1024
 /** A server that says nothing for so long is taken for dead. */
 const silenceMs = 30_000
-const maxRedirects = 5
+/** ext4's largest file; nothing that announces more is an image. */
+const maxFileBytes = 16 * 1024 ** 4
 
 export interface ImageArrivalsOptions {
+  /** Hosts beside those of the public internet that images may come from. */
+  readonly allowHosts?: readonly ImageHost[]
   /** Only tests wait less. */
   readonly silenceMs?: number
 }
 
 export function imageArrivals(options: ImageArrivalsOptions = {}): ImageArrivals {
+  const addresses = imageAddresses(options.allowHosts ?? [])
+  const silence = options.silenceMs ?? silenceMs
   return {
-    copy: (from, to, arrival) => explained(() => copyFile(from, to, arrival)),
-    download: (url, to, arrival) => explained(() => downloadTo(url, to, arrival, options.silenceMs ?? silenceMs)),
+    copy: copyFile,
+    async download(url, to, arrival) {
+      const response = await openDownload(url, { addresses, silenceMs: silence, signal: arrival.signal })
+      try {
+        const total = announcedBytes(response.headers['content-length'])
+        // Without an announced size a server could send zeros, which take no room, for ever.
+        const limit = total === undefined ? arrival.maxBytes : maxFileBytes
+        if ((total ?? 0) > limit) throw new ArrivalError('TooLarge', `it has ${total} bytes`)
+        const written = await writeImage(to, chunksFrom(response), { ...arrival, total, maxFileBytes: limit })
+        return { ...written, contentType: response.headers['content-type'] }
+      } finally {
+        response.destroy()
+      }
+    },
+  }
+}
+
+function announcedBytes(header: string | undefined): number | undefined {
+  return header === undefined ? undefined : Number(header)
+}
+
+async function* chunksFrom(response: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of response) yield chunk as Buffer
+  } catch (error) {
+    throw networkFailure(error)
   }
 }
 
 async function copyFile(from: string, to: string, options: ArrivalOptions): Promise<Arrival> {
   const source = await openOperatorsFile(from)
   try {
-    const before = await source.stat()
+    const before = await onOwnDisk(() => source.stat())
     if (!before.isFile()) throw new ArrivalError('NotAFile', `${from} is not a regular file`)
-    if (before.size > options.maxBytes) throw new ArrivalError('TooLarge', `it has ${before.size} bytes`)
-    const arrival = await writeHashed(to, chunksOf(source), before.size, options)
-    const after = await source.stat()
-    if (after.size === before.size && after.mtimeMs === before.mtimeMs && arrival.bytes === before.size) return arrival
-    await unlink(to)
+    const arrival = await writeImage(to, chunksOf(source), { ...options, total: before.size, maxFileBytes })
+    const after = await onOwnDisk(() => source.stat())
+    if (after.size === before.size && after.mtimeMs === before.mtimeMs && arrival.bytes === before.size)
+      return { ...arrival, contentType: undefined }
+    await onOwnDisk(() => unlink(to))
     throw new ArrivalError('Changed', `${from} was written to while it was copied`)
   } finally {
     await source.close()
@@ -47,101 +76,16 @@ async function openOperatorsFile(path: string): Promise<FileHandle> {
     if (code === 'ENOENT') throw new ArrivalError('Missing', `${path} is not there`, { cause })
     if (code === 'ELOOP') throw new ArrivalError('NotAFile', `${path} is a symbolic link, which is not followed`, { cause })
     if (code === 'EACCES') throw new ArrivalError('NotAFile', `${path} cannot be read by the agent (${message}); chmod a+r it`, { cause })
-    throw cause
+    throw new ArrivalError('Io', message, { cause })
   }
 }
 
-async function* chunksOf(file: FileHandle): AsyncGenerator<Uint8Array> {
+async function* chunksOf(file: FileHandle): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(chunkBytes)
   for (let position = 0; ; ) {
-    const { bytesRead } = await file.read(buffer, 0, chunkBytes, position)
+    const { bytesRead } = await onOwnDisk(() => file.read(buffer, 0, chunkBytes, position))
     if (bytesRead === 0) return
     yield buffer.subarray(0, bytesRead)
     position += bytesRead
-  }
-}
-
-async function writeHashed(
-  to: string,
-  chunks: AsyncIterable<Uint8Array>,
-  total: number | undefined,
-  options: ArrivalOptions,
-): Promise<Arrival> {
-  const hash = createHash('sha256')
-  const file = await open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
-  let bytes = 0
-  try {
-    for await (const chunk of chunks) {
-      options.signal.throwIfAborted()
-      bytes += chunk.length
-      if (bytes > options.maxBytes) throw new ArrivalError('TooLarge', `it goes on after ${options.maxBytes} bytes`)
-      hash.update(chunk)
-      await file.writeFile(chunk)
-      options.onProgress(bytes, total)
-    }
-    await file.sync()
-    return { sha256: hash.digest('hex'), bytes }
-  } catch (error) {
-    await unlink(to)
-    throw error
-  } finally {
-    await file.close()
-  }
-}
-
-async function downloadTo(url: string, to: string, options: ArrivalOptions, silence: number): Promise<Arrival> {
-  const response = await follow(url, options.signal, silence, maxRedirects)
-  try {
-    const announced = response.headers['content-length']
-    const total = announced === undefined ? undefined : Number(announced)
-    if (total !== undefined && total > options.maxBytes) throw new ArrivalError('TooLarge', `it has ${total} bytes`)
-    const arrival = await writeHashed(to, response as AsyncIterable<Buffer>, total, options)
-    return arrival
-  } finally {
-    response.destroy()
-  }
-}
-
-async function follow(url: string, signal: AbortSignal, silence: number, redirectsLeft: number): Promise<IncomingMessage> {
-  const target = URL.parse(url)
-  if (target === null || (target.protocol !== 'http:' && target.protocol !== 'https:')) {
-    throw new ArrivalError('Refused', `only http:// and https:// are followed, not ${url.slice(0, 200)}`)
-  }
-  const response = await getOnce(target, signal, silence)
-  const status = response.statusCode ?? 0
-  if (status === 200) return response
-  response.destroy()
-  const location = response.headers.location
-  if (status >= 300 && status < 400 && location !== undefined) {
-    if (redirectsLeft === 0) throw new ArrivalError('Refused', `it was redirected more than ${maxRedirects} times`)
-    const next = URL.parse(location, target.href)
-    if (target.protocol === 'https:' && next?.protocol === 'http:')
-      throw new ArrivalError('Refused', `https:// was redirected to ${next.href.slice(0, 200)}`)
-    return await follow(next?.href ?? location, signal, silence, redirectsLeft - 1)
-  }
-  // 408 and 429 ask for patience; other 4xx say that asking again is useless.
-  const patient = status >= 500 || status === 408 || status === 429
-  throw new ArrivalError(patient ? 'Network' : 'Refused', `${target.host} answered with status ${status}`)
-}
-
-function getOnce(target: URL, signal: AbortSignal, silence: number): Promise<IncomingMessage> {
-  const get = target.protocol === 'https:' ? httpsGet : httpGet
-  return new Promise((resolve, reject) => {
-    // `agent: false`: a connection of its own that is gone with the image. `identity`: what is hashed must be the file.
-    const request = get(target, { agent: false, signal, headers: { 'accept-encoding': 'identity', 'user-agent': 'swarmvirt' } }, resolve)
-    request.setTimeout(silence, () => request.destroy(new ArrivalError('Network', `${target.host} was silent for ${silence / 1000} s`)))
-    request.once('error', reject)
-  })
-}
-
-async function explained(run: () => Promise<Arrival>): Promise<Arrival> {
-  try {
-    return await run()
-  } catch (cause) {
-    if (cause instanceof ArrivalError) throw cause
-    const { code, message, syscall } = cause as NodeJS.ErrnoException
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw new ArrivalError('NoSpace', message, { cause })
-    const local = syscall === 'open' || syscall === 'write' || syscall === 'fsync' || syscall === 'unlink'
-    throw new ArrivalError(local ? 'Io' : 'Network', message || String(code), { cause })
   }
 }

@@ -1,5 +1,7 @@
+import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { defaultControlKeyFile } from '../api/control-key.ts'
+import { type ImageHost, parseImageHost } from '../api/image-hosts.ts'
 import { defaultStateRoot, maxStateRootBytes } from '../api/layout.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
 
@@ -10,6 +12,8 @@ export interface AgentConfig {
   readonly port: number
   readonly qemu: string
   readonly qemuImg: string
+  /** The operator's own mirrors, whose addresses are not public. */
+  readonly allowImageHosts: readonly ImageHost[]
   readonly debug: boolean
 }
 
@@ -24,10 +28,11 @@ const options = {
   port: { type: 'string' },
   qemu: { type: 'string' },
   'qemu-img': { type: 'string' },
+  'allow-image-host': { type: 'string', multiple: true },
   debug: { type: 'boolean' },
 } as const
 
-/** Reads the command line, which wins over the environment (`SWARMVIRT_STATE_ROOT`, `SWARMVIRT_CONTROL_KEY_FILE`, `SWARMVIRT_DEBUG`). Throws ConfigError. */
+/** Reads the command line, which wins over the environment (`SWARMVIRT_STATE_ROOT`, `SWARMVIRT_CONTROL_KEY_FILE`, `SWARMVIRT_ALLOW_IMAGE_HOSTS`, `SWARMVIRT_DEBUG`). Throws ConfigError. */
 export function readConfig(argv: readonly string[] = process.argv.slice(2), env: NodeJS.ProcessEnv = process.env): AgentConfig {
   const values = readArguments(argv)
   return {
@@ -37,6 +42,7 @@ export function readConfig(argv: readonly string[] = process.argv.slice(2), env:
     port: checkPort(values.port ?? String(agentPort)),
     qemu: values.qemu ?? 'qemu-system-x86_64',
     qemuImg: values['qemu-img'] ?? 'qemu-img',
+    allowImageHosts: readImageHosts(values['allow-image-host'] ?? env['SWARMVIRT_ALLOW_IMAGE_HOSTS']?.split(/[,\s]+/) ?? []),
     debug: values.debug ?? env['SWARMVIRT_DEBUG'] === '1',
   }
 }
@@ -56,6 +62,19 @@ function checkStateRoot(path: string): string {
   if (Buffer.byteLength(root) > maxStateRootBytes)
     throw new ConfigError(`--state-root has at most ${maxStateRootBytes} bytes, since socket paths below it end at 107`)
   return root
+}
+
+function readImageHosts(entries: readonly string[]): ImageHost[] {
+  return entries
+    .filter((entry) => entry !== '')
+    .map((entry) => {
+      const parsed = parseImageHost(entry)
+      if (parsed === undefined || (parsed.prefix !== undefined && isIP(parsed.host) === 0))
+        throw new ConfigError(
+          `--allow-image-host is a host name, an address or a subnet, such as mirror.lan:8080 or 10.0.0.0/24, not "${entry}"`,
+        )
+      return parsed
+    })
 }
 
 function checkPort(text: string): number {

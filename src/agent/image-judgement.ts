@@ -1,3 +1,5 @@
+import type { ImageFormat } from '../ports/image-tool.ts'
+
 /**
  * Reads a qcow2 header (QEMU docs/interop/qcow2.rst) and decides whether an image may stand under a VM's disk. Images are untrusted: one that
  * names a backing file or an external data file would have QEMU, or already `qemu-img info`, open whatever path it names on the host.
@@ -9,6 +11,15 @@ export type ImageVerdict = { readonly ok: true; readonly virtualSizeBytes: numbe
 export const headerBytes = 64 * 1024
 
 const magic = 0x51_46_49_fb
+
+/**
+ * What an image is follows from its first bytes, which never change once it is in the store. A raw image therefore never begins like a qcow2 one,
+ * and each disk names the format of its image, so no QEMU guesses it from content.
+ */
+export function imageFormat(start: Uint8Array): ImageFormat {
+  return start.length >= 4 && new DataView(start.buffer, start.byteOffset).getUint32(0) === magic ? 'qcow2' : 'raw'
+}
+
 const versionTwoBytes = 72
 const versionThreeBytes = 104
 const extension = { end: 0, dataFile: 0x44_41_54_41, backingFormat: 0xe2_79_2a_ca, encryption: 0x05_37_be_77 } as const
@@ -21,9 +32,7 @@ const flatten = 'make it one file that stands alone with "qemu-img convert -O qc
 
 export function judgeImageHeader(start: Uint8Array): ImageVerdict {
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength)
-  if (start.length < versionTwoBytes || view.getUint32(0) !== magic) {
-    return refuse('it is not a qcow2 image; convert it with "qemu-img convert -O qcow2 IN OUT"')
-  }
+  if (start.length < versionTwoBytes) return refuse('it ends within its header')
   const version = view.getUint32(4)
   if (version !== 2 && version !== 3) return refuse(`it is qcow2 of version ${version}, and QEMU knows 2 and 3`)
   if (version === 3 && start.length < versionThreeBytes) return refuse('it ends within its header')

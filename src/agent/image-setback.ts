@@ -1,10 +1,12 @@
 import { formatBytes } from '../api/quantity.ts'
-import { ArrivalError } from '../ports/image-arrivals.ts'
+import { messageOf } from '../ports/errors.ts'
+import { type Arrival, ArrivalError } from '../ports/image-arrivals.ts'
 import { StateError } from '../ports/state-files.ts'
 import { type Failure, failed, type ImageReference } from './prepare-plan.ts'
 
 /** Left free on the state root's file system, so that running VMs' overlays do not meet a full disk because of an image. */
 export const reserveBytes = 64 * 1024 ** 2
+const shownBytes = 48
 /** Why an image is not in the store; `preparing` may pass by itself. */
 export type Setback = { readonly kind: 'preparing'; readonly reason: string; readonly message: string } | Failure
 
@@ -18,18 +20,36 @@ export class Refusal extends Error {
   }
 }
 
-export function mismatch(image: ImageReference, sha256: string): Failure {
+/** Says what came: a login page or an error text is recognized by its first bytes. */
+export function mismatch(image: ImageReference, arrival: Arrival): Failure {
   return failed(
     'ImageChecksumMismatch',
-    `${image.source} has sha256 ${sha256}, the manifest says ${image.sha256}; one of the two is not what was meant`,
+    `${image.source} has sha256 ${arrival.sha256}, the manifest says ${image.sha256}; received ${describe(arrival)}`,
   )
+}
+
+function describe({ bytes, contentType, start }: Arrival): string {
+  const type = contentType === undefined ? '' : ` of type ${printable(Buffer.from(contentType))}`
+  return `${formatBytes(bytes)}${type}, beginning with "${printable(start)}"`
+}
+
+/** Whoever made the bytes must not write to a terminal with them. */
+function printable(bytes: Uint8Array): string {
+  const shown = [...bytes.subarray(0, shownBytes)]
+  return shown
+    .map((byte) => (byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c ? String.fromCharCode(byte) : hexEscape(byte)))
+    .join('')
+}
+
+function hexEscape(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, '0')}`
 }
 
 export function insufficient(source: string, bytes: number | undefined, freeBytes: number): Failure {
   const needs = bytes === undefined ? 'needs more than that' : `needs ${formatBytes(bytes)}`
   return failed(
     'InsufficientDisk',
-    `the state root has ${formatBytes(freeBytes)} free, of which ${formatBytes(reserveBytes)} are kept, and the copy of ${source} ${needs}; make room on this node`,
+    `the state root has ${formatBytes(freeBytes)} free, of which ${formatBytes(reserveBytes)} stay reserved, and the copy of ${source} ${needs}; make room on this node`,
   )
 }
 
@@ -38,24 +58,43 @@ export function judgeSetback(error: unknown, image: ImageReference, freeBytes: n
   if (error instanceof Refusal) return error.failure
   if (error instanceof StateError)
     return error.kind === 'NoSpace' ? insufficient(image.source, undefined, freeBytes) : failed('StateRootError', error.message)
-  if (!(error instanceof ArrivalError))
-    return { kind: 'preparing', reason: 'ImageRetry', message: `${image.source}: ${(error as Error).message}` }
+  if (!(error instanceof ArrivalError)) return retried(`${image.source}: ${messageOf(error)}`)
+  return judgeArrival(error, image, freeBytes)
+}
+
+function judgeArrival(error: ArrivalError, image: ImageReference, freeBytes: number): Setback {
+  const message = cleaned(error.message)
   switch (error.failure) {
     case 'TooLarge':
     case 'NoSpace':
-      return insufficient(`${image.source} (${error.message})`, undefined, freeBytes)
+      return insufficient(`${image.source} (${message})`, undefined, freeBytes)
     case 'Missing':
-      return failed('ImageMissing', error.message)
+      return failed('ImageMissing', message)
     case 'NotAFile':
-      return failed('ImageRefused', error.message)
+      return failed('ImageRefused', message)
+    case 'HostRefused':
+      return failed('ImageHostRefused', `${image.source}: ${message}`)
+    case 'Tls':
+      return failed('ImageTlsError', `${image.source}: ${message}`)
     case 'Refused':
-      return failed('ImageUnavailable', `${image.source}: ${error.message}`)
+      return failed('ImageUnavailable', `${image.source}: ${message}`)
     case 'Io':
-      return failed('StateRootError', error.message)
+      return failed('StateRootError', message)
     case 'Changed':
+      return retried(`${image.source}: ${message}; trying again`)
     case 'Network':
-      return { kind: 'preparing', reason: 'ImageRetry', message: `${image.source} did not arrive and is asked for again: ${error.message}` }
+    case 'TooSlow':
+      return retried(`${image.source}: download failed; retrying: ${message}`)
   }
+}
+
+function retried(message: string): Setback {
+  return { kind: 'preparing', reason: 'ImageRetry', message }
+}
+
+/** A server's words can be in it. */
+function cleaned(message: string): string {
+  return message.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?')
 }
 
 /** 5 s doubling to 5 min where it may pass; from 30 s where somebody has to do something first. */

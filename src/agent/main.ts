@@ -59,7 +59,7 @@ async function run(config: AgentConfig, log: Log, signal: AbortSignal): Promise<
       host: { hostname: hostname(), memoryBytes: totalmem(), cpus: cpus().length },
       layout: paths,
       files: stateFiles(),
-      arrivals: imageArrivals(),
+      arrivals: imageArrivals({ allowHosts: config.allowImageHosts }),
       tool: qemuImg({ program: config.qemuImg }),
       claims: imageClaims(loadLibc()),
       runners: runnerSockets({ layout: paths }),

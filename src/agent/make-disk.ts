@@ -1,6 +1,6 @@
 import type { Layout } from '../api/layout.ts'
 import type { VmUid } from '../api/names.ts'
-import type { ImageTool } from '../ports/image-tool.ts'
+import type { ImageFormat, ImageTool } from '../ports/image-tool.ts'
 import type { Random } from '../ports/random.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 
@@ -18,13 +18,13 @@ const unfinished = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
 export async function makeDisk(
   { files, layout, tool, random, signal }: MakeDiskOptions,
   uid: VmUid,
-  disk: { readonly name: string; readonly sizeBytes: number; readonly sha256: string },
+  disk: { readonly name: string; readonly sizeBytes: number; readonly sha256: string; readonly format: ImageFormat },
   path: string,
 ): Promise<void> {
   await files.link(layout.storedImage(disk.sha256), `${layout.instanceImages(uid)}/${disk.sha256}`)
   const fresh = `${layout.disks(uid)}/.${disk.name}.new-${random.uuid()}`
   try {
-    await tool.createOverlay(fresh, `../images/${disk.sha256}`, disk.sizeBytes, signal)
+    await tool.createOverlay(fresh, { path: `../images/${disk.sha256}`, format: disk.format }, disk.sizeBytes, signal)
   } catch (error) {
     await files.remove(fresh)
     throw error

@@ -3,6 +3,7 @@ import { layoutVersion } from '../api/layout.ts'
 import { replaceLine, replaceToken } from '../api/replace-disks.ts'
 import type { PrepareOrder } from '../api/wire/agent-api.ts'
 import type { Identity } from '../api/wire/identity.ts'
+import type { ImageFormat } from '../ports/image-tool.ts'
 
 type OrderedDisk = PrepareOrder['disks'][number]
 export type ImageReference = OrderedDisk['image']
@@ -35,8 +36,11 @@ export interface DiskToComplete {
   readonly name: string
   readonly sizeBytes: number
   readonly source: string
-  /** `made`: the file is there, made from `sha256`; `missing`: to be made from what `image` resolves to. */
-  readonly state: { readonly kind: 'made'; readonly sha256: string } | { readonly kind: 'unknown' } | { readonly kind: 'missing' }
+  /** `made`: the file is there, made from `sha256`, of the format that the draft names if it names one; `missing`: to be made from what `image` resolves to. */
+  readonly state:
+    | { readonly kind: 'made'; readonly sha256: string; readonly format: ImageFormat | undefined }
+    | { readonly kind: 'unknown' }
+    | { readonly kind: 'missing' }
   readonly image: ImageReference
 }
 
@@ -150,7 +154,7 @@ function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
     const refusal = record && judgeChange(order, disk, record)
     if (refusal) return failed(refusal.reason, `${refusal.message}. Put the old value back into the manifest`)
     const sha256 = record?.imageSha256 ?? soleImage(seen) ?? disk.image.sha256
-    disks.push({ ...entry, state: sha256 === null ? { kind: 'unknown' } : { kind: 'made', sha256 } })
+    disks.push({ ...entry, state: sha256 === null ? { kind: 'unknown' } : { kind: 'made', sha256, format: record?.imageFormat } })
   }
   return { kind: 'make', disks }
 }

@@ -4,7 +4,9 @@ import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import { type Identity, identity as identitySchema } from '../api/wire/identity.ts'
 import { type Clock, rfc3339 } from '../ports/clock.ts'
 import { PortError } from '../ports/errors.ts'
+import type { ImageFormat } from '../ports/image-tool.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
+import { imageFormat } from './image-judgement.ts'
 import type { ImageState } from './image-store.ts'
 import { makeDisk, sweepUnfinished } from './make-disk.ts'
 import { type DiskToComplete, type SeenInstance, judgeSize, planPrepare } from './prepare-plan.ts'
@@ -21,7 +23,7 @@ export interface PreparerOptions extends ReplaceDiskOptions {
 }
 
 type Unready = Exclude<PrepareStatus, { state: 'ready' }>
-type Resolved = { readonly disk: DiskToComplete; readonly sha256: string }
+type Resolved = { readonly disk: DiskToComplete; readonly sha256: string; readonly format: ImageFormat }
 
 /**
  * Makes image, disks, directories and identity.json of one VM, in an order in which a crash at any point leaves something the next order
@@ -120,17 +122,24 @@ async function make(
   const resolved: Resolved[] = []
   for (const disk of disks) {
     if (disk.state.kind === 'made') {
-      resolved.push({ disk, sha256: disk.state.sha256 })
+      const { sha256 } = disk.state
+      resolved.push({ disk, sha256, format: disk.state.format ?? (await linkedFormat(options, order.uid, sha256)) })
       continue
     }
     const state = await options.images.resolve(disk.image)
     if (state.kind !== 'stored') return unready(state)
     const refusal = judgeSize(disk, state.image.virtualSizeBytes)
     if (refusal) return unready(refusal)
-    resolved.push({ disk, sha256: state.image.sha256 })
+    resolved.push({ disk, sha256: state.image.sha256, format: state.image.format })
   }
   await complete(options, order, resolved, draft)
   return undefined
+}
+
+/** Of the image that a disk stands on whose draft is lost; release 0.1 wrote no format, and had qcow2 alone. */
+async function linkedFormat({ files, layout }: PreparerOptions, uid: VmUid, sha256: string): Promise<ImageFormat> {
+  const start = await files.readStart(`${layout.instanceImages(uid)}/${sha256}`, 4)
+  return start === undefined ? 'qcow2' : imageFormat(start)
 }
 
 async function complete(
@@ -147,8 +156,8 @@ async function complete(
   if (draft === undefined || canonicalJson(draft) !== canonicalJson(wanted))
     await files.writeAtomically(draftPath, JSON.stringify(wanted, null, 2), 0o640)
   await sweepUnfinished(options, uid)
-  for (const { disk, sha256 } of resolved) {
-    if (disk.state.kind === 'missing') await makeDisk(options, uid, { ...disk, sha256 }, layout.diskFile(uid, disk.name))
+  for (const { disk, sha256, format } of resolved) {
+    if (disk.state.kind === 'missing') await makeDisk(options, uid, { ...disk, sha256, format }, layout.diskFile(uid, disk.name))
   }
   await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(wanted, null, 2)}\n`, 0o440)
   await files.remove(draftPath)
@@ -157,11 +166,12 @@ async function complete(
 
 function identityOf(options: PreparerOptions, order: PrepareOrder, resolved: readonly Resolved[], draft: Identity | undefined): Identity {
   const { uid, vm, cluster } = order
-  const disks = resolved.map(({ disk, sha256 }) => ({
+  const disks = resolved.map(({ disk, sha256, format }) => ({
     name: disk.name,
     sizeBytes: disk.sizeBytes,
     imageSource: disk.source,
     imageSha256: sha256,
+    imageFormat: format,
     madeAs: draft?.disks.find((one) => one.name === disk.name)?.madeAs ?? options.random.uuid(),
   }))
   return { version: 1, uid, vm, cluster, machineType, createdAt: draft?.createdAt ?? rfc3339(options.clock), disks }

@@ -39,11 +39,12 @@ export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrd
     sizeBytes: disk.sizeBytes,
     imageSource: disk.image.source,
     imageSha256: state.image.sha256,
+    imageFormat: state.image.format,
     madeAs: options.random.uuid(),
   }
   await sweepUnfinished(options, uid)
   await sweepUnfinished(options, uid, complete)
-  await makeDisk(options, uid, { ...disk, sha256: state.image.sha256 }, asidePath(options, uid, record))
+  await makeDisk(options, uid, { ...disk, ...state.image }, asidePath(options, uid, record))
   const refused = await whileClaimed(options, order, plan, () => swap(options, plan.identity, identityWith(plan, record), record))
   if (refused) await options.files.remove(asidePath(options, uid, record))
   return refused

@@ -1,7 +1,26 @@
 /**
- * Why no image arrived. `Missing`, `NotAFile` and `Refused` (a 4xx, a redirect we do not follow) need a person; the others may pass.
+ * Why no image arrived.
+ *
+ * - `Missing`, `NotAFile`: the operator's file is not there, or is not a file that can be read.
+ * - `HostRefused`: the address is not one that images may come from. The message is the same for every such address.
+ * - `Tls`: the server could not prove who it is, or speaks no TLS.
+ * - `Refused`: the server answered, and not with the image (a 4xx, a redirect that is not followed, no HTTP).
+ * - `Changed`, `Network`, `TooSlow`: it may work the next time.
+ * - `TooLarge`, `NoSpace`: there is no room for it.
+ * - `Io`: this node's own disk failed.
  */
-export type ArrivalFailure = 'Missing' | 'NotAFile' | 'Refused' | 'Changed' | 'TooLarge' | 'NoSpace' | 'Network' | 'Io'
+export type ArrivalFailure =
+  | 'Missing'
+  | 'NotAFile'
+  | 'HostRefused'
+  | 'Tls'
+  | 'Refused'
+  | 'Changed'
+  | 'Network'
+  | 'TooSlow'
+  | 'TooLarge'
+  | 'NoSpace'
+  | 'Io'
 
 export class ArrivalError extends Error {
   override readonly name = 'ArrivalError'
@@ -14,22 +33,27 @@ export class ArrivalError extends Error {
 }
 
 export interface Arrival {
+  /** Of the full content, holes included. */
   readonly sha256: string
   readonly bytes: number
+  /** The first bytes, for a message about content that nobody expected. */
+  readonly start: Uint8Array
+  /** As the server names it; undefined for a local file. */
+  readonly contentType: string | undefined
 }
 
 export interface ArrivalOptions {
-  /** More than this is `TooLarge`, whatever was announced. */
+  /** More than this on the disk is `TooLarge`. Blocks of zeros become holes and do not count. */
   readonly maxBytes: number
-  /** Called now and then; `totalBytes` is what was announced, if anything was. */
+  /** Called now and then; `totalBytes` is the announced size, if there is one. */
   readonly onProgress: (bytes: number, totalBytes: number | undefined) => void
   readonly signal: AbortSignal
 }
 
-/** Brings an image's bytes to a new file of the agent's own, hashing as they pass. Rejects with ArrivalError, and no file stays then. */
+/** Writes an image's bytes to a new file of the agent's own and hashes them. Rejects with ArrivalError, and leaves no file then. */
 export interface ImageArrivals {
   /** From a regular file that others may overwrite at any time; `Changed` when they did meanwhile. */
   copy(from: string, to: string, options: ArrivalOptions): Promise<Arrival>
-  /** From http:// or https://; follows a few redirects to the same two. */
+  /** From http:// or https://; follows a few redirects, and checks the address of each. */
   download(url: string, to: string, options: ArrivalOptions): Promise<Arrival>
 }

@@ -38,6 +38,7 @@ import {
   makeImage,
   makeStateRoot,
   prepared,
+  putLongAgo,
   removeStateRoot,
   sha256Of,
   startTestAgent,
@@ -207,7 +208,7 @@ describe('preparing a VM', () => {
     expect(await prepared(client, anOrder({ disksMustExist: true }))).toMatchObject({ reason: 'DiskMissing' })
   })
 
-  test('refuses images that are missing, too large, raw, or no file, and makes no directory for them', async () => {
+  test('refuses images that are missing, too large, no image, or no file, and makes no directory for them', async () => {
     const client = await agent()
     const order = anOrder()
     expect(await client.prepare(order)).toMatchObject({
@@ -217,10 +218,11 @@ describe('preparing a VM', () => {
     })
     makeImage(image(), { sizeMiB: 64 })
     expect(await prepared(client, order)).toMatchObject({ reason: 'DiskSmallerThanImage', message: expect.stringContaining('64 MiB') })
-    writeFileSync(join(root.images, 'raw.img'), Buffer.alloc(100_000, 1))
-    expect(await prepared(client, anOrder({ image: { source: 'images/raw.img', sha256: null } }))).toMatchObject({
+    writeFileSync(join(root.images, 'page.html'), '<html>'.repeat(1024))
+    putLongAgo(join(root.images, 'page.html'))
+    expect(await prepared(client, anOrder({ image: { source: 'images/page.html', sha256: null } }))).toMatchObject({
       reason: 'ImageRefused',
-      message: expect.stringContaining('qemu-img convert'),
+      message: expect.stringContaining('it is a text'),
     })
     symlinkSync(image(), join(root.images, 'link.qcow2'))
     expect(await prepared(client, anOrder({ image: { source: 'images/link.qcow2', sha256: null } }))).toMatchObject({
@@ -247,6 +249,7 @@ describe('preparing a VM', () => {
     const client = await agent()
     for (const [name, args] of Object.entries(hostile)) {
       execFileSync('qemu-img', [...args, join(root.images, name), '8M'])
+      putLongAgo(join(root.images, name))
       const status = await prepared(client, anOrder({ image: { source: `images/${name}`, sha256: null } }))
       expect(status).toMatchObject({ state: 'failed', reason: 'ImageRefused', message: expect.stringContaining('qemu-img convert') })
     }
@@ -372,7 +375,20 @@ describe('a kill in the middle', () => {
     writeFileSync(qemu, `#!/bin/sh\nexit ${probeExitCode}\n`, { mode: 0o755 })
     const user = ['--reuid', String(agentUid), '--regid', String(sharedGid), '--clear-groups']
     const main = join(import.meta.dirname, '../../src/agent/main.ts')
-    const args = ['--state-root', root.root, '--key-file', key, '--qemu', qemu, '--host', '127.0.0.1', '--port', '0']
+    const args = [
+      '--state-root',
+      root.root,
+      '--key-file',
+      key,
+      '--qemu',
+      qemu,
+      '--host',
+      '127.0.0.1',
+      '--port',
+      '0',
+      '--allow-image-host',
+      '127.0.0.1',
+    ]
     const child = spawn('setpriv', [...user, process.execPath, main, ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { PATH: process.env['PATH'], TMPDIR: join(root.root, 'tmp') },

@@ -127,6 +127,7 @@ async function deployStack(lab: Lab, what: StackParts): Promise<void> {
       // The machine that carries the lab may have no KVM that guests can use; on a real cluster this is a choice.
       SWARMVIRT_SOFTWARE_EMULATION: 'true',
       SWARMVIRT_REMOVAL_GRACE_S: '5',
+      SWARMVIRT_ALLOW_IMAGE_HOSTS: lab.wwwAddress,
       DOCKER_GID: gid,
       ...what.variant.env,
     },

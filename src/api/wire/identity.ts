@@ -17,6 +17,8 @@ export const identity = z.object({
       sizeBytes: z.int(),
       imageSource: z.string().max(2048),
       imageSha256: sha256Field,
+      /** Decided when the image was stored, and written into the disk. Absent where release 0.1 made it, which knew qcow2 alone. */
+      imageFormat: z.enum(['qcow2', 'raw']).optional(),
       /** Of this making of the disk and of no other. Absent where release 0.1 made it: then `createdAt` stands for it. */
       madeAs: z.uuid().optional(),
     }),

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { chmodSync, chownSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,6 +21,7 @@ import { unixSockets } from '../../../src/adapters/unix-sockets.ts'
 import { startAgent } from '../../../src/agent/agent.ts'
 import type { ProbeRuns, ProbeVerdict } from '../../../src/agent/kvm-prober.ts'
 import type { ControlKey } from '../../../src/api/control-key.ts'
+import type { ImageHost } from '../../../src/api/image-hosts.ts'
 import { agentUid, type Layout, layout, sharedGid } from '../../../src/api/layout.ts'
 import { maxAgentBodyBytes, type PrepareOrder, type PrepareStatus } from '../../../src/api/wire/agent-api.ts'
 import type { BrokerResponse, LeaseFact, Sighting } from '../../../src/api/wire/broker-admin.ts'
@@ -31,6 +32,7 @@ import type { Log } from '../../../src/ports/log.ts'
 
 export type Keys = readonly [ControlKey, ...ControlKey[]]
 export const aKey = (id = 'k1', digit = '1'): ControlKey => ({ id, hex: digit.repeat(64) })
+const loopback: ImageHost = { host: '127.0.0.1', prefix: undefined, port: undefined }
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /** A state root as install-node leaves it. */
@@ -54,7 +56,14 @@ export function makeImage(path: string, options: { sizeMiB?: number; payloadByte
   writeFileSync(`${path}.raw`, Buffer.alloc(options.payloadBytes ?? 4096, randomUUID()), { flag: 'r+' })
   execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', `${path}.raw`, path])
   rmSync(`${path}.raw`)
+  putLongAgo(path)
   return sha256Of(path)
+}
+
+/** An image that nobody is copying in any more. */
+export function putLongAgo(path: string): void {
+  const aMinuteAgo = Date.now() / 1000 - 60
+  utimesSync(path, aMinuteAgo, aMinuteAgo)
 }
 
 export const sha256Of = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex')
@@ -83,6 +92,7 @@ export interface TestAgentOptions {
   readonly signal: AbortSignal
   readonly kvm?: () => ProbeVerdict
   readonly log?: Log
+  readonly allowHosts?: readonly ImageHost[]
 }
 
 export async function startTestAgent(options: TestAgentOptions): Promise<ControlListener> {
@@ -100,7 +110,7 @@ export async function startTestAgent(options: TestAgentOptions): Promise<Control
       host: { hostname: 'n1', memoryBytes: 1024 ** 3, cpus: 2 },
       layout: options.layout,
       files: stateFiles(),
-      arrivals: imageArrivals({ silenceMs: 1_000 }),
+      arrivals: imageArrivals({ silenceMs: 1_000, allowHosts: options.allowHosts ?? [loopback] }),
       tool: qemuImg({ program: 'qemu-img' }),
       claims: imageClaims(loadLibc()),
       runners: runnerSockets({ layout: options.layout, deadlineMs: 500 }),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { judgeImageHeader } from '../../../src/agent/image-judgement.ts'
+import { imageFormat, judgeImageHeader } from '../../../src/agent/image-judgement.ts'
 
 const incompatible = { corrupt: 1n << 1n, dataFile: 1n << 2n, compression: 1n << 3n, unknown: 1n << 40n }
 
@@ -26,9 +26,15 @@ test('An image that stands alone is taken, with the size it holds', () => {
   expect(judgeImageHeader(aHeader((view) => view.setUint32(4, 2)).subarray(0, 200))).toMatchObject({ ok: true })
 })
 
+test('An image is qcow2 where it begins like one, however little of it is there, and raw otherwise', () => {
+  expect(imageFormat(aHeader())).toBe('qcow2')
+  expect(imageFormat(aHeader().subarray(0, 4))).toBe('qcow2')
+  expect(imageFormat(aHeader().subarray(0, 3))).toBe('raw')
+  expect(imageFormat(new Uint8Array(65_536))).toBe('raw')
+  expect(imageFormat(new Uint8Array(0))).toBe('raw')
+})
+
 test.each([
-  ['is raw', new Uint8Array(65_536), 'qemu-img convert'],
-  ['is empty', new Uint8Array(0), 'not a qcow2'],
   ['ends early', aHeader().subarray(0, 80), 'ends within'],
   ['is of another version', aHeader((view) => view.setUint32(4, 4)), 'version 4'],
   ['has a backing file', aHeader((view) => view.setBigUint64(8, 512n)), 'backing file'],

@@ -40,10 +40,16 @@ function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: 
     layout: paths,
     files,
     claims,
-    images: { resolve: async ({ source }) => ({ kind: 'stored', image: { sha256: shas[source] ?? '', virtualSizeBytes: mebibyte } }) },
+    images: {
+      resolve: async ({ source }) => ({
+        kind: 'stored',
+        image: { sha256: shas[source] ?? '', format: 'qcow2', virtualSizeBytes: mebibyte },
+      }),
+    },
     tool: {
       info: () => Promise.reject(new Error('not asked for')),
-      createOverlay: async (path, backing, sizeBytes) => writeFileSync(path, `${backing} ${sizeBytes}`, { flag: 'wx' }),
+      check: () => Promise.reject(new Error('not asked for')),
+      createOverlay: async (path, backing, sizeBytes) => writeFileSync(path, `${backing.path} ${sizeBytes}`, { flag: 'wx' }),
     },
     useOf: async () => use,
     clock: { now: () => 0, elapsed: () => 0, after: () => () => undefined },

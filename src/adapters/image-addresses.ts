@@ -1,0 +1,112 @@
+import { type LookupAddress, promises as dns } from 'node:dns'
+import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import type { ImageHost } from '../api/image-hosts.ts'
+import { ArrivalError } from '../ports/image-arrivals.ts'
+import { networkFailure } from './network-failure.ts'
+
+type Subnet = readonly [address: string, prefix: number]
+
+/** Everything that is not globally reachable: IANA's special-purpose address registries, and multicast. Loopback, link-local and private addresses are among them. */
+const notPublicIpv4: readonly Subnet[] = [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 3],
+]
+/** Of 2000::/3, the only global unicast space there is; some of these carry an IPv4 address (Teredo, 6to4). */
+const notPublicIpv6: readonly Subnet[] = [
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+]
+
+export interface ImageAddresses {
+  /**
+   * Resolves the host of a URL and checks its addresses. The connection is made with the answer, so no second resolution can lead elsewhere.
+   * Throws ArrivalError: `HostRefused`, with the same message for every address that is refused, or `Network`.
+   */
+  lookupOf(url: URL): Promise<LookupFunction>
+}
+
+export function imageAddresses(allowed: readonly ImageHost[], ownSubnets: () => readonly Subnet[] = subnetsOfThisHost): ImageAddresses {
+  return {
+    async lookupOf(url) {
+      const host = url.hostname.replace(/^\[|\]$/g, '')
+      const entries = allowed.filter(({ port }) => port === undefined || port === portOf(url))
+      const all = await resolve(host)
+      const trusted = entries.some((entry) => entry.host === host)
+      const inside = blockList(entries.filter((entry) => isIP(entry.host) > 0).map(({ host: at, prefix }) => [at, prefix ?? bits(at)]))
+      const own = blockList(ownSubnets())
+      const usable = all.filter((one) => trusted || has(inside, one) || (isPublic(one) && !has(own, one)))
+      const [first] = usable
+      if (first === undefined) throw refusal(url)
+      return (_hostname, options, callback) => (options.all === true ? callback(null, usable) : callback(null, first.address, first.family))
+    },
+  }
+}
+
+/** Says nothing of what the name resolves to, or whether anybody listens there. */
+function refusal(url: URL): ArrivalError {
+  return new ArrivalError(
+    'HostRefused',
+    `images are not downloaded from ${url.host}: its address is not a public one. To allow your own mirror, start the agents with --allow-image-host ${url.hostname}`,
+  )
+}
+
+async function resolve(host: string): Promise<LookupAddress[]> {
+  const family = isIP(host)
+  if (family > 0) return [{ address: host, family }]
+  try {
+    return await dns.lookup(host, { all: true })
+  } catch (error) {
+    throw networkFailure(error)
+  }
+}
+
+function portOf(url: URL): number {
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
+}
+
+function isPublic(one: LookupAddress): boolean {
+  if (one.family === 4) return !has(blockList(notPublicIpv4), one)
+  return has(blockList([['2000::', 3]]), one) && !has(blockList(notPublicIpv6), one)
+}
+
+/** The overlay and the bridge that this task is attached to. */
+function subnetsOfThisHost(): readonly Subnet[] {
+  return Object.values(networkInterfaces())
+    .flat()
+    .flatMap((one): Subnet[] => (one?.cidr ? [[one.address, Number(one.cidr.split('/')[1])]] : []))
+}
+
+function blockList(subnets: readonly Subnet[]): BlockList {
+  const list = new BlockList()
+  for (const [address, prefix] of subnets) list.addSubnet(address, prefix, familyOf(address))
+  return list
+}
+
+function has(list: BlockList, { address }: LookupAddress): boolean {
+  // A zone (`fe80::1%eth0`) is no part of the address.
+  const [bare = ''] = address.split('%')
+  return isIP(bare) > 0 && list.check(bare, familyOf(bare))
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 6 ? 'ipv6' : 'ipv4'
+}
+
+function bits(address: string): number {
+  return isIP(address) === 6 ? 128 : 32
+}
