@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { vmNamePattern } from '../api/names.ts'
 import { type ConfirmRemovals, controllerApiVersion } from '../api/wire/controller-api.ts'
@@ -8,7 +8,7 @@ import { PortError } from '../ports/errors.ts'
 import type { Inspection } from '../ports/inspection.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { StatusView } from '../ports/status-view.ts'
-import { rawConnections } from './raw-connections.ts'
+import { limitConnections, type LimitedConnections } from './connection-limits.ts'
 import { vmWatches, type WatchLimits, watchLimits } from './vm-watches.ts'
 
 export interface ApiOptions {
@@ -22,6 +22,13 @@ export interface ApiOptions {
   readonly watch?: WatchLimits
 }
 
+export interface MetricsOptions {
+  /** 0 takes a free one. */
+  readonly port: number
+  /** Whoever reads the metrics must send it; undefined lets everybody. */
+  readonly token: string | undefined
+}
+
 export interface Listening {
   readonly port: number
   close(): Promise<void>
@@ -29,8 +36,11 @@ export interface Listening {
 
 /** What is sent to these listeners is a request line and headers, and where a body is taken its route has a bound of its own. */
 const limits = { bodyLimit: 1_024, requestTimeout: 10_000, connectionTimeout: 30_000, routerOptions: { maxParamLength: 64 } }
-/** Far more than scrapes and people need, and few enough that callers who say nothing take no descriptor from the rest of the program. */
-const maxConnections = 256
+/**
+ * Far more than scrapes and people need, and few enough that callers who say nothing take no descriptor from the rest of the program.
+ * A caller has 10 s for the handshake and its first request.
+ */
+const connectionLimits = { total: 256, reserve: 64, perAddress: 32, unprovenMs: 10_000 } as const
 const handshakeTimeout = 5_000
 
 /** Ten thousand names at their longest fit. */
@@ -44,29 +54,35 @@ export async function listenApi(
   actions: ControllerActions,
   inspection: Inspection,
 ): Promise<Listening> {
-  if (options.token.length < 16) throw new Error('the API token has fewer than 16 characters')
+  mustBeLong(options.token, 'API')
   const server = fastify({ ...limits, https: { key: options.key, cert: options.certificate, minVersion: 'TLSv1.2', handshakeTimeout } })
   // JSON is all that is taken.
   server.removeContentTypeParser('text/plain')
-  const isAllowed = tokenCheck(options.token)
+  const connections = limitConnections(server.server, connectionLimits)
+  const isAllowed = tokenCheck(options.token, connections)
   server.addHook('onRequest', async (request, reply) => {
-    if (isAllowed(request.headers.authorization)) return
-    await reply
-      .code(401)
-      .header('www-authenticate', 'Bearer')
-      .send(problem('Unauthorized', 'send "Authorization: Bearer TOKEN" with the API token'))
+    if (!isAllowed(request)) await unauthorized(reply, 'API')
   })
   routes(server, view, options.release)
   vmRoutes(server, view, options.watch ?? watchLimits)
   inspectionRoutes(server, inspection)
   actionRoutes(server, actions)
-  return start(server, options.port)
+  return start(server, options.port, connections)
 }
 
-/** Metrics and health: open, and nothing in them is a secret. */
-export async function listenMetrics(port: number, view: StatusView, metrics: Metrics): Promise<Listening> {
+/** Metrics, with a token where one is set, and health, which anybody may ask. Throws where the token is too short. */
+export async function listenMetrics({ port, token }: MetricsOptions, view: StatusView, metrics: Metrics): Promise<Listening> {
   const server = fastify(limits)
-  server.get('/metrics', async (_request, reply) => {
+  if (token !== undefined) mustBeLong(token, 'metrics')
+  // A caller of health has nothing to prove, and keeps its connection.
+  const connections = limitConnections(server.server, {
+    ...connectionLimits,
+    unprovenMs: undefined,
+    ...(token === undefined ? { reserve: 0 } : {}),
+  })
+  const isAllowed = token === undefined ? () => true : tokenCheck(token, connections)
+  server.get('/metrics', async (request, reply) => {
+    if (!isAllowed(request)) return unauthorized(reply, 'metrics')
     const { contentType, text } = await metrics.expose()
     return reply.header('content-type', contentType).send(text)
   })
@@ -78,7 +94,7 @@ export async function listenMetrics(port: number, view: StatusView, metrics: Met
       .type('text/plain')
       .send(ok ? 'ok\n' : `${message}\n`)
   })
-  return start(server, port)
+  return start(server, port, connections)
 }
 
 function routes(server: FastifyInstance, view: StatusView, release: string): void {
@@ -149,7 +165,7 @@ const refusals: Readonly<Record<number, string>> = {
   415: 'the body must be application/json',
 }
 
-async function start(server: FastifyInstance, port: number): Promise<Listening> {
+async function start(server: FastifyInstance, port: number, connections: LimitedConnections): Promise<Listening> {
   server.setErrorHandler(async (error: { statusCode?: number }, _request, reply) => {
     // Docker's word, which says nothing that a reader of this API may not know.
     if (error instanceof PortError) return reply.code(error.kind === 'Conflict' ? 409 : 503).send(problem(error.kind, error.message))
@@ -160,25 +176,36 @@ async function start(server: FastifyInstance, port: number): Promise<Listening> 
         status < 500 ? problem('BadRequest', refusals[status] ?? 'the request is not understood') : problem('Internal', 'internal error'),
       )
   })
-  const connections = rawConnections(server.server)
-  server.server.maxConnections = maxConnections
   await server.listen({ port, host: '::' })
   const address = server.server.address()
   return { port: address !== null && typeof address === 'object' ? address.port : port, close: () => close(server, connections) }
 }
 
 /** Connections that are kept open would hold a stop up. */
-async function close(server: FastifyInstance, connections: ReturnType<typeof rawConnections>): Promise<void> {
+async function close(server: FastifyInstance, connections: LimitedConnections): Promise<void> {
   const closed = server.close()
   connections.cut()
   await closed
 }
 
 /** Compares digests, so that the time says nothing about the token, its length included. */
-function tokenCheck(token: string): (header: string | undefined) => boolean {
+function tokenCheck(token: string, connections: LimitedConnections): (request: FastifyRequest) => boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
   const expected = digest(`Bearer ${token}`)
-  return (header) => header !== undefined && timingSafeEqual(digest(header), expected)
+  return ({ headers: { authorization }, raw }) => {
+    if (authorization === undefined || !timingSafeEqual(digest(authorization), expected)) return false
+    connections.proven(raw.socket)
+    return true
+  }
+}
+
+function mustBeLong(token: string, what: 'API' | 'metrics'): void {
+  if (token.length < 16) throw new Error(`the ${what} token has fewer than 16 characters`)
+}
+
+async function unauthorized(reply: FastifyReply, what: 'API' | 'metrics'): Promise<FastifyReply> {
+  const message = `send "Authorization: Bearer TOKEN" with the ${what} token`
+  return reply.code(401).header('www-authenticate', 'Bearer').send(problem('Unauthorized', message))
 }
 
 function problem(reason: string, message: string): { reason: string; message: string } {

@@ -192,7 +192,8 @@ function sourceMetrics(gauge: AddGauge, view: StatusView): void {
 
 type SetGauge = (labels: Record<string, string>, value: number) => void
 const conditionValues = { True: 1, False: 0, Unknown: -1 } as const
-const infoLabels = ['uid', 'node', 'accelerator', 'mac', 'ip']
+/** No uid and no MAC: whoever reads metrics needs neither, and both help an attacker. */
+const infoLabels = ['node', 'accelerator', 'ip']
 const nodeInfoLabels = ['node', 'role', 'state', 'availability', 'accel']
 
 function infoOf(vm: VmView): Record<string, string> {

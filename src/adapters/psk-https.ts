@@ -5,15 +5,15 @@ import type { ControlKey } from '../api/control-key.ts'
 import type { AnswerControl, ControlAnswer, ControlListener } from '../ports/control-listener.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Log } from '../ports/log.ts'
-import { rawConnections } from './raw-connections.ts'
+import { limitConnections, type LimitedConnections } from './connection-limits.ts'
 
 /**
  * HTTPS where both sides prove the same secret (TLS 1.2, ECDHE-PSK, RFC 5489): encrypted, forward secret, no certificate to manage.
  * TLS 1.3 is off, since Node's `pskCallback` speaks for TLS 1.2 suites alone.
  */
 const tlsOptions = { ciphers: 'ECDHE-PSK-CHACHA20-POLY1305', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const
-/** Enough for a controller, its successor, and probes between agents. */
-const maxConnections = 256
+/** Enough for a controller, its successor, and probes between agents. The handshake is the proof. */
+const connectionLimits = { total: 256, reserve: 64, perAddress: 32, unprovenMs: 10_000 } as const
 const handshakeTimeoutMs = 5_000
 const requestTimeoutMs = 30_000
 const keepAliveMs = 60_000
@@ -34,8 +34,8 @@ export interface PskServerOptions {
 export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
   const known = new Map(options.keys.map((key) => [key.id, encoded(key)]))
   const server = createServer({ ...tlsOptions, handshakeTimeout: handshakeTimeoutMs, pskCallback: (_socket, id) => known.get(id) ?? null })
-  const connections = rawConnections(server)
-  server.maxConnections = maxConnections
+  const connections = limitConnections(server, connectionLimits)
+  server.on('secureConnection', (socket) => connections.proven(socket))
   server.headersTimeout = requestTimeoutMs
   server.requestTimeout = requestTimeoutMs
   server.keepAliveTimeout = keepAliveMs
@@ -52,7 +52,7 @@ export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
   })
 }
 
-function closeServer(server: Server, connections: ReturnType<typeof rawConnections>): Promise<void> {
+function closeServer(server: Server, connections: LimitedConnections): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve())
     connections.cut()

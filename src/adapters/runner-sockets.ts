@@ -1,10 +1,11 @@
 import { lstat } from 'node:fs/promises'
 import { type Socket, connect } from 'node:net'
 import type { Layout } from '../api/layout.ts'
+import { printable } from '../api/printable.ts'
 import type { VmUid } from '../api/names.ts'
 import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
 import { runnerControlVersion, runnerHello, type RunnerResponse, runnerResponse } from '../api/wire/runner-control.ts'
-import { PortError } from '../ports/errors.ts'
+import { messageOf, PortError } from '../ports/errors.ts'
 import type { Runners } from '../ports/runners.ts'
 
 /** From connecting to the answer: a runner answers from memory. */
@@ -84,7 +85,7 @@ function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signa
         reject(
           error instanceof PortError
             ? error
-            : new PortError('Denied', `what listens on the control socket is no runner: ${(error as Error).message}`),
+            : new PortError('Denied', `what listens on the control socket is no runner: ${printable(messageOf(error))}`),
         )
         socket.destroy()
       }

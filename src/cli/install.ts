@@ -10,6 +10,8 @@ const installSecrets = {
   apiCertificate: 'swarmvirt-api-cert',
   apiToken: 'swarmvirt-api-token',
 } as const
+/** Made when it is asked for; the controller then asks for it wherever metrics are read. */
+const metricsTokenSecret = 'swarmvirt-metrics-token'
 
 interface InstallMaterial {
   readonly controlKey: string
@@ -17,6 +19,7 @@ interface InstallMaterial {
   readonly apiCertificatePem: string
   readonly fingerprint: string
   readonly apiToken: string
+  readonly metricsToken: string
 }
 
 interface InstallResult {
@@ -25,33 +28,48 @@ interface InstallResult {
   /** Only when they were made now: a secret cannot be read back. */
   readonly token: string | undefined
   readonly fingerprint: string | undefined
+  /** As `token`, of the metrics. */
+  readonly metricsToken: string | undefined
+  /** What is there, cannot be changed in place and should be otherwise, with the way to do it. */
+  readonly warnings: readonly string[]
+}
+
+export interface InstallOptions {
+  readonly network: string
+  readonly subnet: string
+  readonly metricsToken?: boolean
+  readonly output: string
 }
 
 /** What `install` says, and what it does (see `install` below). */
 export async function runInstall(
   ports: { readonly docker: DockerCli; readonly material: () => Promise<InstallMaterial> },
-  options: { readonly network: string; readonly subnet: string; readonly output: string },
+  options: InstallOptions,
 ): Promise<Outcome> {
-  const result = await install(ports.docker, ports.material, { name: options.network, subnet: options.subnet })
+  const result = await install(ports.docker, ports.material, options)
   if (options.output === 'json') return done(`${JSON.stringify(result)}\n`)
   const made = result.made.map((one) => `made ${one}\n`).join('')
-  if (result.token === undefined) return done(made === '' ? 'everything is there already; nothing was changed\n' : made)
-  return done(`${made}\nAPI token (shown once, keep it): ${result.token}\nCertificate fingerprint (SHA-256): ${result.fingerprint}\n`)
+  const tokens = [
+    ...(result.token === undefined
+      ? []
+      : [`API token (shown once, keep it): ${result.token}\nCertificate fingerprint (SHA-256): ${result.fingerprint}\n`]),
+    ...(result.metricsToken === undefined ? [] : [`Metrics token (shown once, keep it): ${result.metricsToken}\n`]),
+  ]
+  const said = made === '' ? 'everything is there already; nothing was changed\n' : made
+  return { exit: 0, out: [said, ...tokens].join('\n'), err: result.warnings.map((one) => `warning: ${one}\n`).join('') }
 }
 
 /**
  * Makes the secrets and the guests' overlay where they are missing and touches what is there: a second run changes nothing.
  * Key, certificate and token belong together, so a part of them without the rest is refused rather than mixed.
  */
-async function install(
-  docker: DockerCli,
-  makeMaterial: () => Promise<InstallMaterial>,
-  network: { readonly name: string; readonly subnet: string },
-): Promise<InstallResult> {
-  const missing = await missingSecrets(docker)
+async function install(docker: DockerCli, makeMaterial: () => Promise<InstallMaterial>, options: InstallOptions): Promise<InstallResult> {
+  const present = await presentSecrets(docker)
+  const missing = missingSecrets(present)
+  const wantsMetricsToken = options.metricsToken === true && !present.has(metricsTokenSecret)
   const made: string[] = []
-  const material = missing.length > 0 ? await makeMaterial() : undefined
-  if (material) {
+  const material = missing.length > 0 || wantsMetricsToken ? await makeMaterial() : undefined
+  if (material !== undefined && missing.length > 0) {
     const contents: Record<string, string> = {
       [installSecrets.controlKey]: material.controlKey,
       [installSecrets.apiKey]: material.apiKeyPem,
@@ -64,8 +82,20 @@ async function install(
       made.push(`secret ${name}`)
     }
   }
-  if (await makeNetwork(docker, network)) made.push(`network ${network.name}`)
-  return { made, token: material?.apiToken, fingerprint: material?.fingerprint }
+  if (material !== undefined && wantsMetricsToken) {
+    await docker.run(['secret', 'create', '--label', `${objectLabels.component}=install`, metricsTokenSecret, '-'], material.metricsToken)
+    made.push(`secret ${metricsTokenSecret}`)
+  }
+  if (await makeNetwork(docker, options)) made.push(`network ${options.network}`)
+  const warnings = (await isInternal(docker, options.network)) ? [] : [openNetwork(options.network)]
+  const ofApi = missing.length > 0 ? material : undefined
+  return {
+    made,
+    token: ofApi?.apiToken,
+    fingerprint: ofApi?.fingerprint,
+    metricsToken: wantsMetricsToken ? material?.metricsToken : undefined,
+    warnings,
+  }
 }
 
 /** A certificate is public. Whoever may read it here has proven to Docker who he is, so `login` needs nobody to carry it. */
@@ -73,8 +103,11 @@ function fingerprintLabel(material: InstallMaterial): string {
   return `${objectLabels.fingerprint}=${material.fingerprint}`
 }
 
-async function missingSecrets(docker: DockerCli): Promise<readonly string[]> {
-  const present = new Set((await docker.run(['secret', 'ls', '--format', '{{.Name}}'])).split('\n'))
+async function presentSecrets(docker: DockerCli): Promise<ReadonlySet<string>> {
+  return new Set((await docker.run(['secret', 'ls', '--format', '{{.Name}}'])).split('\n'))
+}
+
+function missingSecrets(present: ReadonlySet<string>): readonly string[] {
   const missing = Object.values(installSecrets).filter((name) => !present.has(name))
   const all = Object.values(installSecrets).length
   if (missing.length > 0 && missing.length < all) {
@@ -85,10 +118,26 @@ async function missingSecrets(docker: DockerCli): Promise<readonly string[]> {
   return missing
 }
 
-/** A /20, since a full overlay leaves tasks in New with no error; DNS round robin is set on the services. */
-async function makeNetwork(docker: DockerCli, network: { readonly name: string; readonly subnet: string }): Promise<boolean> {
+/**
+ * Internal: Docker then attaches no task to `docker_gwbridge`, through which it would reach every port of its node. A /20, since a full
+ * overlay leaves tasks in New with no error; DNS round robin is set on the services.
+ */
+async function makeNetwork(docker: DockerCli, { network, subnet }: InstallOptions): Promise<boolean> {
   const names = (await docker.run(['network', 'ls', '--filter', 'driver=overlay', '--format', '{{.Name}}'])).split('\n')
-  if (names.includes(network.name)) return false
-  await docker.run(['network', 'create', '--driver', 'overlay', '--subnet', network.subnet, network.name])
+  if (names.includes(network)) return false
+  await docker.run(['network', 'create', '--driver', 'overlay', '--internal', '--subnet', subnet, network])
   return true
+}
+
+async function isInternal(docker: DockerCli, network: string): Promise<boolean> {
+  return (await docker.run(['network', 'inspect', '--format', '{{.Internal}}', network])).trim() === 'true'
+}
+
+/** Release 0.1 made it so, and Docker changes no network in place. */
+function openNetwork(network: string): string {
+  return `network ${network} is not internal, so the task of a VM reaches the ports of its node. To move to another network:
+  docker vm install --network swarmvirt-vms --subnet 10.202.0.0/20
+  SWARMVIRT_GUESTS_NETWORK=swarmvirt-vms docker stack deploy …   # as you deployed before; restarts no VM
+  a VM moves when it is switched on the next time (runStrategy: Halted and back), or starts with an edit
+  docker network rm ${network}                         # when no VM is on it any more`
 }

@@ -152,6 +152,7 @@ async function installPorts(session: Session) {
         apiCertificatePem: certificate.certificatePem,
         fingerprint: certificate.fingerprint,
         apiToken: randomBytes(32).toString('base64url'),
+        metricsToken: randomBytes(32).toString('base64url'),
       }
     },
   }

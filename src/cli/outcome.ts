@@ -1,3 +1,5 @@
+export { printable } from '../api/printable.ts'
+
 /** What a verb came to. 0: done or valid; 1: refused, invalid or not reached; 2: called wrongly, or what it was given cannot be read. */
 export interface Outcome {
   readonly exit: 0 | 1 | 2
@@ -19,9 +21,4 @@ export function oneOf<Value extends string>(option: string, allowed: readonly Va
   const found = allowed.find((one) => one === given)
   if (found === undefined) throw new UsageError(`${option} is one of ${allowed.join(', ')}, not "${given}"`)
   return found
-}
-
-/** Terminals obey control characters, and what comes from manifests, guests and servers must not speak to one. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
 }

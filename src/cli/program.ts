@@ -6,6 +6,7 @@ import { clusterVerbs, type Verb } from './cluster-verbs.ts'
 import type { Explainer } from './explain.ts'
 import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
 import { type LoopVerbPorts, loopVerbs } from './loop-verbs.ts'
+import type { InstallOptions } from './install.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
 import { planVerbs } from './plan-verbs.ts'
 import { suspendVerbs } from './suspend-verbs.ts'
@@ -16,7 +17,7 @@ export const description = 'Virtual machines on Docker Swarm'
 
 /** What the verbs need of the world. Each loads what stands behind it when it is called, so that a verb starts with no more than it uses. */
 export interface CliPorts extends LoopVerbPorts, LoginVerbPorts, WriteVerbPorts {
-  readonly install: (options: { readonly network: string; readonly subnet: string; readonly output: string }) => Promise<Outcome>
+  readonly install: (options: InstallOptions) => Promise<Outcome>
   /** Reads files and directories; `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
   readonly explainer: () => Promise<Explainer>
@@ -69,6 +70,7 @@ function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .description("make the Swarm secrets and the guests' overlay network; prints the API token once")
     .option('--network <name>', "the guests' overlay", 'swarmvirt-guests')
     .option('--subnet <cidr>', 'its subnet', '10.201.0.0/20')
+    .option('--metrics-token', 'also make the secret swarmvirt-metrics-token, for deploy/metrics-token.yaml')
     .option('--output <format>', 'text or json', 'text')
     .action(verb(ports.install))
   vm.command('version')

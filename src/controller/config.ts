@@ -21,8 +21,12 @@ export interface ControllerConfig {
   readonly apiKeyFile: string
   readonly apiCertFile: string
   readonly apiTokenFile: string
+  readonly metricsTokenFile: string
   readonly logLevel: string
 }
+
+/** A Swarm secret that an installation need not have. */
+export const defaultMetricsTokenFile = '/run/secrets/swarmvirt-metrics-token'
 
 const sourceNames = ['directory', 'configs'] as const
 export type SourceName = (typeof sourceNames)[number]
@@ -54,6 +58,10 @@ const options = {
   'api-key-file': { fallback: '/run/secrets/swarmvirt-api-key', help: 'TLS key of the API, PEM' },
   'api-cert-file': { fallback: '/run/secrets/swarmvirt-api-cert', help: 'TLS certificate of the API, PEM' },
   'api-token-file': { fallback: '/run/secrets/swarmvirt-api-token', help: 'bearer token of the API' },
+  'metrics-token-file': {
+    fallback: defaultMetricsTokenFile,
+    help: 'bearer token of the metrics; they are open where the default file is missing',
+  },
   'log-level': { fallback: 'info', help: 'debug, info, warn or error' },
 } as const satisfies Record<string, Option>
 type OptionName = keyof typeof options
@@ -85,6 +93,7 @@ export function readConfig(argv: readonly string[] = process.argv.slice(2), env:
     apiKeyFile: value('api-key-file'),
     apiCertFile: value('api-cert-file'),
     apiTokenFile: value('api-token-file'),
+    metricsTokenFile: value('metrics-token-file'),
     logLevel: oneOf('log-level', value, ['debug', 'info', 'warn', 'error']),
   }
 }

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { agentClient } from '../adapters/agent-client.ts'
 import { agentsDirectory } from '../adapters/agents-directory.ts'
 import { type Listening, listenApi, listenMetrics } from '../adapters/api-server.ts'
+import { dockerNetworks } from '../adapters/docker-networks.ts'
 import { dockerSwarm } from '../adapters/docker-swarm.ts'
 import { manifestConfigs } from '../adapters/manifest-configs.ts'
 import { manifestDirectory } from '../adapters/manifest-directory.ts'
@@ -21,11 +22,12 @@ import { nodesReconciler } from '../reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
 import { servicesReconciler } from '../reconcilers/services/index.ts'
 import { collecting, type CollectPorts, holdsValid } from './collect-manifests.ts'
-import { type ControllerConfig, readConfig, type SourceName } from './config.ts'
+import { type ControllerConfig, defaultMetricsTokenFile, readConfig, type SourceName } from './config.ts'
 import { type Controller, controller } from './controller.ts'
 import { inspection } from './inspection.ts'
 import { declarationStore } from './declarations.ts'
 import { informedSwarm } from './informer/informed-swarm.ts'
+import { checkNetworks } from './network-check.ts'
 import { observedAgents } from './observed-agents.ts'
 import { livePlacements } from './placements.ts'
 import { stackOf } from './stack.ts'
@@ -84,7 +86,13 @@ async function listen(config: ControllerConfig, built: ReturnType<typeof build>,
   const [key, certificate] = [readFileSync(config.apiKeyFile, 'utf8'), readFileSync(config.apiCertFile, 'utf8')]
   const token = readFileSync(config.apiTokenFile, 'utf8').trim()
   const api = await listenApi({ port: config.apiPort, key, certificate, token, release }, view, actions, built.inspection)
-  return [api, await listenMetrics(config.metricsPort, view, metrics)]
+  return [api, await listenMetrics({ port: config.metricsPort, token: metricsToken(config) }, view, metrics)]
+}
+
+/** A file that was named must be there; the default one is a secret that an installation need not have. */
+function metricsToken({ metricsTokenFile: file }: ControllerConfig): string | undefined {
+  if (file === defaultMetricsTokenFile && !existsSync(file)) return undefined
+  return readFileSync(file, 'utf8').trim()
 }
 
 /** Aborted by the first SIGTERM or SIGINT; a second one ends the process at once. */
@@ -110,7 +118,9 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   const listeners = await listen(config, built, metrics)
   const { settings, sources, manifests, docker, apiPort, metricsPort } = config
   log.info({ release, ...settings, sources, manifests, docker, apiPort, metricsPort }, 'Started')
-  await built.run(signal)
+  const overlays = { guests: settings.guestsNetwork, control: config.controlNetwork }
+  const checks = checkNetworks({ networks: dockerNetworks(docker), clock: systemClock, log, ...overlays }, signal)
+  await Promise.all([built.run(signal), checks])
   await Promise.all(listeners.map((listener) => listener.close()))
   log.info({}, 'Stopped')
 }

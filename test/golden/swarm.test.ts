@@ -151,6 +151,21 @@ describe('what release 0.1 left in a Swarm', () => {
     expect(dig(template, 'LogDriver')).toEqual({ Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '3' } })
   })
 
+  it('stays on its network where another one is set, until the VM is switched on the next time', async () => {
+    cluster.swarm.networks.add('another')
+    cluster.settings = { ...cluster.settings, guestsNetwork: 'another' }
+    await cluster.converge()
+    expectNothingRestarted()
+    const declared = cluster.declared.get('off')
+    if (declared?.kind !== 'present') throw new Error('off is not declared')
+    cluster.declared.set('off', { ...declared, vm: { ...declared.vm, spec: { ...declared.vm.spec, runStrategy: 'Always' } } })
+    await cluster.converge()
+    const template = cluster.swarm.service('vm-off')?.spec['TaskTemplate']
+    expect(dig(rawList(dig(template, 'Networks'))[0], 'Target')).toBe('id-of-another')
+    expect(dig(template, 'Resources', 'Limits', 'Pids')).toBe(512)
+    expect(cluster.starts('off')).toBe(1)
+  })
+
   it('says of an object what its manifest says: each generation is the one on the label', () => {
     for (const document of recorded.documents) {
       const parsed = parseVirtualMachine(document)

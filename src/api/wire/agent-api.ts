@@ -3,6 +3,7 @@ import { brokerFacts, leaseFact, probeOutcome, sighting } from './broker-admin.t
 import {
   acceleratorChoice,
   acceleratorInUse,
+  cleanText,
   interfaceField,
   ipv4Field,
   macField,
@@ -100,7 +101,7 @@ const instanceRecord = z.object({
   uid: uidField,
   /** Null where identity.json is missing or unreadable: the directory still holds somebody's disk. */
   vm: vmNameField.nullable(),
-  cluster: z.string().nullable(),
+  cluster: cleanText(2048).nullable(),
   disks: z.array(z.object({ name: z.string(), sizeBytes: z.int(), allocatedBytes: z.int() })),
   granted: z.boolean(),
 })

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { printable } from '../printable.ts'
 import { interfaceNamePattern, partNamePattern, uidPattern, vmNamePattern } from '../names.ts'
 
 /** Building blocks of the wire contracts. Contracts are permissive about unknown keys (a newer peer may add some) and strict about known ones. */
@@ -9,8 +10,10 @@ export const interfaceField = z.string().regex(interfaceNamePattern)
 export const macField = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)
 export const ipv4Field = z.ipv4()
 export const sha256Field = z.string().regex(/^[0-9a-f]{64}$/)
+/** Text that a peer made, without the characters that a terminal would obey. A longer one is refused. */
+export const cleanText = (maxLength: number) => z.string().max(maxLength).transform(printable)
 /** Text shown to people; cut by the sender. */
-export const textField = z.string().max(2048)
+export const textField = cleanText(2048)
 export const reasonField = z.string().regex(/^[A-Z][A-Za-z0-9]{0,63}$/)
 
 /** One network interface of a VM as the broker is to make it. */

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { acceleratorInUse, textField, uidField } from './common.ts'
+import { acceleratorInUse, cleanText, textField, uidField } from './common.ts'
 
 /**
  * Agent–runner, over `instances/<uid>/run/control.sock` (frames.ts). The runner speaks first, with its uid: the agent sends nothing to a
@@ -42,15 +42,15 @@ export const runnerStatus = z.object({
   /** What QEMU runs with; null while there is no QEMU. */
   accelerator: acceleratorInUse.nullable(),
   /** QEMU's own word over QMP (`running`, `paused`, `shutdown` …); null while there is none. */
-  qemuStatus: z.string().max(64).nullable(),
+  qemuStatus: cleanText(64).nullable(),
   /** Hash of the launch config in use. */
-  launchHash: z.string().max(64),
-  release: z.string().max(64),
+  launchHash: cleanText(64),
+  release: cleanText(64),
   /** RFC 3339. */
-  startedAt: z.string().max(40),
+  startedAt: cleanText(40),
   restarts: z.int().min(0),
   /** From the runner's own /proc/self/status: what Swarm really gave, not what was asked for. */
-  hardening: z.object({ uid: z.int(), capEff: z.string().max(32), capBnd: z.string().max(32), noNewPrivs: z.boolean(), seccomp: z.int() }),
+  hardening: z.object({ uid: z.int(), capEff: cleanText(32), capBnd: cleanText(32), noNewPrivs: z.boolean(), seccomp: z.int() }),
 })
 export type RunnerStatus = z.output<typeof runnerStatus>
 

@@ -31,6 +31,11 @@ export function decide(context: Context): Decision {
   const verdict = judgeTemplate(service, seen.configs, { inputs: inputs.hash, template: hashOfTemplate(context, draft) })
   switch (verdict.kind) {
     case 'same':
+      // A task starts anyway, so it starts in the form of this release, on its image and on the network of the settings.
+      if (isSwitchedOn(context)) {
+        const template = keepLifecycle(draft, service.spec['TaskTemplate'])
+        return { kind: 'write', template, force: false, drift: undefined, why: 'the VM is switched on' }
+      }
       return { kind: 'leave', held: verdict.held, pending: false, why: 'labels, replicas or update policy were changed' }
     case 'adopt':
       return {
@@ -77,6 +82,10 @@ function draftOf({ render }: Context): RawSpec {
 
 export function hashOfTemplate({ replicas }: Context, template: RawSpec): string {
   return templateHashOf(template, surroundings(replicas)['EndpointSpec'])
+}
+
+function isSwitchedOn({ service, replicas }: Context): boolean {
+  return replicasOf(service) === 0 && replicas > 0
 }
 
 export function replicasOf(service: SwarmService): number {

@@ -65,7 +65,10 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   // Rendered again with the ids; grace period and restart policy are as decided.
   const written = keepLifecycle(renderTemplate({ ...render, forceUpdate, ids: objects.ids }), decision.template)
   const spec = { ...service.spec, Labels: labels, TaskTemplate: written, ...surroundings(replicas) }
-  const corrects: readonly DriftKind[] = decision.drift === undefined ? [] : ['template']
+  const corrects: readonly DriftKind[] = [
+    ...(decision.drift === undefined ? [] : (['template'] as const)),
+    ...(isReplicasDrift(context) ? (['replicas'] as const) : []),
+  ]
   return [...objects.actions, { ...update(service, spec, decision.why, corrects), touches: 'template' }]
 }
 
@@ -83,12 +86,16 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
   if (sameLabels && samePolicy && replicasOf(service) === replicas) return []
   const kinds: readonly (readonly [DriftKind, boolean])[] = [
     ['service_labels', lostLabels(context, labels)],
-    // Another generation asks for other replicas.
-    ['replicas', replicasOf(service) !== replicas && service.labels[objectLabels.generation] === context.generation],
+    ['replicas', isReplicasDrift(context)],
     ['update_policy', !samePolicy],
   ]
   const corrects = kinds.flatMap(([kind, isPutBack]) => (isPutBack ? [kind] : []))
   return [update(service, { ...service.spec, Labels: labels, Mode, ...policy }, decision.why, corrects)]
+}
+
+/** Another generation asks for other replicas. */
+function isReplicasDrift({ service, replicas, generation }: Context): boolean {
+  return replicasOf(service) !== replicas && service.labels[objectLabels.generation] === generation
 }
 
 /** All of our labels are written together, so one that is missing was taken; of those that are there only the identity never changes. */

@@ -147,7 +147,7 @@ function measured(config: ChildConfig): Measured {
     seenAgent: (nodeId) => agents.seen(nodeId),
   })
   prom.show(built.view)
-  void listenMetrics(0, built.view, prom)
+  void listenMetrics({ port: 0, token: undefined }, built.view, prom)
   void built.run(new AbortController().signal)
   const askRaw = rawLook(config.socket ?? '')
   // Not before it is asked for: it wakes the process two hundred times a second.
@@ -258,7 +258,7 @@ const config = JSON.parse(process.argv[2] ?? '{}') as ChildConfig
 // Imported as the controller does, and not opened: a certificate is not what is measured.
 void listenApi
 const program = config.mode === 'run' ? measured(config) : undefined
-if (program === undefined) void listenMetrics(0, nothing, promMetrics('bench'))
+if (program === undefined) void listenMetrics({ port: 0, token: undefined }, nothing, promMetrics('bench'))
 process.on('message', ({ id, asked }: { id: number; asked: Request }) => {
   const answer = program === undefined ? Promise.resolve(usage(0)) : program.answer(asked)
   void answer.then((value) => process.send?.({ id, value: value ?? null }))

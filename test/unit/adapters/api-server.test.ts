@@ -63,7 +63,7 @@ beforeAll(async () => {
   api = await listenApi({ port: 0, key, certificate, token, release: '0.0.0' }, view, actions, inspection)
   const metrics = promMetrics('0.0.0')
   metrics.show(view)
-  open = await listenMetrics(0, view, metrics)
+  open = await listenMetrics({ port: 0, token: undefined }, view, metrics)
 })
 afterAll(() => Promise.all([api.close(), open.close()]))
 
@@ -107,6 +107,16 @@ describe('the status API', () => {
     await one.close()
     await cut
     expect(silent.destroyed).toBe(true)
+  })
+
+  it('lets one address hold 32 connections that say nothing, and another address in', async () => {
+    const held = Array.from({ length: 40 }, () => connect({ port: api.port, host: '127.0.0.1', localAddress: '127.0.0.7' }))
+    let cut = 0
+    await new Promise<void>((resolve) => {
+      for (const one of held) one.on('error', () => undefined).on('close', () => (cut += 1) === 8 && resolve())
+    })
+    expect((await get('/api/v1/version', `Bearer ${token}`)).status).toBe(200)
+    for (const one of held) one.destroy()
   })
 
   it('does not start with a token that can be guessed', async () => {
@@ -181,6 +191,26 @@ describe('metrics and health', () => {
     vms = []
     expect((await fetchText('/metrics'))[1]).not.toContain('vm="web"')
     vms = [web]
+  })
+
+  it('name no uid and no MAC', async () => {
+    vms = [{ ...web, facts: { ...web.facts, uid: '11111111-1111-4111-8111-111111111111', mac: '52:54:00:00:00:2a' } }]
+    const [, text] = await fetchText('/metrics')
+    expect(text).toContain('swarmvirt_vm_info{vm="web"')
+    expect(text).not.toMatch(/11111111-1111|52:54:00/)
+    vms = [web]
+  })
+
+  it('ask for their token where one is set, and health does not', async () => {
+    const metrics = promMetrics('0.0.0')
+    const guarded = await listenMetrics({ port: 0, token }, view, metrics)
+    const status = async (path: string, headers: Record<string, string> = {}): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${guarded.port}${path}`, { headers })).status
+    expect([await status('/metrics'), await status('/metrics', { authorization: 'Bearer wrong' })]).toEqual([401, 401])
+    expect(await status('/metrics', { authorization: `Bearer ${token}` })).toBe(200)
+    expect([await status('/healthz'), await status('/readyz')]).toEqual([200, 200])
+    await guarded.close()
+    await expect(listenMetrics({ port: 0, token: 'short' }, view, metrics)).rejects.toThrow(/metrics token/)
   })
 
   it('have no gauge that is named like a counter', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runnerSockets } from '../../../src/adapters/runner-sockets.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
+import { PortError } from '../../../src/ports/errors.ts'
 
 const uid = '11111111-1111-4111-8111-111111111111'
 let paths: Layout
@@ -20,6 +21,59 @@ beforeEach(async () => {
 afterEach(() => {
   server.close()
   rmSync(paths.root, { recursive: true })
+})
+
+/** Answers whatever comes with these bytes. */
+function says(hello: string, answer: string): void {
+  server.on('connection', (socket) => {
+    socket.write(hello)
+    socket.on('data', () => socket.write(answer))
+    socket.on('error', () => undefined)
+  })
+}
+
+const hello = `${JSON.stringify({ type: 'hello', protocol: 'swarmvirt.runner-control', version: 1, uid })}\n`
+const escape = '\u001b[2J\u202e\u0007\n'
+const status = {
+  uid,
+  phase: 'Running',
+  message: `all${escape}well`,
+  accelerator: 'tcg',
+  qemuStatus: `run${escape}ning`,
+  launchHash: escape,
+  release: `0${escape}`,
+  startedAt: `2026${escape}`,
+  restarts: 0,
+  hardening: { uid: 30702, capEff: escape, capBnd: escape, noNewPrivs: true, seccomp: 2 },
+}
+const obeyed = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
+const strings = (value: unknown): string[] =>
+  typeof value === 'string' ? [value] : value !== null && typeof value === 'object' ? Object.values(value).flatMap(strings) : []
+
+describe('what a hostile runner says', () => {
+  it('has nothing in it that a terminal would obey', async () => {
+    says(hello, `${JSON.stringify({ type: 'status', id: 1, status })}\n`)
+    const read = await runnerSockets({ layout: paths }).status(uid)
+    expect(read.message).toMatch(/^all +\[2J +well$/)
+    expect(strings(read).filter((one) => obeyed.test(one))).toEqual([])
+  })
+
+  it.each([
+    ['an error', hello, `${JSON.stringify({ type: 'error', id: 1, message: `no${escape}` })}\n`],
+    ['no JSON', `${escape}\n`, ''],
+  ])('has nothing in it that a terminal would obey where it is %s', async (_what, first, answer) => {
+    says(first, answer)
+    const error = await runnerSockets({ layout: paths })
+      .status(uid)
+      .catch((one: unknown) => one)
+    expect(error).toBeInstanceOf(PortError)
+    expect(obeyed.test((error as PortError).message)).toBe(false)
+  })
+
+  it('is refused where it is longer than any answer', async () => {
+    says(hello, `${JSON.stringify({ type: 'status', id: 1, status: { ...status, message: 'x'.repeat(3_000) } })}\n`)
+    await expect(runnerSockets({ layout: paths }).status(uid)).rejects.toThrow('does not understand')
+  })
 })
 
 describe('asking a runner that says nothing', () => {
