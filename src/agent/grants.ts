@@ -91,11 +91,18 @@ export function grants(options: {
     const text = canonicalJson(grant)
     // A file that cannot be understood is replaced: the order says all that was in it.
     const held = await read(grant.uid).catch(() => undefined)
-    const unchanged = held !== undefined && canonicalJson(held) === text
-    if (!unchanged) await files.writeAtomically(layout.grantFile(grant.uid), `${text}\n`, 0o640)
+    if (held !== undefined && canonicalJson(held) === text) return putAgain(grant, text)
+    const outcome = await tell(grant)
+    // A grant that works is only replaced by one that the broker has accepted. The first one waits for the broker in its file.
+    const isFirst = held === undefined && outcome.kind === 'waiting'
+    if (outcome.kind === 'granted' || isFirst) await files.writeAtomically(layout.grantFile(grant.uid), `${text}\n`, 0o640)
+    return outcome
+  }
+
+  async function putAgain(grant: Grant, text: string): Promise<GrantOutcome> {
     const last = answers.get(grant.uid)
     const outcome = await tell(grant)
-    if (outcome.kind !== 'waiting' || !unchanged) return outcome
+    if (outcome.kind !== 'waiting') return outcome
     return last?.text === text && last.outcome.kind === 'refused' ? last.outcome : { kind: 'granted' }
   }
 

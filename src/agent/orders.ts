@@ -36,18 +36,16 @@ export function orders(options: OrdersOptions): Orders {
   const oneAtATime = keyedLock()
   // One for each VM that was ordered here since the start.
   const last = new Map<VmUid, { readonly order: PrepareOrder; readonly mark: string }>()
-  const carryOut = async (order: PrepareOrder): Promise<PrepareStatus> =>
-    (await options.prepareDisks(order)) ?? (await grantTo(options, order))
   return {
     prepare: (order) =>
       oneAtATime(order.uid, () => {
         last.set(order.uid, { order, mark: orderMark(order) })
-        return carryOut(order)
+        return carryOut(options, order)
       }),
     repeat: (uid, mark) =>
       oneAtATime(uid, async () => {
         const held = last.get(uid)
-        return held?.mark === mark ? carryOut(held.order) : undefined
+        return held?.mark === mark ? carryOut(options, held.order) : undefined
       }),
     revoke: (uid) =>
       oneAtATime(uid, () => {
@@ -64,9 +62,18 @@ export function orders(options: OrdersOptions): Orders {
   }
 }
 
-async function grantTo({ grants, broker, prober }: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
+async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
   // A file that cannot be understood is written anew from the order.
-  const existing = await grants.read(order.uid).catch(() => undefined)
+  const existing = await options.grants.read(order.uid).catch(() => undefined)
+  const unready = await options.prepareDisks(order)
+  if (unready === undefined) return grantTo(options, order, existing)
+  // An edit of the disks that is refused or takes long does not keep a VM that has its disks from what it is started with.
+  if (existing !== undefined) await grantTo(options, order, existing)
+  return unready
+}
+
+async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Grant | undefined): Promise<PrepareStatus> {
+  const { grants, broker, prober } = options
   const choice = chooseAccelerator(order, {
     kvm: prober.kvm(),
     tcg: prober.tcg(),
@@ -74,11 +81,18 @@ async function grantTo({ grants, broker, prober }: OrdersOptions, order: Prepare
     lease: await leaseOf(broker, order.uid),
   })
   if (choice.kind !== 'granted') return { state: choice.kind, reason: choice.reason, message: choice.message.slice(0, 2000) }
-  const grant: Grant = { version: 1, uid: order.uid, vm: order.vm, accelerator: choice.accelerator, nics: order.nics }
-  const outcome = await grants.put(grant)
+  const { accelerator, emulationReason } = choice
+  const outcome = await grants.put(grantOf(order, accelerator, existing))
   switch (outcome.kind) {
-    case 'granted':
-      return { state: 'ready', accelerator: choice.accelerator, emulationReason: choice.emulationReason.slice(0, 2000) }
+    case 'granted': {
+      const pending = await whyNotPending(options, order)
+      return {
+        state: 'ready',
+        accelerator,
+        emulationReason: emulationReason.slice(0, 2000),
+        ...(pending === undefined ? {} : { pending }),
+      }
+    }
     case 'waiting':
       return {
         state: 'preparing',
@@ -91,6 +105,36 @@ async function grantTo({ grants, broker, prober }: OrdersOptions, order: Prepare
         reason: outcome.reason,
         message: `the broker of this node refused the grant: ${outcome.message}`.slice(0, 2000),
       }
+  }
+}
+
+const mostNics = 8
+
+/** A runner that was started with other networks may still live: its names stay, so that it can prove itself. */
+function grantOf({ uid, vm, nics }: PrepareOrder, accelerator: Grant['accelerator'], existing: Grant | undefined): Grant {
+  const before = [...(existing?.nics ?? []), ...(existing?.formerNics ?? [])]
+  const formerNics = before.filter(({ name }) => nics.every((nic) => nic.name !== name)).slice(0, mostNics)
+  return { version: 1, uid, vm, accelerator, nics, ...(formerNics.length === 0 ? {} : { formerNics }) }
+}
+
+/** Asked of the broker as the grant would be, and nothing changes. Undefined where it can be granted, or the broker is too old to be asked. */
+async function whyNotPending(
+  { broker, prober }: OrdersOptions,
+  { uid, vm, pending, softwareEmulation }: PrepareOrder,
+): Promise<Extract<PrepareStatus, { state: 'ready' }>['pending']> {
+  if (pending === undefined) return undefined
+  const facts = { kvm: prober.kvm(), tcg: prober.tcg(), existing: undefined, lease: 'free' } as const
+  const choice = chooseAccelerator({ accelerator: pending.accelerator, softwareEmulation }, facts)
+  if (choice.kind !== 'granted') return { reason: choice.reason, message: choice.message.slice(0, 2000) }
+  const grant: Grant = { version: 1, uid, vm, accelerator: choice.accelerator, nics: pending.nics }
+  try {
+    await broker.ask({ type: 'check', grant }, 'ok', brokerTimeoutMs)
+    return undefined
+  } catch (error) {
+    if (error instanceof BrokerRefusal)
+      return error.reason === 'BadRequest' ? undefined : { reason: error.reason, message: error.message.slice(0, 2000) }
+    if (error instanceof PortError) return { reason: 'BrokerUnavailable', message: error.message.slice(0, 2000) }
+    throw error
   }
 }
 

@@ -25,8 +25,13 @@ export const objectLabels = {
   desiredHash: 'swarmvirt.hash.desired',
   /** Hash of the normalised template as it was written; an actual template with another hash was changed by somebody else. */
   templateHash: 'swarmvirt.hash.template',
-  /** Hash of a changed template that was put back; the same one seen again right after is Docker's own reading of what was written, and is adopted. */
+  /** Hash of a changed template that was restored. */
   driftHash: 'swarmvirt.hash.drift',
+  /**
+   * Version of the service that the restoring update was made on, so that no two of them have the same. While the spec before the last update
+   * has another one, the last update is ours: a template that differs from what it wrote is Docker's own reading of it, and is adopted.
+   */
+  driftVersion: 'swarmvirt.drift.version',
   /** Version of how the hashes are computed; an upgrade that changes it relabels and restarts nothing. */
   hashVersion: 'swarmvirt.hash.version',
   /** ForceUpdate counter as we last wrote or adopted it; a higher one means a person restarted the VM. */
@@ -40,6 +45,8 @@ export const objectLabels = {
   disksMade: 'swarmvirt.disks-made',
   /** On the placement record: names of the disks that exist, in boot order, with commas. A VM starts with these, whatever its manifest asks for. */
   disks: 'swarmvirt.disks',
+  /** On the placement record: mark of the accelerator and networks of a pending edit, once the node said that it can grant them. */
+  prepared: 'swarmvirt.prepared',
   /** On the secret that holds the API's certificate: its SHA-256 as `AA:BB:…`, which `docker vm login` pins. */
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */

@@ -15,7 +15,7 @@ import { HostError, type LanProbes } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type Framed, framed } from './framed.ts'
 import type { Limits } from './grants.ts'
-import type { Host } from './host-view.ts'
+import { type Host, missingBridge } from './host-view.ts'
 import { answerLeases } from './lease-pages.ts'
 import type { Leases } from './leases.ts'
 import type { RunnerServer } from './runner-server.ts'
@@ -132,6 +132,8 @@ function carryOut(options: AdminServerOptions, request: BrokerRequest): Answer |
       return plain({ type: 'facts', id, facts: facts(options) })
     case 'grant':
       return grant(options, request)
+    case 'check':
+      return check(options, request)
     case 'revoke':
       return revoke(options, request)
     case 'leases':
@@ -155,6 +157,13 @@ async function grant({ leases, runners }: AdminServerOptions, request: RequestOf
   if (!verdict.ok) return errorAnswer(request.id, verdict.reason, verdict.message)
   await runners.open(request.grant.uid)
   return plain({ type: 'ok', id: request.id })
+}
+
+function check({ leases, host }: AdminServerOptions, { id, grant }: RequestOf<'check'>): Answer {
+  const verdict = leases.judge(grant)
+  if (!verdict.ok) return errorAnswer(id, verdict.reason, verdict.message)
+  const missing = missingBridge(host.network, grant)
+  return missing === undefined ? plain({ type: 'ok', id }) : errorAnswer(id, 'BridgeMissing', missing)
 }
 
 async function revoke({ leases, runners }: AdminServerOptions, request: RequestOf<'revoke'>): Promise<Answer> {

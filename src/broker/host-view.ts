@@ -37,7 +37,7 @@ function attachedTap(network: HostNetwork, taps: readonly string[]): string | un
   return busy === undefined ? undefined : `the TAP ${busy} of this VM is still attached to a process; it comes free when that process ends`
 }
 
-function missingBridge(network: HostNetwork, grant: Grant): string | undefined {
+export function missingBridge(network: Pick<HostNetwork, 'bridge'>, grant: Grant): string | undefined {
   const missing = grant.nics.find((nic) => network.bridge(nic.bridge) === undefined)
   return missing && `there is no bridge ${missing.bridge} on this node; make it, or change the network ${missing.name} of the VM`
 }

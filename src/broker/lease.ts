@@ -1,6 +1,6 @@
 import { tapName, type VmUid } from '../api/names.ts'
 import type { WaitReason } from '../api/wire/broker-runner.ts'
-import type { Grant } from '../api/wire/common.ts'
+import type { Grant, NicGrant } from '../api/wire/common.ts'
 
 /**
  * The lease of one VM (ADR 0007), as values: who holds it, who waits, and what is to happen next. Nothing here reads or writes anything.
@@ -140,6 +140,11 @@ function decideProvisional(holder: Holder, uid: VmUid, grant: Grant | undefined)
   }
 }
 
+/** A runner that was started before the networks were renamed has the TAPs of the old names. */
 export function expectedTaps(uid: VmUid, grant: Grant): string[] {
-  return grant.nics.map((nic) => tapName(uid, nic.name))
+  return nicsEver(grant).map((nic) => tapName(uid, nic.name))
+}
+
+export function nicsEver({ nics, formerNics = [] }: Grant): readonly NicGrant[] {
+  return [...nics, ...formerNics]
 }

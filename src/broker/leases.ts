@@ -17,6 +17,7 @@ import {
   type Lease,
   leave,
   needsHost,
+  nicsEver,
   seatProven,
   withGrant,
 } from './lease.ts'
@@ -74,8 +75,13 @@ export class Leases {
     this.#options = options
   }
 
+  /** As `grant` would answer. */
+  judge(grant: Grant): GrantVerdict {
+    return judgeGrant(grant, this.#options.limits, this.#grants())
+  }
+
   grant(grant: Grant): GrantVerdict {
-    const verdict = judgeGrant(grant, this.#options.limits, this.#grants())
+    const verdict = this.judge(grant)
     if (verdict.ok) this.#change(grant.uid, (lease) => withGrant(lease, grant))
     return verdict
   }
@@ -290,7 +296,7 @@ export class Leases {
   #confirm(vm: Vm, connection: ConnectionId, grant: Grant, proof: readonly string[]): void {
     const { network } = this.#options.host
     const { uid } = vm.lease
-    const nics = grant.nics
+    const nics = nicsEver(grant)
       .map((nic) => grantedNicOf(uid, nic, network.bridge(nic.bridge)?.mtu ?? nic.mtu ?? 1500))
       .filter((nic) => proof.includes(nic.tap))
       .map((nic) => ({ ...nic, mac: this.#options.tapLocks.macOf(nic.tap) ?? nic.mac }))

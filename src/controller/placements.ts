@@ -10,8 +10,7 @@ import {
   type Placements,
 } from '../reconcilers/assets/placements.ts'
 import { readPlacementRecords } from '../reconcilers/shared/placement-record.ts'
-import { dig, rawNumber } from '../reconcilers/shared/raw.ts'
-import { isVmService, vmOf } from '../reconcilers/shared/vm-service.ts'
+import { isVmService, reservedBytes, vmOf } from '../reconcilers/shared/vm-service.ts'
 import type { DeclarationStore } from './declarations.ts'
 import type { InformedSwarm } from './informer/informed-swarm.ts'
 
@@ -55,8 +54,4 @@ function reserve(index: PlacementIndex, reserved: Map<VmName, number>, name: str
   if (bytes === 0) reserved.delete(vm)
   else reserved.set(vm, bytes)
   index.remeasure(vm)
-}
-
-function reservedBytes(service: SwarmService): number {
-  return rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
 }

@@ -157,7 +157,7 @@ function rendered(vm: VirtualMachine): string {
   const inputs = inputsOf('lab', vm, uid)
   const ids = { launch: inputs.launchName, userData: inputs.userData?.name }
   const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, ids, forceUpdate: 0 })
-  return canonicalJson([template, inputs.launchText, inputs.userData ?? null, prepareOrderFor(settings, vm, record)])
+  return canonicalJson([template, inputs.launchText, inputs.userData ?? null, prepareOrderFor(settings, vm, record, undefined)])
 }
 
 test('two manifests are rendered the same exactly when nobody could tell their guests apart', () => {

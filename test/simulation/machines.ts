@@ -1,4 +1,6 @@
+import { canonicalJson } from '../../src/api/hash.ts'
 import { objectLabels } from '../../src/api/labels.ts'
+import { byText } from '../../src/api/order.ts'
 import { tapName, type VmName, type VmUid } from '../../src/api/names.ts'
 import type { InstanceRecord, PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../../src/api/wire/agent-api.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
@@ -20,6 +22,8 @@ export interface Container {
   readonly uid: VmUid
   /** Of all its NICs. */
   readonly macs: readonly string[]
+  /** The accelerator and NICs of its launch config. */
+  readonly machine: string
   readonly startedMs: number
   phase: RunnerPhase
   /** The broker's lease of the VM: it has the disk open and a TAP. */
@@ -203,7 +207,8 @@ export class Machines implements Agents {
     }
     const containerId = `container-${taskId}`
     Object.assign(task, { state: 'running', desiredState: 'running', message: 'started', containerId, updatedAt: this.#time() })
-    const made = { taskId, nodeId: machine.nodeId, vm: service.labels[objectLabels.vm] ?? '', uid, macs: this.#macsOf(service.spec) }
+    const vm = service.labels[objectLabels.vm] ?? ''
+    const made = { taskId, nodeId: machine.nodeId, vm, uid, ...this.#launchOf(service.spec) }
     const container: Container = {
       ...made,
       startedMs: time.now(),
@@ -218,11 +223,12 @@ export class Machines implements Agents {
     this.#acquire(container)
   }
 
-  #macsOf(spec: unknown): string[] {
+  #launchOf(spec: unknown): Pick<Container, 'macs' | 'machine'> {
     const id = dig(rawList(dig(spec, 'TaskTemplate', 'ContainerSpec', 'Configs'))[0], 'ConfigID')
     const launch = this.#ports.swarm.configs.get(String(id))
     const parsed = launch === undefined ? {} : (JSON.parse(new TextDecoder().decode(launch.data)) as unknown)
-    return rawList(dig(parsed, 'nics')).map((one) => String(dig(one, 'mac')))
+    const macs = rawList(dig(parsed, 'nics')).map((one) => String(dig(one, 'mac')))
+    return { macs, machine: machineText({ accelerator: dig(parsed, 'accelerator'), nics: dig(parsed, 'nics') }) }
   }
 
   /** The broker's decision: one connection for each uid, if the agent granted it. */
@@ -233,6 +239,8 @@ export class Machines implements Agents {
     if (machine.brokerAway) one.phase = 'WaitingForBroker'
     else if (machine.held.get(one.uid)?.granted !== true) one.phase = 'WaitingForGrant'
     else if (previous !== undefined && this.leases) one.phase = 'WaitingForPrevious'
+    // The runner refuses a grant that differs from its launch config (runner/lease.ts).
+    else if (one.machine !== machineText(machine.grants.get(one.uid) ?? {})) one.phase = 'WaitingForGrant'
     else this.#boot(one, others)
   }
 
@@ -300,6 +308,12 @@ export class Machines implements Agents {
   }
 }
 
+/** What runner and grant must agree on. */
+function machineText({ accelerator, nics }: { readonly accelerator?: unknown; readonly nics?: unknown }): string {
+  const named = rawList(nics).map((one) => `${String(dig(one, 'name'))} ${String(dig(one, 'mac'))}`)
+  return canonicalJson([accelerator ?? null, named.toSorted(byText)])
+}
+
 /** One node with its agent and broker. */
 export class Machine extends SimulatedAgent {
   isUp = true
@@ -345,11 +359,12 @@ export class Machine extends SimulatedAgent {
       this.#readyAtMs.set(order.uid, readyAtMs)
       if (this.#ports.time.now() < readyAtMs) return { state: 'preparing', reason: 'CopyingImage', message: 'under way' }
     }
-    const granted = there?.granted
+    const [granted, grant] = [there?.granted, this.grants.get(order.uid)]
     const status = await super.prepare(order)
     if (status.state !== 'ready') return status
     if (there === undefined) this.#diskMade(order)
-    if (granted !== true) this.#ports.time.after(0, () => this.#machines.retry(this.nodeId))
+    if (granted !== true || machineText(grant ?? {}) !== machineText(order))
+      this.#ports.time.after(0, () => this.#machines.retry(this.nodeId))
     return status
   }
 

@@ -25,6 +25,8 @@ export class SimulatedAgent implements Agent {
   nodeFacts: NodeFacts
   readonly held = new Map<string, Mutable<InstanceRecord>>()
   readonly orders = new Map<string, PrepareOrder>()
+  /** What its broker would give the runner of a VM. */
+  readonly grants = new Map<string, Pick<PrepareOrder, 'accelerator' | 'nics'>>()
   /** Of release 0.1: it does not know the question that is asked for many VMs at once. */
   isOld = false
   readonly #repeatable = new Map<string, PrepareOrder>()
@@ -57,13 +59,28 @@ export class SimulatedAgent implements Agent {
       this.steps -= 1
       return { state: 'preparing', reason: 'CopyingImage', message: `${this.steps} steps left` }
     }
+    const refused = this.#refusal(order)
+    if (refused !== undefined) return { state: 'failed', ...refused }
     this.held.set(order.uid, this.#made(order))
+    this.grants.set(order.uid, { accelerator: order.accelerator, nics: order.nics })
     const accelerator = order.accelerator !== 'tcg' && this.nodeFacts.kvm.state === 'works' ? 'kvm' : 'tcg'
+    const pending = order.pending && !this.isOld ? this.#refusal(order.pending) : undefined
     return {
       state: 'ready',
       accelerator,
       emulationReason: accelerator === 'kvm' || order.accelerator === 'tcg' ? '' : this.nodeFacts.kvm.message,
+      ...(pending === undefined ? {} : { pending }),
     }
+  }
+
+  /** As the broker judges a grant, and the agent an accelerator. */
+  #refusal({ accelerator, nics }: Pick<PrepareOrder, 'accelerator' | 'nics'>): { reason: string; message: string } | undefined {
+    const { broker, kvm } = this.nodeFacts
+    const bridge = nics.map((one) => one.bridge).find((name) => broker?.bridges.every((one) => one.name !== name))
+    if (bridge !== undefined) return { reason: 'BridgeNotAllowed', message: `bridge ${bridge} is not allowed` }
+    const mac = nics.map((one) => one.mac).find((one) => !one.startsWith('52:54:00:'))
+    if (mac !== undefined) return { reason: 'MacNotAllowed', message: `MAC ${mac} is not allowed` }
+    return accelerator === 'kvm' && kvm.state !== 'works' ? { reason: 'KvmUnusable', message: kvm.message } : undefined
   }
 
   async revoke(uid: string): Promise<void> {
@@ -72,6 +89,7 @@ export class SimulatedAgent implements Agent {
     const record = this.held.get(uid)
     if (record === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
     record.granted = false
+    this.grants.delete(uid)
   }
 
   /** Only what its identity names goes; a VM that is on keeps its disks. */
@@ -83,6 +101,7 @@ export class SimulatedAgent implements Agent {
     if (there.vm !== vm || there.cluster !== cluster)
       return { state: 'failed', reason: 'IdentityMismatch', message: `${uid} is ${there.vm} of ${there.cluster}` }
     there.granted = false
+    this.grants.delete(uid)
     if (this.isOn(uid)) return { state: 'waiting', reason: 'DiskInUse', message: 'a runner holds its lease' }
     this.held.delete(uid)
     return { state: 'gone' }

@@ -60,10 +60,13 @@ export const prepareOrder = z.object({
     .array(z.object({ disk: partNameField, token: z.string().regex(/^[0-9a-f]{16}$/) }))
     .max(16)
     .optional(),
+  /** Of the launch config that the VM is started with (`nics` too); for a VM that has none yet, and from release 0.1, as the manifest has it. */
   accelerator: acceleratorChoice,
   /** The cluster allows TCG. */
   softwareEmulation: z.boolean(),
   nics: z.array(nicGrant).max(8),
+  /** An edit that waits for a restart: it is checked, and granted by a later order. Absent where none waits; release 0.1 does not know it. */
+  pending: z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).max(8) }).optional(),
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 
@@ -73,6 +76,8 @@ export const prepareStatus = z.discriminatedUnion('state', [
     accelerator: acceleratorInUse,
     /** Why it is not KVM; empty where it is, or where the manifest asks for TCG. */
     emulationReason: textField,
+    /** Why `pending` of the order could not be granted. Absent where it could, and from release 0.1. */
+    pending: z.object({ reason: reasonField, message: textField }).optional(),
   }),
   /** Under way; `message` says which step and how far. */
   z.object({ state: z.literal('preparing'), reason: reasonField, message: textField }),

@@ -38,6 +38,8 @@ const arpRequest = z.object({
 export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('facts'), id }),
   z.object({ type: z.literal('grant'), id, grant }),
+  /** Whether this grant would be accepted now, and its bridges are there; nothing changes. A broker of release 0.1 answers `BadRequest`. */
+  z.object({ type: z.literal('check'), id, grant }),
   /** Idempotent; an unknown uid is done. A running lease keeps what it has, a new one is refused. */
   z.object({ type: z.literal('revoke'), id, uid: uidField }),
   /**

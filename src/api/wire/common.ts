@@ -39,5 +39,10 @@ export const grant = z.object({
   vm: vmNameField,
   accelerator: acceleratorInUse,
   nics: z.array(nicGrant).max(8),
+  /**
+   * Granted before, under other names: a runner that was started with them may still live, and proves itself with their TAPs. Absent where there
+   * are none; release 0.1 does not know it.
+   */
+  formerNics: z.array(nicGrant).max(8).optional(),
 })
 export type Grant = z.output<typeof grant>

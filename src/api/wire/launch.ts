@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { acceleratorChoice, macField, partNameField, textField, uidField, vmNameField } from './common.ts'
+import { acceleratorChoice, interfaceField, macField, partNameField, textField, uidField, vmNameField } from './common.ts'
 
 /**
  * The launch config: what the runner is to start. It travels as a Swarm config (immutable, in Raft, readable by managers), so it holds no
@@ -19,7 +19,8 @@ export const launchConfig = z.object({
     .array(z.object({ name: partNameField }))
     .min(1)
     .max(16),
-  nics: z.array(z.object({ name: partNameField, mac: macField })).max(8),
+  /** `bridge` is for the controller, which grants by it; release 0.1 wrote none. */
+  nics: z.array(z.object({ name: partNameField, mac: macField, bridge: interfaceField.optional() })).max(8),
   cloudInit: z.object({
     /** Also what cloud-init keys its once-per-instance work on: the uid, so that a re-created VM with its old disk does not start over. */
     instanceId: textField,

@@ -35,14 +35,20 @@ export type AssetsPlan = Plan<AssetsAction>
 export function keepRecord(
   seen: AssetsSeen,
   record: PlacementRecord,
-  to: { readonly node: string; readonly disksMade: boolean; readonly disks?: readonly string[] | undefined; readonly source: string },
+  to: {
+    readonly node: string
+    readonly disksMade: boolean
+    readonly disks?: readonly string[] | undefined
+    readonly prepared?: string | undefined
+    readonly source: string
+  },
 ): AssetsAction[] {
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, deletes: deletesDisks(seen), ...to })
   const { [objectLabels.retainedAt]: retained, [objectLabels.deletionPolicy]: policy, ...others } = record.config.labels
   // The manifest does not suspend it any more.
-  const { [objectLabels.suspended]: noted, ...kept } = others
-  const samePolicy = policy === labels[objectLabels.deletionPolicy]
-  if (retained === undefined && noted === undefined && samePolicy && carries(record.config.labels, labels)) return []
+  const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, ...kept } = others
+  const isSame = policy === labels[objectLabels.deletionPolicy] && prepared === labels[objectLabels.prepared]
+  if (retained === undefined && noted === undefined && isSame && carries(record.config.labels, labels)) return []
   const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
   return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
 }

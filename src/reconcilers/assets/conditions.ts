@@ -30,7 +30,7 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
     case 'ready':
       return {
         conditions: [
-          condition('AssetsReady', 'True', 'Prepared', `image, disk and grant are ready on ${hostname}`),
+          condition('AssetsReady', 'True', 'Prepared', `image, disk and grant are ready on ${hostname}${pendingText(status)}`),
           emulation(seen, status),
         ],
         next: again(30_000),
@@ -41,6 +41,10 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
     case 'failed':
       return failed(status, hostname)
   }
+}
+
+function pendingText({ pending }: Extract<PrepareStatus, { state: 'ready' }>): string {
+  return pending === undefined ? '' : `; the edit that waits for a restart cannot be granted there: ${pending.reason}: ${pending.message}`
 }
 
 /** Edits that would destroy what is on a disk, and orders that the agent refuses: only another manifest or another release changes the answer. */

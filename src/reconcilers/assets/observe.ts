@@ -1,17 +1,18 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
-import type { InstanceRecord, NodeFacts, PrepareStatus } from '../../api/wire/agent-api.ts'
+import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Random } from '../../ports/random.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
+import { appliedMachine, type Machine } from '../shared/applied.ts'
 import { type Asked, ask } from '../shared/asked.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
-import { ownershipOf } from '../shared/vm-service.ts'
+import { launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { type Ledger, withClaims } from './ledger.ts'
 import { prepareOrderFor } from './order.ts'
 import type { Load, Placements } from './placements.ts'
@@ -74,6 +75,7 @@ export interface AssetsSeen {
   /** The record's node; undefined where it is no member, or where there is no record. */
   readonly node: SwarmNode | undefined
   readonly cluster: ClusterSeen | undefined
+  readonly order: PrepareOrder | undefined
   /** How far the node is with what was ordered; undefined where nothing was. */
   readonly prepared: Asked<PrepareStatus> | undefined
 }
@@ -91,7 +93,7 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   const record = recordOf(vm, config, service)
   const nodes = await swarm.listNodes(signal)
   const node = nodes.find((one) => one.id === record?.node)
-  const seen = { vm, declaration, settings, config, record, service, node, cluster: undefined, prepared: undefined }
+  const seen = { vm, declaration, settings, config, record, service, node, cluster: undefined, order: undefined, prepared: undefined }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
   // Its disks go; nothing is to be made of them.
@@ -100,8 +102,20 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   if (suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
-  const order = prepareOrderFor(settings, declaration.vm, record)
-  return { ...seen, prepared: await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal)) }
+  const order = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal))
+  return { ...seen, order, prepared: await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal)) }
+}
+
+/** Its content never changes, so one that was read before will do. */
+async function applied(
+  { recent }: AssetsPorts,
+  service: SwarmService | undefined,
+  { uid }: PlacementRecord,
+  signal: AbortSignal,
+): Promise<Machine | undefined> {
+  const name = service && launchConfigName(service)
+  const launch = name === undefined ? undefined : await recent.getConfig(name, signal)
+  return appliedMachine(service, launch === undefined ? [] : [launch], uid)
 }
 
 /** A node that understands the order and refuses it has answered; the record is kept true all the same. */

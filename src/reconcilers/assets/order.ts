@@ -2,15 +2,22 @@ import type { VirtualMachine } from '../../api/manifest.ts'
 import { readReplaceDisks } from '../../api/replace-disks.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
-import { nicsOf } from '../shared/nics.ts'
+import { declaredMachine, type Machine, machineMark } from '../shared/applied.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
-/** What the node's agent is to have ready for a VM. */
+/**
+ * What the node's agent is to have ready for a VM. It grants what the written template starts (`applied`), so that the VM can restart by itself at
+ * any moment, and checks what the manifest asks for now.
+ */
 export function prepareOrderFor(
   settings: Pick<ClusterSettings, 'cluster' | 'softwareEmulation'>,
   vm: VirtualMachine,
   record: PlacementRecord,
+  applied: Machine | undefined,
 ): PrepareOrder {
+  const declared = declaredMachine(settings.cluster, vm)
+  const granted = applied ?? declared
+  const isPending = machineMark(granted) !== machineMark(declared)
   const replaceDisks = readReplaceDisks(vm.metadata.annotations)
   return {
     version: 1,
@@ -24,8 +31,9 @@ export function prepareOrderFor(
     })),
     disksMustExist: record.disksMade,
     ...(replaceDisks.length === 0 ? {} : { replaceDisks }),
-    accelerator: vm.spec.accelerator,
+    accelerator: granted.accelerator,
     softwareEmulation: settings.softwareEmulation,
-    nics: nicsOf(settings.cluster, vm),
+    nics: [...granted.nics],
+    ...(isPending ? { pending: { accelerator: declared.accelerator, nics: [...declared.nics] } } : {}),
   }
 }

@@ -1,10 +1,10 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
-import type { VirtualMachine } from '../../api/manifest.ts'
 import { orderMark, prepareMark } from '../../api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
+import { machineMark } from '../shared/applied.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
@@ -14,7 +14,6 @@ import { planIdentity } from './identity.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
 import { withLastWord } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
-import { prepareOrderFor } from './order.ts'
 import { placedOn, planSuspended } from './suspended.ts'
 
 const settled: Next = { kind: 'settled' }
@@ -47,22 +46,24 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
-  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, source })
+  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedMark(seen, record), source })
   const facts = { uid: record.uid, node: node.hostname }
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
-  return actions.length === 0 ? { ...plan, ...restOn(seen, vm, record, node.id) } : plan
+  return actions.length === 0 ? { ...plan, ...restOn(seen, record, node.id) } : plan
+}
+
+/** Of the pending edit that the node can grant. A node that does not answer has taken nothing back. */
+function preparedMark({ order, prepared }: AssetsSeen, record: PlacementRecord): string | undefined {
+  if (order?.pending === undefined) return undefined
+  if (prepared?.known !== true) return record.prepared
+  const isReady = prepared.value.state === 'ready' && prepared.value.pending === undefined
+  return isReady ? machineMark(order.pending) : undefined
 }
 
 /** What is ready stays so until its node says otherwise: its agent carries the order out again whenever it is asked. */
-function restOn(
-  { prepared, settings }: AssetsSeen,
-  vm: VirtualMachine,
-  record: PlacementRecord,
-  nodeId: string,
-): Pick<AssetsPlan, 'evidence'> {
-  if (prepared?.known !== true || prepared.value.state !== 'ready') return {}
-  const order = orderMark(prepareOrderFor(settings, vm, record))
-  return { evidence: [{ nodeId, known: { kind: 'prepare', uid: record.uid, order, mark: prepareMark(prepared.value) } }] }
+function restOn({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: string): Pick<AssetsPlan, 'evidence'> {
+  if (prepared?.known !== true || prepared.value.state !== 'ready' || order === undefined) return {}
+  return { evidence: [{ nodeId, known: { kind: 'prepare', uid, order: orderMark(order), mark: prepareMark(prepared.value) } }] }
 }
 
 /** A config with the record's name that is none of ours, or is no more: never touched, and no other identity is made beside it. */

@@ -8,10 +8,11 @@ import type { Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
+import { appliedMachine } from '../shared/applied.ts'
 import { type Asked, ask, askFor } from '../shared/asked.ts'
 import { nicsOf } from '../shared/nics.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
-import { currentTask, isOfEarlierTemplate, ownershipOf } from '../shared/vm-service.ts'
+import { currentTask, isOfEarlierTemplate, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { pickAddress } from './address.ts'
 
 export interface ReachabilityPorts {
@@ -71,15 +72,16 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     status: undefined,
   }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
-  const [declared] = nicsOf(settings.cluster, declaration.vm)
   const placed = await observePlace(ports, vm, signal)
   const { uid, node, task, isPredecessor } = placed
+  // An edit of a network waits for a restart: until then the guest has what it was started with.
+  const [applied] = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
   if (uid === undefined || node === undefined)
-    return { ...nothing, uid, node, task, isPredecessor, nic: declared, probing: { kind: 'notYet' } }
+    return { ...nothing, uid, node, task, isPredecessor, nic: applied, probing: { kind: 'notYet' } }
   if (declaration.vm.spec.runStrategy === 'Halted')
-    return { ...nothing, uid, node, task, isPredecessor, nic: declared, probing: { kind: 'notYet' } }
+    return { ...nothing, uid, node, task, isPredecessor, nic: applied, probing: { kind: 'notYet' } }
   const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
-  const nic = runningNic(declared, status)
+  const nic = runningNic(applied, status)
   const probing = await probeFrom(
     ports,
     { node, nic, vm: declaration.vm, status: status.known ? status.value : undefined },
@@ -89,11 +91,11 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   return { vm, declaration, uid, task, isPredecessor, node, nic, status, probing }
 }
 
-/** An edit of a NIC waits for a restart: until then the guest is looked for by what it runs with. */
-function runningNic(declared: NicGrant | undefined, status: Asked<VmStatus | undefined>): NicGrant | undefined {
+/** What the broker gave away is what the guest has. */
+function runningNic(applied: NicGrant | undefined, status: Asked<VmStatus | undefined>): NicGrant | undefined {
   const lease = status.known ? status.value?.lease : undefined
-  const held = lease?.held === true ? lease.nics.find((one) => one.name === declared?.name) : undefined
-  return declared === undefined || held === undefined ? declared : { ...declared, bridge: held.bridge, mac: held.mac }
+  const held = lease?.held === true ? lease.nics.find((one) => one.name === applied?.name) : undefined
+  return applied === undefined || held === undefined ? applied : { ...applied, bridge: held.bridge, mac: held.mac }
 }
 
 async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, signal: AbortSignal) {
@@ -105,7 +107,10 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
   const nodes = await swarm.listNodes(signal)
   const uid = mine?.labels[objectLabels.uid] ?? record?.uid
   const isPredecessor = mine !== undefined && task !== undefined && isOfEarlierTemplate(task, mine)
-  return { uid, task, isPredecessor, nodes, node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)) }
+  const launchName = mine && launchConfigName(mine)
+  const launch = launchName === undefined ? undefined : await recent.getConfig(launchName, signal)
+  const applied = uid === undefined || launch === undefined ? undefined : appliedMachine(mine, [launch], uid)
+  return { uid, task, isPredecessor, nodes, applied, node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)) }
 }
 
 interface Guest {

@@ -31,7 +31,7 @@ const byKind: Readonly<Partial<Record<DriftKind, (service: SwarmService, wanted:
 }
 
 /** Swarm keeps the spec before the last update: where that is as we wrote it, it tells exactly what was changed since. */
-function asWritten({ previousSpec, labels }: SwarmService): RawSpec | undefined {
+export function asWritten({ previousSpec, labels }: SwarmService): RawSpec | undefined {
   if (previousSpec === undefined) return undefined
   const hash = templateHashOf(previousSpec['TaskTemplate'], previousSpec['EndpointSpec'])
   return hash === labels[objectLabels.templateHash] ? previousSpec : undefined

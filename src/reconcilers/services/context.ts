@@ -2,6 +2,7 @@ import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
+import { appliedMachine, declaredMachine, type Machine, machineMark } from '../shared/applied.ts'
 import { forceUpdateOf } from './drift.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -23,6 +24,8 @@ export interface Context extends Target {
   readonly generation: string
   readonly updatePolicy: VirtualMachine['spec']['updatePolicy']
   readonly inputs: Inputs
+  /** As the manifest has it; undefined where it is the one that runs. */
+  readonly machine: Machine | undefined
   /** What the manifest has otherwise than what runs; undefined where it cannot be told what runs. */
   readonly edits: readonly Edit[] | undefined
   readonly render: Omit<RenderInput, 'ids'>
@@ -35,5 +38,8 @@ export function contextOf(seen: ServicesSeen, { vm, generation }: Present, targe
   const inputs = inputsOf(settings.cluster, vm, uid, record?.disks ?? running?.disks)
   const render = { vm: seen.vm, settings, apiVersion, inputs, forceUpdate: forceUpdateOf(service) }
   const edits = running && editsBetween(running, wantedInputs(inputs, vm))
-  return { seen, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
+  const declared = declaredMachine(settings.cluster, vm)
+  const applied = appliedMachine(service, configs, uid)
+  const machine = applied !== undefined && machineMark(applied) !== machineMark(declared) ? declared : undefined
+  return { seen, machine, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
 }

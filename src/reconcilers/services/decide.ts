@@ -1,9 +1,10 @@
 import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
-import { dig, rawNumber } from '../shared/raw.ts'
+import { dig, rawNumber, rawObject } from '../shared/raw.ts'
 import type { Context } from './context.ts'
+import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
-import { whyUnfit } from './fit.ts'
-import { templateHashOf } from './projection.ts'
+import { whyUnfit, whyUnprepared } from './fit.ts'
+import { hardeningOf, templateHashOf } from './projection.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
 /** What is to become of the template, with the reason for people. */
@@ -12,7 +13,7 @@ export type Decision =
       readonly kind: 'leave'
       readonly held: Held
       readonly pending: boolean
-      /** Of a pending edit: why the node could not run the VM with it. */
+      /** Why the node could not run the VM as its manifest has it now. */
       readonly unfit?: string | undefined
       readonly why: string
     }
@@ -24,11 +25,17 @@ export type Decision =
       readonly drift: string | undefined
       readonly why: string
     }
+  /** The template that was written before somebody else changed it: the manifest's own would not start. */
+  | { readonly kind: 'restore'; readonly template: RawSpec; readonly held: Held; readonly unfit: string; readonly why: string }
 
 export function decide(context: Context): Decision {
   const { seen, service, inputs } = context
   const draft = draftOf(context)
-  const verdict = judgeTemplate(service, seen.configs, { inputs: inputs.hash, template: hashOfTemplate(context, draft) })
+  const verdict = judgeTemplate(service, seen.configs, {
+    inputs: inputs.hash,
+    template: hashOfTemplate(context, draft),
+    hardening: hardeningOf(draft),
+  })
   switch (verdict.kind) {
     case 'same':
       // A task starts anyway, so it starts in the form of this release, on its image and on the network of the settings.
@@ -45,29 +52,40 @@ export function decide(context: Context): Decision {
         why: 'the template is what was asked for, written otherwise',
       }
     case 'drifted':
-      return {
-        kind: 'write',
-        template: draft,
-        force: false,
-        drift: verdict.actual,
-        why: 'the template was changed by somebody else and is put back',
-      }
+      return decideDrifted(context, verdict, draft)
     case 'pending':
       return decidePending(context, verdict, draft)
   }
 }
 
+function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { kind: 'drifted' }>, draft: RawSpec): Decision {
+  const why = 'the template was changed by somebody else and is put back'
+  const unfit = whyNotWritten(context, draft)
+  if (unfit === undefined) return { kind: 'write', template: draft, force: false, drift: actual, why }
+  const before = asWritten(context.service)?.['TaskTemplate']
+  if (before !== undefined && whyUnfit(rawObject(before), context.seen.node) === undefined)
+    return { kind: 'restore', template: rawObject(before), held: { ...held, drift: actual }, unfit, why }
+  const stays = `${unfit}; until then the template that somebody changed is left as it is`
+  return { kind: 'leave', held, pending: true, unfit: stays, why: 'the template was changed by somebody else' }
+}
+
 /** An edit takes hold when nothing is interrupted by it (no task wanted now, or a person restarted the VM), or when the manifest says at once. */
 function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
   const template = keepLifecycle(draft, context.service.spec['TaskTemplate'])
-  const unfit = whyUnfit(draft, context.seen.node)
+  const unfit = whyNotWritten(context, draft)
   const write = { kind: 'write', template, drift: undefined } as const
+  const wait = 'the manifest changed; it takes hold at the next restart'
+  // A VM that runs, or that could start again, is not stopped for what cannot run.
+  if (unfit !== undefined) return { kind: 'leave', held: verdict.held, pending: true, unfit, why: wait }
   if (replicasOf(context.service) === 0) return { ...write, force: false, why: 'the manifest changed and the VM is off' }
   if (verdict.restartedByHand) return { ...write, force: false, why: 'the manifest changed and the VM was restarted by hand' }
-  // A VM that runs is not stopped for what cannot run.
-  if (isToRestart(context, verdict) && unfit === undefined)
-    return { ...write, force: true, why: 'the manifest changed and says updatePolicy: Restart' }
-  return { kind: 'leave', held: verdict.held, pending: true, unfit, why: 'the manifest changed; it takes hold at the next restart' }
+  if (isToRestart(context, verdict)) return { ...write, force: true, why: 'the manifest changed and says updatePolicy: Restart' }
+  return { kind: 'leave', held: verdict.held, pending: true, why: wait }
+}
+
+/** The one gate before a template is written for a service that is there. */
+function whyNotWritten({ seen, machine }: Context, draft: RawSpec): string | undefined {
+  return whyUnfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, machine)
 }
 
 /** Where the notes of what runs were lost, only a difference that can be seen is an edit. */

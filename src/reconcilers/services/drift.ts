@@ -1,11 +1,12 @@
 import { hashVersion, objectLabels } from '../../api/labels.ts'
 import type { Labels, SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
-import { templateHashOf } from './projection.ts'
+import { hardeningOf, templateHashOf } from './projection.ts'
 import { launchConfigName } from '../shared/vm-service.ts'
 
 /** In place of the hash of inputs that nobody can tell any more. */
 export const unknownInputs = 'unknown'
+const unknownTemplate = 'unknown'
 
 /** What is known of how the running template came to be. */
 export interface Held {
@@ -22,6 +23,8 @@ export interface Wanted {
   readonly inputs: string
   /** Of the template as it would be rendered now. */
   readonly template: string
+  /** Its capabilities, user and mounts. */
+  readonly hardening: string
 }
 
 export type Verdict =
@@ -41,30 +44,39 @@ export function judgeTemplate(service: SwarmService, configs: readonly SwarmConf
   if (held.template !== actual) {
     if (wanted.template === actual) return { kind: 'adopt', held: { applied: wanted.inputs, template: actual, drift: undefined } }
     // It was put back, and came out the same again: Docker reads what is written in its own way. Once more would restart the VM for ever.
-    if (held.drift === actual) return { kind: 'adopt', held: { applied: held.applied, template: actual, drift: undefined } }
+    if (held.drift === actual && isLastUpdateOurs(service))
+      return { kind: 'adopt', held: { applied: held.applied, template: actual, drift: undefined } }
     return { kind: 'drifted', held, actual }
   }
   if (held.applied === wanted.inputs) return { kind: 'same', held: { ...held, drift: undefined } }
   return { kind: 'pending', held: { ...held, drift: undefined }, restartedByHand: restartedByHand(service) }
 }
 
+/** A person's update keeps the label that a restoring update of ours has changed. */
+function isLastUpdateOurs({ labels, previousSpec }: SwarmService): boolean {
+  const mark = labels[objectLabels.driftVersion]
+  return mark !== undefined && previousSpec !== undefined && dig(previousSpec, 'Labels', objectLabels.driftVersion) !== mark
+}
+
 function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], wanted: Wanted, actual: string): Held {
   const { labels } = service
   const own = hashesIn(labels)
   const version = labels[objectLabels.hashVersion]
-  if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, actual)
+  // Without a hash that we wrote, a template counts as ours only where it may reach no more than ours.
+  const unproven = hardeningOf(service.spec['TaskTemplate']) === wanted.hardening ? actual : unknownTemplate
+  if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, unproven)
   if (own.applied !== undefined && own.template !== undefined) return { applied: own.applied, template: own.template, drift: own.drift }
   if (actual === wanted.template) return { applied: wanted.inputs, template: actual, drift: undefined }
   const launch = configs.find((one) => one.name === launchConfigName(service))
   const noted = hashesIn(launch?.labels ?? {})
-  return { applied: own.applied ?? noted.applied ?? unknownInputs, template: own.template ?? noted.template ?? actual, drift: own.drift }
+  return { applied: own.applied ?? noted.applied ?? unknownInputs, template: own.template ?? noted.template ?? unproven, drift: own.drift }
 }
 
 /** Hashes of another version cannot be compared: what ran is taken as it is, and an edit that was pending stays pending. */
-function rehashed(labels: Labels, wanted: Wanted, actual: string): Held {
+function rehashed(labels: Labels, wanted: Wanted, template: string): Held {
   const applied = labels[objectLabels.appliedHash]
   const upToDate = applied !== undefined && applied === labels[objectLabels.desiredHash]
-  return { applied: upToDate ? wanted.inputs : (applied ?? unknownInputs), template: actual, drift: undefined }
+  return { applied: upToDate ? wanted.inputs : (applied ?? unknownInputs), template, drift: undefined }
 }
 
 function hashesIn(labels: Labels): { applied: string | undefined; template: string | undefined; drift: string | undefined } {

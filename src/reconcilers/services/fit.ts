@@ -1,10 +1,12 @@
 import { formatBytes } from '../../api/quantity.ts'
 import type { RawSpec, SwarmNode } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
+import { type Machine, machineMark } from '../shared/applied.ts'
 import { labelConstraints } from '../shared/vm-service.ts'
+import type { ServicesSeen } from './observe.ts'
 
 /** Why the node of a VM could not run this template, in words: the VM would be stopped for it and not come back. */
-export function whyUnfit(template: RawSpec, node: SwarmNode | undefined): string | undefined {
+export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomBytes: number = Number.POSITIVE_INFINITY): string | undefined {
   if (node === undefined) return 'its node is no member of the Swarm'
   // Swarm compares values without case.
   const missing = labelConstraints({ spec: { TaskTemplate: template } }).find(
@@ -12,6 +14,15 @@ export function whyUnfit(template: RawSpec, node: SwarmNode | undefined): string
   )
   if (missing !== undefined) return `${node.hostname} does not carry ${missing.label}=${missing.value}`
   const needed = rawNumber(dig(template, 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
-  if (needed <= node.memoryBytes) return undefined
-  return `${node.hostname} has ${formatBytes(node.memoryBytes)} of memory, and the VM needs ${formatBytes(needed)} with its overhead`
+  const has = `${formatBytes(node.memoryBytes)} of memory`
+  const needs = `the VM needs ${formatBytes(needed)} with its overhead`
+  if (needed > node.memoryBytes) return `${node.hostname} has ${has}, and ${needs}`
+  if (needed <= roomBytes) return undefined
+  return `${formatBytes(Math.max(roomBytes, 0))} of the ${has} of ${node.hostname} is free beside its other VMs, and ${needs}`
+}
+
+/** The node checks accelerator and networks of an edit before the VM is stopped for them (`swarmvirt.prepared`). */
+export function whyUnprepared({ record, node }: Pick<ServicesSeen, 'record' | 'node'>, machine: Machine | undefined): string | undefined {
+  if (machine === undefined || record?.prepared === machineMark(machine)) return undefined
+  return `${node?.hostname ?? 'its node'} has not accepted accelerator and networks as the manifest has them; see AssetsReady`
 }

@@ -1,3 +1,4 @@
+import { objectLabels } from '../../api/labels.ts'
 import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
 import type { VmName } from '../../api/names.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
@@ -26,9 +27,16 @@ export async function foreseeServices(ports: ServicesPorts, vm: VmName, nowMs: n
   return {
     steps: actions.map((action) => stepOf(action, service)),
     edits: editsOf(seen),
-    writesEdits: actions.some((action) => action.kind === 'updateService' && action.touches === 'template'),
+    writesEdits: actions.some(appliesEdits),
     next,
   }
+}
+
+/** A template that is restored is written without them. */
+function appliesEdits(action: ServicesAction): boolean {
+  if (action.kind !== 'updateService' || action.touches !== 'template') return false
+  const { appliedHash, desiredHash } = objectLabels
+  return dig(action.spec, 'Labels', appliedHash) === dig(action.spec, 'Labels', desiredHash)
 }
 
 function editsOf({ owned, declaration, record, configs, settings }: ServicesSeen): readonly Edit[] {

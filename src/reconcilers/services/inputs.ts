@@ -74,7 +74,7 @@ function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readon
     memoryMiB: Math.floor(memory / 1024 ** 2),
     accelerator,
     disks: disks.map((name) => ({ name })),
-    nics: nicsOf(cluster, vm).map(({ name, mac }) => ({ name, mac })),
+    nics: nicsOf(cluster, vm).map(({ name, mac, bridge }) => ({ name, mac, bridge })),
     cloudInit: {
       instanceId: uid,
       hostname: vm.metadata.name,

@@ -5,11 +5,12 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { vmReads } from '../shared/vm-reads.ts'
-import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
+import { isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
 
 type SwarmUsed =
   | 'apiVersion'
   | 'listNodes'
+  | 'listServices'
   | 'getService'
   | 'createService'
   | 'updateService'
@@ -41,6 +42,8 @@ export interface ServicesSeen {
   readonly record: PlacementRecord | undefined
   /** The record's node. */
   readonly node: SwarmNode | undefined
+  /** Memory of the node that its other VMs do not reserve; undefined where the VM is to get no more than it has. */
+  readonly roomBytes: number | undefined
   readonly owned: Ownership
   /** Of the service, if it is there. */
   readonly tasks: readonly SwarmTask[]
@@ -63,5 +66,20 @@ export async function observeServices(ports: ServicesPorts, vm: VmName, signal: 
   const secrets = await swarm.listSecrets(`${objectLabels.vm}=${vm}`, signal)
   const owned = ownershipOf(vm, await getService(serviceName(vm), signal))
   const tasks = owned.kind === 'absent' ? [] : await swarm.listTasks({ serviceId: owned.service.id }, signal)
-  return { vm, declaration, settings, apiVersion, record, node, owned, tasks, configs, secrets }
+  const roomBytes = await roomFor(ports, { declaration, node, owned }, signal)
+  return { vm, declaration, settings, apiVersion, record, node, roomBytes, owned, tasks, configs, secrets }
+}
+
+/** Swarm stops the old task before it looks for room for the new one. What a VM that is off reserves stays its own. */
+async function roomFor(
+  { swarm, settings }: ServicesPorts,
+  { declaration, node, owned }: Pick<ServicesSeen, 'declaration' | 'node' | 'owned'>,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (declaration.kind !== 'present' || node === undefined || owned.kind !== 'ours') return undefined
+  const wanted = declaration.vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2
+  if (wanted <= reservedBytes(owned.service)) return undefined
+  const services = await swarm.listServices(`${objectLabels.component}=vm`, signal)
+  const others = services.filter((one) => one.id !== owned.service.id && one.labels[objectLabels.node] === node.id && isVmService(one))
+  return others.reduce((free, one) => free - reservedBytes(one), node.memoryBytes)
 }

@@ -13,6 +13,14 @@ export function templateHashOf(template: unknown, endpoint: unknown): string {
   return hashOf(projectionOf(template, endpoint))
 }
 
+/** What a template may reach: nothing makes up for a difference in it, whoever says that it was written so. */
+export function hardeningOf(template: unknown): string {
+  const container = rawObject(dig(template, 'ContainerSpec'))
+  const { User, Groups, CapabilityAdd, Sysctls } = container
+  const mounts = unordered(rawList(container['Mounts']).map((one) => [dig(one, 'Type'), dig(one, 'Source'), dig(one, 'Target')]))
+  return canonicalJson(dense({ User, Groups, CapabilityAdd, Sysctls, mounts }) ?? null)
+}
+
 /** What the hash is of. */
 export function projectionOf(template: unknown, endpoint: unknown): RawSpec {
   return rawObject(dense({ ...projectTask(template), endpointMode: dig(endpoint, 'Mode'), ports: dig(endpoint, 'Ports') }))

@@ -27,10 +27,10 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   const context = contextOf(seen, declaration, target)
   const { inputs } = context
   const decision = decide(context)
-  const actions = decision.kind === 'write' ? writeTemplate(context, decision) : leaveTemplate(context, decision)
+  const actions = actionsOf(context, decision)
   const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
   const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, inputs.userData?.name ?? ''], nowMs)
-  const ready = decision.kind === 'write' && target.replicas > 0 ? updating(decision) : serviceReady(seen, target.replicas, nowMs)
+  const ready = decision.kind !== 'leave' && target.replicas > 0 ? updating(decision) : serviceReady(seen, target.replicas, nowMs)
   return {
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
@@ -40,8 +40,21 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   }
 }
 
+function actionsOf(context: Context, decision: Decision): readonly ServicesAction[] {
+  switch (decision.kind) {
+    case 'write':
+      return writeTemplate(context, decision)
+    case 'restore':
+      return restoreTemplate(context, decision)
+    case 'leave':
+      return leaveTemplate(context, decision)
+    default:
+      return decision satisfies never
+  }
+}
+
 /** The task that runs is about to be replaced: that it runs says nothing about what was asked for. */
-function updating({ why }: Extract<Decision, { kind: 'write' }>): ConditionDraft {
+function updating({ why }: Pick<Decision, 'why'>): ConditionDraft {
   return condition('ServiceReady', 'False', 'Updating', why)
 }
 
@@ -64,7 +77,8 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
   // Rendered again with the ids; grace period and restart policy are as decided.
   const written = keepLifecycle(renderTemplate({ ...render, forceUpdate, ids: objects.ids }), decision.template)
-  const spec = { ...service.spec, Labels: labels, TaskTemplate: written, ...surroundings(replicas) }
+  const Labels = decision.drift === undefined ? labels : restoring(context, labels)
+  const spec = { ...service.spec, Labels, TaskTemplate: written, ...surroundings(replicas) }
   const corrects: readonly DriftKind[] = [
     ...(decision.drift === undefined ? [] : (['template'] as const)),
     ...(isReplicasDrift(context) ? (['replicas'] as const) : []),
@@ -72,10 +86,23 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   return [...objects.actions, { ...update(service, spec, decision.why, corrects), touches: 'template' }]
 }
 
+function restoring({ service }: Context, labels: Labels): Labels {
+  return { ...labels, [objectLabels.driftVersion]: String(service.version) }
+}
+
+/** Its configs and secrets are there: Swarm removes none that the spec before the last update names while we do not. */
+function restoreTemplate(context: Context, { template, held, why }: Extract<Decision, { kind: 'restore' }>): readonly ServicesAction[] {
+  const { service, render, replicas } = context
+  const TaskTemplate = { ...template, ForceUpdate: render.forceUpdate }
+  const spec = { ...service.spec, Labels: restoring(context, labelsOf(context, held)), TaskTemplate, ...surroundings(replicas) }
+  return [{ ...update(service, spec, why, ['template']), touches: 'template' }]
+}
+
 /** The template goes back byte for byte as it was seen: any difference in it would restart the VM. */
 function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'leave' }>): readonly ServicesAction[] {
   const { service, replicas } = context
-  const labels = labelsOf(context, decision.held)
+  const mark = decision.held.drift === undefined ? undefined : service.labels[objectLabels.driftVersion]
+  const labels = { ...labelsOf(context, decision.held), ...(mark === undefined ? {} : { [objectLabels.driftVersion]: mark }) }
   const { Mode, UpdateConfig, RollbackConfig } = surroundings(replicas)
   const policy = {
     UpdateConfig: overlay(service, 'UpdateConfig', UpdateConfig),
@@ -112,7 +139,7 @@ function update(service: SwarmService, spec: RawSpec, why: string, corrects: rea
 /** Other people's labels stay; ours are as they should be. */
 function labelsOf(context: Context, held: Held, forceUpdate: number = context.render.forceUpdate): Labels {
   const { seen, service, uid, node, generation, inputs } = context
-  const { [objectLabels.driftHash]: _drift, ...rest } = service.labels
+  const { [objectLabels.driftHash]: _drift, [objectLabels.driftVersion]: _version, ...rest } = service.labels
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
   return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
 }
@@ -131,7 +158,7 @@ function owned({ service }: Target): ConditionDraft {
 }
 
 function isPending(decision: Decision): boolean {
-  return decision.kind === 'leave' && decision.pending
+  return decision.kind === 'restore' || (decision.kind === 'leave' && decision.pending)
 }
 
 /** The first few say it; the rest is in the plan. */
@@ -140,7 +167,7 @@ const longestList = 1_000
 function restartRequired({ seen, edits }: Context, decision: Decision): ConditionDraft {
   if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
   const what = sayEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
-  const unfit = decision.kind === 'leave' ? decision.unfit : undefined
+  const unfit = decision.kind === 'write' ? undefined : decision.unfit
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
   const next = unfit === undefined ? `to apply it: ${how}` : `it would not start again: ${unfit}`
   return condition('RestartRequired', 'True', 'SpecChanged', `${what}; ${next}`)

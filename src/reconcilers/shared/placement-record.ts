@@ -14,6 +14,8 @@ export interface PlacementRecord {
   readonly disksMade: boolean
   /** Names of the disks that the node said are there, in boot order; undefined where an earlier release wrote the record. */
   readonly disks: readonly string[] | undefined
+  /** Mark of the pending machine that the node can grant (applied.ts). */
+  readonly prepared: string | undefined
   /** RFC 3339; the VM was removed then and its disks were kept. */
   readonly retainedAt: string | undefined
   /** Its manifest says, or said last, that the disks go with the VM. */
@@ -33,6 +35,7 @@ export interface PlacementFields {
   readonly disksMade: boolean
   /** Absent while the node does not say; what the record has stays then. */
   readonly disks?: readonly string[] | undefined
+  readonly prepared?: string | undefined
   /** Manifest source that the VM's declaration came from. */
   readonly source: string
   /** The disks go with the VM. */
@@ -49,6 +52,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     node: config.labels[objectLabels.node],
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
+    prepared: config.labels[objectLabels.prepared],
     retainedAt: config.labels[objectLabels.retainedAt],
     deletes: config.labels[objectLabels.deletionPolicy] === deletePolicy,
     deletingAt: config.labels[objectLabels.deletingAt],
@@ -82,6 +86,7 @@ export function placementLabels(fields: PlacementFields): Labels {
     [objectLabels.source]: fields.source,
     ...(fields.deletes ? { [objectLabels.deletionPolicy]: deletePolicy } : {}),
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
+    ...(fields.prepared === undefined ? {} : { [objectLabels.prepared]: fields.prepared }),
     ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
   }
 }

@@ -2,7 +2,7 @@ import { managedBy, nodeLabels, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
 import { serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { RawSpec, SwarmService, SwarmTask } from '../../ports/swarm.ts'
-import { dig, rawList, rawString } from './raw.ts'
+import { dig, rawList, rawNumber, rawString } from './raw.ts'
 
 /** Whose the service called `vm-<name>` is. */
 export type Ownership =
@@ -69,6 +69,11 @@ export function vmOf(service: Pick<SwarmService, 'name'>): VmName {
 
 export function isVmService(service: SwarmService): boolean {
   return ownershipOf(vmOf(service), service).kind === 'ours' && vmOf(service) !== ''
+}
+
+/** Of its node's memory. */
+export function reservedBytes({ spec }: Pick<SwarmService, 'spec'>): number {
+  return rawNumber(dig(spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
 }
 
 const ended = new Set(['complete', 'shutdown', 'failed', 'rejected', 'orphaned', 'remove'])

@@ -1,6 +1,7 @@
-import { force, isRunning, once } from '../people.ts'
+import { force, isRunning, nodeOf, once, scale } from '../people.ts'
 import type { Scenario } from '../scenario.ts'
 import type { SpecChanges } from '../cluster.ts'
+import { powerOff, powerOn } from '../window-faults.ts'
 import type { World } from '../world.ts'
 
 const editAtMs = 7_000
@@ -18,6 +19,13 @@ function edited(field: string, before: SpecChanges, after: SpecChanges, isPendin
     acts: [[editAtMs, once(isRunning('web'), (world) => world.declare('web', after))]],
     ...(isPending ? { expect: (world) => waitsForRestart({ views: () => world.views() }) } : {}),
   }
+}
+
+/** What no simulated node can run. */
+const unfit: Readonly<Record<'memory' | 'bridge' | 'accelerator', SpecChanges>> = {
+  memory: { memory: '64Gi' },
+  bridge: { networks: [{ name: 'lan', bridge: 'br7' }] },
+  accelerator: { accelerator: 'kvm' },
 }
 
 const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'
@@ -78,6 +86,39 @@ export const edits: readonly Scenario[] = [
       ],
     ],
   },
+  {
+    ...edited('mac, and the guest crashes', {}, { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }),
+    acts: [
+      [
+        editAtMs,
+        once(isRunning('web'), (world) => world.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] })),
+      ],
+      [editAtMs + 4_000, ({ machines }) => machines.crash('web')],
+    ],
+  },
+  {
+    ...edited('the name of a network, and the power goes', {}, {}),
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', { networks: [{ name: 'dmz', bridge: 'br0' }] }))],
+      [
+        editAtMs + 4_000,
+        once(isRunning('web'), (world) => {
+          const nodeId = nodeOf(world, 'web')
+          powerOff(world, nodeId)
+          world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 6_000)
+          world.time.after(6_000, () => powerOn(world, nodeId))
+        }),
+      ],
+    ],
+  },
+  ...(['memory', 'bridge', 'accelerator'] as const).map((field) => ({
+    ...edited(`${field} beyond the node, and a person restarts the VM and scales it to 0`, {}, {}),
+    acts: [
+      [editAtMs, once(isRunning('web'), (world: World) => world.declare('web', unfit[field]))],
+      [editAtMs + 4_000, force('web')],
+      [editAtMs + 9_000, scale('web', 0)],
+    ] as const,
+  })),
   edited('memory, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', memory: '1Gi' }, false),
   {
     name: 'an edit waits, and the policy becomes Restart',

@@ -43,6 +43,17 @@ function hasNoEnv({ swarm }: World): string | undefined {
   return env === undefined ? undefined : 'the changed template was not put back'
 }
 
+/** Once, right after the first write of which it is true. */
+function whenWritten({ swarm, time }: World, isTrue: () => boolean, act: () => void): void {
+  const { afterWrite } = swarm
+  swarm.afterWrite = (event) => {
+    afterWrite(event)
+    if (!isTrue()) return
+    swarm.afterWrite = afterWrite
+    time.after(0, act)
+  }
+}
+
 const anotherUid = '00000000-0000-4000-8000-00000000000f'
 
 function instanceRecord(of: Pick<InstanceRecord, 'uid' | 'vm' | 'cluster'>): InstanceRecord {
@@ -146,6 +157,27 @@ export const hands: readonly Scenario[] = [
     expect: (world) => (serviceLabel(world, 'team-280') === 'a' ? undefined : 'the label of somebody else is gone'),
   },
   { name: 'the template is changed', vms: { web: {} }, acts: [[atMs, changeTemplate('web')]], expect: hasNoEnv },
+  {
+    name: 'the template is changed twice in the same way, and the controller dies between',
+    vms: { web: {} },
+    acts: [
+      [
+        atMs,
+        (world) => {
+          whenWritten(
+            world,
+            () => serviceLabel(world, objectLabels.driftHash) !== undefined,
+            () => {
+              for (const life of world.lives()) world.crash(life)
+              changeTemplate('web')(world)
+            },
+          )
+          changeTemplate('web')(world)
+        },
+      ],
+    ],
+    expect: hasNoEnv,
+  },
   { name: 'the service is scaled to 0', vms: { web: {} }, acts: [[atMs, scale('web', 0)]] },
   { name: 'the service is scaled to 3', vms: { web: {} }, acts: [[atMs, scale('web', 3)]] },
   { name: 'a forced update', vms: { web: {} }, acts: [[atMs, force('web')]] },

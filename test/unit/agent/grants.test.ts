@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import type { BrokerLink } from '../../../src/agent/broker-link.ts'
+import { type BrokerLink, BrokerRefusal } from '../../../src/agent/broker-link.ts'
 import { type Grants, grants } from '../../../src/agent/grants.ts'
 import { layout } from '../../../src/api/layout.ts'
 import type { BrokerRequest, LeaseFact } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../../src/api/wire/common.ts'
+import { PortError } from '../../../src/ports/errors.ts'
 import type { StateFiles } from '../../../src/ports/state-files.ts'
 import { silentLog } from '../controller/virtual-clock.ts'
 
@@ -18,6 +19,8 @@ interface World {
   /** What the broker holds. */
   readonly granted: Map<string, Grant>
   readonly asked: string[]
+  /** What the broker answers instead. */
+  refusing: Error | undefined
   /** Called before the named step goes on. */
   before: (step: string) => Promise<void>
 }
@@ -53,6 +56,7 @@ function aWorld(options: { pageSize?: number } = {}): World {
     hello: () => ({ bootId: 'b' }),
     ask: async (question: Omit<BrokerRequest, 'id'>) => {
       await world.before(question.type)
+      if (world.refusing !== undefined) throw world.refusing
       return answer(question)
     },
   } as unknown as BrokerLink
@@ -60,6 +64,7 @@ function aWorld(options: { pageSize?: number } = {}): World {
     onDisk,
     granted,
     asked,
+    refusing: undefined,
     before: async () => undefined,
     held: grants({ layout: paths, files, broker, log: silentLog }),
   }
@@ -81,6 +86,42 @@ function pauseAt(world: World, step: string): { reached: Promise<void>; go: () =
   }
   return { reached: reached.promise, go: gate.resolve }
 }
+
+describe('a grant that works', () => {
+  const better = { ...aGrant(one), accelerator: 'kvm' } as const
+  const file = (world: World): unknown => JSON.parse(world.onDisk.get(paths.grantFile(one)) ?? 'null')
+
+  it('is kept by file and broker when the broker refuses another one', async () => {
+    const world = aWorld()
+    await world.held.put(aGrant(one))
+    world.refusing = new BrokerRefusal('BridgeNotAllowed', 'bridge br9 is not allowed')
+    expect(await world.held.put(better)).toMatchObject({ kind: 'refused', reason: 'BridgeNotAllowed' })
+    world.refusing = undefined
+    expect(file(world)).toEqual(aGrant(one))
+    await world.held.renew()
+    expect(world.granted.get(one)).toEqual(aGrant(one))
+  })
+
+  it('is kept while nobody can say whether another one will be accepted', async () => {
+    const world = aWorld()
+    await world.held.put(aGrant(one))
+    world.refusing = new PortError('Unavailable', 'connect ENOENT')
+    expect(await world.held.put(better)).toMatchObject({ kind: 'waiting' })
+    expect(file(world)).toEqual(aGrant(one))
+    world.refusing = undefined
+    expect(await world.held.put(better)).toEqual({ kind: 'granted' })
+    expect(file(world)).toEqual(better)
+  })
+})
+
+it('the first grant of a VM waits for the broker in its file, and one that is refused does not', async () => {
+  const world = aWorld()
+  world.refusing = new PortError('Unavailable', 'connect ENOENT')
+  expect(await world.held.put(aGrant(one))).toMatchObject({ kind: 'waiting' })
+  world.refusing = new BrokerRefusal('MacTaken', 'taken')
+  expect(await world.held.put(aGrant(two))).toMatchObject({ kind: 'refused' })
+  expect([...world.onDisk.keys()]).toEqual([paths.grantFile(one)])
+})
 
 describe('renewing grants while orders come in', () => {
   it('does not take back what was granted after it had listed the files', async () => {

@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { orders } from '../../../src/agent/orders.ts'
-import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
+import { BrokerRefusal } from '../../../src/agent/broker-link.ts'
+import type { PrepareOrder, PrepareStatus } from '../../../src/api/wire/agent-api.ts'
+import type { BrokerRequest } from '../../../src/api/wire/broker-admin.ts'
+import type { Grant, NicGrant } from '../../../src/api/wire/common.ts'
 import { orderMark } from '../../../src/api/wire/unchanged.ts'
 
 const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
@@ -26,7 +29,7 @@ function aBook() {
       return { state: 'preparing', reason: 'CopyingImage', message: '' }
     },
     deleteDisks: async () => ({ state: 'gone' }),
-    grants: { revoke: async () => undefined } as never,
+    grants: { read: async () => undefined, revoke: async () => undefined } as never,
     broker: unused,
     prober: unused,
   })
@@ -55,4 +58,100 @@ test('an order that was revoked, or that this agent never had, is not carried ou
   await book.revoke(uid)
   expect(await book.repeat(uid, orderMark(order))).toBeUndefined()
   expect(carriedOut).toHaveLength(1)
+})
+
+const lan: NicGrant = { name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }
+const dmz: NicGrant = { name: 'dmz', bridge: 'br1', mac: '52:54:00:00:00:02', mtu: null }
+
+/** An agent whose disks are as `disks` says, with the grant that it holds. */
+function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { state: 'ready' }>) {
+  const world = { held, checked: [] as Grant[], refusal: undefined as Error | undefined }
+  const book = orders({
+    prepareDisks: async () => disks,
+    deleteDisks: async () => ({ state: 'gone' }),
+    grants: {
+      read: async () => world.held,
+      put: async (grant: Grant) => {
+        world.held = grant
+        return { kind: 'granted' }
+      },
+    } as never,
+    broker: {
+      ask: async (request: BrokerRequest) => {
+        if (request.type !== 'check') return { type: 'leases', leases: [] }
+        world.checked.push(request.grant)
+        if (world.refusal !== undefined) throw world.refusal
+        return { type: 'ok' }
+      },
+    } as never,
+    prober: { kvm: () => ({ state: 'unusable', reason: 'NoKvm', message: 'none' }), tcg: () => ({ works: true, message: '' }) } as never,
+  })
+  return { book, world }
+}
+
+const aGrant = (nics: NicGrant[], more: Partial<Grant> = {}): Grant => ({
+  version: 1,
+  uid,
+  vm: 'web-1',
+  accelerator: 'tcg',
+  nics,
+  ...more,
+})
+
+describe('an edit that waits for a restart', () => {
+  const waiting = { ...order, nics: [lan], pending: { accelerator: 'auto', nics: [dmz] } } as const satisfies PrepareOrder
+
+  test('is checked and not granted', async () => {
+    const { book, world } = granting(aGrant([lan]))
+    expect(await book.prepare(waiting)).toEqual({ state: 'ready', accelerator: 'tcg', emulationReason: 'NoKvm: none' })
+    expect(world.held).toEqual(aGrant([lan]))
+    expect(world.checked).toEqual([aGrant([dmz])])
+  })
+
+  test('that the broker would refuse is told of, and leaves the VM ready', async () => {
+    const { book, world } = granting(aGrant([lan]))
+    world.refusal = new BrokerRefusal('BridgeNotAllowed', 'bridge br1 is not allowed')
+    expect(await book.prepare(waiting)).toMatchObject({
+      state: 'ready',
+      pending: { reason: 'BridgeNotAllowed', message: 'bridge br1 is not allowed' },
+    })
+  })
+
+  test('that asks for an accelerator which does not work is told of', async () => {
+    const { book } = granting(aGrant([lan]))
+    const pending = { accelerator: 'kvm', nics: [lan] } as const
+    expect(await book.prepare({ ...waiting, pending: { ...pending, nics: [lan] } })).toMatchObject({ pending: { reason: 'KvmUnusable' } })
+  })
+
+  test('is taken where the broker is of release 0.1 and cannot be asked', async () => {
+    const { book, world } = granting(aGrant([lan]))
+    world.refusal = new BrokerRefusal('BadRequest', 'Invalid discriminator value')
+    const status = await book.prepare(waiting)
+    expect(status).not.toHaveProperty('pending')
+  })
+})
+
+describe('what a VM is started with', () => {
+  test('is granted also while an edit of its disks is refused', async () => {
+    const refused = { state: 'failed', reason: 'ImageChangeRefused', message: '' } as const
+    const { book, world } = granting(aGrant([lan]), refused)
+    expect(await book.prepare({ ...order, nics: [dmz] })).toEqual(refused)
+    expect(world.held?.nics).toEqual([dmz])
+  })
+
+  test('is not granted to a VM that never had its disks', async () => {
+    const { book, world } = granting(undefined, { state: 'preparing', reason: 'CopyingImage', message: '' })
+    await book.prepare({ ...order, nics: [lan] })
+    expect(world.held).toBeUndefined()
+  })
+
+  test('keeps the names of networks that a runner may still have', async () => {
+    const { book, world } = granting(aGrant([lan]))
+    await book.prepare({ ...order, nics: [dmz] })
+    expect(world.held).toEqual(aGrant([dmz], { formerNics: [lan] }))
+    await book.prepare({ ...order, nics: [dmz] })
+    expect(world.held).toEqual(aGrant([dmz], { formerNics: [lan] }))
+    await book.prepare({ ...order, nics: [lan] })
+    expect(world.held).toEqual(aGrant([lan], { formerNics: [dmz] }))
+  })
 })

@@ -5,6 +5,7 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { nothingInTheWay } from '../../../src/broker/host-view.ts'
 import {
   decide,
+  expectedTaps,
   freshLease,
   hold,
   type HostView,
@@ -72,6 +73,12 @@ describe('the lease of one VM', () => {
     expect(decide(seatProven(reclaim(granted, 1, ['sv000000000000'])), nothingInTheWay)).toMatchObject({ kind: 'refuse', connection: 1 })
     const wider = { ...grant, nics: [...grant.nics, { name: 'second', bridge: 'br0', mac: '52:54:00:00:00:02', mtu: null }] }
     expect(decide(seatProven(reclaim(withGrant(freshLease(uid), wider), 1)), nothingInTheWay)).toMatchObject({ kind: 'confirm' })
+  })
+
+  it('is confirmed for a holder whose networks were renamed since, and waits for its TAP', () => {
+    const renamed: Grant = { ...grant, nics: grant.nics.map((nic) => ({ ...nic, name: 'dmz' })), formerNics: grant.nics }
+    expect(decide(seatProven(reclaim(withGrant(freshLease(uid), renamed), 1)), nothingInTheWay)).toMatchObject({ kind: 'confirm' })
+    expect(expectedTaps(uid, renamed)).toEqual([tapName(uid, 'dmz'), tap])
   })
 
   it('stays with the holder when the grant is revoked', () => {

@@ -83,7 +83,7 @@ function restartHash(vm: VirtualMachine): string {
   return inputsOf('lab', vm, uid, ['root']).hash
 }
 function orderedDisks(vm: VirtualMachine): unknown {
-  return prepareOrderFor(settings, vm, record).disks
+  return prepareOrderFor(settings, vm, record, undefined).disks
 }
 
 /** Refused fields, and what holds others, aside. */

@@ -96,6 +96,20 @@ test('the address that the manifest expects is as good as any, and one that is e
   expect(silent.said('web', 'AddressLearned')).toBe('False NotHeard')
 })
 
+test.each([
+  ['MAC', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:99' }] }],
+  ['name', { networks: [{ name: 'dmz', bridge: 'br0' }] }],
+])('while an edit of the %s of its network waits, the guest is known by the one that it has', async (_what, edit) => {
+  for (const held of [true, false]) {
+    const cluster = await onTheLan(({ lease }) => ({ lease: lease && { ...lease, held } }))
+    const before = all(cluster)
+    cluster.declare('web', edit)
+    await cluster.converge()
+    expect(all(cluster)).toEqual(before)
+    expect(cluster.facts.get('web')).toMatchObject({ mac })
+  }
+})
+
 test('behind the first rung that does not hold nothing is claimed', async () => {
   const cluster = await onTheLan(() => ({ sightings: [] }))
   expect(all(cluster)).toEqual([

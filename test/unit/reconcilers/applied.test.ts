@@ -1,0 +1,263 @@
+import { describe, expect, test } from 'vitest'
+import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
+import { deterministicMac } from '../../../src/api/mac.ts'
+import { dig, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
+import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
+import { factsOf } from '../../simulation/simulated-agents.ts'
+
+type Spec = Record<string, unknown>
+const service = 'vm-web'
+const networks = [{ name: 'lan', bridge: 'br0' }]
+const declared = deterministicMac('lab', 'web', 'lan')
+const other = '52:54:00:00:00:99'
+const otherMac = { networks: [{ name: 'lan', bridge: 'br0', mac: other }] }
+
+async function running(spec: SpecChanges = {}): Promise<Cluster> {
+  const cluster = new Cluster()
+  cluster.declare('web', spec)
+  await cluster.converge()
+  return cluster
+}
+
+function order(cluster: Cluster): PrepareOrder {
+  const [found] = [...cluster.agent('n1').orders.values()]
+  if (found === undefined) throw new Error('n1 was given no order')
+  return found
+}
+
+function macs({ nics }: Pick<PrepareOrder, 'nics'>): string[] {
+  return nics.map((one) => one.mac)
+}
+
+function force(spec: Spec): void {
+  const template = spec['TaskTemplate'] as Spec
+  template['ForceUpdate'] = Number(template['ForceUpdate'] ?? 0) + 1
+}
+
+function scaleTo0(spec: Spec): void {
+  spec['Mode'] = { Replicated: { Replicas: 0 } }
+}
+
+function limit(bytes: number): (spec: Spec) => void {
+  return (spec) => void Object.assign(dig(spec, 'TaskTemplate', 'Resources', 'Limits') ?? {}, { MemoryBytes: bytes })
+}
+
+function memoryLimit(cluster: Cluster): number {
+  return rawNumber(dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'Resources', 'Limits', 'MemoryBytes')) ?? 0
+}
+
+function message(cluster: Cluster): string {
+  return cluster.condition('web', 'RestartRequired')?.message ?? ''
+}
+
+describe('while an edit waits for a restart', () => {
+  test.each([
+    ['the MAC', otherMac],
+    ['the accelerator', { accelerator: 'tcg' }],
+    ['the name of the network', { networks: [{ name: 'dmz', bridge: 'br0' }] }],
+    ['the bridge', { networks: [{ name: 'lan', bridge: 'br1' }] }],
+  ])('the node grants what the VM was started with, and checks the new value of %s', async (_what, edit) => {
+    const cluster = await running()
+    const before = order(cluster)
+    expect(before.pending).toBeUndefined()
+    cluster.declare('web', edit)
+    await cluster.converge()
+    const { pending, ...rest } = order(cluster)
+    expect(rest).toEqual(before)
+    expect(pending).toEqual({ accelerator: 'auto', nics: [expect.objectContaining({ name: 'lan' })], ...pendingOf(edit) })
+  })
+
+  function pendingOf({ accelerator, networks: nics }: { accelerator?: string; networks?: readonly object[] }): object {
+    return {
+      ...(accelerator === undefined ? {} : { accelerator }),
+      ...(nics === undefined ? {} : { nics: [expect.objectContaining(nics[0] ?? {})] }),
+    }
+  }
+
+  test('the grant changes with the template', async () => {
+    const cluster = await running()
+    cluster.declare('web', otherMac)
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([declared])
+    cluster.swarm.edit(service, force)
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([other])
+    expect(order(cluster).pending).toBeUndefined()
+    expect(cluster.record('web')?.prepared).toBeUndefined()
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test('the grant follows a rollback by hand', async () => {
+    const cluster = await running()
+    cluster.declare('web', { ...otherMac, updatePolicy: 'Restart' })
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([other])
+    cluster.swarm.edit(service, (spec) => Object.assign(spec, cluster.swarm.service(service)?.previousSpec))
+    await cluster.round()
+    expect(macs(order(cluster))).toEqual([declared])
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([other])
+  })
+
+  test('the launch config of release 0.1, which names no bridge, is granted by the constraint', async () => {
+    const cluster = await running()
+    for (const one of cluster.swarm.configs.values()) {
+      if (one.labels['swarmvirt.component'] !== 'launch') continue
+      const text = new TextDecoder().decode(one.data).replace('"bridge":"br0",', '')
+      expect(text).not.toContain('bridge')
+      cluster.swarm.configs.set(one.id, { ...one, data: new TextEncoder().encode(text) })
+    }
+    cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br1' }] })
+    await cluster.converge()
+    expect(order(cluster).nics).toEqual([{ name: 'lan', bridge: 'br0', mac: declared, mtu: null }])
+  })
+})
+
+describe('an edit that cannot be started never stops a running VM', () => {
+  const restart = { updatePolicy: 'Restart' }
+  const unfit: readonly [string, SpecChanges, string][] = [
+    ['more memory than the node has', { memory: '9000Gi' }, 'n1 has 8 GiB of memory'],
+    ['a bridge that the node has not', { networks: [{ name: 'lan', bridge: 'br7' }] }, 'n1 does not carry swarmvirt.bridge.br7=true'],
+    ['a MAC that the broker refuses', { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }, 'n1 has not accepted'],
+    ['KVM that does not work', { accelerator: 'kvm' }, 'n1 does not carry swarmvirt.accel=kvm'],
+  ]
+  const occasions: readonly [string, SpecChanges, ((spec: Spec) => void) | undefined, number][] = [
+    ['updatePolicy: Restart', restart, undefined, 1],
+    ['a restart by hand', {}, force, 2],
+    ['a correction of drift', {}, limit(64 * 1024 ** 2), 3],
+    ['scaling to 0 by hand', {}, scaleTo0, 2],
+  ]
+  for (const [what, edit, why] of unfit) {
+    test.each(occasions)(`${what}, with %s`, async (_occasion, policy, hand, starts) => {
+      const cluster = await running()
+      const before = memoryLimit(cluster)
+      const machine = order(cluster)
+      cluster.declare('web', { ...policy, ...edit })
+      await cluster.converge()
+      if (hand !== undefined) cluster.swarm.edit(service, hand)
+      await cluster.converge()
+      expect(memoryLimit(cluster)).toBe(before)
+      expect(cluster.starts('web')).toBe(starts)
+      expect({ ...order(cluster), pending: undefined }).toEqual({ ...machine, pending: undefined })
+      expect(cluster.said('web', 'RestartRequired')).toBe('True SpecChanged')
+      expect(message(cluster)).toContain(`it would not start again: ${why}`)
+      expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+    })
+
+    test(`${what}, while it is halted`, async () => {
+      const cluster = await running()
+      const before = memoryLimit(cluster)
+      cluster.declare('web', { ...edit, runStrategy: 'Halted' })
+      await cluster.converge()
+      expect(memoryLimit(cluster)).toBe(before)
+      cluster.declare('web', edit)
+      await cluster.converge()
+      expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+      expect(message(cluster)).toContain(why)
+    })
+  }
+
+  test('says in AssetsReady what the node refuses, and is written when the node takes it', async () => {
+    const cluster = await running(restart)
+    cluster.declare('web', { ...restart, networks: [{ name: 'lan', bridge: 'br7' }] })
+    await cluster.converge()
+    expect(cluster.condition('web', 'AssetsReady')).toMatchObject({ status: 'True', message: expect.stringContaining('BridgeNotAllowed') })
+    const { broker } = cluster.agent('n1').nodeFacts
+    const [bridge] = broker?.bridges ?? []
+    if (broker === null || bridge === undefined) throw new Error('n1 has a bridge')
+    cluster.agent('n1').nodeFacts = { ...factsOf('n1'), broker: { ...broker, bridges: [bridge, { ...bridge, name: 'br7' }] } }
+    await cluster.converge()
+    expect(order(cluster).nics).toEqual([expect.objectContaining({ bridge: 'br7' })])
+    expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('counts the memory of the other VMs of the node', async () => {
+    const cluster = new Cluster(['n1'])
+    for (const vm of ['web', 'db']) cluster.declare(vm, { memory: '3Gi', ...restart })
+    await cluster.converge()
+    cluster.declare('web', { memory: '6Gi', ...restart })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(message(cluster)).toContain('4.9 GiB of the 8 GiB of memory of n1 is free beside its other VMs')
+    cluster.declare('db', { memory: '1Gi', ...restart })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('needs no word of an agent of release 0.1, which does not know the question', async () => {
+    const cluster = await running(restart)
+    cluster.agent('n1').isOld = true
+    cluster.declare('web', { ...restart, ...otherMac })
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([other])
+    expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('waits for an agent that does not answer', async () => {
+    const cluster = await running(restart)
+    cluster.agent('n1').away = true
+    cluster.declare('web', { ...restart, ...otherMac })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    cluster.agent('n1').away = false
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+  })
+})
+
+describe('drift', () => {
+  const changes: readonly [string, (spec: Spec) => void][] = [
+    ['a limit', limit(64 * 1024 ** 2)],
+    ['a capability', (spec) => Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { CapabilityAdd: ['NET_ADMIN'] })],
+    ['a user', (spec) => Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { User: '0:0' })],
+    [
+      'a mount',
+      (spec) =>
+        Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { Mounts: [{ Type: 'bind', Source: '/', Target: '/host' }] }),
+    ],
+  ]
+
+  test.each(changes)('of %s is put back also when it is made twice', async (_what, change) => {
+    const cluster = await running()
+    const before = structuredClone(cluster.swarm.service(service)?.spec['TaskTemplate'])
+    cluster.swarm.edit(service, change)
+    // The controller dies when it has put it back.
+    while (cluster.swarm.service(service)?.labels['swarmvirt.hash.drift'] === undefined) await cluster.round()
+    cluster.corrected.length = 0
+    cluster.swarm.edit(service, change)
+    cluster.swarm.edit(service, (spec) => Object.assign(spec['Labels'] as Spec, { team: 'a' }))
+    await cluster.converge()
+    expect(cluster.swarm.service(service)?.spec['TaskTemplate']).toEqual(before)
+    expect(cluster.corrected).toEqual(['template'])
+  })
+
+  test.each(changes.slice(1))('of %s is not taken for ours when the notes of the template are gone', async (_what, change) => {
+    const cluster = await running()
+    const before = structuredClone(cluster.swarm.service(service)?.spec['TaskTemplate'])
+    cluster.swarm.edit(service, (spec) => {
+      change(spec)
+      spec['Labels'] = { 'swarmvirt.managed-by': 'swarmvirt' }
+    })
+    for (const one of cluster.swarm.configs.values()) {
+      if (one.labels['swarmvirt.component'] !== 'launch') continue
+      const { 'swarmvirt.hash.template': _template, ...labels } = one.labels
+      cluster.swarm.configs.set(one.id, { ...one, labels })
+    }
+    await cluster.converge()
+    expect(cluster.swarm.service(service)?.spec['TaskTemplate']).toEqual(before)
+  })
+
+  test('made twice under an edit that does not fit stays, and is said to', async () => {
+    const cluster = await running()
+    cluster.declare('web', { networks: [{ ...networks[0], bridge: 'br7' }] })
+    await cluster.converge()
+    cluster.swarm.edit(service, limit(64 * 1024 ** 2))
+    cluster.swarm.edit(service, limit(32 * 1024 ** 2))
+    await cluster.converge()
+    expect(memoryLimit(cluster)).toBe(32 * 1024 ** 2)
+    expect(message(cluster)).toContain('until then the template that somebody changed is left as it is')
+    cluster.declare('web')
+    await cluster.converge()
+    expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
+  })
+})
