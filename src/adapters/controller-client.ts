@@ -28,6 +28,14 @@ const vmView = z.looseObject({
   phase: z.string(),
   declared: z.string(),
   facts: text,
+  spec: z
+    .looseObject({
+      cores: z.number(),
+      memoryBytes: z.number(),
+      disks: z.array(z.looseObject({ name: z.string(), sizeBytes: z.number(), image: z.string() })),
+      networks: z.array(z.looseObject({ name: z.string(), bridge: z.string() })),
+    })
+    .optional(),
   conditions: z.array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() })),
 })
 const nodeFacts = z.looseObject({

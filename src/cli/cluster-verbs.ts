@@ -13,6 +13,7 @@ export interface ClusterPorts {
   readonly yaml: () => Promise<YamlText>
   /** For a verb that does not end. */
   readonly liveOutput: () => LiveOutput
+  readonly nowMs: () => number
 }
 
 /** Makes an action of commander's out of one that gives an outcome. */
@@ -93,7 +94,7 @@ async function listVms(ports: ClusterPorts, name: string | undefined, options: W
 async function vmForm(ports: ClusterPorts, options: FormOptions): Promise<Form<VmView>> {
   const { formOf } = await import('./views.ts')
   const { vmShape } = await import('./shapes.ts')
-  return formOf(vmShape, options, await ports.yaml())
+  return formOf(vmShape(ports.nowMs), options, await ports.yaml())
 }
 
 async function watch(

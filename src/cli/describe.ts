@@ -1,5 +1,7 @@
 import type { Condition } from '../api/conditions.ts'
 import type { VmView } from '../api/wire/controller-api.ts'
+import { formatBytes } from '../api/quantity.ts'
+import { age } from './age.ts'
 import { printable } from './outcome.ts'
 import { aligned } from './table.ts'
 import { why } from './why.ts'
@@ -43,12 +45,23 @@ function pairs(vm: VmView): string {
     ['Declared', vm.declared],
     ['Generation', vm.generation === '' ? '' : `${vm.generation} (${upToDate})`],
     ['Labels', labels.join(', ')],
-    ...['node', 'ip', 'mac', 'accelerator', 'uid'].map((fact) => [titles[fact] ?? fact, vm.facts[fact] ?? ''] as const),
+    ['CPUs', String(vm.spec?.cores ?? '')],
+    ['Memory', vm.spec === undefined ? '' : formatBytes(vm.spec.memoryBytes)],
+    ['Disks', (vm.spec?.disks ?? []).map((disk) => `${disk.name} ${formatBytes(disk.sizeBytes)} from ${disk.image}`).join(', ')],
+    ['Networks', (vm.spec?.networks ?? []).map(({ name, bridge }) => `${name} on ${bridge}`).join(', ')],
+    ...['node', 'ip', 'mac', 'accelerator', 'uid', 'createdAt'].map((fact) => [titles[fact] ?? fact, vm.facts[fact] ?? ''] as const),
   ]
   return aligned(rows.map(([key, value]) => [`${key}:`, value]))
 }
 
-const titles: Readonly<Record<string, string>> = { node: 'Node', ip: 'Address', mac: 'MAC', accelerator: 'Accelerator', uid: 'UID' }
+const titles: Readonly<Record<string, string>> = {
+  node: 'Node',
+  ip: 'Address',
+  mac: 'MAC',
+  accelerator: 'Accelerator',
+  uid: 'UID',
+  createdAt: 'Created',
+}
 
 function conditionLines(conditions: readonly Condition[], nowMs: number): string[][] {
   return conditions.map(({ type, status, reason, message, lastTransitionTime }) => [
@@ -79,14 +92,4 @@ function section(title: string, lines: readonly (readonly string[])[]): string {
 
 function firstLine(message: string): string {
   return message.split('\n')[0] ?? ''
-}
-
-/** As kubectl shows it: the largest unit that is not 0, and for minutes the seconds too. */
-export function age(time: string, nowMs: number): string {
-  const seconds = Math.max(0, Math.round((nowMs - Date.parse(time)) / 1000))
-  if (Number.isNaN(seconds)) return ''
-  if (seconds < 120) return `${seconds}s`
-  if (seconds < 600) return `${Math.floor(seconds / 60)}m${seconds % 60}s`
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)}m`
-  return seconds < 172_800 ? `${Math.floor(seconds / 3_600)}h` : `${Math.floor(seconds / 86_400)}d`
 }

@@ -1,10 +1,12 @@
 import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, VmView } from '../api/wire/controller-api.ts'
-import { UsageError } from './outcome.ts'
+import { closest } from '../api/closest.ts'
+import { phases } from '../api/phases.ts'
+import { oneOf, UsageError } from './outcome.ts'
 import { readyOf } from './shapes.ts'
 
 interface Filter<Row> {
-  /** What it may be; without it, any text. */
+  /** The values there are; without it, any string. */
   readonly values?: readonly string[]
   readonly matches: (row: Row, value: string) => boolean
   /** Several of this key must all match; of the others, one is enough. */
@@ -14,7 +16,7 @@ type Filters<Row> = Readonly<Record<string, Filter<Row>>>
 
 export const vmFilters: Filters<VmView> = {
   name: { matches: (vm, value) => vm.name.startsWith(value) },
-  phase: { matches: (vm, value) => isSame(vm.phase, value) },
+  phase: { values: phases, matches: (vm, value) => isSame(vm.phase, value) },
   node: { matches: (vm, value) => vm.facts['node'] === value },
   ready: { values: ['true', 'false', 'unknown'], matches: (vm, value) => isSame(readyOf(vm), value) },
   label: { all: true, matches: (vm, value) => hasLabel(vm.labels, value) },
@@ -24,7 +26,7 @@ export const nodeFilters: Filters<NodeView> = {
   name: { matches: (node, value) => node.hostname.startsWith(value) },
   role: { values: ['manager', 'worker'], matches: (node, value) => node.role === value },
   availability: { values: ['active', 'pause', 'drain'], matches: (node, value) => node.availability === value },
-  state: { matches: (node, value) => isSame(node.state, value) },
+  state: { values: ['ready', 'down', 'disconnected', 'unknown'], matches: (node, value) => isSame(node.state, value) },
   capable: { values: ['true', 'false'], matches: (node, value) => (node.labels['vm-capable'] === 'true') === (value === 'true') },
   label: { all: true, matches: (node, value) => hasLabel(node.labels, value) },
 }
@@ -54,11 +56,12 @@ function parsed<Row>(text: string, filters: Filters<Row>): [string, string] {
   const [key, value] = [text.slice(0, at), text.slice(at + 1)]
   if (at < 1 || value === '') throw new UsageError(`--filter is KEY=VALUE, not "${text}"`)
   const filter = Object.hasOwn(filters, key) ? filters[key] : undefined
-  if (filter === undefined) throw new UsageError(`--filter: there is no "${key}"; there are ${Object.keys(filters).join(', ')}`)
-  const { values } = filter
-  if (values !== undefined && !values.includes(value))
-    throw new UsageError(`--filter: ${key} is one of ${values.join(', ')}, not "${value}"`)
-  return [key, value]
+  if (filter === undefined) {
+    const meant = closest(key, Object.keys(filters))
+    const help = meant === undefined ? '' : `; did you mean "${meant}"?`
+    throw new UsageError(`--filter has no key "${key}"; the keys are ${Object.keys(filters).join(', ')}${help}`)
+  }
+  return [key, filter.values === undefined ? value : oneOf(`--filter: ${key}`, filter.values, value)]
 }
 
 function holds<Row>(filter: Filter<Row> | undefined, row: Row, values: readonly string[]): boolean {

@@ -1,3 +1,4 @@
+import { closest } from '../api/closest.ts'
 import { printable, UsageError } from './outcome.ts'
 import type { Field } from './shapes.ts'
 
@@ -27,11 +28,20 @@ function action<Row>(text: string, fields: readonly Field<Row>[]): Template<Row>
   if (name === undefined) throw new UsageError(`--format: ${text} is not {{.FIELD}}, {{json .FIELD}} or {{json .}}`)
   if (name === '' && json !== undefined) return { render: (row) => JSON.stringify(row), head: '' }
   const found = fields.find((field) => field.name === name)
-  if (found === undefined) throw new UsageError(`--format: there is no field ".${name}"; there are ${named(fields)}`)
+  if (found === undefined) throw new UsageError(noField(name, fields))
   const { head } = found
   return json === undefined
     ? { render: (row) => printable(found.text(row)), head }
     : { render: (row) => JSON.stringify(found.text(row)), head }
+}
+
+function noField<Row>(name: string, fields: readonly Field<Row>[]): string {
+  const meant = closest(
+    name,
+    fields.map((field) => field.name),
+  )
+  const help = meant === undefined ? '' : `; did you mean ".${meant}"?`
+  return `--format: there is no field ".${name}"; there are ${named(fields)}${help}`
 }
 
 function named<Row>(fields: readonly Field<Row>[]): string {

@@ -1,6 +1,6 @@
 import { objectLabels } from '../api/labels.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
-import { done, type Outcome } from './outcome.ts'
+import { done, oneOf, type Outcome } from './outcome.ts'
 
 /** Swarm secrets of an installation, by what they hold. Swarm never gives a secret back, so they are made where the operator sits. */
 const installSecrets = {
@@ -46,8 +46,10 @@ export async function runInstall(
   ports: { readonly docker: DockerCli; readonly material: () => Promise<InstallMaterial> },
   options: InstallOptions,
 ): Promise<Outcome> {
+  // Before anything is made: the tokens are shown once.
+  const output = oneOf('--output', ['text', 'json'], options.output)
   const result = await install(ports.docker, ports.material, options)
-  if (options.output === 'json') return done(`${JSON.stringify(result)}\n`)
+  if (output === 'json') return done(`${JSON.stringify(result)}\n`)
   const made = result.made.map((one) => `made ${one}\n`).join('')
   const tokens = [
     ...(result.token === undefined

@@ -6,7 +6,6 @@ import { done, type Outcome, printable, UsageError } from './outcome.ts'
 
 /** What the verbs that tell of the loop need beyond the controller. */
 export interface LoopVerbPorts extends ClusterPorts {
-  readonly nowMs: () => number
   /** Aborted after so many milliseconds. */
   readonly after: (ms: number) => AbortSignal
 }

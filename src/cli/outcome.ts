@@ -1,3 +1,5 @@
+import { closest } from '../api/closest.ts'
+
 export { printable } from '../api/printable.ts'
 
 /** What a verb came to. 0: done or valid; 1: refused, invalid or not reached; 2: called wrongly, or what it was given cannot be read. */
@@ -16,9 +18,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** Throws UsageError for a value that an option does not have. */
-export function oneOf<Value extends string>(option: string, allowed: readonly Value[], given: string): Value {
-  const found = allowed.find((one) => one === given)
-  if (found === undefined) throw new UsageError(`${option} is one of ${allowed.join(', ')}, not "${given}"`)
-  return found
+/** The allowed value, in whatever case it was given. Throws UsageError, with what was probably meant, for any other. */
+export function oneOf<Value extends string>(what: string, allowed: readonly Value[], given: string): Value {
+  const found = allowed.find((one) => one.toLowerCase() === given.toLowerCase())
+  if (found !== undefined) return found
+  const meant = closest(given, allowed)
+  const help = meant === undefined ? '' : `; did you mean "${meant}"?`
+  throw new UsageError(`${what} is one of ${allowed.join(', ')}, not "${given}"${help}`)
 }

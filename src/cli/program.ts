@@ -8,6 +8,7 @@ import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
 import { type LoopVerbPorts, loopVerbs } from './loop-verbs.ts'
 import type { InstallOptions } from './install.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
+import { pointerFor } from './pointers.ts'
 import { planVerbs } from './plan-verbs.ts'
 import { suspendVerbs } from './suspend-verbs.ts'
 import { validate, validateFormats } from './validate.ts'
@@ -35,6 +36,8 @@ export async function run(argv: readonly string[], ports: CliPorts): Promise<Out
     async (...args) => {
       outcome = await action(...args)
     }
+  const elsewhere = argv[0] === undefined ? undefined : pointerFor(argv[0], argv[1])
+  if (elsewhere !== undefined) return { exit: 2, out: '', err: `error: ${elsewhere}\n` }
   try {
     await program(ports, verb).parseAsync([...argv], { from: 'user' })
     return outcome
@@ -53,7 +56,7 @@ export async function completeWords(words: readonly string[], withText: boolean,
 }
 
 function program(ports: CliPorts, verb: Verb): Command {
-  const vm = new Command('vm').description(description).exitOverride()
+  const vm = new Command('vm').description(description).version(release).exitOverride()
   setupVerbs(vm, ports, verb)
   manifestVerbs(vm, ports, verb)
   writeVerbs(vm, ports, verb)

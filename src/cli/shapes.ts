@@ -1,3 +1,4 @@
+import { age } from './age.ts'
 import { formatBytes } from '../api/quantity.ts'
 import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, SourceView, VmView } from '../api/wire/controller-api.ts'
@@ -8,6 +9,8 @@ export interface Field<Row> {
   readonly name: string
   readonly head: string
   readonly text: (row: Row) => string
+  /** It changes by itself as time passes, which is no news. */
+  readonly aging?: true
 }
 
 /** How one kind of thing is shown. */
@@ -31,27 +34,38 @@ export function readyOf(vm: VmView): string {
   return condition(vm, 'Ready')?.status ?? 'Unknown'
 }
 
-export const vmShape: Shape<VmView> = {
-  columns: [
-    field('Name', 'NAME', (vm) => vm.name),
-    field('Phase', 'PHASE', (vm) => vm.phase),
-    field('Ready', 'READY', (vm) => condition(vm, 'Ready')?.status ?? ''),
-    field('Node', 'NODE', (vm) => vm.facts['node'] ?? ''),
-    field('Address', 'ADDRESS', (vm) => vm.facts['ip'] ?? ''),
-  ],
-  wide: [
-    field('MAC', 'MAC', (vm) => vm.facts['mac'] ?? ''),
-    field('Accelerator', 'ACCELERATOR', (vm) => vm.facts['accelerator'] ?? ''),
-    field('Declared', 'DECLARED', (vm) => vm.declared),
-    field('Reason', 'REASON', (vm) => condition(vm, 'Ready')?.reason ?? ''),
-    field('Message', 'MESSAGE', (vm) => condition(vm, 'Ready')?.message ?? ''),
-  ],
-  more: [
-    field('Generation', 'GENERATION', (vm) => vm.generation),
-    field('ObservedGeneration', 'OBSERVED GENERATION', (vm) => vm.observedGeneration),
-    field('Labels', 'LABELS', (vm) => labelsText(vm.labels)),
-  ],
-  name: (vm) => vm.name,
+/** Ages count from `nowMs`, milliseconds since the epoch. */
+export function vmShape(nowMs: () => number): Shape<VmView> {
+  return {
+    columns: [
+      field('Name', 'NAME', (vm) => vm.name),
+      field('Phase', 'PHASE', (vm) => vm.phase),
+      field('Ready', 'READY', (vm) => condition(vm, 'Ready')?.status ?? ''),
+      field('Node', 'NODE', (vm) => vm.facts['node'] ?? ''),
+      field('Address', 'ADDRESS', (vm) => vm.facts['ip'] ?? ''),
+      field('CPUs', 'CPUS', ({ spec }) => String(spec?.cores ?? '')),
+      field('Memory', 'MEMORY', ({ spec }) => bytes(spec?.memoryBytes)),
+      field('Image', 'IMAGE', ({ spec }) => baseName(spec?.disks[0]?.image ?? '')),
+      { ...field<VmView>('Age', 'AGE', (vm) => age(vm.facts['createdAt'] ?? '', nowMs())), aging: true },
+    ],
+    wide: [
+      field('Disks', 'DISKS', ({ spec }) =>
+        (spec?.disks ?? []).map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
+      ),
+      field('Networks', 'NETWORKS', ({ spec }) => (spec?.networks ?? []).map(({ name, bridge }) => `${name} on ${bridge}`).join(', ')),
+      field('MAC', 'MAC', (vm) => vm.facts['mac'] ?? ''),
+      field('Accelerator', 'ACCELERATOR', (vm) => vm.facts['accelerator'] ?? ''),
+      field('Declared', 'DECLARED', (vm) => vm.declared),
+      field('Reason', 'REASON', (vm) => condition(vm, 'Ready')?.reason ?? ''),
+      field('Message', 'MESSAGE', (vm) => condition(vm, 'Ready')?.message ?? ''),
+    ],
+    more: [
+      field('Generation', 'GENERATION', (vm) => vm.generation),
+      field('ObservedGeneration', 'OBSERVED GENERATION', (vm) => vm.observedGeneration),
+      field('Labels', 'LABELS', (vm) => labelsText(vm.labels)),
+    ],
+    name: (vm) => vm.name,
+  }
 }
 
 export const nodeShape: Shape<NodeView> = {
@@ -109,6 +123,11 @@ export const sourceShape: Shape<SourceView> = {
 
 export function fieldsOf<Row>({ columns, wide, more }: Shape<Row>): readonly Field<Row>[] {
   return [...columns, ...wide, ...more]
+}
+
+/** An image is known by its file's name; a URL would fill the line. */
+function baseName(source: string): string {
+  return source.split(/[?#]/, 1)[0]?.split('/').at(-1) ?? ''
 }
 
 /** As docker shows labels. */

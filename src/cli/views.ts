@@ -11,8 +11,13 @@ export type YamlText = (value: unknown) => string
 
 /** How rows become text: all at once, or one after the other. */
 export type Form<Row> =
-  /** `cells` are aligned below the heads. */
-  | { readonly kind: 'columns'; readonly heads: readonly string[]; readonly cells: (row: Row) => readonly string[] }
+  /** `cells` are aligned below the heads; `news` are those that change only when the row does. */
+  | {
+      readonly kind: 'columns'
+      readonly heads: readonly string[]
+      readonly cells: (row: Row) => readonly string[]
+      readonly news: (row: Row) => readonly string[]
+    }
   | { readonly kind: 'lines'; readonly line: (row: Row) => string }
   /** The API's own answer. */
   | { readonly kind: 'document'; readonly whole: (value: unknown) => string; readonly each: (row: Row) => string }
@@ -51,11 +56,14 @@ function formatted<Row>(shape: Shape<Row>, format: string): Form<Row> {
   const [, inColumns] = /^table\s+(.*)$/s.exec(format) ?? []
   const template = goTemplate(inColumns ?? (format === 'json' ? '{{json .}}' : format), fieldsOf(shape))
   if (inColumns === undefined) return { kind: 'lines', line: (row) => `${template.render(row)}\n` }
-  return { kind: 'columns', heads: template.head.split('\t'), cells: (row) => template.render(row).split('\t') }
+  const cells = (row: Row): readonly string[] => template.render(row).split('\t')
+  return { kind: 'columns', heads: template.head.split('\t'), cells, news: cells }
 }
 
 function columnsOf<Row>(fields: readonly Field<Row>[]): Form<Row> {
-  return { kind: 'columns', heads: fields.map(({ head }) => head), cells: (row) => fields.map(({ text }) => text(row)) }
+  const texts = (some: readonly Field<Row>[]) => (row: Row) => some.map(({ text }) => text(row))
+  const lasting = fields.filter(({ aging }) => aging !== true)
+  return { kind: 'columns', heads: fields.map(({ head }) => head), cells: texts(fields), news: texts(lasting) }
 }
 
 /** `whole` is what stands in the API's answer. */

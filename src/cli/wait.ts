@@ -1,6 +1,8 @@
+import { conditionOwners, type ConditionType } from '../api/conditions.ts'
+import { phases } from '../api/phases.ts'
 import type { VmView } from '../api/wire/controller-api.ts'
 import type { VmChange } from '../ports/controller-api.ts'
-import { done, type Outcome, UsageError } from './outcome.ts'
+import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
 import { why } from './why.ts'
 
 export type Wanted =
@@ -8,15 +10,17 @@ export type Wanted =
   | { readonly kind: 'phase'; readonly phase: string }
   | { readonly kind: 'delete' }
 
+const conditionTypes = Object.keys(conditionOwners) as ConditionType[]
+const statuses = ['True', 'False', 'Unknown'] as const
+
 /** `condition=Ready`, `condition=Ready=False`, `phase=Halted` or `delete`. Throws UsageError. */
 export function wantedOf(text: string): Wanted {
   if (text === 'delete') return { kind: 'delete' }
   const [kind, value, status = 'True', ...rest] = text.split('=')
   const isPlain = value !== undefined && value !== '' && rest.length === 0
-  const statuses = ['True', 'False', 'Unknown']
-  if (kind === 'phase' && isPlain && !text.slice(kind.length + 1).includes('=')) return { kind, phase: value }
-  const found = statuses.find((one) => one.toLowerCase() === status.toLowerCase())
-  if (kind === 'condition' && isPlain && found !== undefined) return { kind, type: value, status: found }
+  if (kind === 'phase' && isPlain && !text.slice(kind.length + 1).includes('=')) return { kind, phase: oneOf('--for phase', phases, value) }
+  if (kind === 'condition' && isPlain)
+    return { kind, type: oneOf('--for condition', conditionTypes, value), status: oneOf('--for: the status', statuses, status) }
   throw new UsageError(`--for is condition=TYPE[=STATUS], phase=PHASE or delete, not "${text}"`)
 }
 

@@ -23,17 +23,19 @@ interface Watch {
  * The list, then a line for each change that a reader of this form can see. Ends when nobody reads any more, and throws when the controller ends it.
  */
 export async function watchVms({ changes, form, isWanted, name, output }: Watch): Promise<Outcome> {
-  const told = new Map<string, string>()
+  const told = new Map<string, string | undefined>()
   const first = new Map<string, VmView>()
   const rows = rowByRow(form)
   let isSynced = false
 
+  // Names and the API's own objects say that something moved, even where they look the same.
+  const newsOf = (vm: VmView): string | undefined => (form.kind === 'columns' ? form.news(vm).join('\t') : undefined)
+
   function tell(vm: VmView): void {
-    const line = rows.next(vm)
-    // Names and the API's own objects say that something moved, even where they look the same.
-    if (form.kind === 'columns' && told.get(vm.name) === line) return
-    told.set(vm.name, line)
-    output.write(line)
+    const news = newsOf(vm)
+    if (news !== undefined && told.get(vm.name) === news) return
+    told.set(vm.name, news)
+    output.write(rows.next(vm))
   }
 
   function take(change: Exclude<VmChange, { kind: 'synced' }>): void {
@@ -58,7 +60,7 @@ export async function watchVms({ changes, form, isWanted, name, output }: Watch)
       isSynced = true
       const begun = [...first.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
       output.write(rows.first(begun))
-      for (const vm of begun) told.set(vm.name, rows.next(vm))
+      for (const vm of begun) told.set(vm.name, newsOf(vm))
     }
   } catch (error) {
     if (!output.closed.aborted) throw error

@@ -1,18 +1,6 @@
 import type { Condition } from '../api/conditions.ts'
+import type { Phase } from '../api/phases.ts'
 import type { Declaration } from '../ports/declarations.ts'
-
-export type Phase =
-  | 'Invalid'
-  | 'Unknown'
-  | 'Pending'
-  | 'Preparing'
-  | 'Starting'
-  | 'Running'
-  | 'Ready'
-  | 'Stopping'
-  | 'Halted'
-  | 'Removing'
-  | 'Suspended'
 
 type Held = Pick<Condition, 'type' | 'status'>
 

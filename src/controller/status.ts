@@ -14,6 +14,7 @@ import { type Clock, rfc3339 } from '../ports/clock.ts'
 import type { Declaration } from '../ports/declarations.ts'
 import type { Log } from '../ports/log.ts'
 import { phaseOf } from './phase.ts'
+import { specView } from './spec-view.ts'
 import { foldReady } from './ready.ts'
 import { advanceTimeline, type Timeline } from './timeline.ts'
 import { rememberedTimes } from './remembered-times.ts'
@@ -155,6 +156,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
         generation: generationOf(declaration),
         observedGeneration: one.observedGeneration,
         labels: declaration.kind === 'present' ? declaration.vm.metadata.labels : {},
+        ...(declaration.kind === 'present' ? { spec: specView(declaration.vm) } : {}),
         conditions: one.conditions,
         facts: Object.assign({}, ...one.facts.values()) as Record<string, string>,
         timeline: one.timeline,

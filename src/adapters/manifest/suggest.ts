@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { closest } from '../../api/closest.ts'
 import type { ManifestPath } from '../../api/manifest.ts'
 import { virtualMachineClassSchema, virtualMachineSchema } from '../../api/manifest/document.ts'
 
@@ -29,11 +30,8 @@ function jsonSchemaOf(schema: z.ZodType): JsonSchema {
 }
 
 function helpFor(wrong: string, keys: readonly string[]): string | undefined {
-  const [best] = keys
-    .map((key) => ({ key, distance: distance(wrong.toLowerCase(), key.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)
-  if (best !== undefined && best.distance <= Math.max(1, Math.floor(Math.max(wrong.length, best.key.length) / 3)))
-    return `did you mean "${best.key}"?`
+  const best = closest(wrong, keys)
+  if (best !== undefined) return `did you mean "${best}"?`
   return keys.length === 0 ? undefined : `fields here are ${keys.join(', ')}`
 }
 
@@ -50,20 +48,4 @@ function branches(schema: JsonSchema): readonly JsonSchema[] {
 function child(schema: JsonSchema, key: string | number): JsonSchema[] {
   const found = typeof key === 'number' ? schema.items : schema.properties?.[key]
   return found === undefined ? [] : [found]
-}
-
-/** Levenshtein's, over texts that are cut to 40 characters. */
-function distance(a: string, b: string): number {
-  const left = a.slice(0, 40)
-  const right = b.slice(0, 40)
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index)
-  for (let i = 0; i < left.length; i += 1) {
-    const next = [i + 1]
-    for (let j = 1; j <= right.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (left[i] === right[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row.at(-1) ?? 0
 }

@@ -35,6 +35,14 @@ export interface VmEvent {
   readonly message: string
 }
 
+/** The part of a manifest that people look for in a list. */
+export interface VmSpecView {
+  readonly cores: number
+  readonly memoryBytes: number
+  readonly disks: readonly { readonly name: string; readonly sizeBytes: number; readonly image: string }[]
+  readonly networks: readonly { readonly name: string; readonly bridge: string }[]
+}
+
 export interface VmView {
   readonly name: string
   readonly phase: string
@@ -45,6 +53,8 @@ export interface VmView {
   /** The last generation that was fully acted on; empty before the first. */
   readonly observedGeneration: string
   readonly labels: Readonly<Record<string, string>>
+  /** Absent where no valid manifest is held, and from a controller of release 0.1. */
+  readonly spec?: VmSpecView
   readonly conditions: readonly Condition[]
   readonly facts: Readonly<Record<string, string>>
   /** Milliseconds from the moment this controller first saw the manifest to the first time each step was true. */

@@ -14,7 +14,7 @@ import { planIdentity } from './identity.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
 import { withLastWord } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
-import { placedOn, planSuspended } from './suspended.ts'
+import { placedOn, placementFacts, planSuspended } from './suspended.ts'
 
 const settled: Next = { kind: 'settled' }
 
@@ -47,7 +47,7 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedMark(seen, record), source })
-  const facts = { uid: record.uid, node: node.hostname }
+  const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
   return actions.length === 0 ? { ...plan, ...restOn(seen, record, node.id) } : plan
 }

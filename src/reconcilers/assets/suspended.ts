@@ -17,7 +17,7 @@ export function planSuspended(seen: AssetsSeen, suspension: Suspension): AssetsP
     actions: noteOf(record, suspension),
     conditions: declaration.kind === 'unknown' ? [] : [placed(seen), ...unasked],
     next: whileSuspended(suspension, lookAgainMs),
-    ...(record === undefined || node === undefined ? {} : { facts: { uid: record.uid, node: node.hostname } }),
+    ...(record === undefined || node === undefined ? {} : { facts: placementFacts(record, node) }),
   }
 }
 
@@ -32,6 +32,11 @@ function placed({ record, node }: AssetsSeen): ConditionDraft {
   if (record === undefined) return condition('Placed', 'Unknown', 'Suspended', 'it is given no node while it is suspended')
   if (node !== undefined) return placedOn(node, record)
   return condition('Placed', 'Unknown', 'Suspended', `its record names no member of the Swarm, and is not mended while it is suspended`)
+}
+
+/** The record is made once, when the VM is placed first, so its time is the VM's age. */
+export function placementFacts({ uid, config }: PlacementRecord, node: SwarmNode): Readonly<Record<string, string>> {
+  return { uid, node: node.hostname, createdAt: config.createdAt }
 }
 
 export function placedOn(node: SwarmNode, { uid }: PlacementRecord): ConditionDraft {

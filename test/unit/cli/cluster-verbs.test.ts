@@ -25,11 +25,19 @@ const web: VmView = {
   labels: {},
   conditions: [ready],
   facts: { node: 'n1', ip: '192.168.50.42', mac: '52:54:00:00:00:01' },
+  spec: {
+    cores: 2,
+    memoryBytes: 2 * 1024 ** 3,
+    disks: [{ name: 'root', sizeBytes: 20 * 1024 ** 3, image: 'https://images.example/trixie/debian.qcow2?v=1' }],
+    networks: [{ name: 'lan', bridge: 'br0' }],
+  },
   timeline: {},
   events: [],
 }
+/** As a controller of release 0.1 shows it. */
+const { spec: _spec, ...webWithoutSpec } = web
 const db: VmView = {
-  ...web,
+  ...webWithoutSpec,
   name: 'db',
   phase: 'Pending',
   conditions: [{ ...ready, status: 'False', reason: 'NoNodeFits', message: 'a\u001B[31m' }],
@@ -157,7 +165,7 @@ describe('what asks the controller', () => {
 
   it('lists VMs as a table, wide with what a terminal must not obey taken out', async () => {
     expect((await cli(['ls'])).out).toBe(
-      'NAME   PHASE     READY   NODE   ADDRESS\ndb     Pending   False   -      -\nweb    Ready     True    n1     192.168.50.42\n',
+      'NAME   PHASE     READY   NODE   ADDRESS         CPUS   MEMORY   IMAGE          AGE\ndb     Pending   False   -      -               -      -        -              -\nweb    Ready     True    n1     192.168.50.42   2      2 GiB    debian.qcow2   -\n',
     )
     const wide = (await cli(['vm', 'ls', '-o', 'wide'])).out
     expect(wide).toMatch(/^db .* NoNodeFits +a \[31m$/m)
@@ -185,7 +193,27 @@ describe('what asks the controller', () => {
     expect((await cli(['ls', '--format', '{{.Name}}: {{.Phase}}', '--filter', 'ready=true'])).out).toBe('web: Ready\n')
     expect((await cli(['nodes', '-f', 'capable=false', '-q'])).out).toBe('')
     await rm(join(folder, 'swarmvirt.json'))
-    expect(await cli(['ls', '-f', 'colour=red'])).toMatchObject({ exit: 2, err: expect.stringContaining('there is no "colour"') as string })
+    expect(await cli(['ls', '-f', 'colour=red'])).toMatchObject({ exit: 2, err: expect.stringContaining('has no key "colour"') as string })
+  })
+
+  it.each([
+    { args: ['ls', '-f', 'phase=Redy'], says: 'did you mean "Ready"?' },
+    { args: ['ls', '-f', 'phse=Ready'], says: 'did you mean "phase"?' },
+    { args: ['nodes', '-f', 'state=raedy'], says: 'did you mean "ready"?' },
+    { args: ['disks', '-f', 'state=Retaned'], says: 'did you mean "retained"?' },
+    { args: ['ls', '-o', 'jsn'], says: 'did you mean "json"?' },
+    { args: ['ls', '--format', '{{.Nam}}'], says: 'did you mean ".Name"?' },
+    { args: ['wait', '--for', 'condition=Reday', 'web'], says: 'did you mean "Ready"?' },
+    { args: ['wait', '--for', 'condition=Ready=Ture', 'web'], says: 'did you mean "True"?' },
+    { args: ['wait', '--for', 'phase=Haltd', 'web'], says: 'did you mean "Halted"?' },
+    { args: ['completion', 'bsh'], says: 'did you mean "bash"?' },
+    { args: ['install', '--output', 'jason'], says: 'did you mean "json"?' },
+    { args: ['logs', 'web'], says: 'docker service logs vm-web' },
+    { args: ['start', 'web'], says: 'runStrategy: Always' },
+    { args: ['console'], says: 'docker service logs vm-NAME' },
+  ])('$args means nothing: it is refused before anything is asked, with what was probably meant', async ({ args, says }) => {
+    await rm(join(folder, 'swarmvirt.json'))
+    expect(await cli(args)).toMatchObject({ exit: 2, out: '', err: expect.stringContaining(says) as string })
   })
 
   it('watches until nobody reads any more', async () => {

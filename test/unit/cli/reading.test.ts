@@ -9,12 +9,21 @@ import type { VmChange } from '../../../src/ports/controller-api.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { aNode, aVm } from './views.ts'
 
+const nowMs = Date.parse('2026-01-02T00:00:00.000Z')
 const yaml = (value: unknown): string => `yaml of ${JSON.stringify(value)}\n`
 const web = aVm('web', { labels: { app: 'web', tier: 'a' } })
 const database = aVm('database', { phase: 'Pending', ready: 'False', node: '', message: 'no\u001B[31m node' })
 
 function text(options: FormOptions, vms: readonly VmView[] = [database, web]): string {
-  return shown(formOf(vmShape, options, yaml), vms, { vms })
+  return shown(
+    formOf(
+      vmShape(() => nowMs),
+      options,
+      yaml,
+    ),
+    vms,
+    { vms },
+  )
 }
 
 describe('--format', () => {
@@ -124,7 +133,11 @@ describe('a watch', () => {
   ): Promise<string> {
     let out = ''
     const isWanted = filterOf(what.filter === undefined ? [] : [what.filter], vmFilters)
-    const form = formOf(vmShape, options, yaml)
+    const form = formOf(
+      vmShape(() => nowMs),
+      options,
+      yaml,
+    )
     const output = { write: (more: string) => void (out += more), closed: new AbortController().signal }
     await expect(watchVms({ changes: given(changes), form, isWanted, name: what.name, output })).rejects.toBe(lost)
     return out
@@ -139,14 +152,29 @@ describe('a watch', () => {
     const hidden = { ...web, events: [{ time: '', type: 'Ready', status: 'True', reason: '', message: '' }] }
     expect(await written([is(web), is(pending), is(database), synced, is(web), is(hidden), gone('web'), gone('web')])).toBe(
       [
-        'NAME       PHASE     READY   NODE   ADDRESS',
-        'database   Pending   False   -      192.168.50.42',
-        'web        Pending   False   n1     192.168.50.42',
-        'web        Ready     True    n1     192.168.50.42',
-        'web        Gone      -       -      -',
+        'NAME       PHASE     READY   NODE   ADDRESS         CPUS   MEMORY   IMAGE   AGE',
+        'database   Pending   False   -      192.168.50.42   -      -        -       -',
+        'web        Pending   False   n1     192.168.50.42   -      -        -       -',
+        'web        Ready     True    n1     192.168.50.42   -      -        -       -',
+        'web        Gone      -       -      -               -      -        -       -',
         '',
       ].join('\n'),
     )
+  })
+
+  it('takes no line for an age that only grew', async () => {
+    let now = nowMs
+    const born = { ...web, facts: { ...web.facts, createdAt: '2026-01-01T23:59:00.000Z' } }
+    const form = formOf(
+      vmShape(() => (now += 60_000)),
+      {},
+      yaml,
+    )
+    let out = ''
+    const output = { write: (more: string) => void (out += more), closed: new AbortController().signal }
+    const watch = watchVms({ changes: given([is(born), synced, is(born), is(born)]), form, isWanted: () => true, name: undefined, output })
+    await expect(watch).rejects.toBe(lost)
+    expect(out.match(/^web/gm)).toHaveLength(1)
   })
 
   it('is one object a line as JSON, whatever moved', async () => {
@@ -163,14 +191,22 @@ describe('a watch', () => {
 
   it('of a VM that is not there is an error', async () => {
     const output = { write: () => undefined, closed: new AbortController().signal }
-    const form = formOf(vmShape, {}, yaml)
+    const form = formOf(
+      vmShape(() => nowMs),
+      {},
+      yaml,
+    )
     const ended = watchVms({ changes: given([is(web), synced]), form, isWanted: () => true, name: 'nobody', output })
     expect(await ended).toMatchObject({ exit: 1, err: 'error: there is no VM "nobody"\n' })
   })
 
   it('is over, and no error, when nobody reads any more', async () => {
     const output = { write: () => undefined, closed: AbortSignal.abort() }
-    const form = formOf(vmShape, {}, yaml)
+    const form = formOf(
+      vmShape(() => nowMs),
+      {},
+      yaml,
+    )
     expect(await watchVms({ changes: given([]), form, isWanted: () => true, name: undefined, output })).toMatchObject({ exit: 0 })
   })
 })

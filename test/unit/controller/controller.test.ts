@@ -138,7 +138,7 @@ class Stage {
     const documents = names.map((name) => {
       const vm = {
         metadata: { name, labels: {}, annotations: {} },
-        spec: { runStrategy: 'Always', networks: [] },
+        spec: { runStrategy: 'Always', cpu: {}, disks: [], networks: [] },
       } as unknown as VirtualMachine
       return { ok: true as const, origin: { source: 'directory', file: `${name}.yaml`, line: 1 }, vm, generation: `g-${name}` }
     })

@@ -74,7 +74,16 @@ test('a guest that another node reached is at the top, with what is known of it'
   const cluster = await onTheLan()
   expect(all(cluster)).toEqual(['True Running', 'True Attached', 'True ByDhcp', 'True Answered', 'True NoProbe'])
   const [uid, task] = [cluster.record('web')?.uid, cluster.swarm.running('vm-web')?.id]
-  expect(cluster.facts.get('web')).toEqual({ uid, task, node: 'n1', mac, ip, accelerator: 'tcg', probeNode: 'n2' })
+  expect(cluster.facts.get('web')).toEqual({
+    uid,
+    task,
+    node: 'n1',
+    createdAt: expect.any(String) as string,
+    mac,
+    ip,
+    accelerator: 'tcg',
+    probeNode: 'n2',
+  })
   expect(cluster.condition('web', 'AddressLearned')?.message).toContain('192.168.50.42 by DHCP')
 })
 
