@@ -1,18 +1,20 @@
 #!/bin/sh
 # Prepares this host as a swarmvirt node and starts its broker. Run as root, again after an upgrade or a change of options; what is there stays.
 #
-#   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00]
+#   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00] \
+#     [--protect 10.0.0.0/24]...   addresses or networks of the other nodes: guests reach none of their Swarm, Docker and control ports
 #
 # Directories, owners and modes are those of ADR 0004; the broker's devices and capabilities those of ADR 0001 and 0013.
 set -eu
 
-image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges=
+image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected=
 while [ $# -gt 0 ]; do
   case $1 in
     --image) image=$2; shift 2 ;;
     --state-root) root=$2; shift 2 ;;
     --allow-bridge) bridges="$bridges $2"; shift 2 ;;
     --mac-prefix) mac_prefix=$2; shift 2 ;;
+    --protect) protected="$protected $2"; shift 2 ;;
     *) echo "install-node: unknown option $1; see the head of this file" >&2; exit 2 ;;
   esac
 done
@@ -26,6 +28,9 @@ esac
 [ ${#root} -le 43 ] || { echo "install-node: --state-root is longer than 43 bytes, so sockets below it could not be bound" >&2; exit 2; }
 for bridge in $bridges; do
   case $bridge in *[!A-Za-z0-9_.-]*) echo "install-node: bad bridge name $bridge" >&2; exit 2 ;; esac
+done
+for network in $protected; do
+  case $network in *[!A-Fa-f0-9.:/]*) echo "install-node: bad address or network $network" >&2; exit 2 ;; esac
 done
 
 agent=30701 group=30700
@@ -60,6 +65,7 @@ for device in /dev/kvm /dev/net/tun /dev/vhost-net; do
 done
 set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix"
 for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
+for network in $protected; do set -- "$@" --protect "$network"; done
 
 # VMs outlive their broker: runners keep their descriptors and prove themselves to the next one.
 docker rm --force swarmvirt-broker >/dev/null 2>&1 || true

@@ -1,10 +1,12 @@
+import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { defaultStateRoot, maxStateRootBytes } from '../api/layout.ts'
 import { interfaceNamePattern } from '../api/names.ts'
 import type { Limits } from './grants.ts'
 
 export type BrokerCommand =
-  | { readonly kind: 'serve'; readonly stateRoot: string; readonly limits: Limits }
+  /** `protect`: other nodes' addresses and networks; guests reach none of a node's own ports there. */
+  | { readonly kind: 'serve'; readonly stateRoot: string; readonly limits: Limits; readonly protect: readonly string[] }
   | { readonly kind: 'powerOffAll'; readonly stateRoot: string; readonly timeoutMs: number }
 
 /** A command line that cannot be understood; the message is for the person who typed it. */
@@ -12,7 +14,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--mac-prefix 52:54:00]
+export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--mac-prefix 52:54:00] [--protect ADDRESS[/BITS]]...
        broker power-off-all [--state-root DIR] [--timeout SECONDS]`
 
 const macPrefixPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){0,4}$/
@@ -29,7 +31,8 @@ export function parseBrokerCommand(
   const stateRoot = checkedRoot(values['state-root'] ?? env['SWARMVIRT_STATE_ROOT'] ?? defaultStateRoot)
   if (positionals.length === 0) {
     if (values.timeout !== undefined) throw new UsageError('--timeout belongs to power-off-all')
-    return { kind: 'serve', stateRoot, limits: limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00') }
+    const limits = limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00')
+    return { kind: 'serve', stateRoot, limits, protect: (values.protect ?? []).map(checkedNetwork) }
   }
   if (positionals.length > 1 || positionals[0] !== 'power-off-all') throw new UsageError(`unknown command ${positionals.join(' ')}`)
   return { kind: 'powerOffAll', stateRoot, timeoutMs: timeoutMsOf(values.timeout ?? String(defaultTimeoutSeconds)) }
@@ -44,6 +47,7 @@ function parsed(argv: readonly string[]) {
         'state-root': { type: 'string' },
         'allow-bridge': { type: 'string', multiple: true },
         'mac-prefix': { type: 'string' },
+        protect: { type: 'string', multiple: true },
         timeout: { type: 'string' },
       },
     })
@@ -67,6 +71,14 @@ function limitsOf(bridges: readonly string[], macPrefix: string): Limits {
   if (!macPrefixPattern.test(prefix)) throw new UsageError(`--mac-prefix ${macPrefix} must be one to five octets such as 52:54:00`)
   if ((Number.parseInt(prefix.slice(0, 2), 16) & 1) === 1) throw new UsageError(`--mac-prefix ${macPrefix} is one of multicast addresses`)
   return { bridges: [...new Set(bridges)], macPrefix: prefix }
+}
+
+function checkedNetwork(network: string): string {
+  const [, address = '', bits] = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(network) ?? []
+  const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+  if (most === -1 || Number(bits ?? most) > most)
+    throw new UsageError(`--protect ${network} is no IP address or network such as 10.0.0.0/24`)
+  return network
 }
 
 function timeoutMsOf(text: string): number {

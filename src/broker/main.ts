@@ -19,7 +19,14 @@ async function serve(command: Extract<BrokerCommand, { kind: 'serve' }>): Promis
   checkLayout(paths, log)
   process.umask(umask)
   const bootId = systemRandom.uuid()
-  const running = await broker({ ...linuxHost(paths), layout: paths, limits: command.limits, clock: systemClock, log, bootId })
+  const running = await broker({
+    ...linuxHost(paths, command.protect),
+    layout: paths,
+    limits: command.limits,
+    clock: systemClock,
+    log,
+    bootId,
+  })
   log.info({ stateRoot: command.stateRoot, limits: command.limits, bootId }, 'The broker serves')
   const stop = (signal: string): void => {
     log.info({ signal }, 'The broker ends; VMs keep what they have')

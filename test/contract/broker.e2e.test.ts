@@ -119,6 +119,27 @@ describe('what a guest sends', () => {
     world.ip('addr', 'del', '192.168.77.1/24', 'dev', 'br0')
   })
 
+  it("does not reach other nodes' ports at addresses that the command line protects", async () => {
+    const protect = ['--protect', '192.168.77.2', '--protect', '2001:db8::/32', '--protect', 'fd00::/8']
+    admin.close()
+    await broker.end('SIGKILL')
+    broker = world.startBroker({ args: protect })
+    admin = await Admin.connect(world.paths.adminSocket)
+    const listener = world.startBeside('test/contract/broker/udp-listener.ts', '7946', '5353')
+    await listener.hears('listening')
+    const { grant, runner } = await runningVm()
+    const [neighbour] = JSON.parse(world.neighbourIp('-j', 'link', 'show', 'eth0')) as { address: string }[]
+    const parts = { from: grant.nics[0]?.mac ?? '', to: neighbour?.address ?? '', source: '192.168.77.50', target: '192.168.77.2' }
+    await eventually('the open port is reached', () => {
+      for (const port of [7946, 5353]) send(runner, udp({ ...parts, ports: [4000, port], payload: Buffer.from('v4') }))
+      return listener.said.some(({ port }) => port === 5353)
+    })
+    expect(listener.said.filter(({ port }) => port === 7946)).toEqual([])
+    await runner.end()
+    await listener.end()
+    await restartBroker()
+  })
+
   it('is filtered before it has its TAP, through a restart of the broker and after somebody flushed all rules, until its TAP is gone', async () => {
     const { grant, runner, tap } = await runningVm()
     const lock = `ether saddr != ${grant.nics[0]?.mac}`

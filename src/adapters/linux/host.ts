@@ -27,13 +27,14 @@ export interface LinuxHost {
   readonly closeFds: (fds: readonly number[]) => void
 }
 
-export function linuxHost(layout: Layout): LinuxHost {
+/** `protect`: addresses and networks for `nftFilter`. */
+export function linuxHost(layout: Layout, protect: readonly string[]): LinuxHost {
   const libc = loadLibc()
   const readiness = poller(libc)
   return {
     sockets: fdSockets(libc),
     network: hostNetwork(libc),
-    filter: nftFilter(),
+    filter: nftFilter({ protect }),
     devices: hostDevices,
     locks: imageLocks(libc, layout),
     ears: ears(libc, readiness),

@@ -13,16 +13,23 @@ const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 /** Addresses that a bridge keeps to itself (IEEE 802.1D, table 7-10). It learns their senders, and passes them up, before its own hooks. */
 const linkLocal = 'ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00'
 
+export interface NftFilterOptions {
+  /** Checked addresses and networks of the other nodes, IPv4 and IPv6. */
+  readonly protect: readonly string[]
+}
+
+const program = 'nft'
+
 /** By the program `nft`, which needs NET_ADMIN. */
-export function nftFilter(program = 'nft'): GuestFilter {
-  const read = async (): Promise<Rules> => rulesOf(await run(program, ['-j', 'list ruleset netdev; list ruleset bridge']))
+export function nftFilter({ protect }: NftFilterOptions): GuestFilter {
+  const read = async (): Promise<Rules> => rulesOf(await run(['-j', 'list ruleset netdev; list ruleset bridge']))
   return {
     async locks() {
       const { macs, taps, guardsPorts } = await read()
       return guardsPorts ? [...macs].filter(([tap]) => taps.has(tap)).map(([tap, mac]) => ({ tap, mac })) : []
     },
     async lock(lock) {
-      await run(program, [lockScript(lock)])
+      await run([lockScript(lock, protect)])
     },
     async keepOnly(wanted) {
       const { chains, taps } = await read()
@@ -31,7 +38,7 @@ export function nftFilter(program = 'nft'): GuestFilter {
         ...stale(chains).map((name) => `delete chain netdev ${table} ${name}`),
         ...stale(taps).map((name) => `delete element bridge ${table} taps { "${name}" }`),
       ]
-      if (commands.length > 0) await run(program, [commands.join('\n')])
+      if (commands.length > 0) await run([commands.join('\n')])
     },
   }
 }
@@ -40,8 +47,10 @@ export function nftFilter(program = 'nft'): GuestFilter {
  * Two tables. The ingress hook of the TAP comes before the bridge sees a frame, so nothing with another MAC is learned or passed on. The bridge's
  * input hook sees what goes to the host itself, whichever of its addresses it names, and what the host would route.
  */
-function lockScript({ tap, mac }: TapLock): string {
+function lockScript({ tap, mac }: TapLock, protect: readonly string[]): string {
   const ports = nodePorts.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(', ')
+  const toNodePorts = `meta l4proto { tcp, udp } th dport { ${ports} } drop`
+  const toOtherNodes = protect.map((network) => `${network.includes(':') ? 'ip6' : 'ip'} daddr ${network} ${toNodePorts}`)
   return `
 table netdev ${table} {
   chain ${tap} { type filter hook ingress device "${tap}" priority -500; policy accept; }
@@ -52,6 +61,7 @@ table netdev ${table} {
     ether saddr != ${mac} drop
     arp saddr ether != ${mac} drop
     ${linkLocal} drop
+    ${toOtherNodes.join('\n    ')}
   }
 }
 table bridge ${table} {
@@ -60,7 +70,7 @@ table bridge ${table} {
 }
 flush chain bridge ${table} input
 table bridge ${table} {
-  chain input { iifname @taps meta l4proto { tcp, udp } th dport { ${ports} } drop; }
+  chain input { iifname @taps ${toNodePorts}; }
 }
 add element bridge ${table} taps { "${tap}" }
 `
@@ -115,17 +125,17 @@ function rulesOf(output: string): Rules {
   }
 }
 
-function run(program: string, args: readonly string[]): Promise<string> {
+function run(args: readonly string[]): Promise<string> {
   const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: maxOutputBytes, env } as const
   return new Promise((resolve, reject) => {
     execFile(program, [...args], options, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout)
-      reject(new HostError('Io', explain(program, error, stderr), { cause: error }))
+      reject(new HostError('Io', explain(error, stderr), { cause: error }))
     })
   })
 }
 
-function explain(program: string, error: Error & { code?: unknown; killed?: boolean }, stderr: string): string {
+function explain(error: Error & { code?: unknown; killed?: boolean }, stderr: string): string {
   if (error.code === 'ENOENT') return `the program ${program} is not there; the broker's image must have the package nftables`
   if (error.killed === true) return `${program} did not end within ${timeoutMs / 1000} s`
   return `${program}: ${stderr.split('\n')[0] || error.message}`.slice(0, 500)

@@ -159,17 +159,22 @@ export class World {
   }
 
   /** As in production: uid 0 with two capabilities and the shared group, no owner of anything it did not make. */
-  startBroker({ withoutNft = false } = {}): Speaker {
+  startBroker({ withoutNft = false, args = [] as readonly string[] } = {}): Speaker {
     const privileges = ['--groups', String(sharedGid), '--bounding-set', '-all,+net_admin,+net_raw', '--inh-caps', '-all', '--no-new-privs']
     const program = [process.execPath, join(repository, 'src/broker/main.ts'), '--state-root', this.paths.root]
     // `ip netns exec` gives it a mount namespace of its own.
     const hideNft = withoutNft ? ['sh', '-c', 'mount --bind /dev/null /usr/sbin/nft && exec "$@"', 'sh'] : []
-    return this.#start('ip', ['netns', 'exec', this.namespace, ...hideNft, 'setpriv', ...privileges, ...program])
+    return this.#start('ip', ['netns', 'exec', this.namespace, ...hideNft, 'setpriv', ...privileges, ...program, ...args])
   }
 
   /** One of the tests' own programs in the host's network, as root. */
   startInside(program: string, ...args: string[]): Speaker {
     return this.#start('ip', ['netns', 'exec', this.namespace, process.execPath, join(repository, program), ...args])
+  }
+
+  /** The same on the neighbour. */
+  startBeside(program: string, ...args: string[]): Speaker {
+    return this.#start('ip', ['netns', 'exec', this.neighbour, process.execPath, join(repository, program), ...args])
   }
 
   bridge(...args: string[]): string {

@@ -16,13 +16,30 @@ const aGrant = (id: number, nics: Grant['nics'] = [nic]): Grant => ({
 
 describe('the command line of the broker', () => {
   it("allows br0 and QEMU's MACs unless it says otherwise", () => {
-    expect(parseBrokerCommand([], {})).toEqual({ kind: 'serve', stateRoot: '/var/lib/swarmvirt', limits })
+    expect(parseBrokerCommand([], {})).toEqual({ kind: 'serve', stateRoot: '/var/lib/swarmvirt', limits, protect: [] })
     expect(
-      parseBrokerCommand(['--state-root', '/srv/vm', '--allow-bridge', 'br1', '--allow-bridge', 'br2', '--mac-prefix', '02:AB'], {}),
+      parseBrokerCommand(
+        [
+          '--state-root',
+          '/srv/vm',
+          '--allow-bridge',
+          'br1',
+          '--allow-bridge',
+          'br2',
+          '--mac-prefix',
+          '02:AB',
+          '--protect',
+          '10.0.0.0/24',
+          '--protect',
+          'fe80::1',
+        ],
+        {},
+      ),
     ).toEqual({
       kind: 'serve',
       stateRoot: '/srv/vm',
       limits: { bridges: ['br1', 'br2'], macPrefix: '02:ab' },
+      protect: ['10.0.0.0/24', 'fe80::1'],
     })
   })
 
@@ -47,6 +64,10 @@ describe('the command line of the broker', () => {
     [['--allow-bridge', '../br0']],
     [['--mac-prefix', '53:54:00']],
     [['--mac-prefix', '52:54:0']],
+    [['--protect', '10.0.0.0/33']],
+    [['--protect', 'n2']],
+    [['--protect', '10.0.0.1 drop']],
+    [['--protect', '::/129']],
     [['--timeout', '5']],
     [['power-off-all', '--timeout', '-1']],
     [['power-off-all', '--timeout', '1e9']],

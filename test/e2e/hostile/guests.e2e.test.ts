@@ -1,0 +1,197 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { layout } from '../../../src/api/layout.ts'
+import { Admin } from '../../contract/broker/world.ts'
+import { arp, dhcpAck, dhcpRequest } from '../../contract/broker/frames.ts'
+import type { Deployment } from '../../lab/deployment.ts'
+import type { NodeName } from '../../lab/lab.ts'
+import { until } from '../../lab/run.ts'
+import {
+  conditionOf,
+  containerOf,
+  guestPage,
+  isTrue,
+  manifest,
+  openE2e,
+  reservedMac,
+  waitForCondition,
+  waitGone,
+  waitReady,
+} from '../support.ts'
+
+const victim = 'victim'
+/** The first beside the victim, the second on the node that asks the LAN for the victim's address. */
+const hostile = ['hostile-1', 'hostile-2'] as const
+const address = '192.168.50.51'
+const stolen = '192.168.50.66'
+const everything = [2375, 2376, 2377, 4789, 7946, 9100, 9323, 9470, 9471, 9472]
+/** Longer than the pause between two looks at a VM that is Ready. */
+const overTwoLooksMs = 25_000
+
+let deployment: Deployment
+const attackers: TapWriter[] = []
+
+/** Sends frames through the TAP of a VM that runs. */
+class TapWriter {
+  readonly mac: string
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #done: (() => void)[] = []
+
+  constructor(name: string, runnerPid: number) {
+    this.mac = reservedMac(name)
+    this.#child = spawn(process.execPath, [join(import.meta.dirname, 'tap-writer.ts'), String(runnerPid)], { stdio: 'pipe' })
+    createInterface({ input: this.#child.stdout }).on('line', () => this.#done.shift()?.())
+  }
+
+  tell(command: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#done.push(resolve)
+      this.#child.once('exit', () => reject(new Error('the frames cannot be sent')))
+      this.#child.stdin.write(`${command}\n`)
+    })
+  }
+
+  send(frame: Buffer): Promise<void> {
+    return this.tell(`frame ${frame.toString('hex')}`)
+  }
+
+  end(): void {
+    this.#child.kill()
+  }
+}
+
+async function place(name: string, on: NodeName): Promise<void> {
+  const others = deployment.lab.nodes.filter((node) => node.name !== on)
+  const set = (availability: string) =>
+    Promise.all(others.map((node) => deployment.lab.mustDocker('n1', ['node', 'update', '--availability', availability, node.name])))
+  await set('pause')
+  try {
+    deployment.writeManifest(`${name}.yaml`, manifest(name))
+    await waitForCondition(deployment, name, 'Placed', (one) => one.status === 'True')
+  } finally {
+    await set('active')
+  }
+}
+
+/** Addresses that the broker of each node tells of the victim. */
+async function toldOfVictim(): Promise<string[]> {
+  const perNode = await Promise.all(
+    deployment.lab.nodes.map(async ({ stateRoot }) => {
+      const admin = await Admin.connect(layout(stateRoot).adminSocket)
+      const answer = await admin.ask({ type: 'sightings', macs: [reservedMac(victim)] })
+      admin.close()
+      return answer.type === 'sightings' ? answer.sightings.map(({ ip }) => ip) : []
+    }),
+  )
+  return [...new Set(perNode.flat())]
+}
+
+/** Every other word than Ready with the right address, over more than two looks. */
+async function whatWasSaidWrong(): Promise<string[]> {
+  const said = new Set<string>()
+  for (const end = Date.now() + overTwoLooksMs; Date.now() < end; await sleep(300)) {
+    const vm = await deployment.vm(victim)
+    const wrong = vm?.conditions.find((one) => ['AddressLearned', 'Reachable', 'Ready'].includes(one.type) && one.status !== 'True')
+    if (wrong !== undefined) said.add(`${wrong.type} ${wrong.status} ${wrong.reason}: ${wrong.message}`)
+    if (vm !== undefined && vm.facts['ip'] !== address) said.add(`address ${vm.facts['ip'] ?? 'none'}`)
+  }
+  return [...said]
+}
+
+/** TCP ports of an address that a guest can connect to, as the guest itself says. */
+async function reachedBy(guest: string, target: string, ports: readonly number[]): Promise<number[]> {
+  const ip = (await deployment.vm(guest))?.facts['ip'] ?? ''
+  const page = await guestPage(deployment.lab, ip, 'n3', `/cgi-bin/reach?${target}/${ports.join('/')}`)
+  return page
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(Number)
+    .toSorted((one, other) => one - other)
+}
+
+beforeAll(async () => {
+  deployment = await openE2e()
+  await deployment.lab.reserve(reservedMac(victim), address)
+  await place(victim, 'n1')
+  await place(hostile[0], 'n1')
+  await place(hostile[1], 'n2')
+  for (const name of [victim, ...hostile]) await waitReady(deployment, name)
+  for (const name of hostile) attackers.push(new TapWriter(name, (await containerOf(deployment.lab, name)).pid))
+})
+
+afterAll(async () => {
+  for (const attacker of attackers) attacker.end()
+  for (const name of [victim, ...hostile]) deployment.removeManifest(`${name}.yaml`)
+  for (const name of [victim, ...hostile]) await waitGone(deployment, name)
+})
+
+describe('a hostile guest', () => {
+  it('runs on a node that filters what it sends, which a condition says', async () => {
+    for (const name of hostile)
+      expect(conditionOf(await deployment.vm(name), 'LinkUnfiltered')).toMatchObject({ status: 'False', reason: 'Filtered' })
+  })
+
+  it("cannot move another VM's address or make it unreachable by forged DHCP, whatever transaction it names", async () => {
+    const client = reservedMac(victim)
+    for (const { mac: from, ...attacker } of attackers.map((one) => ({ mac: one.mac, send: one.send.bind(one) }))) {
+      for (let xid = 1; xid <= 3; xid++) {
+        await attacker.send(dhcpRequest({ from: client, client, xid, ip: stolen }))
+        await attacker.send(dhcpRequest({ from, client, xid, ip: stolen }))
+        await attacker.send(dhcpAck({ from, client, xid, ip: stolen }))
+        await attacker.send(dhcpAck({ from, client, xid, ip: stolen, to: client }))
+      }
+    }
+    expect(await toldOfVictim()).toEqual([address])
+    expect(await whatWasSaidWrong()).toEqual([])
+  })
+
+  it("cannot do it by forged ARP either: in the victim's name, or by answering for its address", async () => {
+    const sender = reservedMac(victim)
+    let claiming = true
+    const claims = attackers.map(async (attacker) => {
+      while (claiming) {
+        for (const operation of ['request', 'reply'] as const) {
+          await attacker.send(arp({ from: sender, senderIp: stolen, operation }))
+          await attacker.send(arp({ from: attacker.mac, sender, senderIp: stolen, operation }))
+          await attacker.send(arp({ from: attacker.mac, senderIp: address, operation }))
+        }
+        await sleep(20)
+      }
+    })
+    const wrong = await whatWasSaidWrong()
+    claiming = false
+    await Promise.all(claims)
+    expect(await toldOfVictim()).toEqual([address])
+    expect(wrong).toEqual([])
+  })
+
+  it('cannot fill the forwarding table of any bridge with 20,000 MACs', async () => {
+    const places = ['n1', 'n2', 'n3', 'lan'] as const
+    for (const attacker of attackers)
+      for (const to of ['ff:ff:ff:ff:ff:ff', '01:80:c2:00:00:0e', reservedMac(victim)]) await attacker.tell(`flood 20000 ${to}`)
+    // A frame that does pass shows that those before it were dealt with.
+    for (const attacker of attackers) await attacker.send(arp({ from: attacker.mac, senderIp: '0.0.0.0' }))
+    for (const place of places) {
+      const table = await until(`${place} to know the guests`, 30_000, async () => {
+        const shown = (await deployment.lab.exec(place, ['bridge', 'fdb', 'show'])).stdout
+        return attackers.every(({ mac }) => shown.includes(mac)) ? shown : undefined
+      })
+      expect(table.split('\n').filter((line) => line.startsWith('52:54:99'))).toEqual([])
+    }
+    expect(isTrue(await deployment.vm(victim), 'Ready')).toBe(true)
+  })
+
+  it('reaches its neighbours and no Swarm, Docker, metrics or control port of any node, also not by way of its own node', async () => {
+    expect(await reachedBy(hostile[0], address, [80])).toEqual([80])
+    for (const guest of hostile) {
+      for (const { bridgeIp, managementIp, name } of deployment.lab.nodes) {
+        expect([guest, name, await reachedBy(guest, bridgeIp, everything)]).toEqual([guest, name, []])
+        for (const gateway of deployment.lab.nodes)
+          expect([guest, name, await reachedBy(guest, `${managementIp},${gateway.bridgeIp}`, everything)]).toEqual([guest, name, []])
+      }
+    }
+  })
+})
