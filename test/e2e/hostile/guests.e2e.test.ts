@@ -38,20 +38,22 @@ const attackers: TapWriter[] = []
 class TapWriter {
   readonly mac: string
   readonly #child: ChildProcessWithoutNullStreams
-  readonly #done: (() => void)[] = []
+  readonly #waiting: PromiseWithResolvers<void>[] = []
 
   constructor(name: string, runnerPid: number) {
     this.mac = reservedMac(name)
     this.#child = spawn(process.execPath, [join(import.meta.dirname, 'tap-writer.ts'), String(runnerPid)], { stdio: 'pipe' })
-    createInterface({ input: this.#child.stdout }).on('line', () => this.#done.shift()?.())
+    createInterface({ input: this.#child.stdout }).on('line', () => this.#waiting.shift()?.resolve())
+    this.#child.once('exit', () => {
+      for (const { reject } of this.#waiting) reject(new Error('the frames cannot be sent'))
+    })
   }
 
   tell(command: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#done.push(resolve)
-      this.#child.once('exit', () => reject(new Error('the frames cannot be sent')))
-      this.#child.stdin.write(`${command}\n`)
-    })
+    const done = Promise.withResolvers<void>()
+    this.#waiting.push(done)
+    this.#child.stdin.write(`${command}\n`)
+    return done.promise
   }
 
   send(frame: Buffer): Promise<void> {
@@ -136,7 +138,8 @@ describe('a hostile guest', () => {
 
   it("cannot move another VM's address or make it unreachable by forged DHCP, whatever transaction it names", async () => {
     const client = reservedMac(victim)
-    for (const { mac: from, ...attacker } of attackers.map((one) => ({ mac: one.mac, send: one.send.bind(one) }))) {
+    for (const attacker of attackers) {
+      const from = attacker.mac
       for (let xid = 1; xid <= 3; xid++) {
         await attacker.send(dhcpRequest({ from: client, client, xid, ip: stolen }))
         await attacker.send(dhcpRequest({ from, client, xid, ip: stolen }))
