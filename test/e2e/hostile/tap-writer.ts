@@ -9,9 +9,10 @@ import koffi from 'koffi'
 /** The same numbers on every architecture (asm-generic/unistd.h). */
 const pidfdOpen = 434
 const pidfdGetfd = 438
-const syscall = koffi.load('libc.so.6').func('int64_t syscall(int64_t, int64_t, int64_t, int64_t)') as (...args: number[]) => number
-/** struct virtio_net_hdr: nothing is left for the kernel to compute. */
-const vnetHeader = Buffer.alloc(10)
+const libc = koffi.load('libc.so.6')
+const ioctl = libc.func('int ioctl(int, unsigned long, void *)') as (fd: number, request: number, value: Buffer) => number
+const tunGetVnetHeaderSize = 0x8004_54d7
+const syscall = libc.func('int64_t syscall(int64_t, int64_t, int64_t, int64_t)') as (...args: number[]) => number
 
 function tapOf(pid: number): number {
   const entry = readdirSync(`/proc/${pid}/fd`).find((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === '/dev/net/tun')
@@ -21,7 +22,15 @@ function tapOf(pid: number): number {
   return tap
 }
 
+/** struct virtio_net_hdr, as long as QEMU made it; in zeroes it leaves nothing for the kernel to compute. */
+function headerOf(fd: number): Buffer {
+  const size = Buffer.alloc(4)
+  if (ioctl(fd, tunGetVnetHeaderSize, size) !== 0) throw new Error(`no TAP: errno ${koffi.errno()}`)
+  return Buffer.alloc(size.readInt32LE())
+}
+
 const tap = tapOf(Number(process.argv[2]))
+const vnetHeader = headerOf(tap)
 const send = (frame: Buffer): void => void writeSync(tap, Buffer.concat([vnetHeader, frame]))
 
 function flood(count: number, to: string): void {
