@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ConditionType } from '../../../src/api/conditions.ts'
 import { layout } from '../../../src/api/layout.ts'
 import { Admin } from '../../contract/broker/world.ts'
 import { arp, dhcpAck, dhcpRequest } from '../../contract/broker/frames.ts'
@@ -91,13 +92,13 @@ async function toldOf(mac: string): Promise<string[]> {
   return [...new Set(perNode.flat())]
 }
 
-/** Every other word than Ready with the right address, over more than two looks. */
-async function whatWasSaidWrong(): Promise<string[]> {
+/** What of these was not True, and every other address, over more than two looks. */
+async function whatWasSaidWrong(types: readonly ConditionType[]): Promise<string[]> {
   const said = new Set<string>()
   for (const end = Date.now() + overTwoLooksMs; Date.now() < end; await sleep(300)) {
     const vm = await deployment.vm(victim)
-    const wrong = vm?.conditions.find((one) => ['AddressLearned', 'Reachable', 'Ready'].includes(one.type) && one.status !== 'True')
-    if (wrong !== undefined) said.add(`${wrong.type} ${wrong.status} ${wrong.reason}: ${wrong.message}`)
+    for (const wrong of (vm?.conditions ?? []).filter((one) => types.includes(one.type) && one.status !== 'True'))
+      said.add(`${wrong.type} ${wrong.status} ${wrong.reason}: ${wrong.message}`)
     if (vm !== undefined && vm.facts['ip'] !== address) said.add(`address ${vm.facts['ip'] ?? 'none'}`)
   }
   return [...said]
@@ -106,7 +107,9 @@ async function whatWasSaidWrong(): Promise<string[]> {
 /** TCP ports of an address that a guest can connect to, as the guest itself says. */
 async function reachedBy(guest: string, target: string, ports: readonly number[]): Promise<number[]> {
   const ip = (await deployment.vm(guest))?.facts['ip'] ?? ''
-  const page = await guestPage(deployment.lab, ip, 'n3', `/cgi-bin/reach?${target}/${ports.join('/')}`)
+  // A guest under emulation on a busy machine may be late with its page.
+  const path = `/cgi-bin/reach?${target}/${ports.join('/')}`
+  const page = await until(`${guest} to try ${target}`, 60_000, () => guestPage(deployment.lab, ip, 'n3', path).catch(() => undefined))
   return page
     .split('\n')
     .filter((line) => line !== '')
@@ -157,7 +160,7 @@ describe('a hostile guest', () => {
       }
     }
     expect(await toldOf(reservedMac(victim))).toEqual([address])
-    expect(await whatWasSaidWrong()).toEqual([])
+    expect(await whatWasSaidWrong(['AddressLearned', 'Reachable', 'Ready'])).toEqual([])
   })
 
   it("cannot do it by forged ARP either: in the victim's name, or by answering for its address", async () => {
@@ -173,7 +176,8 @@ describe('a hostile guest', () => {
         await sleep(20)
       }
     })
-    const wrong = await whatWasSaidWrong()
+    // Traffic of the LAN goes where such a claim leads, and with it the readiness probe: that the guest is not ready for others is then true.
+    const wrong = await whatWasSaidWrong(['AddressLearned', 'Reachable'])
     over.abort()
     await Promise.all(claims)
     expect(await toldOf(reservedMac(victim))).toEqual([address])
