@@ -40,12 +40,23 @@ export interface ImageAddresses {
   lookupOf(url: URL): Promise<LookupFunction>
 }
 
-export function imageAddresses(allowed: readonly ImageHost[], ownSubnets: () => readonly Subnet[] = subnetsOfThisHost): ImageAddresses {
+export interface ImageAddressesOptions {
+  readonly allowed: readonly ImageHost[]
+  /** Only tests have others. */
+  readonly ownSubnets?: () => readonly Subnet[]
+  readonly resolve?: (name: string) => Promise<LookupAddress[]>
+}
+
+export function imageAddresses({
+  allowed,
+  ownSubnets = subnetsOfThisHost,
+  resolve = (name) => dns.lookup(name, { all: true }),
+}: ImageAddressesOptions): ImageAddresses {
   return {
     async lookupOf(url) {
       const host = url.hostname.replace(/^\[|\]$/g, '')
       const entries = allowed.filter(({ port }) => port === undefined || port === portOf(url))
-      const all = await resolve(host)
+      const all = await addressesOf(host, resolve)
       const trusted = entries.some((entry) => entry.host === host)
       const inside = blockList(entries.filter((entry) => isIP(entry.host) > 0).map(({ host: at, prefix }) => [at, prefix ?? bits(at)]))
       const own = blockList(ownSubnets())
@@ -65,11 +76,11 @@ function refusal(url: URL): ArrivalError {
   )
 }
 
-async function resolve(host: string): Promise<LookupAddress[]> {
+async function addressesOf(host: string, resolve: (name: string) => Promise<LookupAddress[]>): Promise<LookupAddress[]> {
   const family = isIP(host)
   if (family > 0) return [{ address: host, family }]
   try {
-    return await dns.lookup(host, { all: true })
+    return await resolve(host)
   } catch (error) {
     throw networkFailure(error)
   }

@@ -20,7 +20,7 @@ export interface ImageArrivalsOptions {
 }
 
 export function imageArrivals(options: ImageArrivalsOptions = {}): ImageArrivals {
-  const addresses = imageAddresses(options.allowHosts ?? [])
+  const addresses = imageAddresses({ allowed: options.allowHosts ?? [] })
   const silence = options.silenceMs ?? silenceMs
   return {
     copy: copyFile,

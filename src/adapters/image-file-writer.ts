@@ -45,7 +45,7 @@ async function writeChunks(file: FileHandle, chunks: AsyncIterable<Buffer>, opti
     if (cannotFit(start, options)) throw new ArrivalError('TooLarge', `it has ${options.total} bytes`)
     if (bytes + chunk.length > options.maxFileBytes) throw new ArrivalError('TooLarge', `it goes on after ${options.maxFileBytes} bytes`)
     hash.update(chunk)
-    for (const [from, end] of dataIn(chunk, bytes)) {
+    for (const [from, end] of dataIn(chunk)) {
       written += end - from
       if (written > options.maxBytes) throw new ArrivalError('TooLarge', `it holds more than ${options.maxBytes} bytes of data`)
       await writeAt(file, chunk.subarray(from, end), bytes + from)
@@ -66,11 +66,11 @@ function cannotFit(start: Buffer, { total, maxBytes }: WriteOptions): boolean {
   return total !== undefined && total > maxBytes && start.subarray(0, qcow2Magic.length).equals(qcow2Magic)
 }
 
-/** The parts of a chunk at `position` of the file that are not whole blocks of zeros. */
-function dataIn(chunk: Buffer, position: number): [number, number][] {
+/** The parts of a chunk that are not whole blocks of zeros. */
+function dataIn(chunk: Buffer): [number, number][] {
   const parts: [number, number][] = []
   for (let from = 0; from < chunk.length; ) {
-    const end = Math.min(chunk.length, from + blockBytes - ((position + from) % blockBytes))
+    const end = Math.min(chunk.length, from + blockBytes)
     const last = parts.at(-1)
     if (!isZero(chunk, from, end)) {
       if (last?.[1] === from) last[1] = end

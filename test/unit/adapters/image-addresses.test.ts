@@ -1,3 +1,4 @@
+import type { LookupAddress } from 'node:dns'
 import { describe, expect, test } from 'vitest'
 import { imageAddresses } from '../../../src/adapters/image-addresses.ts'
 import { type ImageHost, parseImageHost } from '../../../src/api/image-hosts.ts'
@@ -10,7 +11,7 @@ async function looked(
   allowed: readonly ImageHost[] = [],
   own: readonly (readonly [string, number])[] = [],
 ): Promise<string[]> {
-  const lookup = await imageAddresses(allowed, () => own).lookupOf(new URL(url))
+  const lookup = await imageAddresses({ allowed, ownSubnets: () => own }).lookupOf(new URL(url))
   return await new Promise((resolve, reject) =>
     lookup('another name by now', { all: true }, (error, found) =>
       error ? reject(error) : resolve(Array.isArray(found) ? found.map(({ address }) => address) : [found]),
@@ -55,6 +56,15 @@ describe('images may come from', () => {
     await expectRefused('http://10.0.0.5:8081/x', hosts('10.0.0.5:8080'))
     await expectRefused('http://10.0.1.5/x', hosts('10.0.0.0/24'))
     await expectRefused('http://10.0.0.5/x', hosts('mirror.lan'))
+  })
+
+  test('no address of a name that has others beside public ones, and none that it gets later', async () => {
+    const answers = [['10.0.0.1', '8.8.8.8', '127.0.0.1'], ['127.0.0.1']]
+    const resolve = async (): Promise<LookupAddress[]> => (answers.shift() ?? []).map((address) => ({ address, family: 4 }))
+    const lookup = await imageAddresses({ allowed: [], ownSubnets: () => [], resolve }).lookupOf(new URL('http://rebind.example/x'))
+    const all = await new Promise((done) => lookup('rebind.example', { all: true }, (_error, found) => done(found)))
+    const one = await new Promise((done) => lookup('rebind.example', {}, (_error, found) => done(found)))
+    expect([all, one]).toEqual([[{ address: '8.8.8.8', family: 4 }], '8.8.8.8'])
   })
 
   test('a refusal does not say what a name resolves to', async () => {
