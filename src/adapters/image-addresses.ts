@@ -2,42 +2,17 @@ import { type LookupAddress, promises as dns } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { ImageHost } from '../api/image-hosts.ts'
+import { globalIpv6, notPublicIpv4, notPublicIpv6, type Subnet } from '../api/special-addresses.ts'
 import { ArrivalError } from '../ports/image-arrivals.ts'
 import { networkFailure } from './network-failure.ts'
-
-type Subnet = readonly [address: string, prefix: number]
-
-/** Everything that is not globally reachable: IANA's special-purpose address registries, and multicast. Loopback, link-local and private addresses are among them. */
-const notPublicIpv4: readonly Subnet[] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-]
-/** Of 2000::/3, the only global unicast space there is; some of these carry an IPv4 address (Teredo, 6to4). */
-const notPublicIpv6: readonly Subnet[] = [
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['3fff::', 20],
-]
 
 export interface ImageAddresses {
   /**
    * Resolves the host of a URL and checks its addresses. The connection is made with the answer, so no second resolution can lead elsewhere.
-   * Throws ArrivalError: `HostRefused`, with the same message for every address that is refused, or `Network`.
+   * `refused` are public addresses that are the cluster's own. Throws ArrivalError: `HostRefused`, with the same message for every address that is
+   * refused, or `Network`.
    */
-  lookupOf(url: URL): Promise<LookupFunction>
+  lookupOf(url: URL, refused: readonly string[]): Promise<LookupFunction>
 }
 
 export interface ImageAddressesOptions {
@@ -53,13 +28,13 @@ export function imageAddresses({
   resolve = (name) => dns.lookup(name, { all: true }),
 }: ImageAddressesOptions): ImageAddresses {
   return {
-    async lookupOf(url) {
+    async lookupOf(url, refused) {
       const host = url.hostname.replace(/^\[|\]$/g, '')
       const entries = allowed.filter(({ port }) => port === undefined || port === portOf(url))
       const all = await addressesOf(host, resolve)
       const trusted = entries.some((entry) => entry.host === host)
       const inside = blockList(entries.filter((entry) => isIP(entry.host) > 0).map(({ host: at, prefix }) => [at, prefix ?? bits(at)]))
-      const own = blockList(ownSubnets())
+      const own = blockList([...ownSubnets(), ...refused.filter((one) => isIP(one) > 0).map((one): Subnet => [one, bits(one)])])
       const usable = all.filter((one) => trusted || has(inside, one) || (isPublic(one) && !has(own, one)))
       const [first] = usable
       if (first === undefined) throw refusal(url)
@@ -72,7 +47,7 @@ export function imageAddresses({
 function refusal(url: URL): ArrivalError {
   return new ArrivalError(
     'HostRefused',
-    `images are not downloaded from ${url.host}: its address is not a public one. To allow your own mirror, start the agents with --allow-image-host ${url.hostname}`,
+    `images are not downloaded from ${url.host}: its address is not public, or is the cluster's own. To allow your own mirror, start the agents with --allow-image-host ${url.hostname}`,
   )
 }
 
@@ -92,7 +67,7 @@ function portOf(url: URL): number {
 
 function isPublic(one: LookupAddress): boolean {
   if (one.family === 4) return !has(blockList(notPublicIpv4), one)
-  return has(blockList([['2000::', 3]]), one) && !has(blockList(notPublicIpv6), one)
+  return has(blockList([globalIpv6]), one) && !has(blockList(notPublicIpv6), one)
 }
 
 /** The overlay and the bridge that this task is attached to. */

@@ -25,7 +25,7 @@ export function imageArrivals(options: ImageArrivalsOptions = {}): ImageArrivals
   return {
     copy: copyFile,
     async download(url, to, arrival) {
-      const response = await openDownload(url, { addresses, silenceMs: silence, signal: arrival.signal })
+      const response = await openDownload(url, { addresses, refused: arrival.refusedAddresses, silenceMs: silence, signal: arrival.signal })
       try {
         const total = announcedBytes(response.headers['content-length'])
         // Without an announced size a server could send zeros, which take no room, for ever.

@@ -8,6 +8,8 @@ const maxRedirects = 5
 
 export interface DownloadOptions {
   readonly addresses: ImageAddresses
+  /** The cluster's own addresses. */
+  readonly refused: readonly string[]
   readonly silenceMs: number
   readonly signal: AbortSignal
 }
@@ -37,8 +39,8 @@ function statusFailure(target: URL, status: number): ArrivalError {
   return new ArrivalError(patient ? 'Network' : 'Refused', `${target.host} answered with HTTP status ${status}`)
 }
 
-async function getOnce(target: URL, { addresses, silenceMs, signal }: DownloadOptions): Promise<IncomingMessage> {
-  const lookup = await addresses.lookupOf(target)
+async function getOnce(target: URL, { addresses, refused, silenceMs, signal }: DownloadOptions): Promise<IncomingMessage> {
+  const lookup = await addresses.lookupOf(target, refused)
   const get = target.protocol === 'https:' ? httpsGet : httpGet
   return await new Promise((resolve, reject) => {
     // `agent: false`: a connection of its own that is gone with the image. `identity`: what is hashed must be the file.

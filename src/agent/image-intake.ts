@@ -22,6 +22,7 @@ export interface Wanted {
   readonly key: string
   readonly image: ImageReference
   readonly from: Source
+  readonly refusedAddresses: readonly string[]
 }
 
 interface Brought {
@@ -60,12 +61,12 @@ export function imageIntake(options: IntakeOptions): ImageIntake {
   return {
     ours,
     async bring(wanted, maxBytes, onProgress) {
-      const { image, from } = wanted
+      const { image, from, refusedAddresses } = wanted
       const name = `${image.sha256 ?? 'local'}.partial-${options.random.uuid()}`
       const partial = `${layout.store}/${name}`
       ours.add(name)
       try {
-        const arrival = await fetchInto(options, partial, { image, from, maxBytes, onProgress })
+        const arrival = await fetchInto(options, partial, { image, from, refusedAddresses, maxBytes, onProgress })
         const stable = from.kind === 'file' && (await files.stat(from.path))?.version === from.version
         return { arrival, stable, refused: await store(partial, image, arrival, onProgress) }
       } finally {
@@ -105,6 +106,7 @@ export function imageIntake(options: IntakeOptions): ImageIntake {
 
 interface Fetch {
   readonly image: ImageReference
+  readonly refusedAddresses: readonly string[]
   readonly from: Exclude<Source, { kind: 'store' }>
   readonly maxBytes: number
   readonly onProgress: (text: string) => void
@@ -121,5 +123,8 @@ async function fetchInto({ arrivals, clock, signal }: IntakeOptions, partial: st
     },
   })
   if (from.kind === 'file') return await arrivals.copy(from.path, partial, options(signal))
-  return await withLowestRate(clock, signal, (until, report) => arrivals.download(image.source, partial, options(until, report)))
+  const { refusedAddresses } = fetch
+  return await withLowestRate(clock, signal, (until, report) =>
+    arrivals.download(image.source, partial, { ...options(until, report), refusedAddresses }),
+  )
 }

@@ -39,9 +39,9 @@ export interface ImageStoreOptions {
 export interface ImageStore {
   /**
    * Where an image is on its way into the store. Starts what is needed in the background and answers soon; asked again, it says how far it is.
-   * Throws StateError.
+   * `refusedAddresses` are public addresses that it may not come from. Throws StateError.
    */
-  resolve(image: ImageReference): Promise<ImageState>
+  resolve(image: ImageReference, refusedAddresses?: readonly string[]): Promise<ImageState>
   /** Removes partial files that killed agents left, now and again until the signal is aborted. Never rejects. */
   sweep(): Promise<void>
 }
@@ -65,12 +65,12 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   const copies = arrivalQueue(maxCopies)
   const intake = imageIntake({ ...options, judge })
 
-  async function resolve(image: ImageReference): Promise<ImageState> {
+  async function resolve(image: ImageReference, refusedAddresses: readonly string[] = []): Promise<ImageState> {
     if (image.sha256 !== null) {
       const known = await stored(image, image.sha256)
       if (known) return known
     }
-    return localImage.test(image.source) ? await resolveLocal(image) : await resolveRemote(image)
+    return localImage.test(image.source) ? await resolveLocal(image) : await resolveRemote(image, refusedAddresses)
   }
 
   async function resolveLocal(image: ImageReference): Promise<ImageState> {
@@ -81,7 +81,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     if (fact.kind !== 'file') return failed('ImageRefused', `${path} is not a regular file; put the image itself there`)
     const key = `${image.source}@${fact.version}`
     const arrival = copied.get(key)
-    const wanted: Wanted = { key, image, from: { kind: 'file', path, version: fact.version } }
+    const wanted: Wanted = { key, image, from: { kind: 'file', path, version: fact.version }, refusedAddresses: [] }
     if (arrival === undefined) return stillWritten(path, fact, image) ?? (await lacksRoom(fact, image)) ?? (await arrive(wanted))
     if (image.sha256 !== null && arrival.sha256 !== image.sha256) return mismatch(image, arrival)
     return (await stored(image, arrival.sha256)) ?? (await arrive(wanted))
@@ -100,13 +100,13 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     return neededBytes > freeBytes - reserveBytes ? insufficient(image.source, neededBytes, freeBytes) : undefined
   }
 
-  async function resolveRemote(image: ImageReference): Promise<ImageState> {
+  async function resolveRemote(image: ImageReference, refusedAddresses: readonly string[]): Promise<ImageState> {
     const url = URL.parse(image.source)
     if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
       return failed('ImageSourceUnsupported', 'an image source is images/NAME or an http(s):// URL')
     }
     if (image.sha256 === null) return failed('ImageSourceUnsupported', 'an image from the network needs its sha256')
-    return await arrive({ key: image.sha256, image, from: { kind: 'network' } })
+    return await arrive({ key: image.sha256, image, from: { kind: 'network' }, refusedAddresses })
   }
 
   /** Undefined where the store has no such image. One that an earlier agent stored is judged again first, in the background. */
@@ -114,7 +114,9 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     const verdict = verdicts.get(sha256)
     if (verdict && 'kind' in verdict) return verdict
     if ((await files.stat(layout.storedImage(sha256)))?.kind !== 'file') return undefined
-    return verdict ? { kind: 'stored', image: verdict } : await arrive({ key: `store/${sha256}`, image, from: { kind: 'store', sha256 } })
+    return verdict
+      ? { kind: 'stored', image: verdict }
+      : await arrive({ key: `store/${sha256}`, image, from: { kind: 'store', sha256 }, refusedAddresses: [] })
   }
 
   async function judge(path: string, sha256: string): Promise<StoredImage | Failure> {

@@ -126,7 +126,7 @@ async function make(
       resolved.push({ disk, sha256, format: disk.state.format ?? (await linkedFormat(options, order.uid, sha256)) })
       continue
     }
-    const state = await options.images.resolve(disk.image)
+    const state = await options.images.resolve(disk.image, order.clusterAddresses)
     if (state.kind !== 'stored') return unready(state)
     const refusal = judgeSize(disk, state.image.virtualSizeBytes)
     if (refusal) return unready(refusal)

@@ -30,7 +30,7 @@ export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrd
   const use = await options.useOf(uid)
   if (use.kind !== 'off') return notOff(order, plan, use)
   const { disk } = plan
-  const state = await options.images.resolve(disk.image)
+  const state = await options.images.resolve(disk.image, order.clusterAddresses)
   if (state.kind !== 'stored') return state
   const refusal = judgeSize(disk, state.image.virtualSizeBytes)
   if (refusal) return refusal

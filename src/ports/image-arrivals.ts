@@ -50,10 +50,15 @@ export interface ArrivalOptions {
   readonly signal: AbortSignal
 }
 
+export interface DownloadOptions extends ArrivalOptions {
+  /** Public addresses that no image may come from: those of the cluster's nodes. */
+  readonly refusedAddresses: readonly string[]
+}
+
 /** Writes an image's bytes to a new file of the agent's own and hashes them. Rejects with ArrivalError, and leaves no file then. */
 export interface ImageArrivals {
   /** From a regular file that others may overwrite at any time; `Changed` when they did meanwhile. */
   copy(from: string, to: string, options: ArrivalOptions): Promise<Arrival>
   /** From http:// or https://; follows a few redirects, and checks the address of each. */
-  download(url: string, to: string, options: ArrivalOptions): Promise<Arrival>
+  download(url: string, to: string, options: DownloadOptions): Promise<Arrival>
 }

@@ -20,6 +20,8 @@ export interface SwarmNode {
   readonly state: string
   readonly memoryBytes: number
   readonly nanoCpus: number
+  /** IP addresses by which the Swarm knows it; absent where Docker names none. */
+  readonly addresses?: readonly string[]
   readonly spec: RawSpec
 }
 

@@ -53,8 +53,18 @@ export function readNode(answer: unknown): SwarmNode {
     state: text(record(raw['Status'])['State']),
     memoryBytes: number(resources['MemoryBytes']),
     nanoCpus: number(resources['NanoCPUs']),
+    ...nodeAddresses(raw),
     spec,
   }
+}
+
+/** Of a manager `ManagerStatus.Addr` is the address with a port, and `Status.Addr` may be that of a proxy. */
+function nodeAddresses(raw: Raw): Pick<SwarmNode, 'addresses'> {
+  const manager = text(record(raw['ManagerStatus'])['Addr'])
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$/g, '')
+  const addresses = [...new Set([text(record(raw['Status'])['Addr']), manager])].filter((one) => one !== '')
+  return addresses.length === 0 ? {} : { addresses }
 }
 
 export function readService(answer: unknown): SwarmService {

@@ -67,6 +67,8 @@ export const prepareOrder = z.object({
   nics: z.array(nicGrant).max(8),
   /** An edit that waits for a restart: it is checked, and granted by a later order. Absent where none waits; release 0.1 does not know it. */
   pending: z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).max(8) }).optional(),
+  /** Public addresses of the cluster's nodes, from which no image is downloaded. Absent where there are none, or no image comes from the network. */
+  clusterAddresses: z.array(z.string().max(64)).max(4_096).optional(),
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 

@@ -16,6 +16,7 @@ import { launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { type Ledger, withClaims } from './ledger.ts'
 import { prepareOrderFor } from './order.ts'
 import type { Load, Placements } from './placements.ts'
+import { withClusterAddresses } from './public-addresses.ts'
 
 type SwarmUsed =
   | 'listNodes'
@@ -102,7 +103,10 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   if (suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
-  const order = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal))
+  const order = withClusterAddresses(
+    prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal)),
+    nodes,
+  )
   return { ...seen, order, prepared: await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal)) }
 }
 

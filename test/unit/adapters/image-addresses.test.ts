@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns'
 import { describe, expect, test } from 'vitest'
 import { imageAddresses } from '../../../src/adapters/image-addresses.ts'
 import { type ImageHost, parseImageHost } from '../../../src/api/image-hosts.ts'
+import type { Subnet } from '../../../src/api/special-addresses.ts'
 
 const hosts = (...entries: string[]): ImageHost[] => entries.map((entry) => parseImageHost(entry) ?? { host: '', prefix: 0, port: 0 })
 
@@ -9,16 +10,17 @@ const hosts = (...entries: string[]): ImageHost[] => entries.map((entry) => pars
 async function looked(
   url: string,
   allowed: readonly ImageHost[] = [],
-  own: readonly (readonly [string, number])[] = [],
+  own: readonly Subnet[] = [],
+  nodes: readonly string[] = [],
 ): Promise<string[]> {
-  const lookup = await imageAddresses({ allowed, ownSubnets: () => own }).lookupOf(new URL(url))
+  const lookup = await imageAddresses({ allowed, ownSubnets: () => own }).lookupOf(new URL(url), nodes)
   return await new Promise((resolve, reject) =>
     lookup('another name by now', { all: true }, (error, found) =>
       error ? reject(error) : resolve(Array.isArray(found) ? found.map(({ address }) => address) : [found]),
     ),
   )
 }
-const expectRefused = (url: string, ...rest: [allowed?: readonly ImageHost[], own?: readonly (readonly [string, number])[]]) =>
+const expectRefused = (url: string, ...rest: [allowed?: readonly ImageHost[], own?: readonly Subnet[], nodes?: readonly string[]]) =>
   expect(looked(url, ...rest), url).rejects.toMatchObject({ failure: 'HostRefused' })
 
 describe('images may come from', () => {
@@ -47,6 +49,13 @@ describe('images may come from', () => {
     expect(await looked('http://8.8.9.9/x', [], [['8.8.8.8', 24]])).toEqual(['8.8.9.9'])
   })
 
+  test('no node of the cluster, also where its address is public', async () => {
+    await expectRefused('http://8.8.4.4:9470/metrics', [], [], ['8.8.4.4', '2606:4700::1'])
+    await expectRefused('http://[2606:4700:0::1]/x', [], [], ['8.8.4.4', '2606:4700::1'])
+    expect(await looked('http://8.8.8.8/x', [], [], ['8.8.4.4'])).toEqual(['8.8.8.8'])
+    expect(await looked('http://8.8.4.4:8080/x', hosts('8.8.4.4:8080'), [], ['8.8.4.4'])).toEqual(['8.8.4.4'])
+  })
+
   test('the hosts that the operator names, by address, subnet or name, and by port where one is named', async () => {
     expect(await looked('http://10.0.0.5:8080/x', hosts('10.0.0.5'))).toEqual(['10.0.0.5'])
     expect(await looked('http://10.0.0.5:8080/x', hosts('10.0.0.0/24'))).toEqual(['10.0.0.5'])
@@ -61,7 +70,7 @@ describe('images may come from', () => {
   test('no address of a name that has others beside public ones, and none that it gets later', async () => {
     const answers = [['10.0.0.1', '8.8.8.8', '127.0.0.1'], ['127.0.0.1']]
     const resolve = async (): Promise<LookupAddress[]> => (answers.shift() ?? []).map((address) => ({ address, family: 4 }))
-    const lookup = await imageAddresses({ allowed: [], ownSubnets: () => [], resolve }).lookupOf(new URL('http://rebind.example/x'))
+    const lookup = await imageAddresses({ allowed: [], ownSubnets: () => [], resolve }).lookupOf(new URL('http://rebind.example/x'), [])
     const all = await new Promise((done) => lookup('rebind.example', { all: true }, (_error, found) => done(found)))
     const one = await new Promise((done) => lookup('rebind.example', {}, (_error, found) => done(found)))
     expect([all, one]).toEqual([[{ address: '8.8.8.8', family: 4 }], '8.8.8.8'])
