@@ -47,7 +47,7 @@ export interface AgentParts<Run> {
 
 /** Runs an agent until the signal is aborted. Rejects when its port cannot be had. */
 export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSignal): Promise<ControlListener> {
-  const { broker, grants, prober } = brokerSide(parts)
+  const { broker, grants, prober } = brokerSide(parts, signal)
   const images = imageStore({ ...parts, signal })
   const useOf = (uid: VmUid) => diskUse(broker, parts.runners, uid, signal)
   const prepareDisks = preparer({ ...parts, images, useOf, signal })
@@ -68,7 +68,10 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
   return listener
 }
 
-function brokerSide<Run>(parts: AgentParts<Run>): { broker: ReturnType<typeof brokerLink>; grants: Grants; prober: KvmProber } {
+function brokerSide<Run>(
+  parts: AgentParts<Run>,
+  signal: AbortSignal,
+): { broker: ReturnType<typeof brokerLink>; grants: Grants; prober: KvmProber } {
   const { layout, files, sockets, closeFd, clock, log } = parts
   const broker = brokerLink({
     sockets,
@@ -78,11 +81,11 @@ function brokerSide<Run>(parts: AgentParts<Run>): { broker: ReturnType<typeof br
     closeFd,
     onConnected: (hello) => {
       log.info({ bootId: hello.bootId, version: hello.version }, 'Met the broker')
-      void held.renew()
+      void held.renew(signal)
       prober.kick()
     },
   })
-  const held = grants({ layout, files, broker, log })
+  const held = grants({ layout, files, broker, clock, log })
   const prober = kvmProber({ runs: parts.probeRuns, openKvm: (timeoutMs) => broker.openKvm(timeoutMs), closeFd, clock, log })
   return { broker, grants: held, prober }
 }

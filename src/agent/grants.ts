@@ -3,7 +3,8 @@ import type { Layout } from '../api/layout.ts'
 import { type VmUid, uidPattern } from '../api/names.ts'
 import type { BrokerResponse } from '../api/wire/broker-admin.ts'
 import { type Grant, grant as grantSchema } from '../api/wire/common.ts'
-import { PortError } from '../ports/errors.ts'
+import { messageOf, PortError } from '../ports/errors.ts'
+import { type Clock, sleep } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
@@ -11,6 +12,8 @@ import { keyedLock } from './keyed-lock.ts'
 
 const maxGrantBytes = 16 * 1024
 const brokerTimeoutMs = 5_000
+/** Between two attempts to renew what the broker did not answer to. */
+const renewAgainMs = { first: 1_000, most: 60_000 }
 
 type GrantOutcome =
   /** The broker has it, or had it before it went away and gets it again when it is back. */
@@ -31,17 +34,21 @@ export interface Grants {
   put(grant: Grant): Promise<GrantOutcome>
   /** Forgets it here first, so that it stays forgotten. Throws StateError, or PortError `Unavailable` when the broker has still to hear of it. */
   revoke(uid: VmUid): Promise<void>
-  /** Tells a broker that has just said hello everything, and takes back what has no file. Never rejects. */
-  renew(): Promise<void>
+  /**
+   * Tells a broker that has just said hello everything, and takes back what has no file. What it does not answer to is asked again until it does,
+   * or the connection is another one. Never rejects.
+   */
+  renew(signal: AbortSignal): Promise<void>
 }
 
 export function grants(options: {
   readonly layout: Layout
   readonly files: StateFiles
   readonly broker: BrokerLink
+  readonly clock: Clock
   readonly log: Log
 }): Grants {
-  const { layout, files, broker, log } = options
+  const { layout, files, broker, clock, log } = options
   /** By uid, what the broker of `bootId` said to which grant. */
   const answers = new Map<VmUid, { bootId: string; text: string; outcome: GrantOutcome }>()
   // An order may come while all grants are renewed: file and broker change together, or the older of the two would win at the broker.
@@ -112,16 +119,28 @@ export function grants(options: {
     await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
   }
 
-  async function renewAll(): Promise<void> {
+  /** How many grants the broker still has to hear of. */
+  async function renewAll(): Promise<number> {
     const granted = await uids()
-    for (const uid of granted) await oneAtATime(uid, () => renewOne(uid))
+    let waiting = 0
+    for (const uid of granted) if ((await oneAtATime(uid, () => renewOne(uid))) === 'waiting') waiting += 1
     for (let after: VmUid | null = null; ; ) {
       const page = await leasesAfter(after)
       for (const lease of page.leases) if (lease.granted) await oneAtATime(lease.uid, () => takeBackWithoutFile(lease.uid))
       if (page.next === null || page.next === undefined) break
       after = page.next
     }
-    log.info({ grants: granted.length }, 'Renewed all grants')
+    log.info({ grants: granted.length, waiting }, 'Renewed grants')
+    return waiting
+  }
+
+  async function renewOnce(): Promise<'done' | 'again'> {
+    try {
+      return (await renewAll()) === 0 ? 'done' : 'again'
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'Grants could not be renewed; trying again')
+      return 'again'
+    }
   }
 
   function leasesAfter(after: VmUid | null): Promise<Extract<BrokerResponse, { type: 'leases' }>> {
@@ -133,13 +152,15 @@ export function grants(options: {
     if ((await files.stat(layout.grantFile(uid))) === undefined) await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
   }
 
-  async function renewOne(uid: VmUid): Promise<void> {
+  async function renewOne(uid: VmUid): Promise<'told' | 'waiting'> {
     try {
       const grant = await read(uid)
       const outcome = grant && (await tell(grant))
       if (outcome?.kind === 'refused') log.warn({ uid, reason: outcome.reason, detail: outcome.message }, 'The broker refused a grant')
+      return outcome?.kind === 'waiting' ? 'waiting' : 'told'
     } catch (error) {
       log.error({ uid, error: (error as Error).message }, 'A grant could not be read')
+      return 'told'
     }
   }
 
@@ -148,11 +169,14 @@ export function grants(options: {
     uids,
     put: (grant) => oneAtATime(grant.uid, () => put(grant)),
     revoke: (uid) => oneAtATime(uid, () => revoke(uid)),
-    async renew() {
+    async renew(signal) {
       answers.clear()
-      await renewAll().catch((error: unknown) =>
-        log.warn({ error: (error as Error).message }, 'Grants could not be renewed; the next hello of the broker tries again'),
-      )
+      // Each connection has a hello of its own, and renews by itself.
+      const hello = broker.hello()
+      for (let waitMs = renewAgainMs.first; (await renewOnce()) === 'again'; waitMs = Math.min(2 * waitMs, renewAgainMs.most)) {
+        await sleep(clock, waitMs, signal).catch(() => undefined)
+        if (signal.aborted || broker.hello() !== hello) return
+      }
     },
   }
 }

@@ -10,9 +10,12 @@ import type { ConnectionId } from './lease.ts'
 import type { Leases } from './leases.ts'
 
 const socketMode = 0o660
-/** A holder and those that Swarm may start beside it. */
+/** The holder and its replacement: no other VM can take these. So as many VMs can run as there are grants. */
+const ownPlaces = 2
+/** With those that Swarm may start beside them. */
 const maxConnectionsPerVm = 8
-const maxConnections = 512
+/** What all VMs together may have beyond their own places. */
+const sharedPlaces = 512
 /** hello, acquire or reclaim, and reserve for later releases; nobody needs to speak more. */
 const maxFrames = 32
 const helloDeadlineMs = 10_000
@@ -40,7 +43,7 @@ export class RunnerServer {
   readonly #doors = new Map<VmUid, Promise<Door>>()
   /** Removals under way: a socket that is made at the same time would be taken away with them. */
   readonly #tidying = new Map<VmUid, Promise<void>>()
-  #connections = 0
+  #shared = 0
   #lastId: ConnectionId = 0
 
   constructor(options: RunnerServerOptions) {
@@ -104,7 +107,8 @@ export class RunnerServer {
   }
 
   #admit(uid: VmUid, connections: Set<Framed>, connection: FdConnection): void {
-    if (connections.size >= maxConnectionsPerVm || this.#connections >= maxConnections) {
+    const beyond = connections.size >= ownPlaces
+    if (connections.size >= maxConnectionsPerVm || (beyond && this.#shared >= sharedPlaces)) {
       this.#options.log.warn({ uid, connections: connections.size }, 'Turned a runner away: too many connections')
       connection.close()
       return
@@ -120,13 +124,13 @@ export class RunnerServer {
       onClose: (error) => {
         if (error !== undefined) log.warn({ uid, err: error }, 'Cut a runner off')
         cancelDeadline()
+        if (connections.size > ownPlaces) this.#shared -= 1
         connections.delete(link)
-        this.#connections -= 1
         leases.gone(uid, id)
       },
     })
     connections.add(link)
-    this.#connections += 1
+    if (beyond) this.#shared += 1
   }
 }
 

@@ -6,7 +6,7 @@ import type { BrokerRequest, LeaseFact } from '../../../src/api/wire/broker-admi
 import type { Grant } from '../../../src/api/wire/common.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { StateFiles } from '../../../src/ports/state-files.ts'
-import { silentLog } from '../controller/virtual-clock.ts'
+import { silentLog, type VirtualClock, virtualClock } from '../controller/virtual-clock.ts'
 
 const paths = layout('/s')
 const one = '11111111-1111-4111-8111-111111111111'
@@ -19,6 +19,10 @@ interface World {
   /** What the broker holds. */
   readonly granted: Map<string, Grant>
   readonly asked: string[]
+  readonly clock: VirtualClock
+  readonly signal: AbortSignal
+  /** The agent lost the broker and found it again. */
+  reconnect(): void
   /** What the broker answers instead. */
   refusing: Error | undefined
   /** Called before the named step goes on. */
@@ -52,8 +56,10 @@ function aWorld(options: { pageSize?: number } = {}): World {
     const rest = all.filter(({ uid }) => uid > (request.after ?? ''))
     return { type: 'leases', id: 1, leases: rest.slice(0, size), next: rest.length > size ? rest[size - 1]?.uid : null }
   }
+  const clock = virtualClock()
+  let hello = { bootId: 'b' }
   const broker = {
-    hello: () => ({ bootId: 'b' }),
+    hello: () => hello,
     ask: async (question: Omit<BrokerRequest, 'id'>) => {
       await world.before(question.type)
       if (world.refusing !== undefined) throw world.refusing
@@ -66,7 +72,10 @@ function aWorld(options: { pageSize?: number } = {}): World {
     asked,
     refusing: undefined,
     before: async () => undefined,
-    held: grants({ layout: paths, files, broker, log: silentLog }),
+    clock,
+    signal: new AbortController().signal,
+    reconnect: () => void (hello = { bootId: 'b' }),
+    held: grants({ layout: paths, files, broker, clock, log: silentLog }),
   }
   return world
 }
@@ -98,7 +107,7 @@ describe('a grant that works', () => {
     expect(await world.held.put(better)).toMatchObject({ kind: 'refused', reason: 'BridgeNotAllowed' })
     world.refusing = undefined
     expect(file(world)).toEqual(aGrant(one))
-    await world.held.renew()
+    await world.held.renew(world.signal)
     expect(world.granted.get(one)).toEqual(aGrant(one))
   })
 
@@ -128,7 +137,7 @@ describe('renewing grants while orders come in', () => {
     const world = aWorld()
     keep(world, aGrant(one))
     const pause = pauseAt(world, 'leases')
-    const renewed = world.held.renew()
+    const renewed = world.held.renew(world.signal)
     await pause.reached
     expect(await world.held.put(aGrant(two))).toEqual({ kind: 'granted' })
     pause.go()
@@ -140,7 +149,7 @@ describe('renewing grants while orders come in', () => {
     const world = aWorld()
     keep(world, aGrant(one))
     const pause = pauseAt(world, 'read')
-    const renewed = world.held.renew()
+    const renewed = world.held.renew(world.signal)
     await pause.reached
     const revoked = world.held.revoke(one)
     await new Promise((resolve) => setImmediate(resolve))
@@ -153,7 +162,7 @@ describe('renewing grants while orders come in', () => {
     const world = aWorld()
     keep(world, aGrant(one, 'old'))
     const pause = pauseAt(world, 'read')
-    const renewed = world.held.renew()
+    const renewed = world.held.renew(world.signal)
     await pause.reached
     const put = world.held.put(aGrant(one, 'new'))
     await new Promise((resolve) => setImmediate(resolve))
@@ -167,7 +176,62 @@ describe('renewing grants while orders come in', () => {
     const strays = [3, 4, 5, 6, 7].map((digit) => one.replaceAll('1', String(digit)))
     keep(world, aGrant(one))
     for (const uid of strays) world.granted.set(uid, aGrant(uid))
-    await world.held.renew()
+    await world.held.renew(world.signal)
     expect([...world.granted.keys()]).toEqual([one])
+  })
+})
+
+describe('a broker that gives no answer for once', () => {
+  const slow = () => Promise.reject(new PortError('Unavailable', 'no answer within 5000 ms'))
+  /** The first question of this kind gets no answer. */
+  function slowOnce(world: World, step: string): void {
+    let first = true
+    world.before = async (each) => {
+      if (each !== step || !first) return
+      first = false
+      await slow()
+    }
+  }
+
+  it('is told the grant again, with no controller', async () => {
+    const world = aWorld()
+    for (const uid of [one, two]) keep(world, aGrant(uid))
+    slowOnce(world, 'grant')
+    const renewed = world.held.renew(world.signal)
+    await world.clock.pass(0)
+    expect([...world.granted.keys()]).toEqual([two])
+    await world.clock.pass(1_000)
+    await renewed
+    expect([...world.granted.keys()].toSorted()).toEqual([one, two])
+    expect(world.clock.pending()).toBe(0)
+  })
+
+  it('is asked again what it holds, so that strays are taken back', async () => {
+    const world = aWorld()
+    world.granted.set(two, aGrant(two))
+    slowOnce(world, 'leases')
+    const renewed = world.held.renew(world.signal)
+    await world.clock.pass(1_000)
+    await renewed
+    expect(world.granted.size).toBe(0)
+  })
+
+  it('is asked less and less often, and no more once the connection is another one', async () => {
+    const world = aWorld()
+    keep(world, aGrant(one))
+    let asked = 0
+    world.before = async (step) => {
+      if (step !== 'grant') return
+      asked += 1
+      await slow()
+    }
+    const renewed = world.held.renew(world.signal)
+    await world.clock.pass(3_600_000)
+    expect(asked).toBeGreaterThan(10)
+    expect(asked).toBeLessThan(80)
+    world.reconnect()
+    await world.clock.pass(60_000)
+    await renewed
+    expect(world.clock.pending()).toBe(0)
   })
 })
