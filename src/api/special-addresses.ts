@@ -18,6 +18,15 @@ export const notPublicIpv4: readonly Subnet[] = [
   ['224.0.0.0', 3],
 ]
 
+/** Of an IPv4 address in dotted form. */
+export function isPublicIpv4(address: string): boolean {
+  return !notPublicIpv4.some(([base, prefix]) => asNumber(base) >>> (32 - prefix) === asNumber(address) >>> (32 - prefix))
+}
+
+function asNumber(address: string): number {
+  return address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
+}
+
 /** The only global unicast space there is of IPv6. */
 export const globalIpv6: Subnet = ['2000::', 3]
 

@@ -50,7 +50,7 @@ export interface ArrivalOptions {
   readonly signal: AbortSignal
 }
 
-export interface DownloadOptions extends ArrivalOptions {
+interface DownloadOptions extends ArrivalOptions {
   /** Public addresses that no image may come from: those of the cluster's nodes. */
   readonly refusedAddresses: readonly string[]
 }

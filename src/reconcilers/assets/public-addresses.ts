@@ -1,9 +1,9 @@
-import { BlockList, isIP } from 'node:net'
 import { byText } from '../../api/order.ts'
-import { notPublicIpv4 } from '../../api/special-addresses.ts'
+import { isPublicIpv4 } from '../../api/special-addresses.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 
+const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/
 type NodeAddresses = Pick<SwarmNode, 'addresses'>
 
 /** An order for an image from the network says where it may not come from. Others stay the same when a node joins. */
@@ -14,8 +14,6 @@ export function withClusterAddresses(order: PrepareOrder, nodes: readonly NodeAd
 
 /** Agents refuse other addresses by themselves, so most clusters have none of these. */
 function publicAddresses(nodes: readonly NodeAddresses[]): string[] {
-  const notPublic = new BlockList()
-  for (const [address, prefix] of notPublicIpv4) notPublic.addSubnet(address, prefix)
   const all = new Set(nodes.flatMap((node) => node.addresses ?? []))
-  return [...all].filter((one) => isIP(one) === 6 || (isIP(one) === 4 && !notPublic.check(one))).toSorted(byText)
+  return [...all].filter((one) => one.includes(':') || (ipv4.test(one) && isPublicIpv4(one))).toSorted(byText)
 }

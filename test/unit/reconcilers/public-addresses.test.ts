@@ -26,7 +26,13 @@ function orderFor(source: string, nodes: readonly ReturnType<typeof aNode>[]) {
 }
 
 test('An order for an image from the network names the public addresses of all nodes, whatever their order', () => {
-  const nodes = [aNode('10.0.0.1', '8.8.4.4:2377'), aNode('8.8.4.4'), aNode('2606:4700::1', '[2606:4700::1]:2377'), aNode('0.0.0.0')]
+  const nodes = [
+    aNode('10.0.0.1', '8.8.4.4:2377'),
+    aNode('8.8.4.4'),
+    aNode('2606:4700::1', '[2606:4700::1]:2377'),
+    aNode('0.0.0.0'),
+    aNode('192.168.1.1', '172.31.255.255:2377'),
+  ]
   const order = orderFor('https://images.example/x', nodes)
   expect(order.clusterAddresses).toEqual(['2606:4700::1', '8.8.4.4'])
   expect(orderFor('https://images.example/x', nodes.toReversed())).toEqual(order)
