@@ -26,8 +26,11 @@ export interface AgentClient extends Agent {
 
 /** One node's agent over the control plane. Errors are as `Agent` says; an answer that is not the contract's is `Unavailable`: it tells us nothing. */
 export function agentClient(options: AgentClientOptions): AgentClient {
-  const client = pskClient({ address: options.address, port: options.port, keys: options.keys, maxAnswerBytes })
-  const timeoutMs = options.timeoutMs ?? 10_000
+  return agentOver(pskClient({ address: options.address, port: options.port, keys: options.keys, maxAnswerBytes }), options.timeoutMs)
+}
+
+/** The agent behind a transport of its answers. */
+export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
   const call = (request: Omit<PskCall, 'timeoutMs'>, extraMs = 0) => callAgent(client, { ...request, timeoutMs: timeoutMs + extraMs })
   let asksAtOnce = true
 

@@ -46,7 +46,7 @@ export function heardAddressBook(options: {
         const nowMs = clock.now()
         const held = await read(uid)
         const now = sightings.map((one) => heardNow(one, nowMs))
-        if (worthWriting(held, now)) await write(uid, [...now, ...remembered(held, sightings, undefined)])
+        if (worthWriting(held, now, runnerStartedAt)) await write(uid, [...now, ...remembered(held, sightings, undefined)])
         return [...sightings, ...remembered(held, sightings, runnerStartedAt ?? '').map((one) => sightingOf(one, nowMs))]
       } catch (error) {
         log.warn({ uid, error: (error as Error).message }, 'Heard addresses could not be kept')
@@ -72,9 +72,13 @@ function remembered(held: readonly Heard[], sightings: readonly Sighting[], star
   return held.filter((one) => !spoken.has(one.mac) && Date.parse(one.at) >= sinceMs)
 }
 
-function worthWriting(held: readonly Heard[], now: readonly Heard[]): boolean {
+/** What was heard before this runner started is not given back for it: the first time it is heard again counts. */
+function worthWriting(held: readonly Heard[], now: readonly Heard[], runnerStartedAt = ''): boolean {
+  const startedMs = Date.parse(runnerStartedAt)
   return now.some((one) => {
     const before = held.find((other) => other.mac === one.mac && other.ip === one.ip && other.via === one.via)
-    return before === undefined || Date.parse(one.at) - Date.parse(before.at) > rewriteAfterMs
+    if (before === undefined) return true
+    const [beforeMs, nowMs] = [Date.parse(before.at), Date.parse(one.at)]
+    return nowMs - beforeMs > rewriteAfterMs || (beforeMs < startedMs && nowMs >= startedMs)
   })
 }

@@ -15,6 +15,8 @@ export interface Life {
   alive: boolean
   /** Versions it was given, by object. */
   readonly seen: Map<string, Set<number>>
+  /** Aborted when the run is over and nobody looks any more; a life that ends earlier does nothing in its end. */
+  readonly over: AbortController
 }
 
 export interface BoundaryPorts {

@@ -60,7 +60,7 @@ export function liveController(life: Life, ports: LifePorts): Pick<Controller, '
     seenAgent: (nodeId) => agents.seen(nodeId),
     ...rest,
   })
-  void built.run(new AbortController().signal)
+  void built.run(life.over.signal)
   return { view: built.view, actions: built.actions }
 }
 

@@ -69,7 +69,7 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
   if (labelled !== undefined) return `${labelled.hostname} still carries the label of ${name}`
   // Also where nothing tells its uid any more.
   const granted = [...world.machines.nodes.values()].find(
-    (one) => one.isUp && [...one.held.values()].some((held) => held.granted && (held.uid === record?.uid || held.vm === name)),
+    (one) => one.isUp && one.records().some((held) => held.granted && (held.uid === record?.uid || held.vm === name)),
   )
   if (granted !== undefined) return `${name} still has its grant on ${granted.nodeId}`
   return views.some((view) => view.vm(name) !== undefined) ? `${name} is not forgotten` : undefined
@@ -85,7 +85,8 @@ function notHalted(world: World, name: VmName, service: SwarmService, views: rea
 function notRunning(world: World, name: VmName, service: SwarmService, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
   if (replicasOf(service.spec) !== 1) return `the service of ${name} has ${replicasOf(service.spec)} replicas`
   const writers = world.machines.writersOf(name)
-  if (writers.length !== 1 || writers[0]?.phase !== 'Running') return `${name} does not run: ${writers[0]?.phase ?? 'no container'}`
+  if (writers.length !== 1 || writers[0]?.isRunning !== true)
+    return `${name} has ${writers.length} writers, running: ${writers.map((one) => one.isRunning).join()}`
   const record = world.record(name)
   if (record === undefined || record.retainedAt !== undefined) return `${name} has no record, or one that says it is retained`
   if (record.uid !== service.labels[objectLabels.uid]) return `record and service of ${name} have different uids`

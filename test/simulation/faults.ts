@@ -21,12 +21,29 @@ const callFaults = [
 ] as const
 export type CallFaultKind = (typeof callFaults)[number]
 
+/** What may befall one step of an agent. */
+const stepFaults = [
+  /** It dies before the step. */
+  'kill-before',
+  /** It dies when the step is done. */
+  'kill-after',
+  /** No space is left on the device. */
+  'no-space',
+  /** The device fails. */
+  'io-error',
+  /** The step takes seconds. */
+  'slow',
+] as const
+export type StepFaultKind = (typeof stepFaults)[number]
+
 const windowFaults = [
   'events-silent',
   'events-broken',
   'swarm-away',
   'stale-reads',
   'agent-away',
+  'agent-dead',
+  'agent-slow',
   'broker-away',
   'node-off',
   'node-cut-off',
@@ -41,6 +58,8 @@ export type WindowFaultKind = (typeof windowFaults)[number]
 export type Fault =
   /** Calls are numbered from 1, through all lives of the controller. */
   | { readonly kind: 'call'; readonly call: number; readonly what: CallFaultKind }
+  /** Steps of all agents are numbered from 1. */
+  | { readonly kind: 'step'; readonly step: number; readonly what: StepFaultKind }
   /** A read that is answered from the state before the last `writes` writes. */
   | { readonly kind: 'stale'; readonly call: number; readonly writes: number }
   | { readonly kind: 'event'; readonly event: number; readonly what: 'drop' | 'double' | 'delay' }
@@ -51,6 +70,8 @@ export function faultText(fault: Fault): string {
   switch (fault.kind) {
     case 'call':
       return `call ${fault.call} ${fault.what}`
+    case 'step':
+      return `step ${fault.step} ${fault.what}`
     case 'stale':
       return `stale ${fault.call} ${fault.writes}`
     case 'event':
@@ -68,6 +89,8 @@ export function parseFault(text: string): Fault {
   switch (kind) {
     case 'call':
       return { kind, call: Number(first), what: oneOf(callFaults, second) }
+    case 'step':
+      return { kind, step: Number(first), what: oneOf(stepFaults, second) }
     case 'stale':
       return { kind, call: Number(first), writes: Number(second) }
     case 'event':
@@ -75,7 +98,7 @@ export function parseFault(text: string): Fault {
     case 'window':
       return { kind, what: oneOf(windowFaults, first), atMs: Number(second), forMs: Number(third), which: Number(fourth) }
     default:
-      throw new Error(`"${text}" is no fault: call K WHAT, stale K WRITES, event N WHAT, window WHAT AT_MS FOR_MS WHICH`)
+      throw new Error(`"${text}" is no fault: call K WHAT, step K WHAT, stale K WRITES, event N WHAT, window WHAT AT_MS FOR_MS WHICH`)
   }
 }
 
@@ -92,7 +115,7 @@ export function randomFaults(random: SeededRandom): Fault[] {
 
 function randomFault(random: SeededRandom): Fault {
   const call = Math.round(10 ** (random.next() * 2.8))
-  switch (random.int(0, 5)) {
+  switch (random.int(0, 6)) {
     case 0:
     case 1:
       return { kind: 'call', call, what: random.pick(callFaults) }
@@ -100,6 +123,8 @@ function randomFault(random: SeededRandom): Fault {
       return { kind: 'stale', call, writes: random.int(1, 5) }
     case 3:
       return { kind: 'event', event: random.int(1, 30), what: random.pick(['drop', 'double', 'delay'] as const) }
+    case 4:
+      return { kind: 'step', step: Math.round(10 ** (random.next() * 3.5)), what: random.pick(stepFaults) }
     default: {
       const what = random.pick(windowFaults)
       return { kind: 'window', what, atMs: random.int(0, 30_000), forMs: random.int(500, 25_000), which: random.int(0, 5) }

@@ -4,7 +4,7 @@ import type { VmName } from '../../src/api/names.ts'
 import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
 import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { replicasOf, templateOf } from './docker-rules.ts'
-import type { Container, Disk } from './machines.ts'
+import type { Container, Disk, Unlink } from './machines.ts'
 import type { Truth } from './truth.ts'
 
 /** What must never be seen, in a sentence each; the name is what a violation is reported under. */
@@ -15,7 +15,9 @@ export const invariants = {
   OtherLabelsKept: 'A write to an object of ours keeps every label that somebody else put there, as it is at that moment.',
   DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
   NewestDisk: 'A VM never runs on an old copy of its disk while the disk itself is there.',
-  DiskDeleted: 'A disk is only deleted by the uid of a removed VM whose record says that its disks go, and while nobody has it open.',
+  LeaseHeld: 'No runner starts a QEMU without the lease of its VM.',
+  DiskDeleted:
+    'A disk is only deleted by the uid of a removed VM whose record says that its disks go, without a grant, and while its lock is held by who deletes it.',
   UidOnce: 'A VM gets one uid, once.',
   SeenVersion: 'Every update carries a version that this controller has seen.',
   NothingWritten: 'No write leaves its object as it was.',
@@ -254,14 +256,30 @@ export function newestDisk({ uid, nodeId, vm }: Container, disks: readonly Disk[
   return isOld ? { invariant: 'NewestDisk', message: `${vm} runs on an old copy of its disk on ${nodeId}` } : undefined
 }
 
-export function diskDeleted(disk: Disk, record: PlacementRecord | undefined, writers: readonly Container[]): Violation | undefined {
+/** The broker lets nobody start before who has the disk is gone, and who starts holds its lease. */
+export function startedAlone(started: Container, others: readonly Container[]): Violation | undefined {
+  const twin = others.find((one) => one.uid === started.uid && one.nodeId === started.nodeId)
+  if (twin !== undefined)
+    return { invariant: 'OneWriter', message: `${started.taskId} starts a QEMU of ${started.vm} beside that of ${twin.taskId}` }
+  if (started.isLeased) return undefined
+  return { invariant: 'LeaseHeld', message: `${started.taskId} starts a QEMU of ${started.vm}, and has lost its lease` }
+}
+
+export function diskDeleted(
+  disk: Disk,
+  { isLocked, isGranted }: Unlink,
+  record: PlacementRecord | undefined,
+  writers: readonly Container[],
+): Violation | undefined {
   const invariant = 'DiskDeleted'
   if (record?.uid !== disk.uid || record.deletingAt === undefined)
     return { invariant, message: `the disk ${disk.uid} of ${disk.vm} was deleted, and no record of a removed VM says so` }
+  if (isGranted) return { invariant, message: `the disk of ${disk.vm} was deleted while it has its grant` }
+  if (!isLocked) return { invariant, message: `the disk of ${disk.vm} was deleted, and its lock was not held` }
   return writers.length === 0 ? undefined : { invariant, message: `the disk of ${disk.vm} was deleted under ${writers[0]?.taskId}` }
 }
 
 export function diskKept(made: Disk, disks: readonly Disk[]): Violation | undefined {
-  const twin = disks.find((one) => one.vm === made.vm || one.uid === made.uid)
+  const twin = disks.find((one) => (one.vm === made.vm || one.uid === made.uid) && one.name === made.name)
   return twin && { invariant: 'DiskKept', message: `a disk of ${made.vm} was made on ${made.nodeId}, and it has one on ${twin.nodeId}` }
 }

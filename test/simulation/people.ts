@@ -27,7 +27,7 @@ export function hasService(name: VmName): (world: World) => boolean {
 }
 
 export function isRunning(name: VmName): (world: World) => boolean {
-  return ({ machines }) => machines.writersOf(name).some((one) => one.phase === 'Running')
+  return ({ machines }) => machines.writersOf(name).some((one) => one.isRunning)
 }
 
 export function nodeOf(world: World, name: VmName): string {

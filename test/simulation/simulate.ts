@@ -19,6 +19,8 @@ export interface Outcome {
   readonly readCalls: readonly number[]
   /** How many calls there were when people and the world did something. */
   readonly callsBeforeActs: readonly number[]
+  /** How many steps the agents took. */
+  readonly steps: number
   readonly events: number
   /** Simulated milliseconds until everything was as declared. */
   readonly convergedMs: number
@@ -63,8 +65,10 @@ export async function simulate(
     convergedMs = await untilConverged(world, scenario)
     isAtRest = await watchQuiet(world, scenario, options.quietTurns ?? (seed % watchedSeeds === 0 ? watchedTurns : undefined))
   }
-  const { violation, boundary, streams, trace } = world
+  const { violation, boundary, streams, machines, trace } = world
   if (violation !== undefined) world.note(`${violation.invariant}: ${violation.message}`)
+  const steps = machines.steps.count
+  world.forget()
   return {
     scenario: scenario.name,
     seed,
@@ -74,6 +78,7 @@ export async function simulate(
     writeCalls: boundary.writeCalls,
     readCalls: boundary.readCalls,
     callsBeforeActs,
+    steps,
     events: streams.count,
     convergedMs,
     trace,

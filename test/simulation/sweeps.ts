@@ -1,5 +1,5 @@
 import type { Part } from '../../scripts/program.ts'
-import type { CallFaultKind, Fault } from './faults.ts'
+import type { CallFaultKind, Fault, StepFaultKind } from './faults.ts'
 import type { Job } from './jobs.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarios } from './scenarios/index.ts'
@@ -7,6 +7,7 @@ import { type SeededRandom, seededRandom } from './seeded-random.ts'
 import { type Outcome, simulate } from './simulate.ts'
 
 const crashes: readonly CallFaultKind[] = ['crash-before', 'crash-committed', 'crash-after']
+const kills: readonly StepFaultKind[] = ['kill-before', 'kill-after']
 const trouble: readonly CallFaultKind[] = ['lost-request', 'lost-reply', 'hang', 'hang-lost', 'hang-failed']
 
 /** So many double crashes are drawn for each scenario. */
@@ -22,6 +23,8 @@ const sweeps: Readonly<Record<string, Histories>> = {
   crashes: ({ calls }) => upTo(calls).flatMap((call) => crashes.map((what) => [{ kind: 'call', call, what }])),
   'write-crashes': ({ writeCalls }) => writeCalls.flatMap((call) => crashes.map((what) => [{ kind: 'call', call, what }])),
   'double-crashes': (calm, scenario) => sampledPairs(calm, seededRandom(scenarios.indexOf(scenario) + 1)),
+  'agent-kills': ({ steps }) => upTo(steps).flatMap((step) => kills.map((what) => [{ kind: 'step', step, what }])),
+  'double-agent-kills': (calm, scenario) => sampledKills(calm, seededRandom(scenarios.indexOf(scenario) + 1)),
   calls: ({ calls }) => upTo(calls).flatMap((call) => trouble.map((what) => [{ kind: 'call', call, what }])),
   stale: ({ readCalls }) => readCalls.flatMap((call) => behind.map((writes) => [{ kind: 'stale', call, writes }])),
   'stale-pairs': (calm, scenario) => (scenario.name.includes('delete') ? stalePairs(calm) : []),
@@ -57,6 +60,15 @@ function sampledPairs({ calls }: Outcome, random: SeededRandom): Fault[][] {
   return upTo(doubleCrashes).map(() => {
     const first = random.int(1, calls)
     return [crash(first), crash(first + Math.round(10 ** (random.next() * 2.3)))]
+  })
+}
+
+/** The second one mostly in what the agent does to recover. */
+function sampledKills({ steps }: Outcome, random: SeededRandom): Fault[][] {
+  const kill = (step: number): Fault => ({ kind: 'step', step, what: random.pick(kills) })
+  return upTo(doubleCrashes).map(() => {
+    const first = random.int(1, steps)
+    return [kill(first), kill(first + Math.round(10 ** (random.next() * 1.7)))]
   })
 }
 

@@ -46,13 +46,20 @@ const begin: Readonly<Record<WindowFaultKind, (world: World, fault: Window) => (
     machine.away = true
     return () => void (machine.away = false)
   },
+  'agent-dead': (world, fault) => {
+    const machine = machineOf(world, fault)
+    machine.killAgent()
+    return () => machine.killAgent()
+  },
+  'agent-slow': (world, fault) => {
+    const machine = machineOf(world, fault)
+    machine.slow = true
+    return () => void (machine.slow = false)
+  },
   'broker-away': (world, fault) => {
     const machine = machineOf(world, fault)
     machine.brokerAway = true
-    return () => {
-      machine.brokerAway = false
-      world.machines.retry(machine.nodeId)
-    }
+    return () => void (machine.brokerAway = false)
   },
   'node-off': (world, fault) => {
     const { nodeId } = machineOf(world, fault)

@@ -21,6 +21,7 @@ import {
   laws,
   newestDisk,
   oneWriter,
+  startedAlone,
   type Violation,
   type Write,
 } from './invariants.ts'
@@ -83,12 +84,18 @@ export class World {
       swarm,
       time,
       random,
+      faults,
+      onFault,
+      trace,
+      stateRoot: this.settings.stateRoot,
+      onInternalError: (message) => this.violate('NoInternalError', message),
+      onSpawn: (started, others) => this.judge(startedAlone(started, others)),
       onHold: (taken, others) => {
         this.judge(oneWriter(taken, others, this.#lastStartMs))
         this.judge(newestDisk(taken, this.machines.disks))
       },
-      onDisk: (disk) => this.judge(diskKept(disk, this.machines.disks)),
-      onDeleted: (disk) => this.judge(diskDeleted(disk, this.record(disk.vm), this.machines.writersOf(disk.vm))),
+      onDisk: (disk, isReplacement) => this.judge(isReplacement ? undefined : diskKept(disk, this.machines.disks)),
+      onDeleted: (disk, unlink) => this.judge(diskDeleted(disk, unlink, this.record(disk.vm), this.machines.writersOf(disk.vm))),
       onRevoke: (record) => this.#judgeRevoke(record),
       onOrder: (record) => this.#judgeOrder(record),
     })
@@ -126,6 +133,15 @@ export class World {
     swarm.tasks.set(id, { id, serviceId: service.id, nodeId, ...task, ...rest })
   }
 
+  /** The run is over: whatever waits may be forgotten. */
+  forget(): void {
+    for (const { life } of this.#lives) {
+      life.alive = false
+      life.over.abort(new Error('the run is over'))
+    }
+    for (const machine of this.machines.nodes.values()) machine.forget()
+  }
+
   note(line: string): void {
     this.trace.push(`${this.elapsedMs()} ${line}`)
   }
@@ -142,7 +158,7 @@ export class World {
   startController(): Life {
     this.#started += 1
     this.#lastStartMs = this.time.now()
-    const life: Life = { number: this.#started, alive: true, seen: new Map() }
+    const life: Life = { number: this.#started, alive: true, seen: new Map(), over: new AbortController() }
     this.note(`controller ${life.number} starts`)
     const { boundary, streams, sources, time, random, settings } = this
     const { view, actions } = liveController(life, {
@@ -307,7 +323,7 @@ export class World {
 
   #staysGranted(uid: string): boolean {
     if (this.time.now() - (this.#revokedMs.get(uid) ?? Number.NEGATIVE_INFINITY) < 5_000) return false
-    return [...this.machines.nodes.values()].some((one) => this.swarm.nodes.has(one.nodeId) && one.held.get(uid)?.granted === true)
+    return [...this.machines.nodes.values()].some((one) => this.swarm.nodes.has(one.nodeId) && one.isGranted(uid))
   }
 
   #noteGeneration(vm: VmName, generation: string): void {

@@ -26,6 +26,12 @@ export function machinesRig(seed: number): Rig {
     swarm,
     time,
     random: seededRandom(seed),
+    faults: [],
+    stateRoot: '/var/lib/swarmvirt',
+    onFault: () => undefined,
+    trace: () => undefined,
+    onInternalError: () => undefined,
+    onSpawn: () => undefined,
     onHold: () => undefined,
     onDisk: () => undefined,
     onDeleted: () => undefined,
@@ -34,7 +40,7 @@ export function machinesRig(seed: number): Rig {
   })
   for (const hostname of ['n1', 'n2', 'n3']) {
     const id = machines.add(hostname)
-    machines.machine(id).held.set(factsUid, { uid: factsUid, vm: null, cluster: null, granted: false, disks: [] })
+    machines.machine(id).bring(factsUid, undefined)
   }
   return rigOf(swarm, time, async (task) => machines.containers.has(task.id), true)
 }

@@ -12,11 +12,12 @@ function waitsForRestart({ views }: Pick<World, 'views'>): string | undefined {
   return says ? undefined : 'RestartRequired of web is not True'
 }
 
-function edited(field: string, before: SpecChanges, after: SpecChanges, isPending = true): Scenario {
+function edited(field: string, before: SpecChanges, after: SpecChanges, isPending = true, reason?: string): Scenario {
   return {
     name: `edit ${field}`,
     vms: { web: before },
     acts: [[editAtMs, once(isRunning('web'), (world) => world.declare('web', after))]],
+    ...(reason === undefined ? {} : { blocked: { web: reason } }),
     ...(isPending ? { expect: (world) => waitsForRestart({ views: () => world.views() }) } : {}),
   }
 }
@@ -40,8 +41,8 @@ export const edits: readonly Scenario[] = [
   edited('user data', {}, { cloudInit: { userData: '#cloud-config\n' } }),
   edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
-  edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false),
-  edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false),
+  edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false, 'DiskResizeUnsupported'),
+  edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false, 'ImageChangeRefused'),
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
   edited('readiness, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', readiness: { tcp: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),

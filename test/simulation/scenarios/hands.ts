@@ -1,6 +1,5 @@
 import { canonicalJson } from '../../../src/api/hash.ts'
 import { nodeLabels, objectLabels } from '../../../src/api/labels.ts'
-import type { InstanceRecord } from '../../../src/api/wire/agent-api.ts'
 import { dig } from '../../../src/reconcilers/shared/raw.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import {
@@ -56,13 +55,15 @@ function whenWritten({ swarm, time }: World, isTrue: () => boolean, act: () => v
 
 const anotherUid = '00000000-0000-4000-8000-00000000000f'
 
-function instanceRecord(of: Pick<InstanceRecord, 'uid' | 'vm' | 'cluster'>): InstanceRecord {
-  return { ...of, disks: [{ name: 'root', sizeBytes: 2 ** 31, allocatedBytes: 2 ** 20 }], granted: true }
+/** It was on n1 before. */
+function instance(uid: string, identity?: { readonly vm: string; readonly cluster: string }): (world: World) => void {
+  return ({ machines }) => machines.machine('node-n1').bring(uid, identity)
 }
 
-/** It was on n1 before. */
-function instance(of: Pick<InstanceRecord, 'uid' | 'vm' | 'cluster'>): (world: World) => void {
-  return ({ machines }) => void machines.machine('node-n1').held.set(of.uid, instanceRecord(of))
+/** All that lies below an instance directory of n1. */
+function filesOf({ machines }: World, uid: string): string {
+  const { disk, layout } = machines.machine('node-n1')
+  return canonicalJson(disk.below(layout.instance(uid)).map((path) => ({ path, ...disk.at(path), lockedBy: null })))
 }
 
 /** What people do with the docker CLI to what is swarmvirt's. */
@@ -255,7 +256,7 @@ export const hands: readonly Scenario[] = [
   {
     name: 'its disk is gone from the node',
     vms: { web: {} },
-    acts: [[atMs, once(isRunning('web'), ({ machines }) => machines.nodes.forEach((one) => one.held.clear()))]],
+    acts: [[atMs, once(isRunning('web'), ({ machines }) => machines.nodes.forEach((one) => one.loseInstances()))]],
     blocked: { web: 'DiskMissing' },
     expect: oneDisk,
   },
@@ -375,18 +376,18 @@ export const hands: readonly Scenario[] = [
   {
     name: 'a disk of another cluster has the name of the VM',
     vms: { web: {} },
-    acts: [[0, instance({ uid: anotherUid, vm: 'web', cluster: 'theirs' })]],
-    expect: ({ machines }) => {
-      const there = machines.machine('node-n1').held.get(anotherUid)
-      return canonicalJson(there) === canonicalJson(instanceRecord({ uid: anotherUid, vm: 'web', cluster: 'theirs' }))
-        ? undefined
-        : 'the disk of another cluster was touched'
+    acts: [[0, instance(anotherUid, { vm: 'web', cluster: 'theirs' })]],
+    expect: (world) => {
+      const now = filesOf(world, anotherUid)
+      instance(anotherUid, { vm: 'web', cluster: 'theirs' })(world)
+      const strip = (text: string): string => text.replaceAll(/"(number|modifiedMs)":\d+/g, '')
+      return strip(now) === strip(filesOf(world, anotherUid)) ? undefined : 'the disk of another cluster was touched'
     },
   },
   {
     name: 'a disk of which nobody knows whose it is',
     vms: { web: {} },
-    acts: [[0, instance({ uid: anotherUid, vm: null, cluster: null })]],
+    acts: [[0, instance(anotherUid)]],
     blocked: { web: 'UnidentifiedDisk' },
     expect: ({ machines }) => (machines.disks.length === 0 ? undefined : 'web has got a disk'),
   },

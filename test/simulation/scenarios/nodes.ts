@@ -21,9 +21,8 @@ function machine(world: World, nodeId: string) {
 function restoreElsewhere(world: World, nodeId: string): void {
   const other = [...world.machines.nodes.keys()].find((id) => id !== nodeId)
   const disk = world.machines.disks.find((one) => one.vm === 'web' && one.nodeId === nodeId)
-  const held = disk && machine(world, nodeId).held.get(disk.uid)
-  if (other === undefined || disk === undefined || held === undefined) return
-  machine(world, other).held.set(disk.uid, { ...held, granted: false })
+  if (other === undefined || disk === undefined) return
+  machine(world, other).restore(disk.uid, machine(world, nodeId))
   world.machines.disks.push({ ...disk, nodeId: other, isCopy: true })
 }
 
@@ -217,10 +216,7 @@ export const nodes: readonly Scenario[] = [
         7_000,
         forAWhile(
           (world, id) => void (machine(world, id).brokerAway = true),
-          (world, id) => {
-            machine(world, id).brokerAway = false
-            world.machines.retry(id)
-          },
+          (world, id) => void (machine(world, id).brokerAway = false),
         ),
       ],
     ],

@@ -21,6 +21,19 @@ function note(isSuspended: boolean): Act {
   })
 }
 
+/** The record says Retain. It never would if nothing told it, so patience ends. */
+function hasLastWord(world: World): boolean {
+  return isNoted(world) && (world.record('web')?.deletes === false || world.elapsedMs() > 90_000)
+}
+
+/** The controller that read Retain is not there any more when the grace is over. */
+function withdrawWhileSuspended(world: World): void {
+  world.withdraw('web')
+  world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 21_000)
+  world.time.after(4_000, () => world.lives().forEach((life) => world.crash(life)))
+  world.time.after(21_000, () => note(false)(world))
+}
+
 /** Whoever suspends a VM finds it as it was left, whatever becomes of the controllers meanwhile. */
 export const suspension: readonly Scenario[] = [
   {
@@ -57,10 +70,7 @@ export const suspension: readonly Scenario[] = [
     acts: [
       [atMs, note(true)],
       [atMs + 1_000, once(isNoted, (world) => world.declare('web'))],
-      [atMs + 4_000, once(isNoted, (world) => world.withdraw('web'))],
-      // The controller that read Retain is not there any more when the grace is over.
-      [atMs + 8_000, (world) => world.lives().forEach((life) => world.crash(life))],
-      [atMs + 25_000, note(false)],
+      [atMs + 4_000, once(hasLastWord, withdrawWhileSuspended)],
     ],
     expect: ({ machines }) => (machines.disks.some((one) => one.vm === 'web') ? undefined : 'the disk of web is gone'),
     extraMs: 25_000,

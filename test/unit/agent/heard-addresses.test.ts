@@ -63,6 +63,15 @@ describe('addresses that were heard', () => {
     expect(writes()).toBe(2)
   })
 
+  it('are written again when a new runner is heard, whose broker may then be restarted', async () => {
+    const { heard, later } = book()
+    await heard.merge(uid, [seen], startedAt)
+    later(60_000)
+    const restartedAt = '2026-01-01T00:01:00.000Z'
+    await heard.merge(uid, [seen], restartedAt)
+    expect(await heard.merge(uid, [], restartedAt)).toEqual([seen])
+  })
+
   it('are only heard later where the file is broken', async () => {
     const { heard, files } = book()
     files.set(layout('/state').addressesFile(uid), '{"version": 9')

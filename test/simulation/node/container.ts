@@ -1,0 +1,172 @@
+import type { VmName, VmUid } from '../../../src/api/names.ts'
+import type { ProcessEnd } from '../../../src/ports/child-process.ts'
+import type { Station } from './lan.ts'
+import type { Machine } from './machine.ts'
+import { Process } from './process.ts'
+import { qemuProcesses, type SimulatedQemu } from './qemu.ts'
+import { startRunner } from './runner-program.ts'
+
+import type { ContainersPorts } from './containers.ts'
+
+const talkMs = 20_000
+
+export interface ContainerFacts {
+  readonly taskId: string
+  readonly vm: VmName
+  readonly uid: VmUid
+  /** Of all its NICs. */
+  readonly macs: readonly string[]
+  /** The bytes of its launch config; undefined where it runs something else. */
+  readonly launch: string | undefined
+}
+
+/** The container of a task: a fact of its own, whatever Swarm says of the task. Runner and QEMU live in it. */
+export class Container {
+  readonly taskId: string
+  readonly vm: VmName
+  readonly uid: VmUid
+  readonly macs: readonly string[]
+  readonly machine: Machine
+  readonly startedMs: number
+  /** It was asked to end. */
+  ending = false
+  endingMs = Number.POSITIVE_INFINITY
+  gone = false
+  readonly #ports: ContainersPorts
+  readonly #runner: Process
+  readonly #onExit: (code: number) => void
+  #qemu: SimulatedQemu | undefined
+  #station: Station | undefined
+  #terminate: () => void = () => undefined
+
+  constructor(facts: ContainerFacts, machine: Machine, ports: ContainersPorts, onExit: (code: number) => void) {
+    this.taskId = facts.taskId
+    this.vm = facts.vm
+    this.uid = facts.uid
+    this.macs = facts.macs
+    this.machine = machine
+    this.#ports = ports
+    this.#onExit = onExit
+    this.startedMs = ports.time.now()
+    this.#runner = new Process(`runner of ${facts.taskId}`, ports.time, machine.descriptors)
+    if (facts.launch === undefined) this.#terminate = () => void this.#runner.clock.after(ports.random.int(50, 150), () => onExit(0))
+    else this.#run(facts.launch)
+  }
+
+  get nodeId(): string {
+    return this.machine.nodeId
+  }
+
+  /** A QEMU of it has the disks open. */
+  get holds(): boolean {
+    return this.#qemu?.hasDisks === true
+  }
+
+  /** Its guest's system runs. */
+  get isRunning(): boolean {
+    return this.#qemu?.isUp === true
+  }
+
+  /** It has its address and answers. */
+  get isOnLan(): boolean {
+    return this.#station !== undefined
+  }
+
+  get qemu(): SimulatedQemu | undefined {
+    return this.#qemu
+  }
+
+  /** It has a connection to the broker of its node. */
+  get isLeased(): boolean {
+    return this.machine.sockets.isConnected(this.#runner, this.machine.layout.brokerSocket(this.uid))
+  }
+
+  terminate(): void {
+    this.#terminate()
+  }
+
+  /** All that runs in it is gone at once. */
+  end(): void {
+    this.gone = true
+    this.#runner.end()
+    this.#qemu?.end({ kind: 'killed', signal: 'SIGKILL' })
+  }
+
+  /** The runner is taken over: it drops its lease and its sockets, hears nothing, and its QEMU lives on. */
+  takeOver(): void {
+    this.#ports.trace(`runner of ${this.taskId} is taken over`)
+    this.#runner.end()
+    this.#terminate = () => undefined
+  }
+
+  /** Its QEMU dies, or where it has none the runner does. */
+  crash(how: 'killed' | 'panic' | 'shutdown' = 'killed'): void {
+    const qemu = this.#qemu
+    const end: ProcessEnd = { kind: 'killed', signal: 'SIGKILL' }
+    if (qemu === undefined || !qemu.process.alive) return this.#onExit(137)
+    if (how === 'panic' && qemu.state === 'running') qemu.panic()
+    else if (how === 'shutdown' && qemu.state === 'running') qemu.shutDown()
+    else qemu.end(end)
+  }
+
+  #run(launch: string): void {
+    const { machine, uid } = this
+    const { stateRoot, random, log } = this.#ports
+    const process = this.#runner
+    const { disk, descriptors } = machine
+    const sockets = machine.sockets.of(process)
+    const common = { process, disk, descriptors, sockets, random, log, stateRoot, uid, launch }
+    this.#terminate = startRunner({ ...common, processes: this.#processes(), onExit: this.#onExit })
+  }
+
+  #processes() {
+    const { time, random, lingerMs } = this.#ports
+    const { disk, descriptors } = this.machine
+    return qemuProcesses({
+      disk,
+      descriptors,
+      time,
+      random,
+      name: this.taskId,
+      shutdownMs: lingerMs,
+      onSpawn: (qemu) => this.#spawned(qemu),
+      onOpened: () => this.#ports.onHold(this),
+      onGuestUp: (qemu) => this.#up(qemu),
+      onGuestDown: () => this.#down(),
+    })
+  }
+
+  #spawned(qemu: SimulatedQemu): void {
+    this.#ports.onSpawn(this)
+    this.#qemu = qemu
+  }
+
+  #up({ nics }: SimulatedQemu): void {
+    const { lan } = this.#ports
+    this.#ports.trace(`guest of ${this.taskId} is up`)
+    const station: Station = { nodeId: this.nodeId, nics, speak: (mac, ip) => this.#ports.onSpeech(this, mac, ip) }
+    this.#station = station
+    this.#ports.onGuestUp(this)
+    lan.join(station)
+    this.#talk(station)
+  }
+
+  /** Every system asks for its gateway now and then. */
+  #talk(station: Station): void {
+    const { lan, time } = this.#ports
+    time.after(talkMs, () => {
+      if (this.#station !== station) return
+      for (const { mac } of station.nics) station.speak(mac, lan.addressOf(mac))
+      this.#talk(station)
+    })
+  }
+
+  #down(): void {
+    const station = this.#station
+    if (station === undefined) return
+    this.#ports.trace(`guest of ${this.taskId} is down`)
+    this.#station = undefined
+    this.#ports.lan.leave(station)
+    this.#ports.onGuestDown(this)
+  }
+}

@@ -1,0 +1,47 @@
+import type { Layout } from '../../../src/api/layout.ts'
+import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
+import { runnerHello, type RunnerResponse, runnerResponse } from '../../../src/api/wire/runner-control.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import type { FdSockets } from '../../../src/ports/fd-socket.ts'
+import type { Runners } from '../../../src/ports/runners.ts'
+import type { Process } from './process.ts'
+
+const deadlineMs = 2_000
+
+/** As `src/adapters/runner-sockets.ts`, over simulated sockets and time. */
+export function memoryRunners(layout: Layout, sockets: FdSockets, process: Process): Runners {
+  async function ask(uid: string, type: 'status' | 'powerOff'): Promise<RunnerResponse> {
+    const connection = await sockets.connect(layout.controlSocket(uid))
+    const { promise, resolve, reject } = Promise.withResolvers<RunnerResponse>()
+    const cancel = process.clock.after(deadlineMs, () => reject(new PortError('Unavailable', 'the runner does not answer')))
+    const decoder = frameDecoder()
+    let greeted = false
+    connection.onData((bytes) => {
+      for (const frame of decoder.push(bytes)) {
+        if (greeted) resolve(runnerResponse.parse(frame))
+        else if (runnerHello.parse(frame).uid === uid) connection.send(encodeFrame({ type, id: 1 }))
+        else reject(new PortError('Denied', 'what listens on the control socket is another runner'))
+        greeted = true
+      }
+    })
+    connection.onClose(() => reject(new PortError('Unavailable', 'the runner closed the connection')))
+    try {
+      return await promise
+    } finally {
+      cancel()
+      connection.close()
+    }
+  }
+
+  return {
+    async status(uid) {
+      const answer = await ask(uid, 'status')
+      if (answer.type !== 'status') throw new PortError('Unavailable', 'the runner gave no status')
+      if (answer.status.uid !== uid) throw new PortError('Denied', `the runner in this VM's directory speaks of ${answer.status.uid}`)
+      return answer.status
+    },
+    async powerOff(uid) {
+      await ask(uid, 'powerOff')
+    },
+  }
+}
