@@ -25,6 +25,8 @@ export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'kvmFd' | 'nic
 export interface QemuDeps {
   readonly processes: ChildProcesses
   readonly binary: string
+  /** Of the largest disk's file. */
+  readonly maxDiskBytes: number
   readonly serialLog: SerialLog
   readonly clock: Clock
   readonly log: Log
@@ -70,6 +72,7 @@ export class Qemu {
     const output = new Output(deps.log)
     const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd }), {
       channels: 2,
+      maxFileBytes: deps.maxDiskBytes,
       fds: [...kvm, ...machine.nics.map(({ fd }) => fd)],
       onOutput: (bytes) => output.take(bytes),
     })

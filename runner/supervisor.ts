@@ -1,3 +1,4 @@
+import { mostDiskBytes } from '../src/api/disk-bytes.ts'
 import { release } from '../src/api/release.ts'
 import type { RunnerPhase, RunnerStatus } from '../src/api/wire/runner-control.ts'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
@@ -40,6 +41,13 @@ export interface SupervisorDeps {
 const offerEveryMs = 2_000
 /** Between two tries at a disk that another QEMU holds. */
 const lockedRetryMs = 1_000
+
+interface Machine {
+  readonly launch: Launch
+  readonly machineType: string
+  readonly seedPath: string
+  readonly maxDiskBytes: number
+}
 
 /** The life of one VM's task, from its launch config to an exit code. */
 export class Supervisor {
@@ -105,7 +113,8 @@ export class Supervisor {
       try {
         await this.#control.claim()
         this.#enter('Booting', 'QEMU is being started')
-        const machine = { launch, machineType: config.machineType ?? identity.machineType, seedPath: await seed }
+        const maxDiskBytes = Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
+        const machine = { launch, machineType: config.machineType ?? identity.machineType, seedPath: await seed, maxDiskBytes }
         // Lost while the seed was made: somebody else may hold it now.
         if (!lease.alive) continue
         const outcome = await this.#runQemu(lease, machine)
@@ -172,7 +181,7 @@ export class Supervisor {
     while (await again()) await this.#control?.offer().catch(() => undefined)
   }
 
-  async #runQemu(lease: Lease, machine: { launch: Launch; machineType: string; seedPath: string }): Promise<Outcome> {
+  async #runQemu(lease: Lease, machine: Machine): Promise<Outcome> {
     const { clock, config, log, processes } = this.#deps
     const { launch } = machine.launch
     const description = {
@@ -187,7 +196,7 @@ export class Supervisor {
       nics: lease.nics,
       seedPath: machine.seedPath,
     }
-    const deps = { processes, binary: config.qemu, serialLog: this.#deps.serialLog, clock, log }
+    const deps = { processes, binary: config.qemu, maxDiskBytes: machine.maxDiskBytes, serialLog: this.#deps.serialLog, clock, log }
     const qemu = await Qemu.start(description, deps).catch((cause: Error) => {
       throw new RunnerExit('QemuStartFailed', cause.message, { cause })
     })

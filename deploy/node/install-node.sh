@@ -33,6 +33,14 @@ for network in $protected; do
   case $network in *[!A-Fa-f0-9.:/]*) echo "install-node: bad address or network $network" >&2; exit 2 ;; esac
 done
 
+# Whether this kernel can encrypt overlays as Docker does (ESP with AES-GCM), tried in a network namespace that is gone again afterwards.
+# Docker itself says nothing where it cannot, and drops the frames.
+esp() {
+  unshare --net true 2>/dev/null && ip -V >/dev/null 2>&1 || { echo unknown; return; }
+  unshare --net ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x100 mode transport \
+    aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 64 2>/dev/null && echo yes || echo no
+}
+
 agent=30701 group=30700
 # directory DIR OWNER GROUP MODE: made if missing; owner and mode are put right either way, contents are never touched.
 directory() {
@@ -71,3 +79,8 @@ for network in $protected; do set -- "$@" --protect "$network"; done
 docker rm --force swarmvirt-broker >/dev/null 2>&1 || true
 docker "$@" >/dev/null
 echo "swarmvirt broker runs on this node (state root $root, bridges ${bridges:-br0})"
+case $(esp) in
+  yes) echo "ESP: yes. Where every node says so, deploy/encrypted.yaml encrypts the control overlay" ;;
+  no) echo "ESP: no. This kernel cannot encrypt overlays: deploy without deploy/encrypted.yaml, and close UDP port 4789 (docs/firewall.md)" ;;
+  *) echo "ESP: unknown, since ip or unshare is missing: deploy without deploy/encrypted.yaml" ;;
+esac

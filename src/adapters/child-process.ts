@@ -7,7 +7,8 @@ export const childProcesses: ChildProcesses = { spawn: spawnChild }
 
 async function spawnChild(file: string, args: readonly string[], options: SpawnOptions): Promise<ChildProcess> {
   const pipes = Array.from({ length: options.channels }, () => 'pipe' as const)
-  const child = spawn(file, [...args], {
+  const [program = file, ...rest] = limited([file, ...args], options.maxFileBytes)
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'pipe', ...pipes, ...options.fds],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
     // A signal to our process group must not be a power cut for a guest.
@@ -23,6 +24,12 @@ async function spawnChild(file: string, args: readonly string[], options: SpawnO
     child.once('error', (error) => reject(new PortError('Invalid', `${file} cannot be started: ${error.message}`)))
   })
   return { pid: child.pid ?? 0, channels, ended, kill: (signal) => void child.kill(signal) }
+}
+
+/** Both programs become the next one, so that the process is the one that was asked for. Without a handler SIGXFSZ would end it. */
+function limited(argv: readonly string[], maxFileBytes: number | undefined): readonly string[] {
+  if (maxFileBytes === undefined) return argv
+  return ['env', '--ignore-signal=XFSZ', 'prlimit', `--fsize=${maxFileBytes}`, '--', ...argv]
 }
 
 function endOf(child: NodeChild): Promise<ProcessEnd> {

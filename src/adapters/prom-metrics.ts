@@ -167,6 +167,16 @@ function nodeMetrics(gauge: AddGauge, view: StatusView): void {
       set({ node: node.hostname, role: node.role, state: node.state, availability: node.availability, accel }, 1)
     }
   })
+  gauge(
+    'swarmvirt_vm_overuse_bytes',
+    'What a VM takes of the state root beyond its disks; absent where it takes no more.',
+    ['node', 'vm'],
+    (set) => {
+      for (const { hostname, facts } of view.nodes())
+        for (const { vm, usedBytes, allowedBytes } of facts?.overuse ?? [])
+          if (vm !== null) set({ node: hostname, vm }, Math.max(0, usedBytes - allowedBytes))
+    },
+  )
   gauge('swarmvirt_node_state_root_free_bytes', 'Free in the state root of a node, as its agent last said.', ['node'], (set) => {
     for (const { hostname, facts } of view.nodes()) if (facts !== null) set({ node: hostname }, facts.disk.freeBytes)
   })

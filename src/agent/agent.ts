@@ -21,6 +21,7 @@ import { imageStore } from './image-store.ts'
 import { readInventory } from './inventory.ts'
 import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
 import { orders } from './orders.ts'
+import { overuseWatch } from './overuse.ts'
 import { preparer } from './preparer.ts'
 import { probe } from './probe.ts'
 import { agentRoutes } from './routes.ts'
@@ -52,9 +53,10 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
   const useOf = (uid: VmUid) => diskUse(broker, parts.runners, uid, signal)
   const prepareDisks = preparer({ ...parts, images, useOf, signal })
   const heard = heardAddressBook(parts)
+  const overuse = overuseWatch(parts)
   const listener = await parts.listen(
     agentRoutes({
-      facts: () => readFacts({ ...parts, broker, prober }),
+      facts: () => readFacts({ ...parts, broker, prober, overuse: () => overuse.latest() }),
       instances: () => readInventory(parts.layout, parts.files, grants),
       orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order), grants, broker, prober }),
       vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, heard }, uid, callerSignal),
@@ -65,6 +67,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
   void images.sweep()
   void broker.run(signal)
   void prober.run(signal)
+  void overuse.run(signal)
   return listener
 }
 

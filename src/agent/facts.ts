@@ -1,5 +1,5 @@
 import type { Layout } from '../api/layout.ts'
-import { agentApiVersion, type NodeFacts } from '../api/wire/agent-api.ts'
+import { agentApiVersion, type NodeFacts, type Overuse } from '../api/wire/agent-api.ts'
 import type { BrokerFacts } from '../api/wire/broker-admin.ts'
 import { PortError } from '../ports/errors.ts'
 import type { StateFiles } from '../ports/state-files.ts'
@@ -22,13 +22,14 @@ export interface FactsOptions {
   readonly files: Pick<StateFiles, 'space'>
   readonly broker: BrokerLink
   readonly prober: KvmProber
+  readonly overuse: () => readonly Overuse[]
 }
 
 /** Throws StateError where the state root cannot be read; never waits for the KVM probe. */
-export async function readFacts({ release, host, layout, files, broker, prober }: FactsOptions): Promise<NodeFacts> {
+export async function readFacts({ release, host, layout, files, broker, prober, overuse }: FactsOptions): Promise<NodeFacts> {
   const [disk, asked] = await Promise.all([files.space(layout.root), askBroker(broker)])
   if (asked.broker) prober.notice(asked.broker.devices.kvm)
-  return { version: agentApiVersion, release, ...host, ...asked, kvm: prober.kvm(), tcg: prober.tcg(), disk }
+  return { version: agentApiVersion, release, ...host, ...asked, kvm: prober.kvm(), tcg: prober.tcg(), disk, overuse: [...overuse()] }
 }
 
 async function askBroker(broker: BrokerLink): Promise<{ broker: BrokerFacts | null; brokerMessage: string }> {

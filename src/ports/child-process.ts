@@ -24,6 +24,8 @@ export interface SpawnOptions {
   readonly channels: number
   /** Descriptors handed on after the channels: the first is `3 + channels` in the child. The caller keeps its own copies and closes them. */
   readonly fds: readonly number[]
+  /** No file that the process writes grows beyond this: such a write fails with EFBIG, and the process goes on. */
+  readonly maxFileBytes?: number
   /** Both stdout and stderr, as they come. */
   readonly onOutput: (bytes: Uint8Array) => void
 }

@@ -88,6 +88,17 @@ export const prepareStatus = z.discriminatedUnion('state', [
 ])
 export type PrepareStatus = z.output<typeof prepareStatus>
 
+/** A VM whose `disks/` and `run/` take more than its disks may. */
+const overuse = z.object({
+  uid: uidField,
+  vm: vmNameField.nullable(),
+  usedBytes: z.int(),
+  allowedBytes: z.int(),
+  /** There are directories, or more files than are counted. */
+  hasUncounted: z.boolean(),
+})
+export type Overuse = z.output<typeof overuse>
+
 export const nodeFacts = z.object({
   version: z.literal(1),
   release: z.string().max(64),
@@ -101,6 +112,8 @@ export const nodeFacts = z.object({
   memoryBytes: z.int(),
   cpus: z.int(),
   disk: z.object({ totalBytes: z.int(), freeBytes: z.int() }),
+  /** Absent from an agent of release 0.1. */
+  overuse: z.array(overuse).max(64).optional(),
 })
 export type NodeFacts = z.output<typeof nodeFacts>
 
