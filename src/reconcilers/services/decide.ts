@@ -39,7 +39,7 @@ export function decide(context: Context): Decision {
   switch (verdict.kind) {
     case 'same':
       // A task starts anyway, so it starts in the form of this release, on its image and on the network of the settings.
-      if (isSwitchedOn(context)) {
+      if (isSwitchedOn(context) && whyNotWritten(context, draft) === undefined) {
         const template = keepLifecycle(draft, service.spec['TaskTemplate'])
         return { kind: 'write', template, force: false, drift: undefined, why: 'the VM is switched on' }
       }
