@@ -5,7 +5,7 @@ import type { DisksView, DiskView } from '../api/wire/disks.ts'
 import type { Agents } from '../ports/agents.ts'
 import type { Swarm } from '../ports/swarm.ts'
 import { ask } from '../reconcilers/shared/asked.ts'
-import { type PlacementRecord, readPlacementRecords } from '../reconcilers/shared/placement-record.ts'
+import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../reconcilers/shared/placement-record.ts'
 import { uidsNamedBy } from '../reconcilers/shared/vm-service.ts'
 
 export interface DisksPorts {
@@ -18,7 +18,7 @@ export interface DisksPorts {
 export async function disksView({ swarm, agents, cluster }: DisksPorts, signal: AbortSignal): Promise<DisksView> {
   const nodes = await swarm.listNodes(signal)
   const answers = await Promise.all(nodes.map(async (node) => ({ ...node, asked: await ask(agents.on(node.id).instances(signal)) })))
-  const records = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
+  const records = readPlacementRecords(await swarm.listConfigs(recordsLabel, signal))
   const services = await swarm.listServices(`${objectLabels.managedBy}=${managedBy}`, signal)
   const owners = { cluster, records: new Map(records.map((one) => [one.uid, one])), served: new Set(services.flatMap(uidsNamedBy)) }
   const disks = answers.flatMap(({ hostname, asked }) => (asked.known ? asked.value.flatMap((one) => disksOf(hostname, one, owners)) : []))

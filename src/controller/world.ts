@@ -1,9 +1,10 @@
-import { managedBy, objectLabels } from '../api/labels.ts'
-import type { Mac } from '../api/mac.ts'
+import { objectLabels } from '../api/labels.ts'
 import { vmNamePattern, type VmName } from '../api/names.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../ports/swarm.ts'
-import { deletePolicy } from '../reconcilers/shared/placement-record.ts'
 import { launchedMacs } from '../reconcilers/services/running.ts'
+import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../reconcilers/shared/placement-record.ts'
+import { isLeftOf, vmOfObject } from '../reconcilers/shared/vm-objects.ts'
+import { isVmService, vmOf } from '../reconcilers/shared/vm-service.ts'
 import type { OwnedVm } from './declare-state.ts'
 
 /** What the Swarm itself says exists. */
@@ -19,12 +20,11 @@ type Lists = Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'listSec
 export function worldReader(cluster: string): (swarm: Lists, signal: AbortSignal) => Promise<World> {
   let last: { readonly lists: readonly unknown[]; readonly world: World } | undefined
   return async (swarm, signal) => {
-    const ours = `${objectLabels.managedBy}=${managedBy}`
     const lists = await Promise.all([
       swarm.listNodes(signal),
-      swarm.listServices(ours, signal),
-      swarm.listConfigs(ours, signal),
-      swarm.listSecrets(ours, signal),
+      swarm.listServices(recordsLabel, signal),
+      swarm.listConfigs(recordsLabel, signal),
+      swarm.listSecrets(recordsLabel, signal),
     ])
     const isSame = lists.every((list, place) => list === last?.lists[place])
     if (last === undefined || !isSame) last = { lists, world: worldOf(lists, cluster) }
@@ -34,52 +34,54 @@ export function worldReader(cluster: string): (swarm: Lists, signal: AbortSignal
 
 type Read = readonly [readonly SwarmNode[], readonly SwarmService[], readonly SwarmConfig[], readonly SwarmSecret[]]
 
+/** Whose a service, a record, a config or a secret is, is answered as it is for whoever removes it: else a VM would wait for ever, or be forgotten. */
 function worldOf([nodes, services, configs, secrets]: Read, cluster: string): World {
-  const live = configs.filter((config) => isRecord(config) && config.labels[objectLabels.retainedAt] === undefined)
+  const records = new Map(
+    readPlacementRecords(configs).flatMap((one) => (isOfCluster(one.config, cluster) ? [[one.vm, one] as const] : [])),
+  )
+  const owned = new Map(services.flatMap((one) => (isOfCluster(one, cluster) ? ownedService(one) : [])))
   // What a crash left of a removal is found by these alone, when service and record are done already.
-  const rest = labelByVm([...configs.filter((config) => !isRecord(config)), ...secrets], objectLabels.vm, cluster)
-  const [generations, sources] = [labelByVm(services, objectLabels.generation, cluster), labelByVm(live, objectLabels.source, cluster)]
-  const names = new Set([...generations.keys(), ...sources.keys(), ...rest.keys()])
-  const macs = macsByVm(services, configs, cluster)
-  const macsOf = (vm: VmName): readonly Mac[] | undefined => (macs.has(vm) ? macs.get(vm) : [])
-  const policies = labelByVm(live, objectLabels.deletionPolicy, cluster)
-  const ownedOf = (vm: VmName): OwnedVm => ({
-    generation: generations.get(vm),
-    source: sources.get(vm),
-    ...(policies.get(vm) === deletePolicy ? { deletes: true } : {}),
-    macs: macsOf(vm),
-  })
-  const vms = new Map([...names].map((vm) => [vm, ownedOf(vm)]))
+  const objects = [...vmsOf('launch', configs, cluster, records), ...vmsOf('userdata', secrets, cluster, records)]
+  const live = [...records.values()].filter(({ retainedAt }) => retainedAt === undefined).map(({ vm }) => vm)
+  const byName = new Map(configs.map((config) => [config.name, config]))
+  const names = new Set([...owned.keys(), ...live, ...objects])
+  const vms = new Map([...names].map((vm) => [vm, ownedVm(owned.get(vm), records.get(vm), byName)]))
   return { nodes, vms }
 }
 
-/** What guests are started with; a launch config that is not in a list may be there all the same. */
-function macsByVm(
-  services: readonly SwarmService[],
-  configs: readonly SwarmConfig[],
+/** A launch config that is not in a list may be there all the same: then nobody knows the MACs. */
+function ownedVm(
+  service: SwarmService | undefined,
+  record: PlacementRecord | undefined,
+  configs: ReadonlyMap<string, SwarmConfig>,
+): OwnedVm {
+  const live = record?.retainedAt === undefined ? record : undefined
+  return {
+    generation: service?.labels[objectLabels.generation],
+    source: live?.config.labels[objectLabels.source],
+    ...(live?.deletes === true ? { deletes: true } : {}),
+    macs: service === undefined ? [] : launchedMacs(service, configs),
+  }
+}
+
+function ownedService(service: SwarmService): (readonly [VmName, SwarmService])[] {
+  const vm = vmOf(service)
+  return vmNamePattern.test(vm) && isVmService(service) ? [[vm, service]] : []
+}
+
+function vmsOf(
+  component: 'launch' | 'userdata',
+  objects: readonly { readonly labels: Labels }[],
   cluster: string,
-): ReadonlyMap<VmName, readonly Mac[] | undefined> {
-  const byName = new Map(configs.map((config) => [config.name, config]))
-  const owned = services.filter(({ labels }) => isOurs(labels, cluster))
-  return new Map(owned.flatMap((service) => vmOf(service.labels).map((vm) => [vm, launchedMacs(service, byName)] as const)))
+  records: ReadonlyMap<VmName, PlacementRecord>,
+): VmName[] {
+  return objects.flatMap((one) => {
+    const vm = isOfCluster(one, cluster) ? vmOfObject(component, one) : undefined
+    return vm !== undefined && isLeftOf(records.get(vm), one) ? [vm] : []
+  })
 }
 
-function isRecord({ labels }: { readonly labels: Labels }): boolean {
-  return labels[objectLabels.component] === 'placement'
-}
-
-/** What each VM's object says; undefined where it is there and does not. */
-function labelByVm(objects: readonly { readonly labels: Labels }[], label: string, cluster: string): Map<VmName, string | undefined> {
-  const owned = objects.map((one) => one.labels).filter((labels) => isOurs(labels, cluster))
-  return new Map(owned.flatMap((labels) => vmOf(labels).map((vm) => [vm, labels[label]] as const)))
-}
-
-function isOurs(labels: Labels, cluster: string): boolean {
+function isOfCluster({ labels }: { readonly labels: Labels }, cluster: string): boolean {
   const of = labels[objectLabels.cluster]
-  return labels[objectLabels.managedBy] === managedBy && (of === undefined || of === cluster)
-}
-
-function vmOf(labels: Labels): VmName[] {
-  const vm = labels[objectLabels.vm]
-  return vm !== undefined && vmNamePattern.test(vm) ? [vm] : []
+  return of === undefined || of === cluster
 }

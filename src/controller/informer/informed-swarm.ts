@@ -208,14 +208,18 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
         () => raw.createSecret(name, labels, data, signal),
         (id) => (isOurs(labels) ? { id, version: unreadVersion, name, labels, createdAt: rfc3339(clock) } : undefined),
       ),
-    removeSecret: (id, signal) => removing(byId(secrets, id), () => raw.removeSecret(id, signal)),
+    async removeSecret(id, signal) {
+      await unchanged(secrets, id, (name) => listedSecret(raw, name, signal), signal)
+      return removing(byId(secrets, id), () => raw.removeSecret(id, signal))
+    },
     apiVersion: (signal) => raw.apiVersion(signal),
     events: (signal) => raw.events(signal),
   }
 
   const vmOf = ({ name, labels }: { readonly name: string; readonly labels: Labels }): VmName[] => {
-    const vm = labels[objectLabels.vm] ?? (name.startsWith(serviceName('')) ? name.slice(serviceName('').length) : '')
-    return vmNamePattern.test(vm) ? [vm] : []
+    // A label may name another VM than the object's own name does.
+    const named = name.startsWith(serviceName('')) ? name.slice(serviceName('').length) : ''
+    return [...new Set([named, labels[objectLabels.vm] ?? ''])].filter((vm) => vmNamePattern.test(vm))
   }
 
   return {
@@ -276,10 +280,20 @@ async function unchanged<Item extends Stored>(
   const name = from.nameOf(id)
   if (name === undefined) return
   const known = await from.byName(name, signal)
-  const now = await get(name)
+  const now = await get(name).catch((error: unknown) => {
+    from.doubt(name)
+    throw error
+  })
   if (now === undefined || known === undefined || isSame(known, now)) return
   from.doubt(name)
   throw new PortError('Conflict', `${name} was changed since it was looked at`)
+}
+
+/** Secrets are read as a list of ours. One that is not in it is gone, or is not ours any more: the next look tells. */
+async function listedSecret(raw: Pick<Swarm, 'listSecrets'>, name: string, signal: AbortSignal | undefined): Promise<SwarmSecret> {
+  const found = (await raw.listSecrets(ours, signal)).find((one) => one.name === name)
+  if (found === undefined) throw new PortError('Conflict', `${name} is not among swarmvirt's secrets any more`)
+  return found
 }
 
 /** Only what carries it is in the lists. */

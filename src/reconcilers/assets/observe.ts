@@ -12,7 +12,7 @@ import { type Asked, ask } from '../shared/asked.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
-import { launchConfigName, ownershipOf } from '../shared/vm-service.ts'
+import { isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { type Ledger, withClaims } from './ledger.ts'
 import { prepareOrderFor } from './order.ts'
 import type { Load, Placements } from './placements.ts'
@@ -133,7 +133,7 @@ function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmSer
   const [record] = config === undefined ? [] : readPlacementRecords([config])
   if (record?.vm !== vm) return undefined
   const owned = ownershipOf(vm, service)
-  return { ...record, disksMade: record.disksMade || (owned.kind === 'ours' && owned.uid === record.uid) }
+  return { ...record, disksMade: record.disksMade || isServiceOf(record, owned) }
 }
 
 async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {

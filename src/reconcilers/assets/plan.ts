@@ -7,7 +7,7 @@ import type { Next } from '../reconciler.ts'
 import { machineMark } from '../shared/applied.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
-import { ownershipOf } from '../shared/vm-service.ts'
+import { isServiceOf, ownershipOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
@@ -86,7 +86,7 @@ function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
   if (record === undefined) return { actions: [], conditions: [], next: settled }
   const owned = ownershipOf(vm, service)
   if (owned.kind === 'lost') return { actions: [], conditions: [], next: settled }
-  if (owned.kind === 'ours' && owned.uid === record.uid) {
+  if (isServiceOf(record, owned)) {
     return { actions: [], conditions: [], next: { kind: 'requeueAfter', ms: 500 } }
   }
   if (isToDelete(seen, record, owned)) return planDeletion(seen, record, nowMs)

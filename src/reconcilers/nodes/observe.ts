@@ -1,4 +1,4 @@
-import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { nodeLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
 import { placementRecordName, type VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
@@ -9,8 +9,8 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { type Asked, ask } from '../shared/asked.ts'
 import { ownerlessGrants } from './ownerless.ts'
-import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
-import { isLive, ownershipOf, vmOf } from '../shared/vm-service.ts'
+import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../shared/placement-record.ts'
+import { isLive, isVmService } from '../shared/vm-service.ts'
 import { keepsLabels, placementLabelsOf } from './plan.ts'
 
 export interface NodesPorts {
@@ -36,15 +36,8 @@ export interface NodesSeen {
   readonly ownerless: readonly VmUid[]
 }
 
-/** Ours, and those a person took from us: they are left alone, and a label taken from under them would kill their VM. */
-const livesByLabels = memoised((service: SwarmService): boolean => {
-  const vm = vmOf(service)
-  const kind = ownershipOf(vm, service).kind
-  return vm !== '' && (kind === 'ours' || kind === 'lost')
-})
-
 /** By the list: while nothing changes all nodes look at the same one. */
-const livingIn = memoised((services: readonly SwarmService[]): readonly SwarmService[] => services.filter(livesByLabels))
+const livingIn = memoised((services: readonly SwarmService[]): readonly SwarmService[] => services.filter(isVmService))
 
 /**
  * The node comes first, so that a label is never judged by tasks older than it. Only before something is taken away is it asked what lives by
@@ -78,7 +71,7 @@ async function observeWhatLives(
 ): Promise<Pick<NodesSeen, 'services' | 'tasks'>> {
   const tasks = await swarm.listTasks({ nodeId: node.id }, signal)
   const known = await swarm.listServices(undefined, signal)
-  const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(livesByLabels)
+  const services = [...known, ...(await unlistedServices(swarm, known, tasks, signal))].filter(isVmService)
   return { services, tasks }
 }
 
@@ -87,7 +80,7 @@ async function recordsFor(
   node: SwarmNode,
   signal: AbortSignal,
 ): Promise<readonly PlacementRecord[]> {
-  const listed = readPlacementRecords(await swarm.listConfigs(`${objectLabels.component}=placement`, signal))
+  const listed = readPlacementRecords(await swarm.listConfigs(recordsLabel, signal))
   const unlisted = await unlistedRecords(swarm, node, listed, signal)
   return unlisted.length === 0 ? listed : [...listed, ...unlisted]
 }

@@ -105,7 +105,7 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
   const mine = owned.kind === 'ours' || owned.kind === 'lost' ? owned.service : undefined
   const task = mine === undefined ? undefined : currentTask(await swarm.listTasks({ serviceId: mine.id }, signal))
   const nodes = await swarm.listNodes(signal)
-  const uid = mine?.labels[objectLabels.uid] ?? record?.uid
+  const uid = owned.kind === 'ours' ? owned.uid : (mine?.labels[objectLabels.uid] ?? record?.uid)
   const isPredecessor = mine !== undefined && task !== undefined && isOfEarlierTemplate(task, mine)
   const launchName = mine && launchConfigName(mine)
   const launch = launchName === undefined ? undefined : await recent.getConfig(launchName, signal)

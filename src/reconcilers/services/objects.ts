@@ -1,7 +1,7 @@
-import { managedBy, objectLabels } from '../../api/labels.ts'
-import type { VmName, VmUid } from '../../api/names.ts'
+import { objectLabels } from '../../api/labels.ts'
 import type { RawSpec, SwarmSecret } from '../../ports/swarm.ts'
 import { carries, vmObjectLabels } from '../shared/placement-record.ts'
+import { isLeftOf, isMarked, vmOfObject } from '../shared/vm-objects.ts'
 import { dig, rawList } from '../shared/raw.ts'
 import type { ServicesAction } from './actions.ts'
 import type { Inputs } from './inputs.ts'
@@ -46,26 +46,17 @@ export function unusedObjects(seen: ServicesSeen, specs: readonly RawSpec[], wan
 }
 
 /** Everything but the placement record: the service is gone. */
-export function allObjects(seen: ServicesSeen, uid: VmUid | undefined): ServicesAction[] {
-  return removals(seen, (one) => uid === undefined || one.labels[objectLabels.uid] === uid)
+export function allObjects(seen: ServicesSeen): ServicesAction[] {
+  return removals(seen, (one) => isLeftOf(seen.record, one))
 }
 
 function removals(seen: ServicesSeen, which: (one: SwarmSecret) => boolean): ServicesAction[] {
-  const configs = seen.configs.filter((one) => isObjectOf(seen.vm, 'launch', one) && which(one))
-  const secrets = seen.secrets.filter((one) => isObjectOf(seen.vm, 'userdata', one) && which(one))
+  const configs = seen.configs.filter((one) => vmOfObject('launch', one) === seen.vm && which(one))
+  const secrets = seen.secrets.filter((one) => vmOfObject('userdata', one) === seen.vm && which(one))
   return [
     ...configs.map(({ id, name }): ServicesAction => ({ kind: 'removeConfig', id, name })),
     ...secrets.map(({ id, name }): ServicesAction => ({ kind: 'removeSecret', id, name })),
   ]
-}
-
-function isObjectOf(vm: VmName, component: string, one: SwarmSecret): boolean {
-  return isMarked(one) && one.labels[objectLabels.vm] === vm && one.labels[objectLabels.component] === component
-}
-
-/** What lacks the owner's label is not touched, also where it has the right name. */
-function isMarked({ labels }: SwarmSecret): boolean {
-  return labels[objectLabels.managedBy] === managedBy
 }
 
 function namesIn(spec: RawSpec): string[] {

@@ -3,6 +3,7 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { serviceName } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
+import { isServiceOf } from '../shared/vm-service.ts'
 import type { ServicesPlan } from './actions.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { withChangedFields } from './changed-fields.ts'
@@ -55,7 +56,7 @@ function planPresent(
       if (record?.deletingAt !== undefined) return planRemoved(seen)
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
       const { uid } = owned
-      if (uid !== record.uid)
+      if (!isServiceOf(record, owned))
         return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
       const target = { service: owned.service, uid, node: record.node, replicas } as const
       return withChangedFields(owned.service, planUpdate(seen, declaration, target, nowMs))
@@ -80,8 +81,15 @@ function lostMessage({ record }: ServicesSeen, { name, labels }: SwarmService): 
   return `${name} does not carry the label ${label} (any more), so it is left alone; to give it back: docker service update --label-add ${label}=${value} ${name}`
 }
 
-function foreignMessage(service: SwarmService, uid: string, recorded: string): string {
-  return `${service.name} has uid ${uid}, and the placement record says ${recorded}: remove the one that is wrong`
+function foreignMessage({ name }: SwarmService, uid: string, recorded: string | undefined): string {
+  if (recorded === undefined)
+    return `${name} has uid ${uid}, and neither a placement record nor its own template says so: remove it if it is not needed`
+  return `${name} has uid ${uid}, and the placement record says ${recorded}: remove the one that is wrong`
+}
+
+/** Of a removed VM: its service is left alone, and somebody has to know. */
+function runsOn(reason: string, message: string): ServicesPlan {
+  return alone(reason, message, [condition('ServiceReady', 'False', reason, `the manifest was removed, and the service stays: ${message}`)])
 }
 
 /** The record was removed by hand: it comes back with the same uid before anything else is done. */
@@ -95,14 +103,14 @@ function planRemoved(seen: ServicesSeen): ServicesPlan {
   const { owned, record } = seen
   switch (owned.kind) {
     case 'absent':
-      return { actions: allObjects(seen, record?.uid), conditions: [], next: settled }
+      return { actions: allObjects(seen), conditions: [], next: settled }
     case 'foreign':
-    case 'lost':
       return { actions: [], conditions: [], next: settled }
+    case 'lost':
+      return runsOn('OwnershipLost', lostMessage(seen, owned.service))
     case 'ours': {
-      const { service, uid, pinned } = owned
-      const mine = service.labels[objectLabels.vm] === seen.vm && (record === undefined ? pinned : record.uid === uid)
-      if (!mine) return { actions: [], conditions: [], next: settled }
+      const { service, uid } = owned
+      if (!isServiceOf(record, owned)) return runsOn('ForeignUid', foreignMessage(service, uid, record?.uid))
       const removing = condition('ServiceReady', 'False', 'Removing', 'the manifest was removed; the guest is being powered off')
       return {
         actions: [{ kind: 'removeService', id: service.id, name: service.name }],

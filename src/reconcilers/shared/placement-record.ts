@@ -1,6 +1,6 @@
 import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
-import { uidPattern, type VmName, type VmUid } from '../../api/names.ts'
+import { placementRecordName, uidPattern, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawObject, rawString } from './raw.ts'
 
@@ -42,10 +42,13 @@ export interface PlacementFields {
   readonly deletes: boolean
 }
 
-/** Undefined where the config's data is not that of a placement record. The data is what counts for uid and VM: labels can be lost, data cannot change. */
+/**
+ * Undefined where the config is no placement record. Name and data tell, and the data is what counts for uid and VM: labels can be lost, name and data
+ * cannot change. A launch config has the same first fields under another name.
+ */
 export const readPlacementRecord = memoised((config: SwarmConfig): PlacementRecord | undefined => {
   const identity = identityOf(config.data)
-  if (identity === undefined) return undefined
+  if (identity === undefined || config.name !== placementRecordName(identity.vm)) return undefined
   return {
     config,
     ...identity,
@@ -69,6 +72,9 @@ function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | un
   if (data['version'] !== 1 || uid === undefined || !uidPattern.test(uid) || vm === undefined) return undefined
   return { vm, uid }
 }
+
+/** What to list them by. The component's label may be lost. */
+export const recordsLabel = `${objectLabels.managedBy}=${managedBy}`
 
 /** By the list: each node looks at those of all VMs. */
 export const readPlacementRecords = memoised((configs: readonly SwarmConfig[]): readonly PlacementRecord[] =>

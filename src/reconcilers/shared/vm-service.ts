@@ -30,6 +30,11 @@ export function ownershipOf(vm: VmName, service: SwarmService | undefined): Owne
   return traces ? { kind: 'lost', service } : { kind: 'foreign', service }
 }
 
+/** Ours, and of this identity; without a record the template has to say so too. Whoever removes a VM, and whoever waits for that, asks this. */
+export function isServiceOf(record: { readonly uid: VmUid } | undefined, owned: Ownership): boolean {
+  return owned.kind === 'ours' && (record === undefined ? owned.pinned : owned.uid === record.uid)
+}
+
 /** The uid a service's own placement constraint names, for when its label was lost. */
 function constrainedUid(vm: VmName, service: SwarmService): VmUid | undefined {
   return labelConstraints(service).find((one) => one.label === nodeLabels.vm(vm))?.value
@@ -67,9 +72,15 @@ export function vmOf(service: Pick<SwarmService, 'name'>): VmName {
   return service.name.startsWith(prefix) ? service.name.slice(prefix.length) : ''
 }
 
-export function isVmService(service: SwarmService): boolean {
-  return ownershipOf(vmOf(service), service).kind === 'ours' && vmOf(service) !== ''
-}
+/**
+ * Runs a VM of ours, also where a person took it from us: that one is left alone, uses its memory, and would be killed by a node label that is taken
+ * from under it.
+ */
+export const isVmService = memoised((service: SwarmService): boolean => {
+  const vm = vmOf(service)
+  const { kind } = ownershipOf(vm, service)
+  return vm !== '' && (kind === 'ours' || kind === 'lost')
+})
 
 /** Of its node's memory. */
 export function reservedBytes({ spec }: Pick<SwarmService, 'spec'>): number {

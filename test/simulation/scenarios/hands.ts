@@ -67,6 +67,17 @@ function filesOf({ machines }: World, uid: string): string {
 }
 
 /** What people do with the docker CLI to what is swarmvirt's. */
+/** A person keeps them for other ends; nobody hears of it. */
+function takeObjects({ swarm }: World, vm: string): void {
+  for (const objects of [swarm.configs, swarm.secrets]) {
+    for (const one of objects.values()) {
+      if (one.labels[objectLabels.vm] !== vm || one.labels[objectLabels.component] === 'placement') continue
+      const { [objectLabels.managedBy]: _taken, ...labels } = one.labels
+      Object.assign(one, { labels, version: one.version + 1_000_000 })
+    }
+  }
+}
+
 export const hands: readonly Scenario[] = [
   { name: 'the service is removed', vms: { web: {} }, acts: [[atMs, removeService('web')]], expect: oneDisk },
   {
@@ -390,6 +401,55 @@ export const hands: readonly Scenario[] = [
     acts: [[0, instance(anotherUid)]],
     blocked: { web: 'UnidentifiedDisk' },
     expect: ({ machines }) => (machines.disks.length === 0 ? undefined : 'web has got a disk'),
+  },
+  {
+    name: 'the label of the VM is taken from its service, and its manifest goes',
+    vms: { web: {}, db: {} },
+    acts: [
+      [
+        7_000,
+        once(isRunning('web'), (world) => {
+          world.withdraw('web')
+          world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 5_000)
+          // In the grace, in which nobody puts it back.
+          world.time.after(5_000, () => labelService('web', (labels) => delete labels[objectLabels.vm])(world))
+        }),
+      ],
+    ],
+    extraMs: 25_000,
+  },
+  {
+    name: 'ownership of its service is taken away, and its manifest goes',
+    vms: { web: {}, db: {} },
+    acts: [
+      [
+        7_000,
+        once(isRunning('web'), (world) => {
+          labelService('web', (labels) => delete labels[objectLabels.managedBy])(world)
+          world.withdraw('web')
+        }),
+      ],
+      // The grace of its removal is over long before.
+      [45_000, () => undefined],
+    ],
+    blocked: { web: 'OwnershipLost' },
+    expect: ({ swarm }) => (swarm.service(serviceName('web')) === undefined ? 'web was removed' : undefined),
+    extraMs: 25_000,
+  },
+  {
+    name: 'its secret and its launch config are taken from us without an event, and its manifest goes',
+    vms: { web: { cloudInit: { userData: '#cloud-config\n' } }, db: {} },
+    acts: [
+      [
+        7_000,
+        once(isRunning('web'), (world) => {
+          world.withdraw('web')
+          world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 5_000)
+          world.time.after(5_000, () => takeObjects(world, 'web'))
+        }),
+      ],
+    ],
+    extraMs: 60_000,
   },
   {
     name: 'a service that carries our owner label and another name',

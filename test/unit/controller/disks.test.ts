@@ -50,6 +50,19 @@ test('without a record a service is enough, and without both nothing needs it', 
   expect(await states(cluster)).toEqual([['web', 'Ownerless']])
 })
 
+test('a disk is in use or retained although its record lost the labels that it can be listed by', async () => {
+  for (const label of ['swarmvirt.component', 'swarmvirt.vm', 'swarmvirt.uid']) {
+    const cluster = await running()
+    cluster.remove('web')
+    await cluster.converge()
+    const config = cluster.record('web')?.config
+    if (config === undefined) throw new Error('web has no record')
+    const { [label]: _lost, ...labels } = config.labels
+    await cluster.swarm.updateConfigLabels(config, labels)
+    expect(await states(cluster)).toEqual([['web', 'Retained']])
+  }
+})
+
 test('what another cluster left is its own, and what has no name is nobody’s', async () => {
   const cluster = new Cluster(['n1'])
   const disks = [{ name: 'root', sizeBytes: 1, allocatedBytes: 1 }]

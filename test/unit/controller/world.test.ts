@@ -56,6 +56,35 @@ test('a VM is known by what a crash left of its removal, when its service is gon
   expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: undefined, macs: [] } })
 })
 
+async function relabel(cluster: Cluster, name: string, change: (labels: Record<string, string>) => void): Promise<void> {
+  const config = cluster.swarm.config(name)
+  if (config === undefined) throw new Error(`no config ${name}`)
+  const labels = { ...config.labels }
+  change(labels)
+  await cluster.swarm.updateConfigLabels(config, labels)
+}
+
+test.each(['swarmvirt.vm', 'swarmvirt.component'])('a VM is known although its service or its record lost the label %s', async (label) => {
+  const [serving, recorded] = [await placed(), await placed()]
+  serving.swarm.edit('vm-web', (spec) => delete (spec['Labels'] as Record<string, string>)[label])
+  expect(await vmsOf(serving)).toMatchObject({ web: { source: 'directory', macs: [deterministicMac('lab', 'web', 'lan')] } })
+  await recorded.swarm.removeService(recorded.swarm.service('vm-web')?.id ?? '')
+  await relabel(recorded, 'sv-vm-web', (labels) => delete labels[label])
+  expect(await vmsOf(recorded)).toMatchObject({ web: { source: 'directory' } })
+})
+
+test('a VM is not known by what another identity of its name left, which no removal takes', async () => {
+  const cluster = await placed()
+  const launch = [...cluster.swarm.configs.values()].find((one) => one.labels['swarmvirt.component'] === 'launch')
+  cluster.remove('web')
+  await cluster.converge()
+  const labels = { ...launch?.labels, 'swarmvirt.uid': '99999999-2222-4333-8444-555555555555' }
+  await cluster.swarm.createConfig('sv-other', labels, new Uint8Array([1]))
+  await cluster.converge()
+  expect(cluster.swarm.config('sv-other')).toBeDefined()
+  expect(await vmsOf(cluster)).toEqual({})
+})
+
 test('a VM has the MACs that its service starts it with, and not those of an edit that waits', async () => {
   const cluster = await placed()
   cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] })

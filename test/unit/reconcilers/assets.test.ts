@@ -205,6 +205,21 @@ test('a disk without a readable identity holds back a new VM, until it is claime
   expect(cluster.said('web', 'Placed')).toBe('False UnidentifiedDisk')
 })
 
+test('a disk without a readable identity is not claimed by what is left of the VM itself', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('web')
+  await cluster.converge()
+  const { uid: own = '', config } = cluster.record('web') ?? {}
+  const held = cluster.agent('n1').held.get(own)
+  if (held !== undefined) Object.assign(held, { vm: null, cluster: null })
+  // The launch config stays, and begins with the same fields as a record.
+  await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
+  await cluster.swarm.removeConfig(config?.id ?? '')
+  cluster.swarm.editNodeLabels('node-n1', (labels) => void delete labels['swarmvirt.vm.web'])
+  await cluster.converge()
+  expect(cluster.said('web', 'Placed')).toBe('False UnidentifiedDisk')
+})
+
 test('while the image arrives AssetsReady says how far it is, and no service is made', async () => {
   const cluster = new Cluster(['n1'])
   cluster.agent('n1').steps = 100

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { canonicalJson } from '../../../src/api/hash.ts'
 import type { Labels } from '../../../src/ports/swarm.ts'
+import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
 type Spec = Record<string, unknown>
@@ -76,6 +77,68 @@ describe('a service of ours that has lost all that tells whose it is', () => {
     cluster.swarm.edit(service, (spec) => Object.assign(spec['Labels'] as Spec, { 'swarmvirt.uid': uid }))
     await cluster.converge()
     expect(cluster.said('web', 'Owned')).toBe('True Owned')
+  })
+})
+
+describe('the service of a VM whose manifest is gone', () => {
+  const without =
+    (...labels: readonly string[]) =>
+    (spec: Spec) => {
+      for (const label of labels) delete (spec['Labels'] as Spec)[label]
+    }
+  const unpinned = (spec: Spec): void => {
+    ;((spec['TaskTemplate'] as Spec)['Placement'] as Spec)['Constraints'] = []
+  }
+
+  test.each(['swarmvirt.vm', 'swarmvirt.component', 'swarmvirt.uid', 'swarmvirt.cluster', 'swarmvirt.schema'])(
+    'goes with all that is left of the VM although it lost the label %s',
+    async (label) => {
+      const cluster = await running()
+      cluster.swarm.edit(service, without(label))
+      cluster.remove('web')
+      await cluster.converge()
+      const left = [...cluster.swarm.configs.values()].map(({ name }) => name)
+      expect([cluster.swarm.service(service), left]).toEqual([undefined, ['sv-vm-web']])
+      expect(cluster.record('web')?.retainedAt).toBeDefined()
+    },
+  )
+
+  test.each<[string, (spec: Spec) => void, string, RegExp]>([
+    [
+      'its owner’s label',
+      without('swarmvirt.managed-by'),
+      'OwnershipLost',
+      /: docker service update --label-add swarmvirt\.managed-by=swarmvirt vm-web$/,
+    ],
+    [
+      'all that tells its uid',
+      (spec) => {
+        without('swarmvirt.uid')(spec)
+        unpinned(spec)
+      },
+      'OwnershipLost',
+      /: docker service update --label-add swarmvirt\.uid=0{8}-\S+ vm-web$/,
+    ],
+    [
+      'its own uid for another one',
+      (spec) => {
+        unpinned(spec)
+        Object.assign(spec['Labels'] as Spec, { 'swarmvirt.uid': '99999999-2222-4333-8444-555555555555' })
+      },
+      'ForeignUid',
+      /remove the one that is wrong/,
+    ],
+  ])('stays where it lost %s, and that is said for as long as it is so', async (_what, change, reason, command) => {
+    const cluster = await running()
+    cluster.swarm.edit(service, change)
+    const before = bytes(cluster)
+    cluster.remove('web')
+    await cluster.converge()
+    expect(bytes(cluster)).toBe(before)
+    expect([cluster.said('web', 'Owned'), cluster.said('web', 'ServiceReady')]).toEqual([`False ${reason}`, `False ${reason}`])
+    expect(cluster.condition('web', 'ServiceReady')?.message).toMatch(command)
+    const plan = await cluster.run(servicesReconciler(cluster.ports()), 'web')
+    expect(plan?.next).toMatchObject({ kind: 'stalled', reason })
   })
 })
 

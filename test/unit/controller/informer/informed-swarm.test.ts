@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
 import { PortError } from '../../../../src/ports/errors.ts'
-import type { Labels, Swarm, SwarmConfig, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
+import type { Labels, Swarm, SwarmConfig, SwarmSecret, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
 function service(name: string, version = 1, labels: Record<string, string> = {}): SwarmService {
@@ -23,6 +23,7 @@ function task(serviceId: string, state: string): SwarmTask {
 function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
   const calls: string[] = []
   const configs = new Map<string, SwarmConfig>()
+  const secrets: SwarmSecret[] = []
   let meanwhile = (): Promise<void> | void => undefined
   const unused = (): never => {
     throw new Error('not meant to be asked')
@@ -65,10 +66,19 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
       await meanwhile()
       configs.set(seen.name, { ...seen, version: seen.version + 1, labels })
     },
-    removeConfig: unused,
-    listSecrets: async () => (calls.push('listSecrets'), []),
+    async removeConfig(id) {
+      calls.push('removeConfig')
+      configs.delete(id.slice('id-'.length))
+    },
+    listSecrets: async () => (calls.push('listSecrets'), [...secrets].filter(({ labels }) => Object.keys(labels).length > 0)),
     createSecret: unused,
-    removeSecret: unused,
+    async removeSecret(id) {
+      calls.push('removeSecret')
+      secrets.splice(
+        secrets.findIndex((one) => one.id === id),
+        1,
+      )
+    },
     apiVersion: async () => '1.41',
     events: unused,
   }
@@ -80,7 +90,7 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
       return what()
     }
   }
-  return { calls, clock, services, configs, during, ...informedSwarm(raw, clock) }
+  return { calls, clock, services, configs, secrets, during, ...informedSwarm(raw, clock) }
 }
 
 describe('the informed Swarm', () => {
@@ -135,6 +145,35 @@ describe('the informed Swarm', () => {
     await swarm.removeService('id-vm-a')
     expect(calls.filter((call) => call === 'removeService')).toHaveLength(1)
     expect(await swarm.listServices()).toEqual([])
+  })
+
+  it.each([
+    ['changed', config('sv-a', 2)],
+    ['taken from us', config('sv-a', 2, {})],
+  ])('removes no config and no secret that was %s since it was looked at', async (_what, changed) => {
+    const { swarm, configs, secrets, calls } = bench([])
+    configs.set('sv-a', config('sv-a'))
+    secrets.push(config('sv-a'))
+    await swarm.listConfigs('swarmvirt.managed-by=swarmvirt')
+    await swarm.listSecrets('swarmvirt.managed-by=swarmvirt')
+    configs.set('sv-a', changed)
+    secrets[0] = changed
+    await expect(swarm.removeConfig('id-sv-a')).rejects.toMatchObject({ kind: 'Conflict' })
+    await expect(swarm.removeSecret('id-sv-a')).rejects.toMatchObject({ kind: 'Conflict' })
+    expect(calls.filter((call) => call.startsWith('remove'))).toEqual([])
+    // The next look sees it as it is.
+    expect(await swarm.listSecrets('swarmvirt.managed-by=swarmvirt')).toEqual(changed.labels === owned ? [changed] : [])
+  })
+
+  it('removes a config and a secret that nobody changed', async () => {
+    const { swarm, configs, secrets } = bench([])
+    configs.set('sv-a', config('sv-a'))
+    secrets.push(config('sv-a'))
+    await swarm.listConfigs('swarmvirt.managed-by=swarmvirt')
+    await swarm.listSecrets('swarmvirt.managed-by=swarmvirt')
+    await swarm.removeConfig('id-sv-a')
+    await swarm.removeSecret('id-sv-a')
+    expect([configs.size, secrets.length]).toEqual([0, 0])
   })
 
   it('reads again for who acts on what is not there, unless that was done a moment ago', async () => {
