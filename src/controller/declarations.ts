@@ -19,10 +19,13 @@ const notRead = { kind: 'unknown', message: 'the manifests have not been read co
 /** Conditions are for people: what is longer is cut. */
 const longestMessage = 4_096
 
+/** Of a `hinted` read nothing follows for what is not in it. A slow read says nothing of the time after it began. */
+export type SourceRead = { readonly kind: 'hinted' } | { readonly kind: 'whole'; readonly beganMs: number }
+
 /** Holds what the sources and the Swarm say and gives each VM's declaration. */
 export interface DeclarationStore extends Declarations {
-  /** Takes one source's read; answers which VMs are declared differently now. Of a `hinted` one nothing follows for what is not in it. */
-  fold(snapshot: SourceSnapshot, read?: 'whole' | 'hinted'): readonly VmName[]
+  /** Takes one source's read, by default a whole one of this moment; answers which VMs are declared differently now. */
+  fold(snapshot: SourceSnapshot, read?: SourceRead): readonly VmName[]
   /** Takes the VMs that are known from what is owned in the Swarm. */
   setWorld(vms: ReadonlyMap<VmName, OwnedVm>): readonly VmName[]
   /** Takes a person's word for exactly the removals that are withheld; answers which VMs are declared differently now, undefined where others are withheld. */
@@ -82,7 +85,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   function refold(isSameInput: boolean): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const nowMs = clock.elapsed()
-    const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), removalGraceMs: settings.removalGraceMs }
+    const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), readAtMsOf: readAtMs, removalGraceMs: settings.removalGraceMs }
     const changed = become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, ...times }))
     isSettled = isSameInput && changed.length === 0
     return changed
@@ -120,11 +123,11 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     },
     known: () => [...state.vms.keys()],
     knows: (vm) => state.vms.has(vm),
-    fold(snapshot, read = 'whole') {
+    fold(snapshot, read = { kind: 'whole', beganMs: clock.elapsed() }) {
       const isSame = isSameRead(snapshots.get(snapshot.source), snapshot)
-      if (read === 'whole') readAtMs.set(snapshot.source, clock.elapsed())
+      if (read.kind === 'whole') readAtMs.set(snapshot.source, read.beganMs)
       if (isKnown(isSame)) return []
-      const edited = read === 'hinted' ? editsOf(snapshot) : undefined
+      const edited = read.kind === 'hinted' ? editsOf(snapshot) : undefined
       snapshots.set(snapshot.source, snapshot)
       if (edited !== undefined) return takeEdits(edited, snapshot.source)
       if (snapshot.complete) completed.add(snapshot.source)

@@ -65,7 +65,7 @@ function editOf(
   if (had.length !== has.length || !has.every(({ key }, place) => key === had[place]?.key)) return undefined
   const { vm, generation, origin } = now
   const inForceMs = generation === was.generation ? memory.inForceMs : nowMs
-  return { document: now, memory: { ...memory, good: { vm, generation, source: origin.source }, origin, seenAtMs: nowMs, inForceMs } }
+  return { document: now, memory: { ...memory, good: { vm, generation, source: origin.source }, origin, inForceMs } }
 }
 
 function isWhole(document: ReadDocument): document is ValidDocument {

@@ -13,7 +13,7 @@ export interface VmMemory {
   readonly good: { readonly vm: VirtualMachine; readonly generation: string; readonly source: string } | undefined
   /** Where its document was last seen. */
   readonly origin: Origin | undefined
-  /** When its document was last seen. */
+  /** When a read began that saw its document. */
   readonly seenAtMs: number | undefined
   /** A person said that its removal is meant; over when its document is seen again. */
   readonly removalConfirmed: boolean
@@ -58,8 +58,10 @@ export interface DeclareInput {
   readonly allHeard: boolean
   /** False until every source was read completely. */
   readonly allRead: boolean
-  /** When the source whose last read is the oldest was read; an absence is judged by reads, not by the time that passed since. */
+  /** When the oldest of the sources' last reads began; an absence is judged by reads, not by the time that passed since. */
   readonly readAtMs: number
+  /** When the last whole read of each source began. */
+  readonly readAtMsOf: ReadonlyMap<string, number>
   /**
    * VMs that the Swarm knows from what is owned there; they are judged like VMs whose manifest was seen once. Undefined before the Swarm was
    * read.

@@ -41,7 +41,7 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
 function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory {
   switch (claim.kind) {
     case 'given':
-      return judgePresent(memory, claim.document, input.nowMs)
+      return judgePresent(memory, claim.document, input)
     case 'withheld':
       return { ...memory, removalConfirmed: false, state: claim.state }
     case 'none':
@@ -81,8 +81,9 @@ function byOrigin(a: SourceDocument, b: SourceDocument): number {
   return byText(a.origin.source, b.origin.source) || byText(a.origin.file, b.origin.file) || a.origin.line - b.origin.line
 }
 
-function judgePresent(memory: VmMemory, document: SourceDocument, nowMs: number): VmMemory {
-  const seen = { origin: document.origin, seenAtMs: nowMs, inForceMs: undefined, removalConfirmed: false, rivals: '' }
+function judgePresent(memory: VmMemory, document: SourceDocument, { readAtMsOf, nowMs }: DeclareInput): VmMemory {
+  const seenAtMs = readAtMsOf.get(document.origin.source) ?? nowMs
+  const seen = { origin: document.origin, seenAtMs, inForceMs: undefined, removalConfirmed: false, rivals: '' }
   if (document.ok) return { ...seen, good: goodOf(document), state: { kind: 'present' } }
   const rendered = document.issues.map((issue) => issue.rendered).join('\n\n')
   return { ...seen, good: goodBehind(memory, document.standIn), state: { kind: 'broken', rendered } }

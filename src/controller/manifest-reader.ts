@@ -78,7 +78,7 @@ async function readHinted(ports: ManifestReaderPorts, source: ManifestSource, pa
     pause.clear()
     const snapshot = await source.readHinted?.(signal).catch(notRead(ports.log, signal))
     if (snapshot === undefined) return
-    ports.onRead(ports.store.fold(snapshot, 'hinted'))
+    ports.onRead(ports.store.fold(snapshot, { kind: 'hinted' }))
   } while (ports.clock.elapsed() - beganMs < longestBurstMs && (await pause.wait(() => quietMs, signal)))
 }
 
@@ -90,9 +90,10 @@ function notRead(log: Log, signal: AbortSignal): (error: unknown) => undefined {
 }
 
 async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
+  const beganMs = ports.clock.elapsed()
   const snapshot = await source.read(signal).catch(notRead(ports.log, signal))
   if (snapshot === undefined) return said
-  const changed = ports.store.fold(snapshot)
+  const changed = ports.store.fold(snapshot, { kind: 'whole', beganMs })
   ports.onRead(changed)
   return report(ports.log, snapshot, said)
 }

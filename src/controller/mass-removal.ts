@@ -6,7 +6,7 @@ const massCount = 3
 const massShare = 0.3
 
 interface Times {
-  /** When the source whose last read is the oldest was read. */
+  /** When the oldest of the sources' last reads began. */
   readonly readAtMs: number
   readonly removalGraceMs: number
 }

@@ -18,9 +18,9 @@ export interface ObservedAgents extends Agents {
 export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: string) => void): ObservedAgents {
   const seen = new Map<string, SeenAgent>()
 
-  function answered(nodeId: string, facts?: NodeFacts): void {
+  function answered(nodeId: string, askedAtMs: number, facts?: NodeFacts): void {
     const before = seen.get(nodeId)
-    const factsAtMs = facts === undefined ? before?.factsAtMs : clock.now()
+    const factsAtMs = facts === undefined ? before?.factsAtMs : askedAtMs
     seen.set(nodeId, { facts: facts ?? before?.facts, factsAtMs, message: '' })
     if (before !== undefined && before.message !== '') onBack(nodeId)
   }
@@ -31,9 +31,11 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
   }
 
   async function watch<Value>(nodeId: string, call: Promise<Value>, factsOf?: (value: Value) => NodeFacts): Promise<Value> {
+    // What a slow agent says is as old as the question.
+    const askedAtMs = clock.now()
     try {
       const value = await call
-      answered(nodeId, factsOf?.(value))
+      answered(nodeId, askedAtMs, factsOf?.(value))
       return value
     } catch (error) {
       // Any other error is an answer too.

@@ -191,3 +191,31 @@ it('takes nothing for removed by what hints named alone', async () => {
   expect(generationOf(store)).toBe('g')
   await reader.stop()
 })
+
+it('counts the grace by when a read began: a slow one says nothing of the time that it took', async () => {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 1, removalGraceMs: 50_000 }, clock)
+  store.setWorld(new Map())
+  let documents = [web]
+  const slow: ManifestSource = {
+    async read() {
+      const read = documents
+      await new Promise<void>((resolve) => void clock.after(50_000, resolve))
+      return { source: 'directory', complete: true, message: '', documents: read }
+    },
+    watch: () => () => undefined,
+  }
+  const stopping = new AbortController()
+  const running = readManifests({ sources: [slow], store, clock, log: silentLog, resyncMs: 5_000, onRead: () => undefined }, stopping.signal)
+  await clock.pass(51_000)
+  expect(store.get('web').kind).toBe('present')
+  // Seen as absent from 105 s on, by reads that begin at 55 s, 110 s and 165 s.
+  documents = []
+  await clock.pass(110_000)
+  expect(store.get('web').kind).toBe('unknown')
+  await clock.pass(60_000)
+  expect(store.get('web').kind).toBe('removed')
+  stopping.abort()
+  await clock.pass(60_000)
+  await running
+})

@@ -349,3 +349,23 @@ describe('a VM is certainly in no manifest', () => {
     expect([store.get('web').kind, nowhere()]).toEqual(['removed', true])
   })
 })
+
+it('doubts an absence where the manifest may have gone into a file that another source found broken before this one was read again', async () => {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 2, removalGraceMs: 60_000 }, clock)
+  store.setWorld(new Map())
+  const origin = { source: 'directory', file: 'web.yaml', line: 1 }
+  const vm = { metadata: { name: 'web', labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine
+  const whole = (source: string, documents: readonly SourceDocument[]): SourceSnapshot => ({ source, complete: true, message: '', documents })
+  const broken: SourceDocument = { ok: false, origin: { source: 'configs', file: 'all', line: 1 }, name: undefined, issues: [] }
+  store.fold(whole('configs', []))
+  store.fold(whole('directory', [{ ok: true, origin, vm, generation: 'g' }]))
+  await clock.pass(10_000)
+  store.fold(whole('configs', [broken]))
+  await clock.pass(10_000)
+  store.fold(whole('directory', []))
+  await clock.pass(600_000)
+  store.fold(whole('configs', [broken]))
+  store.fold(whole('directory', []))
+  expect(store.get('web').kind).toBe('present')
+})
