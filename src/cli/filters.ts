@@ -2,6 +2,7 @@ import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, VmView } from '../api/wire/controller-api.ts'
 import { closest } from '../api/closest.ts'
 import { phases } from '../api/phases.ts'
+import { capabilityOf } from './capability.ts'
 import { oneOf, UsageError } from './outcome.ts'
 import { readyOf } from './shapes.ts'
 
@@ -27,7 +28,7 @@ export const nodeFilters: Filters<NodeView> = {
   role: { values: ['manager', 'worker'], matches: (node, value) => node.role === value },
   availability: { values: ['active', 'pause', 'drain'], matches: (node, value) => node.availability === value },
   state: { values: ['ready', 'down', 'disconnected', 'unknown'], matches: (node, value) => isSame(node.state, value) },
-  capable: { values: ['true', 'false'], matches: (node, value) => (node.labels['vm-capable'] === 'true') === (value === 'true') },
+  capable: { values: ['true', 'false'], matches: (node, value) => (capabilityOf(node) === 'true') === (value === 'true') },
   label: { all: true, matches: (node, value) => hasLabel(node.labels, value) },
 }
 

@@ -50,6 +50,7 @@ const byReason: Readonly<Record<string, Step>> = {
   InsufficientMemory: nodes,
   InsufficientDisk: nodes,
   DiskNodeUnknown: always('docker node ls'),
+  DiskElsewhere: always('docker node ls'),
   UnidentifiedDisk: always('docker vm disks'),
   IdentityUnreadable: disks,
   IdentityMismatch: disks,

@@ -1,4 +1,5 @@
 import { age } from './age.ts'
+import { capabilityOf } from './capability.ts'
 import { formatBytes } from '../api/quantity.ts'
 import type { DiskView } from '../api/wire/disks.ts'
 import type { NodeView, SourceView, VmView } from '../api/wire/controller-api.ts'
@@ -74,7 +75,7 @@ export const nodeShape: Shape<NodeView> = {
     field('Role', 'ROLE', (node) => node.role),
     field('Availability', 'AVAILABILITY', (node) => node.availability),
     field('State', 'STATE', (node) => node.state),
-    field('Capable', 'CAPABLE', (node) => node.labels['vm-capable'] ?? ''),
+    field('Capable', 'CAPABLE', capabilityOf),
     field('Accelerator', 'ACCELERATOR', (node) => node.labels['swarmvirt.accel'] ?? ''),
     field('CPUs', 'CPUS', (node) => String(node.facts?.cpus ?? '')),
     field('Memory', 'MEMORY', (node) => bytes(node.facts?.memoryBytes)),

@@ -20,7 +20,7 @@ const notRead = { kind: 'unknown', message: 'the manifests have not been read co
 const longestMessage = 4_096
 
 /** Of a `hinted` read nothing follows for what is not in it. A slow read says nothing of the time after it began. */
-export type SourceRead = { readonly kind: 'hinted' } | { readonly kind: 'whole'; readonly beganMs: number }
+type SourceRead = { readonly kind: 'hinted' } | { readonly kind: 'whole'; readonly beganMs: number }
 
 /** Holds what the sources and the Swarm say and gives each VM's declaration. */
 export interface DeclarationStore extends Declarations {

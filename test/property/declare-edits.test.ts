@@ -114,7 +114,10 @@ test('edits that hints name are declared as a read of everything declares them',
       const [edited, whole] = [declarationStore(settings, clock), declarationStore(settings, clock)]
       const files = [...begun]
       const fold = (kind: 'whole' | 'hinted'): readonly string[][] =>
-        [edited.fold(snapshotOf(files), kind === 'hinted' ? { kind } : undefined).toSorted(), whole.fold(snapshotOf(files)).toSorted()] as string[][]
+        [
+          edited.fold(snapshotOf(files), kind === 'hinted' ? { kind } : undefined).toSorted(),
+          whole.fold(snapshotOf(files)).toSorted(),
+        ] as string[][]
       for (const store of [edited, whole]) store.setWorld(worlds[0] ?? new Map())
       fold('whole')
       for (const one of steps) {

@@ -1,6 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import type { PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Next } from '../reconciler.ts'
+import { whyAway } from '../shared/away.ts'
 import type { AssetsSeen } from './observe.ts'
 
 const waiting = 'has no node yet'
@@ -24,7 +25,10 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
   const { prepared } = seen
   if (prepared === undefined) return unknown('Ordered', `${hostname} has not been asked yet`)
   // That the agent does not answer says nothing about a VM that runs there.
-  if (!prepared.known) return unknown('AgentUnreachable', `the agent on ${hostname} does not answer (${prepared.message})`)
+  if (!prepared.known) {
+    const { reason, message } = whyAway(seen.node, prepared.message)
+    return unknown(reason, message)
+  }
   const status = prepared.value
   switch (status.state) {
     case 'ready':

@@ -8,7 +8,7 @@ import type { Random } from '../../ports/random.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, type Machine } from '../shared/applied.ts'
-import { type Asked, ask } from '../shared/asked.ts'
+import { type Asked, ask, askFor } from '../shared/asked.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
@@ -76,6 +76,8 @@ export interface AssetsSeen {
   /** The record's node; undefined where it is no member, or where there is no record. */
   readonly node: SwarmNode | undefined
   readonly cluster: ClusterSeen | undefined
+  /** The record's node is down, and a node of the same host name has the VM's directory: the machine may have joined again. */
+  readonly elsewhere: SwarmNode | undefined
   readonly order: PrepareOrder | undefined
   /** How far the node is with what was ordered; undefined where nothing was. */
   readonly prepared: Asked<PrepareStatus> | undefined
@@ -94,7 +96,19 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   const record = recordOf(vm, config, service)
   const nodes = await swarm.listNodes(signal)
   const node = nodes.find((one) => one.id === record?.node)
-  const seen = { vm, declaration, settings, config, record, service, node, cluster: undefined, order: undefined, prepared: undefined }
+  const seen = {
+    vm,
+    declaration,
+    settings,
+    config,
+    record,
+    service,
+    node,
+    cluster: undefined,
+    elsewhere: undefined,
+    order: undefined,
+    prepared: undefined,
+  }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
   // Its disks go; nothing is to be made of them.
@@ -107,7 +121,25 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
     prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal)),
     nodes,
   )
-  return { ...seen, order, prepared: await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal)) }
+  const prepared = await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal))
+  const elsewhere = prepared.known ? undefined : await joinedAgain(ports.agents, nodes, { node, uid: record.uid }, signal)
+  return { ...seen, order, prepared, elsewhere }
+}
+
+/** A machine that joins again is another node to Swarm, and its old entry stays listed as down. */
+async function joinedAgain(
+  agents: Agents,
+  nodes: readonly SwarmNode[],
+  { node, uid }: { readonly node: SwarmNode; readonly uid: VmUid },
+  signal: AbortSignal,
+): Promise<SwarmNode | undefined> {
+  if (node.state !== 'down') return undefined
+  for (const one of nodes) {
+    if (one.id === node.id || one.hostname !== node.hostname || one.state !== 'ready') continue
+    const found = await askFor(agents.on(one.id).vm(uid, signal))
+    if (found.known && found.value !== undefined) return one
+  }
+  return undefined
 }
 
 /** Its content never changes, so one that was read before will do. */

@@ -14,7 +14,7 @@ import { planIdentity } from './identity.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
 import { withLastWord } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
-import { placedOn, placementFacts, planSuspended } from './suspended.ts'
+import { diskElsewhere, placedOn, placementFacts, planSuspended } from './suspended.ts'
 
 const settled: Next = { kind: 'settled' }
 
@@ -42,7 +42,7 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   if (record?.deletingAt !== undefined) return planDeletion(seen, record, nowMs)
   if (cluster !== undefined) return planIdentity(seen, cluster)
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
-  const placed = placedOn(node, record)
+  const placed = seen.elsewhere === undefined ? placedOn(node, record) : diskElsewhere(seen.elsewhere, node, record)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined

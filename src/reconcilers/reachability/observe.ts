@@ -78,9 +78,9 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const [applied] = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
   if (uid === undefined || node === undefined)
     return { ...nothing, uid, node, task, isPredecessor, nic: applied, probing: { kind: 'notYet' } }
-  if (declaration.vm.spec.runStrategy === 'Halted')
-    return { ...nothing, uid, node, task, isPredecessor, nic: applied, probing: { kind: 'notYet' } }
   const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
+  if (declaration.vm.spec.runStrategy === 'Halted')
+    return { ...nothing, uid, node, task, isPredecessor, nic: applied, status, probing: { kind: 'notYet' } }
   const nic = runningNic(applied, status)
   const probing = await probeFrom(
     ports,

@@ -4,6 +4,8 @@ import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
 import type { Evidence, Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
 import type { ReachabilitySeen } from './observe.ts'
+import { whyAway } from '../shared/away.ts'
+import { judgeHalted } from './halted.ts'
 import { isYoung } from '../shared/vm-service.ts'
 import { allHold, allRungs, climb } from './rungs.ts'
 
@@ -18,22 +20,25 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   const { declaration } = seen
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
   const halted = declaration.vm.spec.runStrategy === 'Halted'
-  const conditions = halted ? allRungs('False', 'Halted', 'the manifest says runStrategy: Halted') : judge(seen, nowMs)
-  const steady = halted || allHold(conditions)
+  const conditions = halted ? judgeHalted(seen) : judge(seen, nowMs)
+  const steady = halted ? conditions.every((one) => one.reason === 'Halted') : allHold(conditions)
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
-  const ms = steady ? steadyMs : isYoung(seen.task, nowMs) ? climbingMs : waitingMs
-  const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen) }
-  return steady && !halted ? { ...plan, evidence: evidenceOf(seen) } : plan
+  const isMoving = halted ? conditions.some((one) => one.reason === 'Stopping') : isYoung(seen.task, nowMs)
+  const ms = steady ? steadyMs : isMoving ? climbingMs : waitingMs
+  const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen, halted) }
+  return steady ? { ...plan, evidence: evidenceOf(seen, halted) } : plan
 }
 
-/** What a guest at the top of the ladder was judged by. */
-function evidenceOf({ uid, node, status, probing }: ReachabilitySeen): readonly Evidence[] {
+/** What a guest at the top of the ladder, or one that is off, was judged by. */
+function evidenceOf({ uid, node, status, probing }: ReachabilitySeen, halted: boolean): readonly Evidence[] {
   const vm = status?.known === true ? status.value : undefined
-  if (uid === undefined || node === undefined || vm === undefined || probing.kind !== 'done') return []
+  if (uid === undefined || node === undefined || vm === undefined) return []
+  const own: Evidence = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
+  if (halted) return [own]
+  if (probing.kind !== 'done') return []
   const { nodeId, requests, arp, readiness } = probing.probed
   const probe = (request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): Evidence[] =>
     request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
-  const own: Evidence = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
   return [own, ...probe(requests.arp, arp), ...probe(requests.readiness, readiness)]
 }
 
@@ -41,14 +46,16 @@ function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const { status, node } = seen
   if (status === undefined || status.known) return climb(seen, nowMs)
   // That an agent does not answer says nothing about the guest beside it.
-  return allRungs('Unknown', 'AgentUnreachable', `the agent on ${node?.hostname ?? 'its node'} does not answer (${status.message})`)
+  const { reason, message } = whyAway(node, status.message)
+  return allRungs('Unknown', reason, message)
 }
 
 /** What a table of VMs shows beside the conditions; a key is absent where nothing is known. */
-function factsOf(seen: ReachabilitySeen): Readonly<Record<string, string>> {
+function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<string, string>> {
   const { uid, node, nic, status, probing, task } = seen
   const vm = status?.known === true ? status.value : undefined
-  const ip = nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip
+  // What a guest was heard with outlives it.
+  const ip = halted || nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip
   const facts = {
     uid,
     node: node?.hostname,

@@ -1,6 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { serviceName } from '../../api/names.ts'
 import type { SwarmTask } from '../../ports/swarm.ts'
+import { drained } from '../shared/away.ts'
 import { currentTask, isLive, isOfEarlierTemplate } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
 
@@ -26,6 +27,8 @@ export function serviceReady(seen: ServicesSeen, replicas: 0 | 1, nowMs: number)
     return condition('ServiceReady', 'False', 'TaskStarting', `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)
   }
   if (task?.state === 'running') return condition('ServiceReady', 'True', 'TaskRunning', `task ${task.id} is running`)
+  // Swarm only says that no node is suitable.
+  if (seen.node?.availability === 'drain') return condition('ServiceReady', 'False', 'NodeDrained', drained(seen.node))
   const { reason, message } = explain(task, tasks, nowMs)
   return condition('ServiceReady', 'False', reason, `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)
 }

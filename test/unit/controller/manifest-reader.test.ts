@@ -206,7 +206,10 @@ it('counts the grace by when a read began: a slow one says nothing of the time t
     watch: () => () => undefined,
   }
   const stopping = new AbortController()
-  const running = readManifests({ sources: [slow], store, clock, log: silentLog, resyncMs: 5_000, onRead: () => undefined }, stopping.signal)
+  const running = readManifests(
+    { sources: [slow], store, clock, log: silentLog, resyncMs: 5_000, onRead: () => undefined },
+    stopping.signal,
+  )
   await clock.pass(51_000)
   expect(store.get('web').kind).toBe('present')
   // Seen as absent from 105 s on, by reads that begin at 55 s, 110 s and 165 s.

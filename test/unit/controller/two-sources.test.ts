@@ -356,7 +356,12 @@ it('doubts an absence where the manifest may have gone into a file that another 
   store.setWorld(new Map())
   const origin = { source: 'directory', file: 'web.yaml', line: 1 }
   const vm = { metadata: { name: 'web', labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine
-  const whole = (source: string, documents: readonly SourceDocument[]): SourceSnapshot => ({ source, complete: true, message: '', documents })
+  const whole = (source: string, documents: readonly SourceDocument[]): SourceSnapshot => ({
+    source,
+    complete: true,
+    message: '',
+    documents,
+  })
   const broken: SourceDocument = { ok: false, origin: { source: 'configs', file: 'all', line: 1 }, name: undefined, issues: [] }
   store.fold(whole('configs', []))
   store.fold(whole('directory', [{ ok: true, origin, vm, generation: 'g' }]))

@@ -368,3 +368,27 @@ test('the annotation that allows a disk to be replaced reaches the node, and an 
   expect(cluster.agent('n1').orders.get(uid)?.replaceDisks).toEqual([{ disk: 'root', token: '0123456789abcdef' }])
   expect(cluster.starts('web')).toBe(1)
 })
+
+test('a machine that joined again is named while its old entry is listed as down, and followed when that is gone', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('web')
+  await cluster.converge()
+  const { uid: own = '' } = cluster.record('web') ?? {}
+  const held = cluster.agent('n1').held.get(own)
+  cluster.agent('n1').away = true
+  cluster.swarm.changeNode('node-n1', { state: 'down' })
+  cluster.addNode('n1-again')
+  Object.assign(cluster.swarm.nodes.get('node-n1-again') ?? {}, { hostname: 'n1' })
+  const again = cluster.agent('n1-again')
+  if (held !== undefined) again.held.set(own, { ...held, granted: false })
+  again.vms.set(own, { version: 1, uid: own, lease: null, sightings: [], runner: null, runnerMessage: '', brokerMessage: '' })
+  for (let round = 0; round < 5; round += 1) await cluster.round()
+  expect(cluster.said('web', 'Placed')).toBe('False DiskElsewhere')
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(/node-n1-again.*: docker node rm node-n1$/)
+  expect([cluster.record('web')?.node, again.orders.size]).toEqual(['node-n1', 0])
+
+  cluster.swarm.nodes.delete('node-n1')
+  await cluster.converge()
+  expect([cluster.record('web')?.node, cluster.record('web')?.uid]).toEqual(['node-n1-again', own])
+  expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+})

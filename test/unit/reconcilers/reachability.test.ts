@@ -287,3 +287,48 @@ test('the probe waits for the VM, whoever else answers for its address', async (
   })
   expect(asked.find(({ kind }) => kind === 'arp')).toMatchObject({ ip, mac })
 })
+
+const off = (status: VmStatus): Partial<VmStatus> => ({ lease: status.lease && { ...status.lease, held: false, nics: [] }, runner: null })
+
+test.each<readonly [string, (status: VmStatus) => Partial<VmStatus>, string]>([
+  ['a runner holds the lease', () => ({}), 'False Stopping'],
+  ['a runner answers without a lease', (status) => ({ ...off(status), runner: status.runner }), 'False Stopping'],
+  [
+    'a runner waits',
+    (status) => ({ runner: null, lease: status.lease && { ...status.lease, held: false, waiting: 1, nics: [] } }),
+    'False Stopping',
+  ],
+  ['a process has the TAP open', (status) => ({ runner: null, lease: status.lease && { ...status.lease, held: false } }), 'False Stopping'],
+  ['the broker does not answer', () => ({ runner: null, lease: null, brokerMessage: 'connect ENOENT' }), 'Unknown BrokerUnreachable'],
+  ['nothing is left', off, 'False Halted'],
+  ['nothing is left and there is no grant', () => ({ runner: null, lease: null }), 'False Halted'],
+])('a VM that is declared Halted is off when nothing of it is left on its node: %s', async (_what, changes, said) => {
+  const cluster = await onTheLan(changes, () => reached, { runStrategy: 'Halted' })
+  expect(all(cluster)).toEqual(rungs.map(() => said))
+})
+
+test('whether a VM that is declared Halted is off is not known while its agent is away', async () => {
+  const cluster = await onTheLan(off, () => reached, { runStrategy: 'Halted' })
+  cluster.agent('n1').away = true
+  await cluster.converge()
+  expect(cluster.said('web', 'GuestRunning')).toBe('Unknown AgentUnreachable')
+})
+
+test.each([
+  ['drained', { availability: 'drain' }, 'NodeDrained', /: docker node update --availability active n1$/],
+  ['down', { state: 'down' }, 'NodeDown', /docker node ls$/],
+] as const)('a node that is %s is the reason why its agent does not answer', async (_what, change, reason, command) => {
+  const cluster = await onTheLan()
+  cluster.agent('n1').away = true
+  cluster.swarm.changeNode('node-n1', change)
+  await cluster.converge()
+  expect([cluster.said('web', 'AssetsReady'), cluster.said('web', 'GuestRunning')]).toEqual([`Unknown ${reason}`, `Unknown ${reason}`])
+  expect(cluster.condition('web', 'AssetsReady')?.message).toMatch(command)
+})
+
+test('a drained node is the reason why the service has no task', async () => {
+  const cluster = await onTheLan()
+  cluster.swarm.changeNode('node-n1', { availability: 'drain' })
+  await cluster.converge()
+  expect(cluster.said('web', 'ServiceReady')).toBe('False NodeDrained')
+})

@@ -396,7 +396,8 @@ describe('ownership', () => {
 describe('ServiceReady', () => {
   test('says what Swarm says of a task that finds no node', async () => {
     const cluster = await running()
-    Object.assign(cluster.swarm.nodes.get('node-n1') ?? {}, { availability: 'drain' })
+    Object.assign(cluster.swarm.nodes.get('node-n1') ?? {}, { availability: 'pause' })
+    cluster.swarm.edit('vm-web', (spec) => void ((spec['TaskTemplate'] as Record<string, unknown>)['ForceUpdate'] = 1))
     await cluster.converge()
     expect(cluster.condition('web', 'ServiceReady')).toMatchObject({
       reason: 'TaskPending',
