@@ -28,6 +28,8 @@ export interface QemuDeps {
   /** Of the largest disk's file. */
   readonly maxDiskBytes: number
   readonly serialLog: SerialLog
+  /** QEMU's STOP event: the guest's processors stand still. */
+  readonly onStopped: () => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -102,6 +104,11 @@ export class Qemu {
     return typeof status === 'string' ? status.slice(0, 64) : 'unknown'
   }
 
+  /** Ends a QEMU that cannot go on; judged as a crash. */
+  crash(why: string): void {
+    this.#over(why)
+  }
+
   /** Ends QEMU: a power cut for the guest, if it runs. Disks are flushed. Resolves when it is gone. */
   async quit(): Promise<void> {
     const cancel = this.#deps.clock.after(quitTimeoutMs, () => this.#child.kill('SIGKILL'))
@@ -119,6 +126,7 @@ export class Qemu {
     if (event.event === 'SHUTDOWN') this.#over(text(event.data?.['reason']))
     // With -no-shutdown a panic only stops the machine.
     else if (event.event === 'GUEST_PANICKED') this.#over('guest-panic')
+    else if (event.event === 'STOP') this.#deps.onStopped()
   }
 
   /** The first reason is the true one: `quit` adds its own. */

@@ -14,6 +14,7 @@ import type { Hardening } from './hardening.ts'
 import { type Launch, readIdentity, readLaunch } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
+import { PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
 import { Qemu } from './qemu.ts'
 import type { SerialLog } from './serial-log.ts'
@@ -196,11 +197,15 @@ export class Supervisor {
       nics: lease.nics,
       seedPath: machine.seedPath,
     }
-    const deps = { processes, binary: config.qemu, maxDiskBytes: machine.maxDiskBytes, serialLog: this.#deps.serialLog, clock, log }
+    let paused: PausedGuest | undefined
+    const onStopped = (): void => void paused?.stopped()
+    const limits = { binary: config.qemu, maxDiskBytes: machine.maxDiskBytes }
+    const deps = { ...limits, processes, serialLog: this.#deps.serialLog, onStopped, clock, log }
     const qemu = await Qemu.start(description, deps).catch((cause: Error) => {
       throw new RunnerExit('QemuStartFailed', cause.message, { cause })
     })
     this.#qemu = qemu
+    paused = this.#pausedGuest(qemu)
     this.#accelerator = lease.accelerator
     lease.keep()
     const request = await this.#guide(qemu, launch.powerOffTimeoutS * 1_000)
@@ -209,6 +214,19 @@ export class Supervisor {
     this.#accelerator = null
     this.#qemuStatus = null
     return judgeEnd(end, request)
+  }
+
+  #pausedGuest(qemu: Qemu): PausedGuest {
+    const { clock, files, log } = this.#deps
+    return new PausedGuest({
+      qemu,
+      freeBytes: () => files.freeBytes(this.#paths.disks),
+      clock,
+      log,
+      onPaused: (why) => {
+        if (this.#phase === 'Running') this.#enter('Running', why)
+      },
+    })
   }
 
   /** From QEMU's start to its end, whoever brings that about. */

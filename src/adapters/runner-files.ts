@@ -1,4 +1,4 @@
-import { lstat, readFile, rename, writeFile } from 'node:fs/promises'
+import { lstat, readFile, rename, statfs, writeFile } from 'node:fs/promises'
 import type { RunnerFiles } from '../ports/runner-files.ts'
 
 export const runnerFiles: RunnerFiles = {
@@ -14,5 +14,9 @@ export const runnerFiles: RunnerFiles = {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }
+  },
+  async freeBytes(path) {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
   },
 }

@@ -86,6 +86,7 @@ const byReason: Readonly<Record<string, Step>> = {
   ForeignUid: owner,
   OwnershipLost: owner,
   RunnerUnreachable: console,
+  DiskFull: always('docker vm disks'),
   SpecChanged: ({ vm }) => `docker service update --force vm-${vm}`,
   UnexpectedAddress: explain('spec.networks.address'),
   AddressTakenByAnother: always('docker vm ls -o wide'),

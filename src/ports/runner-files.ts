@@ -5,4 +5,6 @@ export interface RunnerFiles {
   replaceText(path: string, text: string): Promise<void>
   /** The inode behind a path; undefined where nothing is there. */
   inode(path: string): Promise<number | undefined>
+  /** What an unprivileged process can still write to the file system of a path. */
+  freeBytes(path: string): Promise<number>
 }

@@ -1,7 +1,9 @@
-import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, copyFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { runnerUid } from '../../src/api/layout.ts'
+import { runnerUid, sharedGid } from '../../src/api/layout.ts'
+import { qemuRunStates } from '../../src/api/qemu-run-states.ts'
 import { makeRig, type Program, type Rig } from './runner/rig.ts'
 
 let rig: Rig
@@ -148,4 +150,58 @@ test('what cannot be started says which part is wrong, and touches nothing', asy
   expect(await runner.line((line) => line['exit'] === 'QemuStartFailed')).toMatchObject({
     why: expect.stringContaining('unsupported machine type'),
   })
+})
+
+/** The rig's disk on a file system of its own that has no byte left. Returns what makes room again. */
+function fullFileSystem(dir: string): () => void {
+  const disks = join(dir, 'vm/disks')
+  const [disk, spare, ballast] = [join(disks, 'root.qcow2'), join(dir, 'spare.qcow2'), join(disks, 'ballast')]
+  copyFileSync(disk, spare)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=160m', 'tmpfs', disks])
+  copyFileSync(spare, disk)
+  for (const path of [disks, disk]) chownSync(path, runnerUid, sharedGid)
+  const { bavail, bsize } = statfsSync(disks)
+  execFileSync('fallocate', ['-l', String(bavail * bsize), ballast])
+  return () => rmSync(ballast)
+}
+
+test('a guest whose disk is full is paused, says so, and continues when there is room', async () => {
+  const makeRoom = fullFileSystem(rig.dir)
+  try {
+    await rig.broker()
+    const runner = rig.runner()
+    await expect.poll(async () => (await rig.status().catch(() => undefined))?.qemuStatus, { timeout: 120_000 }).toBe('io-error')
+    expect(await rig.status()).toMatchObject({ phase: 'Running', message: expect.stringContaining('is full') as string })
+    makeRoom()
+    await runner.line(serial('boot=1'))
+    await expect.poll(() => rig.status(), { timeout: 60_000 }).toMatchObject({ phase: 'Running', qemuStatus: 'running', message: '' })
+    runner.child.kill('SIGTERM')
+    expect(await runner.exit).toBe(0)
+    expect(rig.serialLog()).toContain('orderly shutdown complete')
+  } finally {
+    for (const pid of rig.qemus()) process.kill(pid, 'SIGKILL')
+    execFileSync('umount', ['--lazy', join(rig.dir, 'vm/disks')])
+  }
+})
+
+interface QmpType {
+  readonly name: string
+  readonly 'ret-type'?: string
+  readonly members?: readonly { readonly name: string; readonly type?: string }[]
+  readonly values?: readonly string[]
+}
+
+test('the table of run states has each state of this QEMU', () => {
+  const input = ['qmp_capabilities', 'query-qmp-schema', 'quit'].map((execute) => JSON.stringify({ execute })).join('\n')
+  const said = execFileSync('qemu-system-x86_64', ['-M', 'none', '-display', 'none', '-qmp', 'stdio'], {
+    input,
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  const answers = said.toString().trim().split('\n')
+  const schema = answers.map((line) => (JSON.parse(line) as { return?: unknown }).return).find((one) => Array.isArray(one)) as QmpType[]
+  const named = (name: string | undefined): QmpType | undefined => schema.find((one) => one.name === name)
+  const answer = named(named('query-status')?.['ret-type'])
+  const states = named(answer?.members?.find((one) => one.name === 'status')?.type)?.values ?? []
+  expect(states.length).toBeGreaterThan(10)
+  expect(Object.keys(qemuRunStates).toSorted()).toEqual(states.toSorted())
 })

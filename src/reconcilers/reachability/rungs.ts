@@ -1,5 +1,6 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
+import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { pickAddress } from './address.ts'
 
@@ -60,8 +61,16 @@ function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): 
   if (known.runner === null) return found('Unknown', 'RunnerUnreachable', `the runner on ${where} does not answer: ${known.runnerMessage}`)
   const { phase, qemuStatus, message, accelerator } = known.runner
   if (phase !== 'Running') return found('False', phase, message || `the runner is in phase ${phase}`)
-  if (qemuStatus !== 'running') return found('False', 'GuestNotRunning', `QEMU says ${qemuStatus ?? 'nothing'}`)
+  if (qemuStatus !== 'running') return paused(where, qemuStatus, message)
   return found('True', 'Running', `on ${where} with ${accelerator ?? 'an unknown accelerator'}`)
+}
+
+function paused(where: string, qemuStatus: string | null, message: string): Finding {
+  const isFull = qemuStatus !== null && responseTo(qemuStatus) === 'continueWithRoom'
+  if (!isFull) return found('False', 'GuestNotRunning', message || `QEMU says ${qemuStatus ?? 'nothing'}`)
+  // A runner of release 0.1 has nothing to say about it, and does not continue the guest.
+  const why = message || 'the file system of the disks is full: QEMU paused the guest. Make room, then restart the VM'
+  return found('False', 'DiskFull', `on ${where} ${why}`)
 }
 
 /** As the runner itself puts it, so that one state has one name. */

@@ -29,17 +29,40 @@ export interface DiskObserver {
   unnaming(path: string, inode: Inode, by: Process | undefined): void
 }
 
+const gib = 1024 ** 3
+export const diskTotals = { totalBytes: 100 * gib, freeBytes: 50 * gib } as const
+
 /** The file system of one node. It outlives every program and every loss of power. */
 export class MemoryDisk {
-  full = false
+  readonly #onFull = new Set<() => void>()
   readonly #names = new Map<string, Inode>()
   readonly #now: () => number
   readonly #observer: DiskObserver
   #last = 0
+  #full = false
 
   constructor(now: () => number, observer: DiskObserver) {
     this.#now = now
     this.#observer = observer
+  }
+
+  get full(): boolean {
+    return this.#full
+  }
+
+  set full(isFull: boolean) {
+    this.#full = isFull
+    if (isFull) for (const tell of this.#onFull) tell()
+  }
+
+  /** Returns what ends it. */
+  onFull(tell: () => void): () => void {
+    this.#onFull.add(tell)
+    return () => void this.#onFull.delete(tell)
+  }
+
+  freeBytes(): number {
+    return this.full ? 0 : diskTotals.freeBytes
   }
 
   at(path: string): Inode | undefined {

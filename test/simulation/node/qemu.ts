@@ -67,7 +67,11 @@ export class SimulatedQemu {
     const ended = new Promise<ProcessEnd>((resolve) => (this.#finish = resolve))
     const kill = (signal: 'SIGTERM' | 'SIGKILL'): void => this.end({ kind: 'killed', signal })
     this.child = { pid: 7, channels: [this.#monitor.channel, this.#serial.channel], ended, kill }
-    this.process.onEnd(() => this.#gone())
+    const forget = ports.disk.onFull(() => this.#outOfRoom())
+    this.process.onEnd(() => {
+      forget()
+      this.#gone()
+    })
     this.process.clock.after(ports.random.int(20, 80), () => this.#open())
   }
 
@@ -131,13 +135,23 @@ export class SimulatedQemu {
     }
   }
 
+  /** A write of the guest finds no room. */
+  #outOfRoom(): void {
+    if (this.state !== 'running') return
+    this.#down('io-error')
+    this.#monitor.say({ event: 'BLOCK_IO_ERROR', data: { operation: 'write', action: 'stop', nospace: true } })
+    this.#monitor.say({ event: 'STOP' })
+  }
+
   #run(): void {
-    if (this.state !== 'prelaunch') return
+    if (this.state !== 'prelaunch' && this.state !== 'io-error') return
     this.state = 'running'
+    this.#isPoweringOff = false
     this.ranSinceMs = this.#ports.time.now()
     const { random } = this.#ports
     this.process.clock.after(random.int(800, 2_500), () => {
-      if (this.state !== 'running') return
+      if (this.state !== 'running' || this.isUp) return
+      if (this.#ports.disk.full) return this.#outOfRoom()
       this.isUp = true
       this.process.clock.after(random.int(200, 1_200), () => void (this.state === 'running' && this.#ports.onGuestUp(this)))
     })

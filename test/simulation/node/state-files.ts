@@ -1,11 +1,8 @@
 import { type FileFact, StateError, type StateFiles } from '../../../src/ports/state-files.ts'
-import type { Inode, MemoryDisk } from './memory-disk.ts'
+import { diskTotals, type Inode, type MemoryDisk } from './memory-disk.ts'
 import type { Process } from './process.ts'
 import { qcow2Header } from './qcow2.ts'
 import type { Steps } from './steps.ts'
-
-const gib = 1024 ** 3
-const diskTotals = { totalBytes: 100 * gib, freeBytes: 50 * gib } as const
 
 /** The files of a node as one agent sees them; every method is a step of it. */
 export function memoryFiles(disk: MemoryDisk, process: Process, steps: Steps): StateFiles {
@@ -52,7 +49,7 @@ export function memoryFiles(disk: MemoryDisk, process: Process, steps: Steps): S
     remove: (path) => steps.take(process, path, true, () => disk.remove(path, process)),
     removeEmptyDirectory: (path) =>
       steps.take(process, path, true, () => void (disk.list(path)?.length === 0 && disk.remove(path, process))),
-    space: (path) => read(path, () => ({ ...diskTotals, freeBytes: disk.full ? 0 : diskTotals.freeBytes })),
+    space: (path) => read(path, () => ({ ...diskTotals, freeBytes: disk.freeBytes() })),
   }
 }
 

@@ -245,4 +245,12 @@ export const nodes: readonly Scenario[] = [
       [15_000, (world) => world.machines.nodes.forEach((one) => void (one.diskFull = false))],
     ],
   },
+  {
+    name: 'the disk is full under a guest that runs, then has room',
+    vms: { web: {} },
+    acts: [
+      [20_000, (world) => world.machines.nodes.forEach((one) => void (one.diskFull = true))],
+      [50_000, (world) => world.machines.nodes.forEach((one) => void (one.diskFull = false))],
+    ],
+  },
 ]

@@ -141,6 +141,20 @@ test('a runner that waits for its predecessor says so', async () => {
   })
 })
 
+test('a guest that is paused by a full disk says what to do, also where its runner is of release 0.1', async () => {
+  const full = { ...runner, qemuStatus: 'io-error' }
+  const said = async (message: string) => {
+    const cluster = await onTheLan(({ uid }) => ({ runner: { uid, ...full, message } }))
+    return cluster.condition('web', 'GuestRunning')
+  }
+  expect(await said('the disk is full: it continues')).toMatchObject({
+    status: 'False',
+    reason: 'DiskFull',
+    message: 'on n1 the disk is full: it continues',
+  })
+  expect(await said('')).toMatchObject({ reason: 'DiskFull', message: expect.stringContaining('restart the VM') as string })
+})
+
 test('a paused guest is not running', async () => {
   const cluster = await onTheLan(({ uid }) => ({ runner: { uid, ...runner, qemuStatus: 'paused' } }))
   expect(cluster.said('web', 'GuestRunning')).toBe('False GuestNotRunning')
