@@ -28,6 +28,7 @@ import { inspection } from './inspection.ts'
 import { declarationStore } from './declarations.ts'
 import { informedSwarm } from './informer/informed-swarm.ts'
 import { checkNetworks } from './network-check.ts'
+import { agentBreaker } from './agent-breaker.ts'
 import { observedAgents } from './observed-agents.ts'
 import { livePlacements } from './placements.ts'
 import { stackOf } from './stack.ts'
@@ -66,7 +67,7 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   )
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.elapsed() })
-  const agents = observedAgents(directory, clock, () => built.agentIsBack())
+  const agents = observedAgents(agentBreaker(directory, clock), clock, () => built.agentIsBack())
   const placements = livePlacements({ informed, declarations, settings })
   const ports = { swarm, recent: informed.recent, placements, agents, declarations, settings, clock, random }
   const reconcilers = {

@@ -3,6 +3,7 @@ import { swarmOver } from '../../src/adapters/docker/swarm.ts'
 import { type Controller, controller } from '../../src/controller/controller.ts'
 import { declarationStore } from '../../src/controller/declarations.ts'
 import { informedSwarm } from '../../src/controller/informer/informed-swarm.ts'
+import { agentBreaker } from '../../src/controller/agent-breaker.ts'
 import { observedAgents } from '../../src/controller/observed-agents.ts'
 import { livePlacements } from '../../src/controller/placements.ts'
 import type { Clock } from '../../src/ports/clock.ts'
@@ -42,7 +43,7 @@ export function liveController(life: Life, ports: LifePorts): Pick<Controller, '
   const informed = informedSwarm(swarmOver(engineOver(boundary.dialFor(life, (signal) => ports.streams.of(life, signal)))), clock)
   const { swarm } = informed
   const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
-  const agents = observedAgents(boundary.agentsFor(life), clock, () => built.agentIsBack())
+  const agents = observedAgents(agentBreaker(boundary.agentsFor(life), clock), clock, () => built.agentIsBack())
   const placements = livePlacements({ informed, declarations: store, settings })
   const shared = { swarm, recent: informed.recent, placements, agents, declarations: store, settings, clock, random }
   const reconcilers = {
