@@ -58,8 +58,9 @@ const sourceView = z.looseObject({
   revision: z.string().default(''),
   complete: z.boolean(),
   message: z.string(),
-  documents: z.looseObject({ valid: z.number(), invalid: z.number() }),
+  documents: z.looseObject({ valid: z.number(), invalid: z.number(), ignored: z.number().default(0) }),
   issues: z.array(z.string()),
+  ignored: z.array(z.looseObject({ file: z.string(), line: z.number(), kind: z.string() })).default([]),
   superseded: z.array(z.looseObject({ file: z.string(), name: z.string(), by: z.string() })).default([]),
 })
 const answers = {

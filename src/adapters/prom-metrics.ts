@@ -192,6 +192,9 @@ function sourceMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_source_removal_withheld', '1 while too many VMs are absent at once to be removed.', [], (set) => {
     set({}, view.sources().stalled === null ? 0 : 1)
   })
+  gauge('swarmvirt_source_ignored_documents', 'Documents of other kinds in a manifest source, which hold no VM.', ['source'], (set) => {
+    for (const { source, documents } of view.sources().sources) set({ source }, documents.ignored)
+  })
   gauge('swarmvirt_source_documents', 'Documents of a manifest source, valid and not.', ['source', 'valid'], (set) => {
     for (const { source, documents } of view.sources().sources) {
       set({ source, valid: 'true' }, documents.valid)

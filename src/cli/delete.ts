@@ -17,7 +17,7 @@ interface Gone {
 }
 
 const note =
-  'The controller shuts a VM down in order once its removal grace is over (60 s unless set otherwise). Unless its manifest says deletionPolicy: Delete, its disks stay on their node, and a manifest of the same name takes them up again.\n'
+  'The controller shuts a VM down in order once its removal grace is over (60 s unless set otherwise). Unless its manifest says deletionPolicy: Delete, its disks stay on their node, and a manifest of the same name takes them up again. If no VM of the configs is left and several go at once, they wait for docker vm confirm-removal.\n'
 
 /** Removes what `docker vm apply` declared, of any source. What is declared elsewhere is named and stays. */
 export async function deleteObjects(ports: DeletePorts, wanted: readonly ObjectName[]): Promise<Outcome> {

@@ -5,6 +5,7 @@ import { messageOf } from '../ports/errors.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import type { ClusterPorts, Verb } from './cluster-verbs.ts'
 import type { ReadTexts } from './declared.ts'
+import { otherKindsFlag, textsOfOurKinds } from './other-kinds.ts'
 import { oneOf, type Outcome, UsageError } from './outcome.ts'
 import type { WriteVerbPorts } from './write-verbs.ts'
 
@@ -12,6 +13,7 @@ export type PlanVerbPorts = Pick<ClusterPorts, 'connect'> & WriteVerbPorts
 
 interface DiffFlags {
   readonly filename?: readonly string[]
+  readonly ignoreOtherKinds?: true
   readonly output: string
 }
 
@@ -29,6 +31,7 @@ export function planVerbs(vm: Command, ports: PlanVerbPorts, verb: Verb): void {
     .description('manifests against what is declared (-f), or what is declared against what runs; exit code 1 where they differ')
     .argument('[name...]', 'names of VMs')
     .option('-f, --filename <path>', 'file, directory, or - for standard input; may be repeated', collect)
+    .option(...otherKindsFlag)
     .option('-o, --output <format>', formats.join(', '), 'text')
     .action(verb((names: readonly string[], flags: DiffFlags) => orTwo(() => diff(ports, names, flags))))
 }
@@ -51,12 +54,17 @@ async function plan(ports: PlanVerbPorts, names: readonly string[], flags: { rea
   return { exit: unknown === '' ? 0 : 1, out, err: unknown }
 }
 
-async function diff(ports: PlanVerbPorts, names: readonly string[], { filename = [], output }: DiffFlags): Promise<Outcome> {
+async function diff(
+  ports: PlanVerbPorts,
+  names: readonly string[],
+  { filename = [], output, ignoreOtherKinds }: DiffFlags,
+): Promise<Outcome> {
   if ((names.length === 0) === (filename.length === 0)) throw new UsageError('diff takes names of VMs, or -f FILE')
   const format = oneOf('--output', formats, output)
   const { diffManifests, diffRunning } = await import('./diff.ts')
   if (filename.length > 0) {
-    const read = await ports.readTexts(filename)
+    const texts = await ports.readTexts(filename)
+    const read = ignoreOtherKinds ? textsOfOurKinds(texts) : texts
     return diffManifests(await ports.connect(), read.snapshots, await classesBeside(ports, read), format)
   }
   const { plans, unknown } = await plansOf(await ports.connect(), [...new Set(names)])

@@ -8,6 +8,7 @@ import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
 import { type LoopVerbPorts, loopVerbs } from './loop-verbs.ts'
 import type { InstallOptions } from './install.ts'
 import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
+import { ofOurKinds, otherKindsFlag } from './other-kinds.ts'
 import { pointerFor } from './pointers.ts'
 import { planVerbs } from './plan-verbs.ts'
 import { suspendVerbs } from './suspend-verbs.ts'
@@ -94,11 +95,13 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
   vm.command('validate')
     .description('check manifests without a cluster; all errors of all files in one run')
     .argument('<path...>', 'files, directories, or - for standard input')
+    .option(...otherKindsFlag)
     .option('-o, --output <format>', validateFormats.join(', '), 'text')
     .action(
-      verb(async (paths: string[], options: { output: string }) => {
+      verb(async (paths: string[], options: { output: string; ignoreOtherKinds?: true }) => {
         const format = oneOf('--output', validateFormats, options.output)
-        return validate(await ports.readManifests(paths), format)
+        const read = await ports.readManifests(paths)
+        return validate(options.ignoreOtherKinds ? ofOurKinds(read) : read, format)
       }),
     )
   vm.command('explain')

@@ -114,6 +114,7 @@ export const sourceShape: Shape<SourceView> = {
     field('Complete', 'COMPLETE', (source) => (source.complete ? 'yes' : 'no')),
     field('Valid', 'VALID', (source) => String(source.documents.valid)),
     field('Invalid', 'INVALID', (source) => String(source.documents.invalid)),
+    field('Ignored', 'IGNORED', (source) => String(source.documents.ignored)),
     // Whole, so that it can be copied: nothing else tells which commit the cluster has.
     field('Revision', 'REVISION', (source) => source.revision),
     field('Message', 'MESSAGE', (source) => source.message),

@@ -102,10 +102,19 @@ export function showSources(view: SourcesView, form: Form<SourcesView['sources']
   const list = shown(form, view.sources, view)
   if (form.kind !== 'columns') return list
   const issues = [...new Set(view.sources.flatMap((source) => source.issues))]
+  const ignored = view.sources.flatMap(({ source, documents, ignored }) => ignoredText(source, documents.ignored, ignored))
   const older = view.sources.flatMap(({ superseded }) => superseded.map((one) => `superseded: ${one.file} (${one.name}) by ${one.by}`))
   const stalled = view.stalled === null ? [] : [withheldText(view)]
-  const paragraphs = [...issues, older.join('\n'), ...stalled].filter((text) => text !== '')
+  const paragraphs = [...issues, ...ignored, older.join('\n'), ...stalled].filter((text) => text !== '')
   return [list, ...paragraphs.map((text) => `${text.split('\n').map(printable).join('\n')}\n`)].join('\n')
+}
+
+function ignoredText(source: string, count: number, some: SourcesView['sources'][number]['ignored']): readonly string[] {
+  if (count === 0) return []
+  const rest = count - some.length
+  const lines = some.map(({ file, line, kind }) => `  ${file}:${line} (${kind})`)
+  const head = `warning: ${count === 1 ? '1 document' : `${count} documents`} of other kinds ignored in source ${source}:`
+  return [[head, ...lines, ...(rest > 0 ? [`  and ${rest} more`] : [])].join('\n')]
 }
 
 /** Why removals are withheld, and of which VMs. */

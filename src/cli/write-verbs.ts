@@ -3,6 +3,7 @@ import type { ApplyPorts } from './apply.ts'
 import type { Verb } from './cluster-verbs.ts'
 import type { ReadTexts } from './declared.ts'
 import type { DeletePorts } from './delete.ts'
+import { otherKindsFlag, textsOfOurKinds } from './other-kinds.ts'
 import { oneOf, type Outcome, UsageError } from './outcome.ts'
 
 export interface WriteVerbPorts {
@@ -17,7 +18,13 @@ interface ApplyFlags {
   readonly prune?: true
   readonly force?: true
   readonly dryRun?: true
+  readonly ignoreOtherKinds?: true
   readonly output: string
+}
+
+interface DeleteFlags {
+  readonly filename?: readonly string[]
+  readonly ignoreOtherKinds?: true
 }
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
@@ -31,15 +38,15 @@ export function writeVerbs(vm: Command, ports: WriteVerbPorts, verb: Verb): void
     .option('--prune', 'remove what --source applied before and does not give any more')
     .option('--force', 'take over what belongs to another source')
     .option('--dry-run', 'say what would be done, and do nothing')
+    .option(...otherKindsFlag)
     .option('-o, --output <format>', 'text, json, name', 'text')
     .action(verb((flags: ApplyFlags) => applyFiles(ports, flags)))
   vm.command('delete')
     .description('take back what apply declared: the VMs are shut down in order, their disks are kept')
     .argument('[name...]', 'NAME, or KIND/NAME such as class/small')
     .option('-f, --filename <path>', 'what these manifests declare; may be repeated', collect)
-    .action(
-      verb((names: readonly string[], flags: { readonly filename?: readonly string[] }) => deleteNamed(ports, names, flags.filename ?? [])),
-    )
+    .option(...otherKindsFlag)
+    .action(verb((names: readonly string[], flags: DeleteFlags) => deleteNamed(ports, names, flags)))
 }
 
 async function applyFiles(ports: WriteVerbPorts, flags: ApplyFlags): Promise<Outcome> {
@@ -51,10 +58,16 @@ async function applyFiles(ports: WriteVerbPorts, flags: ApplyFlags): Promise<Out
     dryRun: flags.dryRun === true,
     output: oneOf('--output', applyFormats, flags.output),
   }
-  return apply(await ports.writing(), await ports.readTexts(flags.filename), options)
+  return apply(await ports.writing(), await read(ports, flags.filename, flags), options)
 }
 
-async function deleteNamed(ports: WriteVerbPorts, names: readonly string[], files: readonly string[]): Promise<Outcome> {
+async function read(ports: WriteVerbPorts, files: readonly string[], flags: { readonly ignoreOtherKinds?: true }): Promise<ReadTexts> {
+  const texts = await ports.readTexts(files)
+  return flags.ignoreOtherKinds ? textsOfOurKinds(texts) : texts
+}
+
+async function deleteNamed(ports: WriteVerbPorts, names: readonly string[], flags: DeleteFlags): Promise<Outcome> {
+  const files = flags.filename ?? []
   if (names.length === 0 && files.length === 0) throw new UsageError('delete needs a NAME, or -f FILE')
   const { isOutcome, namedIn, objectNamed } = await import('./declared.ts')
   const { deleteObjects } = await import('./delete.ts')
@@ -63,7 +76,7 @@ async function deleteNamed(ports: WriteVerbPorts, names: readonly string[], file
     if (found === undefined) throw new UsageError(`"${name}" is neither NAME nor KIND/NAME, where KIND is vm or class`)
     return found
   })
-  const declared = files.length === 0 ? [] : namedIn(await ports.readTexts(files))
+  const declared = files.length === 0 ? [] : namedIn(await read(ports, files, flags))
   if (isOutcome(declared)) return declared
   return deleteObjects(await ports.writing(), [...named, ...declared])
 }

@@ -72,9 +72,9 @@ const unseen: VmMemory = {
   rivals: '',
 }
 
-/** A class that is wrong holds no VM; the VMs that name it say so themselves. */
+/** A class that is wrong holds no VM; the VMs that name it say so themselves. A document of another kind holds none either. */
 function isMachine(document: SourceDocument): boolean {
-  return document.ok || document.isClass !== true
+  return document.ok || (document.isClass !== true && document.otherKind === undefined)
 }
 
 function byOrigin(a: SourceDocument, b: SourceDocument): number {

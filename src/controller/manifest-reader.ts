@@ -54,8 +54,9 @@ async function readSource(ports: ManifestReaderPorts, source: ManifestSource, pa
   try {
     while (!signal.aborted) {
       pause.clear()
-      said = await readOnce(ports, source, said, signal)
-      await pause.wait(() => waitMs(ports), signal)
+      const read = await readOnce(ports, source, said, signal)
+      said = read.said
+      await pause.wait(() => Math.min(waitMs(ports), read.againMs), signal)
       await readHinted(ports, source, pause, signal)
     }
   } catch (error) {
@@ -89,13 +90,20 @@ function notRead(log: Log, signal: AbortSignal): (error: unknown) => undefined {
   }
 }
 
-async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<string> {
+interface Read {
+  /** What was said of the source last. */
+  readonly said: string
+  /** In so many ms something counts that may still be written now. */
+  readonly againMs: number
+}
+
+async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said: string, signal: AbortSignal): Promise<Read> {
   const beganMs = ports.clock.elapsed()
   const snapshot = await source.read(signal).catch(notRead(ports.log, signal))
-  if (snapshot === undefined) return said
+  if (snapshot === undefined) return { said, againMs: Number.POSITIVE_INFINITY }
   const changed = ports.store.fold(snapshot, { kind: 'whole', beganMs })
   ports.onRead(changed)
-  return report(ports.log, snapshot, said)
+  return { said: report(ports.log, snapshot, said), againMs: snapshot.readAgainMs ?? Number.POSITIVE_INFINITY }
 }
 
 /** An absence that is due and not judged waits for a read that did not come: no reason to read as fast as can be. */
@@ -111,11 +119,15 @@ function waitMs(ports: ManifestReaderPorts): number {
 
 /** Says once what changed about the source as a whole; single documents are told by their VM's condition. Codes and positions only: an excerpt may hold a secret. */
 function report(log: Log, snapshot: SourceSnapshot, said: string): string {
-  const issues = snapshot.documents.flatMap((one) => (one.ok ? [] : one.issues.map(({ code, file, line }) => `${code} ${file}:${line}`)))
+  const broken = snapshot.documents.filter((one) => !one.ok)
+  const issues = broken.flatMap((one) =>
+    one.otherKind === undefined ? one.issues.map(({ code, file, line }) => `${code} ${file}:${line}`) : [],
+  )
+  const ignored = broken.filter((one) => one.otherKind !== undefined).length
   const { source, complete, message } = snapshot
-  const saying = JSON.stringify([complete, message, issues])
+  const saying = JSON.stringify([complete, message, issues, ignored])
   if (saying === said) return said
-  log.info({ source, complete, reason: message, documents: snapshot.documents.length, issues }, 'Read the manifests')
+  log.info({ source, complete, reason: message, documents: snapshot.documents.length, ignored, issues }, 'Read the manifests')
   return saying
 }
 

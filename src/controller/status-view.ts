@@ -53,10 +53,16 @@ function sourcesView(store: DeclarationStore): SourcesView {
   return { sources, stalled: state.stalled ?? null, withheld: withheldNames(state) }
 }
 
+/** The rest is only counted: where somebody keeps a whole repository, the first ones say enough. */
+const mostIgnored = 20
+
 function sourceView(snapshot: ResolvedSnapshot, twice: readonly string[]): SourceView {
   const machines = snapshot.documents.filter((document) => document.ok).length
-  const issues = snapshot.documents.flatMap((document) => (document.ok ? [] : document.issues.map((issue) => issue.rendered)))
+  const broken = snapshot.documents.filter((document) => !document.ok)
+  const others = broken.flatMap(({ origin, otherKind }) => (otherKind === undefined ? [] : [{ ...origin, kind: otherKind }]))
+  const issues = broken.flatMap((document) => (document.otherKind === undefined ? document.issues.map((issue) => issue.rendered) : []))
   const { source, complete, message, revision = '', superseded = [], classes = 0 } = snapshot
-  const documents = { valid: machines + classes, invalid: snapshot.documents.length - machines }
-  return { source, revision, complete, message, documents, issues: [...issues, ...twice], superseded }
+  const documents = { valid: machines + classes, invalid: broken.length - others.length, ignored: others.length }
+  const ignored = others.slice(0, mostIgnored).map(({ file, line, kind }) => ({ file, line, kind }))
+  return { source, revision, complete, message, documents, issues: [...issues, ...twice], ignored, superseded }
 }

@@ -62,6 +62,8 @@ export interface InvalidDocument<StandIn = ValidDocument> {
   readonly name: string | undefined
   /** It is no VM but a class, of this name if that can be read. */
   readonly isClass?: true
+  /** It is of another kind, such as "apps/v1 Deployment": well-formed, holds no VM, and is nobody's mistake where other things lie beside manifests. */
+  readonly otherKind?: string
   readonly issues: readonly SourceIssue[]
   /** The newest valid document of this name that the source still holds behind this one; it counts until this one is valid. */
   readonly standIn?: StandIn
@@ -76,6 +78,8 @@ export interface SourceSnapshot {
   readonly complete: boolean
   /** Why it is not complete, or what else a person should know; empty when all is well. */
   readonly message: string
+  /** Something may still be written and does not count yet: another read after so long may find it finished. */
+  readonly readAgainMs?: number
   /** What the source stands at, for people: target of git-sync's link, or the git HEAD. */
   readonly revision?: string
   /** Documents that a newer one of the same name stands before; they are not in `documents`. */

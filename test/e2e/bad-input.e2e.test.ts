@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SourcesView } from '../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { until } from '../lab/run.ts'
-import { conditionOf, containerOf, containersOf, manifest, openE2e, waitForCondition, waitGone, waitReady } from './support.ts'
+import { conditionOf, containerOf, containersOf, manifest, openE2e, removeManifests, waitForCondition, waitReady } from './support.ts'
 
 const good = 'good'
 let deployment: Deployment
@@ -39,8 +39,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const name of [good, 'sum', 'nobridge']) deployment.removeManifest(`${name}.yaml`)
-  for (const name of [good, 'sum', 'nobridge']) await waitGone(deployment, name)
+  await removeManifests(deployment, [good, 'sum', 'nobridge'])
 })
 
 describe('bad input is said, with what, where and what to do', () => {

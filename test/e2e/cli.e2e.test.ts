@@ -177,9 +177,10 @@ describe('the way of a pipeline', () => {
     writeFileSync(db, '# nothing any more\n')
     expect(await said('apply', '-f', join(folder, 'vms'), '--source', 'ci', '--prune')).toBe('virtualmachine/cli-db pruned\n')
     expect(await appliedConfigs('cli-web')).toHaveLength(1)
+    // One after the other: all VMs of a source at once would be withheld, as an accident.
+    await waitGone(deployment, 'cli-db')
     expect(await said('delete', 'cli-web')).toBe('virtualmachine/cli-web deleted\n')
-    // One after the other: four VMs that go at once would be withheld, as an accident.
-    for (const name of ['cli-web', 'cli-db']) await waitGone(deployment, name)
+    await waitGone(deployment, 'cli-web')
   })
 
   it('writes nothing of an invalid set', async () => {

@@ -4,7 +4,7 @@ import type { DisksView, DiskView } from '../../src/api/wire/disks.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
-import { instanceDirectory, manifest, nodeOfVm, openE2e, uidOf, waitForCondition, waitGone, waitReady } from './support.ts'
+import { instanceDirectory, manifest, nodeOfVm, openE2e, removeManifests, uidOf, waitForCondition, waitGone, waitReady } from './support.ts'
 
 const going = 'going'
 const staying = 'staying'
@@ -35,8 +35,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const name of [going, staying]) deployment.removeManifest(`${name}.yaml`)
-  for (const name of [going, staying]) await waitGone(deployment, name)
+  await removeManifests(deployment, [going, staying])
 })
 
 describe('the disks of a removed VM', () => {

@@ -89,6 +89,14 @@ export function waitGone(deployment: Deployment, name: string): Promise<true> {
   return until(`${name} to be gone`, 120_000, async () => ((await serviceOf(deployment.lab, name)) === undefined ? true : undefined), 300)
 }
 
+/** The last one by itself: all VMs of a source at once would be withheld. */
+export async function removeManifests(deployment: Deployment, names: readonly string[]): Promise<void> {
+  for (const some of [names.slice(1), names.slice(0, 1)]) {
+    for (const name of some) deployment.removeManifest(`${name}.yaml`)
+    for (const name of some) await waitGone(deployment, name)
+  }
+}
+
 export function reservedMac(name: string): string {
   return deterministicMac(clusterName, name, 'lan')
 }

@@ -106,9 +106,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
   const { lab } = deployment
-  for (const vm of [running, edited]) rmSync(join(scratch, `work/vms/${vm}.yaml`), { force: true })
-  await push({ README: 'none left\n' }, 'No VM')
-  for (const vm of [running, edited]) await waitGone(deployment, vm)
+  // One by one: all at once would be withheld. With the last one its directory goes, too.
+  for (const vm of [edited, running]) {
+    rmSync(join(scratch, `work/vms/${vm}.yaml`), { force: true })
+    await push({}, `No ${vm}`)
+    await waitGone(deployment, vm)
+  }
   await lab.mustDocker('n1', ['service', 'rm', 'swarmvirt_git-sync'])
   await deploy(lab, lab.images, say)
   await lab.mustDocker('n1', ['rm', '--force', 'git-server'])

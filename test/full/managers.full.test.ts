@@ -14,6 +14,7 @@ import {
   otherNode,
   type RunnerContainer,
   serviceOf,
+  removeManifests,
   uidOf,
   waitGone,
   waitReady,
@@ -67,11 +68,7 @@ beforeEach(async () => {
 })
 
 afterAll(async () => {
-  // All at once would be withheld.
-  for (const some of [[keeper], names]) {
-    for (const name of some) deployment.removeManifest(`${name}.yaml`)
-    for (const name of some) await waitGone(deployment, name)
-  }
+  await removeManifests(deployment, [keeper, ...names])
   await lab.docker('n1', ['config', 'rm', 'sv-vm-foreign'])
 })
 

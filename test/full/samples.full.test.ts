@@ -5,7 +5,7 @@ import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
 import { resolveClasses } from '../../src/ports/resolve-classes.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import { guestPage, nodeOfVm, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
+import { guestPage, manifest, nodeOfVm, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
 
 const directory = join(import.meta.dirname, '../../manifests')
 const files = readdirSync(directory).filter((file) => file.endsWith('.yaml'))
@@ -25,6 +25,8 @@ function vmsOf(file: string): readonly VirtualMachine[] {
 /** Two at a time hold three VMs at most: as many as the machine boots side by side, and whose removal at once is an ordinary one. */
 const pairs = files.flatMap((file, index) => (index % 2 === 0 ? [[file, ...files.slice(index + 1, index + 2)]] : []))
 
+/** Stays until the last one is gone. */
+const anchor = 'anchor'
 let deployment: Deployment
 
 /** What a sample that names a MAC and an address asks of the LAN's DHCP server. */
@@ -64,12 +66,16 @@ function remove(some: readonly string[]): void {
 beforeAll(async () => {
   deployment = await openE2e()
   await setReservations(true)
+  // All VMs of a source at once would be withheld.
+  deployment.writeManifest(`${anchor}.yaml`, manifest(anchor, { runStrategy: 'Halted' }))
 })
 
 afterAll(async () => {
   // Whatever a test that failed left: of one pair alone, since the others are gone by then.
   remove(files)
   await Promise.all(files.flatMap(vmsOf).map((vm) => waitGone(deployment, vm.metadata.name)))
+  deployment.removeManifest(`${anchor}.yaml`)
+  await waitGone(deployment, anchor)
   await setReservations(false)
 })
 

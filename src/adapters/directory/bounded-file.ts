@@ -1,13 +1,22 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { opened, openedSync } from './opened.ts'
 
 export const notAFile = 'it is not a file'
 
+/** A pipe or a device that carries the name of a file must not hold anybody up. */
 const flags = constants.O_RDONLY | constants.O_NONBLOCK
 
-/** The first bytes of a file, `maxBytes` at most. A pipe or a device that carries the name of a file must not hold anybody up. */
-export async function boundedBytes(path: string, maxBytes: number): Promise<Uint8Array> {
-  const file = await open(path, flags)
+export interface FileStart {
+  /** `maxBytes` at most. */
+  readonly bytes: Uint8Array
+  /** When it had last changed once it was read, in epoch milliseconds of its file system's clock. */
+  readonly changedMs: number
+}
+
+/** The first bytes of a file. `path` must lead through no link: whatever is not this very file is not read. */
+export async function boundedFile(path: string, maxBytes: number): Promise<FileStart> {
+  const file = await opened(path, () => open(path, flags | constants.O_NOFOLLOW))
   try {
     const found = await file.stat()
     if (!found.isFile()) throw new Error(notAFile)
@@ -20,15 +29,15 @@ export async function boundedBytes(path: string, maxBytes: number): Promise<Uint
       if (bytesRead === 0) break
       length += bytesRead
     }
-    return buffer.subarray(0, length)
+    return { bytes: buffer.subarray(0, length), changedMs: (await file.stat()).ctimeMs }
   } finally {
     await file.close()
   }
 }
 
-/** The same of a small file on this machine's own disk: to hand its five calls to threads costs ten times what they cost. */
-export function boundedBytesSync(path: string, maxBytes: number): Uint8Array {
-  const file = openSync(path, flags)
+/** The same of a small file on this machine's own disk: to hand its calls to threads costs ten times what they cost. */
+export function boundedFileSync(path: string, maxBytes: number): FileStart {
+  const file = openedSync(path, () => openSync(path, flags | constants.O_NOFOLLOW))
   try {
     const found = fstatSync(file)
     if (!found.isFile()) throw new Error(notAFile)
@@ -40,7 +49,7 @@ export function boundedBytesSync(path: string, maxBytes: number): Uint8Array {
       if (bytesRead === 0) break
       length += bytesRead
     }
-    return buffer.subarray(0, length)
+    return { bytes: buffer.subarray(0, length), changedMs: fstatSync(file).ctimeMs }
   } finally {
     closeSync(file)
   }

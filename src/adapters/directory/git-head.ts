@@ -1,6 +1,6 @@
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { boundedBytes } from './bounded-file.ts'
+import { boundedFile } from './bounded-file.ts'
 
 const hash = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 /** What git-check-ref-format(1) allows below `refs/`; so no way out of the git directory either. */
@@ -33,7 +33,7 @@ async function gitDirectoryAround(directory: string): Promise<string | undefined
 /** A worktree's `.git` is a file, see gitrepository-layout(5). */
 async function gitFile(at: string): Promise<string | undefined> {
   const target = /^gitdir: (.+)$/.exec((await lineOf(join(at, '.git'))) ?? '')?.[1]
-  return target === undefined ? undefined : resolve(at, target)
+  return target === undefined ? undefined : realpath(resolve(at, target))
 }
 
 async function headOf(gitDirectory: string): Promise<string | undefined> {
@@ -41,7 +41,7 @@ async function headOf(gitDirectory: string): Promise<string | undefined> {
   if (head === undefined || hash.test(head)) return head
   const name = ref.exec(head)?.[1]
   if (name === undefined) return undefined
-  const shared = resolve(gitDirectory, (await lineOf(join(gitDirectory, 'commondir'))) ?? '.')
+  const shared = await realpath(resolve(gitDirectory, (await lineOf(join(gitDirectory, 'commondir'))) ?? '.'))
   const loose = await lineOf(join(shared, name))
   if (loose === undefined) return packed(shared, name)
   return hash.test(loose) ? loose : undefined
@@ -59,9 +59,11 @@ async function lineOf(path: string): Promise<string | undefined> {
   return (await textOf(path, smallFileBytes))?.replace(/\n$/, '')
 }
 
+/** Through no link: where somebody made `HEAD` one, its end may be a secret that looks like a commit. */
 async function textOf(path: string, maxBytes: number): Promise<string | undefined> {
-  const bytes = await boundedBytes(path, maxBytes + 1).catch(absent)
-  if (bytes === undefined) return undefined
+  const file = await boundedFile(path, maxBytes + 1).catch(absent)
+  if (file === undefined) return undefined
+  const { bytes } = file
   if (bytes.length > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
   return new TextDecoder().decode(bytes)
 }

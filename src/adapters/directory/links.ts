@@ -6,28 +6,48 @@ export interface Link {
   readonly target: string
 }
 
+interface LinkOnTheWay extends Link {
+  /** The names of the path that are still to be looked up behind it. */
+  readonly rest: readonly string[]
+}
+
 /** As the kernel's own, see path_resolution(7). */
 const mostLinks = 40
 
 /** Every link on the way to where `path` leads, in the order they are met. Ends where nothing is there or links lead in a circle. */
 export async function linksOn(path: string): Promise<readonly Link[]> {
   const links: Link[] = []
+  for await (const { path: at, target } of linksTo(path)) links.push({ path: at, target })
+  return links
+}
+
+/** The first link on the way whose target is meant, and what the path names behind it. */
+export async function linkInto(
+  path: string,
+  isMeant: (target: string) => boolean,
+): Promise<{ readonly link: string; readonly rest: readonly string[] } | undefined> {
+  for await (const { path: link, target, rest } of linksTo(path)) if (isMeant(target)) return { link, rest }
+  return undefined
+}
+
+async function* linksTo(path: string): AsyncGenerator<LinkOnTheWay> {
   let at = '/'
   let ahead = namesIn(resolve(path))
-  for (let name = ahead.shift(); name !== undefined && links.length < mostLinks; name = ahead.shift()) {
+  let links = 0
+  for (let name = ahead.shift(); name !== undefined && links < mostLinks; name = ahead.shift()) {
     const next = name === '..' ? dirname(at) : join(at, name)
     const target = await linkTarget(next)
     if (target === undefined) at = next
     else {
-      links.push({ path: next, target })
+      yield { path: next, target, rest: ahead }
+      links += 1
       if (isAbsolute(target)) at = '/'
       ahead = [...namesIn(target), ...ahead]
     }
   }
-  return links
 }
 
-function namesIn(path: string): string[] {
+export function namesIn(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.')
 }
 

@@ -32,8 +32,13 @@ export async function revisionOf(directory: string): Promise<string | undefined>
   )
 }
 
+/** The commit that a link of git-sync with this target names. */
+export function worktreeCommit(target: string): string | undefined {
+  return worktreeName.exec(basename(target))?.[1]
+}
+
 function commitIn(target: string): readonly string[] {
-  const commit = worktreeName.exec(basename(target))?.[1]
+  const commit = worktreeCommit(target)
   return commit === undefined ? [] : [commit]
 }
 

@@ -1,57 +1,96 @@
 import type { Dirent } from 'node:fs'
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { IsIgnored } from './ignore-file.ts'
+import { resolveInside } from './inside.ts'
 import { whereTo } from './links.ts'
+import { entriesOf } from './opened.ts'
 
-/** Deep enough for environments and teams, and a bound for links that lead in circles. */
+/** Manifests are read down to here: deep enough for environments and teams. */
 export const maxDirectoryDepth = 4
+/** And looked for down to here, so that one that lies too deep is told of. A bound for trees that nobody meant. */
+const deepestLook = 32
 export const maxFiles = 5_000
+/** Entries between two pauses, in which others are heard. */
+const entriesAtOnce = 100
+
+export interface FoundFile {
+  /** Leads through no link: a link that is swapped meanwhile does not make one read of two commits. */
+  readonly path: string
+  /** Below the manifest directory. */
+  readonly shown: string
+  /** It lies deeper than manifests are read. */
+  readonly isTooDeep: boolean
+  /** Why it cannot be read; undefined where nothing is known to be in the way. */
+  readonly unreadable?: string
+}
+
+/** What became of one read, beside what it found. */
+export interface Outcomes {
+  /** Why it is not complete. */
+  readonly problems: string[]
+  /** In how many ms each file counts that may still be written. */
+  readonly leftMs: number[]
+}
+
+export function noOutcomes(): Outcomes {
+  return { problems: [], leftMs: [] }
+}
 
 /** What one walk through a directory found. */
-export interface Walk {
-  /** `path` leads through no link: a link that is swapped meanwhile does not make one read of two commits. */
-  readonly files: { readonly path: string; readonly shown: string }[]
-  readonly problems: string[]
-  /** Where each directory and each link led; undefined where it led nowhere. */
+export interface Walk extends Outcomes {
+  /** Nothing outside of it is opened; it leads through no link. */
+  readonly boundary: string
+  readonly isIgnored: IsIgnored
+  readonly files: FoundFile[]
+  /** Where each directory and each link led; undefined where it led out, or nowhere. */
   readonly followed: Map<string, string | undefined>
   readonly visited: Set<string>
 }
 
-export function emptyWalk(): Walk {
-  return { files: [], problems: [], followed: new Map(), visited: new Set() }
+export function emptyWalk(boundary: string, isIgnored: IsIgnored = () => false, outcomes = noOutcomes()): Walk {
+  return { boundary, isIgnored, files: [], followed: new Map(), visited: new Set(), ...outcomes }
 }
 
 /** Something that was followed leads elsewhere by now, so what was read may be of two versions. */
-export async function hasMoved(walk: Walk): Promise<boolean> {
-  for (const [path, before] of walk.followed) if ((await whereTo(path)) !== before) return true
+export async function hasMoved({ boundary, followed }: Pick<Walk, 'boundary' | 'followed'>): Promise<boolean> {
+  for (const [path, before] of followed) {
+    // What leads out still leads somewhere.
+    const now = before === undefined ? await resolveInside(boundary, path).catch(() => undefined) : await whereTo(path)
+    if (now !== before) return true
+  }
   return false
 }
 
+/** Where a link in the boundary leads. Throws LeadsOutError, and what the system says where it leads nowhere. */
 async function follow(walk: Walk, path: string): Promise<string> {
   walk.followed.set(path, undefined)
-  const real = await realpath(path)
+  const real = await resolveInside(walk.boundary, path)
   walk.followed.set(path, real)
   return real
 }
 
-/** What cannot be listed is a problem, never an empty directory. `shown` is the path below the manifest directory. */
-export async function walkDirectory(
-  walk: Walk,
-  path: string,
-  shown: string,
-  depth: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+/**
+ * What cannot be listed is a problem, never an empty directory; a directory that is not there any more is an absence. `path` leads through no link,
+ * and `shown` is the path below the manifest directory.
+ */
+export async function walkDirectory(walk: Walk, path: string, shown: string, depth: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
   const what = shown === '' ? 'the manifest directory' : `directory ${shown}`
-  if (depth > maxDirectoryDepth) return void walk.problems.push(`${what} is more than ${maxDirectoryDepth} levels deep and is not read`)
+  if (walk.visited.has(path)) return
+  if (depth > deepestLook) return void walk.problems.push(`${what} is more than ${deepestLook} levels deep and is not read`)
+  walk.visited.add(path)
+  walk.followed.set(path, path)
   try {
-    const real = await follow(walk, path)
-    if (walk.visited.has(real)) return
-    walk.visited.add(real)
-    for (const entry of await readdir(real, { withFileTypes: true })) await walkEntry(walk, real, shown, entry, depth, signal)
+    const entries = await entriesOf(path)
+    for (const [index, entry] of entries.entries()) {
+      if (index % entriesAtOnce === entriesAtOnce - 1) await nextTurn()
+      await walkEntry(walk, path, shown, entry, depth, signal)
+    }
   } catch (error) {
     if (signal?.aborted) throw error
+    if (shown !== '' && codeOf(error) === 'ENOENT') return void walk.followed.set(path, undefined)
     walk.problems.push(`${what} cannot be read (${codeOf(error)})`)
   }
 }
@@ -68,37 +107,36 @@ async function walkEntry(
   if (entry.name.startsWith('.')) return
   const inner = join(path, entry.name)
   const innerShown = shown === '' ? entry.name : `${shown}/${entry.name}`
+  const isName = isManifestName(entry.name)
+  // The rules tell a directory from a file, and a link is none.
+  if (!(isName || entry.isDirectory() || entry.isSymbolicLink()) || walk.isIgnored(innerShown, entry.isDirectory())) return
   const isLink = entry.isSymbolicLink()
-  if (entry.isDirectory() || (isLink && (await isDirectoryLink(walk, inner, innerShown)))) {
-    return walkDirectory(walk, inner, innerShown, depth + 1, signal)
-  }
-  if (!isManifestName(entry.name)) return
+  const { isDirectory, ...place } = isLink ? await linkedPlace(walk, inner) : { path: inner, isDirectory: entry.isDirectory() }
+  if (isDirectory) return walkDirectory(walk, place.path, innerShown, depth + 1, signal)
+  // Behind a link that is not followed there may be, or may have been, a directory of manifests.
+  if (!isName)
+    return void (place.unreadable !== undefined && walk.problems.push(`link ${innerShown} is not followed (${place.unreadable})`))
   if (walk.files.length >= maxFiles) return void (walk.problems.includes(tooMany) || walk.problems.push(tooMany))
-  walk.files.push({ path: isLink ? await linkedFile(walk, inner) : inner, shown: innerShown })
+  walk.files.push({ ...place, shown: innerShown, isTooDeep: depth > maxDirectoryDepth })
 }
 
 const tooMany = `more than ${maxFiles} manifests; the rest is not read`
 
+/** JSON is YAML. */
 function isManifestName(name: string): boolean {
-  return /\.ya?ml$/.test(name) && !/^[.#~]/.test(name)
+  return /\.(?:ya?ml|json)$/i.test(name) && !/^[.#~]/.test(name)
 }
 
-async function isDirectoryLink(walk: Walk, path: string, shown: string): Promise<boolean> {
+interface Place extends Pick<FoundFile, 'path' | 'unreadable'> {
+  readonly isDirectory: boolean
+}
+
+async function linkedPlace(walk: Walk, path: string): Promise<Place> {
   try {
-    return (await stat(path)).isDirectory()
+    const real = await follow(walk, path)
+    return { path: real, isDirectory: (await lstat(real)).isDirectory() }
   } catch (error) {
-    // Behind a link that leads nowhere there may have been a directory of manifests.
-    if (!isManifestName(shown)) walk.problems.push(`link ${shown} cannot be followed (${codeOf(error)})`)
-    return false
-  }
-}
-
-/** The link itself where it leads nowhere: whoever opens it says so. */
-async function linkedFile(walk: Walk, path: string): Promise<string> {
-  try {
-    return await follow(walk, path)
-  } catch {
-    return path
+    return { path, isDirectory: false, unreadable: codeOf(error) }
   }
 }
 

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
-import { linksOn, whereTo } from './links.ts'
+import { manifestRoot } from './inside.ts'
+import { linksOn } from './links.ts'
 
 export interface WatchOptions {
   readonly path: string
@@ -96,9 +97,10 @@ function watchTree(options: WatchOptions, onHint: OnHint, onReady: () => void): 
 /** Undefined where there is nothing to watch: the stat of the directory tells when there is. */
 async function openTree({ path, depth, watchPolling, pollMs }: WatchOptions): Promise<FSWatcher | undefined> {
   const links = (await linksOn(path)).map((link) => link.path)
-  const real = await whereTo(path)
-  if (real === undefined) return undefined
-  return watch([...links, real], {
+  const root = await manifestRoot(path).catch(() => undefined)
+  // Where nothing is to be read there is nothing to watch either; whoever reads says why.
+  if (root === undefined) return undefined
+  return watch([...links, root.directory ?? root.boundary], {
     followSymlinks: false,
     ignoreInitial: true,
     depth,

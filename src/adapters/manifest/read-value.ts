@@ -16,6 +16,7 @@ import { vmNamePattern } from '../../api/names.ts'
 import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../ports/manifest-source.ts'
 import type { VirtualMachineClass } from '../../api/manifest.ts'
 import { locator } from './locate.ts'
+import { otherKind } from './other-kind.ts'
 import { type Place, placeAt, type Position } from './render.ts'
 import { located, locatedAt, positionOf, type Text, type TextRange } from './text.ts'
 import { maxDocuments } from './text-limits.ts'
@@ -61,8 +62,13 @@ function readList(whole: Part, { items, ...rest }: { readonly items?: unknown })
 
 function readPart(part: Part): ReadDocument {
   const stranger = notOurs(part.value)
-  // A misspelt kind still says which VM was meant, and that VM is kept as it is.
-  if (stranger !== undefined) return invalid(part, nameIn(part.value), [stranger])
+  if (stranger !== undefined) {
+    const other = otherKind(part.value)
+    // A misspelt kind still says which VM was meant, and that VM is kept as it is.
+    if (other === undefined) return invalid(part, nameIn(part.value), [stranger])
+    const help = `${stranger.help}; leave other things out with .swarmvirtignore, or --ignore-other-kinds`
+    return { ...invalid(part, undefined, [{ ...stranger, help }]), otherKind: other }
+  }
   if (recordOf(part.value)?.['kind'] === classKind) return readClass(part)
   const className = classOf(part.value)
   return className === undefined ? readMachine(part) : readClassed(part, className)

@@ -85,9 +85,11 @@ export interface SourceView {
   readonly revision: string
   readonly complete: boolean
   readonly message: string
-  readonly documents: { readonly valid: number; readonly invalid: number }
+  readonly documents: { readonly valid: number; readonly invalid: number; readonly ignored: number }
   /** As people read them. */
   readonly issues: readonly string[]
+  /** The first of the documents of another kind, such as "apps/v1 Deployment"; they hold no VM. */
+  readonly ignored: readonly { readonly file: string; readonly line: number; readonly kind: string }[]
   readonly superseded: readonly SupersededView[]
 }
 

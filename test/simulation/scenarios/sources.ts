@@ -2,11 +2,24 @@ import type { Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
 import { isRunning, once } from '../people.ts'
 
-const five = { a: {}, b: {}, c: {}, d: {}, e: {} }
-
 export function stillThere(...names: string[]): (world: World) => string | undefined {
   return ({ swarm }) =>
     names.map((one) => (swarm.service(`vm-${one}`) === undefined ? `${one} was removed` : undefined)).find((one) => one !== undefined)
+}
+
+function deletedAtOnce(name: string, deleted: readonly string[], kept: readonly string[]): Scenario {
+  const all = [...deleted, ...kept]
+  const withdraw = (world: World): void => {
+    world.truth.isMass = true
+    for (const one of deleted) world.withdraw(one)
+  }
+  return {
+    name,
+    vms: Object.fromEntries(all.map((one) => [one, {}])),
+    acts: [[12_000, once((world) => all.every((one) => isRunning(one)(world)), withdraw)]],
+    blocked: Object.fromEntries(deleted.map((one) => [one, 'RemovalWithheld'])),
+    expect: stillThere(...all),
+  }
 }
 
 export const sources: readonly Scenario[] = [
@@ -87,24 +100,8 @@ export const sources: readonly Scenario[] = [
     ],
     extraMs: 25_000,
   },
-  {
-    name: 'five of five are deleted at once',
-    vms: five,
-    acts: [
-      [
-        12_000,
-        once(
-          (world) => Object.keys(five).every((one) => isRunning(one)(world)),
-          (world) => {
-            world.truth.isMass = true
-            for (const name of Object.keys(five)) world.withdraw(name)
-          },
-        ),
-      ],
-    ],
-    blocked: Object.fromEntries(Object.keys(five).map((one) => [one, 'RemovalWithheld'])),
-    expect: stillThere(...Object.keys(five)),
-  },
+  deletedAtOnce('five of six are deleted at once', ['a', 'b', 'c', 'd', 'e'], ['f']),
+  deletedAtOnce('both of a source are deleted at once', ['web', 'db'], []),
   { name: 'two sources', sources: ['configs', 'directory'], vms: { web: {} }, acts: [[0, (world) => world.declare('db', {}, 1)]] },
   {
     name: 'one VM in two sources',

@@ -25,7 +25,7 @@ async function documentsOf(path: string, shown: string): Promise<readonly ReadDo
 }
 
 async function readWhole(directory: string): Promise<WholeRead> {
-  const walk = emptyWalk()
+  const walk = emptyWalk(directory)
   await walkDirectory(walk, directory, '', 0, undefined)
   const files = await Promise.all(walk.files.map(async ({ path, shown }) => ({ path, shown, documents: await documentsOf(path, shown) })))
   const snapshot = { source: 'directory', complete: true, message: '', documents: files.flatMap((one) => one.documents) }

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { manifestDirectory } from '../../../src/adapters/manifest-directory.ts'
-import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 
 let root: string
 beforeEach(() => {
@@ -27,8 +28,13 @@ function put(path: string, text: string): void {
   writeFileSync(join(root, path), text)
 }
 
+/** What a file says counts at once, however young it is. */
+function atOnce(path: string): ManifestSource {
+  return manifestDirectory({ path, watchPolling: false, settling: { quietMs: 0, cutMs: 0 } })
+}
+
 async function read(): Promise<SourceSnapshot> {
-  return manifestDirectory({ path: root, watchPolling: false }).read()
+  return atOnce(root).read()
 }
 
 function names(snapshot: SourceSnapshot): string[] {
@@ -46,6 +52,47 @@ describe('a manifest directory', () => {
     const snapshot = await read()
     expect(snapshot).toMatchObject({ complete: true, message: '' })
     expect(names(snapshot)).toEqual(['a.yml:a', 'b.yaml:b', 'team/web/c.yaml:c'])
+  })
+
+  it('is read in all four spellings: a rename between them is no removal', async () => {
+    for (const ending of ['yaml', 'yml', 'json', 'YAML', 'YML', 'JSON', 'Yaml', 'jsOn']) {
+      for (const name of readdirSync(root)) rmSync(join(root, name))
+      const text = manifest('web')
+      put(`web.${ending}`, /json/i.test(ending) ? `${JSON.stringify(parse(text), null, '\t')}\n` : text)
+      const snapshot = await read()
+      expect([snapshot.complete, names(snapshot)]).toEqual([true, [`web.${ending}:web`]])
+    }
+  })
+
+  it('leaves aside what .swarmvirtignore names, as git does with .gitignore', async () => {
+    for (const path of ['charts/templates', 'team/drafts', 'docs']) mkdirSync(join(root, path), { recursive: true })
+    put('.swarmvirtignore', '# of others\ncharts/\n*.tmpl.yaml\ndrafts\n!team/drafts/kept\n/docs/*\n!/docs/vm.yaml\nWEB.yaml\n')
+    const ignored = ['charts/templates/a.yaml', 'a.tmpl.yaml', 'team/b.tmpl.yaml', 'team/drafts/c.yaml', 'docs/d.yaml', 'WEB.yaml']
+    for (const path of ignored) put(path, 'a: {{')
+    for (const [path, name] of [
+      ['web.yaml', 'web'],
+      ['docs/vm.yaml', 'vm'],
+      ['team/mail.yaml', 'mail'],
+    ] as const)
+      put(path, manifest(name))
+    const snapshot = await read()
+    expect([snapshot.complete, names(snapshot)]).toEqual([true, ['docs/vm.yaml:vm', 'team/mail.yaml:mail', 'web.yaml:web']])
+  })
+
+  it('is not read where its ignore file cannot be used: what that leaves out must not be made', async () => {
+    put('draft.yaml', manifest('draft'))
+    mkdirSync(join(root, '.swarmvirtignore'))
+    expect(await read()).toMatchObject({ complete: false, documents: [], message: expect.stringContaining('.swarmvirtignore') as string })
+    rmSync(join(root, '.swarmvirtignore'), { recursive: true })
+    for (const [text, why] of [
+      ['draft.yaml\n*a*a*a*\n', 'line 2 has more than 2 *'],
+      ['x\n'.repeat(101), 'more than 100 rules'],
+      ['#'.repeat(20_000), 'larger than 16384 bytes'],
+    ] as const) {
+      put('.swarmvirtignore', text)
+      const snapshot = await read()
+      expect([snapshot.complete, snapshot.documents.length, snapshot.message]).toEqual([false, 0, expect.stringContaining(why)])
+    }
   })
 
   it('leaves aside what editors drop, dotfiles and other files', async () => {
@@ -80,9 +127,20 @@ describe('a manifest directory', () => {
     expect(snapshot.message).toContain('db.yaml')
   })
 
-  it('is not complete where it goes deeper than it is read', async () => {
+  it('is not complete where a manifest lies deeper than it is read, and is where something else does', async () => {
     mkdirSync(join(root, 'a/b/c/d/e'), { recursive: true })
-    expect(await read()).toMatchObject({ complete: false, message: 'directory a/b/c/d/e is more than 4 levels deep and is not read' })
+    put('a/b/c/d/web.yaml', manifest('web'))
+    expect(await read()).toMatchObject({ complete: true, message: '' })
+    for (const text of ['a: 1\n', 'apiVersion: apps/v1\nkind: Deployment\n', '']) {
+      put('a/b/c/d/e/values.yaml', text)
+      expect(await read()).toMatchObject({ complete: true, message: '' })
+    }
+    for (const text of [manifest('db'), 'a: [']) {
+      put('a/b/c/d/e/values.yaml', text)
+      const snapshot = await read()
+      expect(snapshot).toMatchObject({ complete: false, message: 'a/b/c/d/e/values.yaml lies more than 4 levels deep and is not read' })
+      expect(names(snapshot)).toEqual(['a/b/c/d/web.yaml:web'])
+    }
   })
 
   it('stays complete with a manifest that is broken: that is the manifest’s matter', async () => {
@@ -91,7 +149,7 @@ describe('a manifest directory', () => {
   })
 
   it('is read anew where bytes changed', async () => {
-    const source = manifestDirectory({ path: root, watchPolling: false })
+    const source = atOnce(root)
     put('web.yaml', manifest('web'))
     expect(names(await source.read())).toEqual(['web.yaml:web'])
     put('web.yaml', manifest('two'))
@@ -127,7 +185,10 @@ function swap(link: string, target: string): void {
 
 function worktree(commit: string, ...vms: string[]): void {
   mkdirSync(join(root, '.worktrees', commit), { recursive: true })
-  for (const vm of vms) put(`.worktrees/${commit}/${vm}.yaml`, manifest(vm))
+  for (const vm of vms) {
+    mkdirSync(join(root, '.worktrees', commit, dirname(vm)), { recursive: true })
+    put(`.worktrees/${commit}/${vm}.yaml`, manifest(basename(vm)))
+  }
 }
 
 /** Four manifests whose VMs carry the digit of their version. */
@@ -185,7 +246,7 @@ describe('a directory that others write', () => {
       ['3', 'mail'],
     ] as const)
       worktree(commit, vm)
-    const source = manifestDirectory({ path: root, watchPolling: false })
+    const source = atOnce(root)
     swap('current', '.worktrees/1')
     expect(names(await source.read())).toEqual(['current/web.yaml:web'])
     swap('current', '.worktrees/2')
@@ -196,7 +257,7 @@ describe('a directory that others write', () => {
 
   it.each(shapes)('is one read of one version, with its revision, however %s is swapped meanwhile', async (_shape, shape) => {
     const versions = ['1', '2', '3'].map((digit) => shape.version(digit))
-    const source = manifestDirectory({ path: join(root, shape.watched), watchPolling: false })
+    const source = atOnce(join(root, shape.watched))
     const seen = new Set<string>()
     for (let round = 0; round < 150; round += 1) {
       const reading = source.read()
@@ -216,7 +277,7 @@ describe('a directory that others write', () => {
     let count = 0
     const next = (): void => swap('current', versions[(count += 1) % versions.length] ?? '')
     next()
-    const source = manifestDirectory({ path: join(root, 'current'), watchPolling: false })
+    const source = atOnce(join(root, 'current'))
     const reading = source.read()
     let timer = setImmediate(function again() {
       next()
@@ -237,7 +298,7 @@ describe('a directory that others write', () => {
     put('..2026_01/web.yaml', manifest('web'))
     swap('..data', '..2026_01')
     symlinkSync('..data/web.yaml', join(root, 'web.yaml'))
-    const source = manifestDirectory({ path: root, watchPolling: false })
+    const source = atOnce(root)
     expect(names(await source.read())).toEqual(['web.yaml:web'])
     mkdirSync(join(root, '..2026_02'))
     put('..2026_02/web.yaml', manifest('two'))
@@ -245,11 +306,45 @@ describe('a directory that others write', () => {
     expect(names(await source.read())).toEqual(['web.yaml:two'])
   })
 
+  it('is complete and empty where a version of git-sync has no such directory any more', async () => {
+    worktree('1'.repeat(40), 'vms/web')
+    worktree('2'.repeat(40))
+    const source = atOnce(join(root, 'current/vms'))
+    swap('current', `.worktrees/${'1'.repeat(40)}`)
+    expect(names(await source.read())).toEqual(['web.yaml:web'])
+    swap('current', `.worktrees/${'2'.repeat(40)}`)
+    const gone = {
+      complete: true,
+      documents: [],
+      message: 'this version has no directory vms, so it declares nothing',
+      revision: '2'.repeat(40),
+    }
+    expect(await source.read()).toMatchObject(gone)
+    rmSync(join(root, '.worktrees', '2'.repeat(40)), { recursive: true })
+    expect(await source.read()).toMatchObject({ complete: false, documents: [] })
+    worktree('2'.repeat(40), 'vms/db')
+    expect(names(await source.read())).toEqual(['db.yaml:db'])
+  })
+
+  it('is complete while a directory in it comes and goes', async () => {
+    const source = atOnce(root)
+    put('web.yaml', manifest('web'))
+    for (let round = 0; round < 100; round += 1) {
+      mkdirSync(join(root, 'team/a/b'), { recursive: true })
+      put('team/a/b/db.yaml', manifest('db'))
+      const reading = source.read()
+      for (let wait = 0; wait < round % 20; wait += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+      rmSync(join(root, 'team'), { recursive: true })
+      await reading
+      expect(await source.read()).toMatchObject({ complete: true, message: '' })
+    }
+  })
+
   it('that vanishes is not complete until it is back', async () => {
     const path = join(root, 'repo')
     mkdirSync(path)
     put('repo/web.yaml', manifest('web'))
-    const source = manifestDirectory({ path, watchPolling: false })
+    const source = atOnce(path)
     const found: unknown[] = []
     for (const step of [() => undefined, () => renameSync(path, `${path}.away`), () => renameSync(`${path}.away`, path)]) {
       step()
@@ -265,7 +360,7 @@ describe('a directory that others write', () => {
 
   it('of 1,000 files is read whole, and again at the cost of reading', async () => {
     for (let index = 0; index < 1_000; index += 1) put(`vm-${index}.yaml`, manifest(`vm-${index}`))
-    const source = manifestDirectory({ path: root, watchPolling: false })
+    const source = atOnce(root)
     for (const _round of [1, 2]) {
       const snapshot = await source.read()
       expect([snapshot.complete, snapshot.documents.filter((one) => one.ok).length]).toEqual([true, 1_000])

@@ -37,7 +37,16 @@ async function lines(vms: readonly VmView[], act: (metrics: ReturnType<typeof pr
 }
 
 function aSource(source: string, revision: string): SourceView {
-  return { source, revision, complete: true, message: '', documents: { valid: 1, invalid: 0 }, issues: [], superseded: [] }
+  return {
+    source,
+    revision,
+    complete: true,
+    message: '',
+    documents: { valid: 1, invalid: 0, ignored: 2 },
+    issues: [],
+    ignored: [],
+    superseded: [],
+  }
 }
 
 describe('the metrics', () => {

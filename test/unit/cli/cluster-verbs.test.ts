@@ -60,8 +60,9 @@ const directory = {
   superseded: [{ file: 'web-1', name: 'web', by: 'web-2' }],
   complete: true,
   message: '',
-  documents: { valid: 1, invalid: 1 },
+  documents: { valid: 1, invalid: 1, ignored: 2 },
   issues: ['error[VM012]: x\n --> a.yaml:1:1'],
+  ignored: [{ file: 'compose.yaml', line: 1, kind: 'no kind' }],
 }
 const sources: SourcesView = { sources: [directory], stalled: '4 VMs vanished', withheld: [] }
 
@@ -237,8 +238,9 @@ describe('what asks the controller', () => {
   it('shows nodes that no agent spoke for, and sources with their errors', async () => {
     expect((await cli(['nodes'])).out).toMatch(/^n1 +manager +active +ready +true +tcg +- +- +-$/m)
     const { out } = await cli(['sources'])
-    expect(out).toMatch(/^directory +yes +1 +1 +- +-$/m)
+    expect(out).toMatch(/^directory +yes +1 +1 +2 +- +-$/m)
     expect(out).toContain('\nerror[VM012]: x\n --> a.yaml:1:1\n')
+    expect(out).toContain('\nwarning: 2 documents of other kinds ignored in source directory:\n  compose.yaml:1 (no kind)\n  and 1 more\n')
     expect(out).toContain('\nsuperseded: web-1 (web) by web-2\n')
     expect(out).toContain('\nremovals are withheld: 4 VMs vanished\n')
   })

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -152,6 +152,27 @@ describe('validate as a program', () => {
 
   it('reads a file that is named, whatever its ending', async () => {
     expect(await runCli(['validate', join(folder, 'manifest.txt')])).toMatchObject({ exit: 0 })
+  })
+
+  it('has an error for a document of another kind, unless it is told to leave those out', async () => {
+    const input = `${good}---\nservices: { web: { image: nginx } }\n`
+    expect(await runCli(['validate', '-'], { input })).toMatchObject({ exit: 1, out: expect.stringContaining('error[VM005]') as string })
+    const left = await runCli(['validate', '--ignore-other-kinds', '-'], { input })
+    expect(left).toMatchObject({ exit: 0, out: '1 valid VirtualMachine in 1 file\n' })
+    expect(await runCli(['validate', '--ignore-other-kinds', '-'], { input: bad })).toMatchObject({ exit: 1 })
+  })
+
+  it('does not open what a link leads out to, or what looks like a secret', async () => {
+    const inside = await mkdtemp(join(tmpdir(), 'validate-'))
+    await writeFile(join(inside, 'secrets.yaml'), 'token: [5ec7e7\n')
+    await mkdir(join(inside, 'vms'))
+    await symlink(join(inside, 'secrets.yaml'), join(inside, 'vms/extra.yaml'))
+    for (const path of ['vms', '.']) {
+      const { exit, out, err } = await runCli(['validate', join(inside, path)])
+      expect([exit, `${out}${err}`]).toEqual([2, expect.not.stringContaining('5ec7e7')])
+    }
+    expect((await runCli(['validate', join(inside, 'secrets.yaml')])).out).toContain('5ec7e7')
+    await rm(inside, { recursive: true })
   })
 
   it('reads standard input', async () => {

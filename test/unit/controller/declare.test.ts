@@ -76,7 +76,7 @@ describe('deleting by absence', () => {
     expect(store.valid('web').message).toContain('since 2026-01-01T00:00:00Z')
   })
 
-  it('removes the last one as well: an empty directory that can be read is a word', async () => {
+  it('removes the last one of a source as well: an empty directory that can be read is a word', async () => {
     const { store, after, kind } = bench()
     store.fold(read([ok('web')]))
     await after(graceMs, read([]))
@@ -344,6 +344,53 @@ describe('too many at once', () => {
     expect(share.kind('vm-19')).toBe('removed')
   })
 
+  it('are all of a source, from two on: it was emptied, or is not there', async () => {
+    for (const count of [2, 3]) {
+      const { store, after, kind } = bench()
+      store.fold(read(ten.slice(0, count)))
+      await after(10 * graceMs, read([]))
+      expect([kind('vm-0'), store.valid('vm-1').reason]).toEqual(['unknown', 'RemovalWithheld'])
+      expect(store.state().stalled).toContain(`all ${count} VMs of source directory`)
+      await after(graceMs, read(ten.slice(1, count)))
+      expect(kind('vm-0')).toBe('removed')
+    }
+  })
+
+  it('are not one after the other, down to the last', async () => {
+    const { store, after, kind } = bench()
+    store.fold(read(ten.slice(0, 3)))
+    for (const left of [2, 1, 0]) {
+      await after(graceMs, read(ten.slice(0, left)))
+      expect(kind(`vm-${left}`)).toBe('removed')
+    }
+  })
+
+  it('are all of a source although another one has VMs, whose own go on being removed', async () => {
+    const clock = virtualClock()
+    const store = declarationStore({ sources: 2, removalGraceMs: graceMs }, clock)
+    store.setWorld(new Map())
+    const config = (name: string): SourceDocument => ({ ...ok(name), origin: { source: 'configs', file: name, line: 1 } })
+    const fold = (directory: readonly SourceDocument[], configs: readonly SourceDocument[]): void => {
+      store.fold(read(directory))
+      store.fold({ ...read(configs), source: 'configs' })
+    }
+    fold(ten.slice(0, 2), ['a', 'b', 'c'].map(config))
+    fold([], [config('a'), config('b')])
+    await clock.pass(graceMs)
+    fold([], [config('a'), config('b')])
+    expect(['vm-0', 'vm-1', 'a', 'c'].map((name) => store.get(name).kind)).toEqual(['unknown', 'unknown', 'present', 'removed'])
+  })
+
+  it('are all of a source that a controller knows from the Swarm alone', async () => {
+    const { store, after, kind } = bench()
+    store.setWorld(new Map(['vm-0', 'vm-1'].map((name) => [name, { generation: 'g', source: 'directory' }])))
+    await after(10 * graceMs, read([]))
+    expect([kind('vm-0'), store.valid('vm-0').reason]).toEqual(['unknown', 'RemovalWithheld'])
+    store.confirmRemoval(['vm-0', 'vm-1'])
+    await after(graceMs, read([]))
+    expect([kind('vm-0'), kind('vm-1')]).toEqual(['removed', 'removed'])
+  })
+
   it('are counted together when they vanish one after the other within the grace', async () => {
     const { store, clock, kind } = bench()
     for (let left = 10; left >= 5; left -= 1) {
@@ -457,6 +504,7 @@ it('never removes more at once than the guard allows without a confirmation of e
         const removed = before.filter((name) => kind(name) === 'removed')
         const unconfirmed = removed.filter((name) => !word.has(name))
         if (unconfirmed.length > 3) return false
+        if (unconfirmed.length > 1 && names.every((name) => kind(name) === 'removed')) return false
         if (removed.some((name) => clock.elapsed() - (word.get(name) ?? 0) < graceMs)) return false
         const withheld = names.filter((name) => store.valid(name).reason === 'RemovalWithheld')
         const said = confirm === 'withheld' ? withheld : confirm === 'stale' ? stale : []

@@ -1,0 +1,39 @@
+import ignore from 'ignore'
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type ManifestRoot, resolveInside } from './inside.ts'
+
+/** Says of a path below the manifest directory that it is not to be read. */
+export type IsIgnored = (shown: string, isDirectory: boolean) => boolean
+
+export const ignoreFileName = '.swarmvirtignore'
+export const maxIgnoreBytes = 16 * 1024
+const maxRules = 100
+/** A rule becomes a regular expression, whose time grows with the length of a name to the power of these. */
+const maxStars = 2
+
+/** The path of the directory's ignore file; undefined where there is none. Throws where it leads out, or cannot be looked at. */
+export async function ignoreFile({ boundary, directory }: ManifestRoot): Promise<string | undefined> {
+  if (directory === undefined) return undefined
+  const path = join(directory, ignoreFileName)
+  const isThere = await lstat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    },
+  )
+  return isThere ? resolveInside(boundary, path) : undefined
+}
+
+/** Rules as in gitignore(5). Throws an error that says which line cannot be used. */
+export function ignoreRules(bytes: Uint8Array): IsIgnored {
+  if (bytes.length > maxIgnoreBytes) throw new Error(`it is larger than ${maxIgnoreBytes} bytes`)
+  const lines = new TextDecoder().decode(bytes).split('\n')
+  const rules = lines.filter((line) => line.trim() !== '' && !line.startsWith('#'))
+  if (rules.length > maxRules) throw new Error(`it has more than ${maxRules} rules`)
+  const tooHard = lines.findIndex((line) => line.split('/').some((part) => (part.match(/\*+/g) ?? []).length > maxStars))
+  if (tooHard !== -1) throw new Error(`line ${tooHard + 1} has more than ${maxStars} * between two slashes`)
+  const matcher = ignore({ ignorecase: false }).add(rules)
+  return (shown, isDirectory) => matcher.ignores(isDirectory ? `${shown}/` : shown)
+}

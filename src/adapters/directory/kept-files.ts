@@ -1,0 +1,114 @@
+import { sha256Hex } from '../../api/hash.ts'
+import { boundedFile, boundedFileSync, type FileStart } from './bounded-file.ts'
+import { fileMarks } from './file-mark.ts'
+import { maxFiles } from './walk.ts'
+
+/** For how long a file must not have changed before it counts (ADR 0022). */
+export interface Settling {
+  /** Below the controller's debounce: an edit whose hint was waited for counts at once. */
+  readonly quietMs: number
+  /** The last line has no newline: most writers end a file with one, so this may be the first half of it. */
+  readonly cutMs: number
+}
+
+export const settled: Settling = { quietMs: 150, cutMs: 5_000 }
+
+/** A file may still be written: what it said before stays in force until it has been left alone for long enough. */
+export class UnsettledError<Value> extends Error {
+  /** Undefined where it never counted. */
+  readonly before: Value | undefined
+  /** In how many ms it counts, if it does not change any more. */
+  readonly leftMs: number
+
+  constructor(before: Value | undefined, leftMs: number) {
+    super('it changed a moment ago and is read again before it counts')
+    this.before = before
+    this.leftMs = leftMs
+  }
+}
+
+interface Known<Value> {
+  readonly hash: string
+  readonly value: Value
+}
+interface Held<Value> extends Known<Value> {
+  /** Of the file when it was read; undefined where it may have changed since without another one. */
+  readonly mark: string | undefined
+}
+interface Pending<Value> extends Known<Value> {
+  /** When these bytes were seen for the first time. */
+  readonly sinceMs: number
+}
+
+/** So often bytes are read whatever the file system says of a file: some say little. */
+const wholeEveryMs = 300_000
+
+export interface KeptFiles<Value> {
+  /** `path` leads through no link. Throws UnsettledError, and why it cannot be read. */
+  readonly read: (path: string, shown: string) => Promise<Value>
+  /** Begins a read of everything. */
+  readonly begin: () => void
+}
+
+export interface KeptOptions<Value> {
+  readonly parse: (shown: string, bytes: Uint8Array) => Value
+  /** `parse` is given one byte more of a file that is larger. */
+  readonly maxBytes: number
+  /** Without it, what a file says counts at once. */
+  readonly settling: Settling | undefined
+}
+
+/**
+ * The same bytes give the same value, and a file with the same mark is taken to have the same bytes, but every five minutes: a rescan costs
+ * neither reading nor parsing. Other bytes count once they are settled. Holds one entry a file, at most as many as files are read.
+ */
+export function keptFiles<Value>({ parse, maxBytes, settling }: KeptOptions<Value>): KeptFiles<Value> {
+  const held = new Map<string, Held<Value>>()
+  const pending = new Map<string, Pending<Value>>()
+  let wholeAtMs = performance.now()
+  let isWhole = false
+  let markOf = fileMarks()
+
+  function keep(shown: string, now: Held<Value>): Value {
+    pending.delete(shown)
+    putLast(held, shown, now)
+    return now.value
+  }
+
+  return {
+    begin() {
+      markOf = fileMarks()
+      isWhole = performance.now() - wholeAtMs >= wholeEveryMs
+      if (isWhole) wholeAtMs = performance.now()
+    },
+    async read(path, shown) {
+      const before = held.get(shown)
+      const { mark, isLocal } = await markOf(path)
+      if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole) return keep(shown, before)
+      const file = isLocal ? boundedFileSync(path, maxBytes + 1) : await boundedFile(path, maxBytes + 1)
+      const hash = sha256Hex(file.bytes)
+      if (before?.hash === hash) return keep(shown, { ...before, mark })
+      const seen = pending.get(shown)
+      const now = seen?.hash === hash ? seen : { hash, value: parse(shown, file.bytes), sinceMs: performance.now() }
+      const leftMs = settling === undefined ? 0 : unsettledMs(file, isLocal, now.sinceMs, settling)
+      if (leftMs <= 0) return keep(shown, { mark, hash, value: now.value })
+      putLast(pending, shown, now)
+      throw new UnsettledError(before?.value, leftMs)
+    },
+  }
+}
+
+/** By the file's own time where the clock is ours, else by when these bytes were first seen. */
+function unsettledMs({ bytes, changedMs }: FileStart, isLocal: boolean, sinceMs: number, { quietMs, cutMs }: Settling): number {
+  const newline = 0x0a
+  const neededMs = bytes.length === 0 || bytes.at(-1) === newline ? quietMs : cutMs
+  const sameMs = performance.now() - sinceMs
+  return neededMs - (isLocal ? Math.max(sameMs, Date.now() - changedMs) : sameMs)
+}
+
+function putLast<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > maxFiles && oldest !== undefined) map.delete(oldest)
+}

@@ -1,0 +1,35 @@
+import { apiVersion, classKind, kind, listKind } from '../../api/manifest.ts'
+import { distance } from './suggest.ts'
+
+const group = apiVersion.split('/')[0] ?? ''
+/** So far may a word be from ours and still be meant for it. */
+const typos = 3
+
+/**
+ * What a well-formed document of another tool is, such as "apps/v1 Deployment"; undefined where it may be a VM of ours whose head has a mistake: that
+ * VM must not count as gone.
+ */
+export function otherKind(value: unknown): string | undefined {
+  if (Array.isArray(value)) return 'a list'
+  if (value === null || typeof value !== 'object') return undefined
+  const { apiVersion: version, kind: kindHere } = value as Readonly<Record<string, unknown>>
+  if (!isTextOrNothing(version) || !isTextOrNothing(kindHere)) return undefined
+  const theirs = version?.split('/')[0] ?? ''
+  if (isNear(theirs, group)) return undefined
+  // Other projects have a VirtualMachine too: theirs has a group, with a dot.
+  const isOurs = kindHere === listKind || isNear(kindHere ?? '', kind) || isNear(kindHere ?? '', classKind)
+  if (isOurs && !theirs.includes('.')) return undefined
+  if (version === undefined && kindHere === undefined) return 'metadata' in value || 'spec' in value ? undefined : 'no kind'
+  return [version, kindHere]
+    .filter((one) => one !== undefined)
+    .map((one) => one.slice(0, 60))
+    .join(' ')
+}
+
+function isTextOrNothing(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string'
+}
+
+function isNear(text: string, ours: string): boolean {
+  return distance(text.toLowerCase(), ours.toLowerCase()) <= typos
+}
