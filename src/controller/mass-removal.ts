@@ -36,7 +36,8 @@ export function guardMassRemoval(
   const stalled = isMass ? massMessage(absent.length, known.length) : emptiedMessage(withheld.length, [...emptied])
   const held = new Set(withheld.map(({ name }) => name))
   const vms = new Map([...judged].map(([name, memory]) => [name, settle(memory, input, held.has(name) ? stalled : undefined)]))
-  return { vms, stalled: stalled ?? known.map(({ memory }) => askMessage(memory)).find((message) => message !== undefined) }
+  const asked = known.map(({ memory }) => askMessage(memory)).find((message) => message !== undefined)
+  return { vms, stalled: stalled === undefined || asked === undefined ? (stalled ?? asked) : `${asked}; ${stalled}` }
 }
 
 function sourceOf({ origin, good }: VmMemory): string | undefined {
@@ -77,7 +78,8 @@ function askMessage({ state, mustConfirm }: VmMemory): string | undefined {
 function settle(memory: VmMemory, times: Times, stalled: string | undefined): VmMemory {
   if (memory.state.kind !== 'absent') return memory
   const { sinceMs } = memory.state
-  const message = stalled ?? askMessage(memory)
+  // Lost disks are the graver matter.
+  const message = askMessage(memory) ?? stalled
   if (message !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message } }
   if (times.readAtMs - sinceMs < times.removalGraceMs) return memory
   return { ...memory, good: undefined, removalConfirmed: false, state: { kind: 'removed', was: memory.good?.vm } }
