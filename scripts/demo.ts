@@ -79,7 +79,9 @@ async function up(): Promise<void> {
   report('bringing up the lab: three Swarm nodes, a LAN with DHCP (the first time builds images, some minutes)')
   const lab = await labUp()
   await lab.reserve(deterministicMac(clusterName, vmName, 'lan'), reservedAddress)
-  const deployment = await deploy(lab, lab.images, report)
+  // What operators have: the lab's own tests do not wait so long.
+  const stack = { files: ['deploy/stack.yaml'], env: { SWARMVIRT_REMOVAL_GRACE_S: '60' } }
+  const deployment = await deploy(lab, lab.images, report, stack)
   report(`writing manifests/${vmName}.yaml into the watched directory`)
   deployment.writeManifest(`${vmName}.yaml`, readFileSync(join(repository, 'manifests', `${vmName}.yaml`), 'utf8'))
   const vm = await waitUntilReady(deployment)
@@ -95,6 +97,7 @@ function nextSteps({ manifests }: Deployment): string {
     [`npm run -s lab -- docker n1 service logs vm-${vmName}`, "the guest's console"],
     [`npm run -s lab -- docker n1 service rm vm-${vmName}`, 'the VM comes back, with the same disk, MAC and address'],
     [`$EDITOR ${manifests}/${vmName}.yaml`, `"runStrategy: Halted" shuts the guest down`],
+    [`rm ${manifests}/${vmName}.yaml`, 'after 60 s the VM is removed; its disk stays'],
     ['npm run demo -- down', 'remove all of it'],
   ]
   return steps.map(([command = '', what]) => `  ${command.padEnd(58)} # ${what}\n`).join('')

@@ -1,10 +1,20 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SourcesView } from '../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import { until } from '../lab/run.ts'
-import { conditionOf, containerOf, containersOf, manifest, openE2e, removeManifests, waitForCondition, waitReady } from './support.ts'
+import { run, until } from '../lab/run.ts'
+import {
+  conditionOf,
+  containerOf,
+  containersOf,
+  manifest,
+  openE2e,
+  removeManifests,
+  waitForCondition,
+  waitGone,
+  waitReady,
+} from './support.ts'
 
 const good = 'good'
 let deployment: Deployment
@@ -22,6 +32,13 @@ async function issuesOf(file: string): Promise<string> {
     },
     300,
   )
+}
+
+async function sourceOf(): Promise<SourcesView['sources'][number]> {
+  const { sources } = (await deployment.api('/api/v1/sources')).body as SourcesView
+  const found = sources.find(({ source }) => source === 'directory')
+  if (found === undefined) throw new Error('there is no directory among the sources')
+  return found
 }
 
 async function badFile(file: string, text: string): Promise<string> {
@@ -66,6 +83,40 @@ describe('bad input is said, with what, where and what to do', () => {
     chmodSync(join(deployment.manifests, 'secret.yaml'), 0o000)
     expect(await issuesOf('secret.yaml')).toContain('VM001')
     deployment.removeManifest('secret.yaml')
+  })
+
+  it('a link to the control key, of which nothing is shown, in the API or by a check of the directory', async () => {
+    const key = readFileSync(join(deployment.lab.node('n1').dir, 'credentials.json'), 'utf8')
+    const [link, outside] = [join(deployment.manifests, 'extra.yaml'), join(deployment.lab.node('n1').dir, 'outside.txt')]
+    writeFileSync(outside, `k: [${key}`)
+    for (const target of ['/run/secrets/swarmvirt-control-key', '/run/secrets/swarmvirt-api-token', outside]) {
+      symlinkSync(target, link)
+      expect(await issuesOf('extra.yaml')).toMatch(
+        /^error\[VM001\]: cannot be read: it leads out of the manifest directory\n --> extra\.yaml:1:1\nhelp: .*$/,
+      )
+      const { sources } = (await deployment.api('/api/v1/sources')).body as SourcesView
+      expect(sources.find(({ source }) => source === 'directory')).toMatchObject({ complete: false })
+      expect(JSON.stringify(sources)).not.toContain(deployment.token)
+      const checked = await run([process.execPath, join(import.meta.dirname, '../../src/cli/main.ts'), 'validate', deployment.manifests])
+      expect([checked.code, `${checked.stdout}${checked.stderr}`]).toEqual([2, expect.not.stringContaining(deployment.token)])
+      rmSync(link)
+      await until('the link to be gone', 30_000, async () => ((await sourceOf()).complete ? true : undefined), 300)
+    }
+    rmSync(outside)
+  })
+
+  it('a Deployment of a VM’s name, which is ignored: the VM is made beside it, and goes although it stays', async () => {
+    deployment.writeManifest('a-deploy.yaml', 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: beside }\nspec: {}\n')
+    deployment.writeManifest('beside.yaml', manifest('beside', { runStrategy: 'Halted' }))
+    await waitForCondition(deployment, 'beside', 'Ready', (one) => one.reason === 'Halted')
+    expect(await sourceOf()).toMatchObject({
+      complete: true,
+      documents: { ignored: 1, invalid: 0 },
+      ignored: [{ file: 'a-deploy.yaml', line: 1, kind: 'apps/v1 Deployment' }],
+    })
+    deployment.removeManifest('beside.yaml')
+    await waitGone(deployment, 'beside')
+    deployment.removeManifest('a-deploy.yaml')
   })
 
   it('an image with a wrong sha256', async () => {

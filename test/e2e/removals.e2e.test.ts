@@ -117,6 +117,23 @@ describe('a folder that is emptied at once', () => {
   })
 })
 
+describe('the last two VMs of a source', () => {
+  it('are withheld where they vanish at once, and go where they vanish one after the other', async () => {
+    const [left = '', right = ''] = names
+    deployment.writeManifest(`${right}.yaml`, manifest(right, { runStrategy: 'Halted' }))
+    await until('its service', 60_000, async () => ((await services()).includes(right) ? true : undefined), 500)
+    for (const name of [left, right]) deployment.removeManifest(`${name}.yaml`)
+    await until('removals to be withheld', 60_000, async () => ((await sources()).withheld.length === 2 ? true : undefined), 500)
+    await sleep(20_000)
+    expect(await services()).toEqual([left, right])
+    expect((await cli('sources')).stdout).toContain('removals are withheld: all 2 VMs of source directory')
+    deployment.writeManifest(`${left}.yaml`, manifest(left, { runStrategy: 'Halted' }))
+    await waitGone(deployment, right)
+    deployment.removeManifest(`${left}.yaml`)
+    await waitGone(deployment, left)
+  })
+})
+
 it('a watch outlives what ends other connections, and has seen every VM from the start', async () => {
   await sleep(Math.max(0, longerThanLimitsMs - (performance.now() - watchedSinceMs)))
   const before = watched
