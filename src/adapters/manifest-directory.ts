@@ -71,10 +71,11 @@ export async function readManifests(path: string, readText: ReadManifest, signal
   const files = filesOf(readText, undefined)
   if (await isDirectory(path)) {
     const spared = { ...files, manifests: { ...files.manifests, read: withoutSecrets(files.manifests.read) } }
-    return readUnder(path, await manifestRoot(path), spared, signal, path).then(
-      ({ snapshot }) => snapshot,
-      (error: unknown) => unreadableDirectory(path, error, signal),
-    )
+    try {
+      return (await readUnder(path, await manifestRoot(path), spared, signal, path)).snapshot
+    } catch (error) {
+      return unreadableDirectory(path, error, signal)
+    }
   }
   const outcomes = noOutcomes()
   const real = await realpath(path).catch(() => path)

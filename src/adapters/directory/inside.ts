@@ -1,6 +1,7 @@
-import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
+import { lstat, readlink, realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { linkInto, namesIn } from './links.ts'
+import { entriesOf } from './opened.ts'
 import { worktreeCommit } from './revision.ts'
 
 /** A name in a manifest directory leads to what is not in it. The message says nothing of what lies there, not even whether it exists. */
@@ -30,15 +31,19 @@ export async function manifestRoot(path: string): Promise<ManifestRoot> {
     return { boundary: directory, directory, below: '' }
   }
   const boundary = await realpath(swap.link)
+  const isThere = await isListed(boundary, swap.rest)
   const below = swap.rest.join('/')
-  try {
-    return { boundary, directory: await resolveInside(boundary, join(boundary, below)), below }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    // Only a worktree that can be read says that a directory is not in it.
-    await readdir(boundary)
-    return { boundary, directory: undefined, below }
+  return { boundary, directory: isThere ? await resolveInside(boundary, join(boundary, below)) : undefined, below }
+}
+
+/** Only a directory that can be read says that a name is not in it. A link that leads nowhere is there. */
+async function isListed(boundary: string, names: readonly string[]): Promise<boolean> {
+  let at = boundary
+  for (const name of names) {
+    if (name !== '..' && !(await entriesOf(at)).some((entry) => entry.name === name)) return false
+    at = await resolveInside(boundary, join(at, name))
   }
+  return true
 }
 
 /**

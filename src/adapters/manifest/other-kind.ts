@@ -1,9 +1,7 @@
+import { closest } from '../../api/closest.ts'
 import { apiVersion, classKind, kind, listKind } from '../../api/manifest.ts'
-import { distance } from './suggest.ts'
 
 const group = apiVersion.split('/')[0] ?? ''
-/** So far may a word be from ours and still be meant for it. */
-const typos = 3
 
 /**
  * What a well-formed document of another tool is, such as "apps/v1 Deployment"; undefined where it may be a VM of ours whose head has a mistake: that
@@ -31,5 +29,5 @@ function isTextOrNothing(value: unknown): value is string | undefined {
 }
 
 function isNear(text: string, ours: string): boolean {
-  return distance(text.toLowerCase(), ours.toLowerCase()) <= typos
+  return closest(text, [ours]) !== undefined
 }

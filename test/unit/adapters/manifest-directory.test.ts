@@ -324,6 +324,10 @@ describe('a directory that others write', () => {
     expect(await source.read()).toMatchObject({ complete: false, documents: [] })
     worktree('2'.repeat(40), 'vms/db')
     expect(names(await source.read())).toEqual(['db.yaml:db'])
+    worktree('3'.repeat(40))
+    symlinkSync('prod', join(root, '.worktrees', '3'.repeat(40), 'vms'))
+    swap('current', `.worktrees/${'3'.repeat(40)}`)
+    expect(await source.read()).toMatchObject({ complete: false, documents: [] })
   })
 
   it('is complete while a directory in it comes and goes', async () => {
