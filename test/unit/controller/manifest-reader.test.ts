@@ -222,3 +222,27 @@ it('counts the grace by when a read began: a slow one says nothing of the time t
   await clock.pass(60_000)
   await running
 })
+
+it('reads again when something counts that was still being written', async () => {
+  const clock = virtualClock()
+  const store = declarationStore({ sources: 1, removalGraceMs: 60_000 }, clock)
+  store.setWorld(new Map())
+  let reads = 0
+  const source: ManifestSource = {
+    async read() {
+      reads += 1
+      const unsettled = { source: 'directory', complete: false, message: 'web.yaml is being written', readAgainMs: 5_000, documents: [] }
+      return reads === 1 ? unsettled : { source: 'directory', complete: true, message: '', documents: [web] }
+    },
+    watch: () => () => undefined,
+  }
+  const stopping = new AbortController()
+  const ports = { sources: [source], store, clock, log: silentLog, resyncMs: 3_600_000, onRead: () => undefined }
+  const running = readManifests(ports, stopping.signal)
+  await clock.pass(4_900)
+  expect([reads, store.get('web').kind]).toEqual([1, 'unknown'])
+  await clock.pass(1_000)
+  expect([reads, store.get('web').kind]).toEqual([2, 'present'])
+  stopping.abort()
+  await running
+})
