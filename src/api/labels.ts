@@ -10,7 +10,7 @@ export const objectLabels = {
   managedBy: 'swarmvirt.managed-by',
   /** Version of the meaning of all labels below; `1`. */
   schema: 'swarmvirt.schema',
-  /** `vm`, `launch`, `userdata`, `placement`, `controller`, `agent`. */
+  /** `vm`, `launch`, `userdata`, `placement`, `lease`, `controller`, `agent`. */
   component: 'swarmvirt.component',
   cluster: 'swarmvirt.cluster',
   vm: 'swarmvirt.vm',
@@ -47,6 +47,12 @@ export const objectLabels = {
   disks: 'swarmvirt.disks',
   /** On the placement record: mark of the accelerator and networks of a pending edit, once the node said that it can grant them. */
   prepared: 'swarmvirt.prepared',
+  /** On the lease (ADR 0025): id of the controller that may stop and restart guests; without it nobody holds the lease. */
+  leaseHolder: 'swarmvirt.lease.holder',
+  /** On the lease: RFC 3339 time at which the holder took it, or answered last. For people, and to make each answer another one. */
+  leaseRenewedAt: 'swarmvirt.lease.renewed-at',
+  /** On the lease: id of the controller that asks whether the holder lives; the holder's answer takes it away. */
+  leaseWaiting: 'swarmvirt.lease.waiting',
   /** On the secret that holds the API's certificate: its SHA-256 as `AA:BB:…`, which `docker vm login` pins. */
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */

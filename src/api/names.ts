@@ -21,6 +21,11 @@ export function placementRecordName(vm: VmName): string {
   return `sv-vm-${vm}`
 }
 
+/** The Swarm config that says which controller may stop and restart guests (ADR 0025). */
+export function disruptionLeaseName(cluster: string): string {
+  return `sv-lease-${cluster}`
+}
+
 /** Configs and secrets are immutable, so their name is their content's: `sv-` and 32 hex digits, within Swarm's 64. */
 export function contentName(kind: 'launch' | 'userdata', uid: VmUid, content: string): string {
   return `sv-${hashOf([kind, uid, sha256Hex(content)])}`

@@ -1,4 +1,4 @@
-import { placementRecordName, type VmName } from '../api/names.ts'
+import { disruptionLeaseName, placementRecordName, type VmName } from '../api/names.ts'
 import type { Agents } from '../ports/agents.ts'
 import type { Clock } from '../ports/clock.ts'
 import { messageOf } from '../ports/errors.ts'
@@ -17,6 +17,7 @@ import { driftOf, driftText, nodeDrift } from './drift.ts'
 import { evidenceBook } from './evidence.ts'
 import { type EventFollower, eventFollower } from './follow-events.ts'
 import { freshRecords, type FreshRecords } from './fresh-records.ts'
+import type { DisruptionLease } from '../reconcilers/shared/disruption-lease.ts'
 import type { Hint } from './hints.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { rotation } from './informer/rotation.ts'
@@ -39,6 +40,8 @@ export interface ControllerPorts {
   readonly sources: readonly ManifestSource[]
   readonly store: DeclarationStore
   readonly reconcilers: Readonly<Record<'nodes' | Report['owner'], AnyReconciler>>
+  /** The services reconciler writes under the same. */
+  readonly lease: Pick<DisruptionLease, 'answer' | 'release'>
   readonly agents: Agents
   readonly seenAgent: (nodeId: string) => SeenAgent | undefined
   readonly metrics: Metrics
@@ -112,14 +115,19 @@ export function controller(ports: ControllerPorts): Controller {
 
   const records = {
     assets: recordsFor(),
-    services: recordsFor(),
+    // A write that touches a guest also needs the lease, which may have gone to another controller without an event.
+    services: recordsFor(disruptionLeaseName(ports.cluster)),
     reachability: recordsFor(),
   }
-  function recordsFor(): FreshRecords {
+  function recordsFor(...others: readonly string[]): FreshRecords {
     return freshRecords({
-      doubt: (vm) => void ports.informed.note({ type: 'config', action: 'doubt', id: '', name: placementRecordName(vm) }),
+      doubt: (vm) => [placementRecordName(vm), ...others].forEach(doubtConfig),
       isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
     })
+  }
+
+  function doubtConfig(name: string): void {
+    ports.informed.note({ type: 'config', action: 'doubt', id: '', name })
   }
 
   function hintNodes(): void {
@@ -177,8 +185,14 @@ export function controller(ports: ControllerPorts): Controller {
     }
   }
 
+  /** A controller that asks is not kept waiting; one that gets no answer takes the lease. */
+  function answerOthers(): void {
+    ports.lease.answer().catch((error: unknown) => log.debug({ reason: messageOf(error) }, 'The lease cannot be read'))
+  }
+
   function onHint(hint: Hint): void {
-    if (hint.kind === 'vm') hintVm(hint.vm)
+    if (hint.kind === 'lease') answerOthers()
+    else if (hint.kind === 'vm') hintVm(hint.vm)
     else if (hint.kind === 'manifests') reload()
     else if (hint.kind === 'nodes') {
       hintNodes()
@@ -237,6 +251,7 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   function onLook(seen: World, changed: Changed, isBack: boolean): void {
+    answerOthers()
     const known: readonly SwarmNode[] = world?.nodes ?? []
     const isFirst = world === undefined
     world = seen
@@ -304,6 +319,7 @@ export function controller(ports: ControllerPorts): Controller {
       evidence.run(signal),
     ])
     await Promise.all([...Object.values(loops).map((loop) => loop.stop()), kept])
+    await ports.lease.release().catch((error: unknown) => log.info({ reason: messageOf(error) }, 'The lease could not be released'))
   }
 
   /** Nodes and manifests were read, and every VM was looked at by everybody at least once. */

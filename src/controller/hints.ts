@@ -1,4 +1,4 @@
-import { serviceName, placementRecordName, vmNamePattern } from '../api/names.ts'
+import { disruptionLeaseName, serviceName, placementRecordName, vmNamePattern } from '../api/names.ts'
 import type { SwarmEvent } from '../ports/swarm.ts'
 
 /** What a Swarm event makes worth a look. */
@@ -10,6 +10,8 @@ export type Hint =
   | { readonly kind: 'node' }
   /** A config that may hold manifests: an event does not say which labels it has. */
   | { readonly kind: 'manifests' }
+  /** Another controller took the lease, or asks for it. */
+  | { readonly kind: 'lease' }
   | { readonly kind: 'none' }
 
 /** What we write ourselves beside placement records, named by its content: launch configs, and the times of conditions. */
@@ -21,6 +23,7 @@ export function hintOf(event: SwarmEvent): Hint {
     case 'service':
       return vmHint(event.name, serviceName('')) ?? { kind: 'nodes' }
     case 'config':
+      if (event.name.startsWith(disruptionLeaseName(''))) return { kind: 'lease' }
       return vmHint(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
     case 'node':
       return { kind: 'node' }

@@ -20,6 +20,7 @@ import type { Swarm } from '../ports/swarm.ts'
 import { assetsReconciler } from '../reconcilers/assets/index.ts'
 import { nodesReconciler } from '../reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
+import { disruptionLease } from '../reconcilers/shared/disruption-lease.ts'
 import { servicesReconciler } from '../reconcilers/services/index.ts'
 import { collecting, type CollectPorts, holdsValid } from './collect-manifests.ts'
 import { type ControllerConfig, defaultMetricsTokenFile, readConfig, type SourceName } from './config.ts'
@@ -69,7 +70,8 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
   const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.elapsed() })
   const agents = observedAgents(agentBreaker(directory, clock), clock, () => built.agentIsBack())
   const placements = livePlacements({ informed, declarations, settings })
-  const ports = { swarm, recent: informed.recent, placements, agents, declarations, settings, clock, random }
+  const lease = disruptionLease({ swarm, recent: informed.recent, clock, log, cluster: settings.cluster, id: random.uuid() })
+  const ports = { swarm, lease, recent: informed.recent, placements, agents, declarations, settings, clock, random }
   const reconcilers = {
     nodes: nodesReconciler(ports),
     assets: assetsReconciler(ports),
@@ -77,7 +79,7 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
     reachability: reachabilityReconciler(ports),
   }
   const { resyncMs } = config
-  const shared = { informed, agents, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
+  const shared = { informed, lease, agents, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
   const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId), cluster: settings.cluster })
   return { ...built, inspection: inspection({ ...ports, view: built.view }) }
 }

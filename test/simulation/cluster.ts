@@ -44,6 +44,9 @@ export const settings: ClusterSettings = {
   memoryOverheadMiB: 128,
 }
 
+/** There is no other controller. */
+const ownLease = { observe: async () => ({ kind: 'ours' }) as const, apply: async () => undefined }
+
 /** Three nodes, the four reconcilers, and time that only the test moves. */
 export class Cluster {
   nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -114,6 +117,7 @@ export class Cluster {
       recent: this.swarm,
       placements: async () => this.#placements(),
       agents: this.agents,
+      lease: ownLease,
       declarations: {
         get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' },
         names: present,

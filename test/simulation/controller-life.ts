@@ -14,6 +14,7 @@ import type { ClusterSettings } from '../../src/ports/settings.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
 import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
+import { disruptionLease } from '../../src/reconcilers/shared/disruption-lease.ts'
 import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
 import type { Boundary, Life } from './boundary.ts'
 import type { EventStreams } from './event-streams.ts'
@@ -45,15 +46,16 @@ export function liveController(life: Life, ports: LifePorts): Pick<Controller, '
   const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
   const agents = observedAgents(agentBreaker(boundary.agentsFor(life), clock), clock, () => built.agentIsBack())
   const placements = livePlacements({ informed, declarations: store, settings })
-  const shared = { swarm, recent: informed.recent, placements, agents, declarations: store, settings, clock, random }
+  const log = watchfulLog(ports)
+  const lease = disruptionLease({ swarm, recent: informed.recent, clock, log, cluster: settings.cluster, id: `controller-${life.number}` })
+  const shared = { swarm, lease, recent: informed.recent, placements, agents, declarations: store, settings, clock, random }
   const reconcilers = {
     nodes: nodesReconciler(shared),
     assets: assetsReconciler(shared),
     services: servicesReconciler(shared),
     reachability: reachabilityReconciler(shared),
   }
-  const log = watchfulLog(ports)
-  const rest = { store, reconcilers, metrics: noMetrics, clock, random, log, resyncMs, cluster: settings.cluster }
+  const rest = { store, lease, reconcilers, metrics: noMetrics, clock, random, log, resyncMs, cluster: settings.cluster }
   const built: Controller = controller({
     informed,
     agents,

@@ -96,6 +96,12 @@ describe('the simulator can fail', () => {
     expect((await shrink(lied, failed)).faults).toEqual([])
   })
 
+  it('has two controllers that hear of an edit one after the other restart its VM once', async () => {
+    const edit = scenarioNamed('edit memory, with updatePolicy: Restart')
+    const { violation } = await simulate(edit, 1, [parseFault('window two-controllers 7000 13845 1')])
+    expect(violation).toBeUndefined()
+  })
+
   it('blames nobody for what others have', async () => {
     expect(await violated({ prepare: foreignService('monitoring') })).toBeUndefined()
   })

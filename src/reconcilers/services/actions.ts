@@ -2,6 +2,7 @@ import type { Edit } from '../../api/manifest/edits.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
+import type { LeaseAction } from '../shared/disruption-lease.ts'
 
 export type ServicesAction =
   | { readonly kind: 'createConfig'; readonly name: string; readonly labels: Labels; readonly data: Uint8Array }
@@ -9,6 +10,7 @@ export type ServicesAction =
   | { readonly kind: 'updateConfigLabels'; readonly config: SwarmConfig; readonly labels: Labels }
   | { readonly kind: 'createService'; readonly name: string; readonly spec: RawSpec }
   | UpdateService
+  | LeaseAction
   | { readonly kind: 'removeService'; readonly id: string; readonly name: string }
   | { readonly kind: 'removeConfig'; readonly id: string; readonly name: string }
   | { readonly kind: 'removeSecret'; readonly id: string; readonly name: string }

@@ -7,7 +7,11 @@ import { withObjectIds } from './object-ids.ts'
 import type { ServicesPorts } from './observe.ts'
 
 /** One write. What is to be removed and is not there is done; a taken name is looked at before it is believed to be ours. */
-export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action: ServicesAction, signal: AbortSignal): Promise<void> {
+export async function applyServices(
+  ports: Pick<ServicesPorts, 'swarm' | 'lease'>,
+  action: ServicesAction,
+  signal: AbortSignal,
+): Promise<void> {
   const { swarm } = ports
   switch (action.kind) {
     case 'createConfig':
@@ -33,6 +37,9 @@ export async function applyServices(ports: Pick<ServicesPorts, 'swarm'>, action:
       return unlessGone(swarm.removeConfig(action.id, signal))
     case 'removeSecret':
       return unlessGone(swarm.removeSecret(action.id, signal))
+    case 'takeLease':
+    case 'askHolder':
+      return ports.lease.apply(action, signal)
   }
 }
 

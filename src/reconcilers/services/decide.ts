@@ -106,6 +106,6 @@ function isSwitchedOn({ service, replicas }: Context): boolean {
   return replicasOf(service) === 0 && replicas > 0
 }
 
-export function replicasOf(service: SwarmService): number {
+export function replicasOf(service: Pick<SwarmService, 'spec'>): number {
   return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
 }

@@ -20,7 +20,12 @@ export interface ServicesForesight {
 }
 
 /** What would be done if nothing held it back. Reads and writes nothing. */
-export async function foreseeServices(ports: ServicesPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<ServicesForesight> {
+export async function foreseeServices(
+  ports: Omit<ServicesPorts, 'lease'>,
+  vm: VmName,
+  nowMs: number,
+  signal: AbortSignal,
+): Promise<ServicesForesight> {
   const seen = await observeServices(ports, vm, signal)
   const { actions, next } = planResumed(seen, nowMs)
   const service = 'service' in seen.owned ? seen.owned.service : undefined
@@ -63,6 +68,9 @@ function stepOf(action: ServicesAction, service: SwarmService | undefined): Plan
       const guest = guestOf(replicasIn(service?.spec ?? {}), replicasIn(action.spec), action.touches === 'template')
       return { verb: 'change', object: `service ${action.name}`, why: action.why, guest }
     }
+    case 'takeLease':
+    case 'askHolder':
+      return { verb: 'change', object: 'lease of the controllers', why: 'a guest is to be stopped or restarted', guest: 'untouched' }
     case 'removeService':
       return { verb: 'remove', object: `service ${action.name}`, why: 'the manifest was removed', guest: 'stops' }
     case 'removeConfig':

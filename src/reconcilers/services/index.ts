@@ -2,6 +2,7 @@ import type { VmName } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import type { ServicesAction } from './actions.ts'
 import { applyServices } from './apply.ts'
+import { disruptionOf } from './disruption.ts'
 import { observeServices, type ServicesPorts, type ServicesSeen } from './observe.ts'
 import { planServices } from './plan.ts'
 
@@ -12,7 +13,11 @@ export type { ServicesPorts, ServicesSeen } from './observe.ts'
 export function servicesReconciler(ports: ServicesPorts): Reconciler<VmName, ServicesSeen, ServicesAction> {
   return {
     name: 'services',
-    observe: (vm, signal) => observeServices(ports, vm, signal),
+    async observe(vm, signal) {
+      const seen = await observeServices(ports, vm, signal)
+      // What is to be written does not depend on the time.
+      return disruptionOf(seen, planServices(seen, 0)) === 'none' ? seen : { ...seen, lease: await ports.lease.observe(signal) }
+    },
     plan: planServices,
     apply: (action, signal) => applyServices(ports, action, signal),
   }

@@ -3,6 +3,7 @@ import { placementRecordName, serviceName, type VmName } from '../../api/names.t
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
+import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { vmReads } from '../shared/vm-reads.ts'
 import { isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
@@ -30,6 +31,7 @@ export interface ServicesPorts {
   readonly recent: Pick<Swarm, 'getConfig' | 'getService'>
   readonly declarations: Declarations
   readonly settings: ServicesSettings
+  readonly lease: Pick<DisruptionLease, 'observe' | 'apply'>
 }
 export type ServicesSettings = Omit<ClusterSettings, 'softwareEmulation'>
 
@@ -44,6 +46,8 @@ export interface ServicesSeen {
   readonly node: SwarmNode | undefined
   /** Memory of the node that its other VMs do not reserve; undefined where the VM is to get no more than it has. */
   readonly roomBytes: number | undefined
+  /** Read where the plan starts, stops or restarts a guest. */
+  readonly lease?: LeaseSeen
   readonly owned: Ownership
   /** Of the service, if it is there. */
   readonly tasks: readonly SwarmTask[]
@@ -53,7 +57,7 @@ export interface ServicesSeen {
 }
 
 /** Configs and secrets are read before the service: one that is made in between is not taken for unused, since it is not in the list. */
-export async function observeServices(ports: ServicesPorts, vm: VmName, signal: AbortSignal): Promise<ServicesSeen> {
+export async function observeServices(ports: Omit<ServicesPorts, 'lease'>, vm: VmName, signal: AbortSignal): Promise<ServicesSeen> {
   const { swarm, settings, declarations } = ports
   const declaration = declarations.get(vm)
   const apiVersion = await swarm.apiVersion(signal)
@@ -72,7 +76,7 @@ export async function observeServices(ports: ServicesPorts, vm: VmName, signal: 
 
 /** Swarm stops the old task before it looks for room for the new one. What a VM that is off reserves stays its own. */
 async function roomFor(
-  { swarm, settings }: ServicesPorts,
+  { swarm, settings }: Pick<ServicesPorts, 'swarm' | 'settings'>,
   { declaration, node, owned }: Pick<ServicesSeen, 'declaration' | 'node' | 'owned'>,
   signal: AbortSignal,
 ): Promise<number | undefined> {

@@ -8,6 +8,7 @@ import type { ServicesPlan } from './actions.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { withChangedFields } from './changed-fields.ts'
 import { planCreate } from './create.ts'
+import { underLease } from './disruption.ts'
 import { allObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
@@ -19,7 +20,7 @@ const settled: Next = { kind: 'settled' }
 export function planServices(seen: ServicesSeen, nowMs: number): ServicesPlan {
   const resumed = planResumed(seen, nowMs)
   const suspension = suspensionOf(seen.vm, seen.declaration, seen.record)
-  return suspension === undefined ? resumed : planSuspended(seen, resumed, suspension, nowMs)
+  return suspension === undefined ? underLease(seen, resumed) : planSuspended(seen, resumed, suspension, nowMs)
 }
 
 /** What is to be done, whatever says that it must wait. */

@@ -23,6 +23,7 @@ import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
 import type { Reconciler } from '../../../src/reconcilers/reconciler.ts'
+import { disruptionLease } from '../../../src/reconcilers/shared/disruption-lease.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { type MeasuredSwarm, measuredSwarm } from './measured-swarm.ts'
 import type { ChildConfig, Pass, Request, Usage } from './protocol.ts'
@@ -125,10 +126,19 @@ function measured(config: ChildConfig): Measured {
   const agents = observedAgents(readyAgents(), clock, () => undefined)
   const placements = livePlacements({ informed, declarations, settings })
   const reads = { swarm: informed.swarm, recent: informed.recent, placements }
-  const ports = { ...reads, agents, declarations, settings, clock, random: systemRandom }
+  const lease = disruptionLease({
+    swarm: informed.swarm,
+    recent: informed.recent,
+    clock,
+    log: pinoLog('controller', 'error'),
+    cluster: settings.cluster,
+    id: systemRandom.uuid(),
+  })
+  const ports = { ...reads, lease, agents, declarations, settings, clock, random: systemRandom }
   const prom = promMetrics('bench')
   const built = controller({
     informed,
+    lease,
     agents,
     sources,
     store: declarations,

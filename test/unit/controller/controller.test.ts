@@ -61,6 +61,7 @@ class Stage {
       random: evenRandom,
       log: silentLog,
       metrics: noMetrics,
+      lease: { answer: async () => undefined, release: async () => undefined },
       agents: new SimulatedAgents(),
       seenAgent: () => undefined,
       cluster: 'lab',

@@ -10,6 +10,7 @@ describe('a Swarm event', () => {
     ['service', 'vm-', { kind: 'nodes' }],
     ['config', 'sv-vm-web', { kind: 'vm', vm: 'web' }],
     ['config', 'sv-0123456789abcdef', { kind: 'none' }],
+    ['config', 'sv-lease-lab', { kind: 'lease' }],
     ['config', 'sv-times-0123456789abcdef', { kind: 'none' }],
     ['config', 'vms_web-2', { kind: 'manifests' }],
     ['config', 'sv-m-web-0a1b2c3d', { kind: 'manifests' }],

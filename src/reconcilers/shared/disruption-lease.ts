@@ -1,0 +1,138 @@
+import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
+import { disruptionLeaseName } from '../../api/names.ts'
+import { type Clock, rfc3339 } from '../../ports/clock.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Labels, Swarm, SwarmConfig } from '../../ports/swarm.ts'
+
+/** Whether this controller may stop or restart guests. */
+export type LeaseSeen =
+  | { readonly kind: 'ours' }
+  /** Nobody holds it, or its holder did not answer. */
+  | { readonly kind: 'free'; readonly config: SwarmConfig | undefined }
+  /** `ask`: the holder is to be asked whether it lives. */
+  | { readonly kind: 'held'; readonly holder: string; readonly config: SwarmConfig; readonly ask: boolean }
+
+export type LeaseAction =
+  | { readonly kind: 'takeLease'; readonly config: SwarmConfig | undefined }
+  | { readonly kind: 'askHolder'; readonly config: SwarmConfig }
+
+/**
+ * The Swarm config `sv-lease-<cluster>` (ADR 0025): of several controllers one may write what stops or restarts a guest. Nothing is written while
+ * nobody else wants it: one that does asks the holder by a label, and a holder that lives answers by another.
+ *
+ * *Guarantees*: two controllers that read the lease before each such write do not both hold it, and it passes on within seconds from one that died.
+ * *Caveats*: a write under way while the lease passes on is only stopped by the version of its object.
+ */
+export interface DisruptionLease {
+  /** Throws PortError. */
+  observe(signal?: AbortSignal): Promise<LeaseSeen>
+  /** Throws PortError; Conflict where another controller was faster. */
+  apply(action: LeaseAction, signal?: AbortSignal): Promise<void>
+  /** Answers a controller that asks, where this one holds the lease. Throws PortError. */
+  answer(signal?: AbortSignal): Promise<void>
+  /** Leaves it to the next one at once. Throws PortError. */
+  release(signal?: AbortSignal): Promise<void>
+}
+
+export interface LeasePorts {
+  readonly swarm: Pick<Swarm, 'createConfig' | 'updateConfigLabels'>
+  /** An absence of a moment ago will do: the lease is then made, and Docker refuses that if it is there. */
+  readonly recent: Pick<Swarm, 'getConfig'>
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+  /** Of this life of the controller. */
+  readonly id: string
+}
+
+/** A holder that lives hears of a label within milliseconds. The time is that since the asking was seen here, so clocks need not agree. */
+const silentMs = 6_000
+/** A holder that answered is not asked again before that. */
+const askAgainMs = 20_000
+
+export function disruptionLease({ swarm, recent, clock, log, cluster, id }: LeasePorts): DisruptionLease {
+  const name = disruptionLeaseName(cluster)
+  /** The labels as they were last seen here, and since when. */
+  let seen = { text: '', sinceMs: clock.elapsed() }
+  let askedMs: number | undefined
+  let answeredMs = Number.NEGATIVE_INFINITY
+  let isHeld = false
+  let said = ''
+
+  function judge(config: SwarmConfig | undefined): LeaseSeen {
+    if (config === undefined) return { kind: 'free', config }
+    const { labels } = config
+    const [holder, waiting] = [labels[objectLabels.leaseHolder], labels[objectLabels.leaseWaiting]]
+    // Somebody else's config of this name is never written to.
+    if (labels[objectLabels.managedBy] !== managedBy) return { kind: 'held', holder: `whoever made ${name}`, config, ask: false }
+    note(config, waiting)
+    if (holder === undefined) return { kind: 'free', config }
+    if (holder === id) return { kind: 'ours' }
+    const forMs = clock.elapsed() - seen.sinceMs
+    if (waiting !== undefined) return forMs >= silentMs ? { kind: 'free', config } : { kind: 'held', holder, config, ask: false }
+    return { kind: 'held', holder, config, ask: clock.elapsed() - answeredMs >= askAgainMs }
+  }
+
+  function note({ labels }: SwarmConfig, waiting: string | undefined): void {
+    const { leaseHolder, leaseRenewedAt, leaseWaiting } = objectLabels
+    const text = [leaseHolder, leaseRenewedAt, leaseWaiting].map((key) => labels[key] ?? '').join(' ')
+    if (text === seen.text) return
+    const sinceMs = (waiting === id ? askedMs : undefined) ?? clock.elapsed()
+    if (waiting === undefined && askedMs !== undefined) {
+      askedMs = undefined
+      answeredMs = clock.elapsed()
+    }
+    seen = { text, sinceMs }
+  }
+
+  function tell(now: LeaseSeen): LeaseSeen {
+    isHeld = now.kind === 'ours'
+    const text = now.kind === 'held' ? `${now.kind} ${now.holder}` : now.kind
+    if (text !== said && now.kind === 'held') log.warn({ holder: now.holder }, 'Standing by: another controller restarts and stops VMs')
+    said = text
+    return now
+  }
+
+  function labelsWith(more: Labels): Labels {
+    return {
+      [objectLabels.managedBy]: managedBy,
+      [objectLabels.schema]: labelSchemaVersion,
+      [objectLabels.component]: 'lease',
+      [objectLabels.cluster]: cluster,
+      ...more,
+    }
+  }
+
+  const held = (): Labels => labelsWith({ [objectLabels.leaseHolder]: id, [objectLabels.leaseRenewedAt]: rfc3339(clock) })
+
+  async function write(config: SwarmConfig | undefined, labels: Labels, signal: AbortSignal | undefined): Promise<void> {
+    if (config !== undefined) return swarm.updateConfigLabels(config, labels, signal)
+    await swarm.createConfig(name, labels, new TextEncoder().encode(`${JSON.stringify({ version: 1, cluster })}\n`), signal)
+  }
+
+  return {
+    observe: async (signal) => tell(judge(await recent.getConfig(name, signal))),
+    async apply(action, signal) {
+      if (action.kind === 'askHolder') {
+        await write(action.config, { ...action.config.labels, [objectLabels.leaseWaiting]: id }, signal)
+        askedMs = clock.elapsed()
+        return
+      }
+      await write(action.config, held(), signal)
+      isHeld = true
+      log.info({ lease: name }, 'Took the lease for what restarts and stops VMs')
+    },
+    async answer(signal) {
+      if (!isHeld) return
+      const config = await recent.getConfig(name, signal)
+      isHeld = config?.labels[objectLabels.leaseHolder] === id
+      if (config !== undefined && isHeld && config.labels[objectLabels.leaseWaiting] !== undefined) await write(config, held(), signal)
+    },
+    async release(signal) {
+      if (!isHeld) return
+      const config = await recent.getConfig(name, signal)
+      if (config?.labels[objectLabels.leaseHolder] === id) await write(config, labelsWith({}), signal)
+      isHeld = false
+    },
+  }
+}

@@ -1,0 +1,163 @@
+import { describe, expect, test } from 'vitest'
+import type { VmName } from '../../../src/api/names.ts'
+import type { Declaration } from '../../../src/ports/declarations.ts'
+import { PortError } from '../../../src/ports/errors.ts'
+import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
+import { type DisruptionLease, disruptionLease, type LeaseSeen } from '../../../src/reconcilers/shared/disruption-lease.ts'
+import { aVm, Cluster, type SpecChanges } from '../../simulation/cluster.ts'
+import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
+import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
+
+const name = 'sv-lease-lab'
+
+function aSwarm() {
+  const clock = virtualClock()
+  const swarm = new SimulatedSwarm(() => clock.now())
+  const controllerOf = (id: string): DisruptionLease => disruptionLease({ swarm, recent: swarm, clock, log: silentLog, cluster: 'lab', id })
+  return { clock, swarm, a: controllerOf('a'), b: controllerOf('b'), controllerOf }
+}
+
+/** One look, and the step that it leads to. */
+async function step(lease: DisruptionLease): Promise<string> {
+  const seen = await lease.observe()
+  if (seen.kind === 'free') await lease.apply({ kind: 'takeLease', config: seen.config })
+  if (seen.kind === 'held' && seen.ask) await lease.apply({ kind: 'askHolder', config: seen.config })
+  return said(seen)
+}
+
+function said(seen: LeaseSeen): string {
+  return seen.kind === 'held' ? `held by ${seen.holder}${seen.ask ? ', ask' : ''}` : seen.kind
+}
+
+describe('the lease for what stops and restarts guests', () => {
+  test('is taken once, and costs no write while nobody else wants it', async () => {
+    const { swarm, clock, a } = aSwarm()
+    expect(await step(a)).toBe('free')
+    const { writes } = swarm
+    for (let hour = 0; hour < 3; hour += 1) {
+      await clock.pass(3_600_000)
+      expect(await step(a)).toBe('ours')
+      await a.answer()
+    }
+    expect(swarm.writes).toBe(writes)
+  })
+
+  test('stays with a holder that answers, who is asked again only after a while', async () => {
+    const { clock, a, b } = aSwarm()
+    await step(a)
+    expect(await step(b)).toBe('held by a, ask')
+    expect(await step(b)).toBe('held by a')
+    await a.answer()
+    expect(await step(b)).toBe('held by a')
+    await clock.pass(10_000)
+    expect(await step(b)).toBe('held by a')
+    await clock.pass(11_000)
+    expect(await step(b)).toBe('held by a, ask')
+    await a.answer()
+    await clock.pass(5_000)
+    expect(await step(b)).toBe('held by a')
+  })
+
+  test('passes on within seconds from a holder that died, to one of those that wait', async () => {
+    const { clock, swarm, a, b, controllerOf } = aSwarm()
+    await step(a)
+    await step(b)
+    const c = controllerOf('c')
+    expect(await step(c)).toBe('held by a')
+    await clock.pass(5_900)
+    expect(await step(b)).toBe('held by a')
+    await clock.pass(200)
+    const config = swarm.config(name)
+    await step(b)
+    // It was seen by both as free; the version lets one of them have it.
+    await expect(c.apply({ kind: 'takeLease', config })).rejects.toThrow(PortError)
+    expect(await step(b)).toBe('ours')
+    expect(await step(a)).toBe('held by b, ask')
+  })
+
+  test('is free at once when its holder ends', async () => {
+    const { a, b } = aSwarm()
+    await step(a)
+    await a.release()
+    expect(await step(b)).toBe('free')
+    expect(await step(b)).toBe('ours')
+    await a.answer()
+    await a.release()
+    expect(await step(b)).toBe('ours')
+  })
+
+  test('is never taken from what somebody else made under its name', async () => {
+    const { swarm, clock, a } = aSwarm()
+    await swarm.createConfig(name, {}, new TextEncoder().encode('theirs'))
+    const { writes } = swarm
+    for (let look = 0; look < 3; look += 1) {
+      expect(await step(a)).toBe(`held by whoever made ${name}`)
+      await clock.pass(60_000)
+    }
+    expect(swarm.writes).toBe(writes)
+  })
+})
+
+/** Two controllers on one Swarm, whose manifests of `web` differ. */
+async function twoControllers(before: SpecChanges, one: SpecChanges, other: SpecChanges) {
+  const clock = virtualClock()
+  const cluster = new Cluster()
+  cluster.declare('web', before)
+  await cluster.converge()
+  const ports = cluster.ports()
+  const leases = ['a', 'b'].map((id) =>
+    disruptionLease({ swarm: cluster.swarm, recent: cluster.swarm, clock, log: silentLog, cluster: 'lab', id }),
+  )
+  const reconcilers = [one, other].map((spec, index) => {
+    const declared = aVm('web', spec)
+    const declarations = { ...ports.declarations, get: (vm: VmName): Declaration => (vm === 'web' ? declared : ports.declarations.get(vm)) }
+    return servicesReconciler({ ...ports, declarations, lease: leases[index] ?? ports.lease })
+  })
+  const said: string[] = ['', '']
+  async function turn(which: number): Promise<void> {
+    const reconciler = reconcilers[which]
+    const plan = reconciler && (await cluster.run(reconciler, 'web'))
+    said[which] = plan?.conditions.find((condition) => condition.type === 'ServiceReady')?.reason ?? ''
+    cluster.swarm.settle()
+  }
+  return {
+    cluster,
+    leases,
+    said,
+    turn,
+    async round(): Promise<void> {
+      for (const which of [0, 1]) await turn(which)
+      for (const lease of leases) await lease.answer()
+      await clock.pass(1_000)
+    },
+    clock,
+  }
+}
+
+describe('two controllers with different manifests', () => {
+  const restart = { updatePolicy: 'Restart' }
+  const cases: readonly [string, SpecChanges, SpecChanges][] = [
+    ['memory', { ...restart, memory: '1Gi' }, { ...restart, memory: '2Gi' }],
+    ['whether it is on', { runStrategy: 'Halted' }, {}],
+    ['whether it is on, the other way round', {}, { runStrategy: 'Halted' }],
+  ]
+  test.each(cases)('do not fight over %s: one holds the lease, the other one stands by and says so', async (_what, one, other) => {
+    const world = await twoControllers(restart, one, other)
+    for (let minute = 0; minute < 2; minute += 1) for (let second = 0; second < 60; second += 1) await world.round()
+    expect(world.cluster.starts('web')).toBeLessThanOrEqual(3)
+    expect(world.said).toContain('StandingBy')
+  })
+
+  test('the one that stands by goes on when the other one is killed', async () => {
+    const world = await twoControllers(restart, { ...restart, memory: '1Gi' }, { ...restart, memory: '2Gi' })
+    for (let second = 0; second < 30; second += 1) await world.round()
+    expect(world.said[1]).toBe('StandingBy')
+    const before = world.cluster.starts('web')
+    for (let second = 0; second < 30; second += 1) {
+      await world.turn(1)
+      await world.clock.pass(1_000)
+    }
+    expect(world.cluster.starts('web')).toBe(before + 1)
+    expect(world.said[1]).toBe('TaskRunning')
+  })
+})
