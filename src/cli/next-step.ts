@@ -85,6 +85,7 @@ const byReason: Readonly<Record<string, Step>> = {
   NameTaken: owner,
   ForeignUid: owner,
   OwnershipLost: owner,
+  StandingBy: always('docker service ls --filter label=swarmvirt.component=controller'),
   RunnerUnreachable: console,
   DiskFull: always('docker vm disks'),
   SpecChanged: ({ vm }) => `docker service update --force vm-${vm}`,
