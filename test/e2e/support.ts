@@ -208,8 +208,8 @@ export function serialLog(lab: Lab, node: NodeName, uid: string): string {
 }
 
 /** What the guest's own page says, asked for from another node over br0. */
-export async function guestPage(lab: Lab, ip: string, from: NodeName, path = '/'): Promise<string> {
-  return (await httpGet(lab, from, `http://${ip}${path}`)).body.trim()
+export async function guestPage(lab: Lab, ip: string, from: NodeName, path = '/', timeoutMs = 5_000): Promise<string> {
+  return (await httpGet(lab, from, `http://${ip}${path}`, { timeoutMs })).body.trim()
 }
 
 export function otherNode(lab: Lab, node: string): NodeName {

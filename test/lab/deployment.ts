@@ -158,15 +158,17 @@ function deployment(lab: Lab, manifests: string, credentials: Credentials): Depl
   }
 }
 
-/** A GET by a program on `place`, where the addresses of the lab mean something. Throws when nothing answers. */
+/** A GET by a program on `place`, where the addresses of the lab mean something. Throws when nothing answers in `timeoutMs`. */
 export async function httpGet(
   lab: Lab,
   place: Place,
   url: string,
-  proof: { readonly token?: string; readonly fingerprint?: string } = {},
+  proof: { readonly token?: string; readonly fingerprint?: string; readonly timeoutMs?: number } = {},
 ): Promise<{ readonly status: number; readonly body: string }> {
   const program = join(import.meta.dirname, 'http-get.ts')
-  const result = await lab.exec(place, [process.execPath, program, url, proof.token ?? '', proof.fingerprint ?? ''], { timeoutMs: 10_000 })
+  const { token = '', fingerprint = '', timeoutMs = 5_000 } = proof
+  const argv = [process.execPath, program, url, String(timeoutMs), token, fingerprint]
+  const result = await lab.exec(place, argv, { timeoutMs: 2 * timeoutMs })
   if (result.code !== 0) throw new Error(`${url}: ${result.stderr.trim()}`)
   return JSON.parse(result.stdout) as { status: number; body: string }
 }

@@ -1,16 +1,16 @@
 /**
- * One GET from wherever this is run (a namespace of the lab): `node http-get.ts URL [TOKEN] [FINGERPRINT]` prints `{status, body}` as JSON.
+ * One GET from wherever this is run (a namespace of the lab): `node http-get.ts URL TIMEOUT_MS [TOKEN] [FINGERPRINT]` prints `{status, body}` as JSON.
  * With a fingerprint (SHA-256 of the certificate) the far side must show exactly that certificate, as a client that pinned it would ask.
  */
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 
-const [url = '', token = '', fingerprint = ''] = process.argv.slice(2)
+const [url = '', timeoutMs = '', token = '', fingerprint = ''] = process.argv.slice(2)
 
 const options: RequestOptions = {
   headers: token === '' ? {} : { authorization: `Bearer ${token}` },
-  timeout: 5000,
+  timeout: Number(timeoutMs),
   // The certificate is self-signed; the pinned fingerprint below is what is trusted.
   rejectUnauthorized: false,
 }
@@ -27,7 +27,7 @@ const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, opt
     process.stdout.write(JSON.stringify({ status: response.statusCode, body: Buffer.concat(chunks).toString('utf8') }))
   })
 })
-request.on('timeout', () => request.destroy(new Error('no answer in 5 s')))
+request.on('timeout', () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)))
 request.on('error', (error) => {
   process.stderr.write(`${error.message}\n`)
   process.exit(1)

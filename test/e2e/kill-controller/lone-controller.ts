@@ -58,7 +58,7 @@ export async function loneController(
     async get(what, path) {
       const url = what === 'api' ? `https://127.0.0.1:9471${path}` : `http://127.0.0.1:9470${path}`
       const program = join(import.meta.dirname, '..', '..', 'lab', 'http-get.ts')
-      const answer = await lab.exec('n1', [...inside, process.execPath, program, url, deployment.token], { timeoutMs: 10_000 })
+      const answer = await lab.exec('n1', [...inside, process.execPath, program, url, '5000', deployment.token], { timeoutMs: 10_000 })
       if (answer.code !== 0) throw new Error(`${url}: ${answer.stderr.trim()}`)
       return JSON.parse(answer.stdout) as { status: number; body: string }
     },
