@@ -1,9 +1,11 @@
-import { type Document, LineCounter, parseAllDocuments } from 'yaml'
+import { type Document, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
 import type { ManifestIssue } from '../api/manifest.ts'
-import type { InvalidDocument, ReadDocument } from '../ports/manifest-source.ts'
+import type { InvalidDocument, ReadDocument, SourceIssue } from '../ports/manifest-source.ts'
 import { readValue } from './manifest/read-value.ts'
 import { renderIssue } from './manifest/render.ts'
+import { shownLines } from './manifest/shown-lines.ts'
 import { fieldSuggester, type Suggest } from './manifest/suggest.ts'
+import { saySyntax } from './manifest/syntax.ts'
 import { located, positionOf, type Text } from './manifest/text.ts'
 import { maxDocuments, type Refused, refusedText } from './manifest/text-limits.ts'
 import { refusedTree } from './manifest/tree-limits.ts'
@@ -21,7 +23,8 @@ export function manifestReader(): ReadManifest {
       return readManifest(context, bytes)
     } catch (error) {
       // Every way here that is known is closed above; what is left is the parser running out of stack.
-      const message = `it cannot be parsed: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`
+      const isStack = error instanceof RangeError
+      const message = isStack ? 'it cannot be parsed: it is nested too deep' : 'it cannot be parsed'
       return [wholeFile(context, 'VM003', message, 'a manifest needs a few levels only')]
     }
   }
@@ -49,7 +52,7 @@ function readManifest(context: Context, bytes: Uint8Array): readonly ReadDocumen
   if (bytes.length > maxManifestBytes)
     return [wholeFile(context, 'VM003', 'the file is larger than 256 KiB', 'split it: one file may hold some VMs, not all')]
   const decoded = decode(bytes)
-  const input = { ...context, text: decoded.text, lines: decoded.text.split('\n'), counter: counterOf(decoded.text) }
+  const input = { ...context, text: decoded.text, lines: shownLines(decoded.text), counter: counterOf(decoded.text) }
   const refused = decoded.refused ?? refusedText(decoded.text)
   if (refused !== undefined) return [refusedFile(input, refused)]
   const documents = parse(decoded.text)
@@ -120,11 +123,19 @@ function issueOf({ code, message, help }: Refused): ManifestIssue {
 
 function syntaxErrors(input: Text, documents: readonly Document[]): InvalidDocument {
   const all = documents.flatMap((document) => [...document.errors, ...document.warnings])
-  const issues = all.slice(0, 10).map((error) => {
-    const at = positionOf(input, [error.pos[0], error.pos[1]])
-    return located(input, { code: 'VM002', path: [], message: `not YAML: ${error.message}` }, at)
-  })
+  // The parser often says two things of one place; the second follows from the first.
+  const byPlace = new Map(all.toReversed().map((error) => [error.pos[0], error]))
+  const issues = [...byPlace.values()]
+    .toReversed()
+    .slice(0, 10)
+    .map((error) => syntaxIssue(input, error))
   return { ok: false, origin: { source: input.source, file: input.file, line: issues[0]?.line ?? 1 }, name: undefined, issues }
+}
+
+function syntaxIssue(input: Text, error: YAMLError): SourceIssue {
+  const { message, help } = saySyntax(error)
+  const issue = { code: 'VM002', path: [], message: `not YAML: ${message}`, ...(help === undefined ? {} : { help }) }
+  return located(input, issue, positionOf(input, [error.pos[0], error.pos[1]]))
 }
 
 function readDocument(input: Text, document: Document.Parsed): readonly ReadDocument[] {

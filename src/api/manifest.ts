@@ -4,6 +4,7 @@ import type { About } from './manifest/about.ts'
 import { classedMachineSchema, virtualMachineClassSchema, virtualMachineSchema } from './manifest/document.ts'
 import { classAbout, type FieldPattern, machineAbout, patternOf } from './manifest/fields.ts'
 import { at, type ManifestIssue, type ManifestPath } from './manifest/issue.ts'
+import { sayIssue } from './manifest/messages.ts'
 import { notYetIn } from './manifest/not-yet.ts'
 import { brokenRules } from './manifest/rules.ts'
 import { vmNamePattern } from './names.ts'
@@ -49,7 +50,7 @@ export type ParsedManifest =
  */
 export function parseVirtualMachine(document: unknown, under?: VirtualMachineClass): ParsedManifest {
   const whole = under === undefined ? document : { ...(document as object), spec: laidUnder(under.spec, at(document, ['spec'])) }
-  const result = virtualMachineSchema.safeParse(whole)
+  const result = virtualMachineSchema.safeParse(whole, ownWords)
   const issues = issuesOf(whole, result, machineAbout(), brokenRules(whole))
   if (!result.success || issues.length > 0) return { ok: false, name: nameOf(document), issues }
   const vm = result.data as VirtualMachine
@@ -65,7 +66,7 @@ export function classOf(document: unknown): string | undefined {
 
 /** What is wrong with a VM that names a class, whatever the class gives. */
 export function judgeClassed(document: unknown): readonly ManifestIssue[] {
-  return issuesOf(document, classedMachineSchema.safeParse(document), machineAbout(), brokenRules(document))
+  return issuesOf(document, classedMachineSchema.safeParse(document, ownWords), machineAbout(), brokenRules(document))
 }
 
 export type ParsedClass =
@@ -73,7 +74,7 @@ export type ParsedClass =
   | { readonly ok: false; readonly name: string | undefined; readonly issues: readonly ManifestIssue[] }
 
 export function parseVirtualMachineClass(document: unknown): ParsedClass {
-  const result = virtualMachineClassSchema.safeParse(document)
+  const result = virtualMachineClassSchema.safeParse(document, ownWords)
   const issues = issuesOf(document, result, classAbout(), [])
   if (!result.success || issues.length > 0) return { ok: false, name: nameOf(document), issues }
   return { ok: true, class: { name: result.data.metadata.name, spec: at(document, ['spec']) as VirtualMachineClass['spec'] } }
@@ -122,7 +123,7 @@ function issuesOf(
   rules: readonly ManifestIssue[],
 ): ManifestIssue[] {
   const early = notYetIn(fields, document)
-  const parsed = result.success ? [] : result.error.issues.flatMap((issue) => describe(issue, document))
+  const parsed = result.success ? [] : result.error.issues.flatMap((issue) => describe(issue, document, fields))
   const own = parsed.filter((issue) => !explained(issue, early))
   // A rule about a field that is wrong by itself would only say so in other words.
   const ruled = rules.filter((issue) => !explained(issue, early) && !own.some((one) => within(issue.path, one.path)))
@@ -140,17 +141,20 @@ function within(path: ManifestPath, outer: ManifestPath): boolean {
   return outer.every((step, index) => path[index] === step)
 }
 
-function describe(issue: z.core.$ZodIssue, document: unknown): ManifestIssue[] {
+/** The library's own texts are left empty, so that none of them is ever shown. */
+const ownWords = { error: () => '' }
+
+function describe(issue: z.core.$ZodIssue, document: unknown, fields: ReadonlyMap<FieldPattern, About>): ManifestIssue[] {
   const path = issue.path.filter((key) => typeof key !== 'symbol')
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ code: 'VM012', path: [...path, key], message: `unknown field "${key}"` }))
-  }
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    const keys = issue.errors.flat().find((inner) => inner.code === 'unrecognized_keys')
-    if (keys && issue.errors.every((branch) => branch.length > 0)) return [{ code: 'VM010', path, message: issue.message }]
-  }
-  if (at(document, path) === undefined && path.length > 0) {
-    return [{ code: 'VM011', path, message: `field "${patternOf(path)}" is missing` }]
-  }
-  return [{ code: 'VM010', path, message: issue.message }]
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField([...path, key]))
+  const value = at(document, path)
+  if (value === undefined && path.length > 0) return [{ code: 'VM011', path, message: `field "${patternOf(path)}" is missing` }]
+  return [{ code: 'VM010', path, ...sayIssue(issue, fields, path, value) }]
+}
+
+function unknownField(path: ManifestPath): ManifestIssue {
+  const key = String(path.at(-1))
+  if (key !== '<<') return { code: 'VM012', path, message: `unknown field "${key}"` }
+  const help = 'write the fields out; an alias for a whole value (cpu: *small) or a VirtualMachineClass shares them'
+  return { code: 'VM012', path, message: 'merge keys ("<<") are not part of YAML 1.2', help }
 }

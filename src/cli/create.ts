@@ -1,3 +1,4 @@
+import { whyNoPublicKey } from '../api/manifest/public-key.ts'
 import { apiVersion, kind } from '../api/manifest.ts'
 import { vmNamePattern } from '../api/names.ts'
 import { UsageError } from './outcome.ts'
@@ -98,6 +99,6 @@ function plainOrQuoted(name: string): string {
 
 /** Plain public keys: no comments of the file, and no certificates, which are not for authorized_keys. */
 function authorizedKeys(lines: readonly string[]): readonly string[] {
-  const keys = lines.map((line) => line.trim()).filter((line) => /^(?:ssh-|ecdsa-|sk-)\S+ \S+/.test(line) && !/^\S+-cert-v01@/.test(line))
+  const keys = lines.map((line) => line.trim()).filter((line) => whyNoPublicKey(line) === undefined)
   return [...new Set(keys)].filter((key) => key.length <= maxKeyLength && !/\p{Cc}/u.test(key)).slice(0, maxKeys)
 }

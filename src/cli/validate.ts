@@ -16,14 +16,17 @@ export function validate(snapshots: readonly SourceSnapshot[], format: ValidateF
   const doubles = doubleClaims(read)
   const documents = read.filter((document) => !document.ok || !doubles.has(document))
   const issues = [...read.flatMap((document) => (document.ok ? [] : document.issues)), ...[...doubles.values()].flat()].toSorted(byPlace)
+  const warnings = read.flatMap((document) => document.warnings ?? []).toSorted(byPlace)
   const unreadable = snapshots.filter((snapshot) => !snapshot.complete).map((snapshot) => snapshot.message)
   const exit = unreadable.length > 0 ? 2 : issues.length > 0 ? 1 : 0
-  return { exit, ...written({ documents, issues, unreadable }, format) }
+  return { exit, ...written({ documents, issues, warnings, unreadable }, format) }
 }
 
 interface Findings {
   readonly documents: readonly SourceDocument[]
   readonly issues: readonly SourceIssue[]
+  /** They refuse nothing and change no exit code. */
+  readonly warnings: readonly SourceIssue[]
   readonly unreadable: readonly string[]
 }
 
@@ -38,30 +41,33 @@ function byPlace(a: SourceIssue, b: SourceIssue): number {
 
 function written(found: Findings, format: ValidateFormat): Pick<Outcome, 'out' | 'err'> {
   const err = found.unreadable.map((message) => `error: ${message}\n`).join('')
+  const all = [...found.issues, ...found.warnings].toSorted(byPlace)
   switch (format) {
     case 'text':
-      return { out: [...found.issues.map((issue) => issue.rendered), summary(found)].map((text) => `${text}\n`).join('\n'), err }
+      return { out: [...all.map((issue) => issue.rendered), summary(found)].map((text) => `${text}\n`).join('\n'), err }
     case 'json':
       return { out: `${JSON.stringify(asJson(found), null, 2)}\n`, err }
     case 'github':
-      return { out: found.issues.map((issue) => `${annotation(issue)}\n`).join(''), err }
+      return { out: all.map((issue) => `${annotation(issue)}\n`).join(''), err }
     default:
       return format satisfies never
   }
 }
 
-function summary({ documents, issues }: Findings): string {
+function summary({ documents, issues, warnings }: Findings): string {
   const valid = documents.filter((document) => document.ok)
   const inFiles = (list: readonly { readonly file: string }[]): string => counted(new Set(list.map((one) => one.file)).size, 'file')
   const good = `${counted(valid.length, 'valid VirtualMachine')} in ${inFiles(valid.map((document) => document.origin))}`
-  return issues.length === 0 ? good : `${counted(issues.length, 'error')} in ${inFiles(issues)}; ${good}`
+  const said = (list: readonly SourceIssue[], what: string): string[] =>
+    list.length === 0 ? [] : [`${counted(list.length, what)} in ${inFiles(list)}`]
+  return [...said(issues, 'error'), ...said(warnings, 'warning'), good].join('; ')
 }
 
 function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
-function asJson({ documents, issues, unreadable }: Findings): unknown {
+function asJson({ documents, issues, warnings, unreadable }: Findings): unknown {
   return {
     valid: issues.length === 0 && unreadable.length === 0,
     virtualMachines: documents.flatMap((document) =>
@@ -69,15 +75,20 @@ function asJson({ documents, issues, unreadable }: Findings): unknown {
         ? [{ name: document.vm.metadata.name, file: document.origin.file, line: document.origin.line, generation: document.generation }]
         : [],
     ),
-    errors: issues.map(({ code, file, line, column, path, message, help }) => ({ code, file, line, column, path, message, help })),
+    errors: issues.map(issueAsJson),
+    warnings: warnings.map(issueAsJson),
     unreadable,
   }
+}
+
+function issueAsJson({ code, file, line, column, path, message, help }: SourceIssue): unknown {
+  return { code, file, line, column, path, message, help }
 }
 
 /** A workflow command (docs.github.com, "Workflow commands"): properties escape more than the message does. */
 function annotation(issue: SourceIssue): string {
   const place = `file=${property(issue.file)},line=${issue.line},col=${issue.column},title=${property(issue.code)}`
-  return `::error ${place}::${escaped(issue.help === undefined ? issue.message : `${issue.message}\nhelp: ${issue.help}`)}`
+  return `::${issue.severity ?? 'error'} ${place}::${escaped(issue.help === undefined ? issue.message : `${issue.message}\nhelp: ${issue.help}`)}`
 }
 
 function escaped(text: string): string {

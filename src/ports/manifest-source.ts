@@ -31,6 +31,7 @@ export interface ValidDocument {
   readonly generation: string
   /** Shows an issue at its place in the text; undefined for paths whose place was not kept. Pure. */
   readonly issueAt?: (issue: ManifestIssue) => SourceIssue | undefined
+  readonly warnings?: readonly SourceIssue[]
 }
 
 export interface ClassDocument {
@@ -65,6 +66,7 @@ export interface InvalidDocument<StandIn = ValidDocument> {
   /** It is of another kind, such as "apps/v1 Deployment": well-formed, holds no VM, and is nobody's mistake where other things lie beside manifests. */
   readonly otherKind?: string
   readonly issues: readonly SourceIssue[]
+  readonly warnings?: readonly SourceIssue[]
   /** The newest valid document of this name that the source still holds behind this one; it counts until this one is valid. */
   readonly standIn?: StandIn
 }

@@ -40,7 +40,7 @@ spec:
       mac: 52:54:00:12:34:56
 `
 const script = `${web}  cloudInit:
-    sshAuthorizedKeys: [ssh-ed25519 AAAA me]
+    sshAuthorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me]
     userData: |-
       #cloud-config
       runcmd:

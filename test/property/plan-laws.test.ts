@@ -133,7 +133,10 @@ const spec = fc.record({
   cloudInit: fc.record(
     {
       userData: fc.constantFrom('#cloud-config\n', '#cloud-config\n '),
-      sshAuthorizedKeys: fc.subarray(['ssh-ed25519 A', 'ssh-ed25519 B']),
+      sshAuthorizedKeys: fc.subarray([
+        'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk',
+        'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAXAsXD48UzSKMhET2sScYihbO4x+1QbQI12t9P1Numu',
+      ]),
     },
     { requiredKeys: [] },
   ),

@@ -27,9 +27,11 @@ const inputs: Readonly<Record<string, string | Uint8Array | undefined>> = {
   VM011: vm('missing', '  cpu: { cores: 1 }'),
   VM012: vm('unknown', '  memory: 1Gi\n  cpus: 2'),
   VM014: vm('classed', '  class: nowhere'),
+  VM015: vm('dropped', '  memory: 1Gi\n  cloudInit: { userData: "# cloud-config" }'),
   VM020: vm('early', '  memory: 1Gi\n  firmware: { mode: uefi }'),
   VM030: `${vm('twice')}---\n${vm('twice')}`,
   VM031: `${vm('one', undefined, ', address: 192.168.50.7')}---\n${vm('two', undefined, ', address: 192.168.50.7')}`,
+  VM040: vm('doubtful', '  memory: 1Gi\n  cloudInit: { userData: "packages: [curl]" }'),
 }
 
 const smallest = {
@@ -49,7 +51,8 @@ beforeAll(async () => {
     else writeFileSync(join(directory, `${code}.yaml`), content)
   }
   const { out } = await runCli(['validate', directory, '-o', 'json'])
-  found = (JSON.parse(out) as { errors: typeof found }).errors
+  const { errors, warnings } = JSON.parse(out) as Record<'errors' | 'warnings', typeof found>
+  found = [...errors, ...warnings]
 })
 afterAll(() => rmSync(directory, { recursive: true }))
 

@@ -12,6 +12,7 @@ import {
   parseVirtualMachine,
   parseVirtualMachineClass,
 } from '../../api/manifest.ts'
+import { closest } from '../../api/closest.ts'
 import { vmNamePattern } from '../../api/names.ts'
 import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../ports/manifest-source.ts'
 import type { VirtualMachineClass } from '../../api/manifest.ts'
@@ -20,6 +21,7 @@ import { otherKind } from './other-kind.ts'
 import { type Place, placeAt, type Position } from './render.ts'
 import { located, locatedAt, positionOf, type Text, type TextRange } from './text.ts'
 import { maxDocuments } from './text-limits.ts'
+import { type PlacedIssue, userDataIssues } from './user-data-issues.ts'
 
 /** Of one document: who has more mistakes than that has made one of them many times. */
 const maxIssues = 50
@@ -31,7 +33,7 @@ export function readValue(input: Text, document: Document.Parsed): readonly Read
   if (contents === null || (isScalar(contents) && contents.value === null)) return []
   // Aliases are counted and weighed by now.
   const value: unknown = document.toJS({ maxAliasCount: -1 })
-  const whole: Part = { input, value, path: [], rangeOf: locator(contents) }
+  const whole: Part = { input, value, path: [], rangeOf: locator(contents), document }
   return isList(value) ? readList(whole, value) : [readPart(whole)]
 }
 
@@ -42,6 +44,7 @@ interface Part {
   /** Where it stands in its document. */
   readonly path: ManifestPath
   readonly rangeOf: (issue: ManifestIssue) => TextRange
+  readonly document: Document.Parsed
 }
 
 /** As `kubectl get -o yaml` writes it, and with our own version too. */
@@ -76,8 +79,21 @@ function readPart(part: Part): ReadDocument {
 
 function readMachine(part: Part): SourceDocument {
   const parsed = parseVirtualMachine(part.value)
-  if (!parsed.ok) return invalid(part, parsed.name, parsed.issues)
-  return { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation, issueAt: keptPlaces(part) }
+  const { errors, warnings } = inUserData(part)
+  if (!parsed.ok) return { ...invalid(part, parsed.name, parsed.issues, 'machine', errors), ...warnings }
+  if (errors.length > 0) return { ...invalid(part, parsed.vm.metadata.name, [], 'machine', errors), ...warnings }
+  return { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation, issueAt: keptPlaces(part), ...warnings }
+}
+
+interface InUserData {
+  readonly errors: readonly PlacedIssue[]
+  readonly warnings: { readonly warnings?: readonly SourceIssue[] }
+}
+
+function inUserData({ input, document, path, value }: Part): InUserData {
+  const found = userDataIssues(input, document, path, value)
+  const warnings = found.filter(({ issue }) => issue.severity === 'warning').map(({ issue, at }) => located(input, issue, at))
+  return { errors: found.filter(({ issue }) => issue.severity === undefined), warnings: warnings.length === 0 ? {} : { warnings } }
 }
 
 function readClass(part: Part): ReadDocument {
@@ -91,12 +107,13 @@ function readClassed(part: Part, className: string): ReadDocument {
   const { value } = part
   const issues = judgeClassed(value)
   const name = nameIn(value)
-  if (issues.length > 0 || name === undefined) return invalid(part, name, issues)
+  const { errors, warnings } = inUserData(part)
+  if (issues.length + errors.length > 0 || name === undefined) return { ...invalid(part, name, issues, 'machine', errors), ...warnings }
   const origin = originOf(part)
   const issueAt = keptPlaces(part)
   const atClass = placeIn(part, { code: 'VM014', path: ['spec', 'class'], message: '' })
   const wrong = (issues: readonly ManifestIssue[]): InvalidDocument => {
-    return { ok: false, origin, name, issues: issues.map((issue) => locatedAt(atClass, issue)) }
+    return { ok: false, origin, name, issues: issues.map((issue) => locatedAt(atClass, issue)), ...warnings }
   }
   const complete = (found: VirtualMachineClass | NoClass): SourceDocument => {
     if ('missing' in found) return wrong([{ code: 'VM014', path: ['spec', 'class'], message: found.missing, help: found.help }])
@@ -108,6 +125,7 @@ function readClassed(part: Part, className: string): ReadDocument {
         vm: parsed.vm,
         generation: parsed.generation,
         issueAt: (issue) => issueAt(issue) ?? locatedAt(atClass, issue),
+        ...warnings,
       }
     const said = (message: string): string => `with class "${found.name}": ${message}`
     return wrong(parsed.issues.map((issue) => ({ ...issue, path: ['spec', 'class'], message: said(issue.message) })))
@@ -153,8 +171,10 @@ function invalid(
   name: string | undefined,
   issues: readonly ManifestIssue[],
   kindOf: 'machine' | 'class' = 'machine',
+  placed: readonly PlacedIssue[] = [],
 ): InvalidDocument {
-  return { ok: false, origin: originOf(part), name, issues: inOrder(part, issues, kindOf) }
+  const all = [...issues.map((issue) => ({ issue, at: positionIn(part, issue) })), ...placed]
+  return { ok: false, origin: originOf(part), name, issues: inOrder(part, all, kindOf) }
 }
 
 function originOf({ input, path, rangeOf }: Part): Origin {
@@ -163,8 +183,7 @@ function originOf({ input, path, rangeOf }: Part): Origin {
 }
 
 /** In the order of the text, and no more than people read. */
-function inOrder(part: Part, found: readonly ManifestIssue[], kindOf: 'machine' | 'class'): SourceIssue[] {
-  const placed = found.map((issue) => ({ issue, at: positionIn(part, issue) }))
+function inOrder(part: Part, placed: readonly PlacedIssue[], kindOf: 'machine' | 'class'): SourceIssue[] {
   const sorted = placed.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
   const shown = sorted.slice(0, maxIssues).map(({ issue, at }) => located(part.input, helped(part.input, issue, kindOf), at))
   const next = sorted[maxIssues]
@@ -187,15 +206,19 @@ const kinds: readonly unknown[] = [kind, classKind]
 
 function notOurs(value: unknown): ManifestIssue | undefined {
   const found = recordOf(value)
-  if (found !== undefined && found['apiVersion'] === apiVersion && kinds.includes(found['kind'])) return undefined
-  const wrong =
-    found === undefined ? 'a document of another kind' : shown(found['apiVersion'] === apiVersion ? 'kind' : 'apiVersion', found)
-  return {
-    code: 'VM005',
-    path: [],
-    message: `not a VirtualMachine: ${wrong}`,
-    help: `a manifest begins with apiVersion: ${apiVersion} and kind: ${kind}`,
-  }
+  if (found === undefined) return stranger([], 'a document of another kind')
+  if (found['apiVersion'] !== apiVersion)
+    return stranger(['apiVersion'], shown('apiVersion', found), closestTo(found['apiVersion'], [apiVersion]))
+  return kinds.includes(found['kind']) ? undefined : stranger(['kind'], shown('kind', found), closestTo(found['kind'], [kind, classKind]))
+}
+
+function stranger(path: ManifestPath, wrong: string, meant?: string): ManifestIssue {
+  const help = meant === undefined ? `a manifest begins with apiVersion: ${apiVersion} and kind: ${kind}` : `did you mean "${meant}"?`
+  return { code: 'VM005', path, message: `not a VirtualMachine: ${wrong}`, help }
+}
+
+function closestTo(given: unknown, words: readonly string[]): string | undefined {
+  return typeof given === 'string' ? closest(given, words) : undefined
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {

@@ -18,12 +18,12 @@ export function placeAt(file: string, at: Position, lines: readonly string[]): P
   return { file, line: at.line, column: at.column, excerpt: excerptOf(lines, at) }
 }
 
-/** An error as a compiler shows it: code, position, three lines with a caret, help. */
+/** An error or a warning as a compiler shows it: code, position, three lines with a caret, help. */
 export function renderIssue(
-  issue: { readonly code: string; readonly message: string; readonly help?: string | undefined },
+  issue: { readonly code: string; readonly message: string; readonly help?: string | undefined; readonly severity?: 'warning' },
   { file, line, column, excerpt }: Place,
 ): string {
-  const head = `error[${issue.code}]: ${issue.message}\n --> ${oneLine(file)}:${line}:${column}`
+  const head = `${issue.severity ?? 'error'}[${issue.code}]: ${issue.message}\n --> ${oneLine(file)}:${line}:${column}`
   return [head, ...(excerpt === '' ? [] : [excerpt]), ...(issue.help === undefined ? [] : [`help: ${issue.help}`])].join('\n')
 }
 

@@ -1,6 +1,7 @@
 import type { LineCounter } from 'yaml'
 import type { ManifestIssue } from '../../api/manifest.ts'
 import type { SourceIssue } from '../../ports/manifest-source.ts'
+import { lookAlike } from './look-alikes.ts'
 import { oneLine, type Place, placeAt, type Position, renderIssue } from './render.ts'
 import type { Suggest } from './suggest.ts'
 
@@ -11,6 +12,7 @@ export interface Text {
   readonly file: string
   readonly suggest: Suggest
   readonly text: string
+  /** As excerpts may show them: without secrets. */
   readonly lines: readonly string[]
   readonly counter: LineCounter
 }
@@ -26,10 +28,19 @@ export function positionOf(input: Text, range: TextRange): Position {
 }
 
 export function located(input: Pick<Text, 'file' | 'lines'>, issue: ManifestIssue, at: Position): SourceIssue {
-  return locatedAt(placeAt(input.file, at, input.lines), issue)
+  return locatedAt(placeAt(input.file, at, input.lines), namingLookAlikes(issue, input.lines[at.line - 1] ?? ''))
+}
+
+const typed: ReadonlySet<string> = new Set(['VM002', 'VM005', 'VM010', 'VM012'])
+
+/** Of a character that nobody sees to be wrong, everything else that is said leads astray. */
+function namingLookAlikes(issue: ManifestIssue, line: string): ManifestIssue {
+  const help = typed.has(issue.code) ? lookAlike(line) : undefined
+  return help === undefined ? issue : { ...issue, help }
 }
 
 export function locatedAt(place: Place, issue: ManifestIssue): SourceIssue {
-  const said = { ...issue, message: oneLine(issue.message) }
+  const help = issue.help === undefined ? {} : { help: oneLine(issue.help) }
+  const said = { ...issue, ...help, message: oneLine(issue.message) }
   return { ...said, file: place.file, line: place.line, column: place.column, rendered: renderIssue(said, place) }
 }

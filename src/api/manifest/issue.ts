@@ -1,8 +1,10 @@
 export type ManifestPath = readonly (string | number)[]
 
 export interface ManifestIssue {
-  /** `VM010` wrong value, `VM011` missing field, `VM012` unknown field, `VM013` fields that do not go together, `VM020` not supported yet; docs/errors.md has all. */
+  /** `VM010` wrong value, `VM011` missing field, `VM012` unknown field, `VM013` fields that do not go together, `VM015` user data that cannot work, `VM020` not supported yet, `VM040` user data that may not work; docs/errors.md has all. */
   readonly code: string
+  /** Absent: an error. A warning refuses nothing. */
+  readonly severity?: 'warning'
   /** Of the offending key or value; for a missing key, of the key itself. */
   readonly path: ManifestPath
   readonly message: string

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { interfaceNamePattern, partNamePattern } from '../names.ts'
 import { field } from './about.ts'
-import { duration, hostname, ipv4, macAddress, port, quantity } from './values.ts'
+import { duration, hostname, ipv4, macAddress, port, publicKey, quantity } from './values.ts'
 
 /** The whole shape of a VM's spec. Every field says what it is, what an edit of it does, and whether code stands behind it yet. */
 
@@ -30,7 +30,7 @@ const image = field(
         .string()
         .max(2048)
         .refine((source) => localImage.test(source) || isNetworkImage(source) || ociImage.test(source), {
-          message: 'an image source is images/NAME (a file in the images directory of the state root), an http(s):// URL, or oci://',
+          message: 'an image source is images/NAME (a file in the images directory of the state root) or an http(s):// URL',
         })
         .meta({ pattern: anyImage, patternErrorMessage: 'an image source is images/NAME or an http(s):// URL' }),
       {
@@ -188,22 +188,11 @@ const cloudInit = z.strictObject({
       .optional(),
     { description: 'cloud-init network configuration.', effect: 'restart', notYet: true },
   ),
-  sshAuthorizedKeys: field(
-    z
-      .array(
-        z
-          .string()
-          .min(1)
-          .max(16_384)
-          .regex(/^[^\r\n]+$/, 'one key a line'),
-      )
-      .max(64)
-      .default([]),
-    {
-      description: "Public keys for the guest's default user, one OpenSSH line each. Most images let nobody in without one.",
-      effect: 'restart',
-    },
-  ),
+  sshAuthorizedKeys: field(z.array(publicKey()).max(64).default([]), {
+    description:
+      "Public keys for the guest's default user, one OpenSSH line each. Most images let nobody in without one. They are public, so they travel in a Swarm config.",
+    effect: 'restart',
+  }),
 })
 
 /** What a class may give as well. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { durationPattern, parseDuration } from '../duration.ts'
 import { parseMac } from '../mac.ts'
 import { parseQuantity, quantityPattern } from '../quantity.ts'
+import { publicKeyPattern, whyNoPublicKey } from './public-key.ts'
 
 /** A quantity in the manifest (`2Gi`), bytes in the program. The least one is said by its own text, `32Mi`. */
 export function quantity(leastText: string) {
@@ -9,7 +10,7 @@ export function quantity(leastText: string) {
   // The pattern is for the JSON Schema; what is said of a wrong value quotes it.
   const bytes = written(quantityPattern).transform((text, context) => {
     const parsed = parseQuantity(text)
-    if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes; write for example 512Mi or 20Gi`)
+    if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes`, quantityHelp(text))
     return parsed < least ? refused(context, `${text} is less than the least possible, ${leastText}`) : parsed
   })
   return bytes.meta({ unit: 'bytes, written like 512Mi, 2Gi or 20G', least: leastText })
@@ -37,8 +38,39 @@ export function macAddress() {
   return z.union([z.literal('auto'), unicast], noMac)
 }
 
+const octet = '(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
+const anyIpv4 = new RegExp(`^${octet}(\\.${octet}){3}$`)
+/** A machine's own: not 0.…, 127.…, nor from 224 on. */
+const hostIpv4 = new RegExp(`^([1-9]|[1-9]\\d|1[013-9]\\d|12[0-689]|2[01]\\d|22[0-3])(\\.${octet}){3}$`)
+
+/** An IPv4 address that a machine can have. */
 export function ipv4() {
-  return z.ipv4('not an IPv4 address; write for example 192.168.50.42').meta({ form: '192.168.50.42' })
+  return written(hostIpv4, '192.168.50.42').transform((text, context) => {
+    if (hostIpv4.test(text)) return text
+    if (anyIpv4.test(text)) return refused(context, `no machine can have the address ${text}`, whyNoHost(text))
+    const help = text.includes('/') ? 'write the address without its prefix length' : 'write for example 192.168.50.42'
+    return refused(context, `"${text}" is not an IPv4 address`, help)
+  })
+}
+
+function whyNoHost(text: string): string {
+  const first = Number(text.split('.')[0])
+  if (first === 0) return 'leave the field out where no address is expected'
+  if (first === 127) return 'it is a loopback address; write the one that the DHCP reservation gives'
+  return `it is a ${first < 240 ? 'multicast' : 'reserved or broadcast'} address; write the one that the DHCP reservation gives`
+}
+
+/** A line of `authorized_keys`. What is said of another text does not hold it, since it may be a private key. */
+export function publicKey() {
+  return z
+    .string()
+    .max(16_384)
+    .superRefine((text, context) => {
+      const why = whyNoPublicKey(text)
+      // Without `continue` the pattern, which is for the JSON Schema, would say it again.
+      if (why !== undefined) context.addIssue({ code: 'custom', message: why.message, continue: false, params: { help: why.help } })
+    })
+    .regex(new RegExp(publicKeyPattern), 'a public key is one line as a .pub file of OpenSSH has it')
 }
 
 /** RFC 1123, as Docker shows a node's. */
@@ -57,7 +89,19 @@ function written(pattern: RegExp, form?: string) {
   return z.string().meta({ pattern: pattern.source, ...(form === undefined ? {} : { form }) })
 }
 
-function refused(context: z.core.$RefinementCtx, message: string): never {
-  context.addIssue({ code: 'custom', message })
+/** `1GB`, `512 MB`, `2g`, `1 GiB`: what was probably meant. */
+function quantityHelp(text: string): string {
+  const [, number, prefix, binary] = /^([\d.]+)[ _]?([kmgt])(i?)b?$/i.exec(text) ?? []
+  const letter = prefix?.toUpperCase() ?? ''
+  const meant = (binary === '' ? [`${number}${letter}i`, `${number}${letter}`] : [`${number}${letter}i`]).filter(isQuantity)
+  return number === undefined || meant.length === 0 ? 'write for example 512Mi or 20Gi' : `write ${meant.join(' or ')}`
+}
+
+function isQuantity(text: string): boolean {
+  return parseQuantity(text) !== undefined
+}
+
+function refused(context: z.core.$RefinementCtx, message: string, help?: string): never {
+  context.addIssue({ code: 'custom', message, ...(help === undefined ? {} : { params: { help } }) })
   return z.NEVER
 }

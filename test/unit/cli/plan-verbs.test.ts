@@ -49,10 +49,23 @@ describe('plan', () => {
   })
 })
 
-const web = aVm('web', { memory: '1Gi', cloudInit: { userData: 'password: hunter2', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] } }).vm
+const web = aVm('web', {
+  memory: '1Gi',
+  cloudInit: {
+    userData: 'password: hunter2',
+    sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'],
+  },
+}).vm
 
 function changed(spec: Record<string, unknown>): VirtualMachine {
-  return aVm('web', { memory: '1Gi', cloudInit: { userData: 'password: hunter2', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] }, ...spec }).vm
+  return aVm('web', {
+    memory: '1Gi',
+    cloudInit: {
+      userData: 'password: hunter2',
+      sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'],
+    },
+    ...spec,
+  }).vm
 }
 
 describe('differences of two manifests', () => {

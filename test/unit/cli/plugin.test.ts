@@ -59,14 +59,14 @@ describe('the plugin as it ships', () => {
     expect(alone).toMatchObject({ status: 2, stderr: expect.stringContaining('swarmvirt-cli.cjs belongs beside') as string })
   })
 
-  it('knows the words of zod without the locales that it leaves out', () => {
+  it('says what is wrong without the locales of zod, which it leaves out', () => {
     writeFileSync(
       join(folder, 'bad.yaml'),
       'apiVersion: swarmvirt.dev/v1alpha1\nkind: VirtualMachine\nmetadata: {name: a}\nspec: {memory: 5}\n',
     )
     const { exit, out } = call(['validate', join(folder, 'bad.yaml')])
     expect(exit).toBe(1)
-    expect(out).toContain('expected string')
+    expect(out).toContain('5 has no unit')
   })
 })
 

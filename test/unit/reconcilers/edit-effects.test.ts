@@ -59,7 +59,9 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.networks.*.mac': { edit: putNetwork({ mac: '52:54:00:00:00:02' }) },
   'spec.networks.*.address': { edit: putNetwork({ address: '192.168.50.42' }) },
   'spec.cloudInit.userData': { edit: put('cloudInit', { userData: '#cloud-config' }) },
-  'spec.cloudInit.sshAuthorizedKeys': { edit: put('cloudInit', { sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] }) },
+  'spec.cloudInit.sshAuthorizedKeys': {
+    edit: put('cloudInit', { sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'] }),
+  },
   'spec.readiness.ping': { edit: put('readiness', { ping: true }) },
   'spec.readiness.tcp': { edit: put('readiness', { tcp: 22 }) },
 }

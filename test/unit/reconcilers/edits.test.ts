@@ -72,7 +72,12 @@ describe('RestartRequired', () => {
 
   test('of user data and keys says only that they changed', async () => {
     const cluster = await running({ cloudInit: { userData: '#cloud-config\npassword: hunter2\n' } })
-    cluster.declare('web', { cloudInit: { userData: '#cloud-config\npassword: letmein\n', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] } })
+    cluster.declare('web', {
+      cloudInit: {
+        userData: '#cloud-config\npassword: letmein\n',
+        sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'],
+      },
+    })
     await cluster.converge()
     expect(message(cluster)).toContain('spec.cloudInit.sshAuthorizedKeys changed, spec.cloudInit.userData changed;')
     expect(JSON.stringify([message(cluster), await plannedEdits(cluster)])).not.toMatch(/hunter2|letmein|AAAA/)

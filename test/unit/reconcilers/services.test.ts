@@ -105,7 +105,10 @@ describe('a service that is made', () => {
 
   test('has a launch config without secrets, and user data as a secret', async () => {
     const cluster = await running({
-      cloudInit: { userData: '#cloud-config\npassword: hunter2\n', sshAuthorizedKeys: ['ssh-ed25519 AAAA me'] },
+      cloudInit: {
+        userData: '#cloud-config\npassword: hunter2\n',
+        sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'],
+      },
     })
     expect(launchOf(cluster)).toMatchObject({ vm: 'web', cores: 1, memoryMiB: 512, cloudInit: { hostname: 'web', hasUserData: true } })
     expect(JSON.stringify([...cluster.swarm.configs.values(), ...cluster.swarm.services.values()])).not.toContain('hunter2')

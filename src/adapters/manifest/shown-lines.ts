@@ -1,0 +1,43 @@
+/** A file's lines as excerpts may show them. Private keys and the values in user data are secret: CI logs and the API show excerpts to others. */
+export function shownLines(text: string): readonly string[] {
+  let secret: RegExp | undefined
+  let userDataIndent: number | undefined
+  return text.split('\n').map((line) => {
+    if (secret !== undefined) {
+      if (secret.test(line)) secret = undefined
+      return hidden(line, /\S/)
+    }
+    if (privateKey.test(line)) {
+      const opened = openEnd(line)
+      secret = opened
+      return hidden(line, privateKey)
+    }
+    if (userDataIndent !== undefined && (line.trim() === '' || indentOf(line) > userDataIndent)) return withoutValues(line)
+    const at = /^[\s-]*(?:["']?userData["']?\s*:)/.exec(line)
+    userDataIndent = at === null ? undefined : line.search(/["']?userData/)
+    return at === null ? line.replace(inline, '$1 …') : line.replace(/(userData["']?\s*:)\s*[^\s|>].*$/, '$1 …')
+  })
+}
+
+const inline = /([{,]\s*["']?userData["']?\s*:)\s*.*$/
+const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-|b3BlbnNzaC1rZXktdjE/
+
+/** The line at which what began on this one ends; undefined where it ends on this one. */
+function openEnd(line: string): RegExp | undefined {
+  if (/-----BEGIN/.test(line)) return /-----END/.test(line) ? undefined : /-----END/
+  return /PuTTY-User-Key-File-/.test(line) && !/Private-MAC/.test(line) ? /Private-MAC/ : undefined
+}
+
+function hidden(line: string, from: RegExp): string {
+  const at = line.search(from)
+  return at === -1 ? line : `${line.slice(0, at)}…`
+}
+
+/** Keys and headers stay: `password: …`, `root:…`, `TOKEN=…`; a long word may be a secret by itself. */
+function withoutValues(line: string): string {
+  return line.replace(/([:=])\s*[^\s].*$/, '$1 …').replaceAll(/[^\s:=]{32,}/g, '…')
+}
+
+function indentOf(line: string): number {
+  return line.search(/\S/)
+}
