@@ -5,7 +5,7 @@ import { sharedGid } from '../../src/api/layout.ts'
 import { tapName } from '../../src/api/names.ts'
 import type { LeaseFact } from '../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../src/api/wire/common.ts'
-import { arp, dhcpAck, dhcpRequest, udp, udp6 } from './broker/frames.ts'
+import { arp, dhcpAck, dhcpRequest, udp, udp6, withTags } from './broker/frames.ts'
 import { Admin, eventually, type Speaker, World } from './broker/world.ts'
 
 let world: World
@@ -90,7 +90,20 @@ describe('what a guest sends', () => {
     },
   )
 
-  it("does not reach the node's Swarm, Docker, metrics and control ports, over IPv4, IPv6 or by frames that a bridge keeps to itself", async () => {
+  const tags = {
+    'one tag of VLAN 0': [['8100', 0]],
+    'two tags of VLAN 0': [
+      ['8100', 0],
+      ['8100', 0],
+    ],
+    'a service tag and a tag of VLAN 0': [
+      ['88a8', 0],
+      ['8100', 0],
+    ],
+    'one tag of another VLAN': [['8100', 5]],
+  } as const
+
+  it("does not reach the node's Swarm, Docker, metrics and control ports, over IPv4, IPv6, with VLAN tags or by frames that a bridge keeps to itself", async () => {
     world.ip('addr', 'add', '192.168.77.1/24', 'dev', 'br0')
     const bridge = world.link('br0') as { address: string }
     const [local] =
@@ -108,11 +121,16 @@ describe('what a guest sends', () => {
         send(runner, udp({ ...v4, ports: [4000, port], payload: Buffer.from('v4') }))
         send(runner, udp({ ...v4, to: '01:80:c2:00:00:0e', ports: [4000, port], payload: Buffer.from('kept') }))
         send(runner, udp6({ ...v6, ports: [4000, port], payload: Buffer.from('v6') }))
+        for (const [name, of] of Object.entries(tags)) {
+          send(runner, withTags(udp({ ...v4, ports: [4000, port], payload: Buffer.from(name) }), of))
+          send(runner, withTags(udp6({ ...v6, ports: [4000, port], payload: Buffer.from(name) }), of))
+        }
       }
       const reached = new Set(listener.said.map(({ port, payload }) => `${String(port)} ${String(payload)}`))
       return open.every((port) => reached.has(`${port} v4`) && reached.has(`${port} v6`))
     })
-    const reached = listener.said.filter(({ port, payload }) => guarded.includes(port as number) || payload === 'kept')
+    const kept = ['kept', ...Object.keys(tags)]
+    const reached = listener.said.filter(({ port, payload }) => guarded.includes(port as number) || kept.includes(String(payload)))
     expect(reached).toEqual([])
     await runner.end()
     await listener.end()
@@ -131,10 +149,15 @@ describe('what a guest sends', () => {
     const [neighbour] = JSON.parse(world.neighbourIp('-j', 'link', 'show', 'eth0')) as { address: string }[]
     const parts = { from: grant.nics[0]?.mac ?? '', to: neighbour?.address ?? '', source: '192.168.77.50', target: '192.168.77.2' }
     await eventually('the open port is reached', () => {
-      for (const port of [7946, 5353]) send(runner, udp({ ...parts, ports: [4000, port], payload: Buffer.from('v4') }))
+      for (const port of [7946, 5353]) {
+        const frame = udp({ ...parts, ports: [4000, port], payload: Buffer.from('v4') })
+        send(runner, frame)
+        for (const of of Object.values(tags))
+          send(runner, withTags(udp({ ...parts, ports: [4000, port], payload: Buffer.from('tagged') }), of))
+      }
       return listener.said.some(({ port }) => port === 5353)
     })
-    expect(listener.said.filter(({ port }) => port === 7946)).toEqual([])
+    expect(listener.said.filter(({ port, payload }) => port === 7946 || payload === 'tagged')).toEqual([])
     await runner.end()
     await listener.end()
     await restartBroker()

@@ -12,6 +12,11 @@ const maxOutputBytes = 16 * 1024 * 1024
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 /** Addresses that a bridge keeps to itself (IEEE 802.1D, table 7-10). It learns their senders, and passes them up, before its own hooks. */
 const linkLocal = 'ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00'
+/**
+ * The kernel takes the first tag off before any hook, and a second one hides the packet from all other matches until the host's own stack takes that
+ * off too. `ether type` sees the first tag, `meta protocol` the second.
+ */
+const tagged = ['ether type { 8021q, 8021ad }', 'meta protocol { 8021q, 8021ad }']
 
 export interface NftFilterOptions {
   /** Checked addresses and networks of the other nodes, IPv4 and IPv6. */
@@ -61,6 +66,7 @@ table netdev ${table} {
     ether saddr != ${mac} drop
     arp saddr ether != ${mac} drop
     ${linkLocal} drop
+    ${tagged.map((match) => `${match} drop`).join('\n    ')}
     ${toOtherNodes.join('\n    ')}
   }
 }

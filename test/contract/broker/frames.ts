@@ -76,6 +76,12 @@ export function udp({ from, to, source, target, ports, payload }: UdpParts): Buf
   return Buffer.concat([bytes(`${to}${from}0800`), header, head, payload])
 }
 
+/** The same frame with VLAN tags, the outer one first: `8100` or `88a8` and the VID. */
+export function withTags(frame: Buffer, tags: readonly (readonly [type: string, vid: number])[]): Buffer {
+  const written = tags.map(([type, vid]) => bytes(`${type}${vid.toString(16).padStart(4, '0')}`))
+  return Buffer.concat([frame.subarray(0, 12), ...written, frame.subarray(12)])
+}
+
 /** As `udp`, over IPv6. */
 export function udp6({ from, to, source, target, ports, payload }: UdpParts): Buffer {
   const head = Buffer.alloc(8)
