@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, chmod, link, lstat, mkdir, open, opendir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises'
@@ -71,8 +72,9 @@ async function startOf(file: FileHandle, bytes: number): Promise<Uint8Array> {
 
 async function textOf(file: FileHandle, path: string, maxBytes: number): Promise<string> {
   const bytes = await startOf(file, maxBytes + 1)
-  if (bytes.length > maxBytes) throw new Error(`${path} is longer than ${maxBytes} bytes`)
-  return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  if (bytes.length > maxBytes) throw new StateError('Content', `${path} is longer than ${maxBytes} bytes`)
+  if (!isUtf8(bytes)) throw new StateError('Content', `${path} is not UTF-8`)
+  return new TextDecoder().decode(bytes)
 }
 
 async function replaceWith(path: string, text: string, mode: number): Promise<void> {
@@ -185,6 +187,7 @@ async function orAbsent<Value>(path: string, run: () => Promise<Value>): Promise
 }
 
 function asStateError(path: string, cause: unknown): StateError {
+  if (cause instanceof StateError) return cause
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') return new StateError('NoSpace', `no space is left for ${path}`, { cause })
   if (code === 'ELOOP') return new StateError('Io', `${path} is a symbolic link, which is not followed`, { cause })

@@ -26,8 +26,10 @@ type GrantOutcome =
  * whenever it comes back, with no controller needed.
  */
 export interface Grants {
-  /** Throws StateError. */
+  /** Throws StateError, `Content` where the file is no grant. */
   read(uid: VmUid): Promise<Grant | undefined>
+  /** As `read`, and undefined too where the file cannot be understood: the next grant replaces it. Throws StateError where it cannot be read. */
+  readClear(uid: VmUid): Promise<Grant | undefined>
   /** Every granted uid, whether or not its file can be understood. Throws StateError. */
   uids(): Promise<readonly VmUid[]>
   /** Throws StateError. */
@@ -59,8 +61,17 @@ export function grants(options: {
     if (text === undefined) return undefined
     const parsed = grantSchema.safeParse(parseJson(text))
     if (!parsed.success || parsed.data.uid !== uid)
-      throw new StateError('Io', `${layout.grantFile(uid)} cannot be understood; the next order of the controller writes it anew`)
+      throw new StateError('Content', `${layout.grantFile(uid)} cannot be understood; the next order of the controller writes it anew`)
     return parsed.data
+  }
+
+  async function readClear(uid: VmUid): Promise<Grant | undefined> {
+    try {
+      return await read(uid)
+    } catch (error) {
+      if (error instanceof StateError && error.kind === 'Content') return undefined
+      throw error
+    }
   }
 
   async function uids(): Promise<readonly VmUid[]> {
@@ -96,8 +107,7 @@ export function grants(options: {
 
   async function put(grant: Grant): Promise<GrantOutcome> {
     const text = canonicalJson(grant)
-    // A file that cannot be understood is replaced: the order says all that was in it.
-    const held = await read(grant.uid).catch(() => undefined)
+    const held = await readClear(grant.uid)
     if (held !== undefined && canonicalJson(held) === text) return putAgain(grant, text)
     const outcome = await tell(grant)
     // A grant that works is only replaced by one that the broker has accepted. The first one waits for the broker in its file.
@@ -159,13 +169,16 @@ export function grants(options: {
       if (outcome?.kind === 'refused') log.warn({ uid, reason: outcome.reason, detail: outcome.message }, 'The broker refused a grant')
       return outcome?.kind === 'waiting' ? 'waiting' : 'told'
     } catch (error) {
-      log.error({ uid, error: (error as Error).message }, 'A grant could not be read')
-      return 'told'
+      // A file that the disk did not give this time may hold a grant.
+      if (!(error instanceof StateError)) throw error
+      log.error({ uid, error: error.message }, 'A grant could not be read')
+      return error.kind === 'Content' ? 'told' : 'waiting'
     }
   }
 
   return {
     read,
+    readClear,
     uids,
     put: (grant) => oneAtATime(grant.uid, () => put(grant)),
     revoke: (uid) => oneAtATime(uid, () => revoke(uid)),

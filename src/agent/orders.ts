@@ -63,8 +63,7 @@ export function orders(options: OrdersOptions): Orders {
 }
 
 async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
-  // A file that cannot be understood is written anew from the order.
-  const existing = await options.grants.read(order.uid).catch(() => undefined)
+  const existing = await options.grants.readClear(order.uid)
   const unready = await options.prepareDisks(order)
   if (unready === undefined) return grantTo(options, order, existing)
   // An edit of the disks that is refused or takes long does not keep a VM that has its disks from what it is started with.

@@ -10,12 +10,15 @@ export interface FileFact {
   readonly version: string
 }
 
-/** A state root that cannot be read or written; `NoSpace` is the one that people can do something about by themselves. */
+/**
+ * A state root that cannot be read or written. `NoSpace` is the one that people can do something about by themselves. `Content` is an answer: the file
+ * was read, and is not what it should be.
+ */
 export class StateError extends Error {
   override readonly name = 'StateError'
-  readonly kind: 'NoSpace' | 'Io'
+  readonly kind: 'NoSpace' | 'Io' | 'Content'
 
-  constructor(kind: 'NoSpace' | 'Io', message: string, options?: ErrorOptions) {
+  constructor(kind: StateError['kind'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.kind = kind
   }
@@ -26,7 +29,7 @@ export interface StateFiles {
   stat(path: string): Promise<FileFact | undefined>
   /** Names in a directory, sorted; with `maxNames` no more than so many, whichever come first, for directories that others write to. */
   list(path: string, maxNames?: number): Promise<readonly string[] | undefined>
-  /** UTF-8 of a regular file of at most `maxBytes`. */
+  /** UTF-8 of a regular file of at most `maxBytes`; StateError `Content` where it is longer or no UTF-8. */
   readText(path: string, maxBytes: number): Promise<string | undefined>
   /** At most the first `bytes` bytes of a regular file. */
   readStart(path: string, bytes: number): Promise<Uint8Array | undefined>

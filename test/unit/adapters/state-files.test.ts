@@ -33,3 +33,12 @@ describe('writing below a state root', () => {
     expect(await files.list(join(dir, 'missing'), 2)).toBeUndefined()
   })
 })
+
+it('says of a text whether it could not be read or is none', async () => {
+  const path = join(dir, 'text')
+  for (const content of ['too long', Buffer.from([0xff, 0xfe])]) {
+    writeFileSync(path, content)
+    await expect(files.readText(path, 4)).rejects.toMatchObject({ name: 'StateError', kind: 'Content' })
+  }
+  await expect(files.readText(dir, 4)).rejects.toMatchObject({ name: 'StateError', kind: 'Io' })
+})

@@ -5,7 +5,7 @@ import { layout } from '../../../src/api/layout.ts'
 import type { BrokerRequest, LeaseFact } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../../src/api/wire/common.ts'
 import { PortError } from '../../../src/ports/errors.ts'
-import type { StateFiles } from '../../../src/ports/state-files.ts'
+import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
 import { silentLog, type VirtualClock, virtualClock } from '../controller/virtual-clock.ts'
 
 const paths = layout('/s')
@@ -233,5 +233,47 @@ describe('a broker that gives no answer for once', () => {
     await world.clock.pass(60_000)
     await renewed
     expect(world.clock.pending()).toBe(0)
+  })
+})
+
+describe('a grant file', () => {
+  const unreadableOnce = (world: World): void => {
+    let first = true
+    world.before = async (step) => {
+      if (step !== 'read' || !first) return
+      first = false
+      throw new StateError('Io', 'EIO: i/o error, read')
+    }
+  }
+
+  it('that cannot be read once is read again, with no controller', async () => {
+    const world = aWorld()
+    keep(world, aGrant(one))
+    unreadableOnce(world)
+    const renewed = world.held.renew(world.signal)
+    await world.clock.pass(0)
+    expect([...world.granted.keys()]).toEqual([])
+    await world.clock.pass(1_000)
+    await renewed
+    expect([...world.granted.keys()]).toEqual([one])
+  })
+
+  it('that cannot be read is not replaced', async () => {
+    const world = aWorld()
+    keep(world, aGrant(one, 'old'))
+    unreadableOnce(world)
+    await expect(world.held.put(aGrant(one, 'new'))).rejects.toThrow('EIO')
+    expect(world.onDisk.get(paths.grantFile(one))).toContain('old')
+    expect(world.asked).toEqual([])
+  })
+
+  it('that cannot be understood is left alone until an order replaces it', async () => {
+    const world = aWorld()
+    world.onDisk.set(paths.grantFile(one), '{')
+    await world.held.renew(world.signal)
+    expect(world.clock.pending()).toBe(0)
+    expect(await world.held.readClear(one)).toBeUndefined()
+    expect(await world.held.put(aGrant(one))).toEqual({ kind: 'granted' })
+    expect(world.onDisk.get(paths.grantFile(one))).toContain('web')
   })
 })

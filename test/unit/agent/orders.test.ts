@@ -4,6 +4,7 @@ import { BrokerRefusal } from '../../../src/agent/broker-link.ts'
 import type { PrepareOrder, PrepareStatus } from '../../../src/api/wire/agent-api.ts'
 import type { BrokerRequest } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant, NicGrant } from '../../../src/api/wire/common.ts'
+import { StateError } from '../../../src/ports/state-files.ts'
 import { orderMark } from '../../../src/api/wire/unchanged.ts'
 
 const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
@@ -29,7 +30,7 @@ function aBook() {
       return { state: 'preparing', reason: 'CopyingImage', message: '' }
     },
     deleteDisks: async () => ({ state: 'gone' }),
-    grants: { read: async () => undefined, revoke: async () => undefined } as never,
+    grants: { readClear: async () => undefined, revoke: async () => undefined } as never,
     broker: unused,
     prober: unused,
   })
@@ -65,12 +66,15 @@ const dmz: NicGrant = { name: 'dmz', bridge: 'br1', mac: '52:54:00:00:00:02', mt
 
 /** An agent whose disks are as `disks` says, with the grant that it holds. */
 function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { state: 'ready' }>) {
-  const world = { held, checked: [] as Grant[], refusal: undefined as Error | undefined }
+  const world = { held, checked: [] as Grant[], refusal: undefined as Error | undefined, unreadable: undefined as Error | undefined }
   const book = orders({
     prepareDisks: async () => disks,
     deleteDisks: async () => ({ state: 'gone' }),
     grants: {
-      read: async () => world.held,
+      readClear: async () => {
+        if (world.unreadable !== undefined) throw world.unreadable
+        return world.held
+      },
       put: async (grant: Grant) => {
         world.held = grant
         return { kind: 'granted' }
@@ -132,6 +136,13 @@ describe('an edit that waits for a restart', () => {
 })
 
 describe('what a VM is started with', () => {
+  test('is not granted anew where the grant that it has cannot be read', async () => {
+    const { book, world } = granting(aGrant([lan]))
+    world.unreadable = new StateError('Io', 'EIO: i/o error, read')
+    await expect(book.prepare({ ...order, nics: [dmz] })).rejects.toThrow('EIO')
+    expect(world.held).toEqual(aGrant([lan]))
+  })
+
   test('is granted also while an edit of its disks is refused', async () => {
     const refused = { state: 'failed', reason: 'ImageChangeRefused', message: '' } as const
     const { book, world } = granting(aGrant([lan]), refused)
