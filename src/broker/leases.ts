@@ -148,6 +148,10 @@ export class Leases {
     for (const vm of this.#vms.values()) vm.cancelLook()
   }
 
+  #isFrozen(): boolean {
+    return this.#options.clock.elapsed() < this.#frozenUntilMs
+  }
+
   #held(): VmUid[] {
     return [...this.#vms.values()].filter((vm) => vm.lease.holder !== undefined).map((vm) => vm.lease.uid)
   }
@@ -224,7 +228,7 @@ export class Leases {
     const view = needsHost(vm.lease) && grant !== undefined ? await lookAtHost(this.#options.host, uid, grant) : nothingInTheWay
     // What was seen may be older than what changed meanwhile: look again before anything is decided.
     if (vm.changed || this.#closed) return
-    const poweringOff = this.#options.clock.elapsed() < this.#frozenUntilMs ? 'this node is powering all of its VMs off' : undefined
+    const poweringOff = this.#isFrozen() ? 'this node is powering all of its VMs off' : undefined
     await this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
   }
 
@@ -264,7 +268,8 @@ export class Leases {
     // The rules come before the guest does.
     await tapLocks.lock(opened.nics)
     const link = vm.links.get(connection)
-    // What changed meanwhile decides again, with TAPs of its own.
+    // What changed meanwhile decides again, with TAPs of its own. A power-off of all may have begun, and told those who held.
+    if (this.#isFrozen()) vm.changed = true
     if (vm.changed || this.#closed || link === undefined) return closeFds(opened.fds)
     vm.lease = hold(vm.lease, connection)
     // Ears open before a guest can say anything.

@@ -93,3 +93,40 @@ describe('a host that fails for a moment', () => {
     leases.close()
   })
 })
+
+it('a VM that comes for its lease while all are powered off does not start, however long its rules take', async () => {
+  const clock = virtualClock()
+  const closed: number[] = []
+  const rules = Promise.withResolvers<void>()
+  const network = { ...aNetwork().network, exists: () => false, clearTap: () => 'absent', makeTap: () => 99 } as unknown as HostNetwork
+  const leases = new Leases({
+    host: { network, devices: { fact: () => ({ opens: true }) }, locks: { locked: async () => undefined } } as unknown as Host,
+    limits,
+    clock,
+    log: silentLog,
+    closeFds: (fds) => void closed.push(...fds),
+    tapLocks: {
+      lock: () => rules.promise,
+      macOf: () => undefined,
+      refuse: () => undefined,
+      fact: () => ({ state: 'active', message: '' }),
+    },
+    onTaps: () => undefined,
+  })
+  const said: string[] = []
+  const link = { id: 1, send: (message: { type: string }) => void said.push(message.type), flushed: async () => undefined }
+  leases.grant({
+    version: 1,
+    uid,
+    vm: 'web',
+    accelerator: 'tcg',
+    nics: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }],
+  })
+  leases.enter(uid, link, [])
+  await clock.pass(1)
+  expect(await leases.powerOffAll(5_000)).toEqual([])
+  rules.resolve()
+  await clock.pass(1_000)
+  expect({ said, closed, held: leases.fact(uid)?.held }).toEqual({ said: ['waiting'], closed: [99], held: false })
+  leases.close()
+})
