@@ -22,7 +22,11 @@ export interface BrokerSession {
   close(): void
 }
 
-export function brokerSession(connection: FdConnection, uid: string, closeFd: (fd: number) => void): BrokerSession {
+export function brokerSession(
+  connection: FdConnection,
+  self: { readonly uid: string; readonly container?: string | undefined },
+  closeFd: (fd: number) => void,
+): BrokerSession {
   const inbox = new Inbox(closeFd)
   const decoder = frameDecoder()
   connection.onData((bytes, fds) => {
@@ -35,7 +39,9 @@ export function brokerSession(connection: FdConnection, uid: string, closeFd: (f
     }
   })
   connection.onClose((error) => inbox.end(error ?? new Error('the broker closed the connection')))
-  connection.send(encodeFrame({ type: 'hello', protocol: 'swarmvirt.broker-runner', version: brokerRunnerVersion, uid }))
+  const { uid, container } = self
+  const named = container === undefined ? {} : { container }
+  connection.send(encodeFrame({ type: 'hello', protocol: 'swarmvirt.broker-runner', version: brokerRunnerVersion, uid, ...named }))
   return {
     get open() {
       return !inbox.ended

@@ -15,6 +15,8 @@ export interface LeaseDeps {
   readonly sockets: Pick<FdSockets, 'connect'>
   readonly socketPath: string
   readonly launch: Pick<LaunchConfig, 'uid' | 'accelerator' | 'nics'>
+  /** The one it runs in, where it can tell. */
+  readonly container?: string | undefined
   readonly closeFd: (fd: number) => void
   readonly clock: Clock
   readonly log: Log
@@ -76,7 +78,7 @@ async function acquireOnce(deps: LeaseDeps, signal: AbortSignal): Promise<Lease>
 }
 
 async function openSession(deps: LeaseDeps): Promise<BrokerSession> {
-  return brokerSession(await deps.sockets.connect(deps.socketPath), deps.launch.uid, deps.closeFd)
+  return brokerSession(await deps.sockets.connect(deps.socketPath), { uid: deps.launch.uid, container: deps.container }, deps.closeFd)
 }
 
 /** Reads on until the broker grants; says in between what it waits for. */

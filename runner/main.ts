@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { childProcesses } from '../src/adapters/child-process.ts'
 import { type JsonLog, jsonLog } from '../src/adapters/json-log.ts'
 import { fdSockets } from '../src/adapters/linux/fd-sockets.ts'
@@ -6,6 +7,7 @@ import { runnerFiles } from '../src/adapters/runner-files.ts'
 import { systemClock } from '../src/adapters/system-clock.ts'
 import { unixSockets } from '../src/adapters/unix-sockets.ts'
 import { type RunnerConfig, runnerConfig, vmPaths } from './config.ts'
+import { containerOf } from './container.ts'
 import { exitCodes, RunnerExit } from './exit-codes.ts'
 import { readHardening } from './hardening.ts'
 import { makeSeed } from './seed.ts'
@@ -23,6 +25,7 @@ async function main(log: JsonLog): Promise<number> {
     config,
     ...filesOf(config, log),
     hardening,
+    container: containerOf(hostname()),
     brokerSockets: fdSockets(),
     controlSockets: unixSockets,
     closeFd: closeSync,

@@ -23,6 +23,8 @@ import { aborted, type Stop, StopRequested } from './stop.ts'
 export interface SupervisorDeps {
   readonly config: RunnerConfig
   readonly hardening: Hardening
+  /** The container it runs in; undefined where it cannot tell. */
+  readonly container: string | undefined
   /** To the broker; descriptors come this way. */
   readonly brokerSockets: Pick<FdSockets, 'connect'>
   /** For the control socket. */
@@ -65,6 +67,7 @@ export class Supervisor {
   #qemuStatus: string | null = null
   /** When the guest began to run; undefined where it never did. */
   #runningSinceMs: number | undefined
+  #bootedAt: string | undefined
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps
@@ -159,6 +162,7 @@ export class Supervisor {
           sockets: this.#deps.brokerSockets,
           socketPath: config.brokerSocket,
           launch: launch.launch,
+          container: this.#deps.container,
           closeFd,
           clock,
           log,
@@ -240,8 +244,11 @@ export class Supervisor {
         await qemu.quit()
         return 'asked'
       }
+      // Before it can say anything: what is heard later is its own.
+      const bootedAt = rfc3339(clock)
       await qemu.run()
       this.#runningSinceMs = clock.now()
+      this.#bootedAt = bootedAt
       this.#enter('Running', '')
     } catch (error) {
       // Its end says more; one that lives and does not speak is of no use.
@@ -276,8 +283,11 @@ export class Supervisor {
   async #status(launch: Launch): Promise<RunnerStatus> {
     // A QEMU that does not answer is still what it last said it was.
     if (this.#qemu) this.#qemuStatus = await this.#qemu.status().catch(() => this.#qemuStatus)
+    const { container } = this.#deps
     return {
       uid: launch.launch.uid,
+      ...(container === undefined ? {} : { container }),
+      ...(this.#bootedAt === undefined ? {} : { bootedAt: this.#bootedAt }),
       phase: this.#phase,
       message: this.#message.slice(0, 2_048),
       accelerator: this.#accelerator,

@@ -2,6 +2,7 @@ import type { Layout } from '../api/layout.ts'
 import { tapName, type VmUid } from '../api/names.ts'
 import { agentApiVersion, type VmStatus } from '../api/wire/agent-api.ts'
 import type { Sighting } from '../api/wire/broker-admin.ts'
+import type { RunnerStatus } from '../api/wire/runner-control.ts'
 import type { Grant } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
 import type { Runners } from '../ports/runners.ts'
@@ -27,8 +28,13 @@ export async function readVmStatus(options: VmStatusOptions, uid: VmUid, signal:
   if (grant === undefined && (await options.files.stat(options.layout.instance(uid))) === undefined) return undefined
   const macs = grant?.nics.map((nic) => nic.mac) ?? []
   const [broker, runner] = await Promise.all([askBroker(options.broker, uid, macs), askRunner(options.runners, uid, signal)])
-  const sightings = await options.heard.merge(uid, ofOwnTaps(broker.sightings, uid, grant), runner.runner?.startedAt)
+  const sightings = await options.heard.merge(uid, ofOwnTaps(broker.sightings, uid, grant), since(runner.runner))
   return { version: agentApiVersion, uid, ...broker, ...runner, sightings: ofOwnTaps(sightings, uid, grant) }
+}
+
+/** What was heard before the guest booted was its predecessor's. A runner of release 0.1 only says when it began itself. */
+function since(runner: RunnerStatus | null): string | undefined {
+  return runner?.container === undefined ? runner?.startedAt : runner.bootedAt
 }
 
 /** Release 0.1 also told, and kept, what others on the bridge said of a MAC (ADR 0024). */

@@ -35,6 +35,8 @@ const powerOffCheckMs = 100
 /** A runner that said hello. */
 export interface RunnerLink {
   readonly id: ConnectionId
+  /** Where it said which container it runs in. */
+  readonly container?: string
   send(message: BrokerToRunner, fds?: readonly number[]): void
   flushed(): Promise<void>
 }
@@ -341,10 +343,12 @@ export class Leases {
     const { grant, uid, holder, waiting } = vm.lease
     const granted = grant?.nics.map((nic) => grantedNicOf(uid, nic, nic.mtu ?? 1500)) ?? []
     const nics = holder === undefined ? granted : vm.nics
+    const container = this.#holder(uid)?.container
     return {
       uid,
       granted: grant !== undefined,
       held: holder !== undefined,
+      ...(container === undefined ? {} : { container }),
       waiting: waiting.length,
       waitReason: vm.waiting?.reason ?? null,
       waitMessage: vm.waiting?.message.slice(0, 2000) ?? null,

@@ -1,6 +1,6 @@
 import type { Layout } from '../api/layout.ts'
 import { tapNamePattern, type VmUid } from '../api/names.ts'
-import { brokerRunnerVersion, type BrokerToRunner, runnerToBroker } from '../api/wire/broker-runner.ts'
+import { brokerRunnerVersion, type BrokerToRunner, runnerToBroker, type RunnerToBroker } from '../api/wire/broker-runner.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FdConnection, FdListener, FdSockets } from '../ports/fd-socket.ts'
 import type { HostNetwork, SocketDirectories } from '../ports/host-network.ts'
@@ -31,6 +31,8 @@ export interface RunnerServerOptions {
   readonly bootId: string
   readonly closeFds: (fds: readonly number[]) => void
 }
+
+type Hello = Extract<RunnerToBroker, { type: 'hello' }>
 
 interface Door {
   readonly listener: FdListener
@@ -140,6 +142,7 @@ class Session {
   readonly #id: ConnectionId
   readonly #options: RunnerServerOptions
   #greeted = false
+  #container: string | undefined
 
   constructor(uid: VmUid, id: ConnectionId, options: RunnerServerOptions) {
     this.#uid = uid
@@ -156,7 +159,7 @@ class Session {
     if (message.type !== 'hello' && !this.#greeted) throw new Error('a runner began without hello')
     switch (message.type) {
       case 'hello':
-        return this.#hello(link, message.uid)
+        return this.#hello(link, message)
       case 'acquire':
         return this.#enter(link, [])
       case 'reclaim':
@@ -164,18 +167,20 @@ class Session {
     }
   }
 
-  #hello(link: Framed, uid: VmUid): void {
+  #hello(link: Framed, { uid, container }: Pick<Hello, 'uid' | 'container'>): void {
     if (uid !== this.#uid) {
       send(link, { type: 'refused', reason: 'WrongVm', message: `this socket is that of VM ${this.#uid}, not of ${uid}` })
       throw new Error(`a runner of ${uid} came through the socket of another VM`)
     }
     this.#greeted = true
+    this.#container = container
     send(link, { type: 'welcome', version: brokerRunnerVersion, bootId: this.#options.bootId })
   }
 
   #enter(link: Framed, proof: readonly string[]): void {
     const runner = {
       id: this.#id,
+      ...(this.#container === undefined ? {} : { container: this.#container }),
       send: (message: BrokerToRunner, fds?: readonly number[]) => send(link, message, fds),
       flushed: () => link.flushed(),
     }

@@ -4,7 +4,7 @@ import type { VmView } from '../api/wire/controller-api.ts'
 /** These end without anybody doing something. */
 const passing: ReadonlySet<string> = new Set(
   [
-    'Creating Updating Stopping TaskStarting NoTask TaskEnded TaskReplaced TaskNotRunning NotObserved DeletingDisks',
+    'Creating Updating Stopping TaskStarting NoTask TaskEnded TaskReplaced PreviousTask TaskNotRunning NotObserved DeletingDisks',
     'Ordered ImageArriving ImageRetry ProbePending KvmProbing HandOver NotRead NotProbed Absent NotPrepared Starting Booting',
   ].flatMap((line) => line.split(' ')),
 )

@@ -47,6 +47,8 @@ export interface SwarmTask {
   readonly error: string
   /** RFC 3339. */
   readonly updatedAt: string
+  /** RFC 3339, by the manager that made it. Undefined where Docker does not say. */
+  readonly createdAt?: string
   readonly exitCode: number | undefined
   readonly containerId: string | undefined
   /** IPv4 addresses by network name. */

@@ -3,7 +3,7 @@ import type { VmName, VmUid } from '../../src/api/names.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
-import { Container, type ContainerFacts } from './node/container.ts'
+import { Container, type ContainerFacts, containerIdOf } from './node/container.ts'
 import type { ContainersPorts } from './node/containers.ts'
 import { arpAnnouncement, Lan } from './node/lan.ts'
 import { Machine } from './node/machine.ts'
@@ -194,7 +194,7 @@ export class Machines implements Agents {
       state: 'running',
       desiredState: 'running',
       message: 'started',
-      containerId: `container-${taskId}`,
+      containerId: containerIdOf(taskId),
       updatedAt: this.#time(),
     })
     this.#run({ taskId, vm: service.labels[objectLabels.vm] ?? '', uid, ...this.#launchOf(service.spec) }, machine)

@@ -342,6 +342,9 @@ export class World {
     const hasTwin = this.machines.hasTwin(name)
     if (heard.length === 0 && !hasTwin)
       this.violate('ReadyProven', `${name} is said to be Ready, and no guest of it was on the LAN since ${evidenceMs} ms`)
+    const task = vm?.facts['task']
+    if (task !== undefined && !hasTwin && !heard.some((one) => one.taskId === task))
+      this.violate('ReadyProven', `${name} is said to be Ready in task ${task}, and no guest of that task was on the LAN`)
     const said = `${name} is said to be Ready with generation ${ready.observedGeneration}`
     const writtenMs = this.written.get(name)?.get(ready.observedGeneration)
     if (writtenMs === undefined) return this.violate('ReadyProven', `${said}, which was never written to its service`)

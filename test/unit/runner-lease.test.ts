@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { containerOf } from '../../runner/container.ts'
 import { acquireLease, type Lease, type LeaseDeps } from '../../runner/lease.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import { type FarEnd, fakeConnection, recordingLog, settle, uid, virtualClock } from './runner-fakes.ts'
@@ -49,6 +50,7 @@ test('a grant gives KVM first, then the networks', async () => {
   const broker = aBroker()
   const lease = await held(broker)
   expect(broker.last().received.map(({ frame }) => frame['type'])).toEqual(['hello', 'acquire'])
+  expect(broker.last().received[0]?.frame).toEqual({ type: 'hello', protocol: 'swarmvirt.broker-runner', version: 1, uid })
   expect(lease.accelerator).toBe('kvm')
   expect(lease.kvmFd).toBe(10)
   expect(lease.nics).toEqual([{ nic: lan, fd: 11 }])
@@ -199,4 +201,15 @@ test('messages of a newer broker are passed over', async () => {
   broker.last().give({ type: 'somethingNew', value: 1 })
   broker.last().give(granted, [10, 11])
   expect((await lease).alive).toBe(true)
+})
+
+test('A runner names its container to the broker, where it knows it', async () => {
+  const broker = aBroker()
+  const lease = acquireLease({ ...broker.deps, container: 'aaaaaaaaaaaa' }, broker.stop.signal)
+  await settle()
+  expect(broker.last().received[0]?.frame).toMatchObject({ type: 'hello', container: 'aaaaaaaaaaaa' })
+  broker.stop.abort(new Error('over'))
+  await expect(lease).rejects.toThrow('over')
+  expect(containerOf('aaaaaaaaaaaa')).toBe('aaaaaaaaaaaa')
+  expect(containerOf('node-1.example.org')).toBeUndefined()
 })

@@ -91,6 +91,7 @@ export function readTask(answer: unknown): SwarmTask {
     message: text(status['Message']),
     error: text(status['Err']),
     updatedAt: text(status['Timestamp']),
+    ...(typeof raw['CreatedAt'] === 'string' ? { createdAt: raw['CreatedAt'] } : {}),
     exitCode: typeof container['ExitCode'] === 'number' ? container['ExitCode'] : undefined,
     containerId: containerId === '' ? undefined : containerId,
     addresses: addressesOf(raw['NetworksAttachments']),

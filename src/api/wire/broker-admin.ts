@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
+import { containerField, grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
 
 /**
  * Agent–broker, over `admin/broker.sock` (frames.ts): requests with an `id`, answered in any order by a response with the same `id`.
@@ -91,6 +91,8 @@ export const leaseFact = z.object({
   granted: z.boolean(),
   /** A runner holds the lease on a connection that is open now. */
   held: z.boolean(),
+  /** Of the runner that holds it, by its own word. Absent where it said none, and from a broker of release 0.1. */
+  container: containerField.optional(),
   waiting: z.int(),
   waitReason: z.string().max(64).nullable(),
   waitMessage: textField.nullable(),

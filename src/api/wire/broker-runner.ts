@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { acceleratorInUse, interfaceField, macField, partNameField, reasonField, textField, uidField } from './common.ts'
+import { acceleratorInUse, containerField, interfaceField, macField, partNameField, reasonField, textField, uidField } from './common.ts'
 
 /**
  * Broker–runner, over `sockets/<uid>/broker.sock` (frames.ts). The connection *is* the lease: it lives as long as the runner.
@@ -18,6 +18,8 @@ export const runnerToBroker = z.discriminatedUnion('type', [
     version: z.int().min(1),
     /** The uid of the launch config; it must be that of the socket's directory, which alone is believed. */
     uid: uidField,
+    /** Which container asks. It decides nothing and is shown in the lease fact; release 0.1 does not say it. */
+    container: containerField.optional(),
   }),
   z.object({ type: z.literal('acquire') }),
   z.object({ type: z.literal('reclaim'), taps: z.array(interfaceField).max(8) }),

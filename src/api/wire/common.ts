@@ -14,6 +14,8 @@ export const sha256Field = z.string().regex(/^[0-9a-f]{64}$/)
 export const cleanText = (maxLength: number) => z.string().max(maxLength).transform(printable)
 /** Text shown to people; cut by the sender. */
 export const textField = cleanText(2048)
+/** A container's id, or the beginning of it, which Docker makes its hostname. A runner's claim about itself. */
+export const containerField = cleanText(64)
 export const reasonField = z.string().regex(/^[A-Z][A-Za-z0-9]{0,63}$/)
 
 /** One network interface of a VM as the broker is to make it. */

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { acceleratorInUse, cleanText, textField, uidField } from './common.ts'
+import { acceleratorInUse, cleanText, containerField, textField, uidField } from './common.ts'
 
 /**
  * Agent–runner, over `instances/<uid>/run/control.sock` (frames.ts). The runner speaks first, with its uid: the agent sends nothing to a
@@ -48,6 +48,10 @@ export const runnerStatus = z.object({
   release: cleanText(64),
   /** RFC 3339. */
   startedAt: cleanText(40),
+  /** Of the container it runs in (common.ts), so that nobody takes a predecessor for the task that Swarm runs now. Release 0.1 does not say it. */
+  container: containerField.optional(),
+  /** RFC 3339: when its guest began to run. Absent before that, and from release 0.1. */
+  bootedAt: cleanText(40).optional(),
   restarts: z.int().min(0),
   /** From the runner's own /proc/self/status: what Swarm really gave, not what was asked for. */
   hardening: z.object({ uid: z.int(), capEff: cleanText(32), capBnd: cleanText(32), noNewPrivs: z.boolean(), seccomp: z.int() }),

@@ -14,6 +14,7 @@ import { nicsOf } from '../shared/nics.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
 import { currentTask, isOfEarlierTemplate, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { pickAddress } from './address.ts'
+import { whyOfAnother } from './of-task.ts'
 
 export interface ReachabilityPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listTasks'>
@@ -84,7 +85,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const nic = runningNic(applied, status)
   const probing = await probeFrom(
     ports,
-    { node, nic, vm: declaration.vm, status: status.known ? status.value : undefined },
+    { node, nic, vm: declaration.vm, task, status: status.known ? status.value : undefined },
     placed.nodes,
     signal,
   )
@@ -117,14 +118,16 @@ interface Guest {
   readonly node: SwarmNode
   readonly nic: NicGrant | undefined
   readonly vm: VirtualMachine
+  readonly task: SwarmTask | undefined
   readonly status: VmStatus | undefined
 }
 
 async function probeFrom(ports: ReachabilityPorts, guest: Guest, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<Probing> {
-  const { nic, status } = guest
+  const { nic, status, task } = guest
   const address = nic === undefined || status === undefined ? undefined : pickAddress(status.sightings, nic.mac)
   // An address outlives its guest in what was heard; nobody is asked for a guest that does not run.
   if (nic === undefined || address === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
+  if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
   const probers = probersFor(guest.node, nic.bridge, nodes)
   if (probers.length === 0) return { kind: 'nobody' }
   const silent: string[] = []

@@ -1,8 +1,9 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
-import type { ProbeOutcome, ProbeRequest } from '../../api/wire/agent-api.ts'
+import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
 import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
 import type { Evidence, Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
+import { whyOfAnother } from './of-task.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { whyAway } from '../shared/away.ts'
 import { judgeHalted } from './halted.ts'
@@ -52,8 +53,8 @@ function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
 
 /** What a table of VMs shows beside the conditions; a key is absent where nothing is known. */
 function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<string, string>> {
-  const { uid, node, nic, status, probing, task } = seen
-  const vm = status?.known === true ? status.value : undefined
+  const { uid, node, nic, probing, task } = seen
+  const vm = ofTask(seen)
   // What a guest was heard with outlives it.
   const ip = halted || nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip
   const facts = {
@@ -66,4 +67,9 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
     probeNode: probing.kind === 'done' ? probing.probed.hostname : undefined,
   }
   return Object.fromEntries(Object.entries(facts).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function ofTask({ status, task }: ReachabilitySeen): VmStatus | undefined {
+  const vm = status?.known === true ? status.value : undefined
+  return vm === undefined || task === undefined || whyOfAnother(task, vm) === undefined ? vm : undefined
 }

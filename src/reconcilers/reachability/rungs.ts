@@ -3,6 +3,7 @@ import type { Sighting } from '../../api/wire/broker-admin.ts'
 import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { pickAddress } from './address.ts'
+import { whyOfAnother } from './of-task.ts'
 
 type Finding = Omit<ConditionDraft, 'type'>
 type Rung = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
@@ -57,6 +58,8 @@ function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): 
     return found('False', 'TaskNotRunning', `Swarm has not yet replaced the task on ${where}, which is of the template before`)
   // Who answers meanwhile is its predecessor, of the template before.
   if (task.state !== 'running') return found('False', 'TaskNotRunning', `the task on ${where} is ${task.state}`)
+  const another = whyOfAnother(task, known)
+  if (another !== undefined) return found('False', 'PreviousTask', `the task on ${where} has not taken over yet: ${another}`)
   // A runner that does not answer may still run its guest.
   if (known.runner === null) return found('Unknown', 'RunnerUnreachable', `the runner on ${where} does not answer: ${known.runnerMessage}`)
   const { phase, qemuStatus, message, accelerator } = known.runner
@@ -97,9 +100,11 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
 
 const unfilteredMeans = "the guest can use other MAC addresses and reach this node's Swarm, Docker and control ports"
 
-function linkUnfiltered({ status, node }: ReachabilitySeen): Finding {
-  const lease = status?.known === true ? status.value?.lease : undefined
-  if (lease?.held !== true) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
+function linkUnfiltered({ status, node, task }: ReachabilitySeen): Finding {
+  const known = status?.known === true ? status.value : undefined
+  const lease = known?.lease
+  const isAnother = known !== undefined && task !== undefined && whyOfAnother(task, known) !== undefined
+  if (lease?.held !== true || isAnother) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
   const where = node?.hostname ?? 'the node'
   if (lease.guestFilter === undefined)
     return found('True', 'BrokerOutdated', `broker or agent on ${where} is of release 0.1, which filters nothing: ${unfilteredMeans}`)

@@ -9,6 +9,12 @@ import { startRunner } from './runner-program.ts'
 import type { ContainersPorts } from './containers.ts'
 
 const talkMs = 20_000
+/** Docker starts the container, Node the program: Swarm says that the task is running meanwhile, and its predecessor may still answer. */
+const longestStartMs = 1_500
+
+export function containerIdOf(taskId: string): string {
+  return `container-${taskId}`
+}
 
 export interface ContainerFacts {
   readonly taskId: string
@@ -112,11 +118,19 @@ export class Container {
   #run(launch: string): void {
     const { machine, uid } = this
     const { stateRoot, random, log } = this.#ports
+    const container = containerIdOf(this.taskId)
     const process = this.#runner
     const { disk, descriptors } = machine
     const sockets = machine.sockets.of(process)
-    const common = { process, disk, descriptors, sockets, random, log, stateRoot, uid, launch }
-    this.#terminate = startRunner({ ...common, processes: this.#processes(), onExit: this.#onExit })
+    const common = { process, disk, descriptors, sockets, random, log, stateRoot, uid, launch, container }
+    let isStopped = false
+    this.#terminate = () => {
+      isStopped = true
+    }
+    process.clock.after(random.int(0, longestStartMs), () => {
+      this.#terminate = startRunner({ ...common, processes: this.#processes(), onExit: this.#onExit })
+      if (isStopped) this.#terminate()
+    })
   }
 
   #processes() {

@@ -23,6 +23,7 @@ export interface RunnerPorts {
   readonly log: Log
   readonly stateRoot: string
   readonly uid: string
+  readonly container: string
   /** The bytes of its launch config, as it is mounted. */
   readonly launch: string
   readonly onExit: (code: number) => void
@@ -39,6 +40,7 @@ export function startRunner(ports: RunnerPorts): () => void {
   const supervisor = new Supervisor({
     config,
     hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: false, seccomp: 2 },
+    container: ports.container,
     brokerSockets: sockets,
     controlSockets: sockets,
     closeFd: (fd) => descriptors.close(process, fd),

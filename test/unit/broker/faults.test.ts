@@ -80,7 +80,12 @@ describe('a host that fails for a moment', () => {
       onTaps: () => undefined,
     })
     const said: string[] = []
-    const link = { id: 1, send: (message: { type: string }) => void said.push(message.type), flushed: async () => undefined }
+    const link = {
+      id: 1,
+      container: 'aaaaaaaaaaaa',
+      send: (message: { type: string }) => void said.push(message.type),
+      flushed: async () => undefined,
+    }
     const nics = [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }]
     leases.grant({ version: 1, uid, vm: 'web', accelerator: 'tcg', nics })
     state.broken = true
@@ -90,6 +95,9 @@ describe('a host that fails for a moment', () => {
     state.broken = false
     await clock.pass(2_000)
     expect(said).toEqual(['granted'])
+    expect(leases.fact(uid)).toMatchObject({ held: true, container: 'aaaaaaaaaaaa' })
+    leases.gone(uid, 1)
+    expect(leases.fact(uid)).not.toHaveProperty('container')
     leases.close()
   })
 })

@@ -346,3 +346,43 @@ test('a drained node is the reason why the service has no task', async () => {
   await cluster.converge()
   expect(cluster.said('web', 'ServiceReady')).toBe('False NodeDrained')
 })
+
+const containerOf = (cluster: Cluster): string => cluster.swarm.running('vm-web')?.containerId ?? ''
+
+/** web as its predecessor's runner and lease show it, which answer until they have ended. */
+async function afterReplacement(evidence: (status: VmStatus, own: string) => Partial<VmStatus>): Promise<Cluster> {
+  const cluster = await onTheLan()
+  const task = cluster.swarm.running('vm-web')
+  if (task !== undefined) Object.assign(task, { containerId: 'c'.repeat(64), createdAt: '2026-01-01T00:10:00Z' })
+  const [agent, uid] = [cluster.agent('n1'), cluster.record('web')?.uid ?? '']
+  const status = statusOf(uid)
+  agent.vms.set(uid, { ...status, ...evidence(status, containerOf(cluster).slice(0, 12)) })
+  cluster.facts.delete('web')
+  await cluster.converge()
+  return cluster
+}
+
+test.each<[string, (status: VmStatus, own: string) => Partial<VmStatus>]>([
+  ['runner', ({ uid }) => ({ runner: { uid, ...runner, container: 'a'.repeat(12) } })],
+  [
+    'lease',
+    ({ uid, lease }, own) => ({ runner: { uid, ...runner, container: own }, lease: lease && { ...lease, container: 'a'.repeat(12) } }),
+  ],
+  ['runner without a word', ({ uid }) => ({ runner: { uid, ...runner, container: '' } })],
+  ['runner of release 0.1, by its start,', ({ uid }) => ({ runner: { uid, ...runner, startedAt: '2026-01-01T00:08:00Z' } })],
+])('the %s of a previous task proves nothing about the task that Swarm runs now', async (_what, evidence) => {
+  const cluster = await afterReplacement(evidence)
+  expect(all(cluster)).toEqual(['False PreviousTask', ...Array<string>(4).fill('Unknown WaitingForGuestRunning')])
+  expect(cluster.said('web', 'LinkUnfiltered')).toBe('Unknown WaitingForLinkAttached')
+  expect(cluster.facts.get('web')).not.toHaveProperty('ip')
+})
+
+test.each<[string, (status: VmStatus, own: string) => Partial<VmStatus>]>([
+  [
+    'by its container',
+    ({ uid, lease }, own) => ({ runner: { uid, ...runner, container: own }, lease: lease && { ...lease, container: own } }),
+  ],
+  ['of release 0.1, whose clock is behind', ({ uid }) => ({ runner: { uid, ...runner, startedAt: '2026-01-01T00:09:30Z' } })],
+])("the task's own runner is believed: %s", async (_what, evidence) => {
+  expect(all(await afterReplacement(evidence))[0]).toBe('True Running')
+})

@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { readVmStatus, type VmStatusOptions } from '../../../src/agent/vm-status.ts'
+import type { RunnerStatus } from '../../../src/api/wire/runner-control.ts'
+
+const uid = '11111111-1111-4111-8111-111111111111'
+const startedAt = '2026-01-01T00:00:00.000Z'
+const bootedAt = '2026-01-01T00:02:00.000Z'
+
+/** From when on addresses that the broker forgot are given back, for a runner that says this. */
+async function heardSince(said: Partial<RunnerStatus>): Promise<string | undefined> {
+  let since: string | undefined
+  const options = {
+    grants: { read: async () => ({ nics: [] }) },
+    broker: { ask: async (_question: unknown, type: string) => (type === 'leases' ? { leases: [] } : { sightings: [] }) },
+    runners: { status: async () => ({ uid, startedAt, ...said }) },
+    heard: {
+      merge: async (_uid: string, _sightings: unknown, from: string | undefined) => {
+        since = from
+        return []
+      },
+    },
+  } as unknown as VmStatusOptions
+  await readVmStatus(options, uid, new AbortController().signal)
+  return since
+}
+
+test('An address of before the boot is not that of the guest, which a predecessor may have had while the runner waited', async () => {
+  expect(await heardSince({ container: 'aaaaaaaaaaaa', bootedAt })).toBe(bootedAt)
+  expect(await heardSince({ container: 'aaaaaaaaaaaa' })).toBeUndefined()
+  expect(await heardSince({})).toBe(startedAt)
+})
