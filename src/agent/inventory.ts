@@ -35,8 +35,9 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
   for (const name of [...names].slice(0, maxDisks)) {
     const fact = await files.stat(layout.diskFile(uid, name))
     if (fact?.kind !== 'file') continue
-    const sizeBytes = identity?.disks.find((disk) => disk.name === name)?.sizeBytes ?? fact.sizeBytes
-    disks.push({ name, sizeBytes, allocatedBytes: fact.allocatedBytes })
+    const made = identity?.disks.find((disk) => disk.name === name)
+    const image = made === undefined ? {} : { image: { source: made.imageSource, sha256: made.imageSha256 } }
+    disks.push({ name, sizeBytes: made?.sizeBytes ?? fact.sizeBytes, allocatedBytes: fact.allocatedBytes, ...image })
   }
   return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks }
 }

@@ -136,7 +136,12 @@ export class SimulatedAgent implements Agent {
   }
 
   #made(order: PrepareOrder): InstanceRecord {
-    const disks = order.disks.map(({ name, sizeBytes }) => ({ name, sizeBytes, allocatedBytes: 0 }))
+    const disks = order.disks.map(({ name, sizeBytes, image }) => ({
+      name,
+      sizeBytes,
+      allocatedBytes: 0,
+      image: { source: image.source, sha256: image.sha256 ?? '0'.repeat(64) },
+    }))
     return { uid: order.uid, vm: order.vm, cluster: order.cluster, disks, granted: true }
   }
 

@@ -122,7 +122,15 @@ const instanceRecord = z.object({
   /** Null where identity.json is missing or unreadable: the directory still holds somebody's disk. */
   vm: vmNameField.nullable(),
   cluster: cleanText(2048).nullable(),
-  disks: z.array(z.object({ name: z.string(), sizeBytes: z.int(), allocatedBytes: z.int() })),
+  disks: z.array(
+    z.object({
+      name: z.string(),
+      sizeBytes: z.int(),
+      allocatedBytes: z.int(),
+      /** What it was made from. Absent for a file that was not made for this VM, and from release 0.1. */
+      image: z.object({ source: cleanText(2048), sha256: sha256Field }).optional(),
+    }),
+  ),
   granted: z.boolean(),
 })
 export const inventory = z.object({ version: z.literal(1), instances: z.array(instanceRecord) })

@@ -1,10 +1,6 @@
 import { objectLabels } from '../../api/labels.ts'
 import type { Edit } from '../../api/manifest/edits.ts'
-import { effectOf, machineAbout } from '../../api/manifest/fields.ts'
-import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
-import { formatBytes } from '../../api/quantity.ts'
-import type { InstanceRecord } from '../../api/wire/agent-api.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
 import type { Agents } from '../../ports/agents.ts'
 import { PortError } from '../../ports/errors.ts'
@@ -12,6 +8,7 @@ import type { Labels } from '../../ports/swarm.ts'
 import { ask } from '../shared/asked.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
+import { diskEdits } from './disk-edits.ts'
 import { ledger } from './ledger.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import { planResumed } from './plan.ts'
@@ -78,17 +75,10 @@ async function disksOnNode(
   const instances = await ask(agents.on(node.id).instances(signal))
   if (!instances.known) return { edits: [], unknown: [`which disks ${node.hostname} has: its agent does not answer`] }
   const there = instances.value.find((one) => one.uid === record.uid)
-  return { edits: there === undefined ? [] : diskEdits(there.disks, declaration.vm.spec.disks), unknown: [] }
-}
-
-/** An image that was exchanged cannot be seen on a disk. */
-function diskEdits(there: InstanceRecord['disks'], wanted: VirtualMachine['spec']['disks']): readonly Edit[] {
-  return wanted.flatMap(({ name, size }, index) => {
-    const disk = there.find((one) => one.name === name)
-    if (disk === undefined || disk.sizeBytes === size) return []
-    const effect = effectOf(machineAbout(), ['spec', 'disks', index, 'size']) ?? 'destroys-data'
-    return [{ path: `spec.disks[${index}].size`, from: formatBytes(disk.sizeBytes), to: formatBytes(size), effect }]
-  })
+  if (there === undefined) return { edits: [], unknown: [] }
+  const isKnown = there.disks.some((one) => one.image !== undefined)
+  const unknown = isKnown ? [] : [`from which image the disks on ${node.hostname} were made: its agent is of release 0.1`]
+  return { edits: diskEdits(there.disks, declaration.vm.spec.disks), unknown }
 }
 
 function stepOf(action: AssetsAction, placed: string): PlannedStep {

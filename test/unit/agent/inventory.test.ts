@@ -29,6 +29,16 @@ describe('an inventory of directories that runners write to', () => {
     expect(await disksOf()).toEqual(['root'])
   })
 
+  it('says from which image a disk was made, and nothing of a file that a runner put beside it', async () => {
+    writeFileSync(paths.diskFile(uid, 'other'), '')
+    const [record] = await readInventory(paths, stateFiles(), { uids: async () => [] })
+    const image = { source: 'images/x', sha256: '0'.repeat(64) }
+    expect(record?.disks.map((one) => [one.name, one.image])).toEqual([
+      ['root', image],
+      ['other', undefined],
+    ])
+  })
+
   it('shows the disks that were made, however many files lie beside them', async () => {
     for (let index = 0; index < 2_000; index += 1) writeFileSync(paths.diskFile(uid, `a${index}`), '')
     expect(await disksOf()).toContain('root')

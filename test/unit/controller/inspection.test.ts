@@ -112,6 +112,24 @@ describe('a plan', () => {
     expect((await planned(cluster)).edits).toEqual([{ path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' }])
   })
 
+  test('of an image that the node refuses shows the edit; the same bytes from another place are no edit', async () => {
+    const cluster = await running()
+    cluster.declare('web', { disks: [{ name: 'root', size: '2Gi', image: { source: 'images/other.qcow2' } }] })
+    const effect = 'destroys-data'
+    expect((await planned(cluster)).edits).toEqual([
+      { path: 'spec.disks[0].image.source', from: 'images/tiny.qcow2', to: 'images/other.qcow2', effect },
+    ])
+    cluster.declare('web', { disks: [{ name: 'root', size: '2Gi', image: { source: 'images/other.qcow2', sha256: '0'.repeat(64) } }] })
+    expect((await planned(cluster)).edits).toEqual([])
+  })
+
+  test('says what an agent of release 0.1 does not tell of its disks', async () => {
+    const cluster = await running()
+    const record = cluster.agent('n1').held.get(cluster.record('web')?.uid ?? '')
+    for (const disk of record?.disks ?? []) delete disk.image
+    expect((await planned(cluster)).unknown).toEqual(['from which image the disks on n1 were made: its agent is of release 0.1'])
+  })
+
   test('shows no user data', async () => {
     const cluster = await running({ cloudInit: { userData: '#cloud-config\npassword: hunter2\n' } })
     cluster.declare('web', { cloudInit: { userData: '#cloud-config\npassword: letmein\n' } })

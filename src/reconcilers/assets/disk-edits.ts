@@ -1,0 +1,47 @@
+import type { Edit } from '../../api/manifest/edits.ts'
+import { effectOf, machineAbout } from '../../api/manifest/fields.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { formatBytes } from '../../api/quantity.ts'
+import type { InstanceRecord } from '../../api/wire/agent-api.ts'
+
+type Made = InstanceRecord['disks'][number]
+type Wanted = VirtualMachine['spec']['disks'][number]
+type Field = readonly [key: string, from: string | undefined, to: string | undefined]
+
+/** What the manifest has otherwise than the disks that the node has, whether or not the edit is refused. Pure. */
+export function diskEdits(there: readonly Made[], wanted: readonly Wanted[]): readonly Edit[] {
+  // A disk by a new name stands in for one whose name the manifest has no more.
+  const left = there.filter((one) => one.image !== undefined && wanted.every(({ name }) => name !== one.name))
+  const edits = wanted.flatMap((disk, index) => {
+    const made = there.find((one) => one.name === disk.name) ?? left.shift()
+    return fieldsOf(made, disk).flatMap(([key, from, to]) => edit(index, key, from, to))
+  })
+  return [...edits, ...left.flatMap(({ name }, index) => edit(wanted.length + index, 'name', name, undefined))]
+}
+
+function fieldsOf(made: Made | undefined, { name, size, image }: Wanted): readonly Field[] {
+  if (made === undefined) return [['name', undefined, name]]
+  const wantedBytes = size ?? made.sizeBytes
+  return [
+    ['name', made.name, name],
+    ['size', sizeText(made.sizeBytes, wantedBytes), sizeText(wantedBytes, made.sizeBytes)],
+    ...(made.image === undefined ? [] : imageFields(made.image, image)),
+  ]
+}
+
+/** Where the manifest names the content, that counts: the same bytes from another place are the same image. */
+function imageFields(made: NonNullable<Made['image']>, { source, sha256 }: Wanted['image']): readonly Field[] {
+  if (sha256 === made.sha256) return []
+  return [['image.source', made.source, source], ...(sha256 === undefined ? [] : [['image.sha256', made.sha256, sha256] as const])]
+}
+
+/** Two sizes that differ never look alike. */
+function sizeText(bytes: number, other: number): string {
+  return bytes !== other && formatBytes(bytes) === formatBytes(other) ? `${bytes} B` : formatBytes(bytes)
+}
+
+function edit(index: number, key: string, from: string | undefined, to: string | undefined): readonly Edit[] {
+  if (from === to) return []
+  const effect = effectOf(machineAbout(), ['spec', 'disks', index, ...key.split('.')]) ?? 'destroys-data'
+  return [{ path: `spec.disks[${index}].${key}`, from, to, effect }]
+}

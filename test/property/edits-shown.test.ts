@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest'
+import { differences } from '../../src/api/manifest/differences.ts'
+import { effectOf, machineAbout } from '../../src/api/manifest/fields.ts'
+import { withoutSecrets } from '../../src/api/manifest/hidden.ts'
+import type { VirtualMachine } from '../../src/api/manifest.ts'
+import { diffRunning } from '../../src/cli/diff.ts'
+import { inspection } from '../../src/controller/inspection.ts'
+import { aVm, Cluster, type SpecChanges } from '../simulation/cluster.ts'
+import { virtualClock } from '../unit/controller/virtual-clock.ts'
+
+const [before, after] = ['a'.repeat(64), 'b'.repeat(64)]
+const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
+const lan = { name: 'lan', bridge: 'br0' }
+const ofDisk = (changes: object): SpecChanges => ({ disks: [{ ...disk, ...changes }] })
+const ofNetwork = (changes: object): SpecChanges => ({ networks: [{ ...lan, ...changes }] })
+
+interface Edited {
+  readonly from?: SpecChanges
+  readonly to?: SpecChanges
+  readonly metadata?: Partial<VirtualMachine['metadata']>
+}
+
+/** One edit of each field that works. What has no value of its own is here with a field inside it. */
+const edits: Readonly<Record<string, Edited>> = {
+  'metadata.labels': { metadata: { labels: { tier: 'front' } } },
+  'metadata.annotations': { metadata: { annotations: { note: 'x' } } },
+  'spec.runStrategy': { to: { runStrategy: 'Halted' } },
+  'spec.class': { to: { class: 'small' } },
+  'spec.cpu.cores': { to: { cpu: { cores: 2 } } },
+  'spec.memory': { to: { memory: '1Gi' } },
+  'spec.accelerator': { to: { accelerator: 'tcg' } },
+  'spec.updatePolicy': { to: { updatePolicy: 'Restart' } },
+  'spec.deletionPolicy': { to: { deletionPolicy: 'Delete' } },
+  'spec.disks.*.name': { to: ofDisk({ name: 'other' }) },
+  'spec.disks.*.size': { to: ofDisk({ size: '4Gi' }) },
+  'spec.disks.*.image.source': { to: ofDisk({ image: { source: 'images/other.qcow2' } }) },
+  'spec.disks.*.image.sha256': {
+    from: ofDisk({ image: { source: 'images/tiny.qcow2', sha256: before } }),
+    to: ofDisk({ image: { source: 'images/tiny.qcow2', sha256: after } }),
+  },
+  'spec.networks.*.name': { to: ofNetwork({ name: 'dmz' }) },
+  'spec.networks.*.bridge': { to: ofNetwork({ bridge: 'br1' }) },
+  'spec.networks.*.mac': { to: ofNetwork({ mac: '52:54:00:00:00:99' }) },
+  'spec.networks.*.address': { to: ofNetwork({ address: '192.168.50.9' }) },
+  'spec.cloudInit.userData': { to: { cloudInit: { userData: '#cloud-config\n{}\n' } } },
+  'spec.cloudInit.sshAuthorizedKeys': { to: { cloudInit: { sshAuthorizedKeys: [`ssh-ed25519 ${key()} me`] } } },
+  'spec.readiness.ping': { to: { readiness: { ping: true } } },
+  'spec.readiness.tcp': { to: { readiness: { tcp: 22 } } },
+}
+
+function key(): string {
+  const type = Buffer.from('ssh-ed25519')
+  return Buffer.concat([Buffer.from([0, 0, 0, type.length]), type, Buffer.from([0, 0, 0, 32]), Buffer.alloc(32, 7)]).toString('base64')
+}
+
+/** Fields that can be edited: they work, and nothing is inside them. */
+function editable(): string[] {
+  const all = [...machineAbout()]
+  const later = all.filter(([, about]) => about.notYet === true).map(([path]) => path)
+  const works = all.map(([path]) => path).filter((path) => later.every((one) => path !== one && !path.startsWith(`${one}.`)))
+  const leaves = works.filter((path) => !works.some((other) => other.startsWith(`${path}.`)))
+  return leaves.filter((path) => !['', 'apiVersion', 'kind', 'metadata.name'].includes(path))
+}
+
+function vmOf(spec: SpecChanges = {}, metadata: Partial<VirtualMachine['metadata']> = {}): VirtualMachine {
+  const { vm } = aVm('web', spec)
+  return { ...vm, metadata: { ...vm.metadata, ...metadata } }
+}
+
+function patternsOf(found: readonly { readonly path: string }[]): string[] {
+  return found.map(({ path }) => path.replaceAll(/\[\d+\]/g, '.*').replaceAll(/\[".*?"\]/g, ''))
+}
+
+test('each field that works has an edit here', () => {
+  expect(Object.keys(edits).toSorted()).toEqual(editable().toSorted())
+})
+
+const effectAt = (path: string) => effectOf(machineAbout(), path.split('.'))
+
+test.each(Object.entries(edits))('an edit of %s is a difference of the manifests', (path, { from, to, metadata }) => {
+  const found = patternsOf(differences(withoutSecrets(vmOf(from)), vmOf(to ?? from, metadata)))
+  expect(found.some((one) => one === path || one.startsWith(`${path}.`))).toBe(true)
+})
+
+// What takes hold by itself is no difference from what runs; a class shows by the fields that it gives.
+const lasting = Object.entries(edits).filter(([path]) => effectAt(path) !== 'live' && path !== 'spec.class')
+
+test.each(lasting)('an edit of %s is in the plan, whatever becomes of it', async (path, { from, to }) => {
+  const cluster = new Cluster()
+  cluster.declare('web', from)
+  await cluster.converge()
+  cluster.declare('web', to ?? from)
+  const declarations = { ...cluster.ports().declarations, knows: () => true }
+  const plan = await inspection({ ...cluster.ports(), declarations, clock: virtualClock(), view: { vm: () => undefined } }).plan('web')
+  if (plan === undefined) throw new Error('web is not known')
+  expect(plan.edits.find((one) => patternsOf([one])[0] === path)?.effect).toBe(effectAt(path))
+  expect(diffRunning([plan], 'text')).toMatchObject({ exit: 1 })
+})
