@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import { asListed, type VmView } from '../api/wire/controller-api.ts'
 import type { StatusView } from '../ports/status-view.ts'
 
 export interface WatchLimits {
@@ -21,7 +22,12 @@ export interface VmWatches {
 }
 
 /** Tells every watcher what moved: looked at once for all, and told to nobody where nothing of the view is another. */
-export function vmWatches(view: WatchedView, limits: WatchLimits): VmWatches {
+export function vmWatches(whole: WatchedView, limits: WatchLimits): VmWatches {
+  const view: WatchedView = {
+    vms: () => whole.vms(),
+    vm: (name) => listed(whole.vm(name)),
+    onChange: (listener) => whole.onChange(listener),
+  }
   const watchers = new Set<Watcher>()
   const told = new Map<string, string>()
   let stopListening = (): void => undefined
@@ -57,6 +63,10 @@ export function vmWatches(view: WatchedView, limits: WatchLimits): VmWatches {
       return true
     },
   }
+}
+
+function listed(vm: VmView | undefined): VmView | undefined {
+  return vm && asListed(vm)
 }
 
 function digest(value: unknown): string {

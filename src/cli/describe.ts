@@ -2,6 +2,7 @@ import type { Condition } from '../api/conditions.ts'
 import type { VmView } from '../api/wire/controller-api.ts'
 import { formatBytes } from '../api/quantity.ts'
 import { age } from './age.ts'
+import { eventText } from './events.ts'
 import { printable } from './outcome.ts'
 import { aligned } from './table.ts'
 import { why } from './why.ts'
@@ -20,6 +21,9 @@ const steps: readonly (readonly [step: string, text: string])[] = [
   ['ready', 'ready'],
 ]
 
+/** `docker vm events NAME` has all. */
+const shownEvents = 50
+
 /** Everything the controller says of one VM, for people. */
 export function describeVm(vm: VmView, nowMs: number): string {
   const reason = why(vm)
@@ -30,7 +34,7 @@ export function describeVm(vm: VmView, nowMs: number): string {
     section('Timeline', timelineLines(vm)),
     section(
       'Events',
-      vm.events.map(({ time, type, status, reason: because, message }) => [age(time, nowMs), type, status, because, firstLine(message)]),
+      vm.events.slice(-shownEvents).map((event) => [age(event.time, nowMs), event.type, event.status, event.reason, eventText(event)]),
     ),
   ]
   return parts.filter((part) => part !== '').join('\n')

@@ -59,6 +59,13 @@ function keyOf({ event: { time, type, status, reason } }: Told): string {
   return `${time} ${type} ${status} ${reason}`
 }
 
-function cells({ vm, event: { time, type, status, reason, message } }: Told): readonly string[] {
-  return [time, vm, type, status, reason, message.split('\n')[0] ?? '']
+function cells({ vm, event }: Told): readonly string[] {
+  const { time, type, status, reason } = event
+  return [time, vm, type, status, reason, eventText(event)]
+}
+
+/** The first line of its message, and how often it happened. */
+export function eventText({ message, count, firstTime }: VmEvent): string {
+  const line = message.split('\n')[0] ?? ''
+  return count === undefined ? line : `${line} (${count} times since ${firstTime})`.trimStart()
 }

@@ -27,7 +27,7 @@ export function loopVerbs(vm: Command, ports: LoopVerbPorts, verb: Verb): void {
     .option('--timeout <time>', 'such as 90s or 5m', '30s')
     .action(verb((names: readonly string[], options: WaitOptions) => wait(ports, names, options)))
   vm.command('events')
-    .description('what changed about the VMs, or about one; the controller keeps the last fifty of each')
+    .description('what happened to the VMs, or to one')
     .argument('[name]', 'name of a VM')
     .option('-f, --follow', 'go on with each event as it comes')
     .action(verb((name: string | undefined, options: { readonly follow?: true }) => events(ports, name, options.follow === true)))

@@ -13,6 +13,7 @@ import type { SwarmNode } from '../ports/swarm.ts'
 import { changes } from './changes.ts'
 import { controllerActions } from './controller-actions.ts'
 import type { DeclarationStore } from './declarations.ts'
+import { actionEvent } from './action-events.ts'
 import { driftOf, driftText, nodeDrift } from './drift.ts'
 import { evidenceBook } from './evidence.ts'
 import { type EventFollower, eventFollower } from './follow-events.ts'
@@ -222,7 +223,9 @@ export function controller(ports: ControllerPorts): Controller {
   function countDrift(vm: VmName, result: RunResult): void {
     const hadService = status.view(vm, store.get(vm)).timeline['service'] !== undefined
     countActions(result, hadService)
-    for (const message of appliedIn(result).flatMap((action) => driftText(action, hadService) ?? [])) noteDrift(vm, message)
+    const applied = appliedIn(result)
+    for (const event of applied.flatMap((action) => actionEvent(action, hadService) ?? [])) status.note(vm, event)
+    for (const message of applied.flatMap((action) => driftText(action, hadService) ?? [])) noteDrift(vm, message)
   }
 
   function noteDrift(vm: VmName, message: string): void {

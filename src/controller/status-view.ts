@@ -1,4 +1,4 @@
-import type { NodeView, SourcesView, SourceView } from '../api/wire/controller-api.ts'
+import { asListed, type NodeView, type SourcesView, type SourceView } from '../api/wire/controller-api.ts'
 import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { SwarmNode } from '../ports/swarm.ts'
@@ -21,7 +21,7 @@ export interface StatusViewPorts {
 export function statusView(ports: StatusViewPorts): StatusView {
   const { store, status } = ports
   return {
-    vms: () => [...store.known()].sort().map((vm) => status.view(vm, store.get(vm))),
+    vms: () => [...store.known()].sort().map((vm) => asListed(status.view(vm, store.get(vm)))),
     vm: (name) => (store.known().includes(name) ? status.view(name, store.get(name)) : undefined),
     onChange: (listener) => ports.changes.listen(listener),
     nodes: () =>

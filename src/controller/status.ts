@@ -19,6 +19,7 @@ import { foldReady } from './ready.ts'
 import { advanceTimeline, type Timeline } from './timeline.ts'
 import { rememberedTimes } from './remembered-times.ts'
 import type { Times, TimesOfVm } from './times-config.ts'
+import { type Happening, happenings, type Told, withEvent } from './vm-events.ts'
 
 /** What one run of one reconciler says about a VM. */
 export interface Report {
@@ -39,9 +40,6 @@ type Progress =
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
   | { readonly kind: 'retrying' }
 
-/** Enough to see a boot and a few restarts. */
-const keptEvents = 50
-
 interface Held {
   readonly seenAtMs: number
   conditions: readonly Condition[]
@@ -51,6 +49,7 @@ interface Held {
   observedGeneration: string
   timeline: Timeline
   events: readonly VmEvent[]
+  told: Told
 }
 
 /** The status of every VM: derived from the world, held in memory alone. */
@@ -60,7 +59,7 @@ export interface StatusStore {
   /** `generation` is the one that was declared when the run began. Answers whether another task is running than was reported before. */
   report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
   /** Something that happened and is no condition. */
-  note(vm: VmName, event: Omit<VmEvent, 'time'>): void
+  note(vm: VmName, event: Happening): void
   /** Since when each condition has its status, for the next controller. */
   times(): Times
   /** What the controller before this one knew: a status that is still the same does not begin with this controller. */
@@ -92,12 +91,13 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration })
     one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
     one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.elapsed(), one.conditions)
-    for (const moved of movedConditions(before, one.conditions)) tell(vm, one, moved, stamp.now)
+    for (const moved of movedConditions(before, one.conditions)) tell(vm, moved)
+    const { told, news } = happenings(one.told, one.conditions)
+    one.told = told
+    for (const happening of news) one.events = withEvent(one.events, happening, clock.now())
   }
 
-  function tell(vm: VmName, one: Held, moved: ConditionDraft, time: string): void {
-    const { type, status, reason, message } = moved
-    one.events = [...one.events, { time, type, status, reason, message }].slice(-keptEvents)
+  function tell(vm: VmName, { type, status, reason, message }: ConditionDraft): void {
     // A source's message quotes the manifest, which may hold a secret.
     const said = type === 'Valid' || reason === 'ManifestInvalid' ? '' : message.slice(0, 500)
     log.info({ vm, condition: type, status, reason, said }, 'Condition changed')
@@ -126,7 +126,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     },
     note(vm, event) {
       const one = held(vm)
-      one.events = [...one.events, { time: rfc3339(clock), ...event }].slice(-keptEvents)
+      one.events = withEvent(one.events, event, clock.now())
       onChange(vm)
     },
     times: () => past.with(new Map([...vms].map(([vm, { conditions }]) => [vm, timesOf(conditions)]))),
@@ -186,6 +186,7 @@ function fresh(seenAtMs: number): Held {
     observedGeneration: '',
     timeline: { manifest: 0 },
     events: [],
+    told: new Map(),
   }
 }
 
@@ -262,7 +263,7 @@ function withWhileTrue(conditions: readonly Condition[], drafts: readonly Condit
   )
 }
 
-/** What a person is told: a status or a reason that changed, and a pair that ended. Reconciling comes and goes too often to be news. */
+/** What the log has a line for: a status or a reason that changed, and a pair that ended. Reconciling comes and goes too often to be news. */
 function movedConditions(before: readonly Condition[], after: readonly Condition[]): ConditionDraft[] {
   const was = new Map(before.map((one) => [one.type, one]))
   const is = new Set(after.map((one) => one.type))

@@ -33,6 +33,10 @@ export interface VmEvent {
   readonly status: string
   readonly reason: string
   readonly message: string
+  /** How often within hours, `time` being the last; absent for once. */
+  readonly count?: number
+  /** RFC 3339, of the first; absent for once. */
+  readonly firstTime?: string
 }
 
 /** The part of a manifest that people look for in a list. */
@@ -59,8 +63,15 @@ export interface VmView {
   readonly facts: Readonly<Record<string, string>>
   /** Milliseconds from the moment this controller first saw the manifest to the first time each step was true. */
   readonly timeline: Readonly<Record<string, number>>
-  /** Oldest first; the last fifty. */
+  /** Oldest first. In a list and a watch the last fifty, of one VM all that are kept. */
   readonly events: readonly VmEvent[]
+}
+
+/** Of a thousand VMs all events would be tens of megabytes. */
+const listedEvents = 50
+
+export function asListed(vm: VmView): VmView {
+  return vm.events.length <= listedEvents ? vm : { ...vm, events: vm.events.slice(-listedEvents) }
 }
 
 export interface NodeView {
