@@ -45,7 +45,7 @@ export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   if (disks.length > 1) return several(input.vm, disks)
   const [disk] = disks
   const written = own?.service.labels[objectLabels.node]
-  if (disk !== undefined) return fromDisk(input, cluster, { disk, written: [written, ...labelled.map(({ seen }) => seen.node.id)] })
+  if (disk !== undefined) return fromDisk(input, cluster, { disk, written: [written, ...labelled.filter((one) => one.uid === uid).map(({ seen }) => seen.node.id)] })
   const noted = [...labelled, ...hits].filter((one) => one.uid === uid).map((one) => one.seen)
   const seen = cluster.nodes.find((one) => one.node.id === written) ?? noted[0]
   return fromNote(input, cluster, { uid, seen, ran: own !== undefined || input.disksMade })
@@ -63,16 +63,16 @@ function ownService(
 }
 
 /**
- * One disk was seen. It may be an old copy (a restored backup) of the one on a node that does not answer. Only a note that names its node tells, or
- * a record: the node that a record names has left the Swarm.
+ * One disk was seen. It may be an old copy (a restored backup) of the one on a node that does not answer. Only a note that names its node tells. A
+ * record whose node has left the Swarm does not: its machine may have joined again.
  */
 function fromDisk(
-  { vm, uid }: TraceInput,
+  { vm }: TraceInput,
   cluster: ClusterSeen,
   { disk, written }: { readonly disk: Hit; readonly written: readonly (string | undefined)[] },
 ): Trace {
   const silent = silentNodes(cluster)
-  const isTold = uid !== undefined || written.includes(disk.seen.node.id)
+  const isTold = written.includes(disk.seen.node.id)
   return silent.length > 0 && !isTold ? diskNodeUnknown(vm, silent) : found(disk.uid, disk.seen, true, 'its disk')
 }
 
@@ -108,8 +108,8 @@ function nothingFound(vm: VmName, cluster: ClusterSeen): Trace {
 
 function diskNodeUnknown(vm: VmName, silent: readonly NodeSeen[]): Trace {
   const names = silent.map(({ node }) => node.hostname).toSorted()
-  const lost = 'if such a node is lost for good with its disks: docker node rm --force NODE'
-  const message = `the disk of ${vm} may be on ${names.join(', ')}, where no agent answers; ${lost}`
+  const wayOut = 'bring the agent back, or if such a node is lost for good with its disks: docker node rm --force NODE'
+  const message = `the disk of ${vm} may be on ${names.join(', ')}, where no agent answers; ${wayOut}`
   return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
 }
 

@@ -392,3 +392,30 @@ test('a machine that joined again is named while its old entry is listed as down
   expect([cluster.record('web')?.node, cluster.record('web')?.uid]).toEqual(['node-n1-again', own])
   expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
 })
+
+test('an old copy of a disk does not boot while the machine that has the disk has joined again and is silent', async () => {
+  const cluster = new Cluster(['n1', 'n2'])
+  cluster.declare('web')
+  await cluster.converge()
+  const own = cluster.record('web')?.uid ?? ''
+  withDisk(cluster, 'n2', own)
+  cluster.addNode('n1-again')
+  const again = cluster.agent('n1-again')
+  withDisk(cluster, 'n1-again', own)
+  again.away = true
+  cluster.swarm.editNodeLabels('node-n1-again', (all) => {
+    all['swarmvirt.state'] = 'true'
+  })
+  cluster.swarm.removeNode('node-n1')
+  await cluster.converge()
+  expect(cluster.record('web')?.node).toBe('node-n1')
+  expect(cluster.condition('web', 'Placed')).toMatchObject({
+    status: 'Unknown',
+    reason: 'DiskNodeUnknown',
+    message: expect.stringMatching(/on n1-again, .*bring the agent back.*docker node rm --force/) as string,
+  })
+  cluster.agent('n2').held.clear()
+  again.away = false
+  await cluster.converge()
+  expect([cluster.record('web')?.node, cluster.record('web')?.uid]).toEqual(['node-n1-again', own])
+})
