@@ -82,11 +82,11 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     return isSameInput && isSettled && dueMs() === undefined && state.leaving.size === 0
   }
 
-  function refold(isSameInput: boolean): readonly VmName[] {
+  function refold(isSameInput: boolean, wholeOf?: string): readonly VmName[] {
     const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const nowMs = clock.elapsed()
     const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), readAtMsOf: readAtMs, removalGraceMs: settings.removalGraceMs }
-    const changed = become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, ...times }))
+    const changed = become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, wholeOf, ...times }))
     isSettled = isSameInput && changed.length === 0
     return changed
   }
@@ -132,7 +132,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       if (edited !== undefined) return takeEdits(edited, snapshot.source)
       if (snapshot.complete) completed.add(snapshot.source)
       resolved = resolveClasses([...snapshots.values()])
-      return refold(isSame)
+      return refold(isSame, read.kind === 'whole' ? snapshot.source : undefined)
     },
     setWorld(vms) {
       const isSame = world === vms

@@ -62,6 +62,8 @@ export interface DeclareInput {
   readonly readAtMs: number
   /** When the last whole read of each source began. */
   readonly readAtMsOf: ReadonlyMap<string, number>
+  /** The source of the whole read that is folded in now; undefined where only some files were read, or none. */
+  readonly wholeOf: string | undefined
   /**
    * VMs that the Swarm knows from what is owned there; they are judged like VMs whose manifest was seen once. Undefined before the Swarm was
    * read.
@@ -86,9 +88,12 @@ export interface DeclareState {
   readonly stalled: string | undefined
 }
 
-interface OpaqueFile {
+export interface OpaqueFile {
   readonly source: string
+  /** When it was found so. */
   readonly sinceMs: number
+  /** When the whole read began that found it so; undefined where only some files were read. */
+  readonly beganMs: number | undefined
   readonly content: string
   readonly rendered: string
 }

@@ -11,7 +11,7 @@ import { guardMassRemoval } from './mass-removal.ts'
 /** Folds what the sources say now into what was known. Pure; every rule of "an error is not an absence" is here. */
 export function declare(before: DeclareState, input: DeclareInput): DeclareState {
   const documents = input.snapshots.flatMap((snapshot) => snapshot.documents.filter(isMachine)).toSorted(byOrigin)
-  const opaque = opaqueFiles(before, documents, input.nowMs)
+  const opaque = opaqueFiles(before, documents, input)
   const claims = claimsOf(documents)
   const names = new Set([...claims.keys(), ...before.vms.keys(), ...(input.world?.keys() ?? [])])
   const judged = new Map<VmName, VmMemory>()

@@ -1,6 +1,6 @@
 import type { VmName } from '../api/names.ts'
 import type { Origin, SourceDocument } from '../ports/manifest-source.ts'
-import type { DeclareInput, DeclareState, VmMemory } from './declare-state.ts'
+import type { DeclareInput, DeclareState, OpaqueFile, VmMemory } from './declare-state.ts'
 
 /** An error is not an absence: everything here says why something that is not seen may still be there. */
 type Opaque = DeclareState['opaque']
@@ -10,16 +10,18 @@ export function fileKey(origin: Origin): string {
 }
 
 /** Files whose names cannot be read, and since when they say what they say. */
-export function opaqueFiles(before: DeclareState, documents: readonly SourceDocument[], nowMs: number): Opaque {
-  const found = new Map<string, { source: string; sinceMs: number; content: string; rendered: string }>()
+export function opaqueFiles(before: DeclareState, documents: readonly SourceDocument[], input: DeclareInput): Opaque {
+  const found = new Map<string, OpaqueFile>()
   for (const document of documents) {
     if (document.ok || document.name !== undefined) continue
     const key = fileKey(document.origin)
     const rendered = document.issues.map((issue) => issue.rendered).join('\n\n')
     const content = `${found.get(key)?.content ?? ''}${rendered}`
     const held = before.opaque.get(key)
-    const sinceMs = held?.content === content ? held.sinceMs : nowMs
-    found.set(key, { source: document.origin.source, sinceMs, content, rendered })
+    const { source } = document.origin
+    const now = { sinceMs: input.nowMs, beganMs: input.wholeOf === source ? input.readAtMsOf.get(source) : undefined }
+    const { sinceMs, beganMs } = held?.content === content ? held : now
+    found.set(key, { source, sinceMs, beganMs, content, rendered })
   }
   return found
 }
@@ -55,8 +57,12 @@ function notRead(name: VmName, memory: VmMemory, { snapshots, world }: DeclareIn
   return `it was declared by source ${source}, which this controller does not read (--sources)`
 }
 
-/** It may have been moved into a file that became unreadable since; one that was so before cannot have taken it. */
-function hiddenIn(files: readonly (readonly [string, { readonly sinceMs: number }])[], { seenAtMs }: VmMemory): string | undefined {
-  const holder = files.find(([, file]) => seenAtMs === undefined || file.sinceMs > seenAtMs)
+/**
+ * It may have been moved into a file that became unreadable since. One that was so before cannot have taken it, nor one that the same read found so
+ * beside it.
+ */
+function hiddenIn(files: readonly (readonly [string, OpaqueFile])[], { seenAtMs, origin }: VmMemory): string | undefined {
+  const isBeside = (file: OpaqueFile): boolean => file.beganMs === seenAtMs && file.source === origin?.source
+  const holder = files.find(([, file]) => seenAtMs === undefined || (file.sinceMs > seenAtMs && !isBeside(file)))
   return holder === undefined ? undefined : `it is in no readable manifest, and ${holder[0]} is broken and might hold it`
 }

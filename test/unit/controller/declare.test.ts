@@ -142,6 +142,24 @@ describe('deleting by absence', () => {
     expect(kind('web')).toBe('removed')
   })
 
+  it('removes a VM that was seen beside a broken file in one slow read', async () => {
+    const { store, clock, after, kind } = bench()
+    const beganMs = clock.elapsed()
+    await clock.pass(50)
+    store.fold(read([ok('web', 'a.yaml'), broken('b.yaml')]), { kind: 'whole', beganMs })
+    await after(graceMs, read([broken('b.yaml')]))
+    expect(kind('web')).toBe('removed')
+  })
+
+  it('keeps a VM that may have moved into a file that was found broken when that file alone was read', async () => {
+    const { store, clock, after, kind } = bench()
+    store.fold(read([ok('web', 'a.yaml'), ok('db', 'b.yaml')]))
+    await clock.pass(1_000)
+    store.fold(read([ok('web', 'a.yaml'), broken('b.yaml')]), { kind: 'hinted' })
+    await after(10 * graceMs, read([broken('b.yaml')]))
+    expect(kind('web')).toBe('present')
+  })
+
   it('is not judged by an old read: without a fresh one nothing is removed, however long', async () => {
     const { store, clock, kind } = bench()
     store.fold(read([ok('web')]))
