@@ -98,8 +98,9 @@ interface Files {
 
 function filesOf(readText: ReadManifest, settling: Settling | undefined): Files {
   const parse = (shown: string, bytes: Uint8Array): readonly ReadDocument[] => readText(source, shown, bytes)
+  const isIdle = (documents: readonly ReadDocument[]): boolean => documents.every((one) => !one.ok && one.otherKind !== undefined)
   return {
-    manifests: keptFiles({ parse, maxBytes: maxManifestBytes, settling }),
+    manifests: keptFiles({ parse, maxBytes: maxManifestBytes, settling, isIdle }),
     rules: keptFiles({ parse: (_shown, bytes) => ignoreRules(bytes), maxBytes: maxIgnoreBytes, settling }),
   }
 }

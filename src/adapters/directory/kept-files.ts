@@ -56,13 +56,15 @@ export interface KeptOptions<Value> {
   readonly maxBytes: number
   /** Without it, what a file says counts at once. */
   readonly settling: Settling | undefined
+  /** Nothing hangs on such a value: as long as a file has no other, what it says counts at once. */
+  readonly isIdle?: (value: Value) => boolean
 }
 
 /**
  * The same bytes give the same value, and a file with the same mark is taken to have the same bytes, but every five minutes: a rescan costs
  * neither reading nor parsing. Other bytes count once they are settled. Holds one entry a file, at most as many as files are read.
  */
-export function keptFiles<Value>({ parse, maxBytes, settling }: KeptOptions<Value>): KeptFiles<Value> {
+export function keptFiles<Value>({ parse, maxBytes, settling, isIdle = () => false }: KeptOptions<Value>): KeptFiles<Value> {
   const held = new Map<string, Held<Value>>()
   const pending = new Map<string, Pending<Value>>()
   let wholeAtMs = performance.now()
@@ -90,7 +92,8 @@ export function keptFiles<Value>({ parse, maxBytes, settling }: KeptOptions<Valu
       if (before?.hash === hash) return keep(shown, { ...before, mark })
       const seen = pending.get(shown)
       const now = seen?.hash === hash ? seen : { hash, value: parse(shown, file.bytes), sinceMs: performance.now() }
-      const leftMs = settling === undefined ? 0 : unsettledMs(file, isLocal, now.sinceMs, settling)
+      const isIdleStill = before !== undefined && isIdle(before.value) && isIdle(now.value)
+      const leftMs = settling === undefined || isIdleStill ? 0 : unsettledMs({ ...file, shown }, isLocal, now.sinceMs, settling)
       if (leftMs <= 0) return keep(shown, { mark, hash, value: now.value })
       putLast(pending, shown, now)
       throw new UnsettledError(before?.value, leftMs)
@@ -99,11 +102,30 @@ export function keptFiles<Value>({ parse, maxBytes, settling }: KeptOptions<Valu
 }
 
 /** By the file's own time where the clock is ours, else by when these bytes were first seen. */
-function unsettledMs({ bytes, changedMs }: FileStart, isLocal: boolean, sinceMs: number, { quietMs, cutMs }: Settling): number {
-  const newline = 0x0a
-  const neededMs = bytes.length === 0 || bytes.at(-1) === newline ? quietMs : cutMs
+function unsettledMs(
+  { bytes, changedMs, shown }: FileStart & { readonly shown: string },
+  isLocal: boolean,
+  sinceMs: number,
+  { quietMs, cutMs }: Settling,
+): number {
+  const neededMs = mayBeCut(shown, bytes) ? cutMs : quietMs
   const sameMs = performance.now() - sinceMs
   return neededMs - (isLocal ? Math.max(sameMs, Date.now() - changedMs) : sameMs)
+}
+
+function mayBeCut(shown: string, bytes: Uint8Array): boolean {
+  const newline = 0x0a
+  if (bytes.length === 0 || bytes.at(-1) === newline) return false
+  return !(shown.toLowerCase().endsWith('.json') && isWholeJson(bytes))
+}
+
+/** The first half of an object or a list is none. */
+function isWholeJson(bytes: Uint8Array): boolean {
+  try {
+    return typeof JSON.parse(new TextDecoder().decode(bytes)) === 'object'
+  } catch {
+    return false
+  }
 }
 
 function putLast<Value>(map: Map<string, Value>, key: string, value: Value): void {

@@ -122,3 +122,26 @@ it('reads no rule of an ignore file that is half-written, and nothing that it ma
   writeFileSync(join(root, '.swarmvirtignore'), '# some of them\ndraft.yaml\n')
   expect(userData(await settledRead(sourceOf(soon)))).toHaveLength(1)
 })
+
+it('does not wait for a file of other kinds that is written all the time, and does when it says something else', async () => {
+  const status = (text: string): void => writeFileSync(join(root, 'status.yaml'), text)
+  put(whole)
+  status('load: 0')
+  const settling = { quietMs: 20, cutMs: 20 }
+  const source = sourceOf(settling)
+  await settledRead(source)
+  Object.assign(settling, { quietMs: neverMs, cutMs: neverMs })
+  status('load: 1')
+  expect(await source.read()).toMatchObject({ complete: true, documents: [{ otherKind: 'no kind' }, { ok: true }] })
+  status(half.replace('web', 'moved'))
+  expect(await source.read()).toMatchObject({ complete: false, documents: [{ otherKind: 'no kind' }, { ok: true }] })
+})
+
+it('waits no longer for JSON that is whole than for a last line with a newline', async () => {
+  const source = sourceOf({ quietMs: 0, cutMs: neverMs })
+  const json = '{"load": [1, 2]}'
+  writeFileSync(join(root, 'status.JSON'), json.slice(0, -1))
+  expect(await source.read()).toMatchObject({ complete: false })
+  writeFileSync(join(root, 'status.JSON'), json)
+  expect(await source.read()).toMatchObject({ complete: true, documents: [{ otherKind: 'no kind' }] })
+})
