@@ -1,4 +1,5 @@
-import { lstat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { type Socket, connect } from 'node:net'
 import type { Layout } from '../api/layout.ts'
 import { printable } from '../api/printable.ts'
@@ -43,23 +44,29 @@ function deadline(ms: number, signal?: AbortSignal): AbortSignal {
 }
 
 async function askRunner(path: string, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {
-  await mustBeSocket(path)
-  const socket = connect(path)
+  const pinned = await openSocket(path)
+  // A path of our own to what was opened: a runner that swaps the name for a symbolic link to another VM's socket changes nothing.
+  const socket = connect(`/proc/self/fd/${pinned.fd}`)
   try {
     return await converse(socket, uid, type, signal)
   } finally {
     socket.destroy()
+    await pinned.close()
   }
 }
 
-/** A runner may put a symlink there that leads to another VM's socket, or to the broker's. What slips in after this look fails at the hello. */
-async function mustBeSocket(path: string): Promise<void> {
-  const stats = await lstat(path).catch((cause: NodeJS.ErrnoException) => {
+/** Linux's O_PATH, which Node does not name: it opens a socket's file without connecting to it, and nothing by following a link. */
+const openPath = 0o10000000
+
+async function openSocket(path: string): Promise<FileHandle> {
+  const file = await open(path, openPath | constants.O_NOFOLLOW).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT')
       throw new PortError('NotFound', 'the runner has made no control socket (yet); is its task running?', { cause })
     throw new PortError('Unavailable', cause.message, { cause })
   })
-  if (!stats.isSocket()) throw new PortError('Denied', `${path} is not a socket`)
+  if ((await file.stat()).isSocket()) return file
+  await file.close()
+  throw new PortError('Denied', `${path} is not a socket`)
 }
 
 function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, chmod, link, lstat, mkdir, open, opendir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, mkdir, open, opendir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type FileFact, StateError, type StateFiles } from '../ports/state-files.ts'
 
@@ -15,13 +15,14 @@ export function stateFiles(): StateFiles {
     writeAtomically: (path, text, mode) => guarded(path, () => replaceWith(path, text, mode)),
     makeDirectory: (path, mode) => guarded(path, () => ensureDirectory(path, mode)),
     publish: (from, path, mode) => guarded(path, () => publish(from, path, mode)),
+    seal: (path, mode) => guarded(path, () => sealDurably(path, mode)),
     replace: (from, path) => guarded(path, () => replace(from, path)),
     link: (from, path) => guarded(path, () => ensureLink(from, path)),
     remove: async (path) => {
-      await orAbsent(path, () => unlink(path))
+      await orAbsent(path, () => removeDurably(path))
     },
     removeEmptyDirectory: async (path) => {
-      await orAbsent(path, () => unlessFilled(rmdir(path)))
+      await orAbsent(path, () => unlessFilled(removeDirectory(path)))
     },
     space: (path) => guarded(path, () => spaceOf(path)),
   }
@@ -99,7 +100,7 @@ async function replaceWith(path: string, text: string, mode: number): Promise<vo
 }
 
 async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
   try {
     await handle.sync()
   } finally {
@@ -115,22 +116,23 @@ async function ensureDirectory(path: string, mode: number): Promise<void> {
       return false
     },
   )
-  const stats = await lstat(path)
-  if (!stats.isDirectory()) throw new Error('something that is no directory has its name')
-  if ((stats.mode & 0o7777) !== mode) await chmod(path, mode)
+  await ensureMode(path, mode)
   if (made) await syncPath(dirname(path))
+}
+
+/** By descriptor: chmod() of a path would follow a symbolic link. */
+async function ensureMode(path: string, mode: number): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    if (((await directory.stat()).mode & 0o7777) !== mode) await directory.chmod(mode)
+  } finally {
+    await directory.close()
+  }
 }
 
 /** link() and unlink() rather than rename(), which would silently replace what is there, and a disk is never to be replaced. */
 async function publish(from: string, path: string, mode: number): Promise<'published' | 'exists'> {
-  const file = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    // By descriptor: chmod() of a path would follow a link that somebody put there.
-    await file.chmod(mode)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
+  await seal(from, mode)
   const outcome = await link(from, path).then(
     () => 'published' as const,
     (error: NodeJS.ErrnoException) => {
@@ -138,13 +140,37 @@ async function publish(from: string, path: string, mode: number): Promise<'publi
       return 'exists' as const
     },
   )
-  await unlink(from)
   await syncPath(dirname(path))
+  await unlink(from)
   return outcome
+}
+
+/** A name must not be on disk before the bytes that it stands for. */
+async function seal(path: string, mode: number): Promise<void> {
+  await withFile(path, async (file) => {
+    await file.chmod(mode)
+    await file.sync()
+  })
+}
+
+/** Some file systems write a directory's names only when that directory is synced. */
+async function sealDurably(path: string, mode: number): Promise<void> {
+  await seal(path, mode)
+  await syncPath(dirname(path))
 }
 
 async function replace(from: string, path: string): Promise<void> {
   await rename(from, path)
+  await syncPath(dirname(path))
+}
+
+async function removeDirectory(path: string): Promise<void> {
+  await rmdir(path)
+  await syncPath(dirname(path))
+}
+
+async function removeDurably(path: string): Promise<void> {
+  await unlink(path)
   await syncPath(dirname(path))
 }
 

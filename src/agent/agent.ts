@@ -25,6 +25,7 @@ import { overuseWatch } from './overuse.ts'
 import { preparer } from './preparer.ts'
 import { probe } from './probe.ts'
 import { agentRoutes } from './routes.ts'
+import { sweepTemporaries } from './sweep-temporaries.ts'
 import { readVmStatus } from './vm-status.ts'
 
 export interface AgentParts<Run> {
@@ -48,6 +49,7 @@ export interface AgentParts<Run> {
 
 /** Runs an agent until the signal is aborted. Rejects when its port cannot be had. */
 export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSignal): Promise<ControlListener> {
+  await sweepTemporaries(parts)
   const { broker, grants, prober } = brokerSide(parts, signal)
   const images = imageStore({ ...parts, signal })
   const useOf = (uid: VmUid) => diskUse(broker, parts.runners, uid, signal)

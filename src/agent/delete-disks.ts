@@ -4,10 +4,12 @@ import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.
 import type { DiskClaims } from '../ports/disk-claims.ts'
 import type { Log } from '../ports/log.ts'
 import type { StateFiles } from '../ports/state-files.ts'
+import { whileClaimed } from './claim-disks.ts'
 import type { DiskUse } from './disk-use.ts'
-import { listedDisks } from './inventory.ts'
-import { readIdentity } from './preparer.ts'
-import type { SeenInstance } from './prepare-plan.ts'
+import { hasInstance, listedDisks } from './inventory.ts'
+import { clearWork } from './make-disk.ts'
+import { readIdentity, readLayoutVersion } from './preparer.ts'
+import { judgeLayout, type SeenInstance } from './prepare-plan.ts'
 
 export interface DeleteDisksOptions {
   readonly layout: Layout
@@ -21,23 +23,23 @@ export interface DeleteDisksOptions {
 type NotGone = Exclude<DeletionStatus, { state: 'gone' }>
 
 /**
- * Deletes the disks of a VM that is off, whose grant was taken back before. Disks first and the identity last: whoever is interrupted in between
- * leaves something that the same order completes, and never disks that nobody can name. Throws StateError.
+ * Deletes the disks of a VM that is off, whose grant was taken back before. Disks go first and the identity last: an interrupted deletion leaves
+ * something that the same order completes, and never disks that nobody can name. Throws StateError.
  */
 export async function deleteDisks(options: DeleteDisksOptions, order: DeleteDisksOrder): Promise<DeletionStatus> {
   const { layout, files, useOf, log } = options
   const { uid } = order
-  if ((await files.stat(layout.instance(uid))) === undefined) return { state: 'gone' }
+  const unusable = judgeLayout({ layoutVersion: await readLayoutVersion(options) })
+  if (unusable !== undefined) return failed(unusable.reason, unusable.message)
+  if (!(await hasInstance(layout, files, uid))) return { state: 'gone' }
   const identity = await readIdentity(files, layout.identityFile(uid))
-  const disks = await listedDisks(layout, files, uid)
-  const refusal = judgeIdentity(order, identity, disks, layout)
+  const refusal = judgeIdentity(order, identity, await listedDisks(layout, files, uid), layout)
   if (refusal !== undefined) return refusal
   const use = await useOf(uid)
   if (use.kind !== 'off') return waiting(order, use.kind === 'on' ? 'DiskInUse' : 'BrokerUnavailable', use.message)
-  const held = await removeDisks(options, order, disks)
-  if (held !== undefined) return held
-  await removeRest(options, uid)
-  log.info({ vm: order.vm, uid, disks }, 'Deleted the disks of a VM')
+  const busy = await whileClaimed(options, uid, () => removeAll(options, uid))
+  if (busy !== undefined) return waiting(order, 'DiskInUse', busy)
+  log.info({ vm: order.vm, uid }, 'Deleted the disks of a VM')
   return { state: 'gone' }
 }
 
@@ -61,47 +63,39 @@ function judgeIdentity(
   )
 }
 
-/** Between the look at the VM and this it may have been started: the locks of the disks are what counts, and all are held before the first goes. */
-async function removeDisks(
-  { files, layout, claims }: DeleteDisksOptions,
-  order: DeleteDisksOrder,
-  disks: readonly string[],
-): Promise<NotGone | undefined> {
-  const paths = disks.map((name) => layout.diskFile(order.uid, name))
-  const releases: (() => Promise<void>)[] = []
-  try {
-    for (const path of paths) {
-      // What is no file is no disk that a QEMU of ours has open.
-      if ((await files.stat(path))?.kind !== 'file') continue
-      const claim = await claims.claim(path)
-      if (claim.kind === 'inUse') return waiting(order, 'DiskInUse', `a process has ${path} open`)
-      releases.push(() => claim.release())
+/** Only what agent and runner make there. A directory with anything else in it stays, and is nobody's disk. */
+async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Promise<void> {
+  const ours: readonly (readonly [directory: string, names: RegExp])[] = [
+    [layout.disks(uid), /^\.?[a-z0-9-]+\.(qcow2|(new|next)-[0-9a-f-]{36})$/],
+    [layout.run(uid), /^[a-z0-9.-]+$/],
+    [layout.instanceImages(uid), /^[0-9a-f]{64}$/],
+  ]
+  // A runner that still lives can make no file from here on: one that is made after the identity is gone would be a disk of nobody.
+  for (const directory of [layout.disks(uid), layout.run(uid)])
+    if ((await files.stat(directory)) !== undefined) await files.makeDirectory(directory, 0o2700)
+  await clearWork({ files, layout }, uid)
+  for (const [directory, names] of ours) {
+    await removeFiles(files, directory, names)
+    await files.removeEmptyDirectory(directory)
+  }
+  await removeFiles(files, layout.instance(uid), /^(addresses\.json|identity\.json\.draft|[a-z.]+\.tmp-[0-9a-f]{12})$/)
+  await files.remove(layout.identityFile(uid))
+  await files.removeEmptyDirectory(layout.instance(uid))
+}
+
+/** As many at a time as fit into memory: a runner can fill its directories. */
+async function removeFiles(files: StateFiles, directory: string, names: RegExp): Promise<void> {
+  for (let removed = -1; removed !== 0; ) {
+    removed = 0
+    for (const name of (await files.list(directory, namesAtOnce)) ?? []) {
+      if (!names.test(name) || (await files.stat(`${directory}/${name}`))?.kind === 'directory') continue
+      await files.remove(`${directory}/${name}`)
+      removed += 1
     }
-    for (const path of paths) await files.remove(path)
-    return undefined
-  } finally {
-    for (const release of releases) await release()
   }
 }
 
-/** Only what agent and runner make there. A directory with anything else in it stays, and is nobody's disk. */
-async function removeRest({ files, layout }: DeleteDisksOptions, uid: VmUid): Promise<void> {
-  const ours: readonly (readonly [directory: string, names: RegExp])[] = [
-    [layout.disks(uid), /^\.[a-z0-9-]+\.(new|next)-[0-9a-f-]{36}$/],
-    [layout.instanceImages(uid), /^[0-9a-f]{64}$/],
-    [layout.run(uid), /^[a-z0-9.-]+$/],
-    [layout.instance(uid), /^(addresses\.json|identity\.json\.draft)$/],
-  ]
-  for (const [directory, names] of ours)
-    for (const name of (await files.list(directory, mostNames)) ?? [])
-      if (names.test(name) && (await files.stat(`${directory}/${name}`))?.kind !== 'directory') await files.remove(`${directory}/${name}`)
-  await files.remove(layout.identityFile(uid))
-  for (const directory of [layout.disks(uid), layout.instanceImages(uid), layout.run(uid), layout.instance(uid)])
-    await files.removeEmptyDirectory(directory)
-}
-
-/** A runner can fill its own directories. */
-const mostNames = 1_024
+const namesAtOnce = 1_024
 
 function waiting({ vm }: DeleteDisksOrder, reason: string, why: string): NotGone {
   return { state: 'waiting', reason, message: `the disks of ${vm} are deleted when it is certain that it is off: ${why}`.slice(0, 2000) }

@@ -11,7 +11,10 @@ export type DiskUse =
   /** Nobody can say. */
   | { readonly kind: 'unknown'; readonly message: string }
 
-/** Whether a VM is on: a runner holds its lease or waits for it, or answers. Whether a disk is open is asked of the disk itself. */
+/**
+ * Whether anything says that a VM is on: a runner that holds its lease or waits for it, a TAP that a process has attached, a runner that answers.
+ * A runner can take back all of that while it lives, so `off` only means that it is worth claiming the disks: the kernel says who has those open.
+ */
 export async function diskUse(broker: BrokerLink, runners: Pick<Runners, 'status'>, uid: VmUid, signal: AbortSignal): Promise<DiskUse> {
   const leased = await askBroker(broker, uid)
   if (leased.kind !== 'off') return leased
@@ -29,7 +32,9 @@ async function askBroker(broker: BrokerLink, uid: VmUid): Promise<DiskUse> {
     const { leases } = await broker.ask({ type: 'leases', uids: [uid] }, 'leases', brokerTimeoutMs)
     const lease = leases.find((one) => one.uid === uid)
     if (lease?.held === true) return { kind: 'on', message: 'a runner holds its lease' }
-    return (lease?.waiting ?? 0) > 0 ? { kind: 'on', message: 'a runner waits for its lease' } : { kind: 'off' }
+    if ((lease?.waiting ?? 0) > 0) return { kind: 'on', message: 'a runner waits for its lease' }
+    const attached = lease?.nics.find((nic) => nic.attached)
+    return attached === undefined ? { kind: 'off' } : { kind: 'on', message: `a process has its TAP ${attached.tap} attached` }
   } catch (error) {
     if (!(error instanceof PortError || error instanceof BrokerRefusal)) throw error
     return { kind: 'unknown', message: error.message }

@@ -9,13 +9,24 @@ import { readIdentity } from './preparer.ts'
 const maxDisks = 64
 const maxNames = 1_024
 
+/** Whether this node has a directory of the VM. Throws StateError where the directory of all of them is missing: an unmounted state root holds no answer. */
+export async function hasInstance(layout: Layout, files: Pick<StateFiles, 'stat'>, uid: VmUid): Promise<boolean> {
+  if ((await files.stat(layout.instance(uid))) !== undefined) return true
+  if ((await files.stat(layout.instances))?.kind !== 'directory') throw instancesMissing(layout)
+  return false
+}
+
+function instancesMissing({ instances }: Layout): StateError {
+  return new StateError('Io', `${instances} is missing; mount the state root of this node, or run install-node on it`)
+}
+
 /**
  * Every instance directory of this node: its name alone says that somebody's disk may be here. Disks are looked at with stat only, since a
  * runner could have rewritten them. Throws StateError: what cannot be read is not absent.
  */
 export async function readInventory(layout: Layout, files: StateFiles, grants: Pick<Grants, 'uids'>): Promise<InstanceRecord[]> {
   const names = await files.list(layout.instances)
-  if (names === undefined) throw new StateError('Io', `${layout.instances} is missing; run install-node on this node`)
+  if (names === undefined) throw instancesMissing(layout)
   const granted = new Set(await grants.uids())
   const records: InstanceRecord[] = []
   for (const uid of names.filter((name) => uidPattern.test(name))) {

@@ -5,7 +5,7 @@ import { childProcesses } from '../adapters/child-process.ts'
 import { imageArrivals } from '../adapters/image-arrivals.ts'
 import { jsonLog } from '../adapters/json-log.ts'
 import { fdSockets } from '../adapters/linux/fd-sockets.ts'
-import { imageClaims } from '../adapters/linux/image-lock.ts'
+import { diskClaims } from '../adapters/linux/disk-claims.ts'
 import { loadLibc } from '../adapters/linux/libc.ts'
 import { listenPsk } from '../adapters/psk-https.ts'
 import { qemuImg } from '../adapters/qemu-img.ts'
@@ -61,7 +61,7 @@ async function run(config: AgentConfig, log: Log, signal: AbortSignal): Promise<
       files: stateFiles(),
       arrivals: imageArrivals({ allowHosts: config.allowImageHosts }),
       tool: qemuImg({ program: config.qemuImg }),
-      claims: imageClaims(loadLibc()),
+      claims: diskClaims(loadLibc()),
       runners: runnerSockets({ layout: paths }),
       tcpConnect,
       sockets: fdSockets(),

@@ -12,33 +12,38 @@ export interface MakeDiskOptions {
   readonly signal: AbortSignal
 }
 
-const unfinished = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
+/** Where release 0.1 made new disks. */
+const unfinishedOfOldRelease = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
+const maxNames = 1_024
 
-/** Makes an overlay over a stored image; the path has it when it is complete and on disk, and not before. */
+/** Makes an overlay over a stored image, in the agent's own directory of the VM: no runner can put anything in its way there. It is on disk when it resolves. */
 export async function makeDisk(
-  { files, layout, tool, random, signal }: MakeDiskOptions,
+  { files, layout, tool, signal }: MakeDiskOptions,
   uid: VmUid,
-  disk: { readonly name: string; readonly sizeBytes: number; readonly sha256: string; readonly format: ImageFormat },
+  disk: { readonly sizeBytes: number; readonly sha256: string; readonly format: ImageFormat },
   path: string,
 ): Promise<void> {
   await files.link(layout.storedImage(disk.sha256), `${layout.instanceImages(uid)}/${disk.sha256}`)
-  const fresh = `${layout.disks(uid)}/.${disk.name}.new-${random.uuid()}`
-  try {
-    await tool.createOverlay(fresh, { path: `../images/${disk.sha256}`, format: disk.format }, disk.sizeBytes, signal)
-  } catch (error) {
-    await files.remove(fresh)
-    throw error
-  }
-  await files.publish(fresh, path, 0o660)
+  await files.makeDirectory(layout.work(uid), 0o2700)
+  await tool.createOverlay(path, { path: `../images/${disk.sha256}`, format: disk.format }, disk.sizeBytes, signal)
+  await files.seal(path, 0o660)
 }
 
-/** What a killed qemu-img left, and other files by these names. No runner may be there, which could make such files as well. */
-export async function sweepUnfinished(
-  { files, layout }: Pick<MakeDiskOptions, 'files' | 'layout'>,
-  uid: VmUid,
-  names: RegExp = unfinished,
-): Promise<void> {
-  for (const name of (await files.list(layout.disks(uid))) ?? []) {
-    if (names.test(name)) await files.remove(`${layout.disks(uid)}/${name}`)
-  }
+/** A new disk that has not got its name yet; `madeAs` is that of its record. */
+export function unnamedDisk(layout: Layout, uid: VmUid, disk: { readonly name: string; readonly madeAs?: string | undefined }): string {
+  return `${layout.work(uid)}/${disk.name}.${disk.madeAs ?? ''}.qcow2`
+}
+
+/** Removes what a killed agent was making; done where there is nothing. */
+export async function clearWork({ files, layout }: Pick<MakeDiskOptions, 'files' | 'layout'>, uid: VmUid): Promise<void> {
+  const directory = layout.work(uid)
+  for (const name of (await files.list(directory)) ?? []) await files.remove(`${directory}/${name}`)
+  await files.removeEmptyDirectory(directory)
+}
+
+/** Removes what a killed agent of release 0.1 was making. A runner could have made such a file as well, and nobody needs it. */
+export async function sweepOldRelease({ files, layout }: Pick<MakeDiskOptions, 'files' | 'layout'>, uid: VmUid): Promise<void> {
+  const directory = layout.disks(uid)
+  for (const name of (await files.list(directory, maxNames)) ?? [])
+    if (unfinishedOfOldRelease.test(name)) await files.remove(`${directory}/${name}`)
 }

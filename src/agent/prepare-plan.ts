@@ -65,13 +65,16 @@ export type PreparePlan =
  */
 export function planPrepare(order: PrepareOrder, seen: SeenInstance): PreparePlan {
   return (
-    judgeLayout(seen) ??
-    judgeOwner(order, seen) ??
-    (seen.identity.kind === 'known' ? planKnown(order, seen.identity.identity, seen) : planNew(order, seen))
+    judgeInstance(order, seen) ?? (seen.identity.kind === 'known' ? planKnown(order, seen.identity.identity, seen) : planNew(order, seen))
   )
 }
 
-function judgeLayout(seen: SeenInstance): Failure | undefined {
+/** Why nothing may be done in this directory for this order, not even to complete what was begun. */
+export function judgeInstance(order: PrepareOrder, seen: SeenInstance): Failure | undefined {
+  return judgeLayout(seen) ?? judgeOwner(order, seen)
+}
+
+export function judgeLayout(seen: Pick<SeenInstance, 'layoutVersion'>): Failure | undefined {
   if (seen.layoutVersion === layoutVersion) return undefined
   if (seen.layoutVersion === undefined)
     return failed('LayoutMissing', 'the state root has no layout.json that can be read; run install-node on this node')

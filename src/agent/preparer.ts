@@ -8,8 +8,8 @@ import type { ImageFormat } from '../ports/image-tool.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
 import { imageFormat } from './image-judgement.ts'
 import type { ImageState } from './image-store.ts'
-import { makeDisk, sweepUnfinished } from './make-disk.ts'
-import { type DiskToComplete, type SeenInstance, judgeSize, planPrepare } from './prepare-plan.ts'
+import { clearWork, makeDisk, sweepOldRelease, unnamedDisk } from './make-disk.ts'
+import { type DiskToComplete, type Failure, type SeenInstance, judgeInstance, judgeSize, planPrepare } from './prepare-plan.ts'
 import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
 
 /** Guests see it as their hardware; what a VM got first it keeps (identity.ts). QEMU 10.0 is the oldest that takes KVM as a descriptor on Debian 13. */
@@ -53,7 +53,10 @@ function judgeError(options: PreparerOptions, order: PrepareOrder, error: unknow
 }
 
 async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Promise<Unready | undefined> {
-  const seen = await observeSettled(options, order)
+  const found = await observe(options, order)
+  const refusal = judgeInstance(order, found) ?? (await settle(options, order.uid, found))
+  if (refusal !== undefined) return unready(refusal)
+  const seen = found.draft === undefined ? found : await observe(options, order)
   const plan = planPrepare(order, seen)
   switch (plan.kind) {
     case 'failed':
@@ -71,11 +74,12 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
   }
 }
 
-async function observeSettled(options: PreparerOptions, order: PrepareOrder): Promise<SeenInstance> {
-  const seen = await observe(options, order)
-  if (seen.identity.kind !== 'known' || seen.draft === undefined || seen.draft.uid !== order.uid) return seen
-  await settleReplacement(options, seen.identity.identity, seen.draft)
-  return await observe(options, order)
+/** Completes or drops what an agent that was killed left unfinished. */
+async function settle(options: PreparerOptions, uid: VmUid, { identity, draft }: SeenInstance): Promise<Failure | undefined> {
+  if (identity.kind !== 'known') return undefined
+  if (draft !== undefined && draft.uid === uid) return await settleReplacement(options, identity.identity, draft)
+  await clearWork(options, uid)
+  return undefined
 }
 
 async function observe(options: PreparerOptions, order: PrepareOrder): Promise<SeenInstance> {
@@ -93,7 +97,11 @@ async function observe(options: PreparerOptions, order: PrepareOrder): Promise<S
   }
 }
 
-async function readLayoutVersion({ files, layout }: PreparerOptions): Promise<number | undefined> {
+/** Of `layout.json`; undefined where there is none that can be read. */
+export async function readLayoutVersion({
+  files,
+  layout,
+}: Pick<PreparerOptions, 'layout'> & { readonly files: Pick<StateFiles, 'readText'> }): Promise<number | undefined> {
   const text = await files.readText(layout.layoutFile, maxDocumentBytes)
   const document = text === undefined ? undefined : (parseJson(text) as { version?: unknown } | undefined)
   return typeof document?.version === 'number' ? document.version : undefined
@@ -155,13 +163,27 @@ async function complete(
   const draftPath = `${layout.instance(uid)}/${draftName}`
   if (draft === undefined || canonicalJson(draft) !== canonicalJson(wanted))
     await files.writeAtomically(draftPath, JSON.stringify(wanted, null, 2), 0o640)
-  await sweepUnfinished(options, uid)
-  for (const { disk, sha256, format } of resolved) {
-    if (disk.state.kind === 'missing') await makeDisk(options, uid, { ...disk, sha256, format }, layout.diskFile(uid, disk.name))
-  }
+  await clearWork(options, uid)
+  await sweepOldRelease(options, uid)
+  for (const { disk, sha256, format } of resolved)
+    if (disk.state.kind === 'missing') await makeFirst(options, uid, { ...disk, sha256, format })
   await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(wanted, null, 2)}\n`, 0o440)
   await files.remove(draftPath)
+  await clearWork(options, uid)
   log.info({ vm: order.vm, uid, disks: resolved.map(({ disk }) => disk.name) }, 'Prepared a VM')
+}
+
+async function makeFirst(
+  options: PreparerOptions,
+  uid: VmUid,
+  disk: DiskToComplete & { readonly sha256: string; readonly format: ImageFormat },
+): Promise<void> {
+  const { files, layout, random } = options
+  const fresh = unnamedDisk(layout, uid, { name: disk.name, madeAs: random.uuid() })
+  await makeDisk(options, uid, disk, fresh)
+  const path = layout.diskFile(uid, disk.name)
+  if ((await files.publish(fresh, path, 0o660)) === 'exists')
+    throw new StateError('Io', `${path} appeared while the disk was made; the next order decides about it`)
 }
 
 function identityOf(options: PreparerOptions, order: PrepareOrder, resolved: readonly Resolved[], draft: Identity | undefined): Identity {

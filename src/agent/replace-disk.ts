@@ -1,11 +1,13 @@
+import type { Layout } from '../api/layout.ts'
 import type { VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import type { Identity } from '../api/wire/identity.ts'
 import type { DiskClaims } from '../ports/disk-claims.ts'
 import type { Log } from '../ports/log.ts'
+import { whileClaimed } from './claim-disks.ts'
 import type { DiskUse } from './disk-use.ts'
 import type { ImageStore, ImageState } from './image-store.ts'
-import { makeDisk, type MakeDiskOptions, sweepUnfinished } from './make-disk.ts'
+import { clearWork, makeDisk, type MakeDiskOptions, unnamedDisk } from './make-disk.ts'
 import { type Failure, failed, judgeSize, type Replacement } from './prepare-plan.ts'
 
 export interface ReplaceDiskOptions extends MakeDiskOptions {
@@ -17,13 +19,12 @@ export interface ReplaceDiskOptions extends MakeDiskOptions {
 }
 
 type NotReplaced = Exclude<ImageState, { kind: 'stored' }> | Extract<PrepareStatus, { state: 'preparing' }>
-
-const complete = /^\.[a-z0-9-]+\.next-[0-9a-f-]{36}$/
-const draftName = 'identity.json.draft'
+type DiskRecord = Identity['disks'][number]
 
 /**
- * Puts a new disk in the place of others, in an order in which a crash at any point leaves one of the two whole: the new disk aside, the draft of
- * the identity, the name of the old disk for the new one, the identity. Undefined when it is done.
+ * Puts a new disk in the place of others. A crash at any point leaves one of the two whole: first the new disk is made without a name, then the draft
+ * of the identity is written, then the new disk takes the old one's name, then the identity is written. A draft whose new disk has no name any more
+ * is the proof that the old disk is gone, so wherever both are dropped the draft goes first. Undefined when it is done.
  */
 export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrder, plan: Replacement): Promise<NotReplaced | undefined> {
   const { uid } = order
@@ -42,12 +43,12 @@ export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrd
     imageFormat: state.image.format,
     madeAs: options.random.uuid(),
   }
-  await sweepUnfinished(options, uid)
-  await sweepUnfinished(options, uid, complete)
-  await makeDisk(options, uid, { ...disk, ...state.image }, asidePath(options, uid, record))
-  const refused = await whileClaimed(options, order, plan, () => swap(options, plan.identity, identityWith(plan, record), record))
-  if (refused) await options.files.remove(asidePath(options, uid, record))
-  return refused
+  await clearWork(options, uid)
+  await makeDisk(options, uid, { ...disk, ...state.image }, unnamedDisk(options.layout, uid, record))
+  const busy = await whileClaimed(options, uid, () => swap(options, plan.identity, identityWith(plan, record), record))
+  if (busy === undefined) return undefined
+  await drop(options, plan.identity, record)
+  return inUse(order.vm, disk.name, busy)
 }
 
 function notOff(order: PrepareOrder, { disk }: Replacement, use: Exclude<DiskUse, { kind: 'off' }>): NotReplaced {
@@ -55,35 +56,14 @@ function notOff(order: PrepareOrder, { disk }: Replacement, use: Exclude<DiskUse
     const message = `disk "${disk.name}" is replaced when it is certain that ${order.vm} is off: ${use.message}`
     return { state: 'preparing', reason: 'BrokerUnavailable', message: message.slice(0, 2000) }
   }
-  return inUse(order, disk.name, use.message)
+  return inUse(order.vm, disk.name, use.message)
 }
 
-function inUse(order: PrepareOrder, disk: string, why: string): Failure {
+function inUse(vm: string, disk: string, why: string): Failure {
   return failed(
     'DiskInUse',
-    `disk "${disk}" of ${order.vm} is to be replaced, and the VM is on (${why}). Halt it first, with runStrategy: Halted; the disk is replaced as soon as it is off`,
+    `disk "${disk}" of ${vm} is to be replaced, and the VM is on (${why}). Halt it first, with runStrategy: Halted; the disk is replaced as soon as it is off`,
   )
-}
-
-/** Between the look at the VM and the swap it may have been started: the lock of the old disk is what counts. */
-async function whileClaimed(
-  { claims, layout }: ReplaceDiskOptions,
-  order: PrepareOrder,
-  { there, disk }: Replacement,
-  run: () => Promise<void>,
-): Promise<Failure | undefined> {
-  const releases: (() => Promise<void>)[] = []
-  try {
-    for (const { name } of there) {
-      const claim = await claims.claim(layout.diskFile(order.uid, name))
-      if (claim.kind === 'inUse') return inUse(order, disk.name, `a QEMU has disk "${name}" open`)
-      releases.push(() => claim.release())
-    }
-    await run()
-    return undefined
-  } finally {
-    for (const release of releases) await release()
-  }
 }
 
 function identityWith({ identity, there, disk }: Replacement, record: Identity['disks'][number]): Identity {
@@ -93,47 +73,63 @@ function identityWith({ identity, there, disk }: Replacement, record: Identity['
   return { ...identity, disks: kept.toSpliced(Math.max(0, at), 0, record) }
 }
 
-async function swap(options: ReplaceDiskOptions, before: Identity, after: Identity, record: Identity['disks'][number]): Promise<void> {
+async function swap(options: ReplaceDiskOptions, before: Identity, after: Identity, record: DiskRecord): Promise<void> {
   const { files, layout, log } = options
   const { uid } = before
-  await files.writeAtomically(`${layout.instance(uid)}/${draftName}`, JSON.stringify(after, null, 2), 0o640)
-  await files.replace(asidePath(options, uid, record), layout.diskFile(uid, record.name))
+  await files.writeAtomically(draftFile(layout, uid), JSON.stringify(after, null, 2), 0o640)
+  await files.replace(unnamedDisk(layout, uid, record), layout.diskFile(uid, record.name))
   await finish(options, before, after)
   log.info({ vm: before.vm, uid, disk: record.name, image: record.imageSource }, 'Replaced a disk')
 }
 
-/** The new disk has its name: what it stands in the place of goes, and the identity says so. */
-async function finish({ files, layout }: ReplaceDiskOptions, before: Identity, after: Identity): Promise<void> {
+/** The new disk has its name: removes what it replaced, then writes the identity, which alone still knows that. Every step may have been done already. */
+async function finish(options: ReplaceDiskOptions, before: Identity, after: Identity): Promise<void> {
+  const { files, layout } = options
   const { uid } = before
-  const names = new Set(after.disks.map((one) => one.name))
-  for (const { name } of before.disks) if (!names.has(name)) await files.remove(layout.diskFile(uid, name))
+  for (const { name } of replacedNames(before, after)) await files.remove(layout.diskFile(uid, name))
+  for (const record of before.disks) await unlinkImage(options, after, record)
   await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(after, null, 2)}\n`, 0o440)
-  await files.remove(`${layout.instance(uid)}/${draftName}`)
-  const images = new Set(after.disks.map((one) => one.imageSha256))
-  for (const { imageSha256 } of before.disks)
-    if (!images.has(imageSha256)) await files.remove(`${layout.instanceImages(uid)}/${imageSha256}`)
+  await files.remove(draftFile(layout, uid))
+  await clearWork(options, uid)
+}
+
+/** The new disk has no name: the old one stays. The draft goes before the disk, whose absence would say that it has its name. */
+async function drop(options: ReplaceDiskOptions, kept: Identity, record: DiskRecord): Promise<void> {
+  await unlinkImage(options, kept, record)
+  await options.files.remove(draftFile(options.layout, kept.uid))
+  await clearWork(options, kept.uid)
+}
+
+/** Removes the VM's link to the image of a disk that is gone, unless another disk stands on it. */
+async function unlinkImage({ files, layout }: ReplaceDiskOptions, { uid, disks }: Identity, { imageSha256 }: DiskRecord): Promise<void> {
+  if (disks.every((one) => one.imageSha256 !== imageSha256)) await files.remove(`${layout.instanceImages(uid)}/${imageSha256}`)
+}
+
+function replacedNames(before: Identity, after: Identity): readonly DiskRecord[] {
+  return before.disks.filter((one) => !after.disks.some(({ name }) => name === one.name))
 }
 
 /**
- * What an agent that was killed in the middle left. The draft is written after the new disk is complete: where that still lies aside the old disk
- * is there, and the edit begins anew if it is still wanted; where it has its name already the rest is done.
+ * Completes or drops what an agent that was killed left: where the new disk has no name yet the old one is there, and the edit begins anew if it is
+ * still wanted; where it has its name the rest is done. The VM may have been started meanwhile from a disk that is to go: then it waits.
  */
-export async function settleReplacement(options: ReplaceDiskOptions, identity: Identity, draft: Identity): Promise<void> {
+export async function settleReplacement(options: ReplaceDiskOptions, identity: Identity, draft: Identity): Promise<Failure | undefined> {
   const { files, layout, log } = options
   const { uid } = identity
   const record = draft.disks.find((one) => one.madeAs !== undefined && !identity.disks.some(({ madeAs }) => madeAs === one.madeAs))
-  const swapped =
-    record !== undefined &&
-    (await files.stat(asidePath(options, uid, record))) === undefined &&
-    (await files.stat(layout.diskFile(uid, record.name))) !== undefined
-  if (swapped) {
-    log.info({ vm: identity.vm, uid, disk: record.name }, 'Finished the replacement of a disk that was interrupted')
-    return await finish(options, identity, draft)
+  if (record !== undefined && (await files.stat(unnamedDisk(layout, uid, record))) !== undefined) {
+    await drop(options, identity, record)
+    return undefined
   }
-  if (record !== undefined) await files.remove(asidePath(options, uid, record))
-  await files.remove(`${layout.instance(uid)}/${draftName}`)
+  if (replacedNames(identity, draft).length === 0) await finish(options, identity, draft)
+  else {
+    const busy = await whileClaimed(options, uid, () => finish(options, identity, draft))
+    if (busy !== undefined) return inUse(identity.vm, record?.name ?? '', busy)
+  }
+  log.info({ vm: identity.vm, uid, disk: record?.name }, 'Finished the replacement of a disk that was interrupted')
+  return undefined
 }
 
-function asidePath({ layout }: ReplaceDiskOptions, uid: VmUid, { name, madeAs = '' }: Identity['disks'][number]): string {
-  return `${layout.disks(uid)}/.${name}.next-${madeAs}`
+function draftFile(layout: Layout, uid: VmUid): string {
+  return `${layout.instance(uid)}/identity.json.draft`
 }

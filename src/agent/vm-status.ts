@@ -10,6 +10,7 @@ import type { StateFiles } from '../ports/state-files.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 import type { Grants } from './grants.ts'
 import type { heardAddressBook } from './heard-addresses.ts'
+import { hasInstance } from './inventory.ts'
 
 const brokerTimeoutMs = 3_000
 
@@ -25,7 +26,7 @@ export interface VmStatusOptions {
 /** Everything that is known here about one VM; undefined where it has neither directory nor grant. Throws StateError. */
 export async function readVmStatus(options: VmStatusOptions, uid: VmUid, signal: AbortSignal): Promise<VmStatus | undefined> {
   const grant = await options.grants.read(uid)
-  if (grant === undefined && (await options.files.stat(options.layout.instance(uid))) === undefined) return undefined
+  if (grant === undefined && !(await hasInstance(options.layout, options.files, uid))) return undefined
   const macs = grant?.nics.map((nic) => nic.mac) ?? []
   const [broker, runner] = await Promise.all([askBroker(options.broker, uid, macs), askRunner(options.runners, uid, signal)])
   const sightings = await options.heard.merge(uid, ofOwnTaps(broker.sightings, uid, grant), since(runner.runner))

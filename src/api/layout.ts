@@ -42,6 +42,11 @@ export function layout(root: string) {
     /** 2770, `<disk>.qcow2`, 0660. */
     disks: (uid: VmUid): string => `${instance(uid)}/disks`,
     diskFile: (uid: VmUid, disk: string): string => `${instance(uid)}/disks/${disk}.qcow2`,
+    /**
+     * 2700, the agent's alone: a new disk is made here and gets its name in `disks` when it is complete. It exists only while a disk is made. As deep as
+     * `disks`, so that the relative path of a backing file is the same.
+     */
+    work: (uid: VmUid): string => `${instance(uid)}/work`,
     /** 2770, the runner's: control socket, crash backoff, serial log. */
     run: (uid: VmUid): string => `${instance(uid)}/run`,
     controlSocket: (uid: VmUid): string => `${instance(uid)}/run/control.sock`,

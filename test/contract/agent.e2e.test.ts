@@ -16,7 +16,7 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { imageClaims } from '../../src/adapters/linux/image-lock.ts'
+import { diskClaims } from '../../src/adapters/linux/disk-claims.ts'
 import { loadLibc } from '../../src/adapters/linux/libc.ts'
 import type { AgentClient } from '../../src/adapters/agent-client.ts'
 import { probeExitCode } from '../../src/agent/kvm-probe/payload.ts'
@@ -284,7 +284,7 @@ describe('preparing a VM', () => {
 
 /** Asks by taking the lock and giving it back. */
 async function isOpen(path: string): Promise<boolean> {
-  const claim = await imageClaims(loadLibc()).claim(path)
+  const claim = await diskClaims(loadLibc()).claim(path)
   if (claim.kind === 'claimed') await claim.release()
   return claim.kind === 'inUse'
 }
@@ -306,7 +306,7 @@ describe('replacing a disk', () => {
     const open = spawn('qemu-io', ['-f', 'qcow2', root.diskFile(order.uid, 'root')], { stdio: ['pipe', 'ignore', 'ignore'] })
     const ended = new Promise((resolve) => open.once('exit', resolve))
     await eventually(async () => ((await isOpen(root.diskFile(order.uid, 'root'))) ? true : undefined))
-    expect(await prepared(client, allowed)).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('has disk "root" open') })
+    expect(await prepared(client, allowed)).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('root.qcow2 open') })
     open.stdin.end('quit\n')
     await ended
     expect(await prepared(client, allowed)).toMatchObject({ state: 'ready' })
@@ -319,7 +319,7 @@ describe('replacing a disk', () => {
   test('a QEMU cannot open a disk that the agent holds', async () => {
     const path = join(root.root, 'held.qcow2')
     makeImage(path)
-    const held = await imageClaims(loadLibc()).claim(path)
+    const held = await diskClaims(loadLibc()).claim(path)
     const open = () => spawnSync('qemu-io', ['-f', 'qcow2', '-c', 'read 0 512', path], { encoding: 'utf8' })
     expect(open()).toMatchObject({ status: 1, stderr: expect.stringContaining('lock') })
     if (held.kind === 'claimed') await held.release()
@@ -513,7 +513,7 @@ describe('grants', () => {
     const { uid, vm, cluster } = order
     const named = { version: 1, uid, vm, cluster } as const
     expect(await client.deleteDisks({ ...named, vm: 'another' })).toMatchObject({ state: 'failed', reason: 'IdentityMismatch' })
-    const claim = await imageClaims(loadLibc()).claim(root.diskFile(uid, 'root'))
+    const claim = await diskClaims(loadLibc()).claim(root.diskFile(uid, 'root'))
     expect(await client.deleteDisks(named)).toMatchObject({ state: 'waiting', reason: 'DiskInUse' })
     expect([existsSync(root.diskFile(uid, 'root')), broker.grants.has(uid)]).toEqual([true, false])
     if (claim.kind === 'claimed') await claim.release()

@@ -1,13 +1,11 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, opendir } from 'node:fs/promises'
+import { type FileHandle, open, opendir, stat } from 'node:fs/promises'
 import type { Layout } from '../../api/layout.ts'
-import type { DiskClaims } from '../../ports/disk-claims.ts'
+import type { VmUid } from '../../api/names.ts'
 import type { DiskLocks } from '../../ports/host-network.ts'
-import { StateError } from '../../ports/state-files.ts'
-import { type Libc, pinned, SystemError } from './libc.ts'
+import { type Libc, pinned } from './libc.ts'
 
 const fOfdGetlk = 36
-const fOfdSetlk = 37
 const fWrlck = 1
 const fUnlck = 2
 /** QEMU's block/file-posix.c: RAW_LOCK_PERM_BASE is 100 and RAW_LOCK_SHARED_BASE 200, one byte per permission bit of 64. */
@@ -20,7 +18,7 @@ export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
   return {
     async locked(uid) {
       const directory = layout.disks(uid)
-      const names = await diskNames(directory)
+      const names = await diskNames(layout, uid)
       if (typeof names === 'string') return names
       for (const name of names) {
         const why = await lockedFile(libc, `${directory}/${name}`)
@@ -31,20 +29,28 @@ export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
   }
 }
 
-/** What cannot be read may be in use: only a missing directory is certain to hold no disk. */
-async function diskNames(directory: string): Promise<string[] | string> {
+/** What cannot be read may be in use. Only a missing directory is certain to hold no disk, and only while the state root itself is there. */
+async function diskNames(layout: Layout, uid: VmUid): Promise<string[] | string> {
   try {
     const names: string[] = []
-    for await (const { name } of await opendir(directory)) {
+    for await (const { name } of await opendir(layout.disks(uid))) {
       if (names.length === maxNames)
-        return `its directory holds more than ${maxNames} files, so the disks are not looked at; remove what is not a disk`
+        return `its directory holds more than ${maxNames} files, so the disks cannot be checked; remove what is not a disk`
       names.push(name)
     }
     return names.filter((name) => name.endsWith('.qcow2'))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    return `the disks cannot be looked at: ${(error as Error).message}`
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return await noDisks(layout)
+    return `the disks cannot be checked: ${(error as Error).message}`
   }
+}
+
+async function noDisks({ instances }: Layout): Promise<string[] | string> {
+  const isThere = await stat(instances).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  )
+  return isThere ? [] : `the disks cannot be checked: ${instances} is missing; is the state root mounted on this node?`
 }
 
 /** Asking takes no lock, and opening neither waits for a FIFO nor follows a link that a guest may have left there. */
@@ -55,7 +61,7 @@ async function lockedFile(libc: Libc, path: string): Promise<string | undefined>
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     // A link, a socket or a removed file is no disk that a QEMU of ours has open under this name.
-    return code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO' ? undefined : `cannot be looked at: ${message}`
+    return code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO' ? undefined : `cannot be checked: ${message}`
   }
   try {
     if (!(await file.stat()).isFile()) return undefined
@@ -71,42 +77,8 @@ function hasLock(libc: Libc, fd: number): boolean {
   return lock.readInt16LE(0) !== fUnlck
 }
 
-/** The lock is the open file's: it goes with the last descriptor, also when the program is killed. */
-export function imageClaims(libc: Libc): DiskClaims {
-  return {
-    async claim(path) {
-      const file = await openToClaim(path)
-      if (file === undefined) return { kind: 'claimed', release: () => Promise.resolve() }
-      if (takeLock(libc, file.fd)) return { kind: 'claimed', release: () => file.close() }
-      await file.close()
-      return { kind: 'inUse' }
-    },
-  }
-}
-
-/** For writing, since only who may write can have a write lock; undefined where there is no file. */
-async function openToClaim(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW)
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    throw new StateError('Io', message, { cause })
-  }
-}
-
-function takeLock(libc: Libc, fd: number): boolean {
-  try {
-    libc.fcntl(fd, fOfdSetlk, writeLock())
-    return true
-  } catch (error) {
-    if (error instanceof SystemError && (error.code === 'EAGAIN' || error.code === 'EACCES')) return false
-    throw error
-  }
-}
-
 /** struct flock, 64-bit: type, whence, start, length, pid (fcntl(2)), over all bytes that a QEMU locks. */
-function writeLock(): Buffer {
+export function writeLock(): Buffer {
   const lock = pinned(32)
   lock.writeInt16LE(fWrlck, 0)
   lock.writeBigInt64LE(BigInt(firstLockByte), 8)

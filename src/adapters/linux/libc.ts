@@ -47,6 +47,8 @@ export interface Libc {
   /** For requests that take a number in place of a pointer. */
   ioctlValue(fd: number, request: number, value: number): number
   fcntl(fd: number, command: number, argument: Buffer): void
+  /** For commands that take a number in place of a pointer. */
+  fcntlValue(fd: number, command: number, value: number): number
   /** Of a buffer made by `pinned`, for structures that hold pointers. */
   address(buffer: Buffer): bigint
   /** A handle of libuv's on a descriptor that libuv does not know otherwise. The callback runs outside of Node's callback scope. */
@@ -76,6 +78,7 @@ export function loadLibc(): Libc {
   const ioctl = declare('int ioctl(int, unsigned long, void *)')
   const ioctlValue = library.func('ioctl', 'int', ['int', 'unsigned long', 'int64_t']) as IntCall
   const fcntl = declare('int fcntl(int, int, void *)')
+  const fcntlValue = library.func('fcntl', 'int', ['int', 'int', 'int64_t']) as IntCall
   const must = (call: string, result: number): number => {
     if (result === -1) throw new SystemError(call, errorCode())
     return result
@@ -100,6 +103,7 @@ export function loadLibc(): Libc {
     ioctl: (fd, request, argument) => void must('ioctl', ioctl(fd, request, argument)),
     ioctlValue: (fd, request, value) => must('ioctl', ioctlValue(fd, request, value)),
     fcntl: (fd, command, argument) => void must('fcntl', fcntl(fd, command, argument)),
+    fcntlValue: (fd, command, value) => must('fcntl', fcntlValue(fd, command, value)),
     address: (buffer) => koffi.address(buffer),
     poll: rawPoll,
   }

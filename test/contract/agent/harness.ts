@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type AgentClient, agentClient } from '../../../src/adapters/agent-client.ts'
 import { imageArrivals } from '../../../src/adapters/image-arrivals.ts'
 import { fdSockets } from '../../../src/adapters/linux/fd-sockets.ts'
-import { imageClaims } from '../../../src/adapters/linux/image-lock.ts'
+import { diskClaims } from '../../../src/adapters/linux/disk-claims.ts'
 import { loadLibc } from '../../../src/adapters/linux/libc.ts'
 import { listenPsk } from '../../../src/adapters/psk-https.ts'
 import { qemuImg } from '../../../src/adapters/qemu-img.ts'
@@ -112,7 +112,7 @@ export async function startTestAgent(options: TestAgentOptions): Promise<Control
       files: stateFiles(),
       arrivals: imageArrivals({ silenceMs: 1_000, allowHosts: options.allowHosts ?? [loopback] }),
       tool: qemuImg({ program: 'qemu-img' }),
-      claims: imageClaims(loadLibc()),
+      claims: diskClaims(loadLibc()),
       runners: runnerSockets({ layout: options.layout, deadlineMs: 500 }),
       tcpConnect,
       sockets: fdSockets(),

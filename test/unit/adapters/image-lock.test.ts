@@ -21,6 +21,13 @@ describe('looking whether a QEMU has a disk open', () => {
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toBeUndefined()
   })
 
+  it('takes a VM without a directory for one without disks, and a missing state root for one that it cannot check', async () => {
+    rmSync(paths.instance(uid), { recursive: true })
+    expect(await imageLocks(loadLibc(), paths).locked(uid)).toBeUndefined()
+    rmSync(paths.instances, { recursive: true })
+    expect(await imageLocks(loadLibc(), paths).locked(uid)).toContain('mounted')
+  })
+
   it('looks at so many files and takes a fuller directory for one in use', async () => {
     for (let index = 0; index < 300; index += 1) writeFileSync(`${paths.disks(uid)}/junk${index}`, '')
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toContain('more than')

@@ -1,8 +1,19 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { imageClaims } from '../../../src/adapters/linux/image-lock.ts'
+import { diskClaims } from '../../../src/adapters/linux/disk-claims.ts'
 import { loadLibc } from '../../../src/adapters/linux/libc.ts'
 import { stateFiles } from '../../../src/adapters/state-files.ts'
 import { deleteDisks } from '../../../src/agent/delete-disks.ts'
@@ -50,6 +61,7 @@ beforeEach(() => {
   paths = layout(mkdtempSync(join(tmpdir(), 'swarmvirt-delete-')))
   for (const directory of [paths.store, paths.instances, paths.images]) mkdirSync(directory)
   writeFileSync(paths.storedImage(sha), 'image')
+  writeFileSync(paths.layoutFile, '{"version": 1}')
   use = { kind: 'off' }
   open = new Set()
   claimed = 0
@@ -64,7 +76,7 @@ describe('the disks of a VM whose manifest said Delete', () => {
   test('go with everything that is kept with them, and nothing else goes', async () => {
     instance(uid)
     instance(other, { uid: other, vm: 'db', cluster: 'lab' })
-    expect(await carryOut(stateFiles(), imageClaims(loadLibc()))).toEqual({ state: 'gone' })
+    expect(await carryOut(stateFiles(), diskClaims(loadLibc()))).toEqual({ state: 'gone' })
     expect(readdirSync(paths.instances)).toEqual([other])
     expect([isWhole(other), readFileSync(paths.storedImage(sha), 'utf8'), claimed]).toEqual([true, 'image', 0])
     expect(await carryOut()).toEqual({ state: 'gone' })
@@ -128,13 +140,48 @@ describe('the disks of a VM whose manifest said Delete', () => {
     }
   })
 
+  test.each<[string, () => void]>([
+    ['the directory of all instances is missing', () => rmSync(paths.instances, { recursive: true })],
+    [
+      'the state root is an empty mount point',
+      () => [paths.instances, paths.layoutFile].forEach((path) => rmSync(path, { recursive: true })),
+    ],
+  ])('are not taken for gone where %s', async (_what, unmount) => {
+    unmount()
+    const status = await carryOut().catch((error: unknown) => error)
+    expect(status).not.toEqual({ state: 'gone' })
+    expect(status instanceof StateError || (status as DeletionStatus).state === 'failed').toBe(true)
+  })
+
+  test('go although a runner that still lives makes new files all the time, and no disk is left that nobody can name', async () => {
+    instance(uid)
+    const real = stateFiles()
+    let files = 0
+    const hostile = (): void => {
+      // What a runner may do: its directories are open to the shared group, and once they are not it can do nothing.
+      for (const directory of [paths.disks(uid), paths.run(uid)])
+        if (existsSync(directory) && (statSync(directory).mode & 0o020) !== 0) writeFileSync(join(directory, `n${++files}.qcow2`), '')
+    }
+    const watched: StateFiles = {
+      ...real,
+      remove: async (path) => {
+        hostile()
+        await real.remove(path)
+        hostile()
+      },
+    }
+    for (const directory of [paths.disks(uid), paths.run(uid)]) chmodSync(directory, 0o2770)
+    expect(await carryOut(watched)).toEqual({ state: 'gone' })
+    expect(readdirSync(paths.instances)).toEqual([])
+  })
+
   test('leave what swarmvirt did not make, and no link is followed', async () => {
     instance(uid)
     const mine = join(paths.root, 'images', 'mine')
     writeFileSync(mine, 'mine')
     symlinkSync(mine, paths.diskFile(uid, 'linked'))
     mkdirSync(join(paths.run(uid), 'kept'))
-    expect(await carryOut(stateFiles(), imageClaims(loadLibc()))).toEqual({ state: 'gone' })
+    expect(await carryOut(stateFiles(), diskClaims(loadLibc()))).toEqual({ state: 'gone' })
     expect(readFileSync(mine, 'utf8')).toBe('mine')
     expect([readdirSync(paths.instance(uid)), readdirSync(paths.run(uid))]).toEqual([['run'], ['kept']])
     expect(await carryOut()).toEqual({ state: 'gone' })

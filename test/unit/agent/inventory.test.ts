@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { stateFiles } from '../../../src/adapters/state-files.ts'
-import { readInventory } from '../../../src/agent/inventory.ts'
+import { hasInstance, readInventory } from '../../../src/agent/inventory.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
 
 const uid = '11111111-1111-4111-8111-111111111111'
@@ -42,5 +42,15 @@ describe('an inventory of directories that runners write to', () => {
   it('shows the disks that were made, however many files lie beside them', async () => {
     for (let index = 0; index < 2_000; index += 1) writeFileSync(paths.diskFile(uid, `a${index}`), '')
     expect(await disksOf()).toContain('root')
+  })
+})
+
+describe('whether this node has a VM', () => {
+  it('is not known where the directory of all instances is missing', async () => {
+    expect(await hasInstance(paths, stateFiles(), uid)).toBe(true)
+    rmSync(paths.instance(uid), { recursive: true })
+    expect(await hasInstance(paths, stateFiles(), uid)).toBe(false)
+    rmSync(paths.instances, { recursive: true })
+    await expect(hasInstance(paths, stateFiles(), uid)).rejects.toThrow('mount the state root')
   })
 })

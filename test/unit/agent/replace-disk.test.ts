@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { imageClaims } from '../../../src/adapters/linux/image-lock.ts'
+import { diskClaims } from '../../../src/adapters/linux/disk-claims.ts'
 import { loadLibc } from '../../../src/adapters/linux/libc.ts'
 import { stateFiles } from '../../../src/adapters/state-files.ts'
 import type { DiskUse } from '../../../src/agent/disk-use.ts'
@@ -35,7 +35,7 @@ afterEach(() => rmSync(paths.root, { recursive: true }))
 type Prepared = Exclude<PrepareStatus, { state: 'ready' }> | undefined
 
 /** An agent's preparing on real files; `files` and `claims` may be ones that fail. */
-function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: DiskClaims = imageClaims(loadLibc())): Promise<Prepared> {
+function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: DiskClaims = diskClaims(loadLibc())): Promise<Prepared> {
   const run = preparer({
     layout: paths,
     files,
@@ -186,7 +186,7 @@ describe('a VM that is on', () => {
 
   test('keeps its disk when nobody but the disk itself knows that a QEMU has it open', async () => {
     const order = await allowed()
-    const held = await imageClaims(loadLibc()).claim(paths.diskFile(uid, 'root'))
+    const held = await diskClaims(loadLibc()).claim(paths.diskFile(uid, 'root'))
     expect(held.kind).toBe('claimed')
     expect(await prepare(order)).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('open') })
     expect([disk(), diskFiles()]).toEqual(['what the guest wrote', ['root.qcow2']])
@@ -201,7 +201,7 @@ describe('a VM that is on', () => {
     const look: StateFiles = {
       ...files,
       replace: async (from, path) => {
-        opened.push((await imageClaims(loadLibc()).claim(paths.diskFile(uid, 'root'))).kind)
+        opened.push((await diskClaims(loadLibc()).claim(paths.diskFile(uid, 'root'))).kind)
         await files.replace(from, path)
       },
     }
@@ -211,7 +211,7 @@ describe('a VM that is on', () => {
 })
 
 describe('a kill in the middle of a replacement', () => {
-  const changing = ['writeAtomically', 'publish', 'replace', 'link', 'remove', 'makeDirectory'] as const
+  const changing = ['writeAtomically', 'publish', 'seal', 'replace', 'link', 'remove', 'makeDirectory'] as const
 
   /** Files of an agent that dies before its nth write, or right after it. */
   function dyingAt(n: number, when: 'before' | 'after'): StateFiles & { readonly writes: () => number } {
@@ -267,17 +267,17 @@ describe('a kill in the middle of a replacement', () => {
     await made()
     const file = paths.diskFile(uid, 'root')
     const script = `
-      const { imageClaims } = await import(${JSON.stringify(join(import.meta.dirname, '../../../src/adapters/linux/image-lock.ts'))})
+      const { diskClaims } = await import(${JSON.stringify(join(import.meta.dirname, '../../../src/adapters/linux/disk-claims.ts'))})
       const { loadLibc } = await import(${JSON.stringify(join(import.meta.dirname, '../../../src/adapters/linux/libc.ts'))})
-      const held = await imageClaims(loadLibc()).claim(${JSON.stringify(file)})
+      const held = await diskClaims(loadLibc()).claim(${JSON.stringify(file)})
       process.stdout.write(held.kind)
       setInterval(() => held, 1000)`
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
     const said = await new Promise<string>((resolve) => child.stdout.once('data', (bytes: Buffer) => resolve(bytes.toString())))
     expect(said).toBe('claimed')
-    expect((await imageClaims(loadLibc()).claim(file)).kind).toBe('inUse')
+    expect((await diskClaims(loadLibc()).claim(file)).kind).toBe('inUse')
     child.kill('SIGKILL')
     await new Promise((resolve) => child.once('exit', resolve))
-    expect((await imageClaims(loadLibc()).claim(file)).kind).toBe('claimed')
+    expect((await diskClaims(loadLibc()).claim(file)).kind).toBe('claimed')
   })
 })

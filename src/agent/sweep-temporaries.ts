@@ -1,0 +1,25 @@
+import type { Layout } from '../api/layout.ts'
+import { uidPattern } from '../api/names.ts'
+import type { Log } from '../ports/log.ts'
+import { type StateFiles, temporaryName } from '../ports/state-files.ts'
+
+/** Removes temporary files that a killed agent left in its own directories. Runs before the agent writes anything. Never rejects. */
+export async function sweepTemporaries({
+  layout,
+  files,
+  log,
+}: {
+  readonly layout: Layout
+  readonly files: Pick<StateFiles, 'list' | 'remove'>
+  readonly log: Log
+}): Promise<void> {
+  try {
+    const uids = ((await files.list(layout.instances)) ?? []).filter((name) => uidPattern.test(name))
+    for (const directory of [layout.grants, ...uids.map(layout.instance)]) {
+      const names = ((await files.list(directory)) ?? []).filter((name) => temporaryName.test(name))
+      for (const name of names) await files.remove(`${directory}/${name}`)
+    }
+  } catch (error) {
+    log.warn({ error: (error as Error).message }, 'Temporary files could not be removed')
+  }
+}
