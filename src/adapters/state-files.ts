@@ -108,8 +108,9 @@ async function syncPath(path: string): Promise<void> {
   }
 }
 
+/** Only its owner may enter a new directory until it has its mode: the umask leaves the group in. */
 async function ensureDirectory(path: string, mode: number): Promise<void> {
-  const made = await mkdir(path).then(
+  const made = await mkdir(path, { mode: 0o700 }).then(
     () => true,
     (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -19,7 +19,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { diskClaims } from '../../src/adapters/linux/disk-claims.ts'
 import { loadLibc } from '../../src/adapters/linux/libc.ts'
 import type { AgentClient } from '../../src/adapters/agent-client.ts'
-import { probeExitCode } from '../../src/agent/kvm-probe/payload.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
 import { tapName } from '../../src/api/names.ts'
@@ -41,6 +40,7 @@ import {
   putLongAgo,
   removeStateRoot,
   sha256Of,
+  startProgram,
   startTestAgent,
   type TestAgentOptions,
   webServer,
@@ -366,57 +366,13 @@ describe('images from the network', () => {
 })
 
 describe('a kill in the middle', () => {
-  /** The program itself, as its user, with a QEMU that always ends as the probe's guest does. */
-  async function program(): Promise<{ client: AgentClient; child: ChildProcess }> {
-    const [key, qemu] = [join(root.root, 'key'), join(root.root, 'qemu')]
-    mkdirSync(join(root.root, 'tmp'), { recursive: true })
-    chmodSync(join(root.root, 'tmp'), 0o1777)
-    writeFileSync(key, `k1:${'1'.repeat(64)}\n`)
-    writeFileSync(qemu, `#!/bin/sh\nexit ${probeExitCode}\n`, { mode: 0o755 })
-    const user = ['--reuid', String(agentUid), '--regid', String(sharedGid), '--clear-groups']
-    const main = join(import.meta.dirname, '../../src/agent/main.ts')
-    const args = [
-      '--state-root',
-      root.root,
-      '--key-file',
-      key,
-      '--qemu',
-      qemu,
-      '--host',
-      '127.0.0.1',
-      '--port',
-      '0',
-      '--allow-image-host',
-      '127.0.0.1',
-    ]
-    const child = spawn('setpriv', [...user, process.execPath, main, ...args], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { PATH: process.env['PATH'], TMPDIR: join(root.root, 'tmp') },
-    })
-    cleanups.push(() => child.kill('SIGKILL'))
-    return { client: clientOf(await portOf(child)), child }
-  }
-
-  /** As the log says it. */
-  function portOf(child: ChildProcess): Promise<number> {
-    return new Promise((resolve, reject) => {
-      let said = ''
-      child.stderr?.on('data', (bytes: Buffer) => {
-        said += bytes.toString()
-        const port = /"port":(\d+)/.exec(said)?.[1]
-        if (port !== undefined) resolve(Number(port))
-      })
-      child.once('exit', (code) => reject(new Error(`the agent ended with ${code}: ${said}`)))
-    })
-  }
-
   test('while an image arrives is made good by the next order, as an ordinary user with the modes that runners need', async () => {
     const sha256 = makeImage(image(), { payloadBytes: 300_000 })
     chmodSync(root.admin, 0o2755)
     const server = await webServer(image())
     cleanups.push(() => server.close())
     const order = anOrder({ image: { source: `${server.url}/slow`, sha256 } })
-    const first = await program()
+    const first = await startProgram(root, cleanups)
     expect(await first.client.prepare(order)).toMatchObject({
       state: 'preparing',
       reason: 'ImageArriving',
@@ -424,7 +380,7 @@ describe('a kill in the middle', () => {
     })
     first.child.kill('SIGKILL')
     expect(readdirSync(root.store)).toEqual([expect.stringContaining('partial')])
-    const second = await program()
+    const second = await startProgram(root, cleanups)
     expect(await prepared(second.client, order)).toMatchObject({ state: 'ready' })
     const modeOf = (path: string) => (lstatSync(path).mode & 0o7777).toString(8)
     const paths = [

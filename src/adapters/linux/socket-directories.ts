@@ -14,7 +14,8 @@ export function socketDirectories(layout: Layout): SocketDirectories {
     make: (uid) =>
       described('cannot make the directory of a socket', async () => {
         const path = layout.socketDirectory(uid)
-        await unless('EEXIST', mkdir(path))
+        // The umask leaves the group in, and nobody but the broker may write there, not even for a moment.
+        await unless('EEXIST', mkdir(path, { mode: 0o700 }))
         await chmod(path, directoryMode)
       }),
     remove: (uid) =>

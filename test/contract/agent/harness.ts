@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { chmodSync, chownSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -19,6 +19,7 @@ import { systemRandom } from '../../../src/adapters/system-random.ts'
 import { tcpConnect } from '../../../src/adapters/tcp-connect.ts'
 import { unixSockets } from '../../../src/adapters/unix-sockets.ts'
 import { startAgent } from '../../../src/agent/agent.ts'
+import { probeExitCode } from '../../../src/agent/kvm-probe/payload.ts'
 import type { ProbeRuns, ProbeVerdict } from '../../../src/agent/kvm-prober.ts'
 import type { ControlKey } from '../../../src/api/control-key.ts'
 import type { ImageHost } from '../../../src/api/image-hosts.ts'
@@ -126,6 +127,39 @@ export async function startTestAgent(options: TestAgentOptions): Promise<Control
     },
     options.signal,
   )
+}
+
+/** The program itself, as its user, with a QEMU that always ends as the probe's guest does. It ends with the cleanups. */
+export async function startProgram(paths: Layout, cleanups: (() => unknown)[]): Promise<{ client: AgentClient; child: ChildProcess }> {
+  const [key, qemu, tmp] = [join(paths.root, 'key'), join(paths.root, 'qemu'), join(paths.root, 'tmp')]
+  mkdirSync(tmp, { recursive: true })
+  chmodSync(tmp, 0o1777)
+  writeFileSync(key, `k1:${'1'.repeat(64)}\n`)
+  writeFileSync(qemu, `#!/bin/sh\nexit ${probeExitCode}\n`, { mode: 0o755 })
+  const user = ['--reuid', String(agentUid), '--regid', String(sharedGid), '--clear-groups']
+  const main = join(import.meta.dirname, '../../../src/agent/main.ts')
+  const args = ['--state-root', paths.root, '--key-file', key, '--qemu', qemu, '--host', '127.0.0.1', '--port', '0']
+  const child = spawn('setpriv', [...user, process.execPath, main, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: process.env['PATH'], TMPDIR: tmp },
+  })
+  cleanups.push(() => child.kill('SIGKILL'))
+  const client = clientOf(await portOf(child))
+  cleanups.push(() => client.close())
+  return { client, child }
+}
+
+/** As the log says it. */
+function portOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let said = ''
+    child.stderr?.on('data', (bytes: Buffer) => {
+      said += bytes.toString()
+      const port = /"port":(\d+)/.exec(said)?.[1]
+      if (port !== undefined) resolve(Number(port))
+    })
+    child.once('exit', (code) => reject(new Error(`the agent ended with ${code}: ${said}`)))
+  })
 }
 
 export const clientOf = (port: number, keys: Keys = [aKey()]): AgentClient => agentClient({ address: '127.0.0.1', port, keys })

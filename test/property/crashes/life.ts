@@ -1,5 +1,5 @@
 /** Thrown by every port of an agent that was killed, so that nothing it still tries changes anything. */
-export class Killed extends Error {
+class Killed extends Error {
   override readonly name = 'Killed'
 }
 

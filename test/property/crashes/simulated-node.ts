@@ -67,7 +67,7 @@ export class SimulatedNode {
     const broker = brokerOf(this.granted, life)
     await sweepTemporaries(shared)
     const held = grants({ ...shared, broker })
-    await held.renew()
+    await atRest(life, held.renew(stop.signal))
     const images = imageStore({ ...shared, arrivals: arrivalsOn(this.disk, life), tool: qemuImgOn(this.disk, life) })
     const runners = { status: () => Promise.reject(new PortError('NotFound', 'no runner')) }
     const disks = {
@@ -110,6 +110,16 @@ export class SimulatedNode {
         return `00000000-0000-4000-8000-${String(this.#uuids).padStart(12, '0')}`
       },
     }
+  }
+}
+
+/** Waits for work that tries again for ever, unless its agent was killed meanwhile. */
+async function atRest(life: Life, work: Promise<void>): Promise<void> {
+  let isDone = false
+  void work.finally(() => (isDone = true))
+  for (let turn = 0; !isDone && !life.isOver; turn += 1) {
+    if (turn > 10_000) throw new Error('an agent that lives does not come to rest')
+    await Promise.resolve()
   }
 }
 

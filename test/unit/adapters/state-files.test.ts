@@ -26,6 +26,27 @@ describe('writing below a state root', () => {
     expect(statSync(join(dir, 'other')).mode & 0o777).toBe(0o400)
   })
 
+  it('never lets the group write into a new directory, not even before it has its mode', async () => {
+    const seen = new Set<number>()
+    const path = join(dir, 'new')
+    // fsync is slow and mkdir is not: what the directory is like between the two shows up in some round.
+    const before = process.umask(0o007)
+    try {
+      for (let round = 0; round < 50; round += 1) {
+        const made = files.makeDirectory(path, 0o2700)
+        for (let look = 0; look < 2_000; look += 1) {
+          const stats = statSync(path, { throwIfNoEntry: false })
+          if (stats !== undefined) seen.add(stats.mode & 0o020)
+        }
+        await made
+        rmSync(path, { recursive: true })
+      }
+    } finally {
+      process.umask(before)
+    }
+    expect([...seen]).toEqual([0])
+  })
+
   it('lists no more names than it is asked for, and says of a missing directory that it is missing', async () => {
     for (const name of ['a', 'b', 'c']) writeFileSync(join(dir, name), '')
     expect(await files.list(dir)).toEqual(['a', 'b', 'c'])
