@@ -139,7 +139,8 @@ export async function startProgram(paths: Layout, cleanups: (() => unknown)[]): 
   const user = ['--reuid', String(agentUid), '--regid', String(sharedGid), '--clear-groups']
   const main = join(import.meta.dirname, '../../../src/agent/main.ts')
   const args = ['--state-root', paths.root, '--key-file', key, '--qemu', qemu, '--host', '127.0.0.1', '--port', '0']
-  const child = spawn('setpriv', [...user, process.execPath, main, ...args], {
+  const mirror = ['--allow-image-host', '127.0.0.1']
+  const child = spawn('setpriv', [...user, process.execPath, main, ...args, ...mirror], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'], TMPDIR: tmp },
   })

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -85,4 +86,35 @@ describe('asking a runner that says nothing', () => {
     const gone = AbortSignal.abort(new Error('the caller went away'))
     await expect(runnerSockets({ layout: paths }).status(uid, gone)).rejects.toThrow('in time')
   }, 3_000)
+})
+
+describe('the path of a control socket', () => {
+  it('leads to what was looked at, however fast a runner swaps it for a link to the socket of another VM', async () => {
+    says(hello, `${JSON.stringify({ type: 'status', id: 1, status })}\n`)
+    let strangers = 0
+    const elsewhere = join(paths.root, 'other.sock')
+    const other = createServer((socket) => {
+      strangers += 1
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => other.listen(elsewhere, resolve))
+    const swap = `
+      const { linkSync, renameSync, symlinkSync } = await import('node:fs')
+      const [own, elsewhere] = ${JSON.stringify([paths.controlSocket(uid), elsewhere])}
+      linkSync(own, own + '.kept')
+      process.stdout.write('swapping')
+      for (;;) {
+        symlinkSync(elsewhere, own + '.new')
+        renameSync(own + '.new', own)
+        linkSync(own + '.kept', own + '.new')
+        renameSync(own + '.new', own)
+      }`
+    const swapper = spawn(process.execPath, ['--input-type=module', '-e', swap], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await new Promise((resolve) => swapper.stdout.once('data', resolve))
+    const runners = runnerSockets({ layout: paths })
+    for (let ask = 0; ask < 300; ask += 1) await runners.status(uid).catch((error: unknown) => expect(error).toBeInstanceOf(PortError))
+    swapper.kill('SIGKILL')
+    other.close()
+    expect(strangers).toBe(0)
+  })
 })
