@@ -36,6 +36,7 @@ export function memoryFiles(disk: MemoryDisk, process: Process, steps: Steps): S
         disk.remove(from, process)
         return isThere ? 'exists' : 'published'
       }),
+    seal: (path, mode) => steps.take(process, path, true, () => void (need(path).mode = mode)),
     replace: (from, path) =>
       steps.take(process, path, true, () => {
         need(from)
