@@ -16,19 +16,20 @@ import { dig, rawNumber } from '../../src/reconcilers/shared/raw.ts'
 import { SimulatedAgent, SimulatedAgents } from './simulated-agents.ts'
 import { SimulatedSwarm } from './simulated-swarm.ts'
 
-/** Overrides of a manifest's spec; what a test does not name is a small valid VM. */
+/** Overrides of a manifest's spec, and its `annotations`; what a test does not name is a small valid VM. */
 export type SpecChanges = Readonly<Record<string, unknown>>
 
 export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, { kind: 'present' }> {
+  const { annotations = {}, ...fields } = spec
   const parsed = parseVirtualMachine({
     apiVersion: 'swarmvirt.dev/v1alpha1',
     kind: 'VirtualMachine',
-    metadata: { name },
+    metadata: { name, annotations },
     spec: {
       memory: '512Mi',
       disks: [{ name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }],
       networks: [{ name: 'lan', bridge: 'br0' }],
-      ...spec,
+      ...fields,
     },
   })
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))

@@ -3,6 +3,7 @@ import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { SwarmService } from '../../src/ports/swarm.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
 import { replicasOf } from './docker-rules.ts'
+import type { Container } from './node/container.ts'
 import type { Scenario } from './scenario.ts'
 import type { TruthOfVm } from './truth.ts'
 import type { World } from './world.ts'
@@ -24,6 +25,8 @@ export function whatIsMissing(
     const missing = reason === undefined ? missingOf(world, name, truth, views) : notExplained(name, reason, views)
     if (!isExcused && missing !== undefined) return missing
   }
+  const leak = [...world.machines.nodes.values()].find((one) => one.openDescriptors() > 0)
+  if (leak !== undefined) return `agent and broker of ${leak.hostname} keep ${leak.openDescriptors()} descriptors open`
   return unlabelledNode(world)
 }
 
@@ -87,6 +90,8 @@ function notRunning(world: World, name: VmName, service: SwarmService, truth: Tr
   const writers = world.machines.writersOf(name)
   if (writers.length !== 1 || writers[0]?.isRunning !== true)
     return `${name} has ${writers.length} writers, running: ${writers.map((one) => one.isRunning).join()}`
+  const broken = writers[0] === undefined ? undefined : notWhole(writers[0])
+  if (broken !== undefined) return broken
   const record = world.record(name)
   if (record === undefined || record.retainedAt !== undefined) return `${name} has no record, or one that says it is retained`
   if (record.uid !== service.labels[objectLabels.uid]) return `record and service of ${name} have different uids`
@@ -103,6 +108,24 @@ function notRunning(world: World, name: VmName, service: SwarmService, truth: Tr
 
 function readyOf(view: StatusView, name: VmName) {
   return view.vm(name)?.conditions.find((one) => one.type === 'Ready')
+}
+
+/** What lies on the disk of a VM that runs. */
+function notWhole({ machine, uid, vm, qemu }: Container): string | undefined {
+  const open = qemu?.nics.find(({ tap, mac }) => machine.host.lockOf(tap) !== mac)
+  if (open !== undefined) return `${open.tap} of ${vm} has no rules`
+  const { disk, layout: paths } = machine
+  const known = machine.identity(uid)
+  if (known === undefined) return `${vm} runs and has no identity`
+  for (const { name, imageSha256 } of known.disks) {
+    const image = disk.at(paths.diskFile(uid, name))?.image
+    if (image?.backing !== `../images/${imageSha256}`) return `disk ${name} of ${vm} is not the one that its identity names`
+    if (disk.at(`${paths.instanceImages(uid)}/${imageSha256}`) === undefined) return `disk ${name} of ${vm} has lost its image`
+  }
+  const left = [...(disk.list(paths.disks(uid)) ?? []), ...(disk.list(paths.instance(uid)) ?? [])].find(
+    (name) => name.startsWith('.') || name.endsWith('.draft'),
+  )
+  return left === undefined ? undefined : `${left} of ${vm} was left`
 }
 
 /** A node whose agent and broker answer is capable; what it was while they did not stays its own affair. */

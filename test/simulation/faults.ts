@@ -52,6 +52,7 @@ const windowFaults = [
   'two-controllers',
   'clock-jump',
   'containers-linger',
+  'runner-hostile',
 ] as const
 export type WindowFaultKind = (typeof windowFaults)[number]
 

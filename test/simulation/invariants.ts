@@ -1,5 +1,6 @@
 import { canonicalJson } from '../../src/api/hash.ts'
 import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
+import { byText } from '../../src/api/order.ts'
 import type { VmName } from '../../src/api/names.ts'
 import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
 import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
@@ -16,6 +17,13 @@ export const invariants = {
   DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
   NewestDisk: 'A VM never runs on an old copy of its disk while the disk itself is there.',
   LeaseHeld: 'No runner starts a QEMU without the lease of its VM.',
+  GrantHeld: 'No runner starts a QEMU of a VM that has no grant on its node.',
+  LaunchKept: 'A guest has the NICs of its launch config.',
+  GuestFiltered: 'No guest is started behind a TAP whose rules are not those of its MAC.',
+  CrashWaited: 'A VM that crashed is not started again before its wait is over, which doubles with each crash.',
+  OrderlyEnd: 'No guest that runs loses its power, but by a fault.',
+  DiskReplaced: 'The name of a disk is only given to another one while the lock of the first is held.',
+  RollbackKept: 'What the previous spec of a service names is there, so that a rollback can begin.',
   DiskDeleted:
     'A disk is only deleted by the uid of a removed VM whose record says that its disks go, without a grant, and while its lock is held by who deletes it.',
   UidOnce: 'A VM gets one uid, once.',
@@ -263,6 +271,40 @@ export function startedAlone(started: Container, others: readonly Container[]): 
     return { invariant: 'OneWriter', message: `${started.taskId} starts a QEMU of ${started.vm} beside that of ${twin.taskId}` }
   if (started.isLeased) return undefined
   return { invariant: 'LeaseHeld', message: `${started.taskId} starts a QEMU of ${started.vm}, and has lost its lease` }
+}
+
+export function startedRightly(
+  { vm, uid, machine, macs, qemu }: Container,
+  nowMs: number,
+  dueMs: number,
+  knowsGrants: boolean,
+): Violation | undefined {
+  const nics = qemu?.nics ?? []
+  if (
+    nics
+      .map((one) => one.mac)
+      .toSorted(byText)
+      .join() !== [...macs].toSorted(byText).join()
+  )
+    return {
+      invariant: 'LaunchKept',
+      message: `${vm} starts with the MACs ${nics.map((one) => one.mac).join()}, and its launch config says ${macs.join()}`,
+    }
+  const open = nics.find(({ tap, mac }) => machine.host.lockOf(tap) !== mac)
+  if (open !== undefined)
+    return {
+      invariant: 'GuestFiltered',
+      message: `${vm} starts, and ${open.tap} lets ${machine.host.lockOf(open.tap) ?? 'every MAC'} pass`,
+    }
+  if (knowsGrants && !machine.isGranted(uid))
+    return { invariant: 'GrantHeld', message: `${vm} starts on ${machine.nodeId}, where it has no grant` }
+  return nowMs + 20 < dueMs ? { invariant: 'CrashWaited', message: `${vm} starts ${dueMs - nowMs} ms before its wait is over` } : undefined
+}
+
+export function diskReplaced({ vm, name }: Disk, before: 'locked' | 'unlocked'): Violation | undefined {
+  return before === 'locked'
+    ? undefined
+    : { invariant: 'DiskReplaced', message: `disk ${name} of ${vm} was replaced, and its lock was not held` }
 }
 
 export function diskDeleted(

@@ -5,6 +5,7 @@ import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
 import { Container, type ContainerFacts, containerIdOf } from './node/container.ts'
 import type { ContainersPorts } from './node/containers.ts'
+import { Crashes } from './node/crashes.ts'
 import { arpAnnouncement, Lan } from './node/lan.ts'
 import { Machine } from './node/machine.ts'
 import { noAgent, watchfulLog } from './node/silent.ts'
@@ -51,11 +52,13 @@ export interface MachinesPorts {
   readonly trace: (line: string) => void
   /** A program of ours failed, or did what none may do. */
   readonly onInternalError: (message: string) => void
-  /** A container is about to start a QEMU. */
-  readonly onSpawn: (container: Container, others: readonly Container[]) => void
+  /** A container starts a QEMU; `dueMs` is when its crashes are waited out. */
+  readonly onSpawn: (container: Container, others: readonly Container[], dueMs: number) => void
   /** A container has the disks of its VM open. */
   readonly onHold: (container: Container, others: readonly Container[]) => void
-  readonly onDisk: (disk: Disk, isReplacement: boolean) => void
+  /** Its guest runs and loses its power, and no fault did it. */
+  readonly onPowerCut: (container: Container) => void
+  readonly onDisk: (disk: Disk, before: 'none' | 'locked' | 'unlocked') => void
   readonly onDeleted: (disk: Disk, unlink: Unlink) => void
   readonly onRevoke: (record: InstanceRecord) => void
   readonly onOrder: (record: InstanceRecord) => void
@@ -72,6 +75,7 @@ export class Machines implements Agents {
   readonly disks: Disk[] = []
   readonly guests: Guest[] = []
   readonly lan = new Lan()
+  readonly crashes = new Crashes()
   readonly steps: Steps
   /** Milliseconds from the power button until a guest is off. */
   lingerMs: () => number = () => this.#ports.random.int(200, 4_000)
@@ -148,6 +152,12 @@ export class Machines implements Agents {
     for (const one of this.containers.values()) if (one.vm === vm && !one.ending) one.crash(how)
   }
 
+  /** `docker kill`. */
+  kill(one: Container): void {
+    this.wasInterrupted = true
+    this.#exited(one, 137)
+  }
+
   /** A guest of another VM is on the LAN with its MAC. */
   hasTwin(vm: VmName): boolean {
     const all = [...this.containers.values()]
@@ -206,7 +216,7 @@ export class Machines implements Agents {
   }
 
   #containersPorts(): ContainersPorts {
-    const { time, random, stateRoot, trace, onInternalError, onSpawn, onHold } = this.#ports
+    const { time, random, stateRoot, trace, onInternalError, onSpawn, onHold, onPowerCut } = this.#ports
     const others = (of: Container): Container[] => [...this.containers.values()].filter((one) => one !== of && one.holds)
     return {
       time,
@@ -216,7 +226,8 @@ export class Machines implements Agents {
       lan: this.lan,
       log: watchfulLog(onInternalError),
       lingerMs: () => this.lingerMs(),
-      onSpawn: (one) => onSpawn(one, others(one)),
+      onSpawn: (one) => onSpawn(one, others(one), this.crashes.dueMs(one.uid)),
+      onPowerCut,
       onHold: (one) => onHold(one, others(one)),
       onGuestUp: ({ vm, taskId }) => void this.guests.push({ vm, taskId, fromMs: time.now(), toMs: undefined }),
       onGuestDown: ({ taskId }) => this.#guestDown(taskId),
@@ -241,10 +252,10 @@ export class Machines implements Agents {
     if (tap !== undefined) machine.host.hear(tap, arpAnnouncement(mac, ip))
   }
 
-  #diskMade(machine: Machine, uid: VmUid, name: string, isReplacement: boolean): void {
+  #diskMade(machine: Machine, uid: VmUid, name: string, before: 'none' | 'locked' | 'unlocked'): void {
     const disk = { vm: machine.record(uid)?.vm ?? 'unknown', uid, nodeId: machine.nodeId, name }
-    this.#ports.onDisk(disk, isReplacement)
-    if (!isReplacement) this.disks.push(disk)
+    this.#ports.onDisk(disk, before)
+    if (before === 'none') this.disks.push(disk)
   }
 
   #diskGone(machine: Machine, uid: VmUid, name: string, isLocked: boolean): void {
@@ -257,6 +268,8 @@ export class Machines implements Agents {
     const { swarm, time } = this.#ports
     if (one.gone) return
     this.#ports.trace(`container of ${one.taskId} ends with ${exitCode}`)
+    if (exitCode === 137 && one.ending && one.isRunning && !one.isTakenOver) this.#ports.onPowerCut(one)
+    this.crashes.ended(one, exitCode, time.now())
     this.#end(one)
     const task = swarm.tasks.get(one.taskId)
     if (task === undefined) return

@@ -1,7 +1,7 @@
 import { managedBy, objectLabels } from '../../src/api/labels.ts'
 import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { Labels } from '../../src/ports/swarm.ts'
-import { rawObject } from '../../src/reconcilers/shared/raw.ts'
+import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 import type { Act } from './scenario.ts'
 import type { World } from './world.ts'
 
@@ -70,6 +70,21 @@ export function changeTemplate(name: VmName): Act {
       true,
     ),
   )
+}
+
+/** `docker service rollback`: dockerd refuses where what the spec names is gone. */
+export function rollback(name: VmName): Act {
+  return once(hasService(name), (world) => {
+    const before = world.swarm.service(serviceName(name))?.previousSpec
+    if (before === undefined) return
+    const container = dig(before, 'TaskTemplate', 'ContainerSpec')
+    const missing = [
+      ...rawList(dig(container, 'Configs')).map((one) => dig(one, 'ConfigID')),
+      ...rawList(dig(container, 'Secrets')).map((one) => dig(one, 'SecretID')),
+    ].find((id) => !world.swarm.configs.has(String(id)) && !world.swarm.secrets.has(String(id)))
+    if (missing !== undefined) return world.violate('RollbackKept', `a config or secret is gone, which the previous spec of ${name} names`)
+    world.editService(name, (spec) => void Object.assign(spec, structuredClone(before)), true)
+  })
 }
 
 /** `docker service update --force`. */

@@ -59,6 +59,8 @@ export async function simulate(
   scheduleWindows(world, faults)
   const callsBeforeActs = scheduleActs(world, scenario)
   for (let count = 0; count < (scenario.controllers ?? 1); count += 1) world.startController()
+  const onRejection = (error: unknown): void => world.violate('NoInternalError', `nobody waits for what failed: ${String(error)}`)
+  process.on('unhandledRejection', onRejection)
   let convergedMs = 0
   let isAtRest = false
   while (world.violation === undefined && !isAtRest) {
@@ -69,6 +71,7 @@ export async function simulate(
   if (violation !== undefined) world.note(`${violation.invariant}: ${violation.message}`)
   const steps = machines.steps.count
   world.forget()
+  process.off('unhandledRejection', onRejection)
   return {
     scenario: scenario.name,
     seed,

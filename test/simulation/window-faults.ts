@@ -88,6 +88,13 @@ const begin: Readonly<Record<WindowFaultKind, (world: World, fault: Window) => (
     world.clockOffsetMs += (which - 2) * 30_000
     return () => undefined
   },
+  // Until somebody ends its container.
+  'runner-hostile': (world, { which }) => {
+    const all = [...world.machines.containers.values()].filter((one) => one.holds)
+    const taken = all[which % Math.max(1, all.length)]
+    taken?.takeOver(which % 2 === 0)
+    return () => taken !== undefined && world.machines.kill(taken)
+  },
   'containers-linger': (world) => {
     const usual = world.machines.lingerMs
     world.machines.lingerMs = () => world.random.int(5_000, 30_000)

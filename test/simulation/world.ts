@@ -17,11 +17,13 @@ import {
   type Background,
   diskDeleted,
   diskKept,
+  diskReplaced,
   type InvariantName,
   laws,
   newestDisk,
   oneWriter,
   startedAlone,
+  startedRightly,
   type Violation,
   type Write,
 } from './invariants.ts'
@@ -89,12 +91,16 @@ export class World {
       trace,
       stateRoot: this.settings.stateRoot,
       onInternalError: (message) => this.violate('NoInternalError', message),
-      onSpawn: (started, others) => this.judge(startedAlone(started, others)),
+      onSpawn: (started, others, dueMs) => {
+        this.judge(startedAlone(started, others))
+        this.judge(startedRightly(started, this.time.now(), dueMs, this.#knowsGrants(started.uid)))
+      },
+      onPowerCut: ({ vm, taskId }) => this.violate('OrderlyEnd', `the guest of ${vm} in ${taskId} ran and lost its power`),
       onHold: (taken, others) => {
         this.judge(oneWriter(taken, others, this.#lastStartMs))
         this.judge(newestDisk(taken, this.machines.disks))
       },
-      onDisk: (disk, isReplacement) => this.judge(isReplacement ? undefined : diskKept(disk, this.machines.disks)),
+      onDisk: (disk, before) => this.judge(before === 'none' ? diskKept(disk, this.machines.disks) : diskReplaced(disk, before)),
       onDeleted: (disk, unlink) => this.judge(diskDeleted(disk, unlink, this.record(disk.vm), this.machines.writersOf(disk.vm))),
       onRevoke: (record) => this.#judgeRevoke(record),
       onOrder: (record) => this.#judgeOrder(record),
@@ -183,6 +189,11 @@ export class World {
 
   lives(): Life[] {
     return this.#lives.map(({ life }) => life).filter((one) => one.alive)
+  }
+
+  /** Nobody starts another. */
+  stopControllers(): void {
+    for (const { life } of this.#lives) life.alive = false
   }
 
   crash(life: Life): void {
@@ -324,6 +335,13 @@ export class World {
   #staysGranted(uid: string): boolean {
     if (this.time.now() - (this.#revokedMs.get(uid) ?? Number.NEGATIVE_INFINITY) < 5_000) return false
     return [...this.machines.nodes.values()].some((one) => this.swarm.nodes.has(one.nodeId) && one.isGranted(uid))
+  }
+
+  /** False while the grant may be known to the broker and lie in no file, or the other way round. */
+  #knowsGrants(uid: string): boolean {
+    return (
+      this.time.now() - (this.#revokedMs.get(uid) ?? Number.NEGATIVE_INFINITY) > 10_000 && this.faults.every((one) => one.kind !== 'step')
+    )
   }
 
   #noteGeneration(vm: VmName, generation: string): void {

@@ -33,6 +33,7 @@ export function machinesRig(seed: number): Rig {
     onInternalError: () => undefined,
     onSpawn: () => undefined,
     onHold: () => undefined,
+    onPowerCut: () => undefined,
     onDisk: () => undefined,
     onDeleted: () => undefined,
     onRevoke: () => undefined,

@@ -38,6 +38,7 @@ export class Container {
   ending = false
   endingMs = Number.POSITIVE_INFINITY
   gone = false
+  isTakenOver = false
   readonly #ports: ContainersPorts
   readonly #runner: Process
   readonly #onExit: (code: number) => void
@@ -99,10 +100,12 @@ export class Container {
   }
 
   /** The runner is taken over: it drops its lease and its sockets, hears nothing, and its QEMU lives on. */
-  takeOver(): void {
+  takeOver(dropsTaps = false): void {
     this.#ports.trace(`runner of ${this.taskId} is taken over`)
+    this.isTakenOver = true
     this.#runner.end()
     this.#terminate = () => undefined
+    if (dropsTaps) this.#qemu?.dropTaps()
   }
 
   /** Its QEMU dies, or where it has none the runner does. */
@@ -147,12 +150,13 @@ export class Container {
       onOpened: () => this.#ports.onHold(this),
       onGuestUp: (qemu) => this.#up(qemu),
       onGuestDown: () => this.#down(),
+      onPowerCut: () => this.#ports.onPowerCut(this),
     })
   }
 
   #spawned(qemu: SimulatedQemu): void {
-    this.#ports.onSpawn(this)
     this.#qemu = qemu
+    this.#ports.onSpawn(this)
   }
 
   #up({ nics }: SimulatedQemu): void {

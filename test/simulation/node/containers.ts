@@ -16,6 +16,8 @@ export interface ContainersPorts {
   readonly trace: (line: string) => void
   /** It is about to start a QEMU. */
   readonly onSpawn: (container: Container) => void
+  /** Its guest runs and loses its power. */
+  readonly onPowerCut: (container: Container) => void
   /** Its QEMU has the disks open. */
   readonly onHold: (container: Container) => void
   readonly onGuestUp: (container: Container) => void

@@ -85,6 +85,15 @@ export class Host {
     }
   }
 
+  tapNames(): string[] {
+    return [...this.#taps.keys()]
+  }
+
+  /** The MAC that a TAP's rules let pass. */
+  lockOf(tap: string): string | undefined {
+    return this.#locks.get(tap)
+  }
+
   hear(interfaceName: string, frame: Uint8Array): void {
     for (const ear of this.#ears.get(interfaceName) ?? []) ear.onFrame(frame, 'received')
   }

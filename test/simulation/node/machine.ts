@@ -30,7 +30,7 @@ export interface MachinePorts {
   readonly onFault: (message: string) => void
   readonly trace: (line: string) => void
   /** A file that counts came or went; `record` is what was known of its VM. */
-  readonly onDisk: (machine: Machine, uid: VmUid, disk: string, isReplacement: boolean) => void
+  readonly onDisk: (machine: Machine, uid: VmUid, disk: string, before: 'none' | 'locked' | 'unlocked') => void
   readonly onUnlink: (machine: Machine, uid: VmUid, disk: string, isLocked: boolean) => void
   readonly onRevoke: (record: InstanceRecord) => void
   /** An agent is given an order for an instance that is there already. */
@@ -150,6 +150,11 @@ export class Machine {
     for (const process of this.#processes) process.forget()
   }
 
+  /** A program of the host's own. */
+  hostProgram(name: string): Process {
+    return this.#process(name)
+  }
+
   powerOn(): void {
     this.isUp = true
     this.start()
@@ -167,7 +172,7 @@ export class Machine {
   /** What lies on the disk of one VM, in the words of an inventory. */
   record(uid: VmUid): InstanceRecord | undefined {
     if (this.disk.at(this.layout.instance(uid)) === undefined) return undefined
-    const known = this.#identity(this.layout.identityFile(uid)) ?? this.#identity(`${this.layout.identityFile(uid)}.draft`)
+    const known = this.identity(uid) ?? this.#identity(`${this.layout.identityFile(uid)}.draft`)
     const disks = (this.disk.list(this.layout.disks(uid)) ?? [])
       .filter((name) => name.endsWith('.qcow2'))
       .map((name) => ({ name: name.slice(0, -'.qcow2'.length), sizeBytes: 2 ** 31, allocatedBytes: 2 ** 20 }))
@@ -203,6 +208,11 @@ export class Machine {
   /** `rm -rf` of every instance directory, by a person. */
   loseInstances(): void {
     for (const uid of this.disk.list(this.layout.instances) ?? []) this.disk.removeTree(this.layout.instance(uid))
+  }
+
+  /** As a runner reads it. */
+  identity(uid: VmUid) {
+    return this.#identity(this.layout.identityFile(uid))
   }
 
   #identity(path: string) {
@@ -252,7 +262,8 @@ export class Machine {
     return {
       named: (path, _inode, before, by) => {
         const [, uid, name] = disk.exec(path) ?? []
-        if (uid !== undefined && name !== undefined && this.isOurs(by)) this.#ports.onDisk(this, uid, name, before !== undefined)
+        if (uid !== undefined && name !== undefined && this.isOurs(by))
+          this.#ports.onDisk(this, uid, name, before === undefined ? 'none' : before.lockedBy === by ? 'locked' : 'unlocked')
       },
       unnaming: (path, inode, by) => {
         if (!this.isOurs(by)) return

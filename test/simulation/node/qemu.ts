@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import type { Channel, ChildProcess, ChildProcesses, ProcessEnd, SpawnOptions } from '../../../src/ports/child-process.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
 import type { SeededRandom } from '../seeded-random.ts'
@@ -19,6 +20,8 @@ export interface QemuPorts {
   readonly onGuestUp: (qemu: SimulatedQemu) => void
   /** Its guest runs no more, whether or not the process does. */
   readonly onGuestDown: (qemu: SimulatedQemu) => void
+  /** It is told to quit while its guest runs. */
+  readonly onPowerCut: () => void
 }
 
 /** What the runner's ports spawn: QEMU with its monitor, its locks and a guest that boots, powers off and dies. */
@@ -86,6 +89,11 @@ export class SimulatedQemu {
     this.#finish(end)
   }
 
+  /** It lets go of its network, and keeps its disks. */
+  dropTaps(): void {
+    this.#ports.descriptors.closeAll(this.process)
+  }
+
   panic(): void {
     if (this.state !== 'running') return
     this.#down('guest-panicked')
@@ -104,11 +112,18 @@ export class SimulatedQemu {
     const missing = inodes.indexOf(undefined)
     if (missing >= 0) return this.#fail(`Could not open '${this.#paths[missing]}': No such file or directory`)
     const busy = inodes.find((inode) => inode?.lockedBy?.alive === true)
+    const orphan = this.#paths.find((path, index) => !this.#hasBacking(path, inodes[index]))
+    if (orphan !== undefined) return this.#fail(`Could not open backing file of '${orphan}'`)
     if (busy !== undefined) return this.#fail('Failed to get "write" lock\nIs another process using the image?')
     for (const inode of inodes) if (inode !== undefined) this.#opened.push(inode)
     for (const inode of this.#opened) inode.lockedBy = this.process
     this.#ports.onOpened(this)
     this.#monitor.say({ QMP: { version: { qemu: { major: 10, minor: 0, micro: 2 } }, capabilities: [] } })
+  }
+
+  #hasBacking(path: string, inode: Inode | undefined): boolean {
+    const backing = inode?.image?.backing
+    return backing === undefined || this.#ports.disk.at(posix.join(posix.dirname(path), backing)) !== undefined
   }
 
   #fail(output: string): void {
@@ -129,6 +144,7 @@ export class SimulatedQemu {
         return this.#pressed()
       case 'quit':
         answer({})
+        if (this.isUp) this.#ports.onPowerCut()
         return this.end({ kind: 'exited', code: 0 })
       default:
         return answer({})

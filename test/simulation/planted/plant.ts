@@ -7,12 +7,16 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..', '..', '..')
 
-/** A bug that somebody could make, as a patch of `src`, and which invariants may notice it. */
+/** A bug that somebody could make, as a patch of `src` or `runner`, and which invariants may notice it. */
 export interface Planted {
   readonly name: string
   readonly what: string
   /** Empty where any will do. */
   readonly caughtBy: readonly string[]
+  /** Tried alone, where few others would come upon it; undefined where any seed may. */
+  readonly scenario: string | undefined
+  /** A sweep of that scenario, where seeds would hardly ever come upon it. */
+  readonly sweep: string | undefined
   readonly file: string
 }
 
@@ -34,7 +38,14 @@ function readPlanted(file: string): Planted {
   const caughtBy = said('Caught by')
     .split(', ')
     .filter((one) => one !== 'any')
-  return { name: basename(file, '.patch'), what: said('What'), caughtBy, file }
+  return {
+    name: basename(file, '.patch'),
+    what: said('What'),
+    caughtBy,
+    scenario: said('Scenario') || undefined,
+    sweep: said('Sweep') || undefined,
+    file,
+  }
 }
 
 /** Plants a bug in a copy of the sources and simulates until it is noticed. Throws where the patch does not apply any more. */
@@ -44,7 +55,7 @@ export async function catchBug(planted: Planted, seeds: number): Promise<Caught>
     copySources(copy)
     await run('git', ['apply', '--check', planted.file], { cwd: copy })
     await run('git', ['apply', planted.file], { cwd: copy })
-    return await simulateIn(copy, seeds)
+    return await simulateIn(copy, seeds, planted)
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
@@ -68,9 +79,14 @@ export async function applies({ file }: Planted, copy: string): Promise<boolean>
 /** A bug may also make a run end never or at once. */
 const longestMs = 300_000
 
-async function simulateIn(copy: string, seeds: number): Promise<Caught> {
+async function simulateIn(copy: string, seeds: number, { scenario, sweep }: Planted): Promise<Caught> {
   const main = join(copy, 'test', 'simulation', 'main.ts')
-  const { stdout } = await run(process.execPath, [main, '--until-failure', '--seeds', String(seeds)], { cwd: copy, timeout: longestMs })
+  const args = [
+    '--until-failure',
+    ...(sweep === undefined ? ['--seeds', String(seeds)] : ['--sweep', sweep]),
+    ...(scenario === undefined ? [] : ['--scenario', scenario]),
+  ]
+  const { stdout } = await run(process.execPath, [main, ...args], { cwd: copy, timeout: longestMs })
   return JSON.parse(stdout) as Caught
 }
 

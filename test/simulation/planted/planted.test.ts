@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { run } from '../../lab/run.ts'
 import { invariants } from '../invariants.ts'
+import { scenarios } from '../scenarios/index.ts'
 import { applies, catchBug, copySources, isCaught, type Planted, plantedBugs } from './plant.ts'
 
 const all = plantedBugs()
@@ -18,8 +19,12 @@ async function todays(): Promise<Planted[]> {
 }
 
 describe('planted bugs', { timeout: 300_000 }, () => {
-  it('are at least forty, and each names the invariants that mean it', () => {
-    expect(all.length).toBeGreaterThanOrEqual(40)
+  it('are at least eighty, forty of them in agent, broker and runner, and each names the invariants that mean it', () => {
+    expect(all.length).toBeGreaterThanOrEqual(80)
+    expect(
+      all.filter((one) => /^\+\+\+ b\/(src\/(agent|broker)|runner)\//m.test(readFileSync(one.file, 'utf8'))).length,
+    ).toBeGreaterThanOrEqual(40)
+    expect(all.map((one) => one.scenario ?? 'create').filter((name) => !scenarios.some((each) => each.name === name))).toEqual([])
     const unknown = all.filter((one) => one.what === '' || one.caughtBy.some((name) => !(name in invariants)))
     expect(unknown.map((one) => one.name)).toEqual([])
   })

@@ -40,6 +40,23 @@ export const deletion: readonly Scenario[] = [
     expect: ({ machines }) => (machines.disks.length === 2 ? undefined : `there are ${machines.disks.length} disks`),
   },
   {
+    name: 'delete with its disks while its broker is away',
+    vms: { web: withDisks, db: {} },
+    acts: [
+      [
+        atMs,
+        once(isRunning('web'), (world: World) => {
+          const machine = world.machines.machine(nodeOf(world, 'web'))
+          world.withdraw('web')
+          world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 40_000)
+          world.time.after(9_000, () => void (machine.brokerAway = true))
+          world.time.after(40_000, () => void (machine.brokerAway = false))
+        }),
+      ],
+    ],
+    extraMs: 25_000,
+  },
+  {
     name: 'delete with its disks while its agent is away',
     vms: { web: withDisks, db: {} },
     acts: [

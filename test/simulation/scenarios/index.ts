@@ -5,6 +5,7 @@ import { hands } from './hands.ts'
 import { lan } from './lan.ts'
 import { macs } from './macs.ts'
 import { nodes } from './nodes.ts'
+import { runners } from './runners.ts'
 import { sources } from './sources.ts'
 import { suspension } from './suspension.ts'
 
@@ -12,6 +13,7 @@ export const scenarios: readonly Scenario[] = [
   ...lives,
   ...edits,
   ...nodes,
+  ...runners,
   ...hands,
   ...sources,
   ...suspension,

@@ -10,7 +10,8 @@ import type { FdConnection } from '../../../src/ports/fd-socket.ts'
 const libc = loadLibc()
 const sockets = fdSockets(libc)
 /** How long closing one of the sockets below takes whoever closes it last. */
-const lingerS = 3
+/** Longer than a test may take: where somebody waits for it, the test is over its time. */
+const lingerS = 60
 let dir: string
 let deaf: Server
 
@@ -49,14 +50,13 @@ async function lingering(): Promise<number> {
   return fd
 }
 
-/** Sends to a server that cuts off whoever it hears, and gives the milliseconds until it has. */
-async function cutAfter(send: (client: FdConnection) => void): Promise<number> {
+/** Sends to a server that cuts off whoever it hears; resolves when it has. */
+async function cutAfter(send: (client: FdConnection) => void): Promise<void> {
   const served = Promise.withResolvers<FdConnection>()
   const listener = await sockets.listen(join(dir, 's.sock'), 0o660, served.resolve)
   const client = await sockets.connect(join(dir, 's.sock'))
   const server = await served.promise
   send(client)
-  const startMs = performance.now()
   await new Promise<void>((resolve) => {
     server.onClose(() => resolve())
     server.onData((_bytes, fds) => {
@@ -64,20 +64,17 @@ async function cutAfter(send: (client: FdConnection) => void): Promise<number> {
       server.close()
     })
   })
-  const ms = performance.now() - startMs
   client.close()
   listener.close()
-  return ms
 }
 
-const limitMs = (lingerS * 1_000) / 2
 const openDescriptors = (): number => readdirSync('/proc/self/fd').length
 
 describe('a peer that sends sockets whose last close() waits', () => {
   it.each([1, 20])('holds nobody up with %i of them', async (count) => {
     const fd = await lingering()
     const before = openDescriptors()
-    const ms = await cutAfter((client) => {
+    await cutAfter((client) => {
       if (count <= 16) client.send(Buffer.from('x'), [fd])
       // More than a message may carry, over two, of which the kernel may make one.
       else
@@ -88,18 +85,18 @@ describe('a peer that sends sockets whose last close() waits', () => {
           )
       closeSync(fd)
     })
-    expect(ms).toBeLessThan(limitMs)
     expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 
   it('holds nobody up with what is still unread when it is cut off', async () => {
     const fd = await lingering()
-    const ms = await cutAfter((client) => {
+    const before = openDescriptors()
+    await cutAfter((client) => {
       client.send(Buffer.from('x'))
       // A descriptor ends what one read gives, so this one is left behind.
       for (let count = 0; count < 3; count += 1) client.send(Buffer.from('y'), [fd])
       closeSync(fd)
     })
-    expect(ms).toBeLessThan(limitMs)
+    expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 })

@@ -204,6 +204,13 @@ describe('a refusal stands where its cause is', () => {
 
 describe('a broken manifest', () => {
   it('shows its errors in the order of the text, fifty at most, and says how many more there are', () => {
+    const mixed = issues(
+      web
+        .replace('spec:', 'spec:\n  last: 1\n  networks: 1\n  first: 1')
+        .replace(/  networks:\n.*\n/, '')
+        .replace('512Mi', '1'),
+    )
+    expect(mixed.map((one) => Number(one.at.split(':')[0]))).toEqual([5, 6, 7, 8])
     const found = issues(`${web.replace('512Mi', '1')}${Array.from({ length: 200 }, (_, index) => `  k${index}: v`).join('\n')}\n`)
     expect(found.map((one) => Number(one.at.split(':')[0])).slice(0, 3)).toEqual([5, 11, 12])
     expect(found).toHaveLength(51)
@@ -219,7 +226,7 @@ describe('a broken manifest', () => {
     })
   })
 
-  // Each took from a third of a second to eight seconds; the limit is for a hang, not for speed.
+  // Each took from a third of a second to eight seconds of the processor, whatever else a machine does.
   const slow: readonly [string, string][] = [
     ['empty lines', '\n'.repeat(250_000)],
     ['commas', `[${','.repeat(250_000)}`],
@@ -232,8 +239,8 @@ describe('a broken manifest', () => {
     ['unknown fields', `${web}${Array.from({ length: 4_900 }, (_, index) => `  k${index}: v`).join('\n')}`],
   ]
   it.each(slow)('of many %s costs little', (_what, text) => {
-    const started = performance.now()
+    const before = process.cpuUsage()
     expect(codes(text).length).toBeGreaterThan(0)
-    expect(performance.now() - started).toBeLessThan(2_000)
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(2_000)
   })
 })
