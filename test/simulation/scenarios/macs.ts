@@ -18,6 +18,10 @@ function isPassedOn({ swarm, truth }: World): boolean {
   return truth.of('db') !== undefined && swarm.service('vm-web')?.labels[objectLabels.generation] === generation
 }
 
+function stillWaits({ views }: Pick<World, 'views'>): boolean {
+  return views().some((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'True'))
+}
+
 /** Two minutes for a guest to power off, and what lies between. */
 const extraMs = 180_000
 
@@ -36,6 +40,8 @@ export const macs: readonly Scenario[] = [
     acts: [
       [7_000, once(isRunning('web'), passOn)],
       [12_000, once(isPassedOn, force('web'))],
+      // A node that had no room then took nothing new: who sees that the edit still waits restarts the VM once more.
+      [70_000, (world) => void (stillWaits({ views: () => world.views() }) && force('web')(world))],
     ],
     extraMs,
   },
