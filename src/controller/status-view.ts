@@ -61,8 +61,9 @@ function sourceView(snapshot: ResolvedSnapshot, twice: readonly string[]): Sourc
   const broken = snapshot.documents.filter((document) => !document.ok)
   const others = broken.flatMap(({ origin, otherKind }) => (otherKind === undefined ? [] : [{ ...origin, kind: otherKind }]))
   const issues = broken.flatMap((document) => (document.otherKind === undefined ? document.issues.map((issue) => issue.rendered) : []))
+  const warnings = snapshot.documents.flatMap((document) => document.warnings?.map((issue) => issue.rendered) ?? [])
   const { source, complete, message, revision = '', superseded = [], classes = 0 } = snapshot
   const documents = { valid: machines + classes, invalid: broken.length - others.length, ignored: others.length }
   const ignored = others.slice(0, mostIgnored).map(({ file, line, kind }) => ({ file, line, kind }))
-  return { source, revision, complete, message, documents, issues: [...issues, ...twice], ignored, superseded }
+  return { source, revision, complete, message, documents, issues: [...issues, ...twice, ...warnings], ignored, superseded }
 }

@@ -1,4 +1,4 @@
-import { isMap, isScalar, isSeq, parseDocument, type YAMLMap } from 'yaml'
+import { isMap, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLParseError } from 'yaml'
 import { closest } from '../../api/closest.ts'
 import { keyText } from './locate.ts'
 import { saySyntax } from './syntax.ts'
@@ -133,17 +133,25 @@ function cloudConfig(text: string, hasKeys: boolean): readonly UserDataFinding[]
   if (refusedText(text) !== undefined) return []
   const document = parsed(text)
   const [error] = document.errors
-  if (error !== undefined) {
-    const { message, help } = saySyntax(error)
-    const said = `not YAML, so cloud-init drops all of this: ${message}`
-    return [{ severity: 'error', message: said, help: help ?? 'mend it', from: error.pos[0], to: error.pos[1] }]
-  }
+  if (error !== undefined) return [brokenYaml(error)]
   const { contents } = document
   if (contents === null || (isScalar(contents) && contents.value === null)) return []
   if (isMap(contents)) return inConfig(contents, hasKeys)
   const [from, to] = contents.range ?? [0, 0]
   const message = 'a #cloud-config is a mapping of fields, so cloud-init drops all of this'
   return [{ severity: 'error', message, help: 'write KEY: VALUE below #cloud-config', from, to }]
+}
+
+function brokenYaml(error: YAMLParseError): UserDataFinding {
+  const { message, help } = saySyntax(error)
+  const [severity, drops] = mayBeYaml(error) ? (['warning', 'may drop'] as const) : (['error', 'drops'] as const)
+  const said = `not YAML, so cloud-init ${drops} all of this: ${message}`
+  return { severity, message: said, help: help ?? 'mend it', from: error.pos[0], to: error.pos[1] }
+}
+
+/** PyYAML, by which cloud-init reads, takes brackets and quotes whose further lines are indented less than YAML asks for. */
+function mayBeYaml({ code, message }: YAMLParseError): boolean {
+  return code === 'BLOCK_IN_FLOW' || code === 'MULTILINE_IMPLICIT_KEY' || /closing|end with a/.test(message)
 }
 
 /** As PyYAML reads it: YAML 1.1, the last of two equal keys counts, and a tag may mean something there. */

@@ -60,7 +60,11 @@ describe('user data that cloud-init drops', () => {
       userData('H4sIAAAAAAAAA1POyS9N0U3Oz0vLTAcAqV5q2A0AAAA=\n'),
       `VM015 10:7 base64, which cloud-init does not decode here, so it drops all of this`,
     ],
-    ['broken YAML', userData('#cloud-config\nruncmd:\n  - [a, b\nusers: []\n'), `VM015 13:7 not YAML, ${drops}: a [ that is not closed`],
+    [
+      'broken YAML',
+      userData('#cloud-config\nruncmd:\n  - [a, b\nusers: []\n'),
+      'VM040 13:7 not YAML, so cloud-init may drop all of this: a [ that is not closed',
+    ],
     ['a tab', userData('#cloud-config\nwrite_files:\n\t- path: /a\n'), `VM015 12:7 not YAML, ${drops}: a tab as indentation`],
     ['a list', userData('#cloud-config\n- a\n'), `VM015 11:7 a #cloud-config is a mapping of fields, ${drops}`],
     [

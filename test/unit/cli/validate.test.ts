@@ -59,6 +59,15 @@ describe('the answer of validate', () => {
     expect(out).toBe('2 valid VirtualMachines in 1 file\n')
   })
 
+  it('has warnings of user data, which make nothing invalid', () => {
+    const doubtful = `${good}  cloudInit: { userData: "packages: [curl]" }\n`
+    const of = (format: 'text' | 'json' | 'github') => validate([snapshot('a.yaml', doubtful)], format)
+    expect([of('text').exit, of('json').exit, of('github').exit]).toEqual([0, 0, 0])
+    expect(of('text').out).toMatch(/^warning\[VM040\]: [^]*1 warning in 1 file; 1 valid VirtualMachine in 1 file\n$/)
+    expect(JSON.parse(of('json').out)).toMatchObject({ valid: true, errors: [], warnings: [{ code: 'VM040', line: 8 }] })
+    expect(of('github').out).toMatch(/^::warning file=a\.yaml,line=8,col=\d+,title=VM040::/)
+  })
+
   it('is an annotation a line for GitHub, with nothing in a name that could end it', () => {
     const { out } = validate([snapshot('a,b:c%.yaml', bad)], 'github')
     expect(out.split('\n')).toHaveLength(4)
