@@ -67,7 +67,7 @@ async function acquireOnce(deps: LeaseDeps, signal: AbortSignal): Promise<Lease>
   try {
     signal.throwIfAborted()
     await session.send({ type: 'acquire' })
-    return leaseOf(await granted(session, deps, signal), session, deps)
+    return leaseOf(await granted(session, deps), session, deps)
   } catch (error) {
     session.close()
     throw error
@@ -82,7 +82,7 @@ async function openSession(deps: LeaseDeps): Promise<BrokerSession> {
 }
 
 /** Reads on until the broker grants; says in between what it waits for. */
-async function granted(session: BrokerSession, deps: LeaseDeps, signal: AbortSignal): Promise<BrokerMessage & { message: Granted }> {
+async function granted(session: BrokerSession, deps: LeaseDeps): Promise<BrokerMessage & { message: Granted }> {
   for (;;) {
     const { message, fds } = await session.next()
     switch (message.type) {
@@ -94,7 +94,6 @@ async function granted(session: BrokerSession, deps: LeaseDeps, signal: AbortSig
         break
       case 'powerOff':
         deps.onPowerOff(message.message)
-        signal.throwIfAborted()
         break
       case 'refused':
         throw new GrantError(`The broker refuses (${message.reason}): ${message.message}`)
@@ -212,7 +211,7 @@ class HeldLease implements Lease {
       { type: 'reclaim', taps: this.nics.map(({ nic }) => nic.tap) },
       this.nics.map(({ fd }) => fd),
     )
-    const { message, fds } = await granted(session, deps, released)
+    const { message, fds } = await granted(session, deps)
     for (const fd of fds) deps.closeFd(fd)
     if (!message.reclaimed) throw new GrantError('The broker gave a new lease instead of the one that is held')
     deps.log.info({}, 'Reclaimed the lease')

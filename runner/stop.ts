@@ -1,6 +1,6 @@
 /**
  * What was asked of the runner. `exit`: SIGTERM, the task is to end. `stayOff`: the guest is to be off and the task to stay, since Swarm
- * would start an ended one again (the agent's or the broker's power-off).
+ * would start an ended one again (the agent's power-off).
  */
 export type StopKind = 'exit' | 'stayOff'
 

@@ -65,6 +65,8 @@ export class Supervisor {
   #qemu: Qemu | undefined
   #accelerator: RunnerStatus['accelerator'] = null
   #qemuStatus: string | null = null
+  /** Of a guest that runs: the broker wants it off. The runner asks for the lease again, and gets it if the node stays up. */
+  #rest: AbortController | undefined
   /** When the guest began to run; undefined where it never did. */
   #runningSinceMs: number | undefined
   #bootedAt: string | undefined
@@ -121,14 +123,22 @@ export class Supervisor {
         const machine = { launch, machineType: config.machineType ?? identity.machineType, seedPath: await seed, maxDiskBytes }
         // Lost while the seed was made: somebody else may hold it now.
         if (!lease.alive) continue
-        const outcome = await this.#runQemu(lease, machine)
-        if (outcome.kind === 'exit') return outcome
-        this.#enter('WaitingForPrevious', outcome.message)
+        const rest = new AbortController()
+        this.#rest = rest
+        const outcome = await this.#runQemu(lease, machine, rest.signal)
+        if (outcome.kind === 'exit' && !this.#rests(outcome.exit, rest.signal)) return outcome
+        this.#enter(outcome.kind === 'exit' ? 'Stopped' : 'WaitingForPrevious', outcome.message)
       } finally {
+        this.#rest = undefined
         lease.release()
       }
       await sleep(this.#deps.clock, lockedRetryMs, stop.signal)
     }
+  }
+
+  /** The guest is off since the broker asked for it, and nobody asked the task to end. */
+  #rests(exit: ExitName, rest: AbortSignal): boolean {
+    return rest.aborted && !this.#deps.stop.requested && (exit === 'Stopped' || exit === 'ForcedOff')
   }
 
   /** A start that cannot succeed waits like any other crash, or Swarm would try it many times a second. */
@@ -167,7 +177,7 @@ export class Supervisor {
           clock,
           log,
           onWaiting: (phase, message) => this.#enter(phase, message),
-          onPowerOff: (message) => stop.request('stayOff', `the broker asks for it: ${message}`),
+          onPowerOff: (message) => this.#rest?.abort(new StopRequested(`the broker asks for it: ${message}`)),
         },
         stop.signal,
       )
@@ -186,7 +196,7 @@ export class Supervisor {
     while (await again()) await this.#control?.offer().catch(() => undefined)
   }
 
-  async #runQemu(lease: Lease, machine: Machine): Promise<Outcome> {
+  async #runQemu(lease: Lease, machine: Machine, rest: AbortSignal): Promise<Outcome> {
     const { clock, config, log, processes } = this.#deps
     const { launch } = machine.launch
     const description = {
@@ -212,7 +222,7 @@ export class Supervisor {
     paused = this.#pausedGuest(qemu)
     this.#accelerator = lease.accelerator
     lease.keep()
-    const request = await this.#guide(qemu, launch.powerOffTimeoutS * 1_000)
+    const request = await this.#guide(qemu, rest, launch.powerOffTimeoutS * 1_000)
     const end = await qemu.ended
     this.#qemu = undefined
     this.#accelerator = null
@@ -234,13 +244,14 @@ export class Supervisor {
   }
 
   /** From QEMU's start to its end, whoever brings that about. */
-  async #guide(qemu: Qemu, powerOffTimeoutMs: number): Promise<Request> {
+  async #guide(qemu: Qemu, rest: AbortSignal, powerOffTimeoutMs: number): Promise<Request> {
     const { clock, log, stop } = this.#deps
+    const off = AbortSignal.any([stop.signal, rest])
     const hasEnded = qemu.ended.then(() => true)
     try {
       const version = await qemu.ready()
       log.info({ qemu: version, sinceStartMs: clock.now() - this.#startedMs }, 'QEMU is ready')
-      if (stop.requested) {
+      if (off.aborted) {
         await qemu.quit()
         return 'asked'
       }
@@ -256,8 +267,8 @@ export class Supervisor {
       await qemu.quit()
       return 'none'
     }
-    if (await Promise.race([hasEnded, aborted(stop.signal).then(() => false)])) return 'none'
-    this.#enter('ShuttingDown', (stop.signal.reason as Error).message)
+    if (await Promise.race([hasEnded, aborted(off).then(() => false)])) return 'none'
+    this.#enter('ShuttingDown', (off.reason as Error).message)
     return (await powerOff(qemu, powerOffTimeoutMs, { clock, log })) === 'forced' ? 'forced' : 'asked'
   }
 

@@ -149,6 +149,9 @@ function carryOut(options: AdminServerOptions, request: BrokerRequest): Answer |
       return options.leases
         .powerOffAll(request.timeoutMs)
         .then((remaining) => plain({ type: 'poweredOff', id, remaining: remaining.slice(0, 1000) }))
+    case 'powerOnAll':
+      options.leases.powerOnAll()
+      return plain({ type: 'ok', id })
   }
 }
 

@@ -8,6 +8,7 @@ export type BrokerCommand =
   /** `protect`: other nodes' addresses and networks; guests reach none of a node's own ports there. */
   | { readonly kind: 'serve'; readonly stateRoot: string; readonly limits: Limits; readonly protect: readonly string[] }
   | { readonly kind: 'powerOffAll'; readonly stateRoot: string; readonly timeoutMs: number }
+  | { readonly kind: 'powerOnAll'; readonly stateRoot: string }
 
 /** A command line that cannot be understood; the message is for the person who typed it. */
 export class UsageError extends Error {
@@ -15,7 +16,8 @@ export class UsageError extends Error {
 }
 
 export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--mac-prefix 52:54:00] [--protect ADDRESS[/BITS]]...
-       broker power-off-all [--state-root DIR] [--timeout SECONDS]`
+       broker power-off-all [--state-root DIR] [--timeout SECONDS]
+       broker power-on-all [--state-root DIR]`
 
 const macPrefixPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){0,4}$/
 const defaultTimeoutSeconds = 120
@@ -29,12 +31,14 @@ export function parseBrokerCommand(
 ): BrokerCommand {
   const { values, positionals } = parsed(argv)
   const stateRoot = checkedRoot(values['state-root'] ?? env['SWARMVIRT_STATE_ROOT'] ?? defaultStateRoot)
-  if (positionals.length === 0) {
-    if (values.timeout !== undefined) throw new UsageError('--timeout belongs to power-off-all')
+  const [command, ...others] = positionals
+  if (values.timeout !== undefined && command !== 'power-off-all') throw new UsageError('--timeout belongs to power-off-all')
+  if (command === undefined) {
     const limits = limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00')
     return { kind: 'serve', stateRoot, limits, protect: (values.protect ?? []).map(checkedNetwork) }
   }
-  if (positionals.length > 1 || positionals[0] !== 'power-off-all') throw new UsageError(`unknown command ${positionals.join(' ')}`)
+  if (command === 'power-on-all' && others.length === 0) return { kind: 'powerOnAll', stateRoot }
+  if (command !== 'power-off-all' || others.length > 0) throw new UsageError(`unknown command ${positionals.join(' ')}`)
   return { kind: 'powerOffAll', stateRoot, timeoutMs: timeoutMsOf(values.timeout ?? String(defaultTimeoutSeconds)) }
 }
 

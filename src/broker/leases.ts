@@ -71,6 +71,8 @@ export class Leases {
   readonly #options: LeasesOptions
   readonly #vms = new Map<VmUid, Vm>()
   #frozenUntilMs = Number.NEGATIVE_INFINITY
+  /** Counts power-offs and power-ons of all: the last one holds. */
+  #order = 0
   #closed = false
 
   constructor(options: LeasesOptions) {
@@ -131,17 +133,25 @@ export class Leases {
   /** Tells every holder to power its guest off, and lets nobody start meanwhile. Resolves with those who still hold at the deadline. */
   async powerOffAll(timeoutMs: number): Promise<VmUid[]> {
     const { clock, log } = this.#options
+    const order = ++this.#order
     const deadline = clock.elapsed() + timeoutMs
     this.#frozenUntilMs = Math.max(this.#frozenUntilMs, deadline + frozenAfterPowerOffMs)
     log.info({ held: this.#held().length, timeoutMs }, 'Powering off every VM of this node')
     const told = new Set<ConnectionId>()
     this.#tellPowerOff(told)
-    while (this.#held().length > 0 && clock.elapsed() < deadline) {
+    while (order === this.#order && this.#held().length > 0 && clock.elapsed() < deadline) {
       await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.elapsed()))
       this.#tellPowerOff(told)
     }
-    this.#frozenUntilMs = clock.elapsed() + frozenAfterPowerOffMs
+    if (order === this.#order) this.#frozenUntilMs = clock.elapsed() + frozenAfterPowerOffMs
     return this.#held()
+  }
+
+  /** The node stays up after all: VMs that wait are looked at within `lookAgainMs`. */
+  powerOnAll(): void {
+    this.#order += 1
+    this.#frozenUntilMs = Number.NEGATIVE_INFINITY
+    this.#options.log.info({}, 'VMs may start again')
   }
 
   /** Stops looking; leases end with their connections. */

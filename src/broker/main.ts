@@ -8,7 +8,7 @@ import { type Layout, layout, layoutVersion } from '../api/layout.ts'
 import type { Log } from '../ports/log.ts'
 import { broker } from './broker.ts'
 import { type BrokerCommand, parseBrokerCommand, usage, UsageError } from './config.ts'
-import { askPowerOffAll } from './power-off.ts'
+import { askPowerOffAll, askPowerOnAll } from './power-off.ts'
 
 /** Directories and sockets get their modes in full; everything else is for root and the shared group. */
 const umask = 0o007
@@ -61,7 +61,16 @@ async function powerOffAll(command: Extract<BrokerCommand, { kind: 'powerOffAll'
 
 async function main(): Promise<void> {
   const command = parseBrokerCommand(process.argv.slice(2))
-  await (command.kind === 'serve' ? serve(command) : powerOffAll(command))
+  switch (command.kind) {
+    case 'serve':
+      return serve(command)
+    case 'powerOffAll':
+      return powerOffAll(command)
+    case 'powerOnAll':
+      return askPowerOnAll(fdSockets(), systemClock, layout(command.stateRoot).adminSocket)
+    default:
+      return command satisfies never
+  }
 }
 
 main().catch((error: unknown) => {

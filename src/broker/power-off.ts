@@ -1,4 +1,4 @@
-import { type BrokerResponse, brokerResponse } from '../api/wire/broker-admin.ts'
+import { type BrokerRequest, type BrokerResponse, brokerResponse } from '../api/wire/broker-admin.ts'
 import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
 import { type Clock, sleep } from '../ports/clock.ts'
 import type { FdConnection, FdSockets } from '../ports/fd-socket.ts'
@@ -8,15 +8,35 @@ const graceMs = 10_000
 
 /** Asks the broker to power every VM off. Resolves with the uids still running; rejects with PortError where no broker listens, and with Error where it does not answer. */
 export async function askPowerOffAll(sockets: FdSockets, clock: Clock, path: string, timeoutMs: number): Promise<readonly string[]> {
+  const response = await askBroker(sockets, clock, path, { type: 'powerOffAll', id: 1, timeoutMs }, timeoutMs)
+  if (response.type === 'poweredOff') return response.remaining
+  throw unexpected(response)
+}
+
+/** Ends a power-off of all. Rejects as `askPowerOffAll` does. */
+export async function askPowerOnAll(sockets: FdSockets, clock: Clock, path: string): Promise<void> {
+  const response = await askBroker(sockets, clock, path, { type: 'powerOnAll', id: 1 }, 0)
+  if (response.type !== 'ok') throw unexpected(response)
+}
+
+function unexpected(response: BrokerResponse): Error {
+  return new Error(response.type === 'error' ? response.message : `the broker answered with ${response.type}`)
+}
+
+async function askBroker(
+  sockets: FdSockets,
+  clock: Clock,
+  path: string,
+  request: BrokerRequest,
+  timeoutMs: number,
+): Promise<BrokerResponse> {
   const connection = await sockets.connect(path)
   const patience = new AbortController()
   try {
     const late = sleep(clock, timeoutMs + graceMs, patience.signal).then(() => Promise.reject(new Error('the broker does not answer')))
     const answered = firstAnswer(connection)
-    connection.send(encodeFrame({ type: 'powerOffAll', id: 1, timeoutMs }))
-    const response = await Promise.race([answered, late])
-    if (response.type === 'poweredOff') return response.remaining
-    throw new Error(response.type === 'error' ? response.message : `the broker answered with ${response.type}`)
+    connection.send(encodeFrame(request))
+    return await Promise.race([answered, late])
   } finally {
     patience.abort(new Error('done'))
     connection.close()

@@ -476,7 +476,7 @@ describe('the broker on a real kernel', () => {
     expect(existsSync(world.paths.socketDirectory(grant.uid))).toBe(false)
   })
 
-  it('has every VM powered off when the host goes down, and lets none start meanwhile', async () => {
+  it('has every VM powered off when the host goes down, and lets none start meanwhile, until it is clear that the host stays', async () => {
     const { grant, runner } = await runningVm()
     const host = world.start(process.execPath, 'src/broker/main.ts', 'power-off-all', '--timeout', '30', '--state-root', world.paths.root)
     await runner.hears('powerOff')
@@ -489,6 +489,10 @@ describe('the broker on a real kernel', () => {
     expect([host.child.exitCode, host.errors]).toEqual([0, []])
     await new Promise((resolve) => setTimeout(resolve, 400))
     expect(next.said.some((each) => each.type === 'granted')).toBe(false)
+    const stays = world.start(process.execPath, 'src/broker/main.ts', 'power-on-all', '--state-root', world.paths.root)
+    await eventually('the command ends', () => stays.child.exitCode ?? undefined)
+    expect([stays.child.exitCode, stays.errors]).toEqual([0, []])
+    await next.hears('granted')
     await next.end()
   })
 

@@ -93,7 +93,7 @@ test('power-off over the control socket keeps the task and gives the lease back'
   expect(await runner.exit).toBe(0)
 })
 
-test('power-off by the broker does the same', async () => {
+test('power-off by the broker gives the lease back, and the runner asks for it again', async () => {
   const broker = await rig.broker()
   const runner = rig.runner()
   await runner.line(serial('boot=1'))
@@ -102,6 +102,12 @@ test('power-off by the broker does the same', async () => {
   await runner.line(phase('Stopped'))
   await broker.line(event('released'))
   expect(rig.serialLog()).toContain('orderly shutdown complete')
+  // This broker grants at once; a real one not before the node is known to stay.
+  await runner.line(serial('boot=2'))
+  expect(rig.serialLog()).not.toContain('power cut')
+  expect(rig.crashRecord()).toBeUndefined()
+  runner.child.kill('SIGTERM')
+  expect(await runner.exit).toBe(0)
 })
 
 test('a stop while waiting ends at once, and a guest that hears no button is ended by force in its time', async () => {

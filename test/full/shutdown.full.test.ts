@@ -28,10 +28,10 @@ afterAll(async () => {
   await waitGone(deployment, name)
 })
 
-/** The command of the host unit, as systemd would run it. */
-function execStop(): string[] {
+/** A command of the host unit, as systemd would run it. */
+function unitCommand(key: 'ExecStart' | 'ExecStop'): string[] {
   const unit = readFileSync(join(import.meta.dirname, '../../deploy/node/swarmvirt-poweroff.service'), 'utf8')
-  return /^ExecStop=(.*)$/m.exec(unit)?.[1]?.split(' ') ?? []
+  return new RegExp(`^${key}=-?(.*)$`, 'm').exec(unit)?.[1]?.split(' ') ?? []
 }
 
 describe('a host that is shut down', () => {
@@ -40,7 +40,7 @@ describe('a host that is shut down', () => {
     const { facts } = await waitReady(deployment, name)
     const { node } = await containerOf(lab, name)
     const uid = await uidOf(lab, name)
-    const stopped = await lab.exec(node, execStop())
+    const stopped = await lab.exec(node, unitCommand('ExecStop'))
     expect(stopped.stderr).toBe('')
     expect(stopped.code).toBe(0)
     expect(serialLog(lab, node, uid)).toContain(orderlyShutdown)
@@ -48,6 +48,17 @@ describe('a host that is shut down', () => {
     await lab.powerOn(node)
     await lab.waitReady(node)
     await waitBooted(deployment, name, facts['ip'] ?? '', 2)
+    expect(serialLog(lab, node, uid)).not.toContain(powerCut)
+  })
+
+  it('brings its VMs back when the unit was only restarted', async () => {
+    const { lab } = deployment
+    const { facts } = await waitReady(deployment, name)
+    const { node, id } = await containerOf(lab, name)
+    const uid = await uidOf(lab, name)
+    for (const key of ['ExecStop', 'ExecStart'] as const) expect((await lab.exec(node, unitCommand(key))).code).toBe(0)
+    await waitBooted(deployment, name, facts['ip'] ?? '', 3)
+    expect((await containerOf(lab, name)).id).toBe(id)
     expect(serialLog(lab, node, uid)).not.toContain(powerCut)
   })
 })

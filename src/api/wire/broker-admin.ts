@@ -53,6 +53,8 @@ export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ping'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
   /** Every runner with a lease is told to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
   z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().min(0).max(3_600_000) }),
+  /** Ends what `powerOffAll` began: VMs may start again. Idempotent. A broker of release 0.1 answers `BadRequest`. */
+  z.object({ type: z.literal('powerOnAll'), id }),
 ])
 export type BrokerRequest = z.output<typeof brokerRequest>
 

@@ -53,6 +53,7 @@ describe('the command line of the broker', () => {
       stateRoot: '/x',
       timeoutMs: 0,
     })
+    expect(parseBrokerCommand(['power-on-all', '--state-root', '/x'], {})).toEqual({ kind: 'powerOnAll', stateRoot: '/x' })
   })
 
   it.each([
@@ -69,6 +70,8 @@ describe('the command line of the broker', () => {
     [['--protect', '10.0.0.1 drop']],
     [['--protect', '::/129']],
     [['--timeout', '5']],
+    [['power-on-all', '--timeout', '5']],
+    [['power-on-all', 'now']],
     [['power-off-all', '--timeout', '-1']],
     [['power-off-all', '--timeout', '1e9']],
   ])('refuses %j', (argv) => {
