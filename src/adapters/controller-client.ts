@@ -52,6 +52,7 @@ const nodeView = z.looseObject({
   labels: text,
   facts: nodeFacts.nullable(),
   agentMessage: z.string(),
+  notReached: z.array(z.string()).default([]),
 })
 const sourceView = z.looseObject({
   source: z.string(),

@@ -84,6 +84,7 @@ export const nodeShape: Shape<NodeView> = {
   wide: [
     field('KVM', 'KVM', (node) => node.facts?.kvm.state ?? ''),
     field('Overuse', 'OVERUSE', (node) => (node.facts?.overuse ?? []).map((one) => one.vm ?? one.uid).join(' ')),
+    field('NotReached', 'NOT REACHED', (node) => node.notReached.join(' ')),
     field('Release', 'RELEASE', (node) => node.facts?.release ?? ''),
     field('Agent', 'AGENT', (node) => node.agentMessage || (node.facts === null ? '' : 'answers')),
   ],

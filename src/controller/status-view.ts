@@ -1,4 +1,4 @@
-import { asListed, type NodeView, type SourcesView, type SourceView } from '../api/wire/controller-api.ts'
+import { asListed, type NodeView, type SourcesView, type SourceView, type VmView } from '../api/wire/controller-api.ts'
 import type { ResolvedSnapshot } from '../ports/resolve-classes.ts'
 import type { StatusView } from '../ports/status-view.ts'
 import type { SwarmNode } from '../ports/swarm.ts'
@@ -24,21 +24,28 @@ export function statusView(ports: StatusViewPorts): StatusView {
     vms: () => [...store.known()].sort().map((vm) => asListed(status.view(vm, store.get(vm)))),
     vm: (name) => (store.known().includes(name) ? status.view(name, store.get(name)) : undefined),
     onChange: (listener) => ports.changes.listen(listener),
-    nodes: () =>
-      ports
+    nodes: () => {
+      const vms = store.known().map((vm) => status.view(vm, store.get(vm)))
+      return ports
         .nodes()
-        .map((node) => nodeView(node, ports.seen(node.id)))
-        .toSorted((a, b) => a.hostname.localeCompare(b.hostname)),
+        .map((node) => nodeView(node, ports.seen(node.id), notReachedFrom(node, vms)))
+        .toSorted((a, b) => a.hostname.localeCompare(b.hostname))
+    },
     sources: () => sourcesView(store),
     ready: () => ({ ok: ports.missing() === '', message: ports.missing() }),
   }
 }
 
-function nodeView(node: SwarmNode, seen: SeenAgent | undefined): NodeView {
+/** The VMs for which the reachability reconciler names this node as the one that disagrees. */
+function notReachedFrom({ hostname }: SwarmNode, vms: readonly VmView[]): string[] {
+  return vms.filter(({ facts }) => facts['notReachedFrom']?.split(' ').includes(hostname)).map(({ name }) => name)
+}
+
+function nodeView(node: SwarmNode, seen: SeenAgent | undefined, notReached: readonly string[]): NodeView {
   const { id, hostname, role, availability, state, labels } = node
   const factsAt = seen?.factsAtMs === undefined ? null : new Date(seen.factsAtMs).toISOString()
   const agentMessage = seen === undefined ? 'not asked yet' : seen.message
-  return { id, hostname, role, availability, state, labels, facts: seen?.facts ?? null, factsAt, agentMessage }
+  return { id, hostname, role, availability, state, labels, facts: seen?.facts ?? null, factsAt, agentMessage, notReached }
 }
 
 function sourcesView(store: DeclarationStore): SourcesView {

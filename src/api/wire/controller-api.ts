@@ -87,6 +87,8 @@ export interface NodeView {
   readonly factsAt: string | null
   /** Why the agent did not answer the last call; empty where it did. */
   readonly agentMessage: string
+  /** VMs that another node reached over the LAN, and this one did not. A controller of release 0.1 does not say it. */
+  readonly notReached: readonly string[]
 }
 
 export interface SourceView {

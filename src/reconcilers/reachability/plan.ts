@@ -4,6 +4,7 @@ import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
 import type { Evidence, Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
+import { dissenters } from './probing.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { whyAway } from '../shared/away.ts'
 import { judgeHalted } from './halted.ts'
@@ -37,10 +38,13 @@ function evidenceOf({ uid, node, status, probing }: ReachabilitySeen, halted: bo
   const own: Evidence = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
   if (halted) return [own]
   if (probing.kind !== 'done') return []
-  const { nodeId, requests, arp, readiness } = probing.probed
-  const probe = (request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): Evidence[] =>
+  const probe = (nodeId: string, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): Evidence[] =>
     request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
-  return [own, ...probe(requests.arp, arp), ...probe(requests.readiness, readiness)]
+  const answers = [probing.probed, ...dissenters(probing)].flatMap(({ nodeId, requests, arp, readiness }) => [
+    ...probe(nodeId, requests.arp, arp),
+    ...probe(nodeId, requests.readiness, readiness),
+  ])
+  return [own, ...answers]
 }
 
 function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
@@ -65,6 +69,10 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
     ip,
     accelerator: vm?.runner?.accelerator ?? undefined,
     probeNode: probing.kind === 'done' ? probing.probed.hostname : undefined,
+    notReachedFrom:
+      dissenters(probing)
+        .map(({ hostname }) => hostname)
+        .join(' ') || undefined,
   }
   return Object.fromEntries(Object.entries(facts).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }

@@ -4,6 +4,7 @@ import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
+import { dissenters, type Probing } from './probing.ts'
 
 type Finding = Omit<ConditionDraft, 'type'>
 type Rung = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
@@ -153,7 +154,11 @@ function reachable({ probing, nic }: ReachabilitySeen): Finding {
       if (arp.outcome === 'unknown') return found('Unknown', arp.reason, `${hostname}: ${arp.message}`)
       if (arp.outcome === 'unreached') return found('False', arp.reason, `${hostname} got no answer: ${arp.message}`)
       if (arp.mac === nic?.mac)
-        return found('True', 'Answered', `${hostname} reached ${arp.mac ?? ''} over ${nic?.bridge ?? ''}${rtt(arp.rttMs)}`)
+        return found(
+          'True',
+          'Answered',
+          `${hostname} reached ${arp.mac ?? ''} over ${nic?.bridge ?? ''}${rtt(arp.rttMs)}${dissent(probing, nic?.bridge)}`,
+        )
       return found(
         'False',
         'AddressTakenByAnother',
@@ -161,6 +166,12 @@ function reachable({ probing, nic }: ReachabilitySeen): Finding {
       )
     }
   }
+}
+
+/** What reaches the guest decides; the other node is the one to look at. */
+function dissent(probing: Probing, bridge: string | undefined): string {
+  const names = dissenters(probing).map(({ hostname }) => hostname)
+  return names.length === 0 ? '' : `, but ${names.join(' and ')} did not: check the link of ${bridge ?? 'the bridge'} there`
 }
 
 function guestReady({ declaration, probing }: ReachabilitySeen): Finding {

@@ -53,6 +53,7 @@ const n1: NodeView = {
   facts: null,
   factsAt: null,
   agentMessage: 'not asked yet',
+  notReached: ['web'],
 }
 const directory = {
   source: 'directory',

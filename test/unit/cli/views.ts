@@ -18,6 +18,6 @@ export function aVm(name: string, parts: VmParts = {}): VmView {
 }
 
 export function aNode(hostname: string, labels: Readonly<Record<string, string>> = {}): NodeView {
-  const agent = { facts: null, factsAt: null, agentMessage: 'not asked yet' }
+  const agent = { facts: null, factsAt: null, agentMessage: 'not asked yet', notReached: [] }
   return { id: `id-${hostname}`, hostname, role: 'manager', availability: 'active', state: 'ready', labels, ...agent }
 }

@@ -251,6 +251,19 @@ describe('the controller', () => {
     expect(on.runs['assets']).toEqual(['web'])
   })
 
+  it('shows beside a node the VMs that another node reached and this one did not', async () => {
+    let notReachedFrom: Readonly<Record<string, string>> = { notReachedFrom: 'n0 n1' }
+    const on = stage((one) => {
+      one.plans = { reachability: () => ({ ...idle, next: { kind: 'requeueAfter', ms: 1_000 }, facts: notReachedFrom }) }
+      one.declare('web')
+    })
+    await on.clock.pass(2_000)
+    expect(on.built.view.nodes().map(({ hostname, notReached }) => [hostname, notReached])).toEqual([['n1', ['web']]])
+    notReachedFrom = { notReachedFrom: 'n10' }
+    await on.clock.pass(2_000)
+    expect(on.built.view.nodes()[0]?.notReached).toEqual([])
+  })
+
   it('shows what was refused as Stalled, and takes it back when it is accepted', async () => {
     let refused = true
     const on = stage((one) => {

@@ -386,3 +386,49 @@ test.each<[string, (status: VmStatus, own: string) => Partial<VmStatus>]>([
 ])("the task's own runner is believed: %s", async (_what, evidence) => {
   expect(all(await afterReplacement(evidence))[0]).toBe('True Running')
 })
+
+const noReply: ProbeOutcome = { outcome: 'unreached', reason: 'NoArpReply', message: 'nothing in 1000 ms', mac: null, rttMs: null }
+const noBroker: ProbeOutcome = { outcome: 'unknown', reason: 'BrokerUnavailable', message: 'connect ENOENT', mac: null, rttMs: null }
+const refused: ProbeOutcome = { outcome: 'unreached', reason: 'ConnectionRefused', message: 'refused', mac: null, rttMs: null }
+const noAddress: ProbeOutcome = { outcome: 'unknown', reason: 'NoAddressOnBridge', message: 'br0 has none', mac: null, rttMs: null }
+const tcp = { readiness: { tcp: 80 } }
+
+/** A VM on n1; what each of the other nodes finds by ARP, and of its service. */
+async function probedFrom(answers: Readonly<Record<string, readonly [arp: ProbeOutcome, service?: ProbeOutcome]>>): Promise<Cluster> {
+  const cluster = await onTheLan(undefined, undefined, tcp, ['n1', ...Object.keys(answers)])
+  for (const [hostname, [arp, service = reached]] of Object.entries(answers))
+    cluster.agent(hostname).answer = ({ kind }) => (kind === 'arp' ? arp : service)
+  await cluster.converge()
+  return cluster
+}
+
+test.each<readonly [string, Parameters<typeof probedFrom>[0], readonly string[]]>([
+  ['whose broker is away', { n2: [noBroker], n3: [reached] }, ['True Answered', 'True Answered']],
+  ['that is cut off from the LAN', { n2: [noReply], n3: [reached] }, ['True Answered', 'True Answered']],
+  ['that cannot ask the service', { n2: [reached, noAddress], n3: [reached] }, ['True Answered', 'True Answered']],
+  ['that the service refuses', { n2: [reached, refused], n3: [reached] }, ['True Answered', 'True Answered']],
+  ['whose broker is away, beside one that says no', { n2: [noBroker], n3: [noReply] }, ['False NoArpReply', 'Unknown WaitingForReachable']],
+  ['that says no, as another does', { n2: [noReply], n3: [noReply] }, ['False NoArpReply', 'Unknown WaitingForReachable']],
+  [
+    'that reached the guest only, beside one cut off',
+    { n2: [noReply], n3: [reached, refused] },
+    ['True Answered', 'False ConnectionRefused'],
+  ],
+  ['that knows nothing, as nobody does', { n2: [noBroker], n3: [noBroker] }, ['Unknown BrokerUnavailable', 'Unknown WaitingForReachable']],
+])('no node decides alone: one %s', async (_what, answers, said) => {
+  expect(all(await probedFrom(answers)).slice(3)).toEqual(said)
+})
+
+test('a node that does not reach what another one reaches is named, and asked whether it still does not', async () => {
+  const cluster = await probedFrom({ n2: [noReply], n3: [reached] })
+  expect(cluster.condition('web', 'Reachable')?.message).toMatch(/^n3 reached .*, but n2 did not: check the link of br0 there$/)
+  expect(cluster.facts.get('web')).toMatchObject({ probeNode: 'n3', notReachedFrom: 'n2' })
+  const plan = await cluster.run(reachabilityReconciler(cluster.ports()), 'web')
+  expect(new Set(plan?.evidence?.map(({ nodeId }) => nodeId)).size).toBe(3)
+})
+
+test('another host with the address of the VM is not outvoted', async () => {
+  const taken: ProbeOutcome = { ...reached, mac: deterministicMac('lab', 'other', 'lan') }
+  const cluster = await probedFrom({ n2: [noReply], n3: [taken], n4: [reached] })
+  expect(cluster.said('web', 'Reachable')).toBe('False AddressTakenByAnother')
+})

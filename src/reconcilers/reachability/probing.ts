@@ -1,0 +1,128 @@
+import { nodeLabels } from '../../api/labels.ts'
+import type { Mac } from '../../api/mac.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
+import type { NicGrant } from '../../api/wire/common.ts'
+import type { Agents } from '../../ports/agents.ts'
+import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
+import { ask } from '../shared/asked.ts'
+import { pickAddress } from './address.ts'
+import { whyOfAnother } from './of-task.ts'
+
+/** What another node found out. */
+export interface Probed {
+  readonly nodeId: string
+  readonly hostname: string
+  readonly requests: { readonly arp: ProbeRequest; readonly readiness: ProbeRequest | undefined }
+  readonly arp: ProbeOutcome
+  /** Undefined where the manifest asks for none, or where ARP already said no. */
+  readonly readiness: ProbeOutcome | undefined
+  readonly verdict: Verdict
+}
+
+/** From the one that says least to the one that says most: the last one decides. */
+const verdicts = ['unknown', 'unreached', 'readinessUnknown', 'notReady', 'reached', 'takenByAnother'] as const
+type Verdict = (typeof verdicts)[number]
+
+export type Probing =
+  /** There was no address to ask for. */
+  | { readonly kind: 'notYet' }
+  /** No other node has the bridge. */
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'silent'; readonly message: string }
+  /** `others` were asked too, and do not decide. */
+  | { readonly kind: 'done'; readonly probed: Probed; readonly others: readonly Probed[] }
+
+interface Guest {
+  readonly node: SwarmNode
+  readonly nic: NicGrant | undefined
+  readonly vm: VirtualMachine
+  readonly task: SwarmTask | undefined
+  readonly status: VmStatus | undefined
+}
+
+/** A node that says no may itself be cut off from the LAN, so another one is asked. A third would not change what a person has to do. */
+const enoughDenials = 2
+
+export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<Probing> {
+  const { nic, status, task } = guest
+  const address = nic === undefined || status === undefined ? undefined : pickAddress(status.sightings, nic.mac)
+  // An address outlives its guest in what was heard; nobody is asked for a guest that does not run.
+  if (nic === undefined || address === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
+  if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
+  const probers = probersFor(guest.node, nic.bridge, nodes)
+  if (probers.length === 0) return { kind: 'nobody' }
+  const target = { bridge: nic.bridge, mac: nic.mac, ip: address.ip, vm: guest.vm }
+  const silent: string[] = []
+  const asked: Probed[] = []
+  for (const prober of probers) {
+    if (isSettled(asked)) break
+    const probed = await ask(probe(agents, prober, target, signal))
+    if (probed.known) asked.push(probed.value)
+    else silent.push(`${prober.hostname}: ${probed.message}`)
+  }
+  return judged(asked, silent)
+}
+
+function isSettled(asked: readonly Probed[]): boolean {
+  const denials = asked.filter(({ verdict }) => verdict === 'unreached' || verdict === 'notReady')
+  return denials.length >= enoughDenials || asked.some(({ verdict }) => verdict === 'reached' || verdict === 'takenByAnother')
+}
+
+function judged(asked: readonly Probed[], silent: readonly string[]): Probing {
+  const [probed, ...others] = asked.toSorted((a, b) => verdicts.indexOf(b.verdict) - verdicts.indexOf(a.verdict))
+  return probed === undefined ? { kind: 'silent', message: silent.join('; ') } : { kind: 'done', probed, others }
+}
+
+/** Nodes that did not reach the guest, or its service, although another one did: something is wrong between them and the LAN. */
+export function dissenters(probing: Probing): readonly Probed[] {
+  if (probing.kind !== 'done') return []
+  const { probed, others } = probing
+  const reached = probed.arp.outcome === 'reached'
+  return others.filter(({ verdict }) => (verdict === 'unreached' && reached) || (verdict === 'notReady' && probed.verdict === 'reached'))
+}
+
+/** The other nodes on the same bridge, always in the same order, so that a VM is looked at from the same place. */
+function probersFor(node: SwarmNode, bridge: string, nodes: readonly SwarmNode[]): SwarmNode[] {
+  // A paused node takes no new task, but its agent runs on and can ask; drain stops the agent.
+  const others = nodes.filter((one) => one.id !== node.id && one.state === 'ready' && one.availability !== 'drain')
+  return others.filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true').toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1))
+}
+
+/** An answer on a LAN takes microseconds; a guest that boots under emulation may take some hundred milliseconds. */
+const arpTimeoutMs = 1_000
+const readinessTimeoutMs = 2_000
+
+interface ProbeTarget {
+  readonly bridge: string
+  readonly mac: Mac
+  readonly ip: string
+  readonly vm: VirtualMachine
+}
+
+async function probe(agents: Agents, prober: SwarmNode, target: ProbeTarget, signal: AbortSignal): Promise<Probed> {
+  const agent = agents.on(prober.id)
+  const { bridge, ip, mac } = target
+  const requests = {
+    arp: { version: 1, kind: 'arp', bridge, ip, mac, timeoutMs: arpTimeoutMs },
+    readiness: readinessRequest(target),
+  } as const
+  const arp = await agent.probe(requests.arp, signal)
+  const reached = arp.outcome === 'reached' && arp.mac === mac
+  const readiness = reached && requests.readiness !== undefined ? await agent.probe(requests.readiness, signal) : undefined
+  return { nodeId: prober.id, hostname: prober.hostname, requests, arp, readiness, verdict: verdictOf(arp, readiness, mac) }
+}
+
+function verdictOf(arp: ProbeOutcome, readiness: ProbeOutcome | undefined, mac: Mac): Verdict {
+  if (arp.outcome !== 'reached') return arp.outcome
+  if (arp.mac !== mac) return 'takenByAnother'
+  if (readiness === undefined || readiness.outcome === 'reached') return 'reached'
+  return readiness.outcome === 'unreached' ? 'notReady' : 'readinessUnknown'
+}
+
+function readinessRequest({ vm, bridge, ip }: ProbeTarget): ProbeRequest | undefined {
+  const { readiness } = vm.spec
+  if (readiness === undefined) return undefined
+  const common = { version: 1, bridge, ip, timeoutMs: readinessTimeoutMs } as const
+  return 'tcp' in readiness ? { ...common, kind: 'tcp', port: readiness.tcp } : { ...common, kind: 'ping' }
+}
