@@ -45,8 +45,9 @@ export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   if (disks.length > 1) return several(input.vm, disks)
   const [disk] = disks
   const written = own?.service.labels[objectLabels.node]
-  if (disk !== undefined) return fromDisk(input, cluster, { disk, written: [written, ...labelled.filter((one) => one.uid === uid).map(({ seen }) => seen.node.id)] })
-  const noted = [...labelled, ...hits].filter((one) => one.uid === uid).map((one) => one.seen)
+  const ofUid = (found: readonly Pick<Hit, 'seen' | 'uid'>[]): NodeSeen[] => found.filter((one) => one.uid === uid).map((one) => one.seen)
+  if (disk !== undefined) return fromDisk(input, cluster, { disk, written: [written, ...ofUid(labelled).map(({ node }) => node.id)] })
+  const noted = ofUid([...labelled, ...hits])
   const seen = cluster.nodes.find((one) => one.node.id === written) ?? noted[0]
   return fromNote(input, cluster, { uid, seen, ran: own !== undefined || input.disksMade })
 }
