@@ -6,7 +6,7 @@ import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'
 import { deletesDisks } from './last-word.ts'
-import type { Claim } from './ledger.ts'
+import type { Claim } from '../shared/ledger.ts'
 import type { AssetsSeen } from './observe.ts'
 
 export type AssetsAction =

@@ -2,7 +2,7 @@ import { PortError } from '../../ports/errors.ts'
 import { unlessGone } from '../shared/gone.ts'
 import { revokeGrant } from '../shared/revoke.ts'
 import type { AssetsAction } from './actions.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger } from '../shared/ledger.ts'
 import type { AssetsPorts } from './observe.ts'
 
 /** Creating the record is the race for a VM's identity: the loser gets Conflict and observes the winner's. */

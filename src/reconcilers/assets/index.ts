@@ -2,7 +2,7 @@ import type { VmName } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import type { AssetsAction } from './actions.ts'
 import { applyAssets } from './apply.ts'
-import { ledger } from './ledger.ts'
+import { ledger } from '../shared/ledger.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import { planAssets } from './plan.ts'
 

@@ -5,6 +5,7 @@ import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { Asked } from '../shared/asked.ts'
+import type { Room } from '../shared/ledger.ts'
 
 export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice
@@ -24,14 +25,6 @@ export interface Candidate {
   readonly committedBytes: number
   /** Of the disks there, and of those still to be made there: what they may grow by. */
   readonly promisedDiskBytes: number
-}
-
-/** What is left of a node beside the VMs on it. */
-export interface Room {
-  readonly memoryBytes: number
-  readonly diskBytes: number
-  /** More VMs than these, and another node would be picked. */
-  readonly vms: number
 }
 
 interface Refusal {

@@ -1,5 +1,6 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts'
+import type { Claim } from '../shared/ledger.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /** What the VMs that are placed on a node take of it, running or not. */
@@ -102,4 +103,14 @@ export function placementIndex(needOf: (vm: VmName) => Need): PlacementIndex {
 function plus(load: Load, by: 1 | -1, { bytes, diskBytes, disksMade }: Placed): Load {
   const unmade = disksMade ? 0 : diskBytes
   return { vms: load.vms + by, bytes: load.bytes + by * bytes, unmadeDiskBytes: load.unmadeDiskBytes + by * unmade }
+}
+
+/** The loads with claims whose records were not read yet. */
+export function withClaims(loads: ReadonlyMap<string, Load>, claims: readonly Claim[]): ReadonlyMap<string, Load> {
+  const all = new Map(loads)
+  for (const { nodeId, takes } of claims) {
+    const { vms, bytes, unmadeDiskBytes } = all.get(nodeId) ?? noLoad
+    all.set(nodeId, { vms: vms + 1, bytes: bytes + takes.memoryBytes, unmadeDiskBytes: unmadeDiskBytes + takes.diskBytes })
+  }
+  return all
 }

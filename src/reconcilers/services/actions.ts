@@ -3,6 +3,7 @@ import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import type { LeaseAction } from '../shared/disruption-lease.ts'
+import type { Claim } from '../shared/ledger.ts'
 
 export type ServicesAction =
   | { readonly kind: 'createConfig'; readonly name: string; readonly labels: Labels; readonly data: Uint8Array }
@@ -23,6 +24,8 @@ export interface UpdateService {
   readonly spec: RawSpec
   /** `template` restarts the VM where it runs; `surroundings` never does. */
   readonly touches: 'template' | 'surroundings'
+  /** Where it reserves more memory than before. */
+  readonly claim?: Claim
   /** For people: what was found, and what is done about it. */
   readonly why: string
   /** What of it puts back what somebody else changed. */

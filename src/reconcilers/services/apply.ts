@@ -2,13 +2,14 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels } from '../../ports/swarm.ts'
 import { unlessGone } from '../shared/gone.ts'
-import type { ServicesAction } from './actions.ts'
+import type { Ledger } from '../shared/ledger.ts'
+import type { ServicesAction, UpdateService } from './actions.ts'
 import { withObjectIds } from './object-ids.ts'
 import type { ServicesPorts } from './observe.ts'
 
 /** One write. What is to be removed and is not there is done; a taken name is looked at before it is believed to be ours. */
 export async function applyServices(
-  ports: Pick<ServicesPorts, 'swarm' | 'lease'>,
+  ports: Pick<ServicesPorts, 'swarm' | 'lease'> & { readonly ledger: Ledger },
   action: ServicesAction,
   signal: AbortSignal,
 ): Promise<void> {
@@ -30,7 +31,7 @@ export async function applyServices(
       await swarm.createService(await withObjectIds(swarm, action.spec, signal), signal)
       return
     case 'updateService':
-      return swarm.updateService(action.id, action.version, await withObjectIds(swarm, action.spec, signal), signal)
+      return updateService(ports, action, signal)
     case 'removeService':
       return unlessGone(swarm.removeService(action.id, signal))
     case 'removeConfig':
@@ -40,6 +41,19 @@ export async function applyServices(
     case 'takeLease':
     case 'askHolder':
       return ports.lease.apply(action, signal)
+  }
+}
+
+async function updateService(
+  { swarm, ledger }: Pick<ServicesPorts, 'swarm'> & { readonly ledger: Ledger },
+  { id, version, spec, claim }: UpdateService,
+  signal: AbortSignal,
+): Promise<void> {
+  const written = claim === undefined ? undefined : ledger.take(claim)
+  try {
+    await swarm.updateService(id, version, await withObjectIds(swarm, spec, signal), signal)
+  } finally {
+    written?.()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { VmName } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
+import { ledger } from '../shared/ledger.ts'
 import type { ServicesAction } from './actions.ts'
 import { applyServices } from './apply.ts'
 import { disruptionOf } from './disruption.ts'
@@ -11,14 +12,16 @@ export type { ServicesPorts, ServicesSeen } from './observe.ts'
 
 /** Keeps the Swarm service of a VM, its launch config and its secret as the manifest says, without restarting what need not restart. */
 export function servicesReconciler(ports: ServicesPorts): Reconciler<VmName, ServicesSeen, ServicesAction> {
+  const shared = { ...ports, ledger: ledger() }
   return {
     name: 'services',
     async observe(vm, signal) {
-      const seen = await observeServices(ports, vm, signal)
+      const mark = shared.ledger.mark()
+      const seen = { ...(await observeServices(ports, vm, signal)), mark }
       // What is to be written does not depend on the time.
       return disruptionOf(seen, planServices(seen, 0)) === 'none' ? seen : { ...seen, lease: await ports.lease.observe(signal) }
     },
     plan: planServices,
-    apply: (action, signal) => applyServices(ports, action, signal),
+    apply: (action, signal) => applyServices(shared, action, signal),
   }
 }

@@ -48,6 +48,8 @@ export interface ServicesSeen {
   readonly roomBytes: number | undefined
   /** Read where the plan starts, stops or restarts a guest. */
   readonly lease?: LeaseSeen
+  /** `Ledger.mark` of before the look; undefined where nothing is to be written. */
+  readonly mark?: number
   readonly owned: Ownership
   /** Of the service, if it is there. */
   readonly tasks: readonly SwarmTask[]

@@ -4,8 +4,9 @@ import { sayEdits } from '../../api/manifest/edits.ts'
 import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
+import type { Claim } from '../shared/ledger.ts'
 import { carries, vmObjectLabels } from '../shared/placement-record.ts'
-import { currentTask, isYoung } from '../shared/vm-service.ts'
+import { currentTask, isYoung, reservedBytes } from '../shared/vm-service.ts'
 import { rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
 import { type Context, contextOf, type Present, type Target } from './context.ts'
@@ -83,7 +84,18 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
     ...(decision.drift === undefined ? [] : (['template'] as const)),
     ...(isReplicasDrift(context) ? (['replicas'] as const) : []),
   ]
-  return [...objects.actions, { ...update(service, spec, decision.why, corrects), touches: 'template' }]
+  const claim = claimOf(context, spec)
+  const action = { ...update(service, spec, decision.why, corrects), touches: 'template' } as const
+  return [...objects.actions, claim === undefined ? action : { ...action, claim }]
+}
+
+/** Of several VMs that one edit gives more memory each looks for room at the same moment, and each would find the same. */
+function claimOf({ seen, service, uid }: Context, spec: RawSpec): Claim | undefined {
+  const { roomBytes, mark, node } = seen
+  if (roomBytes === undefined || mark === undefined || node === undefined) return undefined
+  const needed = reservedBytes({ spec })
+  const spare = { memoryBytes: roomBytes - needed, diskBytes: Number.POSITIVE_INFINITY, vms: Number.POSITIVE_INFINITY }
+  return { uid, nodeId: node.id, takes: { memoryBytes: needed - reservedBytes(service), diskBytes: 0 }, spare, mark }
 }
 
 function restoring({ service }: Context, labels: Labels): Labels {

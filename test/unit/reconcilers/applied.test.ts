@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { deterministicMac } from '../../../src/api/mac.ts'
+import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
+import { reservedBytes } from '../../../src/reconcilers/shared/vm-service.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
 
@@ -182,6 +184,31 @@ describe('an edit that cannot be started never stops a running VM', () => {
     cluster.declare('db', { memory: '1Gi', ...restart })
     await cluster.converge()
     expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('is given to no more VMs than there is memory for, though one edit is of all of them and they are looked at at once', async () => {
+    const cluster = new Cluster(['n1'])
+    const all = ['web', 'db', 'log']
+    const reserved = (vm: string): number => reservedBytes({ spec: cluster.swarm.service(`vm-${vm}`)?.spec ?? {} }) / 1024 ** 3
+    for (const vm of all) cluster.declare(vm, { memory: '1Gi', ...restart })
+    await cluster.converge()
+    for (const vm of all) cluster.declare(vm, { memory: '3Gi', ...restart })
+    const services = servicesReconciler(cluster.ports())
+    const { signal } = new AbortController()
+    const seen = await Promise.all(all.map((vm) => services.observe(vm, signal)))
+    const plans = seen.map((one) => services.plan(one, cluster.nowMs))
+    const carryOut = async ({ actions }: (typeof plans)[number]): Promise<void> => {
+      for (const action of actions) await services.apply(action, signal)
+    }
+    const results = await Promise.allSettled(plans.map(carryOut))
+    expect(results.map((one) => (one.status === 'rejected' ? String(one.reason) : 'written'))).toEqual([
+      'written',
+      'written',
+      expect.stringContaining('at the same moment'),
+    ])
+    await cluster.converge()
+    expect(all.map((vm) => Math.floor(reserved(vm)))).toEqual([3, 3, 1])
+    for (const vm of all) expect(cluster.said(vm, 'ServiceReady')).toBe('True TaskRunning')
   })
 
   test('needs no word of an agent of release 0.1, which does not know the question', async () => {

@@ -1,7 +1,13 @@
 import type { VmUid } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
-import type { Room } from './place.ts'
-import { type Load, noLoad } from './placements.ts'
+
+/** What is left of a node beside the VMs on it. */
+export interface Room {
+  readonly memoryBytes: number
+  readonly diskBytes: number
+  /** More VMs than these, and another node would be picked. */
+  readonly vms: number
+}
 
 /** What a VM takes of its node, and what was left beside it by what its planner had seen. */
 export interface Claim {
@@ -48,7 +54,7 @@ export function ledger(): Ledger {
     take(claim) {
       const since = placed.slice(Math.max(0, claim.mark - dropped)).filter(({ nodeId }) => nodeId === claim.nodeId)
       if (claim.mark < dropped || !fits(claim, since))
-        throw new PortError('Conflict', 'other VMs were placed on this node at the same moment')
+        throw new PortError('Conflict', 'other VMs took room on this node at the same moment')
       writing.set(claim, dropped + placed.length)
       const all = [...placed, claim]
       dropped += Math.max(0, all.length - kept)
@@ -61,14 +67,4 @@ export function ledger(): Ledger {
 function fits({ spare }: Claim, others: readonly Claim[]): boolean {
   const sum = (of: 'memoryBytes' | 'diskBytes'): number => others.reduce((total, { takes }) => total + takes[of], 0)
   return others.length <= spare.vms && sum('memoryBytes') <= spare.memoryBytes && sum('diskBytes') <= spare.diskBytes
-}
-
-/** The loads with claims whose records were not read yet. */
-export function withClaims(loads: ReadonlyMap<string, Load>, claims: readonly Claim[]): ReadonlyMap<string, Load> {
-  const all = new Map(loads)
-  for (const { nodeId, takes } of claims) {
-    const { vms, bytes, unmadeDiskBytes } = all.get(nodeId) ?? noLoad
-    all.set(nodeId, { vms: vms + 1, bytes: bytes + takes.memoryBytes, unmadeDiskBytes: unmadeDiskBytes + takes.diskBytes })
-  }
-  return all
 }
