@@ -64,6 +64,8 @@ export interface MachinesPorts {
   readonly onOrder: (record: InstanceRecord) => void
 }
 
+/** From Swarm giving a task up to its container hearing of it. */
+const longestStopMs = 3_000
 /** dockerd kills what has not ended by then: the stop grace period of a VM's service. */
 const stopGraceMs = 120_000
 
@@ -178,7 +180,8 @@ export class Machines implements Agents {
       if (one.ending || (task !== undefined && isWanted(task)) || !one.machine.isConnected) continue
       one.ending = true
       one.endingMs = time.now()
-      one.terminate()
+      // dockerd gives it SIGTERM when it comes to it, and the next task may be running by then.
+      time.after(random.int(0, longestStopMs), () => void (one.gone || one.terminate()))
       time.after(stopGraceMs, () => this.#exited(one, 137))
     }
   }
