@@ -115,9 +115,9 @@ export class SimulatedNode {
 
 /** Waits for work that tries again for ever, unless its agent was killed meanwhile. */
 async function atRest(life: Life, work: Promise<void>): Promise<void> {
-  let isDone = false
-  void work.finally(() => (isDone = true))
-  for (let turn = 0; !isDone && !life.isOver; turn += 1) {
+  const waiting = { isOver: false }
+  void work.finally(() => (waiting.isOver = true))
+  for (let turn = 0; !waiting.isOver && !life.isOver; turn += 1) {
     if (turn > 10_000) throw new Error('an agent that lives does not come to rest')
     await Promise.resolve()
   }
