@@ -159,6 +159,39 @@ describe('a public key', () => {
   })
 })
 
+describe('what is inside a public key', () => {
+  const part = (bytes: readonly number[] | string): number[] => {
+    const content = typeof bytes === 'string' ? [...Buffer.from(bytes)] : bytes
+    return [0, 0, content.length >> 8, content.length & 255, ...content]
+  }
+  const key = (type: string, ...parts: (readonly number[] | string)[]): string =>
+    `${type} ${Buffer.from([part(type), ...parts.map(part)].flat()).toString('base64')}`
+  const bytes = (count: number, first = 1): number[] => [first, ...Array<number>(count - 1).fill(1)]
+
+  it.each([
+    ['ed25519', key('ssh-ed25519', bytes(32))],
+    ['RSA of 1024 bits', key('ssh-rsa', [1, 0, 1], [0, ...bytes(128, 0x80)])],
+    ['ECDSA', key('ecdsa-sha2-nistp521', 'nistp521', bytes(133, 4))],
+    ['ed25519 of a token', key('sk-ssh-ed25519@openssh.com', bytes(32), 'ssh:')],
+    ['ECDSA of a token', key('sk-ecdsa-sha2-nistp256@openssh.com', 'nistp256', bytes(65, 4), 'ssh:')],
+  ])('is of its type: %s', (_what, line) => {
+    expect(said(`    sshAuthorizedKeys: ["${line}"]\n`)).toEqual([])
+  })
+
+  it.each([
+    ['a byte less', key('ssh-ed25519', bytes(31))],
+    ['a part more', key('ssh-ed25519', bytes(32), 'x')],
+    ['a small RSA key', key('ssh-rsa', [1, 0, 1], bytes(64, 0x80))],
+    ['another curve', key('ecdsa-sha2-nistp256', 'nistp384', bytes(65, 4))],
+    ['a compressed point', key('ecdsa-sha2-nistp256', 'nistp256', bytes(33, 2))],
+    ['no application', key('sk-ssh-ed25519@openssh.com', bytes(32), '')],
+  ])('is refused: %s', (_what, line) => {
+    expect(said(`    sshAuthorizedKeys: ["${line}"]\n`)).toEqual([
+      expect.stringMatching(/^VM010 9:25 (the key is cut off|an RSA key of 512 bits)/),
+    ])
+  })
+})
+
 describe('no excerpt shows', () => {
   const body = 'b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ'
   const pem = (indent: string): string =>
