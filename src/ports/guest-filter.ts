@@ -4,15 +4,20 @@ export interface TapLock {
   readonly mac: string
 }
 
+/** Rules as they are in the kernel. Those that are not complete still name the MAC that the TAP was made for. */
+export interface HeldLock extends TapLock {
+  readonly complete: boolean
+}
+
 /**
  * The kernel's rules for what guests send (ADR 0024). They go by the TAP's name and outlive this process. Every method rejects with HostError `Io`,
  * in the words of the tool or the kernel.
  */
 export interface GuestFilter {
-  /** The TAPs whose rules are complete, also those that an earlier broker made. */
-  locks(): Promise<readonly TapLock[]>
-  /** Makes or replaces the rules of one TAP, which exists, in one step. */
-  lock(lock: TapLock): Promise<void>
-  /** Removes what is left of the rules of all TAPs but these. */
-  keepOnly(taps: ReadonlySet<string>): Promise<void>
+  /** Also those that an earlier broker made. */
+  locks(): Promise<readonly HeldLock[]>
+  /** Makes or replaces the rules of TAPs, which exist. Where it fails, some of them may have theirs. */
+  lock(locks: readonly TapLock[]): Promise<void>
+  /** Removes what is left of the rules of all TAPs that are not to be kept. */
+  removeUnless(isKept: (tap: string) => boolean): Promise<void>
 }

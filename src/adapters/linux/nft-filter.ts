@@ -9,6 +9,8 @@ const table = 'swarmvirt'
 const timeoutMs = 10_000
 /** 1,024 TAPs have about 1 MiB of rules. */
 const maxOutputBytes = 16 * 1024 * 1024
+/** The kernel takes 128 KiB in one argument. `nft -f -` opens its standard input anew, which is a socket here. */
+const maxScriptLength = 100_000
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 /** Addresses that a bridge keeps to itself (IEEE 802.1D, table 7-10). It learns their senders, and passes them up, before its own hooks. */
 const linkLocal = 'ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00'
@@ -31,31 +33,59 @@ export function nftFilter({ protect }: NftFilterOptions): GuestFilter {
   return {
     async locks() {
       const { macs, taps, guardsPorts } = await read()
-      return guardsPorts ? [...macs].filter(([tap]) => taps.has(tap)).map(([tap, mac]) => ({ tap, mac })) : []
+      return [...macs].map(([tap, mac]) => ({ tap, mac, complete: guardsPorts && taps.has(tap) }))
     },
-    async lock(lock) {
-      await run([lockScript(lock, protect)])
+    async lock(locks) {
+      for (const script of lockScripts(locks, protect)) await run([script])
     },
-    async keepOnly(wanted) {
+    async removeUnless(isKept) {
       const { chains, taps } = await read()
-      const stale = (names: ReadonlySet<string>): string[] => [...names].filter((name) => !wanted.has(name))
+      const stale = (names: ReadonlySet<string>): string[] => [...names].filter((name) => !isKept(name))
       const commands = [
         ...stale(chains).map((name) => `delete chain netdev ${table} ${name}`),
         ...stale(taps).map((name) => `delete element bridge ${table} taps { "${name}" }`),
       ]
-      if (commands.length > 0) await run([commands.join('\n')])
+      for (const script of inScripts(commands)) await run([script])
     },
   }
+}
+
+/** Commands joined to as few scripts as the kernel takes. */
+function inScripts(commands: readonly string[]): string[] {
+  const scripts: string[] = []
+  for (const command of commands) {
+    const longer = `${scripts.at(-1) ?? ''}\n${command}`
+    if (scripts.length > 0 && longer.length <= maxScriptLength) scripts[scripts.length - 1] = longer
+    else scripts.push(command)
+  }
+  return scripts
 }
 
 /**
  * Two tables. The ingress hook of the TAP comes before the bridge sees a frame, so nothing with another MAC is learned or passed on. The bridge's
  * input hook sees what goes to the host itself, whichever of its addresses it names, and what the host would route.
  */
-function lockScript({ tap, mac }: TapLock, protect: readonly string[]): string {
+function lockScripts(locks: readonly TapLock[], protect: readonly string[]): string[] {
   const ports = nodePorts.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(', ')
   const toNodePorts = `meta l4proto { tcp, udp } th dport { ${ports} } drop`
   const toOtherNodes = protect.map((network) => `${network.includes(':') ? 'ip6' : 'ip'} daddr ${network} ${toNodePorts}`)
+  return inScripts([bridgeScript(toNodePorts), ...locks.map((lock) => tapScript(lock, toOtherNodes))])
+}
+
+function bridgeScript(toNodePorts: string): string {
+  return `
+table bridge ${table} {
+  set taps { type ifname; }
+  chain input { type filter hook input priority -200; policy accept; }
+}
+flush chain bridge ${table} input
+table bridge ${table} {
+  chain input { iifname @taps ${toNodePorts}; }
+}
+`
+}
+
+function tapScript({ tap, mac }: TapLock, toOtherNodes: readonly string[]): string {
   return `
 table netdev ${table} {
   chain ${tap} { type filter hook ingress device "${tap}" priority -500; policy accept; }
@@ -69,14 +99,6 @@ table netdev ${table} {
     ${tagged.map((match) => `${match} drop`).join('\n    ')}
     ${toOtherNodes.join('\n    ')}
   }
-}
-table bridge ${table} {
-  set taps { type ifname; }
-  chain input { type filter hook input priority -200; policy accept; }
-}
-flush chain bridge ${table} input
-table bridge ${table} {
-  chain input { iifname @taps ${toNodePorts}; }
 }
 add element bridge ${table} taps { "${tap}" }
 `

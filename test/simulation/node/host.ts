@@ -66,9 +66,9 @@ export class Host {
   filter(process: Process): GuestFilter {
     const alive = <T>(run: () => T): Promise<T> => (process.alive ? Promise.resolve(run()) : Process.never())
     return {
-      locks: () => alive(() => [...this.#locks].map(([tap, mac]) => ({ tap, mac }))),
-      lock: ({ tap, mac }) => alive(() => void this.#locks.set(tap, mac)),
-      keepOnly: (taps) => alive(() => [...this.#locks.keys()].forEach((tap) => taps.has(tap) || this.#locks.delete(tap))),
+      locks: () => alive(() => [...this.#locks].map(([tap, mac]) => ({ tap, mac, complete: true }))),
+      lock: (locks) => alive(() => locks.forEach(({ tap, mac }) => void this.#locks.set(tap, mac))),
+      removeUnless: (isKept) => alive(() => [...this.#locks.keys()].forEach((tap) => isKept(tap) || this.#locks.delete(tap))),
     }
   }
 

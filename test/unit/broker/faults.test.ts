@@ -13,7 +13,7 @@ const uid = '11111111-1111-4111-8111-111111111111'
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
 const bridge = { name: 'br0', mtu: 1500, carrier: true, up: true, address: null }
 
-const noFilter: GuestFilter = { locks: async () => [], lock: async () => undefined, keepOnly: async () => undefined }
+const noFilter: GuestFilter = { locks: async () => [], lock: async () => undefined, removeUnless: async () => undefined }
 
 /** A network that has no descriptor left while `broken`. */
 function aNetwork() {

@@ -9,22 +9,38 @@ const mac = '52:54:00:00:00:01'
 
 /** A kernel whose rules are `rules`, by TAP, and whose TAPs are `taps`. */
 function aKernel(rules: Record<string, string> = {}, taps: readonly string[] = [tap]) {
-  const kernel = { rules: new Map(Object.entries(rules)), taps: new Set(taps), refusal: '' }
+  const kernel = {
+    rules: new Map(Object.entries(rules)),
+    taps: new Set(taps),
+    refusal: '',
+    /** The rules for the bridge are there. */
+    guardsPorts: true,
+    refused: new Set<string>(),
+    /** Every call of `lock`, by its TAPs. */
+    calls: [] as string[][],
+    reads: 0,
+    onLock: (): void => undefined,
+  }
   const must = (): void => {
     if (kernel.refusal !== '') throw new HostError('Io', kernel.refusal)
   }
   const filter: GuestFilter = {
     async locks() {
+      kernel.reads += 1
       must()
-      return [...kernel.rules].map(([name, of]) => ({ tap: name, mac: of }))
+      return [...kernel.rules].map(([name, of]) => ({ tap: name, mac: of, complete: kernel.guardsPorts }))
     },
-    async lock(lock) {
+    async lock(locks) {
       must()
-      kernel.rules.set(lock.tap, lock.mac)
+      kernel.calls.push(locks.map((lock) => lock.tap))
+      kernel.onLock()
+      if (locks.some((lock) => kernel.refused.has(lock.tap) || !kernel.taps.has(lock.tap))) throw new HostError('Io', 'nft: refused')
+      for (const lock of locks) kernel.rules.set(lock.tap, lock.mac)
+      kernel.guardsPorts = true
     },
-    async keepOnly(wanted) {
+    async removeUnless(isKept) {
       must()
-      for (const name of kernel.rules.keys()) if (!wanted.has(name)) kernel.rules.delete(name)
+      for (const name of kernel.rules.keys()) if (!isKept(name)) kernel.rules.delete(name)
     },
   }
   const locks = new TapLocks({ filter, network: { exists: (name) => kernel.taps.has(name) }, log: silentLog })
@@ -71,5 +87,85 @@ describe('the locks of TAPs', () => {
     await locks.sweep()
     expect(locks.fact([tap])).toEqual({ state: 'active', message: '' })
     expect(rules()).toEqual({ [tap]: mac })
+  })
+
+  it('of running VMs stay where what an earlier broker left cannot be read at first', async () => {
+    const { kernel, locks, rules } = aKernel({ [tap]: mac, svaaaaaaaaaaaa: '52:54:00:00:00:02' })
+    kernel.refusal = 'nft did not end within 10 s'
+    await locks.start()
+    kernel.refusal = ''
+    await locks.sweep()
+    expect(rules()).toEqual({ [tap]: mac })
+    expect(locks.macOf(tap)).toBe(mac)
+  })
+
+  it('tell the MAC also where somebody removed the rules of the bridge, which come back', async () => {
+    const { kernel, locks } = aKernel({ [tap]: mac })
+    kernel.guardsPorts = false
+    await locks.start()
+    expect(locks.macOf(tap)).toBe(mac)
+    await locks.sweep()
+    expect(kernel.guardsPorts).toBe(true)
+  })
+
+  it('that are in the kernel after a failure are told to be there with the next sweep', async () => {
+    const { kernel, locks } = aKernel({ [tap]: mac })
+    await locks.start()
+    await locks.sweep()
+    kernel.refusal = 'nft did not end within 10 s'
+    await locks.lock([{ tap, mac }])
+    kernel.refusal = ''
+    await locks.sweep()
+    expect(locks.fact([tap])).toEqual({ state: 'active', message: '' })
+  })
+
+  it('of an earlier broker are made anew once, for it may have had other rules', async () => {
+    const { kernel, locks } = aKernel({ [tap]: mac })
+    await locks.start()
+    await locks.sweep()
+    await locks.sweep()
+    expect(kernel.calls).toEqual([[tap]])
+  })
+})
+
+describe('the locks of many TAPs', () => {
+  const names = Array.from({ length: 9 }, (_, at) => `sv00000000000${at}`)
+  const all = Object.fromEntries(names.map((name) => [name, mac]))
+
+  it('come back together', async () => {
+    const { kernel, locks, rules } = aKernel({}, names)
+    await locks.lock(names.map((name) => ({ tap: name, mac })))
+    kernel.rules.clear()
+    await locks.sweep()
+    expect(rules()).toEqual(all)
+    expect(kernel.calls).toEqual([names, names])
+  })
+
+  it('come back but for one that the kernel refuses, and for those that went', async () => {
+    const { kernel, locks, rules } = aKernel(all, names)
+    await locks.start()
+    const [refused = '', ...others] = names
+    kernel.rules.clear()
+    kernel.refused.add(refused)
+    kernel.onLock = () => others.slice(0, 4).forEach((name) => kernel.taps.delete(name))
+    await locks.sweep()
+    expect(Object.keys(rules())).toEqual(others.slice(4))
+    expect(locks.fact([refused])).toEqual({ state: 'inactive', message: 'nft: refused' })
+  })
+
+  it('are not all tried where nft itself fails, and are all told', async () => {
+    const { kernel, locks } = aKernel({}, names)
+    for (const name of names) kernel.refused.add(name)
+    await locks.lock(names.map((name) => ({ tap: name, mac })))
+    expect(kernel.calls).toHaveLength(4)
+    for (const name of names) expect(locks.fact([name]).state).toBe('inactive')
+  })
+
+  it('are looked at by one sweep at a time, however long it takes', async () => {
+    const { kernel, locks } = aKernel(all, names)
+    await Promise.all([locks.start(), ...Array.from({ length: 50 }, () => locks.sweep())])
+    expect({ made: kernel.calls, reads: kernel.reads }).toEqual({ made: [names], reads: 2 })
+    await locks.sweep()
+    expect({ made: kernel.calls, reads: kernel.reads }).toEqual({ made: [names], reads: 3 })
   })
 })
