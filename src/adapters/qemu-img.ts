@@ -16,6 +16,27 @@ const tooMuchOutput = 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
 /** Exit code of `qemu-img check` for an image that is intact but wastes room. */
 const leaksOnly = 3
 
+/** Of prlimit and the loader: qemu-img itself did not run. */
+const didNotRun = [126, 127]
+/**
+ * strerror(3) of what a node lacks, as qemu-img ends its messages with exit code 1. An image that has it say so is tried again now and then, which does
+ * less harm than a good one that is never tried again.
+ */
+const faultsOfNode = [
+  'Input/output error',
+  'Cannot allocate memory',
+  'Permission denied',
+  'Operation not permitted',
+  'Too many open files',
+  'No space left on device',
+  'Disk quota exceeded',
+  'Read-only file system',
+  'No such file or directory',
+  'Stale file handle',
+  'Resource temporarily unavailable',
+  'Device or resource busy',
+]
+
 const infoOutput = z.object({
   format: z.literal('qcow2'),
   'virtual-size': z.int(),
@@ -77,9 +98,15 @@ function runLimited({ program, args, timeoutMs, fine }: LimitedRun, signal?: Abo
       if (error === null || (fine !== undefined && error.code === fine)) return resolve(stdout)
       // The first lines name the cause.
       const said = stderr.trim().split('\n').slice(0, 3).join(' ').slice(0, 500)
-      if (typeof error.code === 'number' || error.code === tooMuchOutput)
+      if (isOfImage(error.code, stderr))
         return reject(new PortError('Invalid', said || `qemu-img ended with code ${error.code}`, { cause: error }))
       reject(new PortError('Unavailable', `qemu-img did not finish: ${said || error.message}`, { cause: error }))
     })
   })
+}
+
+function isOfImage(code: unknown, stderr: string): boolean {
+  if (typeof code !== 'number') return code === tooMuchOutput
+  if (didNotRun.includes(code)) return false
+  return code !== 1 || !faultsOfNode.some((fault) => stderr.includes(fault))
 }
