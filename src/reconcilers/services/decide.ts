@@ -3,7 +3,7 @@ import { dig, rawNumber, rawObject } from '../shared/raw.ts'
 import type { Context } from './context.ts'
 import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
-import { whyUnfit, whyUnprepared } from './fit.ts'
+import { whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
 import { hardeningOf, templateHashOf } from './projection.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
@@ -63,7 +63,7 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
   const unfit = whyNotWritten(context, draft)
   if (unfit === undefined) return { kind: 'write', template: draft, force: false, drift: actual, why }
   const before = asWritten(context.service)?.['TaskTemplate']
-  if (before !== undefined && whyUnfit(rawObject(before), context.seen.node) === undefined)
+  if (before !== undefined && (whyNotAgain(context.seen) ?? whyUnfit(rawObject(before), context.seen.node)) === undefined)
     return { kind: 'restore', template: rawObject(before), held: { ...held, drift: actual }, unfit, why }
   const stays = `${unfit}; until then the template that somebody changed is left as it is`
   return { kind: 'leave', held, pending: true, unfit: stays, why: 'the template was changed by somebody else' }
@@ -85,7 +85,7 @@ function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pend
 
 /** The one gate before a template is written for a service that is there. */
 function whyNotWritten({ seen, machine }: Context, draft: RawSpec): string | undefined {
-  return whyUnfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, machine)
+  return whyNotAgain(seen) ?? whyUnfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, machine)
 }
 
 /** Where the notes of what runs were lost, only a difference that can be seen is an edit. */

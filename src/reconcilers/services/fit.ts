@@ -2,7 +2,7 @@ import { formatBytes } from '../../api/quantity.ts'
 import type { RawSpec, SwarmNode } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import { type Machine, machineMark } from '../shared/applied.ts'
-import { labelConstraints } from '../shared/vm-service.ts'
+import { currentTask, labelConstraints } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
 
 /** Why the node of a VM could not run this template, in words: the VM would be stopped for it and not come back. */
@@ -19,6 +19,14 @@ export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomByt
   if (needed > node.memoryBytes) return `${node.hostname} has ${has}, and ${needs}`
   if (needed <= roomBytes) return undefined
   return `${formatBytes(Math.max(roomBytes, 0))} of the ${has} of ${node.hostname} is free beside its other VMs, and ${needs}`
+}
+
+/** Swarm starts nothing on such a node, and a paused one keeps what runs: a guest that is stopped there stays off. One that is down already may start later. */
+export function whyNotAgain({ node, tasks }: Pick<ServicesSeen, 'node' | 'tasks'>): string | undefined {
+  if (node === undefined || currentTask(tasks)?.state !== 'running') return undefined
+  if (node.state !== 'ready') return `${node.hostname} is ${node.state}`
+  if (node.availability === 'active') return undefined
+  return `the availability of ${node.hostname} is ${node.availability}: docker node update --availability active ${node.hostname}`
 }
 
 /** The node checks accelerator and networks of an edit before the VM is stopped for them (`swarmvirt.prepared`). */

@@ -173,6 +173,47 @@ describe('an edit that cannot be started never stops a running VM', () => {
     expect(cluster.starts('web')).toBe(2)
   })
 
+  const unable = [
+    [{ availability: 'pause' }, 'the availability of n1 is pause: docker node update --availability active n1'],
+    [{ state: 'down' }, 'n1 is down'],
+  ] as const
+  test.each(unable)('waits while its node takes no new task (%o), which one that runs there outlives', async (change, why) => {
+    const cluster = await running(restart)
+    cluster.swarm.changeNode('node-n1', change)
+    cluster.declare('web', { ...restart, memory: '1Gi' })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+    expect(message(cluster)).toContain(`it would not start again: ${why}`)
+    cluster.swarm.changeNode('node-n1', { availability: 'active', state: 'ready' })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test('is written on a paused node for a VM that is off, or that somebody else stopped there', async () => {
+    const cluster = await running()
+    cluster.swarm.changeNode('node-n1', { availability: 'pause' })
+    cluster.swarm.edit(service, limit(64 * 1024 ** 2))
+    await cluster.converge()
+    expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
+    cluster.declare('web', { runStrategy: 'Halted' })
+    await cluster.converge()
+    cluster.declare('web', { runStrategy: 'Halted', memory: '1Gi' })
+    await cluster.converge()
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test('is not stopped on a paused node for a correction of drift from before', async () => {
+    const cluster = await running()
+    cluster.swarm.edit(service, limit(64 * 1024 ** 2))
+    cluster.swarm.settle()
+    cluster.swarm.changeNode('node-n1', { availability: 'pause' })
+    await cluster.converge()
+    expect(memoryLimit(cluster)).toBe(64 * 1024 ** 2)
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+  })
+
   test('counts the memory of the other VMs of the node', async () => {
     const cluster = new Cluster(['n1'])
     for (const vm of ['web', 'db']) cluster.declare(vm, { memory: '3Gi', ...restart })
