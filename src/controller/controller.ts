@@ -41,7 +41,7 @@ export interface ControllerPorts {
   readonly sources: readonly ManifestSource[]
   readonly store: DeclarationStore
   readonly reconcilers: Readonly<Record<'nodes' | Report['owner'], AnyReconciler>>
-  /** The services reconciler writes under the same. */
+  /** Reconcilers write under the same. */
   readonly lease: Pick<DisruptionLease, 'answer' | 'release'>
   readonly agents: Agents
   readonly seenAgent: (nodeId: string) => SeenAgent | undefined
@@ -115,8 +115,8 @@ export function controller(ports: ControllerPorts): Controller {
   }
 
   const records = {
-    assets: recordsFor(),
-    // A write that touches a guest also needs the lease, which may have gone to another controller without an event.
+    // A write that touches a guest or its disks also needs the lease, which may have gone to another controller without an event.
+    assets: recordsFor(disruptionLeaseName(ports.cluster)),
     services: recordsFor(disruptionLeaseName(ports.cluster)),
     reachability: recordsFor(),
   }

@@ -6,6 +6,7 @@ import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'
 import { deletesDisks } from './last-word.ts'
+import type { LeaseAction } from '../shared/disruption-lease.ts'
 import type { Claim } from '../shared/ledger.ts'
 import type { AssetsSeen } from './observe.ts'
 
@@ -24,9 +25,12 @@ export type AssetsAction =
       readonly config: SwarmConfig
       readonly labels: Labels
       readonly corrects: readonly DriftKind[]
+      /** The VM is given up: from here on its disks are kept for a manifest that returns, or deleted. */
+      readonly endsVm?: true
     }
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
   | { readonly kind: 'deleteDisks'; readonly nodeId: string; readonly order: DeleteDisksOrder }
+  | LeaseAction
   | { readonly kind: 'removeRecord'; readonly id: string; readonly name: string }
 
 export type AssetsPlan = Plan<AssetsAction>

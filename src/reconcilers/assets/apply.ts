@@ -7,7 +7,7 @@ import type { AssetsPorts } from './observe.ts'
 
 /** Creating the record is the race for a VM's identity: the loser gets Conflict and observes the winner's. */
 export async function applyAssets(
-  ports: Pick<AssetsPorts, 'swarm' | 'agents'> & { readonly ledger: Ledger },
+  ports: Pick<AssetsPorts, 'swarm' | 'agents' | 'lease'> & { readonly ledger: Ledger },
   action: AssetsAction,
   signal: AbortSignal,
 ): Promise<void> {
@@ -22,6 +22,9 @@ export async function applyAssets(
       return unlessGone(ports.swarm.removeConfig(action.id, signal))
     case 'revokeGrant':
       return revokeGrant(ports.agents, action, signal)
+    case 'takeLease':
+    case 'askHolder':
+      return ports.lease.apply(action, signal)
   }
 }
 

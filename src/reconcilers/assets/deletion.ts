@@ -48,7 +48,7 @@ export function planDeletion(seen: AssetsSeen, record: PlacementRecord, nowMs: n
 function begin(seen: AssetsSeen, record: PlacementRecord, nowMs: number): AssetsPlan {
   const labels = { ...record.config.labels, [objectLabels.deletingAt]: new Date(nowMs).toISOString() }
   return {
-    actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }],
+    actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [], endsVm: true }],
     conditions: [deleting(seen, record, seen.node?.hostname ?? 'its node'), ...waitingConditions()],
     next: { kind: 'requeueAfter', ms: lookAgainMs },
   }

@@ -23,8 +23,17 @@ export interface AssetsForesight {
 }
 
 /** What would be done if nothing held it back. Nodes are asked what they have, and get no order. */
-export async function foreseeAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsForesight> {
-  const seen = await observeAssets({ ...ports, agents: withoutOrders(ports.agents), ledger: ledger() }, vm, signal)
+export async function foreseeAssets(
+  ports: Omit<AssetsPorts, 'lease'>,
+  vm: VmName,
+  nowMs: number,
+  signal: AbortSignal,
+): Promise<AssetsForesight> {
+  const seen = await observeAssets(
+    { ...ports, agents: withoutOrders(ports.agents), ledger: ledger(), mayReplace: async () => true },
+    vm,
+    signal,
+  )
   const suspended = suspensionOf(vm, seen.declaration, seen.record)?.message
   const plan = planResumed(seen, nowMs)
   const placed = plan.conditions.find((one) => one.type === 'Placed')?.message ?? ''
@@ -101,6 +110,9 @@ function stepOf(action: AssetsAction, placed: string): PlannedStep {
       }
     case 'removeRecord':
       return { verb: 'remove', object: `config ${action.name}`, why: 'the VM and its disks are gone', guest }
+    case 'takeLease':
+    case 'askHolder':
+      return { verb: 'change', object: 'the lease for what disrupts', why: 'it is needed first', guest }
     default:
       return kind satisfies never
   }

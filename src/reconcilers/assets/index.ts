@@ -2,6 +2,7 @@ import type { VmName } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import type { AssetsAction } from './actions.ts'
 import { applyAssets } from './apply.ts'
+import { needsLease } from './disruption.ts'
 import { ledger } from '../shared/ledger.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import { planAssets } from './plan.ts'
@@ -14,7 +15,12 @@ export function assetsReconciler(ports: AssetsPorts): Reconciler<VmName, AssetsS
   const shared = { ...ports, ledger: ledger() }
   return {
     name: 'assets',
-    observe: (vm, signal) => observeAssets(shared, vm, signal),
+    async observe(vm, signal) {
+      const mayReplace = async (): Promise<boolean> => (await ports.lease.observe(signal)).kind === 'ours'
+      const seen = await observeAssets({ ...shared, mayReplace }, vm, signal)
+      // Whether something ends does not depend on the time.
+      return needsLease(seen, planAssets(seen, 0)) ? { ...seen, lease: await ports.lease.observe(signal) } : seen
+    },
     plan: planAssets,
     apply: (action, signal) => applyAssets(shared, action, signal),
   }

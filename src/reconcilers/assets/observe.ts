@@ -8,6 +8,7 @@ import type { Random } from '../../ports/random.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, type Machine } from '../shared/applied.ts'
+import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type Asked, ask, askFor } from '../shared/asked.ts'
 import type { Ledger } from '../shared/ledger.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
@@ -39,8 +40,13 @@ export interface AssetsPorts {
   readonly declarations: Declarations
   readonly settings: AssetsSettings
   readonly random: Pick<Random, 'uuid'>
+  readonly lease: Pick<DisruptionLease, 'observe' | 'apply'>
 }
-type LedgedPorts = AssetsPorts & { readonly ledger: Pick<Ledger, 'mark' | 'since'> }
+type LedgedPorts = Omit<AssetsPorts, 'lease'> & {
+  readonly ledger: Pick<Ledger, 'mark' | 'since'>
+  /** Whether this controller holds the lease, without which no order has the word that lets a disk be replaced. */
+  readonly mayReplace: () => Promise<boolean>
+}
 type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
 
 export interface NodeSeen {
@@ -81,6 +87,10 @@ export interface AssetsSeen {
   readonly order: PrepareOrder | undefined
   /** How far the node is with what was ordered; undefined where nothing was. */
   readonly prepared: Asked<PrepareStatus> | undefined
+  /** The manifest lets a disk be replaced, and the order does not. */
+  readonly replaceWithheld: boolean
+  /** Read where the plan gives up a VM or its disks. */
+  readonly lease?: LeaseSeen
 }
 
 /**
@@ -108,6 +118,7 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
     elsewhere: undefined,
     order: undefined,
     prepared: undefined,
+    replaceWithheld: false,
   }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
@@ -117,13 +128,16 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   if (suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
-  const order = withClusterAddresses(
-    prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal)),
-    nodes,
-  )
+  const wanted = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal))
+  const replaceWithheld = wanted.replaceDisks !== undefined && !(await ports.mayReplace())
+  const order = withClusterAddresses(replaceWithheld ? withoutReplacing(wanted) : wanted, nodes)
   const prepared = await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal))
   const elsewhere = prepared.known ? undefined : await joinedAgain(ports.agents, nodes, { node, uid: record.uid }, signal)
-  return { ...seen, order, prepared, elsewhere }
+  return { ...seen, order, prepared, elsewhere, replaceWithheld }
+}
+
+function withoutReplacing({ replaceDisks: _withheld, ...order }: PrepareOrder): PrepareOrder {
+  return order
 }
 
 /** A machine that joins again is another node to Swarm, and its old entry stays listed as down. */
@@ -144,7 +158,7 @@ async function joinedAgain(
 
 /** Its content never changes, so one that was read before will do. */
 async function applied(
-  { recent }: AssetsPorts,
+  { recent }: Omit<AssetsPorts, 'lease'>,
   service: SwarmService | undefined,
   { uid }: PlacementRecord,
   signal: AbortSignal,
@@ -189,7 +203,12 @@ function namelessOn({ node, instances }: NodeSeen): { readonly uid: VmUid; reado
   return nameless.map(({ uid }) => ({ uid, hostname: node.hostname }))
 }
 
-async function observeNode(ports: AssetsPorts, node: SwarmNode, agentExpected: boolean, signal: AbortSignal): Promise<NodeSeen> {
+async function observeNode(
+  ports: Pick<AssetsPorts, 'agents'>,
+  node: SwarmNode,
+  agentExpected: boolean,
+  signal: AbortSignal,
+): Promise<NodeSeen> {
   const agent = ports.agents.on(node.id)
   const [facts, instances] = await Promise.all([ask(agent.facts(signal)), ask(agent.instances(signal))])
   return { node, facts, instances, agentExpected }

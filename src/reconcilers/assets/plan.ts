@@ -11,6 +11,7 @@ import { isServiceOf, ownershipOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
+import { underLease } from './disruption.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
 import { withLastWord } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
@@ -20,7 +21,7 @@ const settled: Next = { kind: 'settled' }
 
 export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const suspension = suspensionOf(seen.vm, seen.declaration, seen.record)
-  return withLastWord(seen, suspension === undefined ? planResumed(seen, nowMs) : planSuspended(seen, suspension))
+  return withLastWord(seen, suspension === undefined ? underLease(seen, planResumed(seen, nowMs)) : planSuspended(seen, suspension))
 }
 
 /** What is to be done, whatever says that it must wait. */
@@ -97,7 +98,7 @@ function retain({ node }: AssetsSeen, record: PlacementRecord, nowMs: number): A
   if (record.retainedAt !== undefined) return []
   const labels = { ...record.config.labels, [objectLabels.retainedAt]: new Date(nowMs).toISOString() }
   const revoke: AssetsAction[] = node === undefined ? [] : [{ kind: 'revokeGrant', nodeId: node.id, uid: record.uid }]
-  return [...revoke, { kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }]
+  return [...revoke, { kind: 'updateRecordLabels', config: record.config, labels, corrects: [], endsVm: true }]
 }
 
 function retainedCondition({ node, vm }: AssetsSeen, record: PlacementRecord): ConditionDraft {

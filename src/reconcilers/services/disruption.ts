@@ -1,16 +1,15 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import type { LeaseSeen } from '../shared/disruption-lease.ts'
+import { lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/standing-by.ts'
 import type { ServicesAction, ServicesPlan } from './actions.ts'
 import { replicasOf } from './decide.ts'
 import type { ServicesSeen } from './observe.ts'
-
-/** A holder that answers, or does not, is seen soon. */
-const lookAgainMs = 1_000
 
 type Disruption =
   | 'none'
   /** A guest that is off: of two controllers that want it on and off the one without the lease must not start it. */
   | 'starts'
+  /** Or its service goes, which another controller may want. */
   | 'stops'
 
 /** What carrying the plan out does to a guest. */
@@ -21,7 +20,8 @@ export function disruptionOf({ owned }: Pick<ServicesSeen, 'owned'>, { actions }
 }
 
 function effectOf(action: ServicesAction, from: number): Disruption {
-  if (action.kind === 'removeService') return from > 0 ? 'stops' : 'none'
+  // Its disks may go after it.
+  if (action.kind === 'removeService') return 'stops'
   if (action.kind !== 'createService' && action.kind !== 'updateService') return 'none'
   const to = replicasOf(action)
   if (from === 0) return to > 0 ? 'starts' : 'none'
@@ -37,20 +37,15 @@ export function underLease(seen: ServicesSeen, plan: ServicesPlan): ServicesPlan
   return {
     ...plan,
     actions: stepsTo(lease),
-    conditions: standingBy(lease, plan.conditions),
-    next: { kind: 'requeueAfter', ms: lookAgainMs },
+    // A lone controller has it in a moment, and goes on.
+    conditions: lease.kind === 'free' ? plan.conditions : standingBy(lease, plan.conditions),
+    next: { kind: 'requeueAfter', ms: lookAgainForLeaseMs },
   }
 }
 
-function stepsTo(lease: Exclude<LeaseSeen, { kind: 'ours' }>): readonly ServicesAction[] {
-  if (lease.kind === 'free') return [{ kind: 'takeLease', config: lease.config }]
-  return lease.ask ? [{ kind: 'askHolder', config: lease.config }] : []
-}
-
 /** What was planned has not happened. */
-function standingBy(lease: Exclude<LeaseSeen, { kind: 'ours' }>, planned: readonly ConditionDraft[]): readonly ConditionDraft[] {
-  const who = lease.kind === 'free' ? 'nobody yet' : lease.holder
-  const message = `the VM is to be started, stopped or restarted, and the lease for that is held by ${who}; are two controllers at work, with different manifests? docker config inspect ${lease.config?.name ?? 'sv-lease-CLUSTER'}`
+function standingBy(lease: Extract<LeaseSeen, { kind: 'held' }>, planned: readonly ConditionDraft[]): readonly ConditionDraft[] {
+  const message = standingByText('the VM is to be started, stopped, restarted or removed', lease)
   const others = planned.filter((one) => one.type !== 'ServiceReady')
   return [...others, condition('ServiceReady', 'False', 'StandingBy', message)]
 }

@@ -17,10 +17,11 @@ function bench() {
   return { is, records, run }
 }
 
-it('has the record read again before a service is changed or removed, or disks are deleted, and before nothing else', () => {
+it('has the record read again before a service is changed or removed, a VM is given up or disks are deleted, and before nothing else', () => {
   const { run } = bench()
   for (const kind of ['updateService', 'removeService', 'deleteDisks']) expect(run('web', [{ kind }])).toEqual({ begun: 0, again: true })
-  expect(run('web', [{ kind: 'createService' }])).toEqual({ begun: 0, again: false })
+  expect(run('web', [{ kind: 'updateRecordLabels', endsVm: true }])).toEqual({ begun: 0, again: true })
+  for (const kind of ['createService', 'updateRecordLabels']) expect(run('web', [{ kind }])).toEqual({ begun: 0, again: false })
   expect(run('web', [])).toEqual({ begun: 0, again: false })
 })
 

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { VmName } from '../../../src/api/names.ts'
 import type { Declaration } from '../../../src/ports/declarations.ts'
 import { PortError } from '../../../src/ports/errors.ts'
+import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
+import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { type DisruptionLease, disruptionLease, type LeaseSeen } from '../../../src/reconcilers/shared/disruption-lease.ts'
 import { aVm, Cluster, type SpecChanges } from '../../simulation/cluster.ts'
@@ -159,5 +161,82 @@ describe('two controllers with different manifests', () => {
     }
     expect(world.cluster.starts('web')).toBe(before + 1)
     expect(world.said[1]).toBe('TaskRunning')
+  })
+})
+
+/** One of two controllers, without the lease while the other one lives. */
+async function standingBy(before: SpecChanges, declared: (cluster: Cluster) => Declaration) {
+  const clock = virtualClock()
+  const cluster = new Cluster(['n1'])
+  cluster.declare('web', before)
+  await cluster.converge()
+  const ports = cluster.ports()
+  const [holder, lease] = ['a', 'b'].map((id) =>
+    disruptionLease({ swarm: cluster.swarm, recent: cluster.swarm, clock, log: silentLog, cluster: 'lab', id }),
+  )
+  if (holder === undefined || lease === undefined) throw new Error('there are two')
+  await step(holder)
+  const declaration = declared(cluster)
+  const own = { ...ports, lease, declarations: { ...ports.declarations, get: (): Declaration => declaration } }
+  return {
+    cluster,
+    async rounds(holderLives: boolean): Promise<void> {
+      for (let second = 0; second < 40; second += 1) {
+        await cluster.run(nodesReconciler(own), 'node-n1')
+        await cluster.run(servicesReconciler(own), 'web')
+        await cluster.run(assetsReconciler(own), 'web')
+        cluster.swarm.settle()
+        if (holderLives) await holder.answer()
+        await clock.pass(1_000)
+      }
+    },
+  }
+}
+
+describe('a controller that stands by', () => {
+  const halted = { runStrategy: 'Halted' }
+
+  test('removes no VM that is off, and no disks', async () => {
+    const { cluster, rounds } = await standingBy({ ...halted, deletionPolicy: 'Delete' }, () => ({
+      kind: 'removed',
+      deletionPolicy: 'Delete',
+    }))
+    await rounds(true)
+    expect(cluster.swarm.service('vm-web')).toBeDefined()
+    expect(cluster.agent('n1').held.size).toBe(1)
+    expect(cluster.said('web', 'ServiceReady')).toBe('False StandingBy')
+    await rounds(false)
+    expect(cluster.swarm.service('vm-web')).toBeUndefined()
+    expect(cluster.agent('n1').held.size).toBe(0)
+    expect(cluster.record('web')).toBeUndefined()
+  })
+
+  test.each(['Delete', 'Retain'] as const)('gives up no VM whose service is gone already (%s)', async (deletionPolicy) => {
+    const { cluster, rounds } = await standingBy({ deletionPolicy }, ({ swarm }) => {
+      const service = swarm.service('vm-web')
+      if (service !== undefined) void swarm.removeService(service.id)
+      return { kind: 'removed', deletionPolicy }
+    })
+    await rounds(true)
+    expect(cluster.record('web')).toMatchObject({ deletingAt: undefined, retainedAt: undefined })
+    expect([...cluster.agent('n1').held.values()]).toMatchObject([{ granted: true }])
+    expect(cluster.said('web', 'Placed')).toBe('False StandingBy')
+    await rounds(false)
+    expect(cluster.agent('n1').held.size).toBe(deletionPolicy === 'Delete' ? 0 : 1)
+  })
+
+  test('lets no node replace a disk', async () => {
+    const { cluster, rounds } = await standingBy(halted, (world) => {
+      world.agent('n1').refusal = { state: 'failed', reason: 'ImageChangeRefused', message: 'a new image would destroy it' }
+      const declared = aVm('web', halted)
+      const annotations = { 'swarmvirt.dev/replace-disks': 'root=0123456789abcdef' }
+      return { ...declared, vm: { ...declared.vm, metadata: { ...declared.vm.metadata, annotations } } }
+    })
+    const ordered = (): unknown => [...cluster.agent('n1').orders.values()][0]?.replaceDisks
+    await rounds(true)
+    expect(ordered()).toBeUndefined()
+    expect(cluster.said('web', 'AssetsReady')).toBe('False StandingBy')
+    await rounds(false)
+    expect(ordered()).toEqual([{ disk: 'root', token: '0123456789abcdef' }])
   })
 })
