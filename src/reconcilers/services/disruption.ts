@@ -46,6 +46,9 @@ export function underLease(seen: ServicesSeen, plan: ServicesPlan): ServicesPlan
 /** What was planned has not happened. */
 function standingBy(lease: Extract<LeaseSeen, { kind: 'held' }>, planned: readonly ConditionDraft[]): readonly ConditionDraft[] {
   const message = standingByText('the VM is to be started, stopped, restarted or removed', lease)
-  const others = planned.filter((one) => one.type !== 'ServiceReady')
+  const others = planned.flatMap((one) => {
+    if (one.type === 'ServiceReady') return []
+    return one.type === 'RestartRequired' ? condition(one.type, 'Unknown', 'StandingBy', message) : one
+  })
   return [...others, condition('ServiceReady', 'False', 'StandingBy', message)]
 }

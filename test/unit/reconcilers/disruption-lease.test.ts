@@ -178,19 +178,18 @@ async function standingBy(before: SpecChanges, declared: (cluster: Cluster) => D
   await step(holder)
   const declaration = declared(cluster)
   const own = { ...ports, lease, declarations: { ...ports.declarations, get: (): Declaration => declaration } }
-  return {
-    cluster,
-    async rounds(holderLives: boolean): Promise<void> {
-      for (let second = 0; second < 40; second += 1) {
-        await cluster.run(nodesReconciler(own), 'node-n1')
-        await cluster.run(servicesReconciler(own), 'web')
-        await cluster.run(assetsReconciler(own), 'web')
-        cluster.swarm.settle()
-        if (holderLives) await holder.answer()
-        await clock.pass(1_000)
-      }
-    },
+  async function second(holderLives: boolean): Promise<void> {
+    await cluster.run(nodesReconciler(own), 'node-n1')
+    await cluster.run(servicesReconciler(own), 'web')
+    await cluster.run(assetsReconciler(own), 'web')
+    cluster.swarm.settle()
+    if (holderLives) await holder?.answer()
+    await clock.pass(1_000)
   }
+  const rounds = async (holderLives: boolean): Promise<void> => {
+    for (let passed = 0; passed < 40; passed += 1) await second(holderLives)
+  }
+  return { cluster, rounds }
 }
 
 describe('a controller that stands by', () => {
@@ -212,9 +211,9 @@ describe('a controller that stands by', () => {
   })
 
   test.each(['Delete', 'Retain'] as const)('gives up no VM whose service is gone already (%s)', async (deletionPolicy) => {
-    const { cluster, rounds } = await standingBy({ deletionPolicy }, ({ swarm }) => {
-      const service = swarm.service('vm-web')
-      if (service !== undefined) void swarm.removeService(service.id)
+    const { cluster, rounds } = await standingBy({ deletionPolicy }, (world) => {
+      const service = world.swarm.service('vm-web')
+      if (service !== undefined) void world.swarm.removeService(service.id)
       return { kind: 'removed', deletionPolicy }
     })
     await rounds(true)
@@ -238,5 +237,28 @@ describe('a controller that stands by', () => {
     expect(cluster.said('web', 'AssetsReady')).toBe('False StandingBy')
     await rounds(false)
     expect(ordered()).toEqual([{ disk: 'root', token: '0123456789abcdef' }])
+  })
+})
+
+describe('what is said of an edit that restarts the VM', () => {
+  const before = { updatePolicy: 'Restart' }
+  const after = { ...before, memory: '1Gi' }
+
+  test('while another controller holds the lease is not that it is applied', async () => {
+    const { cluster, rounds } = await standingBy(before, () => aVm('web', after))
+    await rounds(true)
+    expect(cluster.said('web', 'ServiceReady')).toBe('False StandingBy')
+    expect(cluster.said('web', 'RestartRequired')).toBe('Unknown StandingBy')
+    await rounds(false)
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test('by a lone controller, which takes the lease first, is what it is about to do', async () => {
+    const { cluster, said, turn } = await twoControllers(before, after, after)
+    await turn(0)
+    expect(said[0]).toBe('Updating')
+    expect(cluster.starts('web')).toBe(1)
+    await turn(0)
+    expect(cluster.starts('web')).toBe(2)
   })
 })
