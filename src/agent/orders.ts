@@ -63,6 +63,14 @@ export function orders(options: OrdersOptions): Orders {
 }
 
 async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
+  const status = await makeReady(options, order)
+  if (order.pending === undefined) return status
+  // Also where what runs cannot be granted any more: the edit may be what mends that.
+  const refusal = await whyNotPending(options, order, order.pending)
+  return { ...status, ...(refusal === undefined ? { pendingAccepted: true } : { pending: refusal }) }
+}
+
+async function makeReady(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
   const existing = await options.grants.readClear(order.uid)
   const unready = await options.prepareDisks(order)
   if (unready === undefined) return grantTo(options, order, existing)
@@ -83,15 +91,8 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   const { accelerator, emulationReason } = choice
   const outcome = await grants.put(grantOf(order, accelerator, existing))
   switch (outcome.kind) {
-    case 'granted': {
-      const pending = await whyNotPending(options, order)
-      return {
-        state: 'ready',
-        accelerator,
-        emulationReason: emulationReason.slice(0, 2000),
-        ...(pending === undefined ? {} : { pending }),
-      }
-    }
+    case 'granted':
+      return { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000) }
     case 'waiting':
       return {
         state: 'preparing',
@@ -119,9 +120,9 @@ function grantOf({ uid, vm, nics }: PrepareOrder, accelerator: Grant['accelerato
 /** Asked of the broker as the grant would be, and nothing changes. Undefined where it can be granted, or the broker is too old to be asked. */
 async function whyNotPending(
   { broker, prober }: OrdersOptions,
-  { uid, vm, pending, softwareEmulation }: PrepareOrder,
-): Promise<Extract<PrepareStatus, { state: 'ready' }>['pending']> {
-  if (pending === undefined) return undefined
+  { uid, vm, softwareEmulation }: PrepareOrder,
+  pending: NonNullable<PrepareOrder['pending']>,
+): Promise<PrepareStatus['pending']> {
   const facts = { kvm: prober.kvm(), tcg: prober.tcg(), existing: undefined, lease: 'free' } as const
   const choice = chooseAccelerator({ accelerator: pending.accelerator, softwareEmulation }, facts)
   if (choice.kind !== 'granted') return { reason: choice.reason, message: choice.message.slice(0, 2000) }

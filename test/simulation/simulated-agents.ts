@@ -52,6 +52,13 @@ export class SimulatedAgent implements Agent {
     this.#reach()
     this.orders.set(order.uid, order)
     this.#repeatable.set(order.uid, order)
+    const status = this.#carryOut(order)
+    if (order.pending === undefined || this.isOld) return status
+    const pending = this.#refusal(order.pending)
+    return { ...status, ...(pending === undefined ? { pendingAccepted: true } : { pending }) }
+  }
+
+  #carryOut(order: PrepareOrder): PrepareStatus {
     if (this.refusal !== undefined) return this.refusal
     const disks = this.held.get(order.uid)?.disks ?? []
     if (order.disksMustExist && disks.length === 0) return { state: 'failed', reason: 'DiskMissing', message: 'the disk is not here' }
@@ -64,12 +71,10 @@ export class SimulatedAgent implements Agent {
     this.held.set(order.uid, this.#made(order))
     this.grants.set(order.uid, { accelerator: order.accelerator, nics: order.nics })
     const accelerator = order.accelerator !== 'tcg' && this.nodeFacts.kvm.state === 'works' ? 'kvm' : 'tcg'
-    const pending = order.pending && !this.isOld ? this.#refusal(order.pending) : undefined
     return {
       state: 'ready',
       accelerator,
       emulationReason: accelerator === 'kvm' || order.accelerator === 'tcg' ? '' : this.nodeFacts.kvm.message,
-      ...(pending === undefined ? {} : { pending }),
     }
   }
 

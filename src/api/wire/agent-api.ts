@@ -72,19 +72,27 @@ export const prepareOrder = z.object({
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 
+/**
+ * Of `pending` of the order, in every state: accepted, or why it could not be granted. Neither where there is none, and from an agent of release 0.1,
+ * which does not check it.
+ */
+const ofPending = {
+  pending: z.object({ reason: reasonField, message: textField }).optional(),
+  pendingAccepted: z.literal(true).optional(),
+}
+
 export const prepareStatus = z.discriminatedUnion('state', [
   z.object({
     state: z.literal('ready'),
     accelerator: acceleratorInUse,
     /** Why it is not KVM; empty where it is, or where the manifest asks for TCG. */
     emulationReason: textField,
-    /** Why `pending` of the order could not be granted. Absent where it could, and from release 0.1. */
-    pending: z.object({ reason: reasonField, message: textField }).optional(),
+    ...ofPending,
   }),
   /** Under way; `message` says which step and how far. */
-  z.object({ state: z.literal('preparing'), reason: reasonField, message: textField }),
+  z.object({ state: z.literal('preparing'), reason: reasonField, message: textField, ...ofPending }),
   /** It will not become ready before something changes. */
-  z.object({ state: z.literal('failed'), reason: reasonField, message: textField }),
+  z.object({ state: z.literal('failed'), reason: reasonField, message: textField, ...ofPending }),
 ])
 export type PrepareStatus = z.output<typeof prepareStatus>
 

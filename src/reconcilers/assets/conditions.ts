@@ -1,5 +1,5 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import type { PrepareStatus } from '../../api/wire/agent-api.ts'
+import type { PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Next } from '../reconciler.ts'
 import { whyAway } from '../shared/away.ts'
 import type { AssetsSeen } from './observe.ts'
@@ -34,21 +34,34 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
     case 'ready':
       return {
         conditions: [
-          condition('AssetsReady', 'True', 'Prepared', `image, disk and grant are ready on ${hostname}${pendingText(status)}`),
+          condition(
+            'AssetsReady',
+            'True',
+            'Prepared',
+            `image, disk and grant are ready on ${hostname}${pendingText(seen, status, hostname)}`,
+          ),
           emulation(seen, status),
         ],
         next: again(30_000),
         disksMade: true,
       }
     case 'preparing':
-      return unready(status, hostname, 1_000)
+      return unready(seen, status, hostname, 1_000)
     case 'failed':
-      return failed(status, hostname)
+      return failed(seen, status, hostname)
   }
 }
 
-function pendingText({ pending }: Extract<PrepareStatus, { state: 'ready' }>): string {
-  return pending === undefined ? '' : `; the edit that waits for a restart cannot be granted there: ${pending.reason}: ${pending.message}`
+function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: string): string {
+  const { pending } = status
+  if (pending !== undefined) return `; the edit that waits for a restart cannot be granted there: ${pending.reason}: ${pending.message}`
+  if (order === undefined || !isUnchecked(order, status)) return ''
+  return `; the edit that waits for a restart is not checked there, since the agent on ${hostname} is of release 0.1: update the agent, or halt the VM to have it applied all the same`
+}
+
+/** An agent of release 0.1 passes over an edit that waits. */
+export function isUnchecked({ pending }: PrepareOrder, status: PrepareStatus): boolean {
+  return pending !== undefined && status.pending === undefined && status.pendingAccepted === undefined
 }
 
 /** Edits that would destroy what is on a disk, and orders that the agent refuses: only another manifest or another release changes the answer. */
@@ -61,12 +74,14 @@ const refusedEdits: ReadonlySet<string> = new Set([
   'Denied',
 ])
 
-function failed(status: { readonly reason: string; readonly message: string }, hostname: string): Prepared {
+type Unready = Exclude<PrepareStatus, { state: 'ready' }>
+
+function failed(seen: AssetsSeen, status: Unready, hostname: string): Prepared {
   const { reason, message } = status
   // A person who halts the VM waits for it.
-  if (reason === 'DiskInUse') return unready(status, hostname, 2_000)
+  if (reason === 'DiskInUse') return unready(seen, status, hostname, 2_000)
   // An operator may put the missing image there, or make room: nothing would tell.
-  const prepared = unready(status, hostname, 15_000)
+  const prepared = unready(seen, status, hostname, 15_000)
   return refusedEdits.has(reason) ? { ...prepared, next: { kind: 'stalled', reason, message: `${hostname}: ${message}` } } : prepared
 }
 
@@ -75,9 +90,9 @@ function unknown(reason: string, message: string): Prepared {
   return { conditions, next: again(2_000), disksMade: false }
 }
 
-function unready(status: { readonly reason: string; readonly message: string }, hostname: string, ms: number): Prepared {
+function unready(seen: AssetsSeen, status: Unready, hostname: string, ms: number): Prepared {
   const conditions = [
-    condition('AssetsReady', 'False', status.reason, `${hostname}: ${status.message}`),
+    condition('AssetsReady', 'False', status.reason, `${hostname}: ${status.message}${pendingText(seen, status, hostname)}`),
     condition('SoftwareEmulation', 'Unknown', 'WaitingForAssetsReady', 'the accelerator is settled when the node is ready'),
   ]
   return { conditions, next: again(ms), disksMade: false }

@@ -7,9 +7,9 @@ import type { Next } from '../reconciler.ts'
 import { machineMark } from '../shared/applied.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
-import { isServiceOf, ownershipOf } from '../shared/vm-service.ts'
+import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
-import { preparedConditions, waitingConditions } from './conditions.ts'
+import { isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
 import { planIdentity } from './identity.ts'
 import { underLease } from './disruption.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
@@ -54,11 +54,13 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
 }
 
 /** Of the pending edit that the node can grant. A node that does not answer has taken nothing back. */
-function preparedMark({ order, prepared }: AssetsSeen, record: PlacementRecord): string | undefined {
+function preparedMark({ order, prepared, service }: AssetsSeen, record: PlacementRecord): string | undefined {
   if (order?.pending === undefined) return undefined
   if (prepared?.known !== true) return record.prepared
-  const isReady = prepared.value.state === 'ready' && prepared.value.pending === undefined
-  return isReady ? machineMark(order.pending) : undefined
+  const isOff = service !== undefined && replicasOf(service) === 0
+  // An agent that does not check grants what is ordered, and no guest is stopped for it.
+  const isTaken = prepared.value.pendingAccepted === true || (isOff && isUnchecked(order, prepared.value))
+  return isTaken ? machineMark(order.pending) : undefined
 }
 
 /** What is ready stays so until its node says otherwise: its agent carries the order out again whenever it is asked. */

@@ -1,5 +1,6 @@
-import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
-import { dig, rawNumber, rawObject } from '../shared/raw.ts'
+import type { RawSpec } from '../../ports/swarm.ts'
+import { rawObject } from '../shared/raw.ts'
+import { replicasOf } from '../shared/vm-service.ts'
 import type { Context } from './context.ts'
 import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
@@ -104,8 +105,4 @@ export function hashOfTemplate({ replicas }: Context, template: RawSpec): string
 
 function isSwitchedOn({ service, replicas }: Context): boolean {
   return replicasOf(service) === 0 && replicas > 0
-}
-
-export function replicasOf(service: Pick<SwarmService, 'spec'>): number {
-  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
 }

@@ -119,3 +119,7 @@ const youngMs = 300_000
 export function isYoung(task: SwarmTask | undefined, nowMs: number): boolean {
   return task !== undefined && nowMs - Date.parse(task.updatedAt) < youngMs
 }
+
+export function replicasOf(service: Pick<SwarmService, 'spec'>): number {
+  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
+}

@@ -107,7 +107,12 @@ describe('an edit that waits for a restart', () => {
 
   test('is checked and not granted', async () => {
     const { book, world } = granting(aGrant([lan]))
-    expect(await book.prepare(waiting)).toEqual({ state: 'ready', accelerator: 'tcg', emulationReason: 'NoKvm: none' })
+    expect(await book.prepare(waiting)).toEqual({
+      state: 'ready',
+      accelerator: 'tcg',
+      emulationReason: 'NoKvm: none',
+      pendingAccepted: true,
+    })
     expect(world.held).toEqual(aGrant([lan]))
     expect(world.checked).toEqual([aGrant([dmz])])
   })
@@ -132,6 +137,24 @@ describe('an edit that waits for a restart', () => {
     world.refusal = new BrokerRefusal('BadRequest', 'Invalid discriminator value')
     const status = await book.prepare(waiting)
     expect(status).not.toHaveProperty('pending')
+    expect(status).toHaveProperty('pendingAccepted', true)
+  })
+})
+
+describe('an edit that mends a VM', () => {
+  const broken = { ...order, accelerator: 'kvm', nics: [lan] } as const satisfies PrepareOrder
+
+  test('is checked where the accelerator that the VM has does not work any more', async () => {
+    const { book } = granting(aGrant([lan], { accelerator: 'kvm' }))
+    const status = await book.prepare({ ...broken, pending: { accelerator: 'auto', nics: [lan] } })
+    expect(status).toMatchObject({ state: 'failed', reason: 'KvmUnusable', pendingAccepted: true })
+  })
+
+  test('is told of where it cannot be granted either', async () => {
+    const { book } = granting(aGrant([lan], { accelerator: 'kvm' }))
+    const status = await book.prepare({ ...broken, pending: { accelerator: 'kvm', nics: [dmz] } })
+    expect(status).toMatchObject({ state: 'failed', pending: { reason: 'KvmUnusable' } })
+    expect(status).not.toHaveProperty('pendingAccepted')
   })
 })
 

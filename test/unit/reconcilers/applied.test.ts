@@ -252,14 +252,57 @@ describe('an edit that cannot be started never stops a running VM', () => {
     for (const vm of all) expect(cluster.said(vm, 'ServiceReady')).toBe('True TaskRunning')
   })
 
-  test('needs no word of an agent of release 0.1, which does not know the question', async () => {
+  test('waits for an agent of release 0.1, which does not check it, to be updated', async () => {
     const cluster = await running(restart)
     cluster.agent('n1').isOld = true
+    cluster.declare('web', { ...restart, networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(cluster.condition('web', 'AssetsReady')?.message).toContain('the agent on n1 is of release 0.1')
     cluster.declare('web', { ...restart, ...otherMac })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    cluster.agent('n1').isOld = false
     await cluster.converge()
     expect(macs(order(cluster))).toEqual([other])
     expect(cluster.starts('web')).toBe(2)
   })
+
+  test('of a VM that is off needs no word of an agent of release 0.1', async () => {
+    const cluster = await running()
+    cluster.agent('n1').isOld = true
+    cluster.declare('web', { ...otherMac, runStrategy: 'Halted' })
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([other])
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  const mending: readonly [string, SpecChanges, SpecChanges][] = [
+    ['an accelerator', { accelerator: 'kvm' }, { accelerator: 'auto' }],
+    ['a bridge', { networks: [{ name: 'lan', bridge: 'br1' }] }, { networks: [{ name: 'lan', bridge: 'br0' }] }],
+  ]
+  for (const isOld of [false, true]) {
+    test.each(mending)(
+      `mends a VM whose node has lost %s (${isOld ? 'off, with an agent of release 0.1' : 'on'})`,
+      async (_what, before, edit) => {
+        const cluster = new Cluster(['n1'])
+        const { broker } = factsOf('n1')
+        const [br0] = broker?.bridges ?? []
+        if (broker === null || br0 === undefined) throw new Error('n1 has a bridge')
+        const kvm = { state: 'works', reason: '', message: '' } as const
+        cluster.agent('n1').nodeFacts = { ...factsOf('n1'), kvm, broker: { ...broker, bridges: [br0, { ...br0, name: 'br1' }] } }
+        cluster.agent('n1').isOld = isOld
+        cluster.declare('web', before)
+        await cluster.converge()
+        expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')
+        cluster.agent('n1').nodeFacts = factsOf('n1')
+        cluster.declare('web', { ...edit, ...(isOld ? { runStrategy: 'Halted' } : restart) })
+        await cluster.converge()
+        expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')
+        expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+      },
+    )
+  }
 
   test('waits for an agent that does not answer', async () => {
     const cluster = await running(restart)
