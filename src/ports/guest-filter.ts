@@ -5,7 +5,7 @@ export interface TapLock {
 }
 
 /** Rules as they are in the kernel. Those that are not complete still name the MAC that the TAP was made for. */
-export interface HeldLock extends TapLock {
+interface HeldLock extends TapLock {
   readonly complete: boolean
 }
 
