@@ -80,5 +80,6 @@ describe('what operators see', () => {
     await until('series of the VM', 60_000, async () => ((await has()) ? true : undefined), 500)
     deployment.removeManifest('short.yaml')
     await until('no series of the VM', 60_000, async () => ((await has()) ? undefined : true), 500)
+    await waitGone(deployment, 'short')
   })
 })

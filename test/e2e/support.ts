@@ -85,8 +85,14 @@ export function waitReady(deployment: Deployment, name: string, timeoutMs?: numb
   return waitForCondition(deployment, name, 'Ready', (one) => one.status === 'True', timeoutMs)
 }
 
+/** Without a service, and removed for the controller: while it is only absent, another removal may have both withheld. */
 export function waitGone(deployment: Deployment, name: string): Promise<true> {
-  return until(`${name} to be gone`, 120_000, async () => ((await serviceOf(deployment.lab, name)) === undefined ? true : undefined), 300)
+  const isGone = async (): Promise<true | undefined> => {
+    if ((await serviceOf(deployment.lab, name)) !== undefined) return undefined
+    const vm = await deployment.vm(name)
+    return vm === undefined || vm.declared === 'removed' ? true : undefined
+  }
+  return until(`${name} to be gone`, 120_000, isGone, 300)
 }
 
 /** The last one by itself: all VMs of a source at once would be withheld. */

@@ -163,6 +163,7 @@ describe('what a VM says about its accelerator', () => {
     for (const node of deployment.lab.nodes) expect(conditionOf(seen, 'Placed')?.message).toContain(node.name)
     expect(await serviceOf(deployment.lab, 'insists')).toBeUndefined()
     deployment.removeManifest('insists.yaml')
+    await waitGone(deployment, 'insists')
   })
 })
 

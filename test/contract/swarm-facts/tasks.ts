@@ -247,9 +247,12 @@ const running: readonly Fact[] = [
         const second = await untilTask(rig, id, 'running', [first.id])
         await change(rig, id, ({ TaskTemplate }) => void (TaskTemplate.ForceUpdate = 1))
         const third = await untilTask(rig, id, 'running', [first.id, second.id])
-        const tasks = await tasksOf(rig, id)
-        expect(idsOf(tasks)).toEqual([first.id, second.id, third.id].toSorted())
-        expect(tasks.find((one) => one.id === first.id)).toMatchObject({ state: 'shutdown', desiredState: 'shutdown', error: '' })
+        expect(idsOf(await tasksOf(rig, id))).toEqual([first.id, second.id, third.id].toSorted())
+        const ended = await rig.until('the first task to end', async () => {
+          const one = (await tasksOf(rig, id)).find((task) => task.id === first.id)
+          return one?.state === 'shutdown' ? one : undefined
+        })
+        expect(ended).toMatchObject({ id: first.id, state: 'shutdown', desiredState: 'shutdown', error: '' })
       }),
   },
   {

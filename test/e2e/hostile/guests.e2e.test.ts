@@ -17,9 +17,9 @@ import {
   isTrue,
   manifest,
   openE2e,
+  removeManifests,
   reservedMac,
   waitForCondition,
-  waitGone,
   waitReady,
 } from '../support.ts'
 
@@ -128,8 +128,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const attacker of attackers) attacker.end()
-  for (const name of [victim, ...hostile]) deployment.removeManifest(`${name}.yaml`)
-  for (const name of [victim, ...hostile]) await waitGone(deployment, name)
+  await removeManifests(deployment, [victim, ...hostile])
 })
 
 describe('a hostile guest', () => {

@@ -6,7 +6,7 @@ import type { NodeView } from '../../../src/api/wire/controller-api.ts'
 import { type Deployment, httpGet } from '../../lab/deployment.ts'
 import type { NodeName } from '../../lab/lab.ts'
 import { run, until } from '../../lab/run.ts'
-import { containerOf, manifest, openE2e, otherNode, type RunnerContainer, waitGone, waitReady } from '../support.ts'
+import { containerOf, manifest, openE2e, otherNode, removeManifests, type RunnerContainer, waitReady } from '../support.ts'
 
 /** What somebody who escaped from QEMU into the task of its VM finds there. */
 const names = ['escaped', 'neighbour'] as const
@@ -24,8 +24,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const name of names) deployment.removeManifest(`${name}.yaml`)
-  for (const name of names) await waitGone(deployment, name)
+  await removeManifests(deployment, names)
 })
 
 async function inTask(program: string, ...args: readonly string[]): Promise<string> {
