@@ -38,6 +38,15 @@ describe('a lab that is up', () => {
     ])
   })
 
+  it.each([
+    ['exec', 'n2', '--', 'hostname', '--short'],
+    ['exec', 'lan', 'ip', '-brief', 'link'],
+    ['docker', 'n1', '--', 'node', 'ls', '--format', '{{.Hostname}}'],
+    ['docker', 'n1', 'node', 'ls'],
+  ])('runs %s %s %s %s', async (...command) => {
+    await endsWell(...command)
+  })
+
   it('has the images of the project on every node, with one id', async () => {
     for (const image of ['swarmvirt:dev', 'swarmvirt-node:dev']) {
       const ids = await Promise.all(names.map((node) => lab.mustDocker(node, ['image', 'inspect', '-f', '{{.Id}}', image])))

@@ -30,6 +30,11 @@ function layoutOf(subcommand: Command): LabLayout {
   return layoutFromEnv(process.env, subcommand.opts<{ lab?: string }>().lab)
 }
 
+/** What follows PLACE, with or without the `--` that people put before another program's arguments. */
+function plain(args: readonly string[]): readonly string[] {
+  return args[0] === '--' ? args.slice(1) : args
+}
+
 function node(): Argument {
   return new Argument('<node>', 'a node of the lab').choices(nodes)
 }
@@ -60,7 +65,7 @@ function addNodeCommands(program: Command): void {
     .argument('<command...>')
     .passThroughOptions()
     .action(async (place: string, argv: string[], _options, self: Command) => {
-      process.exitCode = await runAttached(argvFor(layoutOf(self), place, argv))
+      process.exitCode = await runAttached(argvFor(layoutOf(self), place, plain(argv)))
     })
   command(program, 'docker', 'run the Docker client of a node')
     .addArgument(node())
@@ -69,7 +74,7 @@ function addNodeCommands(program: Command): void {
     .action(async (name: string, args: string[], _options, self: Command) => {
       const layout = layoutOf(self)
       if (readRecord(layout, `${name}.dockerd`) === undefined) throw new Error(`no dockerd runs on ${name} of lab "${layout.lab}"`)
-      const argv = inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, name).dockerSocket, args))
+      const argv = inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, name).dockerSocket, plain(args)))
       process.exitCode = await runAttached(argv, { env: dockerEnv(layout) })
     })
   command(program, 'vm', 'run "docker vm" as an operator of the lab has it')
@@ -78,7 +83,7 @@ function addNodeCommands(program: Command): void {
     .allowUnknownOption()
     .helpOption(false)
     .action(async (args: string[], _options, self: Command) => {
-      const { argv, env } = operatorCommand(layoutOf(self), ['vm', ...args])
+      const { argv, env } = operatorCommand(layoutOf(self), ['vm', ...plain(args)])
       process.exitCode = await runAttached(argv, { env })
     })
   command(program, 'kill-dockerd', "end a node's dockerd")
