@@ -13,7 +13,7 @@ const goodRunMs = 60_000
 
 export interface PausedGuestOptions {
   readonly qemu: Pick<Qemu, 'status' | 'run' | 'ended' | 'crash'>
-  /** Of the file system with the disks. */
+  /** Free bytes of the file system that holds the disks. */
   readonly freeBytes: () => Promise<number>
   readonly clock: Clock
   readonly log: Log

@@ -25,7 +25,7 @@ export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'kvmFd' | 'nic
 export interface QemuDeps {
   readonly processes: ChildProcesses
   readonly binary: string
-  /** Of the largest disk's file. */
+  /** The largest size that a disk's file may reach. */
   readonly maxDiskBytes: number
   readonly serialLog: SerialLog
   /** QEMU's STOP event: the guest's processors stand still. */

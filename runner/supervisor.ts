@@ -65,7 +65,7 @@ export class Supervisor {
   #qemu: Qemu | undefined
   #accelerator: RunnerStatus['accelerator'] = null
   #qemuStatus: string | null = null
-  /** Of a guest that runs: the broker wants it off. The runner asks for the lease again, and gets it if the node stays up. */
+  /** The broker has a running guest powered off. The runner then asks for the lease again, and gets it if the node stays up. */
   #rest: AbortController | undefined
   /** When the guest began to run; undefined where it never did. */
   #runningSinceMs: number | undefined

@@ -90,7 +90,7 @@ function endGroup(child: ChildProcess): void {
   try {
     process.kill(-child.pid, 'SIGKILL')
   } catch (error) {
-    // Nobody of the group is left.
+    // The process group is empty.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }

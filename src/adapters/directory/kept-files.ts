@@ -32,7 +32,7 @@ interface Known<Value> {
   readonly value: Value
 }
 interface Held<Value> extends Known<Value> {
-  /** Of the file when it was read; undefined where it may have changed since without another one. */
+  /** Identifies the bytes that were read. Undefined when the file may have changed without changing it. */
   readonly mark: string | undefined
 }
 interface Pending<Value> extends Known<Value> {

@@ -9,7 +9,7 @@ import { entriesOf } from './opened.ts'
 
 /** Manifests are read down to here: deep enough for environments and teams. */
 export const maxDirectoryDepth = 4
-/** And looked for down to here, so that one that lies too deep is told of. A bound for trees that nobody meant. */
+/** Files are searched down to this depth, so that a manifest that lies too deep is reported. It bounds the walk of huge trees. */
 const deepestLook = 32
 export const maxFiles = 5_000
 /** Entries between two pauses, in which others are heard. */

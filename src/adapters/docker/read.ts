@@ -58,7 +58,7 @@ export function readNode(answer: unknown): SwarmNode {
   }
 }
 
-/** Of a manager `ManagerStatus.Addr` is the address with a port, and `Status.Addr` may be that of a proxy. */
+/** A manager has its address, with a port, in `ManagerStatus.Addr`; its `Status.Addr` may be the address of a proxy. */
 function nodeAddresses(raw: Raw): Pick<SwarmNode, 'addresses'> {
   const manager = text(record(raw['ManagerStatus'])['Addr'])
     .replace(/:\d+$/, '')

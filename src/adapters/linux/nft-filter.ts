@@ -9,7 +9,7 @@ const table = 'swarmvirt'
 const timeoutMs = 10_000
 /** 1,024 TAPs have about 1 MiB of rules. */
 const maxOutputBytes = 16 * 1024 * 1024
-/** The kernel takes 128 KiB in one argument. `nft -f -` opens its standard input anew, which is a socket here. */
+/** The kernel takes 128 KiB in one argument. `nft -f -` would open its standard input a second time, and a socket cannot be opened. */
 const maxScriptLength = 100_000
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 /** Addresses that a bridge keeps to itself (IEEE 802.1D, table 7-10). It learns their senders, and passes them up, before its own hooks. */
