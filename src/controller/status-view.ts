@@ -5,7 +5,7 @@ import type { SwarmNode } from '../ports/swarm.ts'
 import type { Changes } from './changes.ts'
 import type { DeclarationStore } from './declarations.ts'
 import { withheldNames } from './declare-state.ts'
-import type { SeenAgent } from './observed-agents.ts'
+import type { SeenAgent } from './informer/agent-liveness.ts'
 import type { StatusStore } from './status.ts'
 
 export interface StatusViewPorts {

@@ -46,7 +46,7 @@ async function besideRaw(bench: Bench): Promise<void> {
   const gaps: Pass[] = []
   const raw: number[] = []
   for (let round = 0; round < rounds * 2; round += 1) {
-    // The pause that follows every look, in look-around.ts: one that is asked for sooner waits for its end.
+    // The pause that follows every look, in informer/resync.ts: one that is asked for sooner waits for its end.
     await pause(pauseMs)
     looks.push(await child.ask<Pass>({ kind: 'look' }))
     raw.push(await child.ask<number>({ kind: 'raw' }))

@@ -1,6 +1,6 @@
-import type { VmName } from '../api/names.ts'
-import type { ClusterSettings } from '../ports/settings.ts'
-import type { SwarmConfig, SwarmService } from '../ports/swarm.ts'
+import type { VmName } from '../../api/names.ts'
+import type { ClusterSettings } from '../../ports/settings.ts'
+import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import {
   committedNeed,
   type Need,
@@ -8,11 +8,11 @@ import {
   type PlacementIndex,
   placementIndex,
   type Placements,
-} from '../reconcilers/assets/placements.ts'
-import { readPlacementRecords } from '../reconcilers/shared/placement-record.ts'
-import { isVmService, reservedBytes, vmOf } from '../reconcilers/shared/vm-service.ts'
-import type { DeclarationStore } from './declarations.ts'
-import type { InformedSwarm } from './informer/informed-swarm.ts'
+} from '../../reconcilers/assets/placements.ts'
+import { readPlacementRecords } from '../../reconcilers/shared/placement-record.ts'
+import { isVmService, reservedBytes, vmOf } from '../../reconcilers/shared/vm-service.ts'
+import type { DeclarationStore } from '../declarations.ts'
+import type { InformedSwarm } from './informed-swarm.ts'
 
 export interface PlacementPorts {
   readonly informed: Pick<InformedSwarm, 'watch' | 'refresh'>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { concernedBy } from '../../../src/controller/node-news.ts'
-import type { SwarmNode } from '../../../src/ports/swarm.ts'
+import { concernedBy } from '../../../../src/controller/informer/node-changes.ts'
+import type { SwarmNode } from '../../../../src/ports/swarm.ts'
 
 const n1: SwarmNode = {
   id: 'id-n1',

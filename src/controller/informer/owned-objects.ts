@@ -1,11 +1,11 @@
-import { objectLabels } from '../api/labels.ts'
-import { vmNamePattern, type VmName } from '../api/names.ts'
-import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../ports/swarm.ts'
-import { launchedMacs } from '../reconcilers/services/running.ts'
-import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../reconcilers/shared/placement-record.ts'
-import { isLeftOf, vmOfObject } from '../reconcilers/shared/vm-objects.ts'
-import { isVmService, vmOf } from '../reconcilers/shared/vm-service.ts'
-import type { OwnedVm } from './declare-state.ts'
+import { objectLabels } from '../../api/labels.ts'
+import { vmNamePattern, type VmName } from '../../api/names.ts'
+import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
+import { launchedMacs } from '../../reconcilers/services/running.ts'
+import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../../reconcilers/shared/placement-record.ts'
+import { isLeftOf, vmOfObject } from '../../reconcilers/shared/vm-objects.ts'
+import { isVmService, vmOf } from '../../reconcilers/shared/vm-service.ts'
+import type { OwnedVm } from '../declare-state.ts'
 
 /** What the Swarm itself says exists. */
 export interface World {

@@ -1,5 +1,5 @@
-import { disruptionLeaseName, serviceName, placementRecordName, vmNamePattern } from '../api/names.ts'
-import type { SwarmEvent } from '../ports/swarm.ts'
+import { disruptionLeaseName, serviceName, placementRecordName, vmNamePattern } from '../../api/names.ts'
+import type { SwarmEvent } from '../../ports/swarm.ts'
 
 /** What a Swarm event makes worth a look. */
 export type Hint =

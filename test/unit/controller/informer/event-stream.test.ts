@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { eventFollower } from '../../../src/controller/follow-events.ts'
-import { PortError } from '../../../src/ports/errors.ts'
-import type { SwarmEvent } from '../../../src/ports/swarm.ts'
-import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
+import { eventFollower } from '../../../../src/controller/informer/event-stream.ts'
+import { PortError } from '../../../../src/ports/errors.ts'
+import type { SwarmEvent } from '../../../../src/ports/swarm.ts'
+import { evenRandom, silentLog, virtualClock } from '../virtual-clock.ts'
 
 const event: SwarmEvent = { type: 'service', action: 'update', id: 'x', name: 'vm-web' }
 

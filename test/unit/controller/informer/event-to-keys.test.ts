@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { hintOf } from '../../../src/controller/hints.ts'
-import type { SwarmEvent } from '../../../src/ports/swarm.ts'
+import { hintOf } from '../../../../src/controller/informer/event-to-keys.ts'
+import type { SwarmEvent } from '../../../../src/ports/swarm.ts'
 
 describe('a Swarm event', () => {
   const table: readonly [SwarmEvent['type'], string, object][] = [

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { deterministicMac } from '../../../src/api/mac.ts'
-import { worldReader } from '../../../src/controller/world.ts'
-import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
-import { Cluster } from '../../simulation/cluster.ts'
-import { virtualClock } from './virtual-clock.ts'
+import { deterministicMac } from '../../../../src/api/mac.ts'
+import { worldReader } from '../../../../src/controller/informer/owned-objects.ts'
+import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
+import { Cluster } from '../../../simulation/cluster.ts'
+import { virtualClock } from '../virtual-clock.ts'
 
 async function vmsOf(cluster: Cluster): Promise<Record<string, object>> {
   const world = await worldReader('lab')(cluster.swarm, new AbortController().signal)

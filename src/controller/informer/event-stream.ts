@@ -1,10 +1,10 @@
-import { type Clock, sleep } from '../ports/clock.ts'
-import { messageOf } from '../ports/errors.ts'
-import type { Log } from '../ports/log.ts'
-import type { Random } from '../ports/random.ts'
-import type { Swarm, SwarmEvent } from '../ports/swarm.ts'
-import { backoffMs } from './backoff.ts'
-import { type Hint, hintOf } from './hints.ts'
+import { type Clock, sleep } from '../../ports/clock.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Random } from '../../ports/random.ts'
+import type { Swarm, SwarmEvent } from '../../ports/swarm.ts'
+import { backoffMs } from '../backoff.ts'
+import { type Hint, hintOf } from './event-to-keys.ts'
 
 export interface EventPorts {
   readonly swarm: Pick<Swarm, 'events'>

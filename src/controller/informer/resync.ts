@@ -1,9 +1,9 @@
-import type { VmName } from '../api/names.ts'
-import { type Clock, sleep } from '../ports/clock.ts'
-import { messageOf } from '../ports/errors.ts'
-import type { Log } from '../ports/log.ts'
-import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
-import { type World, worldReader } from './world.ts'
+import type { VmName } from '../../api/names.ts'
+import { type Clock, sleep } from '../../ports/clock.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Changed, InformedSwarm } from './informed-swarm.ts'
+import { type World, worldReader } from './owned-objects.ts'
 
 export interface LookPorts {
   readonly informed: Pick<InformedSwarm, 'swarm' | 'relist' | 'relistTasks'>

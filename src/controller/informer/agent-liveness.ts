@@ -1,7 +1,7 @@
-import type { NodeFacts } from '../api/wire/agent-api.ts'
-import type { Agent, Agents } from '../ports/agents.ts'
-import type { Clock } from '../ports/clock.ts'
-import { PortError } from '../ports/errors.ts'
+import type { NodeFacts } from '../../api/wire/agent-api.ts'
+import type { Agent, Agents } from '../../ports/agents.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { PortError } from '../../ports/errors.ts'
 
 export interface SeenAgent {
   readonly facts: NodeFacts | undefined

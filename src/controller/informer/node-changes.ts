@@ -1,7 +1,7 @@
-import { nodeLabels } from '../api/labels.ts'
-import type { VmName } from '../api/names.ts'
-import { byText } from '../api/order.ts'
-import type { Labels, SwarmNode } from '../ports/swarm.ts'
+import { nodeLabels } from '../../api/labels.ts'
+import type { VmName } from '../../api/names.ts'
+import { byText } from '../../api/order.ts'
+import type { Labels, SwarmNode } from '../../ports/swarm.ts'
 
 /**
  * Whom it concerns that the nodes are now otherwise than they were. Placement depends on everything about them, so a change is everybody's business,
