@@ -1,7 +1,7 @@
 import type { EditEffect } from '../src/api/manifest/about.ts'
 import { virtualMachineClassSchema, virtualMachineSchema } from '../src/api/manifest/document.ts'
 import { type FieldSchema, fieldSchemaOf } from '../src/api/manifest/json-schema.ts'
-import { type Field, fieldsOf, laterFacts, neededText, typeOf, valueFacts } from '../src/cli/field-text.ts'
+import { type Field, fieldsOf, laterFacts, neededText, typeOf, valueFacts } from '../src/cli/offline/field-text.ts'
 
 /** The tables of docs/manifest.md, by the name that stands in their markers there. */
 export function fieldTables(): Readonly<Record<string, string>> {

@@ -1,7 +1,7 @@
 // Writes what is made from the manifest's schema: the JSON Schema for editors and the tables of docs/manifest.md. With --check it only compares, and exits 1.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { editorSchema } from '../src/cli/editor-schema.ts'
+import { editorSchema } from '../src/cli/offline/editor-schema.ts'
 import { fieldTables } from './field-tables.ts'
 import { programNamed } from './program.ts'
 

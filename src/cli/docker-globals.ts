@@ -1,4 +1,4 @@
-import { UsageError } from './outcome.ts'
+import { UsageError } from './output/outcome.ts'
 
 /** Docker's own flags, which it hands to a plugin as they stood before the plugin's name (`docker --context x vm ls` calls `docker-vm --context x vm ls`). */
 export interface DockerGlobals {

@@ -1,6 +1,6 @@
 import { objectLabels } from '../api/labels.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
-import { done, oneOf, type Outcome } from './outcome.ts'
+import { done, oneOf, type Outcome } from './output/outcome.ts'
 
 /** Swarm secrets of an installation, by what they hold. Swarm never gives a secret back, so they are made where the operator sits. */
 const installSecrets = {

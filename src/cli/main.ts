@@ -1,4 +1,4 @@
-import { systemClock } from '../adapters/system-clock.ts'
+import { systemClock } from '../adapters/process/system-clock.ts'
 import { resolve } from 'node:path'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
@@ -7,13 +7,13 @@ import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import type { ControllerApi } from '../ports/controller-api.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
 import { type CliConfig, readConfig } from './config.ts'
-import type { ConnectionPorts } from './connection.ts'
+import type { ConnectionPorts } from './login/connection.ts'
 import { dockerEndpoint, type DockerGlobals, dockerGlobals } from './docker-globals.ts'
-import type { LoginPorts } from './logins.ts'
-import type { Outcome } from './outcome.ts'
+import type { LoginPorts } from './login/login-store.ts'
+import type { Outcome } from './output/outcome.ts'
 import { type CliPorts, completeWords, description, run } from './program.ts'
 import { tooOldNode } from './runtime.ts'
-import type { LiveOutput } from './watch.ts'
+import type { LiveOutput } from './inspect/watch.ts'
 
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description }
 
@@ -36,7 +36,7 @@ function portsOf(session: Session): CliPorts {
     async writing() {
       const { randomBytes } = await import('node:crypto')
       const { documentTexts } = await import('../adapters/manifest/document-texts.ts')
-      const { manifestReader } = await import('../adapters/manifest-yaml.ts')
+      const { manifestReader } = await import('../adapters/manifest/manifest-yaml.ts')
       const reader = manifestReader()
       return {
         docker: await docker(session),
@@ -47,27 +47,27 @@ function portsOf(session: Session): CliPorts {
       }
     },
     async explainer() {
-      const { explainer } = await import('./explain.ts')
+      const { explainer } = await import('./offline/explain.ts')
       const { fieldSuggester } = await import('../adapters/manifest/suggest.ts')
       return explainer(fieldSuggester())
     },
     async publicKeyLines() {
-      const { publicKeyLines } = await import('../adapters/public-keys.ts')
+      const { publicKeyLines } = await import('../adapters/operator/public-keys.ts')
       return publicKeyLines(session.config.sshDirectory)
     },
     connect: () => connect(session),
     connection: () => connection(session),
     async keepLogin(login) {
-      const { keepLogin } = await import('./logins.ts')
+      const { keepLogin } = await import('./login/login-store.ts')
       return (await keepLogin(await loginPorts(session), login)) ?? session.config.loginFile
     },
     async forgetLogin() {
-      const { forgetLogin } = await import('./logins.ts')
+      const { forgetLogin } = await import('./login/login-store.ts')
       return forgetLogin(await loginPorts(session))
     },
     vmNames: () => vmNames(session),
     async standardInput() {
-      const { standardInput } = await import('../adapters/standard-input.ts')
+      const { standardInput } = await import('../adapters/operator/standard-input.ts')
       return new TextDecoder().decode(await standardInput())
     },
     async yaml() {
@@ -87,14 +87,14 @@ function liveOutput(): LiveOutput {
 }
 
 async function docker({ globals, config }: Session): Promise<DockerCli> {
-  const { dockerCli } = await import('../adapters/docker-cli.ts')
+  const { dockerCli } = await import('../adapters/docker/docker-cli.ts')
   return dockerCli(config.dockerProgram, globals.args)
 }
 
 async function loginPorts({ globals, config }: Session): Promise<LoginPorts> {
-  const { readLoginFile, writeLoginFile } = await import('../adapters/login-file.ts')
-  const { readDockerConfig } = await import('../adapters/docker-config.ts')
-  const { credentialHelper } = await import('../adapters/credential-helper.ts')
+  const { readLoginFile, writeLoginFile } = await import('../adapters/operator/login-file.ts')
+  const { readDockerConfig } = await import('../adapters/docker/docker-config.ts')
+  const { credentialHelper } = await import('../adapters/docker/credential-helper.ts')
   const { currentContext, credsStore, credHelpers } = await readDockerConfig(config.dockerConfig)
   return {
     endpoint: dockerEndpoint(globals, config.endpoint, currentContext),
@@ -106,13 +106,13 @@ async function loginPorts({ globals, config }: Session): Promise<LoginPorts> {
 }
 
 async function connection(session: Session): Promise<ConnectionPorts> {
-  const { controllerClient } = await import('../adapters/controller-client.ts')
-  const { keptLogin, moveLogin } = await import('./logins.ts')
+  const { controllerClient } = await import('../adapters/controller-api/controller-client.ts')
+  const { keptLogin, moveLogin } = await import('./login/login-store.ts')
   return {
     keptLogin: async () => keptLogin(await loginPorts(session)),
     open: (login, timeoutMs) => controllerClient({ ...login, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
     async discover() {
-      const { discover } = await import('./discovery.ts')
+      const { discover } = await import('./login/discovery.ts')
       return discover(await docker(session))
     },
     moved: async (server) => moveLogin(await loginPorts(session), server),
@@ -120,7 +120,7 @@ async function connection(session: Session): Promise<ConnectionPorts> {
 }
 
 async function connect(session: Session): Promise<ControllerApi> {
-  const { connected } = await import('./connection.ts')
+  const { connected } = await import('./login/connection.ts')
   return connected(await connection(session))
 }
 
@@ -140,8 +140,8 @@ async function vmNames(session: Session): Promise<readonly string[]> {
 
 async function installPorts(session: Session) {
   const { randomBytes } = await import('node:crypto')
-  const { selfSignedCertificate } = await import('../adapters/certificate.ts')
-  const { systemClock } = await import('../adapters/system-clock.ts')
+  const { selfSignedCertificate } = await import('../adapters/controller-api/certificate.ts')
+  const { systemClock } = await import('../adapters/process/system-clock.ts')
   return {
     docker: await docker(session),
     material: async () => {
@@ -171,7 +171,7 @@ async function readTexts(paths: readonly string[]) {
 }
 
 async function readWith(paths: readonly string[], onFile: (file: string, bytes: Uint8Array) => void) {
-  const { manifestReader } = await import('../adapters/manifest-yaml.ts')
+  const { manifestReader } = await import('../adapters/manifest/manifest-yaml.ts')
   const reader = manifestReader()
   const seen = new Set<string>()
   const readText: typeof reader = (source, file, bytes) => {
@@ -185,11 +185,11 @@ async function readWith(paths: readonly string[], onFile: (file: string, bytes: 
   const snapshots: SourceSnapshot[] = []
   for (const path of paths) {
     if (path === '-') {
-      const { standardInput } = await import('../adapters/standard-input.ts')
+      const { standardInput } = await import('../adapters/operator/standard-input.ts')
       const documents = readText('stdin', '<stdin>', await standardInput())
       snapshots.push({ source: 'stdin', complete: true, message: '', documents })
     } else {
-      const { readManifests } = await import('../adapters/manifest-directory.ts')
+      const { readManifests } = await import('../adapters/directory/manifest-directory.ts')
       snapshots.push(await readManifests(path, readText))
     }
   }

@@ -2,18 +2,18 @@ import { Command, CommanderError } from 'commander'
 import { release } from '../api/release.ts'
 import { messageOf } from '../ports/errors.ts'
 import type { SourceSnapshot } from '../ports/manifest-source.ts'
-import { clusterVerbs, type Verb } from './cluster-verbs.ts'
-import type { Explainer } from './explain.ts'
-import { type LoginVerbPorts, loginVerbs } from './login-verbs.ts'
-import { type LoopVerbPorts, loopVerbs } from './loop-verbs.ts'
+import { clusterVerbs, type Verb } from './inspect/verbs.ts'
+import type { Explainer } from './offline/explain.ts'
+import { type LoginVerbPorts, loginVerbs } from './login/verbs.ts'
+import { type LoopVerbPorts, loopVerbs } from './inspect/vm-verbs.ts'
 import type { InstallOptions } from './install.ts'
-import { done, oneOf, type Outcome, UsageError } from './outcome.ts'
-import { ofOurKinds, otherKindsFlag } from './other-kinds.ts'
+import { done, oneOf, type Outcome, UsageError } from './output/outcome.ts'
+import { ofOurKinds, otherKindsFlag } from './offline/other-kinds.ts'
 import { pointerFor } from './pointers.ts'
-import { planVerbs } from './plan-verbs.ts'
-import { suspendVerbs } from './suspend-verbs.ts'
-import { validate, validateFormats } from './validate.ts'
-import { type WriteVerbPorts, writeVerbs } from './write-verbs.ts'
+import { planVerbs } from './declare/plan-verbs.ts'
+import { suspendVerbs } from './inspect/suspend-verbs.ts'
+import { validate, validateFormats } from './offline/validate.ts'
+import { type WriteVerbPorts, writeVerbs } from './declare/verbs.ts'
 
 export const description = 'Virtual machines on Docker Swarm'
 
@@ -51,7 +51,7 @@ export async function run(argv: readonly string[], ports: CliPorts): Promise<Out
 
 /** What a shell is told about the last of `words`; `withText` adds descriptions. */
 export async function completeWords(words: readonly string[], withText: boolean, ports: CliPorts): Promise<Outcome> {
-  const { complete } = await import('./complete.ts')
+  const { complete } = await import('./completion/complete.ts')
   const vm = program(ports, () => () => Promise.resolve())
   return done(await complete(vm, words, withText, ports.vmNames))
 }
@@ -85,7 +85,7 @@ function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .argument('<shell>', 'bash, zsh or fish')
     .action(
       verb(async (shell: string) => {
-        const { completionScript } = await import('./completion-scripts.ts')
+        const { completionScript } = await import('./completion/scripts.ts')
         return done(completionScript(shell))
       }),
     )
@@ -115,7 +115,7 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .action(
       verb(async (name: string, options: { class?: string }) => {
         // The schema comes with it, which version and install need not wait for.
-        const { create } = await import('./create.ts')
+        const { create } = await import('./offline/create.ts')
         return done(create(name, await ports.publicKeyLines(), (await ports.explainer()).describe, options.class))
       }),
     )
@@ -123,7 +123,7 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .description('print the JSON Schema of manifests, for editors')
     .action(
       verb(async () => {
-        const { editorSchema } = await import('./editor-schema.ts')
+        const { editorSchema } = await import('./offline/editor-schema.ts')
         return done(`${JSON.stringify(editorSchema(), null, 2)}\n`)
       }),
     )

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { dockerSwarm } from '../../src/adapters/docker-swarm.ts'
+import { dockerSwarm } from '../../src/adapters/docker/docker-swarm.ts'
 import { PortError, type PortErrorKind } from '../../src/ports/errors.ts'
 import type { RawSpec, Swarm, SwarmEvent, SwarmService } from '../../src/ports/swarm.ts'
 import { e2eLab } from '../e2e/support.ts'

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, closeSync, constants, lstatSync, mkdirSync, openS
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { AgentClient } from '../../src/adapters/agent-client.ts'
+import type { AgentClient } from '../../src/adapters/control/agent-client.ts'
 import { loadLibc } from '../../src/adapters/linux/libc.ts'
 import { agentUid, type Layout, runnerUid, sharedGid } from '../../src/api/layout.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'

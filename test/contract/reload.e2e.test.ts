@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { selfSignedCertificate } from '../../src/adapters/certificate.ts'
+import { selfSignedCertificate } from '../../src/adapters/controller-api/certificate.ts'
 import { until } from '../lab/run.ts'
 import { type Overlay, overlayIn } from './directory/overlay.ts'
 

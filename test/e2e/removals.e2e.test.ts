@@ -12,7 +12,7 @@ import { manifest, openE2e, serviceOf, waitGone } from './support.ts'
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
 /** Halted, so that they cost a service and a disk and no guest. */
 const names = ['rm-1', 'rm-2', 'rm-3', 'rm-4', 'rm-5', 'rm-6']
-/** What a server cuts after 10 s and 30 s of other connections (src/adapters/api-server.ts). */
+/** What a server cuts after 10 s and 30 s of other connections (src/adapters/controller-api/api-server.ts). */
 const longerThanLimitsMs = 35_000
 
 let deployment: Deployment

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
 import { resolveClasses } from '../../src/ports/resolve-classes.ts'
 import type { Deployment } from '../lab/deployment.ts'

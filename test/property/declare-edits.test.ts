@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
-import { type DeclarationStore, declarationStore } from '../../src/controller/declarations.ts'
-import type { OwnedVm } from '../../src/controller/declare-state.ts'
+import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
+import { type DeclarationStore, declarationStore } from '../../src/controller/declarations/store.ts'
+import type { OwnedVm } from '../../src/controller/declarations/state.ts'
 import type { ReadDocument, SourceSnapshot } from '../../src/ports/manifest-source.ts'
 import { virtualClock } from '../unit/controller/virtual-clock.ts'
 

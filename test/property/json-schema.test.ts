@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import type { SourceSnapshot } from '../../src/ports/manifest-source.ts'
 import { resolveClasses } from '../../src/ports/resolve-classes.ts'
 import { documents, mutated } from '../schema/documents.ts'

@@ -1,5 +1,5 @@
 // Reads mutations of manifests and prints what came of it as JSON: `node manifest-fuzz.child.ts FIRST_SEED RUNS`.
-import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import type { ReadDocument, SourceIssue } from '../../src/ports/manifest-source.ts'
 import { mutation } from './manifest-mutations.ts'
 

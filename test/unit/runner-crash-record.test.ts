@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { runnerFiles } from '../../src/adapters/runner-files.ts'
+import { runnerFiles } from '../../src/adapters/node/runner-files.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from '../../runner/crash-record.ts'
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z')

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { describe, expect, it } from 'vitest'
-import { manifestReader } from '../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import { resolveClasses } from '../../src/ports/resolve-classes.ts'
 import { schemaErrors, schemaFile } from '../schema/editor-schema.ts'
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
-import { unreadableFile } from '../manifest-yaml.ts'
+import { unreadableFile } from '../manifest/manifest-yaml.ts'
 import { notAFile } from './bounded-file.ts'
 import type { FileRead, ReadDocuments } from './hinted-read.ts'
 import { UnsettledError } from './kept-files.ts'

@@ -3,7 +3,7 @@ import { messageOf } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Swarm, SwarmEvent } from '../../ports/swarm.ts'
-import { backoffMs } from '../backoff.ts'
+import { backoffMs } from '../loop/backoff.ts'
 import { type Hint, hintOf } from './event-to-keys.ts'
 
 export interface EventPorts {

@@ -5,7 +5,7 @@ import { launchedMacs } from '../../reconcilers/services/running.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../../reconcilers/shared/placement-record.ts'
 import { isLeftOf, vmOfObject } from '../../reconcilers/shared/vm-objects.ts'
 import { isVmService, vmOf } from '../../reconcilers/shared/vm-service.ts'
-import type { OwnedVm } from '../declare-state.ts'
+import type { OwnedVm } from '../declarations/state.ts'
 
 /** What the Swarm itself says exists. */
 export interface World {

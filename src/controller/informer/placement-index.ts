@@ -11,7 +11,7 @@ import {
 } from '../../reconcilers/assets/placements.ts'
 import { readPlacementRecords } from '../../reconcilers/shared/placement-record.ts'
 import { isVmService, reservedBytes, vmOf } from '../../reconcilers/shared/vm-service.ts'
-import type { DeclarationStore } from '../declarations.ts'
+import type { DeclarationStore } from '../declarations/store.ts'
 import type { InformedSwarm } from './informed-swarm.ts'
 
 export interface PlacementPorts {

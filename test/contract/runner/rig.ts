@@ -3,7 +3,7 @@ import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { unixSockets } from '../../../src/adapters/unix-sockets.ts'
+import { unixSockets } from '../../../src/adapters/node/unix-sockets.ts'
 import { runnerUid, sharedGid } from '../../../src/api/layout.ts'
 import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
 import { type RunnerResponse, type RunnerStatus, runnerResponse } from '../../../src/api/wire/runner-control.ts'

@@ -1,4 +1,4 @@
-import { dockerSwarm } from '../../../src/adapters/docker-swarm.ts'
+import { dockerSwarm } from '../../../src/adapters/docker/docker-swarm.ts'
 import type { SwarmEvent } from '../../../src/ports/swarm.ts'
 import { e2eLab } from '../../e2e/support.ts'
 import { type Lab, openLab } from '../../lab/lab.ts'

@@ -5,7 +5,7 @@ import type { Life } from './life.ts'
 import type { Inode, SimulatedDisk } from './simulated-disk.ts'
 
 /**
- * StateFiles of one run of an agent, in the steps of src/adapters/state-files.ts. A step is one system call that changes something; the run can end
+ * StateFiles of one run of an agent, in the steps of src/adapters/node/state-files.ts. A step is one system call that changes something; the run can end
  * between any two. New content is refused where another uid can write: nothing of ours may be made there.
  */
 export function simulatedFiles(disk: SimulatedDisk, life: Life, clock: Pick<Clock, 'now'>): StateFiles {

@@ -1,5 +1,5 @@
-import { agentOver } from '../../../src/adapters/agent-client.ts'
-import type { PskCall } from '../../../src/adapters/psk-https.ts'
+import { agentOver } from '../../../src/adapters/control/agent-client.ts'
+import type { PskCall } from '../../../src/adapters/control/psk-https.ts'
 import { layout, type Layout } from '../../../src/api/layout.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 import type { InstanceRecord, PrepareOrder } from '../../../src/api/wire/agent-api.ts'

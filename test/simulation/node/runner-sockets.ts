@@ -8,7 +8,7 @@ import type { Process } from './process.ts'
 
 const deadlineMs = 2_000
 
-/** As `src/adapters/runner-sockets.ts`, over simulated sockets and time. */
+/** As `src/adapters/node/runner-sockets.ts`, over simulated sockets and time. */
 export function memoryRunners(layout: Layout, sockets: FdSockets, process: Process): Runners {
   async function ask(uid: string, type: 'status' | 'powerOff'): Promise<RunnerResponse> {
     const connection = await sockets.connect(layout.controlSocket(uid))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { agentsDirectory } from '../../../src/adapters/agents-directory.ts'
+import { agentsDirectory } from '../../../src/adapters/control/agents-directory.ts'
 import type { Agent } from '../../../src/ports/agents.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { SwarmTask } from '../../../src/ports/swarm.ts'

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { childProcesses } from '../../../src/adapters/child-process.ts'
+import { childProcesses } from '../../../src/adapters/node/child-process.ts'
 
 let directory: string
 beforeAll(() => {

@@ -2,7 +2,12 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type ConnectionLimits, limitConnections, type LimitedConnections, networkOf } from '../../../src/adapters/connection-limits.ts'
+import {
+  type ConnectionLimits,
+  limitConnections,
+  type LimitedConnections,
+  networkOf,
+} from '../../../src/adapters/process/connection-limits.ts'
 
 const limits: ConnectionLimits = { total: 12, reserve: 4, perAddress: 3, unprovenMs: undefined }
 let server: Server

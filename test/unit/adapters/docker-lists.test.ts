@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { dockerSwarm } from '../../../src/adapters/docker-swarm.ts'
+import { dockerSwarm } from '../../../src/adapters/docker/docker-swarm.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => closing.splice(0).forEach((close) => close()))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { eventStream } from '../../../src/adapters/event-stream.ts'
+import { eventStream } from '../../../src/adapters/controller-api/event-stream.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 

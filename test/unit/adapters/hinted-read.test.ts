@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { hintedFiles, readOver, type WholeRead } from '../../../src/adapters/directory/hinted-read.ts'
 import { revisionOf } from '../../../src/adapters/directory/revision.ts'
 import { emptyWalk, walkDirectory } from '../../../src/adapters/directory/walk.ts'
-import { unreadableFile } from '../../../src/adapters/manifest-yaml.ts'
+import { unreadableFile } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
 
 let root: string

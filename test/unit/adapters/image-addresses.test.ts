@@ -1,6 +1,6 @@
 import type { LookupAddress } from 'node:dns'
 import { describe, expect, test } from 'vitest'
-import { imageAddresses } from '../../../src/adapters/image-addresses.ts'
+import { imageAddresses } from '../../../src/adapters/node/image-addresses.ts'
 import { type ImageHost, parseImageHost } from '../../../src/api/image-hosts.ts'
 import type { Subnet } from '../../../src/api/special-addresses.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { manifestConfigs } from '../../../src/adapters/manifest-configs.ts'
+import { manifestConfigs } from '../../../src/adapters/manifest/manifest-configs.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 import { resolveClasses } from '../../../src/ports/resolve-classes.ts'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { manifestDirectory } from '../../../src/adapters/manifest-directory.ts'
+import { manifestDirectory } from '../../../src/adapters/directory/manifest-directory.ts'
 import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 
 let root: string

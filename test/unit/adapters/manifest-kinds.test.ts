@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 import { resolveClasses } from '../../../src/ports/resolve-classes.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 
 const read = manifestReader()
 const web = `apiVersion: swarmvirt.dev/v1alpha1

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { manifestDirectory } from '../../../src/adapters/manifest-directory.ts'
+import { manifestDirectory } from '../../../src/adapters/directory/manifest-directory.ts'
 
 let root: string
 beforeEach(() => {

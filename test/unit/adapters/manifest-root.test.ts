@@ -5,8 +5,8 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { boundedFile, boundedFileSync } from '../../../src/adapters/directory/bounded-file.ts'
 import { entriesOf } from '../../../src/adapters/directory/opened.ts'
-import { manifestDirectory, readManifests } from '../../../src/adapters/manifest-directory.ts'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { manifestDirectory, readManifests } from '../../../src/adapters/directory/manifest-directory.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 
 /** What no answer may hold. It is no YAML, so that an error would quote it. */

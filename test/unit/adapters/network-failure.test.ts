@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { networkFailure } from '../../../src/adapters/network-failure.ts'
+import { networkFailure } from '../../../src/adapters/node/network-failure.ts'
 import { ArrivalError } from '../../../src/ports/image-arrivals.ts'
 
 const anError = (code: string, message: string, syscall?: string) => Object.assign(new Error(message), { code, syscall })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
-import { declarationStore } from '../../../src/controller/declarations.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
+import { declarationStore } from '../../../src/controller/declarations/store.ts'
 import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 import { virtualClock } from '../controller/virtual-clock.ts'
 

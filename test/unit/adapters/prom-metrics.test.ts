@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { promMetrics } from '../../../src/adapters/prom-metrics.ts'
+import { promMetrics } from '../../../src/adapters/process/prom-metrics.ts'
 import { conditionOwners, type ConditionType } from '../../../src/api/conditions.ts'
 import type { SourceView, VmView } from '../../../src/api/wire/controller-api.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'

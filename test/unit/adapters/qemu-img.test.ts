@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { qemuImg } from '../../../src/adapters/qemu-img.ts'
+import { qemuImg } from '../../../src/adapters/node/qemu-img.ts'
 
 let directory: string
 beforeAll(() => {

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { runnerSockets } from '../../../src/adapters/runner-sockets.ts'
+import { runnerSockets } from '../../../src/adapters/node/runner-sockets.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 

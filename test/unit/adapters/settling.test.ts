@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Settling } from '../../../src/adapters/directory/kept-files.ts'
-import { manifestDirectory, readManifests } from '../../../src/adapters/manifest-directory.ts'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { manifestDirectory, readManifests } from '../../../src/adapters/directory/manifest-directory.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 
 let root: string

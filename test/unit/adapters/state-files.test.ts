@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { stateFiles } from '../../../src/adapters/state-files.ts'
+import { stateFiles } from '../../../src/adapters/node/state-files.ts'
 
 const files = stateFiles()
 let dir: string

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { SourceIssue } from '../../../src/ports/manifest-source.ts'
 
 const read = manifestReader()

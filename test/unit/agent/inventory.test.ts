@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { stateFiles } from '../../../src/adapters/state-files.ts'
+import { stateFiles } from '../../../src/adapters/node/state-files.ts'
 import { hasInstance, readInventory } from '../../../src/agent/inventory.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
 

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { stateFiles } from '../../../src/adapters/state-files.ts'
+import { stateFiles } from '../../../src/adapters/node/state-files.ts'
 import { overuseWatch } from '../../../src/agent/overuse.ts'
 import { mostDiskBytes } from '../../../src/api/disk-bytes.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'

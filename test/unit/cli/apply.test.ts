@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { documentTexts } from '../../../src/adapters/manifest/document-texts.ts'
-import { manifestReader } from '../../../src/adapters/manifest-yaml.ts'
-import { apply, type ApplyOptions } from '../../../src/cli/apply.ts'
-import type { ReadTexts } from '../../../src/cli/declared.ts'
-import type { Outcome } from '../../../src/cli/outcome.ts'
+import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
+import { apply, type ApplyOptions } from '../../../src/cli/declare/apply.ts'
+import type { ReadTexts } from '../../../src/cli/declare/declared.ts'
+import type { Outcome } from '../../../src/cli/output/outcome.ts'
 import { manifest } from '../../e2e/support.ts'
 import { type SwarmConfigs, swarmConfigs } from './swarm-configs.ts'
 

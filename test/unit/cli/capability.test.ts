@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { capabilityOf } from '../../../src/cli/capability.ts'
+import { capabilityOf } from '../../../src/cli/output/capability.ts'
 
 test.each([
   ['true', 'ready', 'active', 'true'],

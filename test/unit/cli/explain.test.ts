@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fieldSuggester } from '../../../src/adapters/manifest/suggest.ts'
 import { machineAbout } from '../../../src/api/manifest/fields.ts'
-import { explainer } from '../../../src/cli/explain.ts'
+import { explainer } from '../../../src/cli/offline/explain.ts'
 import { runCli } from './run-cli.ts'
 
 const { explain, describe: describeField } = explainer(fieldSuggester())

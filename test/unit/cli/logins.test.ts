@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { credentialHelper } from '../../../src/adapters/credential-helper.ts'
-import { forgetLogin, keepLogin, keptLogin, type LoginPorts, moveLogin } from '../../../src/cli/logins.ts'
+import { credentialHelper } from '../../../src/adapters/docker/credential-helper.ts'
+import { forgetLogin, keepLogin, keptLogin, type LoginPorts, moveLogin } from '../../../src/cli/login/login-store.ts'
 
 let folder = ''
 let path: string | undefined

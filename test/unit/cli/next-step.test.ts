@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { type Condition, conditionOwners, type ConditionType } from '../../../src/api/conditions.ts'
-import { nextStep } from '../../../src/cli/next-step.ts'
+import { nextStep } from '../../../src/cli/inspect/next-step.ts'
 
 const documented = readFileSync(join(import.meta.dirname, '../../../docs/conditions.md'), 'utf8')
 

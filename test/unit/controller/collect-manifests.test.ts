@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { collecting, dueForCollection } from '../../../src/controller/collect-manifests.ts'
+import { collecting, dueForCollection } from '../../../src/controller/declarations/garbage-collect.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'

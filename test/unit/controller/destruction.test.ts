@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
-import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations.ts'
-import { type OwnedVm, withheldNames } from '../../../src/controller/declare-state.ts'
+import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
+import { type OwnedVm, withheldNames } from '../../../src/controller/declarations/state.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { disksView } from '../../../src/controller/disks.ts'
+import { disksView } from '../../../src/controller/api/list-disks.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
 const { signal } = new AbortController()

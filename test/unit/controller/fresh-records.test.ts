@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { freshRecords } from '../../../src/controller/fresh-records.ts'
+import { freshRecords } from '../../../src/controller/loop/fresh-before-disruption.ts'
 
 const update = [{ kind: 'updateService' }]
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { VmPlan } from '../../../src/api/wire/plan.ts'
-import { inspection } from '../../../src/controller/inspection.ts'
+import { inspection } from '../../../src/controller/api/dry-run.ts'
 import { aVm, Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { virtualClock } from './virtual-clock.ts'
 

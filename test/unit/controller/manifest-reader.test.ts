@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
-import { declarationStore } from '../../../src/controller/declarations.ts'
-import { readManifests } from '../../../src/controller/manifest-reader.ts'
+import { declarationStore } from '../../../src/controller/declarations/store.ts'
+import { readManifests } from '../../../src/controller/declarations/manifest-reader.ts'
 import type { ManifestSource, SourceDocument, ValidDocument } from '../../../src/ports/manifest-source.ts'
 import { silentLog, virtualClock } from './virtual-clock.ts'
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { networksOver } from '../../../src/adapters/docker-networks.ts'
-import { checkNetworks } from '../../../src/controller/network-check.ts'
+import { networksOver } from '../../../src/adapters/docker/docker-networks.ts'
+import { checkNetworks } from '../../../src/controller/loop/network-check.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { NetworkFacts } from '../../../src/ports/networks.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { outcomeOf } from '../../../src/controller/outcome.ts'
+import { outcomeOf } from '../../../src/controller/loop/error-policy.ts'
 import { PortError, type PortErrorKind } from '../../../src/ports/errors.ts'
 
 describe('the table of outcomes', () => {

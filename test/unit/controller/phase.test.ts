@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ConditionStatus, type ConditionType, condition } from '../../../src/api/conditions.ts'
-import { phaseOf } from '../../../src/controller/phase.ts'
+import { phaseOf } from '../../../src/controller/status/phase.ts'
 import { aVm } from '../../simulation/cluster.ts'
 
 type Said = readonly [ConditionType, ConditionStatus, string]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { condition, readyRungs } from '../../../src/api/conditions.ts'
-import { foldReady } from '../../../src/controller/ready.ts'
+import { foldReady } from '../../../src/controller/status/ready.ts'
 
 const all = readyRungs.map((type) => condition(type, 'True', 'Fine', ''))
 

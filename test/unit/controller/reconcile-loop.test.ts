@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { reconcileLoop } from '../../../src/controller/reconcile-loop.ts'
-import type { AnyReconciler } from '../../../src/controller/run-key.ts'
+import { reconcileLoop } from '../../../src/controller/loop/reconcile-loop.ts'
+import type { AnyReconciler } from '../../../src/controller/loop/reconcile-once.ts'
 import { noMetrics } from '../../simulation/no-metrics.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
 

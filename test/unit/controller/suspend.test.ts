@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { suspending } from '../../../src/controller/suspend.ts'
+import { suspending } from '../../../src/controller/api/suspend.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
 import { silentLog } from './virtual-clock.ts'

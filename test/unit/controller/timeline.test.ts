@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { condition } from '../../../src/api/conditions.ts'
-import { advanceTimeline, type Timeline } from '../../../src/controller/timeline.ts'
+import { advanceTimeline, type Timeline } from '../../../src/controller/status/timeline.ts'
 
 const seenAtMs = 10_000
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { turns } from '../../../src/controller/turns.ts'
+import { turns } from '../../../src/controller/loop/yield-to-event-loop.ts'
 
 /** Time passes while work is done; what waits is called when the test says so. */
 function bench() {

@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Condition, readyRungs } from '../../../src/api/conditions.ts'
 import { asListed, type VmEvent, type VmView } from '../../../src/api/wire/controller-api.ts'
-import { actionEvent } from '../../../src/controller/action-events.ts'
-import { foldReady } from '../../../src/controller/ready.ts'
-import { type Told, happenings, withEvent } from '../../../src/controller/vm-events.ts'
+import { actionEvent } from '../../../src/controller/status/action-events.ts'
+import { foldReady } from '../../../src/controller/status/ready.ts'
+import { type Told, happenings, withEvent } from '../../../src/controller/status/vm-events.ts'
 
 const startMs = Date.parse('2026-01-01T00:00:00Z')
 const hour = 3_600_000

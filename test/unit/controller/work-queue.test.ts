@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { backoffMs } from '../../../src/controller/backoff.ts'
-import { type WorkQueue, workQueue } from '../../../src/controller/work-queue.ts'
+import { backoffMs } from '../../../src/controller/loop/backoff.ts'
+import { type WorkQueue, workQueue } from '../../../src/controller/loop/work-queue.ts'
 import { evenRandom, type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 interface Bench {

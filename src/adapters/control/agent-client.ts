@@ -1,0 +1,113 @@
+import type { z } from 'zod'
+import { agentError, inventory, nodeFacts, prepareStatus, probeOutcome, vmStatus } from '../../api/wire/agent-api.ts'
+import { deletionStatus } from '../../api/wire/delete-disks.ts'
+import type { ControlKey } from '../../api/control-key.ts'
+import { type KnownAnswer, maxKnownAnswers, unchangedAnswer } from '../../api/wire/unchanged.ts'
+import type { Agent } from '../../ports/agents.ts'
+import { PortError } from '../../ports/errors.ts'
+import { type PskCall, type PskClient, pskClient } from './psk-https.ts'
+
+/** An inventory of some thousand VMs; an agent that sends more is not ours. */
+const maxAnswerBytes = 4 * 1024 * 1024
+
+export interface AgentClientOptions {
+  /** IP address or host name on the control overlay. */
+  readonly address: string
+  readonly port: number
+  readonly keys: readonly [ControlKey, ...ControlKey[]]
+  /** For one call; a probe gets its own time on top. */
+  readonly timeoutMs?: number
+}
+
+export interface AgentClient extends Agent {
+  /** Cuts the connections that are kept open. */
+  close(): void
+}
+
+/** One node's agent over the control plane. Errors are as `Agent` says; an answer that is not the contract's is `Unavailable`: it tells us nothing. */
+export function agentClient(options: AgentClientOptions): AgentClient {
+  return agentOver(pskClient({ address: options.address, port: options.port, keys: options.keys, maxAnswerBytes }), options.timeoutMs)
+}
+
+/** The agent behind a transport of its answers. */
+export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
+  const call = (request: Omit<PskCall, 'timeoutMs'>, extraMs = 0) => callAgent(client, { ...request, timeoutMs: timeoutMs + extraMs })
+  let asksAtOnce = true
+
+  async function unchanged(known: readonly KnownAnswer[], signal: AbortSignal | undefined): Promise<readonly number[] | undefined> {
+    const same: number[] = []
+    for (let from = 0; asksAtOnce && from < known.length; from += maxKnownAnswers) {
+      const part = known.slice(from, from + maxKnownAnswers)
+      const request = { method: 'POST', path: '/v1/unchanged', body: { version: 1, known: part }, signal } as const
+      const answer = await call(request, slowestMs(part)).catch(unlessUnknown)
+      // Found out once: its successor has another client, since its task has another address.
+      asksAtOnce = answer !== undefined
+      if (answer !== undefined) same.push(...parse(unchangedAnswer, answer).same.map((place) => from + place))
+    }
+    return asksAtOnce ? same : undefined
+  }
+
+  return {
+    facts: async (signal) => parse(nodeFacts, await call({ method: 'GET', path: '/v1/facts', signal })),
+    instances: async (signal) => parse(inventory, await call({ method: 'GET', path: '/v1/instances', signal })).instances,
+    deleteDisks: async (order, signal) =>
+      parse(deletionStatus, await call({ method: 'POST', path: `/v1/vms/${order.uid}/delete-disks`, body: order, signal }, 60_000)),
+    prepare: async (order, signal) =>
+      parse(prepareStatus, await call({ method: 'PUT', path: `/v1/vms/${order.uid}`, body: order, signal })),
+    revoke: async (uid, signal) => {
+      await call({ method: 'DELETE', path: `/v1/vms/${uid}/grant`, signal })
+    },
+    vm: async (uid, signal) => parse(vmStatus, await call({ method: 'GET', path: `/v1/vms/${uid}`, signal })),
+    probe: async (request, signal) =>
+      parse(probeOutcome, await call({ method: 'POST', path: '/v1/probe', body: request, signal }, request.timeoutMs)),
+    unchanged,
+    close: () => client.close(),
+  }
+}
+
+/** A probe that nobody answers takes its whole time. */
+function slowestMs(known: readonly KnownAnswer[]): number {
+  return Math.max(0, ...known.map((one) => (one.kind === 'probe' ? one.request.timeoutMs : 0)))
+}
+
+/** An agent of release 0.1 does not know the question, and says so with 400. Whoever asked then asks its questions one by one. */
+function unlessUnknown(error: unknown): undefined {
+  if (
+    error instanceof PortError &&
+    (error.kind === 'NotFound' || (error.kind === 'Invalid' && error.message.startsWith('UnknownRequest:')))
+  )
+    return
+  throw error
+}
+
+async function callAgent(client: PskClient, request: PskCall): Promise<unknown> {
+  const { status, body } = await client.call(request)
+  const json = parseJson(body)
+  if (status === 200) return json
+  const error = agentError.safeParse(json)
+  const text = error.success
+    ? `${error.data.reason}: ${error.data.message}`
+    : `${request.method} ${request.path} was answered with status ${status}`
+  throw new PortError(kindOf(status), text)
+}
+
+function kindOf(status: number): PortError['kind'] {
+  if (status === 404) return 'NotFound'
+  if (status === 400) return 'Invalid'
+  return 'Unavailable'
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new PortError('Unavailable', 'the agent answered with something that is not JSON', { cause })
+  }
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  throw new PortError('Unavailable', `the agent's answer is not what this release understands: ${issue?.path.join('.')} ${issue?.message}`)
+}

@@ -1,0 +1,176 @@
+import { realpath, stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { ManifestSource, ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
+import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './hinted-read.ts'
+import { ignoreFile, ignoreFileName, ignoreRules, type IsIgnored, maxIgnoreBytes } from './ignore-file.ts'
+import { type ManifestRoot, manifestRoot } from './inside.ts'
+import { type KeptFiles, keptFiles, settled, type Settling, UnsettledError } from './kept-files.ts'
+import { readFile, readFiles, snapshotOf, source } from './read-directory.ts'
+import { revisionOf } from './revision.ts'
+import { looksSecret } from './secret-names.ts'
+import { whereTo } from './links.ts'
+import { codeOf, emptyWalk, hasMoved, maxDirectoryDepth, noOutcomes, type Outcomes, type Walk, walkDirectory } from './walk.ts'
+import { watchDirectory } from './watch.ts'
+import { manifestReader, maxManifestBytes, type ReadManifest } from '../manifest/manifest-yaml.ts'
+
+export interface DirectoryOptions {
+  readonly path: string
+  /** Polls for hints: for file systems without inotify, such as NFS. */
+  readonly watchPolling: boolean
+  readonly pollMs?: number
+  readonly settling?: Settling
+}
+
+const defaultPollMs = 1_000
+/** Who swaps faster than that never lets anybody read. */
+const maxAttempts = 5
+
+/** Manifests in files below a directory, and nowhere else: `*.yaml`, `*.yml` and `*.json`, without dotfiles and what `.swarmvirtignore` names. */
+export function manifestDirectory(options: DirectoryOptions): ManifestSource {
+  const files = filesOf(manifestReader(), options.settling ?? settled)
+  const path = resolve(options.path)
+  const watching = { path, watchPolling: options.watchPolling, depth: maxDirectoryDepth, pollMs: options.pollMs ?? defaultPollMs }
+  const hinted = hintedFiles()
+  let last: WholeRead | undefined
+  return {
+    async read(signal) {
+      files.manifests.begin()
+      files.rules.begin()
+      // What is named from now on may come too late for this read.
+      hinted.take()
+      last = undefined
+      const whole = await readOneVersion(path, files, signal)
+      last = 'files' in whole ? whole : undefined
+      return 'files' in whole ? whole.snapshot : whole
+    },
+    async readAhead() {
+      const named = hinted.peek()
+      const meant = (last?.files ?? []).filter(({ path: one }) => named.has(one))
+      // Who reads in earnest says what is wrong.
+      await Promise.allSettled(meant.map(({ path: one, shown }) => files.manifests.read(one, shown)))
+    },
+    async readHinted() {
+      const named = hinted.take()
+      // Laid over each other until the next whole read.
+      last = last === undefined ? undefined : await readOver(path, last, named, files.manifests.read)
+      return last?.snapshot
+    },
+    watch: (onHint) =>
+      watchDirectory(watching, (what) => {
+        hinted.note(what)
+        onHint()
+      }),
+  }
+}
+
+/**
+ * One read of a directory or of one file, whatever its name, as an operator names it: what is found there carries that path. What does not exist or
+ * cannot be read makes the snapshot incomplete, and so does what looks like a secret and was not named itself.
+ */
+export async function readManifests(path: string, readText: ReadManifest, signal?: AbortSignal): Promise<SourceSnapshot> {
+  const files = filesOf(readText, undefined)
+  if (await isDirectory(path)) {
+    const spared = { ...files, manifests: { ...files.manifests, read: withoutSecrets(files.manifests.read) } }
+    try {
+      return (await readUnder(path, await manifestRoot(path), spared, signal, path)).snapshot
+    } catch (error) {
+      return unreadableDirectory(path, error, signal)
+    }
+  }
+  const outcomes = noOutcomes()
+  const real = await realpath(path).catch(() => path)
+  const documents = await readFile({ path: real, shown: path }, outcomes, files.manifests.read)
+  return snapshotOf(outcomes, [{ path: real, shown: path, documents }])
+}
+
+/** What does not exist is read as a file, which then says so. */
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
+interface Files {
+  readonly manifests: KeptFiles<readonly ReadDocument[]>
+  readonly rules: KeptFiles<IsIgnored>
+}
+
+function filesOf(readText: ReadManifest, settling: Settling | undefined): Files {
+  const parse = (shown: string, bytes: Uint8Array): readonly ReadDocument[] => readText(source, shown, bytes)
+  const isIdle = (documents: readonly ReadDocument[]): boolean => documents.every((one) => !one.ok && one.otherKind !== undefined)
+  return {
+    manifests: keptFiles({ parse, maxBytes: maxManifestBytes, settling, isIdle }),
+    rules: keptFiles({ parse: (_shown, bytes) => ignoreRules(bytes), maxBytes: maxIgnoreBytes, settling }),
+  }
+}
+
+/** An error message quotes three lines of what it is about, and may end in a pipeline's log. */
+function withoutSecrets(read: ReadDocuments): ReadDocuments {
+  return (path, shown) => {
+    if (!looksSecret(path)) return read(path, shown)
+    throw new Error(`it looks like a secret: name it itself to have it read, or list it in ${ignoreFileName}`)
+  }
+}
+
+/** Never of two versions, where versions are swapped by links as git-sync and the kubelet do it, or end with a new HEAD as git does. */
+async function readOneVersion(path: string, files: Files, signal: AbortSignal | undefined): Promise<WholeRead | SourceSnapshot> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
+    signal?.throwIfAborted()
+    try {
+      const revision = await revisionOf(path)
+      const { snapshot, ...rest } = await readUnder(path, await manifestRoot(path), files, signal)
+      if ((await hasMoved(rest.walk)) || (await revisionOf(path)) !== revision) continue
+      return { snapshot: revision === undefined ? snapshot : { ...snapshot, revision }, revision, ...rest }
+    } catch (error) {
+      // The link that led nowhere leads somewhere again.
+      if (codeOf(error) !== 'ENOENT' || (await whereTo(path)) === undefined) return unreadableDirectory('', error, signal)
+    }
+  }
+  const message = `the manifest directory changed while it was read, ${maxAttempts} times in a row; what was read before stays in force`
+  return { source, complete: false, message, documents: [] }
+}
+
+function unreadableDirectory(path: string, error: unknown, signal: AbortSignal | undefined): SourceSnapshot {
+  if (signal?.aborted) throw error
+  const message = `${path === '' ? 'the manifest directory' : path} cannot be read (${codeOf(error)})`
+  return { source, complete: false, message, documents: [] }
+}
+
+interface OneRead {
+  readonly snapshot: SourceSnapshot
+  readonly walk: Walk
+  readonly files: readonly FileRead[]
+}
+
+/** `prefix` goes before the paths that are shown. */
+async function readUnder(path: string, root: ManifestRoot, files: Files, signal?: AbortSignal, prefix = ''): Promise<OneRead> {
+  const outcomes = noOutcomes()
+  const isIgnored = await rulesOf(root, files.rules, outcomes)
+  const walk = emptyWalk(root.boundary, isIgnored, outcomes)
+  walk.followed.set(path, root.directory)
+  if (root.directory === undefined) {
+    const message = `this version has no directory ${root.below}, so it declares nothing`
+    return { snapshot: { source, complete: true, message, documents: [] }, walk, files: [] }
+  }
+  // What the rules leave out must not be read because they cannot be.
+  if (isIgnored !== undefined) await walkDirectory(walk, root.directory, '', 0, signal)
+  const read = await readFiles(walk, files.manifests.read, prefix, signal)
+  return { snapshot: snapshotOf(walk, read), walk, files: read }
+}
+
+/** Undefined where the rules cannot be known. */
+async function rulesOf(root: ManifestRoot, rules: KeptFiles<IsIgnored>, { problems, leftMs }: Outcomes): Promise<IsIgnored | undefined> {
+  try {
+    const path = await ignoreFile(root)
+    return path === undefined ? () => false : await rules.read(path, ignoreFileName)
+  } catch (error) {
+    if (!(error instanceof UnsettledError)) {
+      problems.push(`${ignoreFileName} cannot be used (${codeOf(error)}), so nothing is read`)
+      return undefined
+    }
+    problems.push(`${ignoreFileName}: ${error.message}`)
+    leftMs.push(error.leftMs)
+    return (error as UnsettledError<IsIgnored>).before
+  }
+}

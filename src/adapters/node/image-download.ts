@@ -1,0 +1,52 @@
+import { type IncomingMessage, get as httpGet } from 'node:http'
+import { get as httpsGet } from 'node:https'
+import { ArrivalError } from '../../ports/image-arrivals.ts'
+import type { ImageAddresses } from './image-addresses.ts'
+import { networkFailure } from './network-failure.ts'
+
+const maxRedirects = 5
+
+export interface DownloadOptions {
+  readonly addresses: ImageAddresses
+  /** The cluster's own addresses. */
+  readonly refused: readonly string[]
+  readonly silenceMs: number
+  readonly signal: AbortSignal
+}
+
+/** The answer with the image's bytes, after redirects. Throws ArrivalError. */
+export async function openDownload(url: string, options: DownloadOptions, redirectsLeft = maxRedirects): Promise<IncomingMessage> {
+  const target = URL.parse(url)
+  if (target === null || (target.protocol !== 'http:' && target.protocol !== 'https:')) {
+    throw new ArrivalError('Refused', `only http:// and https:// are followed, not ${url.slice(0, 200)}`)
+  }
+  const response = await getOnce(target, options)
+  const status = response.statusCode ?? 0
+  if (status === 200) return response
+  response.destroy()
+  const { location } = response.headers
+  if (status < 300 || status >= 400 || location === undefined) throw statusFailure(target, status)
+  if (redirectsLeft === 0) throw new ArrivalError('Refused', `it was redirected more than ${maxRedirects} times`)
+  const next = URL.parse(location, target.href)
+  if (target.protocol === 'https:' && next?.protocol === 'http:')
+    throw new ArrivalError('Refused', `https:// was redirected to ${next.href.slice(0, 200)}`)
+  return await openDownload(next?.href ?? location, options, redirectsLeft - 1)
+}
+
+/** 408 and 429 ask for patience; other 4xx say that asking again is useless. */
+function statusFailure(target: URL, status: number): ArrivalError {
+  const patient = status >= 500 || status === 408 || status === 429
+  return new ArrivalError(patient ? 'Network' : 'Refused', `${target.host} answered with HTTP status ${status}`)
+}
+
+async function getOnce(target: URL, { addresses, refused, silenceMs, signal }: DownloadOptions): Promise<IncomingMessage> {
+  const lookup = await addresses.lookupOf(target, refused)
+  const get = target.protocol === 'https:' ? httpsGet : httpGet
+  return await new Promise((resolve, reject) => {
+    // `agent: false`: a connection of its own that is gone with the image. `identity`: what is hashed must be the file.
+    const headers = { 'accept-encoding': 'identity', 'user-agent': 'swarmvirt' }
+    const request = get(target, { agent: false, signal, headers, lookup }, resolve)
+    request.setTimeout(silenceMs, () => request.destroy(new ArrivalError('Network', `${target.host} was silent for ${silenceMs / 1000} s`)))
+    request.once('error', (error) => reject(networkFailure(error)))
+  })
+}

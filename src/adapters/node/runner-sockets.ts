@@ -1,0 +1,115 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { type Socket, connect } from 'node:net'
+import type { Layout } from '../../api/layout.ts'
+import { printable } from '../../api/printable.ts'
+import type { VmUid } from '../../api/names.ts'
+import { encodeFrame, frameDecoder } from '../../api/wire/frames.ts'
+import { runnerControlVersion, runnerHello, type RunnerResponse, runnerResponse } from '../../api/wire/runner-control.ts'
+import { messageOf, PortError } from '../../ports/errors.ts'
+import type { Runners } from '../../ports/runners.ts'
+
+/** From connecting to the answer: a runner answers from memory. */
+const deadlineMs = 2_000
+/** A hello and one answer; a runner that says more is none. */
+const maxFrames = 4
+
+export interface RunnerSocketsOptions {
+  readonly layout: Layout
+  /** Only tests wait less. */
+  readonly deadlineMs?: number
+}
+
+export function runnerSockets(options: RunnerSocketsOptions): Runners {
+  const ask = (uid: VmUid, type: 'status' | 'powerOff', signal?: AbortSignal): Promise<RunnerResponse> =>
+    askRunner(options.layout.controlSocket(uid), uid, type, deadline(options.deadlineMs ?? deadlineMs, signal))
+  return {
+    async status(uid, signal) {
+      const answer = await ask(uid, 'status', signal)
+      if (answer.type !== 'status')
+        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner gave no status')
+      if (answer.status.uid !== uid) throw new PortError('Denied', `the runner in this VM's directory speaks of ${answer.status.uid}`)
+      return answer.status
+    },
+    async powerOff(uid, signal) {
+      const answer = await ask(uid, 'powerOff', signal)
+      if (answer.type !== 'ok')
+        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not take the order')
+    },
+  }
+}
+
+function deadline(ms: number, signal?: AbortSignal): AbortSignal {
+  return signal ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : AbortSignal.timeout(ms)
+}
+
+async function askRunner(path: string, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {
+  const pinned = await openSocket(path)
+  // A path of our own to what was opened: a runner that swaps the name for a symbolic link to another VM's socket changes nothing.
+  const socket = connect(`/proc/self/fd/${pinned.fd}`)
+  try {
+    return await converse(socket, uid, type, signal)
+  } finally {
+    socket.destroy()
+    await pinned.close()
+  }
+}
+
+/** Linux's O_PATH, which Node does not name: it opens a socket's file without connecting to it, and nothing by following a link. */
+const openPath = 0o10000000
+
+async function openSocket(path: string): Promise<FileHandle> {
+  const file = await open(path, openPath | constants.O_NOFOLLOW).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT')
+      throw new PortError('NotFound', 'the runner has made no control socket (yet); is its task running?', { cause })
+    throw new PortError('Unavailable', cause.message, { cause })
+  })
+  if ((await file.stat()).isSocket()) return file
+  await file.close()
+  throw new PortError('Denied', `${path} is not a socket`)
+}
+
+function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {
+  return new Promise((resolve, reject) => {
+    const decoder = frameDecoder()
+    let frames = 0
+    const onFrame = (frame: unknown): void => {
+      frames += 1
+      if (frames > maxFrames) throw new PortError('Denied', 'what listens on the control socket talks too much')
+      if (frames === 1) {
+        mustBeRunnerOf(uid, frame)
+        socket.write(encodeFrame({ type, id: 1 }))
+        return
+      }
+      const answer = runnerResponse.safeParse(frame)
+      if (!answer.success) throw new PortError('Unavailable', 'the runner answered with something this release does not understand')
+      if (answer.data.id === 1 || answer.data.id === null) resolve(answer.data)
+    }
+    socket.on('data', (chunk) => {
+      try {
+        for (const frame of decoder.push(chunk)) onFrame(frame)
+      } catch (error) {
+        reject(
+          error instanceof PortError
+            ? error
+            : new PortError('Denied', `what listens on the control socket is no runner: ${printable(messageOf(error))}`),
+        )
+        socket.destroy()
+      }
+    })
+    socket.once('error', (cause) => reject(new PortError('Unavailable', `the runner does not answer: ${cause.message}`, { cause })))
+    socket.once('close', () => reject(new PortError('Unavailable', 'the runner closed its control socket')))
+    const late = (): void => reject(new PortError('Unavailable', 'the runner did not answer in time'))
+    // What was aborted before says so to nobody.
+    if (signal.aborted) late()
+    else signal.addEventListener('abort', late, { once: true })
+  })
+}
+
+function mustBeRunnerOf(uid: VmUid, frame: unknown): void {
+  const hello = runnerHello.safeParse(frame)
+  if (!hello.success) throw new PortError('Denied', 'what listens on the control socket is no runner: it did not say hello')
+  if (hello.data.uid !== uid) throw new PortError('Denied', `the control socket belongs to another VM (${hello.data.uid})`)
+  if (hello.data.version < runnerControlVersion)
+    throw new PortError('Unavailable', `the runner speaks version ${hello.data.version} of the control protocol`)
+}

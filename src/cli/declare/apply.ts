@@ -1,0 +1,146 @@
+import { appliedByCli, manifestLabels } from '../../api/labels.ts'
+import type { DockerCli } from '../../ports/docker-cli.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { SplitManifest } from '../../ports/manifest-texts.ts'
+import { type Plan, planApply, type Pruning, type Step } from './apply-plan.ts'
+import { type Declared, declaredIn, isOutcome, leansOnClasses, machineClass, type ReadTexts } from './declared.ts'
+import { type ManifestConfig, manifestConfigs, removeConfig, shownName } from './manifest-configs.ts'
+import { type Outcome, UsageError } from '../output/outcome.ts'
+
+export const applyFormats = ['text', 'json', 'name'] as const
+type ApplyFormat = (typeof applyFormats)[number]
+
+export interface ApplyPorts {
+  readonly docker: DockerCli
+  readonly split: SplitManifest
+  /** Reads a config as the controller does. */
+  readonly readConfig: (name: string, text: string) => readonly ReadDocument[]
+  /** Eight hex digits, new at each call. */
+  readonly randomHex: () => string
+}
+
+export interface ApplyOptions {
+  /** Undefined where none was given. */
+  readonly source: string | undefined
+  readonly prune: boolean
+  readonly force: boolean
+  readonly dryRun: boolean
+  readonly output: ApplyFormat
+}
+
+interface Done {
+  readonly kind: string
+  readonly name: string
+  readonly result: 'created' | 'configured' | 'unchanged' | 'pruned'
+  /** Name of the config that holds it now; null for what holds it no more, and where nothing was written. */
+  readonly config: string | null
+}
+
+/** What the controller reads of one config. */
+const maxConfigBytes = 256 * 1024
+const defaultSource = 'default'
+
+/** Everything is judged before anything is written; then one config a document, and what is to be pruned last. */
+export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOptions): Promise<Outcome> {
+  const source = sourceOf(options)
+  // Only a VM that names a class needs the Swarm to be judged: the class may have been applied before, or by somebody else.
+  const held = leansOnClasses(read) ? await manifestConfigs(ports.docker, ports.split) : undefined
+  // What this very run prunes is nothing to lean on.
+  const staying = held?.filter((config) => !options.prune || config.source !== source)
+  const beside = staying === undefined ? [] : [otherClasses(ports, read, staying)]
+  const declared = declaredIn(read, beside)
+  if (isOutcome(declared)) return declared
+  if (declared.length === 0 && !options.prune)
+    return { exit: 1, out: '', err: 'error: there is no manifest in what was given; nothing was changed\n' }
+  const plan = planApply(declared, held ?? (await manifestConfigs(ports.docker, ports.split)), { ...options, source })
+  const refused = [...plan.steps.flatMap((step) => (step.result === 'refused' ? [step.why] : [])), ...declared.flatMap(tooLarge)]
+  if (refused.length > 0) return { exit: 1, out: '', err: `${refused.map((why) => `error: ${why}\n`).join('')}nothing was changed\n` }
+  return carriedOut(ports, plan, { ...options, source })
+}
+
+/** The classes that are in the Swarm and not in what was given, each from its newest config. */
+export function otherClasses(ports: Pick<ApplyPorts, 'readConfig'>, read: ReadTexts, configs: readonly ManifestConfig[]): SourceSnapshot {
+  const given = new Set(read.files.flatMap(({ texts }) => texts.map(shownName)))
+  const documents: ReadDocument[] = []
+  for (const config of configs) {
+    const newer = config.documents.filter((one) => one.kind === machineClass && !given.has(shownName(one)))
+    if (newer.length === 0) continue
+    const names = new Set(newer.map((one) => one.name))
+    documents.push(...ports.readConfig(config.name, config.text).filter((one) => one.ok && 'class' in one && names.has(one.class.name)))
+    for (const one of newer) given.add(shownName(one))
+  }
+  return { source: 'configs', complete: true, message: '', documents }
+}
+
+function sourceOf({ source, prune }: ApplyOptions): string {
+  if (prune && source === undefined)
+    throw new UsageError('--prune needs --source NAME: it removes what that source applied before and no longer gives')
+  const name = source ?? defaultSource
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name))
+    throw new UsageError(`--source is 1 to 63 letters, digits, dots, - and _, not "${name}"`)
+  return name
+}
+
+function tooLarge(document: Declared): readonly string[] {
+  const bytes = Buffer.byteLength(document.text)
+  return bytes <= maxConfigBytes
+    ? []
+    : [`${shownName(document)} (${document.file}:${document.line}) has ${bytes} bytes; a manifest has at most 256 KiB`]
+}
+
+/** Stops at the first failure and says what was done by then: a second run goes on from there. */
+async function carriedOut(ports: ApplyPorts, plan: Plan, options: ApplyOptions & { readonly source: string }): Promise<Outcome> {
+  const done: Done[] = []
+  try {
+    for (const step of plan.steps) done.push(await write(ports, step, options))
+    for (const one of plan.prune) done.push(await prune(ports.docker, one, options.dryRun))
+  } catch (error) {
+    const rest = plan.steps.length + plan.prune.length - done.length
+    return {
+      exit: 1,
+      out: written(done, options),
+      err: `error: ${messageOf(error)}\n${rest} of ${done.length + rest} are not done; run it again\n`,
+    }
+  }
+  return { exit: 0, out: written(done, options), err: '' }
+}
+
+async function write(ports: ApplyPorts, step: Step, options: { readonly source: string; readonly dryRun: boolean }): Promise<Done> {
+  if (step.result === 'refused') throw new Error(step.why)
+  const { kind, name } = step.document
+  if (step.result === 'unchanged') return { kind, name, result: step.result, config: step.config.name }
+  return { kind, name, result: step.result, config: options.dryRun ? null : await create(ports, step.document, options.source) }
+}
+
+/** A name of its own for every edit: A, B and A again are three configs, and two people who apply at once make two. */
+async function create(ports: ApplyPorts, document: Declared, source: string): Promise<string> {
+  const config = `sv-m-${document.name.slice(0, 50)}-${ports.randomHex()}`
+  const labels = {
+    [manifestLabels.manifest]: 'true',
+    [manifestLabels.appliedBy]: appliedByCli,
+    [manifestLabels.appliedSource]: source,
+    [manifestLabels.appliedName]: document.name,
+  }
+  const args = Object.entries(labels).flatMap(([key, value]) => ['--label', `${key}=${value}`])
+  await ports.docker.run(['config', 'create', ...args, config, '-'], document.text)
+  return config
+}
+
+async function prune(docker: DockerCli, { kind, name, configs }: Pruning, dryRun: boolean): Promise<Done> {
+  if (!dryRun) for (const config of configs) await removeConfig(docker, config)
+  return { kind, name, result: 'pruned', config: null }
+}
+
+function written(done: readonly Done[], options: ApplyOptions & { readonly source: string }): string {
+  switch (options.output) {
+    case 'text':
+      return done.map((one) => `${shownName(one)} ${one.result}${options.dryRun ? ' (dry run)' : ''}\n`).join('')
+    case 'name':
+      return done.map((one) => `${shownName(one)}\n`).join('')
+    case 'json':
+      return `${JSON.stringify({ source: options.source, dryRun: options.dryRun, objects: done }, null, 2)}\n`
+    default:
+      return options.output satisfies never
+  }
+}

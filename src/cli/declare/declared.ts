@@ -1,0 +1,62 @@
+import { type SourceSnapshot, subjectOf } from '../../ports/manifest-source.ts'
+import type { ManifestText } from '../../ports/manifest-texts.ts'
+import type { ObjectName } from './manifest-configs.ts'
+import type { Outcome } from '../output/outcome.ts'
+import { validate } from '../offline/validate.ts'
+
+/** What was read for a verb that writes: the judgement of the manifest reader, and each document word for word. */
+export interface ReadTexts {
+  readonly snapshots: readonly SourceSnapshot[]
+  readonly files: readonly { readonly file: string; readonly texts: readonly ManifestText[] }[]
+}
+
+export interface Declared extends ManifestText {
+  readonly file: string
+}
+
+/** Every document of every file, or the outcome that says what is wrong with them. `beside` is what is declared elsewhere and may be leant on. */
+export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): readonly Declared[] | Outcome {
+  const judged = validate([...read.snapshots, ...beside], 'text')
+  if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
+  const declared = read.files.flatMap(({ file, texts }) => texts.map((text) => ({ ...text, file })))
+  // What was judged and what is written come from two readings of the same text. Where they differ, `--prune` would take away what was only missed.
+  const judgedCount = read.snapshots.reduce((sum, snapshot) => sum + snapshot.documents.length, 0)
+  if (judgedCount === declared.length) return declared
+  throw new Error(`${judgedCount} documents were read, but ${declared.length} could be taken out of their files; nothing was changed`)
+}
+
+/** What the files speak of, valid or not, or the outcome that says why that cannot be told: to take something back, it need not be right. */
+export function namedIn(read: ReadTexts): readonly ObjectName[] | Outcome {
+  const nameless = read.snapshots.map((one) => ({ ...one, documents: one.documents.filter((each) => subjectOf(each) === undefined) }))
+  const judged = validate(nameless, 'text')
+  if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
+  const known = new Set(kinds.values())
+  return read.files.flatMap(({ texts }) => texts.filter((one) => known.has(one.kind) && one.name !== ''))
+}
+
+/** Whether a VM names a class, which may be in the Swarm already. */
+export function leansOnClasses({ snapshots }: ReadTexts): boolean {
+  return snapshots.some((snapshot) => snapshot.documents.some((document) => document.ok && 'className' in document))
+}
+
+export function isOutcome(value: readonly ObjectName[] | Outcome): value is Outcome {
+  return 'exit' in value
+}
+
+/** `virtualmachine/web`, `vm/web` or `web`; `virtualmachineclass/small` or `class/small`. Undefined for a kind that there is not. */
+export function objectNamed(text: string): ObjectName | undefined {
+  const [name = '', ...before] = text.split('/').toReversed()
+  const kind = kinds.get(before.length === 0 ? 'vm' : before.join('/').toLowerCase())
+  return kind === undefined || name === '' ? undefined : { kind, name }
+}
+
+const machine = 'VirtualMachine'
+export const machineClass = 'VirtualMachineClass'
+const kinds: ReadonlyMap<string, string> = new Map([
+  ['vm', machine],
+  ['virtualmachine', machine],
+  ['virtualmachines', machine],
+  ['class', machineClass],
+  ['virtualmachineclass', machineClass],
+  ['virtualmachineclasses', machineClass],
+])

@@ -1,0 +1,64 @@
+import type { DockerCli } from '../../ports/docker-cli.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { SplitManifest } from '../../ports/manifest-texts.ts'
+import { holdersOf, madeBy, type ManifestConfig, manifestConfigs, type ObjectName, removeConfig, shownName } from './manifest-configs.ts'
+import { type Outcome, printable } from '../output/outcome.ts'
+
+export interface DeletePorts {
+  readonly docker: DockerCli
+  readonly split: SplitManifest
+  /** What the controller says of a VM (`present`, `removed`, `unknown`); undefined where it knows none. Throws where it cannot be asked. */
+  readonly declared: (vm: string) => Promise<string | undefined>
+}
+
+interface Gone {
+  readonly deleted: boolean
+  readonly problem: string | undefined
+}
+
+const note =
+  'The controller shuts a VM down in order once its removal grace is over (60 s unless set otherwise). Unless its manifest says deletionPolicy: Delete, its disks stay on their node, and a manifest of the same name takes them up again. If no VM of the configs is left and several go at once, they wait for docker vm confirm-removal.\n'
+
+/** Removes what `docker vm apply` declared, of any source. What is declared elsewhere is named and stays. */
+export async function deleteObjects(ports: DeletePorts, wanted: readonly ObjectName[]): Promise<Outcome> {
+  const configs = await manifestConfigs(ports.docker, ports.split)
+  const all: (readonly [ObjectName, Gone])[] = []
+  for (const one of onceEach(wanted)) all.push([one, await remove(ports, one, holdersOf(configs, one))])
+  const out = all.map(([one, { deleted }]) => (deleted ? `${shownName(one)} deleted\n` : '')).join('')
+  const problems = all.flatMap(([, { problem }]) => (problem === undefined ? [] : [`error: ${printable(problem)}\n`]))
+  const vmsGo = all.some(([one, { deleted }]) => deleted && one.kind === 'VirtualMachine')
+  return { exit: problems.length === 0 ? 0 : 1, out, err: `${vmsGo ? note : ''}${problems.join('')}` }
+}
+
+function onceEach(wanted: readonly ObjectName[]): readonly ObjectName[] {
+  return [...new Map(wanted.map((one) => [shownName(one), one])).values()]
+}
+
+async function remove(ports: DeletePorts, wanted: ObjectName, holders: readonly ManifestConfig[]): Promise<Gone> {
+  const ours = holders.filter((config) => config.source !== undefined)
+  const others = holders.filter((config) => config.source === undefined)
+  const shared = ours.find((config) => config.documents.length > 1)
+  if (shared !== undefined)
+    return { deleted: false, problem: `config ${shared.name} holds more than ${shownName(wanted)}, so it is not removed` }
+  // The oldest first: an older one must not count again for a moment.
+  for (const config of ours.toReversed()) await removeConfig(ports.docker, config)
+  const deleted = ours.length > 0
+  if (others.length > 0)
+    return { deleted, problem: `${shownName(wanted)} is declared by ${others.map(madeBy).join(' and ')}: remove it there` }
+  return { deleted, problem: deleted ? undefined : await notOurs(ports, wanted) }
+}
+
+/** No config declares it: the controller may know who does. */
+async function notOurs(ports: DeletePorts, wanted: ObjectName): Promise<string> {
+  const nothing = `nothing that docker vm apply made declares ${shownName(wanted)}`
+  if (wanted.kind !== 'VirtualMachine') return nothing
+  try {
+    const declared = await ports.declared(wanted.name)
+    if (declared === 'present')
+      return `${shownName(wanted)} is declared in the controller's manifest directory: remove its manifest there (docker vm sources)`
+    if (declared === 'removed') return `${shownName(wanted)} is being removed already`
+    return nothing
+  } catch (error) {
+    return `${nothing}; whether a manifest directory does is not known (${messageOf(error)})`
+  }
+}

@@ -1,0 +1,70 @@
+import { differences } from '../../api/manifest/differences.ts'
+import type { Edit } from '../../api/manifest/edits.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { VmPlan } from '../../api/wire/plan.ts'
+import type { ControllerApi } from '../../ports/controller-api.ts'
+import type { SourceSnapshot } from '../../ports/manifest-source.ts'
+import { resolveClasses } from '../../ports/resolve-classes.ts'
+import { editLine } from '../output/edit-lines.ts'
+import type { Outcome } from '../output/outcome.ts'
+import { aligned } from '../output/table.ts'
+import { validate } from '../offline/validate.ts'
+
+type DiffFormat = 'text' | 'json'
+
+interface Difference {
+  readonly name: string
+  readonly change: 'new' | 'changed' | 'same'
+  readonly edits: readonly Edit[]
+}
+
+/** What applying these manifests would change of what is declared: 0 nothing, 1 something, 2 where that cannot be told. */
+export async function diffManifests(
+  api: Pick<ControllerApi, 'manifest'>,
+  given: readonly SourceSnapshot[],
+  beside: readonly SourceSnapshot[],
+  format: DiffFormat,
+): Promise<Outcome> {
+  const judged = validate([...given, ...beside], 'text')
+  if (judged.exit !== 0) return { exit: 2, out: '', err: `${judged.err}${judged.out}` }
+  const documents = resolveClasses([...given, ...beside]).flatMap((snapshot) => snapshot.documents)
+  const found: Difference[] = []
+  for (const document of documents) if (document.ok) found.push(await differenceOf(api, document.vm))
+  return told(found, format)
+}
+
+async function differenceOf(api: Pick<ControllerApi, 'manifest'>, vm: VirtualMachine): Promise<Difference> {
+  const { name } = vm.metadata
+  const declared = await api.manifest(name)
+  if (declared === undefined) return { name, change: 'new', edits: [] }
+  const edits = differences(declared.manifest, vm)
+  return { name, change: edits.length === 0 ? 'same' : 'changed', edits }
+}
+
+/** What runs against what is declared. */
+export function diffRunning(plans: readonly VmPlan[], format: DiffFormat): Outcome {
+  return told(
+    plans.map(({ name, edits }) => ({ name, change: edits.length === 0 ? 'same' : 'changed', edits })),
+    format,
+  )
+}
+
+function told(found: readonly Difference[], format: DiffFormat): Outcome {
+  const different = found.some((one) => one.change !== 'same')
+  const exit = different ? 1 : 0
+  if (format === 'json') return { exit, out: `${JSON.stringify({ different, virtualMachines: found }, null, 2)}\n`, err: '' }
+  return { exit, out: found.map(shown).join(''), err: '' }
+}
+
+function shown({ name, change, edits }: Difference): string {
+  switch (change) {
+    case 'same':
+      return ''
+    case 'new':
+      return `+ ${name}: new\n`
+    case 'changed':
+      return `~ ${name}\n${aligned(edits.map(editLine)).replaceAll(/^(?=.)/gm, '    ')}`
+    default:
+      return change satisfies never
+  }
+}

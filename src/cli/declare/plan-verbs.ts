@@ -1,0 +1,102 @@
+import type { Command } from 'commander'
+import type { VmPlan } from '../../api/wire/plan.ts'
+import type { ControllerApi } from '../../ports/controller-api.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { ClusterPorts, Verb } from '../inspect/verbs.ts'
+import type { ReadTexts } from './declared.ts'
+import { otherKindsFlag, textsOfOurKinds } from '../offline/other-kinds.ts'
+import { oneOf, type Outcome, UsageError } from '../output/outcome.ts'
+import type { WriteVerbPorts } from './verbs.ts'
+
+export type PlanVerbPorts = Pick<ClusterPorts, 'connect'> & WriteVerbPorts
+
+interface DiffFlags {
+  readonly filename?: readonly string[]
+  readonly ignoreOtherKinds?: true
+  readonly output: string
+}
+
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+const formats = ['text', 'json'] as const
+
+/** `plan` and `diff`: what would become of VMs. Neither writes anything. */
+export function planVerbs(vm: Command, ports: PlanVerbPorts, verb: Verb): void {
+  vm.command('plan')
+    .description('what the next reconcile will do, field by field, and what it does to the guest')
+    .argument('[name...]', 'names of VMs; all of them where none is named')
+    .option('-o, --output <format>', formats.join(', '), 'text')
+    .action(verb((names: readonly string[], flags: { readonly output: string }) => plan(ports, names, flags)))
+  vm.command('diff')
+    .description('manifests against what is declared (-f), or what is declared against what runs; exit code 1 where they differ')
+    .argument('[name...]', 'names of VMs')
+    .option('-f, --filename <path>', 'file, directory, or - for standard input; may be repeated', collect)
+    .option(...otherKindsFlag)
+    .option('-o, --output <format>', formats.join(', '), 'text')
+    .action(verb((names: readonly string[], flags: DiffFlags) => orTwo(() => diff(ports, names, flags))))
+}
+
+/** As diff and kubectl diff have it: 1 says that there are differences, and nothing else does. */
+async function orTwo(work: () => Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await work()
+  } catch (error) {
+    return { exit: 2, out: '', err: `error: ${messageOf(error)}\n` }
+  }
+}
+
+async function plan(ports: PlanVerbPorts, names: readonly string[], flags: { readonly output: string }): Promise<Outcome> {
+  const format = oneOf('--output', formats, flags.output)
+  const { planText } = await import('./plan.ts')
+  const api = await ports.connect()
+  const { plans, unknown } = await plansOf(api, names.length === 0 ? (await api.vms()).map((one) => one.name) : [...new Set(names)])
+  const out = format === 'json' ? `${JSON.stringify({ virtualMachines: plans }, null, 2)}\n` : plans.map(planText).join('')
+  return { exit: unknown === '' ? 0 : 1, out, err: unknown }
+}
+
+async function diff(
+  ports: PlanVerbPorts,
+  names: readonly string[],
+  { filename = [], output, ignoreOtherKinds }: DiffFlags,
+): Promise<Outcome> {
+  if ((names.length === 0) === (filename.length === 0)) throw new UsageError('diff takes names of VMs, or -f FILE')
+  const format = oneOf('--output', formats, output)
+  const { diffManifests, diffRunning } = await import('./diff.ts')
+  if (filename.length > 0) {
+    const texts = await ports.readTexts(filename)
+    const read = ignoreOtherKinds ? textsOfOurKinds(texts) : texts
+    return diffManifests(await ports.connect(), read.snapshots, await classesBeside(ports, read), format)
+  }
+  const { plans, unknown } = await plansOf(await ports.connect(), [...new Set(names)])
+  return unknown === '' ? diffRunning(plans, format) : { exit: 2, out: '', err: unknown }
+}
+
+/** A plan asks Docker and a node: a few at once. */
+const atOnce = 8
+
+async function plansOf(
+  api: ControllerApi,
+  names: readonly string[],
+): Promise<{ readonly plans: readonly VmPlan[]; readonly unknown: string }> {
+  const plans: VmPlan[] = []
+  let unknown = ''
+  for (let first = 0; first < names.length; first += atOnce) {
+    const some = names.slice(first, first + atOnce)
+    const found = await Promise.all(some.map((name) => api.plan(name)))
+    for (const [index, one] of found.entries()) {
+      if (one === undefined) unknown += `error: there is no VM "${some[index]}"\n`
+      else plans.push(one)
+    }
+  }
+  return { plans, unknown }
+}
+
+/** A VM may name a class that is in the Swarm already. */
+async function classesBeside(ports: PlanVerbPorts, read: ReadTexts): Promise<readonly SourceSnapshot[]> {
+  const { leansOnClasses } = await import('./declared.ts')
+  if (!leansOnClasses(read)) return []
+  const { otherClasses } = await import('./apply.ts')
+  const { manifestConfigs } = await import('./manifest-configs.ts')
+  const writing = await ports.writing()
+  return [otherClasses(writing, read, await manifestConfigs(writing.docker, writing.split))]
+}

@@ -1,0 +1,82 @@
+import type { Command } from 'commander'
+import type { ApplyPorts } from './apply.ts'
+import type { Verb } from '../inspect/verbs.ts'
+import type { ReadTexts } from './declared.ts'
+import type { DeletePorts } from './delete.ts'
+import { otherKindsFlag, textsOfOurKinds } from '../offline/other-kinds.ts'
+import { oneOf, type Outcome, UsageError } from '../output/outcome.ts'
+
+export interface WriteVerbPorts {
+  /** Reads files and directories, with the text of each document; `-` is standard input. */
+  readonly readTexts: (paths: readonly string[]) => Promise<ReadTexts>
+  readonly writing: () => Promise<ApplyPorts & DeletePorts>
+}
+
+interface ApplyFlags {
+  readonly filename: readonly string[]
+  readonly source?: string
+  readonly prune?: true
+  readonly force?: true
+  readonly dryRun?: true
+  readonly ignoreOtherKinds?: true
+  readonly output: string
+}
+
+interface DeleteFlags {
+  readonly filename?: readonly string[]
+  readonly ignoreOtherKinds?: true
+}
+
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
+/** `apply` and `delete`: what they write are Swarm configs (ADR 0014). */
+export function writeVerbs(vm: Command, ports: WriteVerbPorts, verb: Verb): void {
+  vm.command('apply')
+    .description('declare VMs from manifests, as Swarm configs that the controller reads')
+    .requiredOption('-f, --filename <path>', 'file, directory, or - for standard input; may be repeated', collect)
+    .option('--source <name>', 'who applies, such as a pipeline: what belongs to another one is refused (default "default")')
+    .option('--prune', 'remove what --source applied before and does not give any more')
+    .option('--force', 'take over what belongs to another source')
+    .option('--dry-run', 'say what would be done, and do nothing')
+    .option(...otherKindsFlag)
+    .option('-o, --output <format>', 'text, json, name', 'text')
+    .action(verb((flags: ApplyFlags) => applyFiles(ports, flags)))
+  vm.command('delete')
+    .description('take back what apply declared: the VMs are shut down in order, their disks are kept')
+    .argument('[name...]', 'NAME, or KIND/NAME such as class/small')
+    .option('-f, --filename <path>', 'what these manifests declare; may be repeated', collect)
+    .option(...otherKindsFlag)
+    .action(verb((names: readonly string[], flags: DeleteFlags) => deleteNamed(ports, names, flags)))
+}
+
+async function applyFiles(ports: WriteVerbPorts, flags: ApplyFlags): Promise<Outcome> {
+  const { apply, applyFormats } = await import('./apply.ts')
+  const options = {
+    source: flags.source,
+    prune: flags.prune === true,
+    force: flags.force === true,
+    dryRun: flags.dryRun === true,
+    output: oneOf('--output', applyFormats, flags.output),
+  }
+  return apply(await ports.writing(), await read(ports, flags.filename, flags), options)
+}
+
+async function read(ports: WriteVerbPorts, files: readonly string[], flags: { readonly ignoreOtherKinds?: true }): Promise<ReadTexts> {
+  const texts = await ports.readTexts(files)
+  return flags.ignoreOtherKinds ? textsOfOurKinds(texts) : texts
+}
+
+async function deleteNamed(ports: WriteVerbPorts, names: readonly string[], flags: DeleteFlags): Promise<Outcome> {
+  const files = flags.filename ?? []
+  if (names.length === 0 && files.length === 0) throw new UsageError('delete needs a NAME, or -f FILE')
+  const { isOutcome, namedIn, objectNamed } = await import('./declared.ts')
+  const { deleteObjects } = await import('./delete.ts')
+  const named = names.map((name) => {
+    const found = objectNamed(name)
+    if (found === undefined) throw new UsageError(`"${name}" is neither NAME nor KIND/NAME, where KIND is vm or class`)
+    return found
+  })
+  const declared = files.length === 0 ? [] : namedIn(await read(ports, files, flags))
+  if (isOutcome(declared)) return declared
+  return deleteObjects(await ports.writing(), [...named, ...declared])
+}

@@ -1,0 +1,42 @@
+import type { ControllerApi } from '../../ports/controller-api.ts'
+import { done, type Outcome, printable } from '../output/outcome.ts'
+import { withheldText } from '../output/views.ts'
+
+/**
+ * Shows what is withheld, and confirms exactly that with `--yes`. Where names are given they must be the ones: what vanished since somebody looked is
+ * not confirmed unseen.
+ */
+export async function confirmRemoval(
+  api: Pick<ControllerApi, 'sources' | 'confirmRemoval'>,
+  given: readonly string[],
+  yes: boolean,
+): Promise<Outcome> {
+  const view = await api.sources()
+  const { withheld } = view
+  if (given.length === 0 && withheld.length === 0) return done('no removal is withheld\n')
+  const names = given.length === 0 ? withheld : [...new Set(given)].toSorted()
+  if (names.join(' ') !== withheld.toSorted().join(' ')) return otherWithheld(withheld)
+  if (!yes) return { exit: 1, out: `${lines(withheldText(view))}\n${ask(names)}`, err: '' }
+  const answer = await api.confirmRemoval(names)
+  return answer.kind === 'other' ? otherWithheld(answer.withheld) : done(`${answer.names.map((name) => `${name}\n`).join('')}\n${promise}`)
+}
+
+const promise =
+  'confirmed: they are removed when the removal grace is over, unless their manifests return; their disks stay, but where a manifest said deletionPolicy: Delete\n'
+
+/** A command line that can be read and copied; longer ones say the same without names. */
+const mostNames = 50
+
+function ask(names: readonly string[]): string {
+  const shown = names.length > mostNames ? '' : ` ${names.join(' ')}`
+  return `Nothing was confirmed. To have them shut down and removed, with the disks of those whose manifests said deletionPolicy: Delete:\n  docker vm confirm-removal --yes${shown}\n`
+}
+
+function otherWithheld(withheld: readonly string[]): Outcome {
+  const now = withheld.length === 0 ? 'none is' : `these are:\n  ${withheld.join(' ')}`
+  return { exit: 1, out: '', err: `error: nothing was confirmed: these are not exactly the VMs whose removal is withheld; ${lines(now)}\n` }
+}
+
+function lines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}

@@ -1,0 +1,54 @@
+import type { Command } from 'commander'
+import type { ControllerApi } from '../../ports/controller-api.ts'
+import type { ClusterPorts, Verb } from './verbs.ts'
+import type { Outcome } from '../output/outcome.ts'
+
+/** `suspend`, `resume` and `reconcile`: whether and when the control loop works on a VM. */
+export function suspendVerbs(vm: Command, ports: Pick<ClusterPorts, 'connect'>, verb: Verb): void {
+  const each = (tell: Tell) => verb((names: readonly string[]) => eachName(ports, names, tell))
+  vm.command('suspend')
+    .description('have the controller write nothing for VMs until they are resumed; it goes on looking')
+    .argument('<name...>', 'names of VMs')
+    .action(each((api, name) => suspension(api, name, 'suspend')))
+  vm.command('resume')
+    .description('end what suspend began')
+    .argument('<name...>', 'names of VMs')
+    .action(each((api, name) => suspension(api, name, 'resume')))
+  vm.command('reconcile')
+    .description('have the controller look at VMs now, whatever it waits for; it does not wait for what comes of it')
+    .argument('<name...>', 'names of VMs')
+    .action(each(async (api, name) => ((await api.reconcile(name)) ? { said: `${name} reconcile requested` } : unknown(name))))
+}
+
+type Told = { readonly said: string } | { readonly error: string }
+type Tell = (api: ControllerApi, name: string) => Promise<Told>
+
+async function suspension(api: ControllerApi, name: string, verb: 'suspend' | 'resume'): Promise<Told> {
+  const answer = await api[verb](name)
+  switch (answer.kind) {
+    case 'done': {
+      const state = verb === 'suspend' ? 'suspended' : 'resumed'
+      return { said: `${name} ${answer.changed ? state : `unchanged (${verb === 'suspend' ? 'suspended already' : 'not suspended'})`}` }
+    }
+    case 'unknown':
+      return unknown(name)
+    case 'refused':
+      return { error: answer.message }
+    default:
+      return answer satisfies never
+  }
+}
+
+function unknown(name: string): Told {
+  return { error: `there is no VM "${name}"` }
+}
+
+/** One that fails stops none of the others. */
+async function eachName(ports: Pick<ClusterPorts, 'connect'>, names: readonly string[], tell: Tell): Promise<Outcome> {
+  const api = await ports.connect()
+  const told: Told[] = []
+  for (const name of new Set(names)) told.push(await tell(api, name))
+  const errors = told.flatMap((one) => ('error' in one ? [`error: ${one.error}\n`] : []))
+  const said = told.flatMap((one) => ('said' in one ? [`${one.said}\n`] : []))
+  return { exit: errors.length > 0 ? 1 : 0, out: said.join(''), err: errors.join('') }
+}

@@ -1,0 +1,64 @@
+import type { ControllerApi } from '../../ports/controller-api.ts'
+import { messageOf, PortError } from '../../ports/errors.ts'
+import type { Discovered } from './discovery.ts'
+import { type Login, tryLogin } from './login.ts'
+
+export interface ConnectionPorts {
+  /** Undefined where there is none for what Docker talks to. */
+  readonly keptLogin: () => Promise<Login | undefined>
+  /** `timeoutMs` bounds each call; without it the client's own limit holds. */
+  readonly open: (login: Login, timeoutMs?: number) => ControllerApi
+  readonly discover: () => Promise<Discovered>
+  /** Keeps the address that was found. */
+  readonly moved: (server: string) => Promise<void>
+}
+
+const probeMs = 3_000
+
+/** The API of the login that is kept, wherever its controller runs now. Throws where there is no login, and what the client throws. */
+export async function connected(ports: ConnectionPorts): Promise<ControllerApi> {
+  const login = await ports.keptLogin()
+  if (login === undefined) throw new Error('not logged in to the controller of this Docker context: docker vm login --token-stdin')
+  try {
+    await ports.open(login, probeMs).version()
+    return ports.open(login)
+  } catch (error) {
+    // A wrong token or certificate is an answer; only silence makes the controller worth looking for.
+    if (!(error instanceof PortError) || error.kind !== 'Unavailable') throw error
+    const server = await foundAgain(ports, login, error)
+    await ports.moved(server)
+    return ports.open({ ...login, server })
+  }
+}
+
+/** The certificate that was pinned at login stays pinned: another one gets no token, whatever the Swarm says. */
+async function foundAgain(ports: ConnectionPorts, login: Login, silence: PortError): Promise<string> {
+  const found = await ports.discover().catch((error: unknown) => {
+    throw new PortError('Unavailable', `${silence.message}; where the controller is now cannot be found out: ${messageOf(error)}`, {
+      cause: error,
+    })
+  })
+  const others = found.servers.filter((server) => server !== login.server)
+  if (others.length === 0) throw silence
+  return (await firstThatAnswers(ports.open, login, others)).server
+}
+
+/** Tries one after the other. Throws with what each said where none answers. */
+export async function firstThatAnswers(
+  open: ConnectionPorts['open'],
+  login: Omit<Login, 'server'>,
+  servers: readonly string[],
+): Promise<{ readonly server: string; readonly release: string }> {
+  const said: string[] = []
+  let kind: PortError['kind'] = 'Unavailable'
+  for (const server of servers) {
+    try {
+      return { server, release: await tryLogin(open({ ...login, server }, probeMs)) }
+    } catch (error) {
+      if (!(error instanceof PortError)) throw error
+      if (error.kind === 'Denied') kind = 'Denied'
+      said.push(error.message)
+    }
+  }
+  throw new PortError(kind, said.join('; '))
+}

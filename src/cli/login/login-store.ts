@@ -1,0 +1,112 @@
+import { z } from 'zod'
+import type { CredentialHelper } from '../../ports/credentials.ts'
+import { type Login, parseLogin } from './login.ts'
+
+/** What keeps logins. */
+export interface LoginPorts {
+  /** Of what Docker talks to (docker-globals.ts). */
+  readonly endpoint: string
+  /** Undefined where there is none. */
+  readonly readFile: () => Promise<string | undefined>
+  readonly writeFile: (text: string) => Promise<void>
+  /** Name of the credential helper that Docker uses for this host (`manager-1:9471`); undefined where it uses none. */
+  readonly helperOf: (host: string) => string | undefined
+  readonly helper: (name: string) => CredentialHelper
+}
+
+// ADR 0015. Later releases may add fields: what is not known is kept as it was read.
+const entry = z.looseObject({
+  server: z.string(),
+  fingerprint: z.string(),
+  /** Where no helper keeps it. */
+  token: z.string().optional(),
+  /** Where a helper keeps it: under a URL of its own, since the server's may change. */
+  credential: z.object({ helper: z.string(), url: z.string() }).optional(),
+})
+type Entry = z.output<typeof entry>
+const file = z.looseObject({ version: z.literal(2), logins: z.record(z.string(), entry) })
+type LoginFile = z.output<typeof file>
+
+/** The endpoint that a login of release 0.1.0 belongs to: that release knew nothing of contexts. */
+const firstEndpoint = 'context:default'
+
+/** Reads version 2 and the form of 0.1.0, which held one login. Throws where it is neither. */
+function parseLogins(text: string | undefined): LoginFile {
+  if (text === undefined) return { version: 2, logins: {} }
+  const value = jsonOf(text)
+  const version = (value as { version?: unknown } | null | undefined)?.version
+  if (version === undefined) return { version: 2, logins: { [firstEndpoint]: parseLogin(text) } }
+  if (typeof version === 'number' && version > 2)
+    throw new Error(`the login file is of version ${version}, made by a later docker vm; this one reads versions up to 2`)
+  const parsed = file.safeParse(value)
+  if (!parsed.success) throw new Error('the login file is not what docker vm login writes; log in again')
+  return parsed.data
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new Error('the login file is not what docker vm login writes; log in again', { cause })
+  }
+}
+
+/** The login for the endpoint; undefined where there is none. */
+export async function keptLogin(ports: LoginPorts): Promise<Login | undefined> {
+  const found = parseLogins(await ports.readFile()).logins[ports.endpoint]
+  if (found === undefined) return undefined
+  const token = await tokenOf(ports, found)
+  return { server: found.server, fingerprint: found.fingerprint, token }
+}
+
+async function tokenOf(ports: LoginPorts, { token, credential }: Entry): Promise<string> {
+  if (token !== undefined) return token
+  const kept = credential === undefined ? undefined : await ports.helper(credential.helper).get(credential.url)
+  if (kept === undefined) throw new Error('the token of this login is not where it was kept; log in again')
+  return kept
+}
+
+/** Gives where the token is kept, for people; undefined for the login file. */
+export async function keepLogin(ports: LoginPorts, login: Login): Promise<string | undefined> {
+  const { server, fingerprint, token } = login
+  const name = ports.helperOf(new URL(server).host)
+  const credential = name === undefined ? undefined : { helper: name, url: server }
+  if (credential !== undefined) await ports.helper(credential.helper).store(credential.url, token)
+  const before = await readable(ports)
+  const made: Entry = { server, fingerprint, ...(credential === undefined ? { token } : { credential }) }
+  await write(ports, { ...before, logins: { ...before.logins, [ports.endpoint]: made } })
+  return credential === undefined ? undefined : `docker-credential-${credential.helper}`
+}
+
+/** Follows a controller that moved: certificate and token stay. */
+export async function moveLogin(ports: LoginPorts, server: string): Promise<void> {
+  const before = parseLogins(await ports.readFile())
+  const found = before.logins[ports.endpoint]
+  if (found !== undefined) await write(ports, { ...before, logins: { ...before.logins, [ports.endpoint]: { ...found, server } } })
+}
+
+/** False where there was no login. */
+export async function forgetLogin(ports: LoginPorts): Promise<boolean> {
+  const { logins, ...rest } = parseLogins(await ports.readFile())
+  const { [ports.endpoint]: found, ...others } = logins
+  if (found === undefined) return false
+  const isShared = Object.values(others).some((one) => one.credential?.url === found.credential?.url)
+  if (found.credential !== undefined && !isShared) await ports.helper(found.credential.helper).erase(found.credential.url)
+  await write(ports, { ...rest, logins: others })
+  return true
+}
+
+/** A broken file must not stand in the way of a new login; a later release's must not be written over. */
+async function readable(ports: LoginPorts): Promise<LoginFile> {
+  const text = await ports.readFile()
+  try {
+    return parseLogins(text)
+  } catch (error) {
+    if (error instanceof Error && /later docker vm/.test(error.message)) throw error
+    return parseLogins(undefined)
+  }
+}
+
+function write(ports: LoginPorts, logins: LoginFile): Promise<void> {
+  return ports.writeFile(`${JSON.stringify(logins, null, 2)}\n`)
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod'
+import { controllerApiPort, controllerApiVersion } from '../../api/wire/controller-api.ts'
+import type { ControllerApi } from '../../ports/controller-api.ts'
+import { UsageError } from '../output/outcome.ts'
+
+const login = z.object({
+  /** `https://HOST:PORT`. */
+  server: z.string(),
+  /** SHA-256 of the server's certificate as `AA:BB:…`. */
+  fingerprint: z.string(),
+  token: z.string(),
+})
+export type Login = z.output<typeof login>
+
+/** Reads what the login file holds. Throws where it is not what `login` writes. */
+export function parseLogin(text: string): Login {
+  try {
+    return login.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new Error('the login file is not what docker vm login writes; log in again', { cause })
+  }
+}
+
+/** From standard input. Throws UsageError. */
+export function tokenOf(text: string): string {
+  const token = text.trim()
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('there is no token on standard input, or more than one line')
+  return token
+}
+
+/** The origin alone; without a port it is the API's own. Throws UsageError. */
+export function serverOf(text: string): string {
+  const url = URL.parse(text)
+  const isPlain = url !== null && url.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
+  if (!isPlain || url.protocol !== 'https:') throw new UsageError(`--server is https://HOST[:PORT], not "${text}"`)
+  // URL drops the port that is https's own.
+  const port = url.port === '' ? (/:0*443\/?$/.test(text) ? 443 : controllerApiPort) : url.port
+  return `https://${url.hostname}:${port}`
+}
+
+/** As `AA:BB:…`. Throws UsageError. */
+export function fingerprintOf(text: string): string {
+  const hex = text
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toUpperCase()
+  if (!/^[0-9A-F]{64}$/.test(hex))
+    throw new UsageError('--fingerprint is the SHA-256 of the certificate: 64 hex digits, as install prints them')
+  return (hex.match(/../g) ?? []).join(':')
+}
+
+/** Tries a login before it is kept. Throws what the API's client throws, and where the controller speaks another version. */
+export async function tryLogin(api: Pick<ControllerApi, 'version'>): Promise<string> {
+  const { version, release } = await api.version()
+  if (version !== controllerApiVersion)
+    throw new Error(`the controller (${release}) speaks version ${version} of the API, this docker vm ${controllerApiVersion}`)
+  return release
+}

@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import type { Verb } from '../inspect/verbs.ts'
+import type { ConnectionPorts } from './connection.ts'
+import type { Login } from './login.ts'
+import { done, type Outcome } from '../output/outcome.ts'
+
+export interface LoginVerbPorts {
+  readonly connection: () => Promise<Pick<ConnectionPorts, 'open' | 'discover'>>
+  /** Keeps it where only its owner reads it; resolves with where, for people. */
+  readonly keepLogin: (login: Login) => Promise<string>
+  /** False where there was none. */
+  readonly forgetLogin: () => Promise<boolean>
+  readonly standardInput: () => Promise<string>
+}
+
+interface LoginOptions {
+  readonly server?: string
+  readonly fingerprint?: string
+}
+
+/** `login` and `logout`. */
+export function loginVerbs(vm: Command, ports: LoginVerbPorts, verb: Verb): void {
+  vm.command('login')
+    .description("keep the controller's address, certificate and token for the verbs that ask it")
+    .option('--server <url>', 'https://HOST[:PORT] of the controller; without it the Swarm is asked where it runs')
+    .option('--fingerprint <sha256>', 'of its certificate, as install printed it; without it the Swarm is asked')
+    .requiredOption('--token-stdin', 'read the API token from standard input')
+    .action(verb((options: LoginOptions) => login(ports, options)))
+  vm.command('logout')
+    .description('forget the login of this Docker context')
+    .action(verb(async () => done((await ports.forgetLogin()) ? 'logged out\n' : 'there was no login\n')))
+}
+
+/** Tried before it is kept. */
+async function login(ports: LoginVerbPorts, options: LoginOptions): Promise<Outcome> {
+  const { fingerprintOf, serverOf, tokenOf } = await import('./login.ts')
+  const { firstThatAnswers } = await import('./connection.ts')
+  // What was called wrongly is said before anything is asked.
+  const given = {
+    server: options.server === undefined ? undefined : serverOf(options.server),
+    fingerprint: options.fingerprint === undefined ? undefined : fingerprintOf(options.fingerprint),
+    token: tokenOf(await ports.standardInput()),
+  }
+  const connection = await ports.connection()
+  const found = given.server === undefined || given.fingerprint === undefined ? await connection.discover() : undefined
+  const fingerprint = given.fingerprint ?? found?.fingerprint
+  if (fingerprint === undefined) throw new Error(noFingerprint)
+  const trusted = { fingerprint, token: given.token }
+  const { server, release } = await firstThatAnswers(
+    connection.open,
+    trusted,
+    given.server === undefined ? (found?.servers ?? []) : [given.server],
+  )
+  return done(`logged in to ${server} (swarmvirt ${release}); kept in ${await ports.keepLogin({ server, ...trusted })}\n`)
+}
+
+const noFingerprint =
+  'the Swarm does not say which certificate the controller has (its secret has no label swarmvirt.fingerprint): give --fingerprint, as install printed it'

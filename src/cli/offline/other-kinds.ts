@@ -1,0 +1,27 @@
+import type { SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { ReadTexts } from '../declare/declared.ts'
+
+export const otherKindsFlag = [
+  '--ignore-other-kinds',
+  'leave out documents of other tools, such as a compose file; an error otherwise',
+] as const
+
+/** What was read, without the well-formed documents of other kinds. */
+export function ofOurKinds(snapshots: readonly SourceSnapshot[]): readonly SourceSnapshot[] {
+  return snapshots.map((one) => ({
+    ...one,
+    documents: one.documents.filter((document) => document.ok || document.otherKind === undefined),
+  }))
+}
+
+/** The same of what is to be written: a document's text and its judgement stand at the same place. */
+export function textsOfOurKinds({ snapshots, files }: ReadTexts): ReadTexts {
+  const places = snapshots.flatMap(({ documents }) =>
+    documents.flatMap((one) => (one.ok || one.otherKind === undefined ? [] : [`${one.origin.file}:${one.origin.line}`])),
+  )
+  const others = new Set(places)
+  return {
+    snapshots: ofOurKinds(snapshots),
+    files: files.map(({ file, texts }) => ({ file, texts: texts.filter(({ line }) => !others.has(`${file}:${line}`)) })),
+  }
+}

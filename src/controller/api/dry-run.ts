@@ -1,0 +1,80 @@
+import { withoutSecrets } from '../../api/manifest/hidden.ts'
+import { byText } from '../../api/order.ts'
+import type { VmPlan } from '../../api/wire/plan.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Inspection } from '../../ports/inspection.ts'
+import type { StatusView } from '../../ports/status-view.ts'
+import { disksView } from './list-disks.ts'
+import { foreseeAssets, type AssetsForesight } from '../../reconcilers/assets/foresee.ts'
+import type { AssetsPorts } from '../../reconcilers/assets/index.ts'
+import { foreseeServices, type ServicesForesight } from '../../reconcilers/services/foresee.ts'
+import type { ServicesPorts } from '../../reconcilers/services/index.ts'
+
+export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' | 'recent' | 'placements'> {
+  readonly swarm: AssetsPorts['swarm'] & ServicesPorts['swarm']
+  readonly settings: AssetsPorts['settings'] & ServicesPorts['settings']
+  readonly declarations: AssetsPorts['declarations'] & { knows(vm: string): boolean }
+  readonly clock: Clock
+  readonly view: Pick<StatusView, 'vm'>
+}
+
+/** Whoever looks waits this long at most. */
+const lookMs = 8_000
+
+export function inspection(ports: InspectionPorts): Inspection {
+  const { declarations, clock, view } = ports
+
+  async function inTime<Value>(what: string, look: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+    const late = new AbortController()
+    const cancel = clock.after(lookMs, () => late.abort(new Error(`${what} took too long`)))
+    try {
+      return await look(late.signal)
+    } finally {
+      cancel()
+    }
+  }
+
+  return {
+    async plan(name) {
+      if (!declarations.knows(name)) return undefined
+      return inTime('the plan', async (signal) => {
+        const nowMs = clock.now()
+        const [assets, services] = await Promise.all([
+          foreseeAssets(ports, name, nowMs, signal),
+          foreseeServices(ports, name, nowMs, signal),
+        ])
+        return planOf(name, assets, services, view)
+      })
+    },
+    disks: () => inTime('asking the nodes', (signal) => disksView({ ...ports, cluster: ports.settings.cluster }, signal)),
+    manifest(name) {
+      const declaration = declarations.get(name)
+      if (declaration.kind !== 'present') return undefined
+      const { vm, generation, source } = declaration
+      return { name, generation, source, manifest: withoutSecrets(vm) }
+    },
+  }
+}
+
+function planOf(name: string, assets: AssetsForesight, services: ServicesForesight, view: Pick<StatusView, 'vm'>): VmPlan {
+  return {
+    name,
+    suspended: assets.suspended ?? null,
+    steps: [...assets.steps, ...services.steps],
+    edits: [...services.edits, ...assets.edits].toSorted((a, b) => byText(a.path, b.path)),
+    editsTakeHold: services.writesEdits ? 'now' : 'restart',
+    waitsFor: services.next.kind === 'stalled' ? services.next.message : waiting(view, name),
+    unknown: assets.unknown,
+  }
+}
+
+/** The status knows it from the last real look, which may ask nodes what a plan may not. */
+function waiting(view: Pick<StatusView, 'vm'>, name: string): string {
+  const conditions = view.vm(name)?.conditions ?? []
+  const of = (type: string) => conditions.find((one) => one.type === type)
+  if (of('Suspended') !== undefined) return ''
+  const stalled = of('Stalled')
+  if (stalled !== undefined) return stalled.message
+  const ready = of('Ready')
+  return ready === undefined || ready.status === 'True' || ready.reason === 'Halted' ? '' : ready.message
+}

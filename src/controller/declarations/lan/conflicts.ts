@@ -1,0 +1,110 @@
+import type { VmName } from '../../../api/names.ts'
+import { claimedTwiceWithin, type LanClaim } from '../../../ports/lan-claims.ts'
+
+/** A VM with what it has of the LAN, and what it would have if what its document says now were accepted. */
+export interface Claimant {
+  readonly name: VmName
+  readonly held: readonly LanClaim[]
+  readonly wanted: readonly LanClaim[]
+  /** What its guest may be on the LAN with, whatever its document says now. */
+  readonly kept: readonly LanClaim[]
+}
+
+export type Refusal =
+  /** Another VM has it, by its document or only by its guest. */
+  | { readonly kind: 'taken'; readonly claim: LanClaim; readonly holder: VmName; readonly by: 'document' | 'guest' }
+  /** Two of its own NICs want the same. */
+  | { readonly kind: 'within'; readonly claim: LanClaim; readonly other: LanClaim }
+  /** Nobody knows yet which of several VMs that want it has it, or whether some other guest does; then there are no `others`. */
+  | { readonly kind: 'unsettled'; readonly claim: LanClaim; readonly others: readonly VmName[] }
+
+type Refusals = Map<VmName, Refusal>
+
+/**
+ * Who must not have what it wants, so that nothing is had by two. Who holds a thing keeps it; what nobody holds goes to the first of `claimants`,
+ * or to nobody while it is not `settled` who they are. A VM that is refused goes on with what it holds. What two VMs give up for each other at the
+ * same time they get, unless a guest has it still.
+ */
+export function refusedClaims(claimants: readonly Claimant[], settled: boolean): ReadonlyMap<VmName, Refusal> {
+  const refused: Refusals = new Map()
+  for (const { name, wanted } of claimants) {
+    const pair = claimedTwiceWithin(wanted)
+    if (pair !== undefined) refused.set(name, { kind: 'within', ...pair })
+  }
+  for (let more = losers(claimants, refused, settled); more.size > 0; more = losers(claimants, refused, settled)) {
+    for (const [name, refusal] of more) refused.set(name, refusal)
+  }
+  if (!settled) for (const one of claimants) waitForGuests(one, refused)
+  readmit(claimants, refused)
+  return refused
+}
+
+/** A MAC that follows from a VM's own name nobody else has but by intent. */
+function waitForGuests({ name, held, wanted }: Claimant, refused: Refusals): void {
+  const claim = wanted.find(({ key, kind, auto }) => kind === 'MAC' && !auto && !has(held, key))
+  if (claim !== undefined && !refused.has(name)) refused.set(name, { kind: 'unsettled', claim, others: [] })
+}
+
+/** Each turn refuses somebody, and who is refused only holds what is its own: it ends. */
+function losers(claimants: readonly Claimant[], refused: Refusals, settled: boolean): Refusals {
+  const rivals = new Map<string, Claimant[]>()
+  for (const one of claimants) {
+    for (const { key } of all(one, refused)) {
+      const others = rivals.get(key)
+      if (others === undefined) rivals.set(key, [one])
+      else if (!others.includes(one)) others.push(one)
+    }
+  }
+  const lost: Refusals = new Map()
+  for (const [key, several] of rivals) if (several.length > 1) lose(key, several, refused, settled, lost)
+  return lost
+}
+
+function lose(key: string, rivals: readonly Claimant[], refused: Refusals, settled: boolean, lost: Refusals): void {
+  const holder = holderOf(key, rivals, refused) ?? (settled ? rivals[0] : undefined)
+  for (const { name, wanted } of rivals) {
+    const claim = wanted.find((one) => one.key === key)
+    if (claim === undefined || name === holder?.name || refused.has(name)) continue
+    const others = rivals.flatMap((one) => (one.name === name ? [] : [one.name]))
+    lost.set(name, holder === undefined ? { kind: 'unsettled', claim, others } : taken(claim, holder, refused))
+  }
+}
+
+/** Who was accepted with it and still claims it, then who claims what its guest has, then whose guest alone has it. */
+function holderOf(key: string, rivals: readonly Claimant[], refused: Refusals): Claimant | undefined {
+  const claiming = rivals.filter((one) => has(own(one, refused), key))
+  const keeps = (one: Claimant): boolean => has(one.kept, key)
+  return claiming.find((one) => has(one.held, key)) ?? claiming.find(keeps) ?? rivals.find(keeps)
+}
+
+function taken(claim: LanClaim, holder: Claimant, refused: Refusals): Refusal {
+  return { kind: 'taken', claim, holder: holder.name, by: has(own(holder, refused), claim.key) ? 'document' : 'guest' }
+}
+
+function own({ name, held, wanted }: Claimant, refused: Refusals): readonly LanClaim[] {
+  return refused.has(name) ? held : wanted
+}
+
+function all(one: Claimant, refused: Refusals): readonly LanClaim[] {
+  return [...own(one, refused), ...one.kept]
+}
+
+function has(claims: readonly LanClaim[], key: string): boolean {
+  return claims.some((claim) => claim.key === key)
+}
+
+/** Whoever took it from a VM may have been refused for another reason: the VM gets it after all. */
+function readmit(claimants: readonly Claimant[], refused: Refusals): void {
+  const holders = new Map<string, Set<VmName>>()
+  const hold = (one: Claimant): void => {
+    for (const { key } of all(one, refused)) holders.set(key, (holders.get(key) ?? new Set()).add(one.name))
+  }
+  for (const one of claimants) hold(one)
+  const fits = ({ name, wanted }: Claimant): boolean =>
+    refused.get(name)?.kind === 'taken' && wanted.every(({ key }) => [...(holders.get(key) ?? [])].every((holder) => holder === name))
+  for (let next = claimants.find(fits); next !== undefined; next = claimants.find(fits)) {
+    for (const { key } of all(next, refused)) holders.get(key)?.delete(next.name)
+    refused.delete(next.name)
+    hold(next)
+  }
+}

@@ -1,0 +1,59 @@
+import { type Clock, sleep } from '../../ports/clock.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Networks } from '../../ports/networks.ts'
+
+export interface NetworkCheckPorts {
+  readonly networks: Networks
+  readonly clock: Clock
+  readonly log: Log
+  readonly guests: string
+  readonly control: string
+}
+
+/** Networks change by an operator's hand alone. */
+const everyMs = 600_000
+
+/** Logs what the two overlays leave open: at the start, and again when it changes. Ends with the signal. */
+export async function checkNetworks(ports: NetworkCheckPorts, signal: AbortSignal): Promise<void> {
+  let said: readonly string[] = []
+  while (!signal.aborted) {
+    said = await checkOnce(ports, said, signal)
+    await sleep(ports.clock, everyMs, signal).catch(() => undefined)
+  }
+}
+
+async function checkOnce(ports: NetworkCheckPorts, said: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
+  const { networks, log, guests, control } = ports
+  try {
+    const found = [...(await guestsProblems(networks, guests, signal)), ...(await controlProblems(networks, control, signal))]
+    for (const one of found) if (!said.includes(one.message)) log[one.level]({ network: one.network }, one.message)
+    return found.map((one) => one.message)
+  } catch (error) {
+    if (!signal.aborted) log.debug({ reason: messageOf(error) }, 'The networks cannot be read')
+    return said
+  }
+}
+
+interface Problem {
+  readonly level: 'warn' | 'info'
+  readonly network: string
+  readonly message: string
+}
+
+async function guestsProblems(networks: Networks, network: string, signal: AbortSignal): Promise<readonly Problem[]> {
+  const facts = await networks.getNetwork(network, signal)
+  if (facts?.isInternal === true) return []
+  const message =
+    facts === undefined
+      ? 'The overlay of the VM tasks does not exist, so no VM can start; run docker vm install'
+      : 'The overlay of the VM tasks is not internal, so they reach the ports of their node; docker vm install says how to move'
+  return [{ level: 'warn', network, message }]
+}
+
+async function controlProblems(networks: Networks, network: string, signal: AbortSignal): Promise<readonly Problem[]> {
+  const facts = await networks.getNetwork(network, signal)
+  if (facts === undefined || facts.isEncrypted) return []
+  const message = 'The control overlay is not encrypted; close UDP port 4789 to all but the nodes (docs/firewall.md)'
+  return [{ level: 'info', network, message }]
+}

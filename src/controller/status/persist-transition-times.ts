@@ -1,0 +1,88 @@
+import { type Clock, sleep } from '../../ports/clock.ts'
+import { messageOf, PortError } from '../../ports/errors.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Swarm } from '../../ports/swarm.ts'
+import { unlessGone } from '../../reconcilers/shared/gone.ts'
+import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './transition-times-config.ts'
+
+/** Docker kills a controller ten seconds after it asked it to stop. */
+const lastWordMs = 4_000
+const retryMs = 2_000
+
+export interface KeptTimesPorts {
+  readonly swarm: Pick<Swarm, 'listConfigs' | 'createConfig' | 'removeConfig'>
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+  readonly times: () => Times
+  readonly remember: (times: Times) => void
+}
+
+/**
+ * Reads since when the controller before this one knew of each status, and writes it for the next one when it is stopped, and never before: a
+ * Swarm in which nothing happens gets no writes. Nothing is decided by it. Resolves after the signal, when the last of it is written; what could
+ * not be read is not written over.
+ */
+export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Promise<void> {
+  const { clock, log } = ports
+  let kept = ''
+
+  async function read(): Promise<boolean> {
+    try {
+      const found = (await ports.swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, ports.cluster))
+      const times = parseTimes(found.map(({ data }) => data))
+      kept = timesHash(times)
+      ports.remember(times)
+      return true
+    } catch (error) {
+      log.debug({ reason: messageOf(error) }, 'The times of conditions cannot be read')
+      return false
+    }
+  }
+
+  async function write(limit: AbortSignal): Promise<void> {
+    const times = ports.times()
+    if (timesHash(times) === kept) return
+    try {
+      await replaceConfigs(ports, times, limit)
+      kept = timesHash(times)
+    } catch (error) {
+      log.info({ reason: messageOf(error) }, 'The times of conditions cannot be kept')
+    }
+  }
+
+  let isRead = await read()
+  for (; !isRead && !signal.aborted; isRead = await read()) await pause(clock, retryMs, signal)
+  await aborted(signal)
+  if (!isRead) return
+  await within(clock, lastWordMs, write)
+}
+
+async function replaceConfigs({ swarm, clock, cluster }: KeptTimesPorts, times: Times, signal: AbortSignal): Promise<void> {
+  const before = (await swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, cluster))
+  const configs = renderTimes(times, cluster, clock.now())
+  for (const { name, labels, data } of configs) await swarm.createConfig(name, labels, data, signal)
+  // Afterwards, so that there is always one that is whole. Two controllers may replace the same one.
+  for (const { id } of before) await unlessGone(swarm.removeConfig(id, signal))
+}
+
+async function within(clock: Clock, ms: number, work: (limit: AbortSignal) => Promise<void>): Promise<void> {
+  const late = new AbortController()
+  const cancel = clock.after(ms, () => late.abort(new PortError('Unavailable', `no answer within ${ms} ms`)))
+  await work(late.signal)
+  cancel()
+}
+
+/** Ends early with the signal. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(clock, ms, signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

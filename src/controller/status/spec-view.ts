@@ -1,0 +1,11 @@
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { VmSpecView } from '../../api/wire/controller-api.ts'
+
+export function specView({ spec }: VirtualMachine): VmSpecView {
+  return {
+    cores: spec.cpu.cores,
+    memoryBytes: spec.memory,
+    disks: spec.disks.map(({ name, size, image }) => ({ name, sizeBytes: size, image: image.source })),
+    networks: spec.networks.map(({ name, bridge }) => ({ name, bridge })),
+  }
+}

@@ -1,0 +1,273 @@
+import {
+  type Condition,
+  type ConditionDraft,
+  type ConditionOwner,
+  condition,
+  conditionOwners,
+  readyRungs,
+  type Stamp,
+  stampConditions,
+} from '../../api/conditions.ts'
+import type { VmName } from '../../api/names.ts'
+import type { VmEvent, VmView } from '../../api/wire/controller-api.ts'
+import { type Clock, rfc3339 } from '../../ports/clock.ts'
+import type { Declaration } from '../../ports/declarations.ts'
+import type { Log } from '../../ports/log.ts'
+import { phaseOf } from './phase.ts'
+import { specView } from './spec-view.ts'
+import { foldReady } from './ready.ts'
+import { advanceTimeline, type Timeline } from './timeline.ts'
+import { rememberedTimes } from './transition-times.ts'
+import type { Times, TimesOfVm } from './transition-times-config.ts'
+import { type Happening, happenings, type Told, withEvent } from './vm-events.ts'
+
+/** What one run of one reconciler says about a VM. */
+export interface Report {
+  readonly owner: Extract<ConditionOwner, 'assets' | 'services' | 'reachability'>
+  /** Undefined where nothing was learned: what it owns stays, or becomes Unknown with `doubt`. */
+  readonly conditions: readonly ConditionDraft[] | undefined
+  /** Why nothing is known now of what it owns. */
+  readonly doubt?: { readonly reason: string; readonly message: string }
+  readonly facts: Readonly<Record<string, string>> | undefined
+  readonly progress: Progress
+}
+
+type Progress =
+  | { readonly kind: 'settled' }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'acting' }
+  | { readonly kind: 'suspended'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'retrying' }
+
+interface Held {
+  readonly seenAtMs: number
+  conditions: readonly Condition[]
+  facts: Map<Report['owner'], Readonly<Record<string, string>>>
+  progress: Map<Report['owner'], Progress>
+  acted: Map<Report['owner'], string>
+  observedGeneration: string
+  timeline: Timeline
+  events: readonly VmEvent[]
+  told: Told
+}
+
+/** The status of every VM: derived from the world, held in memory alone. */
+export interface StatusStore {
+  /** The source's word, and a new generation if there is one. */
+  declared(vm: VmName, declaration: Declaration, valid: ConditionDraft): void
+  /** `generation` is the one that was declared when the run began. Answers whether another task is running than was reported before. */
+  report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
+  /** Something that happened and is no condition. */
+  note(vm: VmName, event: Happening): void
+  /** Since when each condition has its status, for the next controller. */
+  times(): Times
+  /** What the controller before this one knew: a status that is still the same does not begin with this controller. */
+  remember(times: Times): void
+  progress(vm: VmName): readonly Progress[]
+  forget(vm: VmName): void
+  view(vm: VmName, declaration: Declaration): VmView
+}
+
+/** `onChange` is called with each VM whose view may have moved. */
+export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => void): StatusStore {
+  const vms = new Map<VmName, Held>()
+  const past = rememberedTimes(clock)
+
+  function held(vm: VmName): Held {
+    const found = vms.get(vm)
+    if (found !== undefined) return found
+    const made = fresh(clock.elapsed())
+    vms.set(vm, made)
+    return made
+  }
+
+  /** Stamps drafts, folds Ready, and tells what moved. */
+  function settle(vm: VmName, one: Held, drafts: readonly ConditionDraft[], generation: string): void {
+    const before = one.conditions
+    const stamp = { observedGeneration: generation, now: rfc3339(clock), since: past.of(vm) }
+    const stamped = stampConditions(before, drafts, stamp)
+    const { observedGeneration, ...ready } = agreed(readyOf(one, stamped), before, stamped)
+    const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration })
+    one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
+    one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.elapsed(), one.conditions)
+    for (const moved of movedConditions(before, one.conditions)) tell(vm, moved)
+    const { told, news } = happenings(one.told, one.conditions)
+    one.told = told
+    for (const happening of news) one.events = withEvent(one.events, happening, clock.now())
+  }
+
+  function tell(vm: VmName, { type, status, reason, message }: ConditionDraft): void {
+    // A source's message quotes the manifest, which may hold a secret.
+    const said = type === 'Valid' || reason === 'ManifestInvalid' ? '' : message.slice(0, 500)
+    log.info({ vm, condition: type, status, reason, said }, 'Condition changed')
+  }
+
+  return {
+    declared(vm, declaration, valid) {
+      // Whether a removed VM is gone is said by runs that knew of the removal, and by no earlier ones.
+      if (declaration.kind === 'removed') held(vm).progress.clear()
+      settle(vm, held(vm), [valid], generationOf(declaration))
+      onChange(vm)
+    },
+    report(vm, generation, report) {
+      const one = held(vm)
+      one.progress.set(report.owner, report.progress)
+      const before = one.facts.get('services')?.['task']
+      if (report.facts !== undefined) one.facts.set(report.owner, report.facts)
+      if (actedOn(report)) one.acted.set(report.owner, generation)
+      if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
+      // What a plan leaves out does not hold any more.
+      if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
+      settle(vm, one, report.conditions ?? doubted(report), generation)
+      onChange(vm)
+      const task = one.facts.get('services')?.['task']
+      return { newTask: task !== undefined && task !== before }
+    },
+    note(vm, event) {
+      const one = held(vm)
+      one.events = withEvent(one.events, event, clock.now())
+      onChange(vm)
+    },
+    times: () => past.with(new Map([...vms].map(([vm, { conditions }]) => [vm, timesOf(conditions)]))),
+    remember(times) {
+      past.set(times)
+      // The sources are read at the same time, and may have been first.
+      for (const [vm, one] of vms) {
+        one.conditions = one.conditions.map((each) => ({
+          ...each,
+          lastTransitionTime: past.of(vm)(each.type, each.status) ?? each.lastTransitionTime,
+        }))
+        onChange(vm)
+      }
+    },
+    progress: (vm) => [...(vms.get(vm)?.progress.values() ?? [])],
+    forget(vm) {
+      vms.delete(vm)
+      past.forget(vm)
+      onChange(vm)
+    },
+    view(vm, declaration) {
+      const one = vms.get(vm) ?? fresh(clock.elapsed())
+      return {
+        name: vm,
+        phase: phaseOf(declaration, one.conditions),
+        declared: declaration.kind,
+        generation: generationOf(declaration),
+        observedGeneration: one.observedGeneration,
+        labels: declaration.kind === 'present' ? declaration.vm.metadata.labels : {},
+        ...(declaration.kind === 'present' ? { spec: specView(declaration.vm) } : {}),
+        conditions: one.conditions,
+        facts: Object.assign({}, ...one.facts.values()) as Record<string, string>,
+        timeline: one.timeline,
+        events: one.events,
+      }
+    },
+  }
+}
+
+/** Reconciling comes and goes with every look. */
+function timesOf(conditions: readonly Condition[]): TimesOfVm {
+  const lasting = conditions.filter(({ type }) => type !== 'Reconciling')
+  return new Map(lasting.map(({ type, status, lastTransitionTime }) => [type, { status, since: lastTransitionTime }]))
+}
+
+export function generationOf(declaration: Declaration): string {
+  return declaration.kind === 'present' ? declaration.generation : ''
+}
+
+function fresh(seenAtMs: number): Held {
+  return {
+    seenAtMs,
+    conditions: [],
+    facts: new Map(),
+    progress: new Map(),
+    acted: new Map(),
+    observedGeneration: '',
+    timeline: { manifest: 0 },
+    events: [],
+    told: new Map(),
+  }
+}
+
+function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts: readonly ConditionDraft[]): readonly Condition[] {
+  return held.filter((one) => conditionOwners[one.type] !== owner || drafts.some((draft) => draft.type === one.type))
+}
+
+/** Two reconcilers look at their own times: what one says of the guest counts for the task that the other one says is running. */
+function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): ConditionDraft {
+  const ready = foldReady(conditions)
+  // What is declared may be another thing than what runs, and who has not heard of the suspension yet does not say so.
+  const suspended = [...progress.values()].find((one) => one.kind === 'suspended')
+  if (suspended !== undefined && ready.status === 'True') return condition('Ready', 'Unknown', 'Suspended', suspended.message)
+  const task = facts.get('services')?.['task']
+  if (ready.status !== 'True' || task === undefined || task === facts.get('reachability')?.['task']) return ready
+  return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has another task than the one whose guest was seen last')
+}
+
+/**
+ * Ready is of the generation that every rung below it is of, and while they differ of the one before: runs end in any order and may have begun
+ * several edits ago, and of an edit that was only passed by nothing was ever seen. It does not become true meanwhile.
+ */
+function agreed(ready: ConditionDraft, before: readonly Condition[], stamped: readonly Condition[]): Omit<Condition, 'lastTransitionTime'> {
+  const rungs = stamped.filter((one) => (readyRungs as readonly string[]).includes(one.type))
+  const [first, ...others] = new Set(rungs.map((one) => one.observedGeneration))
+  if (first !== undefined && others.length === 0) return { ...ready, observedGeneration: first }
+  const held = before.find((one) => one.type === 'Ready')
+  const isNew = ready.status === 'True' && held?.status !== 'True'
+  const said = isNew ? condition('Ready', 'Unknown', 'NotObserved', 'not everything was looked at since the last edit') : ready
+  return { ...said, observedGeneration: held?.observedGeneration ?? '' }
+}
+
+/** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */
+function actedOn({ owner, progress, conditions }: Report): boolean {
+  if (progress.kind === 'settled' || progress.kind === 'stalled') return true
+  if (progress.kind !== 'waiting') return false
+  return (
+    owner === 'reachability' ||
+    (conditions ?? []).every((one) => one.status === 'True' || !(readyRungs as readonly string[]).includes(one.type))
+  )
+}
+
+/** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */
+function doubted({ owner, doubt }: Report): ConditionDraft[] {
+  if (doubt === undefined) return []
+  // These say something only while they hold: a failure invents none of them.
+  const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
+  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered')
+  return lasting.map((type) => condition(type, 'Unknown', doubt.reason, doubt.message))
+}
+
+/** kstatus' abnormal-true pair, and Suspended in its place: present only while true. */
+function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] {
+  const suspended = [...one.progress.values()].find((progress) => progress.kind === 'suspended')
+  if (suspended !== undefined) return [condition('Suspended', 'True', suspended.reason, suspended.message)]
+  const stalled = [...one.progress.values()].find((progress) => progress.kind === 'stalled')
+  if (stalled !== undefined) return [condition('Stalled', 'True', stalled.reason, stalled.message)]
+  const ready = conditions.find((each) => each.type === 'Ready')
+  const idle = [...one.progress.values()].every((progress) => progress.kind === 'settled') && one.progress.size > 0
+  // Off as declared is as declared: nothing is being done about it.
+  if (ready === undefined || ready.status === 'True' || ready.reason === 'Halted' || idle) return []
+  return [condition('Reconciling', 'True', ready.reason, ready.message)]
+}
+
+const whileTrue = ['Reconciling', 'Stalled', 'Suspended'] as const satisfies readonly Condition['type'][]
+
+function withWhileTrue(conditions: readonly Condition[], drafts: readonly ConditionDraft[], stamp: Stamp): readonly Condition[] {
+  const wanted = new Set(drafts.map((draft) => draft.type))
+  const isOver = (type: Condition['type']): boolean => (whileTrue as readonly string[]).includes(type) && !wanted.has(type)
+  return stampConditions(
+    conditions.filter((one) => !isOver(one.type)),
+    drafts,
+    stamp,
+  )
+}
+
+/** What the log has a line for: a status or a reason that changed, and a pair that ended. Reconciling comes and goes too often to be news. */
+function movedConditions(before: readonly Condition[], after: readonly Condition[]): ConditionDraft[] {
+  const was = new Map(before.map((one) => [one.type, one]))
+  const is = new Set(after.map((one) => one.type))
+  const moved = after.filter((one) => was.get(one.type)?.status !== one.status || was.get(one.type)?.reason !== one.reason)
+  const ended = before.filter((one) => !is.has(one.type)).map((one) => condition(one.type, 'False', 'Over', ''))
+  return [...moved, ...ended].filter((one) => one.type !== 'Reconciling')
+}

@@ -1,0 +1,82 @@
+import { type Condition, type ConditionType, condition, readyRungs } from '../../api/conditions.ts'
+import type { VmEvent } from '../../api/wire/controller-api.ts'
+
+/** What happened, without when and how often. */
+export type Happening = Omit<VmEvent, 'time' | 'count' | 'firstTime'>
+
+const dayMs = 86_400_000
+/** Kept however old they are. */
+const keptAlways = 200
+/** 1,000 VMs with so many events take 71 MiB with messages of 100 characters, and 156 MiB with the longest. A VM that runs well has some 30. */
+const keptAtMost = 300
+const longestMessage = 400
+/** The same again within this time is counted and is no event of its own. */
+const repeatMs = 3_600_000
+
+/** Adds what happened now. What repeats itself is moved to the end and counted. Pure. */
+export function withEvent(held: readonly VmEvent[], happening: Happening, nowMs: number): readonly VmEvent[] {
+  const { message } = happening
+  const short = { ...happening, message: message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message }
+  const at = held.findLastIndex((one) => isSame(one, short))
+  const before = held[at]
+  const time = new Date(nowMs).toISOString()
+  if (before === undefined || nowMs - Date.parse(before.time) > repeatMs) return kept([...held, { time, ...short }], nowMs)
+  const counted = { time, ...short, count: (before.count ?? 1) + 1, firstTime: before.firstTime ?? before.time }
+  return kept([...held.toSpliced(at, 1), counted], nowMs)
+}
+
+/** The message of a condition has times and numbers in it; that of anything else is all that it says. */
+function isSame(one: Happening, other: Happening): boolean {
+  const isAlike = one.type === other.type && one.status === other.status && one.reason === other.reason
+  return isAlike && (one.status !== '' || one.message === other.message)
+}
+
+function kept(events: readonly VmEvent[], nowMs: number): readonly VmEvent[] {
+  const firstYoung = events.findIndex((one) => nowMs - Date.parse(one.time) <= dayMs)
+  const old = firstYoung < 0 ? events.length : firstYoung
+  return events.slice(Math.max(events.length - keptAtMost, Math.min(old, events.length - keptAlways), 0))
+}
+
+/** What each condition was last told as: `Ready` stands for the first rung that blocks. */
+export type Told = ReadonlyMap<ConditionType, string>
+
+/**
+ * What of these conditions happened since: another rung is the first that blocks, or blocks for another reason, and what is no rung became True or
+ * is over. What is only Unknown since something else is, is no news. Pure.
+ */
+export function happenings(told: Told, conditions: readonly Condition[]): { readonly told: Told; readonly news: readonly Happening[] } {
+  const next = new Map(told)
+  const news: Happening[] = []
+  const tell = (key: ConditionType, one: Happening): void => {
+    const text = `${one.type} ${one.status} ${one.reason}`
+    if (next.get(key) === text) return
+    next.set(key, text)
+    news.push(one)
+  }
+  const blocking = firstBlocking(conditions)
+  if (blocking !== undefined) tell('Ready', blocking)
+  for (const one of conditions.filter(({ type }) => !ladder.has(type) && type !== 'Reconciling')) {
+    const wasTrue = told.get(one.type)?.includes(' True ') === true
+    if (one.status === 'True' || (one.status === 'False' && wasTrue)) tell(one.type, happeningOf(one))
+  }
+  for (const type of ['Stalled', 'Suspended'] as const) {
+    const isOver = next.get(type)?.includes(' True ') === true && conditions.every((one) => one.type !== type)
+    if (isOver) tell(type, condition(type, 'False', 'Over', ''))
+  }
+  return { told: next, news }
+}
+
+const ladder: ReadonlySet<string> = new Set([...readyRungs, 'Ready'])
+
+/** Undefined where nobody has looked at everything yet. */
+function firstBlocking(conditions: readonly Condition[]): Happening | undefined {
+  const ready = conditions.find(({ type }) => type === 'Ready')
+  if (ready === undefined || ready.reason === 'NotObserved') return undefined
+  const rungs = readyRungs.map((type) => conditions.find((one) => one.type === type))
+  const first = rungs.find((one) => one?.status !== 'True')
+  return happeningOf(first?.status === ready.status && first.reason === ready.reason ? first : ready)
+}
+
+function happeningOf({ type, status, reason, message }: Condition): Happening {
+  return { type, status, reason, message }
+}
