@@ -81,6 +81,6 @@ docker "$@" >/dev/null
 echo "swarmvirt broker runs on this node (state root $root, bridges ${bridges:-br0})"
 case $(esp) in
   yes) echo "ESP: yes. Where every node says so, deploy/encrypted.yaml encrypts the control overlay" ;;
-  no) echo "ESP: no. This kernel cannot encrypt overlays: deploy without deploy/encrypted.yaml, and close UDP port 4789 (docs/firewall.md)" ;;
+  no) echo "ESP: no. This kernel cannot encrypt overlays: deploy without deploy/encrypted.yaml, and close UDP port 4789 (docs/how-to/close-node-ports.md)" ;;
   *) echo "ESP: unknown, since ip or unshare is missing: deploy without deploy/encrypted.yaml" ;;
 esac

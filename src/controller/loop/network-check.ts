@@ -54,6 +54,6 @@ async function guestsProblems(networks: Networks, network: string, signal: Abort
 async function controlProblems(networks: Networks, network: string, signal: AbortSignal): Promise<readonly Problem[]> {
   const facts = await networks.getNetwork(network, signal)
   if (facts === undefined || facts.isEncrypted) return []
-  const message = 'The control overlay is not encrypted; close UDP port 4789 to all but the nodes (docs/firewall.md)'
+  const message = 'The control overlay is not encrypted; close UDP port 4789 to all but the nodes (docs/how-to/close-node-ports.md)'
   return [{ level: 'info', network, message }]
 }
