@@ -26,8 +26,8 @@ export interface BoundaryPorts {
   readonly random: SeededRandom
   readonly faults: readonly Fault[]
   readonly onWrite: (write: Write) => void
-  /** Something is to be changed, whether or not that succeeds. */
-  readonly onAttempt: () => void
+  /** Something is to be changed, by its id or its name, whether or not that succeeds. */
+  readonly onAttempt: (target: string) => void
   readonly onCrash: (life: Life) => void
   /** A fault took hold, whose consequences may last until then. */
   readonly onFault: (untilMs: number) => void
@@ -119,7 +119,7 @@ export class Boundary {
     if (!life.alive) return new Promise(() => {})
     this.calls += 1
     const number = this.calls
-    if (call.isWrite || call.name === 'revoke' || call.name === 'deleteDisks') this.#ports.onAttempt()
+    if (call.isWrite || call.name === 'revoke' || call.name === 'deleteDisks') this.#ports.onAttempt(call.target)
     if (call.isWrite) this.writeCalls.push(number)
     else if (isOfManagers(call) && this.#ports.time.now() - this.#writtenMs <= oldestMs) this.readCalls.push(number)
     const fault = this.#callFaults.get(number)

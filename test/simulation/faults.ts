@@ -84,6 +84,14 @@ export function faultText(fault: Fault): string {
   }
 }
 
+/** Several, with a semicolon between. */
+export function parseFaults(text: string): Fault[] {
+  return text
+    .split(';')
+    .filter((one) => one.trim() !== '')
+    .map(parseFault)
+}
+
 /** Reads what `faultText` wrote. */
 export function parseFault(text: string): Fault {
   const [kind, first = '', second = '', third = '', fourth = ''] = text.trim().split(/\s+/)

@@ -4,7 +4,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { InvalidArgumentError, Option } from 'commander'
 import { integerFrom, type Part, parsePart, programNamed } from '../../scripts/program.ts'
-import { type Fault, parseFault } from './faults.ts'
+import { type Fault, parseFaults } from './faults.ts'
 import { type Job, type Report, report, runJobs, scenarioFor, scenarioNamed } from './jobs.ts'
 import { faultsOf, simulate } from './simulate.ts'
 import { scenarios } from './scenarios/index.ts'
@@ -26,10 +26,7 @@ interface Values {
 
 function faultsFrom(text: string): Fault[] {
   try {
-    return text
-      .split(';')
-      .filter((one) => one.trim() !== '')
-      .map(parseFault)
+    return parseFaults(text)
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message)
   }

@@ -114,7 +114,7 @@ export class World {
       random,
       faults,
       onWrite: (write) => this.#wrote(write),
-      onAttempt: () => void (this.lastWriteMs = this.time.now()),
+      onAttempt: (target) => this.#attempted(target),
       onCrash,
       onFault,
       trace,
@@ -330,6 +330,14 @@ export class World {
     if (vm !== undefined && isNewTemplate(write)) this.#restartedMs.set(vm, this.time.now())
     if (vm !== undefined && generation !== undefined) this.#noteGeneration(vm, generation)
     for (const law of laws) this.judge(law(write, background))
+  }
+
+  /**
+   * A controller that asked for the lease is answered whenever its holder hears of it: without an event that takes as long as the seldom lists, and
+   * what was asked for is over by then. Only to ask again counts as a write.
+   */
+  #attempted(target: string): void {
+    if (this.swarm.configs.get(target)?.labels[objectLabels.leaseWaiting] === undefined) this.lastWriteMs = this.time.now()
   }
 
   #staysGranted(uid: string): boolean {

@@ -6,12 +6,16 @@ export type Outcome =
   | { readonly kind: 'again'; readonly ms: number }
   /** Nothing is known: the reconciler's conditions become Unknown, reason `Retrying`, and the key waits for its backoff. `bug` where we may be broken. */
   | { readonly kind: 'retry'; readonly message: string; readonly bug: boolean }
+  /** The far side waits for something that no event tells of: the key is looked at again after a while. Shown as `retry` is. */
+  | { readonly kind: 'wait'; readonly message: string; readonly ms: number }
   /** The far side understood and refused: it waits for a change, shown as Stalled. */
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
   /** We are being stopped. */
   | { readonly kind: 'stopped' }
 
 const soonMs = 200
+/** A guest may take minutes to power off, and a person waits for what comes after it. */
+const notYetMs = 5_000
 
 /** The one table that judges errors (docs: errors and outcomes). `stopping` tells a cancelled call from one that failed. */
 export function outcomeOf(error: unknown, stopping: boolean): Outcome {
@@ -25,6 +29,8 @@ export function outcomeOf(error: unknown, stopping: boolean): Outcome {
       return { kind: 'again', ms: soonMs }
     case 'Unavailable':
       return { kind: 'retry', message: error.message, bug: false }
+    case 'NotYet':
+      return { kind: 'wait', message: error.message, ms: notYetMs }
     case 'Invalid':
       return { kind: 'stalled', reason: 'Refused', message: `${error.message}; correct what it names and it is tried again` }
     case 'Denied':

@@ -106,6 +106,10 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
       case 'retry':
         queue.addFailed(key)
         return 'error'
+      case 'wait':
+        queue.forget(key)
+        queue.addAfter(key, outcome.ms)
+        return 'requeue_after'
       case 'stalled':
         metrics.refused(name)
         return 'error'
@@ -141,6 +145,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     if (outcome.kind === 'retry' && outcome.bug)
       ports.log.error({ controller: name, key, error: stackOf(error) }, 'Internal error, tried again')
     else if (outcome.kind === 'retry') ports.log.warn({ controller: name, key, reason: outcome.message }, 'No answer, tried again')
+    else if (outcome.kind === 'wait') ports.log.info({ controller: name, key, reason: outcome.message }, 'Waiting')
     else ports.log.info({ controller: name, key, reason: outcome.message }, 'Refused, waiting for a change')
   }
 

@@ -11,6 +11,7 @@ export function reportOf(owner: Report['owner'], result: RunResult, declared: De
     case 'again':
     case 'stopped':
       return undefined
+    case 'wait':
     case 'retry':
       return { ...nothing, progress: { kind: 'retrying' }, doubt: { reason: 'Retrying', message: outcome.message } }
     case 'stalled': {

@@ -39,7 +39,7 @@ async function deleteDisks(
     case 'gone':
       return
     case 'waiting':
-      throw new PortError('Unavailable', `${status.reason}: ${status.message}`)
+      throw new PortError('NotYet', `${status.reason}: ${status.message}`)
     case 'failed':
       throw new PortError('Invalid', `${status.reason}: ${status.message}`)
   }

@@ -147,11 +147,11 @@ export const deletion: readonly Scenario[] = [
   },
 ]
 
-/** As often as a controller forgets it in a restart. */
+/** As often as a controller forgets it in a restart, and until nothing is left, whether or not a controller lives at the moment. */
 function confirmAll(world: World): void {
   const names = ['shop', 'web'].filter((name) => world.views().some((view) => view.vm(name) !== undefined))
   if (names.length > 0 && names.every((name) => world.isWithheld(name))) world.confirmRemoval(names)
-  if (names.length === 0) return
+  if (names.length === 0 && !['shop', 'web'].some((name) => world.record(name) !== undefined)) return
   world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 2_000)
   world.time.after(2_000, () => confirmAll(world))
 }

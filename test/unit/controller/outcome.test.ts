@@ -7,6 +7,7 @@ describe('the table of outcomes', () => {
     ['Conflict', 'again'],
     ['NotFound', 'again'],
     ['Unavailable', 'retry'],
+    ['NotYet', 'wait'],
     ['Invalid', 'stalled'],
     ['Denied', 'stalled'],
   ]
