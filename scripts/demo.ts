@@ -5,7 +5,7 @@ import { readyRungs } from '../src/api/conditions.ts'
 import { deterministicMac } from '../src/api/mac.ts'
 import type { VmView } from '../src/api/wire/controller-api.ts'
 import { messageOf } from '../src/ports/errors.ts'
-import { clusterName, type Deployment, deploy, httpGet } from '../test/lab/deployment.ts'
+import { clusterName, type Deployment, deploy } from '../test/lab/deployment.ts'
 import { type Lab, labUp } from '../test/lab/lab.ts'
 import { layoutFromEnv } from '../test/lab/layout.ts'
 import { prepareOperator } from '../test/lab/operator.ts'
@@ -56,7 +56,7 @@ async function waitUntilReady(deployment: Deployment): Promise<VmView> {
 async function askFromAnotherNode(lab: Lab, vm: VmView): Promise<string> {
   const other = lab.nodes.find((node) => node.name !== vm.facts['node'])
   if (other === undefined) throw new Error('the lab has no other node')
-  const answer = await httpGet(lab, other.name, `http://${vm.facts['ip']}/`)
+  const answer = await lab.httpGet(other.name, `http://${vm.facts['ip']}/`)
   if (answer.status !== 200 || !answer.body.includes(vmName)) throw new Error(`the guest's page is not what it should be: ${answer.body}`)
   return `${other.name} asked http://${vm.facts['ip']}/ over br0: ${answer.body.trim().split('\n')[0]}`
 }

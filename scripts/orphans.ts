@@ -15,14 +15,14 @@ interface Leash {
 export function leash(directory: string, pid: number | undefined, labs: readonly string[]): () => void {
   const [runner, suite] = [processNow(process.pid), pid === undefined ? undefined : processNow(pid)]
   if (runner === undefined || suite === undefined) return () => undefined
-  const file = join(directory, `runner-${process.pid}.json`)
+  const file = join(directory, `runner-${process.pid}-${suite.pid}.json`)
   writeFileSync(file, JSON.stringify({ runner, suite, labs } satisfies Leash))
   return () => rmSync(file, { force: true })
 }
 
 /** Ends the suites of runners that are gone, and their labs. Suites of runners that live belong to somebody. */
 export async function endOrphans(directory: string, endLabs: (labs: readonly string[]) => Promise<void>): Promise<void> {
-  for (const name of readdirSync(directory).filter((one) => /^runner-\d+\.json$/.test(one))) {
+  for (const name of readdirSync(directory).filter((one) => /^runner-[\d-]+\.json$/.test(one))) {
     const file = join(directory, name)
     const { runner, suite, labs = [] } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Leash> & Omit<Leash, 'labs'>
     if (isAlive(runner)) continue

@@ -1,9 +1,10 @@
-/** Runs one suite of tests as a process group, ends it when it stalls, and takes down the labs that it leaves. */
+/** Runs one suite of tests as a process group, ends it when it stalls or is cancelled, and takes down the labs that it leaves. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { leash, whenForsaken } from './orphans.ts'
+import { createInterface } from 'node:readline'
+import { leash } from './orphans.ts'
 import type { Suite } from './suites.ts'
 
 export interface Counts {
@@ -19,6 +20,8 @@ export interface RunSuiteOptions {
   readonly stallMs: number
   /** Takes down whatever is left of these labs. */
   readonly endLabs: (labs: readonly string[]) => Promise<void>
+  /** Ends the suite, which then counts as failed. */
+  readonly signal: AbortSignal
 }
 
 export const none: Counts = { passed: 0, failed: 0, skipped: 0 }
@@ -49,21 +52,12 @@ export function runSuite(suite: Suite, options: RunSuiteOptions): Promise<Counts
     child.stdout.on('data', (chunk: Buffer) => {
       guard.progress()
       output += chunk.toString('utf8')
-      process.stdout.write(chunk)
     })
-    child.stderr.on('data', (chunk: Buffer) => {
-      guard.progress()
-      process.stderr.write(chunk)
-    })
-    const onSignal = (): void => {
-      endGroup(child)
-      void options.endLabs(suite.labs).finally(() => {
-        unleash()
-        process.exit(130)
-      })
-    }
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-    const stopWatching = whenForsaken(onSignal)
+    child.stderr.on('data', () => guard.progress())
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on('line', (line) => process.stdout.write(`${suite.name.padEnd(10)} ${line}\n`))
+    const end = (): void => endGroup(child)
+    options.signal.addEventListener('abort', end, { once: true })
     const settle = async (code: number | null): Promise<Counts> => {
       // A test runner that died has left its workers behind, and they hold the lab.
       endGroup(child)
@@ -77,8 +71,7 @@ export function runSuite(suite: Suite, options: RunSuiteOptions): Promise<Counts
     child.once('error', reject)
     child.once('close', (code) => {
       guard.stop()
-      stopWatching()
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+      options.signal.removeEventListener('abort', end)
       settle(code).then(resolve, reject)
     })
   })

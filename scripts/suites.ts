@@ -6,8 +6,10 @@ export interface Suite {
   readonly what: string
   /** How long it takes on two idle cores, at most: `--minutes` goes by it until this machine knows better. Nothing is ended by it. */
   readonly expectedMinutes: number
-  /** Labs that it starts; they go when the suite ends, however it ends. */
+  /** Labs that it starts; they go when the suite ends, however it ends. Suites that run side by side have labs of their own. */
   readonly labs: readonly string[]
+  /** Names of suites that must be over before it starts. */
+  readonly after?: readonly string[]
   readonly command: readonly string[]
   /** `vitest` writes its counts as JSON; `lines` prints `ok …` or `FAILED …` for each part. */
   readonly counts: 'vitest' | 'lines'
@@ -21,6 +23,18 @@ const e2eLab = e2eLabName(process.env)
 
 const simulate = 'test/simulation/main.ts'
 
+/** The end-to-end tests in two halves, each on a lab of its own: on one lab, tests would see what others do to the Swarm. */
+const e2eShards: readonly Suite[] = ['1', '2'].map((half) => ({
+  name: `e2e ${half}/2`,
+  what: 'swarmvirt on a real three-node Swarm',
+  expectedMinutes: 9,
+  labs: [`${e2eLab}${half}`],
+  after: ['lab'],
+  command: ['env', `SWARMVIRT_E2E_LAB=${e2eLab}${half}`, ...vitestOnLab('--project', 'e2e', `--shard=${half}/2`)],
+  counts: 'vitest',
+}))
+
+/** Two run at a time, in this order: one that needs the processor beside one that waits for daemons and guests. */
 export const quickSuites: readonly Suite[] = [
   {
     name: 'check',
@@ -30,12 +44,23 @@ export const quickSuites: readonly Suite[] = [
     command: ['node', 'scripts/check.ts'],
     counts: 'lines',
   },
+  // The lab before every suite that needs one: it installs what they need and fills the caches.
+  { name: 'lab', what: 'the lab itself', expectedMinutes: 8, labs: ['t1'], command: vitestOnLab('--project', 'lab'), counts: 'vitest' },
   {
     name: 'unit',
     what: 'pure parts and laws',
     expectedMinutes: 4,
     labs: [],
     command: vitest('--project', 'unit', '--project', 'property'),
+    counts: 'vitest',
+  },
+  {
+    name: 'contract',
+    what: 'adapters, broker, agent and runner on a real kernel',
+    expectedMinutes: 6,
+    labs: [e2eLab],
+    after: ['lab'],
+    command: vitestOnLab('--project', 'contract'),
     counts: 'vitest',
   },
   {
@@ -46,24 +71,7 @@ export const quickSuites: readonly Suite[] = [
     command: vitest('--project', 'simulation'),
     counts: 'vitest',
   },
-  // The lab first: it installs what every later suite needs and fills the caches.
-  { name: 'lab', what: 'the lab itself', expectedMinutes: 8, labs: ['t1'], command: vitestOnLab('--project', 'lab'), counts: 'vitest' },
-  {
-    name: 'contract',
-    what: 'adapters, broker, agent and runner on a real kernel',
-    expectedMinutes: 6,
-    labs: [e2eLab],
-    command: vitestOnLab('--project', 'contract'),
-    counts: 'vitest',
-  },
-  {
-    name: 'e2e',
-    what: 'swarmvirt on a real three-node Swarm',
-    expectedMinutes: 18,
-    labs: [e2eLab],
-    command: vitestOnLab('--project', 'e2e'),
-    counts: 'vitest',
-  },
+  ...e2eShards,
 ]
 
 /** The files of `test/full` but the kills', in pieces that take a few minutes each. */
@@ -81,20 +89,9 @@ export const faultFiles: Readonly<Record<string, { readonly what: string; readon
   silence: { what: 'events that do not come, 3,000 changes meanwhile', file: 'silent-events' },
 }
 
-/** `npm test` runs them as one; in pieces they take less than ten minutes each. */
-const e2eShards: readonly Suite[] = ['1/2', '2/2'].map((shard) => ({
-  name: `e2e ${shard}`,
-  what: 'swarmvirt on a real three-node Swarm',
-  expectedMinutes: 9,
-  labs: [e2eLab],
-  command: vitestOnLab('--project', 'e2e', `--shard=${shard}`),
-  counts: 'vitest' as const,
-}))
-
 /** Those of `npm test`, then what takes long. */
 export const fullSuites: readonly Suite[] = [
-  ...quickSuites.filter((suite) => suite.name !== 'e2e'),
-  ...e2eShards,
+  ...quickSuites,
   {
     name: 'fuzz',
     what: 'the manifest reader, 200,000 mutations',

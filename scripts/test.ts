@@ -1,4 +1,4 @@
-// `npm test` runs every quick suite; `npm run test:full` also the long ones, and goes on where it stopped. Suites can be named, and `--minutes N` makes a piece.
+// `npm test` runs every quick suite, two at a time; `npm run test:full` also the long ones, one at a time, and goes on where it stopped. Suites can be named, and `--minutes N` makes a piece.
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,9 +6,10 @@ import { Argument, InvalidArgumentError } from 'commander'
 import { labLeftovers } from '../test/lab/lab.ts'
 import { cacheDir } from '../test/lab/layout.ts'
 import { run } from '../test/lab/run.ts'
-import { endOrphans } from './orphans.ts'
+import { endOrphans, whenForsaken } from './orphans.ts'
 import { programNamed } from './program.ts'
 import { add, type Counts, none, runSuite } from './run-suite.ts'
+import { sideBySide } from './side-by-side.ts'
 import { fullSuites, quickSuites, type Suite } from './suites.ts'
 
 type Results = Readonly<Record<string, Counts & { readonly seconds: number }>>
@@ -58,30 +59,44 @@ function fits(suite: Suite, elapsedMinutes: number, minutes: number): boolean {
 interface Asked {
   readonly full: boolean
   readonly minutes: number
-  /** Names of suites; all of them where none is named. */
+  /** Of suites, or of several pieces; all of them where none is named. */
   readonly names: readonly string[]
+}
+
+/** Aborts when a person or the caller ends this run. */
+function untilStopped(): { readonly signal: AbortSignal; readonly unwatch: () => void } {
+  const stop = new AbortController()
+  const abort = (): void => stop.abort()
+  process.once('SIGINT', abort).once('SIGTERM', abort)
+  return { signal: stop.signal, unwatch: whenForsaken(abort) }
 }
 
 async function main({ full, minutes, names }: Asked): Promise<void> {
   const all = full ? fullSuites : quickSuites
-  const suites = all.filter(({ name }) => names.length === 0 || names.includes(name))
+  const suites = all.filter((one) => names.length === 0 || callNames(one).some((name) => names.includes(name)))
   mkdirSync(directory, { recursive: true })
   await endOrphans(directory, endLabs)
   const file = full ? await progressFile() : undefined
   let results: Results = file !== undefined && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Results) : {}
   const begun = performance.now()
+  const { signal, unwatch } = untilStopped()
   let ran = 0
-  for (const suite of suites.filter((one) => !((results[one.name]?.failed ?? 1) === 0))) {
-    if (ran > 0 && !fits(suite, (performance.now() - begun) / 60_000, minutes)) continue
+  const runOne = async (suite: Suite): Promise<void> => {
+    if (signal.aborted || (ran > 0 && !fits(suite, (performance.now() - begun) / 60_000, minutes))) return
     ran += 1
     process.stdout.write(`\n=== ${suite.name}: ${suite.what}\n`)
     const started = performance.now()
-    const counts = await runSuite(suite, { directory, stallMs, endLabs })
+    const counts = await runSuite(suite, { directory, stallMs, endLabs, signal })
     const seconds = (performance.now() - started) / 1000
+    if (signal.aborted) return
     results = { ...results, [suite.name]: { ...counts, seconds } }
     if (counts.failed === 0) durations.keep(suite.name, seconds)
     if (file !== undefined) writeFileSync(file, JSON.stringify(results))
   }
+  const left = suites.filter((one) => results[one.name]?.failed !== 0)
+  await sideBySide(left, full ? 1 : 2, runOne)
+  unwatch()
+  if (signal.aborted) process.exit(130)
   summary(results, all)
 }
 
@@ -106,8 +121,13 @@ function minutesOf(text: string): number {
   return minutes
 }
 
+/** `e2e` names all of its pieces, `e2e 1/2` one of them. */
+function callNames({ name }: Suite): readonly string[] {
+  return [name.split(' ')[0] ?? name, name]
+}
+
 function suitesOf(suites: readonly Suite[]): Argument {
-  return new Argument('[suites...]', 'default: all').choices(suites.map(({ name }) => name))
+  return new Argument('[suites...]', 'default: all').choices([...new Set(suites.flatMap(callNames))])
 }
 
 function parsed(args: readonly string[]): Asked {

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Deployment, httpGet } from '../lab/deployment.ts'
+import type { Deployment } from '../lab/deployment.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { run, until } from '../lab/run.ts'
 import { manifest, openE2e, waitGone, waitReady } from './support.ts'
@@ -33,7 +33,7 @@ describe('what operators see', () => {
   })
 
   it('has metrics that promtool finds no fault with', async () => {
-    const metrics = await httpGet(deployment.lab, 'mgmt', metricsUrl)
+    const metrics = await deployment.lab.httpGet('mgmt', metricsUrl)
     const checked = await run(['promtool', 'check', 'metrics'], { input: metrics.body })
     expect(`${checked.stdout}${checked.stderr}`.trim()).toBe('')
     expect(checked.code).toBe(0)
@@ -62,7 +62,7 @@ describe('what operators see', () => {
         'Prometheus to know the VM',
         60_000,
         async () => {
-          const answer = await httpGet(lab, 'mgmt', `http://${address}/api/v1/query?query=${query}`)
+          const answer = await lab.httpGet('mgmt', `http://${address}/api/v1/query?query=${query}`)
           const result = JSON.parse(answer.body) as { data: { result: { value: [number, string] }[] } }
           return result.data.result[0]?.value[1]
         },
@@ -76,7 +76,7 @@ describe('what operators see', () => {
 
   it('takes a VM’s series away with the VM', async () => {
     deployment.writeManifest('short.yaml', manifest('short', { runStrategy: 'Halted' }))
-    const has = async (): Promise<boolean> => (await httpGet(deployment.lab, 'mgmt', metricsUrl)).body.includes('vm="short"')
+    const has = async (): Promise<boolean> => (await deployment.lab.httpGet('mgmt', metricsUrl)).body.includes('vm="short"')
     await until('series of the VM', 60_000, async () => ((await has()) ? true : undefined), 500)
     deployment.removeManifest('short.yaml')
     await until('no series of the VM', 60_000, async () => ((await has()) ? undefined : true), 500)

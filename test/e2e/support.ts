@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Condition, ConditionType } from '../../src/api/conditions.ts'
 import { deterministicMac } from '../../src/api/mac.ts'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
-import { clusterName, type Deployment, httpGet, openDeployment } from '../lab/deployment.ts'
+import { clusterName, type Deployment, openDeployment } from '../lab/deployment.ts'
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
 import { e2eLabName } from '../lab/layout.ts'
 import { until } from '../lab/run.ts'
@@ -215,7 +215,7 @@ export function serialLog(lab: Lab, node: NodeName, uid: string): string {
 
 /** What the guest's own page says, asked for from another node over br0. */
 export async function guestPage(lab: Lab, ip: string, from: NodeName, path = '/', timeoutMs = 5_000): Promise<string> {
-  return (await httpGet(lab, from, `http://${ip}${path}`, { timeoutMs })).body.trim()
+  return (await lab.httpGet(from, `http://${ip}${path}`, { timeoutMs })).body.trim()
 }
 
 export function otherNode(lab: Lab, node: string): NodeName {

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import { join } from 'node:path'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import { buildGuest } from './guests/build-guest.ts'
-import type { Lab, Place } from './lab.ts'
+import type { Lab } from './lab.ts'
 import { run } from './run.ts'
 
 const repository = join(import.meta.dirname, '..', '..')
@@ -158,22 +158,7 @@ function deployment(lab: Lab, manifests: string, credentials: Credentials): Depl
   }
 }
 
-/** A GET by a program on `place`, where the addresses of the lab mean something. Throws when nothing answers in `timeoutMs`. */
-export async function httpGet(
-  lab: Lab,
-  place: Place,
-  url: string,
-  proof: { readonly token?: string; readonly fingerprint?: string; readonly timeoutMs?: number } = {},
-): Promise<{ readonly status: number; readonly body: string }> {
-  const program = join(import.meta.dirname, 'http-get.ts')
-  const { token = '', fingerprint = '', timeoutMs = 5_000 } = proof
-  const argv = [process.execPath, program, url, String(timeoutMs), token, fingerprint]
-  const result = await lab.exec(place, argv, { timeoutMs: 2 * timeoutMs })
-  if (result.code !== 0) throw new Error(`${url}: ${result.stderr.trim()}`)
-  return JSON.parse(result.stdout) as { status: number; body: string }
-}
-
 async function apiGet(lab: Lab, path: string, token: string, fingerprint: string): Promise<{ status: number; body: unknown }> {
-  const answer = await httpGet(lab, 'mgmt', `https://${lab.node('n1').managementIp}:9471${path}`, { token, fingerprint })
+  const answer = await lab.httpGet('mgmt', `https://${lab.node('n1').managementIp}:9471${path}`, { token, fingerprint })
   return { status: answer.status, body: JSON.parse(answer.body) as unknown }
 }

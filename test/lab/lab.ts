@@ -5,6 +5,7 @@ import { inCgroup } from './cgroups.ts'
 import { leftovers, powerOff } from './clear.ts'
 import { onNode, onSwitch } from './daemons.ts'
 import { dockerArgv, dockerEnv, getStatus, killDockerd, mustDocker, startDockerd } from './engine.ts'
+import { type HttpAnswer, type HttpGet, httpGetter } from './http-getter.ts'
 import { type Lease, leases, reserve } from './lan.ts'
 import {
   type LabLayout,
@@ -21,7 +22,7 @@ import { type RunOptions, type RunResult, run, until } from './run.ts'
 import { swarmJoin, waitReady } from './swarm.ts'
 import { isUp, loadedImages, powerOn } from './up.ts'
 
-export type { NodeName, Place } from './layout.ts'
+export type { NodeName } from './layout.ts'
 
 export type Lab = {
   readonly name: string
@@ -37,6 +38,8 @@ export type Lab = {
   exec(place: Place, argv: readonly string[], options?: RunOptions): Promise<RunResult>
   /** Starts on a node, or in the namespace of a switch, and gives the process; `down` ends what still runs. */
   spawnIn(place: Place, argv: readonly string[], options?: SpawnOptions): ChildProcess
+  /** A GET by a program on a node or a switch, where the addresses of the lab mean something. */
+  httpGet(place: Place, ...ask: Parameters<HttpGet>): Promise<HttpAnswer>
   /** The Docker client, with a node's daemon. */
   docker(node: NodeName, args: readonly string[], options?: RunOptions): Promise<RunResult>
   /** The same, giving what was printed. @throws when it fails. */
@@ -98,6 +101,16 @@ function labOf(layout: LabLayout): Lab {
     if (place === 'mgmt') return onSwitch(layout, layout.mgmtNetns, argv)
     return onNode(layout, nodeOf(layout, place), argv)
   }
+  const spawnIn: Lab['spawnIn'] = (place, argv, options) => {
+    const [program = '', ...args] = argvFor(place, argv)
+    return spawn(program, args, options ?? {})
+  }
+  const getters = new Map<Place, HttpGet>()
+  const getterOn = (place: Place): HttpGet => {
+    const getter = getters.get(place) ?? httpGetter((argv) => spawnIn(place, argv, { stdio: ['pipe', 'pipe', 'ignore'] }))
+    getters.set(place, getter)
+    return getter
+  }
   const dockerFor = (name: NodeName, args: readonly string[]): string[] =>
     inCgroup(layout.cgroup, dockerArgv(nodeOf(layout, name).dockerSocket, args))
   return {
@@ -109,10 +122,8 @@ function labOf(layout: LabLayout): Lab {
     images: loadedImages(layout),
     node: (name) => nodeOf(layout, name),
     exec: (place, argv, options) => run(argvFor(place, argv), options),
-    spawnIn(place, argv, options) {
-      const [program = '', ...args] = argvFor(place, argv)
-      return spawn(program, args, options ?? {})
-    },
+    spawnIn,
+    httpGet: (place, ...ask) => getterOn(place)(...ask),
     docker: (name, args, options) => run(dockerFor(name, args), { env: dockerEnv(layout), ...options }),
     mustDocker: (name, args, options) => mustDocker(layout, nodeOf(layout, name).dockerSocket, args, options),
     reserve: (mac, ip) => reserve(layout, mac, ip),

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mostDiskBytes } from '../../../src/api/disk-bytes.ts'
 import type { NodeView } from '../../../src/api/wire/controller-api.ts'
-import { type Deployment, httpGet } from '../../lab/deployment.ts'
+import type { Deployment } from '../../lab/deployment.ts'
 import type { NodeName } from '../../lab/lab.ts'
 import { run, until } from '../../lab/run.ts'
 import { containerOf, manifest, openE2e, otherNode, removeManifests, type RunnerContainer, waitReady } from '../support.ts'
@@ -161,7 +161,7 @@ describe('callers that say nothing', () => {
       await new Promise((resolve) => attacker.stdout?.once('data', resolve))
       for (let n = 0; n < 5; n += 1) {
         if (port === 9471) expect((await deployment.api('/api/v1/vms')).status).toBe(200)
-        else expect((await httpGet(lab, 'mgmt', `http://${host}:${port}/metrics`)).status).toBe(200)
+        else expect((await lab.httpGet('mgmt', `http://${host}:${port}/metrics`)).status).toBe(200)
       }
     } finally {
       attacker.kill('SIGKILL')

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Deployment } from '../../lab/deployment.ts'
+import { httpGetter } from '../../lab/http-getter.ts'
 import { until } from '../../lab/run.ts'
 
 const service = 'swarmvirt_controller'
@@ -37,6 +38,7 @@ export async function loneController(
   const inside = ['nsenter', `--net=/proc/${agent}/ns/net`, '--']
   const settings = { ...taken, ...env, SWARMVIRT_DOCKER: `unix://${docker}`, SWARMVIRT_MANIFESTS: deployment.manifests }
   const argv = [...inside, 'env', '-i', ...Object.entries(settings).map(([key, value]) => `${key}=${value}`)]
+  const httpGet = httpGetter((program) => lab.spawnIn('n1', [...inside, ...program], { stdio: ['pipe', 'pipe', 'ignore'] }))
   let child: ChildProcess | undefined
   let log = ''
   // One for each start, since it is waited for at every change.
@@ -57,10 +59,7 @@ export async function loneController(
     ended,
     async get(what, path) {
       const url = what === 'api' ? `https://127.0.0.1:9471${path}` : `http://127.0.0.1:9470${path}`
-      const program = join(import.meta.dirname, '..', '..', 'lab', 'http-get.ts')
-      const answer = await lab.exec('n1', [...inside, process.execPath, program, url, '5000', deployment.token], { timeoutMs: 10_000 })
-      if (answer.code !== 0) throw new Error(`${url}: ${answer.stderr.trim()}`)
-      return JSON.parse(answer.stdout) as { status: number; body: string }
+      return httpGet(url, { token: deployment.token })
     },
     log: () => log,
     async giveBack() {

@@ -16,7 +16,7 @@ const wrong: readonly (readonly [program: string, args: readonly string[], says:
   ['scripts/demo.ts', ['dwn'], 'too many arguments'],
   ['scripts/schema.ts', ['--chek'], 'Did you mean --check?'],
   ['scripts/check.ts', ['--fast'], 'unknown option'],
-  ['scripts/test.ts', ['e2'], 'lab, contract, e2e'],
+  ['scripts/test.ts', ['e2'], 'contract, simulation, e2e, e2e 1/2'],
   ['scripts/test.ts', ['--minutes', 'nine'], 'a number above 0'],
   ['scripts/test.ts', ['full', 'gests'], 'guests'],
   ['test/bench/main.ts', ['runer'], 'Did you mean runner?'],

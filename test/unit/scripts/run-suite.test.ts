@@ -7,6 +7,7 @@ import { runSuite, stallGuard } from '../../../scripts/run-suite.ts'
 import type { Suite } from '../../../scripts/suites.ts'
 import { isAlive, processNow } from '../../lab/processes.ts'
 
+const never = new AbortController().signal
 let directory = ''
 let ended: string[] = []
 beforeEach(() => {
@@ -48,7 +49,7 @@ describe('a suite', () => {
     const pidFile = join(directory, 'child')
     const child = `require('fs').writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => 0, 1000)`
     const script = `require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], {stdio: 'ignore'}); console.log('ok     one'); setInterval(() => 0, 1000)`
-    const counts = await runSuite(aSuite(script), { directory, stallMs: 6_000, endLabs })
+    const counts = await runSuite(aSuite(script), { directory, stallMs: 6_000, endLabs, signal: never })
     expect(counts).toEqual({ passed: 1, failed: 1, skipped: 0 })
     expect(ended).toEqual(['mine'])
     const pid = Number(readFileSync(pidFile, 'utf8'))
@@ -59,7 +60,18 @@ describe('a suite', () => {
     { how: 'passes', script: "console.log('ok     one')", counts: { passed: 1, failed: 0, skipped: 0 } },
     { how: 'dies', script: 'process.exit(3)', counts: { passed: 0, failed: 1, skipped: 0 } },
   ])('that $how leaves no lab and no note', async ({ script, counts }) => {
-    expect(await runSuite(aSuite(script), { directory, stallMs: 60_000, endLabs })).toEqual(counts)
+    expect(await runSuite(aSuite(script), { directory, stallMs: 60_000, endLabs, signal: never })).toEqual(counts)
+    expect(ended).toEqual(['mine'])
+    expect(readdirSync(directory)).toEqual([])
+  })
+})
+
+describe('a run that is stopped', () => {
+  it('ends its suite, whose lab goes', async () => {
+    const stop = new AbortController()
+    const counted = runSuite(aSuite('setInterval(() => 0, 1000)'), { directory, stallMs: 60_000, endLabs, signal: stop.signal })
+    stop.abort()
+    expect(await counted).toEqual({ passed: 0, failed: 1, skipped: 0 })
     expect(ended).toEqual(['mine'])
     expect(readdirSync(directory)).toEqual([])
   })
