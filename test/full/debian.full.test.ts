@@ -11,6 +11,51 @@ const name = 'debian'
 const address = '192.168.50.60'
 let deployment: Deployment
 let keys: string
+let image: { readonly source: string; readonly sha256: string }
+
+/** `word` is where cloud-init puts it at every boot, and where it puts it once per instance. */
+function declare(word: string, annotations: Record<string, string> = {}): void {
+  const userData = [
+    '#cloud-config',
+    `bootcmd: ["echo ${word} > /etc/from-bootcmd"]`,
+    `write_files: [{path: /etc/from-user-data, content: "${word}\\n"}]`,
+    '',
+  ].join('\n')
+  const spec = {
+    cpu: { cores: 1 },
+    memory: '1Gi',
+    disks: [{ name: 'root', size: '4Gi', image }],
+    networks: [{ name: 'lan', bridge: 'br0' }],
+    cloudInit: { userData, sshAuthorizedKeys: [readFileSync(join(keys, 'id.pub'), 'utf8').trim()] },
+    readiness: { tcp: 22 },
+    updatePolicy: 'Restart',
+  }
+  const document = { apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name, annotations }, spec }
+  deployment.writeManifest(`${name}.yaml`, JSON.stringify(document))
+}
+
+const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'ConnectTimeout=5'].flatMap((one) => ['-o', one])
+
+/** What the guest says over SSH, with the key of the manifest, once cloud-init has come to its end. */
+async function said(command: string): Promise<string> {
+  const { lab } = deployment
+  const { node } = await containerOf(lab, name)
+  const argv = ['ssh', '-i', join(keys, 'id'), ...options, `debian@${address}`, `cloud-init status --wait >/dev/null; ${command}`]
+  return until(
+    'SSH with the key of the manifest',
+    180_000,
+    async () => {
+      const result = await lab.exec(otherNode(lab, node), argv)
+      return result.code === 0 ? result.stdout : undefined
+    },
+    2000,
+  )
+}
+
+async function restarted(before: string): Promise<void> {
+  await until('another container', 180_000, async () => ((await containerOf(deployment.lab, name)).id === before ? undefined : true), 500)
+  await waitReady(deployment, name, 280_000)
+}
 
 beforeAll(async () => {
   deployment = await openE2e()
@@ -30,46 +75,25 @@ describe('a real Debian guest', () => {
     const { lab } = deployment
     const guest = await buildGuest('debian')
     copyFileSync(guest.path, join(lab.www, 'debian.qcow2'))
-    const spec = {
-      cpu: { cores: 1 },
-      memory: '1Gi',
-      disks: [{ name: 'root', size: '4Gi', image: { source: `http://${lab.wwwAddress}/debian.qcow2`, sha256: guest.sha256 } }],
-      networks: [{ name: 'lan', bridge: 'br0' }],
-      cloudInit: {
-        userData: '#cloud-config\nwrite_files:\n  - {path: /etc/from-user-data, content: "declared, and then true\\n"}\n',
-        sshAuthorizedKeys: [readFileSync(join(keys, 'id.pub'), 'utf8').trim()],
-      },
-      readiness: { tcp: 22 },
-    }
-    deployment.writeManifest(
-      `${name}.yaml`,
-      JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name }, spec }),
-    )
+    image = { source: `http://${lab.wwwAddress}/debian.qcow2`, sha256: guest.sha256 }
+    declare('first')
     const vm = await waitReady(deployment, name, 280_000)
     expect(vm.facts['ip']).toBe(address)
-    const { node, pid } = await containerOf(lab, name)
-    expect(procStatus(pid, 'CapEff')).toBe('0000000000000000')
-    const options = [
-      '-i',
-      join(keys, 'id'),
-      '-o',
-      'StrictHostKeyChecking=no',
-      '-o',
-      'UserKnownHostsFile=/dev/null',
-      '-o',
-      'ConnectTimeout=5',
-    ]
-    const ssh = ['ssh', ...options, `debian@${address}`, 'hostname; cat /etc/from-user-data']
-    const said = await until(
-      'SSH with the key of the manifest',
-      120_000,
-      async () => {
-        const result = await lab.exec(otherNode(lab, node), ssh)
-        return result.code === 0 ? result.stdout : undefined
-      },
-      2000,
-    )
-    expect(said).toContain(name)
-    expect(said).toContain('declared, and then true')
+    expect(procStatus((await containerOf(lab, name)).pid, 'CapEff')).toBe('0000000000000000')
+    expect(await said('hostname; cat /etc/from-user-data')).toBe(`${name}\nfirst\n`)
+  })
+
+  it('takes of edited user data what cloud-init does at every boot', async () => {
+    const { id } = await containerOf(deployment.lab, name)
+    declare('second')
+    await restarted(id)
+    expect(await said('cat /etc/from-bootcmd /etc/from-user-data')).toBe('second\nfirst\n')
+  })
+
+  it('has cloud-init run again as another instance when the annotation asks for it', async () => {
+    const { id } = await containerOf(deployment.lab, name)
+    declare('second', { 'swarmvirt.dev/cloud-init-instance': '2' })
+    await restarted(id)
+    expect(await said('cat /etc/from-user-data; cat /var/lib/cloud/data/instance-id')).toMatch(/^second\n[0-9a-f-]{36}-2\n$/)
   })
 })

@@ -107,6 +107,14 @@ describe('the JSON Schema and the reader', () => {
     expect(more).toEqual([])
   })
 
+  it.each([
+    ['2', false],
+    ['../2', true],
+  ])('agree on the annotation cloud-init-instance: %s', (value, wrong) => {
+    const document = { ...smallest, metadata: { name: 'web', annotations: { note: '../x', 'swarmvirt.dev/cloud-init-instance': value } } }
+    expect([schemaErrors(document), issuesOf(document)].map((found) => found.length > 0)).toEqual([wrong, wrong])
+  })
+
   it('differ on a class, which may stand in another file', () => {
     const document = withSpec({ class: 'small' })
     expect(schemaErrors(document)).toEqual([])

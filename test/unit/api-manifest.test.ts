@@ -97,6 +97,16 @@ describe('a VirtualMachine manifest', () => {
     ['an image of a registry', (vm) => setImage(vm, { source: 'oci://registry.example/debian:13' }), /^VM020 .*source: oci:\/\/ is not/],
     ['an address that is none', (vm) => setNetwork(vm, { address: '192.168.50' }), /^VM010 spec\.networks\.0\.address: .* not an IPv4/],
     ['an update policy nobody knows', (vm) => (vm.spec['updatePolicy'] = 'Now'), /^VM010 spec\.updatePolicy/],
+    [
+      'a cloud-init instance that cannot be part of a path',
+      (vm) => (vm.metadata['annotations'] = { 'swarmvirt.dev/cloud-init-instance': '../2' }),
+      /^VM010 metadata\.annotations\.swarmvirt\.dev\/cloud-init-instance: "\.\.\/2" is no value/,
+    ],
+    [
+      'an empty cloud-init instance',
+      (vm) => (vm.metadata['annotations'] = { 'swarmvirt.dev/cloud-init-instance': '' }),
+      /^VM010 metadata\.annotations/,
+    ],
     ['a class name in upper case', (vm) => (vm.spec['class'] = 'Small'), /^VM010 spec\.class/],
   ])('refuses %s with one issue at its place', (_what, change, wanted) => {
     const issues = issuesOf(change)

@@ -1,12 +1,13 @@
 import type { z } from 'zod'
 
 /** What an edit of a field does to a VM that runs. Of several edited fields the strongest counts, in this order. */
-export const editEffects = ['live', 'restart', 'recreate', 'destroys-data'] as const
+export const editEffects = ['live', 'restart', 'first-boot', 'recreate', 'destroys-data'] as const
 export type EditEffect = (typeof editEffects)[number]
 
 export const effectTexts: Readonly<Record<EditEffect, string>> = {
   live: 'live, takes hold at once and the VM runs on',
   restart: 'restart, takes hold when the VM is restarted',
+  'first-boot': 'first-boot, reaches the guest with a restart; cloud-init applies most of it only at the first boot of an instance',
   recreate: 'recreate, makes another VM',
   'destroys-data': 'destroys-data, refused unless an annotation allows it',
 }
@@ -16,6 +17,8 @@ export interface About {
   readonly description: string
   /** Of a field that holds others: what an edit of those does that have no word of their own. */
   readonly effect?: EditEffect
+  /** Of a mapping whose keys are free: what an edit of these keys does. */
+  readonly keyEffects?: Readonly<Record<string, EditEffect>>
   /** When it must be written, where more than the field itself decides that: `yes`, or `for a URL`. */
   readonly needed?: string
   /** For people: `bytes, written like 512Mi`. */

@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '../manifest.ts'
 import { formatBytes } from '../quantity.ts'
-import type { Edit } from './edits.ts'
+import { type Edit, pathText } from './edits.ts'
 import { effectOf, machineAbout, patternOf } from './fields.ts'
 import { withoutSecrets } from './hidden.ts'
 
@@ -35,7 +35,7 @@ function leavesOf(vm: VirtualMachine): ReadonlyMap<string, Leaf> {
   const { metadata, spec } = isHashed(vm) ? vm : withoutSecrets(vm)
   const { labels, annotations } = metadata
   const found = [...leaves(['metadata'], { labels, annotations }), ...leaves(['spec'], spec)]
-  return new Map(found.map((leaf) => [nameOf(leaf.path), leaf]))
+  return new Map(found.map((leaf) => [pathText(leaf.path), leaf]))
 }
 
 /** As the controller gives it. No user data begins like this: cloud-init would not take it. */
@@ -60,15 +60,4 @@ function isEmpty(value: unknown): boolean {
 /** Two sizes that differ never look alike. */
 function byteText(value: number): string {
   return value % 1024 ** 2 === 0 ? formatBytes(value) : `${value} B`
-}
-
-/** `spec.disks[0].size`; what is no plain word is quoted: `metadata.labels["a.b/c"]`. */
-function nameOf(path: Path): string {
-  return path
-    .map((step, index) => {
-      if (typeof step === 'number') return `[${step}]`
-      if (!/^\w+$/.test(step)) return `[${JSON.stringify(step)}]`
-      return index === 0 ? step : `.${step}`
-    })
-    .join('')
 }

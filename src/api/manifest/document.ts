@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { vmNamePattern } from '../names.ts'
-import { field } from './about.ts'
+import { type About, field } from './about.ts'
+import { cloudInitInstanceAnnotation } from './annotations.ts'
 import { machineFields, spec } from './spec.ts'
 
 export const apiVersion = 'swarmvirt.dev/v1alpha1'
@@ -13,16 +14,17 @@ export const replaceDisksAnnotation = 'swarmvirt.dev/replace-disks'
 /** `"true"`: nothing is written for the VM, as with `docker vm suspend`. */
 export const suspendAnnotation = 'swarmvirt.dev/suspend'
 
-const texts = (description: string) =>
-  field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live' })
+const texts = (description: string, about: Partial<About> = {}) =>
+  field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live', ...about })
 
-function metadata(name: string, message: string) {
+function metadata(name: string, message: string, ofAnnotations: Partial<About> = {}) {
   return field(
     z.strictObject({
       name: field(z.string().regex(vmNamePattern, message), { description: name, effect: 'recreate' }),
       labels: texts("Your own labels, shown with the VM's status."),
       annotations: texts(
-        `Notes for other tools, and two of swarmvirt's own: ${suspendAnnotation}: "true" suspends the VM, and ${replaceDisksAnnotation} allows an edit that destroys what is on a disk.`,
+        `Notes for other tools, and swarmvirt's own: ${suspendAnnotation}: "true" suspends the VM, ${replaceDisksAnnotation} allows an edit that destroys what is on a disk, and a new value of ${cloudInitInstanceAnnotation} has cloud-init run again at the next restart.`,
+        ofAnnotations,
       ),
     }),
     { description: 'Who it is.', effect: 'recreate' },
@@ -38,6 +40,7 @@ export const virtualMachineSchema = z
     metadata: metadata(
       'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a VM that is given another name is another VM.',
       'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
+      { keyEffects: { [cloudInitInstanceAnnotation]: 'restart' } },
     ),
     spec: field(spec, { description: 'What the VM is to be.' }),
   })

@@ -1,5 +1,6 @@
 import { formatBytes } from '../quantity.ts'
 import type { EditEffect } from './about.ts'
+import { cloudInitInstanceAnnotation } from './annotations.ts'
 import { effectOf, machineAbout } from './fields.ts'
 
 /** What a guest is started with, as far as its manifest decides: of a VM that runs, or as its manifest says now. */
@@ -14,6 +15,8 @@ export interface MachineInputs {
   readonly networks: readonly Readonly<Record<'name' | 'mac', string>>[]
   readonly bridges: readonly string[]
   readonly sshAuthorizedKeys: readonly string[]
+  /** What cloud-init takes the guest for; undefined for the VM's first instance. */
+  readonly cloudInitInstance: string | undefined
   /** Stands for the content, which is secret: another text is another content. Undefined where there is none. */
   readonly userData: string | undefined
   /** Paths of the manifest whose values a class gives. */
@@ -42,6 +45,7 @@ export function editsBetween(running: MachineInputs, wanted: MachineInputs): rea
     ...changed(['spec', 'accelerator'], running.accelerator, wanted.accelerator),
     ...listed('disks', running.disks.map(named), wanted.disks.map(named)),
     ...networks(running, wanted),
+    ...changed(['metadata', 'annotations', cloudInitInstanceAnnotation], running.cloudInitInstance, wanted.cloudInitInstance),
     ...hidden(
       ['spec', 'cloudInit', 'sshAuthorizedKeys'],
       JSON.stringify(running.sshAuthorizedKeys),
@@ -57,6 +61,24 @@ export function sayEdits(edits: readonly Edit[]): string {
   return edits.map(sayEdit).join(', ')
 }
 
+/** What a person does beside a restart so that `first-boot` edits are applied; undefined where nothing more is needed. */
+export function newInstanceHint(edits: readonly Edit[]): string | undefined {
+  const newInstance = pathText(['metadata', 'annotations', cloudInitInstanceAnnotation])
+  if (!edits.some((one) => one.effect === 'first-boot') || edits.some((one) => one.path === newInstance)) return undefined
+  return `cloud-init applies most of cloudInit only at the first boot of an instance; to have it run again at the next restart, add a new value of ${cloudInitInstanceAnnotation} to metadata.annotations`
+}
+
+/** `spec.disks[0].size`; what is no plain word is quoted: `metadata.labels["a.b/c"]`. */
+export function pathText(path: readonly (string | number)[]): string {
+  return path
+    .map((step, index) => {
+      if (typeof step === 'number') return `[${step}]`
+      if (!/^\w+$/.test(step)) return `[${JSON.stringify(step)}]`
+      return index === 0 ? step : `.${step}`
+    })
+    .join('')
+}
+
 function sayEdit({ path, from, to, className }: Edit): string {
   const by = className === undefined ? '' : ` (class ${className})`
   if (from === undefined && to === undefined) return `${path} changed${by}`
@@ -65,7 +87,7 @@ function sayEdit({ path, from, to, className }: Edit): string {
 }
 
 function editOf([path, from, to]: Change, fromClass: MachineInputs['fromClass']): Edit {
-  const text = path.map((step, index) => (typeof step === 'number' ? `[${step}]` : index === 0 ? step : `.${step}`)).join('')
+  const text = pathText(path)
   const given = fromClass !== undefined && fromClass.paths.some((one) => text === one || text.startsWith(`${one}.`))
   const effect = effectOf(machineAbout(), path) ?? 'restart'
   return { path: text, from, to, effect, ...(given ? { className: fromClass.name } : {}) }

@@ -22,7 +22,8 @@ export function classAbout(): ReadonlyMap<FieldPattern, About> {
 /** What an edit at a path does: the word of the field itself or of the nearest around it. */
 export function effectOf(fields: ReadonlyMap<FieldPattern, About>, path: readonly (string | number)[]): EditEffect | undefined {
   for (let length = path.length; length > 0; length -= 1) {
-    const effect = fields.get(patternOf(path.slice(0, length)))?.effect
+    const about = fields.get(patternOf(path.slice(0, length)))
+    const effect = about?.keyEffects?.[String(path[length])] ?? about?.effect
     if (effect !== undefined) return effect
   }
   return undefined

@@ -1,3 +1,4 @@
+import { wrongAnnotations } from './annotations.ts'
 import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
 import { isNetworkImage } from './spec.ts'
 
@@ -8,7 +9,7 @@ const modes = ['bridge', 'user', 'direct'] as const
  * whatever is of a wrong kind is passed over, since the schema says that already.
  */
 export function brokenRules(document: unknown): ManifestIssue[] {
-  return [...disks(document), ...networks(document), ...firmware(document)]
+  return [...wrongAnnotations(document), ...disks(document), ...networks(document), ...firmware(document)]
 }
 
 function disks(document: unknown): ManifestIssue[] {

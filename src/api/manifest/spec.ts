@@ -168,7 +168,7 @@ const cloudInit = z.strictObject({
       .string()
       .max(256 * 1024)
       .optional(),
-    { description: 'cloud-init user data, such as a #cloud-config. It travels as a Swarm secret.', effect: 'restart' },
+    { description: 'cloud-init user data, such as a #cloud-config. It travels as a Swarm secret.', effect: 'first-boot' },
   ),
   userDataSecret: field(
     z
@@ -177,7 +177,7 @@ const cloudInit = z.strictObject({
       .optional(),
     {
       description: 'Swarm secret that holds the user data.',
-      effect: 'restart',
+      effect: 'first-boot',
       notYet: true,
     },
   ),
@@ -186,12 +186,12 @@ const cloudInit = z.strictObject({
       .string()
       .max(64 * 1024)
       .optional(),
-    { description: 'cloud-init network configuration.', effect: 'restart', notYet: true },
+    { description: 'cloud-init network configuration.', effect: 'first-boot', notYet: true },
   ),
   sshAuthorizedKeys: field(z.array(publicKey()).max(64).default([]), {
     description:
       "Public keys for the guest's default user, one OpenSSH line each. Most images let nobody in without one. They are public, so they travel in a Swarm config.",
-    effect: 'restart',
+    effect: 'first-boot',
   }),
 })
 
@@ -313,7 +313,10 @@ export const spec = z.strictObject({
     oneSoFar: true,
   }),
   networks: field(z.array(network).min(1).max(8), { description: 'Network interfaces.', effect: 'restart', oneSoFar: true }),
-  cloudInit: field(cloudInit.prefault({}), { description: 'What cloud-init in the guest is given at its first boot.', effect: 'restart' }),
+  cloudInit: field(cloudInit.prefault({}), {
+    description: 'What cloud-init in the guest is given. It applies most of it only at the first boot of an instance.',
+    effect: 'first-boot',
+  }),
   readiness: field(readiness.optional(), {
     description: 'When the guest itself counts as ready, beyond being reachable: one of ping and tcp. Without it, being reached is enough.',
     effect: 'live',

@@ -22,7 +22,10 @@ export const launchConfig = z.object({
   /** `bridge` is for the controller, which grants by it; release 0.1 wrote none. */
   nics: z.array(z.object({ name: partNameField, mac: macField, bridge: interfaceField.optional() })).max(8),
   cloudInit: z.object({
-    /** Also what cloud-init keys its once-per-instance work on: the uid, so that a re-created VM with its old disk does not start over. */
+    /**
+     * cloud-init does its once-per-instance work once for each. It is the uid, so that a re-created VM with its old disk does not start over;
+     * `UID-VALUE` where the annotation `swarmvirt.dev/cloud-init-instance` has a value.
+     */
     instanceId: textField,
     hostname: z.string().max(64),
     sshAuthorizedKeys: z.array(z.string().max(16_384)).max(64),

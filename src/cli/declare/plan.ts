@@ -1,3 +1,4 @@
+import { newInstanceHint } from '../../api/manifest/edits.ts'
 import type { PlannedStep, VmPlan } from '../../api/wire/plan.ts'
 import { editLine } from '../output/edit-lines.ts'
 import { printable } from '../output/outcome.ts'
@@ -43,7 +44,13 @@ function steps({ steps }: VmPlan): readonly string[] {
 function edits({ name, edits, editsTakeHold }: VmPlan): readonly string[] {
   if (edits.length === 0) return []
   const title = editsTakeHold === 'now' ? 'edits that take hold with it' : `edits; a restart applies those that say so: ${restart(name)}`
-  return [`  ${title}\n`, indented(edits.map(editLine)).replaceAll(/^/gm, '  ').trimEnd(), '\n']
+  const hint = newInstanceHint(edits)
+  return [
+    `  ${title}\n`,
+    indented(edits.map(editLine)).replaceAll(/^/gm, '  ').trimEnd(),
+    '\n',
+    ...(hint === undefined ? [] : [`  ${hint}\n`]),
+  ]
 }
 
 function restart(name: string): string {

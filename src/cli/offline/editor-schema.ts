@@ -1,4 +1,5 @@
 import { type About, type EditEffect, effectTexts } from '../../api/manifest/about.ts'
+import { annotationForms } from '../../api/manifest/annotations.ts'
 import { apiVersion, classKind, kind, listKind, virtualMachineClassSchema, virtualMachineSchema } from '../../api/manifest/document.ts'
 import { type FieldSchema, fieldSchemaOf } from '../../api/manifest/json-schema.ts'
 
@@ -96,7 +97,9 @@ function refused({ description }: FieldSchema): JsonSchema {
 }
 
 /** The manifest schema's own, and what is written for fields within. */
-const notPlain = new Set('description effect needed unit least most form notYetValues oneSoFar properties items anyOf'.split(' '))
+const notPlain = new Set(
+  'description effect keyEffects needed unit least most form notYetValues oneSoFar properties items anyOf'.split(' '),
+)
 
 function plain(field: FieldSchema): JsonSchema {
   const rest = Object.entries(field).filter(([key, value]) => !notPlain.has(key) && !isDefaultObject(key, value))
@@ -144,6 +147,14 @@ const oneKey = { minProperties: 1, maxProperties: 1, additionalProperties: false
 
 /** What `rules.ts` asks of several fields together, where draft-7 can say it; a property test holds the two against each other. */
 const rules: Readonly<Record<string, JsonSchema>> = {
+  'metadata.annotations': {
+    properties: Object.fromEntries(
+      Object.entries(annotationForms).map(([name, { pattern, help }]) => [
+        name,
+        { type: 'string', pattern: pattern.source, patternErrorMessage: help },
+      ]),
+    ),
+  },
   // A class may give the memory.
   spec: {
     required: ['disks', 'networks'],

@@ -1,4 +1,5 @@
 import { canonicalJson, hashOf, sha256Hex } from '../../api/hash.ts'
+import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import type { AcceleratorChoice } from '../../api/wire/common.ts'
@@ -61,10 +62,12 @@ function inputsHash(cluster: string, vm: VirtualMachine, disks: readonly string[
     nics: nicsOf(cluster, vm).map(({ name, bridge, mac }) => ({ name, bridge, mac })),
     sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
     userData: cloudInit.userData === undefined ? undefined : sha256Hex(cloudInit.userData),
+    cloudInitInstance: vm.metadata.annotations[cloudInitInstanceAnnotation],
   })
 }
 
 function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readonly string[]): LaunchConfig {
+  const instance = vm.metadata.annotations[cloudInitInstanceAnnotation]
   const { cpu, memory, accelerator, cloudInit } = vm.spec
   return {
     version: launchVersion,
@@ -76,7 +79,7 @@ function launchOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readon
     disks: disks.map((name) => ({ name })),
     nics: nicsOf(cluster, vm).map(({ name, mac, bridge }) => ({ name, mac, bridge })),
     cloudInit: {
-      instanceId: uid,
+      instanceId: instance === undefined ? uid : `${uid}-${instance}`,
       hostname: vm.metadata.name,
       sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
       hasUserData: cloudInit.userData !== undefined,

@@ -43,7 +43,7 @@ export function wantedInputs(inputs: Inputs, vm: VirtualMachine): MachineInputs 
 
 function fromLaunch(
   launch: LaunchConfig,
-): Pick<MachineInputs, 'cores' | 'memoryMiB' | 'accelerator' | 'disks' | 'networks' | 'sshAuthorizedKeys'> {
+): Pick<MachineInputs, 'cores' | 'memoryMiB' | 'accelerator' | 'disks' | 'networks' | 'sshAuthorizedKeys' | 'cloudInitInstance'> {
   return {
     cores: launch.cores,
     memoryMiB: launch.memoryMiB,
@@ -51,7 +51,13 @@ function fromLaunch(
     disks: launch.disks.map((one) => one.name),
     networks: launch.nics.map(({ name, mac }) => ({ name, mac })),
     sshAuthorizedKeys: launch.cloudInit.sshAuthorizedKeys,
+    cloudInitInstance: instanceIn(launch),
   }
+}
+
+/** See `instanceId` in inputs.ts. */
+function instanceIn({ uid, cloudInit }: LaunchConfig): string | undefined {
+  return cloudInit.instanceId === uid ? undefined : cloudInit.instanceId.slice(uid.length + 1)
 }
 
 /** The MACs that a service's template starts its guest with; undefined where its launch config is not among these, by their names, or cannot be read. */

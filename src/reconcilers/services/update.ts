@@ -1,6 +1,6 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { managedBy, objectLabels } from '../../api/labels.ts'
-import { sayEdits } from '../../api/manifest/edits.ts'
+import { newInstanceHint, sayEdits } from '../../api/manifest/edits.ts'
 import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
@@ -182,5 +182,6 @@ function restartRequired({ seen, edits }: Context, decision: Decision): Conditio
   const unfit = decision.kind === 'write' ? undefined : decision.unfit
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
   const next = unfit === undefined ? `to apply it: ${how}` : `it would not start again: ${unfit}`
-  return condition('RestartRequired', 'True', 'SpecChanged', `${what}; ${next}`)
+  const hint = newInstanceHint(edits ?? [])
+  return condition('RestartRequired', 'True', 'SpecChanged', [what, next, ...(hint === undefined ? [] : [hint])].join('; '))
 }

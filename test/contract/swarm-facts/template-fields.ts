@@ -203,5 +203,5 @@ export function renderedPaths(spec: RawSpec, above = ''): readonly string[] {
 
 /** What a restart of the task means for the mark on the manifest's field. */
 export function isMarkedSo(effect: EditEffect | undefined, restarts: boolean): boolean {
-  return restarts ? effect === 'restart' || effect === 'recreate' : effect === 'live'
+  return restarts ? effect === 'restart' || effect === 'first-boot' || effect === 'recreate' : effect === 'live'
 }

@@ -38,6 +38,20 @@ describe('plan', () => {
     )
   })
 
+  it('says how to have cloud-init run again, unless the manifest already asks for it', () => {
+    const userData = { path: 'spec.cloudInit.userData', from: undefined, to: undefined, effect: 'first-boot' } as const
+    const instance = {
+      path: 'metadata.annotations["swarmvirt.dev/cloud-init-instance"]',
+      from: undefined,
+      to: '2',
+      effect: 'restart',
+    } as const
+    const text = planText(aPlan({ edits: [userData] }))
+    expect(text).toContain('    spec.cloudInit.userData   changed   first-boot\n')
+    expect(text).toContain('add a new value of swarmvirt.dev/cloud-init-instance to metadata.annotations\n')
+    expect(planText(aPlan({ edits: [instance, userData] }))).not.toContain('add a new value')
+  })
+
   it('of a suspended VM says what resuming it would do, and what is not known', () => {
     const text = planText(aPlan({ suspended: 'suspended by docker vm suspend: …', steps: [update], unknown: ['which disks n1 has'] }))
     expect(text).toMatch(/^web: suspended; when it is resumed: 1 change, restarts the guest\n/)
@@ -88,6 +102,7 @@ describe('differences of two manifests', () => {
       { networks: [{ name: 'lan', bridge: 'br1' }] },
       { path: 'spec.networks[0].bridge', from: 'br0', to: 'br1', effect: 'restart' },
     ],
+    ['user data', { cloudInit: { ...web.spec.cloudInit, userData: 'x: y' } }, { path: 'spec.cloudInit.userData', effect: 'first-boot' }],
   ])('name %s with what it was, what it is to be, and what the edit does', (_what, spec, edit) => {
     expect(differences(withoutSecrets(web), changed(spec))).toMatchObject([edit])
   })
@@ -99,6 +114,13 @@ describe('differences of two manifests', () => {
       ['spec.cloudInit.sshAuthorizedKeys', undefined, undefined],
     ])
     expect(JSON.stringify(edits)).not.toMatch(/hunter2|letmein|AAAA|sha256/)
+  })
+
+  it('say of the annotation that has cloud-init run again that it restarts', () => {
+    const again = { ...web, metadata: { ...web.metadata, annotations: { 'swarmvirt.dev/cloud-init-instance': '2' } } }
+    expect(differences(web, again)).toMatchObject([
+      { path: 'metadata.annotations["swarmvirt.dev/cloud-init-instance"]', effect: 'restart' },
+    ])
   })
 
   it('quote a label whose name is no plain word', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { editEffects } from '../../../src/api/manifest/about.ts'
-import { machineAbout } from '../../../src/api/manifest/fields.ts'
+import { cloudInitInstanceAnnotation } from '../../../src/api/manifest/annotations.ts'
+import { effectOf, machineAbout } from '../../../src/api/manifest/fields.ts'
 import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
@@ -113,6 +114,7 @@ describe('what the schema says that an edit does is what it does', () => {
       case 'live':
         return expect(seen).toEqual({ restarts: false, destroys: false, recreates: false })
       case 'restart':
+      case 'first-boot':
         return expect({ restarts, destroys, recreates }).toEqual({ restarts: true, destroys: false, recreates: false })
       case 'destroys-data':
         // The node refuses it, so it must not restart anything either.
@@ -121,6 +123,22 @@ describe('what the schema says that an edit does is what it does', () => {
         return expect(recreates).toBe(true)
       default:
         throw new Error(`${path} does not say what an edit does`)
+    }
+  })
+
+  test('a new value of cloud-init-instance restarts, and alone makes the guest another instance', () => {
+    const instance = (vm: VirtualMachine): string => inputsOf('lab', vm, uid, ['root']).launch.cloudInit.instanceId
+    const numbered = (value: string): VirtualMachine => {
+      const document = plain()
+      document.metadata['annotations'] = { [cloudInitInstanceAnnotation]: value }
+      return parsed(document)
+    }
+    expect([parsed(plain()), numbered('2'), numbered('3')].map(instance)).toEqual([uid, `${uid}-2`, `${uid}-3`])
+    expect(new Set([parsed(plain()), numbered('2'), numbered('3')].map(restartHash)).size).toBe(3)
+    expect(effectOf(machineAbout(), ['metadata', 'annotations', cloudInitInstanceAnnotation])).toBe('restart')
+    for (const path of ['spec.cloudInit.userData', 'spec.cloudInit.sshAuthorizedKeys']) {
+      const [before, after] = beforeAndAfter(cases[path] as Case)
+      expect(instance(after)).toBe(instance(before))
     }
   })
 

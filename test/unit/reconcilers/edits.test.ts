@@ -216,6 +216,42 @@ describe('a disk that the node has not made', () => {
   })
 })
 
+describe('cloud-init', () => {
+  const annotation = 'swarmvirt.dev/cloud-init-instance'
+  const again = (cluster: Cluster, value: string): void => {
+    const declared = cluster.declared.get('web')
+    if (declared?.kind !== 'present') throw new Error('web is not declared')
+    const metadata = { ...declared.vm.metadata, annotations: { [annotation]: value } }
+    cluster.declared.set('web', { ...declared, vm: { ...declared.vm, metadata } })
+  }
+
+  test('is not said to take an edit with a restart alone', async () => {
+    const cluster = await running()
+    cluster.declare('web', { cloudInit: { userData: '#cloud-config' } })
+    await cluster.converge()
+    expect(message(cluster)).toMatch(
+      /^spec\.cloudInit\.userData changed; to apply it: .*; cloud-init applies most of cloudInit only at the first boot/,
+    )
+    expect((await plannedEdits(cluster))?.map((one) => one.effect)).toEqual(['first-boot'])
+  })
+
+  test('has another instance after the restart that a new value of the annotation waits for', async () => {
+    const cluster = await running()
+    const { uid, cloudInit } = launchOf(cluster)
+    expect(cloudInit.instanceId).toBe(uid)
+    again(cluster, '2')
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(message(cluster)).toMatch(/^metadata\.annotations\["swarmvirt\.dev\/cloud-init-instance"\] 2 added; to apply it: docker/)
+    cluster.declare('web', { updatePolicy: 'Restart' })
+    again(cluster, '2')
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+    expect(launchOf(cluster).cloudInit.instanceId).toBe(`${uid}-2`)
+    expect(await plannedEdits(cluster)).toBeUndefined()
+  })
+})
+
 describe('editsBetween', () => {
   const machine: MachineInputs = {
     cores: 1,
@@ -227,6 +263,7 @@ describe('editsBetween', () => {
     bridges: ['br0'],
     sshAuthorizedKeys: [],
     userData: undefined,
+    cloudInitInstance: undefined,
     fromClass: undefined,
   }
 
