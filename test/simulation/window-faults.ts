@@ -120,13 +120,28 @@ function tellManagers({ swarm }: World, nodeId: string, state: string): void {
 export function powerOff(world: World, nodeId: string): void {
   world.machines.powerOff(nodeId)
   world.time.after(noticedMs, () => {
-    if (!world.machines.machine(nodeId).isUp) tellManagers(world, nodeId, 'down')
+    if (world.machines.nodes.get(nodeId)?.isUp !== true) tellManagers(world, nodeId, 'down')
   })
 }
 
 export function powerOn(world: World, nodeId: string): void {
+  if (!world.machines.nodes.has(nodeId)) return
   world.machines.powerOn(nodeId)
   tellManagers(world, nodeId, 'ready')
+}
+
+/** `docker swarm leave` and `join`: a new node ID, the old entry is down and stays listed, and the state root is the same. */
+export function joinAgain(world: World, nodeId: string, hostname: string): void {
+  const { machines } = world
+  const before = machines.machine(nodeId)
+  powerOff(world, nodeId)
+  machines.nodes.delete(nodeId)
+  world.addNode(hostname)
+  const again = [...machines.nodes.values()].find((one) => one.hostname === hostname)
+  for (const disk of machines.disks.filter((one) => one.nodeId === nodeId)) {
+    again?.restore(disk.uid, before)
+    Object.assign(disk, { nodeId: again?.nodeId })
+  }
 }
 
 /** Agent and managers do not hear of the node; what runs there runs on. */
@@ -141,6 +156,7 @@ export function cutOff(world: World, nodeId: string): void {
 }
 
 export function rejoin(world: World, nodeId: string): void {
+  if (!world.machines.nodes.has(nodeId)) return
   const machine = world.machines.machine(nodeId)
   machine.away = false
   machine.isConnected = true

@@ -3,6 +3,9 @@ import { at, type ManifestIssue } from './issue.ts'
 /** Makes the guest another instance for cloud-init, which then runs again as at a first boot. */
 export const cloudInitInstanceAnnotation = 'swarmvirt.dev/cloud-init-instance'
 
+/** A person's word that the disks on this node are the VM's own, while the node of its record is down. */
+export const followDiskAnnotation = 'swarmvirt.dev/follow-disk'
+
 interface Form {
   readonly pattern: RegExp
   readonly help: string
@@ -14,6 +17,10 @@ export const annotationForms: Readonly<Record<string, Form>> = {
   [cloudInitInstanceAnnotation]: {
     pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$/,
     help: 'write a value that this VM has not had before: 1 to 40 letters, digits, ".", "_" or "-", such as "2"',
+  },
+  [followDiskAnnotation]: {
+    pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
+    help: 'write the ID or the name of the node on which the disks were seen, as docker node ls shows it',
   },
 }
 

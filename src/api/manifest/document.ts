@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { vmNamePattern } from '../names.ts'
 import { type About, field } from './about.ts'
-import { cloudInitInstanceAnnotation } from './annotations.ts'
+import { cloudInitInstanceAnnotation, followDiskAnnotation } from './annotations.ts'
 import { machineFields, spec } from './spec.ts'
 
 export const apiVersion = 'swarmvirt.dev/v1alpha1'
@@ -23,7 +23,7 @@ function metadata(name: string, message: string, ofAnnotations: Partial<About> =
       name: field(z.string().regex(vmNamePattern, message), { description: name, effect: 'recreate' }),
       labels: texts("Your own labels, shown with the VM's status."),
       annotations: texts(
-        `Notes for other tools, and swarmvirt's own: ${suspendAnnotation}: "true" suspends the VM, ${replaceDisksAnnotation} allows an edit that destroys what is on a disk, and a new value of ${cloudInitInstanceAnnotation} has cloud-init run again at the next restart.`,
+        `Notes for other tools, and swarmvirt's own: ${suspendAnnotation}: "true" suspends the VM, ${replaceDisksAnnotation} allows an edit that destroys what is on a disk, a new value of ${cloudInitInstanceAnnotation} has cloud-init run again at the next restart, and ${followDiskAnnotation} names the node on which the disks of a machine that joined again are.`,
         ofAnnotations,
       ),
     }),

@@ -1,7 +1,10 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import { followDiskAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
+import type { SwarmNode } from '../../ports/swarm.ts'
 import { nicsOf } from '../shared/nics.ts'
+import type { PlacementRecord } from '../shared/placement-record.ts'
 import { type AssetsPlan, writeRecord } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
 import type { Claim } from '../shared/ledger.ts'
@@ -37,6 +40,16 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
     case 'none':
       return placeAnew(seen, cluster, declaration)
   }
+}
+
+/** The record names the node where the disks were seen, since a person says that it may. */
+export function planFollow(
+  seen: AssetsSeen,
+  { uid }: PlacementRecord,
+  { node, source }: { readonly node: SwarmNode; readonly source: string },
+): AssetsPlan {
+  const message = `on ${node.hostname}, where its disks were seen, as ${followDiskAnnotation} says (uid ${uid})`
+  return placed(seen, { uid, node: node.id, disksMade: true, source }, condition('Placed', 'True', 'Adopted', message))
 }
 
 /** Where the disk is cannot be known before a node answers; two disks are certain. */

@@ -9,12 +9,13 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, type Machine } from '../shared/applied.ts'
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
-import { type Asked, ask, askFor } from '../shared/asked.ts'
+import { type Asked, ask } from '../shared/asked.ts'
 import type { Ledger } from '../shared/ledger.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
 import { isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
+import { disksElsewhere } from './disk-elsewhere.ts'
 import { prepareOrderFor } from './order.ts'
 import { type Load, type Placements, withClaims } from './placements.ts'
 import { withClusterAddresses } from './public-addresses.ts'
@@ -82,8 +83,8 @@ export interface AssetsSeen {
   /** The record's node; undefined where it is no member, or where there is no record. */
   readonly node: SwarmNode | undefined
   readonly cluster: ClusterSeen | undefined
-  /** The record's node is down, and a node of the same host name has the VM's directory: the machine may have joined again. */
-  readonly elsewhere: SwarmNode | undefined
+  /** Nodes that have the VM's disks while the record's node is down: the machine may have joined again. */
+  readonly elsewhere: readonly SwarmNode[]
   readonly order: PrepareOrder | undefined
   /** How far the node is with what was ordered; undefined where nothing was. */
   readonly prepared: Asked<PrepareStatus> | undefined
@@ -115,7 +116,7 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
     service,
     node,
     cluster: undefined,
-    elsewhere: undefined,
+    elsewhere: [],
     order: undefined,
     prepared: undefined,
     replaceWithheld: false,
@@ -132,28 +133,13 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   const replaceWithheld = wanted.replaceDisks !== undefined && !(await ports.mayReplace())
   const order = withClusterAddresses(replaceWithheld ? withoutReplacing(wanted) : wanted, nodes)
   const prepared = await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal))
-  const elsewhere = prepared.known ? undefined : await joinedAgain(ports.agents, nodes, { node, uid: record.uid }, signal)
+  const missing = { vm, cluster: settings.cluster, uid: record.uid, node }
+  const elsewhere = prepared.known ? [] : await disksElsewhere(ports.agents, nodes, missing, signal)
   return { ...seen, order, prepared, elsewhere, replaceWithheld }
 }
 
 function withoutReplacing({ replaceDisks: _withheld, ...order }: PrepareOrder): PrepareOrder {
   return order
-}
-
-/** A machine that joins again is another node to Swarm, and its old entry stays listed as down. */
-async function joinedAgain(
-  agents: Agents,
-  nodes: readonly SwarmNode[],
-  { node, uid }: { readonly node: SwarmNode; readonly uid: VmUid },
-  signal: AbortSignal,
-): Promise<SwarmNode | undefined> {
-  if (node.state !== 'down') return undefined
-  for (const one of nodes) {
-    if (one.id === node.id || one.hostname !== node.hostname || one.state !== 'ready') continue
-    const found = await askFor(agents.on(one.id).vm(uid, signal))
-    if (found.known && found.value !== undefined) return one
-  }
-  return undefined
 }
 
 /** Its content never changes, so one that was read before will do. */

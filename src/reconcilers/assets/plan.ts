@@ -10,12 +10,13 @@ import { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
-import { planIdentity } from './identity.ts'
+import { diskElsewhere, toFollow } from './disk-elsewhere.ts'
+import { planFollow, planIdentity } from './identity.ts'
 import { underLease } from './disruption.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
 import { withLastWord } from './last-word.ts'
 import type { AssetsSeen } from './observe.ts'
-import { diskElsewhere, placedOn, placementFacts, planSuspended } from './suspended.ts'
+import { placedOn, placementFacts, planSuspended } from './suspended.ts'
 
 const settled: Next = { kind: 'settled' }
 
@@ -43,7 +44,9 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   if (record?.deletingAt !== undefined) return planDeletion(seen, record, nowMs)
   if (cluster !== undefined) return planIdentity(seen, cluster)
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
-  const placed = seen.elsewhere === undefined ? placedOn(node, record) : diskElsewhere(seen.elsewhere, node, record)
+  const followed = toFollow(seen.elsewhere, vm)
+  if (followed !== undefined) return planFollow(seen, record, { node: followed, source })
+  const placed = seen.elsewhere.length === 0 ? placedOn(node, record) : diskElsewhere(seen.elsewhere, node, record, vm)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined

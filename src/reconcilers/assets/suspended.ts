@@ -43,12 +43,6 @@ export function placedOn(node: SwarmNode, { uid }: PlacementRecord): ConditionDr
   return condition('Placed', 'True', 'Placed', `on ${node.hostname}${unwell(node)} (uid ${uid})`)
 }
 
-/** Two entries of one machine, or two machines: a person knows. Once the old entry is gone the disk is followed. */
-export function diskElsewhere(found: SwarmNode, old: SwarmNode, { uid }: PlacementRecord): ConditionDraft {
-  const message = `its disks (uid ${uid}) were seen on ${found.hostname} under the node ID ${found.id}, and its record names ${old.id}, which is ${old.state}; if the machine joined again, remove its old entry: docker node rm ${old.id}`
-  return condition('Placed', 'False', 'DiskElsewhere', message)
-}
-
 /** A VM stays where its disk is, whatever becomes of the node. */
 function unwell({ state, availability }: SwarmNode): string {
   if (state !== 'ready') return `, which is ${state}`

@@ -119,7 +119,14 @@ function latched(seen: NodesSeen, node: SwarmNode): Labels {
   const live = new Set(seen.tasks.filter((one) => isLive(one) || one.desiredState === 'running').map((one) => one.serviceId))
   const needs = seen.services.filter((one) => live.has(one.id) || isPinnedTo(one, node)).flatMap(labelConstraints)
   const met = needs.filter(({ label, value }) => isOurs(label) && node.labels[label]?.toLowerCase() === value.toLowerCase())
-  return Object.fromEntries(met.map(({ label }) => [label, node.labels[label] ?? '']))
+  const kept = met.filter(({ label }) => !hasMovedOn(seen, node, label))
+  return Object.fromEntries(kept.map(({ label }) => [label, node.labels[label] ?? '']))
+}
+
+/** A person had the VM follow its disks to another node. When this one is back, its older disks must not be booted in their place. */
+function hasMovedOn({ records }: NodesSeen, { id, state, labels }: SwarmNode, label: string): boolean {
+  const record = records.find((one) => nodeLabels.vm(one.vm) === label && one.uid === labels[label])
+  return state === 'down' && record?.node !== undefined && record.node !== id
 }
 
 /**

@@ -2,7 +2,7 @@ import { nodeLabels } from '../../../src/api/labels.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import { isRunning, labelNode, nodeOf, once } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
-import { cutOff, powerOff, powerOn, rejoin } from '../window-faults.ts'
+import { cutOff, joinAgain, powerOff, powerOn, rejoin } from '../window-faults.ts'
 import type { World } from '../world.ts'
 
 /** To the node that the VM is on, and to the same one later. */
@@ -33,6 +33,20 @@ function forget(world: World, nodeId: string): void {
   if (record !== undefined) void world.swarm.removeConfig(record.config.id)
   world.unrecorded.add('web')
   world.swarm.editNodeLabels(nodeId, (labels) => delete labels[nodeLabels.vm('web')])
+}
+
+/** `docker node rm`. */
+function removeEntry({ swarm }: World, nodeId: string): void {
+  swarm.nodes.delete(nodeId)
+  swarm.settle()
+}
+
+/** No entry of the old machine is told to have the VM: it would start there too. */
+function onN9Alone({ machines, swarm }: World): string | undefined {
+  const nodes = machines.writersOf('web').map((one) => one.nodeId)
+  if (nodes.join() !== 'node-n9') return `web runs on ${nodes.join()}`
+  const old = [...swarm.nodes.values()].find((one) => one.id !== 'node-n9' && one.labels[nodeLabels.vm('web')] !== undefined)
+  return old && `${old.hostname} still carries the label of web`
 }
 
 /** The second half comes when the first was done, whenever that was. */
@@ -108,6 +122,32 @@ export const nodes: readonly Scenario[] = [
       ],
     ],
     blocked: { web: 'DiskNodeUnknown' },
+  },
+  ...['n9', 'node-n9'].map(
+    (word): Scenario => ({
+      name: `its machine joins again under another name, and the manifest follows its disk to ${word}`,
+      vms: { web: {} },
+      acts: [
+        [7_000, toItsNode((world, id) => joinAgain(world, id, 'n9'))],
+        [laterMs, (world) => world.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': word } })],
+      ],
+      expect: onN9Alone,
+    }),
+  ),
+  {
+    name: 'its machine joins again under another name, and its old entry is removed',
+    vms: { web: {} },
+    acts: [[7_000, forAWhile((world, id) => joinAgain(world, id, 'n9'), removeEntry)]],
+    expect: onN9Alone,
+  },
+  {
+    name: 'its machine joins again under another name, and nobody says what that means',
+    vms: { web: {} },
+    acts: [
+      [7_000, toItsNode((world, id) => joinAgain(world, id, 'n9'))],
+      [laterMs, (world) => world.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': 'n2' } })],
+    ],
+    blocked: { web: 'DiskElsewhere' },
   },
   {
     name: 'a backup of its disk is on another node, and all that names it is removed',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
+import type { SimulatedAgent } from '../../simulation/simulated-agents.ts'
 
 const uid = '11111111-2222-4333-8444-555555555555'
 const other = '99999999-2222-4333-8444-555555555555'
@@ -369,28 +370,80 @@ test('the annotation that allows a disk to be replaced reaches the node, and an 
   expect(cluster.starts('web')).toBe(1)
 })
 
-test('a machine that joined again is named while its old entry is listed as down, and followed when that is gone', async () => {
+/** n1 is listed as down, and its machine joined again as another node, with its disks. */
+async function joinedAgain(hostname: string): Promise<{ cluster: Cluster; own: string; again: SimulatedAgent }> {
   const cluster = new Cluster(['n1'])
   cluster.declare('web')
   await cluster.converge()
+  cluster.addNode('n2')
   const { uid: own = '' } = cluster.record('web') ?? {}
   const held = cluster.agent('n1').held.get(own)
   cluster.agent('n1').away = true
   cluster.swarm.changeNode('node-n1', { state: 'down' })
   cluster.addNode('n1-again')
-  Object.assign(cluster.swarm.nodes.get('node-n1-again') ?? {}, { hostname: 'n1' })
+  Object.assign(cluster.swarm.nodes.get('node-n1-again') ?? {}, { hostname })
   const again = cluster.agent('n1-again')
   if (held !== undefined) again.held.set(own, { ...held, granted: false })
   again.vms.set(own, { version: 1, uid: own, lease: null, sightings: [], runner: null, runnerMessage: '', brokerMessage: '' })
-  for (let round = 0; round < 5; round += 1) await cluster.round()
-  expect(cluster.said('web', 'Placed')).toBe('False DiskElsewhere')
-  expect(cluster.condition('web', 'Placed')?.message).toMatch(/node-n1-again.*: docker node rm node-n1$/)
-  expect([cluster.record('web')?.node, again.orders.size]).toEqual(['node-n1', 0])
+  return { cluster, own, again }
+}
 
-  cluster.swarm.nodes.delete('node-n1')
+test.each(['n1', 'other'])(
+  'a machine that joined again as %s is named while its old entry is listed as down, and followed when that is gone',
+  async (hostname) => {
+    const { cluster, own, again } = await joinedAgain(hostname)
+    for (let round = 0; round < 5; round += 1) await cluster.round()
+    expect(cluster.said('web', 'Placed')).toBe('False DiskElsewhere')
+    expect(cluster.condition('web', 'Placed')?.message).toMatch(
+      new RegExp(
+        `on ${hostname} under the node ID node-n1-again, .*: docker node rm node-n1; .*swarmvirt.dev/follow-disk: "node-n1-again"$`,
+      ),
+    )
+    expect([cluster.record('web')?.node, again.orders.size]).toEqual(['node-n1', 0])
+
+    cluster.swarm.nodes.delete('node-n1')
+    await cluster.converge()
+    expect([cluster.record('web')?.node, cluster.record('web')?.uid]).toEqual(['node-n1-again', own])
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+  },
+)
+
+test.each(['other', 'node-n1-again'])('its disks are followed past the old entry when the manifest names %s', async (word) => {
+  const { cluster, own, again } = await joinedAgain('other')
+  cluster.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': word } })
   await cluster.converge()
   expect([cluster.record('web')?.node, cluster.record('web')?.uid]).toEqual(['node-n1-again', own])
+  expect(again.orders.get(own)?.disksMustExist).toBe(true)
   expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+  expect(cluster.swarm.nodes.get('node-n1')?.labels['swarmvirt.vm.web']).toBeUndefined()
+})
+
+test.each(['n2', 'node-n1'])('and not where the manifest names %s, on which they were not seen', async (word) => {
+  const { cluster } = await joinedAgain('other')
+  cluster.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': word } })
+  for (let round = 0; round < 5; round += 1) await cluster.round()
+  expect(cluster.record('web')?.node).toBe('node-n1')
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(new RegExp(`follow-disk names ${word}, where they were not seen$`))
+})
+
+test('nor while a second node has disks of it, or while the node of the record is up', async () => {
+  const { cluster, own, again } = await joinedAgain('other')
+  cluster.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': 'other' } })
+  const held = again.held.get(own)
+  if (held !== undefined) cluster.agent('n2').held.set(own, held)
+  const status = again.vms.get(own)
+  if (status !== undefined) cluster.agent('n2').vms.set(own, status)
+  for (let round = 0; round < 5; round += 1) await cluster.round()
+  expect(cluster.record('web')?.node).toBe('node-n1')
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(
+    /other under .* and on n2 under .*; move all but one away$|n2 under .* and on other .*; move all but one away$/,
+  )
+
+  cluster.agent('n2').held.delete(own)
+  cluster.agent('n2').vms.delete(own)
+  cluster.swarm.changeNode('node-n1', { state: 'ready' })
+  for (let round = 0; round < 5; round += 1) await cluster.round()
+  expect([cluster.record('web')?.node, cluster.said('web', 'Placed')]).toEqual(['node-n1', 'True Placed'])
 })
 
 test('an old copy of a disk does not boot while the machine that has the disk has joined again and is silent', async () => {
