@@ -13,6 +13,7 @@ import {
   instanceDirectory,
   manifest,
   openE2e,
+  removeManifests,
   otherNode,
   serviceOf,
   type ServiceView,
@@ -66,8 +67,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 describe('what a person changes by hand', () => {

@@ -3,10 +3,10 @@ import { copyFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
-import { must, until } from '../lab/run.ts'
+import { must } from '../lab/run.ts'
 import { buildGuest } from '../lab/guests/build-guest.ts'
 import { identity as identitySchema } from '../../src/api/wire/identity.ts'
-import { conditionOf, containerOf, manifest, openE2e, waitForCondition, waitGone, waitReady } from './support.ts'
+import { conditionOf, containerOf, manifest, openE2e, removeManifests, waitForCondition, waitReady } from './support.ts'
 
 /** The controller's metrics, a closed port, the agent's own port, a host on the LAN, and a name of the control overlay. */
 const inside = [
@@ -27,14 +27,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  // One by one: many removals at once would be withheld.
-  for (const name of names) {
-    deployment.removeManifest(`${name}.yaml`)
-    await waitGone(deployment, name)
-    await until(`${name} to be forgotten`, 60_000, async () =>
-      (await deployment.api(`/api/v1/vms/${name}`)).status === 404 ? true : undefined,
-    )
-  }
+  await removeManifests(deployment, names)
   for (const node of deployment.lab.nodes) rmSync(join(node.stateRoot, 'images/tiny.raw'), { force: true })
   rmSync(raw, { force: true })
 })

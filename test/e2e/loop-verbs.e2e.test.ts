@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildCli } from '../../scripts/build-cli.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { type RunResult, until } from '../lab/run.ts'
-import { manifest, openE2e, serviceOf, waitGone } from './support.ts'
+import { manifest, openE2e, removeManifests, serviceOf } from './support.ts'
 
 const name = 'loop-a'
 let deployment: Deployment
@@ -31,8 +31,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await vm(['resume', name])
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
   rmSync(folder, { recursive: true })
 })
 

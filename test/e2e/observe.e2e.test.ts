@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
 import { ensurePackages } from '../lab/packages.ts'
 import { run, until } from '../lab/run.ts'
-import { manifest, openE2e, waitGone, waitReady } from './support.ts'
+import { manifest, openE2e, removeManifests, waitGone, waitReady } from './support.ts'
 
 const name = 'seen'
 let deployment: Deployment
@@ -20,8 +20,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 describe('what operators see', () => {

@@ -10,9 +10,9 @@ import {
   instanceDirectory,
   manifest,
   openE2e,
+  removeManifests,
   uidOf,
   waitForCondition,
-  waitGone,
   waitReady,
   watchWriters,
 } from './support.ts'
@@ -48,8 +48,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 describe('never two writers of one disk', () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/layout.ts'
 import { until } from '../lab/run.ts'
-import { manifest, openE2e, waitGone, waitReady } from './support.ts'
+import { manifest, openE2e, removeManifests, waitReady } from './support.ts'
 
 const name = 'probed'
 let deployment: Deployment
@@ -13,8 +13,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 /** Resolves when the VM is reached from a node as `fits` says. */

@@ -7,13 +7,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SourcesView } from '../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { type RunResult, until } from '../lab/run.ts'
-import { manifest, openE2e, serviceOf, waitGone } from './support.ts'
+import { manifest, openE2e, serviceOf, waitGone, waitNoVms } from './support.ts'
 
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
 /** Halted, so that they cost a service and a disk and no guest. */
 const names = ['rm-1', 'rm-2', 'rm-3', 'rm-4', 'rm-5', 'rm-6']
 /** What a server cuts after 10 s and 30 s of other connections (src/adapters/controller-api/api-server.ts). */
 const longerThanLimitsMs = 35_000
+/** The lab's grace of 5 s, then the period of 10 s in which everything is read. */
+const overGraceMs = 16_000
 
 let deployment: Deployment
 let folder: string
@@ -44,6 +46,7 @@ async function controllerLog(): Promise<string> {
 
 beforeAll(async () => {
   deployment = await openE2e()
+  await waitNoVms(deployment)
   folder = mkdtempSync(join(tmpdir(), 'removals-'))
   const { lab } = deployment
   const { token, fingerprint } = JSON.parse(readFileSync(join(lab.node('n1').dir, 'credentials.json'), 'utf8')) as Record<string, string>
@@ -80,8 +83,7 @@ describe('a folder that is emptied at once', () => {
   it('removes nothing, and says why and what it would be', async () => {
     for (const name of names) deployment.removeManifest(`${name}.yaml`)
     await until('removals to be withheld', 60_000, async () => ((await sources()).withheld.length === names.length ? true : undefined), 500)
-    // The grace of the lab, and a resync after it.
-    await sleep(20_000)
+    await sleep(overGraceMs)
     expect(await services()).toEqual(names)
     expect((await sources()).withheld).toEqual(names)
     const { stdout } = await cli('sources')
@@ -124,7 +126,7 @@ describe('the last two VMs of a source', () => {
     await until('its service', 60_000, async () => ((await services()).includes(right) ? true : undefined), 500)
     for (const name of [left, right]) deployment.removeManifest(`${name}.yaml`)
     await until('removals to be withheld', 60_000, async () => ((await sources()).withheld.length === 2 ? true : undefined), 500)
-    await sleep(20_000)
+    await sleep(overGraceMs)
     expect(await services()).toEqual([left, right])
     expect((await cli('sources')).stdout).toContain('removals are withheld: all 2 VMs of source directory')
     deployment.writeManifest(`${left}.yaml`, manifest(left, { runStrategy: 'Halted' }))

@@ -7,6 +7,7 @@ import {
   containersOf,
   manifest,
   openE2e,
+  removeManifests,
   orderlyShutdown,
   powerCut,
   serialLog,
@@ -14,7 +15,6 @@ import {
   uidOf,
   waitBooted,
   waitForCondition,
-  waitGone,
   waitReady,
 } from './support.ts'
 
@@ -43,8 +43,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 describe('a guest is shut down in order, never cut off', () => {

@@ -95,12 +95,26 @@ export function waitGone(deployment: Deployment, name: string): Promise<true> {
   return until(`${name} to be gone`, 120_000, isGone, 300)
 }
 
-/** The last one by itself: all VMs of a source at once would be withheld. */
+/** More at once would be withheld. */
+const mostRemovedAtOnce = 3
+
+/** All VMs of a source at once would be withheld, so the first one goes last. It is not waited for: it shuts down while the next test file boots its own. */
 export async function removeManifests(deployment: Deployment, names: readonly string[]): Promise<void> {
-  for (const some of [names.slice(1), names.slice(0, 1)]) {
+  const [last, ...others] = names
+  for (let index = 0; index < others.length; index += mostRemovedAtOnce) {
+    const some = others.slice(index, index + mostRemovedAtOnce)
     for (const name of some) deployment.removeManifest(`${name}.yaml`)
     for (const name of some) await waitGone(deployment, name)
   }
+  deployment.removeManifest(`${last}.yaml`)
+}
+
+/** For tests that look at all of the Swarm: until what earlier test files removed is gone. */
+export async function waitNoVms({ lab }: Deployment): Promise<void> {
+  await until('no service of a VM', 120_000, async () => {
+    const listed = await lab.mustDocker('n1', ['service', 'ls', '--quiet', '--filter', 'label=swarmvirt.vm'])
+    return listed === '' ? true : undefined
+  })
 }
 
 export function reservedMac(name: string): string {

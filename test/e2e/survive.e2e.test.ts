@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { until } from '../lab/run.ts'
-import { containerOf, containersOf, manifest, openE2e, waitForCondition, waitGone, waitReady } from './support.ts'
+import { containerOf, containersOf, manifest, openE2e, removeManifests, waitForCondition, waitReady } from './support.ts'
 
 const name = 'steady'
 let deployment: Deployment
@@ -25,7 +25,7 @@ async function stillTheSame(): Promise<void> {
   expect((await containersOf(deployment.lab, name)).map((one) => one.id)).toEqual([before])
 }
 
-/** Ready from what was seen after the kill: a steady VM is looked at every ten seconds, and until then the old word stands. */
+/** Ready from what was seen after the kill: the controller checks a steady VM every ten seconds. One that was itself killed knows only what it saw since. */
 async function readyAgain(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 12_000))
   await waitReady(deployment, name)
@@ -45,14 +45,13 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 describe('a running VM outlives', () => {
   it('kill -9 of the controller', async () => {
     expect(await killContainer('label=com.docker.swarm.service.name=swarmvirt_controller')).toBe(1)
-    await readyAgain()
+    await waitReady(deployment, name)
     await stillTheSame()
   })
 
@@ -91,7 +90,7 @@ describe('a running VM outlives', () => {
       'SWARMVIRT_RUNNER_IMAGE=swarmvirt-node:next',
       'swarmvirt_controller',
     ])
-    await readyAgain()
+    await waitReady(deployment, name)
     await stillTheSame()
     expect(since(await waitReady(deployment, name))).toEqual(times)
     await deployment.lab.mustDocker('n1', ['service', 'rollback', '--detach=false', '--quiet', 'swarmvirt_controller'])

@@ -10,6 +10,7 @@ import {
   manifest,
   nodeOfVm,
   openE2e,
+  removeManifests,
   otherNode,
   procStatus,
   type RunnerContainer,
@@ -40,8 +41,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  deployment.removeManifest(`${name}.yaml`)
-  await waitGone(deployment, name)
+  await removeManifests(deployment, [name])
 })
 
 describe('a VM in a task without privileges', () => {

@@ -59,8 +59,8 @@ export function runAttached(argv: readonly string[], options: SpawnOptions = {})
   })
 }
 
-/** Asks until the probe gives something. @throws after `timeoutMs` with what was waited for and the last failure. */
-export async function until<T>(what: string, timeoutMs: number, probe: () => Promise<T | undefined>, pauseMs = 50): Promise<T> {
+/** Asks until the probe gives something. @throws after `timeoutMs` with what was waited for and the last failure. Most probes start a program: pauses leave the processor to the guests. */
+export async function until<T>(what: string, timeoutMs: number, probe: () => Promise<T | undefined>, pauseMs = 150): Promise<T> {
   const end = performance.now() + timeoutMs
   let last = ''
   for (;;) {

@@ -29,8 +29,8 @@ const hostile = ['hostile-1', 'hostile-2'] as const
 const address = '192.168.50.51'
 const stolen = '192.168.50.66'
 const everything = [2375, 2376, 2377, 4789, 7946, 9100, 9323, 9470, 9471, 9472]
-/** Longer than the pause between two looks at a VM that is Ready. */
-const overTwoLooksMs = 25_000
+/** The controller checks a VM that is Ready every 10 s. */
+const overOneCheckMs = 12_500
 
 let deployment: Deployment
 const attackers: TapWriter[] = []
@@ -92,10 +92,10 @@ async function toldOf(mac: string): Promise<string[]> {
   return [...new Set(perNode.flat())]
 }
 
-/** What of these was not True, and every other address, over more than two looks. */
+/** What of these was not True, and every other address, over more than one check. */
 async function whatWasSaidWrong(types: readonly ConditionType[]): Promise<string[]> {
   const said = new Set<string>()
-  for (const end = Date.now() + overTwoLooksMs; Date.now() < end; await sleep(300)) {
+  for (const end = Date.now() + overOneCheckMs; Date.now() < end; await sleep(300)) {
     const vm = await deployment.vm(victim)
     for (const wrong of (vm?.conditions ?? []).filter((one) => types.includes(one.type) && one.status !== 'True'))
       said.add(`${wrong.type} ${wrong.status} ${wrong.reason}: ${wrong.message}`)
@@ -200,12 +200,19 @@ describe('a hostile guest', () => {
 
   it('reaches its neighbours and no Swarm, Docker, metrics or control port of any node, also not by way of its own node', async () => {
     expect(await reachedBy(hostile[0], address, [80])).toEqual([80])
-    for (const guest of hostile) {
-      for (const { bridgeIp, managementIp, name } of deployment.lab.nodes) {
-        expect([guest, name, await reachedBy(guest, bridgeIp, everything)]).toEqual([guest, name, []])
-        for (const gateway of deployment.lab.nodes)
-          expect([guest, name, await reachedBy(guest, `${managementIp},${gateway.bridgeIp}`, everything)]).toEqual([guest, name, []])
-      }
-    }
+    const { nodes } = deployment.lab
+    // One gateway after the other, since the guest's routes go by it.
+    const byGateway = [
+      nodes.map(({ bridgeIp }) => bridgeIp),
+      ...nodes.map((gateway) => nodes.map(({ managementIp }) => `${managementIp},${gateway.bridgeIp}`)),
+    ]
+    await Promise.all(
+      hostile.map(async (guest) => {
+        for (const targets of byGateway) {
+          const reached = await Promise.all(targets.map(async (target) => [target, await reachedBy(guest, target, everything)]))
+          expect([guest, reached]).toEqual([guest, targets.map((target) => [target, []])])
+        }
+      }),
+    )
   })
 })

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mostDiskBytes } from '../../../src/api/disk-bytes.ts'
 import type { NodeView } from '../../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../../lab/deployment.ts'
-import type { NodeName } from '../../lab/lab.ts'
+import type { Lab, NodeName } from '../../lab/lab.ts'
 import { run, until } from '../../lab/run.ts'
+import { isWhole } from '../../whole.ts'
 import { containerOf, manifest, openE2e, otherNode, removeManifests, type RunnerContainer, waitReady } from '../support.ts'
 
 /** What somebody who escaped from QEMU into the task of its VM finds there. */
@@ -21,11 +22,17 @@ beforeAll(async () => {
   for (const name of names) await waitReady(deployment, name)
   escaped = await containerOf(deployment.lab, 'escaped')
   neighbour = await containerOf(deployment.lab, 'neighbour')
+  // Agents measure once a minute: what they are to report is there early.
+  expect((await inside('fallocate', '--length', '1300MiB', '/vm/run/filler')).code).toBe(0)
 })
 
 afterAll(async () => {
   await removeManifests(deployment, names)
 })
+
+function inside(...argv: readonly string[]): ReturnType<Lab['docker']> {
+  return deployment.lab.docker(escaped.node, ['exec', escaped.id, ...argv])
+}
 
 async function inTask(program: string, ...args: readonly string[]): Promise<string> {
   const done = await deployment.lab.docker(escaped.node, ['exec', escaped.id, 'node', '-e', program, ...args])
@@ -120,7 +127,7 @@ describe('the network of a VM task', () => {
       '10.201.0.1',
     ]
     expect(addresses).not.toContain('')
-    expect(await sweepFromTask('1', '65535', ...addresses)).toBe('')
+    expect(await sweepFromTask('1', isWhole ? '65535' : '10000', ...addresses)).toBe('')
   }, 300_000)
 
   it('reaches no well-known port of other nodes, of the controller or of an agent', async () => {
@@ -198,8 +205,6 @@ describe('what a VM task takes of its node', () => {
   })
 
   it('is reported where it is more than its disks', async () => {
-    const inside = (...argv: readonly string[]) => deployment.lab.docker(escaped.node, ['exec', escaped.id, ...argv])
-    expect((await inside('fallocate', '--length', '1300MiB', '/vm/run/filler')).code).toBe(0)
     try {
       const overuse = await until('the node to report it', 180_000, async () => {
         const { nodes } = (await deployment.api('/api/v1/nodes')).body as { nodes: readonly NodeView[] }

@@ -5,7 +5,7 @@ import { parseVirtualMachine } from '../../../src/api/manifest.ts'
 import { dockerProxy, type KillPlace, type Watch } from '../../lab/docker-proxy.ts'
 import type { Deployment } from '../../lab/deployment.ts'
 import { until } from '../../lab/run.ts'
-import { manifest } from '../support.ts'
+import { manifest, waitNoVms } from '../support.ts'
 import { clearForeign, plantForeign } from './foreign.ts'
 import { firstPass, type LoneController, loneController } from './lone-controller.ts'
 import { foreignTo, shapeOf, type Traces, tracesOf, uidsIn } from './traces.ts'
@@ -51,6 +51,7 @@ function declared(vm: string, what: Change): string {
 
 export async function killBench(deployment: Deployment): Promise<Bench> {
   const { lab } = deployment
+  await waitNoVms(deployment)
   const socket = join(lab.node('n1').dir, 'kill.sock')
   rmSync(socket, { force: true })
   const proxy = await dockerProxy(socket, lab.node('n1').dockerSocket)

@@ -8,7 +8,7 @@ import { until } from '../../lab/run.ts'
 import { clearForeign, plantForeign } from '../kill-controller/foreign.ts'
 import { firstPass, type LoneController, loneController } from '../kill-controller/lone-controller.ts'
 import { foreignTo, tracesOf, uidsIn } from '../kill-controller/traces.ts'
-import { containerOf, manifest, type RunnerContainer, waitReady } from '../support.ts'
+import { containerOf, manifest, type RunnerContainer, waitNoVms, waitReady } from '../support.ts'
 import { declare, halted, hands, isAbsent, isHalted, late, type Repairs, running, timed } from './hands.ts'
 
 /** The controller's own period, with which it reads everything whatever it hears. */
@@ -33,6 +33,7 @@ export interface SilenceBench {
 
 export async function silenceBench(plain: Deployment): Promise<SilenceBench> {
   const { lab } = plain
+  await waitNoVms(plain)
   const socket = join(lab.node('n1').dir, 'hush.sock')
   rmSync(socket, { force: true })
   const proxy = await dockerProxy(socket, lab.node('n1').dockerSocket)

@@ -26,15 +26,16 @@ export interface Sweep {
 }
 
 /**
- * Runs an operation with its agent killed at every step, the next agent killed at every step of what it does then, and a third one that lives.
- * The crash points are found by running: whoever adds a step adds crash points.
+ * Runs an operation with its agent killed at every step, the next agent killed at every `every`-th step of what it does then, and a third one that
+ * lives. The second kill begins at another step each time, so that a sample has every step of the recovery somewhere. The crash points are found by
+ * running: whoever adds a step adds crash points.
  */
-export async function sweepCrashes(operation: Operation, ending: Ending): Promise<Sweep> {
+export async function sweepCrashes(operation: Operation, ending: Ending, every = 1): Promise<Sweep> {
   const begin = new SimulatedNode()
   await operation.given(begin)
   let runs = 0
   for (let first = 0; ; first += 1) {
-    for (let second = 0; ; second += 1) {
+    for (let second = first % every; ; second += every) {
       const crashes = await runWith(operation, ending, begin.copy(), [first, second])
       runs += 1
       if (crashes === 0) return { runs, firstCrashes: first }
