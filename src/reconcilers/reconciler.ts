@@ -1,5 +1,7 @@
 import type { ConditionDraft } from '../api/conditions.ts'
+import type { VmName } from '../api/names.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
+import type { DriftKind } from '../ports/metrics.ts'
 
 /**
  * The one interface of the four reconcilers. They never call each other; they meet through the world.
@@ -14,6 +16,29 @@ export interface Reconciler<Key, Seen, Action> {
   /** `nowMs` is the clock's; all else is in `seen`. */
   plan(seen: Seen, nowMs: number): Plan<Action>
   apply(action: Action, signal: AbortSignal): Promise<void>
+  /** What the runtime has to know about an action. Pure. Only the reconciler knows the type of its actions. */
+  effectOf(action: Action): Effect
+}
+
+/** What an action does, in terms that are the same for all reconcilers. */
+export interface Effect {
+  /** The action's name, for the log. */
+  readonly kind: string
+  /** It stops or changes a guest, or deletes disks. The runtime reads whether the VM is suspended again before it applies the plan. */
+  readonly disruptive: boolean
+  /** What somebody else changed and this action restores. */
+  readonly drift?: Drift
+  /** An event of the VM, for an action that a guest or an operator notices. Not recorded where the action corrects drift. */
+  readonly event?: { readonly reason: string; readonly message: string }
+}
+
+export interface Drift {
+  /** One count of `swarmvirt_drift_corrections_total` each. */
+  readonly kinds: readonly DriftKind[]
+  /** `ifHadService`: drift only where the VM had a service before, which the runtime remembers. */
+  readonly counts: 'always' | 'ifHadService'
+  /** The events of VMs. A missing `vm` is the VM of the run. */
+  readonly events: readonly { readonly vm?: VmName; readonly message: string }[]
 }
 
 export interface Plan<Action> {

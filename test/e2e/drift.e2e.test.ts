@@ -126,7 +126,7 @@ describe('what a person changes by hand', () => {
     const { node, id } = await containerOf(deployment.lab, name)
     await deployment.lab.mustDocker('n1', ['node', 'update', '--label-rm', `swarmvirt.vm.${name}`, node])
     await until('the placement label', 60_000, async () => ((await labelOf(node)) === uid ? true : undefined), 200)
-    const message = `somebody other than swarmvirt took or changed the label swarmvirt.vm.${name} of node ${node}; it is put back`
+    const message = `somebody other than swarmvirt removed or changed the label swarmvirt.vm.${name} of node ${node}; restored`
     await until(
       'the event',
       30_000,

@@ -160,7 +160,8 @@ export class Cluster {
       const plan = reconciler.plan(await reconciler.observe(key, signal), this.nowMs)
       for (const action of plan.actions) {
         await reconciler.apply(action, signal)
-        this.corrected.push(...((action as { corrects?: readonly string[] }).corrects ?? []))
+        const { drift } = reconciler.effectOf(action)
+        if (drift?.counts === 'always') this.corrected.push(...drift.kinds)
       }
       for (const one of plan.conditions) this.conditions.set(`${key}/${one.type}`, one)
       if (plan.facts !== undefined) this.facts.set(key, { ...this.facts.get(key), ...plan.facts })

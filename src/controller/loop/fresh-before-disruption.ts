@@ -18,14 +18,6 @@ export interface FreshRecords {
   forget(vm: VmName): void
 }
 
-/** What touches a guest or its disks. */
-const changing = new Set(['updateService', 'removeService', 'deleteDisks'])
-
-function isChanging(action: unknown): boolean {
-  const { kind, endsVm } = action as { readonly kind?: unknown; readonly endsVm?: unknown }
-  return endsVm === true || changing.has(String(kind))
-}
-
 /**
  * The note that suspends a VM stands in its placement record, and may have come without an event: no service that is there is changed or removed, and
  * no disk deleted, on the word of a record that was read before the run began. Where a run will likely change something, it begins with that read.
@@ -48,8 +40,8 @@ export function freshRecords({ doubt, isSuspended }: FreshRecordsPorts): FreshRe
       doubt(vm)
       read.add(vm)
     },
-    doubtBefore(vm, actions) {
-      if (read.has(vm) || !actions.some(isChanging)) return false
+    doubtBefore(vm, effects) {
+      if (read.has(vm) || effects.every((one) => !one.disruptive)) return false
       doubt(vm)
       return true
     },

@@ -135,8 +135,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
 
   function tell(key: string, result: RunResult): void {
     if (result.kind === 'planned' && result.applied > 0) {
-      const actions = result.plan.actions.map((action) => (action as { kind?: string }).kind ?? 'action')
-      ports.log.info({ controller: name, key, actions }, 'Applied')
+      ports.log.info({ controller: name, key, actions: result.effects.map(({ kind }) => kind) }, 'Applied')
     }
     if (result.kind === 'planned') return void said.delete(key)
     const { outcome, error } = result

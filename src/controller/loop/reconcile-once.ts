@@ -1,4 +1,4 @@
-import type { Plan, Reconciler } from '../../reconcilers/reconciler.ts'
+import type { Effect, Plan, Reconciler } from '../../reconcilers/reconciler.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { type Outcome, outcomeOf } from './error-policy.ts'
 
@@ -6,12 +6,13 @@ import { type Outcome, outcomeOf } from './error-policy.ts'
 export type AnyReconciler = Reconciler<string, unknown, unknown>
 
 export type RunResult =
-  | { readonly kind: 'planned'; readonly plan: Plan<unknown>; readonly applied: number }
+  /** `effects` are those of the plan's actions, all of which were applied. */
+  | { readonly kind: 'planned'; readonly plan: Plan<unknown>; readonly effects: readonly Effect[]; readonly applied: number }
   /** `observed` where it failed after the world was seen: what is shown of it is still kept up by others' looks. */
   | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number; readonly observed: boolean }
 
-/** Puts in doubt what must not be old when these are carried out; answers whether there is such a thing. */
-export type DoubtBefore = (key: string, actions: readonly unknown[]) => boolean
+/** Invalidates what must be fresh when these are applied; false where nothing must be. */
+export type DoubtBefore = (key: string, effects: readonly Effect[]) => boolean
 
 /** One run: observe, plan, apply. Never throws: what was thrown is judged. */
 export async function runKey(
@@ -23,15 +24,16 @@ export async function runKey(
 ): Promise<RunResult> {
   let applied = 0
   let observed = false
+  const effectsOf = (plan: Plan<unknown>): readonly Effect[] => plan.actions.map((action) => reconciler.effectOf(action))
   try {
     let plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
     observed = true
-    if (doubtBefore(key, plan.actions)) plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
+    if (doubtBefore(key, effectsOf(plan))) plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
     for (const action of plan.actions) {
       await reconciler.apply(action, signal)
       applied += 1
     }
-    return { kind: 'planned', plan, applied }
+    return { kind: 'planned', plan, effects: effectsOf(plan), applied }
   } catch (error) {
     return { kind: 'failed', outcome: outcomeOf(error, signal.aborted), error, applied, observed }
   }

@@ -2,6 +2,7 @@ import type { VmName } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import type { AssetsAction } from './actions.ts'
 import { applyAssets } from './apply.ts'
+import { effectOfAssets } from './effect.ts'
 import { needsLease } from './disruption.ts'
 import { ledger } from '../shared/ledger.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
@@ -23,5 +24,6 @@ export function assetsReconciler(ports: AssetsPorts): Reconciler<VmName, AssetsS
     },
     plan: planAssets,
     apply: (action, signal) => applyAssets(shared, action, signal),
+    effectOf: effectOfAssets,
   }
 }

@@ -1,6 +1,7 @@
 import type { VmUid } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import { applyNode } from './apply.ts'
+import { effectOfNodes } from './effect.ts'
 import { type NodesPorts, type NodesSeen, observeNode } from './observe.ts'
 import { type NodesAction, planNode } from './plan.ts'
 
@@ -38,5 +39,6 @@ export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen
     },
     plan: planNode,
     apply: (action, signal) => applyNode(ports, action, signal),
+    effectOf: effectOfNodes,
   }
 }

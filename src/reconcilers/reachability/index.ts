@@ -13,5 +13,6 @@ export function reachabilityReconciler(ports: ReachabilityPorts): Reconciler<VmN
     observe: (vm, signal) => observeReachability(ports, vm, signal),
     plan: planReachability,
     apply: applyReachability,
+    effectOf: (action) => action,
   }
 }

@@ -3,6 +3,7 @@ import type { Reconciler } from '../reconciler.ts'
 import { ledger } from '../shared/ledger.ts'
 import type { ServicesAction } from './actions.ts'
 import { applyServices } from './apply.ts'
+import { effectOfServices } from './effect.ts'
 import { disruptionOf } from './disruption.ts'
 import { observeServices, type ServicesPorts, type ServicesSeen } from './observe.ts'
 import { planServices } from './plan.ts'
@@ -23,5 +24,6 @@ export function servicesReconciler(ports: ServicesPorts): Reconciler<VmName, Ser
     },
     plan: planServices,
     apply: (action, signal) => applyServices(shared, action, signal),
+    effectOf: effectOfServices,
   }
 }

@@ -50,6 +50,7 @@ async function looks(agents: (cluster: ReturnType<typeof aCluster>) => Agents): 
     },
     plan: () => ({ actions: [], conditions: [], next: { kind: 'requeueAfter', ms: 5_000 } }),
     apply: async () => undefined,
+    effectOf: () => ({ kind: 'none', disruptive: false }),
   }
   const fixed = { random: evenRandom, log: silentLog, metrics: noMetrics, onStart: () => undefined, onResult: () => undefined }
   const loop = reconcileLoop(reconciler, { ...fixed, clock: cluster.clock, concurrency: 8 }, new AbortController().signal)

@@ -7,6 +7,7 @@ import { SimulatedAgents } from '../../simulation/simulated-agents.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { declarationStore } from '../../../src/controller/declarations/store.ts'
 import type { AnyReconciler } from '../../../src/controller/loop/reconcile-once.ts'
+import type { Effect } from '../../../src/reconcilers/reconciler.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
 import type { Swarm, SwarmEvent, SwarmNode } from '../../../src/ports/swarm.ts'
@@ -82,6 +83,7 @@ class Stage {
       },
       plan: (seen) => this.plans[name]?.(seen as string) ?? idle,
       apply: async (action) => void this.applied.push(action),
+      effectOf: (action) => action as Effect,
     }
   }
 
@@ -552,7 +554,8 @@ describe('a VM that is suspended', () => {
 
 describe('what was put back', () => {
   it('is an event of its VM, in words', async () => {
-    const action = { kind: 'updateService', name: 'vm-web', corrects: ['replicas'], changed: ['Mode.Replicated.Replicas 1 → 0'] }
+    const events = [{ message: 'somebody changed the service vm-web; restored' }]
+    const action: Effect = { kind: 'updateService', disruptive: true, drift: { kinds: ['replicas'], counts: 'always', events } }
     const on = stage((one) => {
       one.plans = { services: () => (one.applied.length === 0 ? { ...idle, actions: [action] } : idle) }
       one.declare('web')
@@ -563,21 +566,23 @@ describe('what was put back', () => {
       type: 'Drift',
       status: '',
       reason: 'PutBack',
-      message: 'somebody other than swarmvirt changed the service vm-web (Mode.Replicated.Replicas 1 → 0); it is put back',
+      message: 'somebody changed the service vm-web; restored',
     })
   })
 
   it('is one too where it was a label of the node that pins it, and of no VM beside it', async () => {
-    const action = { kind: 'updateNodeLabels', node: { hostname: 'n1' }, corrects: ['node_labels'], taken: ['swarmvirt.vm.web'] }
+    const events = [
+      { vm: 'web', message: 'somebody took a label; restored' },
+      { vm: 'gone', message: 'of no VM that is known' },
+    ]
+    const action: Effect = { kind: 'updateNodeLabels', disruptive: false, drift: { kinds: ['node_labels'], counts: 'always', events } }
     const on = stage((one) => {
       one.plans = { nodes: () => (one.applied.length === 0 ? { ...idle, actions: [action] } : idle) }
       one.declare('web', 'db')
     })
     await on.clock.pass(11_000)
     const drift = (vm: string) => on.built.view.vm(vm)?.events.filter((event) => event.type === 'Drift') ?? []
-    expect(drift('web').map((event) => event.message)).toEqual([
-      'somebody other than swarmvirt took or changed the label swarmvirt.vm.web of node n1; it is put back',
-    ])
+    expect(drift('web').map((event) => event.message)).toEqual(['somebody took a label; restored'])
     expect(drift('db')).toEqual([])
   })
 })

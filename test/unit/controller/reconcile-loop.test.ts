@@ -11,6 +11,7 @@ it('begins no run before others were heard', async () => {
     observe: async (key: string) => void seen.push(key),
     plan: () => ({ actions: [], conditions: [], next: { kind: 'settled' } }),
     apply: async () => undefined,
+    effectOf: () => ({ kind: 'none', disruptive: false }),
   }
   let go = (): void => undefined
   const turn = (): Promise<void> => new Promise((resolve) => (go = resolve))

@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Condition, readyRungs } from '../../../src/api/conditions.ts'
 import { asListed, type VmEvent, type VmView } from '../../../src/api/wire/controller-api.ts'
-import { actionEvent } from '../../../src/controller/status/action-events.ts'
 import { foldReady } from '../../../src/controller/status/ready.ts'
 import { type Told, happenings, withEvent } from '../../../src/controller/status/vm-events.ts'
 
@@ -111,14 +110,5 @@ describe('what happened to a VM', () => {
       'Suspended True SuspendedByCommand',
       'Suspended False Over',
     ])
-  })
-
-  it('is what was done, where it makes a difference to a guest', () => {
-    const update = { kind: 'updateService', name: 'vm-web', why: 'the manifest changed', touches: 'template', corrects: [] }
-    expect(actionEvent(update, true)).toMatchObject({ type: 'Action', reason: 'ServiceUpdated' })
-    expect(actionEvent({ ...update, touches: 'surroundings' }, true)).toBeUndefined()
-    expect(actionEvent({ ...update, corrects: ['template'] }, true)).toBeUndefined()
-    expect(actionEvent({ kind: 'createService', name: 'vm-web' }, false)?.reason).toBe('ServiceCreated')
-    expect(actionEvent({ kind: 'createService', name: 'vm-web' }, true)).toBeUndefined()
   })
 })

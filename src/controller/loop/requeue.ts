@@ -1,0 +1,153 @@
+import type { VmName } from '../../api/names.ts'
+import { messageOf } from '../../ports/errors.ts'
+import type { Log } from '../../ports/log.ts'
+import type { SwarmNode } from '../../ports/swarm.ts'
+import type { DeclarationStore } from '../declarations/store.ts'
+import type { Hint } from '../informer/event-to-keys.ts'
+import type { Changed, InformedSwarm } from '../informer/informed-swarm.ts'
+import { concernedBy } from '../informer/node-changes.ts'
+import { rotation } from '../informer/rotation.ts'
+import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
+
+/** Resyncs from one of all nodes to the next. A node's run asks for its next one itself, and each lists tasks. */
+const nodesEvery = 6
+/** VMs that are placed within this time get their node's labels in one write. */
+const togetherMs = 50
+
+export interface RequeuePorts {
+  readonly loops: Loops
+  readonly informed: Pick<InformedSwarm, 'swarm' | 'doubtAll'>
+  readonly log: Log
+  readonly store: Pick<DeclarationStore, 'known' | 'knows'>
+  /** The nodes of the last snapshot. */
+  readonly nodes: () => readonly SwarmNode[]
+  readonly onManifests: () => void
+  readonly onLease: () => void
+}
+
+/** Which keys run again after an event, a resync, a result or a person's command. */
+export interface Requeue {
+  readonly vm: (vm: VmName) => void
+  readonly vms: (vms: readonly VmName[]) => void
+  readonly node: (nodeId: string) => void
+  /** A person asks: nothing that was read before is good enough, and an earlier failure is no reason to wait. */
+  readonly now: (vm: VmName) => void
+  readonly onHint: (hint: Hint) => void
+  /** The event stream had a gap: what happened meanwhile is not known. */
+  readonly onGap: () => void
+  /** A reconciler wrote something for a VM. */
+  readonly onWrite: (owner: VmOwner, vm: VmName) => void
+  readonly onNodeWrite: () => void
+  readonly newTask: (vm: VmName) => void
+  readonly resyncAll: () => void
+  /** What changed without an event, and a few of the others in turn: in the end everything is reconciled again, whatever was missed. */
+  readonly resyncSome: (changed: Changed) => void
+  /** Keys in backoff run now. */
+  readonly wakeAll: () => void
+}
+
+export function requeue({ loops, informed, log, store, nodes, onManifests, onLease }: RequeuePorts): Requeue {
+  const inTurn = rotation()
+  let resyncs = 0
+  let compared: readonly SwarmNode[] | undefined
+
+  function vm(name: VmName): void {
+    for (const owner of vmOwners) loops.vms[owner].queue.add(name)
+  }
+
+  function known(names: readonly VmName[]): void {
+    for (const name of names) if (store.knows(name)) vm(name)
+  }
+
+  function allNodes(): void {
+    for (const { id } of nodes()) loops.nodes.queue.add(id)
+  }
+
+  /** Requeues the VMs that are affected by how the nodes changed since the last call. */
+  async function affectedByNodes(): Promise<void> {
+    const affected = await nodeChanges()
+    known(affected === 'everybody' ? store.known() : affected)
+  }
+
+  async function nodeChanges(): Promise<ReturnType<typeof concernedBy>> {
+    try {
+      const listed = await informed.swarm.listNodes()
+      const affected = concernedBy(compared, listed)
+      compared = listed
+      return affected
+    } catch (error) {
+      log.debug({ reason: messageOf(error) }, 'The nodes cannot be listed')
+      return 'everybody'
+    }
+  }
+
+  // Keys in backoff stay there: a resync is no reason to try sooner.
+  function resyncNodes(): void {
+    for (const { id } of nodes()) if (!loops.nodes.queue.inBackoff(id)) loops.nodes.queue.add(id)
+  }
+
+  function resyncVms(names: readonly VmName[]): void {
+    for (const name of names) {
+      for (const { queue } of Object.values(loops.vms)) if (!queue.inBackoff(name)) queue.add(name)
+    }
+  }
+
+  function resyncAll(): void {
+    resyncNodes()
+    resyncVms(store.known())
+  }
+
+  return {
+    vm,
+    vms: known,
+    node: (nodeId) => loops.nodes.queue.add(nodeId),
+    now(name) {
+      informed.doubtAll()
+      for (const owner of vmOwners) loops.vms[owner].queue.forget(name)
+      vm(name)
+    },
+    onHint(hint) {
+      switch (hint.kind) {
+        case 'lease':
+          return onLease()
+        case 'vm':
+          return vm(hint.vm)
+        case 'manifests':
+          return onManifests()
+        case 'nodes':
+          allNodes()
+          return store.known().forEach(vm)
+        case 'node':
+          allNodes()
+          return void affectedByNodes()
+        case 'none':
+          return undefined
+        default:
+          return hint satisfies never
+      }
+    },
+    onGap() {
+      informed.doubtAll()
+      resyncAll()
+    },
+    onWrite(owner, name) {
+      // Reachability follows from the task; a new one requeues it.
+      for (const other of writers) if (other !== owner) loops.vms[other].queue.add(name)
+      // A placement record becomes a node label, which the service waits for.
+      if (owner === 'assets') for (const { id } of nodes()) loops.nodes.queue.addAfter(id, togetherMs)
+    },
+    onNodeWrite: () => void affectedByNodes(),
+    newTask: (name) => loops.vms.reachability.queue.add(name),
+    resyncAll,
+    resyncSome(changed) {
+      known(changed.vms)
+      if (changed.nodes) return resyncAll()
+      resyncVms(inTurn(store.known()))
+      if (resyncs % nodesEvery === 0) resyncNodes()
+      resyncs += 1
+    },
+    wakeAll() {
+      for (const { queue } of [loops.nodes, ...Object.values(loops.vms)]) queue.wake()
+    },
+  }
+}

@@ -1,0 +1,39 @@
+import type { DriftKind } from '../../ports/metrics.ts'
+import type { Drift, Effect } from '../reconciler.ts'
+import { somebodyElse } from '../shared/drift.ts'
+import type { AssetsAction } from './actions.ts'
+
+export function effectOfAssets(action: AssetsAction): Effect {
+  const { kind } = action
+  switch (kind) {
+    case 'createRecord':
+      return {
+        kind,
+        disruptive: false,
+        ...recordDrift(action.corrects, `removed the config ${action.name}, the placement record; created again`),
+      }
+    case 'updateRecordLabels':
+      return {
+        kind,
+        disruptive: action.endsVm === true,
+        ...recordDrift(action.corrects, 'removed labels from the placement record; restored'),
+      }
+    case 'deleteDisks':
+      return {
+        kind,
+        disruptive: true,
+        event: { reason: 'DisksDeleting', message: 'told the node to delete the disks, as the manifest said' },
+      }
+    case 'revokeGrant':
+    case 'removeRecord':
+    case 'takeLease':
+    case 'askHolder':
+      return { kind, disruptive: false }
+    default:
+      return kind satisfies never
+  }
+}
+
+function recordDrift(kinds: readonly DriftKind[], what: string): { readonly drift?: Drift } {
+  return kinds.length === 0 ? {} : { drift: { kinds, counts: 'always', events: [{ message: `${somebodyElse} ${what}` }] } }
+}
