@@ -45,7 +45,7 @@ export const objectLabels = {
   disksMade: 'swarmvirt.disks-made',
   /** On the placement record: names of the disks that exist, in boot order, with commas. A VM starts with these, whatever its manifest asks for. */
   disks: 'swarmvirt.disks',
-  /** On the placement record: mark of the accelerator and networks of a pending edit, once the node said that it can grant them. */
+  /** On the placement record: mark of the accelerator and networks of a pending edit once the node accepted them, or `refused` and the mark. */
   prepared: 'swarmvirt.prepared',
   /** On the lease (ADR 0025): id of the controller that may stop and restart guests; without it nobody holds the lease. */
   leaseHolder: 'swarmvirt.lease.holder',

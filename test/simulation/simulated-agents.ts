@@ -22,6 +22,8 @@ export class SimulatedAgent implements Agent {
   steps = 0
   /** Said instead of preparing anything. */
   refusal: Extract<PrepareStatus, { state: 'failed' }> | undefined
+  /** Why it cannot tell yet whether it could grant an edit that waits. */
+  undecided: PrepareStatus['pending']
   nodeFacts: NodeFacts
   readonly held = new Map<string, Mutable<InstanceRecord>>()
   readonly orders = new Map<string, PrepareOrder>()
@@ -54,7 +56,7 @@ export class SimulatedAgent implements Agent {
     this.#repeatable.set(order.uid, order)
     const status = this.#carryOut(order)
     if (order.pending === undefined || this.isOld) return status
-    const pending = this.#refusal(order.pending)
+    const pending = this.undecided ?? this.#refusal(order.pending)
     return { ...status, ...(pending === undefined ? { pendingAccepted: true } : { pending }) }
   }
 

@@ -1,6 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import type { PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Next } from '../reconciler.ts'
+import type { MachineCheck } from '../shared/applied.ts'
 import { whyAway } from '../shared/away.ts'
 import type { AssetsSeen } from './observe.ts'
 
@@ -54,9 +55,19 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
 
 function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: string): string {
   const { pending } = status
-  if (pending !== undefined) return `; the edit that waits for a restart cannot be granted there: ${pending.reason}: ${pending.message}`
+  const verdict = checkIn(status) === 'refused' ? 'cannot be granted there' : 'is not checked there yet'
+  if (pending !== undefined) return `; the edit that waits for a restart ${verdict}: ${pending.reason}: ${pending.message}`
   if (order === undefined || !isUnchecked(order, status)) return ''
   return `; the edit that waits for a restart is not checked there, since the agent on ${hostname} is of release 0.1: update the agent, or halt the VM to have it applied all the same`
+}
+
+/** The node cannot tell yet whether it can grant the edit. */
+const undecided: ReadonlySet<string> = new Set(['BrokerUnavailable', 'KvmProbing'])
+
+/** What the node says of the edit that waits. */
+export function checkIn({ pending, pendingAccepted }: PrepareStatus): MachineCheck {
+  if (pendingAccepted === true) return 'accepted'
+  return pending === undefined || undecided.has(pending.reason) ? 'unchecked' : 'refused'
 }
 
 /** An agent of release 0.1 passes over an edit that waits. */

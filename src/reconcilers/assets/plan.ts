@@ -4,12 +4,12 @@ import { objectLabels } from '../../api/labels.ts'
 import { orderMark, prepareMark } from '../../api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
-import { machineMark } from '../shared/applied.ts'
+import { noteOfCheck } from '../shared/applied.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
-import { isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
+import { checkIn, isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
 import { diskElsewhere, toFollow } from './disk-elsewhere.ts'
 import { planFollow, planIdentity } from './identity.ts'
 import { underLease } from './disruption.ts'
@@ -50,20 +50,20 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
-  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedMark(seen, record), source })
+  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedNote(seen, record), source })
   const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
   return actions.length === 0 ? { ...plan, ...restOn(seen, record, node.id) } : plan
 }
 
-/** Of the pending edit that the node can grant. A node that does not answer has taken nothing back. */
-function preparedMark({ order, prepared, service }: AssetsSeen, record: PlacementRecord): string | undefined {
+/** An agent that does not answer has taken nothing back. */
+function preparedNote({ order, prepared, service }: AssetsSeen, record: PlacementRecord): string | undefined {
   if (order?.pending === undefined) return undefined
   if (prepared?.known !== true) return record.prepared
   const isOff = service !== undefined && replicasOf(service) === 0
   // An agent that does not check grants what is ordered, and no guest is stopped for it.
-  const isTaken = prepared.value.pendingAccepted === true || (isOff && isUnchecked(order, prepared.value))
-  return isTaken ? machineMark(order.pending) : undefined
+  const check = isOff && isUnchecked(order, prepared.value) ? 'accepted' : checkIn(prepared.value)
+  return noteOfCheck(order.pending, check)
 }
 
 /** What is ready stays so until its node says otherwise: its agent carries the order out again whenever it is asked. */

@@ -2,7 +2,7 @@ import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
-import { appliedMachine, declaredMachine, type Machine, machineMark } from '../shared/applied.ts'
+import { appliedMachine, checkOf, declaredMachine, type MachineCheck, machineMark } from '../shared/applied.ts'
 import { forceUpdateOf } from './drift.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -24,8 +24,8 @@ export interface Context extends Target {
   readonly generation: string
   readonly updatePolicy: VirtualMachine['spec']['updatePolicy']
   readonly inputs: Inputs
-  /** As the manifest has it; undefined where it is the one that runs. */
-  readonly machine: Machine | undefined
+  /** The node's answer on accelerator and networks of the manifest; those that are applied need none. */
+  readonly check: MachineCheck
   /** What the manifest has otherwise than what runs; undefined where it cannot be told what runs. */
   readonly edits: readonly Edit[] | undefined
   readonly render: Omit<RenderInput, 'ids'>
@@ -40,6 +40,7 @@ export function contextOf(seen: ServicesSeen, { vm, generation }: Present, targe
   const edits = running && editsBetween(running, wantedInputs(inputs, vm))
   const declared = declaredMachine(settings.cluster, vm)
   const applied = appliedMachine(service, configs, uid)
-  const machine = applied !== undefined && machineMark(applied) !== machineMark(declared) ? declared : undefined
-  return { seen, machine, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
+  const isApplied = applied === undefined || machineMark(applied) === machineMark(declared)
+  const check = isApplied ? 'accepted' : checkOf(declared, record?.prepared)
+  return { seen, check, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
 }

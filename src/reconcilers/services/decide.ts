@@ -85,8 +85,8 @@ function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pend
 }
 
 /** The one gate before a template is written for a service that is there. */
-function whyNotWritten({ seen, machine }: Context, draft: RawSpec): string | undefined {
-  return whyNotAgain(seen) ?? whyUnfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, machine)
+function whyNotWritten({ seen, check }: Context, draft: RawSpec): string | undefined {
+  return whyNotAgain(seen) ?? whyUnfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check)
 }
 
 /** Where the notes of what runs were lost, only a difference that can be seen is an edit. */

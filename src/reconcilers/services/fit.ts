@@ -1,7 +1,7 @@
 import { formatBytes } from '../../api/quantity.ts'
 import type { RawSpec, SwarmNode } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
-import { type Machine, machineMark } from '../shared/applied.ts'
+import type { MachineCheck } from '../shared/applied.ts'
 import { currentTask, labelConstraints } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
 
@@ -29,8 +29,9 @@ export function whyNotAgain({ node, tasks }: Pick<ServicesSeen, 'node' | 'tasks'
   return `the availability of ${node.hostname} is ${node.availability}: docker node update --availability active ${node.hostname}`
 }
 
-/** The node checks accelerator and networks of an edit before the VM is stopped for them (`swarmvirt.prepared`). */
-export function whyUnprepared({ record, node }: Pick<ServicesSeen, 'record' | 'node'>, machine: Machine | undefined): string | undefined {
-  if (machine === undefined || record?.prepared === machineMark(machine)) return undefined
-  return `${node?.hostname ?? 'its node'} has not accepted accelerator and networks as the manifest has them; see AssetsReady`
+/** The node checks accelerator and networks of an edit before the VM is stopped for them. */
+export function whyUnprepared({ node }: Pick<ServicesSeen, 'node'>, check: MachineCheck): string | undefined {
+  if (check === 'accepted') return undefined
+  const said = check === 'refused' ? 'refuses' : 'has not checked'
+  return `${node?.hostname ?? 'its node'} ${said} accelerator and networks of the manifest; see AssetsReady`
 }

@@ -13,6 +13,7 @@ import { type Context, contextOf, type Present, type Target } from './context.ts
 import { type Decision, decide, hashOfTemplate } from './decide.ts'
 import type { Held } from './drift.ts'
 import { serviceLabels } from './labels.ts'
+import { whyUnprepared } from './fit.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
@@ -31,7 +32,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   const actions = actionsOf(context, decision)
   const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
   const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, inputs.userData?.name ?? ''], nowMs)
-  const ready = decision.kind !== 'leave' && target.replicas > 0 ? updating(decision) : serviceReady(seen, target.replicas, nowMs)
+  const ready = readiness(context, decision, nowMs)
   return {
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
@@ -52,6 +53,19 @@ function actionsOf(context: Context, decision: Decision): readonly ServicesActio
     default:
       return decision satisfies never
   }
+}
+
+function readiness(context: Context, decision: Decision, nowMs: number): ConditionDraft {
+  const { seen, replicas } = context
+  if (decision.kind === 'write' && replicas > 0) return updating(decision)
+  if (replicas > replicasNow(context))
+    return condition('ServiceReady', 'False', 'WaitingForAssets', whyUnprepared(seen, context.check) ?? '')
+  return decision.kind === 'restore' && replicas > 0 ? updating(decision) : serviceReady(seen, replicas, nowMs)
+}
+
+/** Until the node has checked an edit, nothing starts the machine from before it. */
+function replicasNow({ check, replicas, service }: Context): number {
+  return check === 'unchecked' ? Math.min(replicas, replicasOf(service)) : replicas
 }
 
 /** The task that runs is about to be replaced: that it runs says nothing about what was asked for. */
@@ -104,15 +118,17 @@ function restoring({ service }: Context, labels: Labels): Labels {
 
 /** Its configs and secrets are there: Swarm removes none that the spec before the last update names while we do not. */
 function restoreTemplate(context: Context, { template, held, why }: Extract<Decision, { kind: 'restore' }>): readonly ServicesAction[] {
-  const { service, render, replicas } = context
+  const { service, render } = context
   const TaskTemplate = { ...template, ForceUpdate: render.forceUpdate }
-  const spec = { ...service.spec, Labels: restoring(context, labelsOf(context, held)), TaskTemplate, ...surroundings(replicas) }
+  const around = surroundings(replicasNow(context))
+  const spec = { ...service.spec, Labels: restoring(context, labelsOf(context, held)), TaskTemplate, ...around }
   return [{ ...update(service, spec, why, ['template']), touches: 'template' }]
 }
 
 /** The template goes back byte for byte as it was seen: any difference in it would restart the VM. */
 function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'leave' }>): readonly ServicesAction[] {
-  const { service, replicas } = context
+  const { service } = context
+  const replicas = replicasNow(context)
   const mark = decision.held.drift === undefined ? undefined : service.labels[objectLabels.driftVersion]
   const labels = { ...labelsOf(context, decision.held), ...(mark === undefined ? {} : { [objectLabels.driftVersion]: mark }) }
   const { Mode, UpdateConfig, RollbackConfig } = surroundings(replicas)
@@ -133,8 +149,9 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
 }
 
 /** Another generation asks for other replicas. */
-function isReplicasDrift({ service, replicas, generation }: Context): boolean {
-  return replicasOf(service) !== replicas && service.labels[objectLabels.generation] === generation
+function isReplicasDrift(context: Context): boolean {
+  const { service, generation } = context
+  return replicasOf(service) !== replicasNow(context) && service.labels[objectLabels.generation] === generation
 }
 
 /** All of our labels are written together, so one that is missing was taken; of those that are there only the identity never changes. */
@@ -149,11 +166,24 @@ function update(service: SwarmService, spec: RawSpec, why: string, corrects: rea
 }
 
 /** Other people's labels stay; ours are as they should be. */
-function labelsOf(context: Context, held: Held, forceUpdate: number = context.render.forceUpdate): Labels {
-  const { seen, service, uid, node, generation, inputs } = context
+function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted(context)): Labels {
+  const { seen, service, uid, node, inputs } = context
+  const generation = generationActedOn(context)
   const { [objectLabels.driftHash]: _drift, [objectLabels.driftVersion]: _version, ...rest } = service.labels
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
   return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
+}
+
+/** A restart by hand that the edit waits for is not used up before the node has checked the edit. */
+function forceNoted({ check, service, render }: Context): number {
+  const noted = Number(service.labels[objectLabels.forceUpdate] ?? render.forceUpdate)
+  return check === 'unchecked' ? noted : render.forceUpdate
+}
+
+/** Its replicas are not written yet: they would be taken for changed by somebody else. */
+function generationActedOn(context: Context): string {
+  const { service, generation, replicas } = context
+  return replicasNow(context) === replicas ? generation : (service.labels[objectLabels.generation] ?? generation)
 }
 
 function overlay(service: SwarmService, field: string, wanted: unknown): RawSpec {
@@ -176,12 +206,13 @@ function isPending(decision: Decision): boolean {
 /** The first few say it; the rest is in the plan. */
 const longestList = 1_000
 
-function restartRequired({ seen, edits }: Context, decision: Decision): ConditionDraft {
+function restartRequired({ seen, edits, check }: Context, decision: Decision): ConditionDraft {
   if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
   const what = sayEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
   const unfit = decision.kind === 'write' ? undefined : decision.unfit
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
-  const next = unfit === undefined ? `to apply it: ${how}` : `it would not start again: ${unfit}`
+  const isWaiting = check === 'unchecked' && unfit === whyUnprepared(seen, check)
+  const next = unfit === undefined ? `to apply it: ${how}` : `${isWaiting ? 'it waits' : 'it would not start again'}: ${unfit}`
   const hint = newInstanceHint(edits ?? [])
   return condition('RestartRequired', 'True', 'SpecChanged', [what, next, ...(hint === undefined ? [] : [hint])].join('; '))
 }

@@ -24,6 +24,20 @@ export function machineMark({ accelerator, nics }: Machine): string {
   return hashOf([accelerator, nics])
 }
 
+/** The node's answer on the machine of a pending edit. */
+export type MachineCheck = 'accepted' | 'refused' | 'unchecked'
+
+/** As the placement record notes it (`swarmvirt.prepared`). */
+export function noteOfCheck(machine: Machine, check: MachineCheck): string | undefined {
+  if (check === 'unchecked') return undefined
+  return check === 'accepted' ? machineMark(machine) : `refused ${machineMark(machine)}`
+}
+
+/** A note on another machine says nothing about this one. */
+export function checkOf(machine: Machine, note: string | undefined): MachineCheck {
+  return (['accepted', 'refused'] as const).find((check) => noteOfCheck(machine, check) === note) ?? 'unchecked'
+}
+
 /**
  * The machine that the written template starts, whatever the manifest says meanwhile: the runner refuses a grant that differs from its launch
  * config. Undefined where the service is of another VM, and where its launch config is not there or of a release that we do not know.

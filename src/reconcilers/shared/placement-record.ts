@@ -14,7 +14,7 @@ export interface PlacementRecord {
   readonly disksMade: boolean
   /** Names of the disks that the node said are there, in boot order; undefined where an earlier release wrote the record. */
   readonly disks: readonly string[] | undefined
-  /** Mark of the pending machine that the node can grant (applied.ts). */
+  /** The node's answer on the pending machine (`noteOfCheck`). */
   readonly prepared: string | undefined
   /** RFC 3339; the VM was removed then and its disks were kept. */
   readonly retainedAt: string | undefined

@@ -12,6 +12,12 @@ function waitsForRestart({ views }: Pick<World, 'views'>): string | undefined {
   return says ? undefined : 'RestartRequired of web is not True'
 }
 
+/** It was started with the manifest as it is now. */
+function nothingWaits({ views }: Pick<World, 'views'>): string | undefined {
+  const says = views().every((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'False'))
+  return says ? undefined : 'RestartRequired of web is not False'
+}
+
 function edited(field: string, before: SpecChanges, after: SpecChanges, isPending = true, reason?: string): Scenario {
   return {
     name: `edit ${field}`,
@@ -128,6 +134,12 @@ export const edits: readonly Scenario[] = [
       [editAtMs, once(isRunning('web'), (world) => world.declare('web', { memory: '1Gi' }))],
       [editAtMs + 5_000, once(isRunning('web'), (world) => world.declare('web', { memory: '1Gi', updatePolicy: 'Restart' }))],
     ],
+  },
+  {
+    name: 'edit mac and start in one edit',
+    vms: { web: { runStrategy: 'Halted' } },
+    acts: [[editAtMs, (world) => world.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] })]],
+    expect: (world) => nothingWaits({ views: () => world.views() }),
   },
 ]
 

@@ -3,6 +3,8 @@ import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { deterministicMac } from '../../../src/api/mac.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
+import { checkOf, machineMark, noteOfCheck } from '../../../src/reconcilers/shared/applied.ts'
+import { runningInputs } from '../../../src/reconcilers/services/running.ts'
 import { reservedBytes } from '../../../src/reconcilers/shared/vm-service.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
@@ -115,12 +117,80 @@ describe('while an edit waits for a restart', () => {
   })
 })
 
+describe('an edit that its node has not checked yet', () => {
+  const refused = { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }
+  /** The services reconciler is quicker than the one that has the node check the edit. */
+  const lookAtService = async (cluster: Cluster) => {
+    for (const _look of [1, 2, 3]) await cluster.run(servicesReconciler(cluster.ports()), 'web')
+  }
+  const launched = (cluster: Cluster): unknown => runningInputs(cluster.swarm.service(service)!, [...cluster.swarm.configs.values()], 128)
+
+  test.each([
+    ['a MAC', otherMac, { networks: [{ name: 'lan', mac: other }] }],
+    ['an accelerator', { accelerator: 'tcg' }, { accelerator: 'tcg' }],
+  ])('of %s is what a VM starts with that is switched on in the same edit', async (_what, edit, started) => {
+    const cluster = await running({ runStrategy: 'Halted' })
+    cluster.declare('web', edit)
+    await lookAtService(cluster)
+    expect(cluster.starts('web')).toBe(0)
+    expect(cluster.condition('web', 'ServiceReady')).toMatchObject({
+      reason: 'WaitingForAssets',
+      message: 'n1 has not checked accelerator and networks of the manifest; see AssetsReady',
+    })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(launched(cluster)).toMatchObject(started)
+    expect(cluster.corrected).toEqual([])
+  })
+
+  test('is left out of the start once the node refuses it, which is said', async () => {
+    const cluster = await running({ runStrategy: 'Halted' })
+    cluster.declare('web', refused)
+    await lookAtService(cluster)
+    expect(cluster.starts('web')).toBe(0)
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
+    expect(message(cluster)).toContain('it would not start again: n1 refuses accelerator and networks of the manifest')
+  })
+
+  test('is applied by a restart by hand that comes before the check', async () => {
+    const cluster = await running()
+    cluster.declare('web', otherMac)
+    cluster.swarm.edit(service, force)
+    await lookAtService(cluster)
+    expect(message(cluster)).toContain('it waits: n1 has not checked')
+    await cluster.converge()
+    expect(macs(order(cluster))).toEqual([other])
+    expect(cluster.starts('web')).toBe(3)
+    expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test('waits while the broker of the node cannot be asked', async () => {
+    const cluster = await running({ runStrategy: 'Halted' })
+    cluster.agent('n1').undecided = { reason: 'BrokerUnavailable', message: 'the broker does not answer' }
+    cluster.declare('web', otherMac)
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(0)
+    cluster.agent('n1').undecided = undefined
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(macs(order(cluster))).toEqual([other])
+  })
+
+  test('is not told from one that an agent of an earlier release accepted', () => {
+    const machine = { accelerator: 'auto', nics: [] } as const
+    expect(checkOf(machine, machineMark(machine))).toBe('accepted')
+    expect(checkOf(machine, noteOfCheck({ ...machine, accelerator: 'kvm' }, 'refused'))).toBe('unchecked')
+  })
+})
+
 describe('an edit that cannot be started never stops a running VM', () => {
   const restart = { updatePolicy: 'Restart' }
   const unfit: readonly [string, SpecChanges, string][] = [
     ['more memory than the node has', { memory: '9000Gi' }, 'n1 has 8 GiB of memory'],
     ['a bridge that the node has not', { networks: [{ name: 'lan', bridge: 'br7' }] }, 'n1 does not carry swarmvirt.bridge.br7=true'],
-    ['a MAC that the broker refuses', { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }, 'n1 has not accepted'],
+    ['a MAC that the broker refuses', { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }, 'n1 refuses'],
     ['KVM that does not work', { accelerator: 'kvm' }, 'n1 does not carry swarmvirt.accel=kvm'],
   ]
   const occasions: readonly [string, SpecChanges, ((spec: Spec) => void) | undefined, number][] = [
