@@ -16,6 +16,7 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
       freeGiB: fc.integer({ min: 0, max: 50 }),
       placedVms: fc.nat(3),
       committedGiB: fc.nat(8),
+      reservedGiB: fc.nat(4),
       promisedGiB: fc.nat(50),
     })
     .map((one) => {
@@ -26,6 +27,7 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
         facts: one.away ? { known: false, message: 'away' } : { known: true, value },
         placedVms: one.placedVms,
         committedBytes: one.committedGiB * gib,
+        reservedBytes: one.reservedGiB * gib,
         promisedDiskBytes: one.promisedGiB * gib,
       }
     })

@@ -104,7 +104,15 @@ function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
 function candidatesOf(cluster: ClusterSeen): Candidate[] {
   return cluster.nodes.map(({ node, facts, instances }) => {
     const { vms, bytes, unmadeDiskBytes } = cluster.loads.get(node.id) ?? noLoad
-    return { node, facts, placedVms: vms, committedBytes: bytes, promisedDiskBytes: grownBytes(instances) + unmadeDiskBytes }
+    const reserved = cluster.reserved.get(node.id) ?? 0
+    return {
+      node,
+      facts,
+      placedVms: vms,
+      committedBytes: bytes,
+      reservedBytes: reserved,
+      promisedDiskBytes: grownBytes(instances) + unmadeDiskBytes,
+    }
   })
 }
 

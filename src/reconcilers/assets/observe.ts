@@ -12,6 +12,7 @@ import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type Asked, ask } from '../shared/asked.ts'
 import type { Ledger } from '../shared/ledger.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { reservedByOthers } from '../shared/reservations.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { vmReads } from '../shared/vm-reads.ts'
 import { isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
@@ -63,6 +64,8 @@ export interface ClusterSeen {
   readonly nodes: readonly NodeSeen[]
   /** What all other VMs take of each node, by Swarm node ID. */
   readonly loads: ReadonlyMap<string, Load>
+  /** Memory that services that are no VMs reserve, by Swarm node ID. */
+  readonly reserved: ReadonlyMap<string, number>
   /** Directories with disks whose identity cannot be read and that no other VM's record names. */
   readonly nameless: readonly { readonly uid: VmUid; readonly hostname: string }[]
   /** Claims of the ledger from here on are not in `loads`. */
@@ -173,6 +176,7 @@ async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSigna
   const mark = ports.ledger.mark()
   const placements = await ports.placements(signal)
   const expected = await agentNodes(swarm, signal)
+  const reserved = await reservedByOthers(swarm, signal)
   // Last, since a call may hang: which nodes may hold disks is to be known of the moment at which they are asked.
   const nodes = await recent.listNodes(signal)
   const seen = await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal)))
@@ -180,7 +184,14 @@ async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSigna
   const since = ports.ledger.since(mark)
   // A record that was read already is not counted twice.
   const unread = since.claims.filter(({ uid }) => !placements.isClaimed(uid, vm))
-  return { nodes: seen, loads: withClaims(placements.loadsBeside(vm), unread), nameless, mark: since.mark, freshUid: random.uuid() }
+  return {
+    nodes: seen,
+    loads: withClaims(placements.loadsBeside(vm), unread),
+    reserved,
+    nameless,
+    mark: since.mark,
+    freshUid: random.uuid(),
+  }
 }
 
 function namelessOn({ node, instances }: NodeSeen): { readonly uid: VmUid; readonly hostname: string }[] {

@@ -23,6 +23,8 @@ export interface Candidate {
   readonly placedVms: number
   /** Memory of all VMs placed there, running or not. */
   readonly committedBytes: number
+  /** Memory that other services reserve there. */
+  readonly reservedBytes: number
   /** Of the disks there, and of those still to be made there: what they may grow by. */
   readonly promisedDiskBytes: number
 }
@@ -59,7 +61,7 @@ export function place(request: PlaceRequest, candidates: readonly Candidate[]): 
   const fit = judged.filter(({ refusal }) => refusal === undefined).map(({ candidate }) => candidate)
   const [best, second] = fit.toSorted((a, b) => compare(request, a, b))
   if (best === undefined) return refused(refusals)
-  const free = formatBytes(best.node.memoryBytes - best.committedBytes)
+  const free = formatBytes(freeMemory(best))
   const message = `on ${best.node.hostname}: ${best.placedVms} other VMs there, ${free} of memory free, ${fit.length} of ${candidates.length} nodes could take it`
   return { kind: 'placed', nodeId: best.node.id, spare: spareOf(request, best, second), message, refusals }
 }
@@ -85,12 +87,15 @@ function refused(refusals: readonly Refusal[]): Choice {
   }
 }
 
+function freeMemory({ node, committedBytes, reservedBytes }: Candidate): number {
+  return node.memoryBytes - committedBytes - reservedBytes
+}
+
 function compare(request: PlaceRequest, a: Candidate, b: Candidate): number {
-  const free = (one: Candidate): number => one.node.memoryBytes - one.committedBytes
   return (
     rank(request, a) - rank(request, b) ||
     a.placedVms - b.placedVms ||
-    free(b) - free(a) ||
+    freeMemory(b) - freeMemory(a) ||
     byText(a.node.hostname, b.node.hostname) ||
     byText(a.node.id, b.node.id)
   )
@@ -157,21 +162,23 @@ function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<
 }
 
 function spareOf(request: PlaceRequest, best: Candidate, second: Candidate | undefined): Room {
-  const { node, facts, committedBytes, placedVms } = best
+  const { facts, placedVms } = best
   const freeBytes = facts.known ? freeDiskBytes(facts.value, best) : 0
   const isEqual = second !== undefined && rank(request, second) === rank(request, best)
   const lead = isEqual ? second.placedVms - placedVms : Number.POSITIVE_INFINITY
   return {
-    memoryBytes: node.memoryBytes - committedBytes - request.memoryBytes,
+    memoryBytes: freeMemory(best) - request.memoryBytes,
     diskBytes: freeBytes - request.diskBytes,
     vms: Math.min(maxGrants - placedVms - 1, lead),
   }
 }
 
-function roomInMemory({ memoryBytes }: PlaceRequest, { node, committedBytes, placedVms }: Candidate): ReturnType<Check> {
-  const free = node.memoryBytes - committedBytes
+function roomInMemory({ memoryBytes }: PlaceRequest, candidate: Candidate): ReturnType<Check> {
+  const { node, placedVms, reservedBytes } = candidate
+  const free = freeMemory(candidate)
   if (memoryBytes <= free) return undefined
-  const left = `${formatBytes(Math.max(free, 0))} of ${formatBytes(node.memoryBytes)} memory is free beside ${placedVms} VMs`
+  const others = reservedBytes === 0 ? '' : ` and ${formatBytes(reservedBytes)} that other services reserve`
+  const left = `${formatBytes(Math.max(free, 0))} of ${formatBytes(node.memoryBytes)} memory is free beside ${placedVms} VMs${others}`
   return { reason: 'InsufficientMemory', message: `${left}, needs ${formatBytes(memoryBytes)}` }
 }
 

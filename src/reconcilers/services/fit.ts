@@ -18,7 +18,7 @@ export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomByt
   const needs = `the VM needs ${formatBytes(needed)} with its overhead`
   if (needed > node.memoryBytes) return `${node.hostname} has ${has}, and ${needs}`
   if (needed <= roomBytes) return undefined
-  return `${formatBytes(Math.max(roomBytes, 0))} of the ${has} of ${node.hostname} is free beside its other VMs, and ${needs}`
+  return `${formatBytes(Math.max(roomBytes, 0))} of the ${has} of ${node.hostname} is free beside its other VMs and services, and ${needs}`
 }
 
 /** Swarm starts nothing on such a node, and a paused one keeps what runs: a guest that is stopped there stays off. One that is down already may start later. */

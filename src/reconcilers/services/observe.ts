@@ -5,6 +5,7 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { reservedByOthers } from '../shared/reservations.ts'
 import { vmReads } from '../shared/vm-reads.ts'
 import { isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
 
@@ -44,7 +45,7 @@ export interface ServicesSeen {
   readonly record: PlacementRecord | undefined
   /** The record's node. */
   readonly node: SwarmNode | undefined
-  /** Memory of the node that its other VMs do not reserve; undefined where the VM is to get no more than it has. */
+  /** Memory of the node that its other VMs and other services do not reserve; undefined where the VM is to get no more than it has. */
   readonly roomBytes: number | undefined
   /** Read where the plan starts, stops or restarts a guest. */
   readonly lease?: LeaseSeen
@@ -87,5 +88,6 @@ async function roomFor(
   if (wanted <= reservedBytes(owned.service)) return undefined
   const services = await swarm.listServices(`${objectLabels.component}=vm`, signal)
   const others = services.filter((one) => one.id !== owned.service.id && one.labels[objectLabels.node] === node.id && isVmService(one))
-  return others.reduce((free, one) => free - reservedBytes(one), node.memoryBytes)
+  const beside = (await reservedByOthers(swarm, signal)).get(node.id) ?? 0
+  return others.reduce((free, one) => free - reservedBytes(one), node.memoryBytes - beside)
 }

@@ -123,7 +123,10 @@ describe('an edit that its node has not checked yet', () => {
   const lookAtService = async (cluster: Cluster) => {
     for (const _look of [1, 2, 3]) await cluster.run(servicesReconciler(cluster.ports()), 'web')
   }
-  const launched = (cluster: Cluster): unknown => runningInputs(cluster.swarm.service(service)!, [...cluster.swarm.configs.values()], 128)
+  const launched = (cluster: Cluster): unknown => {
+    const there = cluster.swarm.service(service)
+    return there && runningInputs(there, [...cluster.swarm.configs.values()], 128)
+  }
 
   test.each([
     ['a MAC', otherMac, { networks: [{ name: 'lan', mac: other }] }],
@@ -291,8 +294,28 @@ describe('an edit that cannot be started never stops a running VM', () => {
     cluster.declare('web', { memory: '6Gi', ...restart })
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
-    expect(message(cluster)).toContain('4.9 GiB of the 8 GiB of memory of n1 is free beside its other VMs')
+    expect(message(cluster)).toContain('4.9 GiB of the 8 GiB of memory of n1 is free beside its other VMs and services')
     cluster.declare('db', { memory: '1Gi', ...restart })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+  })
+
+  test('counts the memory that other services reserve on the node', async () => {
+    const cluster = new Cluster(['n1'])
+    const Resources = { Reservations: { MemoryBytes: 6 * 1024 ** 3 } }
+    cluster.declare('web', restart)
+    await cluster.converge()
+    await cluster.swarm.createService({
+      Name: 'db',
+      TaskTemplate: { ContainerSpec: { Image: 'db' }, Resources },
+      Mode: { Replicated: { Replicas: 1 } },
+    })
+    cluster.swarm.settle()
+    cluster.declare('web', { memory: '3Gi', ...restart })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(message(cluster)).toContain('2 GiB of the 8 GiB of memory of n1 is free')
+    await cluster.swarm.removeService(cluster.swarm.service('db')?.id ?? '')
     await cluster.converge()
     expect(cluster.starts('web')).toBe(2)
   })

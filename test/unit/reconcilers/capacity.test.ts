@@ -113,6 +113,37 @@ test('memory that a pending edit gives back is not free before it is applied', a
   expect(cluster.said('b', 'Placed')).toBe('True Placed')
 })
 
+/** Of a service that is no VM; Swarm counts it from the moment a task has a node. */
+async function reserveElsewhere(cluster: Cluster, bytes: number): Promise<string> {
+  const Resources = { Reservations: { MemoryBytes: bytes } }
+  const spec = { Name: 'shop_db', TaskTemplate: { ContainerSpec: { Image: 'db' }, Resources }, Mode: { Replicated: { Replicas: 1 } } }
+  await cluster.swarm.createService(spec)
+  cluster.swarm.settle()
+  return cluster.swarm.tasksOf('shop_db')[0]?.nodeId ?? ''
+}
+
+test('memory that another service reserves is not free, and is again when its task has ended', async () => {
+  const cluster = new Cluster(['n1'])
+  await reserveElsewhere(cluster, 6 * gib)
+  cluster.declare('a', { memory: '4Gi' })
+  await cluster.converge()
+  expect(cluster.condition('a', 'Placed')).toMatchObject({
+    reason: 'InsufficientMemory',
+    message: expect.stringContaining('n1: 2 GiB of 8 GiB memory is free beside 0 VMs and 6 GiB that other services reserve'),
+  })
+  cluster.swarm.edit('shop_db', (spec) => Object.assign(spec, { Mode: { Replicated: { Replicas: 0 } } }))
+  await cluster.converge()
+  expect(cluster.said('a', 'Placed')).toBe('True Placed')
+})
+
+test('a VM is placed beside another service where there is room for both', async () => {
+  const cluster = new Cluster(['n1', 'n2'])
+  const node = await reserveElsewhere(cluster, 6 * gib)
+  cluster.declare('a', { memory: '4Gi' })
+  await cluster.converge()
+  expect(nodesOf(cluster, ['a'])).toEqual([node === 'node-n1' ? 'node-n2' : 'node-n1'])
+})
+
 test('disk space that a disk may still grow by is promised to nobody else, not even of a removed VM', async () => {
   const cluster = new Cluster(['n1'])
   cluster.declare('a', disk('30Gi'))
@@ -152,6 +183,7 @@ test('a node takes as many VMs as its broker takes grants, and says so', () => {
     facts: { known: true, value: factsOf('n1') },
     placedVms: maxGrants,
     committedBytes: 0,
+    reservedBytes: 0,
     promisedDiskBytes: 0,
   } as const
   expect(place(wanted, [full])).toMatchObject({

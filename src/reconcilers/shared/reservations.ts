@@ -1,0 +1,21 @@
+import type { Swarm } from '../../ports/swarm.ts'
+import { isLive, isVmService, reservedBytes } from './vm-service.ts'
+
+/**
+ * Memory that tasks of services that are no VMs reserve, by Swarm node ID. Swarm's scheduler counts it from the moment a task has a node until the
+ * task has ended. VMs reserve no CPUs, so CPUs that other services reserve keep no VM off a node.
+ */
+export async function reservedByOthers(
+  swarm: Pick<Swarm, 'listServices' | 'listTasks'>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, number>> {
+  const bytes = new Map<string, number>()
+  for (const service of await swarm.listServices(undefined, signal)) {
+    if (reservedBytes(service) === 0 || isVmService(service)) continue
+    for (const task of await swarm.listTasks({ serviceId: service.id }, signal)) {
+      if (task.nodeId === undefined || !isLive(task)) continue
+      bytes.set(task.nodeId, (bytes.get(task.nodeId) ?? 0) + reservedBytes(service))
+    }
+  }
+  return bytes
+}
