@@ -60,7 +60,7 @@ function table(rows: readonly Row[]): string {
     const cells = [`\`${path}\``, typeOf(schema), neededText(field), valueText(schema), effect ?? '', aboutText(schema)]
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('<', '&lt;')).join(' | ')} |`
   })
-  return ['| field | type | required | values | an edit | what it is |', '|---|---|---|---|---|---|', ...lines].join('\n')
+  return ['| field | type | required | values | edit | description |', '|---|---|---|---|---|---|', ...lines].join('\n')
 }
 
 function valueText(schema: FieldSchema): string {
@@ -75,5 +75,5 @@ function aboutText(schema: FieldSchema): string {
 
 function later(rows: readonly Row[]): string {
   const lines = rows.filter((row) => !isBuilt(row)).map(({ path, field }) => `- \`${path}\`: ${field.schema.description ?? ''}`)
-  return ['Planned, and refused as not supported yet (`VM020`):', '', ...lines].join('\n')
+  return ['Planned, and rejected as not supported yet (`VM020`):', '', ...lines].join('\n')
 }
