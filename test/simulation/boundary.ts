@@ -1,4 +1,4 @@
-import type { ByteStream, Dial } from '../../src/adapters/docker/engine.ts'
+import type { ByteStream, Dial } from '../../src/adapters/docker/call.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import { messageOf, PortError } from '../../src/ports/errors.ts'

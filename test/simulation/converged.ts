@@ -8,9 +8,6 @@ import type { Scenario } from './scenario.ts'
 import type { TruthOfVm } from './truth.ts'
 import type { World } from './world.ts'
 
-/** VMs that cannot become as declared, and the reason that their status must give. */
-export type Blocked = Readonly<Record<VmName, string>>
-
 /** The first thing that is not as it was declared, or undefined. */
 export function whatIsMissing(
   world: World,

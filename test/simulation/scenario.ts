@@ -1,10 +1,12 @@
 import type { VmName } from '../../src/api/names.ts'
-import type { Blocked } from './converged.ts'
 import type { SpecChanges } from './cluster.ts'
 import type { World } from './world.ts'
 
 /** What a person or the world does, at a time after the start. */
 export type Act = (world: World) => void
+
+/** VMs that cannot become as declared, and the reason that their status must give. */
+type Blocked = Readonly<Record<VmName, string>>
 
 /** A small script. What is declared when it ends is what must become true. */
 export interface Scenario {

@@ -1,4 +1,4 @@
-import type { Request } from '../../src/adapters/docker/engine.ts'
+import type { Request } from '../../src/adapters/docker/call.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import type { Labels, RawSpec, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../src/ports/swarm.ts'
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'

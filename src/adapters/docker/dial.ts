@@ -1,7 +1,7 @@
 import { addAbortSignal, type Readable } from 'node:stream'
 import Docker from 'dockerode'
 import { PortError } from '../../ports/errors.ts'
-import type { Dial } from './engine.ts'
+import type { Dial } from './call.ts'
 
 /** Calls to a manager without a leader hang; an answer is given in milliseconds. */
 const callTimeoutMs = 15_000

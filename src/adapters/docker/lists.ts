@@ -1,5 +1,5 @@
 import { createHash, hash as hashOnce } from 'node:crypto'
-import type { ByteStream, Call } from './engine.ts'
+import type { ByteStream, Call } from './call.ts'
 import { readList } from './read.ts'
 
 /** So many different lists are kept: those of all kinds, and the tasks of so many nodes. */

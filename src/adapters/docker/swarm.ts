@@ -1,6 +1,7 @@
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, RawSpec, Swarm, SwarmEvent } from '../../ports/swarm.ts'
-import type { Call, Engine } from './engine.ts'
+import type { Engine } from './engine.ts'
+import type { Call } from './call.ts'
 import { portErrorOf } from './errors.ts'
 import { linesOf, readEvent } from './events.ts'
 import { readConfig, readCreated, readList, readNode, readSecret, readService, readTask } from './read.ts'

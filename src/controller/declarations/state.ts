@@ -5,7 +5,6 @@ import { byText } from '../../api/order.ts'
 import type { LanClaim } from '../../ports/lan-claims.ts'
 import type { Origin, SourceIssue } from '../../ports/manifest-source.ts'
 import type { ResolvedSnapshot } from '../../ports/resolve-classes.ts'
-import type { Leaving } from './lan/releasing.ts'
 
 /** What is remembered of one VM between reads. */
 export interface VmMemory {
@@ -49,6 +48,12 @@ export interface OwnedVm {
   readonly deletes?: boolean
   /** That its service starts its guest with; undefined where that cannot be told. */
   readonly macs?: readonly Mac[] | undefined
+}
+
+/** What a VM does not claim any more and its guest may still have, and when that was last so. */
+export interface Leaving {
+  readonly claim: LanClaim
+  readonly lastMs: number
 }
 
 export interface DeclareInput {

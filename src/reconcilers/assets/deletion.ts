@@ -5,7 +5,7 @@ import type { PlacementRecord } from '../shared/placement-record.ts'
 import type { Ownership } from '../shared/vm-service.ts'
 import type { AssetsPlan } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
-import { deletesDisks } from './last-word.ts'
+import { deletesDisks } from './deletes-disks.ts'
 import type { AssetsSeen } from './observe.ts'
 
 /** The node's label goes by another reconciler's write, of which each has this one look again. */

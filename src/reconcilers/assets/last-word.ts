@@ -1,14 +1,8 @@
 import { objectLabels } from '../../api/labels.ts'
-import { deletePolicy, type PlacementRecord } from '../shared/placement-record.ts'
+import { deletePolicy } from '../shared/placement-record.ts'
 import type { AssetsAction, AssetsPlan } from './actions.ts'
+import { deletesDisks } from './deletes-disks.ts'
 import type { AssetsSeen } from './observe.ts'
-
-/** Whether the disks go with the VM: by the manifest's last word, or by the record where this controller never read one. */
-export function deletesDisks({ declaration }: AssetsSeen, record?: PlacementRecord): boolean {
-  if (declaration.kind === 'present') return declaration.vm.spec.deletionPolicy === deletePolicy
-  const { deletionPolicy } = declaration
-  return deletionPolicy === undefined ? record?.deletes === true : deletionPolicy === deletePolicy
-}
 
 /**
  * The plan, and with it the manifest's last word on the disks. The record gets it whatever else the plan waits for: once the manifest is gone, only

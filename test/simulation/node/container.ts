@@ -1,12 +1,13 @@
 import type { VmName, VmUid } from '../../../src/api/names.ts'
 import type { ProcessEnd } from '../../../src/ports/child-process.ts'
-import type { Station } from './lan.ts'
+import type { Log } from '../../../src/ports/log.ts'
+import type { SeededRandom } from '../seeded-random.ts'
+import type { VirtualTime } from '../virtual-time.ts'
+import type { Lan, Station } from './lan.ts'
 import type { Machine } from './machine.ts'
 import { Process } from './process.ts'
 import { qemuProcesses, type SimulatedQemu } from './qemu.ts'
 import { startRunner } from './runner-program.ts'
-
-import type { ContainersPorts } from './containers.ts'
 
 const talkMs = 20_000
 /** Docker starts the container, Node the program: Swarm says that the task is running meanwhile, and its predecessor may still answer. */
@@ -14,6 +15,28 @@ const longestStartMs = 1_500
 
 export function containerIdOf(taskId: string): string {
   return `container-${taskId}`
+}
+
+/** What every container is given, and whom it tells. */
+export interface ContainersPorts {
+  readonly time: VirtualTime
+  readonly random: SeededRandom
+  readonly stateRoot: string
+  readonly lan: Lan
+  readonly log: Log
+  /** Milliseconds from the power button until a guest is off. */
+  readonly lingerMs: () => number
+  readonly trace: (line: string) => void
+  /** It is about to start a QEMU. */
+  readonly onSpawn: (container: Container) => void
+  /** Its guest runs and loses its power. */
+  readonly onPowerCut: (container: Container) => void
+  /** Its QEMU has the disks open. */
+  readonly onHold: (container: Container) => void
+  readonly onGuestUp: (container: Container) => void
+  readonly onGuestDown: (container: Container) => void
+  /** Something of its guest passes its TAP. */
+  readonly onSpeech: (container: Container, mac: string, ip: string) => void
 }
 
 export interface ContainerFacts {

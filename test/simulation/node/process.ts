@@ -1,16 +1,20 @@
 import type { Clock } from '../../../src/ports/clock.ts'
-import type { Descriptors } from './descriptors.ts'
+
+/** The descriptors of all programs of the node. */
+export interface OpenDescriptors {
+  closeAll(owner: Process): void
+}
 
 /** A program that runs on a node. When it ends its descriptors are closed, and nothing it was given answers it any more. */
 export class Process {
   readonly name: string
   readonly clock: Clock
-  readonly #descriptors: Descriptors
+  readonly #descriptors: OpenDescriptors
   readonly #onEnd: (() => void)[] = []
   readonly #over = new AbortController()
   #alive = true
 
-  constructor(name: string, time: Clock, descriptors: Descriptors) {
+  constructor(name: string, time: Clock, descriptors: OpenDescriptors) {
     this.name = name
     this.#descriptors = descriptors
     this.clock = {

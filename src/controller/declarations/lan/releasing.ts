@@ -1,12 +1,6 @@
 import type { VmName } from '../../../api/names.ts'
 import type { LanClaim } from '../../../ports/lan-claims.ts'
-import type { DeclareInput, DeclareState, VmMemory } from '../state.ts'
-
-/** What a VM does not claim any more and its guest may still have, and when that was last so. */
-export interface Leaving {
-  readonly claim: LanClaim
-  readonly lastMs: number
-}
+import type { DeclareInput, DeclareState, Leaving, VmMemory } from '../state.ts'
 
 /**
  * A guest has up to two minutes to power off (the stop grace period), and a write that was under way when a manifest was edited may be carried out
