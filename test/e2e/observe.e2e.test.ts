@@ -1,9 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
-import { ensurePackages } from '../lab/packages.ts'
 import { run, until } from '../lab/run.ts'
+import { ensurePrometheus, startPrometheus } from './prometheus.ts'
 import { manifest, openE2e, removeManifests, waitGone, waitReady } from './support.ts'
 
 const name = 'seen'
@@ -11,8 +9,7 @@ let deployment: Deployment
 let metricsUrl: string
 
 beforeAll(async () => {
-  // The package has promtool as well.
-  await ensurePackages([{ file: '/usr/bin/prometheus', pkg: 'prometheus' }])
+  await ensurePrometheus()
   deployment = await openE2e()
   metricsUrl = `http://${deployment.lab.node('n1').managementIp}:9470/metrics`
   deployment.writeManifest(`${name}.yaml`, manifest(name))
@@ -39,37 +36,12 @@ describe('what operators see', () => {
   })
 
   it('is found by a real Prometheus through Swarm discovery, and a VM’s Ready can be queried', async () => {
-    const { lab } = deployment
-    const directory = join(lab.node('n1').dir, 'prometheus')
-    await run(['mkdir', '-p', directory])
-    const config = readFileSync(join(import.meta.dirname, '../../deploy/prometheus.yml'), 'utf8').replaceAll('10s', '1s')
-    writeFileSync(join(directory, 'prometheus.yml'), config)
-    const address = `${lab.node('n1').managementIp}:9490`
-    const prometheus = lab.spawnIn(
-      'n1',
-      [
-        'prometheus',
-        `--config.file=${directory}/prometheus.yml`,
-        `--storage.tsdb.path=${directory}/data`,
-        `--web.listen-address=${address}`,
-      ],
-      { stdio: 'ignore' },
-    )
+    const prometheus = await startPrometheus(deployment.lab)
     try {
-      const query = encodeURIComponent(`swarmvirt_vm_status_condition{vm="${name}",type="Ready"}`)
-      const value = await until(
-        'Prometheus to know the VM',
-        60_000,
-        async () => {
-          const answer = await lab.httpGet('mgmt', `http://${address}/api/v1/query?query=${query}`)
-          const result = JSON.parse(answer.body) as { data: { result: { value: [number, string] }[] } }
-          return result.data.result[0]?.value[1]
-        },
-        500,
-      )
-      expect(value).toBe('1')
+      const query = (): Promise<string | undefined> => prometheus.query(`swarmvirt_vm_status_condition{vm="${name}",type="Ready"}`)
+      expect(await until('Prometheus to know the VM', 60_000, query, 500)).toBe('1')
     } finally {
-      prometheus.kill()
+      prometheus.stop()
     }
   })
 

@@ -3,6 +3,7 @@ import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
 import {
+  conditionOf,
   containerOf,
   containersOf,
   manifest,
@@ -73,6 +74,8 @@ describe('a guest is shut down in order, never cut off', () => {
     try {
       await containerGone(id)
       expect(orderlyShutdowns()).toBe(3)
+      const seen = await waitForCondition(deployment, name, 'ServiceReady', (one) => one.reason === 'NodeDrained')
+      expect(conditionOf(seen, 'ServiceReady')?.message).toContain(`docker node update --availability active ${node}`)
     } finally {
       await deployment.lab.mustDocker(manager, ['node', 'update', '--availability', 'active', node])
     }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { containerOf, guestPage, manifest, openE2e, otherNode, waitGone, waitReady } from '../e2e/support.ts'
+import { containerOf, guestPage, manifest, openE2e, otherNode, reservedMac, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/lab.ts'
@@ -33,14 +33,20 @@ async function comesUpByItself(node: NodeName): Promise<void> {
 }
 
 describe('with no controller', () => {
-  it('a VM comes up by itself after every node lost its power', async () => {
+  it('a VM comes up by itself after every node lost its power, with the NICs that it had before an edit of them that waits', async () => {
     const { lab } = deployment
     const { node } = await containerOf(lab, name)
+    deployment.writeManifest(`${name}.yaml`, manifest(name, { mac: '52:54:00:aa:bb:cc' }))
+    await waitForCondition(deployment, name, 'RestartRequired', (one) => one.status === 'True' && one.message.includes('mac'))
     await controllers(0)
     await Promise.all(lab.nodes.map((one) => lab.powerOff(one.name)))
     for (const one of lab.nodes) await lab.powerOn(one.name)
     await comesUpByItself(node)
+    expect(await guestPage(lab, vm.facts['ip'] ?? '', otherNode(lab, node), '/mac')).toBe(reservedMac(name))
     await controllers(1)
+    await waitForCondition(deployment, name, 'RestartRequired', (one) => one.status === 'True' && one.message.includes('mac'))
+    deployment.writeManifest(`${name}.yaml`, manifest(name))
+    await waitForCondition(deployment, name, 'RestartRequired', (one) => one.status === 'False')
     await waitReady(deployment, name)
   })
 

@@ -73,10 +73,11 @@ function lockScripts(locks: readonly TapLock[], protect: readonly string[]): str
   return inScripts([bridgeScript(toNodePorts), ...locks.map((lock) => tapScript(lock, toOtherNodes))])
 }
 
+// `typeof`, since nft 1.0.6 (Debian 12) crashes on any rules of a host where nft 1.1 declared a set by its `type`.
 function bridgeScript(toNodePorts: string): string {
   return `
 table bridge ${table} {
-  set taps { type ifname; }
+  set taps { typeof iifname; }
   chain input { type filter hook input priority -200; policy accept; }
 }
 flush chain bridge ${table} input

@@ -20,19 +20,24 @@ export interface LoneController {
   get(what: 'api' | 'metrics', path: string): Promise<{ readonly status: number; readonly body: string }>
   /** What it logged since its last start. */
   log(): string
-  /** Ends it and has the Swarm run one again. */
+  /** Ends it and, where it took over, has the Swarm run one again. */
   giveBack(): Promise<void>
 }
 
-/** Takes over from the stack's controller. `docker` is a socket as n1 sees it. */
+/** Takes over from the stack's controller, or runs beside it. `docker` is a socket as n1 sees it. */
 export async function loneController(
   deployment: Deployment,
   docker: string,
   env: Readonly<Record<string, string>>,
+  role: 'instead' | 'beside' = 'instead',
 ): Promise<LoneController> {
   const { lab } = deployment
   const directory = mkdtempSync(join(lab.node('n1').dir, 'lone-'))
-  const taken = await takeOver(deployment, directory)
+  const taken = await copyController(deployment, directory)
+  const scale = async (replicas: 0 | 1): Promise<void> => {
+    if (role === 'instead') await lab.mustDocker('n1', ['service', 'scale', '--detach=false', `${service}=${replicas}`])
+  }
+  await scale(0)
   // On the control overlay, which nothing but tasks can join: in the network namespace of n1's agent.
   const agent = await pidOf(deployment, 'swarmvirt_agent')
   const inside = ['nsenter', `--net=/proc/${agent}/ns/net`, '--']
@@ -65,14 +70,14 @@ export async function loneController(
     async giveBack() {
       child?.kill('SIGKILL')
       await ended()
-      await lab.mustDocker('n1', ['service', 'scale', '--detach=false', `${service}=1`])
+      await scale(1)
       rmSync(directory, { recursive: true })
     },
   }
 }
 
-/** Program and secrets of the running controller are copied, and it is stopped. Gives its environment. */
-async function takeOver(deployment: Deployment, directory: string): Promise<Readonly<Record<string, string>>> {
+/** Copies program and secrets of the running controller. Gives its environment. */
+async function copyController(deployment: Deployment, directory: string): Promise<Readonly<Record<string, string>>> {
   const root = `/proc/${await pidOf(deployment, service)}/root`
   copyFileSync(join(root, 'opt/swarmvirt/controller.cjs'), join(directory, 'controller.cjs'))
   const files: Record<string, string> = {}
@@ -82,7 +87,6 @@ async function takeOver(deployment: Deployment, directory: string): Promise<Read
   }
   const environ = readFileSync(`${root}/proc/1/environ`, 'utf8').split('\0')
   const own = Object.fromEntries(environ.filter((one) => one.startsWith('SWARMVIRT_')).map((one) => split(one)))
-  await deployment.lab.mustDocker('n1', ['service', 'scale', '--detach=false', `${service}=0`])
   return { ...own, ...files }
 }
 
