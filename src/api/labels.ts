@@ -17,6 +17,8 @@ export const objectLabels = {
   uid: 'swarmvirt.uid',
   /** Swarm node ID a VM is placed on (placement record, and the service for people to read). */
   node: 'swarmvirt.node',
+  /** On a service whose launch config is of release 0.1 and names no bridge: the bridge of its NICs, which an old constraint named. */
+  bridge: 'swarmvirt.bridge',
   /** Hash of the user's spec that was last acted on. */
   generation: 'swarmvirt.generation',
   /** Hash of the inputs the running template was rendered from. */
@@ -88,10 +90,10 @@ export const nodeLabels = {
   vmCapable: 'vm-capable',
   accel: 'swarmvirt.accel',
   bridge: (bridge: string): string => `swarmvirt.bridge.${bridge}`,
-  vm: (vm: string): string => `swarmvirt.vm.${vm}`,
   /** `true` once an agent ever answered there: the node may hold disks. Never taken away by swarmvirt; who knows a node's disks to be lost removes it. */
   holdsState: 'swarmvirt.state',
-  vmPrefix: 'swarmvirt.vm.',
+  /** `swarmvirt.vm.<name>=<uid>` of each VM: earlier releases placed by it (ADR 0026). Only removed. */
+  formerVmPrefix: 'swarmvirt.vm.',
   bridgePrefix: 'swarmvirt.bridge.',
 } as const
 

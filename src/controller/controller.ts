@@ -72,7 +72,7 @@ export function controller(ports: ControllerPorts): Controller {
   const isReconciled = (vm: VmName): boolean => status.progress(vm).length === vmOwners.length
 
   const evidence = evidenceBook(ports.agents, clock, log)
-  const effects = effectRecorder({ status, metrics, log, store })
+  const effects = effectRecorder({ status, metrics, log })
   const loops = reconcileLoops(
     {
       reconcilers: ports.reconcilers,
@@ -88,7 +88,6 @@ export function controller(ports: ControllerPorts): Controller {
       invalidate: (name) => informed.note({ type: 'config', action: 'doubt', id: '', name }),
       onVmResult: (...result) => report(...result),
       onNodeResult(result) {
-        if (result.kind === 'planned') effects.ofNode(result.effects)
         if (result.applied > 0) queues.onNodeWrite()
       },
     },

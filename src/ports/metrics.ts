@@ -2,7 +2,7 @@
 export type ReconcileResult = 'success' | 'error' | 'requeue' | 'requeue_after'
 
 /** What of the Swarm can be put back. A VM's launch config and secret cannot be lost while its service names them. */
-export const driftKinds = ['node_labels', 'placement_record', 'service', 'service_labels', 'replicas', 'update_policy', 'template'] as const
+export const driftKinds = ['placement_record', 'service', 'service_labels', 'replicas', 'update_policy', 'template'] as const
 export type DriftKind = (typeof driftKinds)[number]
 
 /** What a queue holds at this moment. */

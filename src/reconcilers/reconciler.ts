@@ -1,5 +1,4 @@
 import type { ConditionDraft } from '../api/conditions.ts'
-import type { VmName } from '../api/names.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
 import type { DriftKind } from '../ports/metrics.ts'
 
@@ -37,8 +36,8 @@ export interface Drift {
   readonly kinds: readonly DriftKind[]
   /** `ifHadService`: drift only where the VM had a service before, which the runtime remembers. */
   readonly counts: 'always' | 'ifHadService'
-  /** The events of VMs. A missing `vm` is the VM of the run. */
-  readonly events: readonly { readonly vm?: VmName; readonly message: string }[]
+  /** Events of the VM. */
+  readonly messages: readonly string[]
 }
 
 export interface Plan<Action> {

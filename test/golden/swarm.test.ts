@@ -7,6 +7,7 @@ import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
 import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
 import { Cluster } from '../simulation/cluster.ts'
+import { templateOf } from '../simulation/docker-rules.ts'
 
 /** All that release 0.1 left in a Swarm of two nodes, as it wrote it, with the manifests that it wrote it for. Never changed. */
 interface Recorded {
@@ -49,8 +50,17 @@ function withIds(spec: RawSpec, { swarm }: Cluster): RawSpec {
 }
 
 const names = recorded.documents.map(({ metadata }) => metadata.name)
+/** What Swarm compares tasks with: constraints that still match start none. */
 const templates = ({ swarm }: Cluster): string =>
-  canonicalJson([...swarm.services.values()].map(({ name, spec }) => [name, spec['TaskTemplate'], spec['EndpointSpec'], spec['Mode']]))
+  canonicalJson([...swarm.services.values()].map(({ name, spec }) => [name, templateOf(spec), spec['Mode']]))
+const constraints = ({ swarm }: Cluster, name: string): unknown =>
+  dig(swarm.service(`vm-${name}`)?.spec, 'TaskTemplate', 'Placement', 'Constraints')
+/** All that a service says of its VM, but how its template is written. */
+const notes = ({ swarm }: Cluster): unknown =>
+  names.map((name) => {
+    const { 'swarmvirt.hash.template': _template, 'swarmvirt.bridge': _bridge, ...labels } = swarm.service(`vm-${name}`)?.labels ?? {}
+    return [name, labels]
+  })
 
 function loseNotes(labels: Record<string, string>): void {
   for (const key of Object.keys(labels)) if (key.startsWith('swarmvirt.hash.')) delete labels[key]
@@ -74,11 +84,38 @@ describe('what release 0.1 left in a Swarm', () => {
     for (const name of names) expect([name, cluster.said(name, 'RestartRequired')]).toEqual([name, 'False UpToDate'])
   }
 
-  it('is written to by nobody: names, hashes, generations and defaults are what they were', async () => {
+  it('is moved over once to the IDs of its nodes: names, hashes, generations and defaults stay what they were', async () => {
+    const was = notes(cluster)
+    await cluster.converge()
+    expectNothingRestarted()
+    expect(notes(cluster)).toEqual(was)
+    const held = (node: string): readonly string[] => [`node.id==${node}`, 'node.labels.vm-capable==true']
+    expect(names.map((name) => constraints(cluster, name))).toEqual([held('node-n1'), held('node-n2'), held('node-n1')])
     const { writes } = cluster.swarm
     await cluster.converge()
     expect(cluster.swarm.writes).toBe(writes)
+  })
+
+  it('loses the label of each VM when no service needs it any more, and no other label', async () => {
+    await cluster.round()
+    const labels = (): readonly Labels[] => [...cluster.swarm.nodes.values()].map((node) => node.labels)
+    expect(labels()).toEqual(recorded.nodes.map((node) => node.labels))
+    await cluster.converge()
+    const kept = { 'swarmvirt.state': 'true', 'vm-capable': 'true', 'swarmvirt.accel': 'tcg', 'swarmvirt.bridge.br0': 'true' }
+    expect(labels()).toEqual([kept, kept])
     expectNothingRestarted()
+  })
+
+  it('is granted its bridge as before, which only the old constraint named, while the manifest asks for another one', async () => {
+    const declared = cluster.declared.get('plain')
+    if (declared?.kind !== 'present') throw new Error('plain is not declared')
+    const networks = declared.vm.spec.networks.map((one) => ({ ...one, bridge: 'br1' }))
+    cluster.declared.set('plain', { ...declared, vm: { ...declared.vm, spec: { ...declared.vm.spec, networks } } })
+    await cluster.converge()
+    const uid = cluster.record('plain')?.uid ?? ''
+    expect(cluster.agent('n1').orders.get(uid)?.nics).toMatchObject([{ bridge: 'br0' }])
+    expect(cluster.condition('plain', 'RestartRequired')?.message).toContain('spec.networks[0].bridge br0 → br1')
+    expect(cluster.starts('plain')).toBe(1)
   })
 
   it('restarts no VM where this release has another runner image', async () => {
@@ -99,7 +136,8 @@ describe('what release 0.1 left in a Swarm', () => {
       )
     const { writes } = cluster.swarm
     await cluster.converge()
-    expect(cluster.swarm.writes).toBe(writes + names.length)
+    const moved = names.length * 2 + recorded.nodes.length
+    expect(cluster.swarm.writes).toBe(writes + moved)
     expectNothingRestarted()
   })
 
@@ -129,7 +167,7 @@ describe('what release 0.1 left in a Swarm', () => {
       loseNotes(labels)
       await cluster.swarm.updateConfigLabels(config, labels)
     }
-    const running = (): unknown => ['plain', 'rich'].map((name) => cluster.swarm.service(`vm-${name}`)?.spec['TaskTemplate'])
+    const running = (): unknown => ['plain', 'rich'].map((name) => templateOf(cluster.swarm.service(`vm-${name}`)?.spec ?? {}))
     const was = canonicalJson(running())
     await cluster.converge()
     expect(canonicalJson(running())).toBe(was)

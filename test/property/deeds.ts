@@ -83,10 +83,9 @@ export async function perform(cluster: Cluster, one: Deed): Promise<void> {
         template['ForceUpdate'] = Number(template['ForceUpdate']) + 1
       })
     case 'forgetEverything':
-      // Record, service and label at once: only the disk is left.
+      // Record and service at once: only the disk is left.
       if (service !== undefined) await swarm.removeService(service.id)
       if (record !== undefined) await swarm.removeConfig(record.config.id)
-      for (const id of swarm.nodes.keys()) swarm.editNodeLabels(id, (all) => void delete all['swarmvirt.vm.web'])
       return
     case 'round':
       await cluster.round()

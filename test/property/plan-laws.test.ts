@@ -159,7 +159,7 @@ function visible({ spec: { cpu, memory, accelerator, disks, networks, cloudInit 
 function rendered(vm: VirtualMachine): string {
   const inputs = inputsOf('lab', vm, uid)
   const ids = { launch: inputs.launchName, userData: inputs.userData?.name }
-  const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, ids, forceUpdate: 0 })
+  const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, node: 'n', ids, forceUpdate: 0 })
   return canonicalJson([template, inputs.launchText, inputs.userData ?? null, prepareOrderFor(settings, vm, record, undefined)])
 }
 

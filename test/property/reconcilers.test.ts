@@ -6,7 +6,7 @@ import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
 import { inputsOf } from '../../src/reconcilers/services/inputs.ts'
 import { templateHashOf } from '../../src/reconcilers/services/projection.ts'
 import { renderSpec, renderTemplate } from '../../src/reconcilers/services/render.ts'
-import { labelConstraints } from '../../src/reconcilers/shared/vm-service.ts'
+import { labelConstraints } from '../../src/reconcilers/shared/constraints.ts'
 import { aVm, Cluster, settings } from '../simulation/cluster.ts'
 import { stored } from '../simulation/docker-rules.ts'
 import { deeds, hostnames, perform } from './deeds.ts'
@@ -108,7 +108,7 @@ test('what Docker fills in, and what ids are called, never looks like drift', ()
       const { vm } = aVm('web', changes)
       const inputs = inputsOf('lab', vm, '00000000-0000-4000-8000-000000000001')
       const template = (launch: string) =>
-        renderTemplate({ vm: 'web', settings, apiVersion, inputs, ids: { launch, userData: 'u' }, forceUpdate })
+        renderTemplate({ vm: 'web', settings, apiVersion, inputs, node: 'n', ids: { launch, userData: 'u' }, forceUpdate })
       const written = renderSpec('vm-web', {}, 1, template('a'))
       const kept = stored(renderSpec('vm-web', {}, 1, template('b')))
       expect(templateHashOf(kept['TaskTemplate'], kept['EndpointSpec'])).toBe(

@@ -2,7 +2,7 @@ import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
 import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { SwarmService } from '../../src/ports/swarm.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
-import { replicasOf } from './docker-rules.ts'
+import { constraintsOf, replicasOf } from './docker-rules.ts'
 import type { Container } from './node/container.ts'
 import type { Scenario } from './scenario.ts'
 import type { TruthOfVm } from './truth.ts'
@@ -65,8 +65,6 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
   if (deletes && record !== undefined) return `the record of ${name} is still there`
   if (deletes && world.machines.disks.some((one) => one.vm === name)) return `a disk of ${name} is still there`
   if (record !== undefined && record.retainedAt === undefined) return `the record of ${name} does not say that it is retained`
-  const labelled = [...world.swarm.nodes.values()].find((one) => one.labels[nodeLabels.vm(name)] !== undefined)
-  if (labelled !== undefined) return `${labelled.hostname} still carries the label of ${name}`
   // Also where nothing tells its uid any more.
   const granted = [...world.machines.nodes.values()].find(
     (one) => one.isUp && one.records().some((held) => held.granted && (held.uid === record?.uid || held.vm === name)),
@@ -92,6 +90,8 @@ function notRunning(world: World, name: VmName, service: SwarmService, truth: Tr
   const record = world.record(name)
   if (record === undefined || record.retainedAt !== undefined) return `${name} has no record, or one that says it is retained`
   if (record.uid !== service.labels[objectLabels.uid]) return `record and service of ${name} have different uids`
+  const held = constraintsOf(service.spec).toSorted().join(', ')
+  if (held !== `node.id==${record.node}, node.labels.vm-capable==true`) return `the service of ${name} is held by ${held}`
   for (const view of views) {
     if (view.vm(name)?.conditions.some((one) => one.reason === 'HandOver') === true)
       return `${name} is still handed over from one source to another`
@@ -130,6 +130,8 @@ function unlabelledNode(world: World): string | undefined {
   for (const [id, machine] of world.machines.nodes) {
     const node = world.swarm.nodes.get(id)
     if (node === undefined || machine.away || !machine.isUp || machine.brokerAway) continue
+    const former = Object.keys(node.labels).find((key) => key.startsWith(nodeLabels.formerVmPrefix))
+    if (former !== undefined) return `${node.hostname} still carries ${former}`
     if (node.labels[nodeLabels.vmCapable] !== 'true') return `${node.hostname} is not labelled vm-capable`
     if (node.labels[nodeLabels.accel] === undefined) return `${node.hostname} is not labelled with an accelerator`
     if (node.labels[nodeLabels.bridge('br0')] !== 'true') return `${node.hostname} is not labelled with br0`

@@ -75,13 +75,19 @@ export function replicasOf(spec: RawSpec): number {
   return typeof replicas === 'number' ? replicas : 0
 }
 
-/** `node.labels.X==Y` and `!=`, values without case. */
+/** `node.id`, `node.hostname` and `node.labels.X`, `==` and `!=`, values without case. */
 export function matches(spec: RawSpec, node: SwarmNode): boolean {
   return constraintsOf(spec).every((text) => {
-    const [, key, operator, value] = /^\s*node\.labels\.([^\s=!]+)\s*(==|!=)\s*(.*?)\s*$/.exec(text) ?? []
-    if (key === undefined) return true
-    return ((node.labels[key] ?? '').toLowerCase() === value?.toLowerCase()) === (operator === '==')
+    const [, key, operator, value] = /^\s*node\.(\S+?)\s*(==|!=)\s*(.*?)\s*$/.exec(text) ?? []
+    const actual = key === undefined ? undefined : valueOf(node, key)
+    return actual === undefined || (actual.toLowerCase() === value?.toLowerCase()) === (operator === '==')
   })
+}
+
+function valueOf({ id, hostname, labels }: SwarmNode, key: string): string | undefined {
+  const prefix = 'labels.'
+  if (key.startsWith(prefix)) return labels[key.slice(prefix.length)] ?? ''
+  return key === 'id' ? id : key === 'hostname' ? hostname : undefined
 }
 
 type Named = ReadonlyMap<string, { readonly name: string }>

@@ -13,7 +13,8 @@ export interface MachineInputs {
   /** Names, in boot order. */
   readonly disks: readonly string[]
   readonly networks: readonly Readonly<Record<'name' | 'mac', string>>[]
-  readonly bridges: readonly string[]
+  /** Undefined where nobody can tell. */
+  readonly bridges: readonly string[] | undefined
   readonly sshAuthorizedKeys: readonly string[]
   /** What cloud-init takes the guest for; undefined for the VM's first instance. */
   readonly cloudInitInstance: string | undefined
@@ -110,13 +111,16 @@ function memory(running: MachineInputs, wanted: MachineInputs): readonly Change[
   return [[['spec', 'memory'], exact ? `${from} B` : formatBytes(from), exact ? `${to} B` : formatBytes(to)]]
 }
 
-/** A service's constraints say which bridges it needs, and not for which NIC. */
 function networks(running: MachineInputs, wanted: MachineInputs): readonly Change[] {
   const path: Path = wanted.networks.length === 1 ? ['spec', 'networks', 0, 'bridge'] : ['spec', 'networks']
   return [
     ...listed('networks', running.networks, wanted.networks),
-    ...changed(path, running.bridges.toSorted().join(', '), wanted.bridges.toSorted().join(', ')),
+    ...(running.bridges === undefined ? [] : changed(path, bridgesText(running), bridgesText(wanted))),
   ]
+}
+
+function bridgesText({ bridges = [] }: MachineInputs): string {
+  return bridges.toSorted().join(', ')
 }
 
 function named(name: string): Entry {

@@ -5,14 +5,12 @@ import type { SwarmNode } from '../../ports/swarm.ts'
 import type { DeclarationStore } from '../declarations/store.ts'
 import type { Hint } from '../informer/event-to-keys.ts'
 import type { Changed, InformedSwarm } from '../informer/informed-swarm.ts'
-import { concernedBy } from '../informer/node-changes.ts'
+import { areOtherwise } from '../informer/node-changes.ts'
 import { rotation } from '../informer/rotation.ts'
 import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
 
 /** Resyncs from one of all nodes to the next. A node's run asks for its next one itself, and each lists tasks. */
 const nodesEvery = 6
-/** VMs that are placed within this time get their node's labels in one write. */
-const togetherMs = 50
 
 export interface RequeuePorts {
   readonly loops: Loops
@@ -63,21 +61,20 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
     for (const { id } of nodes()) loops.nodes.queue.add(id)
   }
 
-  /** Requeues the VMs that are affected by how the nodes changed since the last call. */
+  /** Requeues all VMs if the nodes changed since the last call. */
   async function affectedByNodes(): Promise<void> {
-    const affected = await nodeChanges()
-    known(affected === 'everybody' ? store.known() : affected)
+    if (await haveNodesChanged()) store.known().forEach(vm)
   }
 
-  async function nodeChanges(): Promise<ReturnType<typeof concernedBy>> {
+  async function haveNodesChanged(): Promise<boolean> {
     try {
       const listed = await informed.swarm.listNodes()
-      const affected = concernedBy(compared, listed)
+      const isOther = areOtherwise(compared, listed)
       compared = listed
-      return affected
+      return isOther
     } catch (error) {
       log.debug({ reason: messageOf(error) }, 'The nodes cannot be listed')
-      return 'everybody'
+      return true
     }
   }
 
@@ -133,8 +130,6 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
     onWrite(owner, name) {
       // Reachability follows from the task; a new one requeues it.
       for (const other of writers) if (other !== owner) loops.vms[other].queue.add(name)
-      // A placement record becomes a node label, which the service waits for.
-      if (owner === 'assets') for (const { id } of nodes()) loops.nodes.queue.addAfter(id, togetherMs)
     },
     onNodeWrite: () => void affectedByNodes(),
     newTask: (name) => loops.vms.reachability.queue.add(name),

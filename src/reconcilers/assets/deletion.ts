@@ -1,14 +1,13 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName } from '../../api/names.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
-import type { Ownership } from '../shared/vm-service.ts'
+import { isServiceOf, type Ownership, ownershipOf } from '../shared/vm-service.ts'
 import type { AssetsPlan } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
 import { deletesDisks } from './deletes-disks.ts'
 import type { AssetsSeen } from './observe.ts'
 
-/** The node's label goes by another reconciler's write, of which each has this one look again. */
 const lookAgainMs = 1_000
 
 /**
@@ -29,8 +28,8 @@ export function planDeletion(seen: AssetsSeen, record: PlacementRecord, nowMs: n
   if (node === undefined) return unreachable(seen, record)
   const conditions = [deleting(seen, record, node.hostname), ...waitingConditions()]
   const facts = { uid: record.uid, node: node.hostname }
-  // A label without a record would be taken for a trace of the disk.
-  if (node.labels[nodeLabels.vm(vm)] === record.uid)
+  // Another controller may have made one meanwhile. It goes first: without a record it would be taken for all that is left of the VM.
+  if (isServiceOf(record, ownershipOf(vm, seen.service)))
     return { actions: [], conditions, next: { kind: 'requeueAfter', ms: lookAgainMs }, facts }
   const order = { version: 1, uid: record.uid, vm, cluster: settings.cluster } as const
   const { id, name } = record.config

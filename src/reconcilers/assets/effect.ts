@@ -35,5 +35,5 @@ export function effectOfAssets(action: AssetsAction): Effect {
 }
 
 function recordDrift(kinds: readonly DriftKind[], what: string): { readonly drift?: Drift } {
-  return kinds.length === 0 ? {} : { drift: { kinds, counts: 'always', events: [{ message: `${somebodyElse} ${what}` }] } }
+  return kinds.length === 0 ? {} : { drift: { kinds, counts: 'always', messages: [`${somebodyElse} ${what}`] } }
 }

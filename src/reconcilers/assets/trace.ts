@@ -1,6 +1,7 @@
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
 import type { VmName, VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
+import { nodeIdIn } from '../shared/constraints.ts'
 import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
 import type { ClusterSeen, NodeSeen } from './observe.ts'
 
@@ -29,26 +30,22 @@ export interface TraceInput {
 }
 
 /**
- * Finds a VM's identity again. A disk in an inventory is where the VM is; the owned service and the node label are only what somebody wrote
- * down. An empty disk must never boot in the place of a full one, so every doubt ends in `unclear`.
+ * Finds a VM's identity again. A disk in an inventory is where the VM is; the owned service is only what somebody wrote down. An empty disk must never boot in the place of a full one, so every doubt ends in `unclear`.
  */
 export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   const hits = cluster.nodes.flatMap((one) => hitsOn(one, input))
-  const labelled = cluster.nodes.flatMap((one) => labelOn(one, input.vm))
-  const own = ownService(input, [...hits, ...labelled])
+  const own = ownService(input, hits)
   const ownUid = input.uid ?? own?.uid
-  const uids = new Set(ownUid === undefined ? [...hits, ...labelled].map((one) => one.uid) : [ownUid])
+  const uids = new Set(ownUid === undefined ? hits.map((one) => one.uid) : [ownUid])
   const [uid] = uids
-  if (uids.size > 1) return several(input.vm, [...hits, ...labelled])
+  if (uids.size > 1) return several(input.vm, hits)
   if (uid === undefined) return nothingFound(input.vm, cluster)
   const disks = hits.filter((one) => one.uid === uid && one.hasDisks)
   if (disks.length > 1) return several(input.vm, disks)
   const [disk] = disks
-  const written = own?.service.labels[objectLabels.node]
-  const ofUid = (found: readonly Pick<Hit, 'seen' | 'uid'>[]): NodeSeen[] => found.filter((one) => one.uid === uid).map((one) => one.seen)
-  if (disk !== undefined) return fromDisk(input, cluster, { disk, written: [written, ...ofUid(labelled).map(({ node }) => node.id)] })
-  const noted = ofUid([...labelled, ...hits])
-  const seen = cluster.nodes.find((one) => one.node.id === written) ?? noted[0]
+  const written = own && (own.service.labels[objectLabels.node] ?? nodeIdIn(own.service))
+  if (disk !== undefined) return fromDisk(input, cluster, { disk, written })
+  const seen = cluster.nodes.find((one) => one.node.id === written) ?? hits.find((one) => one.uid === uid)?.seen
   return fromNote(input, cluster, { uid, seen, ran: own !== undefined || input.disksMade })
 }
 
@@ -70,10 +67,10 @@ function ownService(
 function fromDisk(
   { vm }: TraceInput,
   cluster: ClusterSeen,
-  { disk, written }: { readonly disk: Hit; readonly written: readonly (string | undefined)[] },
+  { disk, written }: { readonly disk: Hit; readonly written: string | undefined },
 ): Trace {
   const silent = silentNodes(cluster)
-  const isTold = written.includes(disk.seen.node.id)
+  const isTold = written === disk.seen.node.id
   return silent.length > 0 && !isTold ? diskNodeUnknown(vm, silent) : found(disk.uid, disk.seen, true, 'its disk')
 }
 
@@ -85,10 +82,10 @@ function fromNote(
 ): Trace {
   const { seen } = note
   // A service is only made once the disks are, so with one the node needs no asking; the agent will not make an empty disk in their place.
-  if (seen !== undefined && note.ran) return found(note.uid, seen, true, 'its service and node label')
+  if (seen !== undefined && note.ran) return found(note.uid, seen, true, 'its service')
   const silent = silentNodes(cluster)
   if (silent.length > 0) return diskNodeUnknown(vm, silent)
-  if (seen !== undefined) return found(note.uid, seen, false, 'its node label')
+  if (seen !== undefined) return found(note.uid, seen, false, 'its directory')
   if (!note.ran) return { kind: 'none' }
   const message = `${vm} (uid ${note.uid}) had disks, and no node has them: bring back the node that had them, or remove the config sv-vm-${vm} and the service vm-${vm} to start anew`
   return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
@@ -119,7 +116,7 @@ function several(vm: VmName, hits: readonly Pick<Hit, 'seen' | 'uid'>[]): Trace 
   return {
     kind: 'unclear',
     reason: 'SeveralDisks',
-    message: `several disks or labels claim to be ${vm}: ${each.join(', ')}. Move all but one away`,
+    message: `several disks claim to be ${vm}: ${each.join(', ')}. Move all but one away`,
   }
 }
 
@@ -127,11 +124,6 @@ function hitsOn(seen: NodeSeen, { vm, cluster, uid }: TraceInput): Hit[] {
   if (!seen.instances.known) return []
   const own = seen.instances.value.filter((one) => (one.vm === vm && one.cluster === cluster) || one.uid === uid)
   return own.map((one) => ({ seen, uid: one.uid, hasDisks: one.disks.length > 0 }))
-}
-
-function labelOn(seen: NodeSeen, vm: VmName): Pick<Hit, 'seen' | 'uid'>[] {
-  const uid = seen.node.labels[nodeLabels.vm(vm)]
-  return uid === undefined ? [] : [{ seen, uid }]
 }
 
 function silentNodes(cluster: ClusterSeen): NodeSeen[] {

@@ -1,6 +1,5 @@
-import { nodeLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
-import { placementRecordName, type VmUid } from '../../api/names.ts'
+import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Declarations } from '../../ports/declarations.ts'
@@ -11,7 +10,7 @@ import { type Asked, ask } from '../shared/asked.ts'
 import { ownerlessGrants } from './ownerless.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../shared/placement-record.ts'
 import { isLive, isVmService } from '../shared/vm-service.ts'
-import { keepsLabels, placementLabelsOf } from './plan.ts'
+import { keepsLabels } from './plan.ts'
 
 export interface NodesPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
@@ -53,15 +52,15 @@ export async function observeNode(ports: NodesPorts, nodeId: string, sweep: bool
   }
   const facts = await ask(agents.on(nodeId).facts(signal))
   const instances = sweep ? await ask(agents.on(nodeId).instances(signal)) : undefined
-  const records = await recordsFor(swarm, node, signal)
+  const records = await recordsIn(swarm, signal)
   const known = await swarm.listServices(undefined, signal)
   const seen = { node, facts, records, services: livingIn(known), tasks: [], softwareEmulation, ownerless: [] }
   if (instances?.known !== true && keepsLabels(seen, node)) return seen
   const living = await observeWhatLives(swarm, node, signal)
   const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services: living.services }
   const ownerless = instances?.known === true ? await ownerlessGrants(owners, instances.value, signal) : []
-  // While all this was asked a VM may have been placed here. Its record is made before its service, and after this read nothing is waited for.
-  return { ...seen, ...living, ownerless, records: await recordsFor(swarm, node, signal) }
+  // While all this was asked a VM may have been placed here. Its record is made before its service.
+  return { ...seen, ...living, ownerless, records: await recordsIn(swarm, signal) }
 }
 
 async function observeWhatLives(
@@ -75,33 +74,14 @@ async function observeWhatLives(
   return { services, tasks }
 }
 
-async function recordsFor(
-  swarm: Pick<Swarm, 'listConfigs' | 'getConfig'>,
-  node: SwarmNode,
-  signal: AbortSignal,
-): Promise<readonly PlacementRecord[]> {
-  const listed = readPlacementRecords(await swarm.listConfigs(recordsLabel, signal))
-  const unlisted = await unlistedRecords(swarm, node, listed, signal)
-  return unlisted.length === 0 ? listed : [...listed, ...unlisted]
+async function recordsIn(swarm: Pick<Swarm, 'listConfigs'>, signal: AbortSignal): Promise<readonly PlacementRecord[]> {
+  return readPlacementRecords(await swarm.listConfigs(recordsLabel, signal))
 }
 
 /**
- * A list may be older than what it is held against (a cut-off leader answers for about a second). What a label or a task speaks of and the list
- * does not have is asked for by name before anything is taken away on its account.
+ * A list may be older than what it is held against (a cut-off leader answers for about a second). What a task speaks of and the list does not have
+ * is asked for by name before anything is taken away on its account.
  */
-async function unlistedRecords(
-  swarm: Pick<Swarm, 'getConfig'>,
-  { labels }: SwarmNode,
-  listed: readonly PlacementRecord[],
-  signal: AbortSignal,
-): Promise<readonly PlacementRecord[]> {
-  const recorded = placementLabelsOf(listed)
-  const unlisted = Object.keys(labels).filter((key) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key))
-  const names = unlisted.map((key) => placementRecordName(key.slice(nodeLabels.vmPrefix.length)))
-  const configs = await Promise.all(names.map((name) => swarm.getConfig(name, signal)))
-  return readPlacementRecords(configs.filter((one) => one !== undefined))
-}
-
 async function unlistedServices(
   swarm: Pick<Swarm, 'getService'>,
   known: readonly SwarmService[],

@@ -1,24 +1,16 @@
 import { nodeLabels } from '../../api/labels.ts'
-import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
-import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import type { Next, Plan } from '../reconciler.ts'
-import { carries, type PlacementRecord } from '../shared/placement-record.ts'
+import { isHeldTo, isMet, labelConstraints } from '../shared/constraints.ts'
+import { carries } from '../shared/placement-record.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
-import { isLive, labelConstraints } from '../shared/vm-service.ts'
+import { isLive } from '../shared/vm-service.ts'
 import type { NodesSeen } from './observe.ts'
 
 export type NodesAction =
-  | {
-      readonly kind: 'updateNodeLabels'
-      readonly node: SwarmNode
-      readonly labels: Labels
-      readonly corrects: readonly DriftKind[]
-      /** Placement labels among them that somebody else took or changed. */
-      readonly taken: readonly string[]
-    }
+  | { readonly kind: 'updateNodeLabels'; readonly node: SwarmNode; readonly labels: Labels }
   /** Nothing names the VM any more; its disks stay. */
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
 
@@ -32,9 +24,7 @@ export function planNode(seen: NodesSeen): Plan<NodesAction> {
   if (node === undefined) return { actions: [], conditions: [], next: { kind: 'settled' } }
   const labels = wantedLabels(seen, node)
   const same = carries(node.labels, labels) && carries(labels, node.labels)
-  const taken = same ? [] : takenFrom(seen, node, labels)
-  const corrects: readonly DriftKind[] = taken.length > 0 ? ['node_labels'] : []
-  const relabel: readonly NodesAction[] = same ? [] : [{ kind: 'updateNodeLabels', node, labels, corrects, taken }]
+  const relabel: readonly NodesAction[] = same ? [] : [{ kind: 'updateNodeLabels', node, labels }]
   const revoke = seen.ownerless.map((uid): NodesAction => ({ kind: 'revokeGrant', nodeId: node.id, uid }))
   return { actions: [...relabel, ...revoke], conditions: [], next: whenNext(seen) }
 }
@@ -47,7 +37,7 @@ function whenNext({ facts }: NodesSeen): Next {
 /** Foreign labels as they are, ours as they should be, and over both what is latched. */
 function wantedLabels(seen: NodesSeen, node: SwarmNode): Labels {
   const foreign = Object.fromEntries(Object.entries(node.labels).filter(([key]) => !isOurs(key)))
-  const wanted = { ...foreign, ...marker(seen, node), ...capability(seen, node), ...placements(seen, node) }
+  const wanted = { ...foreign, ...marker(seen, node), ...capability(seen, node), ...former(seen, node) }
   // A latch only keeps what is there.
   return carries(wanted, node.labels) ? wanted : { ...wanted, ...latched(seen, node) }
 }
@@ -58,8 +48,9 @@ export function keepsLabels(seen: NodesSeen, node: SwarmNode): boolean {
 }
 
 function isOurs(label: string): boolean {
-  const { vmCapable, accel, holdsState, bridgePrefix, vmPrefix } = nodeLabels
-  return label === vmCapable || label === accel || label === holdsState || label.startsWith(bridgePrefix) || label.startsWith(vmPrefix)
+  const { vmCapable, accel, holdsState, bridgePrefix, formerVmPrefix } = nodeLabels
+  if (label === vmCapable || label === accel || label === holdsState) return true
+  return label.startsWith(bridgePrefix) || label.startsWith(formerVmPrefix)
 }
 
 /** Once an agent has answered there, disks may be there: only a person can say that they are not. */
@@ -92,23 +83,12 @@ function bridges(facts: NodeFacts): Labels {
   return Object.fromEntries(up.map((one) => [nodeLabels.bridge(one.name), 'true']))
 }
 
-/** The labels that these records are told by, on whatever node. By the list: all nodes look at the same one. */
-export const placementLabelsOf = memoised(
-  (records: readonly PlacementRecord[]): ReadonlySet<string> => new Set(records.map((one) => nodeLabels.vm(one.vm))),
-)
-
-/**
- * `swarmvirt.vm.<vm>=<uid>` for each VM placed here. A label without a record stays while a service of ours still names it: the record may
- * only have been lost, and then the label is a trace of where the disk is.
- */
-function placements(seen: NodesSeen, node: SwarmNode): Labels {
-  const recorded = placementLabelsOf(seen.records)
-  const unrecorded = current(node, (key) => key.startsWith(nodeLabels.vmPrefix) && !recorded.has(key))
-  const services = Object.keys(unrecorded).length === 0 ? [] : seen.services
-  const named = new Set(services.flatMap(labelConstraints).map(({ label, value }) => `${label}=${value}`))
-  const traces = Object.fromEntries(Object.entries(unrecorded).filter(([key, value]) => named.has(`${key}=${value}`)))
-  const here = seen.records.filter((one) => holds(one, node))
-  return { ...traces, ...Object.fromEntries(here.map((one) => [nodeLabels.vm(one.vm), one.uid])) }
+/** The labels of earlier releases, for as long as a service names them, on whatever node it runs. */
+function former({ services }: NodesSeen, node: SwarmNode): Labels {
+  const left = current(node, (key) => key.startsWith(nodeLabels.formerVmPrefix))
+  if (Object.keys(left).length === 0) return {}
+  const named = new Set(services.flatMap(labelConstraints).map(({ label }) => label))
+  return Object.fromEntries(Object.entries(left).filter(([key]) => named.has(key)))
 }
 
 /**
@@ -117,33 +97,17 @@ function placements(seen: NodesSeen, node: SwarmNode): Labels {
  */
 function latched(seen: NodesSeen, node: SwarmNode): Labels {
   const live = new Set(seen.tasks.filter((one) => isLive(one) || one.desiredState === 'running').map((one) => one.serviceId))
-  const needs = seen.services.filter((one) => live.has(one.id) || isPinnedTo(one, node)).flatMap(labelConstraints)
-  const met = needs.filter(({ label, value }) => isOurs(label) && node.labels[label]?.toLowerCase() === value.toLowerCase())
-  const kept = met.filter(({ label }) => !hasMovedOn(seen, node, label))
-  return Object.fromEntries(kept.map(({ label }) => [label, node.labels[label] ?? '']))
-}
-
-/** A person had the VM follow its disks to another node. When this one is back, its older disks must not be booted in their place. */
-function hasMovedOn({ records }: NodesSeen, { id, state, labels }: SwarmNode, label: string): boolean {
-  const record = records.find((one) => nodeLabels.vm(one.vm) === label && one.uid === labels[label])
-  return state === 'down' && record?.node !== undefined && record.node !== id
+  const needs = seen.services.filter((one) => live.has(one.id) || isToRunOn(one, node)).flatMap(labelConstraints)
+  const met = needs.filter((one) => isOurs(one.label) && isMet(one, node))
+  return Object.fromEntries(met.map(({ label }) => [label, node.labels[label] ?? '']))
 }
 
 /**
  * It is to run, and can run nowhere else. A manager that lags behind lists no task of it, and believing that would have Swarm kill it: the
  * node's and the service's versions prove themselves when something is written, a list of tasks never does.
  */
-function isPinnedTo(service: SwarmService, node: SwarmNode): boolean {
-  const pins = labelConstraints(service).filter(({ label }) => label.startsWith(nodeLabels.vmPrefix))
-  const isWanted = rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) !== undefined
-  return isWanted && pins.length > 0 && pins.every(({ label, value }) => node.labels[label]?.toLowerCase() === value.toLowerCase())
-}
-
-/** A placement label was there before its service was made, so it is put back after somebody else. Of other labels nobody can say who took them. */
-function takenFrom({ services }: NodesSeen, node: SwarmNode, wanted: Labels): readonly string[] {
-  const placed = services.flatMap(labelConstraints).filter(({ label }) => label.startsWith(nodeLabels.vmPrefix))
-  const taken = placed.filter(({ label, value }) => wanted[label] === value && node.labels[label] !== value)
-  return [...new Set(taken.map(({ label }) => label))]
+function isToRunOn(service: SwarmService, node: SwarmNode): boolean {
+  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) !== undefined && isHeldTo(service, node)
 }
 
 function holds(record: NodesSeen['records'][number], node: SwarmNode): boolean {

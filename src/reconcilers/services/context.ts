@@ -3,6 +3,7 @@ import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, checkOf, declaredMachine, type MachineCheck, machineMark } from '../shared/applied.ts'
+import { nodeIdIn } from '../shared/constraints.ts'
 import { forceUpdateOf } from './drift.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -36,7 +37,9 @@ export function contextOf(seen: ServicesSeen, { vm, generation }: Present, targe
   const { service, uid } = target
   const running = runningInputs(service, configs, settings.memoryOverheadMiB)
   const inputs = inputsOf(settings.cluster, vm, uid, record?.disks ?? running?.disks)
-  const render = { vm: seen.vm, settings, apiVersion, inputs, forceUpdate: forceUpdateOf(service) }
+  // Without a node nothing is written (whyUnfit).
+  const node = target.node ?? nodeIdIn(service) ?? ''
+  const render = { vm: seen.vm, settings, apiVersion, inputs, node, forceUpdate: forceUpdateOf(service) }
   const edits = running && editsBetween(running, wantedInputs(inputs, vm))
   const declared = declaredMachine(settings.cluster, vm)
   const applied = appliedMachine(service, configs, uid)

@@ -1,6 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { objectLabels } from '../../api/labels.ts'
 import { serviceName } from '../../api/names.ts'
+import type { PlacementRecord } from '../shared/placement-record.ts'
 import type { ServicesPlan } from './actions.ts'
 import { inputsOf } from './inputs.ts'
 import { serviceLabels } from './labels.ts'
@@ -9,16 +10,16 @@ import type { ServicesSeen } from './observe.ts'
 import { templateHashOf } from './projection.ts'
 import { renderSpec, renderTemplate, surroundings } from './render.ts'
 
-/** The record and the nodes' labels are written by other reconcilers, and each of their writes has this one look again. */
+/** The record is written by another reconciler, and each of its writes has this one look again. */
 const lookAgainMs = 5_000
 
-/** A service is made when there is a disk for it and the node says so: before that Swarm would only have a task pending. */
+/** A service is made when its disks are: the mount of a task that starts earlier has no source. */
 export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>): ServicesPlan {
-  const { record, settings, vm, apiVersion } = seen
-  const obstacle = whatIsMissing(seen)
-  if (obstacle !== undefined || record === undefined) return waiting(obstacle ?? noRecord)
+  const { record, node, settings, vm, apiVersion } = seen
+  if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
+  if (!record.disksMade) return waiting('WaitingForAssets', 'its disks are not made yet')
   const inputs = inputsOf(settings.cluster, declaration.vm, record.uid, record.disks)
-  const render = { vm, settings, apiVersion, inputs, forceUpdate: 0 }
+  const render = { vm, settings, apiVersion, inputs, node: record.node, forceUpdate: 0 }
   const draft = renderTemplate({ ...render, ids: { launch: '', userData: '' } })
   const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
   const hash = templateHashOf(draft, surroundings(replicas)['EndpointSpec'])
@@ -34,23 +35,11 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
   return { actions: [...objects.actions, create], conditions: [owned(seen), creating, noRestart()], next: again() }
 }
 
-interface Obstacle {
-  readonly reason: string
-  readonly message: string
-}
-const noRecord: Obstacle = { reason: 'WaitingForPlaced', message: 'the VM has no node yet' }
-
-function whatIsMissing({ record, node, vm }: ServicesSeen): Obstacle | undefined {
-  if (record?.node === undefined || record.retainedAt !== undefined || record.deletingAt !== undefined) return noRecord
-  if (!record.disksMade) return { reason: 'WaitingForAssets', message: 'its disks are not made yet' }
-  if (node?.labels[nodeLabels.vm(vm)] === record.uid) return undefined
-  return {
-    reason: 'WaitingForNodeLabel',
-    message: `${node?.hostname ?? record.node} does not carry ${nodeLabels.vm(vm)}=${record.uid} yet`,
-  }
+function isPlaced(record: PlacementRecord | undefined): record is PlacementRecord & { readonly node: string } {
+  return record?.node !== undefined && record.retainedAt === undefined && record.deletingAt === undefined
 }
 
-function waiting({ reason, message }: Obstacle): ServicesPlan {
+function waiting(reason: string, message: string): ServicesPlan {
   const conditions = [noService(), condition('ServiceReady', 'False', reason, message), noRestart()]
   return { actions: [], conditions, next: again() }
 }

@@ -1,10 +1,11 @@
 import type { RawSpec } from '../../ports/swarm.ts'
+import { heldToNode } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import type { Context } from './context.ts'
 import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
-import { whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
+import { whyElsewhere, whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
 import { hardeningOf, templateHashOf } from './projection.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
@@ -63,9 +64,12 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
   const why = 'the template was changed by somebody else and is put back'
   const unfit = whyNotWritten(context, draft)
   if (unfit === undefined) return { kind: 'write', template: draft, force: false, drift: actual, why }
-  const before = asWritten(context.service)?.['TaskTemplate']
-  if (before !== undefined && (whyNotAgain(context.seen) ?? whyUnfit(rawObject(before), context.seen.node)) === undefined)
-    return { kind: 'restore', template: rawObject(before), held: { ...held, drift: actual }, unfit, why }
+  const before = asWritten(context.service)
+  const template = before && heldToNode(rawObject(before['TaskTemplate']), context.render.node)
+  if (template !== undefined && (whyNotAgain(context.seen) ?? whyUnfit(template, context.seen.node)) === undefined) {
+    const restored = { applied: held.applied, template: templateHashOf(template, before?.['EndpointSpec']), drift: actual }
+    return { kind: 'restore', template, held: restored, unfit, why }
+  }
   const stays = `${unfit}; until then the template that somebody changed is left as it is`
   return { kind: 'leave', held, pending: true, unfit: stays, why: 'the template was changed by somebody else' }
 }
@@ -73,7 +77,7 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
 /** An edit takes hold when nothing is interrupted by it (no task wanted now, or a person restarted the VM), or when the manifest says at once. */
 function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
   const template = keepLifecycle(draft, context.service.spec['TaskTemplate'])
-  const unfit = whyNotWritten(context, draft)
+  const unfit = whyElsewhere(context.seen) ?? whyNotWritten(context, draft)
   const write = { kind: 'write', template, drift: undefined } as const
   const wait = 'the manifest changed; it takes hold at the next restart'
   // A VM that runs, or that could start again, is not stopped for what cannot run.

@@ -12,7 +12,7 @@ export function effectOfServices(action: ServicesAction): Effect {
         drift: {
           kinds: ['service'],
           counts: 'ifHadService',
-          events: [{ message: `${somebodyElse} removed the service ${action.name}; created again` }],
+          messages: [`${somebodyElse} removed the service ${action.name}; created again`],
         },
         event: { reason: 'ServiceCreated', message: `created the service ${action.name}` },
       }
@@ -45,5 +45,5 @@ function updateDrift({ name, corrects, changed = [] }: UpdateService): { readonl
   if (corrects.length === 0) return {}
   const fields = changed.length === 0 ? corrects.slice(0, 1) : changed
   const message = `${somebodyElse} changed the service ${name} (${fields.join(', ').slice(0, longestFields)}); restored`
-  return { drift: { kinds: corrects, counts: 'always', events: [{ message }] } }
+  return { drift: { kinds: corrects, counts: 'always', messages: [message] } }
 }

@@ -2,16 +2,14 @@ import { formatBytes } from '../../api/quantity.ts'
 import type { RawSpec, SwarmNode } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import type { MachineCheck } from '../shared/applied.ts'
-import { currentTask, labelConstraints } from '../shared/vm-service.ts'
+import { isMet, labelConstraints } from '../shared/constraints.ts'
+import { currentTask } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
 
 /** Why the node of a VM could not run this template, in words: the VM would be stopped for it and not come back. */
 export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomBytes: number = Number.POSITIVE_INFINITY): string | undefined {
   if (node === undefined) return 'its node is no member of the Swarm'
-  // Swarm compares values without case.
-  const missing = labelConstraints({ spec: { TaskTemplate: template } }).find(
-    ({ label, value }) => node.labels[label]?.toLowerCase() !== value.toLowerCase(),
-  )
+  const missing = labelConstraints({ spec: { TaskTemplate: template } }).find((one) => !isMet(one, node))
   if (missing !== undefined) return `${node.hostname} does not carry ${missing.label}=${missing.value}`
   const needed = rawNumber(dig(template, 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
   const has = `${formatBytes(node.memoryBytes)} of memory`
@@ -27,6 +25,12 @@ export function whyNotAgain({ node, tasks }: Pick<ServicesSeen, 'node' | 'tasks'
   if (node.state !== 'ready') return `${node.hostname} is ${node.state}`
   if (node.availability === 'active') return undefined
   return `the availability of ${node.hostname} is ${node.availability}: docker node update --availability active ${node.hostname}`
+}
+
+/** A person changed its record: its disks are where it runs, and nowhere else it would start again. */
+export function whyElsewhere({ node, elsewhere }: Pick<ServicesSeen, 'node' | 'elsewhere'>): string | undefined {
+  if (elsewhere === undefined) return undefined
+  return `it runs on ${elsewhere.hostname}, and its placement record names ${node?.hostname ?? 'no member of the Swarm'}`
 }
 
 /** The node checks accelerator and networks of an edit before the VM is stopped for them. */

@@ -7,7 +7,7 @@ import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { reservedByOthers } from '../shared/reservations.ts'
 import { vmReads } from '../shared/vm-reads.ts'
-import { isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
+import { currentTask, isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
 
 type SwarmUsed =
   | 'apiVersion'
@@ -45,6 +45,8 @@ export interface ServicesSeen {
   readonly record: PlacementRecord | undefined
   /** The record's node. */
   readonly node: SwarmNode | undefined
+  /** Another node that is up, on which it runs all the same. */
+  readonly elsewhere: SwarmNode | undefined
   /** Memory of the node that its other VMs and other services do not reserve; undefined where the VM is to get no more than it has. */
   readonly roomBytes: number | undefined
   /** Read where the plan starts, stops or restarts a guest. */
@@ -68,13 +70,22 @@ export async function observeServices(ports: Omit<ServicesPorts, 'lease'>, vm: V
   const config = await getConfig(placementRecordName(vm), signal)
   const [read] = config === undefined ? [] : readPlacementRecords([config])
   const record = read?.vm === vm ? read : undefined
-  const node = (await swarm.listNodes(signal)).find((one) => one.id === record?.node)
+  const nodes = await swarm.listNodes(signal)
+  const node = nodes.find((one) => one.id === record?.node)
   const configs = await swarm.listConfigs(`${objectLabels.vm}=${vm}`, signal)
   const secrets = await swarm.listSecrets(`${objectLabels.vm}=${vm}`, signal)
   const owned = ownershipOf(vm, await getService(serviceName(vm), signal))
   const tasks = owned.kind === 'absent' ? [] : await swarm.listTasks({ serviceId: owned.service.id }, signal)
+  const elsewhere = runsElsewhere(nodes, node, tasks)
   const roomBytes = await roomFor(ports, { declaration, node, owned }, signal)
-  return { vm, declaration, settings, apiVersion, record, node, roomBytes, owned, tasks, configs, secrets }
+  return { vm, declaration, settings, apiVersion, record, node, elsewhere, roomBytes, owned, tasks, configs, secrets }
+}
+
+/** What a node did that is down nobody knows, and Swarm wants no task there any more. */
+function runsElsewhere(nodes: readonly SwarmNode[], node: SwarmNode | undefined, tasks: readonly SwarmTask[]): SwarmNode | undefined {
+  const task = currentTask(tasks)
+  if (task?.state !== 'running') return undefined
+  return nodes.find((one) => one.id === task.nodeId && one.id !== node?.id && one.state === 'ready')
 }
 
 /** Swarm stops the old task before it looks for room for the new one. What a VM that is off reserves stays its own. */

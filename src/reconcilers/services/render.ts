@@ -1,7 +1,7 @@
-import { nodeLabels } from '../../api/labels.ts'
 import { inRunner, layout, runnerUid, sharedGid } from '../../api/layout.ts'
 import type { VmName } from '../../api/names.ts'
 import type { RawSpec } from '../../ports/swarm.ts'
+import { placementConstraints } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { type Inputs, stopGraceS } from './inputs.ts'
 import type { ServicesSettings } from './observe.ts'
@@ -43,6 +43,8 @@ export interface RenderInput {
   readonly settings: ServicesSettings
   readonly apiVersion: string
   readonly inputs: Inputs
+  /** Swarm node ID. */
+  readonly node: string
   readonly ids: ObjectIds
   /** Carried over, as it counts restarts by hand. */
   readonly forceUpdate: number
@@ -60,7 +62,7 @@ export function renderTemplate(input: RenderInput): RawSpec {
     Resources: { Limits: { MemoryBytes: memoryBytes, Pids: pidsLimit }, Reservations: { MemoryBytes: memoryBytes } },
     // Swarm restarts after a second, always; backing off after crashes is the runner's, who can change it without changing the template.
     RestartPolicy: { Condition: 'any', Delay: nanosecondsPerSecond },
-    Placement: { Constraints: constraints(vm, inputs), MaxReplicas: 1 },
+    Placement: { Constraints: placementConstraints(input.node), MaxReplicas: 1 },
     Networks: [{ Target: settings.guestsNetwork, Aliases: [vm] }],
     LogDriver: logDriver,
     ForceUpdate: input.forceUpdate,
@@ -106,15 +108,6 @@ function mounts(stateRoot: string, uid: string): readonly RawSpec[] {
 
 function file(name: string): RawSpec {
   return { Name: name, UID: String(runnerUid), GID: String(sharedGid), Mode: 0o400 }
-}
-
-function constraints(vm: VmName, { uid, bridges, accelerator }: Inputs): readonly string[] {
-  return [
-    `node.labels.${nodeLabels.vm(vm)}==${uid}`,
-    `node.labels.${nodeLabels.vmCapable}==true`,
-    ...bridges.map((bridge) => `node.labels.${nodeLabels.bridge(bridge)}==true`),
-    ...(accelerator === 'kvm' ? [`node.labels.${nodeLabels.accel}==kvm`] : []),
-  ]
 }
 
 /** `1.44` is 44; there is only major version 1 (Engine API). */

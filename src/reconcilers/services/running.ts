@@ -3,7 +3,7 @@ import type { Mac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
-import { bridgesOf, launchIn, launchOf } from '../shared/applied.ts'
+import { formerBridge, launchIn, launchOf } from '../shared/applied.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 import { launchConfigName } from '../shared/vm-service.ts'
 import type { Inputs } from './inputs.ts'
@@ -24,10 +24,16 @@ export function runningInputs(
     ...fromLaunch(launch),
     // The limit has the bytes; it was made with the overhead of its time, and a person may have changed it.
     memoryBytes: Math.floor(guest / mebibyte) === launch.memoryMiB ? guest : undefined,
-    bridges: bridgesOf(service),
+    bridges: bridgesOf(launch, formerBridge(service)),
     userData: userDataName(service),
     fromClass: undefined,
   }
+}
+
+/** Undefined where neither launch config nor service tells any more. */
+function bridgesOf({ nics }: LaunchConfig, former: string | undefined): readonly string[] | undefined {
+  const bridges = nics.flatMap(({ bridge = former }) => bridge ?? [])
+  return bridges.length < nics.length ? undefined : [...new Set(bridges)]
 }
 
 export function wantedInputs(inputs: Inputs, vm: VirtualMachine): MachineInputs {

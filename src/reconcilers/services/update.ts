@@ -15,6 +15,7 @@ import type { Held } from './drift.ts'
 import { serviceLabels } from './labels.ts'
 import { whyUnprepared } from './fit.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
+import { bridgeNote, moveTo } from './move.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
@@ -121,16 +122,20 @@ function restoreTemplate(context: Context, { template, held, why }: Extract<Deci
   const { service, render } = context
   const TaskTemplate = { ...template, ForceUpdate: render.forceUpdate }
   const around = surroundings(replicasNow(context))
-  const spec = { ...service.spec, Labels: restoring(context, labelsOf(context, held)), TaskTemplate, ...around }
+  const Labels = { ...restoring(context, labelsOf(context, held)), ...bridgeNote(context) }
+  const spec = { ...service.spec, Labels, TaskTemplate, ...around }
   return [{ ...update(service, spec, why, ['template']), touches: 'template' }]
 }
 
-/** The template goes back byte for byte as it was seen: any difference in it would restart the VM. */
+/** But for the constraints the template goes back byte for byte as it was seen: any difference in it would restart the VM. */
 function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'leave' }>): readonly ServicesAction[] {
   const { service } = context
   const replicas = replicasNow(context)
-  const mark = decision.held.drift === undefined ? undefined : service.labels[objectLabels.driftVersion]
-  const labels = { ...labelsOf(context, decision.held), ...(mark === undefined ? {} : { [objectLabels.driftVersion]: mark }) }
+  const move = moveTo(context, decision.held)
+  const held = move?.held ?? decision.held
+  const mark = held.drift === undefined ? undefined : service.labels[objectLabels.driftVersion]
+  const known = { ...labelsOf(context, held), ...(mark === undefined ? {} : { [objectLabels.driftVersion]: mark }) }
+  const labels = { ...known, ...bridgeNote(context) }
   const { Mode, UpdateConfig, RollbackConfig } = surroundings(replicas)
   const policy = {
     UpdateConfig: overlay(service, 'UpdateConfig', UpdateConfig),
@@ -140,12 +145,14 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
   const samePolicy = holds(service, 'UpdateConfig', UpdateConfig) && holds(service, 'RollbackConfig', RollbackConfig)
   if (sameLabels && samePolicy && replicasOf(service) === replicas) return []
   const kinds: readonly (readonly [DriftKind, boolean])[] = [
-    ['service_labels', lostLabels(context, labels)],
+    ['service_labels', lostLabels(context, known)],
     ['replicas', isReplicasDrift(context)],
     ['update_policy', !samePolicy],
   ]
   const corrects = kinds.flatMap(([kind, isPutBack]) => (isPutBack ? [kind] : []))
-  return [update(service, { ...service.spec, Labels: labels, Mode, ...policy }, decision.why, corrects)]
+  const TaskTemplate = move?.template ?? service.spec['TaskTemplate']
+  const spec = { ...service.spec, Labels: labels, TaskTemplate, Mode, ...policy }
+  return [...(move?.actions ?? []), update(service, spec, move?.why ?? decision.why, corrects)]
 }
 
 /** Another generation asks for other replicas. */
@@ -169,7 +176,12 @@ function update(service: SwarmService, spec: RawSpec, why: string, corrects: rea
 function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted(context)): Labels {
   const { seen, service, uid, node, inputs } = context
   const generation = generationActedOn(context)
-  const { [objectLabels.driftHash]: _drift, [objectLabels.driftVersion]: _version, ...rest } = service.labels
+  const {
+    [objectLabels.driftHash]: _drift,
+    [objectLabels.driftVersion]: _version,
+    [objectLabels.bridge]: _bridge,
+    ...rest
+  } = service.labels
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
   return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
 }

@@ -1,13 +1,14 @@
 import { hashOf } from '../../api/hash.ts'
-import { nodeLabels } from '../../api/labels.ts'
+import { nodeLabels, objectLabels } from '../../api/labels.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { AcceleratorChoice, NicGrant } from '../../api/wire/common.ts'
 import { type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
+import { labelConstraints } from './constraints.ts'
 import { nicsOf } from './nics.ts'
-import { labelConstraints, launchConfigName, uidsNamedBy } from './vm-service.ts'
+import { launchConfigName, uidsNamedBy } from './vm-service.ts'
 
 /** The part of a VM that its node grants. */
 export interface Machine {
@@ -46,9 +47,8 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
   if (service === undefined || !uidsNamedBy(service).includes(uid)) return undefined
   const launch = launchOf(service, configs)
   if (launch?.uid !== uid) return undefined
-  const [bridge] = bridgesOf(service)
-  const nics = launch.nics.flatMap(({ name, mac, bridge: own = bridge }) =>
-    own === undefined ? [] : [{ name, mac, bridge: own, mtu: null }],
+  const nics = launch.nics.flatMap(({ name, mac, bridge = formerBridge(service) }) =>
+    bridge === undefined ? [] : [{ name, mac, bridge, mtu: null }],
   )
   return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
 }
@@ -65,9 +65,11 @@ export const launchIn = memoised(
   (data: Uint8Array): LaunchConfig | undefined => launchConfig.safeParse(parseJson(new TextDecoder().decode(data))).data,
 )
 
-export function bridgesOf(service: Pick<SwarmService, 'spec'>): string[] {
+/** The bridge of all NICs of a service of release 0.1, whose launch config names none: as its constraint says, or the note made in its place. */
+export function formerBridge(service: Pick<SwarmService, 'spec' | 'labels'>): string | undefined {
   const { bridgePrefix } = nodeLabels
-  return labelConstraints(service).flatMap(({ label }) => (label.startsWith(bridgePrefix) ? [label.slice(bridgePrefix.length)] : []))
+  const named = labelConstraints(service).find(({ label }) => label.startsWith(bridgePrefix))
+  return named === undefined ? service.labels[objectLabels.bridge] : named.label.slice(bridgePrefix.length)
 }
 
 function parseJson(text: string): unknown {

@@ -1,7 +1,8 @@
-import { managedBy, nodeLabels, objectLabels } from '../../api/labels.ts'
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import { inRunner } from '../../api/layout.ts'
 import { memoised } from '../../api/memoised.ts'
-import { serviceName, type VmName, type VmUid } from '../../api/names.ts'
-import type { RawSpec, SwarmService, SwarmTask } from '../../ports/swarm.ts'
+import { serviceName, uidPattern, type VmName, type VmUid } from '../../api/names.ts'
+import type { SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { dig, rawList, rawNumber, rawString } from './raw.ts'
 
 /** Whose the service called `vm-<name>` is. */
@@ -21,12 +22,12 @@ export function ownershipOf(vm: VmName, service: SwarmService | undefined): Owne
   const component = labels[objectLabels.component]
   if (labels[objectLabels.managedBy] === managedBy) {
     if ((named !== undefined && named !== vm) || (component !== undefined && component !== 'vm')) return { kind: 'foreign', service }
-    const constrained = constrainedUid(vm, service)
-    const uid = labels[objectLabels.uid] ?? constrained
+    const mounted = mountedUid(service)
+    const uid = labels[objectLabels.uid] ?? mounted
     // Anybody can write the owner's label. What has no uid is nobody's disk, and was not made by us.
-    if (uid !== undefined) return { kind: 'ours', service, uid, pinned: constrained === uid }
+    if (uid !== undefined) return { kind: 'ours', service, uid, pinned: mounted === uid }
   }
-  const traces = named === vm || labels[objectLabels.uid] !== undefined || constrainedUid(vm, service) !== undefined
+  const traces = named === vm || labels[objectLabels.uid] !== undefined || mountedUid(service) !== undefined
   return traces ? { kind: 'lost', service } : { kind: 'foreign', service }
 }
 
@@ -35,35 +36,22 @@ export function isServiceOf(record: { readonly uid: VmUid } | undefined, owned: 
   return owned.kind === 'ours' && (record === undefined ? owned.pinned : owned.uid === record.uid)
 }
 
-/** The uid a service's own placement constraint names, for when its label was lost. */
-function constrainedUid(vm: VmName, service: SwarmService): VmUid | undefined {
-  return labelConstraints(service).find((one) => one.label === nodeLabels.vm(vm))?.value
+/** The uid whose directory a service's template mounts, for when its label was lost. */
+function mountedUid({ spec }: Pick<SwarmService, 'spec'>): VmUid | undefined {
+  const mounts = rawList(dig(spec, 'TaskTemplate', 'ContainerSpec', 'Mounts'))
+  const source = rawString(
+    dig(
+      mounts.find((one) => dig(one, 'Target') === inRunner.vm),
+      'Source',
+    ),
+  )
+  const uid = source?.slice(source.lastIndexOf('/') + 1)
+  return uid !== undefined && uidPattern.test(uid) ? uid : undefined
 }
 
-export interface LabelConstraint {
-  readonly label: string
-  readonly value: string
-}
-
-/** The `node.labels.X==Y` constraints of a service's present spec, which is what Swarm holds running tasks to. */
-export function labelConstraints({ spec }: Pick<SwarmService, 'spec'>): readonly LabelConstraint[] {
-  return constraintsOf(spec)
-}
-
-/** By the spec: every look at a node reads those of all services. */
-const constraintsOf = memoised(constraintsIn)
-
-function constraintsIn(spec: RawSpec): readonly LabelConstraint[] {
-  return rawList(dig(spec, 'TaskTemplate', 'Placement', 'Constraints')).flatMap((text) => {
-    const match = typeof text === 'string' ? /^\s*node\.labels\.([^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text) : null
-    return match?.[1] === undefined || match[2] === undefined ? [] : [{ label: match[1], value: match[2] }]
-  })
-}
-
-/** Every uid that a service names, whoever wrote it; of its constraints all values, which are no uids where they are of something else. */
+/** Every uid that a service names, whoever wrote it. */
 export function uidsNamedBy(service: SwarmService): readonly VmUid[] {
-  const label = service.labels[objectLabels.uid]
-  return [...(label === undefined ? [] : [label]), ...labelConstraints(service).map(({ value }) => value)]
+  return [service.labels[objectLabels.uid], mountedUid(service)].filter((one) => one !== undefined)
 }
 
 /** The VM a service would be of, by its name. */
@@ -73,8 +61,8 @@ export function vmOf(service: Pick<SwarmService, 'name'>): VmName {
 }
 
 /**
- * Runs a VM of ours, also where a person took it from us: that one is left alone, uses its memory, and would be killed by a node label that is taken
- * from under it.
+ * Runs a VM of ours, also where a person took it from us: that one is left alone, uses its memory, and dies with a node label that its constraints
+ * name.
  */
 export const isVmService = memoised((service: SwarmService): boolean => {
   const vm = vmOf(service)

@@ -184,6 +184,7 @@ export function renderedSpec(rig: Rig, name: string, { Configs, Secrets }: Parti
     settings: { ...settings, guestsNetwork: rig.networks[0] },
     apiVersion: '1.41',
     inputs,
+    node: 'none',
     ids: { launch: '', userData: undefined },
     forceUpdate: 0,
   })

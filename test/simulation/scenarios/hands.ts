@@ -1,5 +1,5 @@
 import { canonicalJson } from '../../../src/api/hash.ts'
-import { nodeLabels, objectLabels } from '../../../src/api/labels.ts'
+import { objectLabels } from '../../../src/api/labels.ts'
 import { dig } from '../../../src/reconcilers/shared/raw.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import {
@@ -10,13 +10,13 @@ import {
   forged,
   hasService,
   isRunning,
-  labelNode,
   labelService,
   once,
   removeRecord,
   removeService,
   scale,
 } from '../people.ts'
+import { placeByLabels } from '../former-release.ts'
 import type { Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
 
@@ -217,28 +217,6 @@ export const hands: readonly Scenario[] = [
     acts: [[600, removeRecord('web')]],
   },
   {
-    name: 'the record and the placement label are removed',
-    vms: { web: {} },
-    acts: [
-      [atMs, removeRecord('web')],
-      [
-        atMs,
-        labelNode(
-          () => 'node-n1',
-          (labels) => delete labels[nodeLabels.vm('web')],
-        ),
-      ],
-      [
-        atMs,
-        labelNode(
-          () => 'node-n2',
-          (labels) => delete labels[nodeLabels.vm('web')],
-        ),
-      ],
-    ],
-    expect: oneDisk,
-  },
-  {
     name: 'the service and the record are removed',
     vms: { web: {} },
     acts: [
@@ -321,6 +299,24 @@ export const hands: readonly Scenario[] = [
             delete labels[objectLabels.forceUpdate]
             delete labels[objectLabels.templateHash]
           }),
+        ),
+      ],
+    ],
+    expect: neverRestarted,
+  },
+  {
+    name: 'an upgrade from placement by labels',
+    vms: { web: {}, db: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          (world) => isRunning('web')(world) && isRunning('db')(world),
+          (world) => {
+            for (const name of ['web', 'db']) placeByLabels(world, name)
+            world.settings = { ...world.settings, runnerImage: 'swarmvirt-node:2' }
+            for (const life of world.lives()) world.crash(life)
+          },
         ),
       ],
     ],

@@ -1,5 +1,6 @@
 import { nodeLabels } from '../../../src/api/labels.ts'
 import { serviceName } from '../../../src/api/names.ts'
+import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
 import { isRunning, labelNode, nodeOf, once } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import { cutOff, joinAgain, powerOff, powerOn, rejoin } from '../window-faults.ts'
@@ -26,13 +27,12 @@ function restoreElsewhere(world: World, nodeId: string): void {
   world.machines.disks.push({ ...disk, nodeId: other, isCopy: true })
 }
 
-function forget(world: World, nodeId: string): void {
+function forget(world: World): void {
   const service = world.swarm.service(serviceName('web'))
   const record = world.record('web')
   if (service !== undefined) void world.swarm.removeService(service.id)
   if (record !== undefined) void world.swarm.removeConfig(record.config.id)
   world.unrecorded.add('web')
-  world.swarm.editNodeLabels(nodeId, (labels) => delete labels[nodeLabels.vm('web')])
 }
 
 /** `docker node rm`. */
@@ -41,12 +41,12 @@ function removeEntry({ swarm }: World, nodeId: string): void {
   swarm.settle()
 }
 
-/** No entry of the old machine is told to have the VM: it would start there too. */
+/** It cannot start on the old entry of its machine. */
 function onN9Alone({ machines, swarm }: World): string | undefined {
   const nodes = machines.writersOf('web').map((one) => one.nodeId)
   if (nodes.join() !== 'node-n9') return `web runs on ${nodes.join()}`
-  const old = [...swarm.nodes.values()].find((one) => one.id !== 'node-n9' && one.labels[nodeLabels.vm('web')] !== undefined)
-  return old && `${old.hostname} still carries the label of web`
+  const constraints = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'Placement', 'Constraints')
+  return rawList(constraints)[0] === 'node.id==node-n9' ? undefined : 'web is not held to n9'
 }
 
 /** The second half comes when the first was done, whenever that was. */
@@ -160,16 +160,11 @@ export const nodes: readonly Scenario[] = [
         7_000,
         toItsNode((world, id) => {
           restoreElsewhere(world, id)
-          forget(world, id)
+          forget(world)
         }),
       ],
     ],
     mayBeBlocked: { web: 'SeveralDisks' },
-  },
-  {
-    name: 'the placement label is taken away',
-    vms: { web: {} },
-    acts: [[7_000, labelNode(ofWeb, (labels) => delete labels[nodeLabels.vm('web')])]],
   },
   {
     name: 'vm-capable is taken away',
@@ -226,7 +221,7 @@ export const nodes: readonly Scenario[] = [
         forAWhile(
           (world, id) => {
             machine(world, id).away = true
-            forget(world, id)
+            forget(world)
           },
           (world, id) => void (machine(world, id).away = false),
         ),

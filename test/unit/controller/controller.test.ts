@@ -211,17 +211,6 @@ describe('the controller', () => {
     expect(on.runs['services']?.length).toBeGreaterThanOrEqual(1)
   })
 
-  it('has the nodes looked at when a VM was placed, and not at the next resync', async () => {
-    const on = stage()
-    await on.clock.pass(1_000)
-    let acts = 1
-    on.plans = { assets: () => (acts-- > 0 ? { ...idle, actions: [{ kind: 'createRecord' }] } : idle) }
-    on.forgetRuns()
-    on.declare('web')
-    await on.clock.pass(1_000)
-    expect(on.runs['nodes']).toEqual(['n1-id'])
-  })
-
   it('does not write as fast as it can when a plan is never satisfied', async () => {
     const on = stage((one) => {
       one.plans = { services: () => ({ ...idle, actions: [{ kind: 'updateService' }] }) }
@@ -554,8 +543,8 @@ describe('a VM that is suspended', () => {
 
 describe('what was put back', () => {
   it('is an event of its VM, in words', async () => {
-    const events = [{ message: 'somebody changed the service vm-web; restored' }]
-    const action: Effect = { kind: 'updateService', disruptive: true, drift: { kinds: ['replicas'], counts: 'always', events } }
+    const messages = ['somebody changed the service vm-web; restored']
+    const action: Effect = { kind: 'updateService', disruptive: true, drift: { kinds: ['replicas'], counts: 'always', messages } }
     const on = stage((one) => {
       one.plans = { services: () => (one.applied.length === 0 ? { ...idle, actions: [action] } : idle) }
       one.declare('web')
@@ -568,21 +557,5 @@ describe('what was put back', () => {
       reason: 'PutBack',
       message: 'somebody changed the service vm-web; restored',
     })
-  })
-
-  it('is one too where it was a label of the node that pins it, and of no VM beside it', async () => {
-    const events = [
-      { vm: 'web', message: 'somebody took a label; restored' },
-      { vm: 'gone', message: 'of no VM that is known' },
-    ]
-    const action: Effect = { kind: 'updateNodeLabels', disruptive: false, drift: { kinds: ['node_labels'], counts: 'always', events } }
-    const on = stage((one) => {
-      one.plans = { nodes: () => (one.applied.length === 0 ? { ...idle, actions: [action] } : idle) }
-      one.declare('web', 'db')
-    })
-    await on.clock.pass(11_000)
-    const drift = (vm: string) => on.built.view.vm(vm)?.events.filter((event) => event.type === 'Drift') ?? []
-    expect(drift('web').map((event) => event.message)).toEqual(['somebody took a label; restored'])
-    expect(drift('db')).toEqual([])
   })
 })

@@ -2,11 +2,12 @@ import { describe, expect, test } from 'vitest'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { deterministicMac } from '../../../src/api/mac.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
-import { dig, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
+import { dig, rawList, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
 import { checkOf, machineMark, noteOfCheck } from '../../../src/reconcilers/shared/applied.ts'
 import { runningInputs } from '../../../src/reconcilers/services/running.ts'
 import { reservedBytes } from '../../../src/reconcilers/shared/vm-service.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
+import { placeByLabels } from '../../simulation/former-release.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
 
 type Spec = Record<string, unknown>
@@ -103,8 +104,9 @@ describe('while an edit waits for a restart', () => {
     expect(macs(order(cluster))).toEqual([other])
   })
 
-  test('the launch config of release 0.1, which names no bridge, is granted by the constraint', async () => {
+  test('the launch config of release 0.1, which names no bridge, is granted by the constraint, and by a note once that is gone', async () => {
     const cluster = await running()
+    placeByLabels(cluster, 'web')
     for (const one of cluster.swarm.configs.values()) {
       if (one.labels['swarmvirt.component'] !== 'launch') continue
       const text = new TextDecoder().decode(one.data).replace('"bridge":"br0",', '')
@@ -113,6 +115,15 @@ describe('while an edit waits for a restart', () => {
     }
     cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br1' }] })
     await cluster.converge()
+    expect(order(cluster).nics).toEqual([{ name: 'lan', bridge: 'br0', mac: declared, mtu: null }])
+    expect(cluster.swarm.service(service)?.labels['swarmvirt.bridge']).toBe('br0')
+    expect(message(cluster)).toContain('spec.networks[0].bridge br0 → br1')
+    cluster.declare('web', { memory: '1Gi' })
+    await cluster.converge()
+    expect(message(cluster)).not.toContain('bridge')
+    cluster.swarm.edit(service, force)
+    await cluster.converge()
+    expect(cluster.swarm.service(service)?.labels['swarmvirt.bridge']).toBeUndefined()
     expect(order(cluster).nics).toEqual([{ name: 'lan', bridge: 'br0', mac: declared, mtu: null }])
   })
 })
@@ -192,9 +203,9 @@ describe('an edit that cannot be started never stops a running VM', () => {
   const restart = { updatePolicy: 'Restart' }
   const unfit: readonly [string, SpecChanges, string][] = [
     ['more memory than the node has', { memory: '9000Gi' }, 'n1 has 8 GiB of memory'],
-    ['a bridge that the node has not', { networks: [{ name: 'lan', bridge: 'br7' }] }, 'n1 does not carry swarmvirt.bridge.br7=true'],
+    ['a bridge that the node has not', { networks: [{ name: 'lan', bridge: 'br7' }] }, 'n1 refuses'],
     ['a MAC that the broker refuses', { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }, 'n1 refuses'],
-    ['KVM that does not work', { accelerator: 'kvm' }, 'n1 does not carry swarmvirt.accel=kvm'],
+    ['KVM that does not work', { accelerator: 'kvm' }, 'n1 refuses'],
   ]
   const occasions: readonly [string, SpecChanges, ((spec: Spec) => void) | undefined, number][] = [
     ['updatePolicy: Restart', restart, undefined, 1],
@@ -416,8 +427,10 @@ describe('drift', () => {
     ['a user', (spec) => Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { User: '0:0' })],
     [
       'a mount',
-      (spec) =>
-        Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { Mounts: [{ Type: 'bind', Source: '/', Target: '/host' }] }),
+      (spec) => {
+        const container = dig(spec, 'TaskTemplate', 'ContainerSpec') as Spec
+        container['Mounts'] = [...rawList(container['Mounts']), { Type: 'bind', Source: '/', Target: '/host' }]
+      },
     ],
   ]
 

@@ -108,7 +108,7 @@ test('a record removed by hand is written again as it was, and no disk is made',
   expect(cluster.starts('web')).toBe(starts)
 })
 
-test('record and label removed while the disk node is away: nothing is made before it can be asked', async () => {
+test('record and service removed while the disk node is away: nothing is made before it can be asked', async () => {
   const cluster = new Cluster()
   cluster.declare('web', { runStrategy: 'Halted' })
   await cluster.converge()
@@ -116,9 +116,6 @@ test('record and label removed while the disk node is away: nothing is made befo
   cluster.agent('n1').away = true
   cluster.swarm.configs.delete(before?.config.id ?? '')
   cluster.swarm.services.clear()
-  cluster.swarm.editNodeLabels('node-n1', (all) => {
-    delete all['swarmvirt.vm.web']
-  })
   await cluster.converge()
   expect(cluster.record('web')).toBeUndefined()
   expect(cluster.condition('web', 'Placed')).toMatchObject({
@@ -166,17 +163,10 @@ test('a node of a new Swarm whose agent is still to start may hold disks of the 
   expect(cluster.said('web', 'Placed')).toBe('Unknown DiskNodeUnknown')
 })
 
-test.each([
-  ['nothing else is left of it', () => undefined],
-  [
-    'the node label is left',
-    (cluster: Cluster) => cluster.swarm.editNodeLabels('node-n1', (labels) => void (labels['swarmvirt.vm.web'] = uid)),
-  ],
-])('two disks of one uid, of which one was restored from a backup, are for a person to sort out where %s', async (_what, leave) => {
+test('two disks of one uid, of which one was restored from a backup, are for a person to sort out', async () => {
   const cluster = new Cluster()
   withDisk(cluster, 'n1', uid)
   withDisk(cluster, 'n2', uid)
-  leave(cluster)
   cluster.declare('web')
   await cluster.converge()
   expect(cluster.said('web', 'Placed')).toBe('False SeveralDisks')
@@ -216,7 +206,6 @@ test('a disk without a readable identity is not claimed by what is left of the V
   // The launch config stays, and begins with the same fields as a record.
   await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
   await cluster.swarm.removeConfig(config?.id ?? '')
-  cluster.swarm.editNodeLabels('node-n1', (labels) => void delete labels['swarmvirt.vm.web'])
   await cluster.converge()
   expect(cluster.said('web', 'Placed')).toBe('False UnidentifiedDisk')
 })

@@ -146,8 +146,8 @@ describe('updatePolicy: Restart', () => {
   })
 
   test.each([
-    [{ networks: [{ name: 'lan', bridge: 'br7' }] }, 'it would not start again: n1 does not carry swarmvirt.bridge.br7=true'],
-    [{ accelerator: 'kvm' }, 'it would not start again: n1 does not carry swarmvirt.accel=kvm'],
+    [{ networks: [{ name: 'lan', bridge: 'br7' }] }, 'it would not start again: n1 refuses'],
+    [{ accelerator: 'kvm' }, 'it would not start again: n1 refuses'],
     [{ memory: '9000Gi' }, 'it would not start again: n1 has 8 GiB of memory, and the VM needs 8.8 TiB'],
   ])('does not stop a VM for what its node cannot run (%o)', async (edit, why) => {
     const cluster = await running(restart)

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { SwarmConfig, SwarmNode } from '../../../src/ports/swarm.ts'
+import type { SwarmConfig } from '../../../src/ports/swarm.ts'
 import type { AssetsAction } from '../../../src/reconcilers/assets/actions.ts'
 import { effectOfAssets } from '../../../src/reconcilers/assets/effect.ts'
-import { effectOfNodes } from '../../../src/reconcilers/nodes/effect.ts'
+import type { Effect } from '../../../src/reconcilers/reconciler.ts'
 import type { ServicesAction, UpdateService } from '../../../src/reconcilers/services/actions.ts'
 import { effectOfServices } from '../../../src/reconcilers/services/effect.ts'
 
@@ -42,8 +42,7 @@ describe('what is disruptive', () => {
 })
 
 describe('drift', () => {
-  const messages = (effect: { readonly drift?: { readonly events: readonly { readonly message: string }[] } }) =>
-    effect.drift?.events.map(({ message }) => message)
+  const messages = (effect: Effect): readonly string[] | undefined => effect.drift?.messages
 
   it('is a service that had been there', () => {
     const { drift, event } = effectOfServices({ kind: 'createService', name: 'vm-web', spec: {} })
@@ -73,14 +72,6 @@ describe('drift', () => {
     }
     expect(messages(effectOfAssets(created))?.[0]).toContain('removed the config sv-vm-web')
     expect(effectOfAssets({ ...created, corrects: [] }).drift).toBeUndefined()
-  })
-
-  it('tells each VM of the label that pinned it', () => {
-    const node = { id: 'n1', hostname: 'n1' } as SwarmNode
-    const effect = effectOfNodes({ kind: 'updateNodeLabels', node, labels: {}, corrects: ['node_labels'], taken: ['swarmvirt.vm.web'] })
-    expect(effect.drift?.events).toEqual([
-      { vm: 'web', message: 'somebody other than swarmvirt removed or changed the label swarmvirt.vm.web of node n1; restored' },
-    ])
   })
 })
 

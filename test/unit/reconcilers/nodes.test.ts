@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
+import { placeByLabels } from '../../simulation/former-release.ts'
 
 function labels(cluster: Cluster, hostname: string): Readonly<Record<string, string>> {
   return cluster.swarm.nodes.get(`node-${hostname}`)?.labels ?? {}
@@ -47,7 +48,7 @@ test('an idle node whose agent is away is not capable, and is remembered as one 
   expect(labels(cluster, 'n1')).toEqual({ 'swarmvirt.state': 'true' })
 })
 
-test('no label that a running VM needs is taken away: not without agent, not without broker, not without bridge, not by another accelerator', async () => {
+test('vm-capable is not taken away under a running VM: not without agent, not without broker', async () => {
   const cluster = await withRunningVm()
   const before = labels(cluster, 'n1')
   const agent = cluster.agent('n1')
@@ -57,7 +58,7 @@ test('no label that a running VM needs is taken away: not without agent, not wit
   agent.away = false
   agent.nodeFacts = { ...agent.nodeFacts, broker: null }
   await cluster.converge()
-  expect(labels(cluster, 'n1')).toMatchObject({ 'vm-capable': 'true', 'swarmvirt.bridge.br0': 'true' })
+  expect(labels(cluster, 'n1')['vm-capable']).toBe('true')
   expect(cluster.starts('web')).toBe(1)
 })
 
@@ -74,18 +75,17 @@ test('nor under a VM whose service a person took from us', async () => {
   expect(cluster.starts('web')).toBe(1)
 })
 
-test('the accelerator label does not flip under a VM that must have KVM', async () => {
+test('labels for people follow the node also under a VM that runs there, and the VM runs on', async () => {
   const cluster = new Cluster(['n1'])
   const agent = cluster.agent('n1')
   agent.nodeFacts = { ...agent.nodeFacts, kvm: { state: 'works', reason: 'Works', message: '' } }
   cluster.declare('web', { accelerator: 'kvm' })
   await cluster.converge()
-  agent.nodeFacts = { ...agent.nodeFacts, kvm: { state: 'unusable', reason: 'KvmHangs', message: '' } }
+  const { broker } = agent.nodeFacts
+  const kvm = { state: 'unusable', reason: 'KvmHangs', message: '' } as const
+  agent.nodeFacts = { ...agent.nodeFacts, kvm, broker: broker && { ...broker, bridges: [] } }
   await cluster.converge()
-  expect(labels(cluster, 'n1')['swarmvirt.accel']).toBe('kvm')
-  cluster.declare('web', { accelerator: 'kvm', runStrategy: 'Halted' })
-  await cluster.converge()
-  expect(labels(cluster, 'n1')['swarmvirt.accel']).toBe('tcg')
+  expect(labels(cluster, 'n1')).toEqual({ 'vm-capable': 'true', 'swarmvirt.accel': 'tcg', 'swarmvirt.state': 'true' })
   expect(cluster.starts('web')).toBe(1)
 })
 
@@ -99,26 +99,50 @@ test('a probe that has not ended changes nothing', async () => {
   expect(labels(cluster, 'n1')).toEqual(before)
 })
 
-test('placement labels removed by hand come back with the same uid', async () => {
-  const cluster = await withRunningVm()
-  const uid = cluster.record('web')?.uid
-  cluster.swarm.editNodeLabels('node-n1', (all) => {
-    delete all['swarmvirt.vm.web']
-  })
-  const nodes = nodesReconciler(cluster.ports())
-  const plan = nodes.plan(await nodes.observe('node-n1', new AbortController().signal), 0)
-  expect(plan.actions).toMatchObject([{ corrects: ['node_labels'], taken: ['swarmvirt.vm.web'] }])
-  await cluster.converge()
-  expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBe(uid)
-  expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
-})
+describe('the label that an earlier release gave each VM', () => {
+  const label = 'swarmvirt.vm.web'
 
-test('the label of a VM that was removed goes away', async () => {
-  const cluster = await withRunningVm()
-  cluster.remove('web')
-  await cluster.converge()
-  expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBeUndefined()
-  expect(labels(cluster, 'n1')['vm-capable']).toBe('true')
+  test('goes once no service names it in a constraint, and the VM runs on', async () => {
+    const cluster = await withRunningVm()
+    placeByLabels(cluster, 'web')
+    await cluster.run(nodesReconciler(cluster.ports()), 'node-n1')
+    expect(labels(cluster, 'n1')[label]).toBe(cluster.record('web')?.uid)
+    await cluster.converge()
+    expect(labels(cluster, 'n1')).not.toHaveProperty(label)
+    expect(cluster.starts('web')).toBe(1)
+  })
+
+  test('goes where nothing is left of its VM', async () => {
+    const cluster = new Cluster(['n1'])
+    cluster.swarm.editNodeLabels('node-n1', (all) => Object.assign(all, { [label]: 'x' }))
+    await cluster.converge()
+    expect(labels(cluster, 'n1')).not.toHaveProperty(label)
+  })
+
+  test.each<[string, (cluster: Cluster) => void]>([
+    ['is suspended', (cluster) => cluster.declare('web', { annotations: { 'swarmvirt.dev/suspend': 'true' } })],
+    [
+      'has a service that a person took from us',
+      (cluster) => cluster.swarm.edit('vm-web', (spec) => void delete (spec['Labels'] as Record<string, string>)['swarmvirt.managed-by']),
+    ],
+  ])('stays while its VM %s, with everything else that its constraints name', async (_what, change) => {
+    const cluster = await withRunningVm()
+    placeByLabels(cluster, 'web')
+    change(cluster)
+    const { broker } = cluster.agent('n1').nodeFacts
+    cluster.agent('n1').nodeFacts = { ...cluster.agent('n1').nodeFacts, broker: broker && { ...broker, bridges: [] } }
+    await cluster.converge()
+    expect(labels(cluster, 'n1')).toMatchObject({ [label]: cluster.record('web')?.uid, 'swarmvirt.bridge.br0': 'true' })
+    expect(cluster.starts('web')).toBe(1)
+  })
+
+  test('stays on the word of a list that does not have the service yet', async () => {
+    const cluster = await withRunningVm()
+    placeByLabels(cluster, 'web')
+    const { swarm, ...others } = cluster.ports()
+    await cluster.run(nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), listServices: async () => [] } }), 'node-n1')
+    expect(labels(cluster, 'n1')).toHaveProperty(label)
+  })
 })
 
 test('a node that changed meanwhile is looked at again and keeps both changes', async () => {
@@ -150,8 +174,7 @@ test('a manager that lags behind and lists no tasks takes no label from under a 
   const { swarm, ...others } = cluster.ports()
   const lagging = nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), listTasks: async () => [] } })
   await cluster.run(lagging, 'node-n1')
-  const { 'swarmvirt.accel': _accel, ...needed } = before
-  expect(labels(cluster, 'n1')).toMatchObject(needed)
+  expect(labels(cluster, 'n1')['vm-capable']).toBe(before['vm-capable'])
 })
 
 test.each(['listConfigs', 'listServices'] as const)(
@@ -163,24 +186,24 @@ test.each(['listConfigs', 'listServices'] as const)(
     agent.nodeFacts = { ...agent.nodeFacts, broker: null }
     const { swarm, ...others } = cluster.ports()
     await cluster.run(nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), [older]: async () => [] } }), 'node-n1')
-    const { 'swarmvirt.accel': _accel, ...needed } = before
-    expect(labels(cluster, 'n1')).toMatchObject(needed)
+    expect(labels(cluster, 'n1')['vm-capable']).toBe(before['vm-capable'])
   },
 )
 
-test('a VM that is placed while its node is looked at keeps its label', async () => {
+test('a VM that is placed while its node is looked at keeps the node capable', async () => {
   const cluster = await withRunningVm()
-  const uid = cluster.record('web')?.uid
   const config = cluster.record('web')?.config
   await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
   await cluster.swarm.removeConfig(config?.id ?? '')
+  const agent = cluster.agent('n1')
+  agent.nodeFacts = { ...agent.nodeFacts, broker: null }
   const { swarm, ...others } = cluster.ports()
   const listTasks: typeof swarm.listTasks = async (filter) => {
     if (config !== undefined) await cluster.swarm.createConfig(config.name, config.labels, config.data)
     return cluster.swarm.listTasks(filter)
   }
   await cluster.run(nodesReconciler({ ...others, swarm: { ...methodsOf(swarm), listTasks } }), 'node-n1')
-  expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBe(uid)
+  expect(labels(cluster, 'n1')['vm-capable']).toBe('true')
 })
 
 test('a broker that is away takes no label from a node where a VM is placed, also while it has no service', async () => {
@@ -241,7 +264,6 @@ describe('a grant that nothing names', () => {
     await watch(cluster, 60)
     expect(granted(cluster)).toEqual([])
     expect(cluster.agent('n1').held.get(uid ?? '')?.disks).toHaveLength(1)
-    expect(labels(cluster, 'n1')['swarmvirt.vm.web']).toBeUndefined()
     expect([cluster.swarm.configs.size, cluster.swarm.secrets.size, cluster.swarm.services.size]).toEqual([0, 0, 0])
   })
 

@@ -7,6 +7,12 @@ import { Cluster } from '../../simulation/cluster.ts'
 type Spec = Record<string, unknown>
 const service = 'vm-web'
 
+/** A person removed the mount that names the uid. */
+function unmount(spec: Spec): void {
+  const container = (spec['TaskTemplate'] as Spec)['ContainerSpec'] as Spec
+  container['Mounts'] = []
+}
+
 /** Everything of a service that could be written. */
 function bytes(cluster: Cluster): string {
   const found = cluster.swarm.service(service)
@@ -67,8 +73,7 @@ describe('a service of ours that has lost all that tells whose it is', () => {
     const uid = cluster.record('web')?.uid
     cluster.swarm.edit(service, (spec) => {
       delete (spec['Labels'] as Spec)['swarmvirt.uid']
-      const placement = (spec['TaskTemplate'] as Spec)['Placement'] as Spec
-      placement['Constraints'] = []
+      unmount(spec)
     })
     const before = bytes(cluster)
     await cluster.converge()
@@ -86,10 +91,6 @@ describe('the service of a VM whose manifest is gone', () => {
     (spec: Spec) => {
       for (const label of labels) delete (spec['Labels'] as Spec)[label]
     }
-  const unpinned = (spec: Spec): void => {
-    ;((spec['TaskTemplate'] as Spec)['Placement'] as Spec)['Constraints'] = []
-  }
-
   test.each(['swarmvirt.vm', 'swarmvirt.component', 'swarmvirt.uid', 'swarmvirt.cluster', 'swarmvirt.schema'])(
     'goes with all that is left of the VM although it lost the label %s',
     async (label) => {
@@ -114,7 +115,7 @@ describe('the service of a VM whose manifest is gone', () => {
       'all that tells its uid',
       (spec) => {
         without('swarmvirt.uid')(spec)
-        unpinned(spec)
+        unmount(spec)
       },
       'OwnershipLost',
       /: docker service update --label-add swarmvirt\.uid=0{8}-\S+ vm-web$/,
@@ -122,7 +123,7 @@ describe('the service of a VM whose manifest is gone', () => {
     [
       'its own uid for another one',
       (spec) => {
-        unpinned(spec)
+        unmount(spec)
         Object.assign(spec['Labels'] as Spec, { 'swarmvirt.uid': '99999999-2222-4333-8444-555555555555' })
       },
       'ForeignUid',

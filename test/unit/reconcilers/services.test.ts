@@ -65,14 +65,10 @@ describe('a service that is made', () => {
     expect(dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'Networks')).toEqual([{ Target: 'id-of-guests', Aliases: ['web'] }])
   })
 
-  test('is constrained to its placement, to capability and to its bridge', async () => {
+  test('is constrained to its node and to capability, and to nothing else', async () => {
     const cluster = await running()
     expect(dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'Placement')).toEqual({
-      Constraints: [
-        `node.labels.swarmvirt.vm.web==${cluster.record('web')?.uid}`,
-        'node.labels.vm-capable==true',
-        'node.labels.swarmvirt.bridge.br0==true',
-      ],
+      Constraints: ['node.id==node-n1', 'node.labels.vm-capable==true'],
       MaxReplicas: 1,
     })
   })

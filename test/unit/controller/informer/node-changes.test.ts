@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { concernedBy } from '../../../../src/controller/informer/node-changes.ts'
+import { areOtherwise } from '../../../../src/controller/informer/node-changes.ts'
 import type { SwarmNode } from '../../../../src/ports/swarm.ts'
 
 const n1: SwarmNode = {
   id: 'id-n1',
   version: 1,
   hostname: 'n1',
-  labels: { 'vm-capable': 'true', 'swarmvirt.vm.web': 'uid-web', rack: 'a' },
+  labels: { 'vm-capable': 'true', rack: 'a' },
   role: 'manager',
   availability: 'active',
   state: 'ready',
@@ -15,34 +15,28 @@ const n1: SwarmNode = {
   spec: {},
 }
 
-describe('a change of the nodes concerns', () => {
+describe('the nodes are otherwise', () => {
   const other = (change: Partial<SwarmNode>): SwarmNode[] => [{ ...n1, version: 2, ...change }]
 
-  it('nobody, where only its version is another', () => {
-    expect(concernedBy([n1], other({}))).toEqual([])
+  it('not where only a version is another', () => {
+    expect(areOtherwise([n1], other({}))).toBe(false)
   })
 
-  it('the VMs whose own labels came, went or changed, and no other', () => {
-    const labels = { 'vm-capable': 'true', rack: 'a', 'swarmvirt.vm.db': 'uid-db' }
-    expect(concernedBy([n1], other({ labels }))).toEqual(['web', 'db'])
-    expect(concernedBy([n1], other({ labels: { ...n1.labels, 'swarmvirt.vm.web': 'another' } }))).toEqual(['web'])
-  })
-
-  it('everybody, where anything else of a node is otherwise, or a node came, went or was not known', () => {
+  it('where anything else of a node changed, or a node came, went or was not known', () => {
     for (const change of [
       { labels: { ...n1.labels, rack: 'b' } },
       { availability: 'drain' },
       { state: 'down' },
       { memoryBytes: 2 },
+      { id: 'id-n2' },
     ] as const) {
-      expect(concernedBy([n1], other(change))).toBe('everybody')
+      expect(areOtherwise([n1], other(change))).toBe(true)
     }
-    expect(concernedBy([n1], [])).toBe('everybody')
-    expect(concernedBy(undefined, [n1])).toBe('everybody')
-    expect(concernedBy([n1], other({ id: 'id-n2' }))).toBe('everybody')
+    expect(areOtherwise([n1], [])).toBe(true)
+    expect(areOtherwise(undefined, [n1])).toBe(true)
   })
 
-  it('everybody, where the managers believe a node down and its version is as it was', () => {
-    expect(concernedBy([n1], [{ ...n1, state: 'down' }])).toBe('everybody')
+  it('where the managers believe a node down and its version is as it was', () => {
+    expect(areOtherwise([n1], [{ ...n1, state: 'down' }])).toBe(true)
   })
 })

@@ -1,0 +1,57 @@
+import { objectLabels } from '../../api/labels.ts'
+import type { Labels, RawSpec } from '../../ports/swarm.ts'
+import { formerBridge, launchOf } from '../shared/applied.ts'
+import { heldToNode } from '../shared/constraints.ts'
+import { rawObject } from '../shared/raw.ts'
+import { isMarked } from '../shared/vm-objects.ts'
+import { launchConfigName } from '../shared/vm-service.ts'
+import type { ServicesAction } from './actions.ts'
+import { asWritten } from './changed-fields.ts'
+import type { Context } from './context.ts'
+import type { Held } from './drift.ts'
+import { templateHashOf } from './projection.ts'
+
+export interface Move {
+  readonly template: RawSpec
+  /** With the hash of that template. */
+  readonly held: Held
+  /** To be done before. */
+  readonly actions: readonly ServicesAction[]
+  readonly why: string
+}
+
+/**
+ * Other constraints for the template as it is: an earlier release held the VM to a label, or its machine joined again under another ID. Swarm starts
+ * no task for constraints that still match (LAB.md). Undefined where they are right, where somebody else changed the template, and where the VM
+ * runs on another node, since Swarm would reject its task.
+ */
+export function moveTo({ seen, service, node }: Context, held: Held): Move | undefined {
+  const { TaskTemplate, EndpointSpec } = service.spec
+  if (node === undefined || seen.elsewhere !== undefined || held.template !== templateHashOf(TaskTemplate, EndpointSpec)) return undefined
+  const actual = rawObject(TaskTemplate)
+  const template = heldToNode(actual, node)
+  if (template === actual) return undefined
+  const hash = templateHashOf(template, EndpointSpec)
+  return {
+    template,
+    held: { ...held, template: hash },
+    actions: noteOnLaunch({ seen, service }, hash),
+    why: 'the VM is held to its node by another constraint',
+  }
+}
+
+/** Its launch config notes the hash too, should the service lose it. */
+function noteOnLaunch({ seen, service }: Pick<Context, 'seen' | 'service'>, hash: string): readonly ServicesAction[] {
+  const config = seen.configs.find((one) => one.name === launchConfigName(service) && isMarked(one))
+  if (config === undefined || config.labels[objectLabels.templateHash] === hash) return []
+  return [{ kind: 'updateConfigLabels', config, labels: { ...config.labels, [objectLabels.templateHash]: hash } }]
+}
+
+/** What only a constraint of release 0.1 said, for as long as its launch config is in use. */
+export function bridgeNote({ seen, service }: Pick<Context, 'seen' | 'service'>): Labels {
+  const launch = launchOf(service, seen.configs)
+  if (launch === undefined || launch.nics.every((one) => one.bridge !== undefined)) return {}
+  const written = asWritten(service)
+  const bridge = formerBridge(service) ?? (written && formerBridge({ spec: written, labels: {} }))
+  return bridge === undefined ? {} : { [objectLabels.bridge]: bridge }
+}

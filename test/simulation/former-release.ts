@@ -1,0 +1,22 @@
+import { objectLabels } from '../../src/api/labels.ts'
+import { serviceName, type VmName } from '../../src/api/names.ts'
+import type { RawSpec } from '../../src/ports/swarm.ts'
+import { templateHashOf } from '../../src/reconcilers/services/projection.ts'
+import { rawObject } from '../../src/reconcilers/shared/raw.ts'
+import type { SimulatedSwarm } from './simulated-swarm.ts'
+
+/** The service of a placed VM as a release before ADR 0026 left it, with the label on its node and the hash of what it wrote. */
+export function placeByLabels({ swarm }: { readonly swarm: SimulatedSwarm }, vm: VmName): void {
+  const service = swarm.service(serviceName(vm))
+  if (service === undefined) throw new Error(`${vm} has no service`)
+  const uid = service.labels[objectLabels.uid] ?? ''
+  const label = `swarmvirt.vm.${vm}`
+  swarm.editNodeLabels(service.labels[objectLabels.node] ?? '', (labels) => void (labels[label] = uid))
+  swarm.edit(service.name, (spec) => {
+    const template = rawObject(spec['TaskTemplate'])
+    const Constraints = [`node.labels.${label}==${uid}`, 'node.labels.vm-capable==true', 'node.labels.swarmvirt.bridge.br0==true']
+    const placed: RawSpec = { ...template, Placement: { ...rawObject(template['Placement']), Constraints } }
+    spec['TaskTemplate'] = placed
+    spec['Labels'] = { ...service.labels, [objectLabels.templateHash]: templateHashOf(placed, spec['EndpointSpec']) }
+  })
+}
