@@ -85,7 +85,7 @@ export function controller(ports: ControllerPorts): Controller {
       turn: turns(clock),
       declaration: (vm) => store.get(vm),
       isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
-      invalidate: (name) => informed.note({ type: 'config', action: 'doubt', id: '', name }),
+      invalidate: informed.invalidateConfig,
       onVmResult: (...result) => report(...result),
       onNodeResult(result) {
         if (result.applied > 0) queues.onNodeWrite()
@@ -106,7 +106,7 @@ export function controller(ports: ControllerPorts): Controller {
       queues.vm(vm)
     },
   })
-  const events = eventFollower({ swarm: informed.swarm, clock, random, log, onEvent: informed.note, ...queues })
+  const events = eventFollower({ swarm: informed.swarm, clock, random, log, onEvent: informed.applyEvent, ...queues })
 
   /** Another controller that asks for the lease is not kept waiting; without an answer it takes the lease. */
   function answerLease(): void {
@@ -124,7 +124,7 @@ export function controller(ports: ControllerPorts): Controller {
     for (const { id } of seen.nodes) if (earlier.every((node) => node.id !== id)) queues.node(id)
     if (earlier.length !== seen.nodes.length) log.info({ nodes: seen.nodes.map((node) => node.hostname) }, 'Nodes')
     // Where dockerd did not answer, its event stream may be a dead connection.
-    if (isBack || changed.unheard) events.suspect()
+    if (isBack || changed.unannounced) events.suspect()
     if (isBack) queues.wakeAll()
     if (isBack || isFirst) queues.resyncAll()
     else queues.resyncSome(changed)

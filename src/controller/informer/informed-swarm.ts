@@ -1,339 +1,281 @@
 import { managedBy, manifestLabels, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmName, vmNamePattern } from '../../api/names.ts'
 import { type Clock, rfc3339 } from '../../ports/clock.ts'
-import { PortError } from '../../ports/errors.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
-import { ownCreations } from './own-creations.ts'
-import { type OwnWrite, ownWrites } from './own-writes.ts'
-import { filedBy, isSame, type Relisted, type Shelf, shelf, type Stored, unreadVersion } from './shelf.ts'
-import { taskBoard } from './task-board.ts'
+import { readThrough, type ReadThrough, type ReadThroughPorts } from './read-through.ts'
+import { type Store, store, type Stored, type StoreListener, unreadVersion } from './store.ts'
+import { taskLister } from './task-lister.ts'
+import { type OwnWrite, writeLog, type WriteLog } from './write-log.ts'
 
-/** The Swarm as it was last read, with what events and our own writes put in doubt read again before it is given. */
+/** The Swarm behind a cache, as client-go's shared informer: reconcilers read memory, and Docker is asked only for what events and writes made stale. */
 export interface InformedSwarm {
+  /** Reads come from the cache where it is good enough; every write goes to Docker. What the cache lacks by name is asked of Docker. */
+  readonly swarm: Swarm
   /**
-   * For who acts on what is *not* there: reads that were begun within the last seconds, whatever events said or did not say. A single object is asked
-   * for again only where its absence is older, so nothing is to follow from it but what Docker itself refuses when the object is there after all.
+   * The same reads, from reads that began within the last two seconds. For callers that act on an absence although events may be lost, and for whom
+   * Docker itself refuses the write if the object exists after all.
    */
   readonly recent: Pick<Swarm, 'listNodes' | 'getService' | 'getConfig'>
-  /** Until what is held of services and configs is as recent as that; who watches has been told of all of it then. */
+  /** Makes the cached services and configs as recent as `recent`; watchers are called for each change before it resolves. */
   readonly refresh: (signal?: AbortSignal) => Promise<void>
-  /** Calls back whenever another object, or none, is held by a name. */
-  readonly watch: (listeners: Watchers) => void
-  /** Reads come from memory where they may; every write goes to Docker. What is absent in memory is asked of Docker. */
-  readonly swarm: Swarm
-  /** A hint: what it names is read again. False where it only tells of what we wrote ourselves. */
-  readonly note: (event: SwarmEvent) => boolean
+  /** Calls back after each change of a cached object. */
+  readonly watch: (listeners: { readonly config: StoreListener<SwarmConfig>; readonly service: StoreListener<SwarmService> }) => void
+  /** Invalidates what the event names. Returns false if the event only reports a write of ours. */
+  readonly applyEvent: (event: SwarmEvent) => boolean
+  readonly invalidateConfig: (name: string) => void
   /** Events may have been lost: everything is read again. */
-  readonly doubtAll: () => void
-  /** Reads what changes without our doing; answers what a look is worth. */
+  readonly invalidateAll: () => void
+  /** Lists nodes and services, and with `all` also configs and secrets. Returns what no earlier call returned. */
   readonly relist: (kinds: 'often' | 'all', signal?: AbortSignal) => Promise<Changed>
-  /** Reads all tasks; answers the VMs whose tasks changed. */
+  /** Lists all tasks. Returns the VMs whose tasks changed. */
   readonly relistTasks: (signal?: AbortSignal) => Promise<readonly VmName[]>
-}
-
-interface Watchers {
-  readonly config: (name: string, config: SwarmConfig | undefined) => void
-  readonly service: (name: string, service: SwarmService | undefined) => void
 }
 
 export interface Changed {
   readonly vms: readonly VmName[]
-  /** Something about the nodes: placement depends on them. */
+  /** Whether a node changed: placement depends on the nodes. */
   readonly nodes: boolean
-  /** Some of it no event told of, and nobody here wrote it. */
-  readonly unheard: boolean
+  /** Whether something changed that no event reported and that we did not write: the event stream may be dead. */
+  readonly unannounced: boolean
 }
 
-/** Some VMs are placed at once, and share a list. */
-const recentMs = 2_000
-/** A write is answered in milliseconds: of one that hangs it is not known whether it was made. */
+/** Docker answers a write in milliseconds. If it takes longer, the write may or may not have been made. */
 const promptMs = 200
 
 const ours = `${objectLabels.managedBy}=${managedBy}`
+const isOurs = ({ labels }: { readonly labels: Labels }): boolean => labels[objectLabels.managedBy] === managedBy
+const nameOf = ({ name }: Named): string => name
+
+interface Named {
+  readonly name: string
+  readonly labels: Labels
+}
+
+type Reads<Item extends Stored> = Pick<ReadThroughPorts<Item>, 'list' | 'isListed' | 'get' | 'onUnannounced'>
+
+/** What the informer keeps of one kind of object. */
+interface Kind<Item extends Stored> {
+  readonly store: Store<Item>
+  readonly writes: WriteLog
+  readonly cache: ReadThrough<Item>
+}
 
 export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
-  const creations = ownCreations(raw, clock)
-  // Other people's services too: a node label may not be taken from under one that was ours.
-  const now = (): number => clock.elapsed()
-  const services = shelf<SwarmService>({
-    now,
-    list: (signal) => creations.services.listServices(undefined, signal),
-    get: (name, signal) => creations.services.getService(name, signal),
-  })
-  const configs = shelf<SwarmConfig>({
-    now,
+  /** Since the last `relist`. */
+  let unannounced: { readonly nodes: SwarmNode[]; readonly objects: Named[] } = { nodes: [], objects: [] }
+
+  function kind<Item extends Stored>(keyOf: (item: Item) => string, reads: (writes: WriteLog) => Reads<Item>): Kind<Item> {
+    const writes = writeLog(clock)
+    const items = store(keyOf)
+    const cache = readThrough({ store: items, now: () => clock.elapsed(), isExpected: writes.isPending, ...reads(writes) })
+    return { store: items, writes, cache }
+  }
+
+  const onUnannounced = (object: Named): void => void unannounced.objects.push(object)
+  // Other people's services too: a VM's name may be taken by one of them.
+  const services = kind<SwarmService>(nameOf, (writes) => ({ ...upToDateServices(raw, writes), onUnannounced }))
+  const configs = kind<SwarmConfig>(nameOf, () => ({
     list: (signal) => raw.listConfigs(ours, signal),
-    isListed: ({ labels }) => isOurs(labels),
+    isListed: isOurs,
     get: (name, signal) => raw.getConfig(name, signal),
-  })
-  const secrets = shelf<SwarmSecret>({ now, list: (signal) => raw.listSecrets(ours, signal) })
-  const nodes = shelf<SwarmNode & Stored>({ now, list: async (signal) => namedNodes(await raw.listNodes(signal)) })
-  const tasks = taskBoard(raw, clock)
+    onUnannounced,
+  }))
+  const secrets = kind<SwarmSecret>(nameOf, () => ({ list: (signal) => raw.listSecrets(ours, signal), isListed: isOurs, onUnannounced }))
+  const nodes = kind<SwarmNode>(
+    ({ id }) => id,
+    () => ({ list: (signal) => raw.listNodes(signal), onUnannounced: (node) => void unannounced.nodes.push(node) }),
+  )
+  const tasks = taskLister(raw, clock)
 
-  const own = { service: ownWrites(clock), config: ownWrites(clock), secret: ownWrites(clock), node: ownWrites(clock) }
-
-  /**
-   * One write of an object. Until it is answered the object is as it was, and its answer says what has become of it, unless somebody else was
-   * heard of meanwhile; what a write was about that failed or hangs is in doubt, since it may have been made.
-   */
-  async function writing<Item extends Stored, Answer>(
-    to: { readonly kind: keyof typeof own; readonly shelf: Shelf<Item> },
-    what: Pick<OwnWrite, 'name' | 'action' | 'id'>,
+  /** Sends a write. Until Docker answers, the object is served as it was; then as `result` says, or it is stale. */
+  async function write<Item extends Stored, Answer>(
+    { store: items, writes, cache }: Kind<Item>,
+    what: Pick<OwnWrite, 'key' | 'action' | 'id'>,
     send: () => Promise<Answer>,
-    said: (answer: Answer) => Item | undefined = () => undefined,
+    result: (answer: Answer) => Item | undefined = () => undefined,
   ): Promise<Answer> {
-    const write = own[to.kind].begin(what.name, what.action, what.id)
-    const before = to.shelf.expect(what.name)
-    const cancel = clock.after(promptMs, () => to.shelf.doubt(what.name))
+    const own = writes.begin(what)
+    const before = items.get(what.key)
+    const cancel = clock.after(promptMs, () => cache.invalidate(what.key))
     let item: Item | undefined
     try {
       const answer = await send()
-      const isAll = own[to.kind].made(write, what.id ?? String(answer))
-      item = isAll ? said(answer) : undefined
+      item = writes.succeeded(own, what.id ?? String(answer)) ? result(answer) : undefined
       return answer
     } catch (error) {
-      own[to.kind].failed(write)
+      writes.failed(own)
       throw error
     } finally {
       cancel()
-      to.shelf.wrote(what.name, item, before)
+      cache.wrote(what.key, item, before)
     }
   }
 
-  /** What a removal was about is in doubt before, since others read meanwhile, and after, however it ended. */
-  async function removing(doubt: () => void, remove: () => Promise<void>): Promise<void> {
-    doubt()
+  /** Docker removes by id, without a version: what changed since it was read is not removed. */
+  async function remove<Item extends Stored>(
+    { store: items, writes, cache }: Kind<Item>,
+    id: string,
+    send: () => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const key = items.keyOfId(id)
+    const known = key === undefined ? undefined : items.get(key)
+    if (known !== undefined) await cache.verify(known, signal)
+    writes.removed(id)
     try {
-      await remove()
+      await send()
     } finally {
-      doubt()
+      if (key !== undefined) cache.invalidate(key)
     }
   }
 
-  /** A service names configs and secrets: where Docker refuses it, one of those may be gone and nobody heard of it. */
-  async function naming<Answer>(written: Promise<Answer>): Promise<Answer> {
+  /** A service names configs and secrets. If Docker refuses it, one of them may be gone without an event. */
+  async function writeService<Answer>(written: Promise<Answer>): Promise<Answer> {
     try {
       return await written
     } catch (error) {
-      configs.doubtAll()
-      secrets.doubtAll()
+      configs.cache.invalidateAll()
+      secrets.cache.invalidateAll()
       throw error
     }
   }
 
-  const byId = (from: Shelf<Stored>, id: string) => () => {
-    const name = from.nameOf(id)
-    if (name === undefined) from.doubtAll()
-    else from.doubt(name)
-  }
-  const ofService = (id: string) => () => {
-    byId(services, id)()
-    tasks.doubt(id)
-  }
-
-  /** An object of which only our own write is known is read before it is written to again, and must be as it was written. */
-  async function withVersion(config: SwarmConfig, signal: AbortSignal | undefined): Promise<SwarmConfig> {
-    if (config.version !== unreadVersion) return config
-    const now = await raw.getConfig(config.name, signal)
-    if (now !== undefined && isSame(config, now)) return now
-    configs.doubt(config.name)
-    throw new PortError('Conflict', `${config.name} was changed since it was written`)
-  }
-
   const swarm: Swarm = {
-    listNodes: (signal) => nodes.all(signal),
+    listNodes: (signal) => nodes.cache.list({}, signal),
     updateNodeLabels: (node, labels, signal) =>
-      writing({ kind: 'node', shelf: nodes }, { name: node.id, action: 'update', id: node.id }, () =>
-        raw.updateNodeLabels(node, labels, signal),
-      ),
-    listServices: async (label, signal) => labelled(services, label, signal),
-    getService: (nameOrId, signal) => services.byName(services.nameOf(nameOrId) ?? nameOrId, signal),
+      write(nodes, { key: node.id, action: 'update', id: node.id }, () => raw.updateNodeLabels(node, labels, signal)),
+    listServices: (label, signal) => services.cache.list({ label }, signal),
+    getService: (nameOrId, signal) => services.cache.get(services.store.keyOfId(nameOrId) ?? nameOrId, 'live', signal),
+    // Docker may store another spec than it was given (an old leader drops fields it does not know), so the service is read again.
     async createService(spec, signal) {
-      const what = { name: String(spec['Name']), action: 'create', id: undefined } as const
-      // What Docker keeps of a spec is not always what it was given.
-      const id = await writing({ kind: 'service', shelf: services }, what, () => naming(creations.services.createService(spec, signal)))
-      tasks.doubt(id)
+      const what = { key: String(spec['Name']), action: 'create', id: undefined } as const
+      const id = await write(services, what, () => writeService(raw.createService(spec, signal)))
+      tasks.invalidate(id)
       return id
     },
     async updateService(id, version, spec, signal) {
-      const name = services.nameOf(id)
-      if (name === undefined) services.doubtAll()
-      tasks.doubt(id)
+      const key = services.store.keyOfId(id) ?? id
       try {
-        const what = { name: name ?? id, action: 'update', id } as const
-        await writing({ kind: 'service', shelf: services }, what, () => naming(raw.updateService(id, version, spec, signal)))
+        await write(services, { key, action: 'update', id }, () => writeService(raw.updateService(id, version, spec, signal)))
       } finally {
-        if (name === undefined) services.doubtAll()
-        tasks.doubt(id)
+        tasks.invalidate(id)
       }
     },
-    async removeService(id, signal) {
-      await unchanged(services, id, (name) => creations.services.getService(name, signal), signal)
-      return removing(ofService(id), () => creations.services.removeService(id, signal))
-    },
+    removeService: (id, signal) => remove(services, id, () => raw.removeService(id, signal), signal).finally(() => tasks.invalidate(id)),
     listTasks: ({ serviceId, nodeId }, signal) =>
       serviceId !== undefined && nodeId === undefined
         ? tasks.ofService(serviceId, signal)
         : raw.listTasks({ ...(serviceId === undefined ? {} : { serviceId }), ...(nodeId === undefined ? {} : { nodeId }) }, signal),
-    async listConfigs(label, signal) {
-      // Only our own are kept: an operator's manifests may be many and large, and are read by their source.
-      return label.startsWith(manifestLabels.manifest) ? raw.listConfigs(label, signal) : labelled(configs, label, signal)
-    },
-    getConfig: (name, signal) => configs.byName(name, signal),
+    // Only our own are cached: an operator's manifests may be many and large, and their source reads them.
+    listConfigs: (label, signal) =>
+      label.startsWith(manifestLabels.manifest) ? raw.listConfigs(label, signal) : configs.cache.list({ label }, signal),
+    getConfig: (name, signal) => configs.cache.get(name, 'live', signal),
     createConfig: (name, labels, data, signal) =>
-      writing(
-        { kind: 'config', shelf: configs },
-        { name, action: 'create', id: undefined },
+      write(
+        configs,
+        { key: name, action: 'create', id: undefined },
         () => raw.createConfig(name, labels, data, signal),
-        (id) => (isOurs(labels) ? { id, version: unreadVersion, name, labels, data, createdAt: rfc3339(clock) } : undefined),
+        (id) => ({ id, version: unreadVersion, name, labels, data, createdAt: rfc3339(clock) }),
       ),
     async updateConfigLabels(config, labels, signal) {
-      const seen = await withVersion(config, signal)
-      return writing(
-        { kind: 'config', shelf: configs },
-        { name: seen.name, action: 'update', id: seen.id },
-        () => raw.updateConfigLabels(seen, labels, signal),
-        () => (isOurs(labels) ? { ...seen, labels, version: unreadVersion } : undefined),
+      const known = config.version === unreadVersion ? await configs.cache.verify(config, signal) : config
+      const item = { ...known, labels, version: unreadVersion }
+      const what = { key: known.name, action: 'update', id: known.id } as const
+      await write(
+        configs,
+        what,
+        () => raw.updateConfigLabels(known, labels, signal),
+        () => item,
       )
     },
-    async removeConfig(id, signal) {
-      await unchanged(configs, id, (name) => raw.getConfig(name, signal), signal)
-      return removing(byId(configs, id), () => raw.removeConfig(id, signal))
-    },
-    listSecrets: async (label, signal) => labelled(secrets, label, signal),
+    removeConfig: (id, signal) => remove(configs, id, () => raw.removeConfig(id, signal), signal),
+    listSecrets: (label, signal) => secrets.cache.list({ label }, signal),
     createSecret: (name, labels, data, signal) =>
-      writing(
-        { kind: 'secret', shelf: secrets },
-        { name, action: 'create', id: undefined },
+      write(
+        secrets,
+        { key: name, action: 'create', id: undefined },
         () => raw.createSecret(name, labels, data, signal),
-        (id) => (isOurs(labels) ? { id, version: unreadVersion, name, labels, createdAt: rfc3339(clock) } : undefined),
+        (id) => ({ id, version: unreadVersion, name, labels, createdAt: rfc3339(clock) }),
       ),
-    async removeSecret(id, signal) {
-      await unchanged(secrets, id, (name) => listedSecret(raw, name, signal), signal)
-      return removing(byId(secrets, id), () => raw.removeSecret(id, signal))
-    },
+    removeSecret: (id, signal) => remove(secrets, id, () => raw.removeSecret(id, signal), signal),
     apiVersion: (signal) => raw.apiVersion(signal),
     events: (signal) => raw.events(signal),
   }
 
-  const vmOf = ({ name, labels }: { readonly name: string; readonly labels: Labels }): VmName[] => {
-    // A label may name another VM than the object's own name does.
-    const named = name.startsWith(serviceName('')) ? name.slice(serviceName('').length) : ''
-    return [...new Set([named, labels[objectLabels.vm] ?? ''])].filter((vm) => vmNamePattern.test(vm))
-  }
+  const kinds: Partial<Record<SwarmEvent['type'], { writes: WriteLog; cache: Pick<ReadThrough<Stored>, 'invalidate' | 'invalidateAll'> }>> =
+    {
+      service: services,
+      config: configs,
+      secret: secrets,
+      node: nodes,
+    }
 
   return {
     swarm,
     recent: {
-      listNodes: (signal) => nodes.recent(recentMs, signal),
-      getService: (name, signal) => services.byNameRecently(name, recentMs, signal),
-      getConfig: (name, signal) => configs.byNameRecently(name, recentMs, signal),
+      listNodes: (signal) => nodes.cache.list({ freshness: 'recent' }, signal),
+      getService: (name, signal) => services.cache.get(name, 'recent', signal),
+      getConfig: (name, signal) => configs.cache.get(name, 'recent', signal),
     },
     async refresh(signal) {
-      await configs.refresh(recentMs, signal)
-      await services.refresh(recentMs, signal)
+      await configs.cache.list({ freshness: 'recent' }, signal)
+      await services.cache.list({ freshness: 'recent' }, signal)
     },
     watch({ config, service }) {
-      configs.watch(config)
-      services.watch(service)
+      configs.store.subscribe(config)
+      services.store.subscribe(service)
     },
-    note(event) {
-      creations.note(event)
-      // Of a node its name is no key.
-      const named = event.type === 'node' ? { ...event, name: event.id } : event
-      if (Object.hasOwn(own, event.type) && own[event.type as keyof typeof own].explains(named)) return false
-      const of = { service: services, config: configs, secret: secrets, node: nodes }[event.type as keyof typeof own]
-      if (event.type === 'node') nodes.doubtAll()
-      else if (of !== undefined && event.name !== '') of.doubt(event.name)
-      else of?.doubtAll()
-      if (event.type === 'service') tasks.doubt(event.id)
+    applyEvent({ type, action, id, name }) {
+      const of = kinds[type]
+      const key = type === 'node' ? id : name
+      if (action === 'remove') of?.writes.removed(id)
+      if (of?.writes.isEcho({ key, action, id }) === true) return false
+      if (key === '') of?.cache.invalidateAll()
+      else of?.cache.invalidate(key)
+      if (type === 'service') tasks.invalidate(id)
       return true
     },
-    doubtAll() {
-      for (const one of [services, configs, secrets, nodes]) one.doubtAll()
+    invalidateConfig: configs.cache.invalidate,
+    invalidateAll() {
+      for (const { cache } of [services, configs, secrets, nodes]) cache.invalidateAll()
     },
-    async relist(kinds, signal) {
-      const ofNodes = await nodes.relist(signal)
-      const seldom: Relisted<Stored>[] = kinds === 'all' ? [await configs.relist(signal), await secrets.relist(signal)] : []
+    async relist(which, signal) {
+      const changedNodes = await nodes.cache.relist(signal)
+      const seldom = which === 'all' ? [...(await configs.cache.relist(signal)), ...(await secrets.cache.relist(signal))] : []
       // Last, so that no service is older than what it refers to.
-      const read: Relisted<Stored>[] = [...seldom, await services.relist(signal)]
-      return {
-        vms: [...new Set(read.flatMap(({ changed }) => changed).flatMap(vmOf))],
-        nodes: ofNodes.changed.length > 0,
-        unheard: [ofNodes, ...read].some(({ unheard }) => unheard.length > 0),
-      }
+      const changed = [...seldom, ...(await services.cache.relist(signal)), ...unannounced.objects]
+      const isNode = changedNodes.length > 0 || unannounced.nodes.length > 0
+      const isUnannounced = unannounced.nodes.length > 0 || unannounced.objects.length > 0
+      unannounced = { nodes: [], objects: [] }
+      return { vms: [...new Set(changed.flatMap(vmsOf))], nodes: isNode, unannounced: isUnannounced }
     },
     async relistTasks(signal) {
       const changed = await tasks.relist(signal)
-      return changed.flatMap((id) => vmOf({ name: services.nameOf(id) ?? '', labels: {} }))
+      return changed.flatMap((id) => vmsOf({ name: services.store.keyOfId(id) ?? '', labels: {} }))
     },
   }
 }
 
-/** Docker removes by id, whatever has become of the object since it was read: what somebody changed meanwhile is looked at again first. */
-async function unchanged<Item extends Stored>(
-  from: Shelf<Item>,
-  id: string,
-  get: (name: string) => Promise<Item | undefined>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const name = from.nameOf(id)
-  if (name === undefined) return
-  const known = await from.byName(name, signal)
-  const now = await get(name).catch((error: unknown) => {
-    from.doubt(name)
-    throw error
-  })
-  if (now === undefined || known === undefined || isSame(known, now)) return
-  from.doubt(name)
-  throw new PortError('Conflict', `${name} was changed since it was looked at`)
+/** The VM that an object's name names and the VM that its label names: they may differ. */
+function vmsOf({ name, labels }: Named): VmName[] {
+  const named = name.startsWith(serviceName('')) ? name.slice(serviceName('').length) : ''
+  return [named, labels[objectLabels.vm] ?? ''].filter((vm) => vmNamePattern.test(vm))
 }
 
-/** Secrets are read as a list of ours. One that is not in it is gone, or is not ours any more: the next look tells. */
-async function listedSecret(raw: Pick<Swarm, 'listSecrets'>, name: string, signal: AbortSignal | undefined): Promise<SwarmSecret> {
-  const found = (await raw.listSecrets(ours, signal)).find((one) => one.name === name)
-  if (found === undefined) throw new PortError('Conflict', `${name} is not among swarmvirt's secrets any more`)
-  return found
-}
-
-/** Only what carries it is in the lists. */
-function isOurs(labels: Labels): boolean {
-  return labels[objectLabels.managedBy] === managedBy
-}
-
-/** Of the same list the same one. */
-const namedLists = new WeakMap<readonly SwarmNode[], readonly (SwarmNode & Stored)[]>()
-
-function namedNodes(nodes: readonly SwarmNode[]): readonly (SwarmNode & Stored)[] {
-  const named = namedLists.get(nodes) ?? nodes.map((node) => ({ ...node, name: node.id }))
-  namedLists.set(nodes, named)
-  return named
-}
-
-/** `key` or `key=value`, as Docker filters. */
-async function labelled<Item extends Stored>(
-  from: Shelf<Item>,
-  label: string | undefined,
-  signal: AbortSignal | undefined,
-): Promise<readonly Item[]> {
-  const by = filedBy.find((one) => label?.startsWith(`${one}=`) === true)
-  if (label !== undefined && by !== undefined) return from.filed(by, label.slice(by.length + 1), signal)
-  return filtered(await from.all(signal), label)
-}
-
-/** By list and label: while nothing moves, the same list is asked for again and again. */
-const chosen = new WeakMap<readonly Stored[], Map<string, readonly Stored[]>>()
-
-function filtered<Item extends Stored>(items: readonly Item[], label: string | undefined): readonly Item[] {
-  if (label === undefined) return items
-  const known = chosen.get(items) ?? new Map<string, readonly Stored[]>()
-  const found = (known.get(label) as readonly Item[] | undefined) ?? choose(items, label)
-  chosen.set(items, known.set(label, found))
-  return found
-}
-
-function choose<Item extends Stored>(items: readonly Item[], label: string): readonly Item[] {
-  const [key = '', ...rest] = label.split('=')
-  const value = rest.length === 0 ? undefined : rest.join('=')
-  return items.filter(({ labels }) => (value === undefined ? Object.hasOwn(labels, key) : labels[key] === value))
+/** Reads of services that do not believe a manager which does not know a service that was just created here. */
+function upToDateServices(raw: Swarm, writes: WriteLog): Pick<ReadThroughPorts<SwarmService>, 'list' | 'get'> {
+  return {
+    async list(signal) {
+      const read = async () => {
+        const listed = await raw.listServices(undefined, signal)
+        return { listed, ids: new Set(listed.map(({ id }) => id)) }
+      }
+      return (await writes.upToDate(read, ({ ids }, { id = '' }) => ids.has(id))).listed
+    },
+    get: (key, signal) =>
+      writes.upToDate(
+        () => raw.getService(key, signal),
+        (found, created) => found?.id === created.id || (key !== created.key && key !== created.id),
+      ),
+  }
 }

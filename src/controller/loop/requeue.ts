@@ -14,7 +14,7 @@ const nodesEvery = 6
 
 export interface RequeuePorts {
   readonly loops: Loops
-  readonly informed: Pick<InformedSwarm, 'swarm' | 'doubtAll'>
+  readonly informed: Pick<InformedSwarm, 'swarm' | 'invalidateAll'>
   readonly log: Log
   readonly store: Pick<DeclarationStore, 'known' | 'knows'>
   /** The nodes of the last snapshot. */
@@ -99,7 +99,7 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
     vms: known,
     node: (nodeId) => loops.nodes.queue.add(nodeId),
     now(name) {
-      informed.doubtAll()
+      informed.invalidateAll()
       for (const owner of vmOwners) loops.vms[owner].queue.forget(name)
       vm(name)
     },
@@ -124,7 +124,7 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
       }
     },
     onGap() {
-      informed.doubtAll()
+      informed.invalidateAll()
       resyncAll()
     },
     onWrite(owner, name) {

@@ -116,9 +116,9 @@ function measured(config: ChildConfig): Measured {
   let gapMs = Number.POSITIVE_INFINITY
   const informed = {
     ...read,
-    doubtAll() {
+    invalidateAll() {
       gapMs = performance.now()
-      read.doubtAll()
+      read.invalidateAll()
     },
   }
   const sources = [manifestDirectory({ path: config.manifests, watchPolling: false })]

@@ -126,12 +126,12 @@ describe('the informed Swarm', () => {
   })
 
   it('reads again what an event names, and everything after a gap', async () => {
-    const { swarm, services, note, doubtAll, calls } = bench([service('vm-a')])
+    const { swarm, services, applyEvent, invalidateAll, calls } = bench([service('vm-a')])
     await swarm.listServices()
     services[0] = service('vm-a', 2)
-    note({ type: 'service', action: 'update', id: 'id-vm-a', name: 'vm-a' })
+    applyEvent({ type: 'service', action: 'update', id: 'id-vm-a', name: 'vm-a' })
     expect((await swarm.getService('vm-a'))?.version).toBe(2)
-    doubtAll()
+    invalidateAll()
     await swarm.listServices()
     expect(calls).toEqual(['listServices', 'getService vm-a', 'listServices'])
   })
@@ -192,10 +192,10 @@ describe('the informed Swarm', () => {
   })
 
   it('asks for what was absent a moment ago when it is in doubt', async () => {
-    const { swarm, recent, note, services } = bench([])
+    const { swarm, recent, applyEvent, services } = bench([])
     await swarm.listServices()
     services.push(service('vm-a'))
-    note({ type: 'service', action: 'create', id: 'id-vm-a', name: 'vm-a' })
+    applyEvent({ type: 'service', action: 'create', id: 'id-vm-a', name: 'vm-a' })
     expect(await recent.getService('vm-a')).toBeDefined()
   })
 
@@ -225,25 +225,25 @@ describe('the informed Swarm', () => {
   })
 
   it('takes the event of its own write for no news, and every other one', async () => {
-    const { swarm, note, calls } = bench([])
+    const { swarm, applyEvent, calls } = bench([])
     await swarm.getConfig('sv-a')
     await swarm.createConfig('sv-a', owned, new Uint8Array())
     calls.length = 0
     const event = { type: 'config', id: 'id-sv-a', name: 'sv-a' } as const
-    expect(note({ ...event, action: 'create' })).toBe(false)
+    expect(applyEvent({ ...event, action: 'create' })).toBe(false)
     await swarm.getConfig('sv-a')
     expect(calls).toEqual([])
-    expect(note({ ...event, action: 'update' })).toBe(true)
+    expect(applyEvent({ ...event, action: 'update' })).toBe(true)
     await swarm.getConfig('sv-a')
     expect(calls).toEqual(['getConfig sv-a'])
   })
 
   it('reads what it wrote when somebody else was heard of meanwhile', async () => {
-    const { swarm, note, calls, configs, during } = bench([])
+    const { swarm, applyEvent, calls, configs, during } = bench([])
     await swarm.getConfig('sv-a')
     during(() => {
-      expect(note({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(false)
-      expect(note({ type: 'config', action: 'update', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
+      expect(applyEvent({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(false)
+      expect(applyEvent({ type: 'config', action: 'update', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
       configs.set('sv-a', config('sv-a', 2, { ...owned, theirs: 'x' }))
     })
     await swarm.createConfig('sv-a', owned, new Uint8Array())
@@ -252,10 +252,10 @@ describe('the informed Swarm', () => {
   })
 
   it('takes an event that comes long after its own write for another one', async () => {
-    const { swarm, note, clock } = bench([])
+    const { swarm, applyEvent, clock } = bench([])
     await swarm.createConfig('sv-a', owned, new Uint8Array())
     await clock.pass(2_000)
-    expect(note({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
+    expect(applyEvent({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
   })
 
   it('doubts what a write is about that is not answered at once', async () => {
@@ -307,7 +307,7 @@ describe('the informed Swarm', () => {
   })
 
   it('believes no manager that does not know a service that was just made, until it may have been removed', async () => {
-    const { swarm, services, clock, note } = bench([service('vm-a')])
+    const { swarm, services, clock, applyEvent } = bench([service('vm-a')])
     await swarm.listServices()
     const id = await swarm.createService({ Name: 'vm-b' })
     services.splice(1, 1)
@@ -317,7 +317,7 @@ describe('the informed Swarm', () => {
     })
     await expect(swarm.listServices()).rejects.toMatchObject({ kind: 'Unavailable' })
     expect((await swarm.getService('vm-a'))?.id).toBe('id-vm-a')
-    note({ type: 'service', action: 'remove', id, name: 'vm-b' })
+    applyEvent({ type: 'service', action: 'remove', id, name: 'vm-b' })
     expect(await swarm.getService('vm-b')).toBeUndefined()
 
     await swarm.createService({ Name: 'vm-c' })
@@ -330,9 +330,9 @@ describe('the informed Swarm', () => {
     let state = 'pending'
     const { services, relist, relistTasks } = bench([service('vm-a'), service('vm-b'), service('other')], () => [task('id-vm-b', state)])
     await relist('all')
-    expect(await relist('often')).toEqual({ vms: [], nodes: false, unheard: false })
+    expect(await relist('often')).toEqual({ vms: [], nodes: false, unannounced: false })
     services.splice(0, 1, service('vm-a', 2))
-    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, unheard: true })
+    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, unannounced: true })
     services.splice(0, 1)
     expect((await relist('often')).vms).toEqual(['a'])
     await relistTasks()

@@ -111,7 +111,7 @@ test('while nobody changes anything the world is the very same one, and so is wh
   const world = await read(informed.swarm, new AbortController().signal)
   await informed.relist('often')
   expect(await read(informed.swarm, new AbortController().signal)).toBe(world)
-  held.nodes = [...held.nodes]
+  held.nodes = held.nodes.map((node) => ({ ...node, version: node.version + 1 }))
   await informed.relist('often')
   expect(await read(informed.swarm, new AbortController().signal)).not.toBe(world)
 })

@@ -1,0 +1,222 @@
+import { PortError } from '../../ports/errors.ts'
+import { hasLabel, isIndexed, isSame, type Store, type Stored } from './store.ts'
+
+/**
+ * How old the read may be that shows an object to be *absent*. Presence is served from the cache at any age, unless the object is stale.
+ * `live`: Docker is asked now. `recent`: a read of the last two seconds will do. `cached`: the last list will do, however old.
+ */
+export type Freshness = 'live' | 'recent' | 'cached'
+
+/** `recent`: VMs that are placed at the same time share one list. */
+const maxAgeMs = { live: 0, recent: 2_000, cached: Number.POSITIVE_INFINITY } as const satisfies Record<Freshness, number>
+
+/** With more stale objects than this, and than this share of all, one list is cheaper: dockerd answers about so many single reads in its time. */
+const singleReads = 8
+const singleReadsShare = 1 / 16
+
+export interface ReadThroughPorts<Item extends Stored> {
+  readonly store: Store<Item>
+  /** Milliseconds on a clock that never jumps. */
+  readonly now: () => number
+  readonly list: (signal: AbortSignal | undefined) => Promise<readonly Item[]>
+  /** Whether `list` includes the object. Left out where it includes all. */
+  readonly isListed?: (item: Item) => boolean
+  /** Reads one object. Without it, a stale object costs a list. */
+  readonly get?: (key: string, signal: AbortSignal | undefined) => Promise<Item | undefined>
+  /** Whether a write of ours is in flight, so that a change is no surprise. */
+  readonly isExpected: (key: string) => boolean
+  /** A list found a change that no event reported and that we did not make. */
+  readonly onUnannounced: (item: Item) => void
+}
+
+/**
+ * Reads of one kind of object: from the store where that is good enough, else from Docker.
+ *
+ * *Guarantees*: an object is read after every `invalidate` of it that came before the call. A failed read changes nothing and throws. An object never
+ * goes back to an older version, except in the first list after `invalidateAll`: then the Swarm may have been restored from a backup.
+ * *Caveats*: a list may lack an object that was created without an event since the last list. A list of an indexed label does not wait for stale
+ * objects that carried another value of it when they were cached.
+ */
+export interface ReadThrough<Item extends Stored> {
+  /** Freshness is `live` by default. */
+  get(key: string, freshness?: Freshness, signal?: AbortSignal): Promise<Item | undefined>
+  /** Freshness is `cached` by default. `label` is `key` or `key=value`. */
+  list(
+    options?: { readonly label?: string | undefined; readonly freshness?: 'recent' | 'cached' },
+    signal?: AbortSignal,
+  ): Promise<readonly Item[]>
+  /** Lists everything now. Returns the objects that changed, appeared or disappeared. */
+  relist(signal?: AbortSignal): Promise<readonly Item[]>
+  /** Reads the object again and returns it. Throws Conflict if it is not what `known` is. */
+  verify(known: Item, signal?: AbortSignal): Promise<Item>
+  /** The object may have changed: it is read again before it is served again. */
+  invalidate(key: string): void
+  /** Any object may have changed, and events may have been lost. */
+  invalidateAll(): void
+  /** Stores what a write of ours made of the object, unless a read came between: `before` is what was cached when the write began. */
+  wrote(key: string, item: Item | undefined, before: Item | undefined): void
+}
+
+/** When a read began: in the order of reads and invalidations, and by the clock. */
+interface Began {
+  readonly order: number
+  readonly atMs: number
+}
+
+const never: Began = { order: 0, atMs: Number.NEGATIVE_INFINITY }
+
+export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>): ReadThrough<Item> {
+  const { store, now } = ports
+  /** Counts reads and invalidations, so that each read knows which invalidations it answers and which results are newer than its own. */
+  let order = 0
+  const stale = new Map<string, number>()
+  let allStale = 0
+  let lastList = never
+  /** The last single read of each object, if it began after the last list. */
+  const singles = new Map<string, Began>()
+  /** Reads in flight, by key; the list under `undefined`. */
+  const inFlight = new Map<string | undefined, Promise<readonly Item[]>>()
+
+  const begin = (): Began => ({ order: (order += 1), atMs: now() })
+  const lastReadOf = (key: string): Began => singles.get(key) ?? lastList
+  const isSynced = (): boolean => lastList.order > allStale
+  const maxStale = (): number => (ports.get === undefined ? 0 : Math.max(singleReads, store.size() * singleReadsShare))
+  const isListDue = (): boolean => !isSynced() || stale.size > maxStale()
+  const invalidate = (key: string): void => void stale.set(key, (order += 1))
+
+  function answer(key: string, began: Began): void {
+    if ((stale.get(key) ?? 0) < began.order) stale.delete(key)
+  }
+
+  /** A manager that lags behind answers with an older version. */
+  function putNewer(item: Item): void {
+    const cached = store.get(store.keyOf(item))
+    if (cached?.id !== item.id || cached.version <= item.version) store.put(item)
+  }
+
+  /** Docker also finds a service by its id: the key is that of the answer. */
+  function applyOne(asked: string, item: Item | undefined, began: Began): Item | undefined {
+    const key = item === undefined ? asked : store.keyOf(item)
+    if (began.order > lastReadOf(key).order) {
+      singles.set(key, began)
+      answer(key, began)
+      if (item === undefined) store.remove(key)
+      else putNewer(item)
+    }
+    return store.get(key)
+  }
+
+  /** Returns what changed. */
+  function applyList(listed: readonly Item[], began: Began): readonly Item[] {
+    const before = new Map([...store.items()].map((item) => [store.keyOf(item), item]))
+    const isSuperseded = (key: string): boolean => (singles.get(key)?.order ?? 0) > began.order
+    const put = isSynced() ? putNewer : store.put
+    for (const item of listed) if (!isSuperseded(store.keyOf(item))) put(item)
+    for (const key of missing(listed, before)) if (!isSuperseded(key)) dropUnlisted(key, began)
+    const changed = changesSince(before)
+    announce(changed)
+    for (const key of stale.keys()) answer(key, began)
+    for (const [key, read] of singles) if (read.order < began.order) singles.delete(key)
+    lastList = began
+    return changed
+  }
+
+  function missing(listed: readonly Item[], before: ReadonlyMap<string, Item>): readonly string[] {
+    const keys = new Set(listed.map(store.keyOf))
+    return [...before.keys()].filter((key) => !keys.has(key))
+  }
+
+  /** An object that a filtered list lacks may only have lost its label: no absence rests on that list. */
+  function dropUnlisted(key: string, began: Began): void {
+    store.remove(key)
+    if (ports.isListed !== undefined) singles.set(key, { ...began, atMs: Number.NEGATIVE_INFINITY })
+  }
+
+  function changesSince(before: ReadonlyMap<string, Item>): readonly Item[] {
+    const isListed = ports.isListed ?? ((): boolean => true)
+    const came = [...store.items()].filter((item) => before.get(store.keyOf(item)) !== item && !isSame(before.get(store.keyOf(item)), item))
+    const went = [...before].flatMap(([key, item]) => (store.get(key) === undefined && isListed(item) ? [item] : []))
+    return [...came, ...went]
+  }
+
+  function announce(changed: readonly Item[]): void {
+    if (!isSynced()) return
+    for (const item of changed) {
+      const key = store.keyOf(item)
+      if (!stale.has(key) && !ports.isExpected(key)) ports.onUnannounced(item)
+    }
+  }
+
+  /** Joins the read in flight, or begins one. Undefined if the joined read failed: whoever began it gets the error. */
+  function shared(key: string | undefined, read: (began: Began) => Promise<readonly Item[]>): Promise<readonly Item[] | undefined> {
+    const running = inFlight.get(key)
+    if (running !== undefined) return running.catch(() => undefined)
+    const begun = read(begin()).finally(() => inFlight.delete(key))
+    inFlight.set(key, begun)
+    return begun
+  }
+
+  function readOne(key: string, get: NonNullable<typeof ports.get>, signal: AbortSignal | undefined): Promise<readonly Item[] | undefined> {
+    return shared(key, async (began) => {
+      const cached = applyOne(key, await get(key, signal), began)
+      return cached === undefined ? [] : [cached]
+    })
+  }
+
+  const readAll = (signal: AbortSignal | undefined): Promise<readonly Item[] | undefined> =>
+    shared(undefined, async (began) => applyList(await ports.list(signal), began))
+
+  /** A read in flight may have begun before what the caller wants to see. */
+  async function idle(key: string | undefined): Promise<void> {
+    while (inFlight.has(key)) await inFlight.get(key)?.catch(() => undefined)
+  }
+
+  async function get(key: string, freshness: Freshness = 'live', signal?: AbortSignal): Promise<Item | undefined> {
+    for (;;) {
+      while (isListDue()) await readAll(signal)
+      const cached = store.get(key)
+      const isFresh = cached !== undefined || now() - lastReadOf(key).atMs < maxAgeMs[freshness]
+      if (ports.get === undefined || (isFresh && !stale.has(key))) return cached
+      const read = await readOne(key, ports.get, signal)
+      if (read !== undefined && !stale.has(key)) return read[0]
+    }
+  }
+
+  async function relist(signal?: AbortSignal): Promise<readonly Item[]> {
+    await idle(undefined)
+    return (await readAll(signal)) ?? []
+  }
+
+  /** An uncached object could have any label. */
+  function mayCarry(key: string, label: string | undefined): boolean {
+    const cached = store.get(key)
+    return label === undefined || cached === undefined || !isIndexed(label) || hasLabel(cached, label)
+  }
+
+  return {
+    get,
+    relist,
+    invalidate,
+    invalidateAll: () => void (allStale = order += 1),
+    async list({ label, freshness = 'cached' } = {}, signal) {
+      while (isListDue() || now() - lastList.atMs >= maxAgeMs[freshness]) await readAll(signal)
+      const awaited = [...stale.keys()].filter((key) => mayCarry(key, label))
+      await Promise.all(awaited.map((key) => get(key, 'cached', signal)))
+      return store.list(label)
+    },
+    async verify(known, signal) {
+      const key = store.keyOf(known)
+      await idle(key)
+      if (ports.get === undefined) await relist(signal)
+      else await readOne(key, ports.get, signal)
+      const read = store.get(key)
+      if (read !== undefined && isSame(known, read)) return read
+      throw new PortError('Conflict', `${key} changed since it was read`)
+    },
+    wrote(key, item, before) {
+      const isAlone = !inFlight.has(key) && !inFlight.has(undefined) && store.get(key) === before
+      if (item !== undefined && isAlone) store.put(item)
+      else invalidate(key)
+    },
+  }
+}
