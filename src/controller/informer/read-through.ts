@@ -108,44 +108,30 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
 
   /** Returns what changed. */
   function applyList(listed: readonly Item[], began: Began): readonly Item[] {
-    const before = new Map([...store.items()].map((item) => [store.keyOf(item), item]))
-    const isSuperseded = (key: string): boolean => (singles.get(key)?.order ?? 0) > began.order
-    const put = isSynced() ? putNewer : store.put
-    for (const item of listed) if (!isSuperseded(store.keyOf(item))) put(item)
-    for (const key of missing(listed, before)) if (!isSuperseded(key)) dropUnlisted(key, began)
-    const changed = changesSince(before)
-    announce(changed)
+    const found = new Map(listed.map((item) => [store.keyOf(item), item]))
+    const keys = [...new Set([...found.keys(), ...store.keys()])].filter((key) => lastReadOf(key).order < began.order)
+    const changed = keys.flatMap((key) => applyListed(key, found.get(key), began) ?? [])
+    if (isSynced()) for (const item of changed) if (isSurprise(store.keyOf(item))) ports.onUnannounced(item)
     for (const key of stale.keys()) answer(key, began)
     for (const [key, read] of singles) if (read.order < began.order) singles.delete(key)
     lastList = began
     return changed
   }
 
-  function missing(listed: readonly Item[], before: ReadonlyMap<string, Item>): readonly string[] {
-    const keys = new Set(listed.map(store.keyOf))
-    return [...before.keys()].filter((key) => !keys.has(key))
+  /** Returns the object if it changed. */
+  function applyListed(key: string, item: Item | undefined, began: Began): Item | undefined {
+    const before = store.get(key)
+    if (item === undefined) store.remove(key)
+    else if (isSynced()) putNewer(item)
+    else store.put(item)
+    // An object that a filtered list lacks may only have lost its label: no absence rests on that list.
+    if (item === undefined && ports.isListed !== undefined) singles.set(key, { ...began, atMs: Number.NEGATIVE_INFINITY })
+    const after = store.get(key)
+    if (after !== undefined) return isSame(before, after) ? undefined : after
+    return before !== undefined && ports.isListed?.(before) !== false ? before : undefined
   }
 
-  /** An object that a filtered list lacks may only have lost its label: no absence rests on that list. */
-  function dropUnlisted(key: string, began: Began): void {
-    store.remove(key)
-    if (ports.isListed !== undefined) singles.set(key, { ...began, atMs: Number.NEGATIVE_INFINITY })
-  }
-
-  function changesSince(before: ReadonlyMap<string, Item>): readonly Item[] {
-    const isListed = ports.isListed ?? ((): boolean => true)
-    const came = [...store.items()].filter((item) => before.get(store.keyOf(item)) !== item && !isSame(before.get(store.keyOf(item)), item))
-    const went = [...before].flatMap(([key, item]) => (store.get(key) === undefined && isListed(item) ? [item] : []))
-    return [...came, ...went]
-  }
-
-  function announce(changed: readonly Item[]): void {
-    if (!isSynced()) return
-    for (const item of changed) {
-      const key = store.keyOf(item)
-      if (!stale.has(key) && !ports.isExpected(key)) ports.onUnannounced(item)
-    }
-  }
+  const isSurprise = (key: string): boolean => !stale.has(key) && !ports.isExpected(key)
 
   /** Joins the read in flight, or begins one. Undefined if the joined read failed: whoever began it gets the error. */
   function shared(key: string | undefined, read: (began: Began) => Promise<readonly Item[]>): Promise<readonly Item[] | undefined> {

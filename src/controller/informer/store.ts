@@ -26,7 +26,7 @@ export interface Store<Item extends Stored> {
   size(): number
   get(key: string): Item | undefined
   keyOfId(id: string): string | undefined
-  items(): Iterable<Item>
+  keys(): Iterable<string>
   /** `label` is `key` or `key=value`, as in Docker's filters. Without a label, all objects. */
   list(label?: string): readonly Item[]
   /** Adds or replaces the object. */
@@ -78,7 +78,7 @@ export function store<Item extends Stored>(keyOf: (item: Item) => string): Store
     size: () => items.size,
     get: (key) => items.get(key),
     keyOfId: (id) => keys.get(id),
-    items: () => items.values(),
+    keys: () => items.keys(),
     list(label) {
       if (lists.revision !== revision) lists = { revision, byLabel: new Map() }
       const found = lists.byLabel.get(label ?? '') ?? select(label)

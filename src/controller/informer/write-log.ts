@@ -10,110 +10,86 @@ const mustExistMs = 3_000
 export interface OwnWrite {
   readonly key: string
   readonly action: 'create' | 'update'
-  /** Known from the answer if the object is new. */
+  /** A new object gets its id with Docker's answer. */
   id: string | undefined
-  /** When Docker answered. */
-  endedMs: number | undefined
-  /** The object id in the event that was taken for the echo of this write. */
-  echoId: string | undefined
-  /** Somebody else wrote the object since this write began, or may have. */
-  isDisturbed: boolean
+  isPending: boolean
+  /** Its event arrived. */
+  isEchoed: boolean
 }
 
-interface ObjectEvent {
-  readonly key: string
-  readonly action: string
-  readonly id: string
-}
+export type WriteOf = Pick<OwnWrite, 'key' | 'action' | 'id'>
 
 /**
  * Our own writes of one kind of object, as client-go's expectations: which event is the echo of a write, which changes are expected, and which
  * objects must exist.
  *
- * *Caveats*: Docker's events name neither the writer nor the version. The next event with the write's action and id counts as its echo. If that
- * event is lost, an event of somebody else within two seconds is taken for it; the next resync finds what it reported.
+ * *Caveats*: Docker's events name neither the writer nor the version. The next event with the write's action and id counts as its echo. If the echo
+ * is lost, an event of somebody else within two seconds is taken for it; the next resync finds what that event reported.
  */
 export interface WriteLog {
-  begin(write: Pick<OwnWrite, 'key' | 'action' | 'id'>): OwnWrite
-  /** Docker answered. Returns false if somebody else may have changed the object meanwhile. */
-  succeeded(write: OwnWrite, id: string): boolean
-  /** The write was refused, or it is not known whether it was made. */
+  begin(write: WriteOf): OwnWrite
+  /** Docker made the write. */
+  succeeded(write: OwnWrite, id: string): void
+  /** Docker refused the write, or it is not known whether it was made: its event is news. */
   failed(write: OwnWrite): void
   /** Whether the event reports our own write and nothing else. */
-  isEcho(event: ObjectEvent): boolean
-  /** Whether a write of this object is in flight, so that a change of it is no surprise. */
+  isEcho(event: { readonly key: string; readonly action: string; readonly id: string }): boolean
+  /** Whether a write of this object is in flight, so that a change of it is expected. */
   isPending(key: string): boolean
-  /** The object was removed, by us or by somebody else. */
+  /** The object is removed, by us or by somebody else: it need not exist any more. */
   removed(id: string): void
   /**
-   * Runs a read and throws Unavailable if the answer lacks an object that was created here within the last three seconds: the manager that answered
-   * lags behind. Believing it would create the object again, or delete what belongs to it.
+   * Runs a read. Throws Unavailable if the answer lacks an object that was created here within the last three seconds: the manager that answered lags
+   * behind. Whoever believed it would create the object again, or remove what belongs to it.
    */
-  upToDate<Answer>(read: () => Promise<Answer>, isKnown: (answer: Answer, created: OwnWrite) => boolean): Promise<Answer>
+  upToDate<Answer>(read: () => Promise<Answer>, knows: (answer: Answer) => (created: OwnWrite) => boolean): Promise<Answer>
 }
 
 export function writeLog(clock: Clock): WriteLog {
-  /** The last write of each object, in the order in which they began. */
+  /** The last write of each object, while it is in flight or its echo may arrive. */
   const latest = new Map<string, OwnWrite>()
-  /** Creations by id, in the order in which they were answered. */
+  /** Objects that must exist, by id. */
   const created = new Map<string, OwnWrite>()
-
-  const isOlder = ({ endedMs }: OwnWrite, ms: number): boolean => endedMs !== undefined && clock.elapsed() - endedMs >= ms
-
-  function forgetOld(writes: Map<string, OwnWrite>, ms: number): void {
-    for (const [key, write] of writes) {
-      if (!isOlder(write, ms)) return
-      writes.delete(key)
-    }
-  }
 
   function forget(write: OwnWrite): void {
     if (latest.get(write.key) === write) latest.delete(write.key)
   }
 
-  const isPending = (key: string): boolean => latest.has(key) && latest.get(key)?.endedMs === undefined
-
   return {
-    isPending,
-    begin({ key, action, id }) {
-      forgetOld(latest, echoMs)
-      const isDisturbed = isPending(key)
-      const before = latest.get(key)
-      if (before !== undefined) before.isDisturbed = true
-      const write: OwnWrite = { key, action, id, endedMs: undefined, echoId: undefined, isDisturbed }
-      latest.delete(key)
-      latest.set(key, write)
+    begin(what) {
+      const write = { ...what, isPending: true, isEchoed: false }
+      latest.set(write.key, write)
       return write
     },
     succeeded(write, id) {
-      write.endedMs = clock.elapsed()
       write.id = id
-      if (write.action === 'create') created.set(id, write)
-      if (write.echoId !== undefined) forget(write)
-      return !write.isDisturbed && (write.echoId ?? id) === id
+      write.isPending = false
+      if (write.isEchoed) forget(write)
+      else clock.after(echoMs, () => forget(write))
+      if (write.action !== 'create') return
+      created.set(id, write)
+      clock.after(mustExistMs, () => created.delete(id))
     },
     failed: forget,
     isEcho({ key, action, id }) {
       const write = latest.get(key)
-      if (write === undefined) return false
-      const isOthers = isOlder(write, echoMs) || write.echoId !== undefined || write.action !== action || (write.id ?? id) !== id
-      if (isOthers) {
-        write.isDisturbed = true
-        return false
-      }
-      write.echoId = id
-      if (write.endedMs !== undefined) forget(write)
+      if (write === undefined || write.isEchoed || write.action !== action || (write.id ?? id) !== id) return false
+      write.isEchoed = true
+      if (!write.isPending) forget(write)
       return true
     },
+    isPending: (key) => latest.get(key)?.isPending === true,
     removed: (id) => void created.delete(id),
-    async upToDate(read, isKnown) {
-      forgetOld(created, mustExistMs)
-      const before = [...created.values()]
+    async upToDate(read, knows) {
+      const before = [...created]
       const answer = await read()
-      forgetOld(created, mustExistMs)
-      const missing = before.find((write) => created.get(write.id ?? '') === write && !isKnown(answer, write))
+      const isKnown = knows(answer)
+      const missing = before.find(([id, write]) => created.has(id) && !isKnown(write))
       if (missing === undefined) return answer
-      throw new PortError('Unavailable', `the manager that answered lags behind: it does not know ${missing.key}, which was just created`)
+      throw new PortError(
+        'Unavailable',
+        `the manager that answered lags behind: it does not know ${missing[1].key}, which was just created`,
+      )
     },
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
 import { PortError } from '../../../../src/ports/errors.ts'
-import type { Labels, Swarm, SwarmConfig, SwarmSecret, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
+import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
 function service(name: string, version = 1, labels: Record<string, string> = {}): SwarmService {
@@ -14,6 +14,11 @@ function config(name: string, version = 1, labels: Labels = owned): SwarmConfig 
   return { id: `id-${name}`, version, name, labels, data: new Uint8Array(), createdAt: '2026-01-01T00:00:00Z' }
 }
 
+function node(id: string, version = 1): SwarmNode {
+  const size = { memoryBytes: 1, nanoCpus: 1 }
+  return { id, version, hostname: `host-${id}`, labels: {}, role: 'worker', availability: 'active', state: 'ready', spec: {}, ...size }
+}
+
 function task(serviceId: string, state: string): SwarmTask {
   const nothing = { slot: 1, message: '', error: '', exitCode: undefined, containerId: undefined, addresses: {} }
   return { id: `t-${serviceId}`, serviceId, nodeId: 'n1', state, desiredState: 'running', updatedAt: '2026-01-01T00:00:00Z', ...nothing }
@@ -24,13 +29,14 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
   const calls: string[] = []
   const configs = new Map<string, SwarmConfig>()
   const secrets: SwarmSecret[] = []
+  const nodes: SwarmNode[] = []
   let meanwhile = (): Promise<void> | void => undefined
   const unused = (): never => {
     throw new Error('not meant to be asked')
   }
   const raw: Swarm = {
-    listNodes: async () => (calls.push('listNodes'), []),
-    updateNodeLabels: unused,
+    listNodes: async () => (calls.push('listNodes'), [...nodes]),
+    updateNodeLabels: async () => void calls.push('updateNodeLabels'),
     listServices: async () => (calls.push('listServices'), [...services]),
     getService: async (name) => (calls.push(`getService ${name}`), services.find((one) => one.name === name || one.id === name)),
     createService: async (spec) => {
@@ -90,7 +96,7 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
       return what()
     }
   }
-  return { calls, clock, services, configs, secrets, during, ...informedSwarm(raw, clock) }
+  return { calls, clock, services, configs, secrets, nodes, during, ...informedSwarm(raw, clock) }
 }
 
 describe('the informed Swarm', () => {
@@ -286,6 +292,49 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual(['listConfigs swarmvirt.managed-by=swarmvirt', 'listSecrets'])
   })
 
+  it('forgets a service that it removed, and believes any manager about it', async () => {
+    const { swarm, invalidateAll } = bench([])
+    await swarm.listServices()
+    const id = await swarm.createService({ Name: 'vm-a' })
+    await swarm.getService('vm-a')
+    await swarm.removeService(id)
+    expect(await swarm.getService('vm-a')).toBeUndefined()
+    invalidateAll()
+    expect(await swarm.listServices()).toEqual([])
+  })
+
+  it('reads again what a removal was about when nobody knows whether it was made', async () => {
+    const { swarm, configs, calls } = bench([])
+    configs.set('sv-a', config('sv-a'))
+    await swarm.listConfigs('swarmvirt.vm=a')
+    configs.delete = () => {
+      Map.prototype.delete.call(configs, 'sv-a')
+      throw new PortError('Unavailable', 'no answer')
+    }
+    await expect(swarm.removeConfig('id-sv-a')).rejects.toThrow('no answer')
+    expect(await swarm.listConfigs('swarmvirt.managed-by')).toEqual([])
+    expect(calls.at(-1)).toBe('getConfig sv-a')
+  })
+
+  it('finds a service by its id', async () => {
+    const { swarm, calls } = bench([service('vm-a')])
+    await swarm.listServices()
+    expect((await swarm.getService('id-vm-a'))?.name).toBe('vm-a')
+    expect(calls).toEqual(['listServices'])
+  })
+
+  it('takes a change of the labels of a node for its own by the id of the node', async () => {
+    const { swarm, nodes, applyEvent, relist } = bench([])
+    nodes.push(node('n1'))
+    await relist('often')
+    const event = { type: 'node', action: 'update', id: 'n1', name: 'host-n1' } as const
+    await swarm.updateNodeLabels(node('n1'), {})
+    expect(applyEvent(event)).toBe(false)
+    expect(applyEvent(event)).toBe(true)
+    nodes[0] = node('n1', 2)
+    expect((await swarm.listNodes())[0]?.version).toBe(2)
+  })
+
   it('filters by label as Docker does', async () => {
     const { swarm } = bench([service('vm-a', 1, { 'swarmvirt.vm': 'a' }), service('vm-b', 1, { 'swarmvirt.vm': 'b' }), service('x')])
     const names = async (label?: string) => (await swarm.listServices(label)).map((one) => one.name)
@@ -306,8 +355,20 @@ describe('the informed Swarm', () => {
     expect(calls.at(-1)).toBe('listTasks id-vm-30')
   })
 
+  it('asks for the tasks of a service that was just created, or of which an event told', async () => {
+    const all = Array.from({ length: 20 }, (_, index) => service(`vm-${index}`))
+    const { swarm, calls, applyEvent } = bench(all, () => all.map((one) => task(one.id, 'running')))
+    for (const one of [...all]) await swarm.listTasks({ serviceId: one.id })
+    const id = await swarm.createService({ Name: 'vm-new' })
+    await swarm.listTasks({ serviceId: id })
+    expect(calls.at(-1)).toBe(`listTasks ${id}`)
+    applyEvent({ type: 'service', action: 'update', id: 'id-vm-1', name: 'vm-1' })
+    await swarm.listTasks({ serviceId: 'id-vm-1' })
+    expect(calls.at(-1)).toBe('listTasks id-vm-1')
+  })
+
   it('believes no manager that does not know a service that was just made, until it may have been removed', async () => {
-    const { swarm, services, clock, applyEvent } = bench([service('vm-a')])
+    const { swarm, services, clock, applyEvent, invalidateAll } = bench([service('vm-a')])
     await swarm.listServices()
     const id = await swarm.createService({ Name: 'vm-b' })
     services.splice(1, 1)
@@ -316,6 +377,11 @@ describe('the informed Swarm', () => {
       message: expect.stringContaining('vm-b') as string,
     })
     await expect(swarm.listServices()).rejects.toMatchObject({ kind: 'Unavailable' })
+    invalidateAll()
+    await expect(swarm.listServices()).rejects.toMatchObject({ kind: 'Unavailable' })
+    services.push(service('vm-b'))
+    await swarm.listServices()
+    services.splice(1, 1)
     expect((await swarm.getService('vm-a'))?.id).toBe('id-vm-a')
     applyEvent({ type: 'service', action: 'remove', id, name: 'vm-b' })
     expect(await swarm.getService('vm-b')).toBeUndefined()
@@ -339,5 +405,37 @@ describe('the informed Swarm', () => {
     state = 'running'
     expect(await relistTasks()).toEqual(['b'])
     expect(await relistTasks()).toEqual([])
+  })
+
+  it('says whose object a relist found changed, by its name and by its label, and what no event told', async () => {
+    const { configs, nodes, applyEvent, relist } = bench([])
+    nodes.push(node('n1'))
+    await relist('all')
+    configs.set('sv-0123', config('sv-0123', 1, { ...owned, 'swarmvirt.vm': 'a' }))
+    expect((await relist('often')).vms).toEqual([])
+    applyEvent({ type: 'config', action: 'create', id: 'id-sv-0123', name: 'sv-0123' })
+    expect(await relist('all')).toEqual({ vms: ['a'], nodes: false, unannounced: false })
+    nodes[0] = node('n1', 2)
+    expect(await relist('often')).toEqual({ vms: [], nodes: true, unannounced: true })
+  })
+
+  it('says with the next relist what another list found and no event told', async () => {
+    const { services, clock, refresh, relist } = bench([service('vm-a'), service('vm-b')])
+    await relist('all')
+    services.splice(0, 1)
+    await clock.pass(2_000)
+    await refresh()
+    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, unannounced: true })
+    expect(await relist('often')).toEqual({ vms: [], nodes: false, unannounced: false })
+  })
+
+  it('is not surprised by a change that it is writing', async () => {
+    const { swarm, configs, relist, during } = bench([])
+    await relist('all')
+    during(async () => {
+      expect(await relist('all')).toMatchObject({ unannounced: false })
+    })
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    expect(configs.size).toBe(1)
   })
 })
