@@ -62,8 +62,13 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
 
   function kind<Item extends Cached>(reads: Reads<Item>, writes = writeLog(clock)): Kind<Item> {
     const items = store<Item>(keyOf)
-    const onUnannounced = (item: Item): void => void unannounced.push(item)
-    const cache = readThrough({ store: items, now: () => clock.elapsed(), isExpected: writes.isPending, onUnannounced, ...reads })
+    const cache = readThrough({
+      store: items,
+      now: () => clock.elapsed(),
+      isExpected: (key) => writes.isPending(key),
+      onUnannounced: (item) => void unannounced.push(item),
+      ...reads,
+    })
     return { store: items, cache, writes }
   }
 
@@ -195,7 +200,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       if (type === 'service') tasks.invalidate(id)
       return true
     },
-    invalidateConfig: configs.cache.invalidate,
+    invalidateConfig: (name) => configs.cache.invalidate(name),
     invalidateAll() {
       for (const { cache } of Object.values(kinds)) cache.invalidateAll()
     },

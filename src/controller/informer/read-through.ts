@@ -5,7 +5,7 @@ import { hasLabel, isIndexed, isSame, type Store, type Stored } from './store.ts
  * How old the read may be that shows an object to be *absent*. Presence is served from the cache at any age, unless the object is stale.
  * `live`: Docker is asked now. `recent`: a read of the last two seconds will do. `cached`: the last list will do, however old.
  */
-export type Freshness = 'live' | 'recent' | 'cached'
+type Freshness = 'live' | 'recent' | 'cached'
 
 /** `recent`: VMs that are placed at the same time share one list. */
 const maxAgeMs = { live: 0, recent: 2_000, cached: Number.POSITIVE_INFINITY } as const satisfies Record<Freshness, number>

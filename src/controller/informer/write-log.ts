@@ -7,7 +7,7 @@ const echoMs = 2_000
 const mustExistMs = 3_000
 
 /** One write of ours, from the call until its event arrived. */
-export interface OwnWrite {
+interface OwnWrite {
   readonly key: string
   readonly action: 'create' | 'update'
   /** A new object gets its id with Docker's answer. */

@@ -358,7 +358,7 @@ describe('the informed Swarm', () => {
   it('asks for the tasks of a service that was just created, or of which an event told', async () => {
     const all = Array.from({ length: 20 }, (_, index) => service(`vm-${index}`))
     const { swarm, calls, applyEvent } = bench(all, () => all.map((one) => task(one.id, 'running')))
-    for (const one of [...all]) await swarm.listTasks({ serviceId: one.id })
+    for (const one of all) await swarm.listTasks({ serviceId: one.id })
     const id = await swarm.createService({ Name: 'vm-new' })
     await swarm.listTasks({ serviceId: id })
     expect(calls.at(-1)).toBe(`listTasks ${id}`)

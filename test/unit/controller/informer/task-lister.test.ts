@@ -28,7 +28,9 @@ function docker() {
   /** The next lists of all tasks wait for this. */
   const hold = (until: Promise<void>): void => void (before = until)
   const stateOf = async (service: string): Promise<string | undefined> => (await lister.ofService(service))[0]?.state
-  return { ...lister, clock, state, calls, hold, stateOf }
+  const relist = () => lister.relist()
+  const invalidate = (service: string) => lister.invalidate(service)
+  return { relist, invalidate, clock, state, calls, hold, stateOf }
 }
 
 async function burst() {
