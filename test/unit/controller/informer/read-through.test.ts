@@ -176,6 +176,13 @@ describe('freshness', () => {
     cache.invalidate('b')
     swarm.put(thing('b', 1))
     expect(await cache.get('b', 'recent')).toBeDefined()
+    expect(await cache.get('c')).toBeUndefined()
+    cache.at(5_000)
+    await cache.relist()
+    cache.at(6_000)
+    swarm.calls.length = 0
+    expect(await cache.get('c', 'recent')).toBeUndefined()
+    expect(swarm.calls).toEqual([])
   })
 
   it('gives a recent list', async () => {
