@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DisksView, DiskView } from '../../src/api/wire/disks.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import type { NodeName } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
 import { instanceDirectory, manifest, nodeOfVm, openE2e, removeManifests, uidOf, waitForCondition, waitGone, waitReady } from './support.ts'
 
@@ -19,10 +18,6 @@ async function disksOf(vm: string): Promise<readonly DiskView[]> {
 
 async function recordExists(vm: string): Promise<boolean> {
   return (await deployment.lab.docker('n1', ['config', 'inspect', `sv-vm-${vm}`])).code === 0
-}
-
-function placementLabel(node: NodeName, vm: string): Promise<string> {
-  return deployment.lab.mustDocker('n1', ['node', 'inspect', '--format', `{{index .Spec.Labels "swarmvirt.vm.${vm}"}}`, node])
 }
 
 const withDisks = (name: string): string => manifest(name).replace('"accelerator"', '"deletionPolicy": "Delete", "accelerator"')
@@ -57,7 +52,6 @@ describe('the disks of a removed VM', () => {
     await until('the record to go', 60_000, async () => ((await recordExists(going)) ? undefined : true), 300)
     expect(existsSync(directory)).toBe(false)
     expect(await disksOf(going)).toEqual([])
-    expect((await placementLabel(node, going)).trim()).toBe('')
   })
 
   it('are new, with another uid, when its manifest returns', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
+import { templateHashOf } from '../../src/reconcilers/services/projection.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/lab.ts'
 import { until } from '../lab/run.ts'
@@ -120,25 +121,53 @@ describe('what a person changes by hand', () => {
     expect(after.facts['ip']).toBe(before.facts['ip'])
   })
 
-  it('puts a removed placement label back with the same uid on the same node, and boots the same disk', async () => {
-    const uid = await uidOf(deployment.lab, name)
+  it('corrects constraints that a person changed, and leaves the VM where its disk is', async () => {
+    const { id, node } = await containerOf(deployment.lab, name)
+    const before = (await service()).Spec.TaskTemplate.Placement.Constraints
+    await update('--constraint-add', 'node.labels.swarmvirt.bridge.br0==true')
+    await serviceBack('the constraints', (seen) => seen.Spec.TaskTemplate.Placement.Constraints.join() === before.join())
+    expect(await containerOf(deployment.lab, name)).toMatchObject({ id, node })
+  })
+
+  it('restores vm-capable after it was removed, and boots the same disk on the same node', async () => {
     const bootsBefore = await boots()
     const { node, id } = await containerOf(deployment.lab, name)
-    await deployment.lab.mustDocker('n1', ['node', 'update', '--label-rm', `swarmvirt.vm.${name}`, node])
-    await until('the placement label', 60_000, async () => ((await labelOf(node)) === uid ? true : undefined), 200)
-    const message = `somebody other than swarmvirt removed or changed the label swarmvirt.vm.${name} of node ${node}; restored`
-    await until(
-      'the event',
-      30_000,
-      async () => (await deployment.vm(name))?.events.some((event) => event.message === message) || undefined,
-    )
-    // Swarm rejects the running task when the label goes, so the VM starts again: with its disk.
+    // Swarm rejects the running task when the label goes.
+    await deployment.lab.mustDocker('n1', ['node', 'update', '--label-rm', 'vm-capable', node])
     await replaced(id)
     await waitBooted(deployment, name, ip(), bootsBefore + 1)
     expect((await containerOf(deployment.lab, name)).node).toBe(node)
-    expect(await uidOf(deployment.lab, name)).toBe(uid)
   })
 })
+
+describe('a service that release 0.1 constrained by labels', () => {
+  afterAll(() => controllers(1))
+
+  it('is moved over to the ID of its node, then the label goes, and the VM keeps its container', async () => {
+    const { lab } = deployment
+    const { node, id } = await containerOf(lab, name)
+    const [uid, bootsBefore, ours] = [await uidOf(lab, name), await boots(), (await service()).Spec.TaskTemplate.Placement.Constraints]
+    await controllers(0)
+    await lab.mustDocker('n1', ['node', 'update', '--label-add', `swarmvirt.vm.${name}=${uid}`, node])
+    const former = [`node.labels.swarmvirt.vm.${name}==${uid}`, 'node.labels.swarmvirt.bridge.br0==true']
+    await update('--constraint-rm', ours[0] ?? '', ...former.flatMap((one) => ['--constraint-add', one]))
+    const { Spec } = await service()
+    await update('--label-add', `swarmvirt.hash.template=${templateHashOf(Spec.TaskTemplate, Spec.EndpointSpec)}`)
+    expect((await service()).Spec.TaskTemplate.Placement.Constraints.toSorted()).toEqual(
+      [...former, 'node.labels.vm-capable==true'].toSorted(),
+    )
+    await controllers(1)
+    await serviceBack('the constraints', (seen) => seen.Spec.TaskTemplate.Placement.Constraints.join() === ours.join())
+    await until('the label to go', 60_000, async () => ((await formerLabel(node)) === '' ? true : undefined), 300)
+    await waitReady(deployment, name)
+    expect((await containersOf(lab, name)).map((one) => one.id)).toEqual([id])
+    expect(await boots()).toBe(bootsBefore)
+  })
+})
+
+async function controllers(count: 0 | 1): Promise<void> {
+  await deployment.lab.mustDocker('n1', ['service', 'scale', '--detach=false', `swarmvirt_controller=${count}`])
+}
 
 /** The container of a VM that was restarted, alone and with its guest up. */
 async function replaced(id: string): Promise<void> {
@@ -150,7 +179,7 @@ async function replaced(id: string): Promise<void> {
   await waitReady(deployment, name)
 }
 
-async function labelOf(node: NodeName): Promise<string> {
+async function formerLabel(node: NodeName): Promise<string> {
   return (
     await deployment.lab.mustDocker('n1', ['node', 'inspect', '--format', `{{index .Spec.Labels "swarmvirt.vm.${name}"}}`, node])
   ).trim()

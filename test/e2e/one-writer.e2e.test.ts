@@ -60,12 +60,11 @@ describe('never two writers of one disk', () => {
     expect(seen.writers).toBe(1)
   })
 
-  it('when the placement label flaps', async () => {
-    const uid = await uidOf(deployment.lab, name)
+  it('when the label that its constraints name flaps', async () => {
     const seen = await replace(async () => {
       for (let times = 0; times < 3; times += 1) {
-        await deployment.lab.docker('n1', ['node', 'update', '--label-rm', `swarmvirt.vm.${name}`, node])
-        await deployment.lab.docker('n1', ['node', 'update', '--label-add', `swarmvirt.vm.${name}=${uid}`, node])
+        await deployment.lab.docker('n1', ['node', 'update', '--label-rm', 'vm-capable', node])
+        await deployment.lab.docker('n1', ['node', 'update', '--label-add', 'vm-capable=true', node])
       }
     })
     expect(seen.writers).toBe(1)

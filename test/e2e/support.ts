@@ -127,6 +127,7 @@ export interface ServiceView {
   readonly Spec: {
     readonly Labels: Readonly<Record<string, string>>
     readonly Mode: { readonly Replicated: { readonly Replicas: number } }
+    readonly EndpointSpec?: unknown
     readonly TaskTemplate: {
       readonly ContainerSpec: Readonly<Record<string, unknown>>
       readonly Placement: { readonly Constraints: readonly string[] }

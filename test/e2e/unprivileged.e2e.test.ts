@@ -143,8 +143,7 @@ describe('a VM in a task without privileges', () => {
     const spec = service?.Spec.TaskTemplate
     expect(spec?.ContainerSpec['CapabilityAdd'] ?? []).toEqual([])
     expect(spec?.ContainerSpec['CapabilityDrop']).toEqual(['ALL'])
-    expect(spec?.Placement.Constraints).toContain('node.labels.vm-capable==true')
-    expect(spec?.Placement.Constraints).toContain(`node.labels.swarmvirt.vm.${name}==${service?.Spec.Labels['swarmvirt.uid']}`)
+    expect(spec?.Placement.Constraints).toEqual([`node.id==${service?.Spec.Labels['swarmvirt.node']}`, 'node.labels.vm-capable==true'])
     expect(await nodeOfVm(deployment.lab, name)).toBe(container.node)
   })
 })

@@ -180,6 +180,10 @@ const running: readonly Fact[] = [
         await rig.quiet()
         // The label that it was placed by may go now: the service's constraints count, and not those that the task was made with.
         await relabel({ [`${key}-2`]: 'yes' })
+        const { id: nodeId } = await nodeNamed(rig, 'n2')
+        await change(rig, id, ({ TaskTemplate }) => void (TaskTemplate.Placement.Constraints = [`node.id==${nodeId}`]))
+        await rig.quiet()
+        await relabel({})
         await setNode(rig, 'n2', (await nodeNamed(rig, 'n2')).labels, 'pause')
         await rig.quiet()
         expect(await onlyTask(rig, id)).toMatchObject({ id: task.id, state: 'running', desiredState: 'running', message: 'started' })

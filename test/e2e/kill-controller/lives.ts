@@ -150,7 +150,7 @@ function generationOf(vm: string, what: Change): string {
 function isOver(traces: Traces, vm: string, what: Change): boolean {
   const [service] = traces.services
   if (what === 'delete') return service === undefined && traces.configs.length + traces.secrets.length === 0
-  return service !== undefined && traces.labels.length === 1 && service.Spec.Labels?.['swarmvirt.generation'] === generationOf(vm, what)
+  return service !== undefined && traces.held.length === 1 && service.Spec.Labels?.['swarmvirt.generation'] === generationOf(vm, what)
 }
 
 async function quiet(watch: Watch): Promise<void> {

@@ -6,7 +6,11 @@ import type { Lab } from '../../lab/lab.ts'
 
 interface SwarmObject {
   readonly ID: string
-  readonly Spec: { readonly Name?: string; readonly Labels?: Readonly<Record<string, string>> }
+  readonly Spec: {
+    readonly Name?: string
+    readonly Labels?: Readonly<Record<string, string>>
+    readonly TaskTemplate?: { readonly Placement?: { readonly Constraints?: readonly string[] } }
+  }
 }
 
 export interface Traces {
@@ -15,8 +19,8 @@ export interface Traces {
   /** Launch configs and the like. */
   readonly configs: readonly SwarmObject[]
   readonly secrets: readonly SwarmObject[]
-  /** `HOSTNAME UID` of each node label that places the VM. */
-  readonly labels: readonly string[]
+  /** Host name of the node that each of its services is held to. */
+  readonly held: readonly string[]
   /** `HOSTNAME UID` of each directory in which a disk of the VM lies. */
   readonly disks: readonly string[]
 }
@@ -52,17 +56,16 @@ export async function tracesOf(lab: Lab, vm: string): Promise<Traces> {
   )
   const own = (all: unknown): SwarmObject[] => (all as SwarmObject[]).filter((one) => one.Spec.Labels?.[label.vm] === vm)
   const isRecord = (one: SwarmObject): boolean => one.Spec.Labels?.[label.component] === 'placement'
-  const labels = (nodes as SwarmNode[]).flatMap((node) => {
-    const uid = node.Spec.Labels?.[`${label.vm}.${vm}`]
-    return uid === undefined ? [] : [`${node.Description.Hostname} ${uid}`]
-  })
+  const ofVm = own(services)
+  const constraints = ofVm.flatMap(({ Spec }) => Spec.TaskTemplate?.Placement?.Constraints ?? [])
+  const held = (nodes as SwarmNode[]).filter(({ ID }) => constraints.includes(`node.id==${ID}`))
   const configsOfVm = own(configs)
   return {
-    services: own(services),
+    services: ofVm,
     records: configsOfVm.filter(isRecord),
     configs: configsOfVm.filter((one) => !isRecord(one)),
     secrets: own(secrets),
-    labels,
+    held: held.map((node) => node.Description.Hostname),
     disks: lab.nodes.flatMap((node) => disksOn(node.stateRoot, vm).map((uid) => `${node.name} ${uid}`)),
   }
 }
@@ -78,7 +81,7 @@ function disksOn(stateRoot: string, vm: string): string[] {
 /** Every uid that anything of the VM carries: more than one is a disk that is lost. */
 export function uidsIn(traces: Traces): readonly string[] {
   const labelled = [...traces.services, ...traces.records, ...traces.configs, ...traces.secrets].map((one) => one.Spec.Labels?.[label.uid])
-  const named = [...traces.labels, ...traces.disks].map((one) => one.split(' ')[1])
+  const named = traces.disks.map((one) => one.split(' ')[1])
   return [...new Set([...labelled, ...named].filter((uid) => uid !== undefined))]
 }
 
@@ -89,13 +92,13 @@ export function shapeOf(traces: Traces, vm: string): unknown {
     records: traces.records.map((one) => one.Spec),
     configs: traces.configs.map((one) => kindOf(one)).toSorted(),
     secrets: traces.secrets.map((one) => kindOf(one)).toSorted(),
-    labels: traces.labels.length,
+    held: traces.held.length,
     disks: traces.disks.length,
   })
   for (const uid of uidsIn(traces)) text = text.replaceAll(uid, 'UID')
   text = text.replaceAll(new RegExp(`\\b${vm}\\b`, 'g'), 'VM')
   // Object and node ids, names made of hashes, hashes of inputs with names in them, MACs, and times.
-  text = text.replaceAll(/"[0-9a-z]{25}"/g, '"ID"').replaceAll(/\bsv-[0-9a-f]{8,}\b/g, 'sv-HASH')
+  text = text.replaceAll(/("|node\.id==)[0-9a-z]{25}"/g, '$1ID"').replaceAll(/\bsv-[0-9a-f]{8,}\b/g, 'sv-HASH')
   text = text.replaceAll(/"[0-9a-f]{12,64}"/g, '"HASH"').replaceAll(/\b\d{4}-\d\d-\d\dT[0-9:.]+Z/g, 'TIME')
   text = text.replaceAll(/"Data":"[^"]*"/g, '"Data":"…"').replaceAll(/52:54:00(:[0-9a-f]{2}){3}/g, 'MAC')
   return JSON.parse(text)

@@ -19,7 +19,7 @@ export const repairMs = 5_000
 export interface SilenceBench {
   readonly deployment: Deployment
   readonly proxy: DockerProxy
-  /** Removes a service, changes another one, takes a node label away, edits, adds and removes a manifest; waits until all is as declared. */
+  /** Removes a service, changes another one, removes a constraint, edits, adds and removes a manifest; waits until all is as declared. */
   hands(): Promise<Repairs>
   /** Removes one service by hand, and waits until it is back. */
   removedAgain(): Promise<number>
@@ -99,8 +99,8 @@ async function remember({ lab }: Deployment): Promise<Memory> {
   const seen = await Promise.all(
     [running, ...halted].map(async (vm) => {
       const traces = await tracesOf(lab, vm)
-      const { services, records, labels, disks } = traces
-      const counts = `${services.length} services, ${records.length} records, ${labels.length} labels, ${disks.length} disks`
+      const { services, records, held, disks } = traces
+      const counts = `${services.length} services, ${records.length} records, ${held.length} nodes, ${disks.length} disks`
       return [vm, { uids: uidsIn(traces).join(), counts }] as const
     }),
   )

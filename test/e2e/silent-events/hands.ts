@@ -6,7 +6,7 @@ import { type Traces, tracesOf } from '../kill-controller/traces.ts'
 import { manifest, waitForCondition } from '../support.ts'
 
 /** Halted, so that nothing but the controller takes time; each is changed in its own way. */
-export const halted = ['hush-removed', 'hush-limit', 'hush-label', 'hush-edited', 'hush-gone'] as const
+export const halted = ['hush-removed', 'hush-limit', 'hush-constraint', 'hush-edited', 'hush-gone'] as const
 export const running = 'hush-running'
 export const late = 'hush-new'
 /** The controller's default. */
@@ -37,12 +37,12 @@ export async function timed(what: string, isSo: () => Promise<boolean>): Promise
 
 export async function hands(deployment: Deployment): Promise<Repairs> {
   const { lab } = deployment
-  const [placed] = (await tracesOf(lab, 'hush-label')).labels
-  const [node = 'n1', uid = ''] = placed?.split(' ') ?? []
+  const { held, services } = await tracesOf(lab, 'hush-constraint')
+  const [toNode = ''] = services[0]?.Spec.TaskTemplate?.Placement?.Constraints ?? []
   await Promise.all([
     lab.mustDocker('n1', ['service', 'rm', 'vm-hush-removed']),
     lab.mustDocker('n1', ['service', 'update', '--detach', '--quiet', '--limit-memory', '300M', 'vm-hush-limit']),
-    lab.mustDocker('n1', ['node', 'update', '--label-rm', 'swarmvirt.vm.hush-label', node]),
+    lab.mustDocker('n1', ['service', 'update', '--detach', '--quiet', '--constraint-rm', toNode, 'vm-hush-constraint']),
   ])
   declare(deployment, 'hush-edited', '96Mi')
   declare(deployment, late, '64Mi')
@@ -50,7 +50,7 @@ export async function hands(deployment: Deployment): Promise<Repairs> {
   const waits: Readonly<Record<string, () => Promise<boolean>>> = {
     removed: async () => (await tracesOf(lab, 'hush-removed')).services.length === 1,
     limit: async () => memoryMiB(await tracesOf(lab, 'hush-limit')) === 64 + overheadMiB,
-    label: async () => (await tracesOf(lab, 'hush-label')).labels[0] === `${node} ${uid}`,
+    constraint: async () => (await tracesOf(lab, 'hush-constraint')).held.join() === held.join(),
     edited: async () => memoryMiB(await tracesOf(lab, 'hush-edited')) === 96 + overheadMiB,
     new: async () => (await tracesOf(lab, late)).services.length === 1,
     gone: async () => isAbsent(deployment, 'hush-gone'),
