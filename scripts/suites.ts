@@ -92,7 +92,7 @@ export const quickSuites: readonly Suite[] = [
 export const realFiles: Readonly<Record<string, { readonly what: string; readonly files: readonly string[] }>> = {
   guests: {
     what: 'Debian, nodes without power, a host that is shut down, the KVM probe',
-    files: ['debian', 'kvm-agrees', 'shutdown', 'blackout'],
+    files: ['debian-image', 'debian', 'kvm-agrees', 'shutdown', 'blackout'],
   },
   manifests: { what: 'a commit a second, edits, the samples', files: ['gitops', 'edits', 'samples'] },
   operators: {

@@ -35,9 +35,17 @@ async function containerGone(id: string): Promise<void> {
   )
 }
 
+async function setAvailability(of: NodeName, availability: 'active' | 'drain' | 'pause'): Promise<void> {
+  await deployment.lab.mustDocker('n1', ['node', 'update', '--availability', availability, of])
+}
+
 beforeAll(async () => {
   deployment = await openE2e()
+  // Not beside the controller, which is to report a drained node.
+  await setAvailability('n1', 'pause')
   deployment.writeManifest(`${name}.yaml`, manifest(name))
+  await waitForCondition(deployment, name, 'Placed', (one) => one.status === 'True')
+  await setAvailability('n1', 'active')
   ip = (await waitReady(deployment, name)).facts['ip'] ?? ''
   uid = await uidOf(deployment.lab, name)
   node = (await containerOf(deployment.lab, name)).node
@@ -69,15 +77,14 @@ describe('a guest is shut down in order, never cut off', () => {
 
   it('when its node is drained', async () => {
     const { id } = await containerOf(deployment.lab, name)
-    const manager = deployment.lab.nodes.find((one) => one.name !== node)?.name ?? 'n1'
-    await deployment.lab.mustDocker(manager, ['node', 'update', '--availability', 'drain', node])
+    await setAvailability(node, 'drain')
     try {
       await containerGone(id)
       expect(orderlyShutdowns()).toBe(3)
       const seen = await waitForCondition(deployment, name, 'ServiceReady', (one) => one.reason === 'NodeDrained')
       expect(conditionOf(seen, 'ServiceReady')?.message).toContain(`docker node update --availability active ${node}`)
     } finally {
-      await deployment.lab.mustDocker(manager, ['node', 'update', '--availability', 'active', node])
+      await setAvailability(node, 'active')
     }
     await waitBooted(deployment, name, ip, 4)
   })
