@@ -1,4 +1,4 @@
-// Types, lint with the layer arrows, format, dead code, and what is made from the manifest's schema, side by side; prints only what is wrong and exits 1 then.
+// Types, lint with the layer arrows, format, dead code, generated files and prose, side by side; prints only what is wrong and exits 1 then.
 import { execFile } from 'node:child_process'
 import { programNamed } from './program.ts'
 
@@ -15,6 +15,7 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['format', 'biome', 'format', '--max-diagnostics=5', '.'],
   ['dead code', 'knip', '--no-progress'],
   ['schema', 'node', 'scripts/schema.ts', '--check'],
+  ['prose', 'node', 'scripts/prose.ts'],
 ]
 
 function run([name, program, ...args]: (typeof checks)[number]): Promise<Checked> {
@@ -37,5 +38,5 @@ async function main(): Promise<void> {
   process.exitCode = results.every((result) => result.ok) ? 0 : 1
 }
 
-programNamed('npm run check', 'Checks types, lint, format, dead code and generated files.').parse()
+programNamed('npm run check', 'Checks types, lint, format, dead code, generated files and prose.').parse()
 void main()

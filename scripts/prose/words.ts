@@ -1,0 +1,46 @@
+/** Phrases that readers had to read twice, with the field's word. Every form is listed, since the check knows no grammar. */
+const words: Readonly<Record<string, string>> = {
+  anew: 'again',
+  'as it is': 'unchanged',
+  'asked for': 'requested',
+  'by itself': 'automatically',
+  'for ever': 'forever',
+  foresee: 'dry run',
+  foreseen: 'dry run',
+  heard: 'received or learned',
+  'in doubt': 'stale or unknown',
+  'laid together': 'merged',
+  ledger: 'assumed placements',
+  'look at': 'check or reconcile',
+  'looked at': 'checked or reconciled',
+  'looks at': 'checks or reconciles',
+  'mapping of texts': 'map[string]string',
+  'of before': 'previous',
+  'put back': 'restored',
+  'puts back': 'restores',
+  rung: 'check or condition',
+  rungs: 'checks or conditions',
+  shelf: 'cache or store',
+  'take hold': 'apply or take effect',
+  'takes hold': 'applies or takes effect',
+  texts: 'strings',
+  told: 'reported',
+  whoever: 'a user who, a controller that',
+  'whole number': 'integer',
+  withheld: 'blocked',
+  withhold: 'block',
+  withholds: 'blocks',
+}
+const phrase = new RegExp(`\\b(?:${Object.keys(words).join('|')})\\b`, 'gi')
+
+/** A sentence that begins so makes the reader look for what it is about. A question may. */
+const beginning = /^\W*(Who|Whose|Of an?|What is|Those that|So that)\b(?!.*\?\s*$)/s
+
+/** What the word list says about one sentence, whose code is left out. */
+export function checkWords(sentence: string): readonly string[] {
+  const begins = beginning.exec(sentence)?.[1]
+  return [
+    ...(begins === undefined ? [] : [`the sentence begins with "${begins}": name the thing first`]),
+    ...[...sentence.matchAll(phrase)].map(([found]) => `"${found}": write ${words[found.toLowerCase()]}`),
+  ]
+}
