@@ -133,7 +133,7 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
 
   const isSurprise = (key: string): boolean => !stale.has(key) && !ports.isExpected(key)
 
-  /** Joins the read in flight, or begins one. Undefined if the joined read failed: whoever began it gets the error. */
+  /** Joins the read in flight, or begins one. Undefined if the joined read failed: its first caller gets the error. */
   function shared(key: string | undefined, read: (began: Began) => Promise<readonly Item[]>): Promise<readonly Item[] | undefined> {
     const running = inFlight.get(key)
     if (running !== undefined) return running.catch(() => undefined)

@@ -40,7 +40,7 @@ export interface WriteLog {
   removed(id: string): void
   /**
    * Runs a read. Throws Unavailable if the answer lacks an object that was created here within the last three seconds: the manager that answered lags
-   * behind. Whoever believed it would create the object again, or remove what belongs to it.
+   * behind. A caller that believed it would create the object again, or remove what belongs to it.
    */
   upToDate<Answer>(read: () => Promise<Answer>, knows: (answer: Answer) => (created: OwnWrite) => boolean): Promise<Answer>
 }

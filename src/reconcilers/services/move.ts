@@ -21,7 +21,7 @@ export interface Move {
 }
 
 /**
- * Other constraints for the template as it is: an earlier release held the VM to a label, or its machine joined again under another ID. Swarm starts
+ * Other constraints for the unchanged template: an earlier release held the VM to a label, or its machine joined again under another ID. Swarm starts
  * no task for constraints that still match (LAB.md). Undefined where they are right, where somebody else changed the template, and where the VM
  * runs on another node, since Swarm would reject its task.
  */

@@ -53,7 +53,7 @@ export function isMet({ label, value }: LabelConstraint, { labels }: Pick<SwarmN
   return labels[label]?.toLowerCase() === value.toLowerCase()
 }
 
-/** By the spec: every look at a node reads those of all services. */
+/** By the spec: each check of a node reads those of all services. */
 const constraintsOf = memoised((spec: RawSpec): readonly Constraint[] =>
   textsIn(rawObject(spec['TaskTemplate'])).flatMap((text) => {
     const match = /^\s*(node\.[^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text)
