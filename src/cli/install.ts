@@ -57,7 +57,7 @@ export async function runInstall(
       : [`API token (shown once, keep it): ${result.token}\nCertificate fingerprint (SHA-256): ${result.fingerprint}\n`]),
     ...(result.metricsToken === undefined ? [] : [`Metrics token (shown once, keep it): ${result.metricsToken}\n`]),
   ]
-  const said = made === '' ? 'everything is there already; nothing was changed\n' : made
+  const said = made === '' ? 'everything exists already; nothing was changed\n' : made
   return { exit: 0, out: [said, ...tokens].join('\n'), err: result.warnings.map((one) => `warning: ${one}\n`).join('') }
 }
 
@@ -114,7 +114,7 @@ function missingSecrets(present: ReadonlySet<string>): readonly string[] {
   const all = Object.values(installSecrets).length
   if (missing.length > 0 && missing.length < all) {
     throw new Error(
-      `only some of swarmvirt's secrets exist; missing: ${missing.join(', ')}. Remove the others (docker secret rm) and run this again`,
+      `only some of swarmvirt's secrets exist; missing: ${missing.join(', ')}. Remove the others (docker secret rm), then run this command again`,
     )
   }
   return missing

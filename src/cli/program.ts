@@ -71,17 +71,17 @@ function program(ports: CliPorts, verb: Verb): Command {
 
 function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
   vm.command('install')
-    .description("make the Swarm secrets and the guests' overlay network; prints the API token once")
+    .description('create the Swarm secrets and the overlay network for guests; prints the API token once')
     .option('--network <name>', "the guests' overlay", 'swarmvirt-guests')
-    .option('--subnet <cidr>', 'its subnet', '10.201.0.0/20')
-    .option('--metrics-token', 'also make the secret swarmvirt-metrics-token, for deploy/metrics-token.yaml')
+    .option('--subnet <cidr>', 'subnet of that overlay', '10.201.0.0/20')
+    .option('--metrics-token', 'also create the secret swarmvirt-metrics-token, for deploy/metrics-token.yaml')
     .option('--output <format>', 'text or json', 'text')
     .action(verb(ports.install))
   vm.command('version')
     .description('print the version')
     .action(verb(() => done(`${release}\n`)))
   vm.command('completion')
-    .description('print a script that completes docker-vm; what completes docker completes docker vm by itself')
+    .description('print a completion script for docker-vm; the completion of docker covers docker vm')
     .argument('<shell>', 'bash, zsh or fish')
     .action(
       verb(async (shell: string) => {
@@ -93,7 +93,7 @@ function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
 
 function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
   vm.command('validate')
-    .description('check manifests without a cluster; all errors of all files in one run')
+    .description('check manifests without a cluster; reports all errors of all files')
     .argument('<path...>', 'files, directories, or - for standard input')
     .option(...otherKindsFlag)
     .option('-o, --output <format>', validateFormats.join(', '), 'text')
@@ -105,13 +105,13 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
       }),
     )
   vm.command('explain')
-    .description('what a field of the manifest is: type, default, bounds')
+    .description('describe a field of the manifest: type, default, limits')
     .argument('[path]', 'such as spec.networks.bridge, or VirtualMachineClass.spec', '')
     .action(verb(async (path: string) => done((await ports.explainer()).explain(path))))
   vm.command('create')
-    .description('print a manifest to start from, with comments and your public SSH keys')
+    .description('print a starter manifest with comments and your public SSH keys')
     .argument('<name>', 'name of the VM')
-    .option('--class <name>', 'its VirtualMachineClass, which gives the sizes')
+    .option('--class <name>', 'VirtualMachineClass that sets the sizes')
     .action(
       verb(async (name: string, options: { class?: string }) => {
         // The schema comes with it, which version and install need not wait for.

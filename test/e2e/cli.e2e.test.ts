@@ -77,9 +77,7 @@ describe('without a cluster', () => {
     expect(help).toMatch(/^\s+vm\*?\s+Virtual machines on Docker Swarm/m)
     expect(help).not.toContain('Invalid Plugins')
     expect(await must(['vm', 'version'])).toBe(`${release}\n`)
-    expect(await must(['__complete', 'vm', 'app'])).toBe(
-      'apply\tdeclare VMs from manifests, as Swarm configs that the controller reads\n:4\n',
-    )
+    expect(await must(['__complete', 'vm', 'app'])).toBe('apply\tdeclare VMs from manifests, stored as Swarm configs\n:4\n')
   })
 
   it('a manifest is created, validated and explained', async () => {

@@ -111,7 +111,7 @@ describe('a VM that is suspended', () => {
     expect(await said('wait', name, '--for', 'condition=Suspended', '--timeout', '60s')).toContain(name)
     expect(await said('wait', name, '--for', 'condition=GuestRunning=False', '--timeout', '3m')).toContain(name)
     expect(await replicas()).toBe(0)
-    expect(await said('plan', name)).toMatch(/suspended; when it is resumed: .*starts the guest/)
+    expect(await said('plan', name)).toMatch(/suspended; on resume: .*starts the guest/)
     expect(await said('why', name)).toContain(`docker vm resume ${name}`)
   })
 

@@ -36,7 +36,7 @@ function stepOf(document: Declared, newest: ManifestConfig | undefined, { source
     return newest.text === document.text ? { result: 'unchanged', document, config: newest } : { result: 'configured', document }
   }
   if (force) return { result: 'configured', document }
-  const why = `${shownName(document)} belongs to ${madeBy(newest)}, not to source ${source}; --force takes it over`
+  const why = `${shownName(document)} belongs to ${madeBy(newest)}, not to source ${source}; use --force to take it over`
   return { result: 'refused', document, why }
 }
 

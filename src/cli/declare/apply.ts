@@ -51,8 +51,7 @@ export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOp
   const beside = staying === undefined ? [] : [otherClasses(ports, read, staying)]
   const declared = declaredIn(read, beside)
   if (isOutcome(declared)) return declared
-  if (declared.length === 0 && !options.prune)
-    return { exit: 1, out: '', err: 'error: there is no manifest in what was given; nothing was changed\n' }
+  if (declared.length === 0 && !options.prune) return { exit: 1, out: '', err: 'error: no manifest in the input; nothing was changed\n' }
   const plan = planApply(declared, held ?? (await manifestConfigs(ports.docker, ports.split)), { ...options, source })
   const refused = [...plan.steps.flatMap((step) => (step.result === 'refused' ? [step.why] : [])), ...declared.flatMap(tooLarge)]
   if (refused.length > 0) return { exit: 1, out: '', err: `${refused.map((why) => `error: ${why}\n`).join('')}nothing was changed\n` }
@@ -75,10 +74,10 @@ export function otherClasses(ports: Pick<ApplyPorts, 'readConfig'>, read: ReadTe
 
 function sourceOf({ source, prune }: ApplyOptions): string {
   if (prune && source === undefined)
-    throw new UsageError('--prune needs --source NAME: it removes what that source applied before and no longer gives')
+    throw new UsageError('--prune needs --source NAME: it deletes what that source applied earlier and no longer contains')
   const name = source ?? defaultSource
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name))
-    throw new UsageError(`--source is 1 to 63 letters, digits, dots, - and _, not "${name}"`)
+    throw new UsageError(`--source must be 1 to 63 letters, digits, dots, - and _, not "${name}"`)
   return name
 }
 
@@ -100,7 +99,7 @@ async function carriedOut(ports: ApplyPorts, plan: Plan, options: ApplyOptions &
     return {
       exit: 1,
       out: written(done, options),
-      err: `error: ${messageOf(error)}\n${rest} of ${done.length + rest} are not done; run it again\n`,
+      err: `error: ${messageOf(error)}\n${rest} of ${done.length + rest} were not applied; run the command again\n`,
     }
   }
   return { exit: 0, out: written(done, options), err: '' }

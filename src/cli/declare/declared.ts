@@ -22,7 +22,9 @@ export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): 
   // What was judged and what is written come from two readings of the same text. Where they differ, `--prune` would take away what was only missed.
   const judgedCount = read.snapshots.reduce((sum, snapshot) => sum + snapshot.documents.length, 0)
   if (judgedCount === declared.length) return declared
-  throw new Error(`${judgedCount} documents were read, but ${declared.length} could be taken out of their files; nothing was changed`)
+  throw new Error(
+    `${judgedCount} documents were read, but only ${declared.length} could be extracted from their files; nothing was changed`,
+  )
 }
 
 /** What the files speak of, valid or not, or the outcome that says why that cannot be told: to take something back, it need not be right. */

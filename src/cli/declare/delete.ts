@@ -39,7 +39,7 @@ async function remove(ports: DeletePorts, wanted: ObjectName, holders: readonly 
   const others = holders.filter((config) => config.source === undefined)
   const shared = ours.find((config) => config.documents.length > 1)
   if (shared !== undefined)
-    return { deleted: false, problem: `config ${shared.name} holds more than ${shownName(wanted)}, so it is not removed` }
+    return { deleted: false, problem: `config ${shared.name} also declares other objects besides ${shownName(wanted)}; not deleted` }
   // The oldest first: an older one must not count again for a moment.
   for (const config of ours.toReversed()) await removeConfig(ports.docker, config)
   const deleted = ours.length > 0
@@ -50,7 +50,7 @@ async function remove(ports: DeletePorts, wanted: ObjectName, holders: readonly 
 
 /** No config declares it: the controller may know who does. */
 async function notOurs(ports: DeletePorts, wanted: ObjectName): Promise<string> {
-  const nothing = `nothing that docker vm apply made declares ${shownName(wanted)}`
+  const nothing = `docker vm apply has not created ${shownName(wanted)}`
   if (wanted.kind !== 'VirtualMachine') return nothing
   try {
     const declared = await ports.declared(wanted.name)
@@ -59,6 +59,6 @@ async function notOurs(ports: DeletePorts, wanted: ObjectName): Promise<string> 
     if (declared === 'removed') return `${shownName(wanted)} is being removed already`
     return nothing
   } catch (error) {
-    return `${nothing}; whether a manifest directory does is not known (${messageOf(error)})`
+    return `${nothing}; cannot tell whether a manifest directory declares it (${messageOf(error)})`
   }
 }

@@ -23,12 +23,12 @@ const formats = ['text', 'json'] as const
 /** `plan` and `diff`: what would become of VMs. Neither writes anything. */
 export function planVerbs(vm: Command, ports: PlanVerbPorts, verb: Verb): void {
   vm.command('plan')
-    .description('what the next reconcile will do, field by field, and what it does to the guest')
-    .argument('[name...]', 'names of VMs; all of them where none is named')
+    .description('show what the next reconcile will do, field by field, and how it affects the guest')
+    .argument('[name...]', 'names of VMs (default: all)')
     .option('-o, --output <format>', formats.join(', '), 'text')
     .action(verb((names: readonly string[], flags: { readonly output: string }) => plan(ports, names, flags)))
   vm.command('diff')
-    .description('manifests against what is declared (-f), or what is declared against what runs; exit code 1 where they differ')
+    .description('compare manifests with what is declared (-f), or what is declared with what runs; exit 1 if they differ')
     .argument('[name...]', 'names of VMs')
     .option('-f, --filename <path>', 'file, directory, or - for standard input; may be repeated', collect)
     .option(...otherKindsFlag)
@@ -59,7 +59,7 @@ async function diff(
   names: readonly string[],
   { filename = [], output, ignoreOtherKinds }: DiffFlags,
 ): Promise<Outcome> {
-  if ((names.length === 0) === (filename.length === 0)) throw new UsageError('diff takes names of VMs, or -f FILE')
+  if ((names.length === 0) === (filename.length === 0)) throw new UsageError('diff takes either names of VMs or -f FILE')
   const format = oneOf('--output', formats, output)
   const { diffManifests, diffRunning } = await import('./diff.ts')
   if (filename.length > 0) {

@@ -14,7 +14,7 @@ function headline({ suspended, steps, edits, editsTakeHold, waitsFor }: VmPlan):
   const doing = steps.length === 0 ? 'nothing to do' : `${counted(steps.length, 'change')}, ${guestTexts[guest ?? 'untouched']}`
   const waiting = edits.filter((one) => editsTakeHold === 'restart' || one.effect === 'destroys-data').length
   const parts = [
-    suspended === null ? doing : `suspended; when it is resumed: ${doing}`,
+    suspended === null ? doing : `suspended; on resume: ${doing}`,
     ...(waiting === 0 ? [] : [`${counted(waiting, 'edit')} ${waiting === 1 ? 'waits' : 'wait'}`]),
     ...(waitsFor === '' ? [] : ['it waits']),
   ]
@@ -24,7 +24,7 @@ function headline({ suspended, steps, edits, editsTakeHold, waitsFor }: VmPlan):
 /** The strongest first. */
 const guests = ['restarts', 'stops', 'starts'] as const
 const guestTexts: Readonly<Record<PlannedStep['guest'], string>> = {
-  untouched: 'the guest runs on',
+  untouched: 'the guest keeps running',
   starts: 'starts the guest',
   stops: 'stops the guest',
   restarts: 'restarts the guest',
@@ -43,7 +43,7 @@ function steps({ steps }: VmPlan): readonly string[] {
 
 function edits({ name, edits, editsTakeHold }: VmPlan): readonly string[] {
   if (edits.length === 0) return []
-  const title = editsTakeHold === 'now' ? 'edits that take hold with it' : `edits; a restart applies those that say so: ${restart(name)}`
+  const title = editsTakeHold === 'now' ? 'edits applied by it' : `edits; those marked restart are applied by: ${restart(name)}`
   const hint = newInstanceHint(edits)
   return [
     `  ${title}\n`,

@@ -13,7 +13,7 @@ export async function confirmRemoval(
 ): Promise<Outcome> {
   const view = await api.sources()
   const { withheld } = view
-  if (given.length === 0 && withheld.length === 0) return done('no removal is withheld\n')
+  if (given.length === 0 && withheld.length === 0) return done('no removal is blocked\n')
   const names = given.length === 0 ? withheld : [...new Set(given)].toSorted()
   if (names.join(' ') !== withheld.toSorted().join(' ')) return otherWithheld(withheld)
   if (!yes) return { exit: 1, out: `${lines(withheldText(view))}\n${ask(names)}`, err: '' }
@@ -22,19 +22,23 @@ export async function confirmRemoval(
 }
 
 const promise =
-  'confirmed: they are removed when the removal grace is over, unless their manifests return; their disks stay, but where a manifest said deletionPolicy: Delete\n'
+  'confirmed: they are removed after the removal grace unless their manifests are restored; disks are kept unless a manifest said deletionPolicy: Delete\n'
 
 /** A command line that can be read and copied; longer ones say the same without names. */
 const mostNames = 50
 
 function ask(names: readonly string[]): string {
   const shown = names.length > mostNames ? '' : ` ${names.join(' ')}`
-  return `Nothing was confirmed. To have them shut down and removed, with the disks of those whose manifests said deletionPolicy: Delete:\n  docker vm confirm-removal --yes${shown}\n`
+  return `Nothing was confirmed. To shut them down and remove them, with the disks of those whose manifests said deletionPolicy: Delete, run:\n  docker vm confirm-removal --yes${shown}\n`
 }
 
 function otherWithheld(withheld: readonly string[]): Outcome {
   const now = withheld.length === 0 ? 'none is' : `these are:\n  ${withheld.join(' ')}`
-  return { exit: 1, out: '', err: `error: nothing was confirmed: these are not exactly the VMs whose removal is withheld; ${lines(now)}\n` }
+  return {
+    exit: 1,
+    out: '',
+    err: `error: nothing was confirmed: the names must be exactly the VMs whose removal is blocked; ${lines(now)}\n`,
+  }
 }
 
 function lines(text: string): string {

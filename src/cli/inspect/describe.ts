@@ -42,7 +42,7 @@ export function describeVm(vm: VmView, nowMs: number): string {
 
 function pairs(vm: VmView): string {
   const labels = Object.entries(vm.labels).map(([key, value]) => `${key}=${value}`)
-  const upToDate = vm.generation === vm.observedGeneration ? 'acted on' : `last acted on: ${vm.observedGeneration || 'none'}`
+  const upToDate = vm.generation === vm.observedGeneration ? 'applied' : `last applied: ${vm.observedGeneration || 'none'}`
   const rows: readonly (readonly [string, string])[] = [
     ['Name', vm.name],
     ['Phase', vm.phase],

@@ -7,15 +7,15 @@ import type { Outcome } from '../output/outcome.ts'
 export function suspendVerbs(vm: Command, ports: Pick<ClusterPorts, 'connect'>, verb: Verb): void {
   const each = (tell: Tell) => verb((names: readonly string[]) => eachName(ports, names, tell))
   vm.command('suspend')
-    .description('have the controller write nothing for VMs until they are resumed; it goes on looking')
+    .description('stop changes to VMs until they are resumed; their status stays up to date')
     .argument('<name...>', 'names of VMs')
     .action(each((api, name) => suspension(api, name, 'suspend')))
   vm.command('resume')
-    .description('end what suspend began')
+    .description('let the controller manage the VM again')
     .argument('<name...>', 'names of VMs')
     .action(each((api, name) => suspension(api, name, 'resume')))
   vm.command('reconcile')
-    .description('have the controller look at VMs now, whatever it waits for; it does not wait for what comes of it')
+    .description('request a reconcile now; does not wait for the result')
     .argument('<name...>', 'names of VMs')
     .action(each(async (api, name) => ((await api.reconcile(name)) ? { said: `${name} reconcile requested` } : unknown(name))))
 }

@@ -31,22 +31,24 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 
 /** `ls`, `nodes`, `disks`, `sources`, `confirm-removal` and `reload`. */
 export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void {
-  list(vm.command('ls').alias('get').description('the VMs, or one').argument('[name]', 'name of a VM'), 'name, phase, node, ready or label')
-    .option('-w, --watch', 'go on with a line for each change')
+  list(
+    vm.command('ls').alias('get').description('list VMs, or show one').argument('[name]', 'name of a VM'),
+    'name, phase, node, ready or label',
+  )
+    .option('-w, --watch', 'keep printing a line for each change')
     .action(verb(async (name: string | undefined, options: WatchOptions) => listVms(ports, name, options)))
-  list(vm.command('nodes').description('the nodes, and what each can run'), 'name, role, availability, state, capable or label').action(
+  list(vm.command('nodes').description('list nodes and what each can run'), 'name, role, availability, state, capable or label').action(
     verb(async (options: ListOptions) => listNodes(ports, options)),
   )
-  list(
-    vm.command('disks').description('the disks on the nodes, and which of them nothing needs any more'),
-    'node, vm, state or uid',
-  ).action(verb(async (options: ListOptions) => listDisks(ports, options)))
-  view(vm.command('sources').description('where manifests are read from, and what is wrong with them')).action(
+  list(vm.command('disks').description('list disks on the nodes, and which are unused'), 'node, vm, state or uid').action(
+    verb(async (options: ListOptions) => listDisks(ports, options)),
+  )
+  view(vm.command('sources').description('list the sources of manifests and their errors')).action(
     verb(async (options: FormOptions) => listSources(ports, options)),
   )
   vm.command('confirm-removal')
-    .description('say that VMs whose removal is withheld are meant to go; shows them without --yes')
-    .argument('[name...]', 'exactly the VMs that are withheld; all of them where none is named')
+    .description('confirm blocked removals; without --yes, only list them')
+    .argument('[name...]', 'exactly the VMs whose removal is blocked (default: all)')
     .option('-y, --yes', 'confirm')
     .action(
       verb(async (names: readonly string[], options: { readonly yes?: true }) => {
@@ -55,7 +57,7 @@ export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void
       }),
     )
   vm.command('reload')
-    .description('have the controller read the manifests now; it does not wait for what comes of it')
+    .description('request a read of all manifests now; does not wait for the result')
     .action(
       verb(async () => {
         await (await ports.connect()).reload()
@@ -67,7 +69,7 @@ export function clusterVerbs(vm: Command, ports: ClusterPorts, verb: Verb): void
 function view(command: Command): Command {
   return command
     .option('-o, --output <format>', 'table (default), wide, json, yaml, name')
-    .option('--format <template>', 'json, table, or a template such as {{.Name}}, with "table " before it for heads')
+    .option('--format <template>', 'json, table, or a Go template such as {{.Name}}; "table TEMPLATE" adds a header')
     .option('-q, --quiet', 'names only')
 }
 
@@ -76,7 +78,7 @@ function list(command: Command, keys: string): Command {
 }
 
 async function listVms(ports: ClusterPorts, name: string | undefined, options: WatchOptions): Promise<Outcome> {
-  if (name !== undefined && options.filter !== undefined) throw new UsageError('--filter goes with a list, not with one VM')
+  if (name !== undefined && options.filter !== undefined) throw new UsageError('--filter applies to the list, not to a single VM')
   const { filterOf, vmFilters } = await import('../output/filters.ts')
   const isWanted = filterOf(options.filter ?? [], vmFilters)
   const form = await vmForm(ports, options)
@@ -126,7 +128,7 @@ async function listDisks(ports: ClusterPorts, options: ListOptions): Promise<Out
   const form: Form<DiskView> = formOf(diskShape, options, await ports.yaml())
   const view = await (await ports.connect()).disks()
   const disks = view.disks.filter(isWanted)
-  const err = view.unasked.map(({ node, message }) => `error: ${printable(`${node} was not asked: ${message}`)}\n`).join('')
+  const err = view.unasked.map(({ node, message }) => `error: ${printable(`cannot ask ${node}: ${message}`)}\n`).join('')
   return { exit: err === '' ? 0 : 1, out: shown(form, disks, { ...view, disks }), err }
 }
 

@@ -21,7 +21,7 @@ export function wantedOf(text: string): Wanted {
   if (kind === 'phase' && isPlain && !text.slice(kind.length + 1).includes('=')) return { kind, phase: oneOf('--for phase', phases, value) }
   if (kind === 'condition' && isPlain)
     return { kind, type: oneOf('--for condition', conditionTypes, value), status: oneOf('--for: the status', statuses, status) }
-  throw new UsageError(`--for is condition=TYPE[=STATUS], phase=PHASE or delete, not "${text}"`)
+  throw new UsageError(`--for must be condition=TYPE[=STATUS], phase=PHASE or delete, not "${text}"`)
 }
 
 interface Wait {
@@ -84,7 +84,7 @@ function metText(wanted: Wanted): string {
 }
 
 function stuck(name: string, vm: VmView | undefined): string {
-  return vm === undefined ? `${name} was not seen` : why(vm).sentence
+  return vm === undefined ? `${name} was not found` : why(vm).sentence
 }
 
 function failed(lines: readonly string[]): Outcome {

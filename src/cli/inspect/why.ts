@@ -22,18 +22,18 @@ export function why(vm: VmView): Why {
   if (vm.phase === 'Halted')
     return { ready: false, sentence: `${vm.name} is off, as its manifest says (runStrategy: Halted).`, next: undefined }
   if (ready?.status === 'True') return pending(vm, of('RestartRequired'))
-  if (stalled !== undefined) return said(vm, 'waits for somebody to change something', stalled)
+  if (stalled !== undefined) return said(vm, 'needs a change by an operator', stalled)
   const rung = readyRungs.map(of).find((one) => one !== undefined && one.status !== 'True')
   return said(vm, 'is not Ready', rung ?? ready)
 }
 
 function pending(vm: VmView, restart: Condition | undefined): Why {
   if (restart?.status !== 'True') return { ready: true, sentence: `${vm.name} is Ready.`, next: undefined }
-  return { ...said(vm, 'is Ready, and an edit waits for a restart', restart), ready: true }
+  return { ...said(vm, 'is Ready, but an edit waits for a restart', restart), ready: true }
 }
 
 function said(vm: VmView, what: string, one: Condition | undefined): Why {
-  if (one === undefined) return { ready: false, sentence: `${vm.name} ${what}: the controller has not looked at it yet.`, next: undefined }
+  if (one === undefined) return { ready: false, sentence: `${vm.name} ${what}: the controller has not reconciled it yet.`, next: undefined }
   const message = (one.message.split('\n')[0] ?? '').replace(/[.]?$/, '.')
   const sentence = `${vm.name} ${what}: ${one.type} is ${one.status} (${one.reason})${message === '.' ? '.' : `: ${message}`}`
   return { ready: false, sentence, next: nextStep(one, vm) }

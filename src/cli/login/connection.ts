@@ -18,7 +18,7 @@ const probeMs = 3_000
 /** The API of the login that is kept, wherever its controller runs now. Throws where there is no login, and what the client throws. */
 export async function connected(ports: ConnectionPorts): Promise<ControllerApi> {
   const login = await ports.keptLogin()
-  if (login === undefined) throw new Error('not logged in to the controller of this Docker context: docker vm login --token-stdin')
+  if (login === undefined) throw new Error('not logged in to the controller of this Docker context; log in: docker vm login --token-stdin')
   try {
     await ports.open(login, probeMs).version()
     return ports.open(login)
@@ -34,7 +34,7 @@ export async function connected(ports: ConnectionPorts): Promise<ControllerApi> 
 /** The certificate that was pinned at login stays pinned: another one gets no token, whatever the Swarm says. */
 async function foundAgain(ports: ConnectionPorts, login: Login, silence: PortError): Promise<string> {
   const found = await ports.discover().catch((error: unknown) => {
-    throw new PortError('Unavailable', `${silence.message}; where the controller is now cannot be found out: ${messageOf(error)}`, {
+    throw new PortError('Unavailable', `${silence.message}; cannot find where the controller runs now: ${messageOf(error)}`, {
       cause: error,
     })
   })

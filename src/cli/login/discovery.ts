@@ -42,13 +42,9 @@ async function controllerService(docker: DockerCli): Promise<Service> {
   const label = `label=${objectLabels.component}=controller`
   const ids = lines(await docker.run(['service', 'ls', '--filter', label, '--format', '{{.ID}}']))
   const [id, ...more] = ids
-  if (id === undefined)
-    throw new PortError('NotFound', 'no service of this Swarm is a swarmvirt controller; is this the right Docker context?')
+  if (id === undefined) throw new PortError('NotFound', 'no swarmvirt controller in this Swarm; check the Docker context')
   if (more.length > 0)
-    throw new PortError(
-      'Invalid',
-      `${ids.length} services of this Swarm are swarmvirt controllers; say which with --server and --fingerprint`,
-    )
+    throw new PortError('Invalid', `${ids.length} swarmvirt controllers in this Swarm; choose one with --server and --fingerprint`)
   const [service] = JSON.parse(await docker.run(['service', 'inspect', id])) as Service[]
   if (service === undefined) throw new PortError('NotFound', `the controller's service ${id} is gone`)
   return service
@@ -57,7 +53,7 @@ async function controllerService(docker: DockerCli): Promise<Service> {
 async function nodeAddresses(docker: DockerCli, service: string): Promise<readonly string[]> {
   const args = ['service', 'ps', '--no-resolve', '--no-trunc', '--filter', 'desired-state=running', '--format', '{{.Node}}', service]
   const ids = [...new Set(lines(await docker.run(args)))]
-  if (ids.length === 0) throw new PortError('Unavailable', 'the controller runs on no node now; see docker service ps of its service')
+  if (ids.length === 0) throw new PortError('Unavailable', 'the controller has no running task; check docker service ps of its service')
   const nodes = JSON.parse(await docker.run(['node', 'inspect', ...ids])) as Node[]
   // The leader may know itself by an address that leads nowhere; what managers call each other by is right then.
   return nodes.flatMap((node) => [node.Status.Addr, hostOf(node.ManagerStatus?.Addr)].flatMap((one) => (isUsable(one) ? [one] : [])))

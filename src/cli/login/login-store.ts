@@ -30,6 +30,9 @@ type LoginFile = z.output<typeof file>
 /** The endpoint that a login of release 0.1.0 belongs to: that release knew nothing of contexts. */
 const firstEndpoint = 'context:default'
 
+/** A newer release wrote the file, so this one must not overwrite it. */
+class NewerLoginFile extends Error {}
+
 /** Reads version 2 and the form of 0.1.0, which held one login. Throws where it is neither. */
 function parseLogins(text: string | undefined): LoginFile {
   if (text === undefined) return { version: 2, logins: {} }
@@ -37,9 +40,9 @@ function parseLogins(text: string | undefined): LoginFile {
   const version = (value as { version?: unknown } | null | undefined)?.version
   if (version === undefined) return { version: 2, logins: { [firstEndpoint]: parseLogin(text) } }
   if (typeof version === 'number' && version > 2)
-    throw new Error(`the login file is of version ${version}, made by a later docker vm; this one reads versions up to 2`)
+    throw new NewerLoginFile(`the login file has version ${version} of a newer docker vm; this one reads versions up to 2`)
   const parsed = file.safeParse(value)
-  if (!parsed.success) throw new Error('the login file is not what docker vm login writes; log in again')
+  if (!parsed.success) throw new Error('the login file is damaged; log in again: docker vm login --token-stdin')
   return parsed.data
 }
 
@@ -47,7 +50,7 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new Error('the login file is not what docker vm login writes; log in again', { cause })
+    throw new Error('the login file is damaged; log in again: docker vm login --token-stdin', { cause })
   }
 }
 
@@ -62,7 +65,8 @@ export async function keptLogin(ports: LoginPorts): Promise<Login | undefined> {
 async function tokenOf(ports: LoginPorts, { token, credential }: Entry): Promise<string> {
   if (token !== undefined) return token
   const kept = credential === undefined ? undefined : await ports.helper(credential.helper).get(credential.url)
-  if (kept === undefined) throw new Error('the token of this login is not where it was kept; log in again')
+  if (kept === undefined)
+    throw new Error('the token of this login is missing from its credential store; log in again: docker vm login --token-stdin')
   return kept
 }
 
@@ -102,7 +106,7 @@ async function readable(ports: LoginPorts): Promise<LoginFile> {
   try {
     return parseLogins(text)
   } catch (error) {
-    if (error instanceof Error && /later docker vm/.test(error.message)) throw error
+    if (error instanceof NewerLoginFile) throw error
     return parseLogins(undefined)
   }
 }

@@ -17,14 +17,14 @@ export function parseLogin(text: string): Login {
   try {
     return login.parse(JSON.parse(text))
   } catch (cause) {
-    throw new Error('the login file is not what docker vm login writes; log in again', { cause })
+    throw new Error('the login file is damaged; log in again: docker vm login --token-stdin', { cause })
   }
 }
 
 /** From standard input. Throws UsageError. */
 export function tokenOf(text: string): string {
   const token = text.trim()
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('there is no token on standard input, or more than one line')
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('standard input must hold the token on one line')
   return token
 }
 
@@ -32,7 +32,7 @@ export function tokenOf(text: string): string {
 export function serverOf(text: string): string {
   const url = URL.parse(text)
   const isPlain = url !== null && url.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
-  if (!isPlain || url.protocol !== 'https:') throw new UsageError(`--server is https://HOST[:PORT], not "${text}"`)
+  if (!isPlain || url.protocol !== 'https:') throw new UsageError(`--server must be https://HOST[:PORT], not "${text}"`)
   // URL drops the port that is https's own.
   const port = url.port === '' ? (/:0*443\/?$/.test(text) ? 443 : controllerApiPort) : url.port
   return `https://${url.hostname}:${port}`
@@ -45,7 +45,7 @@ export function fingerprintOf(text: string): string {
     .replaceAll(':', '')
     .toUpperCase()
   if (!/^[0-9A-F]{64}$/.test(hex))
-    throw new UsageError('--fingerprint is the SHA-256 of the certificate: 64 hex digits, as install prints them')
+    throw new UsageError('--fingerprint must be the SHA-256 of the certificate: 64 hex digits, as printed by install')
   return (hex.match(/../g) ?? []).join(':')
 }
 
@@ -53,6 +53,8 @@ export function fingerprintOf(text: string): string {
 export async function tryLogin(api: Pick<ControllerApi, 'version'>): Promise<string> {
   const { version, release } = await api.version()
   if (version !== controllerApiVersion)
-    throw new Error(`the controller (${release}) speaks version ${version} of the API, this docker vm ${controllerApiVersion}`)
+    throw new Error(
+      `the controller (${release}) has API version ${version}, but this docker vm needs version ${controllerApiVersion}; use the docker vm of the controller's release`,
+    )
   return release
 }

@@ -22,13 +22,13 @@ interface LoginOptions {
 export function loginVerbs(vm: Command, ports: LoginVerbPorts, verb: Verb): void {
   vm.command('login')
     .description("keep the controller's address, certificate and token for the verbs that ask it")
-    .option('--server <url>', 'https://HOST[:PORT] of the controller; without it the Swarm is asked where it runs')
-    .option('--fingerprint <sha256>', 'of its certificate, as install printed it; without it the Swarm is asked')
+    .option('--server <url>', 'https://HOST[:PORT] of the controller (default: found through the Swarm)')
+    .option('--fingerprint <sha256>', 'SHA-256 of its certificate, as printed by install (default: read from the Swarm)')
     .requiredOption('--token-stdin', 'read the API token from standard input')
     .action(verb((options: LoginOptions) => login(ports, options)))
   vm.command('logout')
-    .description('forget the login of this Docker context')
-    .action(verb(async () => done((await ports.forgetLogin()) ? 'logged out\n' : 'there was no login\n')))
+    .description('delete the login of this Docker context')
+    .action(verb(async () => done((await ports.forgetLogin()) ? 'logged out\n' : 'not logged in\n')))
 }
 
 /** Tried before it is kept. */
@@ -51,8 +51,8 @@ async function login(ports: LoginVerbPorts, options: LoginOptions): Promise<Outc
     trusted,
     given.server === undefined ? (found?.servers ?? []) : [given.server],
   )
-  return done(`logged in to ${server} (swarmvirt ${release}); kept in ${await ports.keepLogin({ server, ...trusted })}\n`)
+  return done(`logged in to ${server} (swarmvirt ${release}); stored in ${await ports.keepLogin({ server, ...trusted })}\n`)
 }
 
 const noFingerprint =
-  'the Swarm does not say which certificate the controller has (its secret has no label swarmvirt.fingerprint): give --fingerprint, as install printed it'
+  'cannot read the certificate fingerprint from the Swarm (the secret has no label swarmvirt.fingerprint); use --fingerprint with the value that install printed'

@@ -9,16 +9,16 @@ const maxKeyLength = 16_384
 
 /** What `describe` says of a field stands above it, so the scaffold cannot differ from the schema. Throws UsageError where `name` is no VM name. */
 export function create(name: string, keyLines: readonly string[], describe: (path: string) => string, className?: string): string {
-  if (!vmNamePattern.test(name)) throw new UsageError(`"${name}" cannot be a VM's name. ${describe('metadata.name')}`)
+  if (!vmNamePattern.test(name)) throw new UsageError(`invalid VM name "${name}". ${describe('metadata.name')}`)
   if (className !== undefined && !vmNamePattern.test(className)) {
-    throw new UsageError(`"${className}" cannot be a class's name. ${describe('VirtualMachineClass.metadata.name')}`)
+    throw new UsageError(`invalid class name "${className}". ${describe('VirtualMachineClass.metadata.name')}`)
   }
   const about = (indent: number, path: string): string => `${' '.repeat(indent)}# ${describe(path)}`
   const lines = [
     `# Check this file: docker vm validate ${name}.yaml`,
     `# Run the VM:      docker vm apply -f ${name}.yaml, then docker vm ls`,
     '# About a field:   docker vm explain spec.networks.bridge',
-    '# In editors:      docker vm schema > swarmvirt.schema.json, and as first line # yaml-language-server: $schema=swarmvirt.schema.json',
+    '# In editors:      docker vm schema > swarmvirt.schema.json, then add this first line: # yaml-language-server: $schema=swarmvirt.schema.json',
     `apiVersion: ${apiVersion}`,
     `kind: ${kind}`,
     'metadata:',
@@ -81,7 +81,7 @@ function guest(about: About, keys: readonly string[]): string[] {
     '  cloudInit:',
     about(4, 'spec.cloudInit.sshAuthorizedKeys'),
     ...(keys.length === 0
-      ? ['    # None were found in ~/.ssh; ssh-keygen makes one.', '    sshAuthorizedKeys: []']
+      ? ['    # No key found in ~/.ssh; create one with ssh-keygen.', '    sshAuthorizedKeys: []']
       : ['    sshAuthorizedKeys:', ...keys.map((key) => `      - ${JSON.stringify(key)}`)]),
     about(4, 'spec.cloudInit.userData'),
     '    # userData: |',

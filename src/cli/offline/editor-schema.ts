@@ -51,14 +51,14 @@ function list(): JsonSchema {
   const kinds = [kind, classKind]
   return {
     title: listKind,
-    description: 'Several documents as the entries of one, as kubectl get -o yaml writes them.',
+    description: 'A list of documents, as kubectl get -o yaml prints it.',
     type: 'object',
     required: ['apiVersion', 'kind', 'items'],
     additionalProperties: false,
     properties: {
       apiVersion: { description: `v1 or ${apiVersion}.`, type: 'string', enum: ['v1', apiVersion] },
       kind: { description: 'What the document declares.', type: 'string', const: listKind },
-      metadata: { description: 'Of no meaning here.' },
+      metadata: { description: 'Ignored.' },
       items: {
         description: 'VirtualMachines and VirtualMachineClasses.',
         type: 'array',

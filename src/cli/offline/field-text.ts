@@ -39,15 +39,15 @@ export function fullType(schema: FieldSchema): string {
 export function typeOf(schema: FieldSchema): string {
   if (schema.items !== undefined) return `list of ${plural(typeOf(schema.items))}`
   if (schema.unit !== undefined) return 'quantity'
-  if (typeof schema.additionalProperties === 'object') return 'mapping of texts to texts'
+  if (typeof schema.additionalProperties === 'object') return 'map[string]string'
   const forms = schema.anyOf?.map((form) => Object.keys(form.properties ?? {}))
   if (forms?.every((keys) => keys.length === 1) === true) return 'object with one of its fields'
   if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(formOf))].join(' or ')
   if (schema.type === 'boolean' && schema.const !== undefined) return shown(schema.const)
-  return schema.form === undefined ? (typeNames[schema.type ?? ''] ?? 'any') : `text like ${schema.form}`
+  return schema.form === undefined ? (typeNames[schema.type ?? ''] ?? 'any') : `string, for example ${schema.form}`
 }
 
-const typeNames: Readonly<Record<string, string>> = { string: 'text', integer: 'whole number', boolean: 'true or false', object: 'object' }
+const typeNames: Readonly<Record<string, string>> = { string: 'string', integer: 'integer', boolean: 'boolean', object: 'object' }
 
 function plural(type: string): string {
   return `${type}s`

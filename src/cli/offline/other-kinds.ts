@@ -3,7 +3,7 @@ import type { ReadTexts } from '../declare/declared.ts'
 
 export const otherKindsFlag = [
   '--ignore-other-kinds',
-  'leave out documents of other tools, such as a compose file; an error otherwise',
+  'ignore documents of other tools, such as a compose file (default: report an error)',
 ] as const
 
 /** What was read, without the well-formed documents of other kinds. */

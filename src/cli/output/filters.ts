@@ -55,7 +55,7 @@ export function filterOf<Row>(given: readonly string[], filters: Filters<Row>): 
 function parsed<Row>(text: string, filters: Filters<Row>): [string, string] {
   const at = text.indexOf('=')
   const [key, value] = [text.slice(0, at), text.slice(at + 1)]
-  if (at < 1 || value === '') throw new UsageError(`--filter is KEY=VALUE, not "${text}"`)
+  if (at < 1 || value === '') throw new UsageError(`--filter must be KEY=VALUE, not "${text}"`)
   const filter = Object.hasOwn(filters, key) ? filters[key] : undefined
   if (filter === undefined) {
     const meant = closest(key, Object.keys(filters))

@@ -18,7 +18,7 @@ export function goTemplate<Row>(text: string, fields: readonly Field<Row>[]): Te
 }
 
 function literal<Row>(text: string): Template<Row> {
-  if (text.includes('{{')) throw new UsageError(`--format: "${text}" opens {{ and does not close it`)
+  if (text.includes('{{')) throw new UsageError(`--format: "${text}" has {{ without }}`)
   const written = text.replaceAll(String.raw`\t`, '\t').replaceAll(String.raw`\n`, '\n')
   return { render: () => written, head: written }
 }

@@ -24,5 +24,5 @@ export function oneOf<Value extends string>(what: string, allowed: readonly Valu
   if (found !== undefined) return found
   const meant = closest(given, allowed)
   const help = meant === undefined ? '' : `; did you mean "${meant}"?`
-  throw new UsageError(`${what} is one of ${allowed.join(', ')}, not "${given}"${help}`)
+  throw new UsageError(`${what} must be one of ${allowed.join(', ')}, not "${given}"${help}`)
 }

@@ -31,7 +31,7 @@ export interface FormOptions {
 /** Before anything is asked, so that what is called wrongly needs no cluster to be seen. Throws UsageError. */
 export function formOf<Row>(shape: Shape<Row>, options: FormOptions, yaml: YamlText): Form<Row> {
   const given = [options.output, options.format, options.quiet].filter((one) => one !== undefined)
-  if (given.length > 1) throw new UsageError('give one of --output, --format and --quiet')
+  if (given.length > 1) throw new UsageError('use only one of --output, --format and --quiet')
   if (options.format !== undefined) return formatted(shape, options.format)
   const output = options.quiet === true ? 'name' : oneOf('--output', viewFormats, options.output ?? 'table')
   switch (output) {
@@ -120,5 +120,5 @@ function ignoredText(source: string, count: number, some: SourcesView['sources']
 /** Why removals are withheld, and of which VMs. */
 export function withheldText({ stalled, withheld }: SourcesView): string {
   const names = withheld.length === 0 ? '' : `\n  ${withheld.join(' ')}`
-  return `removals are withheld: ${stalled ?? ''}${names}`
+  return `removals are blocked: ${stalled ?? ''}${names}`
 }

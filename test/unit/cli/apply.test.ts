@@ -94,7 +94,7 @@ describe('docker vm apply', () => {
   it('changes nothing where a document was judged but cannot be taken out of its file', async () => {
     await applied({ 'a.yaml': manifest('web') }, { source: 'ci' })
     const missed = { ...read({ 'a.yaml': manifest('web') }), files: [{ file: 'a.yaml', texts: [] }] }
-    await expect(appliedAs(missed, { source: 'ci', prune: true })).rejects.toThrow('1 documents were read, but 0')
+    await expect(appliedAs(missed, { source: 'ci', prune: true })).rejects.toThrow('1 documents were read, but only 0')
     expect(names()).toEqual(['web'])
   })
 

@@ -233,7 +233,7 @@ describe('what asks the controller', () => {
 
   it('hears of a reload and of a confirmation that is none', async () => {
     expect(await cli(['reload'])).toEqual({ exit: 0, out: '', err: '' })
-    expect(await cli(['confirm-removal'])).toMatchObject({ exit: 0, out: 'no removal is withheld\n' })
+    expect(await cli(['confirm-removal'])).toMatchObject({ exit: 0, out: 'no removal is blocked\n' })
   })
 
   it('shows nodes that no agent spoke for, and sources with their errors', async () => {
@@ -243,7 +243,7 @@ describe('what asks the controller', () => {
     expect(out).toContain('\nerror[VM012]: x\n --> a.yaml:1:1\n')
     expect(out).toContain('\nwarning: 2 documents of other kinds ignored in source directory:\n  compose.yaml:1 (no kind)\n  and 1 more\n')
     expect(out).toContain('\nsuperseded: web-1 (web) by web-2\n')
-    expect(out).toContain('\nremovals are withheld: 4 VMs vanished\n')
+    expect(out).toContain('\nremovals are blocked: 4 VMs vanished\n')
   })
 })
 
@@ -309,7 +309,7 @@ describe('disks', () => {
       ['n1', '-', 'root', '2 GiB', '1 GiB', 'Ownerless', '-', 'u2'],
       [''],
     ])
-    expect([exit, err]).toEqual([1, expect.stringMatching(/^error: n2 was not asked: connect .*ECONNREFUSED\n$/)])
+    expect([exit, err]).toEqual([1, expect.stringMatching(/^error: cannot ask n2: connect .*ECONNREFUSED\n$/)])
     // oxlint-disable-next-line no-control-regex
     expect(err).not.toMatch(/\u001b/)
   })

@@ -84,9 +84,9 @@ describe('docker vm delete', () => {
   })
 
   it('says that there is nothing, and that a directory may still declare it where the controller cannot be asked', async () => {
-    expect((await deleted('web')).err).toBe('error: nothing that docker vm apply made declares virtualmachine/web\n')
+    expect((await deleted('web')).err).toBe('error: docker vm apply has not created virtualmachine/web\n')
     const unasked = await deleted('web', () => Promise.reject(new PortError('Unavailable', 'no answer')))
-    expect(unasked.err).toContain('whether a manifest directory does is not known (no answer)')
+    expect(unasked.err).toContain('cannot tell whether a manifest directory declares it (no answer)')
   })
 
   it('tells a class from a VM of the same name', async () => {

@@ -81,9 +81,9 @@ describe('where the controller is', () => {
   })
 
   it('is nowhere without a service, without a task, and with two services', async () => {
-    await expect(discover(swarmOf({ services: [] }))).rejects.toThrow('is this the right Docker context?')
-    await expect(discover(swarmOf({ runsOn: [] }))).rejects.toThrow('runs on no node now')
-    await expect(discover(swarmOf({ services: ['a', 'b'] }))).rejects.toThrow('say which')
+    await expect(discover(swarmOf({ services: [] }))).rejects.toThrow('check the Docker context')
+    await expect(discover(swarmOf({ runsOn: [] }))).rejects.toThrow('has no running task')
+    await expect(discover(swarmOf({ services: ['a', 'b'] }))).rejects.toThrow('choose one')
   })
 
   it('has no fingerprint where the secret carries none', async () => {

@@ -35,11 +35,11 @@ describe('explain', () => {
 
   it.each(['spec.networks.mac', 'spec.networks[].mac', 'spec.networks[0].mac', 'spec.networks.*.mac', 'spec.networks.0.mac'])(
     'takes %s for the field of every entry, and gives its default',
-    (path) => expect(explain(path)).toMatch(/^spec\.networks\[\]\.mac\n[^]*type +auto or text like 52:54[^]*default +auto\n/),
+    (path) => expect(explain(path)).toMatch(/^spec\.networks\[\]\.mac\n[^]*type +auto or string, for example 52:54[^]*default +auto\n/),
   )
 
   it('gives type, bounds, default and whether a field is required', () => {
-    expect(explain('spec.cpu.cores')).toMatch(/type +whole number\n +default +1\n +least +1\n +most +256\n +required +no\n/)
+    expect(explain('spec.cpu.cores')).toMatch(/type +integer\n +default +1\n +least +1\n +most +256\n +required +no\n/)
     expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +yes, unless its class gives it\n/)
     expect(explain('spec.disks')).toMatch(/entries +exactly 1\n +required +yes\n[^]*later +more than one entry/)
     expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
@@ -62,7 +62,7 @@ describe('explain', () => {
   })
 
   it('says how an image is written, and not the pattern that judges it', () => {
-    expect(explain('spec.disks.image.source')).toMatch(/type +text like images\/debian-13\.qcow2\n/)
+    expect(explain('spec.disks.image.source')).toMatch(/type +string, for example images\/debian-13\.qcow2\n/)
     expect(explain('spec.disks.image.source')).not.toContain('pattern')
   })
 

@@ -51,7 +51,7 @@ describe('docker vm install', () => {
     expect(await install()).toMatchObject({ exit: 0, err: '' })
     expect(docker.networks.get('swarmvirt-guests')).toEqual({ internal: true })
     expect(docker.secrets.size).toBe(4)
-    expect((await install()).out).toBe('everything is there already; nothing was changed\n')
+    expect((await install()).out).toBe('everything exists already; nothing was changed\n')
   })
 
   it('warns of an overlay of release 0.1, which is not internal, and says how to move', async () => {

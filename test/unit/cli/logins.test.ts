@@ -69,7 +69,7 @@ describe('logins', () => {
   it('of a later release are neither read nor written over', async () => {
     file = JSON.stringify({ version: 3, all: [] })
     const before = file
-    await expect(keptLogin(ports())).rejects.toThrow('version 3, made by a later docker vm')
+    await expect(keptLogin(ports())).rejects.toThrow('version 3 of a newer docker vm')
     await expect(keepLogin(ports(), login)).rejects.toThrow('version 3')
     expect(file).toBe(before)
   })

@@ -69,14 +69,14 @@ describe('why', () => {
     [
       'what a person must change',
       { conditions: [condition('Stalled', 'True', 'OwnershipLost', 'm')] },
-      /somebody to change.*OwnershipLost/,
+      /a change by an operator.*OwnershipLost/,
     ],
     ['a removal', { declared: 'removed', conditions: [condition('ServiceReady', 'False', 'Removing', 'm')] }, /being removed.*Removing/],
-    ['a VM nobody has looked at', {}, /has not looked at it yet/],
+    ['a VM nobody has looked at', {}, /has not reconciled it yet/],
     [
       'an edit that waits',
       { conditions: [condition('Ready', 'True', 'Ready'), condition('RestartRequired', 'True', 'SpecChanged', 'memory')] },
-      /is Ready, and an edit waits.*memory/,
+      /is Ready, but an edit waits.*memory/,
     ],
   ])('says it of %s', (_what, what, sentence) => {
     expect(why(aVm(what)).sentence).toMatch(sentence)
@@ -174,7 +174,7 @@ describe('wait', () => {
   })
 
   it.each(['condition', 'condition=', 'phase=', 'phase=a=b', 'ready', ''])('takes no %j for something to wait for', (text) => {
-    expect(() => wantedOf(text)).toThrow('--for is')
+    expect(() => wantedOf(text)).toThrow('--for must be')
   })
 })
 

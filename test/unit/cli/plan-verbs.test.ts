@@ -25,7 +25,7 @@ describe('plan', () => {
     expect(planText(aPlan({ steps: [update], edits: [memory], editsTakeHold: 'now' }))).toBe(
       'web: 1 change, restarts the guest\n' +
         '  ~ service vm-web   restarts the guest   the manifest changed\n' +
-        '  edits that take hold with it\n' +
+        '  edits applied by it\n' +
         '    spec.memory   1 GiB → 2 GiB   restart\n',
     )
   })
@@ -33,7 +33,7 @@ describe('plan', () => {
   it('names the command that applies what waits', () => {
     expect(planText(aPlan({ edits: [memory] }))).toBe(
       'web: nothing to do; 1 edit waits\n' +
-        '  edits; a restart applies those that say so: docker service update --force vm-web\n' +
+        '  edits; those marked restart are applied by: docker service update --force vm-web\n' +
         '    spec.memory   1 GiB → 2 GiB   restart\n',
     )
   })
@@ -54,7 +54,7 @@ describe('plan', () => {
 
   it('of a suspended VM says what resuming it would do, and what is not known', () => {
     const text = planText(aPlan({ suspended: 'suspended by docker vm suspend: …', steps: [update], unknown: ['which disks n1 has'] }))
-    expect(text).toMatch(/^web: suspended; when it is resumed: 1 change, restarts the guest\n/)
+    expect(text).toMatch(/^web: suspended; on resume: 1 change, restarts the guest\n/)
     expect(text).toContain('  not known: which disks n1 has\n')
   })
 

@@ -103,7 +103,7 @@ describe('completion', () => {
   const asked = (...words: string[]) => call(['__complete', 'vm', ...words]).out.split('\n')
 
   it('gives the verbs with what they do', () => {
-    expect(asked('a')).toEqual(['apply\tdeclare VMs from manifests, as Swarm configs that the controller reads', ':4', ''])
+    expect(asked('a')).toEqual(['apply\tdeclare VMs from manifests, stored as Swarm configs', ':4', ''])
     expect(call(['__completeNoDesc', 'vm', 'app']).out).toBe('apply\n:4\n')
   })
 

@@ -53,7 +53,7 @@ describe('--format', () => {
     ['{{.}}', 'there is no field "."'],
     ['{{range .}}x{{end}}', '{{range .}} is not'],
     ['{{.Name | upper}}', 'is not {{.FIELD}}'],
-    ['{{.Name', 'does not close it'],
+    ['{{.Name', 'without }}'],
     ['{{constructor}}', 'is not'],
     ['{{.constructor}}', 'there is no field'],
   ])('%s is refused, with what there is', (format, message) => {
@@ -231,7 +231,7 @@ describe('confirm-removal', () => {
     const api = controller(view.withheld)
     const { exit, out } = await confirmRemoval(api, [], false)
     expect([exit, api.confirmed]).toEqual([1, []])
-    expect(out).toContain('removals are withheld: 4 of 5 VMs are in no manifest any more\n  a b c d\n')
+    expect(out).toContain('removals are blocked: 4 of 5 VMs are in no manifest any more\n  a b c d\n')
     expect(out).toContain('\n  docker vm confirm-removal --yes a b c d\n')
   })
 
@@ -254,7 +254,7 @@ describe('confirm-removal', () => {
   })
 
   it('has nothing to do where nothing is withheld, and says so where names are given', async () => {
-    expect(await confirmRemoval(controller([]), [], true)).toMatchObject({ exit: 0, out: 'no removal is withheld\n' })
+    expect(await confirmRemoval(controller([]), [], true)).toMatchObject({ exit: 0, out: 'no removal is blocked\n' })
     expect(await confirmRemoval(controller([]), ['a'], true)).toMatchObject({ exit: 1, err: expect.stringContaining('none is') as string })
   })
 })

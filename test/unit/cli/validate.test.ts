@@ -192,7 +192,7 @@ describe('validate as a program', () => {
   it.each([
     ['a path that is not there', ['validate', '/nonexistent/x.yaml'], 'ENOENT'],
     ['no path', ['validate'], "missing required argument 'path'"],
-    ['an output that does not exist', ['validate', samples, '--output', 'xml'], '--output is one of text, json, github, not "xml"'],
+    ['an output that does not exist', ['validate', samples, '--output', 'xml'], '--output must be one of text, json, github, not "xml"'],
     ['an unknown verb', ['valiadte', samples], "unknown command 'valiadte'"],
   ])('exits with 2 for %s', async (_what, args, message) => {
     const { exit, err } = await runCli(args)
