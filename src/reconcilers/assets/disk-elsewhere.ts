@@ -44,6 +44,14 @@ export function toFollow(found: readonly SwarmNode[], vm: VirtualMachine): Swarm
   return one !== undefined && more.length === 0 && (word === one.id || word === one.hostname) ? one : undefined
 }
 
+/** A word that was given for another time is followed the next time that this node is down. */
+export function withLeftoverWord(placed: ConditionDraft, node: SwarmNode, { metadata }: VirtualMachine): ConditionDraft {
+  const word = metadata.annotations[followDiskAnnotation]
+  if (word === undefined || word === node.id || word === node.hostname) return placed
+  const hint = `${followDiskAnnotation} names ${word}, where the VM is not: take it out of the manifest, unless it waits for that node`
+  return { ...placed, message: `${placed.message}; ${hint}` }
+}
+
 /** Two entries of one machine, or two machines: a person knows. Once the old entry is gone the disk is followed. */
 export function diskElsewhere(found: readonly SwarmNode[], old: SwarmNode, { uid }: PlacementRecord, vm: VirtualMachine): ConditionDraft {
   const where = found.map((one) => `${one.hostname} under the node ID ${one.id}`).join(' and on ')

@@ -10,7 +10,7 @@ import { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { checkIn, isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
-import { diskElsewhere, toFollow } from './disk-elsewhere.ts'
+import { diskElsewhere, toFollow, withLeftoverWord } from './disk-elsewhere.ts'
 import { planFollow, planIdentity } from './identity.ts'
 import { underLease } from './disruption.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
@@ -46,7 +46,8 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
   const followed = toFollow(seen.elsewhere, vm)
   if (followed !== undefined) return planFollow(seen, record, { node: followed, source })
-  const placed = seen.elsewhere.length === 0 ? placedOn(node, record) : diskElsewhere(seen.elsewhere, node, record, vm)
+  const placed =
+    seen.elsewhere.length === 0 ? withLeftoverWord(placedOn(node, record), node, vm) : diskElsewhere(seen.elsewhere, node, record, vm)
   const prepared = preparedConditions(seen, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined

@@ -1,7 +1,7 @@
 import { nodeLabels } from '../../../src/api/labels.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
-import { isRunning, labelNode, nodeOf, once } from '../people.ts'
+import { force, isRunning, labelNode, nodeOf, once } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import { cutOff, joinAgain, powerOff, powerOn, rejoin } from '../window-faults.ts'
 import type { World } from '../world.ts'
@@ -19,12 +19,12 @@ function machine(world: World, nodeId: string) {
 }
 
 /** A person restores what was a disk of web on the other node, identity and all. */
-function restoreElsewhere(world: World, nodeId: string): void {
+function restoreElsewhere(world: World, nodeId: string, age: 'old' | 'newest' = 'old'): void {
   const other = [...world.machines.nodes.keys()].find((id) => id !== nodeId)
   const disk = world.machines.disks.find((one) => one.vm === 'web' && one.nodeId === nodeId)
   if (other === undefined || disk === undefined) return
   machine(world, other).restore(disk.uid, machine(world, nodeId))
-  world.machines.disks.push({ ...disk, nodeId: other, isCopy: true })
+  world.machines.disks.push({ ...disk, nodeId: other, ...(age === 'old' ? { isCopy: true } : {}) })
 }
 
 function forget(world: World): void {
@@ -41,12 +41,16 @@ function removeEntry({ swarm }: World, nodeId: string): void {
   swarm.settle()
 }
 
-/** It cannot start on the old entry of its machine. */
-function onN9Alone({ machines, swarm }: World): string | undefined {
-  const nodes = machines.writersOf('web').map((one) => one.nodeId)
-  if (nodes.join() !== 'node-n9') return `web runs on ${nodes.join()}`
-  const constraints = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'Placement', 'Constraints')
-  return rawList(constraints)[0] === 'node.id==node-n9' ? undefined : 'web is not held to n9'
+/** It is held to one of the nodes that have its disk. */
+function onItsNodeAlone(world: World): string | undefined {
+  const [runs, wanted] = [world.machines.writersOf('web').map((one) => one.nodeId), nodeOf(world, 'web')]
+  if (runs.join() !== wanted) return `web runs on ${runs.join()}, and its node is ${wanted}`
+  const constraints = dig(world.swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'Placement', 'Constraints')
+  return rawList(constraints)[0] === `node.id==${wanted}` ? undefined : `web is not held to ${wanted}`
+}
+
+function onN9Alone(world: World): string | undefined {
+  return nodeOf(world, 'web') === 'node-n9' ? onItsNodeAlone(world) : `web is on ${nodeOf(world, 'web')}`
 }
 
 /** The second half comes when the first was done, whenever that was. */
@@ -148,6 +152,29 @@ export const nodes: readonly Scenario[] = [
       [laterMs, (world) => world.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': 'n2' } })],
     ],
     blocked: { web: 'DiskElsewhere' },
+  },
+  {
+    name: 'its node loses power, a backup of its disk is followed on the other one, and the node is back',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => {
+            powerOff(world, id)
+            restoreElsewhere(world, id, 'newest')
+            const other = [...world.machines.nodes.keys()].find((one) => one !== id)
+            world.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': other } })
+          },
+          (world, id) => {
+            world.declare('web')
+            powerOn(world, id)
+          },
+        ),
+      ],
+      [laterMs + 10_000, force('web')],
+    ],
+    expect: onItsNodeAlone,
   },
   {
     name: 'a backup of its disk is on another node, and all that names it is removed',

@@ -433,6 +433,7 @@ test('nor while a second node has disks of it, or while the node of the record i
   cluster.swarm.changeNode('node-n1', { state: 'ready' })
   for (let round = 0; round < 5; round += 1) await cluster.round()
   expect([cluster.record('web')?.node, cluster.said('web', 'Placed')]).toEqual(['node-n1', 'True Placed'])
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(/; swarmvirt.dev\/follow-disk names other, where the VM is not: take it out/)
 })
 
 test('an old copy of a disk does not boot while the machine that has the disk has joined again and is silent', async () => {
