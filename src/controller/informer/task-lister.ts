@@ -61,11 +61,9 @@ export function taskLister(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskL
   return {
     async ofService(serviceId, signal) {
       const shared = sharedList()
-      if (shared?.stale.has(serviceId) === false) {
-        const snapshot = await shared.snapshot.catch(() => undefined)
-        // It may have been invalidated while the list was awaited.
-        if (snapshot !== undefined && !shared.stale.has(serviceId)) return snapshot.byService.get(serviceId) ?? []
-      }
+      const snapshot = await shared?.snapshot.catch(() => undefined)
+      // Asked after the wait: it may have been invalidated meanwhile.
+      if (snapshot !== undefined && shared?.stale.has(serviceId) === false) return snapshot.byService.get(serviceId) ?? []
       return swarm.listTasks({ serviceId }, signal)
     },
     invalidate: (serviceId) => void listing?.stale.add(serviceId),

@@ -6,7 +6,7 @@ const echoMs = 2_000
 /** A manager that lost its quorum answers from old state for about a second before it steps down. */
 const mustExistMs = 3_000
 
-/** One write of ours, from the call until its event arrived. */
+/** One write of ours, from the call until its event is no longer awaited. */
 interface OwnWrite {
   readonly key: string
   readonly action: 'create' | 'update'
@@ -64,8 +64,7 @@ export function writeLog(clock: Clock): WriteLog {
     succeeded(write, id) {
       write.id = id
       write.isPending = false
-      if (write.isEchoed) forget(write)
-      else clock.after(echoMs, () => forget(write))
+      clock.after(echoMs, () => forget(write))
       if (write.action !== 'create') return
       created.set(id, write)
       clock.after(mustExistMs, () => created.delete(id))
@@ -75,7 +74,6 @@ export function writeLog(clock: Clock): WriteLog {
       const write = latest.get(key)
       if (write === undefined || write.isEchoed || write.action !== action || (write.id ?? id) !== id) return false
       write.isEchoed = true
-      if (!write.isPending) forget(write)
       return true
     },
     isPending: (key) => latest.get(key)?.isPending === true,

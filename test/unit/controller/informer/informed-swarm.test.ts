@@ -335,6 +335,32 @@ describe('the informed Swarm', () => {
     expect((await swarm.listNodes())[0]?.version).toBe(2)
   })
 
+  it('does not read again what was answered at once', async () => {
+    const { swarm, clock, calls } = bench([])
+    await swarm.createConfig('sv-a', owned, new Uint8Array())
+    await swarm.getConfig('sv-a')
+    calls.length = 0
+    await clock.pass(1_000)
+    await swarm.getConfig('sv-a')
+    expect(calls).toEqual([])
+  })
+
+  it('takes a change for news after a write of the object that failed', async () => {
+    const { swarm, services, relist } = bench([])
+    services.push({ ...service('vm-a'), id: 'refused' })
+    await relist('all')
+    await expect(swarm.updateService('refused', 1, {})).rejects.toThrow('config not found')
+    await relist('all')
+    services[0] = { ...service('vm-a', 2), id: 'refused' }
+    expect(await relist('often')).toMatchObject({ vms: ['a'], unannounced: true })
+  })
+
+  it("does not keep an operator's manifests", async () => {
+    const { swarm, calls } = bench([])
+    for (let round = 0; round < 2; round += 1) await swarm.listConfigs('swarmvirt.manifest=true')
+    expect(calls).toEqual(['listConfigs swarmvirt.manifest=true', 'listConfigs swarmvirt.manifest=true'])
+  })
+
   it('filters by label as Docker does', async () => {
     const { swarm } = bench([service('vm-a', 1, { 'swarmvirt.vm': 'a' }), service('vm-b', 1, { 'swarmvirt.vm': 'b' }), service('x')])
     const names = async (label?: string) => (await swarm.listServices(label)).map((one) => one.name)
@@ -383,6 +409,7 @@ describe('the informed Swarm', () => {
     await swarm.listServices()
     services.splice(1, 1)
     expect((await swarm.getService('vm-a'))?.id).toBe('id-vm-a')
+    expect(await swarm.getService('vm-z')).toBeUndefined()
     applyEvent({ type: 'service', action: 'remove', id, name: 'vm-b' })
     expect(await swarm.getService('vm-b')).toBeUndefined()
 

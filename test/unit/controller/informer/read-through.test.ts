@@ -211,6 +211,9 @@ describe('freshness', () => {
     cache.invalidate('new')
     expect(await cache.list({ label: 'swarmvirt.vm=web' })).toHaveLength(2)
     expect(swarm.calls).toEqual(['list', 'get new'])
+    swarm.put(thing('b', 2, 'id-b', { 'swarmvirt.vm': 'db', other: '1' }))
+    cache.invalidate('b')
+    expect(await cache.list({ label: 'other=1' })).toHaveLength(1)
   })
 })
 

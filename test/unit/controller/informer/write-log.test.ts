@@ -73,6 +73,8 @@ it('a change is expected while a write of ours is in flight', () => {
   const writes = writeLog(virtualClock())
   const write = writes.begin(update)
   expect([writes.isPending('a'), writes.isPending('b')]).toEqual([true, false])
+  writes.isEcho(event)
+  expect(writes.isPending('a')).toBe(true)
   writes.succeeded(write, 'id-a')
   expect(writes.isPending('a')).toBe(false)
   writes.failed(writes.begin(update))
@@ -92,15 +94,19 @@ describe('an object that was created here', () => {
 
   it('need not be in an answer to a question of before, nor after its removal', async () => {
     const writes = writeLog(virtualClock())
-    let answer = (): void => undefined
-    const held = new Promise<readonly string[]>((resolve) => (answer = () => resolve([])))
-    const before = writes.upToDate(() => held, includes)
+    const held = () => {
+      let release = (): void => undefined
+      const answer = new Promise<readonly string[]>((resolve) => (release = () => resolve([])))
+      return { read: writes.upToDate(() => answer, includes), release: () => release() }
+    }
+    const before = held()
     writes.succeeded(writes.begin(create), 'id-a')
-    const during = writes.upToDate(() => held, includes)
+    before.release()
+    expect(await before.read).toEqual([])
+    const during = held()
     writes.removed('id-a')
-    answer()
-    expect(await before).toEqual([])
-    expect(await during).toEqual([])
+    during.release()
+    expect(await during.read).toEqual([])
     expect(await writes.upToDate(idsOf([]), includes)).toEqual([])
   })
 
