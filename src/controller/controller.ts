@@ -17,7 +17,7 @@ import { eventFollower } from './informer/event-stream.ts'
 import type { DisruptionLease } from '../reconcilers/shared/disruption-lease.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
 import { keepTimes } from './status/persist-transition-times.ts'
-import { followTasks, lookAround } from './informer/resync.ts'
+import { pollTasks, resyncPeriodically } from './informer/resync.ts'
 import { vmLifecycle } from './declarations/lifecycle.ts'
 import { readManifests, reloadable } from './declarations/manifest-reader.ts'
 import type { SeenAgent } from './informer/agent-liveness.ts'
@@ -31,7 +31,7 @@ import type { Times } from './status/transition-times-config.ts'
 import { statusStore } from './status/store.ts'
 import { statusView } from './status/view.ts'
 import { turns } from './loop/yield-to-event-loop.ts'
-import type { World as ClusterSnapshot } from './informer/owned-objects.ts'
+import type { ClusterSnapshot } from './informer/owned-objects.ts'
 
 export interface ControllerPorts {
   /** The reconcilers read from the same. */
@@ -135,11 +135,11 @@ export function controller(ports: ControllerPorts): Controller {
     const { resyncMs } = ports
     const times = { times: () => status.times(), remember: (known: Times) => status.remember(known) }
     const kept = keepTimes({ swarm: informed.swarm, clock, log, cluster, ...times }, signal)
-    const resync = { informed, clock, log, cluster, resyncMs, onLook: onSnapshot, onTasks: queues.vms }
+    const resync = { informed, clock, log, cluster, resyncMs, onSnapshot, onTasks: queues.vms }
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: life.declared }, signal),
-      lookAround(resync, signal),
-      followTasks(resync, signal),
+      resyncPeriodically(resync, signal),
+      pollTasks(resync, signal),
       events.run(signal),
       evidence.run(signal),
     ])

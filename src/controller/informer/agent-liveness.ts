@@ -6,7 +6,7 @@ import { PortError } from '../../ports/errors.ts'
 export interface SeenAgent {
   readonly facts: NodeFacts | undefined
   readonly factsAtMs: number | undefined
-  /** Why the last call was not answered; empty where it was. */
+  /** Why the last call failed; empty if it was answered. */
   readonly message: string
 }
 
@@ -14,7 +14,7 @@ export interface ObservedAgents extends Agents {
   seen(nodeId: string): SeenAgent | undefined
 }
 
-/** Passes calls on, and remembers for the display what was answered. `onBack` is called when an agent answers that did not before. */
+/** Passes calls on and remembers the last answer for display. Calls `onBack` when an agent answers again after a failure. */
 export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: string) => void): ObservedAgents {
   const seen = new Map<string, SeenAgent>()
 
@@ -31,7 +31,7 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
   }
 
   async function watch<Value>(nodeId: string, call: Promise<Value>, factsOf?: (value: Value) => NodeFacts): Promise<Value> {
-    // What a slow agent says is as old as the question.
+    // A slow answer is as old as its question.
     const askedAtMs = clock.now()
     try {
       const value = await call

@@ -4,32 +4,32 @@ import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Swarm, SwarmEvent } from '../../ports/swarm.ts'
 import { backoffMs } from '../loop/backoff.ts'
-import { type Hint, hintOf } from './event-to-keys.ts'
+import { type Affected, affectedBy } from './event-to-keys.ts'
 
 export interface EventPorts {
   readonly swarm: Pick<Swarm, 'events'>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** Before what it hints at is looked at; false where it is no news. */
+  /** Called first. Returns false if the event is no news. */
   readonly onEvent: (event: SwarmEvent) => boolean
-  readonly onHint: (hint: Hint) => void
-  /** The stream ended, and what happened since is not known: look at everything. */
+  readonly onAffected: (affected: Affected) => void
+  /** The stream ended: what happened since then is not known, so everything runs again. */
   readonly onGap: () => void
 }
 
-/** Keeps an event stream open. Events are hints: a stream that is broken or silent costs latency and nothing else. */
+/** Keeps an event stream open. A stream that is broken or silent costs latency and nothing else. */
 export interface EventFollower {
   /** Until the signal. */
   run(signal: AbortSignal): Promise<void>
   /**
-   * Something happened of which it told nothing. A connection can be dead and open, and dockerd gives up on a stream that is read too slowly: it
-   * is opened anew unless an event comes soon, such as those of the repair.
+   * A change was found that the stream did not report. A connection can be dead and open, and dockerd gives up on a stream that is read too slowly.
+   * The stream is opened again unless it delivers an event soon, such as that of the correction.
    */
   suspect(): void
 }
 
-/** An event of what a list has found may be on its way for so long, and so may those of the repair. What came before proves nothing. */
+/** The event of a change that a list found, or of its correction, can be this late. Events before that prove nothing. */
 const lateMs = 2_000
 
 export function eventFollower(ports: EventPorts): EventFollower {
@@ -42,22 +42,22 @@ export function eventFollower(ports: EventPorts): EventFollower {
   async function follow(signal: AbortSignal): Promise<void> {
     for await (const event of swarm.events(signal)) {
       heard += 1
-      if (ports.onEvent(event)) ports.onHint(hintOf(event))
+      if (ports.onEvent(event)) ports.onAffected(affectedBy(event))
     }
   }
 
-  /** Says whether it told anything; what keeps failing is logged once. */
+  /** Returns whether the stream delivered anything. Repeated failures are logged once. */
   async function followOne(signal: AbortSignal, isFirst: boolean): Promise<boolean> {
     const before = heard
     stream = new AbortController()
-    const { signal: doubted } = stream
+    const { signal: suspected } = stream
     const hasHeard = (): boolean => heard > before
     try {
-      await follow(AbortSignal.any([signal, doubted]))
+      await follow(AbortSignal.any([signal, suspected]))
     } catch (error) {
-      if (!signal.aborted && !doubted.aborted && (isFirst || hasHeard())) log.warn({ reason: messageOf(error) }, 'The event stream broke')
+      if (!signal.aborted && !suspected.aborted && (isFirst || hasHeard())) log.warn({ reason: messageOf(error) }, 'The event stream broke')
     }
-    if (doubted.aborted) log.warn({}, 'The event stream told nothing of what was changed, and is opened anew')
+    if (suspected.aborted) log.warn({}, 'The event stream did not report a change, and is opened again')
     return hasHeard()
   }
 

@@ -1,12 +1,12 @@
 import { disruptionLeaseName, serviceName, placementRecordName, vmNamePattern } from '../../api/names.ts'
 import type { SwarmEvent } from '../../ports/swarm.ts'
 
-/** What a Swarm event makes worth a look. */
-export type Hint =
+/** What runs again after a Swarm event. */
+export type Affected =
   | { readonly kind: 'vm'; readonly vm: string }
   /** Also every VM: placement depends on nodes and their agents. */
   | { readonly kind: 'nodes' }
-  /** A node changed; what about it says whom it concerns. */
+  /** A node changed; the change decides which VMs run. */
   | { readonly kind: 'node' }
   /** A config that may hold manifests: an event does not say which labels it has. */
   | { readonly kind: 'manifests' }
@@ -14,17 +14,17 @@ export type Hint =
   | { readonly kind: 'lease' }
   | { readonly kind: 'none' }
 
-/** What we write ourselves beside placement records, named by its content: launch configs, and the times of conditions. */
+/** Configs that we write and name by their content: launch configs and transition times. */
 const launchConfig = /^sv-(times-)?[0-9a-f]{16,}$/
 
-/** Pure. Events of agents and the controller count as news of the nodes. */
-export function hintOf(event: SwarmEvent): Hint {
+/** Maps an event to what it affects. Pure. Events of agents and of the controller affect the nodes. */
+export function affectedBy(event: SwarmEvent): Affected {
   switch (event.type) {
     case 'service':
-      return vmHint(event.name, serviceName('')) ?? { kind: 'nodes' }
+      return ofVm(event.name, serviceName('')) ?? { kind: 'nodes' }
     case 'config':
       if (event.name.startsWith(disruptionLeaseName(''))) return { kind: 'lease' }
-      return vmHint(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
+      return ofVm(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
     case 'node':
       return { kind: 'node' }
     case 'secret':
@@ -37,7 +37,7 @@ export function hintOf(event: SwarmEvent): Hint {
   }
 }
 
-function vmHint(name: string, prefix: string): Hint | undefined {
+function ofVm(name: string, prefix: string): Affected | undefined {
   const vm = name.slice(prefix.length)
   return name.startsWith(prefix) && vmNamePattern.test(vm) ? { kind: 'vm', vm } : undefined
 }

@@ -1,8 +1,8 @@
 import { byText } from '../../api/order.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 
-/** Placement depends on everything about a node but its version. */
-export function areOtherwise(before: readonly SwarmNode[] | undefined, after: readonly SwarmNode[]): boolean {
+/** Whether anything changed that placement depends on: everything about a node except its version. */
+export function areNodesDifferent(before: readonly SwarmNode[] | undefined, after: readonly SwarmNode[]): boolean {
   if (before?.length !== after.length) return true
   const was = new Map(before.map((node) => [node.id, node]))
   return after.some((node) => {

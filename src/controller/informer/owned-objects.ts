@@ -7,8 +7,8 @@ import { isLeftOf, vmOfObject } from '../../reconcilers/shared/vm-objects.ts'
 import { isVmService, vmOf } from '../../reconcilers/shared/vm-service.ts'
 import type { OwnedVm } from '../declarations/state.ts'
 
-/** What the Swarm itself says exists. */
-export interface World {
+/** The nodes and the VMs that exist by the Swarm's own account. */
+export interface ClusterSnapshot {
   readonly nodes: readonly SwarmNode[]
   /** VMs that have a service, config or secret of ours; the placement record of a removed VM is not counted. */
   readonly vms: ReadonlyMap<VmName, OwnedVm>
@@ -16,9 +16,9 @@ export interface World {
 
 type Lists = Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'listSecrets'>
 
-/** Reads which nodes there are and which VMs this cluster owns something of. Throws PortError. Of the same lists the world is the very same one. */
-export function worldReader(cluster: string): (swarm: Lists, signal: AbortSignal) => Promise<World> {
-  let last: { readonly lists: readonly unknown[]; readonly world: World } | undefined
+/** Reads the nodes, and the VMs of which this cluster owns something. Throws PortError. From the same lists it returns the same snapshot. */
+export function snapshotReader(cluster: string): (swarm: Lists, signal: AbortSignal) => Promise<ClusterSnapshot> {
+  let last: { readonly lists: readonly unknown[]; readonly snapshot: ClusterSnapshot } | undefined
   return async (swarm, signal) => {
     const lists = await Promise.all([
       swarm.listNodes(signal),
@@ -27,20 +27,20 @@ export function worldReader(cluster: string): (swarm: Lists, signal: AbortSignal
       swarm.listSecrets(recordsLabel, signal),
     ])
     const isSame = lists.every((list, place) => list === last?.lists[place])
-    if (last === undefined || !isSame) last = { lists, world: worldOf(lists, cluster) }
-    return last.world
+    if (last === undefined || !isSame) last = { lists, snapshot: snapshotOf(lists, cluster) }
+    return last.snapshot
   }
 }
 
 type Read = readonly [readonly SwarmNode[], readonly SwarmService[], readonly SwarmConfig[], readonly SwarmSecret[]]
 
-/** Whose a service, a record, a config or a secret is, is answered as it is for whoever removes it: else a VM would wait for ever, or be forgotten. */
-function worldOf([nodes, services, configs, secrets]: Read, cluster: string): World {
+/** Decides which VM owns an object as its removal does. Otherwise a VM would wait for ever, or be forgotten too soon. */
+function snapshotOf([nodes, services, configs, secrets]: Read, cluster: string): ClusterSnapshot {
   const records = new Map(
     readPlacementRecords(configs).flatMap((one) => (isOfCluster(one.config, cluster) ? [[one.vm, one] as const] : [])),
   )
   const owned = new Map(services.flatMap((one) => (isOfCluster(one, cluster) ? ownedService(one) : [])))
-  // What a crash left of a removal is found by these alone, when service and record are done already.
+  // After a crash during a removal, these may be all that is left.
   const objects = [...vmsOf('launch', configs, cluster, records), ...vmsOf('userdata', secrets, cluster, records)]
   const live = [...records.values()].filter(({ retainedAt }) => retainedAt === undefined).map(({ vm }) => vm)
   const byName = new Map(configs.map((config) => [config.name, config]))
@@ -49,7 +49,7 @@ function worldOf([nodes, services, configs, secrets]: Read, cluster: string): Wo
   return { nodes, vms }
 }
 
-/** A launch config that is not in a list may be there all the same: then nobody knows the MACs. */
+/** A launch config that a list lacks may exist all the same: then the MACs are not known. */
 function ownedVm(
   service: SwarmService | undefined,
   record: PlacementRecord | undefined,

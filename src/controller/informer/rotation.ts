@@ -1,8 +1,8 @@
-/** So many of a large number are given each time, and of a small one all. */
+/** Of a long list, a part each time; of a short one, all. */
 const least = 10
 const rounds = 180
 
-/** Gives a few of a list in turn, so that each was given after some rounds, however the list changes. */
+/** Returns a few keys of a list in turn, so that each key has its turn within so many rounds, however the list changes. */
 export function rotation(): (keys: readonly string[]) => readonly string[] {
   let last = ''
   return (keys) => {

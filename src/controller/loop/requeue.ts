@@ -3,9 +3,9 @@ import { messageOf } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { DeclarationStore } from '../declarations/store.ts'
-import type { Hint } from '../informer/event-to-keys.ts'
+import type { Affected } from '../informer/event-to-keys.ts'
 import type { Changed, InformedSwarm } from '../informer/informed-swarm.ts'
-import { areOtherwise } from '../informer/node-changes.ts'
+import { areNodesDifferent } from '../informer/node-changes.ts'
 import { rotation } from '../informer/rotation.ts'
 import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
 
@@ -30,7 +30,7 @@ export interface Requeue {
   readonly node: (nodeId: string) => void
   /** A person asks: nothing that was read before is good enough, and an earlier failure is no reason to wait. */
   readonly now: (vm: VmName) => void
-  readonly onHint: (hint: Hint) => void
+  readonly onAffected: (affected: Affected) => void
   /** The event stream had a gap: what happened meanwhile is not known. */
   readonly onGap: () => void
   /** A reconciler wrote something for a VM. */
@@ -69,7 +69,7 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
   async function haveNodesChanged(): Promise<boolean> {
     try {
       const listed = await informed.swarm.listNodes()
-      const isOther = areOtherwise(compared, listed)
+      const isOther = areNodesDifferent(compared, listed)
       compared = listed
       return isOther
     } catch (error) {
@@ -103,12 +103,12 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
       for (const owner of vmOwners) loops.vms[owner].queue.forget(name)
       vm(name)
     },
-    onHint(hint) {
-      switch (hint.kind) {
+    onAffected(affected) {
+      switch (affected.kind) {
         case 'lease':
           return onLease()
         case 'vm':
-          return vm(hint.vm)
+          return vm(affected.vm)
         case 'manifests':
           return onManifests()
         case 'nodes':
@@ -120,7 +120,7 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
         case 'none':
           return undefined
         default:
-          return hint satisfies never
+          return affected satisfies never
       }
     },
     onGap() {

@@ -11,7 +11,7 @@ import { systemClock } from '../../../src/adapters/process/system-clock.ts'
 import { systemRandom } from '../../../src/adapters/process/system-random.ts'
 import { controller } from '../../../src/controller/controller.ts'
 import { declarationStore } from '../../../src/controller/declarations/store.ts'
-import { lookEveryMs } from '../../../src/controller/informer/resync.ts'
+import { resyncEveryMs } from '../../../src/controller/informer/resync.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
 import { observedAgents } from '../../../src/controller/informer/agent-liveness.ts'
 import { livePlacements } from '../../../src/controller/informer/placement-index.ts'
@@ -45,7 +45,7 @@ function hurriedClock(resyncMs: number): { readonly clock: Clock; readonly hurry
     now: () => systemClock.now(),
     elapsed: () => systemClock.elapsed(),
     after(ms, callback) {
-      if (ms !== resyncMs && ms !== lookEveryMs(resyncMs)) return systemClock.after(ms, callback)
+      if (ms !== resyncMs && ms !== resyncEveryMs(resyncMs)) return systemClock.after(ms, callback)
       const run = (): void => {
         waiting.delete(run)
         cancel()

@@ -16,7 +16,7 @@ interface Stream {
 function bench() {
   const clock = virtualClock()
   const streams: Stream[] = []
-  const hints: string[] = []
+  const keys: string[] = []
   const ended = new AbortController()
   let gaps = 0
   async function* events(signal: AbortSignal): AsyncGenerator<SwarmEvent> {
@@ -46,7 +46,7 @@ function bench() {
     random: evenRandom,
     log: silentLog,
     onEvent: () => true,
-    onHint: (hint) => hints.push(hint.kind === 'vm' ? hint.vm : hint.kind),
+    onAffected: (affected) => keys.push(affected.kind === 'vm' ? affected.vm : affected.kind),
     onGap: () => void (gaps += 1),
   })
   const done = follower.run(ended.signal)
@@ -54,16 +54,16 @@ function bench() {
     ended.abort()
     await done
   }
-  return { clock, streams, hints, follower, end, gaps: () => gaps, openNow: () => streams.map((one) => one.isOpen()) }
+  return { clock, streams, keys, follower, end, gaps: () => gaps, openNow: () => streams.map((one) => one.isOpen()) }
 }
 
 describe('who follows the events', () => {
-  it('gives what each event hints at', async () => {
-    const { clock, streams, hints, end } = bench()
+  it('gives what each event keys at', async () => {
+    const { clock, streams, keys, end } = bench()
     await clock.pass(0)
     streams[0]?.tell()
     await clock.pass(0)
-    expect(hints).toEqual(['web'])
+    expect(keys).toEqual(['web'])
     await end()
   })
 
@@ -77,7 +77,7 @@ describe('who follows the events', () => {
   })
 
   it('opens one anew that tells nothing of what was changed, and closes the deaf one', async () => {
-    const { clock, streams, hints, follower, end, gaps, openNow } = bench()
+    const { clock, streams, keys, follower, end, gaps, openNow } = bench()
     await clock.pass(60_000)
     follower.suspect()
     await clock.pass(1_900)
@@ -86,7 +86,7 @@ describe('who follows the events', () => {
     expect([openNow(), gaps()]).toEqual([[false, true], 1])
     streams[1]?.tell()
     await clock.pass(0)
-    expect(hints).toEqual(['web'])
+    expect(keys).toEqual(['web'])
     await end()
   })
 

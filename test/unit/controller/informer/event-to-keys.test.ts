@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hintOf } from '../../../../src/controller/informer/event-to-keys.ts'
+import { affectedBy } from '../../../../src/controller/informer/event-to-keys.ts'
 import type { SwarmEvent } from '../../../../src/ports/swarm.ts'
 
 describe('a Swarm event', () => {
@@ -19,6 +19,6 @@ describe('a Swarm event', () => {
     ['other', '', { kind: 'none' }],
   ]
   it.each(table)('of a %s "%s" is worth a look at %j', (type, name, hint) => {
-    expect(hintOf({ type, action: 'update', id: 'x', name })).toEqual(hint)
+    expect(affectedBy({ type, action: 'update', id: 'x', name })).toEqual(hint)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { areOtherwise } from '../../../../src/controller/informer/node-changes.ts'
+import { areNodesDifferent } from '../../../../src/controller/informer/node-changes.ts'
 import type { SwarmNode } from '../../../../src/ports/swarm.ts'
 
 const n1: SwarmNode = {
@@ -19,7 +19,7 @@ describe('the nodes are otherwise', () => {
   const other = (change: Partial<SwarmNode>): SwarmNode[] => [{ ...n1, version: 2, ...change }]
 
   it('not where only a version is another', () => {
-    expect(areOtherwise([n1], other({}))).toBe(false)
+    expect(areNodesDifferent([n1], other({}))).toBe(false)
   })
 
   it('where anything else of a node changed, or a node came, went or was not known', () => {
@@ -30,13 +30,13 @@ describe('the nodes are otherwise', () => {
       { memoryBytes: 2 },
       { id: 'id-n2' },
     ] as const) {
-      expect(areOtherwise([n1], other(change))).toBe(true)
+      expect(areNodesDifferent([n1], other(change))).toBe(true)
     }
-    expect(areOtherwise([n1], [])).toBe(true)
-    expect(areOtherwise(undefined, [n1])).toBe(true)
+    expect(areNodesDifferent([n1], [])).toBe(true)
+    expect(areNodesDifferent(undefined, [n1])).toBe(true)
   })
 
   it('where the managers believe a node down and its version is as it was', () => {
-    expect(areOtherwise([n1], [{ ...n1, state: 'down' }])).toBe(true)
+    expect(areNodesDifferent([n1], [{ ...n1, state: 'down' }])).toBe(true)
   })
 })

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { deterministicMac } from '../../../../src/api/mac.ts'
-import { worldReader } from '../../../../src/controller/informer/owned-objects.ts'
+import { snapshotReader } from '../../../../src/controller/informer/owned-objects.ts'
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
 import { Cluster } from '../../../simulation/cluster.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
 async function vmsOf(cluster: Cluster): Promise<Record<string, object>> {
-  const world = await worldReader('lab')(cluster.swarm, new AbortController().signal)
+  const world = await snapshotReader('lab')(cluster.swarm, new AbortController().signal)
   return Object.fromEntries(world.vms)
 }
 
@@ -107,7 +107,7 @@ test('while nobody changes anything the world is the very same one, and so is wh
     listServices: async () => held.services,
   })
   const informed = informedSwarm(raw, virtualClock())
-  const read = worldReader('lab')
+  const read = snapshotReader('lab')
   const world = await read(informed.swarm, new AbortController().signal)
   await informed.relist('often')
   expect(await read(informed.swarm, new AbortController().signal)).toBe(world)
