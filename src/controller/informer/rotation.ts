@@ -1,4 +1,4 @@
-/** Of a long list, a part each time; of a short one, all. */
+/** A long list has a part of its keys returned each time, a short one all of them. */
 const least = 10
 const rounds = 180
 
