@@ -11,7 +11,7 @@ import { Machine } from './node/machine.ts'
 import { noAgent, watchfulLog } from './node/silent.ts'
 import { Steps } from './node/steps.ts'
 import type { Fault } from './faults.ts'
-import { isWanted, type SimulatedTask } from './orchestrate.ts'
+import { isWanted, type SimulatedTask } from './managed-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 import type { VirtualTime } from './virtual-time.ts'
@@ -66,6 +66,8 @@ export interface MachinesPorts {
 
 /** From Swarm giving a task up to its container hearing of it. */
 const longestStopMs = 3_000
+/** From the end of a task until its room is given to another. */
+const schedulerMs = 100
 /** dockerd kills what has not ended by then: the stop grace period of a VM's service. */
 const stopGraceMs = 120_000
 
@@ -146,6 +148,7 @@ export class Machines implements Agents {
       if (task.nodeId !== nodeId || this.containers.has(task.id) || !['running', 'preparing', 'starting'].includes(task.state)) continue
       Object.assign(task, { state: 'failed', desiredState: 'shutdown', error: 'No such container', updatedAt: this.#time() })
     }
+    for (const one of swarm.leaving.values()) if (one.nodeId === nodeId && !this.containers.has(one.id)) swarm.leaving.delete(one.id)
     time.after(1_000, () => swarm.settle())
   }
 
@@ -194,8 +197,11 @@ export class Machines implements Agents {
     // The node's dockerd hears of it when it is back.
     if (machine !== undefined && (!machine.isUp || !machine.isConnected)) return void time.after(1_000, () => this.#start(taskId))
     this.#starting.delete(taskId)
-    if (task === undefined || service === undefined || machine === undefined) return
-    if (!isWanted(task)) return this.#ended(task)
+    if (task === undefined || service === undefined || machine === undefined) return swarm.containerEnded(taskId)
+    if (!isWanted(task)) {
+      this.#ended(task)
+      return swarm.containerEnded(taskId)
+    }
     const uid = service.labels[objectLabels.uid] ?? ''
     if (!machine.canMount(uid)) {
       const error = `invalid mount config for type "bind": bind source path does not exist: ${machine.layout.instance(uid)}`
@@ -294,6 +300,7 @@ export class Machines implements Agents {
   #end(one: Container): void {
     one.end()
     this.containers.delete(one.taskId)
+    this.#ports.time.after(schedulerMs, () => this.#ports.swarm.containerEnded(one.taskId))
     this.#guestDown(one.taskId)
   }
 

@@ -12,7 +12,8 @@ import type {
 } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 import { invalid, judgeContent, judgeNode, judgeSpec, refusal, stored } from './docker-rules.ts'
-import { isWanted, orchestrate, type SimulatedTask } from './orchestrate.ts'
+import { isWanted, type SimulatedTask } from './managed-world.ts'
+import { orchestrate } from './orchestrate.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Named = { readonly id: string; readonly name: string; readonly labels: Labels; readonly version: ObjectVersion }
@@ -30,6 +31,8 @@ export class SimulatedSwarm implements Swarm {
   readonly configs = new Map<string, Mutable<SwarmConfig>>()
   readonly secrets = new Map<string, Mutable<SwarmSecret> & { readonly data: Uint8Array }>()
   readonly tasks = new Map<string, SimulatedTask>()
+  /** Of services that are gone, until their containers are. */
+  readonly leaving = new Map<string, SimulatedTask>()
   /** Names of the overlay networks that there are. */
   readonly networks = new Set(['guests'])
   /** Raft's counter: every accepted write raises it. */
@@ -162,7 +165,7 @@ export class SimulatedSwarm implements Swarm {
     const { name } = this.#need('service', this.services, id)
     this.#write()
     this.services.delete(id)
-    for (const task of this.tasks.values()) if (task.serviceId === id) this.tasks.delete(task.id)
+    for (const task of this.tasks.values()) if (task.serviceId === id) this.#dropTask(task)
     this.#committed('service', 'remove', id, name)
   }
 
@@ -246,9 +249,9 @@ export class SimulatedSwarm implements Swarm {
 
   /** Managers act: tasks that no longer may run are rejected, wanted ones are made and started, the others are shut down. */
   settle(): void {
-    const { nodes, tasks, tasksTakeTime } = this
+    const { nodes, tasks, leaving, tasksTakeTime } = this
     const onPlaced = ({ serviceId }: SimulatedTask): void => void this.#starts.set(serviceId, this.starts(serviceId) + 1)
-    const world = { nodes, tasks, tasksTakeTime, newId: () => this.#id('task'), onPlaced, now: this.#time() }
+    const world = { nodes, tasks, leaving, tasksTakeTime, newId: () => this.#id('task'), onPlaced, now: this.#time() }
     for (const service of this.services.values()) orchestrate(world, service)
     this.onSettled()
   }
@@ -280,6 +283,17 @@ export class SimulatedSwarm implements Swarm {
     this.nodes.delete(id)
     for (const task of this.tasks.values()) if (task.nodeId === id) this.tasks.delete(task.id)
     this.#committed('node', 'remove', id, hostname)
+  }
+
+  #dropTask(task: SimulatedTask): void {
+    this.tasks.delete(task.id)
+    if (this.tasksTakeTime && task.nodeId !== undefined) this.leaving.set(task.id, task)
+  }
+
+  /** A container is gone: what its task reserved is free, and a task that waits for it may be placed. */
+  containerEnded(taskId: string): void {
+    this.leaving.delete(taskId)
+    if ([...this.tasks.values()].some((one) => one.nodeId === undefined && isWanted(one))) this.settle()
   }
 
   #replaceService(id: string, spec: RawSpec): void {

@@ -134,7 +134,13 @@ export class World {
     swarm.services.set(service.id, service)
     this.isForeign(service.id)
     const task = { slot: undefined, state: 'running', desiredState: 'running', message: 'started', error: '', exitCode: undefined }
-    const rest = { containerId: `agent-${hostname}`, addresses: {}, template: '', constraints: '', updatedAt: '2026-01-01T00:00:00Z' }
+    const rest = {
+      containerId: `agent-${hostname}`,
+      addresses: {},
+      template: '',
+      constraints: '',
+      updatedAt: '2026-01-01T00:00:00Z',
+    }
     const id = `task-agent-${hostname}`
     swarm.tasks.set(id, { id, serviceId: service.id, nodeId, ...task, ...rest })
   }

@@ -157,6 +157,56 @@ const pending: readonly Fact[] = [
   },
 ]
 
+const much = { memory: { MemoryBytes: 2 ** 50 }, cpu: { NanoCPUs: 2 ** 50 } } as const
+
+/** More than half of what n2 has. */
+async function mostOfNode(rig: Rig): Promise<RawSpec> {
+  const { memoryBytes } = await nodeNamed(rig, 'n2')
+  return { Resources: { Reservations: { MemoryBytes: Math.floor(memoryBytes * 0.6) } } }
+}
+
+/** Room on a node is counted by what tasks reserve, not by what they use. */
+const room: readonly Fact[] = [
+  ...(['memory', 'cpu'] as const).map(
+    (kind): Fact => ({
+      name: `a task that reserves more ${kind} than a node has is pending, and the scheduler looks at that before constraints`,
+      async holds(rig) {
+        const { id } = await aService(rig, aSpec(rig, `much-${kind}`, { Resources: { Reservations: much[kind] } }))
+        const task = await rig.until('the scheduler’s word', async () => (await tasksOf(rig, id)).find((one) => one.error !== ''))
+        expect(task).toMatchObject({ state: 'pending', desiredState: 'running', error: noNode('insufficient resources on 3 nodes') })
+      },
+    }),
+  ),
+  {
+    name: 'what a task reserves is taken until its service is scaled to none, and the one that waits for it runs then',
+    async holds(rig) {
+      const template = await mostOfNode(rig)
+      const act = async ({ key, service }: Place): Promise<void> => {
+        await untilTask(rig, service.id, 'running')
+        const Placement = { Constraints: [`node.labels.${key}-2==yes`] }
+        const { id } = await aService(rig, aSpec(rig, 'room-2', { ...template, Placement }))
+        const waiting = await rig.until('the scheduler’s word', async () => (await tasksOf(rig, id)).find((one) => one.error !== ''))
+        expect(waiting.error).toBe(noNode(`${nowhere(2)}; insufficient resources on 1 node`))
+        await change(rig, service.id, toReplicas(0))
+        expect((await untilTask(rig, id, 'running')).id).toBe(waiting.id)
+        await rig.swarm.removeService(id)
+      }
+      await onNode(rig, 'room', act, template)
+    },
+  },
+  {
+    name: 'a task is replaced on a node that has room for one of the two',
+    async holds(rig) {
+      const act = async ({ service: { id } }: Place): Promise<void> => {
+        const first = await untilTask(rig, id, 'running')
+        await change(rig, id, ({ TaskTemplate }) => void (TaskTemplate.ForceUpdate = 1))
+        await untilTask(rig, id, 'running', [first.id])
+      }
+      await onNode(rig, 'own-room', act, await mostOfNode(rig))
+    },
+  },
+]
+
 const running: readonly Fact[] = [
   {
     name: 'values in constraints compare without case, and a pending task is started by a label',
@@ -339,4 +389,4 @@ const removal: readonly Fact[] = [
 ]
 
 /** What managers do with tasks. The last one takes a node away. */
-export const tasks: readonly Fact[] = [...pending, ...running, ...removal]
+export const tasks: readonly Fact[] = [...pending, ...room, ...running, ...removal]

@@ -5,6 +5,7 @@ import { hands } from './hands.ts'
 import { lan } from './lan.ts'
 import { macs } from './macs.ts'
 import { nodes } from './nodes.ts'
+import { room } from './room.ts'
 import { runners } from './runners.ts'
 import { sources } from './sources.ts'
 import { suspension } from './suspension.ts'
@@ -20,4 +21,5 @@ export const scenarios: readonly Scenario[] = [
   ...lan,
   ...macs,
   ...deletion,
+  ...room,
 ]
