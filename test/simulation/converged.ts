@@ -57,8 +57,10 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
   if (!world.truth.mayBeRemoved(name, world.time.now())) return `${name} is not due to be removed yet`
   if (service !== undefined) return `the service of ${name} is still there`
   if (world.machines.writersOf(name).length > 0) return `${name} still runs`
-  const ours = [...world.swarm.configs.values(), ...world.swarm.secrets.values()].filter((one) => one.labels[objectLabels.vm] === name)
-  const left = ours.find((one) => one.labels[objectLabels.component] !== 'placement' && one.labels[objectLabels.managedBy] === managedBy)
+  const ofVm = [...world.swarm.configs.values(), ...world.swarm.secrets.values()].filter(
+    (one) => one.labels[objectLabels.vm] === name && !world.foreign.has(one.id),
+  )
+  const left = ofVm.find((one) => one.labels[objectLabels.component] !== 'placement' && one.labels[objectLabels.managedBy] === managedBy)
   if (left !== undefined) return `${left.name} of ${name} is still there`
   const record = world.record(name)
   const deletes = world.truth.of(name)?.vm?.spec.deletionPolicy === 'Delete'

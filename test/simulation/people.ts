@@ -22,6 +22,17 @@ export function once(canBeDone: (world: World) => boolean, act: Act): Act {
   return (world) => attempt(world, tries)
 }
 
+/** Once, right after the first write of which it is true. */
+export function whenWritten({ swarm, time }: World, isTrue: () => boolean, act: () => void): void {
+  const { afterWrite } = swarm
+  swarm.afterWrite = (event) => {
+    afterWrite(event)
+    if (!isTrue()) return
+    swarm.afterWrite = afterWrite
+    time.after(0, act)
+  }
+}
+
 export function hasService(name: VmName): (world: World) => boolean {
   return ({ swarm }) => swarm.service(serviceName(name)) !== undefined
 }

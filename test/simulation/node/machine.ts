@@ -13,7 +13,7 @@ import type { VirtualTime } from '../virtual-time.ts'
 import { Descriptors } from './descriptors.ts'
 import { Host } from './host.ts'
 import type { Lan } from './lan.ts'
-import { type DiskObserver, MemoryDisk } from './memory-disk.ts'
+import { type DiskObserver, type Inode, MemoryDisk } from './memory-disk.ts'
 import { Process } from './process.ts'
 import { startSimulatedAgent, startSimulatedBroker } from './programs.ts'
 import type { Steps } from './steps.ts'
@@ -205,6 +205,17 @@ export class Machine {
     }
   }
 
+  /** A backup of all small files of the state root: identities, grants, addresses. Returns what restores it. */
+  backup(): () => void {
+    const { disk } = this
+    const small = (): string[] => disk.below(this.layout.root).filter((path) => isSmallFile(disk.at(path)))
+    const kept = new Map(small().map((path) => [path, { ...disk.at(path) }]))
+    return () => {
+      for (const path of small()) if (!kept.has(path)) disk.removeTree(path)
+      for (const [path, { text = '', mode = 0o640 }] of kept) disk.put(path, { text, mode })
+    }
+  }
+
   /** `rm -rf` of every instance directory, by a person. */
   loseInstances(): void {
     for (const uid of this.disk.list(this.layout.instances) ?? []) this.disk.removeTree(this.layout.instance(uid))
@@ -323,4 +334,8 @@ function hungUp(): PortError {
 
 function sha256(letter: string): string {
   return letter.repeat(64)
+}
+
+function isSmallFile(one: Inode | undefined): boolean {
+  return one?.kind === 'file' && one.image === undefined
 }

@@ -15,6 +15,7 @@ import {
   removeRecord,
   removeService,
   scale,
+  whenWritten,
 } from '../people.ts'
 import { placeByLabels } from '../former-release.ts'
 import type { Scenario } from '../scenario.ts'
@@ -40,17 +41,6 @@ function serviceLabel(world: World, key: string): string | undefined {
 function hasNoEnv({ swarm }: World): string | undefined {
   const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
   return env === undefined ? undefined : 'the changed template was not put back'
-}
-
-/** Once, right after the first write of which it is true. */
-function whenWritten({ swarm, time }: World, isTrue: () => boolean, act: () => void): void {
-  const { afterWrite } = swarm
-  swarm.afterWrite = (event) => {
-    afterWrite(event)
-    if (!isTrue()) return
-    swarm.afterWrite = afterWrite
-    time.after(0, act)
-  }
 }
 
 const anotherUid = '00000000-0000-4000-8000-00000000000f'

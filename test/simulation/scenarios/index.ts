@@ -5,6 +5,7 @@ import { hands } from './hands.ts'
 import { lan } from './lan.ts'
 import { macs } from './macs.ts'
 import { nodes } from './nodes.ts'
+import { repeatedHands } from './repeated-hands.ts'
 import { room } from './room.ts'
 import { runners } from './runners.ts'
 import { sources } from './sources.ts'
@@ -22,4 +23,5 @@ export const scenarios: readonly Scenario[] = [
   ...macs,
   ...deletion,
   ...room,
+  ...repeatedHands,
 ]

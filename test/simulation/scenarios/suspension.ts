@@ -75,4 +75,15 @@ export const suspension: readonly Scenario[] = [
     expect: ({ machines }) => (machines.disks.some((one) => one.vm === 'web') ? undefined : 'the disk of web is gone'),
     extraMs: 25_000,
   },
+  {
+    name: 'suspended, its policy becomes Delete, its manifest goes, and it is resumed',
+    vms: { web: {}, db: {} },
+    acts: [
+      [atMs, note(true)],
+      [atMs + 1_000, once(isNoted, (world) => world.declare('web', { deletionPolicy: deletePolicy }))],
+      [atMs + 5_000, once(isNoted, (world) => world.withdraw('web'))],
+      [atMs + 30_000, note(false)],
+    ],
+    extraMs: 25_000,
+  },
 ]
