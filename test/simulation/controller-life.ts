@@ -80,13 +80,15 @@ function mortalClock(life: Life, { time, offsetMs }: LifePorts): Clock {
 
 /** Reading takes a little time, and hints reach only the living. */
 function mortalSource(life: Life, source: ManifestSource, { time, random }: LifePorts): ManifestSource {
+  const soon = <Answer>(read: () => Promise<Answer>): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      time.after(random.int(1, 4), () => {
+        if (life.alive) void read().then(resolve, reject)
+      })
+    })
   return {
-    read: () =>
-      new Promise((resolve, reject) => {
-        time.after(random.int(1, 4), () => {
-          if (life.alive) void source.read().then(resolve, reject)
-        })
-      }),
+    read: () => soon(() => source.read()),
+    readHinted: () => soon(async () => source.readHinted?.()),
     watch: (onHint) => source.watch(() => void time.after(random.int(1, 30), () => void (life.alive && onHint()))),
   }
 }

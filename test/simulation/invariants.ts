@@ -39,6 +39,7 @@ export const invariants = {
   IdentityKept: 'A service carries the uid of its placement record.',
   NothingTwice: 'Nothing is made twice for one VM.',
   ReadyProven: 'Ready is only said of a generation that was written to the service and of a guest that was on the LAN just now.',
+  ObservedActed: 'observedGeneration is only said of a generation that was written to the service.',
   NoInternalError: 'No run ends in an error of our own.',
   Converged: 'When faults stop, everything is as declared within 60 seconds.',
   Quiet: 'Nothing is written while everything is as declared.',

@@ -16,6 +16,9 @@ export class SimulatedSource implements ManifestSource {
   /** A hint is passed on unless this says no. */
   hints: () => boolean = () => true
   readonly #watchers = new Set<() => void>()
+  /** What hints have named since the last read; undefined where one may have meant anything. */
+  #named: Set<string> | undefined = new Set()
+  #last: SourceSnapshot | undefined
 
   constructor(name: string) {
     this.name = name
@@ -24,7 +27,25 @@ export class SimulatedSource implements ManifestSource {
   async read(): Promise<SourceSnapshot> {
     const files = [...this.files].filter((_one, index) => this.unreadable === '' || index % 2 === 1)
     const documents = files.map(([file, written]) => documentOf(this.name, file, written))
-    return { source: this.name, complete: this.unreadable === '', message: this.unreadable, documents }
+    this.#named = new Set()
+    this.#last = { source: this.name, complete: this.unreadable === '', message: this.unreadable, documents }
+    return this.#last
+  }
+
+  /** As that of a directory: only contents of files that were there before, and nothing where it may be more than that. */
+  async readHinted(): Promise<SourceSnapshot | undefined> {
+    const [named, last] = [this.#named, this.#last]
+    this.#named = new Set()
+    this.#last = undefined
+    if (named === undefined || named.size === 0 || last === undefined || !last.complete || this.unreadable !== '') return undefined
+    const known = new Set(last.documents.map(({ origin }) => origin.file))
+    if ([...named].some((file) => !known.has(file) || !this.files.has(file))) return undefined
+    const documents = last.documents.map((one) => {
+      const written = named.has(one.origin.file) ? this.files.get(one.origin.file) : undefined
+      return written === undefined ? one : documentOf(this.name, one.origin.file, written)
+    })
+    this.#last = { ...last, documents }
+    return this.#last
   }
 
   watch(onHint: () => void): () => void {
@@ -32,9 +53,12 @@ export class SimulatedSource implements ManifestSource {
     return () => void this.#watchers.delete(onHint)
   }
 
-  /** Somebody changed something. */
-  touched(): void {
-    if (this.hints()) for (const watcher of this.#watchers) watcher()
+  /** Somebody changed this file, or who knows what. */
+  touched(file?: string): void {
+    if (!this.hints()) return
+    if (file === undefined) this.#named = undefined
+    else this.#named?.add(file)
+    for (const watcher of this.#watchers) watcher()
   }
 }
 

@@ -224,14 +224,14 @@ export class World {
     this.source(source).files.set(file, { kind: 'valid', vm, generation })
     this.truth.declared(name, vm, generation, this.time.now())
     this.#watchReadyUntilMs = this.time.now() + 600
-    this.source(source).touched()
+    this.source(source).touched(file)
   }
 
   /** An operator breaks a manifest. */
   spoil(name: VmName, source = 0): void {
     this.source(source).files.set(`${name}.yaml`, { kind: 'invalid', name })
     this.truth.broken(name, this.time.now())
-    this.source(source).touched()
+    this.source(source).touched(`${name}.yaml`)
   }
 
   /** An operator deletes a manifest. */
@@ -245,7 +245,7 @@ export class World {
       this.truth.gone(name, this.time.now(), this.source(source).files.size === 0)
     }
     if (!this.sources.every((one) => one.unreadable === '')) this.truth.unreadable(this.time.now())
-    this.source(source).touched()
+    this.source(source).touched(file)
   }
 
   /** `docker vm confirm-removal`, of whichever controller is asked; those that live know of it. */
@@ -280,7 +280,12 @@ export class World {
 
   /** What is said at this moment, whenever it was said first. */
   judgeReady(): void {
-    for (const { life, view } of this.#lives) for (const name of this.truth.vms.keys()) this.#judgeReady(life, view, name)
+    for (const { life, view } of this.#lives) {
+      for (const name of this.truth.vms.keys()) {
+        this.#judgeReady(life, view, name)
+        if (life.alive) this.#judgeObserved(view, name)
+      }
+    }
   }
 
   record(name: VmName): PlacementRecord | undefined {
@@ -362,6 +367,15 @@ export class World {
     const known = this.written.get(vm) ?? new Map<string, number>()
     this.written.set(vm, known)
     if (!known.has(generation)) known.set(generation, this.time.now())
+  }
+
+  /** A VM that has a service is acted on when that carries the generation. */
+  #judgeObserved(view: StatusView, name: VmName): void {
+    const vm = view.vm(name)
+    const said = vm?.observedGeneration ?? ''
+    const isReady = vm?.conditions.some((one) => one.type === 'ServiceReady' && one.status === 'True') === true
+    if (said === '' || !isReady || this.written.get(name)?.has(said) === true) return
+    this.violate('ObservedActed', `observedGeneration of ${name} is ${said}, which was never written to its service`)
   }
 
   #judgeReady(life: Life, view: StatusView, name: VmName): void {

@@ -29,12 +29,13 @@ function isPutBack(world: World): boolean {
   return dig(before, 'TaskTemplate', 'ContainerSpec', 'Env') !== undefined && hasNoEnv(world) === undefined
 }
 
+function isSeen(world: World): boolean {
+  return labelOf(world, objectLabels.generation) === world.truth.of('web')?.generation
+}
+
 /** The edit runs. */
 function isApplied(world: World): boolean {
-  const applied = labelOf(world, objectLabels.appliedHash)
-  return (
-    labelOf(world, objectLabels.generation) === world.truth.of('web')?.generation && applied === labelOf(world, objectLabels.desiredHash)
-  )
+  return isSeen(world) && labelOf(world, objectLabels.appliedHash) === labelOf(world, objectLabels.desiredHash)
 }
 
 function later(world: World, ms: number, act: Act): void {
@@ -58,12 +59,14 @@ function editedAndRestored(world: World): void {
 function forcedAndForgotten(world: World): void {
   const bump = (spec: Record<string, unknown>): void => void Object.assign(spec['TaskTemplate'] as object, { ForceUpdate: 3 })
   world.editService('web', bump, false)
-  later(world, 3_000, (then) => then.declare('web', { memory: '1Gi' }))
-  later(
-    world,
-    6_000,
-    labelService('web', (labels) => delete labels[objectLabels.forceUpdate]),
-  )
+  const edit: Act = (noted) => {
+    noted.declare('web', { memory: '1Gi' })
+    once(
+      isSeen,
+      labelService('web', (labels) => delete labels[objectLabels.forceUpdate]),
+    )(noted)
+  }
+  once((then) => labelOf(then, objectLabels.forceUpdate) === '3', edit)(world)
 }
 
 function inTasks(most: number): NonNullable<Scenario['expect']> {

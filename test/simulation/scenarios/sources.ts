@@ -22,6 +22,18 @@ function deletedAtOnce(name: string, deleted: readonly string[], kept: readonly 
   }
 }
 
+/** Hints of the edits have single files read, which says nothing of what is absent. */
+function backUnheard(world: World): void {
+  world.withdraw('web')
+  world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 13_000)
+  world.time.after(9_000, () => {
+    world.source().hints = () => false
+    world.declare('web')
+    world.source().hints = () => true
+  })
+  for (let ms = 9_200; ms < 13_000; ms += 150) world.time.after(ms, () => world.declare('db', { readiness: { tcp: ms } }))
+}
+
 export const sources: readonly Scenario[] = [
   {
     name: 'a manifest flaps',
@@ -143,6 +155,12 @@ export const sources: readonly Scenario[] = [
       [9_000, (world) => world.withdraw('web')],
       [30_000, (world) => world.setUnreadable(world.source(1), '')],
     ],
+    extraMs: 25_000,
+  },
+  {
+    name: 'a manifest is back unheard at the end of its grace, while another one is edited again and again',
+    vms: { web: {}, db: {} },
+    acts: [[7_000, once(isRunning('web'), backUnheard)]],
     extraMs: 25_000,
   },
   { name: 'two controllers', vms: { web: {} }, acts: [], controllers: 2 },
