@@ -2,6 +2,7 @@ import type { RawSpec } from '../../ports/swarm.ts'
 import { heldToNode } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { replicasOf } from '../shared/vm-service.ts'
+import { confined, reachesMore } from './confine.ts'
 import type { Context } from './context.ts'
 import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
@@ -27,7 +28,7 @@ export type Decision =
       readonly drift: string | undefined
       readonly why: string
     }
-  /** The template that was written before somebody else changed it: the manifest's own would not start. */
+  /** A template of ours in place of one that somebody changed: the manifest's own would not start. */
   | { readonly kind: 'restore'; readonly template: RawSpec; readonly held: Held; readonly unfit: string; readonly why: string }
 
 export function decide(context: Context): Decision {
@@ -37,6 +38,7 @@ export function decide(context: Context): Decision {
     inputs: inputs.hash,
     template: hashOfTemplate(context, draft),
     hardening: hardeningOf(draft),
+    reachesMore: reaches(context),
   })
   switch (verdict.kind) {
     case 'same':
@@ -64,14 +66,32 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
   const why = 'the template was changed by somebody else and is put back'
   const unfit = whyNotWritten(context, draft)
   if (unfit === undefined) return { kind: 'write', template: draft, force: false, drift: actual, why }
-  const before = asWritten(context.service)
-  const template = before && heldToNode(rawObject(before['TaskTemplate']), context.render.node)
-  if (template !== undefined && (whyNotAgain(context.seen) ?? whyUnfit(template, context.seen.node)) === undefined) {
-    const restored = { applied: held.applied, template: templateHashOf(template, before?.['EndpointSpec']), drift: actual }
-    return { kind: 'restore', template, held: restored, unfit, why }
-  }
+  const own = ownTemplate(context, draft)
+  if (own !== undefined && (reaches(context) || canStartAgain(context)))
+    return { kind: 'restore', template: own.template, held: { ...held, template: own.hash ?? held.template, drift: actual }, unfit, why }
   const stays = `${unfit}; until then the template that somebody changed is left as it is`
   return { kind: 'leave', held, pending: true, unfit: stays, why: 'the template was changed by somebody else' }
+}
+
+/** The template that was written before, or else what somebody made of it in our form, which does not count as written; undefined where it has that form. */
+function ownTemplate(context: Context, draft: RawSpec): { readonly template: RawSpec; readonly hash?: string } | undefined {
+  const { service, seen, render } = context
+  const written = asWritten(service)
+  const before = written && heldToNode(rawObject(written['TaskTemplate']), render.node)
+  if (before !== undefined && whyUnfit(before, seen.node) === undefined)
+    return { template: before, hash: templateHashOf(before, written?.['EndpointSpec']) }
+  const template = confined(service.spec['TaskTemplate'], draft)
+  const isSame = hashOfTemplate(context, template) === templateHashOf(service.spec['TaskTemplate'], service.spec['EndpointSpec'])
+  return isSame ? undefined : { template }
+}
+
+/** A task that reaches more than a VM may is replaced even where no new one can start. */
+function reaches({ service, uid, seen }: Context): boolean {
+  return reachesMore(service.spec['TaskTemplate'], uid, seen.settings.stateRoot)
+}
+
+function canStartAgain({ seen }: Context): boolean {
+  return seen.node !== undefined && whyNotAgain(seen) === undefined
 }
 
 /** An edit takes hold when nothing is interrupted by it (no task wanted now, or a person restarted the VM), or when the manifest says at once. */

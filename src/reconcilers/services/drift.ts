@@ -25,6 +25,8 @@ export interface Wanted {
   readonly template: string
   /** Its capabilities, user and mounts. */
   readonly hardening: string
+  /** The template as it is reaches more than any release lets a VM reach. */
+  readonly reachesMore: boolean
 }
 
 export type Verdict =
@@ -64,7 +66,7 @@ function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], want
   const version = labels[objectLabels.hashVersion]
   // Without a hash that we wrote, a template counts as ours only where it may reach no more than ours.
   const unproven = hardeningOf(service.spec['TaskTemplate']) === wanted.hardening ? actual : unknownTemplate
-  if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, unproven)
+  if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, wanted.reachesMore ? unknownTemplate : actual)
   if (own.applied !== undefined && own.template !== undefined) return { applied: own.applied, template: own.template, drift: own.drift }
   if (actual === wanted.template) return { applied: wanted.inputs, template: actual, drift: undefined }
   const launch = configs.find((one) => one.name === launchConfigName(service))
@@ -72,7 +74,10 @@ function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], want
   return { applied: own.applied ?? noted.applied ?? unknownInputs, template: own.template ?? noted.template ?? unproven, drift: own.drift }
 }
 
-/** Hashes of another version cannot be compared: what ran is taken as it is, and an edit that was pending stays pending. */
+/**
+ * Hashes of another version cannot be compared: what ran is taken as it is, and an edit that was pending stays pending. Another release may have other
+ * mounts and another user, so what counts is that they reach no more.
+ */
 function rehashed(labels: Labels, wanted: Wanted, template: string): Held {
   const applied = labels[objectLabels.appliedHash]
   const upToDate = applied !== undefined && applied === labels[objectLabels.desiredHash]

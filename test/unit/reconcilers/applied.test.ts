@@ -477,4 +477,81 @@ describe('drift', () => {
     await cluster.converge()
     expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
   })
+
+  const taken: readonly [string, (spec: Spec) => void][] = [
+    ...changes.slice(1),
+    [
+      'the capabilities that are dropped',
+      (spec) => Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { CapabilityDrop: [] }),
+    ],
+  ]
+  const unfit = { networks: [{ ...networks[0], bridge: 'br7' }] }
+  const containerOf = (cluster: Cluster): unknown => dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'ContainerSpec')
+
+  test.each(taken)('of %s made twice under an edit that does not fit is corrected, and the machine stays', async (_what, change) => {
+    const cluster = await running()
+    const before = containerOf(cluster)
+    cluster.declare('web', unfit)
+    await cluster.converge()
+    for (const _time of [1, 2]) cluster.swarm.edit(service, (spec) => (change(spec), limit(64 * 1024 ** 2)(spec), force(spec)))
+    await cluster.converge()
+    expect(containerOf(cluster)).toEqual(before)
+    expect(memoryLimit(cluster)).toBe(64 * 1024 ** 2)
+    expect(cluster.corrected).toEqual(['template'])
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+    expect(message(cluster)).toContain('it would not start again: n1 ')
+  })
+
+  test.each(taken)('of %s is corrected on a paused node, where the VM then waits', async (_what, change) => {
+    const cluster = await running()
+    const before = containerOf(cluster)
+    cluster.swarm.edit(service, change)
+    cluster.swarm.settle()
+    cluster.swarm.changeNode('node-n1', { availability: 'pause' })
+    await cluster.converge()
+    expect(containerOf(cluster)).toEqual(before)
+    expect(cluster.said('web', 'ServiceReady')).toBe('False TaskPending')
+  })
+
+  describe('under hashes of an earlier version', () => {
+    const earlier = (spec: Spec, container: Spec): void => {
+      const uid = String((spec['Labels'] as Spec)['swarmvirt.uid'])
+      const Mounts = [
+        { Type: 'bind', Source: `/var/lib/swarmvirt/instances/${uid}/disks`, Target: '/disks' },
+        { Type: 'bind', Source: `/var/lib/swarmvirt/sockets/${uid}`, Target: '/run/broker', ReadOnly: true },
+      ]
+      Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') as Spec, { User: '30710:30700', Mounts, ...container })
+      const labels = spec['Labels'] as Spec
+      for (const which of ['applied', 'desired', 'template']) labels[`swarmvirt.hash.${which}`] = 'of-the-earlier-version'
+      labels['swarmvirt.hash.version'] = '0'
+    }
+
+    test('is not what another user and other mounts of that release are', async () => {
+      const cluster = await running()
+      cluster.swarm.edit(service, (spec) => earlier(spec, {}))
+      const [before, starts] = [containerOf(cluster), cluster.starts('web')]
+      await cluster.converge()
+      expect(containerOf(cluster)).toEqual(before)
+      expect(cluster.starts('web')).toBe(starts)
+      expect(cluster.corrected).toEqual([])
+      expect(cluster.swarm.service(service)?.labels['swarmvirt.hash.version']).toBe('1')
+      expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+    })
+
+    test.each<[string, Spec]>([
+      ['root', { User: '0:0' }],
+      ['the user of the agent', { User: '30701:30700' }],
+      ['a capability', { CapabilityAdd: ['NET_ADMIN'] }],
+      ['the directory of another VM', { Mounts: [{ Type: 'bind', Source: '/var/lib/swarmvirt/instances/another', Target: '/vm' }] }],
+      ['a way out of its own directory', { Mounts: [{ Type: 'bind', Source: '/var/lib/swarmvirt/instances/UID/../..', Target: '/vm' }] }],
+      ['a volume', { Mounts: [{ Type: 'volume', Source: 'shop', Target: '/shop' }] }],
+    ])('is %s', async (_what, container) => {
+      const cluster = await running()
+      const before = containerOf(cluster)
+      const uid = cluster.record('web')?.uid ?? ''
+      cluster.swarm.edit(service, (spec) => earlier(spec, JSON.parse(JSON.stringify(container).replace('UID', uid)) as Spec))
+      await cluster.converge()
+      expect(containerOf(cluster)).toEqual(before)
+    })
+  })
 })
