@@ -29,5 +29,7 @@ function haltedPhase(generation: string, conditions: readonly Held[]): Phase {
   const stops = conditions.some((one) => one.type === 'ServiceReady' && one.reason === 'Stopping')
   if (guest === undefined) return 'Pending'
   if (guest.status === 'Unknown') return 'Unknown'
+  // Its service was taken from swarmvirt, so nothing stops it.
+  if (guest.reason === 'OwnershipLost') return 'Running'
   return guest.reason === 'Halted' && guest.observedGeneration === generation && !stops ? 'Halted' : 'Stopping'
 }

@@ -1,4 +1,5 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
+import { serviceName } from '../../api/names.ts'
 import { whyAway } from '../shared/away.ts'
 import { isLive } from '../shared/vm-service.ts'
 import type { ReachabilitySeen } from './observe.ts'
@@ -15,10 +16,18 @@ export function judgeHalted(seen: ReachabilitySeen): ConditionDraft[] {
     return allRungs('Unknown', reason, `whether the guest is off is not known: ${message}`)
   }
   const left = whatIsLeft(seen)
-  if (left !== undefined) return allRungs('False', 'Stopping', `shutting down: ${left} on ${node.hostname}`)
+  if (left !== undefined) return stillOn(seen, `${left} on ${node.hostname}`)
   const away = status.value?.brokerMessage ?? ''
   if (away !== '') return allRungs('Unknown', 'BrokerUnreachable', `whether the guest is off is not known: ${away}`)
   return allRungs('False', 'Halted', `the guest is off on ${node.hostname}, as the manifest says`)
+}
+
+function stillOn({ vm, isLeftAlone, suspended, task }: ReachabilitySeen, left: string): ConditionDraft[] {
+  const why = (cause: string): string => `the manifest says Halted, but the guest is on: ${left}, and ${cause}`
+  if (isLeftAlone) return allRungs('False', 'OwnershipLost', why(`swarmvirt leaves the service ${serviceName(vm)} alone; see Owned`))
+  const isWanted = task?.desiredState === 'running' || task?.desiredState === 'ready'
+  if (isWanted && suspended !== undefined) return allRungs('False', 'Suspended', why(`the VM is ${suspended}`))
+  return allRungs('False', 'Stopping', `shutting down: ${left}`)
 }
 
 function whatIsLeft({ status, task }: ReachabilitySeen): string | undefined {

@@ -10,7 +10,8 @@ import { appliedMachine } from '../shared/applied.ts'
 import { type Asked, askFor } from '../shared/asked.ts'
 import { nicsOf } from '../shared/nics.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
-import { currentTask, isOfEarlierTemplate, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
+import { suspensionOf } from '../shared/suspension.ts'
+import { currentTask, isOfEarlierTemplate, isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { probeFrom, type Probing } from './probing.ts'
 
 export interface ReachabilityPorts {
@@ -29,6 +30,10 @@ export interface ReachabilitySeen {
   readonly task: SwarmTask | undefined
   /** The task runs what the service's template was before. */
   readonly isPredecessor: boolean
+  /** The VM's service is there and not swarmvirt's, or of another identity: nothing stops or starts it. */
+  readonly isLeftAlone: boolean
+  /** Why nothing is written for the VM. */
+  readonly suspended: string | undefined
   /** Where the task is, or else where the VM is placed. */
   readonly node: SwarmNode | undefined
   readonly nic: NicGrant | undefined
@@ -47,20 +52,22 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     uid: undefined,
     task: undefined,
     isPredecessor: false,
+    isLeftAlone: false,
+    suspended: undefined,
     node: undefined,
     nic: undefined,
     status: undefined,
   }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
   const placed = await observePlace(ports, vm, signal)
-  const { uid, node, task, isPredecessor } = placed
+  const { uid, node, task, isPredecessor, isLeftAlone } = placed
+  const suspended = suspensionOf(vm, declaration, placed.record)?.message
+  const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended }
   // An edit of a network waits for a restart: until then the guest has what it was started with.
   const [applied] = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
-  if (uid === undefined || node === undefined)
-    return { ...nothing, uid, node, task, isPredecessor, nic: applied, probing: { kind: 'notYet' } }
+  if (uid === undefined || node === undefined) return { ...nothing, ...known, nic: applied, probing: { kind: 'notYet' } }
   const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
-  if (declaration.vm.spec.runStrategy === 'Halted')
-    return { ...nothing, uid, node, task, isPredecessor, nic: applied, status, probing: { kind: 'notYet' } }
+  if (declaration.vm.spec.runStrategy === 'Halted') return { ...known, nic: applied, status, probing: { kind: 'notYet' } }
   const nic = runningNic(applied, status)
   const probing = await probeFrom(
     ports.agents,
@@ -68,7 +75,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     placed.nodes,
     signal,
   )
-  return { vm, declaration, uid, task, isPredecessor, node, nic, status, probing }
+  return { ...known, nic, status, probing }
 }
 
 /** What the broker gave away is what the guest has. */
@@ -90,5 +97,15 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
   const launchName = mine && launchConfigName(mine)
   const launch = launchName === undefined ? undefined : await recent.getConfig(launchName, signal)
   const applied = uid === undefined || launch === undefined ? undefined : appliedMachine(mine, [launch], uid)
-  return { uid, task, isPredecessor, nodes, applied, node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)) }
+  const isLeftAlone = owned.kind !== 'absent' && !isServiceOf(record, owned)
+  return {
+    uid,
+    task,
+    isPredecessor,
+    isLeftAlone,
+    record,
+    nodes,
+    applied,
+    node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)),
+  }
 }

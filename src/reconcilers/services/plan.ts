@@ -51,14 +51,14 @@ function planPresent(
         condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service of its own'),
       ])
     case 'lost':
-      return alone('OwnershipLost', lostMessage(seen, owned.service), [serviceReady(seen, replicas, nowMs)])
+      return alone('OwnershipLost', lostMessage(seen, owned.service), [readyAlone(seen, replicas, 'OwnershipLost', nowMs)])
     case 'ours': {
       // What it ran on is being deleted, whoever made it meanwhile.
       if (record?.deletingAt !== undefined) return planRemoved(seen)
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
       const { uid } = owned
       if (!isServiceOf(record, owned))
-        return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [serviceReady(seen, replicas, nowMs)])
+        return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [readyAlone(seen, replicas, 'ForeignUid', nowMs)])
       const target = { service: owned.service, uid, node: record.node, replicas } as const
       return withChangedFields(owned.service, planUpdate(seen, declaration, target, nowMs))
     }
@@ -73,6 +73,18 @@ function alone(reason: string, message: string, others: readonly ConditionDraft[
     conditions: [condition('Owned', 'False', reason, message), ...others, restart],
     next: { kind: 'stalled', reason, message },
   }
+}
+
+/** What is left alone is not being stopped, whatever the manifest says. */
+function readyAlone(seen: ServicesSeen, replicas: 0 | 1, reason: string, nowMs: number): ConditionDraft {
+  const ready = serviceReady(seen, replicas, nowMs)
+  if (ready.reason !== 'Stopping') return ready
+  return condition(
+    'ServiceReady',
+    'False',
+    reason,
+    'the manifest says Halted, but the service is left alone and a task of it is still there',
+  )
 }
 
 function lostMessage({ record }: ServicesSeen, { name, labels }: SwarmService): string {

@@ -35,6 +35,7 @@ test.each<readonly [string, readonly Said[], string]>([
     ],
     'Halted',
   ],
+  ['its service was taken from swarmvirt', [['GuestRunning', 'False', 'OwnershipLost']], 'Running'],
 ])('of a VM that is declared Halted where %s', (_what, said, wanted) => {
   expect(phase('Halted', said)).toBe(wanted)
 })

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { deterministicMac } from '../../../src/api/mac.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../../src/api/wire/agent-api.ts'
 import type { LeaseFact } from '../../../src/api/wire/broker-admin.ts'
@@ -319,6 +319,41 @@ test.each<readonly [string, (status: VmStatus) => Partial<VmStatus>, string]>([
 ])('a VM that is declared Halted is off when nothing of it is left on its node: %s', async (_what, changes, said) => {
   const cluster = await onTheLan(changes, () => reached, { runStrategy: 'Halted' })
   expect(all(cluster)).toEqual(rungs.map(() => said))
+})
+
+describe('a VM that is declared Halted and whose guest nothing stops is not said to shut down', () => {
+  const isOn = (cluster: Cluster, said: string, why: string): void => {
+    expect(all(cluster)).toEqual(rungs.map(() => said))
+    expect(cluster.condition('web', 'GuestRunning')?.message).toContain('the manifest says Halted, but the guest is on: its ')
+    expect(cluster.condition('web', 'GuestRunning')?.message).toContain(why)
+  }
+
+  test.each([
+    ['the owner', (labels: Record<string, string>) => void (labels['swarmvirt.managed-by'] = 'somebody')],
+    ['another uid', (labels: Record<string, string>) => void (labels['swarmvirt.uid'] = '00000000-0000-4000-8000-00000000dead')],
+  ])('since somebody changed the labels of its service (%s)', async (_what, change) => {
+    const cluster = await onTheLan(
+      () => ({}),
+      () => reached,
+    )
+    cluster.swarm.edit('vm-web', (spec) => change(spec['Labels'] as Record<string, string>))
+    cluster.declare('web', { runStrategy: 'Halted' })
+    await cluster.converge()
+    isOn(cluster, 'False OwnershipLost', 'swarmvirt leaves the service vm-web alone')
+    expect(cluster.condition('web', 'ServiceReady')?.message).toBe(
+      'the manifest says Halted, but the service is left alone and a task of it is still there',
+    )
+  })
+
+  test('while it is suspended', async () => {
+    const cluster = await onTheLan(
+      () => ({}),
+      () => reached,
+    )
+    cluster.declare('web', { runStrategy: 'Halted', annotations: { 'swarmvirt.dev/suspend': 'true' } })
+    await cluster.converge()
+    isOn(cluster, 'False Suspended', 'the VM is suspended by its manifest')
+  })
 })
 
 test('whether a VM that is declared Halted is off is not known while its agent is away', async () => {
