@@ -36,15 +36,21 @@ function aGuest(hearsPress: number) {
   const clock = virtualClock()
   let presses = 0
   let quits = 0
+  const disk = { isFull: false, continued: 0 }
   let end: (value: QemuEnd) => void = () => undefined
   const ended = new Promise<QemuEnd>((resolve) => {
     end = resolve
   })
   const qemu = {
     ended,
+    status: () => Promise.resolve(disk.isFull ? 'io-error' : 'running'),
+    run: () => {
+      disk.continued += 1
+      return Promise.resolve()
+    },
     pressPowerButton: () => {
       presses += 1
-      if (presses === hearsPress) end(anEnd())
+      if (presses >= hearsPress && hearsPress > 0 && !disk.isFull) end(anEnd())
       return Promise.resolve()
     },
     quit: () => {
@@ -56,6 +62,7 @@ function aGuest(hearsPress: number) {
   return {
     clock,
     qemu,
+    disk,
     presses: () => presses,
     quits: () => quits,
     off: (ms: number) => powerOff(qemu, ms, { clock, log: recordingLog() }),
@@ -79,6 +86,29 @@ test('a guest that never hears is ended by force at its time, not before', async
   await guest.clock.pass(1)
   expect(await off).toBe('forced')
   expect(guest.quits()).toBe(1)
+})
+
+test('a guest that a full disk paused is continued for 12 s and then ended, since it cannot power off', async () => {
+  const guest = aGuest(1)
+  guest.disk.isFull = true
+  const off = guest.off(110_000)
+  await guest.clock.pass(11_999)
+  await settle()
+  expect(guest.quits()).toBe(0)
+  await guest.clock.pass(1)
+  expect(await off).toBe('forced')
+  expect([guest.quits(), guest.disk.continued]).toEqual([1, 4])
+})
+
+test('a guest that a full disk paused powers off in order when there is room in time', async () => {
+  const guest = aGuest(1)
+  guest.disk.isFull = true
+  const off = guest.off(110_000)
+  await guest.clock.pass(8_000)
+  guest.disk.isFull = false
+  await guest.clock.pass(2_000)
+  expect(await off).toBe('off')
+  expect(guest.quits()).toBe(0)
 })
 
 test('hardening is what the kernel says', () => {
