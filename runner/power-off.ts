@@ -19,7 +19,8 @@ export async function powerOff(
   const over = new AbortController()
   void qemu.ended.then(() => over.abort(new Error('QEMU has ended')))
   let tries = 0
-  for (let leftMs = timeoutMs; leftMs > 0 && tries < triesOnFullDisk; leftMs -= pressEveryMs) {
+  const isStuck = (): boolean => tries >= triesOnFullDisk
+  for (let leftMs = timeoutMs; leftMs > 0 && !isStuck(); leftMs -= pressEveryMs) {
     // A QEMU that does not answer is dealt with at the deadline.
     void qemu.pressPowerButton().catch((error: Error) => ports.log.debug({ why: error.message }, 'The power button did not reach QEMU'))
     void continueOnFullDisk(qemu).then(
@@ -32,8 +33,8 @@ export async function powerOff(
     )
     if (isOver) return 'off'
   }
-  if (tries < triesOnFullDisk) ports.log.warn({ timeoutMs }, 'The guest did not power off in time; ending it')
-  else ports.log.warn({}, 'The disk stays full, so the guest cannot power off; ending it')
+  if (isStuck()) ports.log.warn({}, 'The disk stays full, so the guest cannot power off; ending it')
+  else ports.log.warn({ timeoutMs }, 'The guest did not power off in time; ending it')
   await qemu.quit()
   return 'forced'
 }

@@ -1,6 +1,7 @@
 import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
 import { disruptionLeaseName } from '../../api/names.ts'
 import { type Clock, rfc3339 } from '../../ports/clock.ts'
+import { PortError } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Labels, Swarm, SwarmConfig } from '../../ports/swarm.ts'
 
@@ -30,7 +31,7 @@ export interface DisruptionLease {
   apply(action: LeaseAction, signal?: AbortSignal): Promise<void>
   /** Answers a controller that asks, where this one holds the lease. Throws PortError. */
   answer(signal?: AbortSignal): Promise<void>
-  /** Leaves it to the next one at once. Throws PortError. */
+  /** Leaves it to the next one at once. Throws PortError; Unavailable after 3 s without an answer. */
   release(signal?: AbortSignal): Promise<void>
 }
 
@@ -47,14 +48,19 @@ export interface LeasePorts {
 
 /** A holder that lives hears of a label within milliseconds. The time is that since the asking was seen here, so clocks need not agree. */
 const silentMs = 6_000
+/** The request is written again, since the holder may have missed the event of it. */
+const repeatMs = 2_000
 /** A holder that answered is not asked again before that. */
 const askAgainMs = 20_000
+/** Swarm kills a controller 10 s after it was asked to end, and the lease then passes on all the same. */
+const releaseMs = 3_000
 
 export function disruptionLease({ swarm, recent, clock, log, cluster, id }: LeasePorts): DisruptionLease {
   const name = disruptionLeaseName(cluster)
   /** The labels as they were last seen here, and since when. */
   let seen = { text: '', sinceMs: clock.elapsed() }
   let askedMs: number | undefined
+  let repeatedMs = Number.NEGATIVE_INFINITY
   let answeredMs = Number.NEGATIVE_INFINITY
   let isHeld = false
   let said = ''
@@ -69,7 +75,8 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
     if (holder === undefined) return { kind: 'free', config }
     if (holder === id) return { kind: 'ours' }
     const forMs = clock.elapsed() - seen.sinceMs
-    if (waiting !== undefined) return forMs >= silentMs ? { kind: 'free', config } : { kind: 'held', holder, config, ask: false }
+    if (waiting !== undefined && forMs >= silentMs) return { kind: 'free', config }
+    if (waiting !== undefined) return { kind: 'held', holder, config, ask: waiting === id && clock.elapsed() - repeatedMs >= repeatMs }
     return { kind: 'held', holder, config, ask: clock.elapsed() - answeredMs >= askAgainMs }
   }
 
@@ -110,12 +117,20 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
     await swarm.createConfig(name, labels, new TextEncoder().encode(`${JSON.stringify({ version: 1, cluster })}\n`), signal)
   }
 
+  async function giveUp(signal: AbortSignal): Promise<void> {
+    const config = await recent.getConfig(name, signal)
+    if (config?.labels[objectLabels.leaseHolder] === id) await write(config, labelsWith({}), signal)
+    isHeld = false
+  }
+
   return {
     observe: async (signal) => tell(judge(await recent.getConfig(name, signal))),
     async apply(action, signal) {
       if (action.kind === 'askHolder') {
         await write(action.config, { ...action.config.labels, [objectLabels.leaseWaiting]: id }, signal)
-        askedMs = clock.elapsed()
+        // The time since the first request counts.
+        if (action.config.labels[objectLabels.leaseWaiting] !== id) askedMs = clock.elapsed()
+        repeatedMs = clock.elapsed()
         return
       }
       await write(action.config, held(), signal)
@@ -129,10 +144,28 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
       if (config !== undefined && isHeld && config.labels[objectLabels.leaseWaiting] !== undefined) await write(config, held(), signal)
     },
     async release(signal) {
-      if (!isHeld) return
-      const config = await recent.getConfig(name, signal)
-      if (config?.labels[objectLabels.leaseHolder] === id) await write(config, labelsWith({}), signal)
-      isHeld = false
+      if (isHeld) await within(clock, releaseMs, giveUp, signal)
     },
+  }
+}
+
+/** Throws Unavailable where Docker has not answered by then: nobody waits longer for a controller that ends. */
+async function within(
+  clock: Clock,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const over = new AbortController()
+  const late = Promise.withResolvers<never>()
+  const cancel = clock.after(ms, () => {
+    const error = new PortError('Unavailable', `Docker did not answer within ${ms / 1000} s`)
+    over.abort(error)
+    late.reject(error)
+  })
+  try {
+    await Promise.race([work(signal === undefined ? over.signal : AbortSignal.any([over.signal, signal])), late.promise])
+  } finally {
+    cancel()
   }
 }

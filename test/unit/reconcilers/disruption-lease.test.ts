@@ -49,6 +49,8 @@ describe('the lease for what stops and restarts guests', () => {
     await step(a)
     expect(await step(b)).toBe('held by a, ask')
     expect(await step(b)).toBe('held by a')
+    await clock.pass(2_000)
+    expect(await step(b)).toBe('held by a, ask')
     await a.answer()
     expect(await step(b)).toBe('held by a')
     await clock.pass(10_000)
@@ -67,7 +69,7 @@ describe('the lease for what stops and restarts guests', () => {
     const c = controllerOf('c')
     expect(await step(c)).toBe('held by a')
     await clock.pass(5_900)
-    expect(await step(b)).toBe('held by a')
+    expect(await step(b)).toBe('held by a, ask')
     await clock.pass(200)
     const config = swarm.config(name)
     await step(b)
@@ -75,6 +77,35 @@ describe('the lease for what stops and restarts guests', () => {
     await expect(c.apply({ kind: 'takeLease', config })).rejects.toThrow(PortError)
     expect(await step(b)).toBe('ours')
     expect(await step(a)).toBe('held by b, ask')
+  })
+
+  test('stays with a holder that misses the event of the first request', async () => {
+    const { clock, swarm, a, b } = aSwarm()
+    await step(a)
+    const versions = new Set<number | undefined>()
+    for (let second = 0; second < 4; second += 1) {
+      await step(b)
+      versions.add(swarm.config(name)?.version)
+      await clock.pass(1_000)
+    }
+    // Each write is an event: of two the holder hears one.
+    expect(versions.size).toBe(2)
+    await a.answer()
+    await clock.pass(5_000)
+    expect(await step(b)).toBe('held by a')
+  })
+
+  test('is given up for 3 s and no longer, however Docker hangs', async () => {
+    const { clock, swarm } = aSwarm()
+    const hanging = { getConfig: () => new Promise<never>(() => undefined) }
+    let recent: Pick<SimulatedSwarm, 'getConfig'> = swarm
+    const ports = { swarm, clock, log: silentLog, cluster: 'lab', id: 'a' }
+    const a = disruptionLease({ ...ports, recent: { getConfig: (asked) => recent.getConfig(asked) } })
+    await step(a)
+    recent = hanging
+    const released = expect(a.release()).rejects.toThrow('Docker did not answer within 3 s')
+    await clock.pass(3_000)
+    await released
   })
 
   test('is free at once when its holder ends', async () => {
