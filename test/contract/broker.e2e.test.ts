@@ -181,6 +181,9 @@ describe('what a guest sends', () => {
     await eventually('the rules come back', () => rules().includes(lock) || undefined)
     // The kernel has them a moment before nft ends.
     await eventually('the rules are told of', async () => (await lease(grant.uid))?.guestFilter?.state === 'active' || undefined)
+    // Each TAP goes through the rules that all of them share, and those come back, too.
+    world.nft('flush', 'chain', 'netdev', 'swarmvirt', 'guests')
+    await eventually('the shared rules come back', () => rules().includes('8021ad drop') || undefined)
     await runner.end()
     await eventually('the rules go', () => !rules().includes(tap) || undefined)
   })
