@@ -55,6 +55,8 @@ export const objectLabels = {
   leaseRenewedAt: 'swarmvirt.lease.renewed-at',
   /** On the lease: id of the controller that asks whether the holder lives; the holder's answer takes it away. */
   leaseWaiting: 'swarmvirt.lease.waiting',
+  /** On the lease: RFC 3339 time of that request, which is repeated until it is answered. */
+  leaseAskedAt: 'swarmvirt.lease.asked-at',
   /** On the secret that holds the API's certificate: its SHA-256 as `AA:BB:…`, which `docker vm login` pins. */
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */

@@ -6,7 +6,7 @@ import { confined, reachesMore } from './confine.ts'
 import type { Context } from './context.ts'
 import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
-import { whyElsewhere, whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
+import { whyElsewhere, whyNoRoom, whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
 import { hardeningOf, templateHashOf } from './projection.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
@@ -109,8 +109,9 @@ function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pend
 }
 
 /** The one gate before a template is written for a service that is there. */
-function whyNotWritten({ seen, check }: Context, draft: RawSpec): string | undefined {
-  return whyNotAgain(seen) ?? whyUnfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check)
+function whyNotWritten({ seen, check, service }: Context, draft: RawSpec): string | undefined {
+  const unfit = replicasOf(service) === 0 ? whyNoRoom : whyUnfit
+  return whyNotAgain(seen) ?? unfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check)
 }
 
 /** Where the notes of what runs were lost, only a difference that can be seen is an edit. */

@@ -25,7 +25,7 @@ export interface Wanted {
   readonly template: string
   /** Its capabilities, user and mounts. */
   readonly hardening: string
-  /** The template as it is reaches more than any release lets a VM reach. */
+  /** The present template reaches more than any release lets a VM reach. */
   readonly reachesMore: boolean
 }
 

@@ -11,6 +11,16 @@ export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomByt
   if (node === undefined) return 'its node is no member of the Swarm'
   const missing = labelConstraints({ spec: { TaskTemplate: template } }).find((one) => !isMet(one, node))
   if (missing !== undefined) return `${node.hostname} does not carry ${missing.label}=${missing.value}`
+  return whyNoRoom(template, node, roomBytes)
+}
+
+/** A VM that is off waits for the labels of its node with any template. */
+export function whyNoRoom(
+  template: RawSpec,
+  node: SwarmNode | undefined,
+  roomBytes: number = Number.POSITIVE_INFINITY,
+): string | undefined {
+  if (node === undefined) return 'its node is no member of the Swarm'
   const needed = rawNumber(dig(template, 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
   const has = `${formatBytes(node.memoryBytes)} of memory`
   const needs = `the VM needs ${formatBytes(needed)} with its overhead`

@@ -75,7 +75,7 @@ function alone(reason: string, message: string, others: readonly ConditionDraft[
   }
 }
 
-/** What is left alone is not being stopped, whatever the manifest says. */
+/** A service that is left alone is not being stopped, whatever the manifest says. */
 function readyAlone(seen: ServicesSeen, replicas: 0 | 1, reason: string, nowMs: number): ConditionDraft {
   const ready = serviceReady(seen, replicas, nowMs)
   if (ready.reason !== 'Stopping') return ready

@@ -112,6 +112,12 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
 
   const held = (): Labels => labelsWith({ [objectLabels.leaseHolder]: id, [objectLabels.leaseRenewedAt]: rfc3339(clock) })
 
+  const waitingLabels = (labels: Labels): Labels => ({
+    ...labels,
+    [objectLabels.leaseWaiting]: id,
+    [objectLabels.leaseAskedAt]: rfc3339(clock),
+  })
+
   async function write(config: SwarmConfig | undefined, labels: Labels, signal: AbortSignal | undefined): Promise<void> {
     if (config !== undefined) return swarm.updateConfigLabels(config, labels, signal)
     await swarm.createConfig(name, labels, new TextEncoder().encode(`${JSON.stringify({ version: 1, cluster })}\n`), signal)
@@ -127,7 +133,7 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
     observe: async (signal) => tell(judge(await recent.getConfig(name, signal))),
     async apply(action, signal) {
       if (action.kind === 'askHolder') {
-        await write(action.config, { ...action.config.labels, [objectLabels.leaseWaiting]: id }, signal)
+        await write(action.config, waitingLabels(action.config.labels), signal)
         // The time since the first request counts.
         if (action.config.labels[objectLabels.leaseWaiting] !== id) askedMs = clock.elapsed()
         repeatedMs = clock.elapsed()

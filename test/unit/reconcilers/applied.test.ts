@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { deterministicMac } from '../../../src/api/mac.ts'
+import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawList, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
 import { checkOf, machineMark, noteOfCheck } from '../../../src/reconcilers/shared/applied.ts'
@@ -155,6 +156,18 @@ describe('an edit that its node has not checked yet', () => {
     expect(cluster.starts('web')).toBe(1)
     expect(launched(cluster)).toMatchObject(started)
     expect(cluster.corrected).toEqual([])
+  })
+
+  test('is what a VM starts with whose node is not capable at that moment', async () => {
+    const cluster = await running({ runStrategy: 'Halted' })
+    cluster.declare('web', otherMac)
+    await cluster.run(assetsReconciler(cluster.ports()), 'web')
+    const [node] = await cluster.swarm.listNodes()
+    if (node !== undefined) await cluster.swarm.updateNodeLabels(node, {})
+    await lookAtService(cluster)
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(1)
+    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: other }] })
   })
 
   test('is left out of the start once the node refuses it, which is said', async () => {
