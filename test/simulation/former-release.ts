@@ -3,9 +3,10 @@ import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { RawSpec } from '../../src/ports/swarm.ts'
 import { templateHashOf } from '../../src/reconcilers/services/projection.ts'
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'
+import { launchConfigName } from '../../src/reconcilers/shared/vm-service.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
-/** The service of a placed VM as a release before ADR 0026 left it, with the label on its node and the hash of what it wrote. */
+/** The service of a placed VM as a release before ADR 0026 left it, with the label on its node and the hash of what it wrote, which its launch config notes too. */
 export function placeByLabels({ swarm }: { readonly swarm: SimulatedSwarm }, vm: VmName): void {
   const service = swarm.service(serviceName(vm))
   if (service === undefined) throw new Error(`${vm} has no service`)
@@ -16,7 +17,10 @@ export function placeByLabels({ swarm }: { readonly swarm: SimulatedSwarm }, vm:
     const template = rawObject(spec['TaskTemplate'])
     const Constraints = [`node.labels.${label}==${uid}`, 'node.labels.vm-capable==true', 'node.labels.swarmvirt.bridge.br0==true']
     const placed: RawSpec = { ...template, Placement: { ...rawObject(template['Placement']), Constraints } }
+    const note = { [objectLabels.templateHash]: templateHashOf(placed, spec['EndpointSpec']) }
     spec['TaskTemplate'] = placed
-    spec['Labels'] = { ...service.labels, [objectLabels.templateHash]: templateHashOf(placed, spec['EndpointSpec']) }
+    spec['Labels'] = { ...service.labels, ...note }
+    for (const one of swarm.configs.values())
+      if (one.name === launchConfigName(service)) swarm.configs.set(one.id, { ...one, labels: { ...one.labels, ...note } })
   })
 }

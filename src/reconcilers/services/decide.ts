@@ -23,7 +23,7 @@ export type Decision =
   | {
       readonly kind: 'write'
       readonly template: RawSpec
-      /** Nothing else may come to restart the VM, and this write must: a constraint that is still met starts no new task by itself. */
+      /** Nothing else may come to restart the VM, and this write must. */
       readonly force: boolean
       readonly drift: string | undefined
       readonly why: string

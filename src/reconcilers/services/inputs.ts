@@ -2,7 +2,6 @@ import { canonicalJson, hashOf, sha256Hex } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
-import type { AcceleratorChoice } from '../../api/wire/common.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { nicsOf } from '../shared/nics.ts'
 
@@ -13,7 +12,6 @@ export const stopGraceS = 120
 /** What a VM's service is rendered from, as far as its manifest decides. */
 export interface Inputs {
   readonly uid: VmUid
-  readonly accelerator: AcceleratorChoice
   readonly bridges: readonly string[]
   /** The guest's, without overhead. */
   readonly memoryBytes: number
@@ -30,13 +28,12 @@ export interface Inputs {
 export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readonly string[] = diskNames(vm)): Inputs {
   const launch = launchOf(cluster, vm, uid, disks)
   const launchText = canonicalJson(launch)
-  const { memory, accelerator, cloudInit } = vm.spec
+  const { memory, cloudInit } = vm.spec
   const bridges = [...new Set(vm.spec.networks.map((one) => one.bridge))]
   const userData =
     cloudInit.userData === undefined ? undefined : { text: cloudInit.userData, name: contentName('userdata', uid, cloudInit.userData) }
   return {
     uid,
-    accelerator,
     bridges,
     memoryBytes: memory,
     launch,

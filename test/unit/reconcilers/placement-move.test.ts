@@ -95,6 +95,15 @@ describe('a record that names another node than the one that the VM runs on', ()
     expect([constraints(cluster), cluster.starts('web')]).toEqual([onN1, 1])
     expect(cluster.condition('web', 'RestartRequired')?.message).toContain('it runs on n1, and its placement record names n2')
   })
+
+  test('moves the constraint where the node that it ran on is down: it must not start there when the node is back', async () => {
+    const cluster = await running()
+    cluster.swarm.changeNode('node-n1', { state: 'down' })
+    expect(cluster.swarm.running('vm-web')?.nodeId).toBe('node-n1')
+    await labelRecord(cluster, { 'swarmvirt.node': 'node-n2' })
+    await cluster.run(servicesReconciler(cluster.ports()), 'web')
+    expect(constraints(cluster)).toEqual(['node.id==node-n2', 'node.labels.vm-capable==true'])
+  })
 })
 
 test('a VM whose node left the Swarm gets no service that could run nowhere', async () => {
