@@ -38,7 +38,7 @@ async function live(call: number, place: KillPlace): Promise<readonly number[]> 
 }
 
 describe('a controller that is killed on each call it makes, and started again', () => {
-  it('comes to the end it would have come to, within 10 s', { timeout: 3_600_000 }, async () => {
+  it('comes to the end it would have come to, in time', { timeout: 3_600_000 }, async () => {
     const last = Math.max(...changes.map(callsOf))
     const took: number[] = []
     const failed: string[] = []
