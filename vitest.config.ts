@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 const quick = { environment: 'node', testTimeout: 20_000 } as const
 // Suites that drive real kernels, daemons and guests: one file at a time, and limits that only stop a hang.
-const real = { environment: 'node', testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, maxWorkers: 1 } as const
+const real = { environment: 'node', testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false, maxWorkers: 1 } as const
 
 export default defineConfig({
   test: {

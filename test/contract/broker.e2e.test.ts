@@ -262,6 +262,7 @@ describe('the broker on a real kernel', () => {
     expect(await lease(grant.uid)).toMatchObject({ held: true, waiting: 0, nics: [{ tap, attached: true, carrier: true }] })
     await runner.end()
     await eventually('the TAP goes with its holder', () => world.link(tap) === undefined)
+    await eventually('the lease is free', async () => !(await lease(grant.uid))?.held)
     expect(await lease(grant.uid)).toMatchObject({ held: false, nics: [{ tap, attached: false }] })
   })
 

@@ -176,7 +176,7 @@ function startProgram(file: string, args: string[]): Program {
   return {
     child,
     lines,
-    async line(fits, timeoutMs = 120_000) {
+    async line(fits, timeoutMs = 240_000) {
       for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += 20) {
         const found = lines.find(fits)
         if (found) return found
