@@ -27,6 +27,7 @@ const failedOnce: readonly (readonly [scenario: string, seed: number, faults: st
   ['two go at once with their disks, and a person confirms it', 7785, 'call 214 crash-committed; step 246 slow'],
   ['a runner is taken over, and its VM goes with its disks', 8013, ''],
   ['two controllers and a delete', 7611, 'window events-silent 2417 20883 0'],
+  ['edit mac and start in one edit', 654, 'call 25 hang'],
   ['two controllers and a delete', 26900, 'window events-silent 14900 5000 0'],
 ]
 

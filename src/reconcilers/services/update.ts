@@ -13,7 +13,7 @@ import { type Context, contextOf, type Present, type Target } from './context.ts
 import { type Decision, decide, hashOfTemplate } from './decide.ts'
 import type { Held } from './drift.ts'
 import { serviceLabels } from './labels.ts'
-import { whyUnprepared } from './fit.ts'
+import { whyUnfit, whyUnprepared } from './fit.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
 import { bridgeNote, moveTo } from './move.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -59,14 +59,23 @@ function actionsOf(context: Context, decision: Decision): readonly ServicesActio
 function readiness(context: Context, decision: Decision, nowMs: number): ConditionDraft {
   const { seen, replicas } = context
   if (decision.kind === 'write' && replicas > 0) return updating(decision)
-  if (replicas > replicasNow(context))
-    return condition('ServiceReady', 'False', 'WaitingForAssets', whyUnprepared(seen, context.check) ?? '')
+  if (replicas > replicasNow(context)) {
+    const why = whyUnprepared(seen, context.check) ?? whyNotAsBefore(context) ?? ''
+    return condition('ServiceReady', 'False', 'WaitingForAssets', why)
+  }
   return decision.kind === 'restore' && replicas > 0 ? updating(decision) : serviceReady(seen, replicas, nowMs)
 }
 
-/** Until the node has checked an edit, nothing starts the machine from before it. */
-function replicasNow({ check, replicas, service }: Context): number {
-  return check === 'unchecked' ? Math.min(replicas, replicasOf(service)) : replicas
+/** Until the node has checked an edit, and while it could not run the machine from before it either, nothing starts that machine. */
+function replicasNow(context: Context): number {
+  const { check, replicas, service } = context
+  const waits = check === 'unchecked' || whyNotAsBefore(context) !== undefined
+  return waits ? Math.min(replicas, replicasOf(service)) : replicas
+}
+
+/** Why the machine from before an edit could not start, such as a label that its node does not have yet. */
+function whyNotAsBefore({ seen, service, edits }: Context): string | undefined {
+  return (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
 }
 
 /** The task that runs is about to be replaced: that it runs says nothing about what was asked for. */
