@@ -2,10 +2,12 @@ import type { VmUid } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import { applyNode } from './apply.ts'
 import { effectOfNodes } from './effect.ts'
-import { type NodesPorts, type NodesSeen, observeNode } from './observe.ts'
+import { type NodesPorts, observeNode } from './observe.ts'
+import type { NodesSeen } from './seen.ts'
 import { type NodesAction, planNode } from './plan.ts'
 
-export type { NodesPorts, NodesSeen } from './observe.ts'
+export type { NodesPorts } from './observe.ts'
+export type { NodesSeen } from './seen.ts'
 export type { NodesAction } from './plan.ts'
 
 /** Nodes are looked at every few seconds; what is left without an owner can wait, and a long inventory costs something. */

@@ -1,16 +1,15 @@
 import { memoised } from '../../api/memoised.ts'
-import type { VmUid } from '../../api/names.ts'
-import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Declarations } from '../../ports/declarations.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
-import { type Asked, ask } from '../shared/asked.ts'
+import { ask } from '../shared/asked.ts'
 import { ownerlessGrants } from './ownerless.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../shared/placement-record.ts'
 import { isLive, isVmService } from '../shared/vm-service.ts'
 import { keepsLabels } from './plan.ts'
+import type { NodesSeen } from './seen.ts'
 
 export interface NodesPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
@@ -18,21 +17,6 @@ export interface NodesPorts {
   readonly settings: Pick<ClusterSettings, 'softwareEmulation' | 'cluster'>
   readonly declarations: Pick<Declarations, 'isNowhere'>
   readonly clock: Pick<Clock, 'elapsed'>
-}
-
-export interface NodesSeen {
-  /** Undefined where the node is no member any more. */
-  readonly node: SwarmNode | undefined
-  readonly facts: Asked<NodeFacts>
-  /** Of all VMs of the Swarm. */
-  readonly records: readonly PlacementRecord[]
-  /** Every service of a VM. */
-  readonly services: readonly SwarmService[]
-  /** Tasks on this node, of whatever service; not asked for where no label would be taken away or changed without them. */
-  readonly tasks: readonly SwarmTask[]
-  readonly softwareEmulation: boolean
-  /** VMs that still have a grant here and are named by nothing; empty where the node was not asked at this look. */
-  readonly ownerless: readonly VmUid[]
 }
 
 /** By the list: while nothing changes all nodes look at the same one. */

@@ -7,7 +7,7 @@ import { isHeldTo, isMet, labelConstraints } from '../shared/constraints.ts'
 import { carries } from '../shared/placement-record.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import { isLive } from '../shared/vm-service.ts'
-import type { NodesSeen } from './observe.ts'
+import type { NodesSeen } from './seen.ts'
 
 export type NodesAction =
   | { readonly kind: 'updateNodeLabels'; readonly node: SwarmNode; readonly labels: Labels }
