@@ -2,23 +2,23 @@ import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
 import { brokerRunnerVersion, type BrokerToRunner, brokerToRunner, type RunnerToBroker } from '../src/api/wire/broker-runner.ts'
 import type { FdConnection } from '../src/ports/fd-socket.ts'
 
-/** KVM and eight TAPs; a peer that sends more is no broker. */
+/** KVM and eight TAPs. A peer that sends more is not a broker. */
 const maxFds = 9
 
 export interface BrokerMessage {
   readonly message: BrokerToRunner
-  /** The reader's to close; only `granted` has any. */
+  /** The caller closes these. Only `granted` has any. */
   readonly fds: readonly number[]
 }
 
-/** One connection to the broker: typed messages, each with its descriptors. */
+/** One connection to the broker: typed messages with their file descriptors. */
 export interface BrokerSession {
   readonly open: boolean
-  /** The descriptors stay the caller's. */
+  /** The caller keeps ownership of the descriptors. */
   send(message: RunnerToBroker, fds?: readonly number[]): Promise<void>
-  /** The next message, in order. Rejects when the connection has ended. One caller at a time. */
+  /** Resolves with the next message, in order. Rejects when the connection has ended. Allow one pending call at a time. */
   next(): Promise<BrokerMessage>
-  /** Idempotent; closes descriptors that nobody has taken. */
+  /** Idempotent. Closes descriptors that no message has claimed. */
   close(): void
 }
 
@@ -73,13 +73,13 @@ class Inbox {
     return this.#error !== undefined
   }
 
-  /** Descriptors come with the first byte of their frame, so they wait here for the rest of it. */
+  /** Descriptors arrive with the first byte of their frame, so they are kept until the frame is complete. */
   keepFds(fds: readonly number[]): void {
     this.#fds.push(...fds)
     if (this.#error || this.#fds.length > maxFds) this.#closeAll()
   }
 
-  /** Throws on a message that contradicts the contract. */
+  /** Throws on a message that violates the protocol. */
   take(frame: unknown): void {
     const message = knownMessage(frame)
     if (message === undefined || this.#error) return
@@ -101,7 +101,7 @@ class Inbox {
     })
   }
 
-  /** What arrived before the end and was not read is dropped with its descriptors: the lease it speaks of is gone. */
+  /** Drops unread messages and closes their descriptors: the lease that they describe has ended. */
   end(error: Error): void {
     if (this.#error) return
     this.#error = error
@@ -120,7 +120,7 @@ class Inbox {
 
 const knownTypes: ReadonlySet<unknown> = new Set(brokerToRunner.options.map((option) => option.shape.type.value))
 
-/** Undefined for a message of a newer broker. Throws on a known one that is malformed. */
+/** Undefined for a message type of a newer broker. Throws on a known type that is malformed. */
 function knownMessage(frame: unknown): BrokerToRunner | undefined {
   return knownTypes.has((frame as { type?: unknown }).type) ? brokerToRunner.parse(frame) : undefined
 }

@@ -2,17 +2,17 @@ import { parseArgs } from 'node:util'
 import { inRunner } from '../src/api/layout.ts'
 import { RunnerExit } from './exit-codes.ts'
 
-/** Where the runner finds things. In the image every value is the default, which is fixed by src/api/layout.ts. */
+/** Paths and binaries of the runner. In the image every value is the default from src/api/layout.ts. */
 export interface RunnerConfig {
   readonly vmDir: string
   readonly brokerSocket: string
   readonly launchConfig: string
   readonly userData: string
-  /** A tmpfs of ours alone: the seed is made there. */
+  /** A private tmpfs for the seed. */
   readonly scratch: string
   readonly qemu: string
   readonly genisoimage: string
-  /** Overrides the machine type of identity.json, for a QEMU that does not know it. Guests see other hardware then: tests only. */
+  /** Overrides the machine type of identity.json, for a QEMU that does not support it. This changes the guest's hardware: use it in tests only. */
   readonly machineType: string | undefined
 }
 
@@ -51,7 +51,7 @@ function parse(argv: readonly string[]) {
   }
 }
 
-/** Paths inside the VM's directory, wherever it is mounted (layout.ts, inRunner). */
+/** Paths inside the VM's directory at any mount point (layout.ts, inRunner). */
 export function vmPaths(vmDir: string) {
   return {
     identity: `${vmDir}/identity.json`,

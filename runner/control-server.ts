@@ -5,9 +5,9 @@ import type { FdConnection, FdListener, FdSockets } from '../src/ports/fd-socket
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { RunnerExit } from './exit-codes.ts'
 
-/** The agent needs one; the rest is for an agent that starts anew while an old connection still ends. */
+/** One agent connection, plus spares for an agent that restarts while its old connections are closing. */
 const maxConnections = 8
-/** Requests that may wait for their answers on one connection. */
+/** Maximum number of pending requests per connection. */
 const maxWaiting = 16
 
 export interface ControlDeps {
@@ -20,8 +20,8 @@ export interface ControlDeps {
 }
 
 /**
- * The VM's control socket (src/api/wire/runner-control.ts). Two runners of one VM share its path: the one that has the lease must have it,
- * since a guest that runs must stay within reach; one that waits takes it only where nobody answers.
+ * The VM's control socket (src/api/wire/runner-control.ts). Two runners of one VM share its path. The lease holder must own the socket, so that the
+ * running guest stays reachable. A waiting runner takes it only when nobody answers there.
  */
 export class ControlServer {
   readonly #deps: ControlDeps
@@ -33,13 +33,13 @@ export class ControlServer {
     this.#deps = deps
   }
 
-  /** Listens unless another runner answers there. Throws RunnerExit `ControlSocketFailed`. */
+  /** Listens unless another runner answers on the socket. Throws RunnerExit `ControlSocketFailed`. */
   async offer(): Promise<void> {
     if (this.#listener || (await this.#answered())) return
     await this.#listen()
   }
 
-  /** Listens in any case: we hold the lease. Throws RunnerExit `ControlSocketFailed`. */
+  /** Listens even if another runner answers, because this runner holds the lease. Throws RunnerExit `ControlSocketFailed`. */
   async claim(): Promise<void> {
     if (this.#listener && (await this.#deps.files.inode(this.#deps.path)) === this.#inode) return
     await this.#listen()
@@ -68,7 +68,7 @@ export class ControlServer {
       this.#listener = await sockets.listen(path, 0o660, (connection) => this.#serve(connection))
       this.#inode = await files.inode(path)
     } catch (cause) {
-      throw new RunnerExit('ControlSocketFailed', `${path} cannot be listened on: ${(cause as Error).message}`, { cause })
+      throw new RunnerExit('ControlSocketFailed', `${path}  cannot be opened for listening:${(cause as Error).message}`, { cause })
     }
   }
 
@@ -90,7 +90,7 @@ export class ControlServer {
           })
         }
       } catch {
-        // A peer that cannot frame cannot be answered.
+        // A peer that cannot frame its messages cannot receive an answer.
         connection.close()
       }
     })
@@ -98,7 +98,7 @@ export class ControlServer {
     connection.send(encodeFrame({ type: 'hello', protocol: 'swarmvirt.runner-control', version: runnerControlVersion, uid }))
   }
 
-  /** One at a time, and the next when this one was read: a peer that does not read holds up nobody else. Never rejects. */
+  /** Reads the next request only after this reply is written, so a slow peer delays only itself. Never rejects. */
   async #reply(connection: FdConnection, frame: unknown): Promise<void> {
     try {
       connection.send(encodeFrame(await this.#answer(frame)))
@@ -110,7 +110,7 @@ export class ControlServer {
 
   async #answer(frame: unknown): Promise<RunnerResponse> {
     const request = runnerRequest.safeParse(frame)
-    if (!request.success) return { type: 'error', id: idOf(frame), message: 'This runner does not know the request' }
+    if (!request.success) return { type: 'error', id: idOf(frame), message: 'This runner does not support the request' }
     const { id, type } = request.data
     switch (type) {
       case 'status':

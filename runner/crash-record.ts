@@ -2,14 +2,14 @@ import * as z from 'zod'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 
 /**
- * Crashes of one VM, in `run/crash.json`, from one runner to the next: Swarm starts a task again at once, so the runner itself waits.
- * The file is a convenience: a runner that cannot read or write it goes on with what it knows.
+ * Crash history of one VM, kept in `run/crash.json` across runners. Swarm restarts a task at once, so the runner itself must back off.
+ * Without a readable or writable file the runner uses the state in its memory.
  */
 const crashRecord = z.object({
   version: z.literal(1),
-  /** Crashes since the guest last ran well. */
+  /** Crashes in a row, since the guest last ran for `goodRunMs`. */
   failures: z.int().min(0),
-  /** Crashes ever counted. */
+  /** Total number of crashes. */
   restarts: z.int().min(0),
   /** RFC 3339. */
   lastFailureAt: z.string().max(40),
@@ -17,11 +17,11 @@ const crashRecord = z.object({
 })
 export type CrashRecord = z.output<typeof crashRecord>
 
-/** After this long a run was good: the next crash is a first one again. */
+/** A run of this length resets the backoff. */
 const goodRunMs = 10 * 60_000
 const longestDelayMs = 60_000
 
-/** The record after one more crash; `ranMs` is how long the guest ran before it, 0 where it never did. */
+/** Returns the record after one more crash. `ranMs` is how long the guest ran, or 0 if it never ran. */
 export function afterCrash(before: CrashRecord | undefined, crash: { nowMs: number; ranMs: number; exitCode: number }): CrashRecord {
   return {
     version: 1,
@@ -32,16 +32,16 @@ export function afterCrash(before: CrashRecord | undefined, crash: { nowMs: numb
   }
 }
 
-/** Milliseconds still to wait before the next start: 1 s after the first crash, then 2, 4 … 60 s, counted from the crash. */
+/** Remaining delay before the next start: 1 s after the first crash, then 2, 4 … 60 s, counted from the time of the crash. */
 export function crashDelayMs(record: CrashRecord | undefined, nowMs: number): number {
   if (record === undefined || record.failures === 0) return 0
   const delayMs = Math.min(longestDelayMs, 1_000 * 2 ** Math.min(record.failures - 1, 10))
   const sinceMs = nowMs - Date.parse(record.lastFailureAt)
-  // A clock that was set back, or a date that is none, must not make a wait longer than it was meant.
+  // A clock that was set back, or an invalid date, must not extend the delay.
   return sinceMs >= 0 ? Math.max(0, delayMs - sinceMs) : delayMs
 }
 
-/** Undefined where there is none, or none that can be used; `onProblem` hears why. */
+/** Undefined if the file is missing or unusable; `onProblem` receives the reason. */
 export async function readCrashRecord(
   files: Pick<RunnerFiles, 'readText'>,
   path: string,
@@ -57,7 +57,7 @@ export async function readCrashRecord(
   return undefined
 }
 
-/** Replaces the file in one step. Throws what the file system says. */
+/** Replaces the file atomically. Throws the file system's error. */
 export async function writeCrashRecord(files: Pick<RunnerFiles, 'replaceText'>, path: string, record: CrashRecord): Promise<void> {
   await files.replaceText(path, `${JSON.stringify(record)}\n`)
 }

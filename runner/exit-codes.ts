@@ -1,21 +1,21 @@
 /**
- * What the runner's exit code says; `docker service ps` shows it. Swarm starts a VM's task again after every end it did not ask for, so
- * only what Swarm should act on ends the process: waiting for the broker, a grant or a predecessor never does.
+ * Exit codes of the runner, as `docker service ps` shows them. Swarm restarts a task that ends without its request, so the runner exits only
+ * when Swarm should act. It does not exit while it waits for the broker, a grant or a previous runner.
  *
  * | code | name | meaning | counts as a crash |
  * |---|---|---|---|
- * | 0 | Stopped | asked to stop: the guest powered off in order, or had not been started | no |
+ * | 0 | Stopped | stop requested; the guest powered off, or had not started | no |
  * | 64 | BadLaunchConfig | the launch config or the command line is missing, unreadable or wrong | yes |
- * | 65 | IdentityMismatch | identity.json is missing, unreadable or another VM's: nothing was touched | yes |
- * | 66 | SeedFailed | the user data cannot be read or the seed cannot be made | yes |
+ * | 65 | IdentityMismatch | identity.json is missing, unreadable or belongs to another VM; nothing was changed | yes |
+ * | 66 | SeedFailed | the user data cannot be read or the seed cannot be created | yes |
  * | 70 | QemuStartFailed | QEMU could not be started or ended before the guest ran | yes |
- * | 71 | QemuCrashed | QEMU ended by itself, or was killed, while the guest ran | yes |
+ * | 71 | QemuCrashed | QEMU exited or was killed while the guest ran | yes |
  * | 72 | GuestPanicked | the guest's kernel reported a panic (pvpanic) | yes |
- * | 73 | ControlSocketFailed | the control socket cannot be made in the VM's run directory | yes |
+ * | 73 | ControlSocketFailed | the control socket cannot be created in the VM's run directory | yes |
  * | 75 | GuestShutdown | the guest shut itself down; Swarm starts it again | no |
- * | 76 | ForcedOff | asked to stop, and the guest did not power off within its time: it was ended by force | no |
+ * | 76 | ForcedOff | stop requested; the guest did not power off in time and was killed | no |
  *
- * 64 to 66, 70, 73 and 75 follow sysexits.h where it has a word for the case.
+ * 64 to 66, 70, 73 and 75 follow sysexits.h where it has a matching code.
  */
 export const exitCodes = {
   Stopped: 0,
@@ -41,12 +41,12 @@ const crashes: ReadonlySet<ExitName> = new Set([
   'ControlSocketFailed',
 ])
 
-/** Ends that the next runner of this VM waits out (crash-record.ts). */
+/** True if the next runner of this VM backs off after this exit (crash-record.ts). */
 export function isCrash(name: ExitName): boolean {
   return crashes.has(name)
 }
 
-/** An end of the runner with its reason; thrown where nothing but the end can follow. */
+/** Ends the runner with this exit code and reason. */
 export class RunnerExit extends Error {
   override readonly name = 'RunnerExit'
   readonly exit: ExitName

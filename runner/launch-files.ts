@@ -9,7 +9,7 @@ type Readable = Pick<RunnerFiles, 'readText'>
 
 export interface Launch {
   readonly launch: LaunchConfig
-  /** SHA-256 of the config's bytes. */
+  /** SHA-256 of the config's content. */
   readonly launchHash: string
 }
 
@@ -19,17 +19,17 @@ export async function readLaunch(files: Readable, path: string): Promise<Launch>
   return { launch: parse(launchConfig, text, path, 'BadLaunchConfig'), launchHash: sha256Hex(text) }
 }
 
-/** The identity of the VM whose directory is mounted. Throws RunnerExit `IdentityMismatch` unless it is the one of the launch config. */
+/** Reads the identity of the mounted VM directory. Throws RunnerExit `IdentityMismatch` unless it matches the launch config. */
 export async function readIdentity(files: Readable, path: string, launch: LaunchConfig): Promise<Identity> {
   const found = parse(identity, await readText(files, path, 'IdentityMismatch'), path, 'IdentityMismatch')
   if (found.uid !== launch.uid || found.vm !== launch.vm) {
     throw new RunnerExit(
       'IdentityMismatch',
-      `${path} is of VM ${found.vm} (${found.uid}), the launch config of ${launch.vm} (${launch.uid})`,
+      `${path} belongs to VM ${found.vm} (${found.uid}), but the launch config is for ${launch.vm} (${launch.uid})`,
     )
   }
   const missing = launch.disks.find((disk) => !found.disks.some((known) => known.name === disk.name))
-  if (missing) throw new RunnerExit('IdentityMismatch', `the launch config names disk ${missing.name}, which ${path} does not know`)
+  if (missing) throw new RunnerExit('IdentityMismatch', `the launch config names disk ${missing.name}, which is not in ${path}`)
   return found
 }
 

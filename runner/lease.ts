@@ -15,26 +15,26 @@ export interface LeaseDeps {
   readonly sockets: Pick<FdSockets, 'connect'>
   readonly socketPath: string
   readonly launch: Pick<LaunchConfig, 'uid' | 'accelerator' | 'nics'>
-  /** The one it runs in, where it can tell. */
+  /** Container ID of the runner, if known. */
   readonly container?: string | undefined
   readonly closeFd: (fd: number) => void
   readonly clock: Clock
   readonly log: Log
   readonly onWaiting: (phase: RunnerPhase, message: string) => void
-  /** The broker asks for an orderly end of the guest. */
+  /** The broker requests a graceful shutdown of the guest. */
   readonly onPowerOff: (message: string) => void
 }
 
-/** The right to run this VM, as long as the connection lives or a TAP descriptor proves it again. */
+/** The right to run this VM. It lasts as long as the connection, or until TAP descriptors prove it on a new connection. */
 export interface Lease {
   readonly accelerator: AcceleratorInUse
-  /** Only until `keep`. */
+  /** Open only until `keep`. */
   readonly kvmFd: number | undefined
-  /** In the order of the launch config. */
+  /** In launch config order. */
   readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number }[]
-  /** False when the connection ended: before QEMU has started, the lease is gone then. */
+  /** False after the connection has ended. Before QEMU starts, that also ends the lease. */
   readonly alive: boolean
-  /** QEMU has the descriptors now: a lost connection is made again with `reclaim` until `release`. The guest notices nothing. */
+  /** Call this once QEMU has the descriptors. Lost connections are then reopened with `reclaim` until `release`, without an effect on the guest. */
   keep(): void
   /** Closes the connection and every descriptor. Idempotent. */
   release(): void
@@ -43,7 +43,7 @@ export interface Lease {
 const firstRetryMs = 100
 const longestRetryMs = 1_000
 
-/** Waits for the lease as long as it takes: for the broker, a grant, or a predecessor's end. Rejects with the signal's reason alone. */
+/** Waits for the broker, a grant and the end of a previous runner, without a time limit. Rejects only with the signal's reason. */
 export async function acquireLease(deps: LeaseDeps, signal: AbortSignal): Promise<Lease> {
   for (let retryMs = firstRetryMs; ; retryMs = Math.min(longestRetryMs, retryMs * 2)) {
     try {
@@ -57,7 +57,7 @@ export async function acquireLease(deps: LeaseDeps, signal: AbortSignal): Promis
   }
 }
 
-/** The broker speaks and does not give what the launch config asks for: a grant that is old, or not there. */
+/** The broker's grant is missing, outdated or does not match the launch config. */
 class GrantError extends Error {}
 
 async function acquireOnce(deps: LeaseDeps, signal: AbortSignal): Promise<Lease> {
@@ -72,7 +72,7 @@ async function acquireOnce(deps: LeaseDeps, signal: AbortSignal): Promise<Lease>
     session.close()
     throw error
   } finally {
-    // From here on the connection is the lease, and a stop request must not cut it while the guest powers off.
+    // From here on the connection is the lease. A stop request must not close it while the guest shuts down.
     signal.removeEventListener('abort', close)
   }
 }
@@ -81,7 +81,7 @@ async function openSession(deps: LeaseDeps): Promise<BrokerSession> {
   return brokerSession(await deps.sockets.connect(deps.socketPath), { uid: deps.launch.uid, container: deps.container }, deps.closeFd)
 }
 
-/** Reads on until the broker grants; says in between what it waits for. */
+/** Reads messages until the broker grants the lease, and reports what it waits for. */
 async function granted(session: BrokerSession, deps: LeaseDeps): Promise<BrokerMessage & { message: Granted }> {
   for (;;) {
     const { message, fds } = await session.next()
@@ -127,15 +127,15 @@ function leaseOf(given: BrokerMessage & { message: Granted }, session: BrokerSes
 }
 
 function mustFit(given: Granted, launch: LeaseDeps['launch']): void {
-  if (given.reclaimed) throw new GrantError('The broker believes that this VM already runs here')
-  if (given.kvm !== (given.accelerator === 'kvm')) throw new GrantError('The broker granted KVM without its device, or the reverse')
+  if (given.reclaimed) throw new GrantError('The broker reports that this VM already runs here')
+  if (given.kvm !== (given.accelerator === 'kvm')) throw new GrantError('The broker's grant and its KVM device do not match')
   if (launch.accelerator !== 'auto' && launch.accelerator !== given.accelerator) {
-    throw new GrantError(`The VM is to run with ${launch.accelerator}; the grant on this node says ${given.accelerator}`)
+    throw new GrantError(`The VM needs accelerator ${launch.accelerator}, but the grant on this node has ${given.accelerator}`)
   }
   const asked = launch.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
   const got = given.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
   if (asked.join() !== got.join())
-    throw new GrantError(`The VM is to have networks [${asked.join()}]; the grant on this node says [${got.join()}]`)
+    throw new GrantError(`The VM needs networks [${asked.join()}], but the grant on this node has [${got.join()}]`)
 }
 
 class HeldLease implements Lease {
@@ -182,9 +182,9 @@ class HeldLease implements Lease {
     this.#kvmFd = undefined
   }
 
-  /** Follows the connection, and makes it again with the TAP descriptors as proof, until the lease is released. Never rejects. */
+  /** Reads from the connection, and reclaims the lease with the TAP descriptors when it is lost, until `release`. Never rejects. */
   async #keep(released: AbortSignal): Promise<void> {
-    const say = changes((why) => this.#deps.log.warn({ why }, 'Lost the broker; the guest runs on'))
+    const say = changes((why) => this.#deps.log.warn({ why }, 'Lost the connection to the broker; the guest keeps running'))
     const deps = { ...this.#deps, onWaiting: (_phase: RunnerPhase, message: string) => say(message) }
     let retryMs = firstRetryMs
     while (!released.aborted) {
@@ -205,7 +205,7 @@ class HeldLease implements Lease {
   async #reclaim(deps: LeaseDeps, released: AbortSignal): Promise<void> {
     const session = await openSession(deps)
     this.#session = session
-    // Released while connecting: nothing may be sent, since the descriptors are closed.
+    // Released while connecting: the descriptors are closed and must not be sent.
     if (released.aborted) return session.close()
     await session.send(
       { type: 'reclaim', taps: this.nics.map(({ nic }) => nic.tap) },
@@ -213,22 +213,22 @@ class HeldLease implements Lease {
     )
     const { message, fds } = await granted(session, deps)
     for (const fd of fds) deps.closeFd(fd)
-    if (!message.reclaimed) throw new GrantError('The broker gave a new lease instead of the one that is held')
+    if (!message.reclaimed) throw new GrantError('The broker granted a new lease instead of the current one')
     deps.log.info({}, 'Reclaimed the lease')
   }
 }
 
-/** Until the connection ends, which rejects. */
+/** Rejects when the connection ends. */
 async function follow(session: BrokerSession, deps: LeaseDeps): Promise<never> {
   for (;;) {
     const { message, fds } = await session.next()
     for (const fd of fds) deps.closeFd(fd)
     if (message.type === 'powerOff') deps.onPowerOff(message.message)
-    else deps.log.debug({ type: message.type }, 'The broker said what needs no answer')
+    else deps.log.debug({ type: message.type }, 'Ignored a message of the broker')
   }
 }
 
-/** Calls on when the text is another than before; the empty text only resets. */
+/** Calls `call` when the text has changed. An empty text only resets the last value. */
 function changes(call: (text: string) => void): (text: string) => void {
   let last = ''
   return (text) => {

@@ -18,7 +18,7 @@ import { Supervisor, type SupervisorDeps } from './supervisor.ts'
 async function main(log: JsonLog): Promise<number> {
   const stop = new Stop()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.request('exit', signal))
-  // Read before anything else can fail, so that a refusal too says what the task was given.
+  // Read first, so that a failed start also reports its hardening.
   const hardening = await readHardening()
   const config = runnerConfig(process.argv.slice(2))
   const supervisor = new Supervisor({

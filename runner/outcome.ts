@@ -1,21 +1,21 @@
 import type { ExitName } from './exit-codes.ts'
 import type { QemuEnd } from './qemu.ts'
 
-/** Who wanted the guest to end, and how it went. */
+/** Whether the guest's end was requested, and whether it was forced. */
 export type Request = 'none' | 'asked' | 'forced'
 
 export type Outcome =
   | { readonly kind: 'exit'; readonly exit: ExitName; readonly message: string }
-  /** Another QEMU has the disk open: not a crash, its end is to be waited for. */
+  /** Another QEMU has the disk open. This is not a crash: wait until that QEMU ends. */
   | { readonly kind: 'imageLocked'; readonly message: string }
 
-/** What the end of one QEMU means. Pure. */
+/** Classifies the end of one QEMU process. Pure. */
 export function judgeEnd(end: QemuEnd, request: Request): Outcome {
   if (end.reason === 'guest-panic') return exit('GuestPanicked', 'The guest panicked')
   if (end.reason === 'guest-shutdown') {
-    return request === 'none' ? exit('GuestShutdown', 'The guest shut itself down') : exit('Stopped', 'The guest powered off in order')
+    return request === 'none' ? exit('GuestShutdown', 'The guest shut itself down') : exit('Stopped', 'The guest powered off')
   }
-  if (request === 'forced') return exit('ForcedOff', 'The guest did not power off in time and was ended')
+  if (request === 'forced') return exit('ForcedOff', 'The guest did not power off in time and was killed')
   if (!end.ran && request === 'asked') return exit('Stopped', 'Stopped before the guest ran')
   if (!end.ran && imageLocked(end.output)) return { kind: 'imageLocked', message: `Another process holds the disk: ${end.output}` }
   const how = end.end.kind === 'exited' ? `exit code ${end.end.code}` : end.end.signal
@@ -27,7 +27,7 @@ function exit(name: ExitName, message: string): Outcome {
   return { kind: 'exit', exit: name, message }
 }
 
-/** QEMU's words for a lock it did not get (block/file-posix.c). */
+/** QEMU's message for a lock that it did not get (block/file-posix.c). */
 function imageLocked(output: string): boolean {
   return /Failed to get (shared )?"[a-z ]+" lock/.test(output)
 }

@@ -4,11 +4,11 @@ import type { Log } from '../src/ports/log.ts'
 import type { Qemu } from './qemu.ts'
 import { QmpError } from './qmp.ts'
 
-/** Left free, so that a guest that continues does not fill the last block at once. */
+/** Kept free, so that a resumed guest does not fill the disk again at once. */
 const reserveBytes = 64 * 1024 * 1024
 const shortestPauseMs = 1_000
 const longestPauseMs = 30_000
-/** A guest that ran this long since it was continued is waited for briefly again. */
+/** After a run of this length the next pause starts with the shortest delay again. */
 const goodRunMs = 60_000
 
 export interface PausedGuestOptions {
@@ -17,11 +17,11 @@ export interface PausedGuestOptions {
   readonly freeBytes: () => Promise<number>
   readonly clock: Clock
   readonly log: Log
-  /** Called with why the guest is paused, and with '' when it runs. */
+  /** Called with the reason while the guest is paused, and with '' when it runs. */
   readonly onPaused: (why: string) => void
 }
 
-/** Continues a guest that QEMU paused, by the table in qemu-run-states.ts. */
+/** Resumes a guest that QEMU paused, by the table in qemu-run-states.ts. */
 export class PausedGuest {
   readonly #options: PausedGuestOptions
   readonly #over = new AbortController()
@@ -35,13 +35,13 @@ export class PausedGuest {
     void options.qemu.ended.then(() => this.#over.abort(new Error('QEMU has ended')))
   }
 
-  /** To be called at each STOP event. Resolves when the guest runs again, has ended, or cannot be helped. */
+  /** Call this at each STOP event. Resolves when the guest runs again, has ended, or cannot be resumed. */
   async stopped(): Promise<void> {
     this.#stops += 1
     if (this.#busy) return
     this.#busy = true
     try {
-      // A stop while the last one is dealt with may have been missed by `query-status`.
+      // `query-status` may miss a stop that occurs while the previous one is handled.
       for (let seen = 0; seen !== this.#stops; ) {
         seen = this.#stops
         await this.#untilRunning()
@@ -71,19 +71,19 @@ export class PausedGuest {
       onPaused(whyPaused(state))
       await this.#pause()
       if (response === 'continueWithRoom' && !(await this.#hasRoom())) continue
-      this.#options.log.info({ state }, 'Continuing the guest')
+      this.#options.log.info({ state }, 'Resuming the guest')
       this.#continuedAtMs = clock.elapsed()
       await this.#ask(() => qemu.run())
     }
   }
 
-  /** A QEMU that is slow to answer is asked again: nobody else would continue its guest. */
+  /** Undefined if QEMU does not answer. The caller retries, since nothing else would resume the guest. */
   async #ask<T>(question: () => Promise<T>): Promise<T | undefined> {
     try {
       return await question()
     } catch (error) {
       if (!(error instanceof QmpError)) throw error
-      this.#options.log.warn({ why: error.message }, 'QEMU did not answer for a guest that is paused')
+      this.#options.log.warn({ why: error.message }, 'QEMU did not answer while the guest is paused; retrying')
       return undefined
     }
   }
@@ -93,7 +93,7 @@ export class PausedGuest {
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs)
   }
 
-  /** A file system that does not say is tried: QEMU pauses the guest again. */
+  /** If the free space is unknown, try to resume: QEMU pauses the guest again if there is none. */
   async #hasRoom(): Promise<boolean> {
     try {
       return (await this.#options.freeBytes()) >= reserveBytes
@@ -106,6 +106,6 @@ export class PausedGuest {
 
 function whyPaused(state: string): string {
   return responseTo(state) === 'continueWithRoom'
-    ? `the file system of the disks is full: QEMU paused the guest, and it continues within 30 s after ${reserveBytes / 1024 / 1024} MiB are free`
-    : `QEMU says ${state}; the guest is being continued`
+    ? `the file system of the disks is full: QEMU paused the guest. Free ${reserveBytes / 1024 / 1024} MiB; the guest resumes within 30 s`
+    : `QEMU reports ${state}; resuming the guest`
 }

@@ -1,7 +1,7 @@
 import type { GrantedNic } from './lease.ts'
 import type { AcceleratorInUse } from '../src/api/wire/common.ts'
 
-/** Everything QEMU's command line depends on. Descriptor numbers are those in QEMU. */
+/** All inputs of QEMU's command line. Descriptor numbers are those in the QEMU process. */
 export interface QemuInputs {
   readonly uid: string
   readonly vm: string
@@ -9,7 +9,7 @@ export interface QemuInputs {
   readonly cores: number
   readonly memoryMiB: number
   readonly accelerator: AcceleratorInUse
-  /** `/dev/kvm`, opened by the broker; set exactly when `accelerator` is `kvm`. */
+  /** `/dev/kvm`, opened by the broker. Set exactly when `accelerator` is `kvm`. */
   readonly kvmFd: number | undefined
   /** In boot order. */
   readonly disks: readonly { readonly name: string; readonly path: string }[]
@@ -20,19 +20,22 @@ export interface QemuInputs {
 }
 
 /**
- * PCI slots on q35's root bus, by kind and index. A guest names its interfaces after them (enp0s2), so they are part of what a VM is for
- * life: never move one. Free: 1 (display), 30 (virtio-serial). 0 and 31 are the chipset's.
+ * PCI slots on q35's root bus, by kind and index. Guests name their interfaces after them (enp0s2), so they are fixed for the VM's life: never move
+ * one. Free: 1 (display), 30 (virtio-serial). The chipset uses 0 and 31.
  */
 const slots = { nic: 2, disk: 10, rng: 26, balloon: 27, seed: 28, pvpanic: 29 } as const
 type SlotKind = keyof typeof slots
 
 /**
- * Bytes of translated code TCG may keep. QEMU's own limit is an eighth of the host's memory, up to 1 GiB: more than the task's memory
- * limit allows, and the kernel would end the VM for it.
+ * Limit for TCG's translated code. QEMU's default is an eighth of the host's memory, up to 1 GiB. That exceeds the task's memory limit, and the
+ * kernel would kill the VM.
  */
 const tcgCacheMiB = 128
 
-/** Pure. Values from outside stand in JSON, where a comma is a comma, or are of a form without any (`vmNamePattern`, `uidPattern`). */
+/**
+ * Pure. User-provided values are passed as JSON, or match a pattern without commas (`vmNamePattern`, `uidPattern`), since commas separate QEMU
+ * options.
+ */
 export function qemuArguments(inputs: QemuInputs): string[] {
   return [
     ...basics(inputs),
@@ -59,10 +62,10 @@ function basics(inputs: QemuInputs): string[] {
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ['-rtc', 'base=utc'],
     ['-boot', 'strict=on'],
-    // Nobody could wake a guest that put itself to sleep.
+    // Nothing could wake a suspended guest.
     ['-global', 'ICH9-LPC.disable_s3=1'],
     ['-global', 'ICH9-LPC.disable_s4=1'],
-    // The guest waits for `cont`, so that no event is missed; after its end QEMU waits for `quit`, so that the reason is read for certain.
+    // The guest waits for `cont`, so that no event is missed. QEMU waits for `quit` after the guest's end, so that the reason can be read.
     ['-S'],
     ['-no-shutdown'],
   ].flat()
@@ -71,14 +74,14 @@ function basics(inputs: QemuInputs): string[] {
 function accelerator(inputs: QemuInputs): string[] {
   switch (inputs.accelerator) {
     case 'kvm':
-      // An fdset stands for the device node, which this container cannot open (QEMU 9.0 and later).
+      // The container cannot open the device node, so an fdset provides it (QEMU 9.0 and later).
       return ['-add-fd', `fd=${inputs.kvmFd},set=7`, '-accel', 'kvm,device=/dev/fdset/7', '-cpu', 'host']
     case 'tcg':
       return ['-accel', `tcg,thread=multi,tb-size=${tcgCacheMiB}`, '-cpu', 'max']
   }
 }
 
-/** QMP and the first serial port on descriptors we hold the other end of: no path that anybody else could open. */
+/** QMP and the first serial port use descriptors whose other end is the runner, so no other process can open them by path. */
 function channels(inputs: QemuInputs): string[] {
   return [
     ['-chardev', `socket,id=qmp,fd=${inputs.qmpFd}`],
@@ -89,8 +92,8 @@ function channels(inputs: QemuInputs): string[] {
 }
 
 /**
- * The host's page cache is used (`direct: false`): it works on every file system, is given back under memory pressure, and the guest's
- * flushes still reach the disk. Locking is required, not tried: the image lock is the last thing between a disk and two writers.
+ * Uses the host's page cache (`direct: false`): it works on every file system, and the guest's flushes still reach the disk. Locking is required
+ * (`locking: on`): the image lock is the last protection against two writers.
  */
 function diskArguments(disk: { name: string; path: string }, index: number): string[] {
   const node = `disk${index}`
@@ -100,20 +103,20 @@ function diskArguments(disk: { name: string; path: string }, index: number): str
   return [
     ['-blockdev', JSON.stringify(file)],
     ['-blockdev', JSON.stringify(image)],
-    // Only the first disk boots.
+    // The guest boots only from the first disk.
     ['-device', JSON.stringify(index === 0 ? { ...device, bootindex: 1 } : device)],
   ].flat()
 }
 
-/** No option ROM: a VM boots from its disk, never from the network. */
+/** No option ROM: a VM never boots from the network. */
 function nicArguments(nic: GrantedNic, fd: number, index: number): string[] {
   const device = { driver: 'virtio-net-pci', id: `nic${index}-device`, netdev: `nic${index}`, mac: nic.mac, host_mtu: nic.mtu, romfile: '' }
   return ['-netdev', `tap,id=nic${index},fd=${fd},vhost=off`, '-device', JSON.stringify({ ...device, ...at('nic', index) })]
 }
 
 /**
- * The NoCloud seed as a read-only disk after all others: a kernel that boots from virtio-blk finds it without further drivers (cloud
- * kernels may lack AHCI), and no disk's name moves because of it. It is never written, so it needs no lock.
+ * The NoCloud seed is a read-only disk after all others. A kernel that boots from virtio-blk finds it without other drivers (cloud kernels may lack
+ * AHCI), and it does not change the names of the other disks. It is read-only and needs no lock.
  */
 function seedArguments(path: string): string[] {
   const node = { driver: 'raw', 'node-name': 'seed', 'read-only': true, file: { driver: 'file', filename: path, locking: 'off' } }
@@ -126,7 +129,7 @@ function seedArguments(path: string): string[] {
 function helpers(): string[] {
   const devices = [
     { driver: 'virtio-rng-pci', id: 'rng0-device', rng: 'rng0', ...at('rng') },
-    // What the guest has freed goes back to the host.
+    // Returns memory that the guest has freed to the host.
     { driver: 'virtio-balloon-pci', id: 'balloon0', 'free-page-reporting': true, ...at('balloon') },
     { driver: 'pvpanic-pci', id: 'pvpanic0', ...at('pvpanic') },
   ]

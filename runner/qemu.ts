@@ -7,17 +7,17 @@ import { followSerial } from './serial-console.ts'
 import type { SerialLog } from './serial-log.ts'
 import { lineSplitter } from './serial-text.ts'
 
-/** QEMU's own channels come first, from descriptor 3 on; what the broker passed follows them. */
+/** QEMU's own channels start at descriptor 3. The broker's descriptors follow. */
 const qmpFd = 3
 const serialFd = 4
 const firstPassedFd = 5
 
-/** After `quit` QEMU flushes its disks and ends in milliseconds; a disk that answers to nobody must not keep it. */
+/** After `quit` QEMU flushes its disks and exits in milliseconds. This limit covers a disk that hangs. */
 const quitTimeoutMs = 10_000
 const longestOutput = 4_000
 
 export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'kvmFd' | 'nics'> & {
-  /** Ours; QEMU gets copies. */
+  /** Owned by the runner. QEMU gets a copy. */
   readonly kvmFd: number | undefined
   readonly nics: QemuInputs['nics']
 }
@@ -25,27 +25,27 @@ export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'kvmFd' | 'nic
 export interface QemuDeps {
   readonly processes: ChildProcesses
   readonly binary: string
-  /** The largest size that a disk's file may reach. */
+  /** Maximum file size of a disk. */
   readonly maxDiskBytes: number
   readonly serialLog: SerialLog
-  /** QEMU's STOP event: the guest's processors stand still. */
+  /** QEMU's STOP event: the guest's CPUs are stopped. */
   readonly onStopped: () => void
   readonly clock: Clock
   readonly log: Log
 }
 
-/** How and why QEMU ended; judged in outcome.ts. */
+/** How and why QEMU ended. `judgeEnd` in outcome.ts classifies it. */
 export interface QemuEnd {
   readonly end: ProcessEnd
-  /** The guest's processors have run. */
+  /** True once the guest has run. */
   readonly ran: boolean
-  /** The `reason` of QMP's SHUTDOWN event, or `guest-panic`; undefined where QEMU said nothing. */
+  /** The `reason` of QMP's SHUTDOWN event, or `guest-panic`. Undefined if QEMU gave none. */
   readonly reason: string | undefined
-  /** The last it wrote to stderr and stdout. */
+  /** The last output on stderr and stdout. */
   readonly output: string
 }
 
-/** One QEMU process. The guest stands still until `run`. */
+/** One QEMU process. The guest starts with `run`. */
 export class Qemu {
   readonly #child: ChildProcess
   readonly #qmp: Qmp
@@ -53,7 +53,7 @@ export class Qemu {
   readonly #serialEnded: Promise<void>
   #ran = false
   #reason: string | undefined
-  /** Resolves when QEMU is gone and its last output is written. Never rejects. */
+  /** Resolves when QEMU has exited and its output is complete. Never rejects. */
   readonly ended: Promise<QemuEnd>
 
   private constructor(child: ChildProcess, deps: QemuDeps, output: Output) {
@@ -66,7 +66,7 @@ export class Qemu {
     this.ended = this.#end(output)
   }
 
-  /** Throws PortError where QEMU cannot be started. */
+  /** Throws PortError if QEMU cannot be started. */
   static async start(machine: QemuMachine, deps: QemuDeps): Promise<Qemu> {
     const kvm = machine.kvmFd === undefined ? [] : [machine.kvmFd]
     const nics = machine.nics.map(({ nic }, index) => ({ nic, fd: firstPassedFd + kvm.length + index }))
@@ -81,7 +81,7 @@ export class Qemu {
     return new Qemu(child, deps, output)
   }
 
-  /** QEMU's version, once it has set up the machine. Throws QmpError where it ends before. */
+  /** Resolves with QEMU's version once the machine is set up. Throws QmpError if QEMU ends first. */
   ready(): Promise<string> {
     return this.#qmp.start()
   }
@@ -92,28 +92,28 @@ export class Qemu {
     await this.#qmp.execute('cont')
   }
 
-  /** ACPI power button; a guest may overhear it. Throws QmpError. */
+  /** Presses the ACPI power button, which a guest may ignore. Throws QmpError. */
   async pressPowerButton(): Promise<void> {
     await this.#qmp.execute('system_powerdown')
   }
 
-  /** QEMU's own word. Throws QmpError; a hung QEMU takes half a second to say so. */
+  /** QEMU's run state. Throws QmpError, for a hung QEMU after half a second. */
   async status(): Promise<string> {
     const answer = await this.#qmp.execute('query-status', undefined, 500)
     const status = (answer as { status?: unknown } | null)?.status
     return typeof status === 'string' ? status.slice(0, 64) : 'unknown'
   }
 
-  /** Ends a QEMU that cannot go on; judged as a crash. */
+  /** Kills a QEMU that cannot continue. This counts as a crash. */
   crash(why: string): void {
     this.#over(why)
   }
 
-  /** Ends QEMU: a power cut for the guest, if it runs. Disks are flushed. Resolves when it is gone. */
+  /** Quits QEMU, which is a power cut for a running guest. QEMU flushes its disks. Resolves when it has exited. */
   async quit(): Promise<void> {
     const cancel = this.#deps.clock.after(quitTimeoutMs, () => this.#child.kill('SIGKILL'))
     try {
-      // The connection often ends before the answer, and a QEMU that cannot answer is killed by the timer.
+      // The connection often closes before the answer arrives, and the timer kills a QEMU that cannot answer.
       await this.#qmp.execute('quit').catch(() => undefined)
       await this.ended
     } finally {
@@ -129,7 +129,7 @@ export class Qemu {
     else if (event.event === 'STOP') this.#deps.onStopped()
   }
 
-  /** The first reason is the true one: `quit` adds its own. */
+  /** Only the first reason counts: `quit` causes another one. */
   #over(reason: string): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
@@ -148,12 +148,12 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : 'unknown'
 }
 
-/** What QEMU writes goes to the log line by line; its amount is limited, since a guest can provoke warnings. */
+/** Logs QEMU's output by line. The amount is limited, since a guest can provoke warnings. */
 class Output {
   readonly #lines = lineSplitter()
   readonly #log: Log
   #left = 200
-  /** The last of it. */
+  /** The end of the output. */
   text = ''
 
   constructor(log: Log) {
@@ -172,6 +172,6 @@ class Output {
     this.text = `${this.text}${line}\n`.slice(-longestOutput)
     this.#left -= 1
     if (this.#left >= 0) this.#log.warn({ stream: 'qemu', line }, 'QEMU wrote')
-    if (this.#left === 0) this.#log.warn({ stream: 'qemu' }, 'QEMU writes a lot; the rest is left out')
+    if (this.#left === 0) this.#log.warn({ stream: 'qemu' }, 'QEMU wrote too much output; dropping the rest')
   }
 }

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { Channel } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 
-/** A command that QEMU refused, did not answer in time, or could not answer because the connection ended. */
+/** QEMU rejected the command, did not answer in time, or closed the connection. */
 export class QmpError extends Error {
   override readonly name = 'QmpError'
 }
@@ -16,9 +16,9 @@ const refusal = z.object({ id: z.int().optional(), error: z.object({ class: z.st
 
 export type QmpEvent = z.output<typeof event>
 
-/** An answer of QEMU's is at most this long; a longer one is a broken peer. */
+/** Maximum length of one line from QEMU. A longer one means a broken peer. */
 const maxLineBytes = 1024 * 1024
-/** A loaded host under TCG answers in milliseconds; this only ends a hang. */
+/** Even a loaded host under TCG answers in milliseconds. This limit only covers a hang. */
 const defaultTimeoutMs = 30_000
 
 interface Pending {
@@ -28,7 +28,8 @@ interface Pending {
 }
 
 /**
- * QEMU Machine Protocol (docs/interop/qmp-spec): one JSON object a line both ways. Answers come in any order with our `id`; events at any time.
+ * QEMU Machine Protocol (docs/interop/qmp-spec): one JSON object per line in both directions. Answers carry our `id` and arrive in any order. Events
+ * arrive at any time.
  */
 export class Qmp {
   readonly #channel: Channel
@@ -50,15 +51,15 @@ export class Qmp {
       this.#resolveGreeted = resolve
       this.#rejectGreeted = reject
     })
-    // Whoever never asked for the greeting is told by the next command.
+    // If the caller did not wait for the greeting, the next command fails with the same error.
     this.#greeted.catch(() => undefined)
     channel.onData((bytes) => this.#take(bytes))
     channel.onClose(() => this.#end(new QmpError('QEMU closed its monitor')))
   }
 
-  /** Waits for the greeting and leaves capability negotiation; resolves with QEMU's version. Throws QmpError. */
+  /** Waits for the greeting and ends capability negotiation. Resolves with QEMU's version. Throws QmpError. */
   async start(timeoutMs = defaultTimeoutMs): Promise<string> {
-    const cancel = this.#clock.after(timeoutMs, () => this.#end(new QmpError(`QEMU did not speak within ${timeoutMs} ms`)))
+    const cancel = this.#clock.after(timeoutMs, () => this.#end(new QmpError(`QEMU sent no greeting within ${timeoutMs} ms`)))
     try {
       const version = await this.#greeted
       await this.execute('qmp_capabilities')
@@ -68,7 +69,7 @@ export class Qmp {
     }
   }
 
-  /** Resolves with what QEMU returned. Throws QmpError. */
+  /** Resolves with QEMU's return value. Throws QmpError. */
   execute(command: string, args?: Readonly<Record<string, unknown>>, timeoutMs = defaultTimeoutMs): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended)
@@ -87,7 +88,7 @@ export class Qmp {
     const all = Buffer.concat([this.#held, bytes])
     const end = all.lastIndexOf(0x0a)
     this.#held = all.subarray(end + 1)
-    if (this.#held.length > maxLineBytes) return this.#end(new QmpError('QEMU sent a line without end'))
+    if (this.#held.length > maxLineBytes) return this.#end(new QmpError('QEMU sent a line that is too long'))
     if (end === -1) return
     for (const line of all.toString('utf8', 0, end).split('\n')) if (line.trim() !== '') this.#line(line)
   }
@@ -104,7 +105,7 @@ export class Qmp {
       case 'refusal':
         return this.#settle(message.id)?.reject(new QmpError(message.reason))
       case undefined:
-        // A newer QEMU may say things we do not know.
+        // A newer QEMU may send message types that this release does not support.
         return undefined
     }
   }

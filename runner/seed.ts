@@ -6,8 +6,8 @@ import { RunnerExit } from './exit-codes.ts'
 import { safeText } from './serial-text.ts'
 
 /**
- * cloud-init's NoCloud metadata. JSON is YAML in which every text is quoted, so that no YAML 1.1 reader takes a MAC or a time for a number.
- * Keys travel as `public-keys`, which the default user gets: the user's own text stays as it is, byte for byte.
+ * cloud-init's NoCloud metadata, as JSON: it quotes every string, so no YAML 1.1 parser reads a MAC address or a time as a number. Keys go into
+ * `public-keys`, which the default user gets. The user data stays unchanged, byte for byte.
  */
 export function metaData(cloudInit: LaunchConfig['cloudInit']): string {
   const keys = cloudInit.sshAuthorizedKeys
@@ -19,19 +19,19 @@ export function metaData(cloudInit: LaunchConfig['cloudInit']): string {
   return `${JSON.stringify(document)}\n`
 }
 
-/** What a VM without user data gets: cloud-init wants the file to be there. */
+/** User data of a VM that has none, since cloud-init requires the file. */
 export const emptyUserData = '#cloud-config\n{}\n'
 
 export interface SeedInputs {
   readonly cloudInit: LaunchConfig['cloudInit']
-  /** Where the secret is mounted. */
+  /** Mount path of the secret. */
   readonly userDataPath: string
   /** A tmpfs: user data may hold secrets and must not reach a disk. */
   readonly scratch: string
   readonly genisoimage: string
 }
 
-/** Makes the seed, an ISO with the volume label `cidata`, readable by us alone; resolves with its path. Throws RunnerExit `SeedFailed`. */
+/** Creates the seed, an ISO with the volume label `cidata` that only the runner can read. Resolves with its path. Throws RunnerExit `SeedFailed`. */
 export async function makeSeed(inputs: SeedInputs, processes: ChildProcesses): Promise<string> {
   try {
     const userData = inputs.cloudInit.hasUserData ? await readFile(inputs.userDataPath) : Buffer.from(emptyUserData)
@@ -41,13 +41,13 @@ export async function makeSeed(inputs: SeedInputs, processes: ChildProcesses): P
     await writeFile(files[0], userData, { mode: 0o600 })
     await writeFile(files[1], metaData(inputs.cloudInit), { mode: 0o600 })
     const iso = join(directory, 'seed.iso')
-    // Made before genisoimage does, which would ask the umask.
+    // Created first, since genisoimage would apply the umask.
     await (await open(iso, 'wx', 0o600)).close()
     await run(processes, inputs.genisoimage, ['-quiet', '-output', iso, '-volid', 'cidata', '-joliet', '-rock', ...files])
     await Promise.all(files.map((file) => rm(file)))
     return iso
   } catch (cause) {
-    throw new RunnerExit('SeedFailed', `The cloud-init seed cannot be made: ${(cause as Error).message}`, { cause })
+    throw new RunnerExit('SeedFailed', `Cannot create the cloud-init seed: ${(cause as Error).message}`, { cause })
   }
 }
 

@@ -4,13 +4,16 @@ import type { Log } from '../src/ports/log.ts'
 import { lineSplitter } from './serial-text.ts'
 import type { SerialLog } from './serial-log.ts'
 
-/** A boot fits into the burst; afterwards a guest cannot fill the node's disk through Docker's log. The serial log has it all, and is bounded. */
+/**
+ * One boot fits into the burst. After it, a guest cannot fill the node's disk through Docker's log. The serial log is complete and has its own size
+ * limit.
+ */
 const burstBytes = 512 * 1024
 const refillBytesPerS = 4 * 1024
-/** A prompt has no newline: it is shown when nothing has followed it for this long. */
+/** A prompt has no newline. It is shown after this long without further output. */
 const promptDelayMs = 1_000
 
-/** Carries the guest's first serial port to the runner's log and to the serial log. Resolves with the port's end, when all has been passed on. */
+/** Copies the guest's first serial port to the runner's log and to the serial log. Resolves when the port has closed and all output is copied. */
 export function followSerial(
   channel: Channel,
   sinks: { readonly log: Log; readonly file: SerialLog; readonly clock: Clock },
@@ -26,7 +29,7 @@ export function followSerial(
       dropped += 1
       return
     }
-    if (dropped > 0) sinks.log.warn({ stream: 'serial', lines: dropped }, 'Left out serial output that came too fast')
+    if (dropped > 0) sinks.log.warn({ stream: 'serial', lines: dropped }, 'Dropped serial output above the rate limit')
     dropped = 0
     sinks.log.info({ stream: 'serial', line }, 'Serial output')
   }

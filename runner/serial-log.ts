@@ -1,16 +1,16 @@
 import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 
 const rotateAtBytes = 1024 * 1024
-/** Held for a disk that is slow or full; what comes beyond is lost, so that the guest never waits for its log. */
+/** Buffer for a slow or full disk. Output beyond it is dropped, so that the guest never waits for its log. */
 const longestBacklogBytes = 256 * 1024
 
 export interface SerialLog {
   append(line: string): void
-  /** Resolves when what was appended has been written, or given up. */
+  /** Resolves when all appended output has been written or dropped. */
   settled(): Promise<void>
 }
 
-/** The last one to two MiB of serial output, in `path` and `path.1`. A log that cannot be written is reported once and never stops a VM. */
+/** Keeps the last one to two MiB of serial output, in `path` and `path.1`. A write error is reported once and never stops a VM. */
 export function serialLog(path: string, onProblem: (error: Error) => void): SerialLog {
   let backlog = ''
   let writing: Promise<void> = Promise.resolve()
@@ -55,7 +55,7 @@ async function appendRotating(path: string, text: string): Promise<void> {
   await rename(path, `${path}.1`)
 }
 
-/** Readable by the group, whatever the umask: the agent shows it. */
+/** Readable by the group under any umask, so that the agent can show it. */
 async function openLog(path: string): Promise<FileHandle> {
   const isNew = await stat(path).then(
     () => false,

@@ -1,18 +1,18 @@
 /**
- * A guest's serial output as lines that a terminal and a log can be shown. The guest is not trusted: control characters and invisible ones
- * are written out (`\x1b`), colours are dropped, and a line without end is cut.
+ * Splits a guest's serial output into lines that are safe for a terminal and a log. The guest is not trusted: control and invisible characters are
+ * escaped (`\x1b`), colors are removed, and a long line is split.
  */
 const longestLine = 2_000
-/** What a terminal is told about colour and weight; dropped, since every boot log is full of it and it says nothing. */
+/** Terminal codes for color and weight. Every boot log is full of them. */
 // oxlint-disable-next-line no-control-regex
 const colours = /\u001b\[[0-9;]*m/g
-/** Control and format characters, surrogates without partner, and the two line separators; a tab may stay. */
+/** Control and format characters, unpaired surrogates, and the two line separators. Tabs are kept. */
 const unsafe = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu
 
 export interface LineSplitter {
-  /** Complete lines, and pieces of a line that is too long. */
+  /** Returns complete lines, and pieces of a line that is too long. */
   push(bytes: Uint8Array): string[]
-  /** What has no newline yet, if anything: a prompt, or the last words. */
+  /** Returns the rest without a newline, such as a prompt. */
   flush(): string[]
 }
 
@@ -44,7 +44,7 @@ function pieces(line: string): string[] {
   )
 }
 
-/** One line, without its newline, in a form that cannot act on a terminal. */
+/** Escapes one line, without its newline, so that it cannot control a terminal. */
 export function safeText(line: string): string {
   return line
     .replace(/\r+$/, '')

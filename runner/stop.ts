@@ -1,6 +1,6 @@
 /**
- * What was asked of the runner. `exit`: SIGTERM, the task is to end. `stayOff`: the guest is to be off and the task to stay, since Swarm
- * would start an ended one again (the agent's power-off).
+ * The kinds of stop request. `exit`: SIGTERM, end the task. `stayOff`: shut the guest down and keep the task, since Swarm would restart one that ends
+ * (the agent's power-off).
  */
 export type StopKind = 'exit' | 'stayOff'
 
@@ -12,12 +12,12 @@ export class Stop {
   readonly #any = new AbortController()
   readonly #exit = new AbortController()
 
-  /** Aborted, with a StopRequested, by the first request of any kind. */
+  /** Aborted with a StopRequested by the first request of any kind. */
   get signal(): AbortSignal {
     return this.#any.signal
   }
 
-  /** Aborted when the task is to end. */
+  /** Aborted when the task must end. */
   get exitSignal(): AbortSignal {
     return this.#exit.signal
   }
@@ -26,7 +26,7 @@ export class Stop {
     return this.#any.signal.aborted
   }
 
-  /** A second request of the same kind changes nothing; `exit` after `stayOff` ends the task when the guest is off. */
+  /** Repeating a request changes nothing. `exit` after `stayOff` ends the task when the guest is off. */
   request(kind: StopKind, why: string): void {
     const reason = new StopRequested(why)
     if (kind === 'exit') this.#exit.abort(reason)

@@ -23,9 +23,9 @@ import { aborted, type Stop, StopRequested } from './stop.ts'
 export interface SupervisorDeps {
   readonly config: RunnerConfig
   readonly hardening: Hardening
-  /** The container it runs in; undefined where it cannot tell. */
+  /** Container ID of the runner, if known. */
   readonly container: string | undefined
-  /** To the broker; descriptors come this way. */
+  /** For the broker; these connections carry descriptors. */
   readonly brokerSockets: Pick<FdSockets, 'connect'>
   /** For the control socket. */
   readonly controlSockets: Pick<FdSockets, 'listen' | 'connect'>
@@ -40,9 +40,9 @@ export interface SupervisorDeps {
   readonly stop: Stop
 }
 
-/** How often a runner that waits looks whether the control socket has become free. */
+/** How often a waiting runner checks whether the control socket is free. */
 const offerEveryMs = 2_000
-/** Between two tries at a disk that another QEMU holds. */
+/** Retry interval for a disk that another QEMU has locked. */
 const lockedRetryMs = 1_000
 
 interface Machine {
@@ -52,7 +52,7 @@ interface Machine {
   readonly maxDiskBytes: number
 }
 
-/** The life of one VM's task, from its launch config to an exit code. */
+/** Runs one VM's task, from its launch config to an exit code. */
 export class Supervisor {
   readonly #deps: SupervisorDeps
   readonly #paths: VmPaths
@@ -65,9 +65,9 @@ export class Supervisor {
   #qemu: Qemu | undefined
   #accelerator: RunnerStatus['accelerator'] = null
   #qemuStatus: string | null = null
-  /** The broker has a running guest powered off. The runner then asks for the lease again, and gets it if the node stays up. */
+  /** Aborted when the broker powers the running guest off. The runner then requests the lease again, and gets it if the node stays up. */
   #rest: AbortController | undefined
-  /** When the guest began to run; undefined where it never did. */
+  /** When the guest started to run. Undefined if it never did. */
   #runningSinceMs: number | undefined
   #bootedAt: string | undefined
 
@@ -78,7 +78,7 @@ export class Supervisor {
     this.#startedMs = deps.clock.now()
   }
 
-  /** Resolves with why the task is to end; crashes have been counted by then. Never rejects but by a fault of ours. */
+  /** Resolves with the exit reason, after counting a crash. Rejects only on a programming error. */
   async run(): Promise<ExitName> {
     const { files, log, stop, hardening } = this.#deps
     log.info({ release, hardening }, 'Started')
@@ -121,7 +121,7 @@ export class Supervisor {
         this.#enter('Booting', 'QEMU is being started')
         const maxDiskBytes = Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
         const machine = { launch, machineType: config.machineType ?? identity.machineType, seedPath: await seed, maxDiskBytes }
-        // Lost while the seed was made: somebody else may hold it now.
+        // The lease was lost while the seed was created: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
         this.#rest = rest
@@ -136,12 +136,12 @@ export class Supervisor {
     }
   }
 
-  /** The guest is off since the broker asked for it, and nobody asked the task to end. */
+  /** True if the guest is off because of the broker's request and the task must not end. */
   #rests(exit: ExitName, rest: AbortSignal): boolean {
     return rest.aborted && !this.#deps.stop.requested && (exit === 'Stopped' || exit === 'ForcedOff')
   }
 
-  /** A start that cannot succeed waits like any other crash, or Swarm would try it many times a second. */
+  /** A start that cannot succeed backs off like a crash. Otherwise Swarm would retry it many times a second. */
   async #afterBackoff<T>(work: Promise<T>): Promise<T> {
     try {
       return await work
@@ -177,16 +177,16 @@ export class Supervisor {
           clock,
           log,
           onWaiting: (phase, message) => this.#enter(phase, message),
-          onPowerOff: (message) => this.#rest?.abort(new StopRequested(`the broker asks for it: ${message}`)),
+          onPowerOff: (message) => this.#rest?.abort(new StopRequested(`the broker requested it: ${message}`)),
         },
         stop.signal,
       )
     } finally {
-      over.abort(new Error('the lease is there'))
+      over.abort(new Error('the lease was granted'))
     }
   }
 
-  /** A predecessor that ends leaves the control socket to whoever waits. Never rejects: `claim` says what is wrong with the socket. */
+  /** Takes over the control socket when the previous runner ends. Never rejects: `claim` reports a problem of the socket. */
   async #keepOffering(over: AbortSignal): Promise<void> {
     const again = (): Promise<boolean> =>
       sleep(this.#deps.clock, offerEveryMs, over).then(
@@ -243,7 +243,7 @@ export class Supervisor {
     })
   }
 
-  /** From QEMU's start to its end, whoever brings that about. */
+  /** Follows QEMU from its start to its end, for any cause of that end. */
   async #guide(qemu: Qemu, rest: AbortSignal, powerOffTimeoutMs: number): Promise<Request> {
     const { clock, log, stop } = this.#deps
     const off = AbortSignal.any([stop.signal, rest])
@@ -255,14 +255,14 @@ export class Supervisor {
         await qemu.quit()
         return 'asked'
       }
-      // Before it can say anything: what is heard later is its own.
+      // Taken before the guest can send anything, so that later addresses count as its own.
       const bootedAt = rfc3339(clock)
       await qemu.run()
       this.#runningSinceMs = clock.now()
       this.#bootedAt = bootedAt
       this.#enter('Running', '')
     } catch (error) {
-      // Its end says more; one that lives and does not speak is of no use.
+      // QEMU's exit gives a better reason. A QEMU that runs and does not answer is unusable.
       log.debug({ why: (error as Error).message }, 'QEMU did not come up')
       await qemu.quit()
       return 'none'
@@ -274,7 +274,7 @@ export class Supervisor {
 
   #seed(launch: Launch): Promise<string> {
     const seed = this.#deps.makeSeed(launch.launch)
-    // Made while the broker is asked; a failure is met where the seed is needed.
+    // Created while waiting for the broker. The caller that needs the seed gets the error.
     seed.catch(() => undefined)
     return seed
   }
@@ -287,12 +287,12 @@ export class Supervisor {
       path: this.#paths.controlSocket,
       uid: launch.launch.uid,
       status: () => this.#status(launch),
-      powerOff: () => stop.request('stayOff', 'power-off was asked for over the control socket'),
+      powerOff: () => stop.request('stayOff', 'power-off was requested over the control socket'),
     })
   }
 
   async #status(launch: Launch): Promise<RunnerStatus> {
-    // A QEMU that does not answer is still what it last said it was.
+    // If QEMU does not answer, keep its last status.
     if (this.#qemu) this.#qemuStatus = await this.#qemu.status().catch(() => this.#qemuStatus)
     const { container } = this.#deps
     return {

@@ -29,7 +29,7 @@ test('lines come whole from pieces, also where a character is cut in two', () =>
   expect(lines.flush()).toEqual([])
 })
 
-test('a line without end is cut and nothing of it is kept for ever', () => {
+test('a line without end is split, and no part of it is kept forever', () => {
   const lines = lineSplitter()
   const shown = Array.from({ length: 100 }, () => lines.push(Buffer.alloc(1_000, 'x'))).flat()
   expect(shown.join('').length).toBeGreaterThan(97_000)
