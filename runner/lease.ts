@@ -128,7 +128,7 @@ function leaseOf(given: BrokerMessage & { message: Granted }, session: BrokerSes
 
 function mustFit(given: Granted, launch: LeaseDeps['launch']): void {
   if (given.reclaimed) throw new GrantError('The broker reports that this VM already runs here')
-  if (given.kvm !== (given.accelerator === 'kvm')) throw new GrantError('The broker's grant and its KVM device do not match')
+  if (given.kvm !== (given.accelerator === 'kvm')) throw new GrantError('The KVM device from the broker does not match its grant')
   if (launch.accelerator !== 'auto' && launch.accelerator !== given.accelerator) {
     throw new GrantError(`The VM needs accelerator ${launch.accelerator}, but the grant on this node has ${given.accelerator}`)
   }

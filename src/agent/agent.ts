@@ -16,7 +16,7 @@ import { deleteDisks } from './delete-disks.ts'
 import { diskUse } from './disk-use.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
-import { heardAddressBook } from './heard-addresses.ts'
+import { learnedAddresses } from './learned-addresses.ts'
 import { imageStore } from './image-store.ts'
 import { readInventory } from './inventory.ts'
 import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
@@ -47,21 +47,21 @@ export interface AgentParts<Run> {
   readonly log: Log
 }
 
-/** Runs an agent until the signal is aborted. Rejects when its port cannot be had. */
+/** Runs an agent until the signal is aborted. Rejects if its port cannot be opened. */
 export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSignal): Promise<ControlListener> {
   await sweepTemporaries(parts)
   const { broker, grants, prober } = brokerSide(parts, signal)
   const images = imageStore({ ...parts, signal })
   const useOf = (uid: VmUid) => diskUse(broker, parts.runners, uid, signal)
   const prepareDisks = preparer({ ...parts, images, useOf, signal })
-  const heard = heardAddressBook(parts)
+  const addresses = learnedAddresses(parts)
   const overuse = overuseWatch(parts)
   const listener = await parts.listen(
     agentRoutes({
       facts: () => readFacts({ ...parts, broker, prober, overuse: () => overuse.latest() }),
       instances: () => readInventory(parts.layout, parts.files, grants),
       orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order), grants, broker, prober }),
-      vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, heard }, uid, callerSignal),
+      vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, addresses }, uid, callerSignal),
       runners: parts.runners,
       probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),
     }),
@@ -85,12 +85,12 @@ function brokerSide<Run>(
     log,
     closeFd,
     onConnected: (hello) => {
-      log.info({ bootId: hello.bootId, version: hello.version }, 'Met the broker')
-      void held.renew(signal)
+      log.info({ bootId: hello.bootId, version: hello.version }, 'Connected to the broker')
+      void nodeGrants.renew(signal)
       prober.kick()
     },
   })
-  const held = grants({ layout, files, broker, clock, log })
+  const nodeGrants = grants({ layout, files, broker, clock, log })
   const prober = kvmProber({ runs: parts.probeRuns, openKvm: (timeoutMs) => broker.openKvm(timeoutMs), closeFd, clock, log })
-  return { broker, grants: held, prober }
+  return { broker, grants: nodeGrants, prober }
 }

@@ -1,9 +1,9 @@
-/** Lets `limit` runs through at a time, in the order in which they came. */
+/** Runs at most `limit` jobs at a time, first come, first served. */
 export function arrivalQueue(limit: number): (run: () => Promise<void>) => Promise<void> {
   const waiting: (() => void)[] = []
   let running = 0
   return async (run) => {
-    // A slot is handed over, never given back in between, so that nobody slips in before whoever was woken.
+    // A finished job passes its slot on directly, so that no new job overtakes the waiting one.
     if (running >= limit) await new Promise<void>((resolve) => waiting.push(resolve))
     else running += 1
     try {

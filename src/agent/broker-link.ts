@@ -12,16 +12,16 @@ import { PortError } from '../ports/errors.ts'
 import type { FdConnection, FdSockets } from '../ports/fd-socket.ts'
 import type { Log } from '../ports/log.ts'
 
-/** A broker that came back is found within a second. */
+/** Reconnects within a second after the broker is back. */
 const reconnectMs = 500
 const helloTimeoutMs = 5_000
-/** No answer carries more than one descriptor; a handful may lie in one chunk. */
+/** No answer carries more than one descriptor, but one chunk may hold several answers. */
 const maxHeldFds = 8
 
 type WithoutId<Message> = Message extends unknown ? Omit<Message, 'id'> : never
 type BrokerQuestion = WithoutId<BrokerRequest>
 
-/** Where the broker said no, in its words. */
+/** The broker rejected the request. `reason` and `message` are the broker's. */
 export class BrokerRefusal extends Error {
   override readonly name = 'BrokerRefusal'
   readonly reason: string
@@ -33,19 +33,19 @@ export class BrokerRefusal extends Error {
 }
 
 export interface BrokerLink {
-  /** Of the connection that is open now; undefined while the broker is away. */
+  /** The hello of the open connection. Undefined while the broker is not connected. */
   hello(): BrokerHello | undefined
-  /** Why there is no connection; empty while there is one. */
+  /** Why there is no connection. Empty while there is one. */
   absence(): string
-  /** Throws PortError `Unavailable` (away, or no answer in time) and BrokerRefusal. Descriptors that come along are closed. */
+  /** Throws PortError `Unavailable` (not connected, or no answer in time) and BrokerRefusal. Closes descriptors that arrive with the answer. */
   ask<Type extends BrokerResponse['type']>(
     question: BrokerQuestion,
     answer: Type,
     timeoutMs: number,
   ): Promise<Extract<BrokerResponse, { type: Type }>>
-  /** A descriptor of /dev/kvm that the caller closes. Throws as `ask`. */
+  /** Resolves with a descriptor of /dev/kvm that the caller must close. Throws as `ask` does. */
   openKvm(timeoutMs: number): Promise<number>
-  /** Keeps a connection until the signal is aborted. */
+  /** Keeps a connection open until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>
 }
 
@@ -55,7 +55,7 @@ export interface BrokerLinkOptions {
   readonly clock: Clock
   readonly log: Log
   readonly closeFd: (fd: number) => void
-  /** After each hello, when questions can be asked. */
+  /** Called after each hello, when requests can be sent. */
   readonly onConnected: (hello: BrokerHello) => void
 }
 
@@ -72,7 +72,7 @@ interface Session {
 
 export function brokerLink(options: BrokerLinkOptions): BrokerLink {
   let session: Session | undefined
-  let absence = 'the broker has not been asked yet'
+  let absence = 'not connected to the broker yet'
   let nextId = 1
 
   function send(question: BrokerQuestion, timeoutMs: number): Promise<{ response: BrokerResponse; fd: number | undefined }> {
@@ -86,7 +86,7 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
       }
       const cancel = options.clock.after(timeoutMs, () => {
         now.pending.delete(id)
-        reject(new PortError('Unavailable', `the broker gave no answer to "${question.type}" within ${timeoutMs} ms`))
+        reject(new PortError('Unavailable', `the broker did not answer "${question.type}" within ${timeoutMs} ms`))
       })
       now.pending.set(id, {
         settle: (response, fd) => {
@@ -114,14 +114,14 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
     }
   }
 
-  /** Resolves or rejects when the connection has ended. */
+  /** Settles when the connection has ended. */
   function converse(connection: FdConnection): Promise<void> {
     const decoder = frameDecoder()
     const pending = new Map<number, Pending>()
     const fds: number[] = []
     let cancel: () => void = () => undefined
     return new Promise<void>((resolve, reject) => {
-      cancel = options.clock.after(helloTimeoutMs, () => reject(new PortError('Unavailable', 'the broker did not say hello')))
+      cancel = options.clock.after(helloTimeoutMs, () => reject(new PortError('Unavailable', 'the broker sent no hello')))
       const onFrame = (frame: unknown): void => {
         if (session?.connection === connection) return answer(pending, frame, fds)
         const hello = readHello(frame)
@@ -133,7 +133,7 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
       connection.onData((bytes, received) => {
         fds.push(...received)
         try {
-          if (fds.length > maxHeldFds) throw new PortError('Unavailable', 'the broker sent descriptors nobody asked for')
+          if (fds.length > maxHeldFds) throw new PortError('Unavailable', 'the broker sent unexpected descriptors')
           for (const frame of decoder.push(bytes)) onFrame(frame)
         } catch (error) {
           reject(error)
@@ -150,9 +150,9 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
 
   function answer(pending: Map<number, Pending>, frame: unknown, fds: number[]): void {
     const parsed = brokerResponse.safeParse(frame)
-    // A newer broker may say things we do not know: whoever waits for them runs into its timeout.
+    // A newer broker may send messages that this release does not support. A request that waits for one ends with its timeout.
     if (!parsed.success)
-      return options.log.warn({ issue: parsed.error.issues[0]?.message }, 'The broker said something this release does not understand')
+      return options.log.warn({ issue: parsed.error.issues[0]?.message }, 'The broker sent a message that this release does not support')
     const fd = parsed.data.type === 'kvm' ? fds.shift() : undefined
     const waiting = parsed.data.id === null ? undefined : pending.get(parsed.data.id)
     if (waiting) waiting.settle(parsed.data, fd)
@@ -186,9 +186,9 @@ export function brokerLink(options: BrokerLinkOptions): BrokerLink {
           await connectOnce(signal)
           absence = 'the broker closed the connection'
         } catch (error) {
-          absence = `the broker is away: ${(error as Error).message}`
+          absence = `cannot connect to the broker: ${(error as Error).message}`
         }
-        if (absence !== before && !signal.aborted) options.log.warn({ detail: absence }, 'Lost the broker')
+        if (absence !== before && !signal.aborted) options.log.warn({ detail: absence }, 'Lost the connection to the broker')
         await sleep(options.clock, reconnectMs, signal).catch(() => undefined)
       }
     },
@@ -203,11 +203,11 @@ function expectType<Type extends BrokerResponse['type']>(response: BrokerRespons
 
 function readHello(frame: unknown): BrokerHello {
   const hello = brokerHello.safeParse(frame)
-  if (!hello.success) throw new PortError('Unavailable', 'what listens on the admin socket is no broker: it did not say hello')
+  if (!hello.success) throw new PortError('Unavailable', 'the process on the admin socket is not a broker: it sent no hello')
   if (hello.data.version < brokerAdminVersion)
     throw new PortError(
       'Unavailable',
-      `the broker speaks version ${hello.data.version}, this agent needs ${brokerAdminVersion}; update the broker`,
+      `the broker supports protocol version ${hello.data.version}, but this agent needs ${brokerAdminVersion}; update the broker`,
     )
   return hello.data
 }

@@ -3,7 +3,7 @@ import type { VmUid } from '../api/names.ts'
 import type { DiskClaims } from '../ports/disk-claims.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 
-/** Sixteen disks and what an operator may have put beside them; each claim holds a descriptor. */
+/** Sixteen disks plus files of an operator. Each claim holds a descriptor. */
 const maxNames = 256
 
 export interface ClaimDisksOptions {
@@ -13,14 +13,14 @@ export interface ClaimDisksOptions {
 }
 
 /**
- * Runs with every file of a VM's disk directory claimed, or says which of them is in use. All files count, since a runner can rename its disk.
- * The VM may have been started since anything else said that it is off: this is what counts. Throws StateError.
+ * Runs `run` while every file of the VM's disk directory is claimed, or returns which file is in use. It claims all files, since a runner can rename
+ * its disk. The claims also cover a VM that was started after an earlier check. Throws StateError.
  */
 export async function whileClaimed(options: ClaimDisksOptions, uid: VmUid, run: () => Promise<void>): Promise<string | undefined> {
   const directory = options.layout.disks(uid)
   const names = (await options.files.list(directory, maxNames + 1)) ?? []
   if (names.length > maxNames)
-    return `${directory} holds more than ${maxNames} files, so its disks cannot be checked; remove what is not a disk`
+    return `${directory} holds more than ${maxNames} files, so its disks cannot be checked; remove the files that are not disks`
   const releases: (() => Promise<void>)[] = []
   try {
     for (const name of names) {

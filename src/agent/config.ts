@@ -12,7 +12,7 @@ export interface AgentConfig {
   readonly port: number
   readonly qemu: string
   readonly qemuImg: string
-  /** The operator's own mirrors, whose addresses are not public. */
+  /** The operator's image mirrors at private addresses. */
   readonly allowImageHosts: readonly ImageHost[]
   readonly debug: boolean
 }
@@ -32,7 +32,10 @@ const options = {
   debug: { type: 'boolean' },
 } as const
 
-/** Reads the command line, which wins over the environment (`SWARMVIRT_STATE_ROOT`, `SWARMVIRT_CONTROL_KEY_FILE`, `SWARMVIRT_ALLOW_IMAGE_HOSTS`, `SWARMVIRT_DEBUG`). Throws ConfigError. */
+/**
+ * Reads the command line, then the environment (`SWARMVIRT_STATE_ROOT`, `SWARMVIRT_CONTROL_KEY_FILE`, `SWARMVIRT_ALLOW_IMAGE_HOSTS`,
+ * `SWARMVIRT_DEBUG`). The command line takes precedence. Throws ConfigError.
+ */
 export function readConfig(argv: readonly string[] = process.argv.slice(2), env: NodeJS.ProcessEnv = process.env): AgentConfig {
   const values = readArguments(argv)
   return {
@@ -60,7 +63,7 @@ function checkStateRoot(path: string): string {
   if (!root.startsWith('/') || root === '/' || root.split('/').includes('..'))
     throw new ConfigError(`--state-root must be an absolute path, not "${path}"`)
   if (Buffer.byteLength(root) > maxStateRootBytes)
-    throw new ConfigError(`--state-root has at most ${maxStateRootBytes} bytes, since socket paths below it end at 107`)
+    throw new ConfigError(`--state-root must have at most ${maxStateRootBytes} bytes, since socket paths below it are limited to 107`)
   return root
 }
 
@@ -71,7 +74,7 @@ function readImageHosts(entries: readonly string[]): ImageHost[] {
       const parsed = parseImageHost(entry)
       if (parsed === undefined || (parsed.prefix !== undefined && isIP(parsed.host) === 0))
         throw new ConfigError(
-          `--allow-image-host is a host name, an address or a subnet, such as mirror.lan:8080 or 10.0.0.0/24, not "${entry}"`,
+          `--allow-image-host must be a host name, an address or a subnet, such as mirror.lan:8080 or 10.0.0.0/24, not "${entry}"`,
         )
       return parsed
     })

@@ -15,7 +15,7 @@ export interface DeleteDisksOptions {
   readonly layout: Layout
   readonly files: StateFiles
   readonly claims: DiskClaims
-  /** Whether the VM is on. */
+  /** Whether the VM is running. */
   readonly useOf: (uid: VmUid) => Promise<DiskUse>
   readonly log: Log
 }
@@ -23,8 +23,8 @@ export interface DeleteDisksOptions {
 type NotGone = Exclude<DeletionStatus, { state: 'gone' }>
 
 /**
- * Deletes the disks of a VM that is off, whose grant was taken back before. Disks go first and the identity last: an interrupted deletion leaves
- * something that the same order completes, and never disks that nobody can name. Throws StateError.
+ * Deletes the disks of a VM that is off and has no grant. The disks go first and the identity last, so that the same order can complete an
+ * interrupted deletion, and every remaining disk still has its identity. Throws StateError.
  */
 export async function deleteDisks(options: DeleteDisksOptions, order: DeleteDisksOrder): Promise<DeletionStatus> {
   const { layout, files, useOf, log } = options
@@ -43,7 +43,7 @@ export async function deleteDisks(options: DeleteDisksOptions, order: DeleteDisk
   return { state: 'gone' }
 }
 
-/** What its files say, and nothing else, tells whose disks they are. Without any disk there is nothing that could be another VM's. */
+/** Only identity.json says who owns the disks. Without any disk, nothing can belong to another VM. */
 function judgeIdentity(
   order: DeleteDisksOrder,
   seen: SeenInstance['identity'],
@@ -56,21 +56,21 @@ function judgeIdentity(
     return failed('IdentityMismatch', `instances/${order.uid} belongs to ${vm} of cluster ${cluster}; nothing was deleted`)
   }
   if (disks.length === 0) return undefined
-  const what = seen.kind === 'absent' ? 'is missing' : `cannot be understood (${seen.message})`
+  const what = seen.kind === 'absent' ? 'is missing' : `is invalid (${seen.message})`
   return failed(
     'IdentityUnreadable',
-    `${layout.identityFile(order.uid)} ${what}, so nobody can say whose the disks are: restore it, or delete them by hand`,
+    `${layout.identityFile(order.uid)} ${what}, so the owner of the disks is unknown; restore it, or delete the disks manually`,
   )
 }
 
-/** Only what agent and runner make there. A directory with anything else in it stays, and is nobody's disk. */
+/** Removes only files that the agent and the runner create. A directory with other files stays, and does not count as a disk. */
 async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Promise<void> {
   const ours: readonly (readonly [directory: string, names: RegExp])[] = [
     [layout.disks(uid), /^\.?[a-z0-9-]+\.(qcow2|(new|next)-[0-9a-f-]{36})$/],
     [layout.run(uid), /^[a-z0-9.-]+$/],
     [layout.instanceImages(uid), /^[0-9a-f]{64}$/],
   ]
-  // A runner that still lives can make no file from here on: one that is made after the identity is gone would be a disk of nobody.
+  // A runner that is still alive can create no more files. A file created after the identity is gone would have no owner.
   for (const directory of [layout.disks(uid), layout.run(uid)])
     if ((await files.stat(directory)) !== undefined) await files.makeDirectory(directory, 0o2700)
   await clearWork({ files, layout }, uid)
@@ -83,7 +83,7 @@ async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Pro
   await files.removeEmptyDirectory(layout.instance(uid))
 }
 
-/** As many at a time as fit into memory: a runner can fill its directories. */
+/** Lists a limited number of names at a time, since a runner can fill its directories. */
 async function removeFiles(files: StateFiles, directory: string, names: RegExp): Promise<void> {
   for (let removed = -1; removed !== 0; ) {
     removed = 0
@@ -98,7 +98,7 @@ async function removeFiles(files: StateFiles, directory: string, names: RegExp):
 const namesAtOnce = 1_024
 
 function waiting({ vm }: DeleteDisksOrder, reason: string, why: string): NotGone {
-  return { state: 'waiting', reason, message: `the disks of ${vm} are deleted when it is certain that it is off: ${why}`.slice(0, 2000) }
+  return { state: 'waiting', reason, message: `the disks of ${vm} will be deleted once the VM is off: ${why}`.slice(0, 2000) }
 }
 
 function failed(reason: string, message: string): NotGone {

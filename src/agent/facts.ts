@@ -8,7 +8,7 @@ import type { KvmProber } from './kvm-prober.ts'
 
 const brokerTimeoutMs = 3_000
 
-/** What does not change while the agent runs. */
+/** Facts that stay the same while the agent runs. */
 export interface HostFacts {
   readonly hostname: string
   readonly memoryBytes: number
@@ -25,7 +25,7 @@ export interface FactsOptions {
   readonly overuse: () => readonly Overuse[]
 }
 
-/** Throws StateError where the state root cannot be read; never waits for the KVM probe. */
+/** Throws StateError if the state root cannot be read. Never waits for the KVM probe. */
 export async function readFacts({ release, host, layout, files, broker, prober, overuse }: FactsOptions): Promise<NodeFacts> {
   const [disk, asked] = await Promise.all([files.space(layout.root), askBroker(broker)])
   if (asked.broker) prober.notice(asked.broker.devices.kvm)

@@ -4,19 +4,19 @@ import type { AcceleratorInUse } from '../api/wire/common.ts'
 export interface AccelerationFacts {
   readonly kvm: NodeFacts['kvm']
   readonly tcg: NodeFacts['tcg']
-  /** What the VM was granted last; undefined where it was granted nothing. */
+  /** Accelerator of the VM's last grant. Undefined if it has none. */
   readonly existing: AcceleratorInUse | undefined
-  /** Whether a runner holds the VM's lease; `unknown` while the broker is away. */
+  /** Whether a runner holds the VM's lease. `unknown` while the broker is not connected. */
   readonly lease: 'held' | 'free' | 'unknown'
 }
 
 export type GrantChoice =
-  /** `emulationReason` says why it is not KVM; empty where it is, or where TCG was asked for. */
+  /** `emulationReason` says why the VM gets TCG instead of KVM. Empty for KVM, and if the order requests TCG. */
   | { readonly kind: 'granted'; readonly accelerator: AcceleratorInUse; readonly emulationReason: string }
   | { readonly kind: 'preparing'; readonly reason: string; readonly message: string }
   | { readonly kind: 'failed'; readonly reason: string; readonly message: string }
 
-/** Turns `kvm | tcg | auto` into what this VM gets on this node. What a VM may be running with right now is left alone. */
+/** Resolves `kvm | tcg | auto` to the accelerator of this VM on this node. Does not change the accelerator of a VM that may be running. */
 export function chooseAccelerator(order: Pick<PrepareOrder, 'accelerator' | 'softwareEmulation'>, facts: AccelerationFacts): GrantChoice {
   if (facts.existing !== undefined && facts.lease !== 'free') return granted(facts.existing, order, facts)
   switch (order.accelerator) {
@@ -37,7 +37,7 @@ export function chooseAccelerator(order: Pick<PrepareOrder, 'accelerator' | 'sof
 function withKvm(order: Pick<PrepareOrder, 'accelerator'>, facts: AccelerationFacts): GrantChoice | undefined {
   if (facts.kvm.state === 'works') return granted('kvm', order, facts)
   if (facts.kvm.state === 'pending')
-    return { kind: 'preparing', reason: 'KvmProbing', message: facts.kvm.message || 'KVM is being tried on this node' }
+    return { kind: 'preparing', reason: 'KvmProbing', message: facts.kvm.message || 'the KVM probe is running on this node' }
   return undefined
 }
 
@@ -45,11 +45,11 @@ function emulate(order: Pick<PrepareOrder, 'accelerator' | 'softwareEmulation'>,
   if (!order.softwareEmulation) {
     return failed(
       'SoftwareEmulationNotAllowed',
-      'the manifest asks for accelerator: tcg and the cluster does not allow software emulation; write accelerator: auto or kvm',
+      'the manifest has accelerator: tcg, but the cluster does not allow software emulation; set accelerator: auto or kvm',
     )
   }
   if (!facts.tcg.works && facts.kvm.state === 'pending')
-    return { kind: 'preparing', reason: 'KvmProbing', message: 'QEMU is being tried on this node' }
+    return { kind: 'preparing', reason: 'KvmProbing', message: 'the QEMU probe is running on this node' }
   if (!facts.tcg.works) return failed('TcgUnusable', `QEMU does not run on this node even without KVM: ${facts.tcg.message}`)
   return granted('tcg', order, facts)
 }
@@ -59,7 +59,7 @@ function granted(accelerator: AcceleratorInUse, order: Pick<PrepareOrder, 'accel
 }
 
 function whyEmulated(facts: AccelerationFacts): string {
-  return facts.kvm.state === 'works' ? 'KVM works on this node now; the VM takes it at its next start' : unusable(facts)
+  return facts.kvm.state === 'works' ? 'KVM works on this node now; the VM uses it after its next start' : unusable(facts)
 }
 
 function unusable(facts: AccelerationFacts): string {

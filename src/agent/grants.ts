@@ -12,33 +12,35 @@ import { keyedLock } from './keyed-lock.ts'
 
 const maxGrantBytes = 16 * 1024
 const brokerTimeoutMs = 5_000
-/** Between two attempts to renew what the broker did not answer to. */
+/** Retry delays for grants that the broker has not answered. */
 const renewAgainMs = { first: 1_000, most: 60_000 }
 
 type GrantOutcome =
-  /** The broker has it, or had it before it went away and gets it again when it is back. */
+  /** The broker has the grant. A disconnected broker that had it gets it again when it is back. */
   | { readonly kind: 'granted' }
   | { readonly kind: 'waiting'; readonly message: string }
   | { readonly kind: 'refused'; readonly reason: string; readonly message: string }
 
 /**
- * What each VM of this node may have: a file per VM is the truth, and the broker, which forgets everything when it ends, is told again
- * whenever it comes back, with no controller needed.
+ * The grants of this node's VMs. The file of each VM is the source of truth. The broker keeps grants only in memory, so the agent sends them again on
+ * each connection, without a controller.
  */
 export interface Grants {
-  /** Throws StateError, `Content` where the file is no grant. */
+  /** Throws StateError, with kind `Content` if the file is invalid. */
   read(uid: VmUid): Promise<Grant | undefined>
-  /** As `read`, and undefined too where the file cannot be understood: the next grant replaces it. Throws StateError where it cannot be read. */
+  /** Like `read`, but returns undefined for an invalid file, since the next grant replaces it. Throws StateError if it cannot be read. */
   readClear(uid: VmUid): Promise<Grant | undefined>
-  /** Every granted uid, whether or not its file can be understood. Throws StateError. */
+  /** The UIDs of all grant files, valid or not. Throws StateError. */
   uids(): Promise<readonly VmUid[]>
   /** Throws StateError. */
   put(grant: Grant): Promise<GrantOutcome>
-  /** Forgets it here first, so that it stays forgotten. Throws StateError, or PortError `Unavailable` when the broker has still to hear of it. */
+  /**
+   * Removes the file first, so that the grant cannot come back. Throws StateError, or PortError `Unavailable` if the broker still has to be informed.
+   */
   revoke(uid: VmUid): Promise<void>
   /**
-   * Tells a broker that has just said hello everything, and takes back what has no file. What it does not answer to is asked again until it does,
-   * or the connection is another one. Never rejects.
+   * Sends all grants to a broker that has just connected, and revokes grants without a file. Retries what the broker does not answer, until it
+   * succeeds or the connection changes. Never rejects.
    */
   renew(signal: AbortSignal): Promise<void>
 }
@@ -51,9 +53,9 @@ export function grants(options: {
   readonly log: Log
 }): Grants {
   const { layout, files, broker, clock, log } = options
-  /** By uid, what the broker of `bootId` said to which grant. */
+  /** By UID: the broker's answer to this grant, and the boot ID of that broker. */
   const answers = new Map<VmUid, { bootId: string; text: string; outcome: GrantOutcome }>()
-  // An order may come while all grants are renewed: file and broker change together, or the older of the two would win at the broker.
+  // An order may arrive during a renewal. File and broker must change together, or the older grant could reach the broker last.
   const oneAtATime = keyedLock()
 
   async function read(uid: VmUid): Promise<Grant | undefined> {
@@ -61,7 +63,7 @@ export function grants(options: {
     if (text === undefined) return undefined
     const parsed = grantSchema.safeParse(parseJson(text))
     if (!parsed.success || parsed.data.uid !== uid)
-      throw new StateError('Content', `${layout.grantFile(uid)} cannot be understood; the next order of the controller writes it anew`)
+      throw new StateError('Content', `${layout.grantFile(uid)} is invalid; the controller's next order replaces it`)
     return parsed.data
   }
 
@@ -83,42 +85,42 @@ export function grants(options: {
       .filter((name) => uidPattern.test(name))
   }
 
-  async function tell(grant: Grant): Promise<GrantOutcome> {
+  async function sendToBroker(grant: Grant): Promise<GrantOutcome> {
     const bootId = broker.hello()?.bootId
     const text = canonicalJson(grant)
-    const before = answers.get(grant.uid)
-    if (before && before.bootId === bootId && before.text === text) return before.outcome
+    const cached = answers.get(grant.uid)
+    if (cached && cached.bootId === bootId && cached.text === text) return cached.outcome
     try {
       await broker.ask({ type: 'grant', grant }, 'ok', brokerTimeoutMs)
-      return remember(grant.uid, bootId, text, { kind: 'granted' })
+      return cacheAnswer(grant.uid, bootId, text, { kind: 'granted' })
     } catch (error) {
       if (error instanceof BrokerRefusal)
-        return remember(grant.uid, undefined, text, { kind: 'refused', reason: error.reason, message: error.message })
+        return cacheAnswer(grant.uid, undefined, text, { kind: 'refused', reason: error.reason, message: error.message })
       if (error instanceof PortError) return { kind: 'waiting', message: error.message }
       throw error
     }
   }
 
-  function remember(uid: VmUid, bootId: string | undefined, text: string, outcome: GrantOutcome): GrantOutcome {
-    // A refusal is asked for again each time: an operator may have widened the broker's limits.
+  function cacheAnswer(uid: VmUid, bootId: string | undefined, text: string, outcome: GrantOutcome): GrantOutcome {
+    // A refusal is not cached, since an operator may have extended the broker's limits.
     answers.set(uid, { bootId: bootId ?? '', text, outcome })
     return outcome
   }
 
   async function put(grant: Grant): Promise<GrantOutcome> {
     const text = canonicalJson(grant)
-    const held = await readClear(grant.uid)
-    if (held !== undefined && canonicalJson(held) === text) return putAgain(grant, text)
-    const outcome = await tell(grant)
-    // A grant that works is only replaced by one that the broker has accepted. The first one waits for the broker in its file.
-    const isFirst = held === undefined && outcome.kind === 'waiting'
+    const stored = await readClear(grant.uid)
+    if (stored !== undefined && canonicalJson(stored) === text) return putAgain(grant, text)
+    const outcome = await sendToBroker(grant)
+    // Only a grant that the broker has accepted replaces a working one. A first grant is stored while it waits for the broker.
+    const isFirst = stored === undefined && outcome.kind === 'waiting'
     if (outcome.kind === 'granted' || isFirst) await files.writeAtomically(layout.grantFile(grant.uid), `${text}\n`, 0o640)
     return outcome
   }
 
   async function putAgain(grant: Grant, text: string): Promise<GrantOutcome> {
     const last = answers.get(grant.uid)
-    const outcome = await tell(grant)
+    const outcome = await sendToBroker(grant)
     if (outcome.kind !== 'waiting') return outcome
     return last?.text === text && last.outcome.kind === 'refused' ? last.outcome : { kind: 'granted' }
   }
@@ -129,14 +131,14 @@ export function grants(options: {
     await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
   }
 
-  /** How many grants the broker still has to hear of. */
+  /** Returns the number of grants that the broker has not answered. */
   async function renewAll(): Promise<number> {
     const granted = await uids()
     let waiting = 0
     for (const uid of granted) if ((await oneAtATime(uid, () => renewOne(uid))) === 'waiting') waiting += 1
     for (let after: VmUid | null = null; ; ) {
       const page = await leasesAfter(after)
-      for (const lease of page.leases) if (lease.granted) await oneAtATime(lease.uid, () => takeBackWithoutFile(lease.uid))
+      for (const lease of page.leases) if (lease.granted) await oneAtATime(lease.uid, () => revokeWithoutFile(lease.uid))
       if (page.next === null || page.next === undefined) break
       after = page.next
     }
@@ -148,7 +150,7 @@ export function grants(options: {
     try {
       return (await renewAll()) === 0 ? 'done' : 'again'
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'Grants could not be renewed; trying again')
+      log.warn({ error: messageOf(error) }, 'Cannot renew the grants; retrying')
       return 'again'
     }
   }
@@ -157,22 +159,22 @@ export function grants(options: {
     return broker.ask({ type: 'leases', after }, 'leases', brokerTimeoutMs)
   }
 
-  /** Looks for the file now: it may have come after all of them were listed. */
-  async function takeBackWithoutFile(uid: VmUid): Promise<void> {
+  /** Checks the file again: it may have been written after the files were listed. */
+  async function revokeWithoutFile(uid: VmUid): Promise<void> {
     if ((await files.stat(layout.grantFile(uid))) === undefined) await broker.ask({ type: 'revoke', uid }, 'ok', brokerTimeoutMs)
   }
 
-  async function renewOne(uid: VmUid): Promise<'told' | 'waiting'> {
+  async function renewOne(uid: VmUid): Promise<'answered' | 'waiting'> {
     try {
       const grant = await read(uid)
-      const outcome = grant && (await tell(grant))
+      const outcome = grant && (await sendToBroker(grant))
       if (outcome?.kind === 'refused') log.warn({ uid, reason: outcome.reason, detail: outcome.message }, 'The broker refused a grant')
-      return outcome?.kind === 'waiting' ? 'waiting' : 'told'
+      return outcome?.kind === 'waiting' ? 'waiting' : 'answered'
     } catch (error) {
-      // A file that the disk did not give this time may hold a grant.
+      // A file that cannot be read now may still hold a grant.
       if (!(error instanceof StateError)) throw error
-      log.error({ uid, error: error.message }, 'A grant could not be read')
-      return error.kind === 'Content' ? 'told' : 'waiting'
+      log.error({ uid, error: error.message }, 'Cannot read a grant')
+      return error.kind === 'Content' ? 'answered' : 'waiting'
     }
   }
 
@@ -184,7 +186,7 @@ export function grants(options: {
     revoke: (uid) => oneAtATime(uid, () => revoke(uid)),
     async renew(signal) {
       answers.clear()
-      // Each connection has a hello of its own, and renews by itself.
+      // Each connection has its own hello and starts its own renewal.
       const hello = broker.hello()
       for (let waitMs = renewAgainMs.first; (await renewOnce()) === 'again'; waitMs = Math.min(2 * waitMs, renewAgainMs.most)) {
         await sleep(clock, waitMs, signal).catch(() => undefined)

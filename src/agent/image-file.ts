@@ -17,19 +17,19 @@ export interface ImageFileTools {
   readonly signal: AbortSignal
 }
 
-/** Whether an image may stand under a disk: first its header, read by us, and only then qemu-img. Throws StateError and PortError `Unavailable`. */
+/** Whether an image can be the base of a disk. Checks its header first, then runs qemu-img. Throws StateError and PortError `Unavailable`. */
 export async function judgeFile(options: ImageFileTools, path: string, sha256: string): Promise<StoredImage | Failure> {
   const refused = (why: string): Failure => failed('ImageRefused', `the image with sha256 ${sha256} cannot be used: ${why}`)
   const start = await options.files.readStart(path, headerBytes)
   const fact = await options.files.stat(path)
-  if (start === undefined || fact === undefined) throw new StateError('Io', `${path} is gone`)
+  if (start === undefined || fact === undefined) throw new StateError('Io', `${path} no longer exists`)
   const format = imageFormat(start)
   const verdict = format === 'qcow2' ? judgeImageHeader(start) : judgeRaw(start, fact.sizeBytes)
   if (!verdict.ok) return refused(verdict.message)
   if (format === 'raw') return { sha256, format, virtualSizeBytes: verdict.virtualSizeBytes }
   try {
     const info = await options.tool.info(path, options.signal)
-    if (info.backingFile !== undefined || info.dataFile !== undefined || info.encrypted) return refused('it does not stand alone')
+    if (info.backingFile !== undefined || info.dataFile !== undefined || info.encrypted) return refused('it depends on another file')
     await options.tool.check(path, options.signal)
     return { sha256, format, virtualSizeBytes: info.virtualSizeBytes }
   } catch (error) {
@@ -38,9 +38,9 @@ export async function judgeFile(options: ImageFileTools, path: string, sha256: s
   }
 }
 
-/** In the words of QEMU's block/qcow2-refcount.c. A cut of less than one cluster is not seen: a complete image may end that way. */
+/** Explains the message of QEMU's block/qcow2-refcount.c. A cut of less than one cluster is not detected: a complete image may end that way. */
 function whyInvalid(message: string): string {
   return message.includes('exceeding the end of the file')
-    ? 'it is cut off: it refers to data after its end, as an interrupted copy does; copy it again'
-    : `qemu-img says "${message}"`
+    ? 'it is truncated: it refers to data after its end, like an interrupted copy; copy it again'
+    : `qemu-img reports "${message}"`
 }

@@ -12,13 +12,13 @@ import type { Failure, ImageReference } from './prepare-plan.ts'
 
 type Source =
   | { readonly kind: 'network' }
-  /** An operator's file, of this version. */
+  /** An operator's file, in this version. */
   | { readonly kind: 'file'; readonly path: string; readonly version: string }
-  /** Is there already, and was not judged by this agent. */
+  /** The image is in the store, but this agent has not checked it yet. */
   | { readonly kind: 'store'; readonly sha256: string }
 
 export interface Wanted {
-  /** Arrivals with the same key happen once. */
+  /** Concurrent arrivals with the same key share one run. */
   readonly key: string
   readonly image: ImageReference
   readonly from: Source
@@ -27,9 +27,9 @@ export interface Wanted {
 
 interface Brought {
   readonly arrival: Arrival
-  /** The operator's file still has the version that was copied, so its hash can be kept. */
+  /** True if the operator's file did not change during the copy, so its hash can be cached. */
   readonly stable: boolean
-  /** Why it is not in the store. */
+  /** Why the image was not stored. */
   readonly refused: Failure | undefined
 }
 
@@ -45,13 +45,13 @@ export interface IntakeOptions {
 }
 
 export interface ImageIntake {
-  /** Copies or downloads into a partial file, judges it and gives it its name in the store. Throws ArrivalError, StateError and PortError. */
+  /** Copies or downloads into a partial file, checks it and moves it into the store. Throws ArrivalError, StateError and PortError. */
   bring(
     wanted: Wanted & { readonly from: Exclude<Source, { kind: 'store' }> },
     maxBytes: number,
     onProgress: (text: string) => void,
   ): Promise<Brought>
-  /** Names of the partial files being written: to write one to a slow disk in the end may take longer than a dead one may be old. */
+  /** Partial files that are being written. The sweep must keep them: on a slow disk, the last write may take longer than its age limit. */
   readonly ours: ReadonlySet<string>
 }
 

@@ -4,13 +4,13 @@ import { type Arrival, ArrivalError } from '../ports/image-arrivals.ts'
 import { StateError } from '../ports/state-files.ts'
 import { type Failure, failed, type ImageReference } from './prepare-plan.ts'
 
-/** Left free on the state root's file system, so that running VMs' overlays do not meet a full disk because of an image. */
+/** Kept free on the state root's file system, so that an image does not fill the disk under running VMs. */
 export const reserveBytes = 64 * 1024 ** 2
 const shownBytes = 48
-/** Why an image is not in the store; `preparing` may pass by itself. */
+/** Why an image is not in the store. `preparing` may resolve automatically. */
 export type Setback = { readonly kind: 'preparing'; readonly reason: string; readonly message: string } | Failure
 
-/** A judgement carried through a catch. */
+/** Carries a failure through a catch. */
 export class Refusal extends Error {
   readonly failure: Failure
 
@@ -20,11 +20,11 @@ export class Refusal extends Error {
   }
 }
 
-/** Says what came: a login page or an error text is recognized by its first bytes. */
+/** Describes the received bytes, so that a login page or an error text is recognizable. */
 export function mismatch(image: ImageReference, arrival: Arrival): Failure {
   return failed(
     'ImageChecksumMismatch',
-    `${image.source} has sha256 ${arrival.sha256}, the manifest says ${image.sha256}; received ${describe(arrival)}`,
+    `${image.source} has sha256 ${arrival.sha256}, but the manifest has ${image.sha256}; received ${describe(arrival)}`,
   )
 }
 
@@ -33,7 +33,7 @@ function describe({ bytes, contentType, start }: Arrival): string {
   return `${formatBytes(bytes)}${type}, beginning with "${printable(start)}"`
 }
 
-/** Whoever made the bytes must not write to a terminal with them. */
+/** Escapes untrusted bytes, so that they cannot control a terminal. */
 function printable(bytes: Uint8Array): string {
   const shown = [...bytes.subarray(0, shownBytes)]
   return shown
@@ -49,11 +49,11 @@ export function insufficient(source: string, bytes: number | undefined, freeByte
   const needs = bytes === undefined ? 'needs more than that' : `needs ${formatBytes(bytes)}`
   return failed(
     'InsufficientDisk',
-    `the state root has ${formatBytes(freeBytes)} free, of which ${formatBytes(reserveBytes)} stay reserved, and the copy of ${source} ${needs}; make room on this node`,
+    `the state root has ${formatBytes(freeBytes)} free, ${formatBytes(reserveBytes)} of it reserved, and the copy of ${source} ${needs}; free space on this node`,
   )
 }
 
-/** What an error of an arrival means for those who wait for the image. */
+/** Classifies an error of an arrival for the VMs that wait for the image. */
 export function judgeSetback(error: unknown, image: ImageReference, freeBytes: number): Setback {
   if (error instanceof Refusal) return error.failure
   if (error instanceof StateError)
@@ -81,7 +81,7 @@ function judgeArrival(error: ArrivalError, image: ImageReference, freeBytes: num
     case 'Io':
       return failed('StateRootError', message)
     case 'Changed':
-      return retried(`${image.source}: ${message}; trying again`)
+      return retried(`${image.source}: ${message}; retrying`)
     case 'Network':
     case 'TooSlow':
       return retried(`${image.source}: download failed; retrying: ${message}`)
@@ -92,12 +92,12 @@ function retried(message: string): Setback {
   return { kind: 'preparing', reason: 'ImageRetry', message }
 }
 
-/** A server's words can be in it. */
+/** The message may contain untrusted text of a server. */
 function cleaned(message: string): string {
   return message.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?')
 }
 
-/** 5 s doubling to 5 min where it may pass; from 30 s where somebody has to do something first. */
+/** Doubles from 5 s to 5 min if the problem may resolve automatically. Starts at 30 s if a person must act. */
 export function retryDelayMs(kind: 'preparing' | 'failed', attempts: number): number {
   return Math.min(300_000, (kind === 'failed' ? 30_000 : 5_000) * 2 ** Math.min(attempts - 1, 10))
 }

@@ -13,12 +13,12 @@ import { sweepPartials } from './image-sweep.ts'
 import { type Failure, type ImageReference, failed } from './prepare-plan.ts'
 import { quietFiles, quietMs } from './quiet-files.ts'
 
-/** At once: more only make each slower. Copies have slots of their own, so that no server can hold them up. */
+/** More downloads at a time would only slow each of them. Copies have their own slots, so that no server delays them. */
 const maxDownloads = 2
 const maxCopies = 2
-/** An answer waits so long for a small image, so that it need not be asked for twice. */
+/** Wait this long for a small image, so that the first answer can already be final. */
 const patienceMs = 1_000
-/** An agent that was killed just now left a partial file that looks alive still, so once is not enough. */
+/** Sweeps repeatedly: right after a restart, the partial file of the killed agent is still too young to remove. */
 const sweepEveryMs = 600_000
 const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 
@@ -32,17 +32,17 @@ export interface ImageStoreOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** Ends arrivals under way. */
+  /** Cancels running arrivals. */
   readonly signal: AbortSignal
 }
 
 export interface ImageStore {
   /**
-   * Where an image is on its way into the store. Starts what is needed in the background and answers soon; asked again, it says how far it is.
-   * `refusedAddresses` are public addresses that it may not come from. Throws StateError.
+   * Returns the state of an image, and starts a missing arrival in the background. Answers soon; call it again for progress. `refusedAddresses` are
+   * public addresses that the image may not come from. Throws StateError.
    */
   resolve(image: ImageReference, refusedAddresses?: readonly string[]): Promise<ImageState>
-  /** Removes partial files that killed agents left, now and again until the signal is aborted. Never rejects. */
+  /** Removes partial files of killed agents, now and repeatedly until the signal is aborted. Never rejects. */
   sweep(): Promise<void>
 }
 
@@ -52,12 +52,12 @@ interface PastSetback {
   readonly attempts: number
 }
 
-/** The agent's content-addressed images: a file under its sha256 was hashed, judged and is never written again. */
+/** The agent's content-addressed images. A file named by its sha256 is hashed, checked and never written again. */
 export function imageStore(options: ImageStoreOptions): ImageStore {
   const { layout, files, clock } = options
   const arriving = new Map<string, { progress: string; done: Promise<void> }>()
   const setbacks = new Map<string, PastSetback>()
-  /** What was copied of operators' files, by source and version, so that a poll does not hash them again. */
+  /** Copied operator files by source and version, so that polling does not hash them again. */
   const copied = new Map<string, Arrival>()
   const verdicts = new Map<string, StoredImage | Failure>()
   const quiet = quietFiles(clock)
@@ -76,9 +76,8 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   async function resolveLocal(image: ImageReference): Promise<ImageState> {
     const path = `${layout.root}/${image.source}`
     const fact = await files.stat(path)
-    if (fact === undefined)
-      return failed('ImageMissing', `${image.source} is not below the state root of this node; copy the image to ${path}`)
-    if (fact.kind !== 'file') return failed('ImageRefused', `${path} is not a regular file; put the image itself there`)
+    if (fact === undefined) return failed('ImageMissing', `${image.source} is missing on this node; copy the image to ${path}`)
+    if (fact.kind !== 'file') return failed('ImageRefused', `${path} is not a regular file; copy the image itself to this path`)
     const key = `${image.source}@${fact.version}`
     const arrival = copied.get(key)
     const wanted: Wanted = { key, image, from: { kind: 'file', path, version: fact.version }, refusedAddresses: [] }
@@ -89,13 +88,13 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
 
   function stillWritten(path: string, fact: FileFact, image: ImageReference): ImageState | undefined {
     if (quiet.waitMs(path, fact) === 0) return undefined
-    const message = `${image.source} was written to just now; waiting until it is unchanged for ${quietMs / 1000} s`
+    const message = `${image.source} is still being written; waiting until it is unchanged for ${quietMs / 1000} s`
     return { kind: 'preparing', reason: 'ImageArriving', message }
   }
 
   async function lacksRoom(fact: FileFact, image: ImageReference): Promise<Failure | undefined> {
     const { freeBytes } = await files.space(layout.store)
-    // Holes stay holes in the copy; preallocated blocks of zeros become holes.
+    // The copy keeps holes, and turns preallocated blocks of zeros into holes.
     const neededBytes = Math.min(fact.allocatedBytes, fact.sizeBytes)
     return neededBytes > freeBytes - reserveBytes ? insufficient(image.source, neededBytes, freeBytes) : undefined
   }
@@ -103,13 +102,13 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   async function resolveRemote(image: ImageReference, refusedAddresses: readonly string[]): Promise<ImageState> {
     const url = URL.parse(image.source)
     if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-      return failed('ImageSourceUnsupported', 'an image source is images/NAME or an http(s):// URL')
+      return failed('ImageSourceUnsupported', 'an image source must be images/NAME or an http(s):// URL')
     }
     if (image.sha256 === null) return failed('ImageSourceUnsupported', 'an image from the network needs its sha256')
     return await arrive({ key: image.sha256, image, from: { kind: 'network' }, refusedAddresses })
   }
 
-  /** Undefined where the store has no such image. One that an earlier agent stored is judged again first, in the background. */
+  /** Undefined if the store does not have the image. An image of an earlier agent is checked again first, in the background. */
   async function stored(image: ImageReference, sha256: string): Promise<ImageState | undefined> {
     const verdict = verdicts.get(sha256)
     if (verdict && 'kind' in verdict) return verdict
@@ -144,16 +143,16 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
     return started
   }
 
-  /** After an arrival that went well; for one that was shared with another reference, what this reference makes of it. */
+  /** The state after a successful arrival. A shared arrival may still not match this reference's sha256. */
   async function settled({ key, image, from }: Wanted): Promise<ImageState> {
     const arrival = copied.get(key)
     if (arrival && image.sha256 !== null && arrival.sha256 !== image.sha256) return mismatch(image, arrival)
     const sha256 = from.kind === 'store' ? from.sha256 : (arrival?.sha256 ?? image.sha256)
     const state = sha256 === null ? undefined : await stored(image, sha256)
-    return state ?? { kind: 'preparing', reason: 'ImageRetry', message: `${image.source}: trying again` }
+    return state ?? { kind: 'preparing', reason: 'ImageRetry', message: `${image.source}: retrying` }
   }
 
-  /** Never rejects: what went wrong is a setback, with the time after which an order tries again. */
+  /** Never rejects: an error becomes a setback with a retry time. */
   async function bring(wanted: Wanted, memo: string, onProgress: (text: string) => void): Promise<void> {
     const { from, image } = wanted
     let freeBytes = 0
@@ -170,14 +169,14 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
       const attempts = (setbacks.get(memo)?.attempts ?? 0) + 1
       const state = judgeSetback(error, image, freeBytes)
       setbacks.set(memo, { state, attempts, retryAtMs: clock.elapsed() + retryDelayMs(state.kind, attempts) })
-      options.log.info({ image: image.source, reason: state.reason, detail: state.message }, 'An image did not arrive')
+      options.log.info({ image: image.source, reason: state.reason, detail: state.message }, 'An image is not available')
     }
   }
 
   async function sweep(): Promise<void> {
     while (!options.signal.aborted) {
       await sweepPartials(options, intake.ours).catch((error: unknown) =>
-        options.log.warn({ error: (error as Error).message }, 'The image store could not be swept'),
+        options.log.warn({ error: (error as Error).message }, 'Cannot sweep the image store'),
       )
       await sleep(clock, sweepEveryMs, options.signal).catch(() => undefined)
     }

@@ -2,10 +2,10 @@ import type { Layout } from '../api/layout.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 
-/** A partial file that nobody wrote to for so long has lost its writer; downloads give up after a minute without progress. */
+/** A partial file that has not changed for this long has lost its writer. Downloads give up after a minute without progress. */
 const abandonedMs = 120_000
 
-/** Removes partial files but `ours`. Throws StateError. */
+/** Removes partial files except `ours`. Throws StateError. */
 export async function sweepPartials(
   { files, layout, clock }: { readonly files: StateFiles; readonly layout: Layout; readonly clock: Clock },
   ours: ReadonlySet<string>,

@@ -5,11 +5,11 @@ import { StateError, type StateFiles } from '../ports/state-files.ts'
 import type { Grants } from './grants.ts'
 import { readIdentity } from './preparer.ts'
 
-/** A runner can write what it likes into its disks directory; nobody has so many disks, nor so many files beside them. */
+/** Limit for names in the disks directory, since a runner can create any number of files there. */
 const maxDisks = 64
 const maxNames = 1_024
 
-/** Whether this node has a directory of the VM. Throws StateError where the directory of all of them is missing: an unmounted state root holds no answer. */
+/** Whether this node has a directory of the VM. Throws StateError if the parent directory is missing: an unmounted state root is not an absence. */
 export async function hasInstance(layout: Layout, files: Pick<StateFiles, 'stat'>, uid: VmUid): Promise<boolean> {
   if ((await files.stat(layout.instance(uid))) !== undefined) return true
   if ((await files.stat(layout.instances))?.kind !== 'directory') throw instancesMissing(layout)
@@ -21,8 +21,8 @@ function instancesMissing({ instances }: Layout): StateError {
 }
 
 /**
- * Every instance directory of this node: its name alone says that somebody's disk may be here. Disks are looked at with stat only, since a
- * runner could have rewritten them. Throws StateError: what cannot be read is not absent.
+ * Lists every instance directory of this node. Its name alone means that a VM's disk may be here. Disks are only checked with stat, since a runner
+ * could have changed their content. Throws StateError: an unreadable entry is not an absence.
  */
 export async function readInventory(layout: Layout, files: StateFiles, grants: Pick<Grants, 'uids'>): Promise<InstanceRecord[]> {
   const names = await files.list(layout.instances)
@@ -41,7 +41,7 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
   const seen = await readIdentity(files, layout.identityFile(uid))
   const identity = seen.kind === 'known' ? seen.identity : undefined
   const disks: InstanceRecord['disks'] = []
-  // Those that were made come first, so that nothing beside them can crowd them out.
+  // Recorded disks come first, so that other files cannot displace them.
   const names = new Set([...(identity?.disks ?? []).map((disk) => disk.name), ...(await listedDisks(layout, files, uid))])
   for (const name of [...names].slice(0, maxDisks)) {
     const fact = await files.stat(layout.diskFile(uid, name))
@@ -53,7 +53,7 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
   return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks }
 }
 
-/** Only names that a disk of ours can have: a path made of any other may not even be one that can be looked at. */
+/** Returns only valid disk names. Another name may not even form a valid path. */
 export async function listedDisks(layout: Layout, files: StateFiles, uid: VmUid): Promise<string[]> {
   const names = (await files.list(layout.disks(uid), maxNames)) ?? []
   return names

@@ -1,4 +1,4 @@
-/** Runs of one key follow each other; the map holds only keys with a run under way. */
+/** Serializes runs with the same key. The map only holds keys with a pending run. */
 export function keyedLock(): <Value>(key: string, run: () => Promise<Value>) => Promise<Value> {
   const tails = new Map<string, Promise<void>>()
   return async (key, run) => {

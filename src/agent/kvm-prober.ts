@@ -6,18 +6,18 @@ import { BrokerRefusal } from './broker-link.ts'
 
 type KvmFact = NodeFacts['kvm']
 type TcgFact = NodeFacts['tcg']
-/** `inconclusive`: the run says nothing of KVM, since emulation beside it failed as well. */
+/** `inconclusive`: the run says nothing about KVM, since emulation failed as well. */
 export type ProbeVerdict = { readonly verdict: 'works' | 'unusable' | 'inconclusive' } & Pick<KvmFact, 'reason' | 'message'>
 
-/** KVM neither comes nor goes often; a host that was changed is noticed by its device facts at once. */
+/** KVM support rarely changes. A change of the device facts starts a probe at once. */
 const repeatMs = 600_000
-/** While the broker is away (its hello kicks), or when a verdict has to be confirmed: far enough apart for a burst of load to pass. */
+/** Retry interval while the broker is away (its hello starts a probe) or a verdict needs confirmation. Long enough for a burst of load to pass. */
 const retryMs = 20_000
 const brokerTimeoutMs = 5_000
-/** So many runs in a row must say that what worked works no more: one slow run on a busy host takes nothing away. */
+/** Number of failed runs in a row before working KVM counts as unusable. One slow run on a busy host is not enough. */
 const confirmations = 3
 
-/** Runs of QEMU; each ends by itself or is killed after its limit. */
+/** QEMU runs. Each ends on its own or is killed after its time limit. */
 export interface ProbeRuns<Run> {
   tcg(signal: AbortSignal): Promise<Run>
   kvm(fd: number, signal: AbortSignal): Promise<Run>
@@ -37,19 +37,19 @@ export interface KvmProberOptions<Run> {
 export interface KvmProber {
   kvm(): KvmFact
   tcg(): TcgFact
-  /** What the broker says about /dev/kvm now; another word than at the last probe starts a new one. */
+  /** Receives the broker's current fact about /dev/kvm. A changed fact starts a probe. */
   notice(device: BrokerFacts['devices']['kvm']): void
-  /** Probes soon: the broker came back. */
+  /** Probes soon, because the broker is back. */
   kick(): void
   /** Probes until the signal is aborted; never rejects. */
   run(signal: AbortSignal): Promise<void>
 }
 
-/** Finds out by running it whether KVM works here (LAB.md: neither the device, nor ioctls, nor real-mode code proves it). */
+/** Finds out whether KVM works on this node by running a guest. Neither the device, ioctls nor real-mode code prove it. */
 export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
   const { clock, log } = options
-  let kvm: KvmFact = { state: 'pending', reason: '', message: 'QEMU has not been tried yet' }
-  let tcg: TcgFact = { works: false, message: 'QEMU has not been tried yet' }
+  let kvm: KvmFact = { state: 'pending', reason: '', message: 'QEMU has not been probed yet' }
+  let tcg: TcgFact = { works: false, message: 'QEMU has not been probed yet' }
   let device: string | undefined
   let kvmDoubts = 0
   let tcgDoubts = 0
@@ -66,12 +66,12 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
     if (kvmDoubts > 0 && kvmDoubts < confirmations) return
     kvmDoubts = 0
     if (next.state !== kvm.state || next.reason !== kvm.reason)
-      log.info({ state: next.state, reason: next.reason, detail: next.message }, 'Tried KVM')
+      log.info({ state: next.state, reason: next.reason, detail: next.message }, 'Probed KVM')
     kvm = next
   }
 
   function settleVerdict({ verdict, reason, message }: ProbeVerdict): 'done' | 'again' {
-    // What was found out before outweighs a run that proves nothing.
+    // The earlier verdict outweighs an inconclusive run.
     if (verdict === 'inconclusive' && kvm.state !== 'pending') return 'again'
     settleKvm({ state: verdict === 'works' ? 'works' : 'unusable', reason, message: message.slice(0, 2000) })
     return verdict === 'inconclusive' || kvmDoubts > 0 || tcgDoubts > 0 ? 'again' : 'done'
@@ -98,8 +98,8 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
     if (error instanceof BrokerRefusal) {
       return settleVerdict({ verdict: 'unusable', reason: error.reason, message: error.message })
     }
-    // What was seen before holds while the broker is away for a moment.
-    if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be tried: ${(error as Error).message}` }
+    // The last verdict stays while the broker is away.
+    if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be probed: ${(error as Error).message}` }
     return 'again'
   }
 
@@ -111,11 +111,11 @@ export function kvmProber<Run>(options: KvmProberOptions<Run>): KvmProber {
     wake = () => undefined
   }
 
-  /** QEMU could not even be started. */
+  /** QEMU could not be started. */
   function failedRun(error: Error): 'again' {
     log.error({ error: error.message }, 'The KVM probe failed')
     settleTcg({ works: false, message: error.message })
-    if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be tried: ${error.message}` }
+    if (kvm.state === 'pending') kvm = { ...kvm, message: `KVM cannot be probed: ${error.message}` }
     return 'again'
   }
 

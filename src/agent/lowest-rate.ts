@@ -2,10 +2,10 @@ import { formatBytes } from '../api/quantity.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ArrivalError } from '../ports/image-arrivals.ts'
 
-/** A slower download holds a slot that others wait for: at this rate 1 GiB takes almost five hours. */
+/** A slower download blocks a slot that others wait for. At this rate 1 GiB takes almost five hours. */
 const lowestRate = { windowMs: 60_000, bytesPerSecond: 64 * 1024 }
 
-/** Ends a download that brings too little within a window. `run` gets the signal that ends it, and reports the bytes it has so far. */
+/** Aborts a download that receives too few bytes within a window. `run` gets the signal, and reports the bytes received so far. */
 export async function withLowestRate<Value>(
   clock: Clock,
   signal: AbortSignal,
@@ -37,6 +37,6 @@ function tooSlow(arrived: number): ArrivalError {
   const { windowMs, bytesPerSecond } = lowestRate
   return new ArrivalError(
     'TooSlow',
-    `${formatBytes(arrived)} arrived within ${windowMs / 1000} s, and the lowest rate is ${formatBytes(bytesPerSecond)} per second`,
+    `${formatBytes(arrived)} received within ${windowMs / 1000} s; the minimum rate is ${formatBytes(bytesPerSecond)} per second`,
   )
 }

@@ -25,7 +25,7 @@ import { kvmProbeImage } from './kvm-probe/payload.ts'
 import { qemuRuns } from './kvm-probe/runs.ts'
 import { machineType } from './preparer.ts'
 
-/** The disk of the KVM probe in the container's tmpfs, made at the first probe. */
+/** The KVM probe's disk in the container's tmpfs, created at the first probe. */
 function probeImage(): () => string {
   let path: string | undefined
   return () => {
@@ -43,7 +43,7 @@ function readKeys(file: string): readonly ControlKey[] {
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new ConfigError(`the control key cannot be read: ${(cause as Error).message}`, { cause })
+    throw new ConfigError(`cannot read the control key: ${(cause as Error).message}`, { cause })
   }
   const parsed = parseControlKeys(text)
   if (!parsed.ok) throw new ConfigError(`${file}: ${parsed.message}`)
@@ -74,16 +74,16 @@ async function run(config: AgentConfig, log: Log, signal: AbortSignal): Promise<
     },
     signal,
   )
-  log.info({ port: listener.port, stateRoot: config.stateRoot, release, keys: keys.map((key) => key.id) }, 'The agent listens')
+  log.info({ port: listener.port, stateRoot: config.stateRoot, release, keys: keys.map((key) => key.id) }, 'The agent is listening')
 }
 
 function main(): void {
-  // Runners share the group and nobody else has a say (ADR 0004).
+  // Runners share the group. Other users have no access (ADR 0004).
   process.umask(0o007)
   const stop = new AbortController()
   const exit = (code: number, log: ReturnType<typeof jsonLog>): void => {
-    stop.abort(new Error('the agent was told to end'))
-    // Nothing here needs an orderly end: every write is atomic, and a killed agent must be made good anyway.
+    stop.abort(new Error('the agent was stopped'))
+    // No graceful shutdown is needed: every write is atomic, and the next start repairs the state of a killed agent anyway.
     void log.flush().then(() => process.exit(code))
   }
   let log = jsonLog(process.stderr, { debug: false })
@@ -97,7 +97,7 @@ function main(): void {
   }
 
   function fail(error: unknown): void {
-    log.error({ error: error instanceof ConfigError ? error.message : String(error) }, 'The agent cannot start')
+    log.error({ error: error instanceof ConfigError ? error.message : String(error) }, 'Cannot start the agent')
     exit(error instanceof ConfigError ? 2 : 1, log)
   }
 }

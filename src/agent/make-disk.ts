@@ -12,11 +12,14 @@ export interface MakeDiskOptions {
   readonly signal: AbortSignal
 }
 
-/** Where release 0.1 made new disks. */
+/** Names of new disks in release 0.1. */
 const unfinishedOfOldRelease = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
 const maxNames = 1_024
 
-/** Makes an overlay over a stored image, in the agent's own directory of the VM: no runner can put anything in its way there. It is on disk when it resolves. */
+/**
+ * Creates an overlay over a stored image, in the agent's own directory of the VM, where no runner can interfere. The overlay is synced to disk when
+ * this resolves.
+ */
 export async function makeDisk(
   { files, layout, tool, signal }: MakeDiskOptions,
   uid: VmUid,
@@ -29,19 +32,19 @@ export async function makeDisk(
   await files.seal(path, 0o660)
 }
 
-/** A new disk that has not got its name yet; `madeAs` is that of its record. */
+/** Path of a new disk before it gets its final name. `madeAs` comes from its record. */
 export function unnamedDisk(layout: Layout, uid: VmUid, disk: { readonly name: string; readonly madeAs?: string | undefined }): string {
   return `${layout.work(uid)}/${disk.name}.${disk.madeAs ?? ''}.qcow2`
 }
 
-/** Removes what a killed agent was making; done where there is nothing. */
+/** Removes unfinished disks of a killed agent. Does nothing if there are none. */
 export async function clearWork({ files, layout }: Pick<MakeDiskOptions, 'files' | 'layout'>, uid: VmUid): Promise<void> {
   const directory = layout.work(uid)
   for (const name of (await files.list(directory)) ?? []) await files.remove(`${directory}/${name}`)
   await files.removeEmptyDirectory(directory)
 }
 
-/** Removes what a killed agent of release 0.1 was making. A runner could have made such a file as well, and nobody needs it. */
+/** Removes unfinished disks of a killed agent of release 0.1. A runner could have created such a file too, and no VM needs it. */
 export async function sweepOldRelease({ files, layout }: Pick<MakeDiskOptions, 'files' | 'layout'>, uid: VmUid): Promise<void> {
   const directory = layout.disks(uid)
   for (const name of (await files.list(directory, maxNames)) ?? [])

@@ -23,7 +23,7 @@ export interface OrdersOptions {
 export interface Orders {
   /** Throws StateError. */
   prepare(order: PrepareOrder): Promise<PrepareStatus>
-  /** Carries out the last order once more, where it has this mark; undefined where there is none, it was another, or it was revoked. */
+  /** Repeats the last order if it has this mark. Undefined if there is no such order, the mark differs, or the grant was revoked. */
   repeat(uid: VmUid, mark: string): Promise<PrepareStatus | undefined>
   /** Throws StateError and PortError. */
   revoke(uid: VmUid): Promise<void>
@@ -31,10 +31,10 @@ export interface Orders {
   deleteDisks(order: DeleteDisksOrder): Promise<DeletionStatus>
 }
 
-/** Orders of the controller, one at a time per VM: first its disks, then its grant. */
+/** Carries out the controller's orders, one at a time per VM: first its disks, then its grant. */
 export function orders(options: OrdersOptions): Orders {
   const oneAtATime = keyedLock()
-  // One for each VM that was ordered here since the start.
+  // The last order of each VM since the agent's start.
   const last = new Map<VmUid, { readonly order: PrepareOrder; readonly mark: string }>()
   return {
     prepare: (order) =>
@@ -44,15 +44,15 @@ export function orders(options: OrdersOptions): Orders {
       }),
     repeat: (uid, mark) =>
       oneAtATime(uid, async () => {
-        const held = last.get(uid)
-        return held?.mark === mark ? carryOut(options, held.order) : undefined
+        const previous = last.get(uid)
+        return previous?.mark === mark ? carryOut(options, previous.order) : undefined
       }),
     revoke: (uid) =>
       oneAtATime(uid, () => {
         last.delete(uid)
         return options.grants.revoke(uid)
       }),
-    // Without a grant the broker lets nobody start while the disks go.
+    // The revoked grant keeps runners from starting while the disks are deleted.
     deleteDisks: (order) =>
       oneAtATime(order.uid, async () => {
         last.delete(order.uid)
@@ -65,7 +65,7 @@ export function orders(options: OrdersOptions): Orders {
 async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
   const status = await makeReady(options, order)
   if (order.pending === undefined) return status
-  // Also where what runs cannot be granted any more: the edit may be what mends that.
+  // Also checked if the running configuration can no longer be granted: the edit may fix that.
   const refusal = await whyNotPending(options, order, order.pending)
   return { ...status, ...(refusal === undefined ? { pendingAccepted: true } : { pending: refusal }) }
 }
@@ -74,7 +74,7 @@ async function makeReady(options: OrdersOptions, order: PrepareOrder): Promise<P
   const existing = await options.grants.readClear(order.uid)
   const unready = await options.prepareDisks(order)
   if (unready === undefined) return grantTo(options, order, existing)
-  // An edit of the disks that is refused or takes long does not keep a VM that has its disks from what it is started with.
+  // If the edit of the disks fails or takes long, a VM that has its disks still gets its existing grant.
   if (existing !== undefined) await grantTo(options, order, existing)
   return unready
 }
@@ -97,27 +97,27 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
       return {
         state: 'preparing',
         reason: 'BrokerUnavailable',
-        message: `disks are ready; the grant waits for the broker: ${outcome.message}`.slice(0, 2000),
+        message: `disks are ready; the grant is waiting for the broker: ${outcome.message}`.slice(0, 2000),
       }
     case 'refused':
       return {
         state: 'failed',
         reason: outcome.reason,
-        message: `the broker of this node refused the grant: ${outcome.message}`.slice(0, 2000),
+        message: `the broker of this node rejected the grant: ${outcome.message}`.slice(0, 2000),
       }
   }
 }
 
 const mostNics = 8
 
-/** A runner that was started with other networks may still live: its names stay, so that it can prove itself. */
+/** A runner with the old networks may still be alive. Their names stay in the grant, so that it can prove its lease. */
 function grantOf({ uid, vm, nics }: PrepareOrder, accelerator: Grant['accelerator'], existing: Grant | undefined): Grant {
   const before = [...(existing?.nics ?? []), ...(existing?.formerNics ?? [])]
   const formerNics = before.filter(({ name }) => nics.every((nic) => nic.name !== name)).slice(0, mostNics)
   return { version: 1, uid, vm, accelerator, nics, ...(formerNics.length === 0 ? {} : { formerNics }) }
 }
 
-/** Asked of the broker as the grant would be, and nothing changes. Undefined where it can be granted, or the broker is too old to be asked. */
+/** Asks the broker whether it would accept the grant, without changes. Undefined if it would, or if the broker is too old to answer. */
 async function whyNotPending(
   { broker, prober }: OrdersOptions,
   { uid, vm, softwareEmulation }: PrepareOrder,

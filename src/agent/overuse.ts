@@ -9,11 +9,11 @@ import { type FileFact, StateError, type StateFiles } from '../ports/state-files
 import { readIdentity } from './preparer.ts'
 
 const everyMs = 60_000
-/** A directory of a runner holds a few files; one with more is reported without being counted. */
+/** A runner's directory holds a few files. One with more is reported without counting its size. */
 const maxNames = 256
-/** Serial log, crash record and sockets are 3 MiB at most. */
+/** Serial log, crash record and sockets take 3 MiB at most. */
 const runBytes = 16 * 1024 ** 2
-/** VMs that are reported at once. */
+/** Maximum number of VMs in one report. */
 const maxReported = 64
 
 export interface OveruseOptions {
@@ -23,7 +23,7 @@ export interface OveruseOptions {
   readonly log: Log
 }
 
-/** Watches what VMs take of the state root: no file system lets the agent limit it (ADR 0023). */
+/** Reports VMs that use too much of the state root, since no file system lets the agent limit them (ADR 0023). */
 export function overuseWatch(options: OveruseOptions): { latest(): readonly Overuse[]; run(signal: AbortSignal): Promise<void> } {
   let latest: readonly Overuse[] = []
   return {
@@ -33,10 +33,10 @@ export function overuseWatch(options: OveruseOptions): { latest(): readonly Over
         try {
           const found = await measureAll(options)
           const known = new Set(latest.map((one) => one.uid))
-          for (const one of found) if (!known.has(one.uid)) options.log.warn({ ...one }, 'A VM takes more of the state root than its disks')
+          for (const one of found) if (!known.has(one.uid)) options.log.warn({ ...one }, 'A VM uses more of the state root than its disks')
           latest = found
         } catch (error) {
-          options.log.warn({ reason: messageOf(error) }, 'What VMs take of the state root cannot be measured')
+          options.log.warn({ reason: messageOf(error) }, 'Cannot measure how much of the state root the VMs use')
         }
         await sleep(options.clock, everyMs, signal).catch(() => undefined)
       }
@@ -68,7 +68,7 @@ async function measure(layout: Layout, files: OveruseOptions['files'], uid: VmUi
   }
 }
 
-/** Of the directory's own entries. Nothing below it is entered: the runner could exchange a directory for a link meanwhile. */
+/** Sums the directory's own entries. Does not descend, since the runner could replace a directory by a link meanwhile. */
 async function sumOf(files: OveruseOptions['files'], path: string): Promise<{ readonly bytes: number; readonly hasUncounted: boolean }> {
   const names = (await files.list(path, maxNames + 1)) ?? []
   let bytes = 0
@@ -81,7 +81,7 @@ async function sumOf(files: OveruseOptions['files'], path: string): Promise<{ re
   return { bytes, hasUncounted }
 }
 
-/** A runner can give a file a name that is no path for others. It must not keep other VMs from being measured. */
+/** A runner can create a file whose name is not a valid path. It must not block the measurement of other VMs. */
 async function statAny(files: Pick<StateFiles, 'stat'>, path: string): Promise<FileFact | 'unreadable' | undefined> {
   try {
     return await files.stat(path)

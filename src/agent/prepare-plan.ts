@@ -9,17 +9,17 @@ type OrderedDisk = PrepareOrder['disks'][number]
 export type ImageReference = OrderedDisk['image']
 type DiskRecord = Identity['disks'][number]
 
-/** What lies on disk of one VM. */
+/** A VM's files on this node. */
 export interface SeenInstance {
-  /** `layout.json`'s; undefined where there is none that can be read. */
+  /** Version in `layout.json`. Undefined if the file is missing or unreadable. */
   readonly layoutVersion: number | undefined
   readonly identity:
     | { readonly kind: 'absent' }
     | { readonly kind: 'known'; readonly identity: Identity }
     | { readonly kind: 'unreadable'; readonly message: string }
-  /** What an interrupted preparation meant to become identity.json. */
+  /** The unfinished identity.json of an interrupted preparation. */
   readonly draft: Identity | undefined
-  /** Names of the disks whose file exists. */
+  /** Names of disks whose file exists. */
   readonly disks: readonly string[]
   /** SHA-256 of the images linked into the instance. */
   readonly linkedImages: readonly string[]
@@ -31,12 +31,12 @@ export interface Failure {
   readonly message: string
 }
 
-/** One disk of a VM that is not complete. */
+/** A disk of a VM that is not complete. */
 export interface DiskToComplete {
   readonly name: string
   readonly sizeBytes: number
   readonly source: string
-  /** `made`: the file is there, made from `sha256`, of the format that the draft names if it names one; `missing`: to be made from what `image` resolves to. */
+  /** `made`: the file exists, made from `sha256`, in the draft's format if the draft has one. `missing`: create it from what `image` resolves to. */
   readonly state:
     | { readonly kind: 'made'; readonly sha256: string; readonly format: ImageFormat | undefined }
     | { readonly kind: 'unknown' }
@@ -44,11 +44,11 @@ export interface DiskToComplete {
   readonly image: ImageReference
 }
 
-/** A disk that is to stand in the place of others, which the manifest allowed in so many words. */
+/** A disk that replaces others, as the manifest explicitly allows. */
 export interface Replacement {
   readonly kind: 'replace'
   readonly disk: OrderedDisk
-  /** Of the disks that go. */
+  /** The disks to remove. */
   readonly there: readonly DiskRecord[]
   readonly identity: Identity
 }
@@ -60,8 +60,8 @@ export type PreparePlan =
   | Replacement
 
 /**
- * Decides what an order means for what is there. identity.json is written last, so it proves that every disk was made once: with it nothing
- * is ever made again, but for an edit that the manifest allows to destroy what is there; without it whatever is there is completed, never wiped.
+ * Decides what an order means for the existing files. identity.json is written last, so it proves that every disk was made. If it exists, no disk is
+ * made again, except for a replacement that the manifest allows. If it does not, existing files are completed and never wiped.
  */
 export function planPrepare(order: PrepareOrder, seen: SeenInstance): PreparePlan {
   return (
@@ -69,7 +69,7 @@ export function planPrepare(order: PrepareOrder, seen: SeenInstance): PreparePla
   )
 }
 
-/** Why nothing may be done in this directory for this order, not even to complete what was begun. */
+/** Returns why this order may not change the directory at all, not even to complete unfinished work. */
 export function judgeInstance(order: PrepareOrder, seen: SeenInstance): Failure | undefined {
   return judgeLayout(seen) ?? judgeOwner(order, seen)
 }
@@ -77,21 +77,21 @@ export function judgeInstance(order: PrepareOrder, seen: SeenInstance): Failure 
 export function judgeLayout(seen: Pick<SeenInstance, 'layoutVersion'>): Failure | undefined {
   if (seen.layoutVersion === layoutVersion) return undefined
   if (seen.layoutVersion === undefined)
-    return failed('LayoutMissing', 'the state root has no layout.json that can be read; run install-node on this node')
+    return failed('LayoutMissing', 'the state root has no readable layout.json; run install-node on this node')
   return failed(
     'LayoutUnsupported',
-    `the state root has layout version ${seen.layoutVersion}, this agent knows ${layoutVersion}; update swarmvirt on this node`,
+    `the state root has layout version ${seen.layoutVersion}, but this agent supports ${layoutVersion}; update swarmvirt on this node`,
   )
 }
 
 function judgeOwner(order: PrepareOrder, seen: SeenInstance): Failure | undefined {
   if (seen.identity.kind === 'unreadable')
-    return failed('IdentityUnreadable', `identity.json of ${order.uid} cannot be understood: ${seen.identity.message}`)
-  const held = seen.identity.kind === 'known' ? seen.identity.identity : seen.draft
-  if (held === undefined || (held.uid === order.uid && held.vm === order.vm && held.cluster === order.cluster)) return undefined
+    return failed('IdentityUnreadable', `identity.json of ${order.uid} is invalid: ${seen.identity.message}`)
+  const owner = seen.identity.kind === 'known' ? seen.identity.identity : seen.draft
+  if (owner === undefined || (owner.uid === order.uid && owner.vm === order.vm && owner.cluster === order.cluster)) return undefined
   return failed(
     'IdentityMismatch',
-    `the directory of ${order.uid} belongs to VM ${held.vm} of cluster "${held.cluster}", not to ${order.vm} of "${order.cluster}"; nothing was touched`,
+    `the directory of ${order.uid} belongs to VM ${owner.vm} of cluster "${owner.cluster}", not to ${order.vm} of "${order.cluster}"; nothing was changed`,
   )
 }
 
@@ -106,7 +106,7 @@ function planKnown(order: PrepareOrder, identity: Identity, seen: SeenInstance):
 function judgeKnown(order: PrepareOrder, disk: OrderedDisk, identity: Identity, seen: SeenInstance): Failure | Replacement | undefined {
   const record = identity.disks.find((one) => one.name === disk.name)
   if (record !== undefined && !seen.disks.includes(disk.name)) return diskMissing(order, disk)
-  // Where a disk has no name any more, the new one is taken for what it is renamed to.
+  // A disk whose name left the manifest was renamed to the new one.
   const there = record === undefined ? identity.disks.filter((one) => !order.disks.some(({ name }) => name === one.name)) : [record]
   const refusal = record === undefined ? judgeOther(order, disk, there, seen) : judgeChange(order, disk, record)
   return refusal && replaceable.has(refusal.reason) ? allowed(order, disk, identity, there, refusal) : refusal
@@ -114,19 +114,22 @@ function judgeKnown(order: PrepareOrder, disk: OrderedDisk, identity: Identity, 
 
 const replaceable: ReadonlySet<string> = new Set(['ImageChangeRefused', 'DiskResizeUnsupported', 'DiskRenameRefused'])
 
-/** A disk by a name that the VM was made without. */
+/** Handles a disk name that the VM was not created with. */
 function judgeOther(order: PrepareOrder, disk: OrderedDisk, there: readonly DiskRecord[], seen: SeenInstance): Failure {
   if (there.length === 0)
-    return failed('DiskAddUnsupported', `${order.vm} was made without a disk "${disk.name}"; adding one is not supported yet`)
+    return failed('DiskAddUnsupported', `${order.vm} was created without a disk "${disk.name}"; adding one is not supported yet`)
   if (seen.disks.includes(disk.name)) {
     const path = `instances/${order.uid}/disks/${disk.name}.qcow2`
-    return failed('DiskError', `${path} below the state root is no disk that was made for ${order.vm}; move it away`)
+    return failed('DiskError', `${path} below the state root was not created as a disk of ${order.vm}; move it away`)
   }
   const names = there.map((one) => `"${one.name}"`).join(', ')
-  return failed('DiskRenameRefused', `the manifest names disk "${disk.name}" and not ${names} of ${order.vm}: that is another, empty disk`)
+  return failed(
+    'DiskRenameRefused',
+    `the manifest has disk "${disk.name}" instead of ${names} of ${order.vm}, which would be a new, empty disk`,
+  )
 }
 
-/** The manifest's word counts for this edit of this disk as it was made, and for no other. */
+/** The annotation allows exactly this edit of this disk, and no other. */
 function allowed(
   order: PrepareOrder,
   disk: OrderedDisk,
@@ -137,11 +140,8 @@ function allowed(
   const token = replaceToken(identity, there, disk)
   if ((order.replaceDisks ?? []).some((one) => one.disk === disk.name && one.token === token))
     return { kind: 'replace', disk, there, identity }
-  const how = `to lose what is on the disk and have a new one, halt the VM and add to metadata.annotations: ${replaceLine(disk.name, token)}`
-  return failed(
-    refusal.reason,
-    `${refusal.message}. The VM keeps running with its disk. Put the old value back into the manifest; or, ${how}`,
-  )
+  const how = `to replace the disk and lose its data, halt the VM and add to metadata.annotations: ${replaceLine(disk.name, token)}`
+  return failed(refusal.reason, `${refusal.message}. The VM keeps running with its disk. Restore the old value in the manifest or, ${how}`)
 }
 
 function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
@@ -155,48 +155,48 @@ function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
     }
     const record = seen.draft?.disks.find((one) => one.name === disk.name)
     const refusal = record && judgeChange(order, disk, record)
-    if (refusal) return failed(refusal.reason, `${refusal.message}. Put the old value back into the manifest`)
+    if (refusal) return failed(refusal.reason, `${refusal.message}. Restore the old value in the manifest`)
     const sha256 = record?.imageSha256 ?? soleImage(seen) ?? disk.image.sha256
     disks.push({ ...entry, state: sha256 === null ? { kind: 'unknown' } : { kind: 'made', sha256, format: record?.imageFormat } })
   }
   return { kind: 'make', disks }
 }
 
-/** A disk that no draft speaks of stands on the one image that was linked for it. */
+/** A disk without a draft uses the only linked image. */
 function soleImage(seen: SeenInstance): string | undefined {
   return seen.linkedImages.length === 1 ? seen.linkedImages[0] : undefined
 }
 
 function judgeChange(order: PrepareOrder, disk: OrderedDisk, record: DiskRecord): Failure | undefined {
   const { source, sha256 } = disk.image
-  // The content is what counts where it is named; an operator's file may be overwritten in place, which changes no disk.
+  // If the manifest has a hash, only the content counts. An operator's file may be overwritten in place, which changes no disk.
   const changed = sha256 === null ? source !== record.imageSource : sha256 !== record.imageSha256
   if (changed) {
     return failed(
       'ImageChangeRefused',
-      `disk "${disk.name}" of ${order.vm} was made from ${record.imageSource} (sha256 ${record.imageSha256}) and a new image would destroy what is on it`,
+      `disk "${disk.name}" of ${order.vm} was created from ${record.imageSource} (sha256 ${record.imageSha256}), and a new image would destroy its data`,
     )
   }
   if (disk.sizeBytes === record.sizeBytes) return undefined
   return failed(
     'DiskResizeUnsupported',
-    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)} and the manifest says ${formatBytes(disk.sizeBytes)}; resizing is not supported yet`,
+    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)}, but the manifest has ${formatBytes(disk.sizeBytes)}; resizing is not supported yet`,
   )
 }
 
 function diskMissing(order: PrepareOrder, disk: OrderedDisk): Failure {
   return failed(
     'DiskMissing',
-    `disk "${disk.name}" of ${order.vm} was made before and is not on this node; no empty one is made in its place. Bring back instances/${order.uid}/disks/${disk.name}.qcow2 below the state root`,
+    `disk "${disk.name}" of ${order.vm} was created before, but is not on this node. It is not replaced by an empty disk; restore instances/${order.uid}/disks/${disk.name}.qcow2 below the state root`,
   )
 }
 
-/** Whether an image fits under a disk of this size. */
+/** Whether an image fits into a disk of this size. */
 export function judgeSize(disk: { readonly name: string; readonly sizeBytes: number }, virtualSizeBytes: number): Failure | undefined {
   if (virtualSizeBytes <= disk.sizeBytes) return undefined
   return failed(
     'DiskSmallerThanImage',
-    `the image of disk "${disk.name}" holds ${formatBytes(virtualSizeBytes)} and the disk is to have ${formatBytes(disk.sizeBytes)}; give it at least the image's size`,
+    `the image of disk "${disk.name}" has ${formatBytes(virtualSizeBytes)}, but the disk has ${formatBytes(disk.sizeBytes)}; make the disk at least as large as the image`,
   )
 }
 

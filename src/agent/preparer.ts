@@ -12,7 +12,10 @@ import { clearWork, makeDisk, sweepOldRelease, unnamedDisk } from './make-disk.t
 import { type DiskToComplete, type Failure, type SeenInstance, judgeInstance, judgeSize, planPrepare } from './prepare-plan.ts'
 import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
 
-/** Guests see it as their hardware; what a VM got first it keeps (identity.ts). QEMU 10.0 is the oldest that takes KVM as a descriptor on Debian 13. */
+/**
+ * Guests see the machine type as hardware, so a VM keeps its first one (identity.ts). QEMU 10.0 is the oldest version on Debian 13 that accepts KVM
+ * as a descriptor.
+ */
 export const machineType = 'pc-q35-10.0'
 const maxDocumentBytes = 64 * 1024
 const shaName = /^[0-9a-f]{64}$/
@@ -26,8 +29,8 @@ type Unready = Exclude<PrepareStatus, { state: 'ready' }>
 type Resolved = { readonly disk: DiskToComplete; readonly sha256: string; readonly format: ImageFormat }
 
 /**
- * Makes image, disks, directories and identity.json of one VM, in an order in which a crash at any point leaves something the next order
- * completes: draft of the identity, image link, disk, identity. Undefined when all is there. One run per uid at a time.
+ * Creates a VM's directories, image link, disks and identity.json. The order is draft of the identity, image link, disk, identity, so that the next
+ * order can complete an interrupted run. Undefined when everything exists. Allow one run per UID at a time.
  */
 export function preparer(options: PreparerOptions): (order: PrepareOrder) => Promise<Unready | undefined> {
   return async (order) => {
@@ -42,7 +45,7 @@ export function preparer(options: PreparerOptions): (order: PrepareOrder) => Pro
 
 function judgeError(options: PreparerOptions, order: PrepareOrder, error: unknown): Unready {
   if (error instanceof StateError || error instanceof PortError) {
-    options.log.warn({ vm: order.vm, uid: order.uid, error: error.message }, 'A VM could not be prepared')
+    options.log.warn({ vm: order.vm, uid: order.uid, error: error.message }, 'Cannot prepare a VM')
     return {
       state: 'failed',
       reason: error instanceof StateError ? (error.kind === 'NoSpace' ? 'InsufficientDisk' : 'StateRootError') : 'DiskError',
@@ -68,13 +71,13 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
       return await make(options, order, plan.disks, seen.draft)
     case 'replace': {
       const why = await replaceDisk(options, order, plan)
-      // The next look says what is left to do.
+      // The next call decides what is left to do.
       return why === undefined ? await prepareDisks(options, order) : unready(why)
     }
   }
 }
 
-/** Completes or drops what an agent that was killed left unfinished. */
+/** Completes or drops the unfinished work of a killed agent. */
 async function settle(options: PreparerOptions, uid: VmUid, { identity, draft }: SeenInstance): Promise<Failure | undefined> {
   if (identity.kind !== 'known') return undefined
   if (draft !== undefined && draft.uid === uid) return await settleReplacement(options, identity.identity, draft)
@@ -97,7 +100,7 @@ async function observe(options: PreparerOptions, order: PrepareOrder): Promise<S
   }
 }
 
-/** Of `layout.json`; undefined where there is none that can be read. */
+/** Version in `layout.json`. Undefined if the file is missing or invalid. */
 export async function readLayoutVersion({
   files,
   layout,
@@ -107,13 +110,13 @@ export async function readLayoutVersion({
   return typeof document?.version === 'number' ? document.version : undefined
 }
 
-/** Throws StateError where the file cannot be read, which is neither absence nor a bad document. */
+/** Throws StateError if the file cannot be read, which is neither an absence nor an invalid document. */
 export async function readIdentity(files: Pick<StateFiles, 'readText'>, path: string): Promise<SeenInstance['identity']> {
   const text = await files.readText(path, maxDocumentBytes)
   if (text === undefined) return { kind: 'absent' }
   const parsed = identitySchema.safeParse(parseJson(text))
   if (parsed.success) return { kind: 'known', identity: parsed.data }
-  return { kind: 'unreadable', message: parsed.error.issues[0]?.message ?? 'it is no identity' }
+  return { kind: 'unreadable', message: parsed.error.issues[0]?.message ?? 'it is not an identity' }
 }
 
 async function readDraft({ files, layout }: PreparerOptions, uid: VmUid): Promise<Identity | undefined> {
@@ -144,7 +147,7 @@ async function make(
   return undefined
 }
 
-/** Of the image that a disk stands on whose draft is lost; release 0.1 wrote no format, and had qcow2 alone. */
+/** The format of an image whose disk has lost its draft. Release 0.1 recorded no format and only supported qcow2. */
 async function linkedFormat({ files, layout }: PreparerOptions, uid: VmUid, sha256: string): Promise<ImageFormat> {
   const start = await files.readStart(`${layout.instanceImages(uid)}/${sha256}`, 4)
   return start === undefined ? 'qcow2' : imageFormat(start)
@@ -183,7 +186,7 @@ async function makeFirst(
   await makeDisk(options, uid, disk, fresh)
   const path = layout.diskFile(uid, disk.name)
   if ((await files.publish(fresh, path, 0o660)) === 'exists')
-    throw new StateError('Io', `${path} appeared while the disk was made; the next order decides about it`)
+    throw new StateError('Io', `${path} appeared while the disk was created; the next order checks it again`)
 }
 
 function identityOf(options: PreparerOptions, order: PrepareOrder, resolved: readonly Resolved[], draft: Identity | undefined): Identity {

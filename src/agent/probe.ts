@@ -3,12 +3,12 @@ import { PortError } from '../ports/errors.ts'
 import type { TcpConnect, TcpOutcome } from '../ports/tcp-connect.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 
-/** Waited for the broker beyond the probe's own time. */
+/** Extra time for the broker beyond the probe's own timeout. */
 const slackMs = 2_000
 
 /**
- * Asks from this node whether an address on a bridge is reached. `unknown` where nothing could be asked, which is no word about the guest.
- * ARP and ping are the broker's; TCP is the agent's own, through docker_gwbridge, which works where the host has an address on the bridge (LAB.md).
+ * Probes from this node whether an address on a bridge is reachable. `unknown` means that no probe was possible, and says nothing about the guest.
+ * The broker does ARP and ping. The agent does TCP through docker_gwbridge, which works if the host has an address on the bridge.
  */
 export async function probe(request: ProbeRequest, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
   try {
@@ -37,14 +37,14 @@ async function probeTcp(request: ProbeRequest, broker: BrokerLink, tcpConnect: T
   const fact = facts.bridges.find((one) => one.name === bridge)
   if (fact === undefined) return unknown('BridgeMissing', `this node has no bridge ${bridge} that the broker may use`)
   if (fact.address === null)
-    return unknown('NoAddressOnBridge', `this host has no address on ${bridge}, so it can ask nothing above layer 2 there`)
+    return unknown('NoAddressOnBridge', `this host has no address on ${bridge}, so it cannot probe above layer 2 there`)
   return explain(await tcpConnect(ip, port, timeoutMs, signal), `${ip}:${port}`, timeoutMs)
 }
 
 function explain(outcome: TcpOutcome, target: string, timeoutMs: number): ProbeOutcome {
   switch (outcome.kind) {
     case 'connected':
-      return { outcome: 'reached', reason: 'Connected', message: `${target} took the connection`, mac: null, rttMs: outcome.rttMs }
+      return { outcome: 'reached', reason: 'Connected', message: `${target} accepted the connection`, mac: null, rttMs: outcome.rttMs }
     case 'refused':
       return {
         outcome: 'unreached',
@@ -62,7 +62,7 @@ function explain(outcome: TcpOutcome, target: string, timeoutMs: number): ProbeO
         rttMs: null,
       }
     case 'noRoute':
-      return unknown('NoRoute', `no packet can leave this node's agent to ${target}: ${outcome.message}`)
+      return unknown('NoRoute', `this node's agent has no route to ${target}: ${outcome.message}`)
   }
 }
 

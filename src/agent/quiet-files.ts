@@ -1,17 +1,17 @@
 import type { Clock } from '../ports/clock.ts'
 import type { FileFact } from '../ports/state-files.ts'
 
-/** Whoever copies an image in writes to it more often than this; scp and rsync over a slow network pause for a few seconds. */
+/** A running copy writes more often than this. scp and rsync over a slow network pause for a few seconds. */
 export const quietMs = 10_000
 
 export interface QuietFiles {
-  /** How long to wait until the file counts as complete; 0 where it does. */
+  /** How long to wait until the file counts as complete. 0 if it is complete. */
   waitMs(path: string, fact: FileFact): number
 }
 
 /**
- * A file counts as complete once nobody has written to it for a while. Its own time says so, or we saw it unchanged for that long: the time of a
- * file may lie in the future.
+ * A file is complete once it has not changed for a while, by its modification time or by our own observation. The modification time may be in the
+ * future.
  */
 export function quietFiles(clock: Clock): QuietFiles {
   const seen = new Map<string, { readonly version: string; readonly sinceMs: number }>()

@@ -14,7 +14,7 @@ interface Signature {
 const convert = 'convert it with "qemu-img convert -O qcow2 IN OUT"'
 const decompress = 'decompress it first'
 
-/** What people have in the place of a raw image. A guest would see the container instead of its disk, for the life of the VM. */
+/** Formats that people mistake for a raw image. The guest would see the container format instead of its disk, for the life of the VM. */
 const signatures: readonly Signature[] = [
   { at: 0, bytes: [0x1f, 0x8b], what: 'gzip', help: decompress },
   { at: 0, bytes: [0xfd, ...ascii('7zXZ'), 0], what: 'xz', help: decompress },
@@ -39,13 +39,13 @@ const signatures: readonly Signature[] = [
 export function judgeRaw(start: Uint8Array, sizeBytes: number): ImageVerdict {
   if (sizeBytes === 0) return refuse('it is empty')
   const other = signatures.find(({ at, bytes }) => bytes.every((byte, index) => start[at + index] === byte))
-  if (other) return refuse(`it is a ${other.what} file, and an image is qcow2 or raw; ${other.help}`)
-  if (isText(start.subarray(0, sectorBytes))) return refuse('it is a text, and an image is qcow2 or raw')
+  if (other) return refuse(`it is a ${other.what} file, but an image must be qcow2 or raw; ${other.help}`)
+  if (isText(start.subarray(0, sectorBytes))) return refuse('it is a text file, but an image must be qcow2 or raw')
   if (sizeBytes % sectorBytes !== 0)
-    return refuse(`it is not qcow2, and a raw image consists of sectors of 512 bytes while this one has ${sizeBytes} bytes; copy it again`)
+    return refuse(`it is not qcow2, and its ${sizeBytes} bytes are not a multiple of 512, as a raw image requires; copy it again`)
   const needs = endOfPartitions(start)
   if (needs > sizeBytes)
-    return refuse(`it is cut off: its partition table needs ${formatBytes(needs)} and it has ${formatBytes(sizeBytes)}; copy it again`)
+    return refuse(`it is truncated: its partition table needs ${formatBytes(needs)}, but it has ${formatBytes(sizeBytes)}; copy it again`)
   return { ok: true, virtualSizeBytes: sizeBytes }
 }
 
@@ -53,15 +53,15 @@ function isText(bytes: Uint8Array): boolean {
   return bytes.every((byte) => (byte >= 0x20 && byte < 0x7f) || byte === 9 || byte === 10 || byte === 13)
 }
 
-/** Where the last partition ends, as GPT (UEFI 2.10, 5.3.2) or else MBR says; 0 without a partition table. */
+/** Where the last partition ends, from GPT (UEFI 2.10, 5.3.2) or else MBR. 0 without a partition table. */
 function endOfPartitions(start: Uint8Array): number {
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength)
   if (start.length < 2 * sectorBytes || view.getUint16(510) !== 0x55_aa) return 0
   const hasGpt = ascii('EFI PART').every((byte, index) => start[sectorBytes + index] === byte)
-  // The backup header is in the last sector of the disk.
+  // The backup header is in the disk's last sector.
   if (hasGpt) return (Number(view.getBigUint64(sectorBytes + 32, true)) + 1) * sectorBytes
   const entries = [0, 1, 2, 3].map((index) => 446 + index * 16)
-  // A file system's boot sector has the same signature, and code where the table would be.
+  // A file system's boot sector has the same signature, with code in place of the table.
   if (!entries.every((at) => view.getUint8(at) === 0 || view.getUint8(at) === 0x80)) return 0
   const ends = entries.map((at) => (view.getUint8(at + 4) === 0 ? 0 : view.getUint32(at + 8, true) + view.getUint32(at + 12, true)))
   return Math.max(...ends) * sectorBytes

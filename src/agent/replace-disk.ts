@@ -13,7 +13,7 @@ import { type Failure, failed, judgeSize, type Replacement } from './prepare-pla
 export interface ReplaceDiskOptions extends MakeDiskOptions {
   readonly images: Pick<ImageStore, 'resolve'>
   readonly claims: DiskClaims
-  /** Whether the VM is on. */
+  /** Whether the VM is running. */
   readonly useOf: (uid: VmUid) => Promise<DiskUse>
   readonly log: Log
 }
@@ -22,9 +22,9 @@ type NotReplaced = Exclude<ImageState, { kind: 'stored' }> | Extract<PrepareStat
 type DiskRecord = Identity['disks'][number]
 
 /**
- * Puts a new disk in the place of others. A crash at any point leaves one of the two whole: first the new disk is made without a name, then the draft
- * of the identity is written, then the new disk takes the old one's name, then the identity is written. A draft whose new disk has no name any more
- * is the proof that the old disk is gone, so wherever both are dropped the draft goes first. Undefined when it is done.
+ * Replaces old disks by a new one. The steps are: create the unnamed new disk, write the identity draft, rename the new disk to its final name, write
+ * the identity. After a crash, the old or the new disk is complete. A draft without an unnamed disk proves that the old disk is gone, so a rollback
+ * removes the draft first. Undefined when done.
  */
 export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrder, plan: Replacement): Promise<NotReplaced | undefined> {
   const { uid } = order
@@ -53,7 +53,7 @@ export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrd
 
 function notOff(order: PrepareOrder, { disk }: Replacement, use: Exclude<DiskUse, { kind: 'off' }>): NotReplaced {
   if (use.kind === 'unknown') {
-    const message = `disk "${disk.name}" is replaced when it is certain that ${order.vm} is off: ${use.message}`
+    const message = `disk "${disk.name}" will be replaced once ${order.vm} is off: ${use.message}`
     return { state: 'preparing', reason: 'BrokerUnavailable', message: message.slice(0, 2000) }
   }
   return inUse(order.vm, disk.name, use.message)
@@ -62,7 +62,7 @@ function notOff(order: PrepareOrder, { disk }: Replacement, use: Exclude<DiskUse
 function inUse(vm: string, disk: string, why: string): Failure {
   return failed(
     'DiskInUse',
-    `disk "${disk}" of ${vm} is to be replaced, and the VM is on (${why}). Halt it first, with runStrategy: Halted; the disk is replaced as soon as it is off`,
+    `disk "${disk}" of ${vm} cannot be replaced while the VM is running (${why}). Set runStrategy: Halted; the disk is replaced once the VM is off`,
   )
 }
 
@@ -82,7 +82,10 @@ async function swap(options: ReplaceDiskOptions, before: Identity, after: Identi
   log.info({ vm: before.vm, uid, disk: record.name, image: record.imageSource }, 'Replaced a disk')
 }
 
-/** The new disk has its name: removes what it replaced, then writes the identity, which alone still knows that. Every step may have been done already. */
+/**
+ * The new disk has its final name. Removes the replaced disks, then writes the identity, which is the last record of them. Every step can be
+ * repeated.
+ */
 async function finish(options: ReplaceDiskOptions, before: Identity, after: Identity): Promise<void> {
   const { files, layout } = options
   const { uid } = before
@@ -93,14 +96,17 @@ async function finish(options: ReplaceDiskOptions, before: Identity, after: Iden
   await clearWork(options, uid)
 }
 
-/** The new disk has no name: the old one stays. The draft goes before the disk, whose absence would say that it has its name. */
+/**
+ * The new disk has no final name, so the old one stays. Removes the draft first: without the unnamed disk, the draft would mean that the rename was
+ * done.
+ */
 async function drop(options: ReplaceDiskOptions, kept: Identity, record: DiskRecord): Promise<void> {
   await unlinkImage(options, kept, record)
   await options.files.remove(draftFile(options.layout, kept.uid))
   await clearWork(options, kept.uid)
 }
 
-/** Removes the VM's link to the image of a disk that is gone, unless another disk stands on it. */
+/** Removes the VM's link to the image of a removed disk, unless another disk uses it. */
 async function unlinkImage({ files, layout }: ReplaceDiskOptions, { uid, disks }: Identity, { imageSha256 }: DiskRecord): Promise<void> {
   if (disks.every((one) => one.imageSha256 !== imageSha256)) await files.remove(`${layout.instanceImages(uid)}/${imageSha256}`)
 }
@@ -110,8 +116,8 @@ function replacedNames(before: Identity, after: Identity): readonly DiskRecord[]
 }
 
 /**
- * Completes or drops what an agent that was killed left: where the new disk has no name yet the old one is there, and the edit begins anew if it is
- * still wanted; where it has its name the rest is done. The VM may have been started meanwhile from a disk that is to go: then it waits.
+ * Completes or drops the work of a killed agent. If the new disk is still unnamed, it is dropped, and the order starts again. If it has its name, the
+ * replacement is completed. If the VM was started meanwhile with a disk to remove, this waits.
  */
 export async function settleReplacement(options: ReplaceDiskOptions, identity: Identity, draft: Identity): Promise<Failure | undefined> {
   const { files, layout, log } = options
@@ -126,7 +132,7 @@ export async function settleReplacement(options: ReplaceDiskOptions, identity: I
     const busy = await whileClaimed(options, uid, () => finish(options, identity, draft))
     if (busy !== undefined) return inUse(identity.vm, record?.name ?? '', busy)
   }
-  log.info({ vm: identity.vm, uid, disk: record?.name }, 'Finished the replacement of a disk that was interrupted')
+  log.info({ vm: identity.vm, uid, disk: record?.name }, 'Finished an interrupted disk replacement')
   return undefined
 }
 

@@ -24,13 +24,13 @@ export interface AgentPrograms {
   facts(): Promise<NodeFacts>
   instances(): Promise<readonly InstanceRecord[]>
   readonly orders: Orders
-  /** Undefined where nothing of this VM is here. */
+  /** Undefined if nothing of this VM is on this node. */
   vm(uid: VmUid, signal: AbortSignal): Promise<VmStatus | undefined>
   readonly runners: Pick<Runners, 'powerOff'>
   probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome>
 }
 
-/** The table of agent-api.ts. */
+/** Implements the table of agent-api.ts. */
 export function agentRoutes(programs: AgentPrograms): AnswerControl {
   return async (request) => {
     try {
@@ -67,12 +67,12 @@ async function route(programs: AgentPrograms, request: ControlRequest): Promise<
       await programs.runners.powerOff(uid, request.signal)
       return ok({})
     default:
-      // Not 404, which says that a VM is not here: another release may know this path.
-      return refuse(400, 'UnknownRequest', `this agent knows no ${request.method} ${request.path.slice(0, 200)}`)
+      // Not 404, which means that the VM is not here. Another release may support this path.
+      return refuse(400, 'UnknownRequest', `this agent does not support ${request.method} ${request.path.slice(0, 200)}`)
   }
 }
 
-/** `/v1/vms/<uid>/x` as its uid and `/v1/vms/UID/x`; any other path as it is. */
+/** Splits `/v1/vms/<uid>/x` into its UID and `/v1/vms/UID/x`. Leaves any other path unchanged. */
 function splitVmPath(path: string): [VmUid, string] {
   const [, first, uid = '', rest = ''] = /^(\/v1\/vms\/)([^/]+)(\/[a-z-]+)?$/.exec(path) ?? []
   return first !== undefined && uidPattern.test(uid) ? [uid, `${first}UID${rest}`] : ['', path]
@@ -104,7 +104,7 @@ async function removeDisks(programs: AgentPrograms, uid: VmUid, request: Control
 
 async function vmStatus(programs: AgentPrograms, uid: VmUid, signal: AbortSignal): Promise<ControlAnswer> {
   const status = await programs.vm(uid, signal)
-  return status === undefined ? refuse(404, 'NoSuchVm', `nothing of ${uid} is on this node`) : ok(status)
+  return status === undefined ? refuse(404, 'NoSuchVm', `VM ${uid} is not on this node`) : ok(status)
 }
 
 class BadBody extends Error {}

@@ -3,7 +3,7 @@ import { uidPattern } from '../api/names.ts'
 import type { Log } from '../ports/log.ts'
 import { type StateFiles, temporaryName } from '../ports/state-files.ts'
 
-/** Removes temporary files that a killed agent left in its own directories. Runs before the agent writes anything. Never rejects. */
+/** Removes temporary files of a killed agent from its own directories, before the agent writes anything. Never rejects. */
 export async function sweepTemporaries({
   layout,
   files,
@@ -20,6 +20,6 @@ export async function sweepTemporaries({
       for (const name of names) await files.remove(`${directory}/${name}`)
     }
   } catch (error) {
-    log.warn({ error: (error as Error).message }, 'Temporary files could not be removed')
+    log.warn({ error: (error as Error).message }, 'Cannot remove temporary files')
   }
 }

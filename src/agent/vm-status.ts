@@ -9,7 +9,7 @@ import type { Runners } from '../ports/runners.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 import type { Grants } from './grants.ts'
-import type { heardAddressBook } from './heard-addresses.ts'
+import type { learnedAddresses } from './learned-addresses.ts'
 import { hasInstance } from './inventory.ts'
 
 const brokerTimeoutMs = 3_000
@@ -20,25 +20,25 @@ export interface VmStatusOptions {
   readonly grants: Grants
   readonly broker: BrokerLink
   readonly runners: Runners
-  readonly heard: ReturnType<typeof heardAddressBook>
+  readonly addresses: ReturnType<typeof learnedAddresses>
 }
 
-/** Everything that is known here about one VM; undefined where it has neither directory nor grant. Throws StateError. */
+/** The status of one VM on this node. Undefined if it has neither a directory nor a grant. Throws StateError. */
 export async function readVmStatus(options: VmStatusOptions, uid: VmUid, signal: AbortSignal): Promise<VmStatus | undefined> {
   const grant = await options.grants.read(uid)
   if (grant === undefined && !(await hasInstance(options.layout, options.files, uid))) return undefined
   const macs = grant?.nics.map((nic) => nic.mac) ?? []
   const [broker, runner] = await Promise.all([askBroker(options.broker, uid, macs), askRunner(options.runners, uid, signal)])
-  const sightings = await options.heard.merge(uid, ofOwnTaps(broker.sightings, uid, grant), since(runner.runner))
+  const sightings = await options.addresses.merge(uid, ofOwnTaps(broker.sightings, uid, grant), since(runner.runner))
   return { version: agentApiVersion, uid, ...broker, ...runner, sightings: ofOwnTaps(sightings, uid, grant) }
 }
 
-/** What was heard before the guest booted was its predecessor's. A runner of release 0.1 only says when it began itself. */
+/** Addresses learned before the guest booted belong to the previous guest. A runner of release 0.1 only reports its own start. */
 function since(runner: RunnerStatus | null): string | undefined {
   return runner?.container === undefined ? runner?.startedAt : runner.bootedAt
 }
 
-/** Release 0.1 also told, and kept, what others on the bridge said of a MAC (ADR 0024). */
+/** Drops sightings from other interfaces of the bridge, which release 0.1 reported and stored (ADR 0024). */
 function ofOwnTaps(sightings: readonly Sighting[], uid: VmUid, grant: Grant | undefined): Sighting[] {
   const taps = new Set(grant?.nics.map((nic) => tapName(uid, nic.name)))
   return sightings.filter((one) => taps.has(one.interface))

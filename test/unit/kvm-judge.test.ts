@@ -33,7 +33,7 @@ describe('judging KVM by the probe’s two runs', () => {
       works: false,
       reason: 'KvmHangs',
       message:
-        "the probe's guest did not end within 2000 ms under KVM; under TCG it took 80 ms. QEMU said: KVM internal error. Suberror: 1",
+        "the probe's guest did not end within 2000 ms under KVM; under TCG it took 80 ms. QEMU reported: KVM internal error. Suberror: 1",
     })
   })
 })

@@ -35,7 +35,7 @@ async function diskNames(layout: Layout, uid: VmUid): Promise<string[] | string>
     const names: string[] = []
     for await (const { name } of await opendir(layout.disks(uid))) {
       if (names.length === maxNames)
-        return `its directory holds more than ${maxNames} files, so the disks cannot be checked; remove what is not a disk`
+        return `its directory holds more than ${maxNames} files, so the disks cannot be checked; remove the files that are not disks`
       names.push(name)
     }
     return names.filter((name) => name.endsWith('.qcow2'))

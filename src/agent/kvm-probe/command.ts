@@ -1,30 +1,30 @@
 export type ProbeAccelerator =
   | { kind: 'tcg' }
-  /** The number that the descriptor of /dev/kvm has in QEMU's process. */
+  /** Number of the /dev/kvm descriptor in QEMU's process. */
   | { kind: 'kvm'; fd: number }
 
 export type ProbeCommand = {
   accelerator: ProbeAccelerator
-  /** Path of the file that holds `kvmProbeImage()`. */
+  /** Path of the file with the content of `kvmProbeImage()`. */
   image: string
-  /** The VMs' machine type, since KVM may fail on one and pass on another. */
+  /** The VMs' machine type, since KVM may fail on one machine type and work on another. */
   machine: string
 }
 
 /** The guest touches pages up to 50 MiB. */
 const memoryMiB = 64
-/** Any number that no other set has. */
+/** Any number that no other set uses. */
 const fdSet = 7
 
 /**
- * QEMU's arguments for one run of the KVM probe, with the processor model that VMs get. KVM comes as an open descriptor and is
- * taken through a descriptor set, which QEMU can do since 9.0; nothing is opened by path.
+ * QEMU's arguments for one run of the KVM probe, with the CPU model of the VMs. KVM is an open descriptor in a descriptor set, which QEMU supports
+ * since 9.0. No path is opened for it.
  */
 export function probeArguments({ accelerator, image, machine }: ProbeCommand): string[] {
-  // A guest that faults three times resets its machine: `-no-reboot` lets that end QEMU instead of starting over.
+  // A triple fault resets the machine. `-no-reboot` ends QEMU instead.
   const bare = '-nodefaults -no-user-config -no-reboot -display none -serial none -monitor none'.split(' ')
   const exit = ['-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04']
-  // A comma in a value is written twice.
+  // QEMU reads a doubled comma in a value as one comma.
   const disk = ['-drive', `file=${image.replaceAll(',', ',,')},format=raw,if=virtio,readonly=on`]
   const sandbox = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']
   return ['-machine', machine, ...acceleratorArguments(accelerator), '-m', String(memoryMiB), ...bare, ...exit, ...disk, ...sandbox]

@@ -1,4 +1,4 @@
-// The assembled code of payload.S without the zeros that follow it; how to make it anew is written there.
+// The assembled code of payload.S without its trailing zeros. payload.S says how to build it again.
 const code = [
   '+vwxwI7YjsCO0LwAfOoSfAAA5JIMAiT+5pK/ABBmMcC5AAxm86vHBgAQAyDHBgAgAzC/ADBmuIMAAAC5AAJmiQVmBQAAIACDxwji8mYPARZwfQ8gwAwBDyLAZupifAAA',
   'GAC4EAAAAI7YjsCO0A8g4A0gAgAADyLguAAQAAAPIti5gAAAwA8yDQABAAAPMA8gwA0AAACADyLA6qB8AAAIAEi9FXxKf7l5N565GAAAAL8AACAASInoSIkHSImHAPAf',
@@ -9,15 +9,15 @@ const code = [
 const sectorBytes = 512
 
 /**
- * SeaBIOS reads the boot sector by cylinder, head and sector, and a disk of less than one cylinder (16 heads of 63 sectors) has
- * none: on q35 it says "could not read the boot disk", under every accelerator.
+ * SeaBIOS reads the boot sector by cylinder, head and sector. A disk smaller than one cylinder (16 heads of 63 sectors) has none, and fails on q35
+ * with "could not read the boot disk" under every accelerator.
  */
 const diskBytes = 1024 * 1024
 
-/** What QEMU's exit code is when the code ran to its end and all that it read back was right. */
+/** QEMU's exit code if the code ran to its end and all values that it read back were correct. */
 export const probeExitCode = (0x2a << 1) | 1
 
-/** The KVM probe's disk: a raw image whose boot sector is payload.S, followed by zeros. */
+/** The KVM probe's disk: a raw image with payload.S as its boot sector, followed by zeros. */
 export function kvmProbeImage(): Uint8Array {
   const image = new Uint8Array(diskBytes)
   image.set(Buffer.from(code, 'base64'))

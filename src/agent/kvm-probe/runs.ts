@@ -5,17 +5,17 @@ import { type ProbeAccelerator, probeArguments } from './command.ts'
 import { judgeKvm, kvmTimeoutMs, type ProbeRun, tcgTimeoutMs } from './judge.ts'
 import { probeExitCode } from './payload.ts'
 
-/** Below the VMs, and yet high enough that a host full of busy VMs does not make a healthy KVM look hung: a third of their weight each. */
+/** Lower than the VMs, yet high enough that a host full of busy VMs does not make healthy KVM look hung: a third of their weight each. */
 const niceness = '5'
 const nice = '/usr/bin/nice'
 const maxOutputBytes = 4096
-/** Without channels the first descriptor handed on is the child's third after stderr. */
+/** Without other channels, the first passed descriptor is number 3 in the child. */
 const kvmFdInChild = 3
 
 export interface QemuRunsOptions {
   /** Path or name of qemu-system-x86_64. */
   readonly qemu: string
-  /** Makes the file with `kvmProbeImage()` where it is missing, and gives its path. */
+  /** Returns the path of the file with `kvmProbeImage()`, and creates it if missing. */
   readonly image: () => string
   /** The VMs' machine type. */
   readonly machine: string
@@ -23,7 +23,7 @@ export interface QemuRunsOptions {
   readonly clock: Clock
 }
 
-/** The probe with the QEMU that VMs get. A QEMU that cannot be started rejects; one that outlives its time is killed. */
+/** Runs the probe with the VMs' QEMU. Rejects if QEMU cannot be started. Kills a run that exceeds its time limit. */
 export function qemuRuns(options: QemuRunsOptions): ProbeRuns<ProbeRun> {
   const run = (accelerator: ProbeAccelerator, fds: readonly number[], timeoutMs: number, signal: AbortSignal) =>
     runOnce(options, accelerator, fds, timeoutMs, signal)

@@ -3,7 +3,7 @@ import type { BrokerLink } from '../../../src/agent/broker-link.ts'
 import { deleteDisks } from '../../../src/agent/delete-disks.ts'
 import { diskUse } from '../../../src/agent/disk-use.ts'
 import { type Grants, grants } from '../../../src/agent/grants.ts'
-import { heardAddressBook } from '../../../src/agent/heard-addresses.ts'
+import { learnedAddresses } from '../../../src/agent/learned-addresses.ts'
 import { type ImageStore, imageStore } from '../../../src/agent/image-store.ts'
 import type { KvmProber } from '../../../src/agent/kvm-prober.ts'
 import { type Orders, orders } from '../../../src/agent/orders.ts'
@@ -31,7 +31,7 @@ export interface Agent {
   readonly orders: Orders
   readonly grants: Grants
   readonly images: ImageStore
-  readonly heard: ReturnType<typeof heardAddressBook>
+  readonly heard: ReturnType<typeof learnedAddresses>
   /** Ends what it does in the background. */
   stop(): void
 }
@@ -84,7 +84,7 @@ export class SimulatedNode {
       images,
       grants: held,
       orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks(disks, order), grants: held, broker, prober }),
-      heard: heardAddressBook(shared),
+      heard: learnedAddresses(shared),
       stop: () => stop.abort(new Error('the run is over')),
     }
   }

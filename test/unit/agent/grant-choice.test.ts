@@ -22,8 +22,8 @@ test.each([
   [order('auto'), facts({ kvm: hangs }), 'tcg', 'KvmHangs: it hung'],
   [order('tcg'), facts({ kvm: pending }), 'tcg', ''],
   [order('auto'), facts({ existing: 'tcg' }), 'kvm', ''],
-  [order('auto'), facts({ existing: 'tcg', lease: 'held' }), 'tcg', 'KVM works on this node now; the VM takes it at its next start'],
-  [order('auto'), facts({ existing: 'tcg', lease: 'unknown' }), 'tcg', 'KVM works on this node now; the VM takes it at its next start'],
+  [order('auto'), facts({ existing: 'tcg', lease: 'held' }), 'tcg', 'KVM works on this node now; the VM uses it after its next start'],
+  [order('auto'), facts({ existing: 'tcg', lease: 'unknown' }), 'tcg', 'KVM works on this node now; the VM uses it after its next start'],
   [order('kvm'), facts({ existing: 'kvm', lease: 'held', kvm: hangs }), 'kvm', ''],
   [order('auto'), facts({ existing: 'kvm', lease: 'held', kvm: pending }), 'kvm', ''],
 ])('A VM is granted what it asks for and the node can do, and keeps what it runs with (%#)', (order, facts, accelerator, why) => {

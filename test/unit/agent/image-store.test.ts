@@ -75,7 +75,7 @@ describe('slow servers', () => {
     expect(started).toContain('http://images/fast')
     const state = store.resolve(remote('slow-1'))
     await clock.pass(1_000)
-    expect(await state).toMatchObject({ kind: 'preparing', reason: 'ImageRetry', message: expect.stringContaining('lowest rate') })
+    expect(await state).toMatchObject({ kind: 'preparing', reason: 'ImageRetry', message: expect.stringContaining('minimum rate') })
     stop.abort(new Error('the test is over'))
   })
 
@@ -114,7 +114,7 @@ describe('slow servers', () => {
 describe('an image of the operator', () => {
   const local = { source: 'images/local', sha256: null }
 
-  it('that was written to just now is not read until it has been quiet', async () => {
+  it('that is still being written is not read until it has been quiet', async () => {
     const copies: string[] = []
     const { store, clock, modified, stop } = aStore({
       arrivals: {
@@ -129,7 +129,7 @@ describe('an image of the operator', () => {
       expect(await store.resolve(local)).toMatchObject({
         kind: 'preparing',
         reason: 'ImageArriving',
-        message: expect.stringContaining('written to just now'),
+        message: expect.stringContaining('still being written'),
       })
       await clock.pass(1_000)
     }

@@ -61,7 +61,7 @@ describe('a raw image', () => {
   })
 
   it('has whole sectors', () => {
-    expect(judgeRaw(aStart(), 8 * mebibyte + 511)).toEqual({ ok: false, message: expect.stringContaining('512 bytes') })
+    expect(judgeRaw(aStart(), 8 * mebibyte + 511)).toEqual({ ok: false, message: expect.stringContaining('multiple of 512') })
     expect(judgeRaw(Buffer.alloc(0), 0)).toEqual({ ok: false, message: 'it is empty' })
   })
 

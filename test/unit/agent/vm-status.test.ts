@@ -7,13 +7,13 @@ const startedAt = '2026-01-01T00:00:00.000Z'
 const bootedAt = '2026-01-01T00:02:00.000Z'
 
 /** From when on addresses that the broker forgot are given back, for a runner that says this. */
-async function heardSince(said: Partial<RunnerStatus>): Promise<string | undefined> {
+async function addressesSince(said: Partial<RunnerStatus>): Promise<string | undefined> {
   let since: string | undefined
   const options = {
     grants: { read: async () => ({ nics: [] }) },
     broker: { ask: async (_question: unknown, type: string) => (type === 'leases' ? { leases: [] } : { sightings: [] }) },
     runners: { status: async () => ({ uid, startedAt, ...said }) },
-    heard: {
+    addresses: {
       merge: async (_uid: string, _sightings: unknown, from: string | undefined) => {
         since = from
         return []
@@ -25,7 +25,7 @@ async function heardSince(said: Partial<RunnerStatus>): Promise<string | undefin
 }
 
 test('An address of before the boot is not that of the guest, which a predecessor may have had while the runner waited', async () => {
-  expect(await heardSince({ container: 'aaaaaaaaaaaa', bootedAt })).toBe(bootedAt)
-  expect(await heardSince({ container: 'aaaaaaaaaaaa' })).toBeUndefined()
-  expect(await heardSince({})).toBe(startedAt)
+  expect(await addressesSince({ container: 'aaaaaaaaaaaa', bootedAt })).toBe(bootedAt)
+  expect(await addressesSince({ container: 'aaaaaaaaaaaa' })).toBeUndefined()
+  expect(await addressesSince({})).toBe(startedAt)
 })
