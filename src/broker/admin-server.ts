@@ -22,7 +22,7 @@ import type { RunnerServer } from './runner-server.ts'
 import type { Sightings } from './sightings.ts'
 
 const socketMode = 0o660
-/** The agent has one; people and host units have one for a moment. */
+/** The agent keeps one connection. People and host units open short ones. */
 const maxConnections = 16
 const maxPending = 64
 
@@ -76,7 +76,7 @@ function admit(options: AdminServerOptions, connections: Set<Framed>, connection
       })
     },
     onClose(error) {
-      if (error !== undefined) options.log.warn({ err: error }, 'Cut an admin connection off')
+      if (error !== undefined) options.log.warn({ err: error }, 'Closed an admin connection')
       connections.delete(link)
     },
   })
@@ -108,7 +108,7 @@ function errorAnswer(id: number | null, reason: string, message: string): Answer
   return { response: { type: 'error', id, reason, message: message.slice(0, 2000) }, fds: [] }
 }
 
-/** A newer agent may ask what this release does not know: that is an answer, not an end. */
+/** A newer agent may send requests that this release does not support. They get an answer, and the connection stays open. */
 function refusedFrame(frame: unknown, message: string): Answer {
   const id = (frame as { id?: unknown }).id
   return errorAnswer(typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : null, 'BadRequest', message)

@@ -12,7 +12,7 @@ import { RunnerServer } from './runner-server.ts'
 import { sightings } from './sightings.ts'
 import { TapLocks } from './tap-locks.ts'
 
-/** How often TAPs without an owner are looked for. */
+/** Interval between sweeps for TAPs without an owner. */
 const sweepMs = 10_000
 
 export interface BrokerOptions {
@@ -32,11 +32,11 @@ export interface BrokerOptions {
   readonly closeFds: (fds: readonly number[]) => void
 }
 
-/** Resolves when all sockets are bound; the admin socket is the last, so whoever can connect there finds everything ready. */
+/** Resolves when all sockets are bound. The admin socket comes last, so everything is ready for its first client. */
 export async function broker(options: BrokerOptions): Promise<{ close(): void }> {
   const host = { network: options.network, devices: options.devices, locks: options.locks }
-  const heard = sightings()
-  const listening = new Listening({ ...options, sightings: heard, bridges: options.limits.bridges })
+  const learned = sightings()
+  const listening = new Listening({ ...options, sightings: learned, bridges: options.limits.bridges })
   const tapLocks = new TapLocks(options)
   const leases = new Leases({ ...options, host, tapLocks, onTaps: (uid, nics) => listening.setTaps(uid, nics) })
   const runners = new RunnerServer({ ...options, leases })
@@ -46,15 +46,15 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
       listening.clearStale(leases.leasedTaps())
       void tapLocks.sweep()
     } catch (error) {
-      // Thrown from a timer it would end the broker, for want of a descriptor that may be there at the next try.
-      options.log.error({ err: error }, 'Could not look for stale TAPs')
+      // An error thrown from a timer would end the broker. The next sweep may succeed, for example once a descriptor is free.
+      options.log.error({ err: error }, 'Cannot check for stale TAPs')
     }
     cancelSweep = options.clock.after(sweepMs, sweep)
   }
   await tapLocks.start()
   sweep()
   await runners.start()
-  const admin = await serveAdmin({ ...options, path: options.layout.adminSocket, host, leases, runners, sightings: heard })
+  const admin = await serveAdmin({ ...options, path: options.layout.adminSocket, host, leases, runners, sightings: learned })
   return {
     close() {
       cancelSweep()

@@ -5,12 +5,12 @@ import { interfaceNamePattern } from '../api/names.ts'
 import type { Limits } from './grants.ts'
 
 export type BrokerCommand =
-  /** `protect`: other nodes' addresses and networks; guests reach none of a node's own ports there. */
+  /** `protect`: addresses and networks of other nodes. Guests cannot reach a node's own ports there. */
   | { readonly kind: 'serve'; readonly stateRoot: string; readonly limits: Limits; readonly protect: readonly string[] }
   | { readonly kind: 'powerOffAll'; readonly stateRoot: string; readonly timeoutMs: number }
   | { readonly kind: 'powerOnAll'; readonly stateRoot: string }
 
-/** A command line that cannot be understood; the message is for the person who typed it. */
+/** The command line is invalid. The message is for the person who typed it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -21,10 +21,10 @@ export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... 
 
 const macPrefixPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){0,4}$/
 const defaultTimeoutSeconds = 120
-/** As the wire has it. */
+/** The limit of the wire schema. */
 const maxTimeoutSeconds = 3_600
 
-/** `SWARMVIRT_STATE_ROOT` is the default of --state-root, so that `docker exec … power-off-all` finds the broker that it runs beside. */
+/** `SWARMVIRT_STATE_ROOT` is the default of --state-root, so that `docker exec … power-off-all` finds the broker of the same container. */
 export function parseBrokerCommand(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -32,7 +32,7 @@ export function parseBrokerCommand(
   const { values, positionals } = parsed(argv)
   const stateRoot = checkedRoot(values['state-root'] ?? env['SWARMVIRT_STATE_ROOT'] ?? defaultStateRoot)
   const [command, ...others] = positionals
-  if (values.timeout !== undefined && command !== 'power-off-all') throw new UsageError('--timeout belongs to power-off-all')
+  if (values.timeout !== undefined && command !== 'power-off-all') throw new UsageError('--timeout is only valid for power-off-all')
   if (command === undefined) {
     const limits = limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00')
     return { kind: 'serve', stateRoot, limits, protect: (values.protect ?? []).map(checkedNetwork) }
@@ -70,10 +70,10 @@ function checkedRoot(root: string): string {
 
 function limitsOf(bridges: readonly string[], macPrefix: string): Limits {
   for (const bridge of bridges)
-    if (!interfaceNamePattern.test(bridge)) throw new UsageError(`--allow-bridge ${bridge} is no interface name`)
+    if (!interfaceNamePattern.test(bridge)) throw new UsageError(`--allow-bridge ${bridge} is not an interface name`)
   const prefix = macPrefix.toLowerCase()
-  if (!macPrefixPattern.test(prefix)) throw new UsageError(`--mac-prefix ${macPrefix} must be one to five octets such as 52:54:00`)
-  if ((Number.parseInt(prefix.slice(0, 2), 16) & 1) === 1) throw new UsageError(`--mac-prefix ${macPrefix} is one of multicast addresses`)
+  if (!macPrefixPattern.test(prefix)) throw new UsageError(`--mac-prefix ${macPrefix} must have one to five octets, such as 52:54:00`)
+  if ((Number.parseInt(prefix.slice(0, 2), 16) & 1) === 1) throw new UsageError(`--mac-prefix ${macPrefix} is a multicast prefix`)
   return { bridges: [...new Set(bridges)], macPrefix: prefix }
 }
 
@@ -81,13 +81,13 @@ function checkedNetwork(network: string): string {
   const [, address = '', bits] = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(network) ?? []
   const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
   if (most === -1 || Number(bits ?? most) > most)
-    throw new UsageError(`--protect ${network} is no IP address or network such as 10.0.0.0/24`)
+    throw new UsageError(`--protect ${network} is not an IP address or a network such as 10.0.0.0/24`)
   return network
 }
 
 function timeoutMsOf(text: string): number {
   const seconds = Number(text)
   if (!/^\d+$/.test(text) || seconds > maxTimeoutSeconds)
-    throw new UsageError(`--timeout ${text} must be seconds from 0 to ${maxTimeoutSeconds}`)
+    throw new UsageError(`--timeout ${text} must be a number of seconds from 0 to ${maxTimeoutSeconds}`)
   return seconds * 1000
 }

@@ -1,13 +1,13 @@
 import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
 import type { FdConnection } from '../ports/fd-socket.ts'
 
-/** KVM and eight TAPs are nine; more at once nobody has a reason to send. */
+/** KVM and eight TAPs are nine descriptors. No client needs more at a time. */
 const maxHeldFds = 16
 
 export interface FramedOptions {
-  /** A peer that sends more frames than this is cut off. */
+  /** Closes the connection of a peer that sends more frames. */
   readonly maxFrames: number
-  /** `takeFds(n)` gives the oldest descriptors that came with this or an earlier frame; throws where there are fewer. What throws cuts the peer off. */
+  /** `takeFds(n)` returns the oldest descriptors of this or an earlier frame, and throws if there are fewer. An error closes the connection. */
   readonly onFrame: (frame: unknown, takeFds: (count: number) => number[]) => void
   readonly closeFds: (fds: readonly number[]) => void
   readonly onClose: (error: Error | undefined) => void
@@ -19,7 +19,7 @@ export interface Framed {
   close(): void
 }
 
-/** Frames over a connection that carries descriptors. A bad frame closes this connection and no other. */
+/** Frames over a connection that carries descriptors. A bad frame closes only its own connection. */
 export function framed(connection: FdConnection, options: FramedOptions): Framed {
   const decoder = frameDecoder()
   const held: number[] = []
@@ -37,7 +37,7 @@ export function framed(connection: FdConnection, options: FramedOptions): Framed
   connection.onData((bytes, fds) => {
     held.push(...fds)
     try {
-      if (held.length > maxHeldFds) throw new Error('more descriptors came than any frame announces')
+      if (held.length > maxHeldFds) throw new Error('the peer sent more descriptors than a frame can announce')
       for (const frame of decoder.push(bytes)) {
         frames += 1
         if (frames > options.maxFrames) throw new Error('the peer sends too many frames')

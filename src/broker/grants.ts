@@ -5,13 +5,13 @@ import { parseMac } from '../api/mac.ts'
 
 export interface Limits {
   readonly bridges: readonly string[]
-  /** One to six lower-case octets with colons; every granted MAC starts with them. */
+  /** One to six lower-case octets with colons. Every granted MAC must start with them. */
   readonly macPrefix: string
 }
 
 export type GrantVerdict = { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly message: string }
 
-/** Judges a grant by the command line's limits and by what others were granted; a bridge that is missing just now is no reason to refuse. */
+/** Checks a grant against the command line's limits and the other grants. A missing bridge is no reason to reject it. */
 export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmUid, Grant>): GrantVerdict {
   const taken = macsOfOthers(grant.uid, others)
   const seen = new Set<string>()
@@ -20,21 +20,17 @@ export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmU
     if (!limits.bridges.includes(nic.bridge))
       return refused(
         'BridgeNotAllowed',
-        `bridge ${nic.bridge} is not among those the broker was started with (${limits.bridges.join(', ')}); start it with --allow-bridge ${nic.bridge}`,
+        `bridge ${nic.bridge} is not allowed on this broker (allowed: ${limits.bridges.join(', ')}); start it with --allow-bridge ${nic.bridge}`,
       )
     if (parseMac(nic.mac) === undefined || !nic.mac.startsWith(`${limits.macPrefix}:`))
-      return refused(
-        'MacNotAllowed',
-        `MAC ${nic.mac} does not start with ${limits.macPrefix}, which is what the broker was started with (--mac-prefix)`,
-      )
-    if (taken.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} is granted to VM ${taken.get(nic.mac) ?? ''} on this node already`)
-    if (seen.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} stands twice in one grant`)
-    if (names.has(nic.name)) return refused('NameTaken', `the network ${nic.name} stands twice in one grant`)
+      return refused('MacNotAllowed', `MAC ${nic.mac} does not start with ${limits.macPrefix}, the broker's --mac-prefix`)
+    if (taken.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} is already granted to VM ${taken.get(nic.mac) ?? ''} on this node`)
+    if (seen.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} appears twice in the grant`)
+    if (names.has(nic.name)) return refused('NameTaken', `the network ${nic.name} appears twice in the grant`)
     seen.add(nic.mac)
     names.add(nic.name)
   }
-  if (!others.has(grant.uid) && others.size >= maxGrants)
-    return refused('TooManyGrants', `the broker remembers at most ${maxGrants} grants`)
+  if (!others.has(grant.uid) && others.size >= maxGrants) return refused('TooManyGrants', `the broker stores at most ${maxGrants} grants`)
   return { ok: true }
 }
 

@@ -18,10 +18,10 @@ export const nothingInTheWay: HostView = {
 }
 
 /**
- * What stands in the way of starting this VM. Locks come first and TAPs after them: who starts a QEMU has its TAP before it locks a disk, so one
- * that starts between the two looks is seen by the second.
+ * Checks what blocks the start of this VM on the host: image locks first, TAPs second. A starting QEMU attaches its TAP before it locks a disk, so a
+ * QEMU that starts between the two checks is found by the second.
  */
-export async function lookAtHost(host: Host, uid: VmUid, grant: Grant): Promise<HostView> {
+export async function checkHost(host: Host, uid: VmUid, grant: Grant): Promise<HostView> {
   const imageLocked = await host.locks.locked(uid)
   return {
     poweringOff: undefined,
@@ -39,7 +39,7 @@ function attachedTap(network: HostNetwork, taps: readonly string[]): string | un
 
 export function missingBridge(network: Pick<HostNetwork, 'bridge'>, grant: Grant): string | undefined {
   const missing = grant.nics.find((nic) => network.bridge(nic.bridge) === undefined)
-  return missing && `there is no bridge ${missing.bridge} on this node; make it, or change the network ${missing.name} of the VM`
+  return missing && `there is no bridge ${missing.bridge} on this node; create it, or change the network ${missing.name} of the VM`
 }
 
 function missingDevice(devices: Devices, grant: Grant): string | undefined {

@@ -2,10 +2,10 @@ import type { VmUid } from '../api/names.ts'
 import type { BrokerRequest, BrokerResponse, LeaseFact } from '../api/wire/broker-admin.ts'
 import type { Leases } from './leases.ts'
 
-/** Of the 64 KiB of a frame; the longest fact has 14 KiB, and the rest of the answer some hundred bytes. */
+/** Page size within a frame of 64 KiB. The longest fact has 14 KiB, and the rest of the answer some hundred bytes. */
 const pageBytes = 48 * 1024
 
-/** Everything that was asked for, or, with `after`, as much of it as fits into a frame. */
+/** Returns all requested leases or, with `after`, one page that fits into a frame. */
 export function answerLeases(
   leases: Pick<Leases, 'uids' | 'fact'>,
   { id, uids, after }: Extract<BrokerRequest, { type: 'leases' }>,

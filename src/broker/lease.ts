@@ -3,25 +3,25 @@ import type { WaitReason } from '../api/wire/broker-runner.ts'
 import type { Grant, NicGrant } from '../api/wire/common.ts'
 
 /**
- * The lease of one VM (ADR 0007), as values: who holds it, who waits, and what is to happen next. Nothing here reads or writes anything.
+ * The lease of one VM (ADR 0007) as plain values: the holder, the waiters and the next step. Pure; no I/O.
  *
- * *Guarantees*: at most one connection holds. A waiter comes to hold only when nobody does, and then either because it proved to be the holder
- * of before (its TAPs), or because no disk is locked and no TAP attached.
- * *Caveats*: what `decide` is told of the world must have been looked at after the last change of the state.
+ * *Guarantees*: at most one connection holds the lease. A waiter gets it only when nobody holds it. The waiter must either prove that it is the
+ * previous holder (its TAPs), or no disk may be locked and no TAP attached.
+ * *Caveats*: the host view for `decide` must be newer than the last change of the state.
  */
 
-/** A connection, by a number that is never used again. */
+/** A connection ID. IDs are never reused. */
 export type ConnectionId = number
 
 export interface Waiter {
   readonly connection: ConnectionId
-  /** The TAPs that it proved to have; empty for one that acquires. */
+  /** The TAPs that it has proven to have. Empty for `acquire`. */
   readonly proof: readonly string[]
 }
 
 interface Holder {
   readonly connection: ConnectionId
-  /** `provisional`: it proved itself before the grant was renewed and has no answer yet. */
+  /** `provisional`: it sent its proof before the grant was renewed, and has no answer yet. */
   readonly kind: 'provisional' | 'confirmed'
   readonly proof: readonly string[]
 }
@@ -34,7 +34,7 @@ export interface Lease {
   readonly waiting: readonly Waiter[]
 }
 
-/** What was seen of the host just now; each is why not, in words, or undefined. */
+/** The current state of the host. Each field is the reason why the VM cannot start, or undefined. */
 export interface HostView {
   readonly poweringOff: string | undefined
   readonly imageLocked: string | undefined
@@ -45,13 +45,13 @@ export interface HostView {
 
 export type Decision =
   | { readonly kind: 'idle' }
-  /** Everybody who waits, and a provisional holder, is told so. */
+  /** Sent to all waiters and to a provisional holder. */
   | { readonly kind: 'wait'; readonly reason: WaitReason; readonly message: string }
-  /** The first waiter comes to hold. */
+  /** The first waiter becomes the holder. */
   | { readonly kind: 'grant'; readonly connection: ConnectionId; readonly grant: Grant }
-  /** It held already, with these TAPs. */
+  /** The connection already holds the lease, with these TAPs. */
   | { readonly kind: 'confirm'; readonly connection: ConnectionId; readonly grant: Grant; readonly proof: readonly string[] }
-  /** Its proof is no TAP of this VM. */
+  /** Its proof contains TAPs of no network of this VM. */
   | { readonly kind: 'refuse'; readonly connection: ConnectionId; readonly message: string }
 
 export function freshLease(uid: VmUid): Lease {
@@ -76,7 +76,7 @@ export function leave(lease: Lease, connection: ConnectionId): Lease {
   }
 }
 
-/** The holder of before comes first, whatever order they arrived in. Done before every decision. */
+/** Moves the previous holder to the front, in any order of arrival. Must run before every decision. */
 export function seatProven(lease: Lease): Lease {
   const proven = lease.waiting.find((each) => each.proof.length > 0)
   if (lease.holder !== undefined || proven === undefined) return lease
@@ -87,19 +87,20 @@ export function seatProven(lease: Lease): Lease {
   }
 }
 
-/** After `grant` or `confirm` was carried out. Throws where that would make a second holder. */
+/** Call this after `grant` or `confirm` was carried out. Throws if the lease has a holder already. */
 export function hold(lease: Lease, connection: ConnectionId, proof: readonly string[] = []): Lease {
-  if (lease.holder !== undefined && lease.holder.connection !== connection) throw new Error(`the lease of ${lease.uid} is held already`)
+  if (lease.holder !== undefined && lease.holder.connection !== connection)
+    throw new Error(`the lease of ${lease.uid} already has a holder`)
   return { ...leave(lease, connection), holder: { connection, kind: 'confirmed', proof } }
 }
 
-/** Whether looking at the host can change what is decided; otherwise the next change of the state does. */
+/** Whether the state of the host can change the decision. Otherwise only the next change of the lease can. */
 export function needsHost(lease: Lease): boolean {
   const seated = seatProven(lease)
   return seated.holder === undefined && seated.waiting.length > 0 && seated.grant !== undefined
 }
 
-/** `lease` is one that `seatProven` gave. */
+/** `lease` must come from `seatProven`. */
 export function decide(lease: Lease, host: HostView): Decision {
   const { holder, grant } = lease
   if (holder?.kind === 'provisional') return decideProvisional(holder, lease.uid, grant)
@@ -114,7 +115,7 @@ export function decide(lease: Lease, host: HostView): Decision {
   if (grant === undefined) return noGrant
   if (host.poweringOff !== undefined) return { kind: 'wait', reason: 'WaitingForPrevious', message: host.poweringOff }
   if (host.imageLocked !== undefined)
-    return { kind: 'wait', reason: 'ImageLocked', message: `${host.imageLocked}; waiting until it is closed, so that no two write it` }
+    return { kind: 'wait', reason: 'ImageLocked', message: `${host.imageLocked}; waiting until it is closed, to prevent two writers` }
   if (host.tapAttached !== undefined) return { kind: 'wait', reason: 'TapBusy', message: host.tapAttached }
   if (host.bridgeMissing !== undefined) return { kind: 'wait', reason: 'BridgeMissing', message: host.bridgeMissing }
   if (host.deviceMissing !== undefined) return { kind: 'wait', reason: 'DeviceMissing', message: host.deviceMissing }
@@ -124,23 +125,23 @@ export function decide(lease: Lease, host: HostView): Decision {
 const noGrant: Decision = {
   kind: 'wait',
   reason: 'NoGrant',
-  message: 'the agent of this node has not (yet) told the broker what this VM may have; is the agent running here?',
+  message: 'the broker has no grant for this VM from the agent of this node; check that the agent is running',
 }
 
 function decideProvisional(holder: Holder, uid: VmUid, grant: Grant | undefined): Decision {
   if (grant === undefined) return noGrant
-  // A NIC that was added to or taken from the manifest meanwhile does not make the holder of the others a stranger.
+  // Other networks may have been added or removed since. The holder of the remaining NICs stays the holder.
   const expected = expectedTaps(uid, grant)
   if (holder.proof.some((name) => expected.includes(name)))
     return { kind: 'confirm', connection: holder.connection, grant, proof: holder.proof }
   return {
     kind: 'refuse',
     connection: holder.connection,
-    message: `the TAPs ${holder.proof.join(', ')} are none of this VM's (${expected.join(', ')})`,
+    message: `the TAPs ${holder.proof.join(', ')} do not belong to this VM (${expected.join(', ')})`,
   }
 }
 
-/** A runner that was started before the networks were renamed has the TAPs of the old names. */
+/** A runner that started before a network was renamed has a TAP with the old name. */
 export function expectedTaps(uid: VmUid, grant: Grant): string[] {
   return nicsEver(grant).map((nic) => tapName(uid, nic.name))
 }

@@ -6,7 +6,7 @@ import { type Clock, sleep } from '../ports/clock.ts'
 import { HostError } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type GrantVerdict, judgeGrant, type Limits } from './grants.ts'
-import { type Host, lookAtHost, nothingInTheWay } from './host-view.ts'
+import { type Host, checkHost, nothingInTheWay } from './host-view.ts'
 import {
   type ConnectionId,
   decide,
@@ -24,18 +24,18 @@ import {
 import { type GrantedNic, grantedNicOf, hostSideMac, openDevices, type OpenedDevices } from './nics.ts'
 import type { TapLocks } from './tap-locks.ts'
 
-/** Locks and TAPs tell nobody when they come free. */
-const lookAgainMs = 150
-/** After a fault of the host's, such as no descriptor being left. */
-const tryAgainMs = 1_000
-/** After a power-off of all, until the host is down or it is clear that it stays. */
+/** Recheck interval, since a released lock or TAP sends no event. */
+const recheckMs = 150
+/** Retry delay after a host error, such as a lack of descriptors. */
+const retryMs = 1_000
+/** How long nothing may start after power-off-all. By then the host is down, or stays up. */
 const frozenAfterPowerOffMs = 60_000
 const powerOffCheckMs = 100
 
-/** A runner that said hello. */
+/** A runner that has sent its hello. */
 export interface RunnerLink {
   readonly id: ConnectionId
-  /** Where it said which container it runs in. */
+  /** The runner's container ID, if it sent one. */
   readonly container?: string
   send(message: BrokerToRunner, fds?: readonly number[]): void
   flushed(): Promise<void>
@@ -48,30 +48,30 @@ export interface LeasesOptions {
   readonly clock: Clock
   readonly log: Log
   readonly closeFds: (fds: readonly number[]) => void
-  /** A lease came to have these TAPs, or none any more. */
+  /** Called when a lease gets these TAPs, or loses all of them. */
   readonly onTaps: (uid: VmUid, nics: readonly GrantedNic[]) => void
 }
 
 interface Vm {
   lease: Lease
   readonly links: Map<ConnectionId, RunnerLink>
-  /** What each waiting connection was told last. */
-  readonly told: Map<ConnectionId, string>
-  /** Why the first waiter waits. */
+  /** The last wait message of each connection. */
+  readonly lastWait: Map<ConnectionId, string>
+  /** Why the first waiter is waiting. */
   waiting: { readonly reason: string; readonly message: string } | undefined
-  /** Of the holder. */
+  /** NICs of the holder. */
   nics: readonly GrantedNic[]
-  looking: boolean
+  checking: boolean
   changed: boolean
-  cancelLook: () => void
+  cancelRecheck: () => void
 }
 
-/** Carries out what lease.ts decides, one VM at a time and one step of each at a time. */
+/** Carries out the decisions of lease.ts, one step at a time for each VM. */
 export class Leases {
   readonly #options: LeasesOptions
   readonly #vms = new Map<VmUid, Vm>()
   #frozenUntilMs = Number.NEGATIVE_INFINITY
-  /** Counts power-offs and power-ons of all: the last one holds. */
+  /** Number of the latest power-off-all or power-on-all. An older one stops when it changes. */
   #order = 0
   #closed = false
 
@@ -79,7 +79,7 @@ export class Leases {
     this.#options = options
   }
 
-  /** As `grant` would answer. */
+  /** Returns what `grant` would return. */
   judge(grant: Grant): GrantVerdict {
     return judgeGrant(grant, this.#options.limits, this.#grants())
   }
@@ -90,7 +90,7 @@ export class Leases {
     return verdict
   }
 
-  /** What runs keeps what it has. */
+  /** A running VM keeps its devices. */
   revoke(uid: VmUid): void {
     if (this.#vms.has(uid)) this.#change(uid, (lease) => withGrant(lease, undefined))
   }
@@ -99,7 +99,7 @@ export class Leases {
     return this.#vms.get(uid)?.lease.grant !== undefined
   }
 
-  /** `proof` are the TAPs that it showed, for a reclaim. */
+  /** For a reclaim, `proof` has the TAPs whose descriptors the runner sent. */
   enter(uid: VmUid, link: RunnerLink, proof: readonly string[]): void {
     this.#vm(uid).links.set(link.id, link)
     this.#change(uid, (lease) => join(lease, { connection: link.id, proof }))
@@ -108,9 +108,9 @@ export class Leases {
   gone(uid: VmUid, connection: ConnectionId): void {
     const vm = this.#vms.get(uid)
     if (!vm?.links.delete(connection)) return
-    vm.told.delete(connection)
+    vm.lastWait.delete(connection)
     if (vm.lease.holder?.connection === connection) {
-      this.#options.log.info({ uid }, 'A runner gave up its lease')
+      this.#options.log.info({ uid }, 'A runner released its lease')
       this.#setNics(vm, [])
     }
     this.#change(uid, (lease) => leave(lease, connection))
@@ -124,40 +124,40 @@ export class Leases {
     return [...this.#vms.keys()]
   }
 
-  /** Undefined where nothing is known of this VM: neither a grant nor a runner. */
+  /** Undefined if the VM has neither a grant nor a runner. */
   fact(uid: VmUid): LeaseFact | undefined {
     const vm = this.#vms.get(uid)
     return vm && this.#fact(vm)
   }
 
-  /** Tells every holder to power its guest off, and lets nobody start meanwhile. Resolves with those who still hold at the deadline. */
+  /** Sends every holder a power-off and blocks new starts. Resolves with the VMs that still hold a lease at the deadline. */
   async powerOffAll(timeoutMs: number): Promise<VmUid[]> {
     const { clock, log } = this.#options
     const order = ++this.#order
     const deadline = clock.elapsed() + timeoutMs
     this.#frozenUntilMs = Math.max(this.#frozenUntilMs, deadline + frozenAfterPowerOffMs)
     log.info({ held: this.#held().length, timeoutMs }, 'Powering off every VM of this node')
-    const told = new Set<ConnectionId>()
-    this.#tellPowerOff(told)
+    const informed = new Set<ConnectionId>()
+    this.#sendPowerOff(informed)
     while (order === this.#order && this.#held().length > 0 && clock.elapsed() < deadline) {
       await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.elapsed()))
-      this.#tellPowerOff(told)
+      this.#sendPowerOff(informed)
     }
     if (order === this.#order) this.#frozenUntilMs = clock.elapsed() + frozenAfterPowerOffMs
     return this.#held()
   }
 
-  /** The node stays up after all: VMs that wait are looked at within `lookAgainMs`. */
+  /** The node stays up: waiting VMs are checked again within `recheckMs`. */
   powerOnAll(): void {
     this.#order += 1
     this.#frozenUntilMs = Number.NEGATIVE_INFINITY
     this.#options.log.info({}, 'VMs may start again')
   }
 
-  /** Stops looking; leases end with their connections. */
+  /** Stops the checks. Leases end with their connections. */
   close(): void {
     this.#closed = true
-    for (const vm of this.#vms.values()) vm.cancelLook()
+    for (const vm of this.#vms.values()) vm.cancelRecheck()
   }
 
   #isFrozen(): boolean {
@@ -168,11 +168,11 @@ export class Leases {
     return [...this.#vms.values()].filter((vm) => vm.lease.holder !== undefined).map((vm) => vm.lease.uid)
   }
 
-  /** Also those that came back to their lease only after the order. */
-  #tellPowerOff(told: Set<ConnectionId>): void {
+  /** Repeated for holders that reconnect after the order. */
+  #sendPowerOff(informed: Set<ConnectionId>): void {
     for (const link of this.#held().flatMap((uid) => this.#holder(uid) ?? [])) {
-      if (told.has(link.id)) continue
-      told.add(link.id)
+      if (informed.has(link.id)) continue
+      informed.add(link.id)
       link.send({ type: 'powerOff', message: 'the node is going down' })
     }
   }
@@ -194,12 +194,12 @@ export class Leases {
     const vm: Vm = {
       lease: freshLease(uid),
       links: new Map(),
-      told: new Map(),
+      lastWait: new Map(),
       waiting: undefined,
       nics: [],
-      looking: false,
+      checking: false,
       changed: false,
-      cancelLook: () => undefined,
+      cancelRecheck: () => undefined,
     }
     this.#vms.set(uid, vm)
     return vm
@@ -213,11 +213,11 @@ export class Leases {
     else void this.#settle(vm)
   }
 
-  /** Goes on until nothing changed while it looked, then looks again later if only the host stands in the way. Never rejects. */
+  /** Repeats the step until nothing changes during it. If only the host blocks the VM, checks it again later. Never rejects. */
   async #settle(vm: Vm): Promise<void> {
-    if (vm.looking || this.#closed) return
-    vm.looking = true
-    vm.cancelLook()
+    if (vm.checking || this.#closed) return
+    vm.checking = true
+    vm.cancelRecheck()
     let failed = false
     try {
       do {
@@ -226,19 +226,19 @@ export class Leases {
       } while (vm.changed && !this.#closed)
     } catch (error) {
       failed = true
-      this.#options.log.error({ uid: vm.lease.uid, err: error }, 'Could not decide about a lease')
+      this.#options.log.error({ uid: vm.lease.uid, err: error }, 'Cannot decide about a lease')
     } finally {
-      vm.looking = false
+      vm.checking = false
     }
     if (this.#closed || !(failed || needsHost(vm.lease))) return
-    vm.cancelLook = this.#options.clock.after(failed ? tryAgainMs : lookAgainMs, () => void this.#settle(vm))
+    vm.cancelRecheck = this.#options.clock.after(failed ? retryMs : recheckMs, () => void this.#settle(vm))
   }
 
   async #step(vm: Vm): Promise<void> {
     vm.lease = seatProven(vm.lease)
     const { grant, uid } = vm.lease
-    const view = needsHost(vm.lease) && grant !== undefined ? await lookAtHost(this.#options.host, uid, grant) : nothingInTheWay
-    // What was seen may be older than what changed meanwhile: look again before anything is decided.
+    const view = needsHost(vm.lease) && grant !== undefined ? await checkHost(this.#options.host, uid, grant) : nothingInTheWay
+    // The host view may be older than a change during the check. Check again before the decision.
     if (vm.changed || this.#closed) return
     const poweringOff = this.#isFrozen() ? 'this node is powering all of its VMs off' : undefined
     await this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
@@ -250,7 +250,7 @@ export class Leases {
       case 'idle':
         return
       case 'wait':
-        return this.#tellWaiting(vm, decision)
+        return this.#sendWaiting(vm, decision)
       case 'grant':
         return this.#give(vm, decision.connection, decision.grant)
       case 'confirm':
@@ -263,12 +263,12 @@ export class Leases {
     }
   }
 
-  #tellWaiting(vm: Vm, { reason, message }: Extract<Decision, { kind: 'wait' }>): void {
+  #sendWaiting(vm: Vm, { reason, message }: Extract<Decision, { kind: 'wait' }>): void {
     const key = `${reason} ${message}`
     const provisional = vm.lease.holder?.kind === 'provisional' ? [vm.lease.holder] : []
     for (const { connection } of [...provisional, ...vm.lease.waiting]) {
-      if (vm.told.get(connection) === key) continue
-      vm.told.set(connection, key)
+      if (vm.lastWait.get(connection) === key) continue
+      vm.lastWait.set(connection, key)
       vm.links.get(connection)?.send({ type: 'waiting', reason, message: message.slice(0, 2000) })
     }
   }
@@ -277,17 +277,17 @@ export class Leases {
     const { closeFds, log, tapLocks } = this.#options
     const opened = this.#open(vm, grant)
     if (opened === undefined) return
-    // The rules come before the guest does.
+    // The filter rules must exist before the guest sends frames.
     await tapLocks.lock(opened.nics)
     const link = vm.links.get(connection)
-    // What changed meanwhile decides again, with TAPs of its own. A power-off of all may have begun, and told those who held.
+    // A change meanwhile needs a new decision with its own TAPs. A power-off-all may also have started, and it only informed the holders.
     if (this.#isFrozen()) vm.changed = true
     if (vm.changed || this.#closed || link === undefined) return closeFds(opened.fds)
     vm.lease = hold(vm.lease, connection)
-    // Ears open before a guest can say anything.
+    // Start to listen before the guest can send a frame.
     this.#nowHolds(vm, connection, opened.nics)
     link.send({ type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: [...opened.nics], reclaimed: false }, opened.fds)
-    // What could not be handed over is closed all the same: the TAPs go with their last descriptor.
+    // Close the descriptors even if the message was not sent: a TAP goes away with its last descriptor.
     void link.flushed().then(
       () => closeFds(opened.fds),
       () => closeFds(opened.fds),
@@ -295,7 +295,7 @@ export class Leases {
     log.info({ uid: vm.lease.uid, vm: grant.vm, taps: opened.nics.map((nic) => nic.tap), kvm: opened.kvm }, 'Granted a lease')
   }
 
-  /** Where a device does not open, the VM waits with the reason. */
+  /** If a device cannot be opened, the VM waits with the reason. */
   #open(vm: Vm, grant: Grant): OpenedDevices | undefined {
     const { host, closeFds } = this.#options
     try {
@@ -305,7 +305,7 @@ export class Leases {
       const reason = error.kind === 'Io' ? 'DeviceMissing' : error.kind
       const wait = { kind: 'wait', reason, message: error.message } as const
       vm.waiting = wait
-      this.#tellWaiting(vm, wait)
+      this.#sendWaiting(vm, wait)
       return undefined
     }
   }
@@ -317,27 +317,27 @@ export class Leases {
       .map((nic) => grantedNicOf(uid, nic, network.bridge(nic.bridge)?.mtu ?? nic.mtu ?? 1500))
       .filter((nic) => proof.includes(nic.tap))
       .map((nic) => ({ ...nic, mac: this.#options.tapLocks.macOf(nic.tap) ?? nic.mac }))
-    // After what may throw: a holder that was confirmed and not told would wait for ever.
+    // Set after all calls that may throw. Otherwise a confirmed holder could miss its answer and wait forever.
     vm.lease = hold(vm.lease, connection, proof)
     vm.links
       .get(connection)
       ?.send({ type: 'granted', accelerator: grant.accelerator, kvm: grant.accelerator === 'kvm', nics, reclaimed: true })
     this.#nowHolds(vm, connection, nics)
     this.#lockAgain(nics)
-    this.#options.log.info({ uid, vm: grant.vm, taps: proof }, 'The holder of a lease came back')
+    this.#options.log.info({ uid, vm: grant.vm, taps: proof }, 'The holder of a lease reconnected')
   }
 
-  /** A grant may have changed since the TAP was made: a guest that runs with the MAC of before must not be cut off. */
+  /** The grant may have changed since the TAP was created. A guest that runs with the previous MAC must keep its connection. */
   #lockAgain(nics: readonly GrantedNic[]): void {
     const { host, tapLocks } = this.#options
     const isOfGrant = ({ tap, mac }: GrantedNic): boolean => tapLocks.macOf(tap) === mac || host.network.mac(tap) === hostSideMac(mac)
     void tapLocks.lock(nics.filter(isOfGrant))
     for (const { tap, mac } of nics.filter((nic) => !isOfGrant(nic)))
-      tapLocks.refuse(tap, `${tap} was made for another MAC than ${mac}, which the VM gets with its next start`)
+      tapLocks.refuse(tap, `${tap} was created for a different MAC; the VM gets ${mac} with its next start`)
   }
 
   #nowHolds(vm: Vm, connection: ConnectionId, nics: readonly GrantedNic[]): void {
-    vm.told.delete(connection)
+    vm.lastWait.delete(connection)
     vm.waiting = undefined
     vm.changed = true
     this.#setNics(vm, nics)

@@ -14,7 +14,7 @@ export interface ListeningOptions {
   readonly log: Log
 }
 
-/** Listens on every leased TAP, and clears away TAPs that no process has attached. */
+/** Listens on every leased TAP, and removes TAPs that no process has attached. */
 export class Listening {
   readonly #options: ListeningOptions
   readonly #taps = new Map<VmUid, { close(): void }[]>()
@@ -23,7 +23,7 @@ export class Listening {
     this.#options = options
   }
 
-  /** These are the TAPs of this VM from now on. */
+  /** Replaces this VM's set of TAPs. */
   setTaps(uid: VmUid, nics: readonly GrantedNic[]): void {
     for (const ear of this.#taps.get(uid) ?? []) ear.close()
     this.#taps.delete(uid)
@@ -31,7 +31,7 @@ export class Listening {
     if (opened.length > 0) this.#taps.set(uid, opened)
   }
 
-  /** Removes TAPs of ours on allowed bridges that no process has attached. */
+  /** Removes swarmvirt's TAPs on allowed bridges that no process has attached. */
   clearStale(leased: ReadonlySet<string>): void {
     const { bridges, log, network } = this.#options
     for (const tap of bridges.flatMap((bridge) => network.ports(bridge))) {
@@ -59,7 +59,7 @@ export class Listening {
         },
       }
     } catch (error) {
-      log.warn({ interface: tap, err: error }, 'Cannot listen on a TAP; the address of this VM will not be known')
+      log.warn({ interface: tap, err: error }, 'Cannot listen on a TAP; the address of this VM stays unknown')
       return undefined
     }
   }

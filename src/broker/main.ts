@@ -10,7 +10,7 @@ import { broker } from './broker.ts'
 import { type BrokerCommand, parseBrokerCommand, usage, UsageError } from './config.ts'
 import { askPowerOffAll, askPowerOnAll } from './power-off.ts'
 
-/** Directories and sockets get their modes in full; everything else is for root and the shared group. */
+/** Directories and sockets get exactly their modes. All other files are only for root and the shared group. */
 const umask = 0o007
 
 async function serve(command: Extract<BrokerCommand, { kind: 'serve' }>): Promise<void> {
@@ -27,29 +27,29 @@ async function serve(command: Extract<BrokerCommand, { kind: 'serve' }>): Promis
     log,
     bootId,
   })
-  log.info({ stateRoot: command.stateRoot, limits: command.limits, bootId }, 'The broker serves')
+  log.info({ stateRoot: command.stateRoot, limits: command.limits, bootId }, 'The broker is listening')
   const stop = (signal: string): void => {
-    log.info({ signal }, 'The broker ends; VMs keep what they have')
+    log.info({ signal }, 'The broker is stopping; running VMs keep their devices')
     running.close()
-    // Whatever a storage call may still be waiting for.
+    // Exits without waiting for pending storage calls.
     process.exit(0)
   }
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
 }
 
-/** A root that another release laid out differently is left alone. */
+/** Exits if another release created the state root with a different layout. */
 function checkLayout(paths: Layout, log: Log): void {
   let found: unknown
   try {
     found = JSON.parse(readFileSync(paths.layoutFile, 'utf8'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    return log.warn({ path: paths.layoutFile }, 'The state root has no layout file; has install-node prepared this host?')
+    return log.warn({ path: paths.layoutFile }, 'The state root has no layout file; run install-node on this node')
   }
   const version = (found as { version?: unknown } | null)?.version
   if (version !== layoutVersion)
-    throw new Error(`${paths.layoutFile} says version ${String(version)}, and this release knows ${layoutVersion}`)
+    throw new Error(`${paths.layoutFile} has version ${String(version)}, but this release supports ${layoutVersion}`)
 }
 
 async function powerOffAll(command: Extract<BrokerCommand, { kind: 'powerOffAll' }>): Promise<void> {

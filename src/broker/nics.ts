@@ -6,15 +6,15 @@ import { HostError, type Devices, type HostNetwork } from '../ports/host-network
 
 export type GrantedNic = z.output<typeof grantedNic>
 
-/** One VM's devices, open. Whoever gets it closes the descriptors. */
+/** The open devices of one VM. The caller closes the descriptors. */
 export interface OpenedDevices {
   readonly kvm: boolean
   readonly nics: readonly GrantedNic[]
-  /** KVM first, if there is one, then a TAP per NIC. */
+  /** KVM first, if granted, then one TAP per NIC. */
   readonly fds: readonly number[]
 }
 
-/** Throws HostError, with nothing left open. */
+/** Throws HostError, and leaves nothing open. */
 export function openDevices(
   uid: VmUid,
   grant: Grant,
@@ -42,19 +42,22 @@ function openNic(uid: VmUid, nic: NicGrant, network: HostNetwork): { granted: Gr
   const bridge = network.bridge(nic.bridge)
   if (bridge === undefined) throw new HostError('BridgeMissing', `there is no bridge ${nic.bridge} on this node`)
   const tap = tapName(uid, nic.name)
-  // One that outlived its descriptor keeps settings of whoever had it.
-  if (network.clearTap(tap) === 'attached') throw new HostError('TapBusy', `somebody has the TAP ${tap} attached`)
-  // A TAP smaller than its bridge would make the bridge smaller for all.
+  // A TAP that outlived its descriptor keeps the settings of its previous user.
+  if (network.clearTap(tap) === 'attached') throw new HostError('TapBusy', `a process has the TAP ${tap} attached`)
+  // A TAP with a smaller MTU would lower the MTU of the whole bridge.
   const fd = network.makeTap({ name: tap, bridge: nic.bridge, mac: hostSideMac(nic.mac), mtu: bridge.mtu })
   return { granted: grantedNicOf(uid, nic, bridge.mtu), fd }
 }
 
-/** What a guest is told: never more than the bridge carries. */
+/** The MTU for the guest is never larger than the bridge's. */
 export function grantedNicOf(uid: VmUid, nic: NicGrant, bridgeMtu: number): GrantedNic {
   return { name: nic.name, tap: tapName(uid, nic.name), bridge: nic.bridge, mac: nic.mac, mtu: Math.min(nic.mtu ?? bridgeMtu, bridgeMtu) }
 }
 
-/** The guest's with fe in front, as libvirt does: another one than the guest's, and the highest there is, so that no bridge takes it for its own. */
+/**
+ * The guest's MAC with fe as its first octet, as in libvirt. It differs from the guest's MAC and is the highest possible, so that no bridge adopts
+ * it.
+ */
 export function hostSideMac(guestMac: string): string {
   return `fe${guestMac.slice(2)}`
 }

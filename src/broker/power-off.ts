@@ -3,17 +3,20 @@ import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
 import { type Clock, sleep } from '../ports/clock.ts'
 import type { FdConnection, FdSockets } from '../ports/fd-socket.ts'
 
-/** The broker answers at its own deadline; this much later it is taken to be gone. */
+/** The broker answers at its own deadline. After this extra time it counts as gone. */
 const graceMs = 10_000
 
-/** Asks the broker to power every VM off. Resolves with the uids still running; rejects with PortError where no broker listens, and with Error where it does not answer. */
+/**
+ * Asks the broker to power off every VM. Resolves with the UIDs that are still running. Rejects with PortError if no broker listens, and with Error
+ * if it does not answer.
+ */
 export async function askPowerOffAll(sockets: FdSockets, clock: Clock, path: string, timeoutMs: number): Promise<readonly string[]> {
   const response = await askBroker(sockets, clock, path, { type: 'powerOffAll', id: 1, timeoutMs }, timeoutMs)
   if (response.type === 'poweredOff') return response.remaining
   throw unexpected(response)
 }
 
-/** Ends a power-off of all. Rejects as `askPowerOffAll` does. */
+/** Ends a power-off-all. Rejects as `askPowerOffAll` does. */
 export async function askPowerOnAll(sockets: FdSockets, clock: Clock, path: string): Promise<void> {
   const response = await askBroker(sockets, clock, path, { type: 'powerOnAll', id: 1 }, 0)
   if (response.type !== 'ok') throw unexpected(response)
@@ -33,7 +36,7 @@ async function askBroker(
   const connection = await sockets.connect(path)
   const patience = new AbortController()
   try {
-    const late = sleep(clock, timeoutMs + graceMs, patience.signal).then(() => Promise.reject(new Error('the broker does not answer')))
+    const late = sleep(clock, timeoutMs + graceMs, patience.signal).then(() => Promise.reject(new Error('the broker did not answer')))
     const answered = firstAnswer(connection)
     connection.send(encodeFrame(request))
     return await Promise.race([answered, late])
@@ -49,7 +52,7 @@ function firstAnswer(connection: FdConnection): Promise<BrokerResponse> {
     connection.onData((bytes) => {
       for (const frame of decoder.push(bytes)) {
         const response = brokerResponse.safeParse(frame)
-        // The first frame is the hello.
+        // The first frame is the hello, which does not match this schema.
         if (response.success) resolve(response.data)
       }
     })

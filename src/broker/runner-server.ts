@@ -10,13 +10,13 @@ import type { ConnectionId } from './lease.ts'
 import type { Leases } from './leases.ts'
 
 const socketMode = 0o660
-/** The holder and its replacement: no other VM can take these. So as many VMs can run as there are grants. */
+/** Reserved places of each VM, for the holder and its replacement. Other VMs cannot use them, so every granted VM can run. */
 const ownPlaces = 2
-/** With those that Swarm may start beside them. */
+/** Maximum per VM, including tasks that Swarm starts at the same time. */
 const maxConnectionsPerVm = 8
-/** What all VMs together may have beyond their own places. */
+/** Places that all VMs share beyond their reserved ones. */
 const sharedPlaces = 512
-/** hello, acquire or reclaim, and reserve for later releases; nobody needs to speak more. */
+/** hello, acquire or reclaim, and a reserve for later releases. No runner needs more. */
 const maxFrames = 32
 const helloDeadlineMs = 10_000
 
@@ -39,11 +39,11 @@ interface Door {
   readonly connections: Set<Framed>
 }
 
-/** The sockets of all VMs of this node, one each: which socket a runner came through is who it is. */
+/** The runner sockets of this node, one per VM. The socket identifies the runner's VM. */
 export class RunnerServer {
   readonly #options: RunnerServerOptions
   readonly #doors = new Map<VmUid, Promise<Door>>()
-  /** Removals under way: a socket that is made at the same time would be taken away with them. */
+  /** Pending removals. A socket that is created meanwhile would be removed with them. */
   readonly #tidying = new Map<VmUid, Promise<void>>()
   #shared = 0
   #lastId: ConnectionId = 0
@@ -52,14 +52,14 @@ export class RunnerServer {
     this.#options = options
   }
 
-  /** Binds the sockets of all VMs that have a directory, so that their runners find somebody before the agent has renewed the grants. */
+  /** Binds the sockets of all VMs with a directory, so that runners can connect before the agent has renewed the grants. */
   async start(): Promise<void> {
     const { directories, log } = this.#options
     for (const uid of await directories.list())
-      await this.open(uid).catch((error: unknown) => log.error({ uid, err: error }, 'Could not open a socket for runners'))
+      await this.open(uid).catch((error: unknown) => log.error({ uid, err: error }, 'Cannot open a socket for runners'))
   }
 
-  /** Makes directory and socket unless they are open already. Rejects with PortError. */
+  /** Creates the directory and socket if needed. Rejects with PortError. */
   async open(uid: VmUid): Promise<void> {
     const known = this.#doors.get(uid)
     if (known !== undefined) return void (await known)
@@ -73,7 +73,7 @@ export class RunnerServer {
     }
   }
 
-  /** After a revocation: takes the socket away unless a runner is there, in which case it stays for the life of this broker. */
+  /** Removes the socket after a revocation. If a runner is connected, the socket stays until this broker ends. */
   async tidy(uid: VmUid): Promise<void> {
     const door = await this.#doors.get(uid)
     if (door === undefined || door.connections.size > 0 || this.#options.leases.isGranted(uid)) return
@@ -84,7 +84,7 @@ export class RunnerServer {
     await removal
   }
 
-  /** Ends every connection; runners keep their descriptors. */
+  /** Closes every connection. Runners keep their descriptors. */
   close(): void {
     for (const opening of this.#doors.values()) {
       void opening.then(
@@ -92,7 +92,7 @@ export class RunnerServer {
           door.listener.close()
           for (const connection of door.connections) connection.close()
         },
-        // It never opened, and `open` said so.
+        // `open` has already reported this error.
         () => undefined,
       )
     }
@@ -100,7 +100,7 @@ export class RunnerServer {
 
   async #openDoor(uid: VmUid): Promise<Door> {
     const { directories, layout, sockets } = this.#options
-    // Whether it failed is its caller's business.
+    // A failure of the removal is handled by its own caller.
     await this.#tidying.get(uid)?.catch(() => undefined)
     await directories.make(uid)
     const connections = new Set<Framed>()
@@ -111,7 +111,7 @@ export class RunnerServer {
   #admit(uid: VmUid, connections: Set<Framed>, connection: FdConnection): void {
     const beyond = connections.size >= ownPlaces
     if (connections.size >= maxConnectionsPerVm || (beyond && this.#shared >= sharedPlaces)) {
-      this.#options.log.warn({ uid, connections: connections.size }, 'Turned a runner away: too many connections')
+      this.#options.log.warn({ uid, connections: connections.size }, 'Rejected a runner: too many connections')
       connection.close()
       return
     }
@@ -124,7 +124,7 @@ export class RunnerServer {
       closeFds,
       onFrame: (frame, takeFds) => session.onFrame(link, frame, takeFds),
       onClose: (error) => {
-        if (error !== undefined) log.warn({ uid, err: error }, 'Cut a runner off')
+        if (error !== undefined) log.warn({ uid, err: error }, 'Closed the connection of a runner')
         cancelDeadline()
         if (connections.size > ownPlaces) this.#shared -= 1
         connections.delete(link)
@@ -136,7 +136,7 @@ export class RunnerServer {
   }
 }
 
-/** One connection: hello, then acquire or reclaim. What throws here cuts it off. */
+/** One connection: hello, then acquire or reclaim. An error closes it. */
 class Session {
   readonly #uid: VmUid
   readonly #id: ConnectionId
@@ -156,7 +156,7 @@ class Session {
 
   onFrame(link: Framed, frame: unknown, takeFds: (count: number) => number[]): void {
     const message = runnerToBroker.parse(frame)
-    if (message.type !== 'hello' && !this.#greeted) throw new Error('a runner began without hello')
+    if (message.type !== 'hello' && !this.#greeted) throw new Error('a runner sent no hello')
     switch (message.type) {
       case 'hello':
         return this.#hello(link, message)
@@ -169,8 +169,8 @@ class Session {
 
   #hello(link: Framed, { uid, container }: Pick<Hello, 'uid' | 'container'>): void {
     if (uid !== this.#uid) {
-      send(link, { type: 'refused', reason: 'WrongVm', message: `this socket is that of VM ${this.#uid}, not of ${uid}` })
-      throw new Error(`a runner of ${uid} came through the socket of another VM`)
+      send(link, { type: 'refused', reason: 'WrongVm', message: `this socket belongs to VM ${this.#uid}, not to ${uid}` })
+      throw new Error(`a runner of ${uid} used the socket of another VM`)
     }
     this.#greeted = true
     this.#container = container
@@ -193,11 +193,11 @@ class Session {
       const proven = fds.map((fd) => network.tapOf(fd))
       const isProof = taps.length > 0 && taps.every((tap, index) => tapNamePattern.test(tap) && proven[index] === tap)
       if (isProof) return this.#enter(link, taps)
-      log.warn({ uid: this.#uid, taps, proven }, 'Refused a reclaim')
+      log.warn({ uid: this.#uid, taps, proven }, 'Rejected a reclaim')
       send(link, {
         type: 'refused',
         reason: 'ProofRefused',
-        message: `${taps.join(', ') || 'nothing'} was not proven by descriptors of TAPs of this node`,
+        message: `${taps.join(', ') || 'nothing'} has no matching TAP descriptor on this node`,
       })
     } finally {
       closeFds(fds)

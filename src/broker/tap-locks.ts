@@ -4,7 +4,7 @@ import type { GuestFilter, TapLock } from '../ports/guest-filter.ts'
 import type { HostNetwork } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 
-/** After so many TAPs it is nft that does not work. Trying the others too would hold up a VM's start. */
+/** After this many failed TAPs nft itself does not work. Trying the other TAPs would delay the VM's start. */
 const mostFailures = 3
 
 export interface TapLocksOptions {
@@ -14,32 +14,32 @@ export interface TapLocksOptions {
 }
 
 /**
- * Keeps the kernel's rules for the TAPs of this node (ADR 0024).
+ * Keeps the kernel's filter rules for the TAPs of this node (ADR 0024).
  *
- * *Guarantees*: `lock` ends with the rules in place, or with a problem that `fact` tells. Rules that somebody removed come back with the next sweep.
- * Rules of a TAP that exists are never removed, and none at all before what an earlier broker left was read.
- * *Caveats*: rules stay as long as their TAP, so also after a lease whose QEMU is still ending.
+ * *Guarantees*: after `lock`, the rules are in place, or `fact` reports the problem. The next sweep restores removed rules. Rules of an existing TAP
+ * are never removed, and no rule is removed before the rules of an earlier broker were read.
+ * *Caveats*: rules stay as long as their TAP, which can outlive the lease while its QEMU ends.
  */
 export class TapLocks {
   readonly #options: TapLocksOptions
-  /** By TAP, its MAC. Includes what an earlier broker locked: no process but a broker can change that. */
+  /** MAC by TAP. Includes the rules of an earlier broker, since only a broker can change them. */
   readonly #wanted = new Map<string, string>()
   readonly #problems = new Map<string, string>()
-  /** TAPs whose rules this broker made. Those of an earlier one may be of another release, or protect other networks. */
+  /** TAPs whose rules this broker created. Rules of an earlier broker may be of another release, or protect other networks. */
   readonly #made = new Set<string>()
   #hasTakenOver = false
   #sweeping: Promise<void> | undefined
-  /** A TAP went since rules were last removed; at first nobody knows. */
+  /** True if a TAP was removed since the last cleanup of the rules, or if this broker has not checked yet. */
   #mayBeStale = true
   #lastFault = ''
-  /** Steps on the rules are done one after another. */
+  /** Serializes the steps on the rules. */
   #turn: Promise<void> = Promise.resolve()
 
   constructor(options: TapLocksOptions) {
     this.#options = options
   }
 
-  /** Takes over what an earlier broker left, and removes what has no TAP any more. Once, before anybody is granted anything. Never rejects. */
+  /** Takes over the rules of an earlier broker, and removes those without a TAP. Call it once, before the first grant. Never rejects. */
   start(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#takeOver()
@@ -47,21 +47,21 @@ export class TapLocks {
     })
   }
 
-  /** The MAC that a TAP is locked to. */
+  /** The MAC of the TAP's rules. */
   macOf(tap: string): string | undefined {
     return this.#wanted.get(tap)
   }
 
-  /** Of TAPs that exist. Never rejects. */
+  /** For existing TAPs. Never rejects. */
   async lock(locks: readonly TapLock[]): Promise<void> {
     for (const { tap, mac } of locks) {
       this.#wanted.set(tap, mac)
-      this.#problems.set(tap, 'the rules are being made')
+      this.#problems.set(tap, 'the rules are being created')
     }
     await this.#inTurn(() => this.#apply(locks))
   }
 
-  /** Says that a TAP cannot be locked. */
+  /** Records that a TAP cannot be locked. */
   refuse(tap: string, problem: string): void {
     this.#problems.set(tap, problem)
   }
@@ -71,7 +71,7 @@ export class TapLocks {
     return problem === undefined ? { state: 'active', message: '' } : { state: 'inactive', message: problem }
   }
 
-  /** Makes the rules again that are missing, and removes those without a TAP. While one sweep waits or works, no other begins. Never rejects. */
+  /** Restores missing rules, and removes those without a TAP. A second call joins the pending sweep. Never rejects. */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#inTurn(() => this.#sweepOnce()).finally(() => (this.#sweeping = undefined))
     return this.#sweeping
@@ -89,7 +89,7 @@ export class TapLocks {
     await this.#apply([...this.#wanted].flatMap(([tap, mac]) => (isDue(tap, mac) ? { tap, mac } : [])))
   }
 
-  /** Until it went well once: nobody else knows for which MAC a TAP was made. */
+  /** Repeated until it succeeds, since only the existing rules tell the MAC of a TAP. */
   async #takeOver(): Promise<void> {
     if (this.#hasTakenOver) return
     for (const { tap, mac } of await this.#options.filter.locks())
@@ -112,7 +112,7 @@ export class TapLocks {
     this.#mayBeStale = true
   }
 
-  /** All at once; where that fails, one by one, so that a TAP which is refused or gone keeps no other unlocked. */
+  /** Applies all rules at once. If that fails, applies them one by one, so that one bad TAP does not block the others. */
   async #apply(locks: readonly TapLock[]): Promise<void> {
     if (locks.length === 0) return
     if (locks.length > 1 && (await this.#make(locks)) === undefined) return
@@ -126,7 +126,7 @@ export class TapLocks {
     }
   }
 
-  /** Returns what went wrong. */
+  /** Returns the error, if any. */
   async #make(locks: readonly TapLock[]): Promise<Error | undefined> {
     try {
       await this.#options.filter.lock(locks)
@@ -155,7 +155,7 @@ export class TapLocks {
     return this.#turn
   }
 
-  /** Once, however often it happens again. */
+  /** Logs a repeated error only once. */
   #noteFault(error: Error | undefined): void {
     const message = error?.message ?? ''
     if (error !== undefined && message !== this.#lastFault)

@@ -39,7 +39,7 @@ test.each([
   ['is of another version', aHeader((view) => view.setUint32(4, 4)), 'version 4'],
   ['has a backing file', aHeader((view) => view.setBigUint64(8, 512n)), 'backing file'],
   ['has a backing file of version 2', aHeader((view) => (view.setUint32(4, 2), view.setUint32(16, 11))), 'backing file'],
-  ['keeps its data elsewhere', aHeader((view) => view.setBigUint64(72, incompatible.dataFile)), 'external data file'],
+  ['keeps its data elsewhere', aHeader((view) => view.setBigUint64(72, incompatible.dataFile)), 'another file'],
   ['names a data file', aHeader(undefined, [0x68_03_f8_57, 0x44_41_54_41]), 'external data file'],
   ['names a backing format', aHeader(undefined, [0xe2_79_2a_ca]), 'backing file'],
   ['is encrypted', aHeader((view) => view.setUint32(32, 2)), 'encrypted'],
