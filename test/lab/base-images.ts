@@ -34,7 +34,7 @@ function nodePackage(): string {
 }
 
 /** Where this machine gets Debian from. See apt-get(8), indextargets. */
-async function debianMirror(): Promise<string> {
+export async function debianMirror(): Promise<string> {
   const targets = await must(['apt-get', 'indextargets', '--format', '$(REPO_URI) $(LABEL)', 'Created-By: Packages'])
   const line = targets.split('\n').find((each) => each.endsWith(' Debian'))
   return line?.split(' ')[0] ?? 'http://deb.debian.org/debian'

@@ -29,7 +29,7 @@ const tooManyLevels = 'a manifest needs a few levels only'
 /** YAML's printable characters, 5.1; a byte order mark belongs at the beginning of the file, where decoding takes it. */
 const notPrintable = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]|\ufeff/u
 /** What the lexer adds to the text: a document begins, a flow collection was broken off, a scalar follows. */
-const [documentBegins, flowBrokenOff, scalarFollows] = ['\u0002', '\u0018', '\u001f']
+export const [documentBegins, flowBrokenOff, scalarFollows] = ['\u0002', '\u0018', '\u001f']
 
 /** Looks at a text before the parser does, by the very tokens that it is going to see. Neither recursion nor memory of this look grows with the depth. */
 export function refusedText(text: string): Refused | undefined {

@@ -1,8 +1,9 @@
-import { isMap, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLParseError } from 'yaml'
+import { type Document, isMap, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLParseError } from 'yaml'
 import { closest } from '../../api/closest.ts'
 import { keyText } from './locate.ts'
+import { type PyYamlRefusal, pyYamlRefusal, unprintable } from './pyyaml.ts'
 import { saySyntax } from './syntax.ts'
-import { refusedText } from './text-limits.ts'
+import { type Refused, refusedText } from './text-limits.ts'
 
 /** What cloud-init would not do with user data. An error where it is certain that nothing of it works, a warning otherwise. */
 export interface UserDataFinding {
@@ -23,7 +24,6 @@ const headers = [
   '#include-once',
   '#cloud-boothook',
   '#part-handler',
-  '#upstart-job',
   '#!',
   '## template: jinja',
 ]
@@ -35,16 +35,31 @@ export function userDataFindings(
   text: string,
   beside: { readonly isFolded: boolean; readonly hasKeys: boolean },
 ): readonly UserDataFinding[] {
-  const start = text.search(/\S/)
-  if (start === -1) return []
+  const start = beginOf(text, 0)
+  // cloud-init looks for it in this much of the text.
+  if (start === -1 || /mime-version:/i.test(text.slice(0, 4_096))) return []
   const first = lineAt(text, start)
   const lower = text.slice(start, start + 64).toLowerCase()
-  // cloud-init looks for it in this much of the text.
-  if (/mime-version:/i.test(text.slice(0, 4_096)) || /^(?:## template: *jinja)/.test(lower)) return []
   if (!known.some((header) => lower.startsWith(header))) return [noHeader(text, first)]
-  if (!/^#cloud-config(?!-)/.test(lower)) return []
+  if (lower.startsWith('## template: jinja')) return template(text, first)
+  if (!/^#cloud-config(?!-jsonp)/.test(lower)) return []
   if (isFolded(text, first, beside.isFolded)) return [folded(first)]
-  return cloudConfig(text, beside.hasKeys)
+  return cloudConfig(text, lower.startsWith('#cloud-config-archive') ? 'archive' : 'config', beside.hasKeys)
+}
+
+/** Behind what Python takes for white space. A byte order mark is none there. */
+function beginOf(text: string, from: number): number {
+  const offset = text.slice(from).search(/[^\s\p{Cc}]|\ufeff/u)
+  return offset === -1 ? -1 : from + offset
+}
+
+/** Only a first line without a brace is judged: rendering does not change it. */
+function template(text: string, { to }: Line): readonly UserDataFinding[] {
+  const start = beginOf(text, to)
+  if (start === -1) return []
+  const first = lineAt(text, start)
+  const isJudged = !first.text.includes('{') && !headers.some((header) => first.text.toLowerCase().startsWith(header))
+  return isJudged ? [noHeader(text, first)] : []
 }
 
 interface Line {
@@ -128,19 +143,34 @@ function folded(first: Line): UserDataFinding {
   }
 }
 
-function cloudConfig(text: string, hasKeys: boolean): readonly UserDataFinding[] {
-  // Depth and size are looked at before the parser sees it; what is beyond them is cloud-init's to judge.
-  if (refusedText(text) !== undefined) return []
+function cloudConfig(text: string, kind: 'config' | 'archive', hasKeys: boolean): readonly UserDataFinding[] {
+  const character = unprintable(text)
+  if (character !== undefined) return [notPyYaml(character)]
+  const isBroken = /[\x85\u2028\u2029]/.exec(text)
+  if (isBroken !== null) return [strangeBreak(isBroken.index)]
+  // Depth and size are checked before parsing.
+  const refused = refusedText(text)
+  if (refused !== undefined) return [notChecked(refused)]
   const document = parsed(text)
   const [error] = document.errors
   if (error !== undefined) return [brokenYaml(error)]
+  const refusal = pyYamlRefusal(text, document)
+  if (refusal !== undefined) return [notPyYaml(refusal)]
   const { contents } = document
   if (contents === null || (isScalar(contents) && contents.value === null)) return []
-  if (isMap(contents)) return inConfig(contents, hasKeys)
+  if (kind === 'config' && isMap(contents)) return inConfig(contents, hasKeys)
+  if (kind === 'archive' && isSeq(contents)) return []
   const [from, to] = contents.range ?? [0, 0]
-  const message = 'a #cloud-config is a mapping of fields, so cloud-init drops all of this'
-  return [{ severity: 'error', message, help: 'write KEY: VALUE below #cloud-config', from, to }]
+  return [{ severity: 'error', ...wrongRoot[kind], from, to }]
 }
+
+const wrongRoot = {
+  config: {
+    message: 'a #cloud-config is a mapping of fields, so cloud-init drops all of this',
+    help: 'write KEY: VALUE below #cloud-config',
+  },
+  archive: { message: 'a #cloud-config-archive is a list, so cloud-init drops all of this', help: 'write "- " before each part' },
+} as const
 
 function brokenYaml(error: YAMLParseError): UserDataFinding {
   const { message, help } = saySyntax(error)
@@ -149,13 +179,33 @@ function brokenYaml(error: YAMLParseError): UserDataFinding {
   return { severity, message: said, help: help ?? 'mend it', from: error.pos[0], to: error.pos[1] }
 }
 
+function notPyYaml({ message, help, from, to }: PyYamlRefusal): UserDataFinding {
+  return { severity: 'error', message: `not YAML for cloud-init, so it drops all of this: ${message}`, help, from, to }
+}
+
+/** PyYAML begins a line at these, the parser does not. */
+function strangeBreak(from: number): UserDataFinding {
+  const message = 'an unusual line break (U+0085, U+2028 or U+2029), so cloud-init may drop all of this'
+  return { severity: 'warning', message, help: 'write an ordinary line break, or a space', from, to: from + 1 }
+}
+
+function notChecked({ message, offset }: Refused): UserDataFinding {
+  return {
+    severity: 'warning',
+    message: `not checked, and cloud-init may drop all of this: ${message}`,
+    help: 'check it with cloud-init schema',
+    from: offset,
+    to: offset + 1,
+  }
+}
+
 /** PyYAML, by which cloud-init reads, takes brackets and quotes whose further lines are indented less than YAML asks for. */
 function mayBeYaml({ code, message }: YAMLParseError): boolean {
   return code === 'BLOCK_IN_FLOW' || code === 'MULTILINE_IMPLICIT_KEY' || /closing|end with a/.test(message)
 }
 
 /** As PyYAML reads it: YAML 1.1, the last of two equal keys counts, and a tag may mean something there. */
-function parsed(text: string): ReturnType<typeof parseDocument> {
+function parsed(text: string): Document.Parsed {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
   try {

@@ -30,6 +30,7 @@ function userData(text: string): string {
 }
 
 const drops = 'so cloud-init drops all of this'
+const notPyYaml = 'not YAML for cloud-init, so it drops all of this'
 const notKnown = 'a header that cloud-init does not know, so it drops all of this'
 
 describe('user data that cloud-init drops', () => {
@@ -67,6 +68,25 @@ describe('user data that cloud-init drops', () => {
     ],
     ['a tab', userData('#cloud-config\nwrite_files:\n\t- path: /a\n'), `VM015 12:7 not YAML, ${drops}: a tab as indentation`],
     ['a list', userData('#cloud-config\n- a\n'), `VM015 11:7 a #cloud-config is a mapping of fields, ${drops}`],
+    ['a tab at the end of a line', userData('#cloud-config\na: b\t\n'), `VM015 11:11 ${notPyYaml}: a tab outside of quotes`],
+    ['a tab behind a colon', userData('#cloud-config\na:\tb\n'), `VM015 11:9 ${notPyYaml}: a tab outside of quotes`],
+    ['a tab inside plain text', userData('#cloud-config\na: b\tc\n'), `VM015 11:10 ${notPyYaml}: a tab outside of quotes`],
+    ['an asterisk', userData('#cloud-config\na: [*.log]\n'), `VM015 11:11 ${notPyYaml}: the alias *.log has no anchor before it`],
+    ['a tag', userData('#cloud-config\na: !foo b\n'), `VM015 11:15 ${notPyYaml}: the tag !foo, which cloud-init does not know`],
+    ['a second document', userData('#cloud-config\na: b\n---\nc: d\n'), `VM015 12:7 ${notPyYaml}: a second document begins here`],
+    ['an impossible date', userData('#cloud-config\na: 2025-02-29\n'), `VM015 11:10 ${notPyYaml}: a date that does not exist`],
+    ['a list as a key', userData('#cloud-config\n[a]: b\n'), `VM015 11:7 ${notPyYaml}: a key that is a list or a mapping`],
+    [
+      'a control character',
+      '    userData: "#cloud-config\\na: b\\a\\n"\n',
+      `VM015 9:15 ${notPyYaml}: the character U+0007 must not stand in YAML`,
+    ],
+    ['an archive that is no list', userData('#cloud-config-archive\na: b\n'), `VM015 11:7 a #cloud-config-archive is a list, ${drops}`],
+    [
+      'a template without a header',
+      userData('## template: jinja\na: b\n'),
+      'VM040 11:7 no header that cloud-init knows, so it drops all of this',
+    ],
     [
       'network',
       userData('#cloud-config\na: b\nnetwork: {version: 2}\n'),
@@ -86,7 +106,10 @@ describe('user data that cloud-init drops', () => {
     ['one in capitals behind empty lines', '\n\n#CLOUD-CONFIG\na: b\n'],
     ['a comment behind the header', '#cloud-config by: me\na: b\n'],
     ['an empty one', '#cloud-config\n'],
-    ['two equal keys and a tag', '#cloud-config\na: !foo b\na: c\n'],
+    ['two equal keys and a tag', '#cloud-config\na: !!str 3\na: c\n'],
+    ['tabs inside a block, quotes and a comment', '#cloud-config\na:\n- |\n  b\tc\n- "b\tc"\n# b\tc\n'],
+    ['a leap day', '#cloud-config\na: 2024-02-29\n'],
+    ['an archive', '#cloud-config-archive\n- "#!/bin/sh"\n'],
     ['a list that closes in the column of its key', '#cloud-config\na: [\n  b\n]\n'],
     ['users without default and without keys', '#cloud-config\nusers: [me]\n'],
     ['a script', '#!/bin/sh\necho "a: [b"\n'],
@@ -123,7 +146,9 @@ describe('user data that cloud-init drops', () => {
 
   it('is judged at a bounded cost, whatever it holds', () => {
     const deep = `#cloud-config\n${'['.repeat(50_000)}`
-    expect(said(`    userData: ${JSON.stringify(deep)}\n`)).toEqual([])
+    expect(said(`    userData: ${JSON.stringify(deep)}\n`)).toEqual([
+      'VM040 9:15 not checked, and cloud-init may drop all of this: nested more than 64 levels of [ ] and { } deep',
+    ])
   })
 })
 
