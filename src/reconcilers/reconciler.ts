@@ -3,69 +3,69 @@ import type { KnownAnswer } from '../api/wire/unchanged.ts'
 import type { DriftKind } from '../ports/metrics.ts'
 
 /**
- * The one interface of the four reconcilers. They never call each other; they meet through the world.
+ * The one interface of the four reconcilers. They never call each other: each observes what the others wrote.
  *
  * *Guarantees*: `observe` only reads and returns a value; `plan` is pure; each action is one idempotent write that carries the version it
- * was planned on. *Assumptions*: one run per key at a time. *Caveats*: between observe and apply the world may change; the far side
- * refuses the stale write (Conflict) and the key is looked at again.
+ * was planned on. *Assumptions*: one run per key at a time. *Caveats*: between observe and apply the world may change; the port rejects
+ * the stale write (Conflict) and the key is reconciled again.
  */
 export interface Reconciler<Key, Seen, Action> {
   readonly name: 'nodes' | 'assets' | 'services' | 'reachability'
   observe(key: Key, signal: AbortSignal): Promise<Seen>
-  /** `nowMs` is the clock's; all else is in `seen`. */
+  /** Pure: everything it needs is in `seen` and `nowMs`. */
   plan(seen: Seen, nowMs: number): Plan<Action>
   apply(action: Action, signal: AbortSignal): Promise<void>
-  /** What the runtime has to know about an action. Pure. Only the reconciler knows the type of its actions. */
+  /** Describes an action to the reconcile loop, which does not know the action types. Pure. */
   effectOf(action: Action): Effect
 }
 
-/** What an action does, in terms that are the same for all reconcilers. */
+/** The effect of an action, in the same terms for all reconcilers. */
 export interface Effect {
   /** The action's name, for the log. */
   readonly kind: string
-  /** It stops or changes a guest, or deletes disks. The runtime reads whether the VM is suspended again before it applies the plan. */
+  /** Stops or changes a guest, or deletes disks. The loop checks again that the VM is not suspended before it applies the plan. */
   readonly disruptive: boolean
-  /** What somebody else changed and this action restores. */
+  /** A change from outside that this action corrects. */
   readonly drift?: Drift
-  /** An event of the VM, for an action that a guest or an operator notices. Not recorded where the action corrects drift. */
+  /** The VM event to record, for an action that a guest or an operator notices. Not recorded when the action corrects drift. */
   readonly event?: { readonly reason: string; readonly message: string }
 }
 
 export interface Drift {
-  /** One count of `swarmvirt_drift_corrections_total` each. */
+  /** Each adds one to `swarmvirt_drift_corrections_total`. */
   readonly kinds: readonly DriftKind[]
-  /** `ifHadService`: drift only where the VM had a service before, which the runtime remembers. */
+  /** `ifHadService`: counts as drift only if the VM had a service before, which the loop remembers. */
   readonly counts: 'always' | 'ifHadService'
-  /** Events of the VM. */
+  /** Recorded as VM events. */
   readonly messages: readonly string[]
 }
 
 export interface Plan<Action> {
-  /** Carried out in order; the first that fails ends the run. */
+  /** Applied in order; the first failure ends the run. */
   readonly actions: readonly Action[]
-  /** Drafts of the conditions this reconciler owns; none for nodes. They hold after the actions were carried out. */
+  /** The conditions that this reconciler owns, as they are once all actions are applied; none for nodes. */
   readonly conditions: readonly ConditionDraft[]
   readonly next: Next
-  /** What is known about the VM and shown beside its conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `task`, `probeNode`; absent where not known. */
+  /** Shown beside the conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `task`, `probeNode`; a key is absent while its value is unknown. */
   readonly facts?: Readonly<Record<string, string>>
   /**
-   * All that this plan was made from and that nothing tells of when it changes: answers of agents. While they still hold, another look would
-   * find the same, and the time until the next one begins anew. Absent where that is not so.
+   * The agents' answers behind this plan; no event reports when they change. While the agents confirm them, reconciling would give the same
+   * plan, so the loop only restarts the delay. Absent when the answers cannot be revalidated.
    */
   readonly evidence?: readonly Evidence[]
 }
 
-/** An answer that the agent of a node gave. */
+/** An answer of a node's agent that the agent can revalidate. */
 export interface Evidence {
   readonly nodeId: string
   readonly known: KnownAnswer
 }
 
-/** When to look again without being told to. A plan with actions is looked at again at once, whatever it says here. */
+/** When to reconcile again without an event. A plan with actions is always reconciled again at once. */
 export type Next =
   | { readonly kind: 'settled' }
   | { readonly kind: 'requeueAfter'; readonly ms: number }
-  /** Nothing may be written for the VM; it is looked at all the same. Shown as Suspended. */
+  /** No changes may be made for the VM, but it is still observed. Shown as Suspended. */
   | { readonly kind: 'suspended'; readonly ms: number; readonly reason: string; readonly message: string }
-  /** Nothing will change before the manifest or the node does; shown as Stalled with the reason. */
+  /** No retry helps until the manifest or the node changes; shown as Stalled with the reason. */
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }

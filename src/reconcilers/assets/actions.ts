@@ -17,7 +17,7 @@ export type AssetsAction =
       readonly labels: Labels
       readonly data: Uint8Array
       readonly corrects: readonly DriftKind[]
-      /** Of a VM that is placed, and not of one that is found again. */
+      /** Set for a new placement, not for a VM that is adopted. */
       readonly claim?: Claim
     }
   | {
@@ -25,7 +25,7 @@ export type AssetsAction =
       readonly config: SwarmConfig
       readonly labels: Labels
       readonly corrects: readonly DriftKind[]
-      /** The VM is given up: from here on its disks are kept for a manifest that returns, or deleted. */
+      /** Ends the VM: its disks are then retained or deleted. */
       readonly endsVm?: true
     }
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
@@ -35,7 +35,7 @@ export type AssetsAction =
 
 export type AssetsPlan = Plan<AssetsAction>
 
-/** The record of a declared VM: all labels it should have, and not retained. */
+/** Gives the record of a declared VM all its labels, and drops the retained mark. */
 export function keepRecord(
   seen: AssetsSeen,
   record: PlacementRecord,
@@ -49,7 +49,7 @@ export function keepRecord(
 ): AssetsAction[] {
   const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, deletes: deletesDisks(seen), ...to })
   const { [objectLabels.retainedAt]: retained, [objectLabels.deletionPolicy]: policy, ...others } = record.config.labels
-  // The manifest does not suspend it any more.
+  // The VM is not suspended any longer.
   const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, ...kept } = others
   const isSame = policy === labels[objectLabels.deletionPolicy] && prepared === labels[objectLabels.prepared]
   if (retained === undefined && noted === undefined && isSame && carries(record.config.labels, labels)) return []
@@ -57,14 +57,14 @@ export function keepRecord(
   return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
 }
 
-/** Labels that a record has from its first day are not there; the others are progress. */
+/** Labels that a record has from the beginning are missing; the others only note progress. */
 function lostLabels({ settings, vm }: AssetsSeen, { config, uid, disksMade }: PlacementRecord): boolean {
   const { labels } = config
   const identity = carries(labels, vmObjectLabels('placement', { cluster: settings.cluster, vm, uid }))
   return !identity || labels[objectLabels.node] === undefined || (disksMade && labels[objectLabels.disksMade] !== 'true')
 }
 
-/** First identity and node of a VM, or both again after they were lost (`corrects`). */
+/** Writes a VM's identity and node: the first ones, or restored ones (`corrects`). */
 export function writeRecord(
   seen: AssetsSeen,
   to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean; readonly source: string },

@@ -5,7 +5,7 @@ import type { AssetsAction } from './actions.ts'
 import type { Ledger } from '../shared/ledger.ts'
 import type { AssetsPorts } from './observe.ts'
 
-/** Creating the record is the race for a VM's identity: the loser gets Conflict and observes the winner's. */
+/** Applies one write. Two controllers may race to create a record: the loser gets Conflict and then observes the winner's. */
 export async function applyAssets(
   ports: Pick<AssetsPorts, 'swarm' | 'agents' | 'lease'> & { readonly ledger: Ledger },
   action: AssetsAction,
@@ -28,7 +28,7 @@ export async function applyAssets(
   }
 }
 
-/** Done when the node says that nothing is left; what it waits for is tried again, and what it refuses waits for somebody. */
+/** Throws NotYet while the node waits, and Invalid if it rejects the order, which only a user can resolve. */
 async function deleteDisks(
   { agents }: Pick<AssetsPorts, 'agents'>,
   { nodeId, order }: Extract<AssetsAction, { kind: 'deleteDisks' }>,

@@ -7,7 +7,7 @@ import type { AssetsSeen } from './observe.ts'
 
 const waiting = 'has no node yet'
 
-/** Of a VM without a node. */
+/** The conditions of a VM without a node. */
 export function waitingConditions(): ConditionDraft[] {
   return [
     condition('AssetsReady', 'Unknown', 'WaitingForPlaced', waiting),
@@ -18,14 +18,14 @@ export function waitingConditions(): ConditionDraft[] {
 export interface Prepared {
   readonly conditions: readonly ConditionDraft[]
   readonly next: Next
-  /** The node says that the disks are there. */
+  /** The node reports that the disks exist. */
   readonly disksMade: boolean
 }
 
 export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared {
   const { prepared } = seen
   if (prepared === undefined) return unknown('Ordered', `${hostname} has not been asked yet`)
-  // That the agent does not answer says nothing about a VM that runs there.
+  // An unreachable agent says nothing about a VM that runs there.
   if (!prepared.known) {
     const { reason, message } = whyAway(seen.node, prepared.message)
     return unknown(reason, message)
@@ -55,27 +55,27 @@ export function preparedConditions(seen: AssetsSeen, hostname: string): Prepared
 
 function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: string): string {
   const { pending } = status
-  const verdict = checkIn(status) === 'refused' ? 'cannot be granted there' : 'is not checked there yet'
-  if (pending !== undefined) return `; the edit that waits for a restart ${verdict}: ${pending.reason}: ${pending.message}`
+  const verdict = checkIn(status) === 'refused' ? 'cannot be granted there' : 'has not been checked there yet'
+  if (pending !== undefined) return `; the pending edit ${verdict}: ${pending.reason}: ${pending.message}`
   if (order === undefined || !isUnchecked(order, status)) return ''
-  return `; the edit that waits for a restart is not checked there, since the agent on ${hostname} is of release 0.1: update the agent, or halt the VM to have it applied all the same`
+  return `; the agent on ${hostname} is of release 0.1 and cannot check the pending edit: update the agent, or halt the VM to apply it unchecked`
 }
 
 /** The node cannot tell yet whether it can grant the edit. */
 const undecided: ReadonlySet<string> = new Set(['BrokerUnavailable', 'KvmProbing'])
 
-/** What the node says of the edit that waits. */
+/** The node's check of the pending edit. */
 export function checkIn({ pending, pendingAccepted }: PrepareStatus): MachineCheck {
   if (pendingAccepted === true) return 'accepted'
   return pending === undefined || undecided.has(pending.reason) ? 'unchecked' : 'refused'
 }
 
-/** An agent of release 0.1 passes over an edit that waits. */
+/** An agent of release 0.1 ignores a pending edit. */
 export function isUnchecked({ pending }: PrepareOrder, status: PrepareStatus): boolean {
   return pending !== undefined && status.pending === undefined && status.pendingAccepted === undefined
 }
 
-/** Edits that would destroy what is on a disk, and orders that the agent refuses: only another manifest or another release changes the answer. */
+/** Edits that would destroy data, and orders that the agent rejects: retrying is useless until the manifest or the release changes. */
 const refusedEdits: ReadonlySet<string> = new Set([
   'ImageChangeRefused',
   'DiskResizeUnsupported',
@@ -89,9 +89,9 @@ type Unready = Exclude<PrepareStatus, { state: 'ready' }>
 
 function failed(seen: AssetsSeen, status: Unready, hostname: string): Prepared {
   const { reason, message } = status
-  // A person who halts the VM waits for it.
+  // The user who halts the VM is waiting, so check soon.
   if (reason === 'DiskInUse') return unready(seen, status, hostname, 2_000)
-  // An operator may put the missing image there, or make room: nothing would tell.
+  // An operator may provide the image or free disk space, which causes no event.
   const prepared = unready(seen, status, hostname, 15_000)
   return refusedEdits.has(reason) ? { ...prepared, next: { kind: 'stalled', reason, message: `${hostname}: ${message}` } } : prepared
 }
@@ -104,7 +104,7 @@ function unknown(reason: string, message: string): Prepared {
 function unready(seen: AssetsSeen, status: Unready, hostname: string, ms: number): Prepared {
   const conditions = [
     condition('AssetsReady', 'False', status.reason, `${hostname}: ${status.message}${pendingText(seen, status, hostname)}`),
-    condition('SoftwareEmulation', 'Unknown', 'WaitingForAssetsReady', 'the accelerator is settled when the node is ready'),
+    condition('SoftwareEmulation', 'Unknown', 'WaitingForAssetsReady', 'the accelerator is chosen once the assets are ready'),
   ]
   return { conditions, next: again(ms), disksMade: false }
 }
@@ -112,7 +112,7 @@ function unready(seen: AssetsSeen, status: Unready, hostname: string, ms: number
 function emulation({ declaration }: AssetsSeen, status: Extract<PrepareStatus, { state: 'ready' }>): ConditionDraft {
   if (status.accelerator === 'kvm') return condition('SoftwareEmulation', 'False', 'KvmInUse', 'the guest runs with KVM')
   if (declaration.kind === 'present' && declaration.vm.spec.accelerator === 'tcg') {
-    return condition('SoftwareEmulation', 'False', 'TcgAskedFor', 'the manifest asks for tcg')
+    return condition('SoftwareEmulation', 'False', 'TcgAskedFor', 'the manifest requests tcg')
   }
   return condition('SoftwareEmulation', 'True', 'KvmUnusable', status.emulationReason || 'KVM cannot be used on this node')
 }

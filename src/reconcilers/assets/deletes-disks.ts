@@ -1,7 +1,7 @@
 import { deletePolicy, type PlacementRecord } from '../shared/placement-record.ts'
 import type { AssetsSeen } from './observe.ts'
 
-/** Whether the disks go with the VM: by the manifest's last word, or by the record where this controller never read one. */
+/** True for deletionPolicy Delete in the current or last manifest, or in the record if this controller never read a manifest. */
 export function deletesDisks({ declaration }: AssetsSeen, record?: PlacementRecord): boolean {
   if (declaration.kind === 'present') return declaration.vm.spec.deletionPolicy === deletePolicy
   const { deletionPolicy } = declaration

@@ -11,14 +11,13 @@ import type { AssetsSeen } from './observe.ts'
 const lookAgainMs = 1_000
 
 /**
- * The disks of a removed VM whose manifest said `Delete` go in three steps, of which each is done before the next: the record says so, from which
- * there is no way back, since nobody could tell how far a deletion came that was called off; the node deletes what has this uid, this name and
- * this cluster; the record goes. A controller that ends in between, or a second one, goes on where the record stands.
+ * Deletes the disks of a removed VM with deletionPolicy `Delete` in three steps: mark the record, let the node delete the disks, remove the
+ * record. A mark is never taken back, because nobody could tell how far the deletion got. Another controller continues from the record.
  */
 export function isToDelete(seen: AssetsSeen, record: PlacementRecord, owned: Ownership): boolean {
   if (record.deletingAt !== undefined) return true
   const isOver = owned.kind === 'absent' || owned.kind === 'foreign'
-  // Where its node is no member any more nobody can be told to delete anything.
+  // Without a member node there is no agent to delete the disks.
   return deletesDisks(seen, record) && record.retainedAt === undefined && seen.node !== undefined && isOver
 }
 
@@ -28,7 +27,7 @@ export function planDeletion(seen: AssetsSeen, record: PlacementRecord, nowMs: n
   if (node === undefined) return unreachable(seen, record)
   const conditions = [deleting(seen, record, node.hostname), ...waitingConditions()]
   const facts = { uid: record.uid, node: node.hostname }
-  // Another controller may have made one meanwhile. It goes first: without a record it would be taken for all that is left of the VM.
+  // Another controller may have created a service. It must go first: without a record it would count as the VM's last trace.
   if (isServiceOf(record, ownershipOf(vm, seen.service)))
     return { actions: [], conditions, next: { kind: 'requeueAfter', ms: lookAgainMs }, facts }
   const order = { version: 1, uid: record.uid, vm, cluster: settings.cluster } as const
@@ -54,14 +53,14 @@ function begin(seen: AssetsSeen, record: PlacementRecord, nowMs: number): Assets
 }
 
 function deleting({ vm, declaration }: AssetsSeen, { uid }: PlacementRecord, where: string): ConditionDraft {
-  const then = declaration.kind === 'present' ? '; then the VM is placed anew, with new disks' : ''
+  const then = declaration.kind === 'present' ? '; then the VM is placed again, with new disks' : ''
   const message = `${vm} was removed with deletionPolicy: Delete; its disks (uid ${uid}) on ${where} are being deleted${then}`
   return condition('Placed', 'False', 'DeletingDisks', message)
 }
 
 function unreachable({ vm }: AssetsSeen, record: PlacementRecord): AssetsPlan {
   const name = placementRecordName(vm)
-  const message = `the disks of ${vm} (uid ${record.uid}) were to be deleted, and their node is no member of the Swarm any more; to forget them: docker config rm ${name}`
+  const message = `cannot delete the disks of ${vm} (uid ${record.uid}): their node has left the Swarm; to forget them: docker config rm ${name}`
   return {
     actions: [],
     conditions: [condition('Placed', 'False', 'DeletingDisks', message), ...waitingConditions()],

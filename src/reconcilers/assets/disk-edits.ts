@@ -8,9 +8,9 @@ type Made = InstanceRecord['disks'][number]
 type Wanted = VirtualMachine['spec']['disks'][number]
 type Field = readonly [key: string, from: string | undefined, to: string | undefined]
 
-/** What the manifest has otherwise than the disks that the node has, whether or not the edit is refused. Pure. */
+/** Differences between the manifest's disks and the node's, including edits that are rejected. Pure. */
 export function diskEdits(there: readonly Made[], wanted: readonly Wanted[]): readonly Edit[] {
-  // A disk by a new name stands in for one whose name the manifest has no more.
+  // A disk with a new name counts as a rename of one that the manifest no longer has.
   const left = there.filter((one) => one.image !== undefined && wanted.every(({ name }) => name !== one.name))
   const edits = wanted.flatMap((disk, index) => {
     const made = there.find((one) => one.name === disk.name) ?? left.shift()
@@ -29,13 +29,13 @@ function fieldsOf(made: Made | undefined, { name, size, image }: Wanted): readon
   ]
 }
 
-/** Where the manifest names the content, that counts: the same bytes from another place are the same image. */
+/** If the manifest has a checksum, only the content counts: the same bytes from another source are the same image. */
 function imageFields(made: NonNullable<Made['image']>, { source, sha256 }: Wanted['image']): readonly Field[] {
   if (sha256 === made.sha256) return []
   return [['image.source', made.source, source], ...(sha256 === undefined ? [] : [['image.sha256', made.sha256, sha256] as const])]
 }
 
-/** Two sizes that differ never look alike. */
+/** Falls back to bytes so that two different sizes never look the same. */
 function sizeText(bytes: number, other: number): string {
   return bytes !== other && formatBytes(bytes) === formatBytes(other) ? `${bytes} B` : formatBytes(bytes)
 }

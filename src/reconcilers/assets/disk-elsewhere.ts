@@ -6,15 +6,15 @@ import type { SwarmNode } from '../../ports/swarm.ts'
 import { ask, askFor } from '../shared/asked.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
-/** What is looked for, and the node that the record names. */
+/** The disks to find, and the node in their record. */
 interface Missing extends Pick<PlacementRecord, 'uid' | 'vm'> {
   readonly cluster: string
   readonly node: SwarmNode
 }
 
 /**
- * A machine that joins again is another node to Swarm, maybe under another host name, and its old entry stays listed as down. Gives the nodes on
- * which an agent reads this VM's identity beside its disks. Asks no agent while the record's node is up.
+ * Finds the nodes whose agent has disks with this VM's identity. A machine that rejoins is a new node for Swarm, maybe with another host
+ * name, and its old entry stays listed as down. Asks no agent while the record's node is up.
  */
 export async function disksElsewhere(
   agents: Agents,
@@ -28,7 +28,7 @@ export async function disksElsewhere(
   return others.filter((_, index) => found[index])
 }
 
-/** That a VM is not there costs an agent one look; the inventory costs many. */
+/** Asks for the VM first, because that is cheaper than reading the whole inventory. */
 async function hasDisks(agents: Agents, nodeId: string, { uid, vm, cluster }: Missing, signal: AbortSignal): Promise<boolean> {
   const agent = agents.on(nodeId)
   const status = await askFor(agent.vm(uid, signal))
@@ -37,25 +37,25 @@ async function hasDisks(agents: Agents, nodeId: string, { uid, vm, cluster }: Mi
   return all.known && all.value.some((one) => one.uid === uid && one.vm === vm && one.cluster === cluster && one.disks.length > 0)
 }
 
-/** The one node on which the disks were seen, where the manifest names it: whether its disks are the newest a person knows. */
+/** The only node with the disks, if the manifest names it: only a user knows whether its disks are the newest. */
 export function toFollow(found: readonly SwarmNode[], vm: VirtualMachine): SwarmNode | undefined {
-  const word = vm.metadata.annotations[followDiskAnnotation]
+  const named = vm.metadata.annotations[followDiskAnnotation]
   const [one, ...more] = found
-  return one !== undefined && more.length === 0 && (word === one.id || word === one.hostname) ? one : undefined
+  return one !== undefined && more.length === 0 && (named === one.id || named === one.hostname) ? one : undefined
 }
 
-/** A word that was given for another time is followed the next time that this node is down. */
+/** Warns about a leftover annotation: it would take effect the next time this node is down. */
 export function withLeftoverWord(placed: ConditionDraft, node: SwarmNode, { metadata }: VirtualMachine): ConditionDraft {
   const word = metadata.annotations[followDiskAnnotation]
   if (word === undefined || word === node.id || word === node.hostname) return placed
-  const hint = `${followDiskAnnotation} names ${word}, where the VM is not: take it out of the manifest, unless it waits for that node`
+  const hint = `${followDiskAnnotation} names ${word}, but the VM is not there: remove the annotation unless it is waiting for that node`
   return { ...placed, message: `${placed.message}; ${hint}` }
 }
 
-/** Two entries of one machine, or two machines: a person knows. Once the old entry is gone the disk is followed. */
+/** The two nodes may be the same machine; only a user knows. Once the old entry is removed, the VM follows its disk. */
 export function diskElsewhere(found: readonly SwarmNode[], old: SwarmNode, { uid }: PlacementRecord, vm: VirtualMachine): ConditionDraft {
   const where = found.map((one) => `${one.hostname} under the node ID ${one.id}`).join(' and on ')
-  const seen = `its disks (uid ${uid}) were seen on ${where}, and its record names ${old.hostname} (${old.id}), which is ${old.state}`
+  const seen = `its disks (uid ${uid}) were found on ${where}, but its record names ${old.hostname} (${old.id}), which is ${old.state}`
   return condition('Placed', 'False', 'DiskElsewhere', `${seen}; ${wayOut(found, old, vm)}`)
 }
 
@@ -63,7 +63,7 @@ function wayOut(found: readonly SwarmNode[], old: SwarmNode, { metadata }: Virtu
   const [one, ...more] = found
   if (one === undefined || more.length > 0) return 'move all but one away'
   const word = metadata.annotations[followDiskAnnotation]
-  const said = word === undefined ? '' : `; ${followDiskAnnotation} names ${word}, where they were not seen`
+  const said = word === undefined ? '' : `; ${followDiskAnnotation} names ${word}, but they are not there`
   const line = `${followDiskAnnotation}: "${one.id}"`
-  return `if this is the machine that was ${old.hostname}, remove its old entry: docker node rm ${old.id}; or if these disks are the newest, add to metadata.annotations: ${line}${said}`
+  return `if this machine was ${old.hostname}, remove its old entry: docker node rm ${old.id}; or if these disks are the newest, add to metadata.annotations: ${line}${said}`
 }

@@ -4,10 +4,10 @@ import { lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/standing
 import type { AssetsAction, AssetsPlan } from './actions.ts'
 import type { AssetsSeen } from './observe.ts'
 
-/** An order without the word that lets the node replace a disk ends with one of these where a disk would be replaced. */
+/** The failures of an order without permission to replace a disk, if a disk would be replaced. */
 const replaceable: ReadonlySet<string> = new Set(['ImageChangeRefused', 'DiskResizeUnsupported', 'DiskRenameRefused'])
 
-/** Disks would be lost, or a VM would be given up. */
+/** The plan would lose disks or end the VM. */
 export function needsLease(seen: AssetsSeen, { actions }: Pick<AssetsPlan, 'actions'>): boolean {
   return actions.some(endsVm) || isToReplace(seen)
 }
@@ -20,7 +20,7 @@ function isToReplace({ replaceWithheld, prepared }: AssetsSeen): boolean {
   return replaceWithheld && prepared?.known === true && prepared.value.state === 'failed' && replaceable.has(prepared.value.reason)
 }
 
-/** No disk is deleted or replaced and no VM given up before this controller holds the lease: another one may have a manifest that wants them. */
+/** Deletes or replaces disks and ends a VM only under the lease: another controller's manifest may still want them. */
 export function underLease(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
   const { lease } = seen
   if (lease === undefined || lease.kind === 'ours' || !needsLease(seen, plan)) return plan
@@ -39,7 +39,7 @@ function standingBy(
   planned: readonly ConditionDraft[],
 ): readonly ConditionDraft[] {
   const draft = isToReplace(seen)
-    ? condition('AssetsReady', 'False', 'StandingBy', standingByText('a disk is to be replaced', lease))
-    : condition('Placed', 'False', 'StandingBy', standingByText('the VM was removed and its disks are to be kept or deleted', lease))
+    ? condition('AssetsReady', 'False', 'StandingBy', standingByText('a disk must be replaced', lease))
+    : condition('Placed', 'False', 'StandingBy', standingByText('the VM was removed and its disks must be retained or deleted', lease))
   return [...planned.filter((one) => one.type !== draft.type), draft]
 }

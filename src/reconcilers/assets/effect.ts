@@ -22,7 +22,7 @@ export function effectOfAssets(action: AssetsAction): Effect {
       return {
         kind,
         disruptive: true,
-        event: { reason: 'DisksDeleting', message: 'told the node to delete the disks, as the manifest said' },
+        event: { reason: 'DisksDeleting', message: 'deleting the disks on the node (deletionPolicy: Delete)' },
       }
     case 'revokeGrant':
     case 'removeRecord':

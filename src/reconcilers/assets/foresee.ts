@@ -14,15 +14,15 @@ import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import { planResumed } from './plan.ts'
 
 export interface AssetsForesight {
-  /** Why none of it is done; undefined where nothing holds it back. */
+  /** Why no changes are made; undefined if the VM is not suspended. */
   readonly suspended: string | undefined
   readonly steps: readonly PlannedStep[]
-  /** What the manifest has otherwise than the disks that the node has. */
+  /** Differences between the manifest's disks and the node's. */
   readonly edits: readonly Edit[]
   readonly unknown: readonly string[]
 }
 
-/** What would be done if nothing held it back. Nodes are asked what they have, and get no order. */
+/** A dry run: the actions as if the VM were not suspended. Nodes are read, but get no orders. */
 export async function foreseeAssets(
   ports: Omit<AssetsPorts, 'lease'>,
   vm: VmName,
@@ -46,10 +46,10 @@ export async function foreseeAssets(
   }
 }
 
-/** An order has the node change disks and grants: a plan sends none. */
+/** A dry run sends no orders, because an order makes the node change disks and grants. */
 function withoutOrders(agents: Agents): Agents {
   const refuse = async (): Promise<never> => {
-    throw new PortError('Unavailable', 'a plan gives no orders')
+    throw new PortError('Unavailable', 'a dry run sends no orders')
   }
   return {
     on(nodeId) {
@@ -62,7 +62,7 @@ function withoutOrders(agents: Agents): Agents {
         prepare: refuse,
         revoke: refuse,
         deleteDisks: refuse,
-        // It may repeat an order.
+        // Revalidating may repeat an order.
         unchanged: refuse,
       }
     },
@@ -72,7 +72,7 @@ function withoutOrders(agents: Agents): Agents {
 function unasked({ declaration, record, vm }: AssetsSeen): readonly string[] {
   if (declaration.kind !== 'present') return []
   if (record === undefined) return [`on which node ${vm} would be placed`]
-  return ['whether its node takes image and networks as they are declared: it is only asked by an order']
+  return ['whether its node accepts the image and networks: checked when the VM is prepared']
 }
 
 async function disksOnNode(
@@ -112,7 +112,7 @@ function stepOf(action: AssetsAction, placed: string): PlannedStep {
       return { verb: 'remove', object: `config ${action.name}`, why: 'the VM and its disks are gone', guest }
     case 'takeLease':
     case 'askHolder':
-      return { verb: 'change', object: 'the lease for what disrupts', why: 'it is needed first', guest }
+      return { verb: 'change', object: 'lease of the controllers', why: 'required to replace disks or to end a VM', guest }
     default:
       return kind satisfies never
   }
@@ -121,5 +121,5 @@ function stepOf(action: AssetsAction, placed: string): PlannedStep {
 function whyRelabelled(labels: Labels): string {
   if (labels[objectLabels.retainedAt] !== undefined) return 'the VM is gone; its disks are kept'
   if (labels[objectLabels.deletingAt] !== undefined) return 'the VM is gone; its disks are about to be deleted: destroys-data'
-  return 'notes on where the VM is'
+  return 'the labels of the placement record'
 }

@@ -15,10 +15,10 @@ import { traceOf } from './trace.ts'
 
 type Present = Extract<AssetsSeen['declaration'], { kind: 'present' }>
 
-/** Nodes come and go, and agents start: look again without being told. */
+/** Agents start without an event. */
 const lookAgainMs = 3_000
 
-/** A declared VM without a record, or whose record names no member: adopt what is left of it, or else place it. */
+/** For a declared VM without a record, or with a record whose node has left: adopts what exists of it, or else places it. */
 export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan {
   const { vm, settings, record, service, declaration } = seen
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
@@ -42,17 +42,17 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
   }
 }
 
-/** The record names the node where the disks were seen, since a person says that it may. */
+/** Moves the record to the node where the disks were found, because the user allows it. */
 export function planFollow(
   seen: AssetsSeen,
   { uid }: PlacementRecord,
   { node, source }: { readonly node: SwarmNode; readonly source: string },
 ): AssetsPlan {
-  const message = `on ${node.hostname}, where its disks were seen, as ${followDiskAnnotation} says (uid ${uid})`
+  const message = `on ${node.hostname}, where its disks were found, as ${followDiskAnnotation} says (uid ${uid})`
   return placed(seen, { uid, node: node.id, disksMade: true, source }, condition('Placed', 'True', 'Adopted', message))
 }
 
-/** Where the disk is cannot be known before a node answers; two disks are certain. */
+/** Unknown while a node that may have the disk is silent; several disks are a certain failure. */
 function statusOf(reason: string): 'Unknown' | 'False' {
   return reason === 'DiskNodeUnknown' ? 'Unknown' : 'False'
 }
@@ -116,7 +116,7 @@ function candidatesOf(cluster: ClusterSeen): Candidate[] {
   })
 }
 
-/** By how much the disks there may grow yet, of removed VMs too: a manifest that returns gets them back. */
+/** How much the disks on a node may still grow. Includes retained disks, which a restored manifest uses again. */
 function grownBytes(instances: NodeSeen['instances']): number {
   const disks = instances.known ? instances.value.flatMap((one) => one.disks) : []
   return disks.reduce((sum, one) => sum + Math.max(0, one.sizeBytes - one.allocatedBytes), 0)

@@ -11,7 +11,7 @@ import { planAssets } from './plan.ts'
 export type { AssetsAction } from './actions.ts'
 export type { AssetsPorts, AssetsSeen } from './observe.ts'
 
-/** Gives a VM its identity and its node (the placement record) and has its image, disk, directories and grant made there. */
+/** Gives a VM its identity and node (the placement record), and has the node prepare its image, disks, directories and grant. */
 export function assetsReconciler(ports: AssetsPorts): Reconciler<VmName, AssetsSeen, AssetsAction> {
   const shared = { ...ports, ledger: ledger() }
   return {
@@ -19,7 +19,7 @@ export function assetsReconciler(ports: AssetsPorts): Reconciler<VmName, AssetsS
     async observe(vm, signal) {
       const mayReplace = async (): Promise<boolean> => (await ports.lease.observe(signal)).kind === 'ours'
       const seen = await observeAssets({ ...shared, mayReplace }, vm, signal)
-      // Whether something ends does not depend on the time.
+      // The time does not matter here: it does not change whether a plan needs the lease.
       return needsLease(seen, planAssets(seen, 0)) ? { ...seen, lease: await ports.lease.observe(signal) } : seen
     },
     plan: planAssets,

@@ -5,8 +5,8 @@ import { deletesDisks } from './deletes-disks.ts'
 import type { AssetsSeen } from './observe.ts'
 
 /**
- * The plan, and with it the manifest's last word on the disks. The record gets it whatever else the plan waits for: once the manifest is gone, only
- * the record can tell. A deletion that has begun is not called off.
+ * Adds the manifest's deletionPolicy to the record, even if the plan otherwise waits: once the manifest is gone, only the record has it.
+ * A deletion that has begun is not cancelled.
  */
 export function withLastWord(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
   const { record } = seen
@@ -18,7 +18,7 @@ export function withLastWord(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
   return { ...plan, actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }, ...plan.actions] }
 }
 
-/** The next run follows at once, and writes what this one did not. */
+/** The next run follows at once and then writes the policy. */
 function writesRecord({ kind }: AssetsAction): boolean {
   return kind === 'updateRecordLabels' || kind === 'createRecord'
 }

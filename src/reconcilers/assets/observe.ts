@@ -34,9 +34,9 @@ type SwarmUsed =
 
 export interface AssetsPorts {
   readonly swarm: Pick<Swarm, SwarmUsed>
-  /** Reads of a moment ago. Who gets an identity is decided by what is *not* there, which no memory can tell. */
+  /** Cached reads. A new identity is decided on absences, which must be read from `swarm`. */
   readonly recent: Pick<Swarm, 'listNodes' | 'getConfig' | 'getService'>
-  /** As recent as that. */
+  /** Cached too. */
   readonly placements: (signal?: AbortSignal) => Promise<Placements>
   readonly agents: Agents
   readonly declarations: Declarations
@@ -46,7 +46,7 @@ export interface AssetsPorts {
 }
 type LedgedPorts = Omit<AssetsPorts, 'lease'> & {
   readonly ledger: Pick<Ledger, 'mark' | 'since'>
-  /** Whether this controller holds the lease, without which no order has the word that lets a disk be replaced. */
+  /** True if this controller holds the lease; only then does an order allow a disk to be replaced. */
   readonly mayReplace: () => Promise<boolean>
 }
 type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
@@ -55,22 +55,22 @@ export interface NodeSeen {
   readonly node: SwarmNode
   readonly facts: Asked<NodeFacts>
   readonly instances: Asked<readonly InstanceRecord[]>
-  /** A task of the agent service is or was there: disks of an earlier Swarm may be, too. */
+  /** The agent service has or had a task there, so the node may have disks, even of an earlier Swarm. */
   readonly agentExpected: boolean
 }
 
-/** The whole cluster: gathered only when a VM has no identity, or no node that is a member. */
+/** The whole cluster: only observed if a VM has no identity or no member node. */
 export interface ClusterSeen {
   readonly nodes: readonly NodeSeen[]
-  /** What all other VMs take of each node, by Swarm node ID. */
+  /** Load of all other VMs, by Swarm node ID. */
   readonly loads: ReadonlyMap<string, Load>
-  /** Memory that services that are no VMs reserve, by Swarm node ID. */
+  /** Memory that other services reserve, by Swarm node ID. */
   readonly reserved: ReadonlyMap<string, number>
-  /** Directories with disks whose identity cannot be read and that no other VM's record names. */
+  /** Directories with disks that have no readable identity and are in no other VM's record. */
   readonly nameless: readonly { readonly uid: VmUid; readonly hostname: string }[]
-  /** Claims of the ledger from here on are not in `loads`. */
+  /** Assumed placements from this mark on are not in `loads`. */
   readonly mark: number
-  /** The uid a new identity gets, if one is to be made. */
+  /** The uid for a new identity, if one is needed. */
   readonly freshUid: string
 }
 
@@ -78,28 +78,28 @@ export interface AssetsSeen {
   readonly vm: VmName
   readonly declaration: Declaration
   readonly settings: AssetsSettings
-  /** The config that has the record's name, whatever is in it. */
+  /** The config with the record's name, with any content. */
   readonly config: SwarmConfig | undefined
-  /** What it says, where it is this VM's record and still ours. */
+  /** The parsed config, if it is this VM's record and still ours. */
   readonly record: PlacementRecord | undefined
   readonly service: SwarmService | undefined
-  /** The record's node; undefined where it is no member, or where there is no record. */
+  /** The record's node; undefined if it is not a member or there is no record. */
   readonly node: SwarmNode | undefined
   readonly cluster: ClusterSeen | undefined
-  /** Nodes that have the VM's disks while the record's node is down: the machine may have joined again. */
+  /** Nodes with the VM's disks while the record's node is down: the machine may have rejoined. */
   readonly elsewhere: readonly SwarmNode[]
   readonly order: PrepareOrder | undefined
-  /** How far the node is with what was ordered; undefined where nothing was. */
+  /** The node's progress on the order; undefined without an order. */
   readonly prepared: Asked<PrepareStatus> | undefined
-  /** The manifest lets a disk be replaced, and the order does not. */
+  /** The manifest allows a disk to be replaced, but the order does not. */
   readonly replaceWithheld: boolean
-  /** Read where the plan gives up a VM or its disks. */
+  /** Only read if the plan ends the VM or loses disks. */
   readonly lease?: LeaseSeen
 }
 
 /**
- * Asking a node how far it is with a VM *is* sending it the order: the agent is level-based and the order idempotent, so this is a read for
- * everything the controller knows of. It is sent only for a VM that is declared and has a record with a node.
+ * Asks the node for its progress by sending the order, which is idempotent; the agent does the work. Sends it only for a declared VM with
+ * a record and a node.
  */
 export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
   const { swarm, settings } = ports
@@ -126,9 +126,9 @@ export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: Abor
   }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
-  // Its disks go; nothing is to be made of them.
+  // Its disks are being deleted, so nothing must be prepared.
   if (record?.deletingAt !== undefined) return seen
-  // An order to the node is a write too.
+  // An order to the node counts as a write.
   if (suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
@@ -145,7 +145,7 @@ function withoutReplacing({ replaceDisks: _withheld, ...order }: PrepareOrder): 
   return order
 }
 
-/** Its content never changes, so one that was read before will do. */
+/** A launch config never changes, so a cached read is good enough. */
 async function applied(
   { recent }: Omit<AssetsPorts, 'lease'>,
   service: SwarmService | undefined,
@@ -157,13 +157,13 @@ async function applied(
   return appliedMachine(service, launch === undefined ? [] : [launch], uid)
 }
 
-/** A node that understands the order and refuses it has answered; the record is kept true all the same. */
+/** A node that rejects the order has answered, so the record is still updated. */
 function refusal(error: unknown): PrepareStatus {
   if (!(error instanceof PortError) || (error.kind !== 'Invalid' && error.kind !== 'Denied')) throw error
   return { state: 'failed', reason: error.kind === 'Invalid' ? 'Refused' : 'Denied', message: error.message }
 }
 
-/** A service is only made once the disks are: where there is one, they were, even if the record lost the label that says so. */
+/** A service is only created once the disks exist, so a service proves them even if the record lost its label. */
 function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmService | undefined): PlacementRecord | undefined {
   const [record] = config === undefined ? [] : readPlacementRecords([config])
   if (record?.vm !== vm) return undefined
@@ -177,12 +177,12 @@ async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSigna
   const placements = await ports.placements(signal)
   const expected = await agentNodes(swarm, signal)
   const reserved = await reservedByOthers(swarm, signal)
-  // Last, since a call may hang: which nodes may hold disks is to be known of the moment at which they are asked.
+  // List the nodes last: the calls above may hang, and the list must be current when the nodes are asked.
   const nodes = await recent.listNodes(signal)
   const seen = await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal)))
   const nameless = seen.flatMap(namelessOn).filter(({ uid }) => !placements.isClaimed(uid, vm))
   const since = ports.ledger.since(mark)
-  // A record that was read already is not counted twice.
+  // Do not count a placement twice if its record was read already.
   const unread = since.claims.filter(({ uid }) => !placements.isClaimed(uid, vm))
   return {
     nodes: seen,

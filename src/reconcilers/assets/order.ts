@@ -6,8 +6,8 @@ import { declaredMachine, type Machine, machineMark } from '../shared/applied.ts
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /**
- * What the node's agent is to have ready for a VM. It grants what the written template starts (`applied`), so that the VM can restart by itself at
- * any moment, and checks what the manifest asks for now.
+ * The order for the node's agent. The agent grants the machine of the current template (`applied`), so that the VM can always restart, and
+ * checks the machine of the manifest.
  */
 export function prepareOrderFor(
   settings: Pick<ClusterSettings, 'cluster' | 'softwareEmulation'>,

@@ -9,7 +9,7 @@ import type { Room } from '../shared/ledger.ts'
 
 export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice
-  /** The cluster allows TCG. */
+  /** The cluster settings allow TCG. */
   readonly softwareEmulation: boolean
   readonly bridges: readonly string[]
   /** Guest and overhead. */
@@ -25,7 +25,7 @@ export interface Candidate {
   readonly committedBytes: number
   /** Memory that other services reserve there. */
   readonly reservedBytes: number
-  /** Of the disks there, and of those still to be made there: what they may grow by. */
+  /** How much existing disks may still grow, plus the disks that are not created yet. */
   readonly promisedDiskBytes: number
 }
 
@@ -36,7 +36,7 @@ interface Refusal {
 }
 
 export type Choice =
-  /** `spare` is what is left beside this VM, too. */
+  /** `spare` is the free capacity after this VM. */
   | {
       readonly kind: 'placed'
       readonly nodeId: string
@@ -46,14 +46,14 @@ export type Choice =
     }
   | { readonly kind: 'refused'; readonly reason: string; readonly message: string; readonly refusals: readonly Refusal[] }
 
-/** A check says why a node cannot take the VM, or nothing. */
+/** Returns why a node cannot take the VM; undefined if it can. */
 type Check = (request: PlaceRequest, candidate: Candidate) => Omit<Refusal, 'hostname'> | undefined
 
 const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere, accelerated, bridged, slotFree, roomInMemory, roomOnDisk]
 
 /**
- * Picks the node for a VM that has none: the first check a node fails is its refusal; of the others the one with KVM where either would do,
- * then with the fewest VMs, then the most free memory, then by name. Equal input gives an equal choice.
+ * Picks the node for a new VM. A node is refused by the first check that it fails. Of the others, prefers KVM, then the fewest VMs, then
+ * the most free memory, then the name. Deterministic.
  */
 export function place(request: PlaceRequest, candidates: readonly Candidate[]): Choice {
   const judged = candidates.map((candidate) => ({ candidate, refusal: refusalOf(request, candidate) }))
@@ -62,7 +62,7 @@ export function place(request: PlaceRequest, candidates: readonly Candidate[]): 
   const [best, second] = fit.toSorted((a, b) => compare(request, a, b))
   if (best === undefined) return refused(refusals)
   const free = formatBytes(freeMemory(best))
-  const message = `on ${best.node.hostname}: ${best.placedVms} other VMs there, ${free} of memory free, ${fit.length} of ${candidates.length} nodes could take it`
+  const message = `on ${best.node.hostname}: ${best.placedVms} other VMs, ${free} of memory free; ${fit.length} of ${candidates.length} nodes fit`
   return { kind: 'placed', nodeId: best.node.id, spare: spareOf(request, best, second), message, refusals }
 }
 
@@ -82,7 +82,7 @@ function refused(refusals: readonly Refusal[]): Choice {
   return {
     kind: 'refused',
     reason,
-    message: `no node can take it: ${each.length > 0 ? each.join('; ') : 'the Swarm has no nodes'}`,
+    message: `no node fits: ${each.length > 0 ? each.join('; ') : 'the Swarm has no nodes'}`,
     refusals,
   }
 }
@@ -141,7 +141,7 @@ function accelerated(request: PlaceRequest, { facts }: Candidate): ReturnType<Ch
   return { reason: 'AcceleratorMissing', message: messages[request.accelerator] }
 }
 
-/** What a VM would run with there; undefined where it cannot, or where the probe has not ended. */
+/** The accelerator that the VM would get on the node; undefined if there is none or the probe has not ended. */
 function usableAccelerator({ accelerator, softwareEmulation }: PlaceRequest, { kvm, tcg }: NodeFacts): AcceleratorInUse | undefined {
   if (accelerator !== 'tcg' && kvm.state === 'works') return 'kvm'
   if (accelerator === 'kvm' || (accelerator === 'auto' && kvm.state === 'pending')) return undefined
@@ -154,11 +154,11 @@ function bridged({ bridges }: PlaceRequest, { facts }: Candidate): ReturnType<Ch
   const missing = bridges.filter((one) => !up.includes(one))
   if (missing.length === 0) return undefined
   const there = up.length > 0 ? `it has ${up.join(', ')}` : 'it has none'
-  return { reason: 'BridgeMissing', message: `bridge ${missing.join(', ')} is not there, not up or not allowed (${there})` }
+  return { reason: 'BridgeMissing', message: `bridge ${missing.join(', ')} is missing, down or not allowed (${there})` }
 }
 
 function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<Check> {
-  return placedVms < maxGrants ? undefined : { reason: 'NoSlotLeft', message: `it has ${placedVms} VMs, and a node takes ${maxGrants}` }
+  return placedVms < maxGrants ? undefined : { reason: 'NoSlotLeft', message: `it has ${placedVms} VMs, and the limit is ${maxGrants}` }
 }
 
 function spareOf(request: PlaceRequest, best: Candidate, second: Candidate | undefined): Room {

@@ -3,12 +3,12 @@ import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts
 import type { Claim } from '../shared/ledger.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
-/** What the VMs that are placed on a node take of it, running or not. */
+/** What the VMs placed on a node take of it, running or not. */
 export interface Load {
   readonly vms: number
-  /** Guest memory and overhead, as far as it is known. */
+  /** Guest memory and overhead, as far as known. */
   readonly bytes: number
-  /** Of the disks of VMs that no node said to have yet. */
+  /** Size of the disks that no node has reported yet. */
   readonly unmadeDiskBytes: number
 }
 
@@ -19,8 +19,8 @@ export interface Need {
 }
 
 /**
- * The larger of what a VM is declared with and what its service reserves. Until a smaller size is applied the memory is not free, and a larger one
- * must find room when it is applied.
+ * The larger of the manifest's memory and the service's reservation: a smaller size frees no memory until it is applied, and a larger one
+ * needs the memory once it is applied.
  */
 export function committedNeed(declared: Need | undefined, reservedBytes: number): Need {
   return { bytes: Math.max(declared?.bytes ?? 0, reservedBytes), diskBytes: declared?.diskBytes ?? 0 }
@@ -30,19 +30,19 @@ export function needOfVm({ spec }: VirtualMachine, memoryOverheadMiB: number): N
   return { bytes: spec.memory + memoryOverheadMiB * 1024 ** 2, diskBytes: spec.disks.reduce((sum, { size }) => sum + size, 0) }
 }
 
-/** Where all other VMs are, for who places one. */
+/** The placements of all other VMs, used to place one. */
 export interface Placements {
-  /** By Swarm node ID, of all VMs but this one; a retained one is on no node. */
+  /** By Swarm node ID, without this VM; retained VMs do not count. */
   loadsBeside(vm: VmName): ReadonlyMap<string, Load>
-  /** The record of another VM has this uid, a retained one too. */
+  /** True if another VM's record has this uid; retained ones count. */
   isClaimed(uid: VmUid, beside: VmName): boolean
 }
 
-/** Placements that are kept up record by record: who places one VM of thousands must not go through all of them. */
+/** Updated record by record, so that placing one VM does not read thousands. */
 export interface PlacementIndex extends Placements {
-  /** What the config of this name says now; undefined where it is gone or no record. */
+  /** Sets the record of the config with this name; undefined if the config is gone or not a record. */
   put(name: string, record: PlacementSaid | undefined): void
-  /** The VM may need another amount of memory or disk now. */
+  /** Call when a VM's need of memory or disk may have changed. */
   remeasure(vm: VmName): void
 }
 
@@ -51,7 +51,7 @@ type Placed = Pick<PlacementRecord, 'vm' | 'uid'> & { readonly node: string | un
 
 export const noLoad: Load = { vms: 0, bytes: 0, unmadeDiskBytes: 0 }
 
-/** `needOf` gives what a VM needs, as far as it is known. */
+/** `needOf` returns a VM's need, as far as known. */
 export function placementIndex(needOf: (vm: VmName) => Need): PlacementIndex {
   const placed = new Map<string, Placed>()
   const loads = new Map<string, Load>()
@@ -105,7 +105,7 @@ function plus(load: Load, by: 1 | -1, { bytes, diskBytes, disksMade }: Placed): 
   return { vms: load.vms + by, bytes: load.bytes + by * bytes, unmadeDiskBytes: load.unmadeDiskBytes + by * unmade }
 }
 
-/** The loads with claims whose records were not read yet. */
+/** Adds claims whose records were not read yet. */
 export function withClaims(loads: ReadonlyMap<string, Load>, claims: readonly Claim[]): ReadonlyMap<string, Load> {
   const all = new Map(loads)
   for (const { nodeId, takes } of claims) {

@@ -25,7 +25,7 @@ export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
   return withLastWord(seen, suspension === undefined ? underLease(seen, planResumed(seen, nowMs)) : planSuspended(seen, suspension))
 }
 
-/** What is to be done, whatever says that it must wait. */
+/** The plan without suspension and lease. */
 export function planResumed(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const { declaration } = seen
   switch (declaration.kind) {
@@ -57,29 +57,29 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   return actions.length === 0 ? { ...plan, ...restOn(seen, record, node.id) } : plan
 }
 
-/** An agent that does not answer has taken nothing back. */
+/** Keeps the last note while the agent is unreachable. */
 function preparedNote({ order, prepared, service }: AssetsSeen, record: PlacementRecord): string | undefined {
   if (order?.pending === undefined) return undefined
   if (prepared?.known !== true) return record.prepared
   const isOff = service !== undefined && replicasOf(service) === 0
-  // An agent that does not check grants what is ordered, and no guest is stopped for it.
+  // An old agent grants without checking, which is safe while the VM is off.
   const check = isOff && isUnchecked(order, prepared.value) ? 'accepted' : checkIn(prepared.value)
   return noteOfCheck(order.pending, check)
 }
 
-/** What is ready stays so until its node says otherwise: its agent carries the order out again whenever it is asked. */
+/** A prepared VM stays ready until its agent reports otherwise: the agent repeats the order whenever it revalidates the answer. */
 function restOn({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: string): Pick<AssetsPlan, 'evidence'> {
   if (prepared?.known !== true || prepared.value.state !== 'ready' || order === undefined) return {}
   return { evidence: [{ nodeId, known: { kind: 'prepare', uid, order: orderMark(order), mark: prepareMark(prepared.value) } }] }
 }
 
-/** A config with the record's name that is none of ours, or is no more: never touched, and no other identity is made beside it. */
+/** A config has the record's name but is not ours: it is not touched, and the VM gets no other identity. */
 function notOurs({ vm, settings }: AssetsSeen, config: SwarmConfig): AssetsPlan {
   const lost = readPlacementRecord(config)?.vm === vm
   const reason = lost ? 'OwnershipLost' : 'NameTaken'
   const message = lost
-    ? `the config ${config.name} no longer carries ${objectLabels.managedBy}: put the label back, or remove the config if the VM (cluster ${settings.cluster}) is to start anew`
-    : `a config called ${config.name} exists and is not a placement record: rename it or the VM`
+    ? `the config ${config.name} no longer carries ${objectLabels.managedBy}: restore the label, or remove the config to give the VM (cluster ${settings.cluster}) a new identity`
+    : `a config named ${config.name} exists and is not a placement record: rename it or the VM`
   return {
     actions: [],
     conditions: [condition('Placed', 'False', reason, message), ...waitingConditions()],
@@ -87,7 +87,7 @@ function notOurs({ vm, settings }: AssetsSeen, config: SwarmConfig): AssetsPlan 
   }
 }
 
-/** Once the service is gone the node may forget the grant; identity and disks stay for a manifest that returns, unless the last one said otherwise. */
+/** Once the service is gone, revokes the grant. Identity and disks are retained for a restored manifest, unless deletionPolicy was Delete. */
 function planRemoved(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const { record, vm, service } = seen
   if (record === undefined) return { actions: [], conditions: [], next: settled }
@@ -108,11 +108,11 @@ function retain({ node }: AssetsSeen, record: PlacementRecord, nowMs: number): A
 }
 
 function retainedCondition({ node, vm }: AssetsSeen, record: PlacementRecord): ConditionDraft {
-  const where = node === undefined ? 'a node that is no member any more' : node.hostname
+  const where = node === undefined ? 'a node that has left the Swarm' : node.hostname
   return condition(
     'Placed',
     'False',
     'Retained',
-    `${vm} was removed; its disks (uid ${record.uid}) are kept on ${where}, and a manifest of this name gets them back`,
+    `${vm} was removed; its disks (uid ${record.uid}) are retained on ${where}, and a manifest with this name uses them again`,
   )
 }

@@ -6,10 +6,10 @@ import { notAsked, type Suspension, whileSuspended } from '../shared/suspension.
 import type { AssetsAction, AssetsPlan } from './actions.ts'
 import type { AssetsSeen } from './observe.ts'
 
-/** Nothing of it moves; this only notices when it is resumed without an event of it. */
+/** Only a fallback, in case the event of a resume is lost. */
 const lookAgainMs = 30_000
 
-/** Where it is stays known; what only an order to the node would tell does not. */
+/** Keeps the placement; conditions that need an order to the node become Unknown. */
 export function planSuspended(seen: AssetsSeen, suspension: Suspension): AssetsPlan {
   const { record, node, declaration } = seen
   const unasked = (['AssetsReady', 'SoftwareEmulation'] as const).map((type) => condition(type, 'Unknown', 'Suspended', notAsked))
@@ -21,7 +21,7 @@ export function planSuspended(seen: AssetsSeen, suspension: Suspension): AssetsP
   }
 }
 
-/** The one write: a manifest that is taken away must not take its own word with it, nor may a controller that starts afterwards not know of it. */
+/** The only write: a label keeps the suspension after the manifest is removed, also for a controller that starts later. */
 function noteOf(record: PlacementRecord | undefined, { by }: Suspension): AssetsAction[] {
   if (by === 'command' || record === undefined || record.config.labels[objectLabels.suspended] !== undefined) return []
   const labels = { ...record.config.labels, [objectLabels.suspended]: suspendedBy.manifest }
@@ -29,12 +29,17 @@ function noteOf(record: PlacementRecord | undefined, { by }: Suspension): Assets
 }
 
 function placed({ record, node }: AssetsSeen): ConditionDraft {
-  if (record === undefined) return condition('Placed', 'Unknown', 'Suspended', 'it is given no node while it is suspended')
+  if (record === undefined) return condition('Placed', 'Unknown', 'Suspended', 'not placed while the VM is suspended')
   if (node !== undefined) return placedOn(node, record)
-  return condition('Placed', 'Unknown', 'Suspended', `its record names no member of the Swarm, and is not mended while it is suspended`)
+  return condition(
+    'Placed',
+    'Unknown',
+    'Suspended',
+    'the node in its placement record has left the Swarm; not corrected while the VM is suspended',
+  )
 }
 
-/** The record is made once, when the VM is placed first, so its time is the VM's age. */
+/** A VM's age is the age of its record, which is created when the VM is first placed. */
 export function placementFacts({ uid, config }: PlacementRecord, node: SwarmNode): Readonly<Record<string, string>> {
   return { uid, node: node.hostname, createdAt: config.createdAt }
 }
@@ -43,7 +48,7 @@ export function placedOn(node: SwarmNode, { uid }: PlacementRecord): ConditionDr
   return condition('Placed', 'True', 'Placed', `on ${node.hostname}${unwell(node)} (uid ${uid})`)
 }
 
-/** A VM stays where its disk is, whatever becomes of the node. */
+/** A VM stays with its disk, even if the node is down. */
 function unwell({ state, availability }: SwarmNode): string {
   if (state !== 'ready') return `, which is ${state}`
   return availability === 'active' ? '' : `, whose availability is ${availability}`

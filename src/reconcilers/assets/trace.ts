@@ -5,12 +5,12 @@ import { nodeIdIn } from '../shared/constraints.ts'
 import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
 import type { ClusterSeen, NodeSeen } from './observe.ts'
 
-/** What is left of a VM whose placement record, or the record's node, is not there. */
+/** What exists of a VM whose placement record, or the record's node, is missing. */
 export type Trace =
-  /** Nothing anywhere, and everybody who could know was asked: a new identity may be made. */
+  /** Nothing exists, and every node that could have something was asked: a new identity is safe. */
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly uid: VmUid; readonly nodeId: string; readonly disksMade: boolean; readonly from: string }
-  /** A node that may hold the disk cannot be asked, or nobody can say which disk is meant: nothing is made. */
+  /** A node that may have the disk is unreachable, or several disks claim the identity: no changes are made. */
   | { readonly kind: 'unclear'; readonly reason: 'DiskNodeUnknown' | 'SeveralDisks' | 'UnidentifiedDisk'; readonly message: string }
 
 interface Hit {
@@ -22,15 +22,16 @@ interface Hit {
 export interface TraceInput {
   readonly vm: VmName
   readonly cluster: string
-  /** Of the record, where only its node was lost. */
+  /** The record's uid, if only its node was lost. */
   readonly uid: VmUid | undefined
-  /** The record says that disks were made. */
+  /** The record says that the disks were created. */
   readonly disksMade: boolean
   readonly service: SwarmService | undefined
 }
 
 /**
- * Finds a VM's identity again. A disk in an inventory is where the VM is; the owned service is only what somebody wrote down. An empty disk must never boot in the place of a full one, so every doubt ends in `unclear`.
+ * Finds a VM's identity again. A disk in an inventory proves where the VM is; labels and the service are only hints. An empty disk must never
+ * boot in place of a full one, so anything uncertain is `unclear`.
  */
 export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   const hits = cluster.nodes.flatMap((one) => hitsOn(one, input))
@@ -49,7 +50,7 @@ export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
   return fromNote(input, cluster, { uid, seen, ran: own !== undefined || input.disksMade })
 }
 
-/** A uid that only a label of the service has, and neither its template nor any node, was written by somebody else. */
+/** Ignores a uid that is only in a label of the service: anybody can write it. The template or a node must have it too. */
 function ownService(
   { vm, uid, service }: TraceInput,
   found: readonly Pick<Hit, 'uid'>[],
@@ -61,8 +62,8 @@ function ownService(
 }
 
 /**
- * One disk was seen. It may be an old copy (a restored backup) of the one on a node that does not answer. Only a note that names its node tells. A
- * record whose node has left the Swarm does not: its machine may have joined again.
+ * One disk was found. While a node is silent, the disk may be an old copy (a restored backup) of the one on that node, unless the service
+ * names the disk's node. A record whose node has left the Swarm does not help, because its machine may have rejoined.
  */
 function fromDisk(
   { vm }: TraceInput,
@@ -70,24 +71,24 @@ function fromDisk(
   { disk, written }: { readonly disk: Hit; readonly written: string | undefined },
 ): Trace {
   const silent = silentNodes(cluster)
-  const isTold = written === disk.seen.node.id
-  return silent.length > 0 && !isTold ? diskNodeUnknown(vm, silent) : found(disk.uid, disk.seen, true, 'its disk')
+  const isConfirmed = written === disk.seen.node.id
+  return silent.length > 0 && !isConfirmed ? diskNodeUnknown(vm, silent) : found(disk.uid, disk.seen, true, 'its disk')
 }
 
-/** No disk was seen; what is written down says where it should be. */
+/** No disk was found; the service or a directory says where it should be. */
 function fromNote(
   { vm }: TraceInput,
   cluster: ClusterSeen,
   note: { readonly uid: VmUid; readonly seen: NodeSeen | undefined; readonly ran: boolean },
 ): Trace {
   const { seen } = note
-  // A service is only made once the disks are, so with one the node needs no asking; the agent will not make an empty disk in their place.
+  // A service is only created once the disks exist, so the node is certain; the agent will not create an empty disk in their place.
   if (seen !== undefined && note.ran) return found(note.uid, seen, true, 'its service')
   const silent = silentNodes(cluster)
   if (silent.length > 0) return diskNodeUnknown(vm, silent)
   if (seen !== undefined) return found(note.uid, seen, false, 'its directory')
   if (!note.ran) return { kind: 'none' }
-  const message = `${vm} (uid ${note.uid}) had disks, and no node has them: bring back the node that had them, or remove the config sv-vm-${vm} and the service vm-${vm} to start anew`
+  const message = `${vm} (uid ${note.uid}) had disks, but no node has them: bring back their node, or remove the config sv-vm-${vm} and the service vm-${vm} to start with new disks`
   return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
 }
 
@@ -106,7 +107,7 @@ function nothingFound(vm: VmName, cluster: ClusterSeen): Trace {
 
 function diskNodeUnknown(vm: VmName, silent: readonly NodeSeen[]): Trace {
   const names = silent.map(({ node }) => node.hostname).toSorted()
-  const wayOut = 'bring the agent back, or if such a node is lost for good with its disks: docker node rm --force NODE'
+  const wayOut = 'restart the agent, or if the node and its disks are lost for good: docker node rm --force NODE'
   const message = `the disk of ${vm} may be on ${names.join(', ')}, where no agent answers; ${wayOut}`
   return { kind: 'unclear', reason: 'DiskNodeUnknown', message }
 }
@@ -130,7 +131,7 @@ function silentNodes(cluster: ClusterSeen): NodeSeen[] {
   return cluster.nodes.filter((one) => !one.instances.known && mayHoldDisks(one))
 }
 
-/** A node that never had a label of ours nor an agent cannot hold a disk. Where only the inventory was not told there is an agent. */
+/** A node that never had a swarmvirt label or an agent cannot have a disk. */
 function mayHoldDisks({ node, facts, agentExpected }: NodeSeen): boolean {
   return (
     agentExpected || facts.known || Object.keys(node.labels).some((key) => key === nodeLabels.vmCapable || key.startsWith('swarmvirt.'))

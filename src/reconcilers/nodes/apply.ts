@@ -2,7 +2,7 @@ import { revokeGrant } from '../shared/revoke.ts'
 import type { NodesPorts } from './observe.ts'
 import type { NodesAction } from './plan.ts'
 
-/** One write. Labels carry the version that was seen; a node that changed since refuses them with Conflict. */
+/** Applies one write. Labels are written with the observed version; Conflict if the node has changed since. */
 export async function applyNode(ports: Pick<NodesPorts, 'swarm' | 'agents'>, action: NodesAction, signal: AbortSignal): Promise<void> {
   switch (action.kind) {
     case 'updateNodeLabels':

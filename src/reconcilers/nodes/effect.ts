@@ -1,7 +1,7 @@
 import type { Effect } from '../reconciler.ts'
 import type { NodesAction } from './plan.ts'
 
-/** A label that somebody else changed is no drift of a VM: nobody can say who removed `vm-capable`. */
+/** A changed node label is not VM drift: nobody knows who removed `vm-capable`. */
 export function effectOfNodes({ kind }: NodesAction): Effect {
   return { kind, disruptive: false }
 }

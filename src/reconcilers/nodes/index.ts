@@ -10,12 +10,12 @@ export type { NodesPorts } from './observe.ts'
 export type { NodesSeen } from './seen.ts'
 export type { NodesAction } from './plan.ts'
 
-/** Nodes are looked at every few seconds; what is left without an owner can wait, and a long inventory costs something. */
+/** Nodes are reconciled every few seconds, but reading an inventory is expensive, and grants without an owner can wait. */
 const sweepEveryMs = 60_000
-/** What was found once is looked at again this soon: later than any manager lags behind. */
+/** A suspected grant is checked again after this time, which is longer than any manager lags behind. */
 const confirmAfterMs = 8_000
 
-/** Keeps the labels of one Swarm node true, and takes back grants that nobody owns; the key is the node's ID. */
+/** Keeps the labels of one Swarm node correct, and revokes grants without an owner. The key is the node ID. */
 export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen, NodesAction> {
   const sweptAtMs = new Map<string, number>()
   const suspects = new Map<string, readonly VmUid[]>()
@@ -36,7 +36,7 @@ export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen
       const seen = await observeNode(ports, nodeId, true, signal)
       const before = suspects.get(nodeId) ?? []
       suspects.set(nodeId, seen.ownerless)
-      // What was removed by hand a moment ago may be on its way back.
+      // Something that was just removed manually may be about to be restored.
       return { ...seen, ownerless: seen.ownerless.filter((uid) => before.includes(uid)) }
     },
     plan: planNode,

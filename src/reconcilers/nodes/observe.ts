@@ -19,12 +19,12 @@ export interface NodesPorts {
   readonly clock: Pick<Clock, 'elapsed'>
 }
 
-/** By the list: while nothing changes all nodes look at the same one. */
+/** Cached by the list, because all nodes read the same one while nothing changes. */
 const livingIn = memoised((services: readonly SwarmService[]): readonly SwarmService[] => services.filter(isVmService))
 
 /**
- * The node comes first, so that a label is never judged by tasks older than it. Only before something is taken away is it asked what lives by
- * the labels. With `sweep` the node is asked which VMs may be started there.
+ * Reads the node first, so that its tasks are never older than its labels. Reads the tasks and services that depend on the labels only if
+ * something would be removed. With `sweep` it also asks the node for its grants.
  */
 export async function observeNode(ports: NodesPorts, nodeId: string, sweep: boolean, signal: AbortSignal): Promise<NodesSeen> {
   const { swarm, agents, settings } = ports
@@ -43,7 +43,7 @@ export async function observeNode(ports: NodesPorts, nodeId: string, sweep: bool
   const living = await observeWhatLives(swarm, node, signal)
   const owners = { swarm, declarations: ports.declarations, cluster: settings.cluster, records, services: living.services }
   const ownerless = instances?.known === true ? await ownerlessGrants(owners, instances.value, signal) : []
-  // While all this was asked a VM may have been placed here. Its record is made before its service.
+  // A VM may have been placed here in the meantime. Its record is created before its service, so read the records last.
   return { ...seen, ...living, ownerless, records: await recordsIn(swarm, signal) }
 }
 
@@ -63,8 +63,8 @@ async function recordsIn(swarm: Pick<Swarm, 'listConfigs'>, signal: AbortSignal)
 }
 
 /**
- * A list may be older than what it is held against (a cut-off leader answers for about a second). What a task speaks of and the list does not have
- * is asked for by name before anything is taken away on its account.
+ * A list may be stale: a leader that is cut off still answers for about a second. A service that a task refers to but the list lacks is
+ * read by ID before anything is removed.
  */
 async function unlistedServices(
   swarm: Pick<Swarm, 'getService'>,

@@ -9,14 +9,14 @@ export interface Owners {
   readonly swarm: Pick<Swarm, 'getConfig' | 'getService'>
   readonly declarations: Pick<Declarations, 'isNowhere'>
   readonly cluster: string
-  /** Of all VMs of the Swarm, listed after the instances: who gets a grant has a record before. */
+  /** Records of all VMs of the Swarm, listed after the instances, because a VM has a record before it has a grant. */
   readonly records: readonly PlacementRecord[]
   readonly services: readonly SwarmService[]
 }
 
 /**
- * Uids of VMs of this cluster that may still be started on a node, and that nothing names any more: no manifest, no record that is
- * not retained, and no service. What no list has is asked for by name before it is believed to be gone. Their disks are nobody's to take away.
+ * Uids of this cluster's VMs that have a grant on the node but no manifest, no active record and no service. Absences in lists are confirmed
+ * by reads by name. Only grants are revoked; the disks stay.
  */
 export async function ownerlessGrants(
   { swarm, declarations, cluster, records, services }: Owners,
@@ -26,14 +26,14 @@ export async function ownerlessGrants(
   const owned = new Set([...records.filter((one) => one.retainedAt === undefined).map((one) => one.uid), ...services.flatMap(uidsNamedBy)])
   const orphans: VmUid[] = []
   for (const { uid, vm, granted, cluster: of } of instances) {
-    // Whose it is cannot be told, or it is another cluster's.
+    // The owner is unknown, or it is another cluster.
     if (!granted || vm === null || of !== cluster || owned.has(uid) || !declarations.isNowhere(vm)) continue
     if (!(await isNamed(swarm, vm, uid, signal))) orphans.push(uid)
   }
   return orphans
 }
 
-/** A record that a person took from us counts here: what it names is left alone. */
+/** A record without our owner label counts too: the VM in it is not touched. */
 async function isNamed(swarm: Owners['swarm'], vm: VmName, uid: VmUid, signal: AbortSignal): Promise<boolean> {
   const config = await swarm.getConfig(placementRecordName(vm), signal)
   const record = config && readPlacementRecord(config)

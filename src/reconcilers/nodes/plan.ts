@@ -11,12 +11,12 @@ import type { NodesSeen } from './seen.ts'
 
 export type NodesAction =
   | { readonly kind: 'updateNodeLabels'; readonly node: SwarmNode; readonly labels: Labels }
-  /** Nothing names the VM any more; its disks stay. */
+  /** Nothing refers to the VM any longer; its disks stay. */
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
 
-/** A node's own facts change without any event: its bridges, its broker. */
+/** A node's bridges and its broker change without an event. */
 const lookAgainMs = 10_000
-/** Its agent is away or still probing: soon. */
+/** The agent or broker is away, or the agent still probes KVM. */
 const lookSoonMs = 2_000
 
 export function planNode(seen: NodesSeen): Plan<NodesAction> {
@@ -34,15 +34,15 @@ function whenNext({ facts }: NodesSeen): Next {
   return { kind: 'requeueAfter', ms: unsure ? lookSoonMs : lookAgainMs }
 }
 
-/** Foreign labels as they are, ours as they should be, and over both what is latched. */
+/** Foreign labels unchanged, plus ours, plus the latched ones. */
 function wantedLabels(seen: NodesSeen, node: SwarmNode): Labels {
   const foreign = Object.fromEntries(Object.entries(node.labels).filter(([key]) => !isOurs(key)))
   const wanted = { ...foreign, ...marker(seen, node), ...capability(seen, node), ...former(seen, node) }
-  // A latch only keeps what is there.
+  // A latch only matters if a label would be removed or changed.
   return carries(wanted, node.labels) ? wanted : { ...wanted, ...latched(seen, node) }
 }
 
-/** Nothing that is there is taken away or changed: then nothing has to be known of what lives by it. */
+/** True if no existing label is removed or changed: then the tasks and services that depend on them do not matter. */
 export function keepsLabels(seen: NodesSeen, node: SwarmNode): boolean {
   return carries(wantedLabels(seen, node), node.labels)
 }
@@ -53,7 +53,7 @@ function isOurs(label: string): boolean {
   return label.startsWith(bridgePrefix) || label.startsWith(formerVmPrefix)
 }
 
-/** Once an agent has answered there, disks may be there: only a person can say that they are not. */
+/** Once an agent has answered on a node, the node may hold disks. Only a user can say that it does not, by removing the label. */
 function marker({ facts }: NodesSeen, node: SwarmNode): Labels {
   const held = node.labels[nodeLabels.holdsState]
   if (facts.known) return { [nodeLabels.holdsState]: 'true' }
@@ -62,11 +62,11 @@ function marker({ facts }: NodesSeen, node: SwarmNode): Labels {
 
 function capability(seen: NodesSeen, node: SwarmNode): Labels {
   const { facts, softwareEmulation } = seen
-  // No answer says nothing about VMs: where any is placed, what was last known stays.
+  // An unreachable agent says nothing about the VMs: if any VM is placed here, the last known labels stay.
   if (!facts.known) return seen.records.some((one) => holds(one, node)) ? current(node, isCapability) : {}
-  // Nor does a broker that is away: a service that is made meanwhile would have its task rejected.
+  // The same goes for an unreachable broker: without the labels, Swarm would reject the task of a new service.
   if (facts.value.broker === null) return seen.records.some((one) => holds(one, node)) ? current(node, isCapability) : {}
-  // Not probed yet: what was known before the agent's restart stays until the probe has ended.
+  // The agent has restarted: the labels stay until its KVM probe ends.
   if (facts.value.kvm.state === 'pending') return { ...current(node, isAccelerator), ...bridges(facts.value) }
   const accel = acceleratorOf(facts.value, softwareEmulation)
   if (accel === undefined) return bridges(facts.value)
@@ -83,7 +83,7 @@ function bridges(facts: NodeFacts): Labels {
   return Object.fromEntries(up.map((one) => [nodeLabels.bridge(one.name), 'true']))
 }
 
-/** The labels of earlier releases, for as long as a service names them, on whatever node it runs. */
+/** Labels of earlier releases stay while a constraint of any service uses them. */
 function former({ services }: NodesSeen, node: SwarmNode): Labels {
   const left = current(node, (key) => key.startsWith(nodeLabels.formerVmPrefix))
   if (Object.keys(left).length === 0) return {}
@@ -92,8 +92,8 @@ function former({ services }: NodesSeen, node: SwarmNode): Labels {
 }
 
 /**
- * Labels that a VM here lives by. Swarm rejects a running task as soon as a constraint stops matching, so they stay as they are however
- * unwell the node is. Values compare without case, as Swarm's do.
+ * Labels that a VM here depends on. Swarm rejects a running task as soon as a constraint stops matching, so they stay even if the node is
+ * no longer capable. Values compare without case, as in Swarm.
  */
 function latched(seen: NodesSeen, node: SwarmNode): Labels {
   const live = new Set(seen.tasks.filter((one) => isLive(one) || one.desiredState === 'running').map((one) => one.serviceId))
@@ -103,8 +103,8 @@ function latched(seen: NodesSeen, node: SwarmNode): Labels {
 }
 
 /**
- * It is to run, and can run nowhere else. A manager that lags behind lists no task of it, and believing that would have Swarm kill it: the
- * node's and the service's versions prove themselves when something is written, a list of tasks never does.
+ * The service must run, and only here. A manager that lags behind may not list its task, and trusting that list would let Swarm kill the
+ * task: a write fails if the node's or the service's version is stale, but nothing detects a stale list of tasks.
  */
 function isToRunOn(service: SwarmService, node: SwarmNode): boolean {
   return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) !== undefined && isHeldTo(service, node)

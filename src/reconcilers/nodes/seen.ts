@@ -5,16 +5,16 @@ import type { Asked } from '../shared/asked.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 export interface NodesSeen {
-  /** Undefined where the node is no member any more. */
+  /** Undefined if the node has left the Swarm. */
   readonly node: SwarmNode | undefined
   readonly facts: Asked<NodeFacts>
-  /** Of all VMs of the Swarm. */
+  /** Records of all VMs of the Swarm. */
   readonly records: readonly PlacementRecord[]
   /** Every service of a VM. */
   readonly services: readonly SwarmService[]
-  /** All tasks on this node; empty where they were not needed, because no label is removed or changed. */
+  /** Tasks of any service on this node; only read if a label would otherwise be removed or changed. */
   readonly tasks: readonly SwarmTask[]
   readonly softwareEmulation: boolean
-  /** VMs that still have a grant here and are named by nothing; empty where the node was not asked at this look. */
+  /** VMs that have a grant here although nothing refers to them; empty if the node was not asked this time. */
   readonly ownerless: readonly VmUid[]
 }

@@ -1,4 +1,4 @@
-/** There is nothing that this reconciler writes. */
+/** This reconciler is read-only. */
 export function applyReachability(action: never): Promise<void> {
-  return Promise.reject(new TypeError(`reachability writes nothing, not even ${String(action)}`))
+  return Promise.reject(new TypeError(`reachability has no actions, got ${String(action)}`))
 }

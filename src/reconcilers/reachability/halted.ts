@@ -5,20 +5,20 @@ import { isLive } from '../shared/vm-service.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { allRungs } from './rungs.ts'
 
-/** The manifest says Halted. The guest is off when nothing of it is left on its node: no task, no runner, no lease, and no TAP, which goes with QEMU. */
+/** The conditions of a VM with runStrategy Halted. The guest is off once its node has no task, runner, lease or open TAP of it. */
 export function judgeHalted(seen: ReachabilitySeen): ConditionDraft[] {
   const { status, node, uid } = seen
-  // It was never placed, or its node has left the Swarm.
+  // The VM was never placed, or its node has left the Swarm.
   if (uid === undefined || node === undefined || status === undefined)
     return allRungs('False', 'Halted', 'the manifest says runStrategy: Halted')
   if (!status.known) {
     const { reason, message } = whyAway(node, status.message)
-    return allRungs('Unknown', reason, `whether the guest is off is not known: ${message}`)
+    return allRungs('Unknown', reason, `cannot tell whether the guest is off: ${message}`)
   }
   const left = whatIsLeft(seen)
   if (left !== undefined) return stillOn(seen, `${left} on ${node.hostname}`)
   const away = status.value?.brokerMessage ?? ''
-  if (away !== '') return allRungs('Unknown', 'BrokerUnreachable', `whether the guest is off is not known: ${away}`)
+  if (away !== '') return allRungs('Unknown', 'BrokerUnreachable', `cannot tell whether the guest is off: ${away}`)
   return allRungs('False', 'Halted', `the guest is off on ${node.hostname}, as the manifest says`)
 }
 
@@ -34,7 +34,7 @@ function whatIsLeft({ status, task }: ReachabilitySeen): string | undefined {
   const vm = status?.known === true ? status.value : undefined
   if (vm?.lease?.held === true) return 'its runner holds the lease'
   if (vm !== undefined && vm.runner !== null) return `its runner is in phase ${vm.runner.phase}`
-  if (vm?.lease != null && vm.lease.waiting > 0) return 'a runner waits for the lease'
+  if (vm?.lease != null && vm.lease.waiting > 0) return 'a runner is waiting for the lease'
   const tap = vm?.lease?.nics.find((one) => one.attached)
   if (tap !== undefined) return `a process has ${tap.tap} open`
   return task !== undefined && isLive(task) ? `its task is ${task.state}` : undefined

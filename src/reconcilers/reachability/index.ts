@@ -6,7 +6,7 @@ import { planReachability } from './plan.ts'
 
 export type { ReachabilityPorts, ReachabilitySeen } from './observe.ts'
 
-/** Climbs the ladder from a running guest to one that another node reached. Writes nothing. */
+/** Checks a VM step by step, from a running guest to one that another node can reach. Read-only. */
 export function reachabilityReconciler(ports: ReachabilityPorts): Reconciler<VmName, ReachabilitySeen, never> {
   return {
     name: 'reachability',

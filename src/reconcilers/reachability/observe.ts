@@ -16,7 +16,7 @@ import { probeFrom, type Probing } from './probing.ts'
 
 export interface ReachabilityPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listTasks'>
-  /** Nothing is written on their account. */
+  /** Cached reads are good enough, because this reconciler writes nothing. */
   readonly recent: Pick<Swarm, 'getConfig' | 'getService'>
   readonly agents: Agents
   readonly declarations: Declarations
@@ -28,21 +28,21 @@ export interface ReachabilitySeen {
   readonly declaration: Declaration
   readonly uid: VmUid | undefined
   readonly task: SwarmTask | undefined
-  /** The task runs what the service's template was before. */
+  /** The task runs a previous template of the service. */
   readonly isPredecessor: boolean
-  /** The VM's service is there and not swarmvirt's, or of another identity: nothing stops or starts it. */
+  /** The service exists but is not ours or has another uid, so swarmvirt neither starts nor stops it. */
   readonly isLeftAlone: boolean
-  /** Why nothing is written for the VM. */
+  /** Why no changes are made for the VM. */
   readonly suspended: string | undefined
-  /** Where the task is, or else where the VM is placed. */
+  /** The node of the task, or else the node in the placement record. */
   readonly node: SwarmNode | undefined
   readonly nic: NicGrant | undefined
-  /** Undefined inside where that node's agent knows no such VM. */
+  /** The inner value is undefined if the node's agent does not know the VM. */
   readonly status: Asked<VmStatus | undefined> | undefined
   readonly probing: Probing
 }
 
-/** Probing is reading: it changes nothing but neighbours' ARP caches. */
+/** Probing counts as reading: it only changes ARP caches of neighbors. */
 export async function observeReachability(ports: ReachabilityPorts, vm: VmName, signal: AbortSignal): Promise<ReachabilitySeen> {
   const { declarations, settings } = ports
   const declaration = declarations.get(vm)
@@ -63,7 +63,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const { uid, node, task, isPredecessor, isLeftAlone } = placed
   const suspended = suspensionOf(vm, declaration, placed.record)?.message
   const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended }
-  // An edit of a network waits for a restart: until then the guest has what it was started with.
+  // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
   const [applied] = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
   if (uid === undefined || node === undefined) return { ...nothing, ...known, nic: applied, probing: { kind: 'notYet' } }
   const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
@@ -78,7 +78,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   return { ...known, nic, status, probing }
 }
 
-/** What the broker gave away is what the guest has. */
+/** The NIC in the broker's lease is the one that the guest really has. */
 function runningNic(applied: NicGrant | undefined, status: Asked<VmStatus | undefined>): NicGrant | undefined {
   const lease = status.known ? status.value?.lease : undefined
   const held = lease?.held === true ? lease.nics.find((one) => one.name === applied?.name) : undefined

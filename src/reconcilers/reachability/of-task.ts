@@ -1,22 +1,22 @@
 import type { VmStatus } from '../../api/wire/agent-api.ts'
 import type { SwarmTask } from '../../ports/swarm.ts'
 
-/** Docker makes this much of a container's id its hostname. */
+/** Docker uses this many characters of a container's id as its hostname. */
 const idLength = 12
-/** Beyond what the clocks of a manager and a node may differ. */
+/** More than the clocks of a manager and a node may differ. */
 const skewMs = 60_000
 
 /**
- * Why what a node says of a VM is not about this task: who answers there is of another container. A predecessor lives on for as long as its guest
- * takes to power off, on the same control socket, TAP and address. Undefined where it is about this task, or nobody can tell.
+ * Says why a node's status belongs to another container than this task's. A previous task lives on until its guest has powered off, with
+ * the same control socket, TAP and address. Undefined if the status belongs to this task, or if that is unknown.
  */
 export function whyOfAnother(task: SwarmTask, { runner, lease }: Pick<VmStatus, 'runner' | 'lease'>): string | undefined {
-  if (runner !== null && isOther(task, runner.container)) return `the runner that answers is of container ${runner.container}`
-  if (lease?.held === true && isOther(task, lease.container)) return `the lease is held by container ${lease.container}`
+  if (runner !== null && isOther(task, runner.container)) return `container ${runner.container} still runs the guest`
+  if (lease?.held === true && isOther(task, lease.container)) return `container ${lease.container} still holds the lease`
   if (runner?.container !== undefined || runner === null || task.createdAt === undefined) return undefined
-  // Release 0.1 does not name its container.
+  // A runner of release 0.1 does not report its container.
   const isOlder = Date.parse(runner.startedAt) < Date.parse(task.createdAt) - skewMs
-  return isOlder ? `the runner that answers has run since ${runner.startedAt}, before the task was made` : undefined
+  return isOlder ? `the runner has run since ${runner.startedAt}, before the task was created` : undefined
 }
 
 function isOther({ containerId }: SwarmTask, said: string | undefined): boolean {

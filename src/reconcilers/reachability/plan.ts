@@ -11,10 +11,11 @@ import { judgeHalted } from './halted.ts'
 import { isYoung } from '../shared/vm-service.ts'
 import { allHold, allRungs, climb } from './rungs.ts'
 
-const climbingMs = 1_000
-/** Nothing has come of its task for minutes, or there is none: a new one is told of by the services reconciler's run. */
+/** The guest is starting or stopping. */
+const movingMs = 1_000
+/** The task has been failing for minutes, or there is none; the services reconciler notices a new one. */
 const stuckMs = 5_000
-/** No agent is asked, since the VM has no node or no task: whatever changes that is heard of. */
+/** The VM has no node, so no agent is asked; an event reports when that changes. */
 const nobodyMs = 60_000
 const steadyMs = 10_000
 
@@ -26,12 +27,12 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   const steady = halted ? conditions.every((one) => one.reason === 'Halted') : allHold(conditions)
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
   const isMoving = halted ? conditions.some((one) => one.reason === 'Stopping') : isYoung(seen.task, nowMs)
-  const ms = steady ? steadyMs : isMoving ? climbingMs : waitingMs
+  const ms = steady ? steadyMs : isMoving ? movingMs : waitingMs
   const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen, halted) }
   return steady ? { ...plan, evidence: evidenceOf(seen, halted) } : plan
 }
 
-/** What a guest at the top of the ladder, or one that is off, was judged by. */
+/** The agents' answers behind the conditions of a VM that is reachable or off. */
 function evidenceOf({ uid, node, status, probing }: ReachabilitySeen, halted: boolean): readonly Evidence[] {
   const vm = status?.known === true ? status.value : undefined
   if (uid === undefined || node === undefined || vm === undefined) return []
@@ -50,16 +51,16 @@ function evidenceOf({ uid, node, status, probing }: ReachabilitySeen, halted: bo
 function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const { status, node } = seen
   if (status === undefined || status.known) return climb(seen, nowMs)
-  // That an agent does not answer says nothing about the guest beside it.
+  // An unreachable agent says nothing about the guest on its node.
   const { reason, message } = whyAway(node, status.message)
   return allRungs('Unknown', reason, message)
 }
 
-/** What a table of VMs shows beside the conditions; a key is absent where nothing is known. */
+/** Shown beside the conditions; a key is absent while its value is unknown. */
 function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<string, string>> {
   const { uid, node, nic, probing, task } = seen
   const vm = ofTask(seen)
-  // What a guest was heard with outlives it.
+  // A seen address outlives its guest.
   const ip = halted || nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip
   const facts = {
     uid,

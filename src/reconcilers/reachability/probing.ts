@@ -9,28 +9,28 @@ import { ask } from '../shared/asked.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 
-/** What another node found out. */
+/** The results of the probes from another node. */
 export interface Probed {
   readonly nodeId: string
   readonly hostname: string
   readonly requests: { readonly arp: ProbeRequest; readonly readiness: ProbeRequest | undefined }
   readonly arp: ProbeOutcome
-  /** Undefined where the manifest asks for none, or where ARP already said no. */
+  /** Undefined if the manifest has no readiness probe, or if ARP already failed. */
   readonly readiness: ProbeOutcome | undefined
   readonly verdict: Verdict
 }
 
-/** From the one that says least to the one that says most: the last one decides. */
+/** In ascending order of significance: the last one decides. */
 const verdicts = ['unknown', 'unreached', 'readinessUnknown', 'notReady', 'reached', 'takenByAnother'] as const
 type Verdict = (typeof verdicts)[number]
 
 export type Probing =
-  /** There was no address to ask for. */
+  /** There is no address to probe. */
   | { readonly kind: 'notYet' }
   /** No other node has the bridge. */
   | { readonly kind: 'nobody' }
   | { readonly kind: 'silent'; readonly message: string }
-  /** `others` were asked too, and do not decide. */
+  /** `others` were asked too but do not decide. */
   | { readonly kind: 'done'; readonly probed: Probed; readonly others: readonly Probed[] }
 
 interface Guest {
@@ -41,13 +41,13 @@ interface Guest {
   readonly status: VmStatus | undefined
 }
 
-/** A node that says no may itself be cut off from the LAN, so another one is asked. A third would not change what a person has to do. */
+/** A node that cannot reach the guest may itself be cut off from the LAN, so a second one is asked. A third would not change the remedy. */
 const enoughDenials = 2
 
 export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<Probing> {
   const { nic, status, task } = guest
   const address = nic === undefined || status === undefined ? undefined : pickAddress(status.sightings, nic.mac)
-  // An address outlives its guest in what was heard; nobody is asked for a guest that does not run.
+  // A seen address outlives its guest, so only a running guest is probed.
   if (nic === undefined || address === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
   if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
   const probers = probersFor(guest.node, nic.bridge, nodes)
@@ -74,7 +74,7 @@ function judged(asked: readonly Probed[], silent: readonly string[]): Probing {
   return probed === undefined ? { kind: 'silent', message: silent.join('; ') } : { kind: 'done', probed, others }
 }
 
-/** Nodes that did not reach the guest, or its service, although another one did: something is wrong between them and the LAN. */
+/** Nodes that did not reach the guest or its service although another one did: their link to the LAN is broken. */
 export function dissenters(probing: Probing): readonly Probed[] {
   if (probing.kind !== 'done') return []
   const { probed, others } = probing
@@ -82,14 +82,14 @@ export function dissenters(probing: Probing): readonly Probed[] {
   return others.filter(({ verdict }) => (verdict === 'unreached' && reached) || (verdict === 'notReady' && probed.verdict === 'reached'))
 }
 
-/** The other nodes on the same bridge, always in the same order, so that a VM is looked at from the same place. */
+/** The other nodes on the same bridge, in a stable order, so that a VM is always probed from the same node. */
 function probersFor(node: SwarmNode, bridge: string, nodes: readonly SwarmNode[]): SwarmNode[] {
-  // A paused node takes no new task, but its agent runs on and can ask; drain stops the agent.
+  // The agent on a paused node still runs and can probe; drain stops the agent.
   const others = nodes.filter((one) => one.id !== node.id && one.state === 'ready' && one.availability !== 'drain')
   return others.filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true').toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
 
-/** An answer on a LAN takes microseconds; a guest that boots under emulation may take some hundred milliseconds. */
+/** An answer on a LAN takes microseconds, but a guest that boots under emulation may need some hundred milliseconds. */
 const arpTimeoutMs = 1_000
 const readinessTimeoutMs = 2_000
 

@@ -19,24 +19,24 @@ const rungs: readonly Rung[] = [
   ['GuestReady', guestReady],
 ]
 
-/** Rung by rung; behind the first that does not hold nothing is known. */
+/** Runs the checks in order; conditions after the first one that is not True are Unknown. */
 export function climb(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const drafts: ConditionDraft[] = []
   let stopped: ConditionType | undefined
   for (const [type, judge] of rungs) {
-    const finding = stopped === undefined ? judge(seen, nowMs) : found('Unknown', `WaitingFor${stopped}`, `${stopped} does not hold yet`)
+    const finding = stopped === undefined ? judge(seen, nowMs) : found('Unknown', `WaitingFor${stopped}`, `waiting for ${stopped}`)
     drafts.push({ type, ...finding })
     if (stopped === undefined && finding.status !== 'True') stopped = type
   }
   return [...drafts, { type: 'LinkUnfiltered', ...linkUnfiltered(seen) }]
 }
 
-/** Whether every rung is True. LinkUnfiltered is none: a guest that nothing filters can be Ready. */
+/** True if all checks pass. LinkUnfiltered is no check: a guest without a filter can be Ready. */
 export function allHold(drafts: readonly ConditionDraft[]): boolean {
   return drafts.every((one) => one.type === 'LinkUnfiltered' || one.status === 'True')
 }
 
-/** The same for every condition: halted on purpose, or nobody there to ask. */
+/** The same finding for every condition: the VM is halted, or its agent is unreachable. */
 export function allRungs(status: ConditionStatus, reason: string, message: string): ConditionDraft[] {
   return [...rungTypes, 'LinkUnfiltered' as const].map((type) => condition(type, status, reason, message))
 }
@@ -49,20 +49,21 @@ function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): 
   if (task === undefined || task.nodeId === undefined) return found('False', 'NoTask', 'no node runs a task of the VM')
   const known = status?.known === true ? status.value : undefined
   const where = node?.hostname ?? task.nodeId
-  if (known === undefined) return found('False', 'NotPrepared', `the agent on ${where} knows no such VM`)
-  // The broker's word comes first: on the control socket the predecessor may still answer, or stand there dumb.
+  if (known === undefined) return found('False', 'NotPrepared', `the agent on ${where} does not know the VM`)
+  // Check the broker first: on the control socket the previous runner may still answer, or hang.
   const waiting = known.lease !== null && known.lease.waiting > 0 ? known.lease : undefined
   if (waiting?.waitReason != null) {
-    return found('False', waitingPhase(waiting.waitReason), `the task on ${where} waits: ${waiting.waitMessage ?? waiting.waitReason}`)
+    return found('False', waitingPhase(waiting.waitReason), `the task on ${where} is waiting: ${waiting.waitMessage ?? waiting.waitReason}`)
   }
   if (isPredecessor)
-    return found('False', 'TaskNotRunning', `Swarm has not yet replaced the task on ${where}, which is of the template before`)
-  // Who answers meanwhile is its predecessor, of the template before.
+    return found('False', 'TaskNotRunning', `Swarm has not yet replaced the task on ${where}, which runs the previous template`)
+  // Until the task runs, its predecessor with the previous template may still answer.
   if (task.state !== 'running') return found('False', 'TaskNotRunning', `the task on ${where} is ${task.state}`)
   const another = whyOfAnother(task, known)
   if (another !== undefined) return found('False', 'PreviousTask', `the task on ${where} has not taken over yet: ${another}`)
-  // A runner that does not answer may still run its guest.
-  if (known.runner === null) return found('Unknown', 'RunnerUnreachable', `the runner on ${where} does not answer: ${known.runnerMessage}`)
+  // A runner that is not responding may still run its guest.
+  if (known.runner === null)
+    return found('Unknown', 'RunnerUnreachable', `the runner on ${where} is not responding${runnerDetail(known.runnerMessage)}`)
   const { phase, qemuStatus, message, accelerator } = known.runner
   if (phase !== 'Running') return found('False', phase, message || `the runner is in phase ${phase}`)
   if (qemuStatus !== 'running') return paused(where, qemuStatus, message)
@@ -71,13 +72,13 @@ function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): 
 
 function paused(where: string, qemuStatus: string | null, message: string): Finding {
   const isFull = qemuStatus !== null && responseTo(qemuStatus) === 'continueWithRoom'
-  if (!isFull) return found('False', 'GuestNotRunning', message || `QEMU says ${qemuStatus ?? 'nothing'}`)
-  // A runner of release 0.1 has nothing to say about it, and does not continue the guest.
+  if (!isFull) return found('False', 'GuestNotRunning', message || `QEMU reports ${qemuStatus ?? 'no state'}`)
+  // A runner of release 0.1 sends no message, and does not resume the guest.
   const why = message || 'the file system of the disks is full: QEMU paused the guest. Make room, then restart the VM'
   return found('False', 'DiskFull', `on ${where} ${why}`)
 }
 
-/** As the runner itself puts it, so that one state has one name. */
+/** The runner's own reason for the same state. */
 function waitingPhase(waitReason: string): string {
   return ['WaitingForPrevious', 'ImageLocked', 'TapBusy'].includes(waitReason) ? 'WaitingForPrevious' : 'WaitingForGrant'
 }
@@ -87,7 +88,7 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
   const lease = known?.lease
   if (lease === undefined || lease === null) {
     const away = known?.brokerMessage ?? ''
-    return away === '' ? found('False', 'NoLease', 'the broker knows no lease of this VM') : found('Unknown', 'BrokerUnreachable', away)
+    return away === '' ? found('False', 'NoLease', 'the broker has no lease of this VM') : found('Unknown', 'BrokerUnreachable', away)
   }
   if (!lease.held) return found('False', lease.waitReason ?? 'LeaseNotHeld', lease.waitMessage ?? 'no runner holds the lease')
   const missing = lease.nics.some((one) => one.name === nic?.name) ? undefined : nic
@@ -95,7 +96,7 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
   const loose = lease.nics.find((one) => !one.attached || !one.carrier)
   if (loose === undefined) return found('True', 'Attached', lease.nics.map((one) => `${one.tap} on ${one.bridge}`).join(', '))
   return loose.attached
-    ? found('False', 'NoCarrier', `${loose.tap} has no carrier: QEMU does not hold it open`)
+    ? found('False', 'NoCarrier', `${loose.tap} has no carrier: QEMU does not have it open`)
     : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
 }
 
@@ -108,34 +109,38 @@ function linkUnfiltered({ status, node, task }: ReachabilitySeen): Finding {
   if (lease?.held !== true || isAnother) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
   const where = node?.hostname ?? 'the node'
   if (lease.guestFilter === undefined)
-    return found('True', 'BrokerOutdated', `broker or agent on ${where} is of release 0.1, which filters nothing: ${unfilteredMeans}`)
+    return found('True', 'BrokerOutdated', `the broker or agent on ${where} is of release 0.1, which has no filter: ${unfilteredMeans}`)
   return lease.guestFilter.state === 'active'
-    ? found('False', 'Filtered', `${where} drops frames with other MAC addresses, and what goes to its own Swarm, Docker and control ports`)
-    : found('True', 'FilterUnavailable', `${where} cannot filter what the guest sends (${lease.guestFilter.message}): ${unfilteredMeans}`)
+    ? found('False', 'Filtered', `${where} drops frames with other MAC addresses and packets to its own Swarm, Docker and control ports`)
+    : found('True', 'FilterUnavailable', `${where} cannot filter the guest's traffic (${lease.guestFilter.message}): ${unfilteredMeans}`)
 }
 
 function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
   const { status, nic } = seen
   const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
   const mac = nic?.mac ?? ''
-  const heard = pickAddress(sightings, mac)
-  if (heard !== undefined) return judgeAddress(heard, expectedAddress(seen), nowMs)
+  const sighting = pickAddress(sightings, mac)
+  if (sighting !== undefined) return judgeAddress(sighting, expectedAddress(seen), nowMs)
   const selfMade = sightings.find((one) => one.mac === mac && one.ip.startsWith('169.254.'))
   if (selfMade !== undefined)
-    return found('False', 'NoLeaseGiven', `the guest gave itself ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`)
-  return found('False', 'NotHeard', `nothing heard from ${mac} on ${nic?.bridge} yet; a DHCP reservation goes by this MAC`)
+    return found(
+      'False',
+      'NoLeaseGiven',
+      `the guest uses the link-local address ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`,
+    )
+  return found('False', 'NotHeard', `no packet from ${mac} on ${nic?.bridge} yet; use this MAC for a DHCP reservation`)
 }
 
 function judgeAddress({ ip, mac, via, ageMs, interface: where }: Sighting, expected: string | undefined, nowMs: number): Finding {
-  // Not how long ago: that is another text at every look, and none at all while nobody looks.
+  // An absolute time: an age would change the message at every reconcile.
   const atTime = new Date(nowMs - ageMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)
-  const heard = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, heard at ${atTime}Z on ${where}`
-  if (expected === undefined || expected === ip) return found('True', via === 'dhcp' ? 'ByDhcp' : 'ByArp', heard)
+  const learned = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, seen at ${atTime}Z on ${where}`
+  if (expected === undefined || expected === ip) return found('True', via === 'dhcp' ? 'ByDhcp' : 'ByArp', learned)
   const mend = `the DHCP server lacks a reservation such as dhcp-host=${mac},${expected}, or the guest sets its address itself`
-  return found('False', 'UnexpectedAddress', `${mac} has ${heard}; the manifest expects ${expected}: ${mend}`)
+  return found('False', 'UnexpectedAddress', `${mac} has ${learned}; the manifest expects ${expected}: ${mend}`)
 }
 
-/** What the manifest says that the reservation of this NIC gives. */
+/** The address that the manifest expects for this NIC. */
 function expectedAddress({ declaration, nic }: ReachabilitySeen): string | undefined {
   if (declaration.kind !== 'present') return undefined
   return declaration.vm.spec.networks.find((one) => one.name === nic?.name)?.address
@@ -144,9 +149,9 @@ function expectedAddress({ declaration, nic }: ReachabilitySeen): string | undef
 function reachable({ probing, nic }: ReachabilitySeen): Finding {
   switch (probing.kind) {
     case 'notYet':
-      return found('Unknown', 'NotProbed', 'no address was probed yet')
+      return found('Unknown', 'NotProbed', 'no address has been probed yet')
     case 'nobody':
-      return found('Unknown', 'NoOtherNode', `no other node is up with bridge ${nic?.bridge ?? ''}: nobody else can be asked`)
+      return found('Unknown', 'NoOtherNode', `no other ready node has bridge ${nic?.bridge ?? ''}, so the guest cannot be probed`)
     case 'silent':
       return found('Unknown', 'AgentUnreachable', `no agent on another node answers (${probing.message})`)
     case 'done': {
@@ -162,13 +167,13 @@ function reachable({ probing, nic }: ReachabilitySeen): Finding {
       return found(
         'False',
         'AddressTakenByAnother',
-        `${hostname} was answered by ${arp.mac ?? 'a MAC that was not told'} instead of ${nic?.mac ?? ''}: two hosts use the address`,
+        `${hostname} was answered by ${arp.mac ?? 'an unknown MAC'} instead of ${nic?.mac ?? ''}: two hosts use the address`,
       )
     }
   }
 }
 
-/** What reaches the guest decides; the other node is the one to look at. */
+/** The node that reached the guest decides; the others need a check. */
 function dissent(probing: Probing, bridge: string | undefined): string {
   const names = dissenters(probing).map(({ hostname }) => hostname)
   return names.length === 0 ? '' : `, but ${names.join(' and ')} did not: check the link of ${bridge ?? 'the bridge'} there`
@@ -176,10 +181,10 @@ function dissent(probing: Probing, bridge: string | undefined): string {
 
 function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
   const readiness = declaration.kind === 'present' ? declaration.vm.spec.readiness : undefined
-  if (readiness === undefined) return found('True', 'NoProbe', 'the manifest asks for no readiness probe')
+  if (readiness === undefined) return found('True', 'NoProbe', 'the manifest has no readiness probe')
   const outcome = probing.kind === 'done' ? probing.probed.readiness : undefined
   const what = 'tcp' in readiness ? `tcp ${readiness.tcp}` : 'ping'
-  if (outcome === undefined || probing.kind !== 'done') return found('Unknown', 'NotProbed', `${what} was not probed yet`)
+  if (outcome === undefined || probing.kind !== 'done') return found('Unknown', 'NotProbed', `${what} has not been probed yet`)
   const from = probing.probed.hostname
   switch (outcome.outcome) {
     case 'reached':
@@ -193,4 +198,10 @@ function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
 
 function rtt(ms: number | null): string {
   return ms === null ? '' : ` in ${ms.toFixed(1)} ms`
+}
+
+/** The agent's error without its beginning, which only repeats the finding. */
+function runnerDetail(message: string): string {
+  const detail = message.replace(/^the runner does not answer(: )?/, '')
+  return detail === '' ? '' : `: ${detail}`
 }

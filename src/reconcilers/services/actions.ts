@@ -22,19 +22,19 @@ export interface UpdateService {
   readonly name: string
   readonly version: ObjectVersion
   readonly spec: RawSpec
-  /** `template` restarts the VM where it runs; `surroundings` never does. */
+  /** `template` restarts a running VM; `surroundings` never does. */
   readonly touches: 'template' | 'surroundings'
-  /** Where it reserves more memory than before. */
+  /** Set when the update reserves more memory than before. */
   readonly claim?: Claim
-  /** For people: what was found, and what is done about it. */
+  /** Shown to users: the reason for the update. */
   readonly why: string
-  /** What of it puts back what somebody else changed. */
+  /** The kinds of drift that this update corrects. */
   readonly corrects: readonly DriftKind[]
-  /** For people, field by field: what that was. Absent where nothing is put back. */
+  /** Shown to users: the drifted fields. Absent if the update corrects no drift. */
   readonly changed?: readonly string[]
 }
 
 export interface ServicesPlan extends Plan<ServicesAction> {
-  /** What the manifest has otherwise than what runs, and a restart would apply; absent where nothing waits for one. */
+  /** Differences between the manifest and the running VM that a restart would apply; absent if there are none. */
   readonly edits?: readonly Edit[]
 }

@@ -7,7 +7,7 @@ import type { ServicesAction, UpdateService } from './actions.ts'
 import { withObjectIds } from './object-ids.ts'
 import type { ServicesPorts } from './observe.ts'
 
-/** One write. What is to be removed and is not there is done; a taken name is looked at before it is believed to be ours. */
+/** Applies one write. Removing a missing object succeeds; so does creating an object that already exists with our labels. */
 export async function applyServices(
   ports: Pick<ServicesPorts, 'swarm' | 'lease'> & { readonly ledger: Ledger },
   action: ServicesAction,
@@ -57,20 +57,20 @@ async function updateService(
   }
 }
 
-/** The name is the content's: an object of ours that has it is the one that was to be made. */
+/** The name contains a hash of the content, so an existing object with this name and our labels is the wanted one. */
 async function unlessOurs(
   creation: Promise<string>,
   { name, labels: wanted }: { readonly name: string; readonly labels: Labels },
-  look: () => Promise<Labels | undefined>,
+  existing: () => Promise<Labels | undefined>,
 ): Promise<void> {
   try {
     await creation
   } catch (error) {
     if (!(error instanceof PortError && error.kind === 'Conflict')) throw error
-    const labels = await look()
+    const labels = await existing()
     const { managedBy: owner, vm, uid } = objectLabels
     if (labels === undefined || [owner, vm, uid].every((key) => labels[key] === wanted[key])) return
-    const message = `${name} exists without the labels ${owner}, ${vm} and ${uid} of this VM: give them back, or remove it, and it is made again`
+    const message = `${name} exists without the labels ${owner}, ${vm} and ${uid} of this VM: restore the labels, or remove it to have it created again`
     throw new PortError('Invalid', message, { cause: error })
   }
 }

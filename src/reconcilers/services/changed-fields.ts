@@ -6,14 +6,14 @@ import { dense, dig, rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
 import { projectionOf, templateHashOf } from './projection.ts'
 
-/** The plan, with what was changed by somebody else said of each write that puts it back. */
+/** Adds the drifted fields to each update that corrects drift. */
 export function withChangedFields(service: SwarmService, plan: ServicesPlan): ServicesPlan {
-  const told = (action: ServicesAction): ServicesAction =>
+  const described = (action: ServicesAction): ServicesAction =>
     action.kind === 'updateService' && action.corrects.length > 0 ? { ...action, changed: changedFields(service, action) } : action
-  return { ...plan, actions: plan.actions.map(told) }
+  return { ...plan, actions: plan.actions.map(described) }
 }
 
-/** In Docker's words: `Mode.Replicated.Replicas 1 → 0`. Of what may hold a secret, such as Env, only that it changed. */
+/** In Docker's field names: `Mode.Replicated.Replicas 1 → 0`. For fields that may hold a secret, such as Env, only that they changed. */
 function changedFields(service: SwarmService, { spec, corrects }: UpdateService): readonly string[] {
   return corrects.flatMap((kind) => byKind[kind]?.(service, spec) ?? [])
 }
@@ -30,14 +30,14 @@ const byKind: Readonly<Partial<Record<DriftKind, (service: SwarmService, wanted:
     ),
 }
 
-/** Swarm keeps the spec before the last update: where that is as we wrote it, it tells exactly what was changed since. */
+/** The previous spec that Swarm keeps, if it is the one that we wrote: it shows exactly what changed since. */
 export function asWritten({ previousSpec, labels }: SwarmService): RawSpec | undefined {
   if (previousSpec === undefined) return undefined
   const hash = templateHashOf(previousSpec['TaskTemplate'], previousSpec['EndpointSpec'])
   return hash === labels[objectLabels.templateHash] ? previousSpec : undefined
 }
 
-/** Where the projection's own names stand in a service's spec. */
+/** The path in a service's spec for each key of the projection. */
 const places: Readonly<Record<string, string>> = {
   image: 'TaskTemplate.ContainerSpec.Image',
   container: 'TaskTemplate.ContainerSpec',
@@ -73,7 +73,7 @@ function below(place: string, from: RawSpec, to: RawSpec): readonly string[] {
   return keys.flatMap((key) => field(`${place}.${key}`, from[key], to[key]))
 }
 
-/** Numbers, switches and the names of images and orders are shown; text and lists of people may be anything. */
+/** Shows values only of numbers, booleans and a few known fields: other strings may hold secrets. */
 function field(place: string, from: unknown, to: unknown): readonly string[] {
   if (canonicalJson(dense(from) ?? null) === canonicalJson(dense(to) ?? null)) return []
   const shown = [from, to].every((value) => value === undefined || typeof value === 'number' || typeof value === 'boolean')

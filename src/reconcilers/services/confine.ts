@@ -4,8 +4,8 @@ import type { RawSpec } from '../../ports/swarm.ts'
 import { dig, rawList, rawObject, rawString } from '../shared/raw.ts'
 
 /**
- * A template that somebody changed, in the form that ours has: command, user, capabilities, mounts and networks are ours. It keeps what decides which
- * machine it starts and where: configs, secrets, resources and placement.
+ * A changed template with our own command, user, capabilities, mounts and networks. It keeps the configs, secrets, resources and placement,
+ * which decide the machine that it starts and the node.
  */
 export function confined(actual: unknown, ours: RawSpec): RawSpec {
   const { Resources, Placement, ContainerSpec } = rawObject(actual)
@@ -13,7 +13,7 @@ export function confined(actual: unknown, ours: RawSpec): RawSpec {
   return { ...ours, ContainerSpec: { ...rawObject(ours['ContainerSpec']), Configs, Secrets }, Resources, Placement }
 }
 
-/** The task has more than any release gives a VM: no root, no capability, and only directories of this VM. */
+/** True if the task has more than any release grants: root, a capability, or a directory of another VM. */
 export function reachesMore(template: unknown, uid: VmUid, stateRoot: string): boolean {
   const { User, Groups, CapabilityAdd, CapabilityDrop, Sysctls, Mounts } = rawObject(dig(template, 'ContainerSpec'))
   const isConfined =
@@ -25,7 +25,7 @@ export function reachesMore(template: unknown, uid: VmUid, stateRoot: string): b
   return !isConfined
 }
 
-/** The agent's user could write to images in the VM's directory, which other VMs share. */
+/** The agent's user is excluded: it can write to images that other VMs share. */
 function isPlainUser(user: string | undefined): boolean {
   return user !== undefined && /^[1-9]\d*:[1-9]\d*$/.test(user) && !user.startsWith(`${agentUid}:`)
 }

@@ -19,15 +19,15 @@ export interface Target {
   readonly replicas: 0 | 1
 }
 
-/** All that a decision about a service that is there is made from. */
+/** The input of every decision about an existing service. */
 export interface Context extends Target {
   readonly seen: ServicesSeen
   readonly generation: string
   readonly updatePolicy: VirtualMachine['spec']['updatePolicy']
   readonly inputs: Inputs
-  /** The node's answer on accelerator and networks of the manifest; those that are applied need none. */
+  /** The node's check of the manifest's accelerator and networks; `accepted` if they are already applied. */
   readonly check: MachineCheck
-  /** What the manifest has otherwise than what runs; undefined where it cannot be told what runs. */
+  /** Differences between the manifest and the running VM; undefined if the running configuration is unknown. */
   readonly edits: readonly Edit[] | undefined
   readonly render: Omit<RenderInput, 'ids'>
 }
@@ -37,7 +37,7 @@ export function contextOf(seen: ServicesSeen, { vm, generation }: Present, targe
   const { service, uid } = target
   const running = runningInputs(service, configs, settings.memoryOverheadMiB)
   const inputs = inputsOf(settings.cluster, vm, uid, record?.disks ?? running?.disks)
-  // Without a node nothing is written (whyUnfit).
+  // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
   const render = { vm: seen.vm, settings, apiVersion, inputs, node, forceUpdate: forceUpdateOf(service) }
   const edits = running && editsBetween(running, wantedInputs(inputs, vm))

@@ -10,21 +10,21 @@ import type { ServicesSeen } from './observe.ts'
 import { templateHashOf } from './projection.ts'
 import { renderSpec, renderTemplate, surroundings } from './render.ts'
 
-/** The record is written by another reconciler, and each of its writes has this one look again. */
+/** The assets reconciler writes the record, and each of its writes requeues the VM; this delay is only the fallback. */
 const lookAgainMs = 5_000
 
-/** A service is made when its disks are: the mount of a task that starts earlier has no source. */
+/** Creates the service once the disks exist: a task that starts earlier fails, because its bind mount has no source. */
 export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>): ServicesPlan {
   const { record, node, settings, vm, apiVersion } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
-  if (!record.disksMade) return waiting('WaitingForAssets', 'its disks are not made yet')
+  if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
   const inputs = inputsOf(settings.cluster, declaration.vm, record.uid, record.disks)
   const render = { vm, settings, apiVersion, inputs, node: record.node, forceUpdate: 0 }
   const draft = renderTemplate({ ...render, ids: { launch: '', userData: '' } })
   const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
   const hash = templateHashOf(draft, surroundings(replicas)['EndpointSpec'])
   const objects = objectsFor(seen, inputs, hash)
-  const creating = condition('ServiceReady', 'False', 'Creating', 'the service is being made')
+  const creating = condition('ServiceReady', 'False', 'Creating', 'creating the service')
   const hashes = { applied: inputs.hash, desired: inputs.hash, template: hash, drift: undefined }
   const labels = serviceLabels(
     { cluster: settings.cluster, vm, uid: record.uid },
@@ -53,7 +53,7 @@ function owned({ vm }: ServicesSeen): ConditionDraft {
 }
 
 function noRestart(): ConditionDraft {
-  return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
+  return condition('RestartRequired', 'False', 'UpToDate', 'the running VM matches its manifest')
 }
 
 function again(): ServicesPlan['next'] {

@@ -10,25 +10,25 @@ import { whyElsewhere, whyNoRoom, whyNotAgain, whyUnfit, whyUnprepared } from '.
 import { hardeningOf, templateHashOf } from './projection.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
-/** What is to become of the template, with the reason for people. */
+/** What to do with the template; `why` is shown to users. */
 export type Decision =
   | {
       readonly kind: 'leave'
       readonly held: Held
       readonly pending: boolean
-      /** Why the node could not run the VM as its manifest has it now. */
+      /** Why the node could not run the VM with its current manifest. */
       readonly unfit?: string | undefined
       readonly why: string
     }
   | {
       readonly kind: 'write'
       readonly template: RawSpec
-      /** Nothing else may come to restart the VM, and this write must. */
+      /** The write must restart the VM even if the template does not change. */
       readonly force: boolean
       readonly drift: string | undefined
       readonly why: string
     }
-  /** A template of ours in place of one that somebody changed: the manifest's own would not start. */
+  /** Replaces a drifted template with one of ours that can start; the manifest's own could not. */
   | { readonly kind: 'restore'; readonly template: RawSpec; readonly held: Held; readonly unfit: string; readonly why: string }
 
 export function decide(context: Context): Decision {
@@ -42,7 +42,7 @@ export function decide(context: Context): Decision {
   })
   switch (verdict.kind) {
     case 'same':
-      // A task starts anyway, so it starts in the form of this release, on its image and on the network of the settings.
+      // A task starts anyway, so render it with this release's template, image and network.
       if (isSwitchedOn(context) && whyNotWritten(context, draft) === undefined) {
         const template = keepLifecycle(draft, service.spec['TaskTemplate'])
         return { kind: 'write', template, force: false, drift: undefined, why: 'the VM is switched on' }
@@ -53,7 +53,7 @@ export function decide(context: Context): Decision {
         kind: 'leave',
         held: verdict.held,
         pending: verdict.held.applied !== inputs.hash,
-        why: 'the template is what was asked for, written otherwise',
+        why: 'the template matches the manifest in another notation',
       }
     case 'drifted':
       return decideDrifted(context, verdict, draft)
@@ -63,17 +63,20 @@ export function decide(context: Context): Decision {
 }
 
 function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { kind: 'drifted' }>, draft: RawSpec): Decision {
-  const why = 'the template was changed by somebody else and is put back'
+  const why = 'somebody else changed the template; restored'
   const unfit = whyNotWritten(context, draft)
   if (unfit === undefined) return { kind: 'write', template: draft, force: false, drift: actual, why }
   const own = ownTemplate(context, draft)
   if (own !== undefined && (reaches(context) || canStartAgain(context)))
     return { kind: 'restore', template: own.template, held: { ...held, template: own.hash ?? held.template, drift: actual }, unfit, why }
-  const stays = `${unfit}; until then the template that somebody changed is left as it is`
-  return { kind: 'leave', held, pending: true, unfit: stays, why: 'the template was changed by somebody else' }
+  const stays = `${unfit}; until then the changed template stays`
+  return { kind: 'leave', held, pending: true, unfit: stays, why: 'somebody else changed the template' }
 }
 
-/** The template that was written before, or else what somebody made of it in our form, which does not count as written; undefined where it has that form. */
+/**
+ * The last template that we wrote, if the node can run it. Otherwise the changed one, confined, without a hash because we never wrote it;
+ * undefined if it already is confined.
+ */
 function ownTemplate(context: Context, draft: RawSpec): { readonly template: RawSpec; readonly hash?: string } | undefined {
   const { service, seen, render } = context
   const written = asWritten(service)
@@ -85,7 +88,7 @@ function ownTemplate(context: Context, draft: RawSpec): { readonly template: Raw
   return isSame ? undefined : { template }
 }
 
-/** A task that reaches more than a VM may is replaced even where no new one can start. */
+/** A task with more access than a VM may have is replaced even if no new one can start. */
 function reaches({ service, uid, seen }: Context): boolean {
   return reachesMore(service.spec['TaskTemplate'], uid, seen.settings.stateRoot)
 }
@@ -94,32 +97,32 @@ function canStartAgain({ seen }: Context): boolean {
   return seen.node !== undefined && whyNotAgain(seen) === undefined
 }
 
-/** An edit takes hold when nothing is interrupted by it (no task wanted now, or a person restarted the VM), or when the manifest says at once. */
+/** Applies an edit when that interrupts nothing (the VM is off, or a user restarted it), or when the manifest says updatePolicy: Restart. */
 function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
   const template = keepLifecycle(draft, context.service.spec['TaskTemplate'])
   const unfit = whyElsewhere(context.seen) ?? whyNotWritten(context, draft)
   const write = { kind: 'write', template, drift: undefined } as const
-  const wait = 'the manifest changed; it takes hold at the next restart'
-  // A VM that runs, or that could start again, is not stopped for what cannot run.
+  const wait = 'the manifest changed; it applies at the next restart'
+  // Never stop a VM for a template that could not start.
   if (unfit !== undefined) return { kind: 'leave', held: verdict.held, pending: true, unfit, why: wait }
   if (replicasOf(context.service) === 0) return { ...write, force: false, why: 'the manifest changed and the VM is off' }
-  if (verdict.restartedByHand) return { ...write, force: false, why: 'the manifest changed and the VM was restarted by hand' }
+  if (verdict.restartedByHand) return { ...write, force: false, why: 'the manifest changed and the VM was restarted manually' }
   if (isToRestart(context, verdict)) return { ...write, force: true, why: 'the manifest changed and says updatePolicy: Restart' }
   return { kind: 'leave', held: verdict.held, pending: true, why: wait }
 }
 
-/** The one gate before a template is written for a service that is there. */
+/** Every write of a template to an existing service passes this check. */
 function whyNotWritten({ seen, check, service }: Context, draft: RawSpec): string | undefined {
   const unfit = replicasOf(service) === 0 ? whyNoRoom : whyUnfit
   return whyNotAgain(seen) ?? unfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check)
 }
 
-/** Where the notes of what runs were lost, only a difference that can be seen is an edit. */
+/** If the applied hash was lost, only a visible difference counts as an edit. */
 function isToRestart({ updatePolicy, edits }: Context, { held }: Extract<Verdict, { kind: 'pending' }>): boolean {
   return updatePolicy === 'Restart' && (held.applied !== unknownInputs || (edits ?? []).length > 0)
 }
 
-/** The template without ids of its objects, which no hash looks at. */
+/** The template without object ids, which no hash includes. */
 function draftOf({ render }: Context): RawSpec {
   return renderTemplate({ ...render, ids: { launch: '', userData: '' } })
 }

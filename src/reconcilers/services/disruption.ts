@@ -7,12 +7,12 @@ import type { ServicesSeen } from './observe.ts'
 
 type Disruption =
   | 'none'
-  /** A guest that is off: of two controllers that want it on and off the one without the lease must not start it. */
+  /** A guest that is off. While two controllers disagree about it, the one without the lease must not start it. */
   | 'starts'
-  /** Or its service goes, which another controller may want. */
+  /** Or its service is removed, which another controller may want to keep. */
   | 'stops'
 
-/** What carrying the plan out does to a guest. */
+/** What applying the plan does to the guest. */
 export function disruptionOf({ owned }: Pick<ServicesSeen, 'owned'>, { actions }: Pick<ServicesPlan, 'actions'>): Disruption {
   const from = owned.kind === 'ours' ? replicasOf(owned.service) : 0
   const each = actions.map((action) => effectOf(action, from))
@@ -20,7 +20,7 @@ export function disruptionOf({ owned }: Pick<ServicesSeen, 'owned'>, { actions }
 }
 
 function effectOf(action: ServicesAction, from: number): Disruption {
-  // Its disks may go after it.
+  // Its disks may be deleted next.
   if (action.kind === 'removeService') return 'stops'
   if (action.kind !== 'createService' && action.kind !== 'updateService') return 'none'
   const to = replicasOf(action)
@@ -28,7 +28,7 @@ function effectOf(action: ServicesAction, from: number): Disruption {
   return to === 0 || (action.kind === 'updateService' && action.touches === 'template') ? 'stops' : 'none'
 }
 
-/** Nothing that stops a guest is carried out before this controller holds the lease, and nothing that starts one while another controller does. */
+/** Stops a guest only while this controller holds the lease, and starts none while another controller holds it. */
 export function underLease(seen: ServicesSeen, plan: ServicesPlan): ServicesPlan {
   const { lease } = seen
   if (lease === undefined || lease.kind === 'ours') return plan
@@ -37,15 +37,15 @@ export function underLease(seen: ServicesSeen, plan: ServicesPlan): ServicesPlan
   return {
     ...plan,
     actions: stepsTo(lease),
-    // A lone controller has it in a moment, and goes on.
+    // A single controller gets the lease at once and continues.
     conditions: lease.kind === 'free' ? plan.conditions : standingBy(lease, plan.conditions),
     next: { kind: 'requeueAfter', ms: lookAgainForLeaseMs },
   }
 }
 
-/** What was planned has not happened. */
+/** Replaces the conditions that assume the plan was applied. */
 function standingBy(lease: Extract<LeaseSeen, { kind: 'held' }>, planned: readonly ConditionDraft[]): readonly ConditionDraft[] {
-  const message = standingByText('the VM is to be started, stopped, restarted or removed', lease)
+  const message = standingByText('the VM must be started, stopped, restarted or removed', lease)
   const others = planned.flatMap((one) => {
     if (one.type === 'ServiceReady') return []
     return one.type === 'RestartRequired' ? condition(one.type, 'Unknown', 'StandingBy', message) : one

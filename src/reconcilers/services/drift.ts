@@ -4,48 +4,48 @@ import { dig, rawNumber } from '../shared/raw.ts'
 import { hardeningOf, templateHashOf } from './projection.ts'
 import { launchConfigName } from '../shared/vm-service.ts'
 
-/** In place of the hash of inputs that nobody can tell any more. */
+/** Stands for a hash of inputs that was lost. */
 export const unknownInputs = 'unknown'
 const unknownTemplate = 'unknown'
 
-/** What is known of how the running template came to be. */
+/** What the labels say about the running template. */
 export interface Held {
-  /** Of the inputs the template was rendered from; `unknown` where nobody can say any more. */
+  /** Hash of the inputs that the template was rendered from; `unknown` if it was lost. */
   readonly applied: string
-  /** Of the template as it was written. */
+  /** Hash of the template that we wrote. */
   readonly template: string
-  /** Of the changed template that was put back last, until the template was seen unchanged. */
+  /** Hash of the drifted template that was corrected last, until the template is seen unchanged. */
   readonly drift: string | undefined
 }
 
 export interface Wanted {
-  /** Of the inputs as the manifest has them now. */
+  /** Hash of the inputs in the current manifest. */
   readonly inputs: string
-  /** Of the template as it would be rendered now. */
+  /** Hash of the template that this release would render. */
   readonly template: string
   /** Its capabilities, user and mounts. */
   readonly hardening: string
-  /** The present template reaches more than any release lets a VM reach. */
+  /** The current template has more access than any release gives a VM. */
   readonly reachesMore: boolean
 }
 
 export type Verdict =
-  /** As it was written, from what the manifest says. A newer release may render it otherwise: that is no reason to restart a VM. */
+  /** Unchanged, and rendered from the current manifest. This release may render it differently, but that is no reason for a restart. */
   | { readonly kind: 'same'; readonly held: Held }
-  /** As it was written, and the manifest has changed since. */
+  /** Unchanged, but the manifest has changed since. */
   | { readonly kind: 'pending'; readonly held: Held; readonly restartedByHand: boolean }
   /** Somebody else changed it. */
   | { readonly kind: 'drifted'; readonly held: Held; readonly actual: string }
-  /** Another way of writing what was asked for (Docker's, or another controller's): only the labels are corrected. */
+  /** Equal to the wanted template in another notation (Docker's or another controller's): only the labels are corrected. */
   | { readonly kind: 'adopt'; readonly held: Held }
 
-/** Compares the template as it is with how it was written, never with how it would be written today. */
+/** Compares the current template with the one that was written, never with the one that this release would write. */
 export function judgeTemplate(service: SwarmService, configs: readonly SwarmConfig[], wanted: Wanted): Verdict {
   const actual = templateHashOf(service.spec['TaskTemplate'], service.spec['EndpointSpec'])
   const held = heldHashes(service, configs, wanted, actual)
   if (held.template !== actual) {
     if (wanted.template === actual) return { kind: 'adopt', held: { applied: wanted.inputs, template: actual, drift: undefined } }
-    // It was put back, and came out the same again: Docker reads what is written in its own way. Once more would restart the VM for ever.
+    // We restored it, and it came back the same: Docker normalizes what we write. Restoring it again would restart the VM forever.
     if (held.drift === actual && isLastUpdateOurs(service))
       return { kind: 'adopt', held: { applied: held.applied, template: actual, drift: undefined } }
     return { kind: 'drifted', held, actual }
@@ -54,7 +54,7 @@ export function judgeTemplate(service: SwarmService, configs: readonly SwarmConf
   return { kind: 'pending', held: { ...held, drift: undefined }, restartedByHand: restartedByHand(service) }
 }
 
-/** A person's update keeps the label that a restoring update of ours has changed. */
+/** Our restoring update changes this label; a user's update keeps it. */
 function isLastUpdateOurs({ labels, previousSpec }: SwarmService): boolean {
   const mark = labels[objectLabels.driftVersion]
   return mark !== undefined && previousSpec !== undefined && dig(previousSpec, 'Labels', objectLabels.driftVersion) !== mark
@@ -64,7 +64,7 @@ function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], want
   const { labels } = service
   const own = hashesIn(labels)
   const version = labels[objectLabels.hashVersion]
-  // Without a hash that we wrote, a template counts as ours only where it may reach no more than ours.
+  // Without a hash that we wrote, a template counts as ours only if it has the same access as ours.
   const unproven = hardeningOf(service.spec['TaskTemplate']) === wanted.hardening ? actual : unknownTemplate
   if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, wanted.reachesMore ? unknownTemplate : actual)
   if (own.applied !== undefined && own.template !== undefined) return { applied: own.applied, template: own.template, drift: own.drift }
@@ -75,8 +75,8 @@ function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], want
 }
 
 /**
- * Hashes of another version cannot be compared: what ran is taken as it is, and an edit that was pending stays pending. Another release may have other
- * mounts and another user, so what counts is that they reach no more.
+ * Hashes of another version cannot be compared: the running template counts as unchanged, and a pending edit stays pending. Another
+ * release may have other mounts and another user, so only excess access counts as drift.
  */
 function rehashed(labels: Labels, wanted: Wanted, template: string): Held {
   const applied = labels[objectLabels.appliedHash]
@@ -92,7 +92,7 @@ export function forceUpdateOf(service: SwarmService): number {
   return rawNumber(dig(service.spec, 'TaskTemplate', 'ForceUpdate')) ?? 0
 }
 
-/** `docker service update --force` since we last looked. */
+/** True after `docker service update --force` since the last reconcile. */
 function restartedByHand(service: SwarmService): boolean {
   const noted = service.labels[objectLabels.forceUpdate]
   return noted !== undefined && forceUpdateOf(service) > Number(noted)

@@ -33,12 +33,12 @@ export function effectOfServices(action: ServicesAction): Effect {
   }
 }
 
-/** An update of the surroundings restarts nothing, so it is no event. */
+/** Updating the surroundings restarts nothing, so it records no event. */
 function updateEvent({ touches, name, why }: UpdateService): Pick<Effect, 'event'> {
   return touches === 'template' ? { event: { reason: 'ServiceUpdated', message: `updated the service ${name}: ${why}` } } : {}
 }
 
-/** Characters of one event. */
+/** Maximum characters in one event. */
 const longestFields = 1_000
 
 function updateDrift({ name, corrects, changed = [] }: UpdateService): { readonly drift?: Drift } {

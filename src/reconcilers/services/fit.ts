@@ -6,21 +6,21 @@ import { isMet, labelConstraints } from '../shared/constraints.ts'
 import { currentTask } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
 
-/** Why the node of a VM could not run this template, in words: the VM would be stopped for it and not come back. */
+/** Says why the node could not run this template: the VM would be stopped and not start again. */
 export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomBytes: number = Number.POSITIVE_INFINITY): string | undefined {
-  if (node === undefined) return 'its node is no member of the Swarm'
+  if (node === undefined) return 'its node is not a member of the Swarm'
   const missing = labelConstraints({ spec: { TaskTemplate: template } }).find((one) => !isMet(one, node))
-  if (missing !== undefined) return `${node.hostname} does not carry ${missing.label}=${missing.value}`
+  if (missing !== undefined) return `${node.hostname} does not have the label ${missing.label}=${missing.value}`
   return whyNoRoom(template, node, roomBytes)
 }
 
-/** A VM that is off waits for the labels of its node with any template. */
+/** Checks memory only: a VM that is off may wait for the labels of its node. */
 export function whyNoRoom(
   template: RawSpec,
   node: SwarmNode | undefined,
   roomBytes: number = Number.POSITIVE_INFINITY,
 ): string | undefined {
-  if (node === undefined) return 'its node is no member of the Swarm'
+  if (node === undefined) return 'its node is not a member of the Swarm'
   const needed = rawNumber(dig(template, 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
   const has = `${formatBytes(node.memoryBytes)} of memory`
   const needs = `the VM needs ${formatBytes(needed)} with its overhead`
@@ -29,7 +29,7 @@ export function whyNoRoom(
   return `${formatBytes(Math.max(roomBytes, 0))} of the ${has} of ${node.hostname} is free beside its other VMs and services, and ${needs}`
 }
 
-/** Swarm starts nothing on such a node, and a paused one keeps what runs: a guest that is stopped there stays off. One that is down already may start later. */
+/** Swarm starts no task on a node that is down, paused or drained, so a running guest that is stopped there would stay off. */
 export function whyNotAgain({ node, tasks }: Pick<ServicesSeen, 'node' | 'tasks'>): string | undefined {
   if (node === undefined || currentTask(tasks)?.state !== 'running') return undefined
   if (node.state !== 'ready') return `${node.hostname} is ${node.state}`
@@ -37,15 +37,15 @@ export function whyNotAgain({ node, tasks }: Pick<ServicesSeen, 'node' | 'tasks'
   return `the availability of ${node.hostname} is ${node.availability}: docker node update --availability active ${node.hostname}`
 }
 
-/** A person changed its record: its disks are where it runs, and nowhere else it would start again. */
+/** A user changed its record: its disks are on the node where it runs, and it could start nowhere else. */
 export function whyElsewhere({ node, elsewhere }: Pick<ServicesSeen, 'node' | 'elsewhere'>): string | undefined {
   if (elsewhere === undefined) return undefined
-  return `it runs on ${elsewhere.hostname}, and its placement record names ${node?.hostname ?? 'no member of the Swarm'}`
+  return `it runs on ${elsewhere.hostname}, but its placement record names ${node?.hostname ?? 'no member of the Swarm'}`
 }
 
 /** The node checks accelerator and networks of an edit before the VM is stopped for them. */
 export function whyUnprepared({ node }: Pick<ServicesSeen, 'node'>, check: MachineCheck): string | undefined {
   if (check === 'accepted') return undefined
-  const said = check === 'refused' ? 'refuses' : 'has not checked'
-  return `${node?.hostname ?? 'its node'} ${said} accelerator and networks of the manifest; see AssetsReady`
+  const verb = check === 'refused' ? 'rejects' : 'has not checked'
+  return `${node?.hostname ?? 'its node'} ${verb} the accelerator and networks of the manifest; see AssetsReady`
 }

@@ -14,12 +14,12 @@ import { runningInputs, wantedInputs } from './running.ts'
 export interface ServicesForesight {
   readonly steps: readonly PlannedStep[]
   readonly edits: readonly Edit[]
-  /** A step writes the template, and the edits with it. */
+  /** A step writes the template, which applies the edits. */
   readonly writesEdits: boolean
   readonly next: Next
 }
 
-/** What would be done if nothing held it back. Reads and writes nothing. */
+/** A dry run: the actions as if the VM were neither suspended nor under another controller's lease. Only reads. */
 export async function foreseeServices(
   ports: Omit<ServicesPorts, 'lease'>,
   vm: VmName,
@@ -37,7 +37,7 @@ export async function foreseeServices(
   }
 }
 
-/** A template that is restored is written without them. */
+/** Restoring a previous template does not apply the edits. */
 function appliesEdits(action: ServicesAction): boolean {
   if (action.kind !== 'updateService' || action.touches !== 'template') return false
   const { appliedHash, desiredHash } = objectLabels
@@ -55,11 +55,11 @@ function stepOf(action: ServicesAction, service: SwarmService | undefined): Plan
   const { kind } = action
   switch (kind) {
     case 'createConfig':
-      return { verb: 'create', object: `config ${action.name}`, why: 'what the guest is started with', guest: 'untouched' }
+      return { verb: 'create', object: `config ${action.name}`, why: 'launch configuration of the guest', guest: 'untouched' }
     case 'createSecret':
       return { verb: 'create', object: `secret ${action.name}`, why: 'user data of the guest', guest: 'untouched' }
     case 'updateConfigLabels':
-      return { verb: 'change', object: `config ${action.config.name}`, why: 'labels are not as they should be', guest: 'untouched' }
+      return { verb: 'change', object: `config ${action.config.name}`, why: 'labels differ from the expected ones', guest: 'untouched' }
     case 'createService': {
       const guest = replicasIn(action.spec) > 0 ? 'starts' : 'untouched'
       return { verb: 'create', object: `service ${action.name}`, why: 'the VM has no service', guest }
@@ -70,7 +70,7 @@ function stepOf(action: ServicesAction, service: SwarmService | undefined): Plan
     }
     case 'takeLease':
     case 'askHolder':
-      return { verb: 'change', object: 'lease of the controllers', why: 'a guest is to be stopped or restarted', guest: 'untouched' }
+      return { verb: 'change', object: 'lease of the controllers', why: 'required to stop or restart a guest', guest: 'untouched' }
     case 'removeService':
       return { verb: 'remove', object: `service ${action.name}`, why: 'the manifest was removed', guest: 'stops' }
     case 'removeConfig':

@@ -11,7 +11,7 @@ import { planServices } from './plan.ts'
 export type { ServicesAction } from './actions.ts'
 export type { ServicesPorts, ServicesSeen } from './observe.ts'
 
-/** Keeps the Swarm service of a VM, its launch config and its secret as the manifest says, without restarting what need not restart. */
+/** Reconciles a VM's Swarm service, launch config and secret with its manifest, without needless restarts. */
 export function servicesReconciler(ports: ServicesPorts): Reconciler<VmName, ServicesSeen, ServicesAction> {
   const shared = { ...ports, ledger: ledger() }
   return {
@@ -19,7 +19,7 @@ export function servicesReconciler(ports: ServicesPorts): Reconciler<VmName, Ser
     async observe(vm, signal) {
       const mark = shared.ledger.mark()
       const seen = { ...(await observeServices(ports, vm, signal)), mark }
-      // What is to be written does not depend on the time.
+      // The time does not matter here: it does not change the disruption of a plan.
       return disruptionOf(seen, planServices(seen, 0)) === 'none' ? seen : { ...seen, lease: await ports.lease.observe(signal) }
     },
     plan: planServices,

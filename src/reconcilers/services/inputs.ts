@@ -5,26 +5,26 @@ import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { nicsOf } from '../shared/nics.ts'
 
-/** The runner forces the guest off this many seconds after the power button; Swarm kills the task ten seconds later. */
+/** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
 const powerOffTimeoutS = 110
 export const stopGraceS = 120
 
-/** What a VM's service is rendered from, as far as its manifest decides. */
+/** The part of a manifest that a VM's service is rendered from. */
 export interface Inputs {
   readonly uid: VmUid
   readonly bridges: readonly string[]
-  /** The guest's, without overhead. */
+  /** Guest memory, without overhead. */
   readonly memoryBytes: number
   readonly launch: LaunchConfig
-  /** Canonical text of `launch`, and the name of the Swarm config that holds it. */
+  /** Canonical JSON of `launch`, and the name of its Swarm config. */
   readonly launchText: string
   readonly launchName: string
   readonly userData: { readonly text: string; readonly name: string } | undefined
-  /** Of what a person can change in the manifest and only takes hold with a restart; a release that renders otherwise does not change it. */
+  /** Hash of the manifest fields that apply at a restart. A release that renders differently does not change it. */
   readonly hash: string
 }
 
-/** `disks` are the names of those that exist, in boot order: a VM is never started with one that its node has not made. */
+/** `disks` are the names of the existing disks, in boot order: a VM never starts with a disk that its node has not created. */
 export function inputsOf(cluster: string, vm: VirtualMachine, uid: VmUid, disks: readonly string[] = diskNames(vm)): Inputs {
   const launch = launchOf(cluster, vm, uid, disks)
   const launchText = canonicalJson(launch)
@@ -48,7 +48,7 @@ function diskNames(vm: VirtualMachine): readonly string[] {
   return vm.spec.disks.map((one) => one.name)
 }
 
-/** Named one by one: what enters here restarts VMs when it is edited, and what a later release adds must be absent while it is not used. */
+/** Lists the fields one by one: editing any of them restarts VMs. A field that a later release adds must be absent while it is unused. */
 function inputsHash(cluster: string, vm: VirtualMachine, disks: readonly string[]): string {
   const { cpu, memory, accelerator, cloudInit } = vm.spec
   return hashOf({

@@ -13,7 +13,7 @@ export interface ServiceNotes {
   readonly forceUpdate: number
 }
 
-/** All of our labels on a VM's service. */
+/** All swarmvirt labels of a VM's service. */
 export function serviceLabels(of: { readonly cluster: string; readonly vm: VmName; readonly uid: VmUid }, notes: ServiceNotes): Labels {
   return {
     ...vmObjectLabels('vm', of),

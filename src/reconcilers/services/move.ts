@@ -15,15 +15,15 @@ export interface Move {
   readonly template: RawSpec
   /** With the hash of that template. */
   readonly held: Held
-  /** To be done before. */
+  /** Applied before the template is written. */
   readonly actions: readonly ServicesAction[]
   readonly why: string
 }
 
 /**
- * Other constraints for the unchanged template: an earlier release held the VM to a label, or its machine joined again under another ID. Swarm starts
- * no task for constraints that still match (LAB.md). Undefined where they are right, where somebody else changed the template, and where the VM
- * runs on another node, since Swarm would reject its task.
+ * New constraints for an unchanged template: an earlier release pinned the VM by a label, or its machine rejoined under another node ID.
+ * Swarm restarts no task if the new constraints match (LAB.md). Undefined if nothing changes, if the template has drifted, or if the VM
+ * runs on another node, where Swarm would reject its task.
  */
 export function moveTo({ seen, service, node }: Context, held: Held): Move | undefined {
   const { TaskTemplate, EndpointSpec } = service.spec
@@ -36,18 +36,18 @@ export function moveTo({ seen, service, node }: Context, held: Held): Move | und
     template,
     held: { ...held, template: hash },
     actions: noteOnLaunch({ seen, service }, hash),
-    why: 'the VM is held to its node by another constraint',
+    why: 'the VM is pinned to its node by another constraint',
   }
 }
 
-/** Its launch config notes the hash too, should the service lose it. */
+/** The launch config has the hash too, in case the service loses the label. */
 function noteOnLaunch({ seen, service }: Pick<Context, 'seen' | 'service'>, hash: string): readonly ServicesAction[] {
   const config = seen.configs.find((one) => one.name === launchConfigName(service) && isMarked(one))
   if (config === undefined || config.labels[objectLabels.templateHash] === hash) return []
   return [{ kind: 'updateConfigLabels', config, labels: { ...config.labels, [objectLabels.templateHash]: hash } }]
 }
 
-/** What only a constraint of release 0.1 said, for as long as its launch config is in use. */
+/** Release 0.1 has the bridge only in a constraint, so a label keeps it while its launch config is in use. */
 export function bridgeNote({ seen, service }: Pick<Context, 'seen' | 'service'>): Labels {
   const launch = launchOf(service, seen.configs)
   if (launch === undefined || launch.nics.every((one) => one.bridge !== undefined)) return {}

@@ -6,8 +6,8 @@ import { dig, type Raw, rawList, rawObject, rawString } from '../shared/raw.ts'
 type Reads = Pick<Swarm, 'getConfig' | 'listSecrets'>
 
 /**
- * The spec with the ids of what was made just before it is written; a service refers to configs and secrets by id. A spec that lacks none is given
- * back as it is: any difference in a template restarts the VM.
+ * Fills in the ids of configs and secrets that were just created. Returns the same spec if none is missing, because any difference in a
+ * template restarts the VM.
  */
 export async function withObjectIds(swarm: Reads, spec: RawSpec, signal: AbortSignal): Promise<RawSpec> {
   const container = rawObject(dig(spec, 'TaskTemplate', 'ContainerSpec'))
@@ -33,7 +33,7 @@ async function named(
       const name = rawString(reference[`${kind}Name`])
       if (reference[`${kind}ID`] !== '' || name === undefined) return reference
       const id = await idOf(name)
-      if (id === undefined) throw new PortError('Conflict', `${name} was taken away right after it was made`)
+      if (id === undefined) throw new PortError('Conflict', `${name} was removed right after it was created`)
       return { ...reference, [`${kind}ID`]: id }
     }),
   )

@@ -8,13 +8,13 @@ import type { Inputs } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import type { ObjectIds } from './render.ts'
 
-/** What is to be done about them before the service is written. An id that only their making will tell is empty (object-ids.ts). */
+/** The writes that come before the service. The id of an object that does not exist yet is empty (object-ids.ts). */
 export interface Objects {
   readonly ids: ObjectIds
   readonly actions: readonly ServicesAction[]
 }
 
-/** Names of objects are their content's, so what has the name has the content; the launch config also notes the hashes, should the service lose them. */
+/** A name contains a hash of the content, so an existing name means the same content. The launch config also has the hashes, in case the service loses them. */
 export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: string): Objects {
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid: inputs.uid }
   const labels = { ...vmObjectLabels('launch', of), [objectLabels.appliedHash]: inputs.hash, [objectLabels.templateHash]: templateHash }
@@ -36,16 +36,16 @@ export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: str
   return { ids: { launch: launch?.id ?? '', userData: inputs.userData === undefined ? undefined : (secret?.id ?? '') }, actions }
 }
 
-/** Another controller may have made an object that its service does not name yet. */
+/** Another controller may have created an object that its service does not refer to yet. */
 const youngMs = 600_000
 
-/** Configs and secrets of a VM that neither its service nor a rollback of it would use. */
+/** Configs and secrets of a VM that neither its service nor a rollback would use. */
 export function unusedObjects(seen: ServicesSeen, specs: readonly RawSpec[], wanted: readonly string[], nowMs: number): ServicesAction[] {
   const used = new Set([...wanted, ...specs.flatMap(namesIn)])
   return removals(seen, (one) => !used.has(one.name) && nowMs - Date.parse(one.createdAt) > youngMs)
 }
 
-/** Everything but the placement record: the service is gone. */
+/** All objects but the placement record, for a VM whose service is gone. */
 export function allObjects(seen: ServicesSeen): ServicesAction[] {
   return removals(seen, (one) => isLeftOf(seen.record, one))
 }

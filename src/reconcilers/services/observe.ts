@@ -45,23 +45,23 @@ export interface ServicesSeen {
   readonly record: PlacementRecord | undefined
   /** The record's node. */
   readonly node: SwarmNode | undefined
-  /** Another node that is up, on which it runs all the same. */
+  /** Another ready node, if the VM runs there. */
   readonly elsewhere: SwarmNode | undefined
-  /** Memory of the node that its other VMs and other services do not reserve; undefined where the VM is to get no more than it has. */
+  /** Memory of the node that other VMs and services do not reserve; undefined if the VM does not grow. */
   readonly roomBytes: number | undefined
-  /** Read where the plan starts, stops or restarts a guest. */
+  /** Only read if the plan starts, stops or restarts a guest. */
   readonly lease?: LeaseSeen
-  /** `Ledger.mark` of before the look; undefined where nothing is to be written. */
+  /** `Ledger.mark` from before the observation; undefined in a dry run. */
   readonly mark?: number
   readonly owned: Ownership
-  /** Of the service, if it is there. */
+  /** Tasks of the service, if it exists. */
   readonly tasks: readonly SwarmTask[]
-  /** Every config and secret labelled with this VM, the placement record too. */
+  /** Every config and secret labelled with this VM, including the placement record. */
   readonly configs: readonly SwarmConfig[]
   readonly secrets: readonly SwarmSecret[]
 }
 
-/** Configs and secrets are read before the service: one that is made in between is not taken for unused, since it is not in the list. */
+/** Reads configs and secrets before the service, so that one created in between is not on the list and not removed as unused. */
 export async function observeServices(ports: Omit<ServicesPorts, 'lease'>, vm: VmName, signal: AbortSignal): Promise<ServicesSeen> {
   const { swarm, settings, declarations } = ports
   const declaration = declarations.get(vm)
@@ -81,14 +81,14 @@ export async function observeServices(ports: Omit<ServicesPorts, 'lease'>, vm: V
   return { vm, declaration, settings, apiVersion, record, node, elsewhere, roomBytes, owned, tasks, configs, secrets }
 }
 
-/** What a node did that is down nobody knows, and Swarm wants no task there any more. */
+/** Ignores nodes that are down: Swarm wants no task there, and nobody knows what still runs. */
 function runsElsewhere(nodes: readonly SwarmNode[], node: SwarmNode | undefined, tasks: readonly SwarmTask[]): SwarmNode | undefined {
   const task = currentTask(tasks)
   if (task?.state !== 'running') return undefined
   return nodes.find((one) => one.id === task.nodeId && one.id !== node?.id && one.state === 'ready')
 }
 
-/** Swarm stops the old task before it looks for room for the new one. What a VM that is off reserves stays its own. */
+/** Does not subtract the VM's own reservation, because Swarm stops the old task first. VMs that are off keep theirs. */
 async function roomFor(
   { swarm, settings }: Pick<ServicesPorts, 'swarm' | 'settings'>,
   { declaration, node, owned }: Pick<ServicesSeen, 'declaration' | 'node' | 'owned'>,

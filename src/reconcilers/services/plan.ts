@@ -23,7 +23,7 @@ export function planServices(seen: ServicesSeen, nowMs: number): ServicesPlan {
   return suspension === undefined ? underLease(seen, resumed) : planSuspended(seen, resumed, suspension, nowMs)
 }
 
-/** What is to be done, whatever says that it must wait. */
+/** The plan without suspension and lease. */
 export function planResumed(seen: ServicesSeen, nowMs: number): ServicesPlan {
   const { declaration } = seen
   switch (declaration.kind) {
@@ -47,13 +47,13 @@ function planPresent(
     case 'absent':
       return planCreate(seen, declaration)
     case 'foreign':
-      return alone('NameTaken', `a service called ${serviceName(vm)} exists and is not swarmvirt's: rename it or the VM`, [
-        condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service of its own'),
+      return alone('NameTaken', `a service named ${serviceName(vm)} exists and does not belong to swarmvirt: rename it or the VM`, [
+        condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service'),
       ])
     case 'lost':
       return alone('OwnershipLost', lostMessage(seen, owned.service), [readyAlone(seen, replicas, 'OwnershipLost', nowMs)])
     case 'ours': {
-      // What it ran on is being deleted, whoever made it meanwhile.
+      // Its disks are being deleted, so the service goes too, also if another controller created it.
       if (record?.deletingAt !== undefined) return planRemoved(seen)
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
       const { uid } = owned
@@ -65,9 +65,9 @@ function planPresent(
   }
 }
 
-/** Reported, and nothing at all is done to the service. */
+/** Reports the problem and does not touch the service. */
 function alone(reason: string, message: string, others: readonly ConditionDraft[]): ServicesPlan {
-  const restart = condition('RestartRequired', 'Unknown', reason, 'the service is left alone')
+  const restart = condition('RestartRequired', 'Unknown', reason, 'swarmvirt does not touch the service')
   return {
     actions: [],
     conditions: [condition('Owned', 'False', reason, message), ...others, restart],
@@ -75,7 +75,7 @@ function alone(reason: string, message: string, others: readonly ConditionDraft[
   }
 }
 
-/** A service that is left alone is not being stopped, whatever the manifest says. */
+/** A service that is not touched is never being stopped, even if the manifest says Halted. */
 function readyAlone(seen: ServicesSeen, replicas: 0 | 1, reason: string, nowMs: number): ConditionDraft {
   const ready = serviceReady(seen, replicas, nowMs)
   if (ready.reason !== 'Stopping') return ready
@@ -83,7 +83,7 @@ function readyAlone(seen: ServicesSeen, replicas: 0 | 1, reason: string, nowMs: 
     'ServiceReady',
     'False',
     reason,
-    'the manifest says Halted, but the service is left alone and a task of it is still there',
+    'the manifest says Halted, but swarmvirt does not touch the service and it still has a task',
   )
 }
 
@@ -91,27 +91,27 @@ function lostMessage({ record }: ServicesSeen, { name, labels }: SwarmService): 
   const isMarked = labels[objectLabels.managedBy] === managedBy
   const label = isMarked ? objectLabels.uid : objectLabels.managedBy
   const value = isMarked ? (record?.uid ?? 'UID') : managedBy
-  return `${name} does not carry the label ${label} (any more), so it is left alone; to give it back: docker service update --label-add ${label}=${value} ${name}`
+  return `${name} does not have the label ${label}, so swarmvirt does not touch it; to restore the label: docker service update --label-add ${label}=${value} ${name}`
 }
 
 function foreignMessage({ name }: SwarmService, uid: string, recorded: string | undefined): string {
   if (recorded === undefined)
-    return `${name} has uid ${uid}, and neither a placement record nor its own template says so: remove it if it is not needed`
-  return `${name} has uid ${uid}, and the placement record says ${recorded}: remove the one that is wrong`
+    return `${name} has uid ${uid}, but neither a placement record nor its template has it: remove the service if you do not need it`
+  return `${name} has uid ${uid}, but the placement record has ${recorded}: remove the wrong one`
 }
 
-/** Of a removed VM: its service is left alone, and somebody has to know. */
+/** Reports the service of a removed VM that is not touched and may still run. */
 function runsOn(reason: string, message: string): ServicesPlan {
-  return alone(reason, message, [condition('ServiceReady', 'False', reason, `the manifest was removed, and the service stays: ${message}`)])
+  return alone(reason, message, [condition('ServiceReady', 'False', reason, `the manifest was removed, but the service stays: ${message}`)])
 }
 
-/** The record was removed by hand: it comes back with the same uid before anything else is done. */
+/** The record was removed manually: wait until the assets reconciler restores it with the same uid. */
 function waitForRecord(seen: ServicesSeen, replicas: 0 | 1, nowMs: number): ServicesPlan {
   const owned = condition('Owned', 'True', 'Owned', `${serviceName(seen.vm)} carries ${objectLabels.managedBy}=${managedBy}`)
   return { actions: [], conditions: [owned, serviceReady(seen, replicas, nowMs)], next: { kind: 'requeueAfter', ms: 500 } }
 }
 
-/** The service first; its configs and secrets when it is gone. What is not certainly this VM's stays. */
+/** Removes the service first, then its configs and secrets. Objects that may belong to something else stay. */
 function planRemoved(seen: ServicesSeen): ServicesPlan {
   const { owned, record } = seen
   switch (owned.kind) {

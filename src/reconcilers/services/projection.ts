@@ -3,17 +3,17 @@ import type { RawSpec } from '../../ports/swarm.ts'
 import { dense, dig, rawList, rawObject, rawString } from '../shared/raw.ts'
 
 /**
- * A service's template and endpoint reduced to what a person can change, in a form that Docker's own filling-in does not alter: only fields
- * named here count (an Engine that adds one must restart nothing), and what is empty, zero, false or Docker's default counts as absent.
+ * Hashes the fields of a service's template and endpoint that a user can change. Only fields listed here count, because a field that a new
+ * Engine adds must restart nothing. Empty, zero and false values and Docker's defaults count as absent.
  *
- * Left out on purpose: `ForceUpdate` (judged by itself), `Runtime`, ids (names say the same), network targets (written by name, stored by id)
+ * Left out on purpose: `ForceUpdate` (compared separately), `Runtime`, ids (names suffice), network targets (written by name, stored by id)
  * and `Privileges` (an old leader drops it silently, LAB.md).
  */
 export function templateHashOf(template: unknown, endpoint: unknown): string {
   return hashOf(projectionOf(template, endpoint))
 }
 
-/** What a template may reach: nothing makes up for a difference in it, whoever says that it was written so. */
+/** The user, capabilities and mounts of a template: what it can access. A difference here is never accepted as ours. */
 export function hardeningOf(template: unknown): string {
   const container = rawObject(dig(template, 'ContainerSpec'))
   const { User, Groups, CapabilityAdd, Sysctls } = container
@@ -21,7 +21,7 @@ export function hardeningOf(template: unknown): string {
   return canonicalJson(dense({ User, Groups, CapabilityAdd, Sysctls, mounts }) ?? null)
 }
 
-/** What the hash is of. */
+/** The input of `templateHashOf`. */
 export function projectionOf(template: unknown, endpoint: unknown): RawSpec {
   return rawObject(dense({ ...projectTask(template), endpointMode: dig(endpoint, 'Mode'), ports: dig(endpoint, 'Ports') }))
 }
@@ -87,12 +87,12 @@ function projectRestart(policy: unknown): RawSpec {
   return { Condition: Condition === 'any' ? undefined : Condition, Delay, MaxAttempts, Window }
 }
 
-/** The docker CLI sorts what has no order of its own. */
+/** The docker CLI sorts lists whose order has no meaning. */
 function unordered(list: readonly unknown[]): readonly unknown[] {
   return list.map((one) => canonicalJson(dense(one) ?? null)).toSorted()
 }
 
-/** The docker CLI adds the digest it resolved; another digest under the same tag is another image only for who pulls again. */
+/** Ignores the digest that the docker CLI adds: the tag that the user wrote is the same. */
 function withoutDigest(image: string): string {
   const at = image.indexOf('@sha256:')
   return at > 0 ? image.slice(0, at) : image

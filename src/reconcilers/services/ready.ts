@@ -7,27 +7,28 @@ import type { ServicesSeen } from './observe.ts'
 
 /** A task leaves `new` in well under a second, unless its network has no address left. */
 const stuckInNewMs = 10_000
-/** How long an earlier failure is still the explanation for a task that is not running yet. */
+/** How long an earlier failure still explains why a task is not running. */
 const recentMs = 60_000
 
 /**
- * ServiceReady: Swarm claims a running task, or none for a VM that is declared Halted. A halted VM's service is as declared and therefore
- * ready; the VM is not: `GuestRunning` is False with reason Halted, and so is Ready.
+ * ServiceReady: Swarm reports a running task, or no task for a VM with runStrategy Halted. The service of a halted VM is ready, but the VM
+ * is not: GuestRunning and Ready are False with reason Halted.
  */
 export function serviceReady(seen: ServicesSeen, replicas: 0 | 1, nowMs: number): ConditionDraft {
   const { tasks, owned } = seen
   if (replicas === 0) {
     const live = tasks.filter(isLive)
     if (live.length === 0) return condition('ServiceReady', 'True', 'Halted', 'scaled to 0, as the manifest says')
-    return condition('ServiceReady', 'False', 'Stopping', `Halted is asked for; ${live.length} task is still ${live[0]?.state ?? 'there'}`)
+    const tasksLeft = live.length === 1 ? '1 task' : `${live.length} tasks`
+    return condition('ServiceReady', 'False', 'Stopping', `shutting down; ${tasksLeft} still ${live[0]?.state ?? ''}`)
   }
   const task = currentTask(tasks)
   if (task !== undefined && owned.kind !== 'absent' && isOfEarlierTemplate(task, owned.service)) {
-    const message = `Swarm has not yet replaced task ${task.id}, which is of the template before`
+    const message = `Swarm has not yet replaced task ${task.id}, which runs the previous template`
     return condition('ServiceReady', 'False', 'TaskStarting', `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)
   }
   if (task?.state === 'running') return condition('ServiceReady', 'True', 'TaskRunning', `task ${task.id} is running`)
-  // Swarm only says that no node is suitable.
+  // Swarm's own message only says that no node is suitable.
   if (seen.node?.availability === 'drain') return condition('ServiceReady', 'False', 'NodeDrained', drained(seen.node))
   const { reason, message } = explain(task, tasks, nowMs)
   return condition('ServiceReady', 'False', reason, `${message}; see: docker service ps --no-trunc ${serviceName(seen.vm)}`)
@@ -40,9 +41,9 @@ interface Explanation {
 
 function explain(task: SwarmTask | undefined, tasks: readonly SwarmTask[], nowMs: number): Explanation {
   const failure = lastFailure(tasks, nowMs)
-  if (task === undefined) return failure ?? { reason: 'NoTask', message: 'Swarm has made no task yet' }
+  if (task === undefined) return failure ?? { reason: 'NoTask', message: 'Swarm has not created a task yet' }
   const own = isLive(task) ? explainLive(task, nowMs) : (asFailure(task) ?? { reason: 'TaskEnded', message: `the task is ${task.state}` })
-  // What keeps failing is tried again and again: the newest task is always only starting.
+  // Swarm keeps retrying, so after a failure the newest task is always just starting.
   if (failure !== undefined && own.reason === 'TaskStarting')
     return { reason: failure.reason, message: `${own.message}; before that, ${failure.message}` }
   return own
@@ -52,11 +53,11 @@ function explainLive(task: SwarmTask, nowMs: number): Explanation {
   const said = task.error || task.message
   if (task.state === 'new') {
     const stuck = nowMs - Date.parse(task.updatedAt) > stuckInNewMs && task.error === ''
-    const hint = 'Swarm has not allocated the task: the guests overlay has probably no address left (docker network inspect)'
+    const hint = 'Swarm has not allocated the task: the guests network probably has no address left; see docker network inspect'
     return { reason: stuck ? 'TaskStuckInNew' : 'TaskPending', message: stuck ? hint : said || 'the task is new' }
   }
-  if (task.state === 'pending') return { reason: 'TaskPending', message: said || 'no node was chosen yet' }
-  return { reason: 'TaskStarting', message: `the task is ${task.state}${said === '' ? '' : ` (${said})`}` }
+  if (task.state === 'pending') return { reason: 'TaskPending', message: said || 'waiting for a node' }
+  return { reason: 'TaskStarting', message: `the task is ${task.state}${said === '' || said === task.state ? '' : ` (${said})`}` }
 }
 
 function lastFailure(tasks: readonly SwarmTask[], nowMs: number): Explanation | undefined {

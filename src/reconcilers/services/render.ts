@@ -7,8 +7,8 @@ import { type Inputs, stopGraceS } from './inputs.ts'
 import type { ServicesSettings } from './observe.ts'
 
 /**
- * A small heap, since the runner's memory is counted beside the guest's. `setpriv` sets no-new-privileges on every engine: Swarm's own field
- * needs Engine 25 on all managers and is dropped silently before.
+ * The heap is small because the task's memory limit covers both runner and guest. `setpriv` sets no-new-privileges on every Engine: Swarm's
+ * own field needs Engine 25 on all managers, and older ones drop it silently.
  */
 const runnerCommand = [
   'setpriv',
@@ -20,19 +20,19 @@ const runnerCommand = [
 ] as const
 /**
  * Processes and threads of a task. QEMU has one for each core (at most 256) and up to 64 for disk I/O; Node and init need about 20.
- * The rest is room for helpers.
+ * The rest is a reserve for helpers.
  */
 const pidsLimit = 512
-/** A guest's serial console is part of the task's log: 30 MB hold weeks of an ordinary guest. */
+/** The task's log includes the guest's serial console: 30 MB hold weeks of an ordinary guest. */
 const logDriver = { Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '3' } } as const
 
 const nanosecondsPerSecond = 1_000_000_000
-/** Enough for a seed with 256 KiB of user data, and the sockets. */
+/** Enough for the sockets and a seed with 256 KiB of user data. */
 const scratchBytes = 64 * 1024 ** 2
-/** `Privileges.NoNewPrivileges` of a service came with Engine 25. */
+/** The API version of Engine 25, the first with `Privileges.NoNewPrivileges` for services. */
 const hardeningApi = 44
 
-/** The ids of the config and secret by name; a service refers to both by id. */
+/** A service refers to its config and secret by id. */
 export interface ObjectIds {
   readonly launch: string
   readonly userData: string | undefined
@@ -46,13 +46,13 @@ export interface RenderInput {
   /** Swarm node ID. */
   readonly node: string
   readonly ids: ObjectIds
-  /** Carried over, as it counts restarts by hand. */
+  /** Carried over, because it counts manual restarts. */
   readonly forceUpdate: number
 }
 
 /**
- * The task template of a VM (Engine API, TaskSpec): no capability, no device, no host network, a read-only root and a user that is not root.
- * Every field here restarts the VM when it is written with another value (LAB.md), so it is only written when the VM restarts anyway.
+ * The task template of a VM (Engine API, TaskSpec): no capabilities, devices or host network, a read-only root and a non-root user.
+ * Changing any field here restarts the VM (LAB.md), so it is only written when the VM restarts anyway.
  */
 export function renderTemplate(input: RenderInput): RawSpec {
   const { inputs, settings, vm } = input
@@ -60,7 +60,7 @@ export function renderTemplate(input: RenderInput): RawSpec {
   return {
     ContainerSpec: containerSpec(input),
     Resources: { Limits: { MemoryBytes: memoryBytes, Pids: pidsLimit }, Reservations: { MemoryBytes: memoryBytes } },
-    // Swarm restarts after a second, always; backing off after crashes is the runner's, who can change it without changing the template.
+    // Swarm always restarts after a second. The runner does the backoff after crashes, which can then change without a new template.
     RestartPolicy: { Condition: 'any', Delay: nanosecondsPerSecond },
     Placement: { Constraints: placementConstraints(input.node), MaxReplicas: 1 },
     Networks: [{ Target: settings.guestsNetwork, Aliases: [vm] }],
@@ -76,10 +76,10 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
     User: `${runnerUid}:${sharedGid}`,
     ReadOnly: true,
     CapabilityDrop: ['ALL'],
-    // Engines before 26.0 forward names that they do not know from the host's own network, also for a task on an internal overlay.
+    // Engines before 26.0 resolve unknown names through the host's network, even for a task on an internal overlay.
     DNSConfig: { Nameservers: ['127.0.0.1'] },
     ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: { NoNewPrivileges: true } } : {}),
-    // As process 1 Node would never hear a SIGTERM that comes before its handler stands: the VM would start and then be cut off.
+    // As PID 1, Node would ignore a SIGTERM that arrives before its handler is set: the VM would start and then be killed.
     Init: true,
     StopSignal: 'SIGTERM',
     StopGracePeriod: stopGraceS * nanosecondsPerSecond,
@@ -93,13 +93,13 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
 }
 
 /**
- * In the order in which the docker CLI sorts them at *every* `docker service update` (by source, then target; seen with 28.2): in another
- * order adding a mere label by hand would change the template and restart the VM.
+ * In the order in which every `docker service update` sorts them (by source, then target; seen with 28.2). In any other order, adding a
+ * label with the CLI would change the template and restart the VM.
  */
 function mounts(stateRoot: string, uid: string): readonly RawSpec[] {
   const paths = layout(stateRoot)
   return [
-    // 1777: a tmpfs of a narrower mode is root's (LAB.md). Docker takes the octal digits of the number.
+    // Mode 1777: with a narrower mode only root can use the tmpfs (LAB.md).
     { Type: 'tmpfs', Target: inRunner.scratch, TmpfsOptions: { SizeBytes: scratchBytes, Mode: 0o1777 } },
     { Type: 'bind', Source: paths.instance(uid), Target: inRunner.vm },
     { Type: 'bind', Source: paths.socketDirectory(uid), Target: '/broker', ReadOnly: true },
@@ -110,17 +110,17 @@ function file(name: string): RawSpec {
   return { Name: name, UID: String(runnerUid), GID: String(sharedGid), Mode: 0o400 }
 }
 
-/** `1.44` is 44; there is only major version 1 (Engine API). */
+/** The minor version, such as 44 of `1.44`; the Engine API only has major version 1. */
 function minorOf(apiVersion: string): number {
   return Number(apiVersion.split('.')[1] ?? 0)
 }
 
-/** What surrounds the template: of it only another `EndpointSpec` starts another task (test/contract/swarm-facts). */
+/** The whole service spec. Outside the template, only a change of `EndpointSpec` replaces the task (test/contract/swarm-facts). */
 export function renderSpec(name: string, labels: RawSpec, replicas: number, template: RawSpec): RawSpec {
   return { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
 }
 
-/** One at a time, the old one first; a VIP would take an address of the overlay for nothing. */
+/** Stops the old task first, because both use the same disk. A VIP would waste an address of the overlay. */
 export function surroundings(replicas: number): RawSpec {
   return {
     Mode: { Replicated: { Replicas: replicas } },
@@ -130,7 +130,7 @@ export function surroundings(replicas: number): RawSpec {
   }
 }
 
-/** Restart policy and grace period are chosen when a service is made and stay, while nobody else touched them. */
+/** Keeps the restart policy and grace period that the service was created with. */
 export function keepLifecycle(template: RawSpec, actual: unknown): RawSpec {
   const held = rawObject(actual)
   const container = rawObject(held['ContainerSpec'])

@@ -10,7 +10,7 @@ import type { Inputs } from './inputs.ts'
 
 const mebibyte = 1024 ** 2
 
-/** What a service's template starts; undefined where its launch config is not there or of a release that we do not know. */
+/** The inputs of a service's current template; undefined if its launch config is missing or of an unknown version. */
 export function runningInputs(
   service: SwarmService,
   configs: readonly SwarmConfig[],
@@ -22,7 +22,7 @@ export function runningInputs(
   const guest = (limit ?? 0) - memoryOverheadMiB * mebibyte
   return {
     ...fromLaunch(launch),
-    // The limit has the bytes; it was made with the overhead of its time, and a person may have changed it.
+    // Only the limit has the exact bytes, but the overhead setting or the limit itself may have changed since.
     memoryBytes: Math.floor(guest / mebibyte) === launch.memoryMiB ? guest : undefined,
     bridges: bridgesOf(launch, formerBridge(service)),
     userData: userDataName(service),
@@ -30,7 +30,7 @@ export function runningInputs(
   }
 }
 
-/** Undefined where neither launch config nor service tells any more. */
+/** Undefined if neither the launch config nor the service has the bridges. */
 function bridgesOf({ nics }: LaunchConfig, former: string | undefined): readonly string[] | undefined {
   const bridges = nics.flatMap(({ bridge = former }) => bridge ?? [])
   return bridges.length < nics.length ? undefined : [...new Set(bridges)]
@@ -66,14 +66,14 @@ function instanceIn({ uid, cloudInit }: LaunchConfig): string | undefined {
   return cloudInit.instanceId === uid ? undefined : cloudInit.instanceId.slice(uid.length + 1)
 }
 
-/** The MACs that a service's template starts its guest with; undefined where its launch config is not among these, by their names, or cannot be read. */
+/** The MACs in a service's launch config; undefined if the config is not in `configs` (by name) or cannot be parsed. */
 export function launchedMacs(service: Pick<SwarmService, 'spec'>, configs: ReadonlyMap<string, SwarmConfig>): readonly Mac[] | undefined {
   const config = configs.get(launchConfigName(service) ?? '')
   if (config === undefined) return undefined
   return launchIn(config.data)?.nics.map(({ mac }) => mac)
 }
 
-/** Its name is made of its content. */
+/** The name identifies the content, because it contains a hash of it. */
 function userDataName(service: SwarmService): string | undefined {
   return rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Secrets'))[0], 'SecretName'))
 }

@@ -5,7 +5,7 @@ import type { ServicesPlan } from './actions.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
 
-/** What would be done is not; what is seen is said, and nothing of what the writes would have brought about. */
+/** Drops the actions, and the conditions that assume they were applied. */
 export function planSuspended(seen: ServicesSeen, resumed: ServicesPlan, suspension: Suspension, nowMs: number): ServicesPlan {
   const { actions, conditions, facts } = resumed
   const ms = resumed.next.kind === 'requeueAfter' && actions.length === 0 ? resumed.next.ms : lookAgainMs
@@ -21,10 +21,19 @@ const lookAgainMs = 5_000
 
 function seenOnly(seen: ServicesSeen, conditions: readonly ConditionDraft[], nowMs: number): readonly ConditionDraft[] {
   const { owned, vm } = seen
-  const differs = condition('RestartRequired', 'Unknown', 'Suspended', `it is not as declared, and left so; see: docker vm plan ${vm}`)
+  const differs = condition(
+    'RestartRequired',
+    'Unknown',
+    'Suspended',
+    `the VM differs from its manifest, and no changes are made; see: docker vm plan ${vm}`,
+  )
   if (owned.kind === 'absent') {
     const name = condition('Owned', 'True', 'NoService', 'there is no service yet, and the name is free')
-    return [name, condition('ServiceReady', 'False', 'Suspended', 'it has no service, and gets none while it is suspended'), differs]
+    return [
+      name,
+      condition('ServiceReady', 'False', 'Suspended', 'the VM has no service, and none is created while it is suspended'),
+      differs,
+    ]
   }
   const replicas = (rawNumber(dig(owned.service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0) > 0 ? 1 : 0
   return [...conditions.filter((one) => one.type === 'Owned'), serviceReady(seen, replicas, nowMs), differs]

@@ -20,9 +20,9 @@ import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
 import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
 
-/** Tasks send no events. The controller reads all of them every few seconds and says whose changed; only one that has just changed is looked at more often. */
+/** Tasks send no events, but the informer lists all of them every few seconds and requeues their VMs. Only recently changed tasks are polled faster. */
 const pollMs = 60_000
-/** All is well, and whatever changes is told: also what the lists find. */
+/** The service is ready, and an event or a resync reports any change. */
 const wellMs = 1_800_000
 const pollSoonMs = 500
 
@@ -60,35 +60,35 @@ function readiness(context: Context, decision: Decision, nowMs: number): Conditi
   const { seen, replicas } = context
   if (decision.kind === 'write' && replicas > 0) return updating(decision)
   if (replicas > replicasNow(context)) {
-    const why = whyUnprepared(seen, context.check) ?? whyNotAsBefore(context) ?? ''
+    const why = whyUnprepared(seen, context.check) ?? whyPreviousUnfit(context) ?? ''
     return condition('ServiceReady', 'False', 'WaitingForAssets', why)
   }
   return decision.kind === 'restore' && replicas > 0 ? updating(decision) : serviceReady(seen, replicas, nowMs)
 }
 
-/** Until the node has checked an edit, and while it could not run the machine from before it either, nothing starts that machine. */
+/** Does not start the previous machine while the node has not checked an edit, or could not run that machine either. */
 function replicasNow(context: Context): number {
   const { check, replicas, service } = context
-  const waits = check === 'unchecked' || whyNotAsBefore(context) !== undefined
-  return waits ? Math.min(replicas, replicasOf(service)) : replicas
+  const isWaiting = check === 'unchecked' || whyPreviousUnfit(context) !== undefined
+  return isWaiting ? Math.min(replicas, replicasOf(service)) : replicas
 }
 
-/** Why the machine from before an edit could not start, such as a label that its node does not have yet. */
-function whyNotAsBefore({ seen, service, edits }: Context): string | undefined {
+/** Says why the machine before an edit could not start, such as a label that its node does not have yet. */
+function whyPreviousUnfit({ seen, service, edits }: Context): string | undefined {
   return (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
 }
 
-/** The task that runs is about to be replaced: that it runs says nothing about what was asked for. */
+/** The running task is about to be replaced, so it does not make the service ready. */
 function updating({ why }: Pick<Decision, 'why'>): ConditionDraft {
   return condition('ServiceReady', 'False', 'Updating', why)
 }
 
-/** Something becomes of it: it was just made or changed. What stays pending for minutes is not looked at twice a second. */
+/** A task was just created or changed. A task that stays pending for minutes is not worth fast polling. */
 function isMoving({ tasks }: ServicesSeen, nowMs: number): boolean {
   return tasks.length === 0 || tasks.some((task) => isYoung(task, nowMs))
 }
 
-/** Whose guest must be seen for the VM to be Ready. */
+/** The task whose guest must run for the VM to be Ready. */
 function taskFact({ tasks }: ServicesSeen): Readonly<Record<string, string>> {
   const task = currentTask(tasks)
   return task?.state === 'running' ? { task: task.id } : {}
@@ -100,7 +100,7 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   const objects = objectsFor(seen, inputs, template)
   const forceUpdate = render.forceUpdate + (decision.force ? 1 : 0)
   const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
-  // Rendered again with the ids; grace period and restart policy are as decided.
+  // Rendered again with the object ids; keeps the grace period and restart policy of the decision.
   const written = keepLifecycle(renderTemplate({ ...render, forceUpdate, ids: objects.ids }), decision.template)
   const Labels = decision.drift === undefined ? labels : restoring(context, labels)
   const spec = { ...service.spec, Labels, TaskTemplate: written, ...surroundings(replicas) }
@@ -113,7 +113,7 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   return [...objects.actions, claim === undefined ? action : { ...action, claim }]
 }
 
-/** Of several VMs that one edit gives more memory each looks for room at the same moment, and each would find the same. */
+/** One edit may give several VMs more memory; without a claim, all of them would count the same free memory. */
 function claimOf({ seen, service, uid }: Context, spec: RawSpec): Claim | undefined {
   const { roomBytes, mark, node } = seen
   if (roomBytes === undefined || mark === undefined || node === undefined) return undefined
@@ -126,7 +126,7 @@ function restoring({ service }: Context, labels: Labels): Labels {
   return { ...labels, [objectLabels.driftVersion]: String(service.version) }
 }
 
-/** Its configs and secrets are there: Swarm removes none that the spec before the last update names while we do not. */
+/** Its configs and secrets still exist: `unusedObjects` keeps those that the previous spec refers to. */
 function restoreTemplate(context: Context, { template, held, why }: Extract<Decision, { kind: 'restore' }>): readonly ServicesAction[] {
   const { service, render } = context
   const TaskTemplate = { ...template, ForceUpdate: render.forceUpdate }
@@ -136,7 +136,7 @@ function restoreTemplate(context: Context, { template, held, why }: Extract<Deci
   return [{ ...update(service, spec, why, ['template']), touches: 'template' }]
 }
 
-/** But for the constraints the template goes back byte for byte as it was seen: any difference in it would restart the VM. */
+/** Writes the template back byte for byte, except for constraints: any other difference would restart the VM. */
 function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'leave' }>): readonly ServicesAction[] {
   const { service } = context
   const replicas = replicasNow(context)
@@ -158,19 +158,19 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
     ['replicas', isReplicasDrift(context)],
     ['update_policy', !samePolicy],
   ]
-  const corrects = kinds.flatMap(([kind, isPutBack]) => (isPutBack ? [kind] : []))
+  const corrects = kinds.flatMap(([kind, isDrift]) => (isDrift ? [kind] : []))
   const TaskTemplate = move?.template ?? service.spec['TaskTemplate']
   const spec = { ...service.spec, Labels: labels, TaskTemplate, Mode, ...policy }
   return [...(move?.actions ?? []), update(service, spec, move?.why ?? decision.why, corrects)]
 }
 
-/** Another generation asks for other replicas. */
+/** A difference in replicas is drift only within one generation; otherwise the manifest changed. */
 function isReplicasDrift(context: Context): boolean {
   const { service, generation } = context
   return replicasOf(service) !== replicasNow(context) && service.labels[objectLabels.generation] === generation
 }
 
-/** All of our labels are written together, so one that is missing was taken; of those that are there only the identity never changes. */
+/** All our labels are written together, so a missing one was removed. Of the existing ones only the identity must never change. */
 function lostLabels({ seen, service, uid }: Context, wanted: Labels): boolean {
   const identity = vmObjectLabels('vm', { cluster: seen.settings.cluster, vm: seen.vm, uid })
   return !carries(service.labels, identity) || Object.keys(wanted).some((key) => service.labels[key] === undefined)
@@ -181,7 +181,7 @@ function update(service: SwarmService, spec: RawSpec, why: string, corrects: rea
   return { kind: 'updateService', id, name, version, spec, touches: 'surroundings', why, corrects }
 }
 
-/** Other people's labels stay; ours are as they should be. */
+/** Keeps foreign labels and sets ours. */
 function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted(context)): Labels {
   const { seen, service, uid, node, inputs } = context
   const generation = generationActedOn(context)
@@ -195,13 +195,13 @@ function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted
   return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
 }
 
-/** A restart by hand that the edit waits for is not used up before the node has checked the edit. */
+/** Remembers a manual restart until the node has checked the edit that waits for it. */
 function forceNoted({ check, service, render }: Context): number {
   const noted = Number(service.labels[objectLabels.forceUpdate] ?? render.forceUpdate)
   return check === 'unchecked' ? noted : render.forceUpdate
 }
 
-/** Its replicas are not written yet: they would be taken for changed by somebody else. */
+/** Keeps the old generation while the new replicas are not written: they would look like drift. */
 function generationActedOn(context: Context): string {
   const { service, generation, replicas } = context
   return replicasNow(context) === replicas ? generation : (service.labels[objectLabels.generation] ?? generation)
@@ -224,16 +224,16 @@ function isPending(decision: Decision): boolean {
   return decision.kind === 'restore' || (decision.kind === 'leave' && decision.pending)
 }
 
-/** The first few say it; the rest is in the plan. */
+/** Maximum characters of the list of edits; `docker vm plan` shows all. */
 const longestList = 1_000
 
 function restartRequired({ seen, edits, check }: Context, decision: Decision): ConditionDraft {
-  if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'nothing runs that is older than the manifest')
+  if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'the running VM matches its manifest')
   const what = sayEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
   const unfit = decision.kind === 'write' ? undefined : decision.unfit
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
   const isWaiting = check === 'unchecked' && unfit === whyUnprepared(seen, check)
-  const next = unfit === undefined ? `to apply it: ${how}` : `${isWaiting ? 'it waits' : 'it would not start again'}: ${unfit}`
+  const next = unfit === undefined ? `to apply it: ${how}` : `${isWaiting ? 'waiting' : 'it could not start again'}: ${unfit}`
   const hint = newInstanceHint(edits ?? [])
   return condition('RestartRequired', 'True', 'SpecChanged', [what, next, ...(hint === undefined ? [] : [hint])].join('; '))
 }

@@ -20,7 +20,7 @@ export function declaredMachine(cluster: string, vm: VirtualMachine): Machine {
   return { accelerator: vm.spec.accelerator, nics: nicsOf(cluster, vm) }
 }
 
-/** Equal machines have equal marks. */
+/** Equal for equal machines. */
 export function machineMark({ accelerator, nics }: Machine): string {
   return hashOf([accelerator, nics])
 }
@@ -34,14 +34,14 @@ export function noteOfCheck(machine: Machine, check: MachineCheck): string | und
   return check === 'accepted' ? machineMark(machine) : `refused ${machineMark(machine)}`
 }
 
-/** A note on another machine says nothing about this one. */
+/** A note about a different machine does not count. */
 export function checkOf(machine: Machine, note: string | undefined): MachineCheck {
   return (['accepted', 'refused'] as const).find((check) => noteOfCheck(machine, check) === note) ?? 'unchecked'
 }
 
 /**
- * The machine that the written template starts, whatever the manifest says meanwhile: the runner refuses a grant that differs from its launch
- * config. Undefined where the service is of another VM, and where its launch config is not there or of a release that we do not know.
+ * The machine that the service's current template starts. The manifest may differ, but the runner rejects a grant that differs from its
+ * launch config. Undefined if the service belongs to another VM, or if its launch config is missing or of an unknown version.
  */
 export function appliedMachine(service: SwarmService | undefined, configs: readonly SwarmConfig[], uid: VmUid): Machine | undefined {
   if (service === undefined || !uidsNamedBy(service).includes(uid)) return undefined
@@ -53,19 +53,19 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
   return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
 }
 
-/** Undefined where it is not among these, or cannot be read. */
+/** Undefined if the config is not in the list or cannot be parsed. */
 export function launchOf(service: Pick<SwarmService, 'spec'>, configs: readonly SwarmConfig[]): LaunchConfig | undefined {
   const name = launchConfigName(service)
   const config = configs.find((one) => one.name === name)
   return config && launchIn(config.data)
 }
 
-/** By the bytes, which never change: all services are looked at again and again. */
+/** Cached by the bytes, which never change, because every reconcile of every VM parses them. */
 export const launchIn = memoised(
   (data: Uint8Array): LaunchConfig | undefined => launchConfig.safeParse(parseJson(new TextDecoder().decode(data))).data,
 )
 
-/** The bridge of all NICs of a service of release 0.1, whose launch config names none: as its constraint says, or the note made in its place. */
+/** The bridge of a service of release 0.1, whose launch config has no bridges: from its constraint, or from the label that replaced the constraint. */
 export function formerBridge(service: Pick<SwarmService, 'spec' | 'labels'>): string | undefined {
   const { bridgePrefix } = nodeLabels
   const named = labelConstraints(service).find(({ label }) => label.startsWith(bridgePrefix))

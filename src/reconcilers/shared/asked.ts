@@ -1,9 +1,9 @@
 import { PortError } from '../../ports/errors.ts'
 
-/** An answer, or that there was none. No answer says nothing about what was asked for. */
+/** An answer, or the reason why there is none. No answer does not mean that the thing does not exist. */
 export type Asked<T> = { readonly known: true; readonly value: T } | { readonly known: false; readonly message: string }
 
-/** Waits for an answer; a port that is `Unavailable` is a value here, every other error is thrown on. */
+/** Turns `Unavailable` into a value; throws every other error. */
 export async function ask<T>(question: Promise<T>): Promise<Asked<T>> {
   try {
     return { known: true, value: await question }
@@ -13,7 +13,7 @@ export async function ask<T>(question: Promise<T>): Promise<Asked<T>> {
   }
 }
 
-/** As `ask`, where a certain NotFound is an answer too. */
+/** As `ask`, but NotFound is an answer too: undefined. */
 export async function askFor<T>(question: Promise<T>): Promise<Asked<T | undefined>> {
   return ask(
     question.catch((error: unknown) => {

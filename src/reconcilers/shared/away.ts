@@ -1,6 +1,6 @@
 import type { SwarmNode } from '../../ports/swarm.ts'
 
-/** Why an agent does not answer, by what the Swarm says of its node; the command that ends it comes last. */
+/** Explains why an agent is unreachable from the state of its Swarm node; ends with the command to type. */
 export function whyAway(node: SwarmNode | undefined, said: string): { readonly reason: string; readonly message: string } {
   if (node === undefined) return { reason: 'AgentUnreachable', message: `the agent on its node does not answer (${said})` }
   if (node.availability === 'drain') return { reason: 'NodeDrained', message: drained(node) }

@@ -17,12 +17,12 @@ export interface LabelConstraint {
 const nodeId = 'node.id'
 const labelPrefix = 'node.labels.'
 
-/** All constraints of a VM's service (ADR 0026): its disk is on this node. */
+/** All constraints of a VM's service: they pin it to the node that has its disk (ADR 0026). */
 export function placementConstraints(node: string): readonly string[] {
   return [`${nodeId}==${node}`, `${labelPrefix}${nodeLabels.vmCapable}==true`]
 }
 
-/** The template with those and no others; the same template where it has them. */
+/** The template with exactly these constraints; returns the same object if nothing changes. */
 export function heldToNode(template: RawSpec, node: string): RawSpec {
   const wanted = placementConstraints(node)
   const actual = textsIn(template).map((one) => one.replaceAll(/\s+/g, ''))
@@ -35,12 +35,12 @@ export function nodeIdIn({ spec }: Pick<SwarmService, 'spec'>): string | undefin
   return constraintsOf(spec).find(({ key }) => key === nodeId)?.value
 }
 
-/** The `node.labels.X==Y` constraints of a service's present spec, which is what Swarm holds running tasks to. */
+/** The `node.labels.X==Y` constraints of a service's current spec. Swarm enforces them on running tasks too. */
 export function labelConstraints({ spec }: Pick<SwarmService, 'spec'>): readonly LabelConstraint[] {
   return labelsOf(spec)
 }
 
-/** It can run on this node and on no other: it names the node, or the label that earlier releases gave each VM. */
+/** The service can run on this node only: it names the node, or the per-VM label of earlier releases. */
 export function isHeldTo(service: Pick<SwarmService, 'spec'>, node: SwarmNode): boolean {
   const id = nodeIdIn(service)
   if (id !== undefined) return id === node.id
@@ -53,7 +53,7 @@ export function isMet({ label, value }: LabelConstraint, { labels }: Pick<SwarmN
   return labels[label]?.toLowerCase() === value.toLowerCase()
 }
 
-/** By the spec: each check of a node reads those of all services. */
+/** Cached by the spec, because each reconcile of a node reads the constraints of all services. */
 const constraintsOf = memoised((spec: RawSpec): readonly Constraint[] =>
   textsIn(rawObject(spec['TaskTemplate'])).flatMap((text) => {
     const match = /^\s*(node\.[^\s=!]+)\s*==\s*(.*?)\s*$/.exec(text)

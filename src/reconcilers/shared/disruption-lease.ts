@@ -8,9 +8,9 @@ import type { Labels, Swarm, SwarmConfig } from '../../ports/swarm.ts'
 /** Whether this controller may stop or restart guests. */
 export type LeaseSeen =
   | { readonly kind: 'ours' }
-  /** Nobody holds it, or its holder did not answer. */
+  /** No controller holds it, or the holder did not respond. */
   | { readonly kind: 'free'; readonly config: SwarmConfig | undefined }
-  /** `ask`: the holder is to be asked whether it lives. */
+  /** `ask`: ask the holder whether it is still alive. */
   | { readonly kind: 'held'; readonly holder: string; readonly config: SwarmConfig; readonly ask: boolean }
 
 export type LeaseAction =
@@ -18,46 +18,46 @@ export type LeaseAction =
   | { readonly kind: 'askHolder'; readonly config: SwarmConfig }
 
 /**
- * The Swarm config `sv-lease-<cluster>` (ADR 0025): of several controllers one may write what stops or restarts a guest. Nothing is written while
- * nobody else wants it: one that does asks the holder by a label, and a holder that lives answers by another.
+ * The Swarm config `sv-lease-<cluster>` (ADR 0025): only the controller that holds it may stop or restart guests. A controller that wants
+ * the lease sets a request label, and a holder that is alive answers with a renewal label. Without requests nothing is written.
  *
- * *Guarantees*: two controllers that read the lease before each such write do not both hold it, and it passes on within seconds from one that died.
- * *Caveats*: a write under way while the lease passes on is only stopped by the version of its object.
+ * *Guarantees*: two controllers that read the lease before each such write never both hold it. A dead holder loses it within seconds.
+ * *Caveats*: only the object's version stops a write that is already under way when the lease changes hands.
  */
 export interface DisruptionLease {
   /** Throws PortError. */
   observe(signal?: AbortSignal): Promise<LeaseSeen>
-  /** Throws PortError; Conflict where another controller was faster. */
+  /** Throws PortError; Conflict if another controller was faster. */
   apply(action: LeaseAction, signal?: AbortSignal): Promise<void>
-  /** Answers a controller that asks, where this one holds the lease. Throws PortError. */
+  /** Answers another controller's request if this one holds the lease. Throws PortError. */
   answer(signal?: AbortSignal): Promise<void>
-  /** Leaves it to the next one at once. Throws PortError; Unavailable after 3 s without an answer. */
+  /** Gives the lease up at once. Throws PortError; Unavailable after 3 s without an answer. */
   release(signal?: AbortSignal): Promise<void>
 }
 
 export interface LeasePorts {
   readonly swarm: Pick<Swarm, 'createConfig' | 'updateConfigLabels'>
-  /** An absence of a moment ago will do: the lease is then made, and Docker refuses that if it is there. */
+  /** A cached absence is good enough: Docker rejects the creation if the lease exists. */
   readonly recent: Pick<Swarm, 'getConfig'>
   readonly clock: Clock
   readonly log: Log
   readonly cluster: string
-  /** Of this life of the controller. */
+  /** Unique to this controller process. */
   readonly id: string
 }
 
-/** A holder that lives hears of a label within milliseconds. The time is that since the asking was seen here, so clocks need not agree. */
+/** A live holder receives the request within milliseconds. Measured from when this controller saw the request, so clocks need not agree. */
 const silentMs = 6_000
-/** The request is written again, since the holder may have missed the event of it. */
+/** The request is repeated, because the holder may have missed its event. */
 const repeatMs = 2_000
-/** A holder that answered is not asked again before that. */
+/** A holder that answered is not asked again within this time. */
 const askAgainMs = 20_000
-/** Swarm kills a controller 10 s after it was asked to end, and the lease then passes on all the same. */
+/** Swarm kills a controller 10 s after SIGTERM, and the lease then changes hands anyway. */
 const releaseMs = 3_000
 
 export function disruptionLease({ swarm, recent, clock, log, cluster, id }: LeasePorts): DisruptionLease {
   const name = disruptionLeaseName(cluster)
-  /** The labels as they were last seen here, and since when. */
+  /** The labels last seen, and since when. */
   let seen = { text: '', sinceMs: clock.elapsed() }
   let askedMs: number | undefined
   let repeatedMs = Number.NEGATIVE_INFINITY
@@ -69,8 +69,8 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
     if (config === undefined) return { kind: 'free', config }
     const { labels } = config
     const [holder, waiting] = [labels[objectLabels.leaseHolder], labels[objectLabels.leaseWaiting]]
-    // Somebody else's config of this name is never written to.
-    if (labels[objectLabels.managedBy] !== managedBy) return { kind: 'held', holder: `whoever made ${name}`, config, ask: false }
+    // Never write to a config of this name that is not ours.
+    if (labels[objectLabels.managedBy] !== managedBy) return { kind: 'held', holder: `the owner of ${name}`, config, ask: false }
     note(config, waiting)
     if (holder === undefined) return { kind: 'free', config }
     if (holder === id) return { kind: 'ours' }
@@ -134,7 +134,7 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
     async apply(action, signal) {
       if (action.kind === 'askHolder') {
         await write(action.config, waitingLabels(action.config.labels), signal)
-        // The time since the first request counts.
+        // Count the time from the first request.
         if (action.config.labels[objectLabels.leaseWaiting] !== id) askedMs = clock.elapsed()
         repeatedMs = clock.elapsed()
         return
@@ -155,7 +155,7 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
   }
 }
 
-/** Throws Unavailable where Docker has not answered by then: nobody waits longer for a controller that ends. */
+/** Throws Unavailable if Docker has not answered by then, so that a shutdown never hangs. */
 async function within(
   clock: Clock,
   ms: number,

@@ -1,2 +1,2 @@
-/** Docker keeps no record of who changed an object: it was not swarmvirt, and nothing more is known. */
+/** Docker does not record who changed an object; all we know is that it was not swarmvirt. */
 export const somebodyElse = 'somebody other than swarmvirt'

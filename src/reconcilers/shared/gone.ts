@@ -1,6 +1,6 @@
 import { PortError } from '../../ports/errors.ts'
 
-/** What is to be removed and is not there is done. */
+/** Removes idempotently: an object that is already gone counts as removed. */
 export async function unlessGone(removal: Promise<void>): Promise<void> {
   try {
     await removal

@@ -1,47 +1,46 @@
 import type { VmUid } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
 
-/** What is left of a node beside the VMs on it. */
+/** Free capacity of a node. */
 export interface Room {
   readonly memoryBytes: number
   readonly diskBytes: number
-  /** More VMs than these, and another node would be picked. */
+  /** With more VMs than this, placement would pick another node. */
   readonly vms: number
 }
 
-/** What a VM takes of its node, and what was left beside it by what its planner had seen. */
+/** What a VM takes of its node, and the free capacity that its plan found. */
 export interface Claim {
   readonly uid: VmUid
   readonly nodeId: string
   readonly takes: Omit<Room, 'vms'>
   readonly spare: Room
-  /** `Since.mark` of the look that it was planned on. */
+  /** `Since.mark` of the observation behind the plan. */
   readonly mark: number
 }
 
-/** Placements that a look may not have found in the records. */
+/** Placements whose records an observation may have missed. */
 interface Since {
   readonly claims: readonly Claim[]
-  /** Claims from here on were made after the look. */
+  /** Claims from this mark on were made after the observation. */
   readonly mark: number
 }
 
 /**
- * Several VMs are placed at the same time, each by what was read before the records of the others were written. A look counts what was placed
- * since it began, as if the records were there. What is placed between a look and its write counts against the room that the look found: a VM
- * that would take more than is left, or that another node would suit better now, is looked at again. This is the memory of one controller: two
- * controllers see each other's records only.
+ * Assumed placements: several VMs are placed at the same time, each before the records of the others are visible. An observation counts
+ * the placements made since it began. A write checks the placements made since its observation, and throws Conflict if the room is gone.
+ * Kept in memory: two controllers only see each other's records.
  */
 export interface Ledger {
-  /** Before a look: what was taken and written until then is in what is read. */
+  /** Call before observing: everything written until then is in what is read. */
   mark(): number
-  /** At the end of a look that began at `mark`. */
+  /** Call at the end of an observation that began at `mark`. */
   since(mark: number): Since
-  /** Throws Conflict where the room is gone. The answer is called when the record is written, or was not. */
+  /** Throws Conflict if the room is gone. Call the returned function once the write has ended, whether or not it succeeded. */
   take(claim: Claim): () => void
 }
 
-/** Looks end within minutes; in that time fewer are placed. */
+/** An observation ends within minutes, and fewer VMs than this are placed in that time. */
 const kept = 10_000
 
 export function ledger(): Ledger {
@@ -54,7 +53,7 @@ export function ledger(): Ledger {
     take(claim) {
       const since = placed.slice(Math.max(0, claim.mark - dropped)).filter(({ nodeId }) => nodeId === claim.nodeId)
       if (claim.mark < dropped || !fits(claim, since))
-        throw new PortError('Conflict', 'other VMs took room on this node at the same moment')
+        throw new PortError('Conflict', 'other VMs took the free capacity of this node at the same time')
       writing.set(claim, dropped + placed.length)
       const all = [...placed, claim]
       dropped += Math.max(0, all.length - kept)

@@ -4,27 +4,27 @@ import { placementRecordName, uidPattern, type VmName, type VmUid } from '../../
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawObject, rawString } from './raw.ts'
 
-/** The Swarm config `sv-vm-<name>`: who a VM is and where its disks are. Data never changes; node and progress are labels. */
+/** The Swarm config `sv-vm-<name>`: a VM's identity and the node of its disks. The data never changes; node and progress are labels. */
 export interface PlacementRecord {
   readonly config: SwarmConfig
   readonly vm: VmName
   readonly uid: VmUid
-  /** Swarm node ID; undefined where the label was lost. */
+  /** Swarm node ID; undefined if the label was lost. */
   readonly node: string | undefined
   readonly disksMade: boolean
-  /** Names of the disks that the node said are there, in boot order; undefined where an earlier release wrote the record. */
+  /** Names of the disks that the node reported, in boot order; undefined if an earlier release wrote the record. */
   readonly disks: readonly string[] | undefined
-  /** The node's answer on the pending machine (`noteOfCheck`). */
+  /** The node's check of the pending machine (`noteOfCheck`). */
   readonly prepared: string | undefined
-  /** RFC 3339; the VM was removed then and its disks were kept. */
+  /** RFC 3339; when the VM was removed and its disks were kept. */
   readonly retainedAt: string | undefined
-  /** Its manifest says, or said last, that the disks go with the VM. */
+  /** The current or last manifest says deletionPolicy: Delete. */
   readonly deletes: boolean
-  /** RFC 3339; the VM was removed then, and its disks are being deleted whatever is declared since. */
+  /** RFC 3339; when the VM was removed. Its disks are being deleted, also if a manifest declares the VM again. */
   readonly deletingAt: string | undefined
 }
 
-/** As the manifest has it. */
+/** The value in the manifest. */
 export const deletePolicy = 'Delete'
 
 export interface PlacementFields {
@@ -33,18 +33,18 @@ export interface PlacementFields {
   readonly uid: VmUid
   readonly node: string
   readonly disksMade: boolean
-  /** Absent while the node does not say; what the record has stays then. */
+  /** Absent while the node has not reported them; the record's value then stays. */
   readonly disks?: readonly string[] | undefined
   readonly prepared?: string | undefined
-  /** Manifest source that the VM's declaration came from. */
+  /** The manifest source that declares the VM. */
   readonly source: string
-  /** The disks go with the VM. */
+  /** deletionPolicy is Delete. */
   readonly deletes: boolean
 }
 
 /**
- * Undefined where the config is no placement record. Name and data tell, and the data is what counts for uid and VM: labels can be lost, name and data
- * cannot change. A launch config has the same first fields under another name.
+ * Undefined if the config is not a placement record. Reads uid and VM from the data and checks the name, because labels can be lost.
+ * The name matters too: a launch config's data begins with the same fields.
  */
 export const readPlacementRecord = memoised((config: SwarmConfig): PlacementRecord | undefined => {
   const identity = identityOf(config.data)
@@ -62,7 +62,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
   }
 })
 
-/** By the bytes, which stay when labels are written. */
+/** Cached by the bytes, which a label update does not change. */
 const identityOf = memoised(identityIn)
 
 function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | undefined {
@@ -73,10 +73,10 @@ function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | un
   return { vm, uid }
 }
 
-/** What to list them by. The component's label may be lost. */
+/** The filter that lists all records. It does not use the component label, which may be lost. */
 export const recordsLabel = `${objectLabels.managedBy}=${managedBy}`
 
-/** By the list: each node looks at those of all VMs. */
+/** Cached by the list, because each reconcile of a node reads the records of all VMs. */
 export const readPlacementRecords = memoised((configs: readonly SwarmConfig[]): readonly PlacementRecord[] =>
   configs.filter((one) => one.labels[objectLabels.managedBy] === managedBy).flatMap((one) => readPlacementRecord(one) ?? []),
 )
@@ -97,7 +97,7 @@ export function placementLabels(fields: PlacementFields): Labels {
   }
 }
 
-/** What every Swarm object of one VM carries. */
+/** Labels of every Swarm object of one VM. */
 export function vmObjectLabels(
   component: 'vm' | 'launch' | 'userdata' | 'placement',
   of: { readonly cluster: string; readonly vm: VmName; readonly uid: VmUid },
@@ -112,7 +112,7 @@ export function vmObjectLabels(
   }
 }
 
-/** All wanted labels are there with their values; others may be there too. */
+/** True if all wanted labels have the wanted values; others may exist. */
 export function carries(labels: Labels, wanted: Labels): boolean {
   return Object.entries(wanted).every(([key, value]) => labels[key] === value)
 }

@@ -22,7 +22,7 @@ export function dig(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>((inner, key) => rawObject(inner)[key], value)
 }
 
-/** Without what Docker leaves out or fills in when a field is not set: undefined, null, false, 0, '', [] and {}; undefined if nothing is left. */
+/** Drops the values that Docker leaves out or fills in for an unset field: undefined, null, false, 0, '', [] and {}. Undefined if nothing is left. */
 export function dense(value: unknown): unknown {
   if (Array.isArray(value)) {
     const list = value.map(dense).map((one) => one ?? null)

@@ -2,8 +2,8 @@ import type { Swarm } from '../../ports/swarm.ts'
 import { isLive, isVmService, reservedBytes } from './vm-service.ts'
 
 /**
- * Memory that tasks of services that are no VMs reserve, by Swarm node ID. Swarm's scheduler counts it from the moment a task has a node until the
- * task has ended. VMs reserve no CPUs, so CPUs that other services reserve keep no VM off a node.
+ * Memory that tasks of other services reserve, by Swarm node ID. Swarm's scheduler counts it from when a task is assigned until it ends.
+ * CPUs do not matter here, because VMs reserve none.
  */
 export async function reservedByOthers(
   swarm: Pick<Swarm, 'listServices' | 'listTasks'>,

@@ -2,7 +2,7 @@ import type { VmUid } from '../../api/names.ts'
 import type { Agents } from '../../ports/agents.ts'
 import { unlessGone } from './gone.ts'
 
-/** A node that knows nothing of the VM has no grant of it. */
+/** A node that does not know the VM has no grant for it. */
 export async function revokeGrant(
   agents: Agents,
   { nodeId, uid }: { readonly nodeId: string; readonly uid: VmUid },

@@ -2,15 +2,15 @@ import type { LeaseAction, LeaseSeen } from './disruption-lease.ts'
 
 export type NotOurs = Exclude<LeaseSeen, { kind: 'ours' }>
 
-/** A holder that answers, or does not, is seen soon. */
+/** Short, because a live holder answers a request within milliseconds. */
 export const lookAgainForLeaseMs = 1_000
 
-/** What leads to the lease. */
+/** The actions that acquire the lease. */
 export function stepsTo(lease: NotOurs): readonly LeaseAction[] {
   if (lease.kind === 'free') return [{ kind: 'takeLease', config: lease.config }]
   return lease.ask ? [{ kind: 'askHolder', config: lease.config }] : []
 }
 
 export function standingByText(what: string, { holder, config }: Extract<LeaseSeen, { kind: 'held' }>): string {
-  return `${what}, and the lease for that is held by ${holder}; are two controllers at work, with different manifests? docker config inspect ${config.name}`
+  return `${what}, but ${holder} holds the lease; do two controllers run with different manifests? docker config inspect ${config.name}`
 }

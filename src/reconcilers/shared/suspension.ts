@@ -6,16 +6,16 @@ import type { Declaration } from '../../ports/declarations.ts'
 import type { Next } from '../reconciler.ts'
 import type { PlacementRecord } from './placement-record.ts'
 
-/** Why nothing is written for a VM. */
+/** Why no changes are made for a VM. */
 export interface Suspension {
   readonly by: 'command' | 'manifest'
-  /** For people, with the way out of it. */
+  /** Shown to users; says how to resume. */
   readonly message: string
 }
 
 /**
- * Read from the world at every look, the placement record being part of it: a controller that has just started knows it before it writes anything.
- * A manifest says by itself whether it suspends; once it is taken away, the note counts that was made of it.
+ * Derived from the placement record and the manifest at every reconcile, so a controller that just started knows it before its first write.
+ * The manifest decides; once it is removed, the label on the record counts.
  */
 export function suspensionOf(
   vm: VmName,
@@ -27,7 +27,7 @@ export function suspensionOf(
   if (noted === suspendedBy.command) return suspended('command', declaration, resume)
   if (declaration.kind !== 'present') return noted === suspendedBy.manifest ? suspended('manifest', declaration, resume) : undefined
   if (!isSuspendedIn(declaration.vm)) return undefined
-  return suspended('manifest', declaration, `its manifest does not say ${suspendAnnotation}: "true" any more`)
+  return suspended('manifest', declaration, `${suspendAnnotation}: "true" is removed from its manifest`)
 }
 
 export function isSuspendedIn({ metadata }: Pick<VirtualMachine, 'metadata'>): boolean {
@@ -36,14 +36,14 @@ export function isSuspendedIn({ metadata }: Pick<VirtualMachine, 'metadata'>): b
 
 function suspended(by: Suspension['by'], declaration: Declaration, until: string): Suspension {
   const who = by === 'command' ? 'suspended by docker vm suspend' : 'suspended by its manifest'
-  const what = declaration.kind === 'removed' ? 'its manifest was taken away, and its removal is held back' : 'nothing is written for it'
+  const what = declaration.kind === 'removed' ? 'its manifest was removed, but the VM is not removed' : 'no changes are made'
   return { by, message: `${who}: ${what} until ${until}` }
 }
 
-/** What is not asked for, so that nobody takes an old answer for a new one. */
-export const notAsked = 'not asked for while the VM is suspended'
+/** The message of a condition that cannot be checked while the VM is suspended. */
+export const notAsked = 'not checked while the VM is suspended'
 
-/** It is still looked at, as often as its plan wants it where that writes nothing. */
+/** A suspended VM is still observed. */
 export function whileSuspended({ by, message }: Suspension, ms: number): Next {
   return { kind: 'suspended', ms, reason: by === 'command' ? 'SuspendedByCommand' : 'SuspendedByManifest', message }
 }

@@ -6,18 +6,18 @@ interface Labelled {
   readonly labels: Labels
 }
 
-/** What lacks the owner's label is not touched, also where it has the right name. */
+/** An object without the owner label is never touched, even if it has the right name. */
 export function isMarked({ labels }: Labelled): boolean {
   return labels[objectLabels.managedBy] === managedBy
 }
 
-/** The VM whose launch config or user data this is. */
+/** The VM that this launch config or user data belongs to. */
 export function vmOfObject(component: 'launch' | 'userdata', one: Labelled): VmName | undefined {
   const vm = one.labels[objectLabels.vm]
   return isMarked(one) && one.labels[objectLabels.component] === component && vm !== undefined && vmNamePattern.test(vm) ? vm : undefined
 }
 
-/** It goes when its VM is removed. What another identity of this name left stays. Whoever removes it, and whoever waits for that, asks this. */
+/** True if the object is removed with its VM; objects of another uid stay. Used both to remove them and to wait for their removal. */
 export function isLeftOf(record: { readonly uid: VmUid } | undefined, { labels }: Labelled): boolean {
   return record === undefined || labels[objectLabels.uid] === record.uid
 }

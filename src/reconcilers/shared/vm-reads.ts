@@ -4,8 +4,8 @@ import type { Swarm } from '../../ports/swarm.ts'
 type Reads = Pick<Swarm, 'getConfig' | 'getService'>
 
 /**
- * Where a declared VM's record or service is not there, it is made, and Docker refuses that if it is there after all: an absence of a moment ago
- * will do. Of a VM that is to be removed an absence ends in more removals, so that is always asked.
+ * For a declared VM a cached absence is good enough: the object is created, and Docker rejects that if it exists. For a removed VM an
+ * absence leads to more removals, so it is always read from Docker.
  */
 export function vmReads({ swarm, recent }: { readonly swarm: Reads; readonly recent: Reads }, declaration: Declaration): Reads {
   const from = declaration.kind === 'present' ? recent : swarm

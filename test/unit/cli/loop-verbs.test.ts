@@ -50,11 +50,11 @@ describe('why', () => {
       condition('Ready', 'False', 'NoNodeFits'),
       condition('Reachable', 'Unknown', 'WaitingForPlaced'),
       condition('Valid', 'True', 'Accepted'),
-      condition('Placed', 'False', 'NoNodeFits', 'no node can take it: n1: too small'),
+      condition('Placed', 'False', 'NoNodeFits', 'no node fits: n1: too small'),
     ]
     expect(why(aVm({ conditions }))).toEqual({
       ready: false,
-      sentence: 'web is not Ready: Placed is False (NoNodeFits): no node can take it: n1: too small.',
+      sentence: 'web is not Ready: Placed is False (NoNodeFits): no node fits: n1: too small.',
       next: 'docker vm nodes -o wide',
     })
   })
@@ -89,7 +89,7 @@ describe('why', () => {
   it.each<[string, Condition, string]>([
     [
       'the command that the message names',
-      condition('Owned', 'False', 'OwnershipLost', 'left alone; to give it back: docker x y'),
+      condition('Owned', 'False', 'OwnershipLost', 'not touched; to restore the label: docker x y'),
       'docker x y',
     ],
     ['to wait, where waiting is all', condition('Placed', 'True', 'Placed'), 'docker vm wait --timeout 5m web'],

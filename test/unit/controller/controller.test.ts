@@ -506,7 +506,7 @@ describe('a VM that is off as declared', () => {
 describe('a VM that is suspended', () => {
   const suspended: Plan<unknown> = {
     actions: [],
-    conditions: [condition('AssetsReady', 'Unknown', 'Suspended', 'not asked for while the VM is suspended')],
+    conditions: [condition('AssetsReady', 'Unknown', 'Suspended', 'not checked while the VM is suspended')],
     next: { kind: 'suspended', ms: 5_000, reason: 'SuspendedByCommand', message: 'suspended by docker vm suspend' },
   }
 

@@ -103,7 +103,7 @@ describe('a plan', () => {
     expect(suspended).toContain('docker vm resume web')
     expect(steps.at(-1)).toMatchObject({ object: 'service vm-web', guest: 'restarts' })
     expect(edits).toContainEqual({ path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' })
-    expect(unknown).toEqual(['whether its node takes image and networks as they are declared: it is only asked by an order'])
+    expect(unknown).toEqual(['whether its node accepts the image and networks: checked when the VM is prepared'])
   })
 
   test('of a disk that is to be another names the edit, and its node gets no order', async () => {

@@ -150,7 +150,7 @@ describe('an edit that its node has not checked yet', () => {
     expect(cluster.starts('web')).toBe(0)
     expect(cluster.condition('web', 'ServiceReady')).toMatchObject({
       reason: 'WaitingForAssets',
-      message: 'n1 has not checked accelerator and networks of the manifest; see AssetsReady',
+      message: 'n1 has not checked the accelerator and networks of the manifest; see AssetsReady',
     })
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
@@ -178,7 +178,7 @@ describe('an edit that its node has not checked yet', () => {
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
     expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
-    expect(message(cluster)).toContain('it would not start again: n1 refuses accelerator and networks of the manifest')
+    expect(message(cluster)).toContain('it could not start again: n1 rejects the accelerator and networks of the manifest')
   })
 
   test('is applied by a restart by hand that comes before the check', async () => {
@@ -186,7 +186,7 @@ describe('an edit that its node has not checked yet', () => {
     cluster.declare('web', otherMac)
     cluster.swarm.edit(service, force)
     await lookAtService(cluster)
-    expect(message(cluster)).toContain('it waits: n1 has not checked')
+    expect(message(cluster)).toContain('waiting: n1 has not checked')
     await cluster.converge()
     expect(macs(order(cluster))).toEqual([other])
     expect(cluster.starts('web')).toBe(3)
@@ -216,9 +216,9 @@ describe('an edit that cannot be started never stops a running VM', () => {
   const restart = { updatePolicy: 'Restart' }
   const unfit: readonly [string, SpecChanges, string][] = [
     ['more memory than the node has', { memory: '9000Gi' }, 'n1 has 8 GiB of memory'],
-    ['a bridge that the node has not', { networks: [{ name: 'lan', bridge: 'br7' }] }, 'n1 refuses'],
-    ['a MAC that the broker refuses', { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }, 'n1 refuses'],
-    ['KVM that does not work', { accelerator: 'kvm' }, 'n1 refuses'],
+    ['a bridge that the node has not', { networks: [{ name: 'lan', bridge: 'br7' }] }, 'n1 rejects'],
+    ['a MAC that the broker refuses', { networks: [{ name: 'lan', bridge: 'br0', mac: '02:00:00:00:00:01' }] }, 'n1 rejects'],
+    ['KVM that does not work', { accelerator: 'kvm' }, 'n1 rejects'],
   ]
   const occasions: readonly [string, SpecChanges, ((spec: Spec) => void) | undefined, number][] = [
     ['updatePolicy: Restart', restart, undefined, 1],
@@ -239,7 +239,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
       expect(cluster.starts('web')).toBe(starts)
       expect({ ...order(cluster), pending: undefined }).toEqual({ ...machine, pending: undefined })
       expect(cluster.said('web', 'RestartRequired')).toBe('True SpecChanged')
-      expect(message(cluster)).toContain(`it would not start again: ${why}`)
+      expect(message(cluster)).toContain(`it could not start again: ${why}`)
       expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
     })
 
@@ -281,7 +281,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
     expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
-    expect(message(cluster)).toContain(`it would not start again: ${why}`)
+    expect(message(cluster)).toContain(`it could not start again: ${why}`)
     cluster.swarm.changeNode('node-n1', { availability: 'active', state: 'ready' })
     await cluster.converge()
     expect(cluster.starts('web')).toBe(2)
@@ -362,7 +362,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     expect(results.map((one) => (one.status === 'rejected' ? String(one.reason) : 'written'))).toEqual([
       'written',
       'written',
-      expect.stringContaining('at the same moment'),
+      expect.stringContaining('at the same time'),
     ])
     await cluster.converge()
     expect(all.map((vm) => Math.floor(reserved(vm)))).toEqual([3, 3, 1])
@@ -485,7 +485,7 @@ describe('drift', () => {
     cluster.swarm.edit(service, limit(32 * 1024 ** 2))
     await cluster.converge()
     expect(memoryLimit(cluster)).toBe(32 * 1024 ** 2)
-    expect(message(cluster)).toContain('until then the template that somebody changed is left as it is')
+    expect(message(cluster)).toContain('until then the changed template stays')
     cluster.declare('web')
     await cluster.converge()
     expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
@@ -512,7 +512,7 @@ describe('drift', () => {
     expect(memoryLimit(cluster)).toBe(64 * 1024 ** 2)
     expect(cluster.corrected).toEqual(['template'])
     expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
-    expect(message(cluster)).toContain('it would not start again: n1 ')
+    expect(message(cluster)).toContain('it could not start again: n1 ')
   })
 
   test.each(taken)('of %s is corrected on a paused node, where the VM then waits', async (_what, change) => {

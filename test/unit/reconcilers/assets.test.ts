@@ -44,7 +44,7 @@ test('a VM that needs KVM where none works stays unplaced and says why of each n
     status: 'False',
     reason: 'AcceleratorMissing',
     message:
-      'no node can take it: n1: accelerator kvm is unusable (KvmHangs: no word from the guest in 2 s); n2: accelerator kvm is unusable (KvmHangs: no word from the guest in 2 s)',
+      'no node fits: n1: accelerator kvm is unusable (KvmHangs: no word from the guest in 2 s); n2: accelerator kvm is unusable (KvmHangs: no word from the guest in 2 s)',
   })
 })
 
@@ -70,7 +70,7 @@ test('memory beyond every node is no error of the manifest: the VM waits, and sa
   expect(cluster.condition('web', 'Placed')).toMatchObject({
     status: 'False',
     reason: 'InsufficientMemory',
-    message: expect.stringMatching(/^no node can take it: n1: .* of 8 GiB memory is free beside 0 VMs, needs 4.0 TiB; n2: /),
+    message: expect.stringMatching(/^no node fits: n1: .* of 8 GiB memory is free beside 0 VMs, needs 4.0 TiB; n2: /),
   })
 })
 
@@ -317,7 +317,7 @@ test('a VM stays with its node whatever becomes of that, and says so', async () 
   cluster.swarm.nodes.delete('node-n1')
   await cluster.converge()
   expect(cluster.said('web', 'Placed')).toBe('Unknown DiskNodeUnknown')
-  expect(cluster.condition('web', 'Placed')?.message).toContain('had disks, and no node has them: bring back the node')
+  expect(cluster.condition('web', 'Placed')?.message).toContain('had disks, but no node has them: bring back their node')
   expect(cluster.record('web')).toMatchObject({ uid: was?.uid, node: 'node-n1' })
 })
 
@@ -412,7 +412,7 @@ test.each(['n2', 'node-n1'])('and not where the manifest names %s, on which they
   cluster.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': word } })
   for (let round = 0; round < 5; round += 1) await cluster.round()
   expect(cluster.record('web')?.node).toBe('node-n1')
-  expect(cluster.condition('web', 'Placed')?.message).toMatch(new RegExp(`follow-disk names ${word}, where they were not seen$`))
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(new RegExp(`follow-disk names ${word}, but they are not there$`))
 })
 
 test('nor while a second node has disks of it, or while the node of the record is up', async () => {
@@ -433,7 +433,7 @@ test('nor while a second node has disks of it, or while the node of the record i
   cluster.swarm.changeNode('node-n1', { state: 'ready' })
   for (let round = 0; round < 5; round += 1) await cluster.round()
   expect([cluster.record('web')?.node, cluster.said('web', 'Placed')]).toEqual(['node-n1', 'True Placed'])
-  expect(cluster.condition('web', 'Placed')?.message).toMatch(/; swarmvirt.dev\/follow-disk names other, where the VM is not: take it out/)
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(/; swarmvirt.dev\/follow-disk names other, but the VM is not there: remove/)
 })
 
 test('an old copy of a disk does not boot while the machine that has the disk has joined again and is silent', async () => {
@@ -455,7 +455,7 @@ test('an old copy of a disk does not boot while the machine that has the disk ha
   expect(cluster.condition('web', 'Placed')).toMatchObject({
     status: 'Unknown',
     reason: 'DiskNodeUnknown',
-    message: expect.stringMatching(/on n1-again, .*bring the agent back.*docker node rm --force/) as string,
+    message: expect.stringMatching(/on n1-again, .*restart the agent.*docker node rm --force/) as string,
   })
   cluster.agent('n2').held.clear()
   again.away = false

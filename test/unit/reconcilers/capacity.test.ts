@@ -156,7 +156,7 @@ test('disk space that a disk may still grow by is promised to nobody else, not e
     status: 'False',
     reason: 'InsufficientDisk',
     message: expect.stringMatching(
-      /^no node can take it: n1: has 50 GiB of disk free, 30(\.0)? GiB of it promised to disks that may grow, needs 30 GiB/,
+      /^no node fits: n1: has 50 GiB of disk free, 30(\.0)? GiB of it promised to disks that may grow, needs 30 GiB/,
     ),
   })
   cluster.declare('a', disk('30Gi'))
@@ -212,7 +212,7 @@ test('what is being written counts against who looked meanwhile, and what was wr
   expect(() => it.take(claim(during))).toThrow(PortError)
   expect(() => it.take(claim(during, { nodeId: 'n2' }))).not.toThrow()
   written()
-  expect(() => it.take(claim(during))).toThrow('at the same moment')
+  expect(() => it.take(claim(during))).toThrow('at the same time')
   expect(() => it.take(claim(2))).not.toThrow()
 })
 

@@ -124,7 +124,7 @@ describe('the lease for what stops and restarts guests', () => {
     await swarm.createConfig(name, {}, new TextEncoder().encode('theirs'))
     const { writes } = swarm
     for (let look = 0; look < 3; look += 1) {
-      expect(await step(a)).toBe(`held by whoever made ${name}`)
+      expect(await step(a)).toBe(`held by the owner of ${name}`)
       await clock.pass(60_000)
     }
     expect(swarm.writes).toBe(writes)

@@ -146,9 +146,9 @@ describe('updatePolicy: Restart', () => {
   })
 
   test.each([
-    [{ networks: [{ name: 'lan', bridge: 'br7' }] }, 'it would not start again: n1 refuses'],
-    [{ accelerator: 'kvm' }, 'it would not start again: n1 refuses'],
-    [{ memory: '9000Gi' }, 'it would not start again: n1 has 8 GiB of memory, and the VM needs 8.8 TiB'],
+    [{ networks: [{ name: 'lan', bridge: 'br7' }] }, 'it could not start again: n1 rejects'],
+    [{ accelerator: 'kvm' }, 'it could not start again: n1 rejects'],
+    [{ memory: '9000Gi' }, 'it could not start again: n1 has 8 GiB of memory, and the VM needs 8.8 TiB'],
   ])('does not stop a VM for what its node cannot run (%o)', async (edit, why) => {
     const cluster = await running(restart)
     cluster.declare('web', { ...restart, ...edit })

@@ -127,7 +127,7 @@ describe('the service of a VM whose manifest is gone', () => {
         Object.assign(spec['Labels'] as Spec, { 'swarmvirt.uid': '99999999-2222-4333-8444-555555555555' })
       },
       'ForeignUid',
-      /remove the one that is wrong/,
+      /remove the wrong one/,
     ],
   ])('stays where it lost %s, and that is said for as long as it is so', async (_what, change, reason, command) => {
     const cluster = await running()
@@ -153,7 +153,7 @@ describe('a launch config without the owner’s label', () => {
     const before = canonicalJson([cluster.swarm.config(launch.name)?.version, cluster.swarm.config(launch.name)?.labels ?? null])
     await cluster.swarm.removeService(cluster.swarm.service(service)?.id ?? '')
     for (let round = 0; round < 5; round += 1) await cluster.round()
-    expect(cluster.errors.at(-1)).toMatch(/Invalid sv-.* exists without the labels swarmvirt\.managed-by, .*: give them back/)
+    expect(cluster.errors.at(-1)).toMatch(/Invalid sv-.* exists without the labels swarmvirt\.managed-by, .*: restore the labels/)
     cluster.remove('web')
     await cluster.converge()
     const found = cluster.swarm.config(launch.name)

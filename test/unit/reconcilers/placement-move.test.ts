@@ -93,7 +93,7 @@ describe('a record that names another node than the one that the VM runs on', ()
     await labelRecord(cluster, { 'swarmvirt.node': 'node-n2' })
     await cluster.run(servicesReconciler(cluster.ports()), 'web')
     expect([constraints(cluster), cluster.starts('web')]).toEqual([onN1, 1])
-    expect(cluster.condition('web', 'RestartRequired')?.message).toContain('it runs on n1, and its placement record names n2')
+    expect(cluster.condition('web', 'RestartRequired')?.message).toContain('it runs on n1, but its placement record names n2')
   })
 
   test('moves the constraint where the node that it ran on is down: it must not start there when the node is back', async () => {

@@ -341,7 +341,7 @@ describe('a VM that is declared Halted and whose guest nothing stops is not said
     await cluster.converge()
     expect(said(cluster)).toEqual(isOn('OwnershipLost', 'swarmvirt leaves the service vm-web alone'))
     expect(cluster.condition('web', 'ServiceReady')?.message).toBe(
-      'the manifest says Halted, but the service is left alone and a task of it is still there',
+      'the manifest says Halted, but swarmvirt does not touch the service and it still has a task',
     )
   })
 
