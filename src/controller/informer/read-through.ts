@@ -97,6 +97,7 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
   /** Docker also finds a service by its id: the key is that of the answer. */
   function applyOne(asked: string, item: Item | undefined, began: Began): Item | undefined {
     const key = item === undefined ? asked : store.keyOf(item)
+    answer(asked, began)
     if (began.order > lastReadOf(key).order) {
       singles.set(key, began)
       answer(key, began)
@@ -152,9 +153,13 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
   const readAll = (signal: AbortSignal | undefined): Promise<readonly Item[] | undefined> =>
     shared(undefined, async (began) => applyList(await ports.list(signal), began))
 
-  /** A read in flight may have begun before what the caller wants to see. */
-  async function idle(key: string | undefined): Promise<void> {
+  /** Joins no read that began before the call: it may be older than what the caller wants to see. */
+  async function readAnew(key: string | undefined, read: () => Promise<readonly Item[] | undefined>): Promise<readonly Item[]> {
     while (inFlight.has(key)) await inFlight.get(key)?.catch(() => undefined)
+    for (;;) {
+      const found = await read()
+      if (found !== undefined) return found
+    }
   }
 
   async function get(key: string, freshness: Freshness = 'live', signal?: AbortSignal): Promise<Item | undefined> {
@@ -168,10 +173,7 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
     }
   }
 
-  async function relist(signal?: AbortSignal): Promise<readonly Item[]> {
-    await idle(undefined)
-    return (await readAll(signal)) ?? []
-  }
+  const relist = (signal?: AbortSignal): Promise<readonly Item[]> => readAnew(undefined, () => readAll(signal))
 
   /** An uncached object could have any label. */
   function mayCarry(key: string, label: string | undefined): boolean {
@@ -185,16 +187,18 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
     invalidate,
     invalidateAll: () => void (allStale = order += 1),
     async list({ label, freshness = 'cached' } = {}, signal) {
-      while (isListDue() || now() - lastList.atMs >= maxAgeMs[freshness]) await readAll(signal)
+      // Measured once: Docker may take longer for a list than a recent one may be old.
+      const sinceMs = now() - maxAgeMs[freshness]
+      while (isListDue() || lastList.atMs <= sinceMs) await readAll(signal)
       const awaited = [...stale.keys()].filter((key) => mayCarry(key, label))
       await Promise.all(awaited.map((key) => get(key, 'cached', signal)))
       return store.list(label)
     },
     async verify(known, signal) {
       const key = store.keyOf(known)
-      await idle(key)
-      if (ports.get === undefined) await relist(signal)
-      else await readOne(key, ports.get, signal)
+      const { get: getOne } = ports
+      if (getOne === undefined) await relist(signal)
+      else await readAnew(key, () => readOne(key, getOne, signal))
       const read = store.get(key)
       if (read !== undefined && isSame(known, read)) return read
       throw new PortError('Conflict', `${key} changed since it was read`)

@@ -39,7 +39,7 @@ function docker(...initial: readonly Thing[]) {
     },
     fail: (error: Error | undefined) => (failure = error),
     list: () => answer('list', () => [...world.values()]),
-    get: (name: string) => answer(`get ${name}`, () => world.get(name)),
+    get: (name: string) => answer(`get ${name}`, () => world.get(name) ?? [...world.values()].find(({ id }) => id === name)),
   }
 }
 
@@ -197,6 +197,34 @@ describe('freshness', () => {
     cache.invalidate('b')
     swarm.put(thing('b', 1))
     expect(await cache.list({ freshness: 'recent' })).toHaveLength(2)
+  })
+
+  it('lists once for a recent list that takes Docker longer than a list is recent', async () => {
+    const swarm = docker(thing('a', 1))
+    const cache = reading({
+      async list() {
+        if (swarm.calls.length === 3) throw new Error('listed again and again')
+        cache.at(2_500 * (swarm.calls.length + 1))
+        return await swarm.list()
+      },
+    })
+    expect(await cache.list({ freshness: 'recent' })).toHaveLength(1)
+    expect(swarm.calls).toEqual(['list'])
+  })
+
+  it('lists objects when one is stale by an id that the cache lacks', async () => {
+    const swarm = docker(thing('a', 1))
+    const cache = reading({
+      list: async () => [],
+      async get(nameOrId) {
+        if (swarm.calls.length === 3) throw new Error('asked again and again')
+        return await swarm.get(nameOrId)
+      },
+    })
+    await cache.list()
+    cache.invalidate('id-a')
+    expect(await cache.list()).toEqual([thing('a', 1)])
+    expect(swarm.calls).toEqual(['get id-a'])
   })
 
   it('waits for no stale object that is known to carry another value of the label', async () => {
@@ -388,6 +416,22 @@ describe('changes', () => {
     expect(names(await changed)).toEqual(['a'])
   })
 
+  it('lists again when a relist that it joined fails', async () => {
+    const swarm = docker()
+    let lists = 0
+    const cache = reading({
+      async list() {
+        lists += 1
+        if (lists === 2) throw new Error('no leader')
+        return await swarm.list()
+      },
+    })
+    await cache.list()
+    swarm.put(thing('a', 1))
+    const relists = await Promise.allSettled([cache.relist(), cache.relist()])
+    expect(relists).toMatchObject([{ status: 'rejected' }, { status: 'fulfilled', value: [thing('a', 1)] }])
+  })
+
   it('reports changes that no event announced, whichever list finds them', async () => {
     const swarm = docker(thing('a', 1), thing('b', 1), thing('c', 1), thing('d', 1))
     const cache = reading(swarm)
@@ -510,5 +554,14 @@ describe('verify', () => {
     const conflict = expect(verified).rejects.toMatchObject({ kind: 'Conflict' })
     swarm.release()
     await Promise.all([read, conflict])
+  })
+
+  it.each(['list', 'get'])('fails while Docker does not answer, also for a caller that joins a read (%s)', async (kind) => {
+    const swarm = docker(thing('a', 1))
+    const cache = reading(kind === 'get' ? swarm : { list: swarm.list })
+    const [known = thing('', 0)] = await cache.list()
+    swarm.fail(new Error('no leader'))
+    const verified = await Promise.allSettled([cache.verify(known), cache.verify(known)])
+    expect(verified.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   })
 })
