@@ -1,6 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import { opened, openedSync } from './opened.ts'
+import type { SourceFiles } from './source-files.ts'
 
 export const notAFile = 'it is not a file'
 
@@ -15,8 +15,8 @@ export interface FileStart {
 }
 
 /** The first bytes of a file. `path` must lead through no link: whatever is not this very file is not read. */
-export async function boundedFile(path: string, maxBytes: number): Promise<FileStart> {
-  const file = await opened(path, () => open(path, flags | constants.O_NOFOLLOW))
+export async function boundedFile(files: SourceFiles, path: string, maxBytes: number): Promise<FileStart> {
+  const file = await opened(files, path, flags | constants.O_NOFOLLOW)
   try {
     const found = await file.stat()
     if (!found.isFile()) throw new Error(notAFile)
@@ -36,22 +36,22 @@ export async function boundedFile(path: string, maxBytes: number): Promise<FileS
 }
 
 /** The same of a small file on this machine's own disk: to hand its calls to threads costs ten times what they cost. */
-export function boundedFileSync(path: string, maxBytes: number): FileStart {
-  const file = openedSync(path, () => openSync(path, flags | constants.O_NOFOLLOW))
+export function boundedFileSync(files: SourceFiles, path: string, maxBytes: number): FileStart {
+  const file = openedSync(files, path, flags | constants.O_NOFOLLOW)
   try {
-    const found = fstatSync(file)
+    const found = files.fstatSync(file)
     if (!found.isFile()) throw new Error(notAFile)
     let buffer = new Uint8Array(Math.min(maxBytes, found.size + 1))
     let length = 0
     while (length < maxBytes) {
       if (length === buffer.length) buffer = enlarged(buffer, maxBytes)
-      const bytesRead = readSync(file, buffer, length, buffer.length - length, length)
+      const bytesRead = files.readSync(file, buffer, length, buffer.length - length, length)
       if (bytesRead === 0) break
       length += bytesRead
     }
-    return { bytes: buffer.subarray(0, length), changedMs: fstatSync(file).ctimeMs }
+    return { bytes: buffer.subarray(0, length), changedMs: files.fstatSync(file).ctimeMs }
   } finally {
-    closeSync(file)
+    files.closeSync(file)
   }
 }
 

@@ -1,6 +1,5 @@
-import { type BigIntStats, statSync } from 'node:fs'
-import { stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { ExactStat, SourceFiles } from './source-files.ts'
 
 /** A file that is written twice within a tick of the file system's clock has the same mark both times: what is so young has none. */
 const youngMs = 2_000
@@ -16,13 +15,13 @@ export interface FileMark {
 }
 
 /** Made anew for each read of a directory. */
-export function fileMarks(): (path: string) => Promise<FileMark> {
+export function fileMarks(files: SourceFiles): (path: string) => Promise<FileMark> {
   const locals = new Map<string, Promise<boolean>>()
 
   function isLocal(directory: string): Promise<boolean> {
     const known =
       locals.get(directory) ??
-      statfs(directory).then(
+      files.statfs(directory).then(
         ({ type }) => localTypes.has(type),
         () => false,
       )
@@ -33,17 +32,17 @@ export function fileMarks(): (path: string) => Promise<FileMark> {
   return async (path) => {
     // To hand each of a thousand questions to a thread costs five times what they cost.
     const isHere = await isLocal(dirname(path))
-    const found = isHere ? statSync(path, { bigint: true, throwIfNoEntry: false }) : await statOf(path)
-    return { mark: found === undefined ? undefined : markOf(found), isLocal: isHere }
+    const found = isHere ? files.exactStatSync(path) : await statOf(files, path)
+    return { mark: found === undefined ? undefined : markOf(found, files.clock.now()), isLocal: isHere }
   }
 }
 
 /** Who reads it says what is wrong with it. */
-async function statOf(path: string): Promise<BigIntStats | undefined> {
-  return stat(path, { bigint: true }).catch(() => undefined)
+async function statOf(files: SourceFiles, path: string): Promise<ExactStat | undefined> {
+  return files.exactStat(path).catch(() => undefined)
 }
 
-function markOf(found: BigIntStats): string | undefined {
-  if (!found.isFile() || Date.now() - Number(found.ctimeMs) < youngMs) return undefined
+function markOf(found: ExactStat, nowMs: number): string | undefined {
+  if (!found.isFile() || nowMs - Number(found.ctimeMs) < youngMs) return undefined
   return `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`
 }

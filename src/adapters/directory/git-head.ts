@@ -1,6 +1,6 @@
-import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { boundedFile } from './bounded-file.ts'
+import type { SourceFiles } from './source-files.ts'
 
 const hash = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 /** What git-check-ref-format(1) allows below `refs/`; so no way out of the git directory either. */
@@ -10,10 +10,10 @@ const smallFileBytes = 4 * 1024
 const packedRefsBytes = 8 * 1024 * 1024
 
 /** The commit that the git checkout around a directory stands at. Only files are read, no program runs; undefined where anything is unclear. */
-export async function gitHead(directory: string): Promise<string | undefined> {
+export async function gitHead(files: SourceFiles, directory: string): Promise<string | undefined> {
   try {
-    const gitDirectory = await gitDirectoryAround(await realpath(directory))
-    return gitDirectory === undefined ? undefined : await headOf(gitDirectory)
+    const gitDirectory = await gitDirectoryAround(files, await files.realpath(directory))
+    return gitDirectory === undefined ? undefined : await headOf(files, gitDirectory)
   } catch {
     // The revision is for people: what the directory holds is known without it.
     return undefined
@@ -21,47 +21,47 @@ export async function gitHead(directory: string): Promise<string | undefined> {
 }
 
 /** The nearest one counts, as for git, also where nothing can be read from it. */
-async function gitDirectoryAround(directory: string): Promise<string | undefined> {
+async function gitDirectoryAround(files: SourceFiles, directory: string): Promise<string | undefined> {
   for (let at = directory; ; at = dirname(at)) {
-    const found = await lstat(join(at, '.git')).catch(absent)
+    const found = await files.lstat(join(at, '.git')).catch(absent)
     if (found?.isDirectory()) return join(at, '.git')
-    if (found !== undefined) return await gitFile(at)
+    if (found !== undefined) return await gitFile(files, at)
     if (at === dirname(at)) return undefined
   }
 }
 
 /** A worktree's `.git` is a file, see gitrepository-layout(5). */
-async function gitFile(at: string): Promise<string | undefined> {
-  const target = /^gitdir: (.+)$/.exec((await lineOf(join(at, '.git'))) ?? '')?.[1]
-  return target === undefined ? undefined : realpath(resolve(at, target))
+async function gitFile(files: SourceFiles, at: string): Promise<string | undefined> {
+  const target = /^gitdir: (.+)$/.exec((await lineOf(files, join(at, '.git'))) ?? '')?.[1]
+  return target === undefined ? undefined : files.realpath(resolve(at, target))
 }
 
-async function headOf(gitDirectory: string): Promise<string | undefined> {
-  const head = await lineOf(join(gitDirectory, 'HEAD'))
+async function headOf(files: SourceFiles, gitDirectory: string): Promise<string | undefined> {
+  const head = await lineOf(files, join(gitDirectory, 'HEAD'))
   if (head === undefined || hash.test(head)) return head
   const name = ref.exec(head)?.[1]
   if (name === undefined) return undefined
-  const shared = await realpath(resolve(gitDirectory, (await lineOf(join(gitDirectory, 'commondir'))) ?? '.'))
-  const loose = await lineOf(join(shared, name))
-  if (loose === undefined) return packed(shared, name)
+  const shared = await files.realpath(resolve(gitDirectory, (await lineOf(files, join(gitDirectory, 'commondir'))) ?? '.'))
+  const loose = await lineOf(files, join(shared, name))
+  if (loose === undefined) return packed(files, shared, name)
   return hash.test(loose) ? loose : undefined
 }
 
-async function packed(shared: string, name: string): Promise<string | undefined> {
-  const text = await textOf(join(shared, 'packed-refs'), packedRefsBytes)
+async function packed(files: SourceFiles, shared: string, name: string): Promise<string | undefined> {
+  const text = await textOf(files, join(shared, 'packed-refs'), packedRefsBytes)
   const line = text?.split('\n').find((one) => one.endsWith(` ${name}`))
   const found = line?.slice(0, -name.length - 1)
   return found !== undefined && hash.test(found) ? found : undefined
 }
 
 /** The one line of a small file. */
-async function lineOf(path: string): Promise<string | undefined> {
-  return (await textOf(path, smallFileBytes))?.replace(/\n$/, '')
+async function lineOf(files: SourceFiles, path: string): Promise<string | undefined> {
+  return (await textOf(files, path, smallFileBytes))?.replace(/\n$/, '')
 }
 
 /** Through no link: where somebody made `HEAD` one, its end may be a secret that looks like a commit. */
-async function textOf(path: string, maxBytes: number): Promise<string | undefined> {
-  const file = await boundedFile(path, maxBytes + 1).catch(absent)
+async function textOf(files: SourceFiles, path: string, maxBytes: number): Promise<string | undefined> {
+  const file = await boundedFile(files, path, maxBytes + 1).catch(absent)
   if (file === undefined) return undefined
   const { bytes } = file
   if (bytes.length > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)

@@ -1,7 +1,7 @@
 import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
 import { revisionOf } from './revision.ts'
+import type { Hinted, SourceFiles } from './source-files.ts'
 import { hasMoved, type Walk } from './walk.ts'
-import type { Hinted } from './watch.ts'
 
 /** How the documents of one file are come by. */
 export type ReadDocuments = (path: string, shown: string) => Promise<readonly ReadDocument[]>
@@ -29,6 +29,7 @@ const mostFollowed = 64
  * it led, and the revision be the same: else what was read is of another version, which a whole read has to find.
  */
 export async function readOver(
+  sourceFiles: SourceFiles,
   root: string,
   before: WholeRead,
   hinted: ReadonlySet<string>,
@@ -45,7 +46,7 @@ export async function readOver(
     if (documents === undefined) return undefined
     read.set(file, { ...file, documents })
   }
-  const [isMoved, revisionNow] = await Promise.all([hasMoved(walk), revisionOf(root)])
+  const [isMoved, revisionNow] = await Promise.all([hasMoved(sourceFiles, walk), revisionOf(sourceFiles, root)])
   if (isMoved || revisionNow !== revision) return undefined
   const now = files.map((file) => read.get(file) ?? file)
   return { ...before, files: now, snapshot: { ...snapshot, documents: now.flatMap((file) => file.documents) } }

@@ -1,7 +1,7 @@
 import ignore from 'ignore'
-import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ManifestRoot, resolveInside } from './inside.ts'
+import type { SourceFiles } from './source-files.ts'
 
 /** Says of a path below the manifest directory that it is not to be read. */
 export type IsIgnored = (shown: string, isDirectory: boolean) => boolean
@@ -13,17 +13,17 @@ const maxRules = 100
 const maxStars = 2
 
 /** The path of the directory's ignore file; undefined where there is none. Throws where it leads out, or cannot be looked at. */
-export async function ignoreFile({ boundary, directory }: ManifestRoot): Promise<string | undefined> {
+export async function ignoreFile(files: SourceFiles, { boundary, directory }: ManifestRoot): Promise<string | undefined> {
   if (directory === undefined) return undefined
   const path = join(directory, ignoreFileName)
-  const isThere = await lstat(path).then(
+  const isThere = await files.lstat(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return false
       throw error
     },
   )
-  return isThere ? resolveInside(boundary, path) : undefined
+  return isThere ? resolveInside(files, boundary, path) : undefined
 }
 
 /** Rules as in gitignore(5). Throws an error that says which line cannot be used. */

@@ -1,8 +1,8 @@
-import { lstat, readlink, realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { linkInto, namesIn } from './links.ts'
 import { entriesOf } from './opened.ts'
 import { worktreeCommit } from './revision.ts'
+import type { SourceFiles } from './source-files.ts'
 
 /** A name in a manifest directory leads to what is not in it. The message says nothing of what lies there, not even whether it exists. */
 const leadsOut = 'it leads out of the manifest directory'
@@ -24,24 +24,24 @@ export interface ManifestRoot {
  * Links on the way to the worktree of git-sync, or to the directory, are the operator's own and may lead anywhere. Those in the worktree come from
  * the repository: they must stay in it. Throws where the worktree or the directory cannot be read, and where the directory leads out of the worktree.
  */
-export async function manifestRoot(path: string): Promise<ManifestRoot> {
-  const swap = await linkInto(path, (target) => worktreeCommit(target) !== undefined)
+export async function manifestRoot(files: SourceFiles, path: string): Promise<ManifestRoot> {
+  const swap = await linkInto(files, path, (target) => worktreeCommit(target) !== undefined)
   if (swap === undefined) {
-    const directory = await realpath(path)
+    const directory = await files.realpath(path)
     return { boundary: directory, directory, below: '' }
   }
-  const boundary = await realpath(swap.link)
-  const isThere = await isListed(boundary, swap.rest)
+  const boundary = await files.realpath(swap.link)
+  const isThere = await isListed(files, boundary, swap.rest)
   const below = swap.rest.join('/')
-  return { boundary, directory: isThere ? await resolveInside(boundary, join(boundary, below)) : undefined, below }
+  return { boundary, directory: isThere ? await resolveInside(files, boundary, join(boundary, below)) : undefined, below }
 }
 
 /** Only a directory that can be read says that a name is not in it. A link that leads nowhere is there. */
-async function isListed(boundary: string, names: readonly string[]): Promise<boolean> {
+async function isListed(files: SourceFiles, boundary: string, names: readonly string[]): Promise<boolean> {
   let at = boundary
   for (const name of names) {
-    if (name !== '..' && !(await entriesOf(at)).some((entry) => entry.name === name)) return false
-    at = await resolveInside(boundary, join(at, name))
+    if (name !== '..' && !(await entriesOf(files, at)).some((entry) => entry.name === name)) return false
+    at = await resolveInside(files, boundary, join(at, name))
   }
   return true
 }
@@ -50,13 +50,13 @@ async function isListed(boundary: string, names: readonly string[]): Promise<boo
  * Where a path below the boundary leads, link by link; nothing outside is looked at on the way. Throws `leadsOut`, and what the system says of a
  * name that does not exist. Git's own directory counts as outside: it may hold the repository's credentials.
  */
-export async function resolveInside(boundary: string, path: string): Promise<string> {
+export async function resolveInside(files: SourceFiles, boundary: string, path: string): Promise<string> {
   let at = boundary
   let ahead = namesIn(relative(boundary, path))
   for (let name = ahead.shift(), links = 0; name !== undefined; name = ahead.shift()) {
     const next = name === '..' ? dirname(at) : join(at, name)
     if (!isInside(boundary, next)) throw new Error(leadsOut)
-    const target = (await lstat(next)).isSymbolicLink() ? await readlink(next) : undefined
+    const target = (await files.lstat(next)).isSymbolicLink() ? await files.readlink(next) : undefined
     if (target === undefined) {
       at = next
       continue

@@ -1,6 +1,7 @@
 import { sha256Hex } from '../../api/hash.ts'
 import { boundedFile, boundedFileSync, type FileStart } from './bounded-file.ts'
 import { fileMarks } from './file-mark.ts'
+import type { SourceFiles } from './source-files.ts'
 import { maxFiles } from './walk.ts'
 
 /** For how long a file must not have changed before it counts (ADR 0022). */
@@ -51,6 +52,7 @@ export interface KeptFiles<Value> {
 }
 
 export interface KeptOptions<Value> {
+  readonly files: SourceFiles
   readonly parse: (shown: string, bytes: Uint8Array) => Value
   /** `parse` is given one byte more of a file that is larger. */
   readonly maxBytes: number
@@ -64,12 +66,13 @@ export interface KeptOptions<Value> {
  * The same bytes give the same value, and a file with the same mark is taken to have the same bytes, but every five minutes: a rescan costs
  * neither reading nor parsing. Other bytes count once they are settled. Holds one entry a file, at most as many as files are read.
  */
-export function keptFiles<Value>({ parse, maxBytes, settling, isIdle = () => false }: KeptOptions<Value>): KeptFiles<Value> {
+export function keptFiles<Value>({ files, parse, maxBytes, settling, isIdle = () => false }: KeptOptions<Value>): KeptFiles<Value> {
   const held = new Map<string, Held<Value>>()
   const pending = new Map<string, Pending<Value>>()
-  let wholeAtMs = performance.now()
+  const { clock } = files
+  let wholeAtMs = clock.elapsed()
   let isWhole = false
-  let markOf = fileMarks()
+  let markOf = fileMarks(files)
 
   function keep(shown: string, now: Held<Value>): Value {
     pending.delete(shown)
@@ -79,21 +82,21 @@ export function keptFiles<Value>({ parse, maxBytes, settling, isIdle = () => fal
 
   return {
     begin() {
-      markOf = fileMarks()
-      isWhole = performance.now() - wholeAtMs >= wholeEveryMs
-      if (isWhole) wholeAtMs = performance.now()
+      markOf = fileMarks(files)
+      isWhole = clock.elapsed() - wholeAtMs >= wholeEveryMs
+      if (isWhole) wholeAtMs = clock.elapsed()
     },
     async read(path, shown) {
       const before = held.get(shown)
       const { mark, isLocal } = await markOf(path)
       if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole) return keep(shown, before)
-      const file = isLocal ? boundedFileSync(path, maxBytes + 1) : await boundedFile(path, maxBytes + 1)
+      const file = isLocal ? boundedFileSync(files, path, maxBytes + 1) : await boundedFile(files, path, maxBytes + 1)
       const hash = sha256Hex(file.bytes)
       if (before?.hash === hash) return keep(shown, { ...before, mark })
       const seen = pending.get(shown)
-      const now = seen?.hash === hash ? seen : { hash, value: parse(shown, file.bytes), sinceMs: performance.now() }
+      const now = seen?.hash === hash ? seen : { hash, value: parse(shown, file.bytes), sinceMs: clock.elapsed() }
       const isIdleStill = before !== undefined && isIdle(before.value) && isIdle(now.value)
-      const leftMs = settling === undefined || isIdleStill ? 0 : unsettledMs({ ...file, shown }, isLocal, now.sinceMs, settling)
+      const leftMs = settling === undefined || isIdleStill ? 0 : unsettledMs({ ...file, shown }, isLocal, now.sinceMs, settling, clock)
       if (leftMs <= 0) return keep(shown, { mark, hash, value: now.value })
       putLast(pending, shown, now)
       throw new UnsettledError(before?.value, leftMs)
@@ -107,10 +110,11 @@ function unsettledMs(
   isLocal: boolean,
   sinceMs: number,
   { quietMs, cutMs }: Settling,
+  clock: SourceFiles['clock'],
 ): number {
   const neededMs = mayBeCut(shown, bytes) ? cutMs : quietMs
-  const sameMs = performance.now() - sinceMs
-  return neededMs - (isLocal ? Math.max(sameMs, Date.now() - changedMs) : sameMs)
+  const sameMs = clock.elapsed() - sinceMs
+  return neededMs - (isLocal ? Math.max(sameMs, clock.now() - changedMs) : sameMs)
 }
 
 function mayBeCut(shown: string, bytes: Uint8Array): boolean {

@@ -1,5 +1,5 @@
-import { readlink, realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import type { SourceFiles } from './source-files.ts'
 
 export interface Link {
   readonly path: string
@@ -15,28 +15,29 @@ interface LinkOnTheWay extends Link {
 const mostLinks = 40
 
 /** Every link on the way to where `path` leads, in the order they are met. Ends where nothing is there or links lead in a circle. */
-export async function linksOn(path: string): Promise<readonly Link[]> {
+export async function linksOn(files: SourceFiles, path: string): Promise<readonly Link[]> {
   const links: Link[] = []
-  for await (const { path: at, target } of linksTo(path)) links.push({ path: at, target })
+  for await (const { path: at, target } of linksTo(files, path)) links.push({ path: at, target })
   return links
 }
 
 /** The first link on the way whose target is meant, and what the path names behind it. */
 export async function linkInto(
+  files: SourceFiles,
   path: string,
   isMeant: (target: string) => boolean,
 ): Promise<{ readonly link: string; readonly rest: readonly string[] } | undefined> {
-  for await (const { path: link, target, rest } of linksTo(path)) if (isMeant(target)) return { link, rest }
+  for await (const { path: link, target, rest } of linksTo(files, path)) if (isMeant(target)) return { link, rest }
   return undefined
 }
 
-async function* linksTo(path: string): AsyncGenerator<LinkOnTheWay> {
+async function* linksTo(files: SourceFiles, path: string): AsyncGenerator<LinkOnTheWay> {
   let at = '/'
   let ahead = namesIn(resolve(path))
   let links = 0
   for (let name = ahead.shift(); name !== undefined && links < mostLinks; name = ahead.shift()) {
     const next = name === '..' ? dirname(at) : join(at, name)
-    const target = await linkTarget(next)
+    const target = await linkTarget(files, next)
     if (target === undefined) at = next
     else {
       yield { path: next, target, rest: ahead }
@@ -52,18 +53,18 @@ export function namesIn(path: string): string[] {
 }
 
 /** Undefined where there is no link: another thing, nothing, or what may not be looked at. */
-export async function linkTarget(path: string): Promise<string | undefined> {
+export async function linkTarget(files: SourceFiles, path: string): Promise<string | undefined> {
   try {
-    return await readlink(path)
+    return await files.readlink(path)
   } catch {
     return undefined
   }
 }
 
 /** Where a path leads through all its links; undefined where it leads nowhere. */
-export async function whereTo(path: string): Promise<string | undefined> {
+export async function whereTo(files: SourceFiles, path: string): Promise<string | undefined> {
   try {
-    return await realpath(path)
+    return await files.realpath(path)
   } catch {
     return undefined
   }

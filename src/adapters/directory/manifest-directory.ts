@@ -1,4 +1,3 @@
-import { realpath, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { ManifestSource, ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
 import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './hinted-read.ts'
@@ -8,9 +7,10 @@ import { type KeptFiles, keptFiles, settled, type Settling, UnsettledError } fro
 import { readFile, readFiles, snapshotOf, source } from './read-directory.ts'
 import { revisionOf } from './revision.ts'
 import { looksSecret } from './secret-names.ts'
+import type { SourceFiles } from './source-files.ts'
 import { whereTo } from './links.ts'
+import { nodeFiles } from './node-files.ts'
 import { codeOf, emptyWalk, hasMoved, maxDirectoryDepth, noOutcomes, type Outcomes, type Walk, walkDirectory } from './walk.ts'
-import { watchDirectory } from './watch.ts'
 import { manifestReader, maxManifestBytes, type ReadManifest } from '../manifest/manifest-yaml.ts'
 
 export interface DirectoryOptions {
@@ -19,6 +19,9 @@ export interface DirectoryOptions {
   readonly watchPolling: boolean
   readonly pollMs?: number
   readonly settling?: Settling
+  /** Without it, the file system of this machine. */
+  readonly files?: SourceFiles
+  readonly readText?: ReadManifest
 }
 
 const defaultPollMs = 1_000
@@ -27,7 +30,8 @@ const maxAttempts = 5
 
 /** Manifests in files below a directory, and nowhere else: `*.yaml`, `*.yml` and `*.json`, without dotfiles and what `.swarmvirtignore` names. */
 export function manifestDirectory(options: DirectoryOptions): ManifestSource {
-  const files = filesOf(manifestReader(), options.settling ?? settled)
+  const sourceFiles = options.files ?? nodeFiles
+  const files = filesOf(sourceFiles, options.readText ?? manifestReader(), options.settling ?? settled)
   const path = resolve(options.path)
   const watching = { path, watchPolling: options.watchPolling, depth: maxDirectoryDepth, pollMs: options.pollMs ?? defaultPollMs }
   const hinted = hintedFiles()
@@ -52,11 +56,11 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
     async readHinted() {
       const named = hinted.take()
       // Laid over each other until the next whole read.
-      last = last === undefined ? undefined : await readOver(path, last, named, files.manifests.read)
+      last = last === undefined ? undefined : await readOver(sourceFiles, path, last, named, files.manifests.read)
       return last?.snapshot
     },
     watch: (onHint) =>
-      watchDirectory(watching, (what) => {
+      sourceFiles.watch(watching, (what) => {
         hinted.note(what)
         onHint()
       }),
@@ -68,40 +72,42 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
  * cannot be read makes the snapshot incomplete, and so does what looks like a secret and was not named itself.
  */
 export async function readManifests(path: string, readText: ReadManifest, signal?: AbortSignal): Promise<SourceSnapshot> {
-  const files = filesOf(readText, undefined)
+  const files = filesOf(nodeFiles, readText, undefined)
   if (await isDirectory(path)) {
     const spared = { ...files, manifests: { ...files.manifests, read: withoutSecrets(files.manifests.read) } }
     try {
-      return (await readUnder(path, await manifestRoot(path), spared, signal, path)).snapshot
+      return (await readUnder(path, await manifestRoot(nodeFiles, path), spared, signal, path)).snapshot
     } catch (error) {
       return unreadableDirectory(path, error, signal)
     }
   }
   const outcomes = noOutcomes()
-  const real = await realpath(path).catch(() => path)
+  const real = await nodeFiles.realpath(path).catch(() => path)
   const documents = await readFile({ path: real, shown: path }, outcomes, files.manifests.read)
   return snapshotOf(outcomes, [{ path: real, shown: path, documents }])
 }
 
 /** What does not exist is read as a file, which then says so. */
 async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
+  return nodeFiles.stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   )
 }
 
 interface Files {
+  readonly sourceFiles: SourceFiles
   readonly manifests: KeptFiles<readonly ReadDocument[]>
   readonly rules: KeptFiles<IsIgnored>
 }
 
-function filesOf(readText: ReadManifest, settling: Settling | undefined): Files {
+function filesOf(files: SourceFiles, readText: ReadManifest, settling: Settling | undefined): Files {
   const parse = (shown: string, bytes: Uint8Array): readonly ReadDocument[] => readText(source, shown, bytes)
   const isIdle = (documents: readonly ReadDocument[]): boolean => documents.every((one) => !one.ok && one.otherKind !== undefined)
   return {
-    manifests: keptFiles({ parse, maxBytes: maxManifestBytes, settling, isIdle }),
-    rules: keptFiles({ parse: (_shown, bytes) => ignoreRules(bytes), maxBytes: maxIgnoreBytes, settling }),
+    sourceFiles: files,
+    manifests: keptFiles({ files, parse, maxBytes: maxManifestBytes, settling, isIdle }),
+    rules: keptFiles({ files, parse: (_shown, bytes) => ignoreRules(bytes), maxBytes: maxIgnoreBytes, settling }),
   }
 }
 
@@ -115,16 +121,17 @@ function withoutSecrets(read: ReadDocuments): ReadDocuments {
 
 /** Never of two versions, where versions are swapped by links as git-sync and the kubelet do it, or end with a new HEAD as git does. */
 async function readOneVersion(path: string, files: Files, signal: AbortSignal | undefined): Promise<WholeRead | SourceSnapshot> {
+  const { sourceFiles } = files
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     signal?.throwIfAborted()
     try {
-      const revision = await revisionOf(path)
-      const { snapshot, ...rest } = await readUnder(path, await manifestRoot(path), files, signal)
-      if ((await hasMoved(rest.walk)) || (await revisionOf(path)) !== revision) continue
+      const revision = await revisionOf(sourceFiles, path)
+      const { snapshot, ...rest } = await readUnder(path, await manifestRoot(sourceFiles, path), files, signal)
+      if ((await hasMoved(sourceFiles, rest.walk)) || (await revisionOf(sourceFiles, path)) !== revision) continue
       return { snapshot: revision === undefined ? snapshot : { ...snapshot, revision }, revision, ...rest }
     } catch (error) {
       // The link that led nowhere leads somewhere again.
-      if (codeOf(error) !== 'ENOENT' || (await whereTo(path)) === undefined) return unreadableDirectory('', error, signal)
+      if (codeOf(error) !== 'ENOENT' || (await whereTo(sourceFiles, path)) === undefined) return unreadableDirectory('', error, signal)
     }
   }
   const message = `the manifest directory changed while it was read, ${maxAttempts} times in a row; what was read before stays in force`
@@ -146,8 +153,8 @@ interface OneRead {
 /** `prefix` goes before the paths that are shown. */
 async function readUnder(path: string, root: ManifestRoot, files: Files, signal?: AbortSignal, prefix = ''): Promise<OneRead> {
   const outcomes = noOutcomes()
-  const isIgnored = await rulesOf(root, files.rules, outcomes)
-  const walk = emptyWalk(root.boundary, isIgnored, outcomes)
+  const isIgnored = await rulesOf(root, files, outcomes)
+  const walk = emptyWalk(files.sourceFiles, root.boundary, isIgnored, outcomes)
   walk.followed.set(path, root.directory)
   if (root.directory === undefined) {
     const message = `this version has no directory ${root.below}, so it declares nothing`
@@ -160,9 +167,9 @@ async function readUnder(path: string, root: ManifestRoot, files: Files, signal?
 }
 
 /** Undefined where the rules cannot be known. */
-async function rulesOf(root: ManifestRoot, rules: KeptFiles<IsIgnored>, { problems, leftMs }: Outcomes): Promise<IsIgnored | undefined> {
+async function rulesOf(root: ManifestRoot, { sourceFiles, rules }: Files, { problems, leftMs }: Outcomes): Promise<IsIgnored | undefined> {
   try {
-    const path = await ignoreFile(root)
+    const path = await ignoreFile(sourceFiles, root)
     return path === undefined ? () => false : await rules.read(path, ignoreFileName)
   } catch (error) {
     if (!(error instanceof UnsettledError)) {

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
 import { unreadableFile } from '../manifest/manifest-yaml.ts'
 import { notAFile } from './bounded-file.ts'
@@ -29,7 +28,7 @@ export async function readFiles(
     })
     found.push(...(await Promise.all(some)))
     // Files that are known are looked at without a pause: others are to be heard in between.
-    await nextTurn()
+    await walk.sourceFiles.nextTurn()
   }
   return found
 }

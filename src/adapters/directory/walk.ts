@@ -1,11 +1,9 @@
-import type { Dirent } from 'node:fs'
-import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { IsIgnored } from './ignore-file.ts'
 import { resolveInside } from './inside.ts'
 import { whereTo } from './links.ts'
 import { entriesOf } from './opened.ts'
+import type { DirectoryEntry, SourceFiles } from './source-files.ts'
 
 /** Manifests are read down to here: deep enough for environments and teams. */
 export const maxDirectoryDepth = 4
@@ -40,6 +38,7 @@ export function noOutcomes(): Outcomes {
 
 /** What one walk through a directory found. */
 export interface Walk extends Outcomes {
+  readonly sourceFiles: SourceFiles
   /** Nothing outside of it is opened; it leads through no link. */
   readonly boundary: string
   readonly isIgnored: IsIgnored
@@ -49,15 +48,15 @@ export interface Walk extends Outcomes {
   readonly visited: Set<string>
 }
 
-export function emptyWalk(boundary: string, isIgnored: IsIgnored = () => false, outcomes = noOutcomes()): Walk {
-  return { boundary, isIgnored, files: [], followed: new Map(), visited: new Set(), ...outcomes }
+export function emptyWalk(sourceFiles: SourceFiles, boundary: string, isIgnored: IsIgnored = () => false, outcomes = noOutcomes()): Walk {
+  return { sourceFiles, boundary, isIgnored, files: [], followed: new Map(), visited: new Set(), ...outcomes }
 }
 
 /** Something that was followed leads elsewhere by now, so what was read may be of two versions. */
-export async function hasMoved({ boundary, followed }: Pick<Walk, 'boundary' | 'followed'>): Promise<boolean> {
+export async function hasMoved(files: SourceFiles, { boundary, followed }: Pick<Walk, 'boundary' | 'followed'>): Promise<boolean> {
   for (const [path, before] of followed) {
     // What leads out still leads somewhere.
-    const now = before === undefined ? await resolveInside(boundary, path).catch(() => undefined) : await whereTo(path)
+    const now = before === undefined ? await resolveInside(files, boundary, path).catch(() => undefined) : await whereTo(files, path)
     if (now !== before) return true
   }
   return false
@@ -66,7 +65,7 @@ export async function hasMoved({ boundary, followed }: Pick<Walk, 'boundary' | '
 /** Where a link in the boundary leads. Throws LeadsOutError, and what the system says where it leads nowhere. */
 async function follow(walk: Walk, path: string): Promise<string> {
   walk.followed.set(path, undefined)
-  const real = await resolveInside(walk.boundary, path)
+  const real = await resolveInside(walk.sourceFiles, walk.boundary, path)
   walk.followed.set(path, real)
   return real
 }
@@ -83,9 +82,9 @@ export async function walkDirectory(walk: Walk, path: string, shown: string, dep
   walk.visited.add(path)
   walk.followed.set(path, path)
   try {
-    const entries = await entriesOf(path)
+    const entries = await entriesOf(walk.sourceFiles, path)
     for (const [index, entry] of entries.entries()) {
-      if (index % entriesAtOnce === entriesAtOnce - 1) await nextTurn()
+      if (index % entriesAtOnce === entriesAtOnce - 1) await walk.sourceFiles.nextTurn()
       await walkEntry(walk, path, shown, entry, depth, signal)
     }
   } catch (error) {
@@ -99,7 +98,7 @@ async function walkEntry(
   walk: Walk,
   path: string,
   shown: string,
-  entry: Dirent,
+  entry: DirectoryEntry,
   depth: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -134,7 +133,7 @@ interface Place extends Pick<FoundFile, 'path' | 'unreadable'> {
 async function linkedPlace(walk: Walk, path: string): Promise<Place> {
   try {
     const real = await follow(walk, path)
-    return { path: real, isDirectory: (await lstat(real)).isDirectory() }
+    return { path: real, isDirectory: (await walk.sourceFiles.lstat(real)).isDirectory() }
   } catch (error) {
     return { path, isDirectory: false, unreadable: codeOf(error) }
   }

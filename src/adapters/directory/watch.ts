@@ -3,37 +3,24 @@ import { basename, resolve } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import { manifestRoot } from './inside.ts'
 import { linksOn } from './links.ts'
+import type { Hinted, SourceFiles, WatchOptions } from './source-files.ts'
 
-export interface WatchOptions {
-  readonly path: string
-  /** Polls the whole tree: for file systems without inotify, such as NFS. */
-  readonly watchPolling: boolean
-  readonly depth: number
-  /** Between two looks, where something is polled. */
-  readonly pollMs: number
-}
-
-/**
- * What may have changed: the content of one file; or something that made the directory's own time another one, which what changed tells of by itself
- * unless the file system says nothing; or anything.
- */
-export type Hinted = { readonly file: string } | 'entries' | 'anything'
 type OnHint = (what: Hinted) => void
 
 /**
  * Calls back when something below a directory may have changed, also when the directory itself goes, comes, or is another one because a
  * link on the way to it was swapped. Hints only: the controller reads again on its own timer.
  */
-export function watchDirectory(options: WatchOptions, onHint: OnHint): () => void {
+export function watchDirectory(files: SourceFiles, options: WatchOptions, onHint: OnHint): () => void {
   const path = resolve(options.path)
   const onAnything = (): void => onHint('anything')
-  let endTree = watchTree({ ...options, path }, onHint, () => undefined)
+  let endTree = watchTree(files, { ...options, path }, onHint, () => undefined)
   // inotify watches inodes, and says nothing where this path leads to another one.
   const endRoot = watchRoot(path, options.pollMs, (isAnother) => {
     if (isAnother) {
       endTree()
       // Whatever came before this one watched has hinted at nothing.
-      endTree = watchTree({ ...options, path }, onHint, onAnything)
+      endTree = watchTree(files, { ...options, path }, onHint, onAnything)
     }
     onHint(isAnother ? 'anything' : 'entries')
   })
@@ -77,9 +64,9 @@ async function rootAt(path: string): Promise<Root> {
 }
 
 /** Watches the tree that the path leads to now, and the links on the way: those of git-sync are swapped, not written. */
-function watchTree(options: WatchOptions, onHint: OnHint, onReady: () => void): () => void {
+function watchTree(files: SourceFiles, options: WatchOptions, onHint: OnHint, onReady: () => void): () => void {
   let stopped = false
-  const opened = openTree(options).then((watcher) => {
+  const opened = openTree(files, options).then((watcher) => {
     watcher
       ?.on('all', (what, path) => void (stopped || onHint(what === 'change' ? { file: path } : 'anything')))
       .on('ready', () => void (stopped || onReady()))
@@ -95,9 +82,9 @@ function watchTree(options: WatchOptions, onHint: OnHint, onReady: () => void): 
 }
 
 /** Undefined where there is nothing to watch: the stat of the directory tells when there is. */
-async function openTree({ path, depth, watchPolling, pollMs }: WatchOptions): Promise<FSWatcher | undefined> {
-  const links = (await linksOn(path)).map((link) => link.path)
-  const root = await manifestRoot(path).catch(() => undefined)
+async function openTree(files: SourceFiles, { path, depth, watchPolling, pollMs }: WatchOptions): Promise<FSWatcher | undefined> {
+  const links = (await linksOn(files, path)).map((link) => link.path)
+  const root = await manifestRoot(files, path).catch(() => undefined)
   // Where nothing is to be read there is nothing to watch either; whoever reads says why.
   if (root === undefined) return undefined
   return watch([...links, root.directory ?? root.boundary], {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { hintedFiles, readOver, type WholeRead } from '../../../src/adapters/directory/hinted-read.ts'
+import { nodeFiles } from '../../../src/adapters/directory/node-files.ts'
 import { revisionOf } from '../../../src/adapters/directory/revision.ts'
 import { emptyWalk, walkDirectory } from '../../../src/adapters/directory/walk.ts'
 import { unreadableFile } from '../../../src/adapters/manifest/manifest-yaml.ts'
@@ -25,11 +26,11 @@ async function documentsOf(path: string, shown: string): Promise<readonly ReadDo
 }
 
 async function readWhole(directory: string): Promise<WholeRead> {
-  const walk = emptyWalk(directory)
+  const walk = emptyWalk(nodeFiles, directory)
   await walkDirectory(walk, directory, '', 0, undefined)
   const files = await Promise.all(walk.files.map(async ({ path, shown }) => ({ path, shown, documents: await documentsOf(path, shown) })))
   const snapshot = { source: 'directory', complete: true, message: '', documents: files.flatMap((one) => one.documents) }
-  return { snapshot, walk, revision: await revisionOf(directory), files }
+  return { snapshot, walk, revision: await revisionOf(nodeFiles, directory), files }
 }
 
 function texts(documents: readonly ReadDocument[] | undefined): readonly string[] | undefined {
@@ -37,7 +38,7 @@ function texts(documents: readonly ReadDocument[] | undefined): readonly string[
 }
 
 async function over(whole: WholeRead, ...paths: string[]): Promise<WholeRead | undefined> {
-  return readOver(root, whole, new Set(paths.map((path) => join(root, path))), documentsOf)
+  return readOver(nodeFiles, root, whole, new Set(paths.map((path) => join(root, path))), documentsOf)
 }
 
 async function hintedRead(whole: WholeRead, ...paths: string[]): Promise<readonly string[] | undefined> {

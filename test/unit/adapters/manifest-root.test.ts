@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { boundedFile, boundedFileSync } from '../../../src/adapters/directory/bounded-file.ts'
+import { nodeFiles } from '../../../src/adapters/directory/node-files.ts'
 import { entriesOf } from '../../../src/adapters/directory/opened.ts'
 import { manifestDirectory, readManifests } from '../../../src/adapters/directory/manifest-directory.ts'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
@@ -194,9 +195,9 @@ describe('a directory whose names change while it is read', () => {
       const [team, file] = [join(root, 'vms/team'), join(root, 'vms/team/db.yaml')]
       for (let round = 0; round < 2_000; round += 1) {
         const said = await Promise.allSettled([
-          boundedFile(round % 2 === 0 ? file : join(root, 'vms/web.yaml'), 1_000),
-          Promise.resolve().then(() => boundedFileSync(file, 1_000)),
-          entriesOf(team),
+          boundedFile(nodeFiles, round % 2 === 0 ? file : join(root, 'vms/web.yaml'), 1_000),
+          Promise.resolve().then(() => boundedFileSync(nodeFiles, file, 1_000)),
+          entriesOf(nodeFiles, team),
           ...(round % 20 === 0 ? [read()] : []),
         ])
         for (const one of said) seen.add(one.status === 'rejected' ? 'not read' : 'read')
