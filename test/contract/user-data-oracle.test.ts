@@ -88,6 +88,7 @@ const rows: readonly Row[] = [
   ['a control character', config('hostname: a\u0007\n'), 'invalid dropped', 'VM015'],
   ['a line break of Unicode', config('hostname: a\u2028b\n'), 'invalid dropped', 'VM040'],
   ['a line break of Unicode that does no harm', config('hostname: "a\u2028 b"\n'), 'valid kept', 'VM040'],
+  ['a carriage return alone', config('# a\rb\npackage_update: true\n'), 'invalid dropped', 'VM040'],
   ['many levels', config(`a: ${'['.repeat(5_000)}`), 'invalid dropped', 'VM040'],
   ['Latin-1', { yaml: `!!binary ${Buffer.from(config('hostname: é\n'), 'latin1').toString('base64')}\n` }, 'invalid dropped', 'VM002'],
   ['gzip', { yaml: `!!binary ${gzipSync(config('hostname: a\n')).toString('base64')}\n` }, 'invalid kept', 'VM002'],

@@ -146,7 +146,7 @@ function folded(first: Line): UserDataFinding {
 function cloudConfig(text: string, kind: 'config' | 'archive', hasKeys: boolean): readonly UserDataFinding[] {
   const character = unprintable(text)
   if (character !== undefined) return [notPyYaml(character)]
-  const isBroken = /[\x85\u2028\u2029]/.exec(text)
+  const isBroken = /[\x85\u2028\u2029]|\r(?!\n)/.exec(text)
   if (isBroken !== null) return [strangeBreak(isBroken.index)]
   // Depth and size are checked before parsing.
   const refused = refusedText(text)
@@ -185,7 +185,7 @@ function notPyYaml({ message, help, from, to }: PyYamlRefusal): UserDataFinding 
 
 /** PyYAML begins a line at these, the parser does not. */
 function strangeBreak(from: number): UserDataFinding {
-  const message = 'an unusual line break (U+0085, U+2028 or U+2029), so cloud-init may drop all of this'
+  const message = 'an unusual line break (U+0085, U+2028, U+2029, or U+000D alone), so cloud-init may drop all of this'
   return { severity: 'warning', message, help: 'write an ordinary line break, or a space', from, to: from + 1 }
 }
 

@@ -81,6 +81,11 @@ describe('user data that cloud-init drops', () => {
       '    userData: "#cloud-config\\na: b\\a\\n"\n',
       `VM015 9:15 ${notPyYaml}: the character U+0007 must not stand in YAML`,
     ],
+    [
+      'a carriage return alone',
+      '    userData: "#cloud-config\\n# a\\rb\\n"\n',
+      `VM040 9:15 an unusual line break (U+0085, U+2028, U+2029, or U+000D alone), so cloud-init may drop all of this`,
+    ],
     ['an archive that is no list', userData('#cloud-config-archive\na: b\n'), `VM015 11:7 a #cloud-config-archive is a list, ${drops}`],
     [
       'a template without a header',
