@@ -7,7 +7,7 @@ import type { Agent } from '../../ports/agents.ts'
 import { PortError } from '../../ports/errors.ts'
 import { type PskCall, type PskClient, pskClient } from './psk-https.ts'
 
-/** An inventory of some thousand VMs; an agent that sends more is not ours. */
+/** Enough for an inventory of some thousand VMs. A larger answer is not from our agent. */
 const maxAnswerBytes = 4 * 1024 * 1024
 
 export interface AgentClientOptions {
@@ -15,21 +15,21 @@ export interface AgentClientOptions {
   readonly address: string
   readonly port: number
   readonly keys: readonly [ControlKey, ...ControlKey[]]
-  /** For one call; a probe gets its own time on top. */
+  /** Timeout of one call. A probe gets its own time in addition. */
   readonly timeoutMs?: number
 }
 
 export interface AgentClient extends Agent {
-  /** Cuts the connections that are kept open. */
+  /** Closes the connections that are kept open. */
   close(): void
 }
 
-/** One node's agent over the control plane. Errors are as `Agent` says; an answer that is not the contract's is `Unavailable`: it tells us nothing. */
+/** One node's agent over the control plane. Errors are as in `Agent`. An answer that does not match the wire schema is `Unavailable`. */
 export function agentClient(options: AgentClientOptions): AgentClient {
   return agentOver(pskClient({ address: options.address, port: options.port, keys: options.keys, maxAnswerBytes }), options.timeoutMs)
 }
 
-/** The agent behind a transport of its answers. */
+/** An agent over any transport. */
 export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
   const call = (request: Omit<PskCall, 'timeoutMs'>, extraMs = 0) => callAgent(client, { ...request, timeoutMs: timeoutMs + extraMs })
   let asksAtOnce = true
@@ -40,7 +40,7 @@ export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
       const part = known.slice(from, from + maxKnownAnswers)
       const request = { method: 'POST', path: '/v1/unchanged', body: { version: 1, known: part }, signal } as const
       const answer = await call(request, slowestMs(part)).catch(unlessUnknown)
-      // Found out once: its successor has another client, since its task has another address.
+      // Detected once: a new agent task has another address, and so another client.
       asksAtOnce = answer !== undefined
       if (answer !== undefined) same.push(...parse(unchangedAnswer, answer).same.map((place) => from + place))
     }
@@ -65,12 +65,12 @@ export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
   }
 }
 
-/** A probe that nobody answers takes its whole time. */
+/** An unanswered probe takes its whole time. */
 function slowestMs(known: readonly KnownAnswer[]): number {
   return Math.max(0, ...known.map((one) => (one.kind === 'probe' ? one.request.timeoutMs : 0)))
 }
 
-/** An agent of release 0.1 does not know the question, and says so with 400. Whoever asked then asks its questions one by one. */
+/** An agent of release 0.1 rejects the request with 400. The caller then sends its requests one by one. */
 function unlessUnknown(error: unknown): undefined {
   if (
     error instanceof PortError &&
@@ -85,9 +85,7 @@ async function callAgent(client: PskClient, request: PskCall): Promise<unknown> 
   const json = parseJson(body)
   if (status === 200) return json
   const error = agentError.safeParse(json)
-  const text = error.success
-    ? `${error.data.reason}: ${error.data.message}`
-    : `${request.method} ${request.path} was answered with status ${status}`
+  const text = error.success ? `${error.data.reason}: ${error.data.message}` : `${request.method} ${request.path} returned status ${status}`
   throw new PortError(kindOf(status), text)
 }
 
@@ -101,7 +99,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new PortError('Unavailable', 'the agent answered with something that is not JSON', { cause })
+    throw new PortError('Unavailable', 'the answer of the agent is not JSON', { cause })
   }
 }
 
@@ -109,5 +107,5 @@ function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
-  throw new PortError('Unavailable', `the agent's answer is not what this release understands: ${issue?.path.join('.')} ${issue?.message}`)
+  throw new PortError('Unavailable', `this release does not support the agent's answer: ${issue?.path.join('.')} ${issue?.message}`)
 }

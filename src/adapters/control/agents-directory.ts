@@ -5,17 +5,17 @@ import type { Swarm } from '../../ports/swarm.ts'
 
 export interface AgentsDirectoryOptions {
   readonly swarm: Pick<Swarm, 'listServices' | 'listTasks'>
-  /** The overlay that controller and agents share. */
+  /** The overlay network of the controller and the agents. */
   readonly controlNetwork: string
-  /** Makes a client for an address; kept until no task has that address any more. */
+  /** Creates a client for an address. It is cached while a task has that address. */
   readonly connect: (address: string) => Agent & { close(): void }
   /** Milliseconds. */
   readonly now: () => number
 }
 
-/** Tasks move seldom, and a call that fails asks again anyway. */
+/** Tasks rarely move, and a failed call refreshes the list anyway. */
 const freshMs = 5_000
-/** Many calls that fail at once ask Docker once. */
+/** Minimum interval between two lists, so that many failed calls cause one request to Docker. */
 const leastMs = 1_000
 
 interface Listing {
@@ -24,7 +24,7 @@ interface Listing {
 }
 type Found = { readonly address: string } | { readonly missing: string }
 
-/** Finds each node's agent by the tasks of the service that is labelled as the agents'. */
+/** Finds each node's agent through the tasks of the service with the agent label. */
 export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
   const clients = new Map<string, Agent & { close(): void }>()
   let listing: Promise<Listing> | undefined
@@ -36,7 +36,7 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
     if (listing !== undefined && age < (doubted ? leastMs : freshMs)) return listing
     askedAtMs = options.now()
     doubted = false
-    // Shared by all who ask now, so no single caller's signal may end it; the Docker client has its own timeout.
+    // Concurrent callers share this request, so no caller's signal may abort it. The Docker client has its own timeout.
     const asked = listAgents(options).catch(notListed)
     listing = asked
     asked.then(dropGone, () => {
@@ -89,14 +89,14 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
   }
 }
 
-/** What Docker says of the agents' service is no agent's answer: a NotFound would be taken for one. */
+/** An error of Docker must not look like an agent's answer: a NotFound would mean that the VM is absent. */
 function notListed(error: unknown): never {
   throw error instanceof PortError && error.kind === 'Unavailable'
     ? error
-    : new PortError('Unavailable', `the agents cannot be listed: ${messageOf(error)}`, { cause: error })
+    : new PortError('Unavailable', `cannot list the agents: ${messageOf(error)}`, { cause: error })
 }
 
-/** What is shared goes on for the others; who is stopped waits for it no longer. */
+/** The shared request continues for the other callers. An aborted caller stops waiting for it. */
 function unlessAborted<Value>(shared: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (signal === undefined) return shared
   return new Promise((resolve, reject) => {
@@ -109,7 +109,8 @@ function unlessAborted<Value>(shared: Promise<Value>, signal: AbortSignal | unde
 
 async function listAgents({ swarm, controlNetwork, now }: AgentsDirectoryOptions): Promise<Listing> {
   const services = await swarm.listServices(`${objectLabels.component}=agent`)
-  if (services.length === 0) throw new PortError('Unavailable', `no service carries ${objectLabels.component}=agent: deploy the agents`)
+  if (services.length === 0)
+    throw new PortError('Unavailable', `no service has the label ${objectLabels.component}=agent: deploy the agents`)
   const tasks = (await Promise.all(services.map((service) => swarm.listTasks({ serviceId: service.id })))).flat()
   const byNode = new Map<string, Found>()
   for (const task of tasks.filter((one) => one.desiredState === 'running')) {

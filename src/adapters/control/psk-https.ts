@@ -8,11 +8,11 @@ import type { Log } from '../../ports/log.ts'
 import { limitConnections, type LimitedConnections } from '../process/connection-limits.ts'
 
 /**
- * HTTPS where both sides prove the same secret (TLS 1.2, ECDHE-PSK, RFC 5489): encrypted, forward secret, no certificate to manage.
- * TLS 1.3 is off, since Node's `pskCallback` speaks for TLS 1.2 suites alone.
+ * HTTPS with a pre-shared key (TLS 1.2, ECDHE-PSK, RFC 5489): encrypted, forward secret, no certificates to manage. TLS 1.3 is off, since Node's
+ * `pskCallback` only supports TLS 1.2 suites.
  */
 const tlsOptions = { ciphers: 'ECDHE-PSK-CHACHA20-POLY1305', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const
-/** Enough for a controller, its successor, and probes between agents. The handshake is the proof. */
+/** Enough for a controller, its replacement, and probes between agents. A handshake proves the key. */
 const connectionLimits = { total: 256, reserve: 64, perAddress: 32, unprovenMs: 10_000 } as const
 const handshakeTimeoutMs = 5_000
 const requestTimeoutMs = 30_000
@@ -23,14 +23,14 @@ const encoded = (key: ControlKey): Buffer => Buffer.from(key.hex, 'hex')
 export interface PskServerOptions {
   readonly keys: readonly ControlKey[]
   readonly host: string
-  /** 0 takes a free one. */
+  /** 0 selects a free port. */
   readonly port: number
   readonly maxBodyBytes: number
   readonly answer: AnswerControl
   readonly log: Log
 }
 
-/** Listens; rejects when the port cannot be had. No request, however broken, ends the process. */
+/** Listens. Rejects if the port cannot be opened. No malformed request ends the process. */
 export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
   const known = new Map(options.keys.map((key) => [key.id, encoded(key)]))
   const server = createServer({ ...tlsOptions, handshakeTimeout: handshakeTimeoutMs, pskCallback: (_socket, id) => known.get(id) ?? null })
@@ -40,7 +40,7 @@ export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
   server.requestTimeout = requestTimeoutMs
   server.keepAliveTimeout = keepAliveMs
   server.on('request', (request, response) => void respond(options, request, response))
-  server.on('tlsClientError', (error) => options.log.debug({ error: error.message }, 'A caller failed the handshake'))
+  server.on('tlsClientError', (error) => options.log.debug({ error: error.message }, 'A client failed the TLS handshake'))
   server.on('clientError', (_error, socket) => socket.destroy())
   return new Promise((resolve, reject) => {
     server.once('error', reject)
@@ -61,7 +61,7 @@ function closeServer(server: Server, connections: LimitedConnections): Promise<v
 
 async function respond(options: PskServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
-  response.once('close', () => gone.abort(new PortError('Unavailable', 'the caller went away')))
+  response.once('close', () => gone.abort(new PortError('Unavailable', 'the client disconnected')))
   try {
     const body = await readBody(request, options.maxBodyBytes)
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
@@ -73,12 +73,12 @@ async function respond(options: PskServerOptions, request: IncomingMessage, resp
   } catch (error) {
     if (gone.signal.aborted) return
     options.log.error({ error: String(error), path: request.url }, 'A control request failed')
-    send(response, { status: 500, body: { reason: 'InternalError', message: 'the agent failed to answer; its log says why' } }, false)
+    send(response, { status: 500, body: { reason: 'InternalError', message: 'the agent could not answer; see its log' } }, false)
   }
 }
 
 function tooLong(limit: number): ControlAnswer {
-  return { status: 400, body: { reason: 'BodyTooLong', message: `a body has at most ${limit} bytes` } }
+  return { status: 400, body: { reason: 'BodyTooLong', message: `the body must have at most ${limit} bytes` } }
 }
 
 function send(response: ServerResponse, answer: ControlAnswer, thenClose: boolean): void {
@@ -88,7 +88,7 @@ function send(response: ServerResponse, answer: ControlAnswer, thenClose: boolea
   response.writeHead(answer.status, headers).end(bytes)
 }
 
-/** The whole body as text; undefined when it is longer than `limit`. Rejects when the stream breaks. */
+/** Reads the whole body as text. Undefined if it is longer than `limit`. Rejects if the stream fails. */
 async function readBody(stream: IncomingMessage, limit: number): Promise<string | undefined> {
   const chunks: Buffer[] = []
   let length = 0
@@ -103,7 +103,7 @@ async function readBody(stream: IncomingMessage, limit: number): Promise<string 
 export interface PskClientOptions {
   readonly address: string
   readonly port: number
-  /** The first is sent. */
+  /** The client sends the first key. */
   readonly keys: readonly [ControlKey, ...ControlKey[]]
   readonly maxAnswerBytes: number
 }
@@ -117,9 +117,9 @@ export interface PskCall {
 }
 
 export interface PskClient {
-  /** Throws PortError `Unavailable` when no whole answer came, and the signal's reason when it was aborted. */
+  /** Throws PortError `Unavailable` without a complete answer, and the signal's reason if it was aborted. */
   call(call: PskCall): Promise<{ readonly status: number; readonly body: string }>
-  /** Cuts idle and busy connections. */
+  /** Closes idle and busy connections. */
   close(): void
 }
 
@@ -142,7 +142,7 @@ export function pskClient(options: PskClientOptions): PskClient {
         return await callOnce(target, call, options.maxAnswerBytes, signal)
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason
-        if (deadline.aborted) throw unavailable(options, `gave no answer within ${call.timeoutMs} ms`, error)
+        if (deadline.aborted) throw unavailable(options, `did not answer within ${call.timeoutMs} ms`, error)
         throw unavailable(options, explain(error), error)
       }
     },
@@ -156,7 +156,7 @@ function unavailable(options: PskClientOptions, why: string, cause: unknown): Po
 
 function explain(error: unknown): string {
   const { code = '', message = '' } = error as { code?: string; message?: string }
-  // OpenSSL's whole line, `write EPROTO 40…:error:0A…:SSL routines:ssl3_read_bytes:ssl/tls alert bad record mac:…`, says it in its sixth field.
+  // The sixth field of OpenSSL's error line has the reason: `write EPROTO 40…:error:0A…:SSL routines:ssl3_read_bytes:ssl/tls alert bad record mac:…`.
   const alert = /:SSL routines:[^:]*:([^:]*)/.exec(message)?.[1]
   if (code === 'ECONNREFUSED') return 'refused the connection; is its task running?'
   if (code.startsWith('ERR_SSL') || alert !== undefined || /handshake/i.test(message)) {
@@ -165,7 +165,10 @@ function explain(error: unknown): string {
   return `did not answer: ${message || code}`
 }
 
-/** A kept connection may have been closed by the far side as the request left: that one case is tried again on a new one. All our calls are idempotent. */
+/**
+ * The server may have closed a kept connection as the request was sent. Only then, the call is repeated on a new connection. All calls are
+ * idempotent.
+ */
 async function callOnce(
   target: RequestOptions,
   call: PskCall,
@@ -192,7 +195,7 @@ function exchange(
   const headers = bytes === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes.length }
   return new Promise((resolve, reject) => {
     const request = httpsRequest({ ...target, method: call.method, path: call.path, headers, signal }, (response) => {
-      response.once('aborted', () => reject(new Error('the answer was cut off')))
+      response.once('aborted', () => reject(new Error('the answer is incomplete')))
       readBody(response, limit).then((body) => {
         if (body !== undefined) return resolve({ status: response.statusCode ?? 0, body })
         request.destroy()

@@ -12,7 +12,7 @@ import { limitConnections, type LimitedConnections } from '../process/connection
 import { vmWatches, type WatchLimits, watchLimits } from './vm-watches.ts'
 
 export interface ApiOptions {
-  /** 0 takes a free one. */
+  /** 0 selects a free port. */
   readonly port: number
   /** PEM. */
   readonly key: string
@@ -23,9 +23,9 @@ export interface ApiOptions {
 }
 
 export interface MetricsOptions {
-  /** 0 takes a free one. */
+  /** 0 selects a free port. */
   readonly port: number
-  /** Whoever reads the metrics must send it; undefined lets everybody. */
+  /** Bearer token for metrics. Undefined allows everybody. */
   readonly token: string | undefined
 }
 
@@ -34,20 +34,20 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** What is sent to these listeners is a request line and headers, and where a body is taken its route has a bound of its own. */
+/** Requests to these listeners are small. A route that accepts a larger body has its own limit. */
 const limits = { bodyLimit: 1_024, requestTimeout: 10_000, connectionTimeout: 30_000, routerOptions: { maxParamLength: 64 } }
 /**
- * Far more than scrapes and people need, and few enough that callers who say nothing take no descriptor from the rest of the program.
- * A caller has 10 s for the handshake and its first request.
+ * Far more than scrapers and people need, yet few enough that silent clients do not use up the program's descriptors. A client has 10 s for the
+ * handshake and its first request.
  */
 const connectionLimits = { total: 256, reserve: 64, perAddress: 32, unprovenMs: 10_000 } as const
 const handshakeTimeout = 5_000
 
-/** Ten thousand names at their longest fit. */
+/** Room for ten thousand names of the maximum length. */
 const confirmBodyLimit = 1024 * 1024
 const confirmRemovals: z.ZodType<ConfirmRemovals> = z.strictObject({ vms: z.array(z.string().regex(vmNamePattern)).min(1).max(10_000) })
 
-/** The controller's API: TLS, and a bearer token before anything else, unknown paths included. Throws where the certificate or token is unusable. */
+/** The controller's API over TLS. It requires a bearer token on all paths, unknown ones included. Throws if the certificate or token is unusable. */
 export async function listenApi(
   options: ApiOptions,
   view: StatusView,
@@ -56,7 +56,7 @@ export async function listenApi(
 ): Promise<Listening> {
   mustBeLong(options.token, 'API')
   const server = fastify({ ...limits, https: { key: options.key, cert: options.certificate, minVersion: 'TLSv1.2', handshakeTimeout } })
-  // JSON is all that is taken.
+  // The API only accepts JSON.
   server.removeContentTypeParser('text/plain')
   const connections = limitConnections(server.server, connectionLimits)
   const isAllowed = tokenCheck(options.token, connections)
@@ -70,11 +70,11 @@ export async function listenApi(
   return start(server, options.port, connections)
 }
 
-/** Metrics, with a token where one is set, and health, which anybody may ask. Throws where the token is too short. */
+/** Metrics, with a token if one is set, and health, without one. Throws if the token is too short. */
 export async function listenMetrics({ port, token }: MetricsOptions, view: StatusView, metrics: Metrics): Promise<Listening> {
   const server = fastify(limits)
   if (token !== undefined) mustBeLong(token, 'metrics')
-  // A caller of health has nothing to prove, and keeps its connection.
+  // Health needs no token, so its clients keep their connections.
   const connections = limitConnections(server.server, {
     ...connectionLimits,
     unprovenMs: undefined,
@@ -101,7 +101,7 @@ function routes(server: FastifyInstance, view: StatusView, release: string): voi
   server.get('/api/v1/version', async () => ({ version: controllerApiVersion, release }))
   server.get('/api/v1/nodes', async () => ({ nodes: view.nodes() }))
   server.get('/api/v1/sources', async () => view.sources())
-  server.setNotFoundHandler(async (_request, reply) => reply.code(404).send(problem('NotFound', 'there is nothing at this path')))
+  server.setNotFoundHandler(async (_request, reply) => reply.code(404).send(problem('NotFound', 'unknown path')))
 }
 
 function vmRoutes(server: FastifyInstance, view: StatusView, limits: WatchLimits): void {
@@ -109,8 +109,8 @@ function vmRoutes(server: FastifyInstance, view: StatusView, limits: WatchLimits
   server.get<{ Querystring: { watch?: unknown } }>('/api/v1/vms', { exposeHeadRoute: false }, async (request, reply) => {
     const { watch = 'false' } = request.query
     if (watch === 'false') return { vms: view.vms() }
-    if (watch !== 'true') return reply.code(400).send(problem('BadRequest', 'watch is true or false'))
-    if (!watches.open(reply.raw)) return reply.code(503).send(problem('TooManyWatches', `${limits.watchers} watches are open already`))
+    if (watch !== 'true') return reply.code(400).send(problem('BadRequest', 'watch must be true or false'))
+    if (!watches.open(reply.raw)) return reply.code(503).send(problem('TooManyWatches', `${limits.watchers} watches are already open`))
     return reply.hijack()
   })
   server.get<OfVm>('/api/v1/vms/:name', async (request, reply) => view.vm(request.params.name) ?? unknownVm(reply))
@@ -121,7 +121,7 @@ function inspectionRoutes(server: FastifyInstance, inspection: Inspection): void
   server.get<OfVm>('/api/v1/vms/:name/plan', async (request, reply) => (await inspection.plan(request.params.name)) ?? unknownVm(reply))
   server.get<OfVm>('/api/v1/vms/:name/manifest', async (request, reply) => {
     const declared = inspection.manifest(request.params.name)
-    return declared ?? reply.code(404).send(problem('NotFound', 'nothing valid is declared of a VM of this name'))
+    return declared ?? reply.code(404).send(problem('NotFound', 'no valid manifest has a VM of this name'))
   })
 }
 
@@ -130,7 +130,7 @@ interface OfVm {
 }
 
 function unknownVm(reply: FastifyReply): FastifyReply {
-  return reply.code(404).send(problem('NotFound', 'no VM of this name is declared or known'))
+  return reply.code(404).send(problem('NotFound', 'no VM of this name exists, with or without a manifest'))
 }
 
 function actionRoutes(server: FastifyInstance, actions: ControllerActions): void {
@@ -155,40 +155,38 @@ function actionRoutes(server: FastifyInstance, actions: ControllerActions): void
     const answer = actions.confirmRemoval(body.data.vms)
     if (answer.kind === 'confirmed') return { confirmed: answer.names }
     const { withheld } = answer
-    const message = 'nothing was confirmed: these are not exactly the VMs whose removal is withheld now'
+    const message = 'nothing was confirmed: the names do not match the VMs whose removal is blocked now'
     return reply.code(409).send({ ...problem('Conflict', message), withheld })
   })
 }
 
 const refusals: Readonly<Record<number, string>> = {
-  413: 'the body is larger than this path takes',
+  413: 'the body is too large for this path',
   415: 'the body must be application/json',
 }
 
 async function start(server: FastifyInstance, port: number, connections: LimitedConnections): Promise<Listening> {
   server.setErrorHandler(async (error: { statusCode?: number }, _request, reply) => {
-    // Docker's word, which says nothing that a reader of this API may not know.
+    // Docker's message. It contains nothing that an API client may not know.
     if (error instanceof PortError) return reply.code(error.kind === 'Conflict' ? 409 : 503).send(problem(error.kind, error.message))
     const status = error.statusCode ?? 500
     return reply
       .code(status)
-      .send(
-        status < 500 ? problem('BadRequest', refusals[status] ?? 'the request is not understood') : problem('Internal', 'internal error'),
-      )
+      .send(status < 500 ? problem('BadRequest', refusals[status] ?? 'invalid request') : problem('Internal', 'internal error'))
   })
   await server.listen({ port, host: '::' })
   const address = server.server.address()
   return { port: address !== null && typeof address === 'object' ? address.port : port, close: () => close(server, connections) }
 }
 
-/** Connections that are kept open would hold a stop up. */
+/** Open keep-alive connections would delay a stop. */
 async function close(server: FastifyInstance, connections: LimitedConnections): Promise<void> {
   const closed = server.close()
   connections.cut()
   await closed
 }
 
-/** Compares digests, so that the time says nothing about the token, its length included. */
+/** Compares digests, so that the timing reveals nothing about the token, not even its length. */
 function tokenCheck(token: string, connections: LimitedConnections): (request: FastifyRequest) => boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
   const expected = digest(`Bearer ${token}`)

@@ -8,7 +8,7 @@ export interface SelfSigned {
   readonly fingerprint: string
 }
 
-/** An EC P-256 key and a certificate for `commonName`, good for ten years: clients pin its fingerprint, so names and chains prove nothing here. */
+/** An EC P-256 key and a certificate for `commonName`, valid for ten years. Clients pin its fingerprint, so names and chains do not matter. */
 export async function selfSignedCertificate(commonName: string, now: Date): Promise<SelfSigned> {
   const notAfterDate = new Date(now)
   notAfterDate.setUTCFullYear(notAfterDate.getUTCFullYear() + 10)

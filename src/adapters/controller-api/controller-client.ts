@@ -10,18 +10,18 @@ import { eventStream, type StreamEvent } from './event-stream.ts'
 import { type Asked, askPinned, bodyOf, type PinnedServer } from './pinned-https.ts'
 
 export interface ControllerClientOptions extends PinnedServer {
-  /** For one call, the connection included. */
+  /** Timeout of one call, including the connection. */
   readonly timeoutMs?: number
-  /** How long a watch may be silent; the controller says every 15 s that it is alive. */
+  /** Maximum silence of a watch. The controller sends a heartbeat every 15 s. */
   readonly silenceMs?: number
 }
 
-/** Some thousand VMs with their events; a server that sends more is not ours. */
+/** Enough for some thousand VMs with their events. A larger answer is not from our controller. */
 const maxAnswerBytes = 64 * 1024 * 1024
 /** One VM with its events. */
 const maxEventBytes = 4 * 1024 * 1024
 
-// Only what is used here is asked for, and everything else is kept: a later controller may say more.
+// Validates only the fields in use and keeps all others, since a later controller may send more.
 const text = z.record(z.string(), z.string())
 const vmView = z.looseObject({
   name: z.string(),
@@ -176,7 +176,7 @@ async function call(options: ControllerClientOptions, asked: Omit<Asked, 'accept
   }
 }
 
-/** What the caller stopped is thrown as the caller's; what is judged already stays; all else is a far side that is not there. */
+/** Keeps the caller's own abort and errors that are classified already. Any other error means that the server is unavailable. */
 function unavailable(cause: unknown, { server }: PinnedServer, signal: AbortSignal | undefined, what: string): unknown {
   if (cause instanceof PortError) return cause
   if (signal?.aborted === true) return signal.reason
@@ -193,17 +193,17 @@ async function* watchVms(options: ControllerClientOptions, signal: AbortSignal |
     clearTimeout(timer)
     if (response.statusCode !== 200) throw refused({ status: response.statusCode ?? 0, body: await bodyOf(response, maxAnswerBytes) })
     yield* changesIn(response, options.silenceMs ?? 45_000)
-    throw new Error('the controller ended it')
+    throw new Error('the controller closed the watch')
   } catch (cause) {
-    throw unavailable(late.signal.aborted ? late.signal.reason : cause, options, signal, 'gives no watch any more')
+    throw unavailable(late.signal.aborted ? late.signal.reason : cause, options, signal, 'stopped the watch')
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** Leaving the loop ends the connection. */
+/** Leaving the loop closes the connection. */
 async function* changesIn(response: IncomingMessage, silenceMs: number): AsyncGenerator<VmChange> {
-  response.socket.setTimeout(silenceMs, () => response.destroy(new Error(`nothing was heard for ${silenceMs / 1000} s`)))
+  response.socket.setTimeout(silenceMs, () => response.destroy(new Error(`received nothing for ${silenceMs / 1000} s`)))
   const events = eventStream(maxEventBytes)
   for await (const chunk of response as AsyncIterable<Buffer>) {
     for (const event of events.push(chunk)) {
@@ -213,7 +213,7 @@ async function* changesIn(response: IncomingMessage, silenceMs: number): AsyncGe
   }
 }
 
-/** Undefined for what a later controller may say. */
+/** Undefined for an event type of a later controller. */
 function changeOf({ event, data }: StreamEvent): VmChange | undefined {
   if (event === 'vm') return { kind: 'vm', vm: parse(vmView, data) as unknown as VmView }
   if (event === 'gone') return { kind: 'gone', name: parse(answers.gone, data).name }
@@ -222,21 +222,18 @@ function changeOf({ event, data }: StreamEvent): VmChange | undefined {
 
 function refused({ status, body }: Answer): PortError {
   const problem = answers.problem.safeParse(jsonOf(body))
-  const said = problem.success ? `${problem.data.reason}: ${problem.data.message}` : `it answered with status ${status}`
-  return new PortError(status === 401 || status === 403 ? 'Denied' : 'Unavailable', `the controller refused: ${said}`)
+  const said = problem.success ? `${problem.data.reason}: ${problem.data.message}` : `it returned status ${status}`
+  return new PortError(status === 401 || status === 403 ? 'Denied' : 'Unavailable', `the controller rejected the request: ${said}`)
 }
 
 function parse<Schema extends z.ZodType>(schema: Schema, body: string): z.output<Schema> {
   const result = schema.safeParse(jsonOf(body))
   if (result.success) return result.data
   const issue = result.error.issues[0]
-  throw new PortError(
-    'Unavailable',
-    `the controller's answer is not what this release understands: ${issue?.path.join('.')} ${issue?.message}`,
-  )
+  throw new PortError('Unavailable', `this release does not support the controller's answer: ${issue?.path.join('.')} ${issue?.message}`)
 }
 
-/** Undefined for what is no JSON, which no schema takes. */
+/** Undefined for invalid JSON, which no schema accepts. */
 function jsonOf(body: string): unknown {
   try {
     return JSON.parse(body)

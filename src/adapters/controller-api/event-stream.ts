@@ -4,8 +4,8 @@ export interface StreamEvent {
 }
 
 /**
- * Reads server-sent events (WHATWG HTML, "Interpreting an event stream") from chunks cut anywhere. Comments and fields that nobody asks for are passed
- * over. Throws for an event that is larger than `maxBytes`.
+ * Parses server-sent events (WHATWG HTML, "Interpreting an event stream") from chunks of any size. Ignores comments and unused fields. Throws for an
+ * event larger than `maxBytes`.
  */
 export function eventStream(maxBytes: number): { push(chunk: Uint8Array): readonly StreamEvent[] } {
   const decoder = new TextDecoder()

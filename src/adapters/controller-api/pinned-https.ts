@@ -6,7 +6,7 @@ import { PortError } from '../../ports/errors.ts'
 export interface PinnedServer {
   /** `https://HOST:PORT`. */
   readonly server: string
-  /** SHA-256 of the certificate as `AA:BB:…`; names and chains prove nothing here. */
+  /** SHA-256 of the certificate as `AA:BB:…`. Names and chains are not checked. */
   readonly fingerprint: string
   readonly token: string
 }
@@ -19,7 +19,7 @@ export interface Asked {
   readonly body?: unknown
 }
 
-/** Resolves with the head of the answer; what follows is the caller's to read, on a connection of its own that ends with the signal. */
+/** Resolves with the response's head. The caller reads the body, on a separate connection that closes with the signal. */
 export async function askPinned({ server, fingerprint, token }: PinnedServer, asked: Asked, signal: AbortSignal): Promise<IncomingMessage> {
   const url = new URL(server)
   const socket = await pinnedSocket(url, fingerprint, signal)
@@ -42,7 +42,7 @@ export async function askPinned({ server, fingerprint, token }: PinnedServer, as
   })
 }
 
-/** A connection whose far side has proven to hold the pinned certificate's key. Nothing of ours was sent over it yet. */
+/** A connection whose server has proven that it has the pinned certificate's key. Nothing was sent over it yet. */
 function pinnedSocket(url: URL, fingerprint: string, signal: AbortSignal): Promise<TLSSocket> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
@@ -52,7 +52,7 @@ function pinnedSocket(url: URL, fingerprint: string, signal: AbortSignal): Promi
       port: Number(url.port === '' ? 443 : url.port),
       ...(isIP(host) === 0 ? { servername: host } : {}),
       minVersion: 'TLSv1.2',
-      // Self-signed: the fingerprint below is what is trusted, and nothing else.
+      // Self-signed: only the fingerprint below is trusted.
       rejectUnauthorized: false,
     })
     const abort = (): void => void socket.destroy(new Error('aborted'))
@@ -69,10 +69,10 @@ function pinnedSocket(url: URL, fingerprint: string, signal: AbortSignal): Promi
 }
 
 function wrongCertificate(server: string, found: string | undefined): string {
-  return `${server} shows another certificate than the one that is trusted (${found ?? 'none'}). The token was not sent. If the certificate was renewed, log in again with its fingerprint`
+  return `${server} has a certificate that does not match the trusted fingerprint (${found ?? 'none'}). The token was not sent. If the certificate was renewed, log in again with its fingerprint`
 }
 
-/** The whole body; throws, and ends the connection, where it is larger than `maxBytes` or does not come to its end. */
+/** Reads the whole body. Throws, and closes the connection, if it is larger than `maxBytes` or incomplete. */
 export async function bodyOf(response: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0

@@ -4,11 +4,11 @@ import { asListed, type VmView } from '../../api/wire/controller-api.ts'
 import type { StatusView } from '../../ports/status-view.ts'
 
 export interface WatchLimits {
-  /** At once: each costs a connection and a look at what changes. */
+  /** Maximum number of watches. Each costs a connection and work for each change. */
   readonly watchers: number
-  /** Often enough for what stands between, which commonly forgets an idle connection after a minute. */
+  /** Keeps the connection open through proxies, which often drop idle ones after a minute. */
   readonly heartbeatMs: number
-  /** How long what was written may wait for its reader. */
+  /** How long written data may wait for its reader. */
   readonly stalledMs: number
 }
 
@@ -17,11 +17,11 @@ export const watchLimits: WatchLimits = { watchers: 32, heartbeatMs: 15_000, sta
 type WatchedView = Pick<StatusView, 'vms' | 'vm' | 'onChange'>
 
 export interface VmWatches {
-  /** Sends server-sent events until the connection ends; false, and nothing sent, where there are too many. */
+  /** Sends server-sent events until the connection ends. Returns false, and sends nothing, if too many are open. */
   open(response: ServerResponse): boolean
 }
 
-/** Tells every watcher what moved: looked at once for all, and told to nobody where nothing of the view is another. */
+/** Sends changes to every watcher. A change is computed once for all, and skipped if the view is unchanged. */
 export function vmWatches(whole: WatchedView, limits: WatchLimits): VmWatches {
   const view: WatchedView = {
     vms: () => whole.vms(),
@@ -78,11 +78,12 @@ interface Watcher {
 }
 
 /**
- * One reader. Only names wait for it, never texts: a slow one skips what was between and holds no memory, and one that takes nothing is cut.
+ * One reader. Only VM names are queued, not their content: a slow reader skips intermediate states and uses no memory. A reader that stops reading is
+ * disconnected.
  */
 function watch(view: WatchedView, response: ServerResponse, limits: WatchLimits): Watcher {
   const pending = new Set(view.vms().map((vm) => vm.name))
-  /** How many of the pending, which keep their order, belong to the first list; `synced` is sent when it comes to 0. */
+  /** Number of names at the front of `pending` that belong to the initial list. `synced` is sent when it reaches 0. */
   let toSync = pending.size
   let isSynced = false
   let stalled: NodeJS.Timeout | undefined
@@ -120,9 +121,9 @@ function watch(view: WatchedView, response: ServerResponse, limits: WatchLimits)
     clearInterval(heartbeat)
     clearTimeout(stalled)
   })
-  // A write to a connection that was just cut; `close` follows.
+  // A write to a closed connection fails here, and `close` follows.
   response.on('error', () => undefined)
-  // Idle is what a watch mostly is; who takes nothing is found by `stalledMs`.
+  // Watches are mostly idle. `stalledMs` finds a reader that stopped.
   response.socket?.setTimeout(0)
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
   response.flushHeaders()
@@ -135,7 +136,7 @@ function watch(view: WatchedView, response: ServerResponse, limits: WatchLimits)
   }
 }
 
-/** JSON has no line ends, which an event's data must not have either. */
+/** JSON on one line, since an event's data must not contain line breaks. */
 function eventText(event: string, data: unknown): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 }

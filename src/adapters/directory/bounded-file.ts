@@ -4,23 +4,23 @@ import type { SourceFiles } from './source-files.ts'
 
 export const notAFile = 'it is not a file'
 
-/** A pipe or a device that carries the name of a file must not hold anybody up. */
+/** Does not block on a pipe or a device with the name of a file. */
 const flags = constants.O_RDONLY | constants.O_NONBLOCK
 
 export interface FileStart {
-  /** `maxBytes` at most. */
+  /** At most `maxBytes`. */
   readonly bytes: Uint8Array
-  /** When it had last changed once it was read, in epoch milliseconds of its file system's clock. */
+  /** Modification time after the read, in epoch milliseconds of the file system's clock. */
   readonly changedMs: number
 }
 
-/** The first bytes of a file. `path` must lead through no link: whatever is not this very file is not read. */
+/** Reads the first bytes of a file. `path` must contain no symlink, so no other file is read. */
 export async function boundedFile(files: SourceFiles, path: string, maxBytes: number): Promise<FileStart> {
   const file = await opened(files, path, flags | constants.O_NOFOLLOW)
   try {
     const found = await file.stat()
     if (!found.isFile()) throw new Error(notAFile)
-    // One more than it has, so that its end is seen; whatever it was when it was looked at, it may have grown.
+    // One byte more, to detect the end: the file may have grown since the stat.
     let buffer = new Uint8Array(Math.min(maxBytes, found.size + 1))
     let length = 0
     while (length < maxBytes) {
@@ -35,7 +35,7 @@ export async function boundedFile(files: SourceFiles, path: string, maxBytes: nu
   }
 }
 
-/** The same of a small file on this machine's own disk: to hand its calls to threads costs ten times what they cost. */
+/** The same for a small local file: the thread pool would cost ten times as much as the calls. */
 export function boundedFileSync(files: SourceFiles, path: string, maxBytes: number): FileStart {
   const file = openedSync(files, path, flags | constants.O_NOFOLLOW)
   try {

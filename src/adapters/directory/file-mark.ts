@@ -1,20 +1,20 @@
 import { dirname } from 'node:path'
 import type { ExactStat, SourceFiles } from './source-files.ts'
 
-/** A file that is written twice within a tick of the file system's clock has the same mark both times: what is so young has none. */
+/** A file written twice within one tick of the file system's clock looks unchanged, so a file this young has no mark. */
 const youngMs = 2_000
 
-/** ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS; see statfs(2). Of any other a call may wait for another machine, and for how long nobody knows. */
+/** ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS; see statfs(2). A call to any other file system may wait for another machine. */
 const localTypes: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x2fc12fc1, 0xf2f52010])
 
 export interface FileMark {
-  /** What makes a file's content recognizable without reading it; undefined where nothing does. */
+  /** Identifies the file's content without a read. Undefined if nothing does. */
   readonly mark: string | undefined
-  /** It lies on this machine. */
+  /** The file is on a local file system. */
   readonly isLocal: boolean
 }
 
-/** Made anew for each read of a directory. */
+/** Create a new instance for each read of a directory. */
 export function fileMarks(files: SourceFiles): (path: string) => Promise<FileMark> {
   const locals = new Map<string, Promise<boolean>>()
 
@@ -30,14 +30,14 @@ export function fileMarks(files: SourceFiles): (path: string) => Promise<FileMar
   }
 
   return async (path) => {
-    // To hand each of a thousand questions to a thread costs five times what they cost.
+    // The thread pool would cost five times as much as the calls themselves.
     const isHere = await isLocal(dirname(path))
     const found = isHere ? files.exactStatSync(path) : await statOf(files, path)
     return { mark: found === undefined ? undefined : markOf(found, files.clock.now()), isLocal: isHere }
   }
 }
 
-/** Who reads it says what is wrong with it. */
+/** The caller that reads the file reports the error. */
 async function statOf(files: SourceFiles, path: string): Promise<ExactStat | undefined> {
   return files.exactStat(path).catch(() => undefined)
 }

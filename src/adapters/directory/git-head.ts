@@ -3,24 +3,24 @@ import { boundedFile } from './bounded-file.ts'
 import type { SourceFiles } from './source-files.ts'
 
 const hash = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
-/** What git-check-ref-format(1) allows below `refs/`; so no way out of the git directory either. */
+/** Ref names that git-check-ref-format(1) allows below `refs/`. They cannot lead out of the git directory. */
 const ref = /^ref: (refs\/(?!.*(?:\.\.|\/\.|\/\/))[^\0-\x20\x7f~^:?*[\\]+)$/u
 const smallFileBytes = 4 * 1024
-/** Some hundred thousand packed refs; of a larger file nothing is read. */
+/** Enough for some hundred thousand packed refs. A larger file is not read. */
 const packedRefsBytes = 8 * 1024 * 1024
 
-/** The commit that the git checkout around a directory stands at. Only files are read, no program runs; undefined where anything is unclear. */
+/** The checked-out commit of the git repository around a directory. Only reads files. Undefined if it is not certain. */
 export async function gitHead(files: SourceFiles, directory: string): Promise<string | undefined> {
   try {
     const gitDirectory = await gitDirectoryAround(files, await files.realpath(directory))
     return gitDirectory === undefined ? undefined : await headOf(files, gitDirectory)
   } catch {
-    // The revision is for people: what the directory holds is known without it.
+    // The revision is only informative. The directory can be read without it.
     return undefined
   }
 }
 
-/** The nearest one counts, as for git, also where nothing can be read from it. */
+/** The nearest git directory counts, as in git, even if it is unreadable. */
 async function gitDirectoryAround(files: SourceFiles, directory: string): Promise<string | undefined> {
   for (let at = directory; ; at = dirname(at)) {
     const found = await files.lstat(join(at, '.git')).catch(absent)
@@ -54,12 +54,12 @@ async function packed(files: SourceFiles, shared: string, name: string): Promise
   return found !== undefined && hash.test(found) ? found : undefined
 }
 
-/** The one line of a small file. */
+/** Reads a small file that has one line. */
 async function lineOf(files: SourceFiles, path: string): Promise<string | undefined> {
   return (await textOf(files, path, smallFileBytes))?.replace(/\n$/, '')
 }
 
-/** Through no link: where somebody made `HEAD` one, its end may be a secret that looks like a commit. */
+/** Does not follow symlinks: `HEAD` could link to a secret that looks like a commit. */
 async function textOf(files: SourceFiles, path: string, maxBytes: number): Promise<string | undefined> {
   const file = await boundedFile(files, path, maxBytes + 1).catch(absent)
   if (file === undefined) return undefined
@@ -68,7 +68,7 @@ async function textOf(files: SourceFiles, path: string, maxBytes: number): Promi
   return new TextDecoder().decode(bytes)
 }
 
-/** Whatever is there and cannot be read is an error. */
+/** Any error except a missing file is thrown. */
 function absent(error: unknown): undefined {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') return undefined

@@ -3,7 +3,7 @@ import { revisionOf } from './revision.ts'
 import type { Hinted, SourceFiles } from './source-files.ts'
 import { hasMoved, type Walk } from './walk.ts'
 
-/** How the documents of one file are come by. */
+/** Reads the documents of one file. */
 export type ReadDocuments = (path: string, shown: string) => Promise<readonly ReadDocument[]>
 
 export interface FileRead {
@@ -12,7 +12,7 @@ export interface FileRead {
   readonly documents: readonly ReadDocument[]
 }
 
-/** All of a directory, of one version of it, with what was edited since. */
+/** A complete read of one version of the directory, plus later edits. */
 export interface WholeRead {
   readonly snapshot: SourceSnapshot
   readonly walk: Walk
@@ -20,13 +20,13 @@ export interface WholeRead {
   readonly files: readonly FileRead[]
 }
 
-/** Of more files at once, or behind more links, a whole read is not much dearer. */
+/** Above this many files or links, a full read costs little more. */
 const mostFiles = 32
 const mostFollowed = 64
 
 /**
- * A whole read with some files read anew; undefined where more may have changed than they. Afterwards every directory and link must still lead where
- * it led, and the revision be the same: else what was read is of another version, which a whole read has to find.
+ * Reads only the changed files, on top of the last full read. Undefined if more may have changed. All directories, links and the revision must be the
+ * same afterwards. Otherwise the files belong to another version, which needs a full read.
  */
 export async function readOver(
   sourceFiles: SourceFiles,
@@ -42,7 +42,7 @@ export async function readOver(
   const read = new Map<FileRead, FileRead>()
   for (const file of meant) {
     const documents = await readDocuments(file.path, file.shown).catch(() => undefined)
-    // Why it cannot be read is said by the whole read.
+    // The full read reports why the file is unreadable.
     if (documents === undefined) return undefined
     read.set(file, { ...file, documents })
   }
@@ -52,7 +52,7 @@ export async function readOver(
   return { ...before, files: now, snapshot: { ...snapshot, documents: now.flatMap((file) => file.documents) } }
 }
 
-/** The files that hints have named since they were last taken. */
+/** Collects the files that hints named since the last call of `take`. */
 export function hintedFiles(): {
   readonly note: (what: Hinted) => void
   readonly peek: () => ReadonlySet<string>
@@ -60,7 +60,7 @@ export function hintedFiles(): {
 } {
   let paths = new Set<string>()
   let isMore = false
-  /** Empty where there was more to them than the contents of files. */
+  /** Empty if a hint concerned more than the content of files. */
   const known = (): ReadonlySet<string> => (isMore ? new Set() : paths)
   return {
     note(what) {

@@ -3,16 +3,16 @@ import { join } from 'node:path'
 import { type ManifestRoot, resolveInside } from './inside.ts'
 import type { SourceFiles } from './source-files.ts'
 
-/** Says of a path below the manifest directory that it is not to be read. */
+/** Returns whether a path below the manifest directory is ignored. */
 export type IsIgnored = (shown: string, isDirectory: boolean) => boolean
 
 export const ignoreFileName = '.swarmvirtignore'
 export const maxIgnoreBytes = 16 * 1024
 const maxRules = 100
-/** A rule becomes a regular expression, whose time grows with the length of a name to the power of these. */
+/** A rule becomes a regular expression. Its running time is the length of a name to the power of this number. */
 const maxStars = 2
 
-/** The path of the directory's ignore file; undefined where there is none. Throws where it leads out, or cannot be looked at. */
+/** The path of the ignore file. Undefined if there is none. Throws if it leads out of the directory or cannot be checked. */
 export async function ignoreFile(files: SourceFiles, { boundary, directory }: ManifestRoot): Promise<string | undefined> {
   if (directory === undefined) return undefined
   const path = join(directory, ignoreFileName)
@@ -26,7 +26,7 @@ export async function ignoreFile(files: SourceFiles, { boundary, directory }: Ma
   return isThere ? resolveInside(files, boundary, path) : undefined
 }
 
-/** Rules as in gitignore(5). Throws an error that says which line cannot be used. */
+/** Rules as in gitignore(5). Throws an error that names the invalid line. */
 export function ignoreRules(bytes: Uint8Array): IsIgnored {
   if (bytes.length > maxIgnoreBytes) throw new Error(`it is larger than ${maxIgnoreBytes} bytes`)
   const lines = new TextDecoder().decode(bytes).split('\n')

@@ -4,25 +4,25 @@ import { entriesOf } from './opened.ts'
 import { worktreeCommit } from './revision.ts'
 import type { SourceFiles } from './source-files.ts'
 
-/** A name in a manifest directory leads to what is not in it. The message says nothing of what lies there, not even whether it exists. */
+/** A path leads out of the manifest directory. The message reveals nothing about the target, not even whether it exists. */
 const leadsOut = 'it leads out of the manifest directory'
 
-/** As the kernel's own, see path_resolution(7). */
+/** The kernel's limit, see path_resolution(7). */
 const mostLinks = 40
 
-/** Both lead through no link. */
+/** Both paths contain no symlinks. */
 export interface ManifestRoot {
-  /** Nothing outside it is opened: the worktree of git-sync, else the directory itself. */
+  /** Nothing outside is opened. This is the worktree of git-sync, or else the directory itself. */
   readonly boundary: string
-  /** Where the manifests are; undefined where git-sync's worktree has no such directory. */
+  /** The directory of the manifests. Undefined if git-sync's worktree does not have it. */
   readonly directory: string | undefined
-  /** Its path in the worktree; empty where it is all of it, or none. */
+  /** Its path in the worktree. Empty if it is the whole worktree, or if there is none. */
   readonly below: string
 }
 
 /**
- * Links on the way to the worktree of git-sync, or to the directory, are the operator's own and may lead anywhere. Those in the worktree come from
- * the repository: they must stay in it. Throws where the worktree or the directory cannot be read, and where the directory leads out of the worktree.
+ * Resolves the manifest directory. Links on the way to it belong to the operator and may lead anywhere. Links in the worktree come from the
+ * repository and must stay inside. Throws if the worktree or directory cannot be read, or if the directory leads out of the worktree.
  */
 export async function manifestRoot(files: SourceFiles, path: string): Promise<ManifestRoot> {
   const swap = await linkInto(files, path, (target) => worktreeCommit(target) !== undefined)
@@ -36,7 +36,7 @@ export async function manifestRoot(files: SourceFiles, path: string): Promise<Ma
   return { boundary, directory: isThere ? await resolveInside(files, boundary, join(boundary, below)) : undefined, below }
 }
 
-/** Only a directory that can be read says that a name is not in it. A link that leads nowhere is there. */
+/** Only a readable directory proves that a name is missing. A dangling link exists. */
 async function isListed(files: SourceFiles, boundary: string, names: readonly string[]): Promise<boolean> {
   let at = boundary
   for (const name of names) {
@@ -47,8 +47,8 @@ async function isListed(files: SourceFiles, boundary: string, names: readonly st
 }
 
 /**
- * Where a path below the boundary leads, link by link; nothing outside is looked at on the way. Throws `leadsOut`, and what the system says of a
- * name that does not exist. Git's own directory counts as outside: it may hold the repository's credentials.
+ * Resolves a path below the boundary, link by link, without touching anything outside. Throws `leadsOut`, or the system's error for a missing name.
+ * Git's own directory counts as outside, since it may hold the repository's credentials.
  */
 export async function resolveInside(files: SourceFiles, boundary: string, path: string): Promise<string> {
   let at = boundary

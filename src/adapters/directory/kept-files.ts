@@ -4,25 +4,25 @@ import { fileMarks } from './file-mark.ts'
 import type { SourceFiles } from './source-files.ts'
 import { maxFiles } from './walk.ts'
 
-/** For how long a file must not have changed before it counts (ADR 0022). */
+/** How long a file must stay unchanged before its new content is used (ADR 0022). */
 export interface Settling {
-  /** Below the controller's debounce: an edit whose hint was waited for counts at once. */
+  /** Below the controller's debounce, so that an edit found by a hint is used at once. */
   readonly quietMs: number
-  /** The last line has no newline: most writers end a file with one, so this may be the first half of it. */
+  /** For a last line without a newline. Most writers end a file with one, so the file may be incomplete. */
   readonly cutMs: number
 }
 
 export const settled: Settling = { quietMs: 150, cutMs: 5_000 }
 
-/** A file may still be written: what it said before stays in force until it has been left alone for long enough. */
+/** The file may still be written. Its previous value stays in use until the file has settled. */
 export class UnsettledError<Value> extends Error {
-  /** Undefined where it never counted. */
+  /** Undefined if the file was never used before. */
   readonly before: Value | undefined
-  /** In how many ms it counts, if it does not change any more. */
+  /** Milliseconds until its content is used, if it stays unchanged. */
   readonly leftMs: number
 
   constructor(before: Value | undefined, leftMs: number) {
-    super('it changed a moment ago and is read again before it counts')
+    super('it has just changed; waiting until it is unchanged')
     this.before = before
     this.leftMs = leftMs
   }
@@ -33,38 +33,38 @@ interface Known<Value> {
   readonly value: Value
 }
 interface Held<Value> extends Known<Value> {
-  /** Identifies the bytes that were read. Undefined when the file may have changed without changing it. */
+  /** Identifies the bytes that were read. Undefined if the file can change without changing this mark. */
   readonly mark: string | undefined
 }
 interface Pending<Value> extends Known<Value> {
-  /** When these bytes were seen for the first time. */
+  /** When these bytes were first seen. */
   readonly sinceMs: number
 }
 
-/** So often bytes are read whatever the file system says of a file: some say little. */
+/** Files are read again at this interval even with an unchanged mark, since some file systems report few changes. */
 const wholeEveryMs = 300_000
 
 export interface KeptFiles<Value> {
-  /** `path` leads through no link. Throws UnsettledError, and why it cannot be read. */
+  /** `path` must contain no symlinks. Throws UnsettledError, or the reason why it cannot be read. */
   readonly read: (path: string, shown: string) => Promise<Value>
-  /** Begins a read of everything. */
+  /** Starts a full read. */
   readonly begin: () => void
 }
 
 export interface KeptOptions<Value> {
   readonly files: SourceFiles
   readonly parse: (shown: string, bytes: Uint8Array) => Value
-  /** `parse` is given one byte more of a file that is larger. */
+  /** For a larger file, `parse` gets one byte more than this. */
   readonly maxBytes: number
-  /** Without it, what a file says counts at once. */
+  /** If undefined, new content is used at once. */
   readonly settling: Settling | undefined
-  /** Nothing hangs on such a value: as long as a file has no other, what it says counts at once. */
+  /** Nothing depends on an idle value. If a file has no other value yet, its content is used at once. */
   readonly isIdle?: (value: Value) => boolean
 }
 
 /**
- * The same bytes give the same value, and a file with the same mark is taken to have the same bytes, but every five minutes: a rescan costs
- * neither reading nor parsing. Other bytes count once they are settled. Holds one entry a file, at most as many as files are read.
+ * Caches parsed files. The same mark means the same bytes, except for one read every five minutes, so a rescan neither reads nor parses. New content
+ * is used once it has settled. The cache has one entry per file.
  */
 export function keptFiles<Value>({ files, parse, maxBytes, settling, isIdle = () => false }: KeptOptions<Value>): KeptFiles<Value> {
   const held = new Map<string, Held<Value>>()
@@ -104,7 +104,7 @@ export function keptFiles<Value>({ files, parse, maxBytes, settling, isIdle = ()
   }
 }
 
-/** By the file's own time where the clock is ours, else by when these bytes were first seen. */
+/** Uses the file's modification time if its clock is ours, or else the time when these bytes were first seen. */
 function unsettledMs(
   { bytes, changedMs, shown }: FileStart & { readonly shown: string },
   isLocal: boolean,
@@ -123,7 +123,7 @@ function mayBeCut(shown: string, bytes: Uint8Array): boolean {
   return !(shown.toLowerCase().endsWith('.json') && isWholeJson(bytes))
 }
 
-/** The first half of an object or a list is none. */
+/** An incomplete object or list is invalid JSON. */
 function isWholeJson(bytes: Uint8Array): boolean {
   try {
     return typeof JSON.parse(new TextDecoder().decode(bytes)) === 'object'

@@ -7,21 +7,21 @@ export interface Link {
 }
 
 interface LinkOnTheWay extends Link {
-  /** The names of the path that are still to be looked up behind it. */
+  /** The remaining names of the path behind the link. */
   readonly rest: readonly string[]
 }
 
-/** As the kernel's own, see path_resolution(7). */
+/** The kernel's limit, see path_resolution(7). */
 const mostLinks = 40
 
-/** Every link on the way to where `path` leads, in the order they are met. Ends where nothing is there or links lead in a circle. */
+/** Every symlink on the way to the target of `path`, in order. Ends at a missing file or a loop. */
 export async function linksOn(files: SourceFiles, path: string): Promise<readonly Link[]> {
   const links: Link[] = []
   for await (const { path: at, target } of linksTo(files, path)) links.push({ path: at, target })
   return links
 }
 
-/** The first link on the way whose target is meant, and what the path names behind it. */
+/** The first link on the way that `meant` accepts, and the rest of the path behind it. */
 export async function linkInto(
   files: SourceFiles,
   path: string,
@@ -52,7 +52,7 @@ export function namesIn(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.')
 }
 
-/** Undefined where there is no link: another thing, nothing, or what may not be looked at. */
+/** Undefined if there is no link: another file type, nothing, or no permission. */
 export async function linkTarget(files: SourceFiles, path: string): Promise<string | undefined> {
   try {
     return await files.readlink(path)
@@ -61,7 +61,7 @@ export async function linkTarget(files: SourceFiles, path: string): Promise<stri
   }
 }
 
-/** Where a path leads through all its links; undefined where it leads nowhere. */
+/** The target of a path after all its links. Undefined if it does not exist. */
 export async function whereTo(files: SourceFiles, path: string): Promise<string | undefined> {
   try {
     return await files.realpath(path)

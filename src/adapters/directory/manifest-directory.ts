@@ -15,7 +15,7 @@ import { manifestReader, maxManifestBytes, type ReadManifest } from '../manifest
 
 export interface DirectoryOptions {
   readonly path: string
-  /** Polls for hints: for file systems without inotify, such as NFS. */
+  /** Polls for hints, for file systems without inotify, such as NFS. */
   readonly watchPolling: boolean
   readonly pollMs?: number
   readonly settling?: Settling
@@ -25,10 +25,10 @@ export interface DirectoryOptions {
 }
 
 const defaultPollMs = 1_000
-/** Who swaps faster than that never lets anybody read. */
+/** Versions that are swapped faster than this many reads cannot be read. */
 const maxAttempts = 5
 
-/** Manifests in files below a directory, and nowhere else: `*.yaml`, `*.yml` and `*.json`, without dotfiles and what `.swarmvirtignore` names. */
+/** Manifests from the files below a directory: `*.yaml`, `*.yml` and `*.json`, without dotfiles and without files that `.swarmvirtignore` lists. */
 export function manifestDirectory(options: DirectoryOptions): ManifestSource {
   const sourceFiles = options.files ?? nodeFiles
   const files = filesOf(sourceFiles, options.readText ?? manifestReader(), options.settling ?? settled)
@@ -40,7 +40,7 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
     async read(signal) {
       files.manifests.begin()
       files.rules.begin()
-      // What is named from now on may come too late for this read.
+      // A hint from now on may be too late for this read.
       hinted.take()
       last = undefined
       const whole = await readOneVersion(path, files, signal)
@@ -50,12 +50,12 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
     async readAhead() {
       const named = hinted.peek()
       const meant = (last?.files ?? []).filter(({ path: one }) => named.has(one))
-      // Who reads in earnest says what is wrong.
+      // The actual read reports errors.
       await Promise.allSettled(meant.map(({ path: one, shown }) => files.manifests.read(one, shown)))
     },
     async readHinted() {
       const named = hinted.take()
-      // Laid over each other until the next whole read.
+      // Combined until the next full read.
       last = last === undefined ? undefined : await readOver(sourceFiles, path, last, named, files.manifests.read)
       return last?.snapshot
     },
@@ -68,8 +68,8 @@ export function manifestDirectory(options: DirectoryOptions): ManifestSource {
 }
 
 /**
- * One read of a directory or of one file, whatever its name, as an operator names it: what is found there carries that path. What does not exist or
- * cannot be read makes the snapshot incomplete, and so does what looks like a secret and was not named itself.
+ * Reads a directory once, or one file of any name, as given by an operator. Results carry that path. A missing or unreadable file makes the snapshot
+ * incomplete. So does a file that looks like a secret and was not named explicitly.
  */
 export async function readManifests(path: string, readText: ReadManifest, signal?: AbortSignal): Promise<SourceSnapshot> {
   const files = filesOf(nodeFiles, readText, undefined)
@@ -87,7 +87,7 @@ export async function readManifests(path: string, readText: ReadManifest, signal
   return snapshotOf(outcomes, [{ path: real, shown: path, documents }])
 }
 
-/** What does not exist is read as a file, which then says so. */
+/** A missing path is read as a file, which reports the error. */
 async function isDirectory(path: string): Promise<boolean> {
   return nodeFiles.stat(path).then(
     (found) => found.isDirectory(),
@@ -111,15 +111,15 @@ function filesOf(files: SourceFiles, readText: ReadManifest, settling: Settling 
   }
 }
 
-/** An error message quotes three lines of what it is about, and may end in a pipeline's log. */
+/** An error message quotes three lines of the file, and may end up in the log of a pipeline. */
 function withoutSecrets(read: ReadDocuments): ReadDocuments {
   return (path, shown) => {
     if (!looksSecret(path)) return read(path, shown)
-    throw new Error(`it looks like a secret: name it itself to have it read, or list it in ${ignoreFileName}`)
+    throw new Error(`it looks like a secret: name it explicitly to read it, or list it in ${ignoreFileName}`)
   }
 }
 
-/** Never of two versions, where versions are swapped by links as git-sync and the kubelet do it, or end with a new HEAD as git does. */
+/** Never mixes two versions. git-sync and the kubelet swap versions by links, and git ends with a new HEAD. */
 async function readOneVersion(path: string, files: Files, signal: AbortSignal | undefined): Promise<WholeRead | SourceSnapshot> {
   const { sourceFiles } = files
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
@@ -130,11 +130,11 @@ async function readOneVersion(path: string, files: Files, signal: AbortSignal | 
       if ((await hasMoved(sourceFiles, rest.walk)) || (await revisionOf(sourceFiles, path)) !== revision) continue
       return { snapshot: revision === undefined ? snapshot : { ...snapshot, revision }, revision, ...rest }
     } catch (error) {
-      // The link that led nowhere leads somewhere again.
+      // A missing target exists again, so retry.
       if (codeOf(error) !== 'ENOENT' || (await whereTo(sourceFiles, path)) === undefined) return unreadableDirectory('', error, signal)
     }
   }
-  const message = `the manifest directory changed while it was read, ${maxAttempts} times in a row; what was read before stays in force`
+  const message = `the manifest directory changed while it was read, ${maxAttempts} times in a row; the previous manifests stay in use`
   return { source, complete: false, message, documents: [] }
 }
 
@@ -150,30 +150,30 @@ interface OneRead {
   readonly files: readonly FileRead[]
 }
 
-/** `prefix` goes before the paths that are shown. */
+/** `prefix` is added to the paths in the results. */
 async function readUnder(path: string, root: ManifestRoot, files: Files, signal?: AbortSignal, prefix = ''): Promise<OneRead> {
   const outcomes = noOutcomes()
   const isIgnored = await rulesOf(root, files, outcomes)
   const walk = emptyWalk(files.sourceFiles, root.boundary, isIgnored, outcomes)
   walk.followed.set(path, root.directory)
   if (root.directory === undefined) {
-    const message = `this version has no directory ${root.below}, so it declares nothing`
+    const message = `this version has no directory ${root.below}, so it has no manifests`
     return { snapshot: { source, complete: true, message, documents: [] }, walk, files: [] }
   }
-  // What the rules leave out must not be read because they cannot be.
+  // If the ignore rules are unreadable, no file is read, since some should be ignored.
   if (isIgnored !== undefined) await walkDirectory(walk, root.directory, '', 0, signal)
   const read = await readFiles(walk, files.manifests.read, prefix, signal)
   return { snapshot: snapshotOf(walk, read), walk, files: read }
 }
 
-/** Undefined where the rules cannot be known. */
+/** Undefined if the rules are unreadable. */
 async function rulesOf(root: ManifestRoot, { sourceFiles, rules }: Files, { problems, leftMs }: Outcomes): Promise<IsIgnored | undefined> {
   try {
     const path = await ignoreFile(sourceFiles, root)
     return path === undefined ? () => false : await rules.read(path, ignoreFileName)
   } catch (error) {
     if (!(error instanceof UnsettledError)) {
-      problems.push(`${ignoreFileName} cannot be used (${codeOf(error)}), so nothing is read`)
+      problems.push(`${ignoreFileName} cannot be used (${codeOf(error)}), so no manifest is read`)
       return undefined
     }
     problems.push(`${ignoreFileName}: ${error.message}`)

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import type { DirectoryEntry, OpenFile, SourceFiles } from './source-files.ts'
 
-/** A file that is replaced at every look is not read. */
+/** Gives up on a file that is replaced on each attempt. */
 const mostOpenings = 5
 
 /**
@@ -26,7 +26,7 @@ export function openedSync(files: SourceFiles, path: string, flags: number): num
   throw changed()
 }
 
-/** The entries of a directory that `path` names itself. */
+/** The entries of a directory whose `path` contains no symlinks. */
 export async function entriesOf(files: SourceFiles, path: string): Promise<readonly DirectoryEntry[]> {
   const directory = await opened(files, path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
   try {
@@ -36,16 +36,16 @@ export async function entriesOf(files: SourceFiles, path: string): Promise<reado
   }
 }
 
-/** A file that was renamed over while it was opened has another place, too, and is opened again. */
+/** A file that was replaced while it was opened has another path as well, and is opened again. */
 function isItself(files: SourceFiles, fd: number, path: string): boolean {
   const place = placeOf(files, fd)
   if (place !== undefined) return place === path
-  // Where there is no /proc, an operator's own machine, a link that comes and goes in between is not seen.
+  // Without /proc, on an operator's own machine, a link that appears only briefly is not detected.
   const [found, now] = [files.fstatSync(fd), files.statSync(path)]
   return now !== undefined && found.ino === now.ino && found.dev === now.dev && files.realpathSync(path) === path
 }
 
-/** Where the kernel says that an open file is; undefined where it has no such word. */
+/** The path of an open file in the kernel. Undefined if the kernel does not report it. */
 function placeOf(files: SourceFiles, fd: number): string | undefined {
   try {
     return files.readlinkSync(`/proc/self/fd/${fd}`)

@@ -10,7 +10,7 @@ export const source = 'directory'
 /** Enough to keep the file system busy. */
 const filesAtOnce = 16
 
-/** Reads what a walk found, in the order of names. `prefix` goes before the paths that are shown. */
+/** Reads the files of a walk, in the order of their names. `prefix` is added to the paths in the results. */
 export async function readFiles(
   walk: Walk,
   readDocuments: ReadDocuments,
@@ -27,7 +27,7 @@ export async function readFiles(
       return { path: file.path, shown, documents: file.isTooDeep ? tooDeep(shown, documents, walk) : documents }
     })
     found.push(...(await Promise.all(some)))
-    // Files that are known are looked at without a pause: others are to be heard in between.
+    // Cached files are checked without a wait, so yield to the event loop in between.
     await walk.sourceFiles.nextTurn()
   }
   return found
@@ -56,10 +56,10 @@ function notRead(shown: string, problems: string[], reason: string): readonly Re
   return [unreadableFile(source, shown, `cannot be read: ${reason}`)]
 }
 
-/** Depth is a matter of manifests alone: whatever else lies there is nobody's mistake. */
+/** Only manifests have a depth limit. Other files at that depth are ignored. */
 function tooDeep(shown: string, documents: readonly ReadDocument[], { problems }: Outcomes): readonly ReadDocument[] {
   if (documents.some((one) => one.ok || one.otherKind === undefined)) {
-    problems.push(`${shown} lies more than ${maxDirectoryDepth} levels deep and is not read`)
+    problems.push(`${shown} is more than ${maxDirectoryDepth} levels deep and is not read`)
   }
   return []
 }

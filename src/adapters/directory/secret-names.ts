@@ -1,6 +1,6 @@
-/** Names under which secrets are kept, by the tools that keep them there. */
+/** File names that tools use for secrets. */
 const files = [
-  // Keys and certificates' stores.
+  // Keys and certificate stores.
   /\.(?:pem|key|p12|pfx|jks|keystore|kdbx|kdb|ppk|asc|gpg|age)$/,
   /^id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?$/,
   // Environments, credentials and tokens of well-known tools.
@@ -14,7 +14,7 @@ const files = [
 ]
 const directories = /\/(?:run\/secrets|\.ssh|\.gnupg|\.aws|\.azure|\.kube|\.docker|\.config\/gcloud|ssl\/private)\//
 
-/** The path, or the file's name, is one under which secrets are usual. */
+/** True if the path or the file name is typical for secrets. */
 export function looksSecret(path: string): boolean {
   const lower = path.toLowerCase()
   const name = lower.slice(lower.lastIndexOf('/') + 1)

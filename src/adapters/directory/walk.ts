@@ -5,30 +5,30 @@ import { whereTo } from './links.ts'
 import { entriesOf } from './opened.ts'
 import type { DirectoryEntry, SourceFiles } from './source-files.ts'
 
-/** Manifests are read down to here: deep enough for environments and teams. */
+/** Manifests are read down to this depth, which is enough for environments and teams. */
 export const maxDirectoryDepth = 4
-/** Files are searched down to this depth, so that a manifest that lies too deep is reported. It bounds the walk of huge trees. */
+/** Files are searched down to this depth, so that a manifest below the limit is reported. It also bounds the walk of huge trees. */
 const deepestLook = 32
 export const maxFiles = 5_000
-/** Entries between two pauses, in which others are heard. */
+/** Number of entries between two yields to the event loop. */
 const entriesAtOnce = 100
 
 export interface FoundFile {
-  /** Leads through no link: a link that is swapped meanwhile does not make one read of two commits. */
+  /** Contains no symlinks, so a link that is swapped during a read does not mix two commits. */
   readonly path: string
-  /** Below the manifest directory. */
+  /** Path below the manifest directory. */
   readonly shown: string
-  /** It lies deeper than manifests are read. */
+  /** True if it is below the depth limit. */
   readonly isTooDeep: boolean
-  /** Why it cannot be read; undefined where nothing is known to be in the way. */
+  /** Why it cannot be read. Undefined if no problem is known. */
   readonly unreadable?: string
 }
 
-/** What became of one read, beside what it found. */
+/** Results of one read besides its documents. */
 export interface Outcomes {
-  /** Why it is not complete. */
+  /** Why the read is incomplete. */
   readonly problems: string[]
-  /** In how many ms each file counts that may still be written. */
+  /** Milliseconds until each file that may still be written is used. */
   readonly leftMs: number[]
 }
 
@@ -36,14 +36,14 @@ export function noOutcomes(): Outcomes {
   return { problems: [], leftMs: [] }
 }
 
-/** What one walk through a directory found. */
+/** Results of one walk through a directory. */
 export interface Walk extends Outcomes {
   readonly sourceFiles: SourceFiles
-  /** Nothing outside of it is opened; it leads through no link. */
+  /** Nothing outside is opened. The path contains no symlinks. */
   readonly boundary: string
   readonly isIgnored: IsIgnored
   readonly files: FoundFile[]
-  /** Where each directory and each link led; undefined where it led out, or nowhere. */
+  /** The target of each followed directory and link. Undefined if it led out, or nowhere. */
   readonly followed: Map<string, string | undefined>
   readonly visited: Set<string>
 }
@@ -52,17 +52,17 @@ export function emptyWalk(sourceFiles: SourceFiles, boundary: string, isIgnored:
   return { sourceFiles, boundary, isIgnored, files: [], followed: new Map(), visited: new Set(), ...outcomes }
 }
 
-/** Something that was followed leads elsewhere by now, so what was read may be of two versions. */
+/** True if a followed path has another target now, so the read may mix two versions. */
 export async function hasMoved(files: SourceFiles, { boundary, followed }: Pick<Walk, 'boundary' | 'followed'>): Promise<boolean> {
   for (const [path, before] of followed) {
-    // What leads out still leads somewhere.
+    // A link that leads out still has a target.
     const now = before === undefined ? await resolveInside(files, boundary, path).catch(() => undefined) : await whereTo(files, path)
     if (now !== before) return true
   }
   return false
 }
 
-/** Where a link in the boundary leads. Throws LeadsOutError, and what the system says where it leads nowhere. */
+/** Resolves a link inside the boundary. Throws LeadsOutError, or the system's error if it has no target. */
 async function follow(walk: Walk, path: string): Promise<string> {
   walk.followed.set(path, undefined)
   const real = await resolveInside(walk.sourceFiles, walk.boundary, path)
@@ -71,8 +71,8 @@ async function follow(walk: Walk, path: string): Promise<string> {
 }
 
 /**
- * What cannot be listed is a problem, never an empty directory; a directory that is not there any more is an absence. `path` leads through no link,
- * and `shown` is the path below the manifest directory.
+ * A directory that cannot be listed is a problem, never an empty directory. A directory that no longer exists is an absence. `path` contains no
+ * symlinks, and `shown` is the path below the manifest directory.
  */
 export async function walkDirectory(walk: Walk, path: string, shown: string, depth: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
@@ -102,17 +102,17 @@ async function walkEntry(
   depth: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  // `..data` and `.git` are among these.
+  // This covers `..data` and `.git`.
   if (entry.name.startsWith('.')) return
   const inner = join(path, entry.name)
   const innerShown = shown === '' ? entry.name : `${shown}/${entry.name}`
   const isName = isManifestName(entry.name)
-  // The rules tell a directory from a file, and a link is none.
+  // The rules distinguish files and directories. A link counts as a file.
   if (!(isName || entry.isDirectory() || entry.isSymbolicLink()) || walk.isIgnored(innerShown, entry.isDirectory())) return
   const isLink = entry.isSymbolicLink()
   const { isDirectory, ...place } = isLink ? await linkedPlace(walk, inner) : { path: inner, isDirectory: entry.isDirectory() }
   if (isDirectory) return walkDirectory(walk, place.path, innerShown, depth + 1, signal)
-  // Behind a link that is not followed there may be, or may have been, a directory of manifests.
+  // The target of a link that cannot be followed may be, or may have been, a directory of manifests.
   if (!isName)
     return void (place.unreadable !== undefined && walk.problems.push(`link ${innerShown} is not followed (${place.unreadable})`))
   if (walk.files.length >= maxFiles) return void (walk.problems.includes(tooMany) || walk.problems.push(tooMany))
@@ -121,7 +121,7 @@ async function walkEntry(
 
 const tooMany = `more than ${maxFiles} manifests; the rest is not read`
 
-/** JSON is YAML. */
+/** JSON is valid YAML. */
 function isManifestName(name: string): boolean {
   return /\.(?:ya?ml|json)$/i.test(name) && !/^[.#~]/.test(name)
 }

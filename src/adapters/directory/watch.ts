@@ -8,18 +8,18 @@ import type { Hinted, SourceFiles, WatchOptions } from './source-files.ts'
 type OnHint = (what: Hinted) => void
 
 /**
- * Calls back when something below a directory may have changed, also when the directory itself goes, comes, or is another one because a
- * link on the way to it was swapped. Hints only: the controller reads again on its own timer.
+ * Calls back when something below a directory may have changed, including when the directory itself is removed, created or swapped by a link. Hints
+ * only: the controller also reads on its own timer.
  */
 export function watchDirectory(files: SourceFiles, options: WatchOptions, onHint: OnHint): () => void {
   const path = resolve(options.path)
   const onAnything = (): void => onHint('anything')
   let endTree = watchTree(files, { ...options, path }, onHint, () => undefined)
-  // inotify watches inodes, and says nothing where this path leads to another one.
+  // inotify watches inodes, and sends no event when this path leads to another one.
   const endRoot = watchRoot(path, options.pollMs, (isAnother) => {
     if (isAnother) {
       endTree()
-      // Whatever came before this one watched has hinted at nothing.
+      // Changes before the new watch was ready caused no hint.
       endTree = watchTree(files, { ...options, path }, onHint, onAnything)
     }
     onHint(isAnother ? 'anything' : 'entries')
@@ -31,12 +31,12 @@ export function watchDirectory(files: SourceFiles, options: WatchOptions, onHint
 }
 
 interface Root {
-  /** An inode's number is given again to the directory that is made next; its time of birth is not. */
+  /** Inode numbers are reused for the next directory. The birth time is not. */
   readonly identity: string
   readonly modifiedMs: number
 }
 
-/** One stat now and then, whatever the file system tells. Not by `fs.watchFile`, of which chokidar would end other listeners of the path too. */
+/** Polls with stat on any file system. `fs.watchFile` does not work here: chokidar would also remove other listeners of the same path. */
 function watchRoot(path: string, pollMs: number, onChange: (isAnother: boolean) => void): () => void {
   let timer: NodeJS.Timeout | undefined
   let stopped = false
@@ -63,35 +63,35 @@ async function rootAt(path: string): Promise<Root> {
   }
 }
 
-/** Watches the tree that the path leads to now, and the links on the way: those of git-sync are swapped, not written. */
+/** Watches the current target of the path and the links on the way, since git-sync swaps its links. */
 function watchTree(files: SourceFiles, options: WatchOptions, onHint: OnHint, onReady: () => void): () => void {
   let stopped = false
   const opened = openTree(files, options).then((watcher) => {
     watcher
       ?.on('all', (what, path) => void (stopped || onHint(what === 'change' ? { file: path } : 'anything')))
       .on('ready', () => void (stopped || onReady()))
-    // Hints only: an error costs them and nothing else.
+    // Hints are optional, so a watch error has no other effect.
     watcher?.on('error', () => undefined)
     return watcher
   })
   return () => {
     stopped = true
-    // Never at once: chokidar must not be closed by what it calls.
+    // Deferred, since chokidar must not be closed from its own callback.
     void opened.then((watcher) => watcher?.close())
   }
 }
 
-/** Undefined where there is nothing to watch: the stat of the directory tells when there is. */
+/** Undefined if there is nothing to watch. The stat of the directory detects when that changes. */
 async function openTree(files: SourceFiles, { path, depth, watchPolling, pollMs }: WatchOptions): Promise<FSWatcher | undefined> {
   const links = (await linksOn(files, path)).map((link) => link.path)
   const root = await manifestRoot(files, path).catch(() => undefined)
-  // Where nothing is to be read there is nothing to watch either; whoever reads says why.
+  // An unreadable directory cannot be watched. The read reports the error.
   if (root === undefined) return undefined
   return watch([...links, root.directory ?? root.boundary], {
     followSymlinks: false,
     ignoreInitial: true,
     depth,
-    // What git does in there is seen by what it checks out.
+    // Changes inside `.git` become visible through the checkout.
     ignored: (inner) => basename(inner) === '.git',
     ...(watchPolling ? { usePolling: true, interval: pollMs } : {}),
   })

@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process'
 import type { CredentialHelper } from '../../ports/credentials.ts'
 import { PortError } from '../../ports/errors.ts'
 
-/** What Docker itself writes for a token that belongs to no user. */
+/** Docker's user name for a token without a user. */
 const userName = '<token>'
 const notFound = /credentials not found/i
 const maxOutputBytes = 64 * 1024
 
-/** `docker-credential-NAME` on PATH, spoken to as Docker does: the verb as its argument, everything else on standard input. */
+/** Runs `docker-credential-NAME` from PATH as Docker does: the verb is its argument, everything else is standard input. */
 export function credentialHelper(name: string): CredentialHelper {
-  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) throw new PortError('Invalid', `"${name}" is no credential helper's name`)
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) throw new PortError('Invalid', `"${name}" is not a valid credential helper name`)
   const program = `docker-credential-${name}`
   const must = async (verb: string, input: string): Promise<void> => {
     const { code, said } = await run(program, verb, input)
@@ -27,9 +27,9 @@ export function credentialHelper(name: string): CredentialHelper {
   }
 }
 
-/** What a helper prints may hold a secret, so an error carries its words only where it refused. */
+/** A helper's output may contain a secret, so an error only quotes it if the helper failed. */
 function refused(program: string, verb: string, said: string): PortError {
-  return new PortError('Unavailable', `${program} ${verb}: ${said.trim().slice(0, 500) || 'it failed and did not say why'}`)
+  return new PortError('Unavailable', `${program} ${verb}: ${said.trim().slice(0, 500) || 'it failed without a message'}`)
 }
 
 function secretIn(program: string, said: string): string {
@@ -37,14 +37,14 @@ function secretIn(program: string, said: string): string {
     const { Secret } = JSON.parse(said) as { Secret?: unknown }
     if (typeof Secret === 'string' && Secret !== '') return Secret
   } catch {
-    // Said below: the text may hold a secret, which JSON.parse's own message would quote.
+    // The error below replaces that of JSON.parse, which would quote the text and could reveal a secret.
   }
-  throw new PortError('Unavailable', `${program} get answered with something else than a credential`)
+  throw new PortError('Unavailable', `${program} get returned no valid credential`)
 }
 
 function run(program: string, verb: string, input: string): Promise<{ readonly code: number | null; readonly said: string }> {
   return new Promise((resolve, reject) => {
-    // Some helpers ask their user for a passphrase on the terminal, so standard error stays what it is.
+    // Some helpers ask for a passphrase on the terminal, so standard error is inherited.
     const child = spawn(program, [verb], { stdio: ['pipe', 'pipe', 'inherit'] })
     let said = ''
     child.stdout.setEncoding('utf8')
@@ -52,7 +52,7 @@ function run(program: string, verb: string, input: string): Promise<{ readonly c
       if (said.length < maxOutputBytes) said += text
     })
     child.once('error', (error) =>
-      reject(new PortError('Unavailable', `${program}, Docker's credential helper, cannot be started: ${error.message}`)),
+      reject(new PortError('Unavailable', `${program} (Docker's credential helper) could not be started: ${error.message}`)),
     )
     child.once('close', (code) => resolve({ code, said }))
     child.stdin.on('error', () => child.stdin.destroy())

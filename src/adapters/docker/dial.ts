@@ -3,18 +3,18 @@ import Docker from 'dockerode'
 import { PortError } from '../../ports/errors.ts'
 import type { Dial } from './call.ts'
 
-/** Calls to a manager without a leader hang; an answer is given in milliseconds. */
+/** Calls to a manager without a leader hang. Normal answers take milliseconds. */
 const callTimeoutMs = 15_000
 
-/** dockerode's transport alone: its own methods put specs into headers and URLs, and delete keys from what they are given. */
+/** Uses only dockerode's transport: its own methods put specs into headers and URLs, and delete keys from their arguments. */
 export function dockerodeDial(endpoint: string): Dial {
   const { modem } = new Docker(transport(endpoint))
   return ({ method, path, query, body, isStream, asBytes = false, signal }) => {
-    // No timeout for a stream: an idle one is a quiet Swarm.
+    // A stream has no timeout, since a quiet Swarm sends nothing.
     const limit = isStream ? { signal, end: () => undefined } : limited(signal)
     return new Promise((resolve, reject) => {
       const options = {
-        // A question mark makes the transport append the query, or drop it where there is none.
+        // A question mark makes the transport append the query, or drop it if empty.
         path: `${path}?`,
         method,
         isStream: isStream || asBytes,
@@ -24,23 +24,23 @@ export function dockerodeDial(endpoint: string): Dial {
       }
       modem.dial(options, (error: unknown, data: unknown) => {
         const isAnswer = error === null || error === undefined
-        // An answer that is read as it comes ends with its last byte.
+        // A streamed answer ends with its last byte.
         if (isAnswer && asBytes) (data as Readable).once('close', limit.end)
         else limit.end()
         if (isAnswer) resolve(asBytes ? abortable(data as Readable, limit.signal) : data)
-        // As it is: what it means is judged elsewhere.
+        // Passed on unchanged: the engine classifies it.
         else reject(error)
       })
     })
   }
 }
 
-/** The transport heeds the signal until the answer begins. */
+/** The transport only handles the signal until the response starts. */
 function abortable(answer: Readable, signal: AbortSignal | undefined): Readable {
   return signal === undefined ? answer : addAbortSignal(signal, answer)
 }
 
-/** Aborted with the signal, or when a call has taken too long. Nothing of it is left when the call has ended: there are thousands. */
+/** Aborted by the caller's signal or the timeout. `end` removes its listeners, since there are thousands of calls. */
 function limited(signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly end: () => void } {
   const limit = new AbortController()
   const onAbort = (): void => limit.abort(signal?.reason)
@@ -59,9 +59,9 @@ function limited(signal: AbortSignal | undefined): { readonly signal: AbortSigna
 /** `unix:///path` or `tcp://host:port` (a filtering proxy). */
 function transport(endpoint: string): Docker.DockerOptions {
   const url = URL.parse(endpoint)
-  // `host` is named in both cases: left out, dockerode takes it from DOCKER_HOST.
+  // `host` is always set, since dockerode would otherwise read DOCKER_HOST.
   if (url?.protocol === 'unix:') return { socketPath: url.pathname, host: undefined, version: '' }
   if (url?.protocol === 'tcp:' && url.hostname !== '')
     return { host: url.hostname, port: url.port === '' ? 2375 : Number(url.port), protocol: 'http' }
-  throw new PortError('Invalid', `"${endpoint}" is no Docker endpoint; write unix:///PATH or tcp://HOST:PORT`)
+  throw new PortError('Invalid', `"${endpoint}" is not a Docker endpoint; use unix:///PATH or tcp://HOST:PORT`)
 }

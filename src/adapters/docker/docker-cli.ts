@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { PortError } from '../../ports/errors.ts'
 import type { DockerCli } from '../../ports/docker-cli.ts'
 
-/** The operator's own `docker`: contexts, TLS and ssh are its business. `globals` are Docker's global flags (`--context x`). */
+/** Runs the operator's own `docker`, which handles contexts, TLS and ssh. `globals` are Docker's global flags (`--context x`). */
 export function dockerCli(program: string, globals: readonly string[]): DockerCli {
   return {
     run: (args, input) =>
@@ -18,7 +18,7 @@ export function dockerCli(program: string, globals: readonly string[]): DockerCl
           if (code === 0) resolve(Buffer.concat(out).toString('utf8'))
           else reject(new PortError('Invalid', `docker ${args.slice(0, 2).join(' ')}: ${stderr || `exit code ${code}`}`))
         })
-        // A docker that ends early closes its input; its exit code says why.
+        // If docker exits early it closes its input. Its exit code has the reason.
         child.stdin.on('error', () => child.stdin.destroy())
         child.stdin.end(input ?? '')
       }),

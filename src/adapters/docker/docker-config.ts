@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** What is used of Docker's own configuration file. */
+/** The fields in use of Docker's configuration file. */
 export interface DockerConfig {
   readonly currentContext?: string
-  /** Credential helper for everything that `credHelpers` does not name. */
+  /** Credential helper for registries that are not in `credHelpers`. */
   readonly credsStore?: string
   readonly credHelpers?: Readonly<Record<string, string>>
 }
 
-/** Reads `config.json` of Docker's configuration directory; empty where there is none. Throws where it is not JSON. */
+/** Reads `config.json` from Docker's configuration directory. Empty if it does not exist. Throws if it is not JSON. */
 export async function readDockerConfig(directory: string): Promise<DockerConfig> {
   const path = join(directory, 'config.json')
   const text = await readIfThere(path)
@@ -17,7 +17,7 @@ export async function readDockerConfig(directory: string): Promise<DockerConfig>
   try {
     return chosen(JSON.parse(text) as Readonly<Record<string, unknown>> | null)
   } catch (cause) {
-    throw new Error(`${path} is not JSON, so Docker's context and credential helper are not known`, { cause })
+    throw new Error(`${path} is not JSON, so Docker's context and credential helper are unknown`, { cause })
   }
 }
 

@@ -6,7 +6,7 @@ export function dockerNetworks(endpoint: string): Networks {
   return networksOver(engineOver(dockerodeDial(endpoint)))
 }
 
-/** As the Engine API tells of them. */
+/** Networks from the Engine API. */
 export function networksOver(engine: Pick<Engine, 'find'>): Networks {
   return {
     async getNetwork(name, signal) {
@@ -16,7 +16,7 @@ export function networksOver(engine: Pick<Engine, 'find'>): Networks {
   }
 }
 
-/** The option counts by being there, whatever its value (libnetwork). */
+/** The option is on if its key exists, whatever its value (libnetwork). */
 function readNetwork(answer: unknown): NetworkFacts {
   const { Internal, Options } = (answer ?? {}) as {
     readonly Internal?: unknown

@@ -3,16 +3,16 @@ import type { ByteStream, Call, Dial, Request } from './call.ts'
 import { portErrorOf } from './errors.ts'
 import { keptLists } from './lists.ts'
 
-/** The newest API whose answers this code was read against. An older daemon's own is taken instead. */
+/** The newest tested API version. An older daemon's own version is used instead. */
 const newestKnown = '1.51'
 const oldestUsable = '1.41'
 
-/** The Engine API over a transport: versioned, cancellable, with PortErrors. */
+/** The Engine API over a transport, with versions, cancellation and PortErrors. */
 export interface Engine {
   call(call: Call): Promise<unknown>
-  /** As `call`, but a certain 404 is undefined. */
+  /** Like `call`, but returns undefined for a definite 404. */
   find(call: Call): Promise<unknown>
-  /** A list; the very same one as before while Docker answers with the same bytes. */
+  /** A list. While Docker's answer has the same bytes, the same array is returned. */
   list<Item>(call: Call, item: (raw: unknown) => Item): Promise<readonly Item[]>
   stream(call: Call): Promise<ByteStream>
   version(signal?: AbortSignal): Promise<string>
@@ -61,10 +61,10 @@ export function engineOver(dial: Dial): Engine {
   }
 }
 
-/** A daemon that was upgraded or went away is asked for its version again only by a new process: versions only grow, and old ones stay served. */
+/** The version is negotiated once per process: versions only grow, and daemons keep serving old ones. */
 export function negotiate(offered: string): string {
   if (compareVersions(offered, oldestUsable) < 0) {
-    throw new PortError('Invalid', `this Docker speaks API ${offered}; swarmvirt needs ${oldestUsable} (Engine 20.10) or newer`)
+    throw new PortError('Invalid', `this Docker supports API ${offered}; swarmvirt needs ${oldestUsable} (Engine 20.10) or newer`)
   }
   return compareVersions(offered, newestKnown) < 0 ? offered : newestKnown
 }
@@ -75,7 +75,7 @@ function compareVersions(a: string, b: string): number {
   return aMajor - bMajor || aMinor - bMinor
 }
 
-/** A cancelled call ends with the signal's own reason. */
+/** A cancelled call rejects with the signal's own reason. */
 async function cancellable<Answer>(call: Promise<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
   try {
     return await call
@@ -85,7 +85,7 @@ async function cancellable<Answer>(call: Promise<Answer>, signal: AbortSignal | 
   }
 }
 
-/** A connection may end in the middle of an answer. */
+/** The connection may end in the middle of an answer. */
 async function wholeList<Item>(read: Promise<readonly Item[]>, { method, path }: Call): Promise<readonly Item[]> {
   try {
     return await read

@@ -2,7 +2,7 @@ import type { SwarmEvent } from '../../ports/swarm.ts'
 
 const longestLine = 1024 ** 2
 
-/** Cuts a byte stream into lines: a chunk holds several, or part of one. A line beyond a megabyte is no event and is dropped. */
+/** Splits a byte stream into lines. A chunk may hold several, or part of one. Lines above one megabyte are not events, and are dropped. */
 export async function* linesOf(chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   let rest = ''
@@ -17,7 +17,7 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array | string>): Asyn
 
 const types = ['service', 'node', 'config', 'secret', 'network', 'container'] as const
 
-/** Undefined for a line that is no event. */
+/** Undefined for a line that is not an event. */
 export function readEvent(line: string): SwarmEvent | undefined {
   const raw = parse(line) as { Type?: unknown; Action?: unknown; Actor?: { ID?: unknown; Attributes?: { name?: unknown } } } | null
   if (raw === null || typeof raw !== 'object' || typeof raw.Type !== 'string') return undefined

@@ -2,12 +2,12 @@ import { createHash, hash as hashOnce } from 'node:crypto'
 import type { ByteStream, Call } from './call.ts'
 import { readList } from './read.ts'
 
-/** So many different lists are kept: those of all kinds, and the tasks of so many nodes. */
+/** Maximum number of cached lists: one per kind, and the tasks of some nodes. */
 const mostKept = 64
 
 /**
- * Lists as they were last read. The same bytes give the same list, and in another list the same bytes of an element the same object: of a Swarm in
- * which nothing happens nothing is parsed, and where something does only that.
+ * Caches lists by their bytes. The same bytes return the same list, and an unchanged element in a changed list returns the same object. Only changed
+ * elements are parsed.
  */
 export interface Lists {
   read<Item>(call: Call, item: (raw: unknown) => Item): Promise<readonly Item[]>
@@ -16,11 +16,11 @@ export interface Lists {
 interface Kept {
   readonly hash: string
   readonly items: readonly unknown[]
-  /** By the hash of their bytes. */
+  /** Elements by the hash of their bytes. */
   readonly byHash: ReadonlyMap<string, unknown>
 }
 
-/** `ask` gives the answer's bytes as a stream; where it has no bytes to give, what they would parse to. */
+/** `ask` returns the answer as a stream of bytes, or parsed if the transport has no bytes. */
 export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
   const kept = new Map<string, Kept>()
 
@@ -38,7 +38,7 @@ export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
       const key = keyOf(call)
       const { chunks, hash } = await bytesOf(answer)
       const before = kept.get(key)
-      // A list of some has the same objects as that of all.
+      // A filtered list shares its objects with the full list.
       const known = [before, kept.get(keyOf({ path: call.path }))].flatMap((one) => one?.byHash ?? [])
       const read = before?.hash === hash ? before : { hash, ...readOver(Buffer.concat(chunks), item, known) }
       keep(key, read)
@@ -66,13 +66,13 @@ async function bytesOf(stream: ByteStream): Promise<{ readonly chunks: readonly 
   return { chunks, hash: hash.digest('base64') }
 }
 
-/** A list of which some elements may be known. */
+/** Reads a list, and reuses elements that are cached. */
 function readOver(bytes: Buffer, item: (raw: unknown) => unknown, known: readonly Kept['byHash'][]): Pick<Kept, 'items' | 'byHash'> {
   const read = readElements(bytes, item, known)
   return read === undefined ? { items: readList(parsed(bytes), item), byHash: new Map() } : { items: [...read.values()], byHash: read }
 }
 
-/** Undefined where the list is not written as Docker writes it: then it is read as any JSON. What its elements are is judged by `item`. */
+/** Undefined if the list is not formatted as Docker formats it: then it is parsed as normal JSON. `item` validates the elements. */
 function readElements(bytes: Buffer, item: (raw: unknown) => unknown, known: readonly Kept['byHash'][]): Kept['byHash'] | undefined {
   const elements = elementsIn(bytes)
   const read = new Map<string, unknown>()
@@ -83,15 +83,15 @@ function readElements(bytes: Buffer, item: (raw: unknown) => unknown, known: rea
     if (held === undefined && raw === undefined) return undefined
     read.set(hash, held ?? item(raw))
   }
-  // Two that are the same are a list of another kind.
+  // Two identical elements mean that this is another kind of list.
   return elements !== undefined && read.size === elements.length ? read : undefined
 }
 
 const [begin, between, end] = ['[{"ID":', '},{"ID":', '}]']
 
 /**
- * Cut where Docker goes from one object to the next. No string holds those bytes, since a quote in one is escaped; and where they stand deeper in
- * an object, what they cut is no JSON, which is seen when it is parsed.
+ * Splits at Docker's separator between two objects. No string contains these bytes, since its quotes are escaped. A split inside an object gives
+ * invalid JSON, which the parser detects.
  */
 function elementsIn(bytes: Buffer): readonly Buffer[] | undefined {
   const last = bytes.lastIndexOf(end)
@@ -107,7 +107,7 @@ function elementsIn(bytes: Buffer): readonly Buffer[] | undefined {
   return elements
 }
 
-/** What is no JSON is no list, which `readList` says. */
+/** Invalid JSON is not a list, which `readList` reports. */
 function parsed(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString()) as unknown

@@ -1,7 +1,7 @@
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../ports/swarm.ts'
 
-/** Docker's answers, read permissively: the fields in use and no others. */
+/** Reads Docker's answers permissively: only the fields in use. */
 type Raw = Readonly<Record<string, unknown>>
 
 function record(value: unknown): Raw {
@@ -22,7 +22,7 @@ function labelsOf(spec: Raw): Labels {
   )
 }
 
-/** Without an id or a version nothing can be done with an object: such an answer is none. */
+/** An object without ID or version is unusable, so the answer is invalid. */
 function identityOf(raw: Raw): { id: string; version: number } {
   const id = text(raw['ID'])
   const version = record(raw['Version'])['Index']
@@ -31,11 +31,11 @@ function identityOf(raw: Raw): { id: string; version: number } {
   return { id, version }
 }
 
-/** Every element of a list; an answer that is no list is no answer. */
+/** Reads every element of a list. Throws if the answer is not a list. */
 export function readList<Item>(answer: unknown, read: (raw: unknown) => Item): Item[] {
-  // A daemon without any writes null.
+  // A daemon writes null for an empty list.
   if (answer === null) return []
-  if (!Array.isArray(answer)) throw new PortError('Unavailable', 'Docker answered with something that is no list')
+  if (!Array.isArray(answer)) throw new PortError('Unavailable', 'Docker did not answer with a list')
   return answer.map(read)
 }
 
@@ -58,7 +58,7 @@ export function readNode(answer: unknown): SwarmNode {
   }
 }
 
-/** A manager has its address, with a port, in `ManagerStatus.Addr`; its `Status.Addr` may be the address of a proxy. */
+/** A manager's own address, with a port, is in `ManagerStatus.Addr`. Its `Status.Addr` may be the address of a proxy. */
 function nodeAddresses(raw: Raw): Pick<SwarmNode, 'addresses'> {
   const manager = text(record(raw['ManagerStatus'])['Addr'])
     .replace(/:\d+$/, '')
@@ -126,7 +126,7 @@ export function readConfig(answer: unknown): SwarmConfig {
   return { ...readSecret(answer), data: new Uint8Array(Buffer.from(data, 'base64')) }
 }
 
-/** The id in the answer to a create. */
+/** The ID from the answer to a create. */
 export function readCreated(answer: unknown): string {
   const raw = record(answer)
   const id = text(raw['ID']) || text(raw['Id'])

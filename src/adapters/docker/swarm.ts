@@ -8,7 +8,7 @@ import { readConfig, readCreated, readList, readNode, readSecret, readService, r
 
 const eventTypes = ['service', 'node', 'config', 'secret']
 
-/** The Swarm as its Engine API tells of it. */
+/** The Swarm over the Engine API. */
 export function swarmOver(engine: Engine): Swarm {
   const get = (path: string, filters: Filters | undefined, signal: AbortSignal | undefined): Promise<unknown> =>
     engine.call({ method: 'GET', path, ...(filters === undefined ? {} : { query: { filters: JSON.stringify(filters) } }), signal })
@@ -29,7 +29,7 @@ export function swarmOver(engine: Engine): Swarm {
     async getService(nameOrId, signal) {
       const answer = await engine.find({ method: 'GET', path: `/services/${enc(nameOrId)}`, signal })
       const service = answer === undefined ? undefined : readService(answer)
-      // Docker also takes the beginning of an ID for it, and `abc` is a fine name for a service.
+      // Docker also accepts the beginning of an ID, but `abc` may be the name of a service.
       return service?.name === nameOrId || service?.id === nameOrId ? service : undefined
     },
     createService: async (spec, signal) => readCreated(await judged(() => post('/services/create', undefined, spec, signal))),
@@ -41,10 +41,10 @@ export function swarmOver(engine: Engine): Swarm {
     async listTasks({ serviceId, nodeId }, signal) {
       if (serviceId === undefined && nodeId === undefined) return list('/tasks', undefined, readTask, signal)
       const filters = { ...(serviceId === undefined ? {} : { service: [serviceId] }), ...(nodeId === undefined ? {} : { node: [nodeId] }) }
-      // Of single services there are too many to keep their lists.
+      // Lists of single services are not cached, since there are too many.
       const some =
         serviceId === undefined ? list('/tasks', filters, readTask, signal) : readList(await get('/tasks', filters, signal), readTask)
-      // Both filters match beginnings and names as well.
+      // Both filters also match names and prefixes.
       return (await some).filter((task) => (serviceId ?? task.serviceId) === task.serviceId && (nodeId ?? task.nodeId) === task.nodeId)
     },
 
@@ -84,7 +84,7 @@ function content(name: string, labels: Labels, data: Uint8Array): RawSpec {
   return { Name: name, Labels: labels, Data: Buffer.from(data).toString('base64') }
 }
 
-/** What is not found may be something that the spec names, a network or a secret: then no service has gone. */
+/** A 404 may concern an object in the spec, such as a network or a secret. Then the service still exists. */
 async function judged(call: () => Promise<unknown>, id?: string): Promise<unknown> {
   try {
     return await call()

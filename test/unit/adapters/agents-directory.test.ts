@@ -100,14 +100,14 @@ describe('the directory of agents', () => {
     expect(await reason(agents.on('n3').facts())).toContain('Unavailable: no agent task runs on this node')
     made.services = []
     made.nowMs = 10_000
-    expect(await reason(agents.on('n1').facts())).toContain('Unavailable: no service carries swarmvirt.component=agent')
+    expect(await reason(agents.on('n1').facts())).toContain('Unavailable: no service has the label swarmvirt.component=agent')
   })
 
   it('takes nothing that Docker says of the agents’ own tasks for an agent’s answer', async () => {
     const { made, agents } = bench([aTask({})])
     made.listing = Promise.reject(new PortError('NotFound', 'service s not found'))
     made.listing.catch(() => undefined)
-    expect(await reason(agents.on('n1').revoke('u'))).toBe('Unavailable: the agents cannot be listed: service s not found')
+    expect(await reason(agents.on('n1').revoke('u'))).toBe('Unavailable: cannot list the agents: service s not found')
   })
 
   it('lets go of a Docker that does not answer when the caller is stopped', async () => {

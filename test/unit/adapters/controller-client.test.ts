@@ -92,7 +92,7 @@ describe('the client, with the real API', () => {
       for await (const change of client.watchVms(signal)) if (change.kind === 'synced' && signal === undefined) void api.close()
     }
     await expect(ended(AbortSignal.timeout(200))).rejects.toMatchObject({ name: 'TimeoutError' })
-    await expect(ended()).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('no watch') as string })
+    await expect(ended()).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('stopped the watch') as string })
   })
 
   it('asks for a read, and gives a person’s word or hears what is withheld', async () => {
@@ -128,9 +128,9 @@ describe('a watch of a server that is not ours', () => {
 
   it.each([
     ['says nothing at all', () => undefined, 'no answer in time'],
-    ['falls silent', (socket: TLSSocket) => socket.write(head), 'nothing was heard'],
-    ['ends', (socket: TLSSocket) => socket.end(head), 'ended it'],
-    ['sends what is no VM', (socket: TLSSocket) => socket.write(`${head}event: vm\ndata: {"name":1}\n\n`), 'understands'],
+    ['falls silent', (socket: TLSSocket) => socket.write(head), 'received nothing'],
+    ['ends', (socket: TLSSocket) => socket.end(head), 'closed the watch'],
+    ['sends no valid VM', (socket: TLSSocket) => socket.write(`${head}event: vm\ndata: {"name":1}\n\n`), 'does not support'],
     ['never ends an event', (socket: TLSSocket) => socket.write(`${head}data: ${'x'.repeat(5_000_000)}`), 'larger than'],
   ])('ends where it %s', async (_what, does, message) => {
     answer = does

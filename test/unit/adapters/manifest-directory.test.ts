@@ -138,7 +138,7 @@ describe('a manifest directory', () => {
     for (const text of [manifest('db'), 'a: [']) {
       put('a/b/c/d/e/values.yaml', text)
       const snapshot = await read()
-      expect(snapshot).toMatchObject({ complete: false, message: 'a/b/c/d/e/values.yaml lies more than 4 levels deep and is not read' })
+      expect(snapshot).toMatchObject({ complete: false, message: 'a/b/c/d/e/values.yaml is more than 4 levels deep and is not read' })
       expect(names(snapshot)).toEqual(['a/b/c/d/web.yaml:web'])
     }
   })
@@ -316,7 +316,7 @@ describe('a directory that others write', () => {
     const gone = {
       complete: true,
       documents: [],
-      message: 'this version has no directory vms, so it declares nothing',
+      message: 'this version has no directory vms, so it has no manifests',
       revision: '2'.repeat(40),
     }
     expect(await source.read()).toMatchObject(gone)

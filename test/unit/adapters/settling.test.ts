@@ -64,7 +64,7 @@ it('takes nothing of a file that is being written, and all of it when it is left
   expect(early).toMatchObject({
     complete: false,
     documents: [],
-    message: expect.stringMatching(/^web.yaml: it changed a moment ago/) as string,
+    message: expect.stringMatching(/^web.yaml: it has just changed/) as string,
   })
   expect(early.readAgainMs).toBeGreaterThan(1_000)
   put(whole)

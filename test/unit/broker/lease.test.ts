@@ -134,6 +134,6 @@ describe('the lease of one VM', () => {
   })
 
   it('cannot be held by a second', () => {
-    expect(() => hold(hold(acquire(acquire(granted, 1), 2), 1), 2)).toThrow('held already')
+    expect(() => hold(hold(acquire(acquire(granted, 1), 2), 1), 2)).toThrow('already has a holder')
   })
 })

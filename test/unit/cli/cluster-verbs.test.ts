@@ -289,7 +289,7 @@ describe('a server with another certificate', () => {
     answer = (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{"a":1}')
     await expect(client(certificate.fingerprint).vms()).rejects.toMatchObject({
       kind: 'Unavailable',
-      message: expect.stringContaining('understands') as string,
+      message: expect.stringContaining('does not support') as string,
     })
     answer = (socket) => socket.destroy()
     await expect(client(certificate.fingerprint).vms()).rejects.toMatchObject({ kind: 'Unavailable' })

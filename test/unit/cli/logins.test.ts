@@ -125,7 +125,7 @@ describe("Docker's credential helper", () => {
     await credentialHelper('fake').erase(login.server)
     await expect(keptLogin(ports('context:a'))).rejects.toThrow('log in again')
     await expect(keepLogin(ports('context:a', 'absent'), login)).rejects.toThrow('docker-credential-absent')
-    expect(() => credentialHelper('../x')).toThrow('no credential helper')
+    expect(() => credentialHelper('../x')).toThrow('not a valid credential helper')
   })
 
   it('answers to what Docker itself writes: the secret alone goes in and comes out', async () => {
