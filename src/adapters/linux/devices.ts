@@ -10,20 +10,20 @@ export const hostDevices: Devices = {
     try {
       return openSync(paths[device], constants.O_RDWR)
     } catch (cause) {
-      throw new HostError('DeviceMissing', `${paths[device]} does not open: ${(cause as Error).message}`, { cause })
+      throw new HostError('DeviceMissing', `${paths[device]} cannot be opened: ${(cause as Error).message}`, { cause })
     }
   },
 }
 
-/** Only opening tells: a device cgroup lets a node be seen and denies at open(). */
+/** Only an open() proves access: a device cgroup may show a node and deny the open(). */
 function factOf(device: DeviceName): DeviceFact {
   try {
     closeSync(openSync(paths[device], constants.O_RDWR))
-    return { present: true, opens: true, message: `${paths[device]} opens` }
+    return { present: true, opens: true, message: `${paths[device]} can be opened` }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT')
-      return { present: false, opens: false, message: `${paths[device]} is not there; was the broker started with --device?` }
-    return { present: true, opens: false, message: `${paths[device]} does not open: ${message}` }
+      return { present: false, opens: false, message: `${paths[device]} does not exist; start the broker with --device` }
+    return { present: true, opens: false, message: `${paths[device]} cannot be opened: ${message}` }
   }
 }

@@ -11,10 +11,10 @@ const fSetsig = 10
 const fSetlease = 1024
 const fWrlck = 1
 const fUnlck = 2
-/** Node and the kernel ignore it by default. A lease would otherwise announce an opener with SIGIO, which ends a program. */
+/** Node and the kernel ignore this signal by default. A lease would otherwise notify with SIGIO, which ends a process. */
 const sigurg = 23
 
-/** The lock belongs to the open file: it goes with the last descriptor, also when the program is killed. */
+/** The lock belongs to the open file. It ends with the last descriptor, also when the process is killed. */
 export function diskClaims(libc: Libc): DiskClaims {
   return {
     async claim(path) {
@@ -34,15 +34,15 @@ export function diskClaims(libc: Libc): DiskClaims {
   }
 }
 
-/** For writing, since only who may write can have a write lock. Undefined where there is no file that could be a disk. */
+/** Opens for writing, which a write lock requires. Undefined if the file cannot be a disk. */
 async function openToClaim(path: string): Promise<FileHandle | 'held' | undefined> {
   try {
     return await open(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW)
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
-    // Missing, a symbolic link, a directory, a socket: no disk that a QEMU of ours has open under this name.
+    // Missing, or a symlink, directory or socket: QEMU has no disk open under this name.
     if (code === 'ENOENT' || code === 'ELOOP' || code === 'EISDIR' || code === 'ENXIO') return undefined
-    // Its owner holds a lease on it, and O_NONBLOCK does not wait for that.
+    // Another process holds a lease on the file, and O_NONBLOCK does not wait for it.
     if (code === 'EAGAIN') return 'held'
     throw new StateError('Io', message, { cause })
   }
@@ -59,8 +59,8 @@ function takeLock(libc: Libc, fd: number): boolean {
 }
 
 /**
- * The kernel gives a write lease only where no other process has the file open, so a process that gave up its locks is seen as well. The lease
- * ends at once: held, it would keep an opener waiting until the disk has changed under it, while the lock makes a QEMU fail and try again.
+ * The kernel grants a write lease only if no other process has the file open. This also detects a process that gave up its locks. The lease is
+ * released at once: it would block an opener until the disk has changed, while the lock makes QEMU fail and retry.
  */
 function isOnlyOpener(libc: Libc, fd: number): boolean {
   libc.fcntlValue(fd, fSetsig, sigurg)
@@ -70,7 +70,7 @@ function isOnlyOpener(libc: Libc, fd: number): boolean {
     return true
   } catch (error) {
     if (!(error instanceof SystemError)) throw error
-    // Only a file's owner may ask, and not every file system answers. Then the lock alone counts.
+    // Only the file's owner may request a lease, and some file systems do not support it. Then the lock alone counts.
     if (error.code === 'EACCES' || error.code === 'EINVAL') return true
     if (error.code === 'EAGAIN') return false
     throw error

@@ -3,7 +3,7 @@ import type { FdConnection } from '../../ports/fd-socket.ts'
 import type { Messages } from './messages.ts'
 import type { Poller, Watch } from './poller.ts'
 
-/** A peer that does not read is cut off rather than remembered. */
+/** A peer that does not read is disconnected above this limit. */
 const maxQueuedBytes = 1024 * 1024
 
 type Queued = { bytes: Uint8Array; fds: readonly number[] }
@@ -11,7 +11,7 @@ type Waiter = { readonly resolve: () => void; readonly reject: (error: Error) =>
 type DataListener = (bytes: Uint8Array, fds: readonly number[]) => void
 type CloseListener = (error?: Error) => void
 
-/** Takes over a connected socket that does not block. Nothing is read before somebody listens. */
+/** Takes over a connected, non-blocking socket. Reads start with the first listener. */
 export function fdConnection(fd: number, poller: Poller, messages: Messages): FdConnection {
   return new StreamConnection(fd, poller, messages)
 }
@@ -37,7 +37,7 @@ class StreamConnection implements FdConnection {
     if (this.#ended !== undefined || bytes.length === 0) return
     this.#queue.push({ bytes, fds })
     this.#queuedBytes += bytes.length
-    if (this.#queuedBytes > maxQueuedBytes) this.#end(new Error('the peer does not read what it is sent'))
+    if (this.#queuedBytes > maxQueuedBytes) this.#end(new Error('the peer does not read its messages'))
     else this.#guarded(() => this.#write())
   }
 
@@ -69,7 +69,7 @@ class StreamConnection implements FdConnection {
     })
   }
 
-  /** One chunk a turn, so that no peer keeps the others waiting. */
+  /** Reads one chunk per turn, so that one peer does not block the others. */
   #read(onData: DataListener): void {
     const received = this.#messages.receive(this.#fd)
     if (received === undefined) return
@@ -83,7 +83,7 @@ class StreamConnection implements FdConnection {
       if (sent === undefined) break
       this.#queuedBytes -= sent
       if (sent === next.bytes.length) this.#queue.shift()
-      // The descriptors went with the first byte.
+      // The descriptors were sent with the first byte.
       else this.#queue[0] = { bytes: next.bytes.subarray(sent), fds: [] }
     }
     if (this.#queue.length === 0) for (const waiter of this.#flushing.splice(0)) waiter.resolve()
@@ -110,7 +110,7 @@ class StreamConnection implements FdConnection {
     closeSync(this.#fd)
     this.#queue.length = 0
     for (const waiter of this.#flushing.splice(0)) waiter.reject(error ?? new Error('the connection is closed'))
-    // Later, so that nobody is called back from inside of their own `send` or `close`.
+    // Deferred, so that no callback runs inside the caller's own `send` or `close`.
     queueMicrotask(() => {
       for (const listener of this.#closeListeners.splice(0)) listener(error)
     })

@@ -10,7 +10,7 @@ import { poller, type Poller } from './poller.ts'
 const afUnix = 1
 const sockStream = 1
 const backlog = 16
-/** How long a listener that ran out of descriptors or memory leaves its callers waiting. */
+/** How long a listener pauses when the process has no descriptors or memory left. */
 const acceptPauseMs = 100
 
 interface Tools {
@@ -19,7 +19,7 @@ interface Tools {
   readonly messages: Messages
 }
 
-/** UNIX sockets with descriptors, on libc and Node's own loop. One per process is enough. */
+/** UNIX sockets with descriptor passing, on libc and Node's event loop. One instance per process is enough. */
 export function fdSockets(libc: Libc = loadLibc()): FdSockets {
   const tools: Tools = { libc, poller: poller(libc), messages: messages(libc) }
   return {
@@ -52,7 +52,7 @@ function kindOf(error: unknown): PortErrorKind {
   }
 }
 
-/** A connection within the machine is made or refused at once; a full backlog is EAGAIN and counts as nobody listening. */
+/** A local connection succeeds or fails at once. A full backlog is EAGAIN and counts as nobody listening. */
 function connect(tools: Tools, path: string): FdConnection {
   const address = addressOf(path)
   const fd = tools.libc.socket(afUnix, sockStream, 0)
@@ -71,7 +71,7 @@ function listen(tools: Tools, path: string, mode: number, onConnection: (connect
   const fd = tools.libc.socket(afUnix, sockStream, 0)
   try {
     tools.libc.bind(fd, address)
-    // Before `listen`, so that nobody connects while the mode is still the umask's.
+    // Before `listen`, so that nobody connects while the umask's mode is in effect.
     chmodSync(path, mode)
     tools.libc.listen(fd, backlog)
   } catch (error) {
@@ -93,7 +93,7 @@ function acceptOn(tools: Tools, fd: number, onConnection: (connection: FdConnect
       acceptAll()
     } catch (error) {
       if (!(error instanceof SystemError)) throw error
-      // ECONNABORTED passes by itself; EMFILE and ENOMEM need time, and the readiness would come back at once.
+      // ECONNABORTED resolves automatically. EMFILE and ENOMEM need a pause, since the socket stays ready.
       watch.want(false, false)
       pause = setTimeout(() => watch.want(true, false), acceptPauseMs)
     }
@@ -113,7 +113,7 @@ function acceptOn(tools: Tools, fd: number, onConnection: (connection: FdConnect
 function removeOldSocket(path: string): void {
   const old = lstatSync(path, { throwIfNoEntry: false })
   if (old === undefined) return
-  if (!old.isSocket()) throw new PortError('Invalid', `${path} is there already and is not a socket`)
+  if (!old.isSocket()) throw new PortError('Invalid', `${path} already exists and is not a socket`)
   unlinkSync(path)
 }
 

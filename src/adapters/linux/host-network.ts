@@ -3,7 +3,7 @@ import { bridgeFact, bridgePorts, interfaceCarrier, interfaceExists, interfaceMa
 import type { Libc } from './libc.ts'
 import { clearTap, makeTap, tapOf } from './tap.ts'
 
-/** The network namespace this process runs in; needs NET_ADMIN for what changes something. */
+/** The network namespace of this process. Changes need NET_ADMIN. */
 export function hostNetwork(libc: Libc): HostNetwork {
   return {
     bridge: (name) => bridgeFact(libc, name),

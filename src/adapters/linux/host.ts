@@ -14,7 +14,7 @@ import { ears } from './packet.ts'
 import { poller } from './poller.ts'
 import { socketDirectories } from './socket-directories.ts'
 
-/** All of a broker's host, on one libc. */
+/** The broker's host, on one libc. */
 export interface LinuxHost {
   readonly sockets: FdSockets
   readonly network: HostNetwork

@@ -11,7 +11,7 @@ const fUnlck = 2
 /** QEMU's block/file-posix.c: RAW_LOCK_PERM_BASE is 100 and RAW_LOCK_SHARED_BASE 200, one byte per permission bit of 64. */
 const firstLockByte = 100
 const lockBytes = 200 + 64 - 100
-/** Sixteen disks and what an operator may have put beside them. A runner can fill its directory, and the broker has little memory. */
+/** Sixteen disks plus files of an operator. The limit matters since a runner can fill its directory, and the broker has little memory. */
 const maxNames = 256
 
 export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
@@ -29,7 +29,7 @@ export function imageLocks(libc: Libc, layout: Layout): DiskLocks {
   }
 }
 
-/** What cannot be read may be in use. Only a missing directory is certain to hold no disk, and only while the state root itself is there. */
+/** Unreadable disks may be in use. Only a missing directory proves that there is no disk, and only if the state root itself exists. */
 async function diskNames(layout: Layout, uid: VmUid): Promise<string[] | string> {
   try {
     const names: string[] = []
@@ -50,17 +50,17 @@ async function noDisks({ instances }: Layout): Promise<string[] | string> {
     (stats) => stats.isDirectory(),
     () => false,
   )
-  return isThere ? [] : `the disks cannot be checked: ${instances} is missing; is the state root mounted on this node?`
+  return isThere ? [] : `the disks cannot be checked: ${instances} is missing; mount the state root of this node`
 }
 
-/** Asking takes no lock, and opening neither waits for a FIFO nor follows a link that a guest may have left there. */
+/** The check takes no lock. The open does not block on a FIFO and follows no symlink that a guest may have left. */
 async function lockedFile(libc: Libc, path: string): Promise<string | undefined> {
   let file: FileHandle
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    // A link, a socket or a removed file is no disk that a QEMU of ours has open under this name.
+    // A symlink, a socket or a removed file is not a disk that QEMU has open under this name.
     return code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO' ? undefined : `cannot be checked: ${message}`
   }
   try {

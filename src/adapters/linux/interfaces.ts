@@ -9,12 +9,12 @@ const ifreqBytes = 40
 const siocgifaddr = 0x8915
 const iffUp = 1
 
-/** What sysfs says of this network namespace. A file that goes away while it is read is an interface that went away. */
+/** Reads sysfs of this network namespace. If the file disappears during the read, the interface was removed. */
 function attribute(name: string, file: string): string | undefined {
   try {
     return readFileSync(`/sys/class/net/${name}/${file}`, 'utf8').trim()
   } catch {
-    // `carrier` of an interface that is down is EINVAL, and counts as unknown like one that is gone.
+    // `carrier` of an interface that is down is EINVAL. It counts as unknown.
     return undefined
   }
 }
@@ -36,7 +36,7 @@ export function interfaceCarrier(name: string): boolean {
   return attribute(name, 'carrier') === '1'
 }
 
-/** Undefined where it is no TUN or TAP; the flags are those of if_tun.h. */
+/** Undefined if it is not a TUN or TAP. The flags are those of if_tun.h. */
 export function tunFlags(name: string): number | undefined {
   const text = attribute(name, 'tun_flags')
   return text === undefined ? undefined : Number(text)
@@ -69,7 +69,7 @@ export function ifreq(name: string): Buffer {
   return request
 }
 
-/** One ioctl on an interface; netdevice(7). */
+/** Runs one ioctl on an interface; netdevice(7). */
 export function onInterface<T>(libc: Libc, work: (fd: number) => T): T {
   const fd = libc.socket(afInet, sockDgram, 0)
   try {

@@ -15,19 +15,19 @@ const solSocket = 1
 const soBindtodevice = 25
 const solRaw = 255
 const icmpFilter = 1
-/** Every type but echo replies (0). */
+/** All types except echo replies (0). */
 const allButEchoReply = 0xffff_fffe
 
-/** One lost packet must not decide: three are sent over the time there is, but none before the last had 20 ms. */
+/** One lost packet must not decide. Three are spread over the timeout, and the last one gets at least 20 ms. */
 const attempts = 3
 const leastIntervalMs = 20
-/** On a LAN that is flooded there is always one more, and the broker has other things to do, this probe's deadline among them. */
+/** A flooded LAN always has one more frame. The broker has other work, such as this probe's deadline. */
 const maxFramesPerTurn = 64
 
 interface Attempt {
   readonly fd: number
   send(): void
-  /** `lesser`: an answer that counts only where no better one comes until the deadline. */
+  /** `lesser` is an answer that only counts if no better one arrives before the deadline. */
   read(): { readonly kind: 'answer' | 'lesser'; readonly mac: string | null } | 'other' | 'none'
 }
 
@@ -36,16 +36,13 @@ export function lanProbes(libc: Libc, poller: Poller): LanProbes {
     arp: (bridge, ip, mac, timeoutMs) =>
       tried(bridge, ip, async () => {
         const answer = await ask(poller, timeoutMs, arpAttempt(libc, bridge.name, ip, mac))
-        if (answer === undefined) return unreached('NoArpReply', `nobody on ${bridge.name} answered for ${ip} in ${timeoutMs} ms`)
+        if (answer === undefined) return unreached('NoArpReply', `nothing on ${bridge.name} answered for ${ip} within ${timeoutMs} ms`)
         return reached('ArpReply', `${answer.mac ?? 'somebody'} has ${ip}`, answer)
       }),
     ping: (bridge, ip, timeoutMs) =>
       tried(bridge, ip, async () => {
         if (bridge.address === null)
-          return unknown(
-            'NoAddressOnBridge',
-            `this node has no IPv4 address on ${bridge.name} to ping from; ARP still tells whether ${ip} is there`,
-          )
+          return unknown('NoAddressOnBridge', `this node has no IPv4 address on ${bridge.name} to ping from; ARP can still check ${ip}`)
         const answer = await ask(poller, timeoutMs, pingAttempt(libc, bridge.name, ip))
         if (answer === undefined) return unreached('NoEchoReply', `${ip} sent no echo reply within ${timeoutMs} ms`)
         return reached('EchoReply', `${ip} answered`, answer)
@@ -60,7 +57,7 @@ async function tried(bridge: BridgeFact, ip: string, probe: () => Promise<ProbeO
   try {
     return await probe()
   } catch (error) {
-    return unknown('ProbeFailed', `the probe could not be sent on ${bridge.name}: ${(error as Error).message}`)
+    return unknown('ProbeFailed', `cannot send the probe on ${bridge.name}: ${(error as Error).message}`)
   }
 }
 
@@ -76,7 +73,7 @@ function unknown(reason: string, message: string): ProbeOutcome {
   return { outcome: 'unknown', reason, message, mac: null, rttMs: null }
 }
 
-/** Sends at once and again at intervals until something answers or the time is over. Owns the attempt's descriptor. */
+/** Sends at once and then at intervals, until an answer or the timeout. Owns the attempt's descriptor. */
 function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answer | undefined> {
   return new Promise((resolve, reject) => {
     let sentAt = 0
@@ -137,7 +134,7 @@ function arpAttempt(libc: Libc, bridge: string, ip: string, wanted: string | und
       const packet = reader.read(fd)
       if (packet === undefined) return 'none'
       const arp = packet.direction === 'received' ? parseArp(packet.frame) : undefined
-      // What speaks for another MAC than its own is forged.
+      // A reply with another MAC than its own sender is forged.
       if (arp?.senderIp !== ip || arp.frameSource !== arp.senderMac) return 'other'
       return { kind: wanted === undefined || wanted === arp.senderMac ? 'answer' : 'lesser', mac: arp.senderMac }
     },

@@ -1,12 +1,12 @@
 import koffi from 'koffi'
 import { getSystemErrorName } from 'node:util'
 
-/** A buffer whose address stays the same while it is referenced: never from a pool, never on the JavaScript heap. */
+/** A buffer whose address stays fixed while it is referenced: not from a pool, and not on the JavaScript heap. */
 export function pinned(bytes: number): Buffer {
   return Buffer.alloc(bytes)
 }
 
-/** A failed system call; `code` is errno's name, such as `EACCES`. */
+/** A failed system call. `code` is the errno name, such as `EACCES`. */
 export class SystemError extends Error {
   override readonly name = 'SystemError'
   readonly code: string
@@ -29,8 +29,8 @@ interface RawPoll {
 }
 
 /**
- * System calls that Node lacks, for 64-bit Linux with glibc. All are made synchronously on the main thread, on descriptors that do not block.
- * Each returns what the call returns; -1 is turned into SystemError, but for `EAGAIN` where it says `| undefined`.
+ * System calls that Node lacks, for 64-bit Linux with glibc. They run synchronously on the main thread, on non-blocking descriptors. Each returns the
+ * call's result. -1 becomes a SystemError, except for `EAGAIN` if the type has `| undefined`.
  */
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number
@@ -44,14 +44,14 @@ export interface Libc {
   recvmsg(fd: number, header: Buffer, flags: number): number | undefined
   sendto(fd: number, bytes: Buffer, address: Buffer): void
   ioctl(fd: number, request: number, argument: Buffer): void
-  /** For requests that take a number in place of a pointer. */
+  /** For requests with a number instead of a pointer. */
   ioctlValue(fd: number, request: number, value: number): number
   fcntl(fd: number, command: number, argument: Buffer): void
-  /** For commands that take a number in place of a pointer. */
+  /** For commands with a number instead of a pointer. */
   fcntlValue(fd: number, command: number, value: number): number
-  /** Of a buffer made by `pinned`, for structures that hold pointers. */
+  /** The address of a `pinned` buffer, for structures that hold pointers. */
   address(buffer: Buffer): bigint
-  /** A handle of libuv's on a descriptor that libuv does not know otherwise. The callback runs outside of Node's callback scope. */
+  /** A libuv handle for a descriptor that libuv does not know. The callback runs outside Node's callback scope. */
   poll(fd: number): RawPoll
 }
 
@@ -59,7 +59,7 @@ const sockNonblockCloexec = 0x80800
 
 type IntCall = (...args: (number | bigint | Buffer | null)[]) => number
 
-/** Loads libc once; the only place where koffi is used. */
+/** Loads libc once. This is the only use of koffi. */
 export function loadLibc(): Libc {
   const library = koffi.load('libc.so.6')
   const declare = (prototype: string): IntCall => library.func(prototype)
@@ -70,11 +70,11 @@ export function loadLibc(): Libc {
   const accept4 = declare('int accept4(int, void *, void *, int)')
   const shutdown = declare('int shutdown(int, int)')
   const setsockopt = declare('int setsockopt(int, int, int, void *, uint32_t)')
-  // koffi knows no ssize_t.
+  // koffi has no ssize_t.
   const sendmsg = declare('int64_t sendmsg(int, void *, int)')
   const recvmsg = declare('int64_t recvmsg(int, void *, int)')
   const sendto = declare('int64_t sendto(int, void *, size_t, int, void *, uint32_t)')
-  // Variadic in C; on the 64-bit Linux ABIs in use the third argument goes the same way as a fixed one.
+  // Variadic in C. On the supported 64-bit Linux ABIs, the third argument is passed like a fixed one.
   const ioctl = declare('int ioctl(int, unsigned long, void *)')
   const ioctlValue = library.func('ioctl', 'int', ['int', 'unsigned long', 'int64_t']) as IntCall
   const fcntl = declare('int fcntl(int, int, void *)')

@@ -12,8 +12,8 @@ const iflaInet6AddrGenMode = 8
 const addrGenModeNone = 1
 
 /**
- * Keeps the kernel from giving an interface an IPv6 link-local address, so that the host does not speak to a guest on its own TAP (rtnetlink(7)).
- * Best effort: a kernel without IPv6 has nothing to keep off.
+ * Keeps the kernel from adding an IPv6 link-local address to an interface, so that the host does not talk to a guest on its TAP (rtnetlink(7)). Best
+ * effort: a kernel without IPv6 needs nothing.
  */
 export function addressGenerationOff(libc: Libc, index: number): void {
   // nlmsghdr 16, ifinfomsg 16, then AF_SPEC { AF_INET6 { ADDR_GEN_MODE u8 } }, each attribute padded to four bytes.

@@ -5,17 +5,17 @@ const headerBytes = 56
 const iovecBytes = 16
 
 /**
- * What recvmsg and sendmsg read and write: header, iovec, name, control and data. They point to each other, so they lie in one allocation: whoever
- * has the header keeps everything alive that the kernel is told to write to.
+ * Buffers for recvmsg and sendmsg: header, iovec, name, control and data. They point to each other, so they share one allocation: a reference to the
+ * header keeps all memory alive that the kernel writes to.
  */
 export interface MessageBuffers {
   readonly header: Buffer
   readonly name: Buffer
   readonly control: Buffer
   readonly data: Buffer
-  /** Before each call: how much of each the kernel may use. */
+  /** Call this before each system call: sets how much of each buffer the kernel may use. */
   prepare(dataLength: number, controlLength: number): void
-  /** After a call. */
+  /** Valid after a system call. */
   controlLength(): number
   flags(): number
 }

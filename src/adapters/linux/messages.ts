@@ -13,13 +13,13 @@ const msgNosignal = 0x4000
 const msgCmsgCloexec = 0x4000_0000
 const msgCtrunc = 0x8
 
-/** KVM and eight TAPs are nine; what is over this many in one message closes the connection. */
+/** KVM and eight TAPs are nine. A message with more descriptors than this closes the connection. */
 const maxFdsPerMessage = 16
-/** The kernel's own limit (SCM_MAX_FD): with room for all, it is never the kernel that closes what is too much. */
+/** The kernel's own limit (SCM_MAX_FD). With this much room, the kernel never drops descriptors itself. */
 const maxFdsReceived = 253
-/** More than fits into a socket's buffer. */
+/** More than a socket buffer can hold. */
 const maxDrained = 4096
-/** Bytes per call; longer messages take several. */
+/** Bytes per call. A longer message takes several calls. */
 const chunkBytes = 64 * 1024
 const cmsgHeaderBytes = 16
 const controlBytes = cmsgHeaderBytes + Math.ceil(maxFdsReceived / 2) * 8
@@ -27,15 +27,15 @@ const controlBytes = cmsgHeaderBytes + Math.ceil(maxFdsReceived / 2) * 8
 type Received = { readonly kind: 'data'; readonly bytes: Uint8Array; readonly fds: number[] } | { readonly kind: 'end' }
 
 export interface Messages {
-  /** Bytes the kernel took, possibly fewer than given; undefined when it takes none now. Throws SystemError. */
+  /** Returns the number of bytes sent, possibly fewer than given. Undefined if the socket accepts none now. Throws SystemError. */
   send(fd: number, bytes: Uint8Array, fds: readonly number[]): number | undefined
-  /** Undefined when there is nothing now. Throws SystemError, and Error where descriptors came that are too many or sockets; none stays open then. */
+  /** Undefined if there is no data now. Throws SystemError, and Error if too many descriptors or sockets arrived. Those are all closed. */
   receive(fd: number): Received | undefined
-  /** Before a socket is closed: takes in no more and closes what came and was not read, which the kernel would do otherwise. Never throws. */
+  /** Call this before a socket is closed: stops receiving, and closes unread descriptors without blocking. Never throws. */
   drain(fd: number): void
 }
 
-/** One set of buffers for all sockets of a process: a call never waits, so it never meets another. */
+/** One set of buffers for all sockets of a process. Calls are synchronous, so they never overlap. */
 export function messages(libc: Libc): Messages {
   const buffers = messageBuffers(libc, { name: 0, control: controlBytes, data: chunkBytes })
   const { control, data, header } = buffers
@@ -44,7 +44,7 @@ export function messages(libc: Libc): Messages {
     const length = libc.recvmsg(fd, header, msgDontwait | msgCmsgCloexec)
     if (length === undefined) return undefined
     const fds = readRights(control.subarray(0, buffers.controlLength()))
-    const why = (buffers.flags() & msgCtrunc) !== 0 ? 'more descriptors than can be taken' : whyUnwelcome(fds)
+    const why = (buffers.flags() & msgCtrunc) !== 0 ? 'more descriptors than the limit' : whyUnwelcome(fds)
     if (why !== undefined) {
       closeUnwelcome(libc, fds)
       throw new Error(`a peer sent ${why}`)
@@ -63,7 +63,7 @@ export function messages(libc: Libc): Messages {
       try {
         libc.shutdown(fd, shutRd)
       } catch {
-        // Not connected any more: what came before is still there.
+        // Disconnected, but earlier data can still be read.
       }
       for (let count = 0; count < maxDrained; count++) {
         try {
@@ -71,7 +71,7 @@ export function messages(libc: Libc): Messages {
           if (received === undefined || received.kind === 'end') return
           closeAll(received.fds)
         } catch (error) {
-          // Unwelcome descriptors are closed; there may be more behind them.
+          // Unexpected descriptors are closed. More may follow.
           if (error instanceof SystemError) return
         }
       }
@@ -81,7 +81,7 @@ export function messages(libc: Libc): Messages {
 
 function whyUnwelcome(fds: readonly number[]): string | undefined {
   if (fds.length > maxFdsPerMessage) return `more than ${maxFdsPerMessage} descriptors at once`
-  return fds.some(isSocket) ? 'a socket, which nobody here has a use for' : undefined
+  return fds.some(isSocket) ? 'an unexpected socket' : undefined
 }
 
 function isSocket(fd: number): boolean {
@@ -89,8 +89,8 @@ function isSocket(fd: number): boolean {
 }
 
 /**
- * With SO_LINGER and data that nobody takes, the last close() of a socket waits as long as its maker wishes, even of one that does not block. So
- * sockets are never kept, and are closed with that turned off.
+ * The last close() of a socket with SO_LINGER and unsent data blocks as long as its creator chose, even if it is non-blocking. Received sockets are
+ * therefore closed with SO_LINGER turned off.
  */
 function closeUnwelcome(libc: Libc, fds: readonly number[]): void {
   for (const fd of fds) {
@@ -114,7 +114,7 @@ export function closeAll(fds: readonly number[]): void {
 }
 
 function writeRights(control: Buffer, fds: readonly number[]): number {
-  if (fds.length > maxFdsPerMessage) throw new RangeError(`at most ${maxFdsPerMessage} descriptors fit into a message`)
+  if (fds.length > maxFdsPerMessage) throw new RangeError(`a message can have at most ${maxFdsPerMessage} descriptors`)
   const length = cmsgHeaderBytes + fds.length * 4
   control.fill(0)
   control.writeBigUInt64LE(BigInt(length), 0)

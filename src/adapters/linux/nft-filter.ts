@@ -5,35 +5,35 @@ import type { GuestFilter, TapLock } from '../../ports/guest-filter.ts'
 import { HostError } from '../../ports/host-network.ts'
 
 const table = 'swarmvirt'
-/** A call takes milliseconds. One that waits for storage must not hold up a VM's start for long. */
+/** A call takes milliseconds. A call that hangs must not delay a VM's start for long. */
 const timeoutMs = 10_000
-/** 1,024 TAPs have less than 1 MiB of rules. */
+/** Rules of 1,024 TAPs take less than 1 MiB. */
 const maxOutputBytes = 16 * 1024 * 1024
-/** The kernel takes 128 KiB in one argument. `nft -f -` would open its standard input a second time, and a socket cannot be opened. */
+/** The kernel accepts 128 KiB in one argument. `nft -f -` would reopen its standard input, which fails for a socket. */
 const maxScriptLength = 100_000
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
-/** Addresses that a bridge keeps to itself (IEEE 802.1D, table 7-10). It learns their senders, and passes them up, before its own hooks. */
+/** Addresses that a bridge handles itself (IEEE 802.1D, table 7-10). It learns their senders and passes them up before its own hooks. */
 const linkLocal = 'ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00'
 /**
- * The kernel takes the first tag off before any hook, and a second one hides the packet from all other matches until the host's own stack takes that
- * off too. `ether type` sees the first tag, `meta protocol` the second.
+ * The kernel removes the first tag before any hook. A second tag hides the packet from all other matches until the host's stack removes it as well.
+ * `ether type` matches the first tag, `meta protocol` the second.
  */
 const tagged = ['ether type 8021q', 'ether type 8021ad', 'meta protocol 8021q', 'meta protocol 8021ad']
 
 /**
- * Rules that are the same for all TAPs, in a chain that theirs jump to. nft reads each set by itself, and the ports are sets: repeated for each TAP they
- * made reading five times slower. No TAP has such a name.
+ * Rules shared by all TAPs, in a chain that theirs jump to. nft lists each set separately, and the ports are sets: repeated per TAP, they made
+ * listing five times slower. No TAP has this name.
  */
 const shared = 'guests'
 
 export interface NftFilterOptions {
-  /** Checked addresses and networks of the other nodes, IPv4 and IPv6. */
+  /** Validated addresses and networks of the other nodes, IPv4 and IPv6. */
   readonly protect: readonly string[]
 }
 
 const program = 'nft'
 
-/** By the program `nft`, which needs NET_ADMIN. */
+/** Uses the program `nft`, which needs NET_ADMIN. */
 export function nftFilter({ protect }: NftFilterOptions): GuestFilter {
   const read = async (): Promise<Rules> => rulesOf(await run(['-j', 'list ruleset netdev; list ruleset bridge']))
   return {
@@ -56,7 +56,7 @@ export function nftFilter({ protect }: NftFilterOptions): GuestFilter {
   }
 }
 
-/** Commands joined to as few scripts as the kernel takes. */
+/** Joins the commands into as few scripts as the kernel's limit allows. */
 function inScripts(commands: readonly string[]): string[] {
   const scripts: string[] = []
   for (const command of commands) {
@@ -68,8 +68,8 @@ function inScripts(commands: readonly string[]): string[] {
 }
 
 /**
- * Two tables. The ingress hook of the TAP comes before the bridge sees a frame, so nothing with another MAC is learned or passed on. The bridge's
- * input hook sees what goes to the host itself, whichever of its addresses it names, and what the host would route.
+ * Two tables. The TAP's ingress hook runs before the bridge, so no frame with another MAC is learned or forwarded. The bridge's input hook covers
+ * packets to any address of the host, and packets that the host would route.
  */
 function lockScripts(locks: readonly TapLock[], protect: readonly string[]): string[] {
   const ports = nodePorts.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(', ')
@@ -78,7 +78,7 @@ function lockScripts(locks: readonly TapLock[], protect: readonly string[]): str
   return inScripts([bridgeScript(toNodePorts), sharedScript(toOtherNodes), ...locks.map(tapScript)])
 }
 
-// `typeof`, since nft 1.0.6 (Debian 12) crashes on any rules of a host where nft 1.1 declared a set by its `type`.
+// Uses `typeof`, since nft 1.0.6 (Debian 12) crashes on rules of a host where nft 1.1 declared a set by `type`.
 function bridgeScript(toNodePorts: string): string {
   return `
 table bridge ${table} {
@@ -124,13 +124,13 @@ add element bridge ${table} taps { "${tap}" }
 }
 
 interface Rules {
-  /** By TAP. */
+  /** MAC by TAP. */
   readonly macs: ReadonlyMap<string, string>
   readonly chains: ReadonlySet<string>
   readonly taps: ReadonlySet<string>
-  /** TAPs whose chain goes on to the shared rules. */
+  /** TAPs whose chain jumps to the shared rules. */
   readonly jumps: ReadonlySet<string>
-  /** The rules for ports are there, and those that all TAPs share. */
+  /** True if the port rules and the shared rules exist. */
   readonly guardsPorts: boolean
 }
 
@@ -164,7 +164,7 @@ function isJump(expr: unknown): boolean {
   return jump.safeParse(expr).success
 }
 
-/** One JSON document a line and command. */
+/** The output has one JSON document per line and command. */
 function rulesOf(output: string): Rules {
   const documents = output.split('\n').filter((line) => line !== '')
   const objects = documents.flatMap((line) => z.object({ nftables: z.array(listed) }).parse(JSON.parse(line)).nftables)
@@ -194,7 +194,7 @@ function run(args: readonly string[]): Promise<string> {
 }
 
 function explain(error: Error & { code?: unknown; killed?: boolean }, stderr: string): string {
-  if (error.code === 'ENOENT') return `the program ${program} is not there; the broker's image must have the package nftables`
+  if (error.code === 'ENOENT') return `the program ${program} is missing; the broker's image needs the package nftables`
   if (error.killed === true) return `${program} did not end within ${timeoutMs / 1000} s`
   return `${program}: ${stderr.split('\n')[0] || error.message}`.slice(0, 500)
 }

@@ -16,11 +16,11 @@ const linkAddressBytes = 20
 const packetTypeAt = 10
 const packetOutgoing = 4
 
-/** Longer than any DHCP message that a client must take (RFC 2131: 576) by far; the rest of a frame is not looked at. */
+/** Far more than any DHCP message that a client must accept (RFC 2131: 576 bytes). The rest of a frame is ignored. */
 const snapBytes = 2048
-/** Bounds what the kernel keeps for a flood; what does not fit is lost, and an address is soon heard again. */
+/** Limits the kernel's buffer during a flood. Dropped frames do not matter, since addresses are announced again soon. */
 const receiveBufferBytes = 64 * 1024
-/** A guest that sends more than this many at once is left alone for a while. */
+/** Maximum number of frames per turn, so that one guest does not block the event loop. */
 const maxFramesPerTurn = 64
 const floodPauseMs = 100
 
@@ -70,7 +70,7 @@ export function linkAddress(protocol: number, index: number): Buffer {
   return address
 }
 
-/** Bound to one interface; hears nothing before it is bound and filtered. Throws SystemError. */
+/** Bound to one interface. Receives nothing before it is bound and filtered. Throws SystemError. */
 export function packetSocket(libc: Libc, index: number, kind: 'arpAndDhcp' | 'arp'): number {
   const fd = libc.socket(afPacket, sockRaw, 0)
   try {
@@ -78,7 +78,7 @@ export function packetSocket(libc: Libc, index: number, kind: 'arpAndDhcp' | 'ar
     size.writeInt32LE(receiveBufferBytes)
     libc.setsockopt(fd, solSocket, soRcvbuf, size)
     if (kind === 'arpAndDhcp') attachFilter(libc, fd, arpAndDhcp)
-    // A bridge takes its ports' frames away before any protocol's own sockets see them; only those for all protocols come earlier.
+    // A bridge takes its ports' frames before sockets of a single protocol receive them. Only sockets for all protocols come earlier.
     libc.bind(fd, linkAddress(kind === 'arp' ? ethPArp : ethPAll, index))
     return fd
   } catch (error) {
@@ -88,7 +88,7 @@ export function packetSocket(libc: Libc, index: number, kind: 'arpAndDhcp' | 'ar
 }
 
 export interface PacketReader {
-  /** Undefined when there is none now. The frame is valid until the next read. Throws SystemError, ENETDOWN when the interface went. */
+  /** Undefined if there is no frame now. The frame is valid until the next read. Throws SystemError, with ENETDOWN if the interface is gone. */
   read(fd: number): { readonly frame: Uint8Array; readonly direction: 'received' | 'sent' } | undefined
 }
 
@@ -133,7 +133,7 @@ export function ears(libc: Libc, poller: Poller): Ears {
         try {
           readSome()
         } catch {
-          // ENETDOWN: the interface went down or away; there is nothing more to hear.
+          // ENETDOWN: the interface is down or removed, so no more frames arrive.
           close()
           onEnd()
         }

@@ -1,20 +1,20 @@
 import type { Libc, Readiness } from './libc.ts'
 
 export interface Watch {
-  /** Replaces what is waited for. While it is anything, the process stays alive. */
+  /** Sets the events to wait for. A pending wait keeps the process alive. */
   want(readable: boolean, writable: boolean): void
-  /** Before the descriptor is closed; nothing is called back after it. Idempotent. */
+  /** Call this before the descriptor is closed. No callback runs after it. Idempotent. */
   close(): void
 }
 
 export interface Poller {
-  /** Calls back, level-triggered, when a call on the descriptor would not wait, an error included: making the call tells which it is. */
+  /** Calls back, level-triggered, when a call on the descriptor would not block. This includes errors: the call returns them. */
   watch(fd: number, onReady: () => void): Watch
 }
 
 /**
- * Waits for descriptors in libuv's own loop: no thread, so nothing is in the way of an exit. libuv calls outside of Node's callback scope, where
- * promises would not go on and an exception would be lost; the callbacks therefore run from `setImmediate`, still in the same turn of the loop.
+ * Polls descriptors in libuv's own loop, without a thread that could delay an exit. libuv calls outside Node's callback scope, where promises do not
+ * continue and exceptions are lost. The callbacks therefore run from `setImmediate`, in the same turn of the loop.
  */
 export function poller(libc: Pick<Libc, 'poll'>): Poller {
   let ready: (() => void)[] = []
@@ -35,7 +35,7 @@ export function poller(libc: Pick<Libc, 'poll'>): Poller {
       const call = (): void => {
         if (!closed && (wanted.readable || wanted.writable)) onReady()
       }
-      // libuv stops a handle on POLLERR; starting it again is harmless otherwise.
+      // libuv stops a handle on POLLERR. Otherwise starting it again is harmless.
       const start = (): void =>
         handle.start(wanted, () => {
           handle.stop()

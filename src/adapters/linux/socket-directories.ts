@@ -4,7 +4,7 @@ import { uidPattern } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { SocketDirectories } from '../../ports/host-network.ts'
 
-/** The group comes from the parent's setgid bit: the broker may not change owners. */
+/** The group comes from the parent's setgid bit, since the broker may not change owners. */
 const directoryMode = 0o2750
 
 export function socketDirectories(layout: Layout): SocketDirectories {
@@ -12,9 +12,9 @@ export function socketDirectories(layout: Layout): SocketDirectories {
     list: () =>
       described(`cannot read ${layout.sockets}`, async () => (await readdir(layout.sockets)).filter((name) => uidPattern.test(name))),
     make: (uid) =>
-      described('cannot make the directory of a socket', async () => {
+      described('cannot create the directory of a socket', async () => {
         const path = layout.socketDirectory(uid)
-        // The umask leaves the group in, and nobody but the broker may write there, not even for a moment.
+        // The umask keeps the group's permissions, and only the broker may write here at any time.
         await unless('EEXIST', mkdir(path, { mode: 0o700 }))
         await chmod(path, directoryMode)
       }),
@@ -38,6 +38,6 @@ async function described<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
-    throw new PortError('Unavailable', `${what}: ${(cause as Error).message}; has install-node prepared this host?`, { cause })
+    throw new PortError('Unavailable', `${what}: ${(cause as Error).message}; run install-node on this node`, { cause })
   }
 }

@@ -30,11 +30,11 @@ function openTun(): number {
   try {
     return openSync(tunDevice, constants.O_RDWR | constants.O_NONBLOCK)
   } catch (cause) {
-    throw new HostError('DeviceMissing', `${tunDevice} does not open: ${(cause as Error).message}`, { cause })
+    throw new HostError('DeviceMissing', `${tunDevice} cannot be opened: ${(cause as Error).message}`, { cause })
   }
 }
 
-/** Attaches to the interface, which is made if it is missing. */
+/** Attaches to the interface, and creates it if it is missing. */
 function attach(libc: Libc, name: string): number {
   const fd = openTun()
   try {
@@ -57,7 +57,7 @@ export function makeTap(libc: Libc, order: TapOrder): number {
     closeSync(fd)
     if (error instanceof SystemError && interfaceIndex(order.bridge) === undefined)
       throw new HostError('BridgeMissing', `there is no bridge ${order.bridge}`, { cause: error })
-    throw new HostError('Io', `the TAP ${order.name} could not be set up: ${(error as Error).message}`, { cause: error })
+    throw new HostError('Io', `cannot set up the TAP ${order.name}: ${(error as Error).message}`, { cause: error })
   }
 }
 
@@ -66,15 +66,12 @@ function attachOwn(libc: Libc, name: string): number {
     return attach(libc, name)
   } catch (error) {
     if (!(error instanceof SystemError)) throw error
-    if (error.code === 'EBUSY') throw new HostError('TapBusy', `somebody has the TAP ${name} attached`, { cause: error })
-    throw new HostError('Io', `the TAP ${name} could not be made: ${error.message}; does the broker have NET_ADMIN?`, { cause: error })
+    if (error.code === 'EBUSY') throw new HostError('TapBusy', `a process has the TAP ${name} attached`, { cause: error })
+    throw new HostError('Io', `cannot create the TAP ${name}: ${error.message}; check that the broker has NET_ADMIN`, { cause: error })
   }
 }
 
-/**
- * MAC and MTU come before the bridge does: a bridge without a MAC of its own takes the lowest of its ports', and one without an MTU of its own the
- * smallest of theirs.
- */
+/** Sets MAC and MTU before the bridge: a bridge without its own values adopts the lowest MAC and the smallest MTU of its ports. */
 function configure(libc: Libc, control: number, order: TapOrder): void {
   const mac = ifreq(order.name)
   mac.writeUInt16LE(arphrdEther, 16)
@@ -95,7 +92,7 @@ function configure(libc: Libc, control: number, order: TapOrder): void {
   libc.ioctl(control, siocsifflags, flags)
 }
 
-/** A TAP without the persistent flag has a descriptor open somewhere, or it would not be there. */
+/** A TAP without the persistent flag only exists while a process has its descriptor open. */
 export function clearTap(libc: Libc, name: string): 'absent' | 'removed' | 'attached' {
   const flags = tunFlags(name)
   if (flags === undefined) return interfaceExists(name) ? 'attached' : 'absent'
@@ -115,7 +112,7 @@ export function clearTap(libc: Libc, name: string): 'absent' | 'removed' | 'atta
 }
 
 export function tapOf(libc: Libc, fd: number): string | undefined {
-  // Other drivers may know the same request by another meaning.
+  // The same request number has another meaning in other drivers.
   if (fstatSync(fd).rdev !== tunRdev) return undefined
   const request = ifreq('')
   try {
@@ -128,7 +125,7 @@ export function tapOf(libc: Libc, fd: number): string | undefined {
   return request.toString('latin1', 0, Math.max(0, request.indexOf(0)))
 }
 
-/** The same name in a namespace of the sender's own making proves nothing. */
+/** An interface with the same name in another namespace proves nothing. */
 function isInOurNamespace(libc: Libc, fd: number): boolean {
   const namespace = libc.ioctlValue(fd, tungetdevnetns, 0)
   try {

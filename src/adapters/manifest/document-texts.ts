@@ -5,9 +5,9 @@ import { refusedText } from './text-limits.ts'
 
 const options = { schema: 'core', resolveKnownTags: false } as const
 
-/** Splits at the documents' own ends, so that comments stay with what they stand above. */
+/** Splits at the ends of documents, so that comments stay above the content that they describe. */
 export function documentTexts(text: string): readonly ManifestText[] {
-  // Depth above all: what the reader refuses must not come to the parser by this way either.
+  // Applies the reader's limits, above all for depth, since this also calls the parser.
   if (refusedText(text) !== undefined) return []
   const lineCounter = new LineCounter()
   const parsed = parseAllDocuments(text, { ...options, lineCounter })
@@ -23,7 +23,7 @@ export function documentTexts(text: string): readonly ManifestText[] {
   })
 }
 
-/** `---` before and `...` behind say nothing in a text of one document; with a directive (`%YAML`) they do. */
+/** `---` and `...` are redundant around a single document, except with a directive (`%YAML`). */
 function tidy(slice: string): string {
   const plain = slice.startsWith('%')
     ? slice
@@ -31,14 +31,14 @@ function tidy(slice: string): string {
   return `${plain.replace(/^(?:[ \t]*\r?\n)+/, '').trimEnd()}\n`
 }
 
-/** A cut must never change what is declared. */
+/** A split must not change the declared values. */
 function sameValue(text: string, value: unknown): boolean {
   const again = parseAllDocuments(text, options)
   const [only] = Array.isArray(again) ? again : []
   return again.length === 1 && only !== undefined && only.errors.length === 0 && canonicalJson(only.toJS()) === canonicalJson(value)
 }
 
-/** Written anew with their comments: entries of a list are indented, and their anchors may stand in another one. */
+/** Writes each entry with its comments: entries of a list are indented, and their anchors may be in another entry. */
 function listEntries(document: Document.Parsed, value: object, lineOf: (node: Node | null) => number): readonly ManifestText[] {
   const values = (value as { items?: unknown }).items
   const nodes = isMap(document.contents) ? document.contents.get('items', true) : undefined
@@ -50,7 +50,7 @@ function listEntries(document: Document.Parsed, value: object, lineOf: (node: No
   })
 }
 
-/** Undefined where an alias leads out of the entry. */
+/** Undefined if an alias refers to another entry. */
 function withComments(node: Node): string | undefined {
   try {
     const alone = new Document(null)

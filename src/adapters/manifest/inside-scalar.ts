@@ -1,8 +1,8 @@
 import type { Scalar } from 'yaml'
 
 /**
- * Where a place in a scalar's text stands in the file. Exact in a literal block (`|`) and in plain and quoted texts of one line without escapes;
- * elsewhere the scalar's beginning, since folding and escapes move everything.
+ * Maps a range in a scalar's text to the file. Exact in a literal block (`|`) and in single-line plain and quoted strings without escapes. Otherwise
+ * the scalar's start, since folding and escapes shift the text.
  */
 export function insideScalar(file: string, scalar: Scalar, from: number, to: number): readonly [number, number] {
   const [start, end] = scalar.range ?? [0, 0]
@@ -15,7 +15,7 @@ export function insideScalar(file: string, scalar: Scalar, from: number, to: num
     : [start, start + 1]
 }
 
-/** Each line of the text is one of the file, behind the block's indentation. */
+/** Each line of the text is one line of the file, after the block's indentation. */
 function insideLiteral(file: string, start: number, text: string, from: number, to: number): readonly [number, number] | undefined {
   const lineIndex = text.slice(0, from).split('\n').length - 1
   const lineStart = from === 0 ? 0 : text.lastIndexOf('\n', from - 1) + 1

@@ -5,8 +5,8 @@ type Place = { readonly key: Node | undefined; readonly value: Node | undefined 
 type Range = Node['range']
 
 /**
- * Where an issue's path stands: the key where the field itself is the matter (`VM011`, `VM012`, `VM020`), the value otherwise; of what is missing,
- * the key of what it is missing from. Maps are indexed once, since one document can have thousands of issues.
+ * Locates an issue's path in the document: the key for issues about the field itself (`VM011`, `VM012`, `VM020`), otherwise the value. A missing
+ * field is located at its parent's key. Maps are indexed once, since one document can have thousands of issues.
  */
 export function locator(root: Node): (issue: ManifestIssue) => Range {
   const indexes = new Map<YAMLMap, ReadonlyMap<string, Place>>()
@@ -17,7 +17,7 @@ export function locator(root: Node): (issue: ManifestIssue) => Range {
   }
 }
 
-/** Walks as far as the path exists. */
+/** Follows the path as far as it exists. */
 function locate(root: Node, path: ManifestPath, indexes: Map<YAMLMap, ReadonlyMap<string, Place>>): Place {
   let key: Node | undefined
   let value: Node | undefined = root
@@ -44,7 +44,7 @@ function indexOf(map: YAMLMap): ReadonlyMap<string, Place> {
   return new Map(map.items.map(({ key, value }) => [keyText(key), { key: nodeOf(key), value: nodeOf(value) }]))
 }
 
-/** The property that a key becomes. */
+/** The property name of a key. */
 export function keyText(key: unknown): string {
   const value = isScalar(key) ? key.value : undefined
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''

@@ -7,7 +7,7 @@ const names: readonly (readonly [RegExp, string, string])[] = [
   [/[\uff1a\ua789\u2236]/u, 'a colon of another script', 'type a plain :'],
 ]
 
-/** Names a character that looks like one of YAML's and is none: word processors and web pages make them. */
+/** Names a character that looks like YAML syntax but is not. Word processors and web pages create them. */
 export function lookAlike(line: string): string | undefined {
   for (const [pattern, name, remedy] of names) {
     const at = line.search(pattern)

@@ -9,9 +9,9 @@ const source = 'configs'
 const label = `${manifestLabels.manifest}=true`
 
 /**
- * Manifests in Swarm configs that carry `swarmvirt.manifest=true` (ADR 0014). A config cannot be changed, so an edit is a config more, and of
- * several documents of one name the one in the newest config counts. A list that cannot be had is an incomplete read. Hints come from outside:
- * the Swarm's events are followed once, by the controller.
+ * Manifests in Swarm configs with the label `swarmvirt.manifest=true` (ADR 0014). A config is immutable, so an edit adds a config. If several configs
+ * have a document of the same name, the newest one counts. A failed list makes the read incomplete. Hints come from the controller, which follows the
+ * Swarm's events.
  */
 export function manifestConfigs(swarm: Pick<Swarm, 'listConfigs'>): ManifestSource {
   const parse = parsedOnce(manifestReader())
@@ -21,14 +21,19 @@ export function manifestConfigs(swarm: Pick<Swarm, 'listConfigs'>): ManifestSour
         return { source, complete: true, message: '', ...newestOf(parse(await swarm.listConfigs(label, signal))) }
       } catch (error) {
         if (signal?.aborted || !(error instanceof PortError)) throw error
-        return { source, complete: false, message: `configs with the label ${label} cannot be listed: ${messageOf(error)}`, documents: [] }
+        return {
+          source,
+          complete: false,
+          message: `configs with the label ${label} could not be listed: ${messageOf(error)}`,
+          documents: [],
+        }
       }
     },
     watch: () => () => undefined,
   }
 }
 
-/** An id stands for the same data for ever: each config is parsed once. Holds what the last list held. */
+/** A config ID always has the same data, so each config is parsed once. Caches the configs of the last list. */
 function parsedOnce(readText: ReadManifest): (configs: readonly SwarmConfig[]) => readonly ConfigDocuments[] {
   let held: ReadonlyMap<string, readonly ReadDocument[]> = new Map()
   return (configs) => {

@@ -12,7 +12,7 @@ import { refusedTree } from './tree-limits.ts'
 
 export const maxManifestBytes = 256 * 1024
 
-/** Reads the documents of one manifest file or config. Never throws; hostile input costs at most a bounded time and becomes an issue. */
+/** Reads the documents of one manifest file or config. Never throws. Hostile input takes a bounded time and becomes an issue. */
 export type ReadManifest = (source: string, file: string, bytes: Uint8Array) => readonly ReadDocument[]
 
 export function manifestReader(): ReadManifest {
@@ -22,7 +22,7 @@ export function manifestReader(): ReadManifest {
     try {
       return readManifest(context, bytes)
     } catch (error) {
-      // Every way here that is known is closed above; what is left is the parser running out of stack.
+      // All known causes are excluded above. What remains is a stack overflow of the parser.
       const isStack = error instanceof RangeError
       const message = isStack ? 'it cannot be parsed: it is nested too deep' : 'it cannot be parsed'
       return [wholeFile(context, 'VM003', message, 'a manifest needs a few levels only')]
@@ -30,7 +30,7 @@ export function manifestReader(): ReadManifest {
   }
 }
 
-/** A file of which nothing could be read. */
+/** A file that cannot be read at all. */
 export function unreadableFile(source: string, file: string, message: string): InvalidDocument {
   return wholeFile({ source, file }, 'VM001', message, 'make it readable for the controller, or take it away')
 }
@@ -41,7 +41,7 @@ interface Place {
 }
 type Context = Place & { readonly suggest: Suggest }
 
-/** An issue of a file whose names are not known. */
+/** An issue of a file whose document names are unknown. */
 function wholeFile(place: Place, code: string, message: string, help: string): InvalidDocument {
   const rendered = renderIssue({ code, message, help }, { file: place.file, line: 1, column: 1, excerpt: '' })
   const issue = { code, path: [], message, help, file: place.file, line: 1, column: 1, rendered }
@@ -58,13 +58,13 @@ function readManifest(context: Context, bytes: Uint8Array): readonly ReadDocumen
   const documents = parse(decoded.text)
   if (documents.length > maxDocuments) return [wholeFile(context, 'VM003', `more than ${maxDocuments} documents in one file`, 'split it')]
   const broken = documents.find((document) => document.errors.length + document.warnings.length > 0)
-  // After a syntax error nobody can say where the documents around it begin and end.
+  // After a syntax error, the borders of the documents around it are unknown.
   if (broken !== undefined) return [syntaxErrors(input, documents)]
   return documents.flatMap((document) => readDocument(input, document))
 }
 
 interface Decoded {
-  /** As far as it could be decoded. */
+  /** The part that could be decoded. */
   readonly text: string
   readonly refused: Refused | undefined
 }
@@ -82,7 +82,7 @@ function decode(bytes: Uint8Array): Decoded {
   return { text, refused: { code: 'VM004', message: 'the file is not UTF-8', help: 'save it as UTF-8', offset: text.length } }
 }
 
-/** `stream`: the last character may be cut off. */
+/** With `stream`, the last character may be incomplete. */
 function decoded(bytes: Uint8Array, stream: boolean): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream })
@@ -98,7 +98,7 @@ function counterOf(text: string): LineCounter {
   return counter
 }
 
-/** Keys are compared by `refusedTree`. An error a character would spend a second on stack traces that nobody reads. */
+/** `refusedTree` compares the keys. The parser would create one error with a stack trace for each character, which takes a second. */
 function parse(text: string): readonly Document.Parsed[] {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
@@ -123,7 +123,7 @@ function issueOf({ code, message, help }: Refused): ManifestIssue {
 
 function syntaxErrors(input: Text, documents: readonly Document[]): InvalidDocument {
   const all = documents.flatMap((document) => [...document.errors, ...document.warnings])
-  // The parser often says two things of one place; the second follows from the first.
+  // The parser may report two errors at one place. The second one follows from the first.
   const byPlace = new Map(all.toReversed().map((error) => [error.pos[0], error]))
   const issues = [...byPlace.values()]
     .toReversed()

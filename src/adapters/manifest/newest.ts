@@ -17,8 +17,8 @@ export interface ConfigDocuments {
 }
 
 /**
- * Which documents count where a name is in several configs: those of the newest config, valid or not. An older one that is valid stands in for
- * an invalid one, so that a restart of the controller does not forget the last good state.
+ * Selects the documents of a name that is in several configs: those of the newest config, valid or not. An older valid one stands in for an invalid
+ * one, so that a restart of the controller keeps the last good state.
  */
 export function newestOf(configs: readonly ConfigDocuments[]): Pick<SourceSnapshot, 'documents' | 'superseded' | 'collectable'> {
   const byName = configsByName(configs.toSorted(newestFirst))
@@ -30,7 +30,7 @@ export function newestOf(configs: readonly ConfigDocuments[]): Pick<SourceSnapsh
   return { documents, superseded, collectable: configs.flatMap((one) => collectable(one, byName)) }
 }
 
-/** Every name with the configs that hold it, the newest first. */
+/** Every name with the configs that contain it, newest first. */
 type ByName = ReadonlyMap<string, readonly ConfigDocuments[]>
 
 function configsByName(newestFirst: readonly ConfigDocuments[]): ByName {
@@ -41,22 +41,22 @@ function configsByName(newestFirst: readonly ConfigDocuments[]): ByName {
   return found
 }
 
-/** By the clock of the manager that led when they were made; the name decides where that is the same. */
+/** By the clock of the manager that led at the time. The name breaks ties. */
 function newestFirst({ config: a }: ConfigDocuments, { config: b }: ConfigDocuments): number {
   return byText(comparable(b.createdAt), comparable(a.createdAt)) || byText(b.name, a.name)
 }
 
-/** UTC with up to nine decimals, of which Docker leaves out the last zeros: without the Z the order of the texts is that of the times. */
+/** UTC with up to nine decimals, without trailing zeros. Without the Z, the strings sort in time order. */
 function comparable(time: string): string {
   return time.replace(/Z$/, '')
 }
 
-/** Valid, or valid as far as can be said before its class is known. */
+/** Valid, or valid as far as known before its class is resolved. */
 function rightIn({ documents }: ConfigDocuments, name: string): ReadDocument | undefined {
   return documents.find((one) => one.ok && subjectOf(one) === name)
 }
 
-/** A document that counts, with what counts in its place while it is not valid. A class has nothing to carry an older one: both are given. */
+/** A document with its stand-in while it is not valid. A class cannot carry its stand-in, so both are returned. */
 function withStandIn(document: ReadDocument, byName: ByName): readonly ReadDocument[] {
   const name = subjectOf(document)
   if (name === undefined || 'vm' in document || 'class' in document) return [document]
@@ -68,7 +68,7 @@ function withStandIn(document: ReadDocument, byName: ByName): readonly ReadDocum
   return older === undefined ? [document] : [document, older]
 }
 
-/** The newest VM of these that is right as far as can be said, with those behind it until one is certainly valid. */
+/** The newest VM that is valid as far as known, followed by older ones up to the first that is definitely valid. */
 function standInOf(name: string, holders: readonly ConfigDocuments[]): ValidDocument | ClassedDocument | undefined {
   const at = holders.findIndex((one) => rightIn(one, name) !== undefined)
   const found = holders[at]
@@ -85,7 +85,7 @@ function supersededBy(name: string, one: ConfigDocuments, newest: ConfigDocument
   return { file: one.config.name, name, by: newest?.config.name ?? '' }
 }
 
-/** Only what `docker vm apply` made, and only when every document in it has a valid newer one: what others made is theirs to remove. */
+/** Only configs made by `docker vm apply`, and only if every document in them has a newer valid one. Other configs belong to their owner. */
 function collectable(one: ConfigDocuments, byName: ByName): readonly Collectable[] {
   const { config, documents } = one
   if (config.labels[manifestLabels.appliedBy] !== appliedByCli || documents.length === 0) return []
@@ -100,7 +100,7 @@ interface Replacement {
   readonly unproven: Collectable['unproven']
 }
 
-/** The first newer config with a certainly valid document of this name, else the newest one if that may be valid. */
+/** The first newer config with a definitely valid document of this name, or else the newest one if it may be valid. */
 function replacement(one: ConfigDocuments, name: string | undefined, byName: ByName): Replacement | undefined {
   const all = name === undefined ? [] : (byName.get(name) ?? [])
   const newer = all.slice(0, all.indexOf(one))

@@ -4,8 +4,8 @@ import { apiVersion, classKind, kind, listKind } from '../../api/manifest.ts'
 const group = apiVersion.split('/')[0] ?? ''
 
 /**
- * What a well-formed document of another tool is, such as "apps/v1 Deployment"; undefined where it may be a VM of ours whose head has a mistake: that
- * VM must not count as gone.
+ * The kind of another tool's well-formed document, such as "apps/v1 Deployment". Undefined if it may be one of our VMs with a mistake in its head,
+ * since that VM must not count as deleted.
  */
 export function otherKind(value: unknown): string | undefined {
   if (Array.isArray(value)) return 'a list'
@@ -14,7 +14,7 @@ export function otherKind(value: unknown): string | undefined {
   if (!isTextOrNothing(version) || !isTextOrNothing(kindHere)) return undefined
   const theirs = version?.split('/')[0] ?? ''
   if (isNear(theirs, group)) return undefined
-  // Other projects have a VirtualMachine too: theirs has a group, with a dot.
+  // Other projects also have a VirtualMachine. Their apiVersion has a group, with a dot.
   const isOurs = kindHere === listKind || isNear(kindHere ?? '', kind) || isNear(kindHere ?? '', classKind)
   if (isOurs && !theirs.includes('.')) return undefined
   if (version === undefined && kindHere === undefined) return 'metadata' in value || 'spec' in value ? undefined : 'no kind'

@@ -23,15 +23,15 @@ import { located, locatedAt, positionOf, type Text, type TextRange } from './tex
 import { maxDocuments } from './text-limits.ts'
 import { type PlacedIssue, userDataIssues } from './user-data-issues.ts'
 
-/** Of one document: who has more mistakes than that has made one of them many times. */
+/** Per document. More issues than this are usually one mistake repeated. */
 const maxIssues = 50
 
-/** Reads a document whose tree has been judged: a VirtualMachine, a VirtualMachineClass, or a List of them. */
+/** Reads a document whose tree has passed the limits: a VirtualMachine, a VirtualMachineClass, or a List of them. */
 export function readValue(input: Text, document: Document.Parsed): readonly ReadDocument[] {
   const { contents } = document
-  // Nothing between two `---`, or a file of comments alone.
+  // An empty document, or a file with only comments.
   if (contents === null || (isScalar(contents) && contents.value === null)) return []
-  // Aliases are counted and weighed by now.
+  // The number and size of aliases are checked by now.
   const value: unknown = document.toJS({ maxAliasCount: -1 })
   const whole: Part = { input, value, path: [], rangeOf: locator(contents), document }
   return isList(value) ? readList(whole, value) : [readPart(whole)]
@@ -41,13 +41,13 @@ export function readValue(input: Text, document: Document.Parsed): readonly Read
 interface Part {
   readonly input: Text
   readonly value: unknown
-  /** Where it stands in its document. */
+  /** Its path in the document. */
   readonly path: ManifestPath
   readonly rangeOf: (issue: ManifestIssue) => TextRange
   readonly document: Document.Parsed
 }
 
-/** As `kubectl get -o yaml` writes it, and with our own version too. */
+/** As `kubectl get -o yaml` writes it, or with our own version. */
 function isList(value: unknown): value is { readonly items?: unknown } {
   const found = recordOf(value)
   return found?.['kind'] === listKind && (found['apiVersion'] === 'v1' || found['apiVersion'] === apiVersion)
@@ -67,7 +67,7 @@ function readPart(part: Part): ReadDocument {
   const stranger = notOurs(part.value)
   if (stranger !== undefined) {
     const other = otherKind(part.value)
-    // A misspelt kind still says which VM was meant, and that VM is kept as it is.
+    // A misspelled kind still names its VM, so that VM stays unchanged.
     if (other === undefined) return invalid(part, nameIn(part.value), [stranger])
     const help = `${stranger.help}; leave other things out with .swarmvirtignore, or --ignore-other-kinds`
     return { ...invalid(part, undefined, [{ ...stranger, help }]), otherKind: other }
@@ -103,7 +103,7 @@ function readClass(part: Part): ReadDocument {
 }
 
 function readClassed(part: Part, className: string): ReadDocument {
-  // What `complete` uses is kept as long as the document, so it uses no part.
+  // The closure lives as long as the document, so it must not capture `part`.
   const { value } = part
   const issues = judgeClassed(value)
   const name = nameIn(value)
@@ -134,8 +134,8 @@ function readClassed(part: Part, className: string): ReadDocument {
 }
 
 /**
- * What is wrong between documents shows when all are read. The places that it can stand at are kept from now on, so that the text need not be: the
- * name, and what only one machine of a LAN may have.
+ * Conflicts between documents are only known after all are read. Keeps the places that they can refer to, so that the text can be dropped: the name,
+ * and values that must be unique on a LAN.
  */
 function keptPlaces(part: Part): (issue: ManifestIssue) => SourceIssue | undefined {
   const networks = at(part.value, ['spec', 'networks'])
@@ -145,7 +145,7 @@ function keptPlaces(part: Part): (issue: ManifestIssue) => SourceIssue | undefin
   return atPlaces(new Map(written.map((path) => [path.join('.'), placeIn(part, { code: 'VM031', path, message: '' })])))
 }
 
-/** By itself: a function keeps all that the functions beside it use, and with the part its whole tree. */
+/** A separate function: a closure would keep all variables of its scope alive, including the part's whole tree. */
 function atPlaces(places: ReadonlyMap<string, Place>): (issue: ManifestIssue) => SourceIssue | undefined {
   return (issue) => {
     const place = places.get(issue.path.join('.'))
@@ -157,7 +157,7 @@ function placeIn(part: Part, issue: ManifestIssue): Place {
   return placeAt(part.input.file, positionIn(part, issue), part.input.lines)
 }
 
-/** Classes change seldom, and VMs are resolved at every read. */
+/** Classes rarely change, but VMs are resolved at every read. */
 function lastKept<Given, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
   let last: { readonly given: Given; readonly answer: Answer } | undefined
   return (given) => {
@@ -182,7 +182,7 @@ function originOf({ input, path, rangeOf }: Part): Origin {
   return { source: input.source, file: input.file, line }
 }
 
-/** In the order of the text, and no more than people read. */
+/** In text order, with a limited number of issues. */
 function inOrder(part: Part, placed: readonly PlacedIssue[], kindOf: 'machine' | 'class'): SourceIssue[] {
   const sorted = placed.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
   const shown = sorted.slice(0, maxIssues).map(({ issue, at }) => located(part.input, helped(part.input, issue, kindOf), at))

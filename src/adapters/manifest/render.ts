@@ -1,4 +1,4 @@
-/** Where something stands; both 1-based. `width` is how many columns the caret underlines. */
+/** A position in a file, 1-based. `width` is the number of columns that the caret underlines. */
 export interface Position {
   readonly line: number
   readonly column: number
@@ -7,10 +7,10 @@ export interface Position {
 
 const longestLine = 120
 
-/** A place in a file as it is shown; it holds nothing of the rest of the text. */
+/** A place in a file with its excerpt. It does not keep the rest of the text. */
 export interface Place extends Pick<Position, 'line' | 'column'> {
   readonly file: string
-  /** Three lines with a caret; empty where there is no such line. */
+  /** Three lines with a caret. Empty if there is no such line. */
   readonly excerpt: string
 }
 
@@ -18,7 +18,7 @@ export function placeAt(file: string, at: Position, lines: readonly string[]): P
   return { file, line: at.line, column: at.column, excerpt: excerptOf(lines, at) }
 }
 
-/** An error or a warning as a compiler shows it: code, position, three lines with a caret, help. */
+/** Formats an error or a warning like a compiler: code, position, three lines with a caret, help. */
 export function renderIssue(
   issue: { readonly code: string; readonly message: string; readonly help?: string | undefined; readonly severity?: 'warning' },
   { file, line, column, excerpt }: Place,
@@ -37,16 +37,16 @@ function excerptOf(lines: readonly string[], at: Position): string {
   return shown.flatMap((line) => (line === at.line ? [row(line), caret] : [row(line)])).join('\n')
 }
 
-/** Terminals obey control characters: a manifest must not speak to one. */
+/** Removes control characters, so that a manifest cannot control a terminal. */
 function printable(line: string): string {
-  // Cut first: a line may be all of the file.
+  // Cut first: a line may be as long as the file.
   const safe = line.slice(0, longestLine + 1).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
   return safe.length > longestLine ? `${safe.slice(0, longestLine)}…` : safe
 }
 
 const longestMessage = 300
 
-/** A message may quote what the manifest says: it goes into terminals, logs and conditions, and none of them takes a whole file. */
+/** A message may quote the manifest. It goes to terminals, logs and conditions, so its length is limited. */
 export function oneLine(message: string): string {
   const cut = message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message
   return cut.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ')

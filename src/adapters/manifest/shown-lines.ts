@@ -1,4 +1,4 @@
-/** A file's lines as excerpts may show them. Private keys and the values in user data are secret: CI logs and the API show excerpts to others. */
+/** A file's lines for excerpts, without secrets: private keys and values in user data. CI logs and the API show excerpts to others. */
 export function shownLines(text: string): readonly string[] {
   let secret: RegExp | undefined
   let userDataIndent: number | undefined
@@ -22,7 +22,7 @@ export function shownLines(text: string): readonly string[] {
 const inline = /([{,]\s*["']?userData["']?\s*:)\s*.*$/
 const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-|b3BlbnNzaC1rZXktdjE/
 
-/** The line at which what began on this one ends; undefined where it ends on this one. */
+/** The end pattern of a block that begins on this line. Undefined if it also ends on this line. */
 function openEnd(line: string): RegExp | undefined {
   if (/-----BEGIN/.test(line)) return /-----END/.test(line) ? undefined : /-----END/
   return /PuTTY-User-Key-File-/.test(line) && !/Private-MAC/.test(line) ? /Private-MAC/ : undefined
@@ -33,7 +33,7 @@ function hidden(line: string, from: RegExp): string {
   return at === -1 ? line : `${line.slice(0, at)}…`
 }
 
-/** Keys and headers stay: `password: …`, `root:…`, `TOKEN=…`; a long word may be a secret by itself. */
+/** Keys and headers stay: `password: …`, `root:…`, `TOKEN=…`. A long word may be a secret. */
 function withoutValues(line: string): string {
   return line.replace(/([:=])\s*[^\s].*$/, '$1 …').replaceAll(/[^\s:=]{32,}/g, '…')
 }

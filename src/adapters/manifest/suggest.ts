@@ -10,11 +10,11 @@ type JsonSchema = {
   readonly additionalProperties?: JsonSchema | boolean
 }
 
-/** Names the field that was probably meant, from the schema's own keys. */
+/** Suggests the intended field, from the schema's own keys. */
 export type Suggest = (path: ManifestPath, kind?: 'machine' | 'class') => string | undefined
 
 export function fieldSuggester(): Suggest {
-  // Made with the first typo: a manifest without one need not wait for it.
+  // Created with the first typo, so that a correct manifest does not pay for it.
   const schemas = new Map<string, JsonSchema>()
   return (path, kind = 'machine') => {
     const wrong = path.at(-1)

@@ -8,7 +8,7 @@ export interface SyntaxMistake {
 const indented = 'lines of one mapping or list begin in the same column; use spaces'
 const quoted = 'put the text in quotes'
 
-/** What the parser found, in our words: its own text names parts of its grammar. */
+/** Rewrites the parser's error in plain words, since its own text uses terms of its grammar. */
 export function saySyntax({ code, message }: Pick<YAMLError, 'code' | 'message'>): SyntaxMistake {
   switch (code) {
     case 'TAB_AS_INDENT':

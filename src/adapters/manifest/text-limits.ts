@@ -1,37 +1,37 @@
 import { Lexer } from 'yaml'
 
-/** Why something is not read, with the offset it stands at. */
+/** Why a text is rejected, and at which offset. */
 export interface Refused {
   readonly code: string
   readonly message: string
   readonly help?: string
-  /** In UTF-16 units, as all of the parser's positions. */
+  /** In UTF-16 units, like all of the parser's positions. */
   readonly offset: number
   readonly end?: number
 }
 
 export const maxLevels = 64
-/** Of one file, so that its cost is bounded however it is cut into documents. */
+/** Per file, which bounds the cost for any number of documents. */
 export const maxNodes = 10_000
 export const maxAliases = 20
-/** The parser ends the process from about 900 levels. A bound above what `maxLevels` means, which is counted exactly afterwards. */
+/** The parser crashes from about 900 levels. This is an upper bound for `maxLevels`, which is checked exactly afterwards. */
 const deepestBlock = 200
 const mostIndicators = 64
-/** Room for any script in `userData` (13 characters a line fill the file); empty lines alone cost the parser a third of a second. */
+/** Enough for any script in `userData` (13 characters per line fill the file). Empty lines alone cost the parser a third of a second. */
 const maxLines = 20_000
 export const maxDocuments = 1_000
-/** A pair has one mark, an entry of a list too. What the parser makes of a mark with nothing beside it costs as much as a value. */
+/** A pair or a list entry has one mark. A mark without a value costs the parser as much as a value. */
 const maxMarks = maxNodes
-/** Of values, marks and comments together: 5,000 pairs. The parser's time goes with these, about 4 µs each at worst. */
+/** Values, marks and comments together: 5,000 pairs. They determine the parser's time, about 4 µs each at worst. */
 const maxTokens = 15_000
 const tooManyLevels = 'a manifest needs a few levels only'
 
-/** YAML's printable characters, 5.1; a byte order mark belongs at the beginning of the file, where decoding takes it. */
+/** YAML's printable characters, 5.1. A byte order mark is only allowed at the beginning of the file, where decoding removes it. */
 const notPrintable = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]|\ufeff/u
-/** What the lexer adds to the text: a document begins, a flow collection was broken off, a scalar follows. */
+/** Control characters that the lexer adds: start of a document, broken-off flow collection, start of a scalar. */
 export const [documentBegins, flowBrokenOff, scalarFollows] = ['\u0002', '\u0018', '\u001f']
 
-/** Looks at a text before the parser does, by the very tokens that it is going to see. Neither recursion nor memory of this look grows with the depth. */
+/** Checks a text before the parser does, with the parser's own tokens. The check uses no recursion, and its memory does not grow with the depth. */
 export function refusedText(text: string): Refused | undefined {
   const offset = text.search(notPrintable)
   if (offset !== -1) return notText(text, offset)
@@ -57,14 +57,14 @@ interface Scan {
   marks: number
   comments: number
   documents: number
-  /** Of every open `[` and `{`: how many colons and the like its present entry has. */
+  /** For every open `[` and `{`: the number of colons and similar marks in its current entry. */
   readonly flow: number[]
   chained: number
-  /** Lines of block structure that are still open, by their indentation. */
+  /** Open lines of block structure, by indentation. */
   readonly open: { readonly indent: number; levels: number }[]
   depth: number
   indent: number
-  /** Nothing but space was seen on this line. */
+  /** Only white space so far on this line. */
   lineStart: boolean
 }
 
@@ -98,18 +98,18 @@ function space(scan: Scan, token: string): undefined {
   } else if (scan.lineStart) scan.indent += token.length
 }
 
-/** `%YAML 1.1` would change what the same text means, `%TAG` has no use. */
+/** `%YAML 1.1` would change the meaning of the text. `%TAG` has no use. */
 function directive(token: string): Found {
   if (/^%YAML[ \t]+1\.2\s*$/.test(token)) return undefined
   return { code: 'VM002', message: 'not YAML 1.2: directives are not supported', help: 'take the line that begins with % away' }
 }
 
-/** Scalars, aliases and flow collections are nodes; every other mark may stand for an empty one, or be an error with its own cost. */
+/** Scalars, aliases and flow collections are nodes. Every other mark may stand for an empty node, or be an error with its own cost. */
 function counted(scan: Scan, token: string): Found {
   if ('\u001f"\'*[{'.includes(token.charAt(0))) scan.nodes += 1
   else if (token.startsWith('#')) scan.comments += 1
   else scan.marks += 1
-  // `...` ends one, and what follows is another without any `---`.
+  // `...` ends a document, and another may follow without `---`.
   if (token === '---' || token === '...') scan.documents += 1
   if (scan.documents > maxDocuments) return { code: 'VM003', message: `more than ${maxDocuments} documents in one file`, help: 'split it' }
   const message = tooMany(scan)
@@ -122,10 +122,10 @@ function tooMany({ nodes, marks, comments }: Scan): string | undefined {
   return nodes + marks + comments > maxTokens ? `more than ${maxTokens} values, comments, and "- : ," and the like in one file` : undefined
 }
 
-/** The parser makes `[a: b: c` a level deeper with each colon, until it finds that it is an error. */
+/** The parser nests `[a: b: c` one level deeper per colon before it reports an error. */
 function flow(scan: Scan, token: string): Found {
   if (token === '[' || token === '{') scan.flow.push(0)
-  // One that nothing opened must not make room for others.
+  // An unmatched bracket must not reduce the count.
   else if (token === ']' || token === '}') scan.chained -= scan.flow.pop() ?? 0
   else if (token === ',') endEntry(scan)
   else if (token === flowBrokenOff || token === documentBegins) while (scan.flow.length > 0) scan.chained -= scan.flow.pop() ?? 0
@@ -150,7 +150,7 @@ function chain(scan: Scan): void {
   scan.chained += 1
 }
 
-/** Upper bound of block nesting: a level for each deeper line that is still open, and one for each indicator on such a line. */
+/** Upper bound of block nesting: one level for each open deeper line, and one for each indicator on such a line. */
 function block(scan: Scan, token: string): Found {
   if (scan.flow.length > 0) return undefined
   const levels = (scan.lineStart ? beginLine(scan) : 0) + (isIndicator(token) ? 1 : 0)
@@ -173,7 +173,7 @@ function beginLine(scan: Scan): number {
   return 1
 }
 
-/** Every colon, since `a: b: c: d` on one line, which is an error, nests before it is found to be one. */
+/** Includes every colon, since the parser nests `a: b: c: d` on one line before it reports an error. */
 function isIndicator(token: string): boolean {
   return token === '-' || token === '?' || token === ':' || token.startsWith('&') || token.startsWith('!')
 }

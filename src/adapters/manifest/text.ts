@@ -5,14 +5,14 @@ import { lookAlike } from './look-alikes.ts'
 import { oneLine, type Place, placeAt, type Position, renderIssue } from './render.ts'
 import type { Suggest } from './suggest.ts'
 
-/** One file or config that is being read. */
+/** A file or config that is being read. */
 export interface Text {
   /** `directory` or `configs`. */
   readonly source: string
   readonly file: string
   readonly suggest: Suggest
   readonly text: string
-  /** As excerpts may show them: without secrets. */
+  /** Lines for excerpts, without secrets. */
   readonly lines: readonly string[]
   readonly counter: LineCounter
 }
@@ -33,7 +33,7 @@ export function located(input: Pick<Text, 'file' | 'lines'>, issue: ManifestIssu
 
 const typed: ReadonlySet<string> = new Set(['VM002', 'VM005', 'VM010', 'VM012'])
 
-/** Of a character that nobody sees to be wrong, everything else that is said leads astray. */
+/** If the real cause is an invisible wrong character, any other message would mislead. */
 function namingLookAlikes(issue: ManifestIssue, line: string): ManifestIssue {
   const help = typed.has(issue.code) ? lookAlike(line) : undefined
   return help === undefined ? issue : { ...issue, help }

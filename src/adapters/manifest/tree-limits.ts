@@ -18,7 +18,7 @@ import { maxAliases, maxLevels, maxNodes, type Refused } from './text-limits.ts'
 type Found = Omit<Refused, 'offset' | 'end'> | undefined
 type Path = readonly (Document | Node | Pair)[]
 
-/** What a document that can be parsed must not have, the first of it. */
+/** Returns the first limit that a parsed document violates. */
 export function refusedTree(document: Document.Parsed): Refused | undefined {
   let refused: Refused | undefined
   let nodes = 0
@@ -49,14 +49,14 @@ function tooDeep(path: Path): Found {
   return levels > maxLevels ? { code: 'VM003', message: `nested more than ${maxLevels} levels deep` } : undefined
 }
 
-/** An anchor inside which the alias stands has no value. */
+/** An alias inside its own anchor has no value. */
 function brokenAlias(document: Document.Parsed, alias: Alias, path: Path): Found {
   const meant = alias.resolve(document)
   if (meant === undefined) return { code: 'VM003', message: `the alias *${alias.source} has no anchor before it` }
   return path.includes(meant) ? { code: 'VM003', message: `the alias *${alias.source} contains itself` } : undefined
 }
 
-/** What one document may be with its aliases written out: all values it may have, or a million characters. */
+/** Maximum size of a document with its aliases expanded: the maximum number of values, or a million characters. */
 const heaviest = 1_000_000
 const nodeWeight = heaviest / maxNodes
 
@@ -64,7 +64,7 @@ function tooHeavy(weight: number): Found {
   return weight > heaviest ? { code: 'VM003', message: 'the aliases stand for more than one document may hold' } : undefined
 }
 
-/** Weighs everything once. What is written before a node is known by then, and aliases look back only. */
+/** Weighs each node once. Aliases only refer back, so the weight of earlier nodes is known. */
 function scales(document: Document.Parsed): (alias: Alias) => number {
   const weights = new Map<Node, number>()
   const weigh = (node: unknown): number => {
@@ -72,7 +72,7 @@ function scales(document: Document.Parsed): (alias: Alias) => number {
     if (!isNode(node)) return 0
     const known = weights.get(node)
     if (known !== undefined) return known
-    // An alias inside its own anchor would come here again.
+    // An alias inside its own anchor would recurse.
     weights.set(node, 0)
     const weight = nodeWeight + inside(node)
     weights.set(node, weight)
@@ -86,7 +86,7 @@ function scales(document: Document.Parsed): (alias: Alias) => number {
   return () => weigh(document.contents)
 }
 
-/** Escapes can write what a file cannot hold: half a character, and the character that ends texts in C. */
+/** Escapes can create characters that a file cannot contain: an unpaired surrogate, or NUL. */
 function notText(scalar: Scalar): Found {
   const { value } = scalar
   if (typeof value !== 'string' || (value.isWellFormed() && !value.includes('\0'))) return undefined
@@ -95,11 +95,11 @@ function notText(scalar: Scalar): Found {
 
 type Refuse = (found: Found, at: Node) => symbol | undefined
 
-/** Keys are compared here and not by the parser, which holds each against each. */
+/** Compares keys here, since the parser compares each key with all others. */
 function keysOf(map: YAMLMap, isRoot: boolean, refuse: Refuse): symbol | undefined {
   const seen = new Set<string>()
   for (const { key } of map.items) {
-    // A mapping as a key becomes its own text when it is read, and doubles with every level.
+    // A mapping as a key is converted to its text, which doubles in size with every level.
     if (!isScalar(key)) return refuse({ code: 'VM003', message: 'a key must be plain text' }, isNode(key) ? key : map)
     const text = keyText(key)
     const found = wrongKey(text, seen, isRoot)
@@ -109,7 +109,7 @@ function keysOf(map: YAMLMap, isRoot: boolean, refuse: Refuse): symbol | undefin
   return undefined
 }
 
-/** `__proto__` is dropped by readers of records, and what objects inherit must not be taken for what a document says. */
+/** Record parsers drop `__proto__`, and inherited properties must not look like values of the document. */
 function wrongKey(text: string, seen: ReadonlySet<string>, isRoot: boolean): Found {
   if (seen.has(text)) return { code: 'VM002', message: `the key "${text}" is there twice` }
   if (text === '__proto__' || (isRoot && text in Object.prototype)) return { code: 'VM012', message: `unknown field "${text}"` }

@@ -5,7 +5,7 @@ import type { Position } from './render.ts'
 import { positionOf, type Text } from './text.ts'
 import { type UserDataFinding, userDataFindings } from './user-data.ts'
 
-/** An issue whose place is known already. */
+/** An issue with a known place. */
 export interface PlacedIssue {
   readonly issue: ManifestIssue
   readonly at: Position
@@ -13,7 +13,7 @@ export interface PlacedIssue {
 
 const path = ['spec', 'cloudInit', 'userData']
 
-/** What is wrong inside the user data of a VM, at its lines of the file. `here` is where the VM stands in its document. */
+/** Issues in the user data of a VM, at their lines of the file. `here` is the path of the VM in its document. */
 export function userDataIssues(input: Text, document: Document.Parsed, here: ManifestPath, value: unknown): readonly PlacedIssue[] {
   const text = at(value, path)
   if (typeof text !== 'string') return []

@@ -5,17 +5,17 @@ import { type PyYamlRefusal, pyYamlRefusal, unprintable } from './pyyaml.ts'
 import { saySyntax } from './syntax.ts'
 import { type Refused, refusedText } from './text-limits.ts'
 
-/** What cloud-init would not do with user data. An error where it is certain that nothing of it works, a warning otherwise. */
+/** User data that cloud-init would ignore. An error if certainly nothing of it works, a warning otherwise. */
 export interface UserDataFinding {
   readonly severity: 'error' | 'warning'
   readonly message: string
   readonly help: string
-  /** In the text of the user data. */
+  /** Offsets in the user data. */
   readonly from: number
   readonly to: number
 }
 
-/** As cloud-init's `handlers` have them: compared without case, behind white space. Those of cloudbase-init, for Windows, follow. */
+/** Headers of cloud-init's `handlers`, compared without case and after white space. The headers of cloudbase-init (Windows) follow. */
 const headers = [
   '#cloud-config',
   '#cloud-config-archive',
@@ -30,13 +30,13 @@ const headers = [
 const windowsHeaders = ['rem cmd', '#ps1', '#ps1_sysnative', '#ps1_x86', '<powershell>', '<script>']
 const known = [...headers, ...windowsHeaders]
 
-/** Judges user data by what cloud-init is known to do with it (`user_data.py`, `handlers/cloud_config.py`). Never throws, and its cost is bounded. */
+/** Checks user data by cloud-init's known behavior (`user_data.py`, `handlers/cloud_config.py`). Never throws, and its cost is bounded. */
 export function userDataFindings(
   text: string,
   beside: { readonly isFolded: boolean; readonly hasKeys: boolean },
 ): readonly UserDataFinding[] {
   const start = beginOf(text, 0)
-  // cloud-init looks for it in this much of the text.
+  // cloud-init only searches this part of the text.
   if (start === -1 || /mime-version:/i.test(text.slice(0, 4_096))) return []
   const first = lineAt(text, start)
   const lower = text.slice(start, start + 64).toLowerCase()
@@ -101,7 +101,7 @@ function noHeader(text: string, first: Line): UserDataFinding {
   return { severity: 'warning', message, help: 'begin with #cloud-config, or with #! for a script', ...place }
 }
 
-/** `# cloud-config`, `#cloud-confg`, `cloud-config`, `#Cloud_Config`. */
+/** Such as `# cloud-config`, `#cloud-confg`, `cloud-config`, `#Cloud_Config`. */
 function misspelt(line: string): string | undefined {
   const word = line
     .replace(/^[#\s]*/, '#')
@@ -115,7 +115,7 @@ function misspelt(line: string): string | undefined {
       )
 }
 
-/** Of one word per line that means something when it is decoded: a header, or gzip. */
+/** One word per line that decodes to something meaningful: a header, or gzip. */
 function isBase64(text: string): boolean {
   const joined = text.replaceAll(/\s/g, '')
   if (!/^[A-Za-z0-9+/]{12,}={0,2}$/.test(joined) || /\S[ \t]+\S/.test(text)) return false
@@ -126,7 +126,7 @@ function isBase64(text: string): boolean {
   )
 }
 
-/** A word behind the header is a comment, unless it is where all the rest went. */
+/** Text after the header is a comment, unless all the content is on that line. */
 function isFolded(text: string, { text: line, to }: Line, isFoldedScalar: boolean): boolean {
   if (!/^#cloud-config[ \t]+\S/i.test(line)) return false
   return isFoldedScalar || (/^#cloud-config[ \t]+[\w-]+:/i.test(line) && text.slice(to).trim() === '')
@@ -199,12 +199,12 @@ function notChecked({ message, offset }: Refused): UserDataFinding {
   }
 }
 
-/** PyYAML, by which cloud-init reads, takes brackets and quotes whose further lines are indented less than YAML asks for. */
+/** PyYAML, which cloud-init uses, accepts brackets and quotes whose following lines are indented less than YAML requires. */
 function mayBeYaml({ code, message }: YAMLParseError): boolean {
   return code === 'BLOCK_IN_FLOW' || code === 'MULTILINE_IMPLICIT_KEY' || /closing|end with a/.test(message)
 }
 
-/** As PyYAML reads it: YAML 1.1, the last of two equal keys counts, and a tag may mean something there. */
+/** Parsed like PyYAML: YAML 1.1, the last of two equal keys counts, and tags may have a meaning. */
 function parsed(text: string): Document.Parsed {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
@@ -228,7 +228,7 @@ function inConfig(map: YAMLMap, hasKeys: boolean): readonly UserDataFinding[] {
   })
 }
 
-/** cloud-init takes a list of names and mappings, and a text of names with commas. */
+/** cloud-init accepts a list of names and mappings, and a string of names with commas. */
 function isWithoutDefault(users: unknown): boolean {
   if (isScalar(users)) return typeof users.value === 'string' && !/(?:^|,)\s*default\s*(?:,|$)/.test(users.value)
   if (!isSeq(users)) return false

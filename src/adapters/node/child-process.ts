@@ -11,22 +11,22 @@ async function spawnChild(file: string, args: readonly string[], options: SpawnO
   const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'pipe', ...pipes, ...options.fds],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
-    // A signal to our process group must not be a power cut for a guest.
+    // A signal to our process group must not end a guest.
     detached: true,
   })
   const ended = endOf(child)
-  // Node makes a `pipe` a UNIX socket pair, so one descriptor carries both ways.
+  // Node creates a UNIX socket pair for `pipe`, so one descriptor works in both directions.
   const channels = pipes.map((_, index) => channelOf(child.stdio[3 + index] as Duplex))
   child.stdout?.on('data', options.onOutput)
   child.stderr?.on('data', options.onOutput)
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
-    child.once('error', (error) => reject(new PortError('Invalid', `${file} cannot be started: ${error.message}`)))
+    child.once('error', (error) => reject(new PortError('Invalid', `${file} could not be started: ${error.message}`)))
   })
   return { pid: child.pid ?? 0, channels, ended, kill: (signal) => void child.kill(signal) }
 }
 
-/** Both programs become the next one, so that the process is the one that was asked for. Without a handler SIGXFSZ would end it. */
+/** Both programs exec the next one, so the process is the requested one. Without a handler, SIGXFSZ would end it. */
 function limited(argv: readonly string[], maxFileBytes: number | undefined): readonly string[] {
   if (maxFileBytes === undefined) return argv
   return ['env', '--ignore-signal=XFSZ', 'prlimit', `--fsize=${maxFileBytes}`, '--', ...argv]
@@ -42,7 +42,7 @@ function endOf(child: NodeChild): Promise<ProcessEnd> {
 
 function channelOf(stream: Duplex): Channel {
   const closed = new Promise<void>((resolve) => stream.once('close', resolve))
-  // A child that dies with bytes unread gives ECONNRESET: the end of the channel, which `close` reports.
+  // A child that exits with unread bytes causes ECONNRESET. `close` reports the end of the channel.
   stream.on('error', () => stream.destroy())
   return {
     write: (bytes) => void (stream.writable && stream.write(bytes)),

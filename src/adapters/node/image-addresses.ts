@@ -8,16 +8,15 @@ import { networkFailure } from './network-failure.ts'
 
 export interface ImageAddresses {
   /**
-   * Resolves the host of a URL and checks its addresses. The connection is made with the answer, so no second resolution can lead elsewhere.
-   * `refused` are public addresses that are the cluster's own. Throws ArrivalError: `HostRefused`, with the same message for every address that is
-   * refused, or `Network`.
+   * Resolves the host of a URL and checks its addresses. The connection uses this result, so that a second lookup cannot lead elsewhere. `refused`
+   * are the cluster's own public addresses. Throws ArrivalError `HostRefused`, with the same message for every refused address, or `Network`.
    */
   lookupOf(url: URL, refused: readonly string[]): Promise<LookupFunction>
 }
 
 export interface ImageAddressesOptions {
   readonly allowed: readonly ImageHost[]
-  /** Only tests have others. */
+  /** Set only by tests. */
   readonly ownSubnets?: () => readonly Subnet[]
   readonly resolve?: (name: string) => Promise<LookupAddress[]>
 }
@@ -43,7 +42,7 @@ export function imageAddresses({
   }
 }
 
-/** Says nothing of what the name resolves to, or whether anybody listens there. */
+/** Does not reveal what the name resolves to, or whether anything listens there. */
 function refusal(url: URL): ArrivalError {
   return new ArrivalError(
     'HostRefused',
@@ -84,7 +83,7 @@ function blockList(subnets: readonly Subnet[]): BlockList {
 }
 
 function has(list: BlockList, { address }: LookupAddress): boolean {
-  // A zone (`fe80::1%eth0`) is no part of the address.
+  // A zone (`fe80::1%eth0`) is not part of the address.
   const [bare = ''] = address.split('%')
   return isIP(bare) > 0 && list.check(bare, familyOf(bare))
 }

@@ -7,15 +7,15 @@ import { imageAddresses } from './image-addresses.ts'
 import { openDownload } from './image-download.ts'
 import { networkFailure } from './network-failure.ts'
 
-/** A server that says nothing for so long is taken for dead. */
+/** A server that sends nothing for this long counts as dead. */
 const silenceMs = 30_000
-/** ext4's largest file; nothing that announces more is an image. */
+/** The largest file on ext4. A larger announced size is not an image. */
 const maxFileBytes = 16 * 1024 ** 4
 
 export interface ImageArrivalsOptions {
-  /** Hosts beside those of the public internet that images may come from. */
+  /** Allowed hosts besides the public internet. */
   readonly allowHosts?: readonly ImageHost[]
-  /** Only tests wait less. */
+  /** Shorter only in tests. */
   readonly silenceMs?: number
 }
 
@@ -28,7 +28,7 @@ export function imageArrivals(options: ImageArrivalsOptions = {}): ImageArrivals
       const response = await openDownload(url, { addresses, refused: arrival.refusedAddresses, silenceMs: silence, signal: arrival.signal })
       try {
         const total = announcedBytes(response.headers['content-length'])
-        // Without an announced size a server could send zeros, which take no room, for ever.
+        // Without an announced size, a server could send zeros forever, which take no disk space.
         const limit = total === undefined ? arrival.maxBytes : maxFileBytes
         if ((total ?? 0) > limit) throw new ArrivalError('TooLarge', `it has ${total} bytes`)
         const written = await writeImage(to, chunksFrom(response), { ...arrival, total, maxFileBytes: limit })
@@ -62,7 +62,7 @@ async function copyFile(from: string, to: string, options: ArrivalOptions): Prom
     if (after.size === before.size && after.mtimeMs === before.mtimeMs && arrival.bytes === before.size)
       return { ...arrival, contentType: undefined }
     await onOwnDisk(() => unlink(to))
-    throw new ArrivalError('Changed', `${from} was written to while it was copied`)
+    throw new ArrivalError('Changed', `${from} changed while it was copied`)
   } finally {
     await source.close()
   }
@@ -73,7 +73,7 @@ async function openOperatorsFile(path: string): Promise<FileHandle> {
     return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT') throw new ArrivalError('Missing', `${path} is not there`, { cause })
+    if (code === 'ENOENT') throw new ArrivalError('Missing', `${path} does not exist`, { cause })
     if (code === 'ELOOP') throw new ArrivalError('NotAFile', `${path} is a symbolic link, which is not followed`, { cause })
     if (code === 'EACCES') throw new ArrivalError('NotAFile', `${path} cannot be read by the agent (${message}); chmod a+r it`, { cause })
     throw new ArrivalError('Io', message, { cause })

@@ -14,7 +14,7 @@ export interface DownloadOptions {
   readonly signal: AbortSignal
 }
 
-/** The answer with the image's bytes, after redirects. Throws ArrivalError. */
+/** The response with the image's bytes, after redirects. Throws ArrivalError. */
 export async function openDownload(url: string, options: DownloadOptions, redirectsLeft = maxRedirects): Promise<IncomingMessage> {
   const target = URL.parse(url)
   if (target === null || (target.protocol !== 'http:' && target.protocol !== 'https:')) {
@@ -33,7 +33,7 @@ export async function openDownload(url: string, options: DownloadOptions, redire
   return await openDownload(next?.href ?? location, options, redirectsLeft - 1)
 }
 
-/** 408 and 429 ask for patience; other 4xx say that asking again is useless. */
+/** 408 and 429 allow a retry. Other 4xx codes do not. */
 function statusFailure(target: URL, status: number): ArrivalError {
   const patient = status >= 500 || status === 408 || status === 429
   return new ArrivalError(patient ? 'Network' : 'Refused', `${target.host} answered with HTTP status ${status}`)
@@ -43,10 +43,12 @@ async function getOnce(target: URL, { addresses, refused, silenceMs, signal }: D
   const lookup = await addresses.lookupOf(target, refused)
   const get = target.protocol === 'https:' ? httpsGet : httpGet
   return await new Promise((resolve, reject) => {
-    // `agent: false`: a connection of its own that is gone with the image. `identity`: what is hashed must be the file.
+    // `agent: false` uses a separate connection that closes with the image. `identity`, because the hash is that of the file.
     const headers = { 'accept-encoding': 'identity', 'user-agent': 'swarmvirt' }
     const request = get(target, { agent: false, signal, headers, lookup }, resolve)
-    request.setTimeout(silenceMs, () => request.destroy(new ArrivalError('Network', `${target.host} was silent for ${silenceMs / 1000} s`)))
+    request.setTimeout(silenceMs, () =>
+      request.destroy(new ArrivalError('Network', `${target.host} sent nothing for ${silenceMs / 1000} s`)),
+    )
     request.once('error', (error) => reject(networkFailure(error)))
   })
 }

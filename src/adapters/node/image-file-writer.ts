@@ -3,9 +3,9 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { type Arrival, ArrivalError, type ArrivalOptions } from '../../ports/image-arrivals.ts'
 
-/** Read at a time: large enough for a disk, small enough that hashing it holds the event loop for about a millisecond. */
+/** Read size: large enough for a disk, small enough that hashing blocks the event loop for only about a millisecond. */
 export const chunkBytes = 1024 * 1024
-/** What ext4 and XFS allocate at least. */
+/** The smallest allocation of ext4 and XFS. */
 const blockBytes = 4096
 const zeros = Buffer.alloc(blockBytes)
 const startBytes = 64
@@ -14,13 +14,13 @@ const qcow2Magic = Buffer.from('QFI\xfb', 'latin1')
 export interface WriteOptions extends ArrivalOptions {
   /** Announced size. */
   readonly total: number | undefined
-  /** A file of more than this, holes included, is `TooLarge`. */
+  /** A larger file, including holes, is `TooLarge`. */
   readonly maxFileBytes: number
 }
 
 /**
- * Writes a new file and leaves holes where whole blocks are zero, whatever the source has there; the hash is that of the full content.
- * Throws ArrivalError; what `chunks` throws passes through. No file stays then.
+ * Writes a new file with holes for blocks of zeros. The hash covers the full content. Throws ArrivalError, and passes errors of `chunks` through.
+ * Removes the file on an error.
  */
 export async function writeImage(to: string, chunks: AsyncIterable<Buffer>, options: WriteOptions): Promise<Omit<Arrival, 'contentType'>> {
   const file = await onOwnDisk(() => open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600))
@@ -54,14 +54,14 @@ async function writeChunks(file: FileHandle, chunks: AsyncIterable<Buffer>, opti
     options.onProgress(bytes, options.total)
   }
   await onOwnDisk(async () => {
-    // A hole at the end has not made the file longer.
+    // A trailing hole does not extend the file.
     await file.truncate(bytes)
     await file.sync()
   })
   return { sha256: hash.digest('hex'), bytes, start }
 }
 
-/** A qcow2 image has no holes to speak of, so it need not be fetched to know that there is no room. */
+/** A qcow2 image has hardly any holes, so its size tells before the download whether it fits. */
 function cannotFit(start: Buffer, { total, maxBytes }: WriteOptions): boolean {
   return total !== undefined && total > maxBytes && start.subarray(0, qcow2Magic.length).equals(qcow2Magic)
 }
@@ -92,7 +92,7 @@ async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promi
   }
 }
 
-/** What fails in here is this node's disk, whatever the error looks like: a TLS connection has errors of `write` too. */
+/** Any error in here comes from this node's disk. A TLS connection also has errors of `write`. */
 export async function onOwnDisk<Value>(run: () => Promise<Value>): Promise<Value> {
   try {
     return await run()

@@ -1,6 +1,6 @@
 import { ArrivalError } from '../../ports/image-arrivals.ts'
 
-/** OpenSSL's verdicts on a certificate, as Node names them (tls, "X509 certificate error codes"). */
+/** OpenSSL's certificate errors, as Node names them (tls, "X509 certificate error codes"). */
 const certificateCodes = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -16,7 +16,7 @@ const certificateCodes = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ])
 
-/** What an error of a connection to a web server means. An ArrivalError is passed on. */
+/** Classifies an error of a connection to a web server. An ArrivalError is passed on. */
 export function networkFailure(cause: unknown): ArrivalError {
   if (cause instanceof ArrivalError) return cause
   const { code = '', message } = cause as NodeJS.ErrnoException

@@ -3,24 +3,22 @@ import * as z from 'zod'
 import { PortError } from '../../ports/errors.ts'
 import type { ImageInfo, ImageTool } from '../../ports/image-tool.ts'
 
-/**
- * An image is untrusted: one can be made that has qemu-img allocate for ever (CVE-2015-5162). Ordinary images of any size need a second and 100 MB.
- */
+/** An image is untrusted: it can make qemu-img allocate memory forever (CVE-2015-5162). Normal images of any size need a second and 100 MB. */
 const limits = ['--as=1073741824', '--cpu=30', '--core=0']
 const timeoutMs = 60_000
-/** A check reads all metadata: 13 MB for each 100 GiB, from a disk that may be slow. */
+/** A check reads all metadata: 13 MB for each 100 GiB, possibly from a slow disk. */
 const checkTimeoutMs = 300_000
 const maxOutputBytes = 1024 * 1024
-/** An image that is cut in half has an error for each cluster that is gone. */
+/** A truncated image has one error for each missing cluster. */
 const tooMuchOutput = 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
-/** Exit code of `qemu-img check` for an image that is intact but wastes room. */
+/** Exit code of `qemu-img check` for an intact image with leaked clusters. */
 const leaksOnly = 3
 
-/** Of prlimit and the loader: qemu-img itself did not run. */
+/** Exit codes of prlimit and the loader: qemu-img itself did not run. */
 const didNotRun = [126, 127]
 /**
- * strerror(3) of what a node lacks, as qemu-img ends its messages with exit code 1. An image that has it say so is tried again now and then, which does
- * less harm than a good one that is never tried again.
+ * strerror(3) texts for problems of the node, which qemu-img prints with exit code 1. The agent retries these. Retrying a bad image does less harm
+ * than never retrying a good one.
  */
 const faultsOfNode = [
   'Input/output error',
@@ -68,7 +66,7 @@ export function qemuImg(options: QemuImgOptions): ImageTool {
 
 function readInfo(output: string): ImageInfo {
   const parsed = infoOutput.safeParse(JSON.parse(output))
-  if (!parsed.success) throw new PortError('Invalid', `its output makes no sense: ${parsed.error.issues[0]?.message}`)
+  if (!parsed.success) throw new PortError('Invalid', `its output is invalid: ${parsed.error.issues[0]?.message}`)
   return {
     virtualSizeBytes: parsed.data['virtual-size'],
     backingFile: parsed.data['backing-filename'],
@@ -81,7 +79,7 @@ interface LimitedRun {
   readonly program: string
   readonly args: readonly string[]
   readonly timeoutMs: number
-  /** An exit code beside 0 that is no error. */
+  /** A nonzero exit code that is not an error. */
   readonly fine?: number
 }
 
@@ -96,7 +94,7 @@ function runLimited({ program, args, timeoutMs, fine }: LimitedRun, signal?: Abo
   return new Promise((resolve, reject) => {
     execFile('/usr/bin/prlimit', [...limits, program, ...args], options, (error, stdout, stderr) => {
       if (error === null || (fine !== undefined && error.code === fine)) return resolve(stdout)
-      // The first lines name the cause.
+      // The first lines have the cause.
       const said = stderr.trim().split('\n').slice(0, 3).join(' ').slice(0, 500)
       if (isOfImage(error.code, stderr))
         return reject(new PortError('Invalid', said || `qemu-img ended with code ${error.code}`, { cause: error }))

@@ -9,14 +9,14 @@ import { runnerControlVersion, runnerHello, type RunnerResponse, runnerResponse 
 import { messageOf, PortError } from '../../ports/errors.ts'
 import type { Runners } from '../../ports/runners.ts'
 
-/** From connecting to the answer: a runner answers from memory. */
+/** Time from connecting to the answer. A runner answers from memory. */
 const deadlineMs = 2_000
-/** A hello and one answer; a runner that says more is none. */
+/** A hello and one answer. A peer that sends more is not a runner. */
 const maxFrames = 4
 
 export interface RunnerSocketsOptions {
   readonly layout: Layout
-  /** Only tests wait less. */
+  /** Shorter only in tests. */
   readonly deadlineMs?: number
 }
 
@@ -27,14 +27,15 @@ export function runnerSockets(options: RunnerSocketsOptions): Runners {
     async status(uid, signal) {
       const answer = await ask(uid, 'status', signal)
       if (answer.type !== 'status')
-        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner gave no status')
-      if (answer.status.uid !== uid) throw new PortError('Denied', `the runner in this VM's directory speaks of ${answer.status.uid}`)
+        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner sent no status')
+      if (answer.status.uid !== uid)
+        throw new PortError('Denied', `the runner in this VM's directory reports another VM:  ${answer.status.uid}`)
       return answer.status
     },
     async powerOff(uid, signal) {
       const answer = await ask(uid, 'powerOff', signal)
       if (answer.type !== 'ok')
-        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not take the order')
+        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not accept the order')
     },
   }
 }
@@ -45,7 +46,7 @@ function deadline(ms: number, signal?: AbortSignal): AbortSignal {
 
 async function askRunner(path: string, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {
   const pinned = await openSocket(path)
-  // A path of our own to what was opened: a runner that swaps the name for a symbolic link to another VM's socket changes nothing.
+  // Connects through the opened descriptor, so that a runner cannot replace the name by a symlink to another VM's socket.
   const socket = connect(`/proc/self/fd/${pinned.fd}`)
   try {
     return await converse(socket, uid, type, signal)
@@ -55,13 +56,13 @@ async function askRunner(path: string, uid: VmUid, type: 'status' | 'powerOff', 
   }
 }
 
-/** Linux's O_PATH, which Node does not name: it opens a socket's file without connecting to it, and nothing by following a link. */
+/** Linux's O_PATH, which Node does not define. It opens a socket's file without connecting to it, and does not follow a symlink. */
 const openPath = 0o10000000
 
 async function openSocket(path: string): Promise<FileHandle> {
   const file = await open(path, openPath | constants.O_NOFOLLOW).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT')
-      throw new PortError('NotFound', 'the runner has made no control socket (yet); is its task running?', { cause })
+      throw new PortError('NotFound', 'the runner has no control socket yet; check that its task is running', { cause })
     throw new PortError('Unavailable', cause.message, { cause })
   })
   if ((await file.stat()).isSocket()) return file
@@ -75,14 +76,14 @@ function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signa
     let frames = 0
     const onFrame = (frame: unknown): void => {
       frames += 1
-      if (frames > maxFrames) throw new PortError('Denied', 'what listens on the control socket talks too much')
+      if (frames > maxFrames) throw new PortError('Denied', 'the process on the control socket sent too many messages')
       if (frames === 1) {
         mustBeRunnerOf(uid, frame)
         socket.write(encodeFrame({ type, id: 1 }))
         return
       }
       const answer = runnerResponse.safeParse(frame)
-      if (!answer.success) throw new PortError('Unavailable', 'the runner answered with something this release does not understand')
+      if (!answer.success) throw new PortError('Unavailable', 'this release does not support the answer of the runner')
       if (answer.data.id === 1 || answer.data.id === null) resolve(answer.data)
     }
     socket.on('data', (chunk) => {
@@ -92,15 +93,15 @@ function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signa
         reject(
           error instanceof PortError
             ? error
-            : new PortError('Denied', `what listens on the control socket is no runner: ${printable(messageOf(error))}`),
+            : new PortError('Denied', `the process on the control socket is not a runner: ${printable(messageOf(error))}`),
         )
         socket.destroy()
       }
     })
-    socket.once('error', (cause) => reject(new PortError('Unavailable', `the runner does not answer: ${cause.message}`, { cause })))
+    socket.once('error', (cause) => reject(new PortError('Unavailable', `the runner is not responding: ${cause.message}`, { cause })))
     socket.once('close', () => reject(new PortError('Unavailable', 'the runner closed its control socket')))
     const late = (): void => reject(new PortError('Unavailable', 'the runner did not answer in time'))
-    // What was aborted before says so to nobody.
+    // An event listener is not called for a signal that was aborted before.
     if (signal.aborted) late()
     else signal.addEventListener('abort', late, { once: true })
   })
@@ -108,8 +109,8 @@ function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signa
 
 function mustBeRunnerOf(uid: VmUid, frame: unknown): void {
   const hello = runnerHello.safeParse(frame)
-  if (!hello.success) throw new PortError('Denied', 'what listens on the control socket is no runner: it did not say hello')
+  if (!hello.success) throw new PortError('Denied', 'the process on the control socket is not a runner: it sent no hello')
   if (hello.data.uid !== uid) throw new PortError('Denied', `the control socket belongs to another VM (${hello.data.uid})`)
   if (hello.data.version < runnerControlVersion)
-    throw new PortError('Unavailable', `the runner speaks version ${hello.data.version} of the control protocol`)
+    throw new PortError('Unavailable', `the runner uses the unsupported version ${hello.data.version} of the control protocol`)
 }

@@ -5,7 +5,7 @@ import { type FileHandle, link, lstat, mkdir, open, opendir, readdir, rename, rm
 import { dirname } from 'node:path'
 import { type FileFact, StateError, type StateFiles } from '../../ports/state-files.ts'
 
-/** A state root on a local file system that can hard-link and fsync. */
+/** A state root on a local file system with hard links and fsync. */
 export function stateFiles(): StateFiles {
   return {
     stat: (path) => orAbsent(path, async () => factOf(await lstat(path))),
@@ -32,7 +32,7 @@ function factOf(stats: Stats): FileFact {
   return {
     kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : stats.isSocket() ? 'socket' : 'other',
     sizeBytes: stats.size,
-    // st_blocks counts 512 bytes, whatever the file system's block is (stat(2)).
+    // st_blocks counts 512-byte units on every file system (stat(2)).
     allocatedBytes: stats.blocks * 512,
     modifiedMs: stats.mtimeMs,
     version: `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}`,
@@ -49,7 +49,7 @@ async function namesIn(path: string, maxNames: number | undefined): Promise<stri
   return names
 }
 
-/** O_NONBLOCK, so that a FIFO in a file's place does not hang the open. */
+/** O_NONBLOCK, so that a FIFO in place of the file does not block the open. */
 async function withFile<Value>(path: string, use: (file: FileHandle) => Promise<Value>): Promise<Value> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
@@ -84,7 +84,7 @@ async function replaceWith(path: string, text: string, mode: number): Promise<vo
   try {
     try {
       await file.writeFile(text)
-      // The umask has its say in open(); a mode that is a contract is set by hand.
+      // The umask applies to open(), so a required mode is set explicitly.
       await file.chmod(mode)
       await file.sync()
     } finally {
@@ -92,7 +92,7 @@ async function replaceWith(path: string, text: string, mode: number): Promise<vo
     }
     await rename(temporary, path)
   } catch (error) {
-    // On a full disk the same is tried again and again. Why it failed counts, not whether this does.
+    // Avoids leftovers of retries on a full disk. The original error is reported, not an error of this cleanup.
     await unlink(temporary).catch(() => undefined)
     throw error
   }
@@ -108,7 +108,7 @@ async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Only its owner may enter a new directory until it has its mode: the umask leaves the group in. */
+/** Only its owner can enter a new directory until its mode is set, since the umask keeps the group's permissions. */
 async function ensureDirectory(path: string, mode: number): Promise<void> {
   const made = await mkdir(path, { mode: 0o700 }).then(
     () => true,
@@ -121,7 +121,7 @@ async function ensureDirectory(path: string, mode: number): Promise<void> {
   if (made) await syncPath(dirname(path))
 }
 
-/** By descriptor: chmod() of a path would follow a symbolic link. */
+/** By descriptor, since chmod() of a path would follow a symlink. */
 async function ensureMode(path: string, mode: number): Promise<void> {
   const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
   try {
@@ -131,7 +131,7 @@ async function ensureMode(path: string, mode: number): Promise<void> {
   }
 }
 
-/** link() and unlink() rather than rename(), which would silently replace what is there, and a disk is never to be replaced. */
+/** Uses link() and unlink(), since rename() would silently replace an existing file, and a disk must never be replaced. */
 async function publish(from: string, path: string, mode: number): Promise<'published' | 'exists'> {
   await seal(from, mode)
   const outcome = await link(from, path).then(
@@ -146,7 +146,7 @@ async function publish(from: string, path: string, mode: number): Promise<'publi
   return outcome
 }
 
-/** A name must not be on disk before the bytes that it stands for. */
+/** Syncs the content before the name appears on disk. */
 async function seal(path: string, mode: number): Promise<void> {
   await withFile(path, async (file) => {
     await file.chmod(mode)
@@ -154,7 +154,7 @@ async function seal(path: string, mode: number): Promise<void> {
   })
 }
 
-/** Some file systems write a directory's names only when that directory is synced. */
+/** Some file systems only write a directory's names when the directory is synced. */
 async function sealDurably(path: string, mode: number): Promise<void> {
   await seal(path, mode)
   await syncPath(dirname(path))
@@ -192,7 +192,7 @@ async function unlessFilled(removal: Promise<void>): Promise<void> {
 
 async function spaceOf(path: string): Promise<{ totalBytes: number; freeBytes: number }> {
   const facts = await statfs(path)
-  // bavail, not bfree: what root alone may still use is not ours.
+  // bavail instead of bfree, which includes blocks reserved for root.
   return { totalBytes: facts.blocks * facts.bsize, freeBytes: facts.bavail * facts.bsize }
 }
 

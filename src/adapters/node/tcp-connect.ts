@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import type { TcpConnect, TcpOutcome } from '../../ports/tcp-connect.ts'
 
-/** Errors that were made on this side, without the far one. */
+/** Errors that occur locally, without the remote host. */
 const localErrors = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EPERM', 'EACCES', 'EMFILE', 'ENOBUFS'])
 
 export const tcpConnect: TcpConnect = (ip, port, timeoutMs, signal) =>

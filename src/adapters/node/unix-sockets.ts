@@ -6,8 +6,8 @@ import { PortError } from '../../ports/errors.ts'
 import type { FdConnection, FdListener, FdSockets } from '../../ports/fd-socket.ts'
 
 /**
- * UNIX sockets on which no descriptors travel: Node's own. A listener is made under another name and renamed, so that whoever finds the
- * socket can connect, and so that closing an old listener never removes its successor's socket.
+ * Node's own UNIX sockets, without descriptor passing. A listener is created under another name and then renamed. A visible socket is therefore
+ * always connectable, and closing an old listener never removes its successor's socket.
  */
 export const unixSockets: FdSockets = { connect, listen }
 
@@ -32,7 +32,7 @@ async function listen(path: string, mode: number, onConnection: (connection: FdC
   } catch (cause) {
     server.close()
     await rm(made, { force: true })
-    throw new PortError('Invalid', `${path} cannot be listened on: ${(cause as Error).message}`, { cause })
+    throw new PortError('Invalid', `${path} cannot be opened for listening: ${(cause as Error).message}`, { cause })
   }
   return { close: () => void server.close() }
 }
@@ -50,7 +50,7 @@ function bound(server: Server, path: string): Promise<void> {
     server.once('error', reject)
     server.listen(path, () => {
       server.off('error', reject)
-      // A connection that cannot be accepted (no descriptors left) is the caller's loss alone.
+      // A connection that cannot be accepted (no descriptors left) only affects its caller.
       server.on('error', () => undefined)
       resolve()
     })
@@ -72,7 +72,7 @@ function connectionOf(socket: Socket): FdConnection {
       sent = new Promise((resolve, reject) => {
         socket.write(bytes, (error) => (error ? reject(new PortError('Unavailable', error.message)) : resolve()))
       })
-      // Whoever asks `flushed` hears of it; `onClose` says it in any case.
+      // `flushed` reports this error to its caller, and `onClose` reports it in any case.
       sent.catch(() => undefined)
     },
     flushed: () => sent,

@@ -1,10 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** A key in one line and its comment; some hundred bytes, RSA's a thousand. */
+/** A key on one line with its comment: some hundred bytes, or a thousand for RSA. */
 const maxBytes = 64 * 1024
 
-/** The lines of every `*.pub` in a directory, by file name; none where there is no such directory. Throws where one cannot be read. */
+/** The lines of every `*.pub` file in a directory, in name order. Empty if the directory does not exist. Throws if a file cannot be read. */
 export async function publicKeyLines(directory: string): Promise<readonly string[]> {
   const lines: string[] = []
   for (const name of (await names(directory)).filter((name) => name.endsWith('.pub')).sort()) {

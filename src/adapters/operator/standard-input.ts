@@ -1,7 +1,7 @@
-/** Larger than anything that is read this way; what comes after is not waited for. */
+/** Larger than any valid input. The rest is not read. */
 const maxBytes = 1024 * 1024
 
-/** Everything on standard input, up to a megabyte and the chunk that passes it. */
+/** Reads standard input, up to a megabyte plus the last chunk. */
 export async function standardInput(): Promise<Uint8Array> {
   const chunks: Buffer[] = []
   let length = 0

@@ -1,29 +1,29 @@
 import { isIPv6, type Server, type Socket } from 'node:net'
 
 export interface ConnectionLimits {
-  /** At once, of all callers. */
+  /** Open connections of all clients. */
   readonly total: number
-  /** Of `total`, only for callers that have proven themselves, and for new connections from their addresses. */
+  /** Part of `total` that is reserved for authenticated clients, and for new connections from their addresses. */
   readonly reserve: number
-  /** At once from one address, of callers that have not proven themselves. */
+  /** Open connections of unauthenticated clients from one address. */
   readonly perAddress: number
-  /** How long a connection may stay open without proof; undefined where there is nothing to prove. */
+  /** How long a connection may stay open without authentication. Undefined if none is required. */
   readonly unprovenMs: number | undefined
 }
 
-/** How long an address keeps its access to the reserve after its last proof. */
+/** How long an address keeps its access to the reserve after its last authentication. */
 const provenAddressMs = 3_600_000
-/** Addresses that are remembered. An operator, a pipeline and a few dashboards are fewer. */
+/** Maximum number of stored addresses, enough for operators, pipelines and dashboards. */
 const maxProvenAddresses = 256
 
 export interface LimitedConnections {
-  /** The caller on this connection showed a token or key. */
+  /** The client on this connection sent a valid token or key. */
   proven(connection: Endpoint): void
-  /** Ends all connections. Node's `closeAllConnections` leaves out callers that have not said anything yet, and `close` waits for them. */
+  /** Closes all connections. Node's `closeAllConnections` skips clients that have sent nothing yet, and `close` waits for them. */
   cut(): void
 }
 
-/** A raw socket or the TLS socket on top of it: both have the same remote end. */
+/** A raw socket or the TLS socket on top of it. Both have the same remote endpoint. */
 type Endpoint = Pick<Socket, 'remoteAddress' | 'remotePort'>
 
 interface Held {
@@ -33,8 +33,8 @@ interface Held {
 }
 
 /**
- * Keeps one caller, or callers without a token, from taking all connections of a listener. A connection over a limit is closed at once.
- * Guarantee: as long as fewer than `total` connections are proven, an address that showed its proof within the last hour is let in.
+ * Keeps one client, or clients without a token, from taking all connections of a listener. A connection over a limit is closed at once.
+ * *Guarantee*: while fewer than `total` connections are authenticated, an address that authenticated within the last hour gets a connection.
  */
 export function limitConnections(server: Server, limits: ConnectionLimits): LimitedConnections {
   const open = new Map<Socket, Held>()
@@ -70,7 +70,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits): Limi
 
 function isAdmitted(open: readonly Held[], address: string, isKnown: boolean, limits: ConnectionLimits): boolean {
   const unproven = open.filter((one) => !one.isProven)
-  // A caller behind the same address as an operator takes at most the reserve beyond its own share.
+  // A client behind an operator's address can use at most the reserve beyond its own share.
   const ownShare = limits.perAddress + (isKnown ? limits.reserve : 0)
   if (unproven.filter((one) => one.address === address).length >= ownShare) return false
   return isKnown || open.length < limits.total - limits.reserve
@@ -83,7 +83,7 @@ function remember(provenUntil: Map<string, number>, address: string): void {
   if (provenUntil.size > maxProvenAddresses && oldest !== undefined) provenUntil.delete(oldest)
 }
 
-/** One host has a /64 of IPv6 addresses at least. An IPv4 caller of a dual-stack listener is `::ffff:192.0.2.1`. */
+/** One host usually has a whole /64 of IPv6 addresses. An IPv4 client of a dual-stack listener is `::ffff:192.0.2.1`. */
 export function networkOf(address: string): string {
   if (!isIPv6(address) || address.startsWith('::ffff:')) return address
   const [head = '', tail] = address.replace(/%.*$/, '').split('::')

@@ -1,21 +1,18 @@
 import type { Writable } from 'node:stream'
 import type { Log, LogFields } from '../../ports/log.ts'
 
-/** Held for a reader that is slow or away. */
+/** Buffer for a reader that is slow or away. */
 const longestBacklogBytes = 1024 * 1024
 
 export interface JsonLog extends Log {
-  /** Resolves when all is written, or after a quarter of a second: who ends must not wait for a reader that is gone. */
+  /** Resolves when everything is written, or after a quarter of a second: an exit must not wait for a missing reader. */
   flush(): Promise<void>
 }
 
-/**
- * One JSON object a line. What a reader leaves lying beyond a megabyte is lost: a Docker daemon that is down reads no logs, and a runner
- * must not stand still for that.
- */
+/** Writes one JSON object per line. Output beyond the buffer is dropped: a stopped Docker daemon reads no logs, and a runner must not block on it. */
 export function jsonLog(stream: Writable, options: { readonly debug: boolean }): JsonLog {
   let lost = 0
-  // A reader that goes away must not end the program.
+  // A reader that closes must not end the program.
   stream.on('error', () => undefined)
   const write = (level: string) => (fields: LogFields, message: string) => {
     if (stream.writableLength > longestBacklogBytes) {

@@ -3,7 +3,10 @@ import type { Log } from '../../ports/log.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
-/** JSON lines on stdout with `level`, `time` (RFC 3339), `program`, the values and `msg`. Written synchronously, so that the last line before an exit is not lost. */
+/**
+ * JSON lines on stdout with `level`, `time` (RFC 3339), `program`, the values and `msg`. Writes synchronously, so that the last line before an exit
+ * is not lost.
+ */
 export function pinoLog(program: string, level: LogLevel = 'info'): Log {
   const logger = pino(
     {

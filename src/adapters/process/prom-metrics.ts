@@ -6,15 +6,15 @@ import type { StatusView } from '../../ports/status-view.ts'
 
 const controllers = ['nodes', 'assets', 'services', 'reachability']
 const results: readonly ReconcileResult[] = ['success', 'error', 'requeue', 'requeue_after']
-/** Gauges of prom-client that are named like counters, which `promtool check metrics` refuses. */
+/** Gauges of prom-client with counter-like names, which `promtool check metrics` rejects. */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 
 export interface PromMetrics extends Metrics {
-  /** Gauges come from here whenever they are scraped, so that nothing of a VM outlives it. */
+  /** Gauges are read from this view at each scrape, so that no series outlives its VM. */
   show(view: StatusView): void
 }
 
-/** Every metric of the controller. Names of the reconcile loop are controller-runtime's and client-go's, which dashboards know. */
+/** All metrics of the controller. Names of the reconcile loop are those of controller-runtime and client-go, which dashboards know. */
 export function promMetrics(release: string): PromMetrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -48,9 +48,9 @@ function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
   const retries = counter('workqueue_retries_total', 'Keys added again after a failure.', ofQueue)
   const waited = histogram('workqueue_queue_duration_seconds', 'How long a key was ready before it was taken.', ofQueue, queueBuckets)
   const worked = histogram('workqueue_work_duration_seconds', 'How long a key was worked on.', ofQueue, queueBuckets)
-  const drift = counter('swarmvirt_drift_corrections_total', 'What was changed in the Swarm by somebody else and was put back.', ['kind'])
+  const drift = counter('swarmvirt_drift_corrections_total', 'Changes by others in the Swarm that were corrected.', ['kind'])
   const labels = (name: string): Record<string, string> => ({ name, controller: name })
-  // A series that appears with its first error hides that error from rate().
+  // Preset to 0: rate() would miss the first error of a new series.
   for (const controller of controllers) {
     for (const result of results) total.inc({ controller, result }, 0)
     for (const one of [errors, refusals, panics]) one.inc({ controller }, 0)
@@ -74,15 +74,15 @@ function loopMetrics(registry: Registry): Omit<PromMetrics, 'show' | 'expose'> {
   }
 }
 
-/** controller-runtime's own, so that what a dashboard adds up over several operators has the same buckets. */
+/** controller-runtime's buckets, so that dashboards can add up several operators. */
 const runBuckets = [
   0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5,
   5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60,
 ]
-/** controller-runtime's for client-go's queue: a power of ten each. */
+/** controller-runtime's buckets for client-go's queue: powers of ten. */
 const queueBuckets = [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100, 1000]
 
-/** Gauges of what the queues hold when they are scraped. */
+/** Gauges of the queues' content at scrape time. */
 function watchedQueues(registry: Registry): PromMetrics['watchQueue'] {
   const queues = new Map<string, { readonly workers: number; readonly state: () => QueueState }>()
   const of = (name: string, help: string, labelOf: (queue: string) => Record<string, string>, value: (state: QueueState) => number): void =>
@@ -102,7 +102,7 @@ function watchedQueues(registry: Registry): PromMetrics['watchQueue'] {
   return (controller, workers, state) => void queues.set(controller, { workers, state })
 }
 
-/** Made anew at every scrape, so that no series outlives what it tells of. */
+/** Created at every scrape, so that no series outlives its object. */
 function shownGauge(registry: Registry, name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void): void {
   const made = new Gauge({
     name,
@@ -127,7 +127,7 @@ function shownMetrics(registry: Registry, view: StatusView): void {
 
 type AddGauge = (name: string, help: string, labelNames: string[], fill: (set: SetGauge) => void) => void
 
-/** At most twenty series of each VM: one for each condition it has, and three. */
+/** At most twenty series per VM: one for each condition, and three more. */
 function vmMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_vm_status_condition', 'A condition of a VM: 1 True, 0 False, -1 Unknown.', ['vm', 'type'], (set) => {
     for (const vm of view.vms()) for (const one of vm.conditions) set({ vm: vm.name, type: one.type }, conditionValues[one.status])
@@ -137,18 +137,18 @@ function vmMetrics(gauge: AddGauge, view: StatusView): void {
   })
   gauge(
     'swarmvirt_vm_generation',
-    'The declared generation of a VM: the first 48 bits of its hash, to be compared and not counted.',
+    'The declared generation of a VM: the first 48 bits of its hash, for comparison only.',
     ['vm'],
     (set) => {
       for (const vm of view.vms()) set({ vm: vm.name }, generationNumber(vm.generation))
     },
   )
-  gauge('swarmvirt_vm_observed_generation', 'The generation of a VM that was last fully acted on, in the same way.', ['vm'], (set) => {
+  gauge('swarmvirt_vm_observed_generation', 'The observed generation of a VM, in the same format.', ['vm'], (set) => {
     for (const vm of view.vms()) set({ vm: vm.name }, generationNumber(vm.observedGeneration))
   })
 }
 
-/** 48 bits are whole in a float64. 0 where there is none. */
+/** A float64 holds 48 bits exactly. 0 if there is none. */
 function generationNumber(generation: string): number {
   const number = Number.parseInt(generation.slice(0, 12), 16)
   return Number.isNaN(number) ? 0 : number
@@ -158,26 +158,21 @@ function nodeMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_node_capable', '1 where a node may run VMs, by its label.', ['node'], (set) => {
     for (const node of view.nodes()) set({ node: node.hostname }, node.labels[nodeLabels.vmCapable] === 'true' ? 1 : 0)
   })
-  gauge('swarmvirt_node_agent_up', '1 where the last call to the agent of a node was answered.', ['node'], (set) => {
+  gauge('swarmvirt_node_agent_up', '1 if the agent of a node answered the last call.', ['node'], (set) => {
     for (const node of view.nodes()) set({ node: node.hostname }, node.agentMessage === '' ? 1 : 0)
   })
-  gauge('swarmvirt_node_info', 'Constant 1, labelled with what the Swarm and the agent say of a node.', nodeInfoLabels, (set) => {
+  gauge('swarmvirt_node_info', 'Constant 1, labelled with facts of the Swarm and the agent about a node.', nodeInfoLabels, (set) => {
     for (const node of view.nodes()) {
       const accel = node.labels[nodeLabels.accel] ?? ''
       set({ node: node.hostname, role: node.role, state: node.state, availability: node.availability, accel }, 1)
     }
   })
-  gauge(
-    'swarmvirt_vm_overuse_bytes',
-    'What a VM takes of the state root beyond its disks; absent where it takes no more.',
-    ['node', 'vm'],
-    (set) => {
-      for (const { hostname, facts } of view.nodes())
-        for (const { vm, usedBytes, allowedBytes } of facts?.overuse ?? [])
-          if (vm !== null) set({ node: hostname, vm }, Math.max(0, usedBytes - allowedBytes))
-    },
-  )
-  gauge('swarmvirt_node_state_root_free_bytes', 'Free in the state root of a node, as its agent last said.', ['node'], (set) => {
+  gauge('swarmvirt_vm_overuse_bytes', 'Space that a VM uses in the state root beyond its disks; absent if none.', ['node', 'vm'], (set) => {
+    for (const { hostname, facts } of view.nodes())
+      for (const { vm, usedBytes, allowedBytes } of facts?.overuse ?? [])
+        if (vm !== null) set({ node: hostname, vm }, Math.max(0, usedBytes - allowedBytes))
+  })
+  gauge('swarmvirt_node_state_root_free_bytes', 'Free space in the state root of a node, as its agent last reported.', ['node'], (set) => {
     for (const { hostname, facts } of view.nodes()) if (facts !== null) set({ node: hostname }, facts.disk.freeBytes)
   })
 }
@@ -189,13 +184,13 @@ function sourceMetrics(gauge: AddGauge, view: StatusView): void {
   gauge('swarmvirt_source_info', 'Constant 1, labelled with the revision a manifest source stands at.', ['source', 'revision'], (set) => {
     for (const { source, revision } of view.sources().sources) set({ source, revision }, 1)
   })
-  gauge('swarmvirt_source_removal_withheld', '1 while too many VMs are absent at once to be removed.', [], (set) => {
+  gauge('swarmvirt_source_removal_withheld', '1 while removals are blocked because too many VMs are missing at once.', [], (set) => {
     set({}, view.sources().stalled === null ? 0 : 1)
   })
   gauge('swarmvirt_source_ignored_documents', 'Documents of other kinds in a manifest source, which hold no VM.', ['source'], (set) => {
     for (const { source, documents } of view.sources().sources) set({ source }, documents.ignored)
   })
-  gauge('swarmvirt_source_documents', 'Documents of a manifest source, valid and not.', ['source', 'valid'], (set) => {
+  gauge('swarmvirt_source_documents', 'Valid and invalid documents of a manifest source.', ['source', 'valid'], (set) => {
     for (const { source, documents } of view.sources().sources) {
       set({ source, valid: 'true' }, documents.valid)
       set({ source, valid: 'false' }, documents.invalid)
@@ -205,7 +200,7 @@ function sourceMetrics(gauge: AddGauge, view: StatusView): void {
 
 type SetGauge = (labels: Record<string, string>, value: number) => void
 const conditionValues = { True: 1, False: 0, Unknown: -1 } as const
-/** No uid and no MAC: whoever reads metrics needs neither, and both help an attacker. */
+/** No UID and no MAC: readers of metrics do not need them, and both help an attacker. */
 const infoLabels = ['node', 'accelerator', 'ip']
 const nodeInfoLabels = ['node', 'role', 'state', 'availability', 'accel']
 

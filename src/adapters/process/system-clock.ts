@@ -1,9 +1,9 @@
 import type { Clock } from '../../ports/clock.ts'
 
-/** The longest delay Node's timers take; a longer one would fire at once. */
+/** The maximum delay of Node's timers. A longer one would fire at once. */
 const longestMs = 2 ** 31 - 1
 
-/** The machine's clock. Its timers keep the process alive. */
+/** The system clock. Its timers keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
