@@ -2,19 +2,19 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 export interface CliConfig {
-  /** Where the operator's public SSH keys are. */
+  /** Directory of the operator's public SSH keys. */
   readonly sshDirectory: string
-  /** Docker's own configuration directory. */
+  /** Docker's configuration directory. */
   readonly dockerConfig: string
-  /** Keeps logins beside what Docker keeps itself. */
+  /** The login file, next to Docker's own files. */
   readonly loginFile: string
-  /** The `docker` that called this plugin, else the one on PATH. */
+  /** The `docker` that called this plugin, or else the one on PATH. */
   readonly dockerProgram: string
-  /** What Docker reads where no flag says otherwise; undefined where it is not set. */
+  /** Docker's environment variables for the endpoint, used without flags. Undefined if not set. */
   readonly endpoint: { readonly host: string | undefined; readonly context: string | undefined }
 }
 
-/** From the environment as Docker reads it; `configFlag` is Docker's `--config`. */
+/** Reads the environment as Docker does. `configFlag` is Docker's `--config`. */
 export function readConfig(configFlag?: string, env: NodeJS.ProcessEnv = process.env, home: string = homedir()): CliConfig {
   const dockerConfig = configFlag ?? set(env['DOCKER_CONFIG']) ?? join(home, '.docker')
   return {

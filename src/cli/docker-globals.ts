@@ -1,8 +1,8 @@
 import { UsageError } from './output/outcome.ts'
 
-/** Docker's own flags, which it hands to a plugin as they stood before the plugin's name (`docker --context x vm ls` calls `docker-vm --context x vm ls`). */
+/** Docker's global flags, which it passes to a plugin before the plugin's name (`docker --context x vm ls` calls `docker-vm --context x vm ls`). */
 export interface DockerGlobals {
-  /** As they are given to every `docker` that is called from here. */
+  /** Passed to every `docker` call of the plugin. */
   readonly args: readonly string[]
   readonly config: string | undefined
   readonly context: string | undefined
@@ -28,7 +28,7 @@ const switches = new Map([
   ['tlsverify', '--tlsverify'],
 ])
 
-/** Takes Docker's flags off the front, in every form that Docker reads, and `vm` behind them. What is not Docker's is left to the verbs. */
+/** Removes Docker's flags, in every form that Docker accepts, and `vm` from the front. The verbs parse the rest. */
 export function dockerGlobals(argv: readonly string[]): { readonly globals: DockerGlobals; readonly rest: readonly string[] } {
   const found: (readonly [flag: string, value: string | undefined])[] = []
   let at = 0
@@ -59,7 +59,7 @@ function longFlag(word: string, next: string | undefined): Read | undefined {
   return { flags: [[flag, needed(word, next)]], words: 2 }
 }
 
-/** `-D`, `-c x`, `-cx`, `-c=x`, `-DH x`. */
+/** Parses `-D`, `-c x`, `-cx`, `-c=x` and `-DH x`. */
 function shortFlags(word: string, next: string | undefined): Read | undefined {
   if (!/^-[A-Za-z]/.test(word)) return undefined
   const flags: [string, string | undefined][] = []
@@ -95,8 +95,8 @@ function globalsOf(found: readonly (readonly [flag: string, value: string | unde
 }
 
 /**
- * Names what Docker talks to, by Docker's own order: flags, then DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration. Logins are
- * kept by it, so that who switches the context talks to no other cluster's controller.
+ * The endpoint that Docker uses, in Docker's order: flags, DOCKER_HOST, DOCKER_CONTEXT, the current context. Logins are stored per endpoint, so that
+ * a context switch never uses another cluster's controller.
  */
 export function dockerEndpoint(
   globals: Pick<DockerGlobals, 'context' | 'host'>,
@@ -104,7 +104,7 @@ export function dockerEndpoint(
   currentContext: string | undefined,
 ): string {
   if (globals.host !== undefined) return `host:${globals.host}`
-  // The default context is whatever DOCKER_HOST says.
+  // The default context is the endpoint in DOCKER_HOST.
   const named = globals.context ?? (env.host === undefined ? (env.context ?? currentContext) : undefined) ?? 'default'
   return named === 'default' && env.host !== undefined ? `host:${env.host}` : `context:${named}`
 }

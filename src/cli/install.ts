@@ -2,15 +2,15 @@ import { objectLabels } from '../api/labels.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
 import { done, oneOf, type Outcome } from './output/outcome.ts'
 
-/** Swarm secrets of an installation, by what they hold. Swarm never gives a secret back, so they are made where the operator sits. */
+/** Swarm secrets of an installation, by content. Swarm never returns a secret's value, so they are created on the operator's machine. */
 const installSecrets = {
-  /** Lines `ID:HEX64`; the pre-shared key of controller and agents. */
+  /** Lines `ID:HEX64`: the pre-shared keys of controller and agents. */
   controlKey: 'swarmvirt-control-key',
   apiKey: 'swarmvirt-api-key',
   apiCertificate: 'swarmvirt-api-cert',
   apiToken: 'swarmvirt-api-token',
 } as const
-/** Made when it is asked for; the controller then asks for it wherever metrics are read. */
+/** Created on request. The controller then requires it for metrics. */
 const metricsTokenSecret = 'swarmvirt-metrics-token'
 
 interface InstallMaterial {
@@ -23,14 +23,14 @@ interface InstallMaterial {
 }
 
 interface InstallResult {
-  /** What was made now; empty on a second run. */
+  /** Objects that this run created. Empty on a second run. */
   readonly made: readonly string[]
-  /** Only when they were made now: a secret cannot be read back. */
+  /** Only set if it was created now, since a secret cannot be read back. */
   readonly token: string | undefined
   readonly fingerprint: string | undefined
-  /** As `token`, of the metrics. */
+  /** The token for metrics, like `token`. */
   readonly metricsToken: string | undefined
-  /** What is there, cannot be changed in place and should be otherwise, with the way to do it. */
+  /** Existing objects that should change and cannot be changed in place, with instructions. */
   readonly warnings: readonly string[]
 }
 
@@ -41,12 +41,12 @@ export interface InstallOptions {
   readonly output: string
 }
 
-/** What `install` says, and what it does (see `install` below). */
+/** Runs `install` and formats its result. */
 export async function runInstall(
   ports: { readonly docker: DockerCli; readonly material: () => Promise<InstallMaterial> },
   options: InstallOptions,
 ): Promise<Outcome> {
-  // Before anything is made: the tokens are shown once.
+  // Validated before anything is created, since the tokens are shown once.
   const output = oneOf('--output', ['text', 'json'], options.output)
   const result = await install(ports.docker, ports.material, options)
   if (output === 'json') return done(`${JSON.stringify(result)}\n`)
@@ -62,8 +62,8 @@ export async function runInstall(
 }
 
 /**
- * Makes the secrets and the guests' overlay where they are missing and touches what is there: a second run changes nothing.
- * Key, certificate and token belong together, so a part of them without the rest is refused rather than mixed.
+ * Creates missing secrets and the guests' overlay, and keeps existing ones: a second run changes nothing. Key, certificate and token belong together,
+ * so an incomplete set is rejected.
  */
 async function install(docker: DockerCli, makeMaterial: () => Promise<InstallMaterial>, options: InstallOptions): Promise<InstallResult> {
   const present = await presentSecrets(docker)
@@ -100,7 +100,7 @@ async function install(docker: DockerCli, makeMaterial: () => Promise<InstallMat
   }
 }
 
-/** A certificate is public. Whoever may read it here has proven to Docker who he is, so `login` needs nobody to carry it. */
+/** A certificate is public. Access to Docker authenticates the reader of this label, so `login` needs no manual fingerprint. */
 function fingerprintLabel(material: InstallMaterial): string {
   return `${objectLabels.fingerprint}=${material.fingerprint}`
 }
@@ -121,8 +121,8 @@ function missingSecrets(present: ReadonlySet<string>): readonly string[] {
 }
 
 /**
- * Internal: Docker then attaches no task to `docker_gwbridge`, through which it would reach every port of its node. A /20, since a full
- * overlay leaves tasks in New with no error; DNS round robin is set on the services.
+ * An internal network, so that Docker does not attach tasks to `docker_gwbridge`, through which they could reach every port of their node. A /20,
+ * since a full overlay leaves tasks in New without an error. The services set DNS round robin.
  */
 async function makeNetwork(docker: DockerCli, { network, subnet }: InstallOptions): Promise<boolean> {
   const names = (await docker.run(['network', 'ls', '--filter', 'driver=overlay', '--format', '{{.Name}}'])).split('\n')
@@ -135,7 +135,7 @@ async function isInternal(docker: DockerCli, network: string): Promise<boolean> 
   return (await docker.run(['network', 'inspect', '--format', '{{.Internal}}', network])).trim() === 'true'
 }
 
-/** Release 0.1 made it so, and Docker changes no network in place. */
+/** Release 0.1 created the network this way, and Docker cannot change a network in place. */
 function openNetwork(network: string): string {
   return `network ${network} is not internal, so the task of a VM reaches the ports of its node. To move to another network:
   docker vm install --network swarmvirt-vms --subnet 10.202.0.0/20

@@ -17,9 +17,9 @@ import type { LiveOutput } from './inspect/watch.ts'
 
 const metadata = { SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description }
 
-// Each import stands where it is needed: a verb must not wait for what another one uses.
+// Modules are imported where they are used, so that a verb does not load what only others need.
 
-/** What one call of the CLI works with: Docker's own flags, and the configuration that they and the environment name. */
+/** Context of one CLI call: Docker's own flags, and the configuration from them and the environment. */
 interface Session {
   readonly globals: DockerGlobals
   readonly config: CliConfig
@@ -124,7 +124,7 @@ async function connect(session: Session): Promise<ControllerApi> {
   return connected(await connection(session))
 }
 
-/** Long enough for a controller that is well, short enough for somebody who pressed Tab. */
+/** Long enough for a healthy controller, short enough for a user who pressed Tab. */
 const completionMs = 1_000
 
 async function vmNames(session: Session): Promise<readonly string[]> {
@@ -133,7 +133,7 @@ async function vmNames(session: Session): Promise<readonly string[]> {
     const login = await keptLogin()
     return login === undefined ? [] : (await open(login, completionMs).vms()).map((vm) => vm.name)
   } catch {
-    // Whoever completes is told by the verb itself what is wrong.
+    // Completion stays silent. The verb itself reports the error.
     return []
   }
 }
@@ -162,7 +162,7 @@ async function readManifests(paths: readonly string[]): Promise<readonly SourceS
   return (await readWith(paths, () => undefined)).snapshots
 }
 
-/** The documents' own texts come from the very bytes that were judged: a file may change between two reads. */
+/** The texts come from the validated bytes, since a file may change between two reads. */
 async function readTexts(paths: readonly string[]) {
   const { documentTexts } = await import('../adapters/manifest/document-texts.ts')
   const files: { readonly file: string; readonly texts: readonly ManifestText[] }[] = []
@@ -175,7 +175,7 @@ async function readWith(paths: readonly string[], onFile: (file: string, bytes: 
   const reader = manifestReader()
   const seen = new Set<string>()
   const readText: typeof reader = (source, file, bytes) => {
-    // A file that is named twice, or also lies in a directory that is named, counts once.
+    // A file counts once, even if it is named twice or is also in a named directory.
     const path = resolve(file)
     if (seen.has(path)) return []
     seen.add(path)
@@ -202,7 +202,9 @@ function write(outcome: Outcome): void {
   process.stdout.write(outcome.out)
 }
 
-/** Docker calls a plugin as `docker-vm [FLAGS] vm ARGS…`; a person calls `docker-vm [FLAGS] ARGS…`. Docker's completion puts `__complete` before it. */
+/**
+ * Docker calls a plugin as `docker-vm [FLAGS] vm ARGS…`. A person calls `docker-vm [FLAGS] ARGS…`. Docker's completion adds `__complete` in front.
+ */
 async function called(argv: readonly string[]): Promise<Outcome> {
   const completion = argv[0] === '__complete' || argv[0] === '__completeNoDesc'
   try {
@@ -215,7 +217,7 @@ async function called(argv: readonly string[]): Promise<Outcome> {
 }
 
 async function main(argv: readonly string[]): Promise<void> {
-  // Who reads no further (`| head`) has seen enough.
+  // A closed output (`| head`) is not an error.
   process.stdout.on('error', () => process.stdout.destroy())
   if (argv[0] === 'docker-cli-plugin-metadata') return void process.stdout.write(`${JSON.stringify(metadata)}\n`)
   const tooOld = tooOldNode(process.versions.node)

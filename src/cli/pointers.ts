@@ -1,4 +1,4 @@
-/** Verbs that people know from docker, kubectl or virsh: what `docker vm` has in their place. */
+/** Verbs from docker, kubectl or virsh, with the `docker vm` command for each. */
 const pointers: Readonly<Record<string, (vm: string) => string>> = {
   logs: (vm) => `the console of the guest is in the log of its service: docker service logs vm-${vm}`,
   console: (vm) => `there is no interactive console yet; read its output with: docker service logs vm-${vm}`,

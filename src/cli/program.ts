@@ -17,19 +17,19 @@ import { type WriteVerbPorts, writeVerbs } from './declare/verbs.ts'
 
 export const description = 'Virtual machines on Docker Swarm'
 
-/** What the verbs need of the world. Each loads what stands behind it when it is called, so that a verb starts with no more than it uses. */
+/** Dependencies of the verbs. Each loads its code when called, so that a verb starts fast. */
 export interface CliPorts extends LoopVerbPorts, LoginVerbPorts, WriteVerbPorts {
   readonly install: (options: InstallOptions) => Promise<Outcome>
-  /** Reads files and directories; `-` is standard input. */
+  /** Reads files and directories. `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
   readonly explainer: () => Promise<Explainer>
   /** Lines of the operator's public SSH keys. */
   readonly publicKeyLines: () => Promise<readonly string[]>
-  /** For completion: empty where they cannot be had at once. */
+  /** For completion. Empty if they are not available at once. */
   readonly vmNames: () => Promise<readonly string[]>
 }
 
-/** Runs one command line. Never throws: what went wrong is in the outcome. Help is written by commander itself. */
+/** Runs one command line. Never throws: errors are in the outcome. Commander prints the help. */
 export async function run(argv: readonly string[], ports: CliPorts): Promise<Outcome> {
   let outcome = done('')
   const verb: Verb =
@@ -43,13 +43,13 @@ export async function run(argv: readonly string[], ports: CliPorts): Promise<Out
     await program(ports, verb).parseAsync([...argv], { from: 'user' })
     return outcome
   } catch (error) {
-    // Commander has said what was wrong already; its code for help and version is 0.
+    // Commander has already printed the error. Its code for help and version is 0.
     if (error instanceof CommanderError) return { exit: error.exitCode === 0 ? 0 : 2, out: '', err: '' }
     return { exit: error instanceof UsageError ? 2 : 1, out: '', err: `error: ${messageOf(error)}\n` }
   }
 }
 
-/** What a shell is told about the last of `words`; `withText` adds descriptions. */
+/** Completion candidates for the last of `words`. `withText` adds descriptions. */
 export async function completeWords(words: readonly string[], withText: boolean, ports: CliPorts): Promise<Outcome> {
   const { complete } = await import('./completion/complete.ts')
   const vm = program(ports, () => () => Promise.resolve())
@@ -114,7 +114,7 @@ function manifestVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .option('--class <name>', 'VirtualMachineClass that sets the sizes')
     .action(
       verb(async (name: string, options: { class?: string }) => {
-        // The schema comes with it, which version and install need not wait for.
+        // Loads the schema, which version and install do not need.
         const { create } = await import('./offline/create.ts')
         return done(create(name, await ports.publicKeyLines(), (await ports.explainer()).describe, options.class))
       }),

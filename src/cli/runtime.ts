@@ -1,7 +1,7 @@
-/** The oldest Node that the plugin runs on. Everything else of swarmvirt brings its own. */
+/** The oldest Node that the plugin supports. All other programs include their own. */
 export const leastNode = 22
 
-/** What to tell the user of an older one; undefined where it is new enough. */
+/** The message for the user of an older Node. Undefined if it is new enough. */
 export function tooOldNode(version: string): string | undefined {
   if (Number.parseInt(version, 10) >= leastNode) return undefined
   return `docker vm needs Node.js ${leastNode} or later, but this is ${version}; install a newer one, or set SWARMVIRT_NODE to its path`

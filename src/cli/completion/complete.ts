@@ -1,11 +1,11 @@
 import type { Command, Option } from 'commander'
 
-/** What a shell is told after the candidates, in the words of Docker's own completion (cobra's directives). */
+/** Completion directives after the candidates, as in Docker's own completion (cobra). */
 const directives = { files: ':0', noFiles: ':4' } as const
 
 /**
- * The candidates for the last of `words` (those behind `docker vm`), one a line as `VALUE<tab>DESCRIPTION`, then the directive. Docker's completion
- * calls `docker-vm __complete vm WORDS…`.
+ * Returns the candidates for the last of `words` (after `docker vm`), one per line as `VALUE<tab>DESCRIPTION`, then the directive. Docker's
+ * completion calls `docker-vm __complete vm WORDS…`.
  */
 export async function complete(
   vm: Command,
@@ -23,7 +23,7 @@ export async function complete(
 
 interface Candidates {
   readonly candidates: readonly (readonly [value: string, text: string])[]
-  /** Names of files complete too. */
+  /** True if file names are also candidates. */
   readonly files: boolean
 }
 

@@ -1,6 +1,6 @@
 import { oneOf } from '../output/outcome.ts'
 
-/** For the program by itself, `docker-vm`. Docker's own completion asks a plugin, so `docker vm` needs none of these. */
+/** For calls of `docker-vm` itself. `docker vm` does not need these, since Docker's own completion asks the plugin. */
 const scripts = {
   bash: `# docker-vm completion for bash: docker-vm completion bash > ~/.local/share/bash-completion/completions/docker-vm
 _docker_vm() {
@@ -55,7 +55,7 @@ complete -c docker-vm -f -a '(__docker_vm_complete)'
 `,
 } as const
 
-/** Throws UsageError for a shell that there is no script for. */
+/** Throws UsageError for an unsupported shell. */
 export function completionScript(shell: string): string {
   return scripts[oneOf('the shell', ['bash', 'zsh', 'fish'], shell)]
 }

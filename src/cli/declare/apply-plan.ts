@@ -1,14 +1,14 @@
 import type { Declared } from './declared.ts'
 import { holdersOf, madeBy, type ManifestConfig, type ObjectName, shownName } from './manifest-configs.ts'
 
-/** What is to be done about one document; `refused` says why nothing is. */
+/** The planned action for one document. `refused` has the reason why there is none. */
 export type Step =
   | { readonly result: 'created' | 'configured'; readonly document: Declared }
   | { readonly result: 'unchanged'; readonly document: Declared; readonly config: ManifestConfig }
   | { readonly result: 'refused'; readonly document: Declared; readonly why: string }
 
 export interface Pruning extends ObjectName {
-  /** The oldest first: an older one must not count again for a moment. */
+  /** Oldest first, so that no older config becomes the newest one for a moment. */
   readonly configs: readonly ManifestConfig[]
 }
 
@@ -20,11 +20,11 @@ export interface Plan {
 export interface PlanOptions {
   readonly source: string
   readonly prune: boolean
-  /** Takes over what another source, or somebody without this tool, declared. */
+  /** Takes over objects of other sources, and objects created without this tool. */
   readonly force: boolean
 }
 
-/** `configs` are the newest first. */
+/** `configs` must be newest first. */
 export function planApply(declared: readonly Declared[], configs: readonly ManifestConfig[], options: PlanOptions): Plan {
   const steps = declared.map((document) => stepOf(document, holdersOf(configs, document)[0], options))
   return { steps, prune: options.prune ? pruneOf(declared, configs, options.source) : [] }
@@ -40,12 +40,12 @@ function stepOf(document: Declared, newest: ManifestConfig | undefined, { source
   return { result: 'refused', document, why }
 }
 
-/** Of this source alone; what others made is never looked at. */
+/** Only configs of this source. Configs of others are never pruned. */
 function pruneOf(declared: readonly Declared[], configs: readonly ManifestConfig[], source: string): readonly Pruning[] {
   const kept = new Set(declared.map(shownName))
   const found = new Map<string, { readonly kind: string; readonly name: string; readonly configs: ManifestConfig[] }>()
   for (const config of configs.toReversed().filter((one) => one.source === source)) {
-    // A config with something in it that is still wanted stays, whatever else it holds; apply writes one document a config.
+    // A config stays if any of its documents is still wanted. `apply` writes one document per config.
     if (config.documents.length === 0 || config.documents.some((one) => kept.has(shownName(one)))) continue
     const [{ kind, name } = { kind: '', name: '' }] = config.documents
     const one = found.get(shownName({ kind, name })) ?? { kind, name, configs: [] }

@@ -16,12 +16,12 @@ export interface ApplyPorts {
   readonly split: SplitManifest
   /** Reads a config as the controller does. */
   readonly readConfig: (name: string, text: string) => readonly ReadDocument[]
-  /** Eight hex digits, new at each call. */
+  /** Eight random hex digits. */
   readonly randomHex: () => string
 }
 
 export interface ApplyOptions {
-  /** Undefined where none was given. */
+  /** Undefined if not given. */
   readonly source: string | undefined
   readonly prune: boolean
   readonly force: boolean
@@ -33,20 +33,20 @@ interface Done {
   readonly kind: string
   readonly name: string
   readonly result: 'created' | 'configured' | 'unchanged' | 'pruned'
-  /** Name of the config that holds it now; null for what holds it no more, and where nothing was written. */
+  /** Name of the config that contains the object now. Null if it was removed, or if nothing was written. */
   readonly config: string | null
 }
 
-/** What the controller reads of one config. */
+/** The controller's limit for one config. */
 const maxConfigBytes = 256 * 1024
 const defaultSource = 'default'
 
-/** Everything is judged before anything is written; then one config a document, and what is to be pruned last. */
+/** Validates everything before any write. Then creates one config per document, and prunes last. */
 export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOptions): Promise<Outcome> {
   const source = sourceOf(options)
-  // Only a VM that names a class needs the Swarm to be judged: the class may have been applied before, or by somebody else.
+  // Only a VM with a class needs the Swarm for its validation: someone may have applied the class before.
   const held = leansOnClasses(read) ? await manifestConfigs(ports.docker, ports.split) : undefined
-  // What this very run prunes is nothing to lean on.
+  // Classes that this run prunes do not count.
   const staying = held?.filter((config) => !options.prune || config.source !== source)
   const beside = staying === undefined ? [] : [otherClasses(ports, read, staying)]
   const declared = declaredIn(read, beside)
@@ -58,7 +58,7 @@ export async function apply(ports: ApplyPorts, read: ReadTexts, options: ApplyOp
   return carriedOut(ports, plan, { ...options, source })
 }
 
-/** The classes that are in the Swarm and not in what was given, each from its newest config. */
+/** The classes in the Swarm that are not among the given files, each from its newest config. */
 export function otherClasses(ports: Pick<ApplyPorts, 'readConfig'>, read: ReadTexts, configs: readonly ManifestConfig[]): SourceSnapshot {
   const given = new Set(read.files.flatMap(({ texts }) => texts.map(shownName)))
   const documents: ReadDocument[] = []
@@ -88,7 +88,7 @@ function tooLarge(document: Declared): readonly string[] {
     : [`${shownName(document)} (${document.file}:${document.line}) has ${bytes} bytes; a manifest has at most 256 KiB`]
 }
 
-/** Stops at the first failure and says what was done by then: a second run goes on from there. */
+/** Stops at the first failure and reports the completed steps. A second run continues from there. */
 async function carriedOut(ports: ApplyPorts, plan: Plan, options: ApplyOptions & { readonly source: string }): Promise<Outcome> {
   const done: Done[] = []
   try {
@@ -112,7 +112,7 @@ async function write(ports: ApplyPorts, step: Step, options: { readonly source: 
   return { kind, name, result: step.result, config: options.dryRun ? null : await create(ports, step.document, options.source) }
 }
 
-/** A name of its own for every edit: A, B and A again are three configs, and two people who apply at once make two. */
+/** Each edit gets a unique name: A, B and A again are three configs, and two people who apply at the same time create two. */
 async function create(ports: ApplyPorts, document: Declared, source: string): Promise<string> {
   const config = `sv-m-${document.name.slice(0, 50)}-${ports.randomHex()}`
   const labels = {

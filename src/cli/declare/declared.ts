@@ -4,7 +4,7 @@ import type { ObjectName } from './manifest-configs.ts'
 import type { Outcome } from '../output/outcome.ts'
 import { validate } from '../offline/validate.ts'
 
-/** What was read for a verb that writes: the judgement of the manifest reader, and each document word for word. */
+/** Input of a verb that writes: the result of the manifest reader, and the exact text of each document. */
 export interface ReadTexts {
   readonly snapshots: readonly SourceSnapshot[]
   readonly files: readonly { readonly file: string; readonly texts: readonly ManifestText[] }[]
@@ -14,12 +14,12 @@ export interface Declared extends ManifestText {
   readonly file: string
 }
 
-/** Every document of every file, or the outcome that says what is wrong with them. `beside` is what is declared elsewhere and may be leant on. */
+/** The documents of all files, or the outcome with their errors. `beside` has other objects that they may refer to. */
 export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): readonly Declared[] | Outcome {
   const judged = validate([...read.snapshots, ...beside], 'text')
   if (judged.exit !== 0) return { exit: judged.exit, out: '', err: `${judged.err}${judged.out}nothing was changed\n` }
   const declared = read.files.flatMap(({ file, texts }) => texts.map((text) => ({ ...text, file })))
-  // What was judged and what is written come from two readings of the same text. Where they differ, `--prune` would take away what was only missed.
+  // Validation and writing parse the same text separately. If the results differ, `--prune` would delete documents that were only missed.
   const judgedCount = read.snapshots.reduce((sum, snapshot) => sum + snapshot.documents.length, 0)
   if (judgedCount === declared.length) return declared
   throw new Error(
@@ -27,7 +27,7 @@ export function declaredIn(read: ReadTexts, beside: readonly SourceSnapshot[]): 
   )
 }
 
-/** What the files speak of, valid or not, or the outcome that says why that cannot be told: to take something back, it need not be right. */
+/** The names in the files, valid or not, or the outcome with the errors. A document need not be valid to be deleted. */
 export function namedIn(read: ReadTexts): readonly ObjectName[] | Outcome {
   const nameless = read.snapshots.map((one) => ({ ...one, documents: one.documents.filter((each) => subjectOf(each) === undefined) }))
   const judged = validate(nameless, 'text')
@@ -36,7 +36,7 @@ export function namedIn(read: ReadTexts): readonly ObjectName[] | Outcome {
   return read.files.flatMap(({ texts }) => texts.filter((one) => known.has(one.kind) && one.name !== ''))
 }
 
-/** Whether a VM names a class, which may be in the Swarm already. */
+/** Whether a VM refers to a class, which may be in the Swarm already. */
 export function leansOnClasses({ snapshots }: ReadTexts): boolean {
   return snapshots.some((snapshot) => snapshot.documents.some((document) => document.ok && 'className' in document))
 }
@@ -45,7 +45,7 @@ export function isOutcome(value: readonly ObjectName[] | Outcome): value is Outc
   return 'exit' in value
 }
 
-/** `virtualmachine/web`, `vm/web` or `web`; `virtualmachineclass/small` or `class/small`. Undefined for a kind that there is not. */
+/** Parses `virtualmachine/web`, `vm/web` or `web`, and `virtualmachineclass/small` or `class/small`. Undefined for an unknown kind. */
 export function objectNamed(text: string): ObjectName | undefined {
   const [name = '', ...before] = text.split('/').toReversed()
   const kind = kinds.get(before.length === 0 ? 'vm' : before.join('/').toLowerCase())

@@ -7,7 +7,10 @@ import { type Outcome, printable } from '../output/outcome.ts'
 export interface DeletePorts {
   readonly docker: DockerCli
   readonly split: SplitManifest
-  /** What the controller says of a VM (`present`, `removed`, `unknown`); undefined where it knows none. Throws where it cannot be asked. */
+  /**
+   * The controller's state of a VM's manifest (`present`, `removed`, `unknown`). Undefined for an unknown VM. Throws if the controller is
+   * unreachable.
+   */
   readonly declared: (vm: string) => Promise<string | undefined>
 }
 
@@ -19,7 +22,7 @@ interface Gone {
 const note =
   'The controller shuts a VM down in order once its removal grace is over (60 s unless set otherwise). Unless its manifest says deletionPolicy: Delete, its disks stay on their node, and a manifest of the same name takes them up again. If no VM of the configs is left and several go at once, they wait for docker vm confirm-removal.\n'
 
-/** Removes what `docker vm apply` declared, of any source. What is declared elsewhere is named and stays. */
+/** Deletes manifests created by `docker vm apply`, of any source. Reports and keeps manifests from other places. */
 export async function deleteObjects(ports: DeletePorts, wanted: readonly ObjectName[]): Promise<Outcome> {
   const configs = await manifestConfigs(ports.docker, ports.split)
   const all: (readonly [ObjectName, Gone])[] = []
@@ -40,7 +43,7 @@ async function remove(ports: DeletePorts, wanted: ObjectName, holders: readonly 
   const shared = ours.find((config) => config.documents.length > 1)
   if (shared !== undefined)
     return { deleted: false, problem: `config ${shared.name} also declares other objects besides ${shownName(wanted)}; not deleted` }
-  // The oldest first: an older one must not count again for a moment.
+  // Oldest first, so that no older config becomes the newest one for a moment.
   for (const config of ours.toReversed()) await removeConfig(ports.docker, config)
   const deleted = ours.length > 0
   if (others.length > 0)
@@ -48,7 +51,7 @@ async function remove(ports: DeletePorts, wanted: ObjectName, holders: readonly 
   return { deleted, problem: deleted ? undefined : await notOurs(ports, wanted) }
 }
 
-/** No config declares it: the controller may know who does. */
+/** No config has the object. The controller may know its source. */
 async function notOurs(ports: DeletePorts, wanted: ObjectName): Promise<string> {
   const nothing = `docker vm apply has not created ${shownName(wanted)}`
   if (wanted.kind !== 'VirtualMachine') return nothing

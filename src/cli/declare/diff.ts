@@ -18,7 +18,7 @@ interface Difference {
   readonly edits: readonly Edit[]
 }
 
-/** What applying these manifests would change of what is declared: 0 nothing, 1 something, 2 where that cannot be told. */
+/** Compares the given manifests with the applied ones. Exits 0 without changes, 1 with changes, 2 if they cannot be determined. */
 export async function diffManifests(
   api: Pick<ControllerApi, 'manifest'>,
   given: readonly SourceSnapshot[],
@@ -41,7 +41,7 @@ async function differenceOf(api: Pick<ControllerApi, 'manifest'>, vm: VirtualMac
   return { name, change: edits.length === 0 ? 'same' : 'changed', edits }
 }
 
-/** What runs against what is declared. */
+/** Compares the running VMs with their manifests. */
 export function diffRunning(plans: readonly VmPlan[], format: DiffFormat): Outcome {
   return told(
     plans.map(({ name, edits }) => ({ name, change: edits.length === 0 ? 'same' : 'changed', edits })),

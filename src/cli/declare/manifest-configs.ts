@@ -3,21 +3,21 @@ import { byText } from '../../api/order.ts'
 import type { DockerCli } from '../../ports/docker-cli.ts'
 import type { ManifestText, SplitManifest } from '../../ports/manifest-texts.ts'
 
-/** A Swarm config that declares something (ADR 0014). */
+/** A Swarm config with manifests (ADR 0014). */
 export interface ManifestConfig {
   readonly id: string
   readonly name: string
-  /** RFC 3339, by the clock of the manager that led. */
+  /** RFC 3339, by the clock of the manager that led at the time. */
   readonly createdAt: string
   readonly text: string
   readonly documents: readonly ManifestText[]
-  /** Of `docker vm apply`; undefined for what others made. */
+  /** The source of `docker vm apply`. Undefined for configs of others. */
   readonly source: string | undefined
-  /** Of `docker stack deploy`, where that made it. */
+  /** The stack, if `docker stack deploy` created the config. */
   readonly stack: string | undefined
 }
 
-/** What declares what, such as `virtualmachine/web`. */
+/** Kind and name of an object, such as `virtualmachine/web`. */
 export interface ObjectName {
   readonly kind: string
   readonly name: string
@@ -33,11 +33,11 @@ interface Inspected {
   readonly Spec: { readonly Name: string; readonly Labels: Readonly<Record<string, string>> | null; readonly Data?: string }
 }
 
-/** So many ids fit any system's limit of a command line. */
+/** This many IDs fit into any system's command line. */
 const batch = 200
 const label = `${manifestLabels.manifest}=true`
 
-/** All of them, the newest first, in the controller's own order. */
+/** All manifest configs, newest first, in the controller's order. */
 export async function manifestConfigs(docker: DockerCli, split: SplitManifest): Promise<readonly ManifestConfig[]> {
   const ids = (await docker.run(['config', 'ls', '--filter', `label=${label}`, '--format', '{{.ID}}']))
     .split('\n')
@@ -47,7 +47,7 @@ export async function manifestConfigs(docker: DockerCli, split: SplitManifest): 
   return configs.toSorted((a, b) => byText(comparable(b.createdAt), comparable(a.createdAt)) || byText(b.name, a.name))
 }
 
-/** One that is gone between the list and the look makes the whole call fail, though the others were printed: then they are asked for one by one. */
+/** If a config was removed after the list, the whole call fails although it printed the others. Then the configs are inspected one by one. */
 async function inspected(docker: DockerCli, ids: readonly string[], split: SplitManifest): Promise<readonly ManifestConfig[]> {
   try {
     return (JSON.parse(await docker.run(['config', 'inspect', ...ids])) as Inspected[]).map((one) => configOf(one, split))
@@ -79,17 +79,17 @@ function configOf({ ID, CreatedAt, Spec }: Inspected, split: SplitManifest): Man
   }
 }
 
-/** UTC with up to nine decimals, the last zeros left out: without the Z the order of the texts is that of the times. */
+/** UTC with up to nine decimals, without trailing zeros. Without the Z, the strings sort in time order. */
 function comparable(time: string): string {
   return time.replace(/Z$/, '')
 }
 
-/** The newest first, as they are given. */
+/** Keeps the order of `configs`: newest first. */
 export function holdersOf(configs: readonly ManifestConfig[], wanted: ObjectName): readonly ManifestConfig[] {
   return configs.filter((config) => config.documents.some((one) => one.kind === wanted.kind && one.name === wanted.name))
 }
 
-/** Gives false where it was gone already: the controller collects too. */
+/** Returns false if the config was already removed, since the controller also collects configs. */
 export async function removeConfig(docker: DockerCli, config: ManifestConfig): Promise<boolean> {
   try {
     await docker.run(['config', 'rm', config.id])
@@ -100,7 +100,7 @@ export async function removeConfig(docker: DockerCli, config: ManifestConfig): P
   }
 }
 
-/** Who made a config, for people who are to go there. */
+/** The creator of a config, for people who need to find it. */
 export function madeBy(config: ManifestConfig): string {
   if (config.source !== undefined) return `docker vm apply --source ${config.source} (config ${config.name})`
   return config.stack === undefined ? `config ${config.name}` : `config ${config.name} of stack ${config.stack}`

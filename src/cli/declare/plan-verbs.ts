@@ -20,7 +20,7 @@ interface DiffFlags {
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 const formats = ['text', 'json'] as const
 
-/** `plan` and `diff`: what would become of VMs. Neither writes anything. */
+/** `plan` and `diff` show what would change. Neither writes anything. */
 export function planVerbs(vm: Command, ports: PlanVerbPorts, verb: Verb): void {
   vm.command('plan')
     .description('show what the next reconcile will do, field by field, and how it affects the guest')
@@ -36,7 +36,7 @@ export function planVerbs(vm: Command, ports: PlanVerbPorts, verb: Verb): void {
     .action(verb((names: readonly string[], flags: DiffFlags) => orTwo(() => diff(ports, names, flags))))
 }
 
-/** As diff and kubectl diff have it: 1 says that there are differences, and nothing else does. */
+/** As in diff and kubectl diff, exit code 1 only means that there are differences. */
 async function orTwo(work: () => Promise<Outcome>): Promise<Outcome> {
   try {
     return await work()
@@ -71,7 +71,7 @@ async function diff(
   return unknown === '' ? diffRunning(plans, format) : { exit: 2, out: '', err: unknown }
 }
 
-/** A plan asks Docker and a node: a few at once. */
+/** Limits concurrent plans, since each asks Docker and a node. */
 const atOnce = 8
 
 async function plansOf(
@@ -91,7 +91,7 @@ async function plansOf(
   return { plans, unknown }
 }
 
-/** A VM may name a class that is in the Swarm already. */
+/** A VM may refer to a class that is in the Swarm already. */
 async function classesBeside(ports: PlanVerbPorts, read: ReadTexts): Promise<readonly SourceSnapshot[]> {
   const { leansOnClasses } = await import('./declared.ts')
   if (!leansOnClasses(read)) return []

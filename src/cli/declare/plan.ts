@@ -4,7 +4,7 @@ import { editLine } from '../output/edit-lines.ts'
 import { printable } from '../output/outcome.ts'
 import { aligned } from '../output/table.ts'
 
-/** What the next reconcile of a VM will do, for people. */
+/** Describes what the next reconcile of a VM will do. */
 export function planText(plan: VmPlan): string {
   return [`${plan.name}: ${headline(plan)}\n`, ...steps(plan), ...edits(plan), ...notes(plan)].join('')
 }
@@ -21,7 +21,7 @@ function headline({ suspended, steps, edits, editsTakeHold, waitsFor }: VmPlan):
   return parts.join('; ')
 }
 
-/** The strongest first. */
+/** Strongest effect first. */
 const guests = ['restarts', 'stops', 'starts'] as const
 const guestTexts: Readonly<Record<PlannedStep['guest'], string>> = {
   untouched: 'the guest keeps running',

@@ -7,7 +7,7 @@ import { otherKindsFlag, textsOfOurKinds } from '../offline/other-kinds.ts'
 import { oneOf, type Outcome, UsageError } from '../output/outcome.ts'
 
 export interface WriteVerbPorts {
-  /** Reads files and directories, with the text of each document; `-` is standard input. */
+  /** Reads files and directories, with the text of each document. `-` is standard input. */
   readonly readTexts: (paths: readonly string[]) => Promise<ReadTexts>
   readonly writing: () => Promise<ApplyPorts & DeletePorts>
 }
@@ -29,7 +29,7 @@ interface DeleteFlags {
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
-/** `apply` and `delete`: what they write are Swarm configs (ADR 0014). */
+/** `apply` and `delete`, which write and remove Swarm configs (ADR 0014). */
 export function writeVerbs(vm: Command, ports: WriteVerbPorts, verb: Verb): void {
   vm.command('apply')
     .description('declare VMs from manifests, stored as Swarm configs')

@@ -3,8 +3,8 @@ import { done, type Outcome, printable } from '../output/outcome.ts'
 import { withheldText } from '../output/views.ts'
 
 /**
- * Shows what is withheld, and confirms exactly that with `--yes`. Where names are given they must be the ones: what vanished since somebody looked is
- * not confirmed unseen.
+ * Shows blocked removals, and confirms exactly these with `--yes`. Given names must match them, so that nobody confirms a removal that they have not
+ * seen.
  */
 export async function confirmRemoval(
   api: Pick<ControllerApi, 'sources' | 'confirmRemoval'>,
@@ -24,7 +24,7 @@ export async function confirmRemoval(
 const promise =
   'confirmed: they are removed after the removal grace unless their manifests are restored; disks are kept unless a manifest said deletionPolicy: Delete\n'
 
-/** A command line that can be read and copied; longer ones say the same without names. */
+/** Keeps the suggested command line short. Above this, it has no names. */
 const mostNames = 50
 
 function ask(names: readonly string[]): string {

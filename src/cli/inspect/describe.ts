@@ -7,7 +7,7 @@ import { printable } from '../output/outcome.ts'
 import { aligned } from '../output/table.ts'
 import { why } from './why.ts'
 
-/** The steps of a VM's way in their order, as people call them. */
+/** The steps from manifest to running VM, in order. */
 const steps: readonly (readonly [step: string, text: string])[] = [
   ['manifest', 'manifest seen'],
   ['placed', 'placed'],
@@ -21,10 +21,10 @@ const steps: readonly (readonly [step: string, text: string])[] = [
   ['ready', 'ready'],
 ]
 
-/** `docker vm events NAME` has all. */
+/** `docker vm events NAME` shows all events. */
 const shownEvents = 50
 
-/** Everything the controller says of one VM, for people. */
+/** Formats everything that the controller reports about one VM. */
 export function describeVm(vm: VmView, nowMs: number): string {
   const reason = why(vm)
   const parts = [
@@ -77,7 +77,7 @@ function conditionLines(conditions: readonly Condition[], nowMs: number): string
   ])
 }
 
-/** Each step with the seconds since the manifest was seen, and since the step before it. */
+/** Each step with the seconds since the manifest was found, and since the previous step. */
 function timelineLines({ timeline }: VmView): string[][] {
   let before = 0
   return steps.flatMap(([step, text]) => {

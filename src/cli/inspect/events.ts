@@ -6,12 +6,12 @@ import type { LiveOutput } from './watch.ts'
 
 const head = ['TIME', 'VM', 'CONDITION', 'STATUS', 'REASON', 'MESSAGE'] as const
 
-/** What changed, the oldest first: of all VMs or of one. */
+/** Events of one or all VMs, oldest first. */
 export function listEvents(vms: readonly VmView[]): string {
   return aligned([head, ...inOrder(vms.flatMap(eventsOf)).map(cells)])
 }
 
-/** The list, and then each event when it comes. Ends when nobody reads any more. */
+/** Prints the list, then each new event. Ends when the output is closed. */
 export async function followEvents(changes: AsyncIterable<VmChange>, name: string | undefined, output: LiveOutput): Promise<Outcome> {
   const told = new Map<string, ReadonlySet<string>>()
   const first: VmView[] = []
@@ -64,7 +64,7 @@ function cells({ vm, event }: Told): readonly string[] {
   return [time, vm, type, status, reason, eventText(event)]
 }
 
-/** The first line of its message, and how often it happened. */
+/** The first line of the message, and the event's count. */
 export function eventText({ message, count, firstTime }: VmEvent): string {
   const line = message.split('\n')[0] ?? ''
   return count === undefined ? line : `${line} (${count} times since ${firstTime})`.trimStart()

@@ -1,7 +1,7 @@
 import type { Condition, ConditionType } from '../../api/conditions.ts'
 import type { VmView } from '../../api/wire/controller-api.ts'
 
-/** These end without anybody doing something. */
+/** These reasons resolve automatically. */
 const passing: ReadonlySet<string> = new Set(
   [
     'Creating Updating Stopping TaskStarting NoTask TaskEnded TaskReplaced PreviousTask TaskNotRunning NotObserved DeletingDisks',
@@ -97,7 +97,7 @@ const byReason: Readonly<Record<string, Step>> = {
   Retrying: ({ vm }) => `docker vm events -f ${vm}`,
 }
 
-/** For reasons that say little by themselves. */
+/** For reasons that are not specific enough. */
 const byType: Partial<Record<ConditionType, Step>> = {
   AssetsReady: agentLog,
   GuestRunning: console,
@@ -107,7 +107,7 @@ const byType: Partial<Record<ConditionType, Step>> = {
   GuestReady: console,
 }
 
-/** The command that the message names, else one by reason, else one by condition. */
+/** The command in the message, or else a command for the reason or the condition type. */
 export function nextStep({ type, reason, message }: Condition, { name, facts }: Pick<VmView, 'name' | 'facts'>): string {
   const [, named] = /: (docker [^;]+)$/.exec(message) ?? []
   if (named !== undefined) return named

@@ -3,7 +3,7 @@ import type { ControllerApi } from '../../ports/controller-api.ts'
 import type { ClusterPorts, Verb } from './verbs.ts'
 import type { Outcome } from '../output/outcome.ts'
 
-/** `suspend`, `resume` and `reconcile`: whether and when the control loop works on a VM. */
+/** `suspend`, `resume` and `reconcile` control whether and when the control loop works on a VM. */
 export function suspendVerbs(vm: Command, ports: Pick<ClusterPorts, 'connect'>, verb: Verb): void {
   const each = (tell: Tell) => verb((names: readonly string[]) => eachName(ports, names, tell))
   vm.command('suspend')
@@ -43,7 +43,7 @@ function unknown(name: string): Told {
   return { error: `there is no VM "${name}"` }
 }
 
-/** One that fails stops none of the others. */
+/** A failure for one VM does not stop the others. */
 async function eachName(ports: Pick<ClusterPorts, 'connect'>, names: readonly string[], tell: Tell): Promise<Outcome> {
   const api = await ports.connect()
   const told: Told[] = []

@@ -6,17 +6,17 @@ import { done, type Outcome, printable, UsageError } from '../output/outcome.ts'
 import type { Form, FormOptions, YamlText } from '../output/views.ts'
 import type { LiveOutput } from './watch.ts'
 
-/** What the verbs that ask the controller need of the world. */
+/** Dependencies of the verbs that use the controller's API. */
 export interface ClusterPorts {
-  /** With the login that is kept; throws where there is none. */
+  /** Connects with the stored login. Throws if there is none. */
   readonly connect: () => Promise<ControllerApi>
   readonly yaml: () => Promise<YamlText>
-  /** For a verb that does not end. */
+  /** For verbs that do not end. */
   readonly liveOutput: () => LiveOutput
   readonly nowMs: () => number
 }
 
-/** Makes an action of commander's out of one that gives an outcome. */
+/** Wraps an action that returns an outcome for commander. */
 export type Verb = <Args extends unknown[]>(action: (...args: Args) => Promise<Outcome> | Outcome) => (...args: Args) => Promise<void>
 
 interface ListOptions extends FormOptions {
@@ -119,7 +119,7 @@ async function listNodes(ports: ClusterPorts, options: ListOptions): Promise<Out
   return done(shown(form, nodes, { nodes }))
 }
 
-/** A node that was not asked may have more of them: nobody may take this list for all there is. */
+/** An unreachable node may have more disks, so the list must not look complete. */
 async function listDisks(ports: ClusterPorts, options: ListOptions): Promise<Outcome> {
   const { diskFilters, filterOf } = await import('../output/filters.ts')
   const { formOf, shown } = await import('../output/views.ts')

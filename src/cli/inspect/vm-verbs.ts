@@ -4,13 +4,13 @@ import type { VmView } from '../../api/wire/controller-api.ts'
 import type { ClusterPorts, Verb } from './verbs.ts'
 import { done, type Outcome, printable, UsageError } from '../output/outcome.ts'
 
-/** What the verbs that tell of the loop need beyond the controller. */
+/** Further dependencies of the verbs about the control loop. */
 export interface LoopVerbPorts extends ClusterPorts {
-  /** Aborted after so many milliseconds. */
+  /** Aborted after this many milliseconds. */
   readonly after: (ms: number) => AbortSignal
 }
 
-/** `describe`, `why`, `wait` and `events`: what the control loop knows, said to people. */
+/** `describe`, `why`, `wait` and `events` show the state of the control loop. */
 export function loopVerbs(vm: Command, ports: LoopVerbPorts, verb: Verb): void {
   vm.command('describe')
     .description('show everything about VMs: conditions, time per step, events')

@@ -13,7 +13,7 @@ export type Wanted =
 const conditionTypes = Object.keys(conditionOwners) as ConditionType[]
 const statuses = ['True', 'False', 'Unknown'] as const
 
-/** `condition=Ready`, `condition=Ready=False`, `phase=Halted` or `delete`. Throws UsageError. */
+/** Parses `condition=Ready`, `condition=Ready=False`, `phase=Halted` or `delete`. Throws UsageError. */
 export function wantedOf(text: string): Wanted {
   if (text === 'delete') return { kind: 'delete' }
   const [kind, value, status = 'True', ...rest] = text.split('=')
@@ -28,11 +28,11 @@ interface Wait {
   readonly changes: AsyncIterable<VmChange>
   readonly names: readonly string[]
   readonly wanted: Wanted
-  /** Aborted when there is no time left. */
+  /** Aborted at the timeout. */
   readonly deadline: AbortSignal
 }
 
-/** Ends when all of them are as wanted: 0; with 1 where the time is over, or one that is waited for is not known. */
+/** Exits 0 once all VMs meet the condition, and 1 on a timeout or for an unknown VM. */
 export async function waitFor({ changes, names, wanted, deadline }: Wait): Promise<Outcome> {
   const last = new Map<string, VmView>()
   const open = (): readonly string[] => names.filter((name) => !isMet(wanted, last.get(name)))
@@ -53,7 +53,7 @@ export async function waitFor({ changes, names, wanted, deadline }: Wait): Promi
   return failed(['timed out', ...open().map((name) => stuck(name, last.get(name)))])
 }
 
-/** What a condition says of an older generation is no answer about the manifest as it is now. */
+/** A condition of an older generation says nothing about the current manifest. */
 function isMet(wanted: Wanted, vm: VmView | undefined): boolean {
   switch (wanted.kind) {
     case 'delete':

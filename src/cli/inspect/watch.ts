@@ -3,10 +3,10 @@ import type { VmChange } from '../../ports/controller-api.ts'
 import { done, type Outcome } from '../output/outcome.ts'
 import { type Form, rowByRow } from '../output/views.ts'
 
-/** Where a verb that does not end writes to. */
+/** Output of a verb that does not end. */
 export interface LiveOutput {
   write(text: string): void
-  /** Aborted when nobody reads any more. */
+  /** Aborted when the output is closed. */
   readonly closed: AbortSignal
 }
 
@@ -14,21 +14,19 @@ interface Watch {
   readonly changes: AsyncIterable<VmChange>
   readonly form: Form<VmView>
   readonly isWanted: (vm: VmView) => boolean
-  /** The one that must be there; all without it. */
+  /** If set, this VM must exist. Otherwise all VMs are watched. */
   readonly name: string | undefined
   readonly output: LiveOutput
 }
 
-/**
- * The list, then a line for each change that a reader of this form can see. Ends when nobody reads any more, and throws when the controller ends it.
- */
+/** Prints the list, then a line for each visible change. Ends when the output is closed. Throws if the controller closes the watch. */
 export async function watchVms({ changes, form, isWanted, name, output }: Watch): Promise<Outcome> {
   const told = new Map<string, string | undefined>()
   const first = new Map<string, VmView>()
   const rows = rowByRow(form)
   let isSynced = false
 
-  // Names and the API's own objects say that something moved, even where they look the same.
+  // For names and API objects, every change is printed, even if the line looks the same.
   const newsOf = (vm: VmView): string | undefined => (form.kind === 'columns' ? form.news(vm).join('\t') : undefined)
 
   function tell(vm: VmView): void {
@@ -68,7 +66,7 @@ export async function watchVms({ changes, form, isWanted, name, output }: Watch)
   return done('')
 }
 
-/** In the columns of the others; as JSON it has its name and phase alone to go by. */
+/** A placeholder for the table. As JSON it only has a name and a phase. */
 function goneVm(name: string): VmView {
   const nothing = { generation: '', observedGeneration: '', labels: {}, conditions: [], facts: {}, timeline: {}, events: [] }
   return { name, phase: 'Gone', declared: 'removed', ...nothing }

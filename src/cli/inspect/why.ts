@@ -2,7 +2,7 @@ import { type Condition, type ConditionType, readyRungs } from '../../api/condit
 import type { VmView } from '../../api/wire/controller-api.ts'
 import { nextStep } from './next-step.ts'
 
-/** The one reason that stands between a VM and what its manifest wants, and the next thing to type. */
+/** The reason that blocks a VM, and the next command. */
 export interface Why {
   readonly ready: boolean
   /** One sentence. */
@@ -10,7 +10,7 @@ export interface Why {
   readonly next: string | undefined
 }
 
-/** What blocks is the first rung that does not hold: those above it only wait for it. */
+/** The first failing condition blocks the rest. */
 export function why(vm: VmView): Why {
   const of = (type: ConditionType): Condition | undefined => vm.conditions.find((one) => one.type === type)
   const suspended = of('Suspended')

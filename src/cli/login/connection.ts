@@ -4,18 +4,18 @@ import type { Discovered } from './discovery.ts'
 import { type Login, tryLogin } from './login.ts'
 
 export interface ConnectionPorts {
-  /** Undefined where there is none for what Docker talks to. */
+  /** The login for Docker's endpoint. Undefined if there is none. */
   readonly keptLogin: () => Promise<Login | undefined>
-  /** `timeoutMs` bounds each call; without it the client's own limit holds. */
+  /** `timeoutMs` limits each call. The default is the client's own limit. */
   readonly open: (login: Login, timeoutMs?: number) => ControllerApi
   readonly discover: () => Promise<Discovered>
-  /** Keeps the address that was found. */
+  /** Stores the controller's new address. */
   readonly moved: (server: string) => Promise<void>
 }
 
 const probeMs = 3_000
 
-/** The API of the login that is kept, wherever its controller runs now. Throws where there is no login, and what the client throws. */
+/** The API of the stored login, at the controller's current address. Throws without a login, and the client's errors. */
 export async function connected(ports: ConnectionPorts): Promise<ControllerApi> {
   const login = await ports.keptLogin()
   if (login === undefined) throw new Error('not logged in to the controller of this Docker context; log in: docker vm login --token-stdin')
@@ -23,7 +23,7 @@ export async function connected(ports: ConnectionPorts): Promise<ControllerApi> 
     await ports.open(login, probeMs).version()
     return ports.open(login)
   } catch (error) {
-    // A wrong token or certificate is an answer; only silence makes the controller worth looking for.
+    // A wrong token or certificate is an answer. Only an unreachable controller is searched elsewhere.
     if (!(error instanceof PortError) || error.kind !== 'Unavailable') throw error
     const server = await foundAgain(ports, login, error)
     await ports.moved(server)
@@ -31,7 +31,7 @@ export async function connected(ports: ConnectionPorts): Promise<ControllerApi> 
   }
 }
 
-/** The certificate that was pinned at login stays pinned: another one gets no token, whatever the Swarm says. */
+/** The pinned certificate does not change: a server with another one gets no token, whatever the Swarm reports. */
 async function foundAgain(ports: ConnectionPorts, login: Login, silence: PortError): Promise<string> {
   const found = await ports.discover().catch((error: unknown) => {
     throw new PortError('Unavailable', `${silence.message}; cannot find where the controller runs now: ${messageOf(error)}`, {
@@ -43,7 +43,7 @@ async function foundAgain(ports: ConnectionPorts, login: Login, silence: PortErr
   return (await firstThatAnswers(ports.open, login, others)).server
 }
 
-/** Tries one after the other. Throws with what each said where none answers. */
+/** Tries the addresses in order. Throws with the error of each if none answers. */
 export async function firstThatAnswers(
   open: ConnectionPorts['open'],
   login: Omit<Login, 'server'>,

@@ -3,11 +3,11 @@ import { controllerApiPort } from '../../api/wire/controller-api.ts'
 import type { DockerCli } from '../../ports/docker-cli.ts'
 import { PortError } from '../../ports/errors.ts'
 
-/** Where the controller is, as the Swarm says. */
+/** The controller's location from the Swarm. */
 export interface Discovered {
-  /** `https://HOST:PORT`, the likeliest first; which of them can be reached from here is to be tried. */
+  /** `https://HOST:PORT`, most likely first. The caller tries which ones are reachable. */
   readonly servers: readonly string[]
-  /** SHA-256 of the certificate that the controller was given; undefined where its secret does not say. */
+  /** SHA-256 of the controller's certificate. Undefined if its secret has no label for it. */
   readonly fingerprint: string | undefined
 }
 
@@ -26,10 +26,10 @@ interface Node {
   readonly ManagerStatus?: { readonly Addr?: string } | null
 }
 
-/** What the stack file calls the certificate inside the controller, whatever the secret's own name is. */
+/** The certificate's file name in the stack file, for any name of the secret. */
 const certificateFile = 'swarmvirt-api-cert'
 
-/** Asks the Swarm over the operator's own connection to Docker. Throws PortError where there is no controller or Docker does not answer. */
+/** Asks the Swarm through the operator's Docker connection. Throws PortError if there is no controller or Docker does not answer. */
 export async function discover(docker: DockerCli): Promise<Discovered> {
   const service = await controllerService(docker)
   const port = service.Endpoint?.Ports?.find((one) => one.TargetPort === controllerApiPort)?.PublishedPort ?? controllerApiPort
@@ -55,7 +55,7 @@ async function nodeAddresses(docker: DockerCli, service: string): Promise<readon
   const ids = [...new Set(lines(await docker.run(args)))]
   if (ids.length === 0) throw new PortError('Unavailable', 'the controller has no running task; check docker service ps of its service')
   const nodes = JSON.parse(await docker.run(['node', 'inspect', ...ids])) as Node[]
-  // The leader may know itself by an address that leads nowhere; what managers call each other by is right then.
+  // The leader may report an unusable address of itself. The address that other managers use is correct then.
   return nodes.flatMap((node) => [node.Status.Addr, hostOf(node.ManagerStatus?.Addr)].flatMap((one) => (isUsable(one) ? [one] : [])))
 }
 
@@ -65,12 +65,12 @@ function isUsable(address: string | undefined): address is string {
   )
 }
 
-/** `10.0.0.1:2377`, `[fd00::1]:2377`. */
+/** Parses `10.0.0.1:2377` and `[fd00::1]:2377`. */
 function hostOf(address: string | undefined): string | undefined {
   return address?.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
 }
 
-/** The manager that Docker talks to may run the controller under a name that leads there where node addresses do not, as behind a VPN or with ssh. */
+/** The host of Docker's endpoint, which may run the controller. Its name can work where node addresses do not, such as behind a VPN or with ssh. */
 async function endpointHost(docker: DockerCli): Promise<readonly string[]> {
   const [endpoint = ''] = lines(await docker.run(['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}']))
   if (/^(?:unix|npipe|fd):/.test(endpoint)) return ['127.0.0.1']

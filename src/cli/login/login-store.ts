@@ -2,38 +2,38 @@ import { z } from 'zod'
 import type { CredentialHelper } from '../../ports/credentials.ts'
 import { type Login, parseLogin } from './login.ts'
 
-/** What keeps logins. */
+/** Storage for logins. */
 export interface LoginPorts {
-  /** Of what Docker talks to (docker-globals.ts). */
+  /** Docker's endpoint (docker-globals.ts). */
   readonly endpoint: string
-  /** Undefined where there is none. */
+  /** Undefined if the file does not exist. */
   readonly readFile: () => Promise<string | undefined>
   readonly writeFile: (text: string) => Promise<void>
-  /** Name of the credential helper that Docker uses for this host (`manager-1:9471`); undefined where it uses none. */
+  /** The credential helper that Docker uses for this host (`manager-1:9471`). Undefined if there is none. */
   readonly helperOf: (host: string) => string | undefined
   readonly helper: (name: string) => CredentialHelper
 }
 
-// ADR 0015. Later releases may add fields: what is not known is kept as it was read.
+// ADR 0015. Later releases may add fields, so unknown ones are kept.
 const entry = z.looseObject({
   server: z.string(),
   fingerprint: z.string(),
-  /** Where no helper keeps it. */
+  /** Set without a credential helper. */
   token: z.string().optional(),
-  /** Where a helper keeps it: under a URL of its own, since the server's may change. */
+  /** Set with a credential helper. The credential has its own URL, since the server's URL may change. */
   credential: z.object({ helper: z.string(), url: z.string() }).optional(),
 })
 type Entry = z.output<typeof entry>
 const file = z.looseObject({ version: z.literal(2), logins: z.record(z.string(), entry) })
 type LoginFile = z.output<typeof file>
 
-/** The endpoint that a login of release 0.1.0 belongs to: that release knew nothing of contexts. */
+/** The endpoint of a login of release 0.1.0, which did not support contexts. */
 const firstEndpoint = 'context:default'
 
 /** A newer release wrote the file, so this one must not overwrite it. */
 class NewerLoginFile extends Error {}
 
-/** Reads version 2 and the form of 0.1.0, which held one login. Throws where it is neither. */
+/** Reads version 2 and the format of 0.1.0, which had one login. Throws for any other content. */
 function parseLogins(text: string | undefined): LoginFile {
   if (text === undefined) return { version: 2, logins: {} }
   const value = jsonOf(text)
@@ -54,7 +54,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** The login for the endpoint; undefined where there is none. */
+/** The login for the endpoint. Undefined if there is none. */
 export async function keptLogin(ports: LoginPorts): Promise<Login | undefined> {
   const found = parseLogins(await ports.readFile()).logins[ports.endpoint]
   if (found === undefined) return undefined
@@ -70,7 +70,7 @@ async function tokenOf(ports: LoginPorts, { token, credential }: Entry): Promise
   return kept
 }
 
-/** Gives where the token is kept, for people; undefined for the login file. */
+/** Returns where the token is stored, for people. Undefined for the login file. */
 export async function keepLogin(ports: LoginPorts, login: Login): Promise<string | undefined> {
   const { server, fingerprint, token } = login
   const name = ports.helperOf(new URL(server).host)
@@ -82,14 +82,14 @@ export async function keepLogin(ports: LoginPorts, login: Login): Promise<string
   return credential === undefined ? undefined : `docker-credential-${credential.helper}`
 }
 
-/** Follows a controller that moved: certificate and token stay. */
+/** Updates the address of a controller that moved. Certificate and token stay. */
 export async function moveLogin(ports: LoginPorts, server: string): Promise<void> {
   const before = parseLogins(await ports.readFile())
   const found = before.logins[ports.endpoint]
   if (found !== undefined) await write(ports, { ...before, logins: { ...before.logins, [ports.endpoint]: { ...found, server } } })
 }
 
-/** False where there was no login. */
+/** Returns false if there was no login. */
 export async function forgetLogin(ports: LoginPorts): Promise<boolean> {
   const { logins, ...rest } = parseLogins(await ports.readFile())
   const { [ports.endpoint]: found, ...others } = logins
@@ -100,7 +100,7 @@ export async function forgetLogin(ports: LoginPorts): Promise<boolean> {
   return true
 }
 
-/** A broken file must not stand in the way of a new login; a later release's must not be written over. */
+/** An invalid file must not block a new login, but a later release's file must not be overwritten. */
 async function readable(ports: LoginPorts): Promise<LoginFile> {
   const text = await ports.readFile()
   try {

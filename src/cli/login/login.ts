@@ -12,7 +12,7 @@ const login = z.object({
 })
 export type Login = z.output<typeof login>
 
-/** Reads what the login file holds. Throws where it is not what `login` writes. */
+/** Parses the login file. Throws if `login` did not write it. */
 export function parseLogin(text: string): Login {
   try {
     return login.parse(JSON.parse(text))
@@ -21,19 +21,19 @@ export function parseLogin(text: string): Login {
   }
 }
 
-/** From standard input. Throws UsageError. */
+/** Parses the token from standard input. Throws UsageError. */
 export function tokenOf(text: string): string {
   const token = text.trim()
   if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('standard input must hold the token on one line')
   return token
 }
 
-/** The origin alone; without a port it is the API's own. Throws UsageError. */
+/** Only the origin, with the API's port by default. Throws UsageError. */
 export function serverOf(text: string): string {
   const url = URL.parse(text)
   const isPlain = url !== null && url.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
   if (!isPlain || url.protocol !== 'https:') throw new UsageError(`--server must be https://HOST[:PORT], not "${text}"`)
-  // URL drops the port that is https's own.
+  // URL drops the port 443.
   const port = url.port === '' ? (/:0*443\/?$/.test(text) ? 443 : controllerApiPort) : url.port
   return `https://${url.hostname}:${port}`
 }
@@ -49,7 +49,7 @@ export function fingerprintOf(text: string): string {
   return (hex.match(/../g) ?? []).join(':')
 }
 
-/** Tries a login before it is kept. Throws what the API's client throws, and where the controller speaks another version. */
+/** Tries a login before it is stored. Throws the API client's errors, and for another version of the controller. */
 export async function tryLogin(api: Pick<ControllerApi, 'version'>): Promise<string> {
   const { version, release } = await api.version()
   if (version !== controllerApiVersion)

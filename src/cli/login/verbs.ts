@@ -6,9 +6,9 @@ import { done, type Outcome } from '../output/outcome.ts'
 
 export interface LoginVerbPorts {
   readonly connection: () => Promise<Pick<ConnectionPorts, 'open' | 'discover'>>
-  /** Keeps it where only its owner reads it; resolves with where, for people. */
+  /** Stores the login so that only its owner can read it. Resolves with the place, for people. */
   readonly keepLogin: (login: Login) => Promise<string>
-  /** False where there was none. */
+  /** Resolves with false if there was no login. */
   readonly forgetLogin: () => Promise<boolean>
   readonly standardInput: () => Promise<string>
 }
@@ -31,11 +31,11 @@ export function loginVerbs(vm: Command, ports: LoginVerbPorts, verb: Verb): void
     .action(verb(async () => done((await ports.forgetLogin()) ? 'logged out\n' : 'not logged in\n')))
 }
 
-/** Tried before it is kept. */
+/** Tries the login before storing it. */
 async function login(ports: LoginVerbPorts, options: LoginOptions): Promise<Outcome> {
   const { fingerprintOf, serverOf, tokenOf } = await import('./login.ts')
   const { firstThatAnswers } = await import('./connection.ts')
-  // What was called wrongly is said before anything is asked.
+  // Invalid arguments are reported before any request.
   const given = {
     server: options.server === undefined ? undefined : serverOf(options.server),
     fingerprint: options.fingerprint === undefined ? undefined : fingerprintOf(options.fingerprint),

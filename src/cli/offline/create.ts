@@ -3,11 +3,14 @@ import { apiVersion, kind } from '../../api/manifest.ts'
 import { vmNamePattern } from '../../api/names.ts'
 import { UsageError } from '../output/outcome.ts'
 
-/** What the manifest's schema takes. */
+/** The schema's limit. */
 const maxKeys = 64
 const maxKeyLength = 16_384
 
-/** What `describe` says of a field stands above it, so the scaffold cannot differ from the schema. Throws UsageError where `name` is no VM name. */
+/**
+ * Creates a manifest with the field descriptions from `describe` as comments, so that it always matches the schema. Throws UsageError for an invalid
+ * VM name.
+ */
 export function create(name: string, keyLines: readonly string[], describe: (path: string) => string, className?: string): string {
   if (!vmNamePattern.test(name)) throw new UsageError(`invalid VM name "${name}". ${describe('metadata.name')}`)
   if (className !== undefined && !vmNamePattern.test(className)) {
@@ -92,12 +95,12 @@ function guest(about: About, keys: readonly string[]): string[] {
   ]
 }
 
-/** Some names are numbers or booleans to one YAML or another. */
+/** Some YAML parsers read certain names as numbers or booleans. */
 function plainOrQuoted(name: string): string {
   return /^(?:true|false|null|yes|no|on|off|y|n|[0-9].*)$/.test(name) ? `"${name}"` : name
 }
 
-/** Plain public keys: no comments of the file, and no certificates, which are not for authorized_keys. */
+/** Plain public keys only: no comments, and no certificates, which do not belong in authorized_keys. */
 function authorizedKeys(lines: readonly string[]): readonly string[] {
   const keys = lines.map((line) => line.trim()).filter((line) => whyNoPublicKey(line) === undefined)
   return [...new Set(keys)].filter((key) => key.length <= maxKeyLength && !/\p{Cc}/u.test(key)).slice(0, maxKeys)

@@ -5,8 +5,8 @@ import { claimedTwiceWithin, claimedWithin, lanClaims, takenBy } from '../../por
 import type { Origin, SourceDocument, SourceIssue, ValidDocument } from '../../ports/manifest-source.ts'
 
 /**
- * What single documents cannot say: one VM declared twice (`VM030`), one MAC or address in two VMs (`VM031`). The first by source, file and line
- * keeps it, as it does in a cluster that knows none of them. Answers the issues of each document that must give way.
+ * Conflicts between documents: one VM declared twice (`VM030`), or one MAC or address in two VMs (`VM031`). The first by source, file and line keeps
+ * it, as in a cluster that has none of them. Returns the issues of all others.
  */
 export function doubleClaims(documents: readonly SourceDocument[]): ReadonlyMap<SourceDocument, readonly SourceIssue[]> {
   const sorted = documents.filter((one) => one.ok || one.isClass !== true).toSorted(byOrigin)
@@ -33,7 +33,7 @@ function takenAddresses(sorted: readonly ValidDocument[]): Map<SourceDocument, r
   const refused = new Map<SourceDocument, readonly SourceIssue[]>()
   for (const document of sorted) {
     const { vm, origin } = document
-    // What an auto MAC is, only the cluster knows.
+    // Only the cluster knows the value of an auto MAC.
     const claims = lanClaims(vm, undefined)
     const pair = claimedTwiceWithin(claims)
     const within = pair === undefined ? [] : [claimedWithin(pair.claim, pair.other)]

@@ -6,8 +6,8 @@ import { type FieldSchema, fieldSchemaOf } from '../../api/manifest/json-schema.
 type JsonSchema = Readonly<Record<string, unknown>>
 
 /**
- * The schema for editors, of every kind in one file. It branches with if/then on `kind`: yaml-language-server then completes and judges by
- * that kind alone, where of alternatives (`anyOf`) it would guess the one that was meant.
+ * The schema for editors, with every kind in one file. It branches on `kind` with if/then, so that yaml-language-server completes and validates only
+ * that kind. With alternatives (`anyOf`), it would guess.
  */
 export function editorSchema(): JsonSchema {
   const kinds = [kind, classKind, listKind]
@@ -69,7 +69,7 @@ function list(): JsonSchema {
   }
 }
 
-/** A field as editors need it: what is not supported yet is refused, and what an edit does stands below the description. */
+/** A field for editors: unsupported fields are rejected, and the description includes the effect of an edit. */
 function edited(field: FieldSchema, path: string, around?: EditEffect): JsonSchema {
   if (field.notYet === true) return refused(field)
   const effect = field.effect ?? around
@@ -90,13 +90,13 @@ function mapped(fields: Readonly<Record<string, FieldSchema>>, each: (field: Fie
   return Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, each(field, key)]))
 }
 
-/** `deprecationMessage` and `doNotSuggest` are yaml-language-server's: it shows the one and keeps the field out of completion for the other. */
+/** `deprecationMessage` and `doNotSuggest` belong to yaml-language-server: it shows the message, and does not complete the field. */
 function refused({ description }: FieldSchema): JsonSchema {
   const message = `Not supported yet: ${description ?? ''}`
   return { description: message, deprecationMessage: message, doNotSuggest: true, not: {} }
 }
 
-/** The manifest schema's own, and what is written for fields within. */
+/** The manifest schema's own keywords, and keywords that `edited` writes for nested fields. */
 const notPlain = new Set(
   'description effect keyEffects needed unit least most form notYetValues oneSoFar properties items anyOf'.split(' '),
 )
@@ -111,12 +111,12 @@ function plain(field: FieldSchema): JsonSchema {
   }
 }
 
-/** Editors would write it out. */
+/** Editors would insert the default object. */
 function isDefaultObject(key: string, value: unknown): boolean {
   return key === 'default' && value !== null && typeof value === 'object'
 }
 
-/** Less the beginnings that are not supported yet. */
+/** Excludes prefixes that are not supported yet. */
 function patternOf({ notYetValues, unit }: FieldSchema, pattern: string): JsonSchema {
   return {
     pattern: notYetValues === undefined ? pattern : `^(?!${notYetValues.join('|')})(?:${pattern})`,
@@ -137,7 +137,7 @@ function bounds({ least, most }: Partial<About>): string {
   return `${least === undefined ? '' : `; at least ${least}`}${most === undefined ? '' : `, at most ${most}`}`
 }
 
-/** Alternatives that are one field each, as fields of one object: editors complete those, and name the wrong one. */
+/** Alternatives with one field each become fields of one object, so that editors complete them and report the wrong one. */
 function oneKeyOf(forms: readonly FieldSchema[]): Readonly<Record<string, FieldSchema>> | undefined {
   const fields = forms.map((form) => Object.entries(form.properties ?? {}))
   return fields.every((own) => own.length === 1) ? Object.fromEntries(fields.flat()) : undefined
@@ -145,7 +145,7 @@ function oneKeyOf(forms: readonly FieldSchema[]): Readonly<Record<string, FieldS
 
 const oneKey = { minProperties: 1, maxProperties: 1, additionalProperties: false }
 
-/** What `rules.ts` asks of several fields together, where draft-7 can say it; a property test holds the two against each other. */
+/** Rules of `rules.ts` across several fields, as far as draft-7 can express them. A property test compares both. */
 const rules: Readonly<Record<string, JsonSchema>> = {
   'metadata.annotations': {
     properties: Object.fromEntries(
@@ -155,7 +155,7 @@ const rules: Readonly<Record<string, JsonSchema>> = {
       ]),
     ),
   },
-  // A class may give the memory.
+  // A class may set the memory.
   spec: {
     required: ['disks', 'networks'],
     if: { not: { required: ['class'] } },
@@ -173,6 +173,6 @@ const rules: Readonly<Record<string, JsonSchema>> = {
     // oxlint-disable-next-line unicorn/no-thenable -- as above
     then: { required: ['sha256'] },
   },
-  // The other modes are refused as fields so far.
+  // The other modes are rejected as fields so far.
   'spec.networks.*': { required: ['name', 'bridge'] },
 }

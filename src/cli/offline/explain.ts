@@ -4,30 +4,30 @@ import { type FieldSchema, fieldSchemaOf } from '../../api/manifest/json-schema.
 import { fieldsOf, fullType, laterFacts, neededText, typeOf, valueFacts } from './field-text.ts'
 import { UsageError } from '../output/outcome.ts'
 
-/** A field where it stands. */
+/** A field at its path. */
 interface Place {
-  /** `spec.networks[].bridge`; of the whole, its kind. */
+  /** `spec.networks[].bridge`. For the whole document, its kind. */
   readonly name: string
   readonly schema: FieldSchema
   readonly required: boolean
-  /** Of the field itself or of the nearest around it. */
+  /** The effect of the field itself or of its nearest parent. */
   readonly effect: EditEffect | undefined
 }
 
-/** Explains fields of the manifest by the very schema that judges it. */
+/** Explains manifest fields from the schema that validates them. */
 export interface Explainer {
   /**
-   * All about one field: `spec.networks.bridge`, also as `spec.networks[].bridge` or `[0]`; empty for the whole. A path that begins with
-   * VirtualMachineClass is of that. Throws UsageError for no field.
+   * Everything about one field: `spec.networks.bridge`, also as `spec.networks[].bridge` or `[0]`. Empty for the whole document. A path that begins
+   * with VirtualMachineClass refers to that kind. Throws UsageError for an unknown field.
    */
   readonly explain: (path: string) => string
-  /** The description alone. Throws UsageError for no field. */
+  /** Only the description. Throws UsageError for an unknown field. */
   readonly describe: (path: string) => string
 }
 
 type Suggest = (path: readonly (string | number)[], kind?: 'machine' | 'class') => string | undefined
 
-/** `suggest` names the field that was probably meant. */
+/** `suggest` returns the probable field for a typo. */
 export function explainer(suggest: Suggest): Explainer {
   const find = (path: string): Place => {
     const [first = '', ...rest] = stepsOf(path)
@@ -40,7 +40,7 @@ export function explainer(suggest: Suggest): Explainer {
   return { explain: (path) => page(find(path)), describe: (path) => find(path).schema.description ?? '' }
 }
 
-/** A list's index says nothing about its fields: `networks[0].bridge`, `networks[].bridge` and `networks.bridge` are the same. */
+/** A list index makes no difference: `networks[0].bridge`, `networks[].bridge` and `networks.bridge` are the same. */
 function stepsOf(path: string): readonly string[] {
   return path
     .replaceAll(/\[\d*\]/g, '')
@@ -59,7 +59,7 @@ function placeAt(whole: Place, steps: readonly string[], suggest: Suggest): Plac
     if (next === undefined) throw new UsageError(nothingAt(place.name, step, suggest(walked)))
     const name = place.name === kind ? step : `${place.name}${isList ? '[]' : ''}.${step}`
     place = { ...next, name, effect: next.schema.effect ?? place.effect }
-    // Nothing below it exists either.
+    // Its nested fields do not exist either.
     if (place.schema.notYet === true) return place
   }
   return place

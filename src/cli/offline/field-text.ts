@@ -1,15 +1,15 @@
 import type { FieldSchema } from '../../api/manifest/json-schema.ts'
 
-/** Fields of the manifest in words, for `explain` and for the documentation's tables. */
+/** Describes manifest fields, for `explain` and for the tables in the documentation. */
 
-/** A field as the object around it has it. */
+/** A field with its place in the parent object. */
 export interface Field {
   readonly name: string
   readonly schema: FieldSchema
   readonly required: boolean
 }
 
-/** Of an object, of what a list holds, or of all forms that a value may have. */
+/** The fields of an object, of a list's entries, or of all forms of a value. */
 export function fieldsOf(schema: FieldSchema): readonly Field[] {
   if (schema.items !== undefined) return fieldsOf(schema.items)
   const own = Object.entries(schema.properties ?? {}).map(([name, inner]) => ({
@@ -17,17 +17,17 @@ export function fieldsOf(schema: FieldSchema): readonly Field[] {
     schema: inner,
     required: schema.required?.includes(name) ?? false,
   }))
-  // One of several forms: none of their fields is needed by itself.
+  // Each is one of several forms, so none of their fields is required.
   const forms = (schema.anyOf ?? []).flatMap(fieldsOf).map((field) => ({ ...field, required: false }))
   return [...own, ...forms]
 }
 
-/** `yes`, `no`, or when. */
+/** `yes`, `no`, or the condition. */
 export function neededText({ schema, required }: Omit<Field, 'name'>): string {
   return schema.needed ?? (required ? 'yes' : 'no')
 }
 
-/** What of a field is not supported yet. */
+/** Parts of a field that are not supported yet. */
 export function laterFacts({ notYetValues, oneSoFar }: FieldSchema): string[] {
   return [...(notYetValues === undefined ? [] : [notYetValues.join(', ')]), ...(oneSoFar === true ? ['more than one entry'] : [])]
 }
@@ -58,7 +58,7 @@ function formOf(schema: FieldSchema): string {
   return typeOf(schema)
 }
 
-/** Pairs of what is said and its value. */
+/** Pairs of label and value. */
 export function valueFacts(schema: FieldSchema): string[][] {
   const facts: [string, string | number | undefined][] = [
     ['value', schema.const === undefined || schema.type === 'boolean' ? undefined : shown(schema.const)],

@@ -6,7 +6,7 @@ export const otherKindsFlag = [
   'ignore documents of other tools, such as a compose file (default: report an error)',
 ] as const
 
-/** What was read, without the well-formed documents of other kinds. */
+/** The snapshots without well-formed documents of other kinds. */
 export function ofOurKinds(snapshots: readonly SourceSnapshot[]): readonly SourceSnapshot[] {
   return snapshots.map((one) => ({
     ...one,
@@ -14,7 +14,7 @@ export function ofOurKinds(snapshots: readonly SourceSnapshot[]): readonly Sourc
   }))
 }
 
-/** The same of what is to be written: a document's text and its judgement stand at the same place. */
+/** The same for a write: a document's text and its result have the same index. */
 export function textsOfOurKinds({ snapshots, files }: ReadTexts): ReadTexts {
   const places = snapshots.flatMap(({ documents }) =>
     documents.flatMap((one) => (one.ok || one.otherKind === undefined ? [] : [`${one.origin.file}:${one.origin.line}`])),

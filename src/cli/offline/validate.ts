@@ -7,7 +7,7 @@ import type { Outcome } from '../output/outcome.ts'
 export const validateFormats = ['text', 'json', 'github'] as const
 export type ValidateFormat = (typeof validateFormats)[number]
 
-/** Gives the answer about everything that was read: 2 where something could not be read, else 1 where something is invalid, else 0. */
+/** The result for all input: exit 2 for an unreadable file, else 1 for an invalid document, else 0. */
 export function validate(snapshots: readonly SourceSnapshot[], format: ValidateFormat): Outcome {
   const read = onceEach(
     resolveClasses(snapshots).flatMap((snapshot) => snapshot.documents),
@@ -25,12 +25,12 @@ export function validate(snapshots: readonly SourceSnapshot[], format: ValidateF
 interface Findings {
   readonly documents: readonly SourceDocument[]
   readonly issues: readonly SourceIssue[]
-  /** They refuse nothing and change no exit code. */
+  /** Warnings reject nothing and do not change the exit code. */
   readonly warnings: readonly SourceIssue[]
   readonly unreadable: readonly string[]
 }
 
-/** A file that is named twice, or also lies in a directory that is named, counts once. */
+/** A file counts once, even if it is named twice or is also in a named directory. */
 function onceEach<Value>(values: readonly Value[], keyOf: (value: Value) => string): readonly Value[] {
   return [...new Map(values.map((value) => [keyOf(value), value])).values()]
 }
@@ -85,7 +85,7 @@ function issueAsJson({ code, file, line, column, path, message, help }: SourceIs
   return { code, file, line, column, path, message, help }
 }
 
-/** A workflow command (docs.github.com, "Workflow commands"): properties escape more than the message does. */
+/** A workflow command (docs.github.com, "Workflow commands"). Properties need more escapes than the message. */
 function annotation(issue: SourceIssue): string {
   const place = `file=${property(issue.file)},line=${issue.line},col=${issue.column},title=${property(issue.code)}`
   return `::${issue.severity ?? 'error'} ${place}::${escaped(issue.help === undefined ? issue.message : `${issue.message}\nhelp: ${issue.help}`)}`

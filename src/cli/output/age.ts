@@ -1,4 +1,4 @@
-/** As kubectl shows it: the largest unit that is not 0, and for minutes the seconds too. */
+/** As in kubectl: the largest nonzero unit, and for minutes the seconds as well. */
 export function age(time: string, nowMs: number): string {
   const seconds = Math.max(0, Math.round((nowMs - Date.parse(time)) / 1000))
   if (Number.isNaN(seconds)) return ''

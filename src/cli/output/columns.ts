@@ -4,22 +4,22 @@ import { formatBytes } from '../../api/quantity.ts'
 import type { DiskView } from '../../api/wire/disks.ts'
 import type { NodeView, SourceView, VmView } from '../../api/wire/controller-api.ts'
 
-/** What a column shows, and a template names. */
+/** A value for a column and for templates. */
 export interface Field<Row> {
   /** As in `{{.Name}}`. */
   readonly name: string
   readonly head: string
   readonly text: (row: Row) => string
-  /** It changes by itself as time passes, which is no news. */
+  /** Changes as time passes, so a change of it is not printed. */
   readonly aging?: true
 }
 
-/** How one kind of thing is shown. */
+/** Columns of one kind of object. */
 export interface Shape<Row> {
   readonly columns: readonly Field<Row>[]
-  /** More columns of `-o wide`. */
+  /** Additional columns of `-o wide`. */
   readonly wide: readonly Field<Row>[]
-  /** For templates alone. */
+  /** Only for templates. */
   readonly more: readonly Field<Row>[]
   readonly name: (row: Row) => string
 }
@@ -105,7 +105,7 @@ export const diskShape: Shape<DiskView> = {
   ],
   wide: [field('Cluster', 'CLUSTER', (disk) => disk.cluster ?? '')],
   more: [],
-  // The directory on its node, which is what a person who looks for it needs.
+  // The path on the node, for a person who searches the disk.
   name: (disk) => `${disk.node}:instances/${disk.uid}/disks/${disk.disk}.qcow2`,
 }
 
@@ -116,7 +116,7 @@ export const sourceShape: Shape<SourceView> = {
     field('Valid', 'VALID', (source) => String(source.documents.valid)),
     field('Invalid', 'INVALID', (source) => String(source.documents.invalid)),
     field('Ignored', 'IGNORED', (source) => String(source.documents.ignored)),
-    // Whole, so that it can be copied: nothing else tells which commit the cluster has.
+    // Not shortened, so that it can be copied: nothing else shows which commit the cluster has.
     field('Revision', 'REVISION', (source) => source.revision),
     field('Message', 'MESSAGE', (source) => source.message),
   ],
@@ -129,12 +129,12 @@ export function fieldsOf<Row>({ columns, wide, more }: Shape<Row>): readonly Fie
   return [...columns, ...wide, ...more]
 }
 
-/** An image is known by its file's name; a URL would fill the line. */
+/** Only the file name of an image, since a URL would fill the line. */
 function baseName(source: string): string {
   return source.split(/[?#]/, 1)[0]?.split('/').at(-1) ?? ''
 }
 
-/** As docker shows labels. */
+/** Same format as docker's labels. */
 function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)

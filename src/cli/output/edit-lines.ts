@@ -2,7 +2,7 @@ import type { Edit } from '../../api/manifest/edits.ts'
 
 const longestValue = 60
 
-/** Path, values and effect, for a table. */
+/** Path, values and effect, as cells of a table. */
 export function editLine({ path, from, to, effect, className }: Edit): readonly string[] {
   const by = className === undefined ? '' : ` (class ${className})`
   return [path, `${values(from, to)}${by}`, effect]

@@ -7,10 +7,10 @@ import { oneOf, UsageError } from './outcome.ts'
 import { readyOf } from './columns.ts'
 
 interface Filter<Row> {
-  /** The values there are; without it, any string. */
+  /** The allowed values. Undefined allows any string. */
   readonly values?: readonly string[]
   readonly matches: (row: Row, value: string) => boolean
-  /** Several of this key must all match; of the others, one is enough. */
+  /** All values of this key must match. For other keys, one is enough. */
   readonly all?: true
 }
 type Filters<Row> = Readonly<Record<string, Filter<Row>>>
@@ -42,7 +42,7 @@ export const diskFilters: Filters<DiskView> = {
   uid: { matches: (disk, value) => disk.uid.startsWith(value) },
 }
 
-/** As docker's `--filter`: keys must all match, and of several values of one key one. Throws UsageError for what does not exist. */
+/** As docker's `--filter`: all keys must match, and one of several values of the same key. Throws UsageError for an unknown key or value. */
 export function filterOf<Row>(given: readonly string[], filters: Filters<Row>): (row: Row) => boolean {
   const wanted = new Map<string, string[]>()
   for (const text of given) {

@@ -2,15 +2,15 @@ import { closest } from '../../api/closest.ts'
 import { printable, UsageError } from './outcome.ts'
 import type { Field } from './columns.ts'
 
-/** One line's text of a row, and of the head above it. */
+/** Formats one row, and the header above it. */
 export interface Template<Row> {
   readonly render: (row: Row) => string
   readonly head: string
 }
 
 /**
- * The part of Go's templates that `docker ls --format` is used with: `{{.Field}}`, `{{json .}}`, `{{json .Field}}`, and the escapes \t and \n.
- * `{{json .}}` is the API's own object. Throws UsageError for everything else.
+ * The subset of Go templates that `docker ls --format` uses: `{{.Field}}`, `{{json .}}`, `{{json .Field}}`, and the escapes \t and
+ * . `{{json .}}` is the API's object. Throws UsageError for anything else.
  */
 export function goTemplate<Row>(text: string, fields: readonly Field<Row>[]): Template<Row> {
   const parts = text.split(/(\{\{.*?\}\})/s).map((part) => (/^\{\{.*\}\}$/s.test(part) ? action(part, fields) : literal(part)))

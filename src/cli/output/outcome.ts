@@ -2,7 +2,7 @@ import { closest } from '../../api/closest.ts'
 
 export { printable } from '../../api/printable.ts'
 
-/** What a verb came to. 0: done or valid; 1: refused, invalid or not reached; 2: called wrongly, or what it was given cannot be read. */
+/** Result of a verb. Exit 0: done or valid. 1: rejected, invalid or not reached. 2: wrong usage, or unreadable input. */
 export interface Outcome {
   readonly exit: 0 | 1 | 2
   readonly out: string
@@ -13,12 +13,12 @@ export function done(out: string): Outcome {
   return { exit: 0, out, err: '' }
 }
 
-/** Called wrongly. */
+/** Wrong usage. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The allowed value, in whatever case it was given. Throws UsageError, with what was probably meant, for any other. */
+/** Returns the allowed value, ignoring case. Throws UsageError with a suggestion otherwise. */
 export function oneOf<Value extends string>(what: string, allowed: readonly Value[], given: string): Value {
   const found = allowed.find((one) => one.toLowerCase() === given.toLowerCase())
   if (found !== undefined) return found

@@ -1,8 +1,8 @@
 import { printable } from './outcome.ts'
 
 /**
- * As docker and kubectl do it: columns three spaces apart, no lines, nothing behind the last one. Empty is shown as `-`, so that columns can be cut by
- * position and by word.
+ * As in docker and kubectl: columns three spaces apart, no lines, no trailing spaces. Empty cells are `-`, so that tools can split by position and by
+ * word.
  */
 export function aligned(lines: readonly (readonly string[])[]): string {
   const shown = lines.map((line) => line.map(cellText))
@@ -10,7 +10,7 @@ export function aligned(lines: readonly (readonly string[])[]): string {
   return shown.map((line) => padded(line, widths)).join('')
 }
 
-/** The width of each column, for lines that come later. */
+/** The width of each column, for later rows. */
 export function widthsOf(lines: readonly (readonly string[])[]): readonly number[] {
   const columns = Math.max(0, ...lines.map((line) => line.length))
   return Array.from({ length: columns }, (_, index) => Math.max(0, ...lines.map((line) => cellText(line[index] ?? '').length)))

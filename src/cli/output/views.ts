@@ -6,12 +6,12 @@ import { aligned, padded, widthsOf } from './table.ts'
 
 const viewFormats = ['table', 'wide', 'json', 'yaml', 'name'] as const
 
-/** One object's text as YAML; the adapter that owns the driver gives it. */
+/** Formats one object as YAML. The adapter with the YAML library provides it. */
 export type YamlText = (value: unknown) => string
 
-/** How rows become text: all at once, or one after the other. */
+/** How rows become text: all at once, or row by row. */
 export type Form<Row> =
-  /** `cells` are aligned below the heads; `news` are those that change only when the row does. */
+  /** `cells` are aligned below the headers. `news` only change when the row does. */
   | {
       readonly kind: 'columns'
       readonly heads: readonly string[]
@@ -28,7 +28,7 @@ export interface FormOptions {
   readonly quiet?: true
 }
 
-/** Before anything is asked, so that what is called wrongly needs no cluster to be seen. Throws UsageError. */
+/** Called before any request, so that wrong usage is reported without a cluster. Throws UsageError. */
 export function formOf<Row>(shape: Shape<Row>, options: FormOptions, yaml: YamlText): Form<Row> {
   const given = [options.output, options.format, options.quiet].filter((one) => one !== undefined)
   if (given.length > 1) throw new UsageError('use only one of --output, --format and --quiet')
@@ -50,7 +50,7 @@ export function formOf<Row>(shape: Shape<Row>, options: FormOptions, yaml: YamlT
   }
 }
 
-/** As docker's `--format`: `json` is one object a line, `table TEMPLATE` has heads and columns, which tabs part. */
+/** As docker's `--format`: `json` prints one object per line, `table TEMPLATE` has headers and columns, separated by tabs. */
 function formatted<Row>(shape: Shape<Row>, format: string): Form<Row> {
   if (format === 'table') return columnsOf(shape.columns)
   const [, inColumns] = /^table\s+(.*)$/s.exec(format) ?? []
@@ -66,7 +66,7 @@ function columnsOf<Row>(fields: readonly Field<Row>[]): Form<Row> {
   return { kind: 'columns', heads: fields.map(({ head }) => head), cells: texts(fields), news: texts(lasting) }
 }
 
-/** `whole` is what stands in the API's answer. */
+/** `whole` is the API's answer. */
 export function shown<Row>(form: Form<Row>, rows: readonly Row[], whole: unknown): string {
   switch (form.kind) {
     case 'columns':
@@ -80,7 +80,7 @@ export function shown<Row>(form: Form<Row>, rows: readonly Row[], whole: unknown
   }
 }
 
-/** The same row by row: `first` once, then `next` for each that comes, in columns as wide as the first ones were. */
+/** The same row by row: `first` once, then `next` for each new row, with the column widths of the first rows. */
 export function rowByRow<Row>(form: Form<Row>): { readonly first: (rows: readonly Row[]) => string; readonly next: (row: Row) => string } {
   if (form.kind !== 'columns') {
     const line = form.kind === 'lines' ? form.line : form.each
@@ -97,7 +97,7 @@ export function rowByRow<Row>(form: Form<Row>): { readonly first: (rows: readonl
   }
 }
 
-/** A table is followed by what a person should know: errors as people read them, what counts no more, and why removals are withheld. */
+/** After the table come errors, superseded documents, and the reason for blocked removals. */
 export function showSources(view: SourcesView, form: Form<SourcesView['sources'][number]>): string {
   const list = shown(form, view.sources, view)
   if (form.kind !== 'columns') return list
@@ -117,7 +117,7 @@ function ignoredText(source: string, count: number, some: SourcesView['sources']
   return [[head, ...lines, ...(rest > 0 ? [`  and ${rest} more`] : [])].join('\n')]
 }
 
-/** Why removals are withheld, and of which VMs. */
+/** Why removals are blocked, and for which VMs. */
 export function withheldText({ stalled, withheld }: SourcesView): string {
   const names = withheld.length === 0 ? '' : `\n  ${withheld.join(' ')}`
   return `removals are blocked: ${stalled ?? ''}${names}`
