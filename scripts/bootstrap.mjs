@@ -1,4 +1,4 @@
-// Plain JavaScript for any supported Node: makes node_modules what package-lock.json says, then runs a TypeScript program under the Node that came with it.
+// Plain JavaScript for any supported Node: installs the packages of package-lock.json, then runs a TypeScript program with the installed Node.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [program, ...args] = process.argv.slice(2)
 const node = join(root, 'node_modules', '.bin', 'node')
-// Outside npm's own bookkeeping, and gone with node_modules: an interrupted install is done again.
+// Independent of npm and inside node_modules, so that an interrupted install is repeated.
 const stamp = join(root, 'node_modules', '.swarmvirt-lock')
 const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
 
@@ -28,10 +28,10 @@ if (program !== undefined) {
     stdio: 'inherit',
     env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH}` },
   })
-  // The program decides how it ends: Ctrl-C reaches it from the terminal, everything else from here.
+  // The program handles its own end. Ctrl-C reaches it from the terminal, and this process forwards other signals.
   process.on('SIGINT', () => undefined)
   for (const name of ['SIGTERM', 'SIGHUP']) process.on(name, () => child.kill(name))
-  // npm starts this through a shell, which dies of a signal and hands none on.
+  // npm starts this through a shell, which ends on a signal without forwarding it.
   const parent = process.ppid
   setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500).unref()
   child.once('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))

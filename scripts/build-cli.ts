@@ -1,6 +1,6 @@
 /**
  * Bundles the Docker CLI plugin: `npm run build:cli [-- DIR]` writes `docker-vm` and `swarmvirt-cli.cjs` (default `dist/cli`). Both go into
- * `~/.docker/cli-plugins`; the bundle's name has no `docker-` in front, since Docker takes every such file there for a plugin.
+ * `~/.docker/cli-plugins`. The bundle's name has no `docker-` prefix, since Docker treats every such file there as a plugin.
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { programNamed } from './program.ts'
 
 const repository = join(import.meta.dirname, '..')
 
-/** Gives the path of the plugin. */
+/** Returns the path of the plugin. */
 export async function buildCli(outDir: string): Promise<string> {
   mkdirSync(outDir, { recursive: true })
   await build({
@@ -29,7 +29,7 @@ export async function buildCli(outDir: string): Promise<string> {
   return plugin
 }
 
-/** Docker asks every plugin for this at each `--help`: the shell answers, and no Node starts for it. */
+/** Docker asks every plugin for its metadata at each `--help`. The shell answers, without starting Node. */
 function shim(): string {
   const metadata = JSON.stringify({ SchemaVersion: '0.1.0', Vendor: 'swarmvirt', Version: release, ShortDescription: description })
   if (/['\\]/.test(metadata)) throw new Error('the metadata cannot stand between single quotes')
@@ -40,7 +40,7 @@ function shim(): string {
 
 if (import.meta.main) {
   const program = programNamed('npm run build:cli --', 'Bundles the Docker CLI plugin.')
-  program.argument('[directory]', 'where to', join(repository, 'dist/cli'))
+  program.argument('[directory]', 'output directory', join(repository, 'dist/cli'))
   const [outDir = ''] = program.parse().processedArgs as string[]
   process.stdout.write(`${await buildCli(outDir)}\n`)
 }

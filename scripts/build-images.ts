@@ -1,6 +1,6 @@
 /**
- * Bundles the programs for the two images: `npm run build:images [-- DIR]` writes the contexts (default `dist`), then
- * `docker build -f deploy/Dockerfile dist/swarmvirt` and `docker build -f deploy/Dockerfile.node dist/swarmvirt-node`.
+ * Bundles the programs for the two images: `npm run build:images [-- DIR]` writes the contexts (default `dist`). Then run `docker build -f
+ * deploy/Dockerfile dist/swarmvirt` and `docker build -f deploy/Dockerfile.node dist/swarmvirt-node`.
  */
 import { createHash } from 'node:crypto'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -16,9 +16,9 @@ type ImageName = 'swarmvirt' | 'swarmvirt-node'
 export type ImageContext = {
   readonly name: ImageName
   readonly dir: string
-  /** Of every file in the context and of the Dockerfile's last stage. */
+  /** Hash of every file in the context and of the Dockerfile's last stage. */
   readonly hash: string
-  /** The Dockerfile's last stage alone, on a base that is there already. */
+  /** Only the Dockerfile's last stage, on an existing base image. */
   dockerfileOn(base: string): string
 }
 
@@ -41,7 +41,7 @@ function stageStarts(text: string): number[] {
   return [...text.matchAll(/^FROM /gm)].map((match) => match.index)
 }
 
-/** The Dockerfile of `swarmvirt-node` up to its last stage: QEMU and the users, which change rarely. */
+/** The Dockerfile of `swarmvirt-node` without its last stage: QEMU and the users, which change rarely. */
 export function nodeBaseRecipe(): string {
   const text = dockerfile('swarmvirt-node')
   return text.slice(0, stageStarts(text).at(-1))
@@ -52,18 +52,18 @@ function lastStageOn(image: ImageName, base: string): string {
   return text.slice(stageStarts(text).at(-1)).replace(/^FROM .*$/m, `FROM ${base}`)
 }
 
-/** What dockerode loads to build images, to pack files and to go over ssh: a third of the controller's memory, and none of it is used. */
+/** dockerode loads these to build images, to pack files and to use ssh. They are unused, and take a third of the controller's memory. */
 const unusedDrivers: Plugin = {
   name: 'unused-drivers',
   setup(builder) {
     const filter = /^(ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|tar-fs|@balena\/dockerignore)$/
     builder.onResolve({ filter }, (args) => ({ path: args.path, namespace: 'unused' }))
-    // Whoever came to use one would fail at its first call.
+    // A new use of one would fail at its first call.
     builder.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {}', loader: 'js' }))
   },
 }
 
-/** ssh2 tries these and does without; a bundle cannot carry them. */
+/** ssh2 works without these optional modules, and a bundle cannot contain them. */
 const optionalNatives: Plugin = {
   name: 'optional-natives',
   setup(builder) {
@@ -75,7 +75,7 @@ const optionalNatives: Plugin = {
   },
 }
 
-/** One program as one file. */
+/** Bundles one program into one file. */
 export async function bundle(entry: string, outfile: string, native: readonly string[]): Promise<void> {
   await build({
     entryPoints: [join(repository, entry)],
@@ -87,7 +87,7 @@ export async function bundle(entry: string, outfile: string, native: readonly st
   })
 }
 
-/** koffi loads its library by name at run time: the package and its prebuilt part for this platform go along as files. */
+/** koffi loads its library by name at run time, so the package and its prebuilt part for this platform are copied as files. */
 function copyKoffi(dir: string): void {
   const fromKoffi = createRequire(createRequire(import.meta.url).resolve('koffi'))
   const platform = `@koromix/koffi-linux-${process.arch}`
@@ -124,7 +124,7 @@ async function buildContext(name: ImageName, outDir: string): Promise<ImageConte
   return { name, dir, hash, dockerfileOn: (base) => lastStageOn(name, base) }
 }
 
-/** The two images' contexts, made anew below `outDir`. */
+/** Creates the contexts of both images below `outDir`. */
 export async function buildContexts(outDir: string): Promise<readonly [ImageContext, ImageContext]> {
   const dir = join(outDir, 'contexts')
   return Promise.all([buildContext('swarmvirt', dir), buildContext('swarmvirt-node', dir)])
@@ -132,7 +132,7 @@ export async function buildContexts(outDir: string): Promise<readonly [ImageCont
 
 if (import.meta.main) {
   const program = programNamed('npm run build:images --', 'Writes the build contexts of the two images.')
-  program.argument('[directory]', 'where to', join(repository, 'dist'))
+  program.argument('[directory]', 'output directory', join(repository, 'dist'))
   const [outDir = ''] = program.parse().processedArgs as string[]
   for (const name of ['swarmvirt', 'swarmvirt-node'] as const) {
     const { dir, hash } = await buildContext(name, outDir)

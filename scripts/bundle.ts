@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { BuildOptions, Plugin } from 'esbuild'
 
-/** zod's messages in fifty languages, of which English is imported by itself. */
+/** zod's messages in fifty languages. English is imported separately. */
 export const englishOnly: Plugin = {
   name: 'english-only',
   setup(builder) {
@@ -10,18 +10,18 @@ export const englishOnly: Plugin = {
   },
 }
 
-/** How every program of ours becomes one file. */
+/** Options to bundle a program into one file. */
 export const oneFile = {
   bundle: true,
   platform: 'node',
   format: 'cjs',
-  // Names stay, for whoever reads a stack trace; the rest is less to read at each start, and to keep: V8 holds the text of what runs.
+  // Keeps names for stack traces. The rest is minified, since V8 reads it at each start and keeps it in memory.
   minifyWhitespace: true,
   minifySyntax: true,
-  // One character outside ASCII, and V8 holds two bytes for each of them. The licences lie beside it.
+  // With one character outside ASCII, V8 stores two bytes for each character. Licenses are in a separate file.
   charset: 'ascii',
   legalComments: 'linked',
-  // CJS has no import.meta.url; libraries use it to find files beside them.
+  // CJS has no import.meta.url. Libraries use it to find files next to them.
   define: { 'import.meta.url': 'importMetaUrl' },
   banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;" },
   absWorkingDir: join(import.meta.dirname, '..'),

@@ -1,4 +1,4 @@
-// Types, lint with the layer arrows, format, dead code, generated files and prose, side by side; prints only what is wrong and exits 1 then.
+// Checks types, lint with the layer rules, format, dead code, generated files and prose in parallel. Prints only failures, and exits 1 for them.
 import { execFile } from 'node:child_process'
 import { programNamed } from './program.ts'
 

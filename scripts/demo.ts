@@ -1,4 +1,4 @@
-// `npm run demo`: a Swarm of three nodes, a manifest, and a VM that is reached over L2. `npm run demo -- down` removes all of it.
+// `npm run demo`: a three-node Swarm, a manifest, and a VM that is reached over L2. `npm run demo -- down` removes everything.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readyRungs } from '../src/api/conditions.ts'
@@ -26,7 +26,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-/** What a person waits for now: the first rung that is not true, in its own words. */
+/** The first condition that is not true, with its message. */
 function waitingFor(vm: VmView | undefined): string {
   if (vm === undefined) return 'the controller to answer and see the manifest'
   const rungs = readyRungs.map((type) => vm.conditions.find((one) => one.type === type))
@@ -52,12 +52,12 @@ async function waitUntilReady(deployment: Deployment): Promise<VmView> {
   }
 }
 
-/** The proof that counts: another node asks the guest over br0 and gets its page. */
+/** The final proof: another node fetches the guest's page over br0. */
 async function askFromAnotherNode(lab: Lab, vm: VmView): Promise<string> {
   const other = lab.nodes.find((node) => node.name !== vm.facts['node'])
-  if (other === undefined) throw new Error('the lab has no other node')
+  if (other === undefined) throw new Error('the lab has only one node')
   const answer = await lab.httpGet(other.name, `http://${vm.facts['ip']}/`)
-  if (answer.status !== 200 || !answer.body.includes(vmName)) throw new Error(`the guest's page is not what it should be: ${answer.body}`)
+  if (answer.status !== 200 || !answer.body.includes(vmName)) throw new Error(`unexpected page of the guest: ${answer.body}`)
   return `${other.name} asked http://${vm.facts['ip']}/ over br0: ${answer.body.trim().split('\n')[0]}`
 }
 
@@ -79,7 +79,7 @@ async function up(): Promise<void> {
   report('bringing up the lab: three Swarm nodes, a LAN with DHCP (the first time builds images, some minutes)')
   const lab = await labUp()
   await lab.reserve(deterministicMac(clusterName, vmName, 'lan'), reservedAddress)
-  // What operators have: the lab's own tests do not wait so long.
+  // The operator's default. The lab's own tests use a shorter one.
   const stack = { files: ['deploy/stack.yaml'], env: { SWARMVIRT_REMOVAL_GRACE_S: '60' } }
   const deployment = await deploy(lab, lab.images, report, stack)
   report(`writing manifests/${vmName}.yaml into the watched directory`)
@@ -107,7 +107,7 @@ const program = programNamed('npm run demo --', 'A Swarm of three nodes, a manif
 program.action(up)
 program
   .command('down')
-  .description('remove all of it')
+  .description('remove everything')
   .action(async () => {
     process.exitCode = await runAttached([process.execPath, join(repository, 'test/lab/main.ts'), 'down'])
   })

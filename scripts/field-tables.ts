@@ -3,7 +3,7 @@ import { virtualMachineClassSchema, virtualMachineSchema } from '../src/api/mani
 import { type FieldSchema, fieldSchemaOf } from '../src/api/manifest/json-schema.ts'
 import { type Field, fieldsOf, laterFacts, neededText, typeOf, valueFacts } from '../src/cli/offline/field-text.ts'
 
-/** The tables of docs/manifest.md, by the name that stands in their markers there. */
+/** The tables of docs/manifest.md, by the name in their markers. */
 export function fieldTables(): Readonly<Record<string, string>> {
   const machine = rowsBelow('', fieldSchemaOf(virtualMachineSchema), undefined)
   const ofClass = rowsBelow('', fieldSchemaOf(virtualMachineClassSchema), undefined)
@@ -20,7 +20,7 @@ interface Row {
   readonly effect: EditEffect | undefined
 }
 
-/** What lies below a field that is not supported yet does not exist either. */
+/** Nested fields of an unsupported field do not exist either. */
 function rowsBelow(path: string, schema: FieldSchema, around: EditEffect | undefined): readonly Row[] {
   const inList = schema.items === undefined ? '' : '[]'
   return fieldsOf(schema).flatMap((field) => {
@@ -37,7 +37,7 @@ function isBuilt({ field }: Row): boolean {
   return field.schema.notYet !== true
 }
 
-/** A heading and the rows below it: `metadata`, `spec` with its plain fields, then each of its objects and lists. */
+/** A heading with its rows: `metadata`, `spec` with its plain fields, then each of its objects and lists. */
 type Group = readonly [heading: string, rows: readonly Row[]]
 
 function groups(rows: readonly Row[]): readonly Group[] {

@@ -1,17 +1,17 @@
-/** Ends suites whose runner was killed before it could end them: they would go on, with the lab that the next run wants. */
+/** Ends suites whose runner was killed. They would otherwise continue and use the lab of the next run. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAlive, type ProcessId, processNow, selfAndAncestors } from '../test/lab/processes.ts'
 
 interface Leash {
   readonly runner: ProcessId
-  /** Leader of a process group of its own. */
+  /** Leader of its own process group. */
   readonly suite: ProcessId
   /** Names of the labs that the suite starts. */
   readonly labs: readonly string[]
 }
 
-/** Notes that this process runs a suite; returns a function that forgets it. */
+/** Records that this process runs a suite. Returns a function that removes the record. */
 export function leash(directory: string, pid: number | undefined, labs: readonly string[]): () => void {
   const [runner, suite] = [processNow(process.pid), pid === undefined ? undefined : processNow(pid)]
   if (runner === undefined || suite === undefined) return () => undefined
@@ -20,7 +20,7 @@ export function leash(directory: string, pid: number | undefined, labs: readonly
   return () => rmSync(file, { force: true })
 }
 
-/** Ends the suites of runners that are gone, and their labs. Suites of runners that live belong to somebody. */
+/** Ends the suites of dead runners, and their labs. Keeps suites of live runners. */
 export async function endOrphans(directory: string, endLabs: (labs: readonly string[]) => Promise<void>): Promise<void> {
   for (const name of readdirSync(directory).filter((one) => /^runner-[\d-]+\.json$/.test(one))) {
     const file = join(directory, name)
@@ -35,9 +35,12 @@ export async function endOrphans(directory: string, endLabs: (labs: readonly str
   }
 }
 
-/** Calls back once when npm, or a process between it and this one, was killed: nobody waits for the result any more. Returns a function that ends the watch. */
+/**
+ * Calls back once when npm, or a process between it and this one, was killed, so that nobody waits for the result. Returns a function that ends the
+ * watch.
+ */
 export function whenForsaken(callback: () => void): () => void {
-  // 0, 1 and this process come first; then bootstrap, npm's shell, npm.
+  // 0, 1 and this process come first, followed by bootstrap, npm's shell and npm.
   const callers = [...selfAndAncestors()].slice(3, 6).flatMap((pid) => processNow(pid) ?? [])
   const timer = setInterval(() => {
     if (callers.every(isAlive)) return

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 
-/** A program of the checkout. It exits with 2 for a command line that means nothing, as `docker vm` does; 1 is a failure. */
+/** A command-line program of this repository. It exits 2 for wrong usage, like `docker vm`, and 1 for a failure. */
 export function programNamed(name: string, description: string): Command {
   return new Command(name)
     .description(description)
@@ -9,7 +9,7 @@ export function programNamed(name: string, description: string): Command {
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
 }
 
-/** Parses an integer of at least `least`. Throws commander's own error otherwise. */
+/** Parses an integer of at least `least`. Throws commander's error otherwise. */
 export function integerFrom(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text)

@@ -5,7 +5,7 @@ import { checkMarkdown } from './prose/markdown.ts'
 import type { Problem } from './prose/problem.ts'
 import { checkSource } from './prose/source.ts'
 
-/** How many problems a file still has, by path. A number may only become smaller: `--shrink` writes the smaller ones. */
+/** Number of remaining problems by path. A number may only become smaller: `--shrink` writes smaller ones. */
 const exceptionsFile = 'scripts/prose/exceptions.json'
 const prose = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md', 'src/**/*.ts', 'runner/**/*.ts']
 
@@ -21,12 +21,12 @@ function check(path: string): Checked {
   return { path, problems: [...checkMarkdown(text), ...missingTests(text), ...(path.startsWith('docs/adr/0') ? tooLong(text) : [])] }
 }
 
-/** The older sections stay as they were released. */
+/** Only the newest section is checked. Older ones stay as released. */
 function newestOf(changelog: string): string {
   return changelog.split(/^(?=## )/m, 2).join('')
 }
 
-/** A decision is confirmed by a test only while that test exists. */
+/** The test that confirms a decision must exist. */
 function missingTests(text: string): readonly Problem[] {
   const named = text
     .split('\n')
@@ -34,7 +34,7 @@ function missingTests(text: string): readonly Problem[] {
   return named.filter(({ path }) => !existsSync(path)).map(({ path, line }) => ({ line, message: `${path} does not exist` }))
 }
 
-/** A decision is one page. */
+/** A decision must fit on one page. */
 function tooLong(text: string): readonly Problem[] {
   const count = text.split(/\s+/).filter(Boolean).length
   return count > 600 ? [{ line: 1, message: `${count} words in a decision, at most 600: move details into docs/` }] : []
@@ -44,7 +44,7 @@ function readExceptions(): Readonly<Record<string, number>> {
   return JSON.parse(readFileSync(exceptionsFile, 'utf8')) as Record<string, number>
 }
 
-/** Keeps the exceptions of files that still have problems, each at most as large as it was. */
+/** Keeps the exceptions of files that still have problems, without increasing any. */
 function shrink(checked: readonly Checked[], exceptions: Readonly<Record<string, number>>): void {
   const kept = checked.flatMap(({ path, problems }): [string, number][] => {
     const count = Math.min(problems.length, exceptions[path] ?? 0)

@@ -1,4 +1,4 @@
-/** Runs one suite of tests as a process group, ends it when it stalls or is cancelled, and takes down the labs that it leaves. */
+/** Runs one test suite as a process group, ends it when it stalls or is cancelled, and takes down its remaining labs. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,13 +14,13 @@ export interface Counts {
 }
 
 export interface RunSuiteOptions {
-  /** Where the runner notes its suite, so that the next run can end what this one leaves. */
+  /** Directory for records of running suites, so that the next run can end leftovers. */
   readonly directory: string
   /** Milliseconds without a line of output after which the suite counts as hung. */
   readonly stallMs: number
-  /** Takes down whatever is left of these labs. */
+  /** Takes down what is left of these labs. */
   readonly endLabs: (labs: readonly string[]) => Promise<void>
-  /** Ends the suite, which then counts as failed. */
+  /** Aborting ends the suite, which then counts as failed. */
   readonly signal: AbortSignal
 }
 
@@ -30,7 +30,7 @@ export function add(a: Counts, b: Counts): Counts {
   return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped }
 }
 
-/** Calls `onStall` once when `ms` pass without a call of `progress`. */
+/** Calls `onStall` once after `ms` without a call of `progress`. */
 export function stallGuard(ms: number, onStall: () => void): { progress(): void; stop(): void } {
   const timer = setTimeout(onStall, ms)
   return { progress: () => void timer.refresh(), stop: () => clearTimeout(timer) }
@@ -59,13 +59,13 @@ export function runSuite(suite: Suite, options: RunSuiteOptions): Promise<Counts
     const end = (): void => endGroup(child)
     options.signal.addEventListener('abort', end, { once: true })
     const settle = async (code: number | null): Promise<Counts> => {
-      // A test runner that died has left its workers behind, and they hold the lab.
+      // A crashed test runner leaves its workers, and they hold the lab.
       endGroup(child)
       await options.endLabs(suite.labs)
       unleash()
       const counts = suite.counts === 'vitest' ? countVitest(json) : countLines(output)
       rmSync(scratch, { recursive: true, force: true })
-      // A suite that died, or whose runner found an error outside any test, is a failure even where every test it counted passed.
+      // A crashed suite, or an error outside any test, is a failure even if all counted tests passed.
       return code !== 0 && counts.failed === 0 ? add(counts, { ...none, failed: 1 }) : counts
     }
     child.once('error', reject)
@@ -77,7 +77,7 @@ export function runSuite(suite: Suite, options: RunSuiteOptions): Promise<Counts
   })
 }
 
-/** Ends the suite's whole process group: vitest's workers hold the lab's children. */
+/** Ends the suite's whole process group, since vitest's workers hold the lab's children. */
 function endGroup(child: ChildProcess): void {
   if (child.pid === undefined) return
   try {

@@ -1,4 +1,5 @@
-// Writes what is made from the manifest's schema: the JSON Schema for editors and the tables of docs/manifest.md. With --check it only compares, and exits 1.
+// Writes the files that are generated from the manifest's schema: the JSON Schema for editors and the tables of docs/manifest.md. With --check it
+// only compares, and exits 1 on a difference.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { editorSchema } from '../src/cli/offline/editor-schema.ts'
@@ -17,7 +18,7 @@ const made: readonly Made[] = [
   { file: 'docs/manifest.md', make: withTables },
 ]
 
-/** Puts each table between its markers, `<!-- fields: NAME -->` and `<!-- end -->`. */
+/** Inserts each table between its markers, `<!-- fields: NAME -->` and `<!-- end -->`. */
 function withTables(text: string): string {
   return Object.entries(fieldTables()).reduce((now, [name, table]) => {
     const [before, rest] = cut(now, `<!-- fields: ${name} -->\n`)
@@ -48,7 +49,7 @@ function main(checkOnly: boolean): void {
     const wanted = make(now)
     if (wanted === now) continue
     if (checkOnly) {
-      process.stdout.write(`${file} is not what the schema says now: npm run schema\n`)
+      process.stdout.write(`${file} is out of date; run "npm run schema"\n`)
       process.exitCode = 1
       continue
     }
@@ -58,6 +59,6 @@ function main(checkOnly: boolean): void {
   }
 }
 
-const program = programNamed('npm run schema --', "Writes what is made from the manifest's schema.")
+const program = programNamed('npm run schema --', 'Writes the files that are generated from the manifest schema.')
 program.option('--check', 'only compare, and exit 1 when something differs')
 main(program.parse().opts<{ check?: true }>().check === true)

@@ -1,6 +1,6 @@
 import type { Suite } from './suites.ts'
 
-/** Runs suites in their order, up to `atOnce` of them at the same time. A suite starts when all suites in its `after` are over. */
+/** Runs suites in order, up to `atOnce` at the same time. A suite starts when all suites in its `after` have ended. */
 export async function sideBySide(suites: readonly Suite[], atOnce: number, runOne: (suite: Suite) => Promise<void>): Promise<void> {
   const waiting = [...suites]
   const running = new Map<string, Promise<void>>()

@@ -1,22 +1,22 @@
 import { e2eLabName } from '../test/lab/layout.ts'
 
-/** What `npm test` and `npm run test:full` run, in this order (docs/testing.md). */
+/** The suites of `npm test` and `npm run test:full`, in this order (docs/testing.md). */
 export interface Suite {
   readonly name: string
   readonly what: string
-  /** How long it takes on two idle cores, at most: `--minutes` goes by it until this machine knows better. Nothing is ended by it. */
+  /** Maximum duration on two idle cores. `--minutes` uses it until this machine has measured one. It is not a timeout. */
   readonly expectedMinutes: number
-  /** Labs that it starts; they go when the suite ends, however it ends. */
+  /** Labs that the suite starts. They are removed when the suite ends. */
   readonly labs: readonly string[]
-  /** Names of suites that must be over before it starts. */
+  /** Suites that must end before this one starts. */
   readonly after?: readonly string[]
   readonly command: readonly string[]
-  /** `vitest` writes its counts as JSON; `lines` prints `ok …` or `FAILED …` for each part. */
+  /** `vitest` writes its counts as JSON. `lines` prints `ok …` or `FAILED …` for each part. */
   readonly counts: 'vitest' | 'lines'
 }
 
 const vitest = (...args: string[]): readonly string[] => ['vitest', 'run', '--reporter=default', ...args]
-/** A line for every test as it ends: one file of these takes minutes, and a suite without output counts as hung. */
+/** Prints a line after every test: one file takes minutes, and a suite without output counts as hung. */
 const vitestOnLab = (...args: string[]): readonly string[] => ['vitest', 'run', '--reporter=verbose', ...args]
 
 const e2eLab = e2eLabName(process.env)
@@ -24,10 +24,13 @@ const e2eLab = e2eLabName(process.env)
 const simulate = 'test/simulation/main.ts'
 
 const labOfLab = 't1'
-/** Of the second half of the end-to-end tests. A lab that was up has the images on its nodes, and one of another name lets two runs go side by side. */
+/**
+ * The lab for the second half of the end-to-end tests. The existing lab's nodes already have the images. With another lab name, two runs can use
+ * separate labs.
+ */
 const secondLab = e2eLab === 'e2e' ? labOfLab : `${e2eLab}2`
 
-/** The end-to-end tests in two halves, each on a lab of its own: on one lab, tests would see what others do to the Swarm. */
+/** The end-to-end tests in two halves, each on its own lab: on one lab, tests would see each other's changes to the Swarm. */
 const e2eHalves: readonly Suite[] = [
   { name: 'e2e 1/2', lab: e2eLab, after: ['lab', 'contract'] },
   { name: 'e2e 2/2', lab: secondLab, after: ['lab'] },
@@ -41,7 +44,7 @@ const e2eHalves: readonly Suite[] = [
   counts: 'vitest',
 }))
 
-/** Two run at a time, in this order: one that needs the processor beside one that waits for daemons and guests. */
+/** Two suites run at a time, in this order: a CPU-bound suite next to one that waits for daemons and guests. */
 export const quickSuites: readonly Suite[] = [
   {
     name: 'check',
@@ -51,7 +54,7 @@ export const quickSuites: readonly Suite[] = [
     command: ['node', 'scripts/check.ts'],
     counts: 'lines',
   },
-  // The lab before every suite that needs one: it installs what they need and fills the caches.
+  // The lab comes before every suite that needs one: it installs the requirements and fills the caches.
   {
     name: 'lab',
     what: 'the lab itself',
@@ -88,7 +91,7 @@ export const quickSuites: readonly Suite[] = [
   ...e2eHalves,
 ]
 
-/** The files of `test/full` but the kills', in pieces that take a few minutes each. */
+/** The files of `test/full` without the kills, in pieces of a few minutes each. */
 export const realFiles: Readonly<Record<string, { readonly what: string; readonly files: readonly string[] }>> = {
   guests: {
     what: 'Debian, nodes without power, a host that is shut down, the KVM probe',
@@ -101,13 +104,13 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
   },
 }
 
-/** What is done to the Swarm, each time in a suite of its own. */
+/** Faults of the Swarm, each in its own suite. */
 export const faultFiles: Readonly<Record<string, { readonly what: string; readonly file: string }>> = {
   managers: { what: 'managers killed, cut off, without quorum, all at once', file: 'managers' },
   silence: { what: 'events that do not come, 3,000 changes meanwhile', file: 'silent-events' },
 }
 
-/** Those of `npm test`, then what takes long. */
+/** The suites of `npm test`, then the long ones. */
 export const fullSuites: readonly Suite[] = [
   ...quickSuites.map((suite) => ({ ...suite, command: ['env', 'SWARMVIRT_WHOLE=true', ...suite.command] })),
   {
@@ -153,7 +156,7 @@ function pieces(count: number): readonly string[] {
   return Array.from({ length: count }, (_one, index) => `${index + 1}/${count}`)
 }
 
-/** In pieces that take half of their budget on two idle cores. */
+/** Splits a sweep into pieces that take half of their budget on two idle cores. */
 function sweep(name: string, what: string, count: number, ...args: string[]): readonly Suite[] {
   return pieces(count).map((part) => ({
     name: count === 1 ? name : `${name} ${part}`,

@@ -1,4 +1,5 @@
-// `npm test` runs every quick suite, two at a time; `npm run test:full` also the long ones, one at a time, and goes on where it stopped. Suites can be named, and `--minutes N` makes a piece.
+// `npm test` runs every quick suite, two at a time. `npm run test:full` also runs the long ones, one at a time, and resumes where it stopped. Suites
+// can be named, and `--minutes N` limits a run.
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,10 +16,10 @@ import { fullSuites, quickSuites, type Suite } from './suites.ts'
 type Results = Readonly<Record<string, Counts & { readonly seconds: number }>>
 
 const directory = join(cacheDir(process.env), 'test-full')
-/** Longer than vitest waits for the longest hook (vitest.config.ts), so that it ends a hung test itself and says which. */
+/** Longer than vitest's longest hook timeout (vitest.config.ts), so that vitest ends a hung test itself and names it. */
 const stallMs = 12 * 60_000
 
-/** By the lab's own program, as whoever uses the lab would do it. */
+/** Uses the lab's own command, like a user of the lab. */
 async function endLabs(labs: readonly string[]): Promise<void> {
   for (const lab of labs) {
     if (labLeftovers(lab).length === 0) continue
@@ -28,7 +29,7 @@ async function endLabs(labs: readonly string[]): Promise<void> {
   }
 }
 
-/** Results of `test:full` belong to what is checked out: HEAD and every change on top. */
+/** Results of `test:full` belong to the checked-out state: HEAD and every change on top. */
 async function progressFile(): Promise<string> {
   const state = await Promise.all([run(['git', 'rev-parse', 'HEAD']), run(['git', 'diff', 'HEAD']), run(['git', 'status', '--porcelain'])])
   const key = createHash('sha256')
@@ -38,7 +39,7 @@ async function progressFile(): Promise<string> {
   return join(directory, `${key}.json`)
 }
 
-/** Seconds that each suite took when it last passed on this machine, whatever was checked out. */
+/** Duration of each suite's last passing run on this machine, in seconds. */
 const durations = {
   file: join(directory, 'durations.json'),
   read(): Readonly<Record<string, number>> {
@@ -49,7 +50,7 @@ const durations = {
   },
 }
 
-/** A suite is begun where it should end in time. The first one of a piece always is, or nothing would ever go on. */
+/** A suite starts if it should end in time. The first one always starts, so that every run makes progress. */
 function fits(suite: Suite, elapsedMinutes: number, minutes: number): boolean {
   const seconds = durations.read()[suite.name]
   const needed = seconds === undefined ? suite.expectedMinutes : (1.2 * seconds) / 60
@@ -59,11 +60,11 @@ function fits(suite: Suite, elapsedMinutes: number, minutes: number): boolean {
 interface Asked {
   readonly full: boolean
   readonly minutes: number
-  /** Of suites, or of several pieces; all of them where none is named. */
+  /** Names of suites or groups of pieces. Empty means all. */
   readonly names: readonly string[]
 }
 
-/** Aborts when a person or the caller ends this run. */
+/** Aborted when a person or the caller ends this run. */
 function untilStopped(): { readonly signal: AbortSignal; readonly unwatch: () => void } {
   const stop = new AbortController()
   const abort = (): void => stop.abort()
@@ -121,7 +122,7 @@ function minutesOf(text: string): number {
   return minutes
 }
 
-/** `e2e` names all of its pieces, `e2e 1/2` one of them. */
+/** `e2e` selects all of its pieces, `e2e 1/2` one of them. */
 function callNames({ name }: Suite): readonly string[] {
   return [name.split(' ')[0] ?? name, name]
 }
@@ -132,9 +133,9 @@ function suitesOf(suites: readonly Suite[]): Argument {
 
 function parsed(args: readonly string[]): Asked {
   const full = args[0] === 'full'
-  const program = programNamed(`npm ${full ? 'run test:full' : 'test'} --`, 'Runs the suites of tests, or those that are named.')
+  const program = programNamed(`npm ${full ? 'run test:full' : 'test'} --`, 'Runs all test suites, or the named ones.')
   program.addArgument(suitesOf(full ? fullSuites : quickSuites))
-  program.option('--minutes <number>', 'begin no suite that would end later than that', minutesOf, Number.POSITIVE_INFINITY)
+  program.option('--minutes <number>', 'start no suite that would end later', minutesOf, Number.POSITIVE_INFINITY)
   program.parse(full ? args.slice(1) : args, { from: 'user' })
   return { full, minutes: program.opts<{ minutes: number }>().minutes, names: program.processedArgs[0] as string[] }
 }

@@ -7,7 +7,7 @@ interface Piece {
   readonly text: string
 }
 
-/** Checks comments, and strings of several words, since those are for people. */
+/** Checks comments, and strings of several words, since those are messages for people. */
 export function checkSource(path: string, source: string): readonly Problem[] {
   const { program, comments } = parseSync(path, source)
   const pieces: Piece[] = comments.map(({ start, value }) => ({ start, text: value.replaceAll(/^\s*\*+/gm, '') }))

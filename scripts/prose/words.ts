@@ -1,4 +1,4 @@
-/** Phrases that readers had to read twice, with the field's word. Every form is listed, since the check knows no grammar. */
+/** Phrases that are hard to read, with their replacements. All forms are listed, since the check has no grammar. */
 const words: Readonly<Record<string, string>> = {
   anew: 'again',
   'as it is': 'unchanged',
@@ -33,10 +33,10 @@ const words: Readonly<Record<string, string>> = {
 }
 const phrase = new RegExp(`\\b(?:${Object.keys(words).join('|')})\\b`, 'gi')
 
-/** A sentence that begins so makes the reader look for what it is about. A question may. */
+/** Such a beginning hides the subject of the sentence. Questions are allowed. */
 const beginning = /^\W*(Who|Whose|Of an?|What is|Those that|So that)\b(?!.*\?\s*$)/s
 
-/** What the word list says about one sentence, whose code is left out. */
+/** Checks one sentence without its code. */
 export function checkWords(sentence: string): readonly string[] {
   const begins = beginning.exec(sentence)?.[1]
   return [

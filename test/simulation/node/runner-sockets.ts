@@ -37,7 +37,8 @@ export function memoryRunners(layout: Layout, sockets: FdSockets, process: Proce
     async status(uid) {
       const answer = await ask(uid, 'status')
       if (answer.type !== 'status') throw new PortError('Unavailable', 'the runner sent no status')
-      if (answer.status.uid !== uid) throw new PortError('Denied', `the runner in this VM's directory reports another VM: ${answer.status.uid}`)
+      if (answer.status.uid !== uid)
+        throw new PortError('Denied', `the runner in this VM's directory reports another VM: ${answer.status.uid}`)
       return answer.status
     },
     async powerOff(uid) {

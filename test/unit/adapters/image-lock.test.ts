@@ -25,7 +25,7 @@ describe('looking whether a QEMU has a disk open', () => {
     rmSync(paths.instance(uid), { recursive: true })
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toBeUndefined()
     rmSync(paths.instances, { recursive: true })
-    expect(await imageLocks(loadLibc(), paths).locked(uid)).toContain('mounted')
+    expect(await imageLocks(loadLibc(), paths).locked(uid)).toContain('mount the state root')
   })
 
   it('looks at so many files and takes a fuller directory for one in use', async () => {

@@ -73,7 +73,7 @@ describe('what a hostile runner says', () => {
 
   it('is refused where it is longer than any answer', async () => {
     says(hello, `${JSON.stringify({ type: 'status', id: 1, status: { ...status, message: 'x'.repeat(3_000) } })}\n`)
-    await expect(runnerSockets({ layout: paths }).status(uid)).rejects.toThrow('does not understand')
+    await expect(runnerSockets({ layout: paths }).status(uid)).rejects.toThrow('does not support')
   })
 })
 
