@@ -5,8 +5,8 @@ import type { DirectoryEntry, OpenFile, SourceFiles } from './source-files.ts'
 const mostOpenings = 5
 
 /**
- * What a path names itself. Between the look at a path and the call that opens it, a directory on the way may become a link: the descriptor says what
- * was opened. `flags` must not follow a link in the last place.
+ * Opens exactly the file that a path names. A directory on the way may become a symlink before the call opens it, so the descriptor is checked
+ * afterwards. `flags` must not follow a symlink in the last component.
  */
 export async function opened(files: SourceFiles, path: string, flags: number): Promise<OpenFile> {
   for (let attempt = 1; attempt <= mostOpenings; attempt += 1) {

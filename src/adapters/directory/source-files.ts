@@ -13,7 +13,7 @@ interface FileStat extends FileKind {
   readonly ctimeMs: number
 }
 
-/** Numbers lose the last digits of a time in nanoseconds. */
+/** Numbers lose the last digits of a time in nanoseconds, so these fields are bigint. */
 export interface ExactStat extends FileKind {
   readonly dev: bigint
   readonly ino: bigint
@@ -36,16 +36,16 @@ export interface OpenFile {
 
 export interface WatchOptions {
   readonly path: string
-  /** Polls the whole tree: for file systems without inotify, such as NFS. */
+  /** Polls the whole tree, for file systems without inotify, such as NFS. */
   readonly watchPolling: boolean
   readonly depth: number
-  /** Between two looks, where something is polled. */
+  /** Interval between two polls. */
   readonly pollMs: number
 }
 
 /**
- * What may have changed: the content of one file; `entries`, when the directory's own time changed, which a file system with inotify reports in
- * detail as well; or anything.
+ * The scope of a possible change: the content of one file, a changed mtime of the directory (`entries`), or anything. A file system with inotify also
+ * reports the details of `entries`.
  */
 export type Hinted = { readonly file: string } | 'entries' | 'anything'
 
@@ -69,11 +69,11 @@ export interface SourceFiles {
   closeSync(fd: number): void
   fstatSync(fd: number): FileStat
   readSync(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number
-  /** Undefined where nothing is there. */
+  /** Undefined if the path does not exist. */
   statSync(path: string): FileStat | undefined
   exactStatSync(path: string): ExactStat | undefined
   readlinkSync(path: string): string
   realpathSync(path: string): string
-  /** Calls back when something below a directory may have changed. Returns the way to stop. */
+  /** Calls back when something below a directory may have changed. Returns a function that stops the watch. */
   watch(options: WatchOptions, onHint: (what: Hinted) => void): () => void
 }

@@ -1,7 +1,7 @@
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, Lexer, type Node, type Scalar, visit } from 'yaml'
 import { documentBegins, flowBrokenOff, scalarFollows } from './text-limits.ts'
 
-/** Why PyYAML, by which cloud-init reads, refuses a text that is YAML. */
+/** Why PyYAML, which cloud-init uses, rejects a text that is valid YAML. */
 export interface PyYamlRefusal {
   readonly message: string
   readonly help: string
@@ -14,7 +14,7 @@ type Why = Pick<PyYamlRefusal, 'message' | 'help'>
 /** PyYAML's `Reader.NON_PRINTABLE`. */
 const notPrintable = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u
 
-/** A character that PyYAML takes nowhere, not even in a comment. */
+/** A character that PyYAML rejects anywhere, even in a comment. */
 export function unprintable(text: string): PyYamlRefusal | undefined {
   const from = text.search(notPrintable)
   if (from === -1) return undefined
@@ -22,14 +22,14 @@ export function unprintable(text: string): PyYamlRefusal | undefined {
   return { message: `the character U+${code} must not stand in YAML`, help: 'remove it', from, to: from + 1 }
 }
 
-/** The first of what the parser takes and PyYAML does not. The document has no errors, and its depth and size are bounded. */
+/** The first construct that the parser accepts and PyYAML rejects. The document has no errors, and its depth and size are limited. */
 export function pyYamlRefusal(text: string, document: Document.Parsed): PyYamlRefusal | undefined {
   return tabBetween(text) ?? secondDocument(text, document) ?? refusedNode(text, document)
 }
 
 const tab: Why = { message: 'a tab outside of quotes', help: 'write spaces, also at the end of a line' }
 
-/** PyYAML knows spaces only between its tokens. What follows the mark of a scalar is its text. */
+/** PyYAML only allows spaces between its tokens. The text after the start of a scalar belongs to it. */
 function tabBetween(text: string): PyYamlRefusal | undefined {
   let offset = 0
   let isText = false
@@ -45,7 +45,7 @@ function tabBetween(text: string): PyYamlRefusal | undefined {
   return undefined
 }
 
-/** `parseDocument` reads the first one. */
+/** `parseDocument` reads only the first document. */
 function secondDocument(text: string, document: Document.Parsed): PyYamlRefusal | undefined {
   const [, , end] = document.range
   const rest = text.slice(end).search(/\S/)
@@ -88,7 +88,7 @@ function anchored(anchors: Set<string>, name: string | undefined): Why | undefin
   return /^[\w-]+$/.test(name) ? undefined : { message: 'a name of an anchor with other than letters, digits, - and _', help: 'rename it' }
 }
 
-/** Of `SafeConstructor`. */
+/** The tags of `SafeConstructor`. */
 const tags = ['null', 'bool', 'int', 'float', 'binary', 'timestamp', 'omap', 'pairs', 'set', 'str', 'seq', 'map']
 
 function tagged({ tag }: { readonly tag?: string | undefined }): Why | undefined {
@@ -105,20 +105,20 @@ function plain(text: string, node: Node): Why | undefined {
   return isNoDate(source) ? { message: 'a date that does not exist', help: 'put quotes around it' } : undefined
 }
 
-/** What PyYAML's resolver takes for a timestamp, and Python's `datetime` for none. */
+/** A value that PyYAML resolves as a timestamp, but Python's `datetime` rejects. */
 function isNoDate(source: string): boolean {
   const found = /^(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.\d*)?(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?)?$/.exec(
     source,
   )
   if (found === null) return false
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found.slice(1).map((part) => Number(part ?? 0))
-  // PyYAML takes a date alone for one when month and day have two digits.
+  // PyYAML reads a date without a time only if month and day have two digits.
   if (found[4] === undefined && source.length !== 10) return false
   const days = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate()
   return year < 1 || month < 1 || month > 12 || day < 1 || day > days || hour > 23 || minute > 59 || second > 59
 }
 
-/** Python's mappings have no collections as keys, and PyYAML looks for the colon in 1,024 characters. */
+/** Python's mappings have no collections as keys, and PyYAML searches the colon within 1,024 characters. */
 function badKey(key: unknown): Why | undefined {
   if (isMap(key) || isSeq(key)) return { message: 'a key that is a list or a mapping', help: 'put quotes around it' }
   if (!isScalar(key) || !isLong(key)) return undefined

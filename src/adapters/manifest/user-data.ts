@@ -47,13 +47,13 @@ export function userDataFindings(
   return cloudConfig(text, lower.startsWith('#cloud-config-archive') ? 'archive' : 'config', beside.hasKeys)
 }
 
-/** Behind what Python takes for white space. A byte order mark is none there. */
+/** The first position after Python's white space, which does not include a byte order mark. */
 function beginOf(text: string, from: number): number {
   const offset = text.slice(from).search(/[^\s\p{Cc}]|\ufeff/u)
   return offset === -1 ? -1 : from + offset
 }
 
-/** Only a first line without a brace is judged: rendering does not change it. */
+/** Only a first line without a brace is checked, since rendering does not change it. */
 function template(text: string, { to }: Line): readonly UserDataFinding[] {
   const start = beginOf(text, to)
   if (start === -1) return []
@@ -183,7 +183,7 @@ function notPyYaml({ message, help, from, to }: PyYamlRefusal): UserDataFinding 
   return { severity: 'error', message: `not YAML for cloud-init, so it drops all of this: ${message}`, help, from, to }
 }
 
-/** PyYAML begins a line at these, the parser does not. */
+/** PyYAML starts a new line at these characters. The parser does not. */
 function strangeBreak(from: number): UserDataFinding {
   const message = 'an unusual line break (U+0085, U+2028, U+2029, or U+000D alone), so cloud-init may drop all of this'
   return { severity: 'warning', message, help: 'write an ordinary line break, or a space', from, to: from + 1 }
