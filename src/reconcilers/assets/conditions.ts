@@ -70,8 +70,12 @@ export function checkIn({ pending, pendingAccepted }: PrepareStatus): MachineChe
   return pending === undefined || undecided.has(pending.reason) ? 'unchecked' : 'refused'
 }
 
+/** The agent rejects the order as a whole, so it checked nothing. */
+const refusedOrders: readonly string[] = ['Refused', 'Denied']
+
 /** An agent of release 0.1 ignores a pending edit. */
 export function isUnchecked({ pending }: PrepareOrder, status: PrepareStatus): boolean {
+  if (status.state === 'failed' && refusedOrders.includes(status.reason)) return false
   return pending !== undefined && status.pending === undefined && status.pendingAccepted === undefined
 }
 
@@ -81,8 +85,7 @@ const refusedEdits: ReadonlySet<string> = new Set([
   'DiskResizeUnsupported',
   'DiskRenameRefused',
   'DiskAddUnsupported',
-  'Refused',
-  'Denied',
+  ...refusedOrders,
 ])
 
 type Unready = Exclude<PrepareStatus, { state: 'ready' }>

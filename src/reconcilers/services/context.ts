@@ -22,6 +22,7 @@ export interface Target {
 /** The input of every decision about an existing service. */
 export interface Context extends Target {
   readonly seen: ServicesSeen
+  readonly nowMs: number
   readonly generation: string
   readonly updatePolicy: VirtualMachine['spec']['updatePolicy']
   readonly inputs: Inputs
@@ -32,7 +33,7 @@ export interface Context extends Target {
   readonly render: Omit<RenderInput, 'ids'>
 }
 
-export function contextOf(seen: ServicesSeen, { vm, generation }: Present, target: Target): Context {
+export function contextOf(seen: ServicesSeen, { vm, generation }: Present, target: Target, nowMs: number): Context {
   const { settings, apiVersion, configs, record } = seen
   const { service, uid } = target
   const running = runningInputs(service, configs, settings.memoryOverheadMiB)
@@ -45,5 +46,5 @@ export function contextOf(seen: ServicesSeen, { vm, generation }: Present, targe
   const applied = appliedMachine(service, configs, uid)
   const isApplied = applied === undefined || machineMark(applied) === machineMark(declared)
   const check = isApplied ? 'accepted' : checkOf(declared, record?.prepared)
-  return { seen, check, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
+  return { seen, nowMs, check, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
 }

@@ -27,7 +27,7 @@ const wellMs = 1_800_000
 const pollSoonMs = 500
 
 export function planUpdate(seen: ServicesSeen, declaration: Present, target: Target, nowMs: number): ServicesPlan {
-  const context = contextOf(seen, declaration, target)
+  const context = contextOf(seen, declaration, target, nowMs)
   const { inputs } = context
   const decision = decide(context)
   const actions = actionsOf(context, decision)
@@ -37,10 +37,16 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   return {
     actions: [...actions, ...unused],
     conditions: [owned(target), ready, restartRequired(context, decision)],
-    next: { kind: 'requeueAfter', ms: ready.status === 'True' ? wellMs : isMoving(seen, nowMs) ? pollSoonMs : pollMs },
+    next: { kind: 'requeueAfter', ms: nextMs(context, ready) },
     facts: taskFact(seen),
     ...(isPending(decision) && context.edits !== undefined ? { edits: context.edits } : {}),
   }
+}
+
+function nextMs(context: Context, ready: ConditionDraft): number {
+  if (ready.status !== 'True') return isMoving(context.seen, context.nowMs) ? pollSoonMs : pollMs
+  // No event tells that a task is no longer young.
+  return forceNoted(context) === context.render.forceUpdate ? wellMs : pollMs
 }
 
 function actionsOf(context: Context, decision: Decision): readonly ServicesAction[] {
@@ -66,10 +72,14 @@ function readiness(context: Context, decision: Decision, nowMs: number): Conditi
   return decision.kind === 'restore' && replicas > 0 ? updating(decision) : serviceReady(seen, replicas, nowMs)
 }
 
-/** Does not start the previous machine while the node has not checked an edit, or could not run that machine either. */
+/**
+ * Does not start the previous machine while its node could not run it. A VM that the manifest switches on also waits for the check of its edit; one
+ * that somebody scaled to 0 does not.
+ */
 function replicasNow(context: Context): number {
-  const { check, replicas, service } = context
-  const isWaiting = check === 'unchecked' || whyPreviousUnfit(context) !== undefined
+  const { check, replicas, service, generation } = context
+  const isUnchecked = check === 'unchecked' && service.labels[objectLabels.generation] !== generation
+  const isWaiting = isUnchecked || whyPreviousUnfit(context) !== undefined
   return isWaiting ? Math.min(replicas, replicasOf(service)) : replicas
 }
 
@@ -195,10 +205,15 @@ function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted
   return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
 }
 
-/** Remembers a manual restart until the node has checked the edit that waits for it. */
-function forceNoted({ check, service, render }: Context): number {
+/**
+ * Remembers a manual restart until the node has checked the edit that waits for it. Forgets it once the guest has run for minutes: the check may take
+ * weeks, and nobody expects another restart then.
+ */
+function forceNoted({ check, service, render, seen, nowMs }: Context): number {
   const noted = Number(service.labels[objectLabels.forceUpdate] ?? render.forceUpdate)
-  return check === 'unchecked' ? noted : render.forceUpdate
+  const task = currentTask(seen.tasks)
+  const isSettled = task?.state === 'running' && !isYoung(task, nowMs)
+  return check === 'unchecked' && !isSettled ? noted : render.forceUpdate
 }
 
 /** Keeps the old generation while the new replicas are not written: they would look like drift. */

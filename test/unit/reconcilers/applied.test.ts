@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { deterministicMac } from '../../../src/api/mac.ts'
+import { PortError } from '../../../src/ports/errors.ts'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawList, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
@@ -191,6 +192,76 @@ describe('an edit that its node has not checked yet', () => {
     expect(macs(order(cluster))).toEqual([other])
     expect(cluster.starts('web')).toBe(3)
     expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
+  })
+
+  test.each(['isOld', 'away'] as const)(
+    'restarts no guest that runs since a restart by hand weeks before the check (agent %s)',
+    async (how) => {
+      const cluster = await running()
+      cluster.agent('n1')[how] = true
+      cluster.declare('web', otherMac)
+      await cluster.converge()
+      cluster.swarm.edit(service, force)
+      await cluster.converge()
+      cluster.nowMs += 6 * 60_000
+      await cluster.converge()
+      cluster.nowMs += 30 * 24 * 3_600_000
+      cluster.agent('n1')[how] = false
+      await cluster.converge()
+      expect(cluster.starts('web')).toBe(2)
+      expect(macs(order(cluster))).toEqual([declared])
+      expect(cluster.said('web', 'RestartRequired')).toBe('True SpecChanged')
+    },
+  )
+
+  test('is looked at every minute while a restart by hand waits for it', async () => {
+    const cluster = await running()
+    const nextMs = async (): Promise<number | undefined> => {
+      const next = (await cluster.run(servicesReconciler(cluster.ports()), 'web'))?.next
+      return next?.kind === 'requeueAfter' ? next.ms : undefined
+    }
+    cluster.agent('n1').away = true
+    cluster.declare('web', otherMac)
+    await cluster.converge()
+    expect(await nextMs()).toBe(1_800_000)
+    cluster.swarm.edit(service, force)
+    await cluster.converge()
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+    expect(await nextMs()).toBe(60_000)
+    cluster.nowMs += 6 * 60_000
+    await cluster.converge()
+    expect(await nextMs()).toBe(1_800_000)
+  })
+
+  test('leaves off no VM that somebody scales to 0 meanwhile', async () => {
+    const cluster = await running()
+    cluster.agent('n1').away = true
+    cluster.declare('web', otherMac)
+    await cluster.converge()
+    cluster.swarm.edit(service, scaleTo0)
+    await cluster.converge()
+    expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
+    expect(cluster.corrected).toEqual(['replicas'])
+    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
+  })
+
+  test.each([
+    ['Invalid', 'Refused'],
+    ['Denied', 'Denied'],
+  ] as const)('is not written for a VM that is off when the agent refuses the whole order (%s)', async (kind, reason) => {
+    const cluster = await running({ runStrategy: 'Halted' })
+    const agent = cluster.agent('n1')
+    const prepare = agent.prepare.bind(agent)
+    agent.prepare = async () => {
+      throw new PortError(kind, 'the order names no disk')
+    }
+    cluster.declare('web', { ...otherMac, runStrategy: 'Halted' })
+    await cluster.converge()
+    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
+    expect(cluster.condition('web', 'AssetsReady')).toMatchObject({ status: 'False', reason, message: 'n1: the order names no disk' })
+    agent.prepare = prepare
+    await cluster.converge()
+    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: other }] })
   })
 
   test('waits while the broker of the node cannot be asked', async () => {
