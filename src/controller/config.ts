@@ -25,7 +25,7 @@ export interface ControllerConfig {
   readonly logLevel: string
 }
 
-/** A Swarm secret that an installation need not have. */
+/** An optional Swarm secret. */
 export const defaultMetricsTokenFile = '/run/secrets/swarmvirt-metrics-token'
 
 const sourceNames = ['directory', 'configs'] as const
@@ -41,7 +41,7 @@ const options = {
   cluster: { fallback: undefined, help: 'name of this cluster; part of every MAC, never changes' },
   docker: { fallback: 'unix:///var/run/docker.sock', help: 'Docker endpoint of a manager: unix:///PATH or tcp://HOST:PORT' },
   sources: { fallback: 'directory,configs', help: 'where manifests come from: directory, configs (of the Swarm), or both' },
-  manifests: { fallback: '/manifests', help: 'directory that is watched' },
+  manifests: { fallback: '/manifests', help: 'directory to watch' },
   'watch-polling': { fallback: 'false', help: 'poll the directory for hints (NFS)' },
   'software-emulation': { fallback: 'false', help: 'VMs may run without KVM' },
   'runner-image': { fallback: undefined, help: 'image of the VM tasks' },
@@ -51,7 +51,7 @@ const options = {
   'memory-overhead-mib': { fallback: '160', help: 'memory beyond the guest’s for QEMU and the runner' },
   'removal-grace-s': { fallback: '60', help: 'seconds a manifest is absent before its VM is removed' },
   'collect-after-s': { fallback: '600', help: 'seconds a superseded config of docker vm apply is kept' },
-  'resync-s': { fallback: '10', help: 'seconds between two looks at everything' },
+  'resync-s': { fallback: '10', help: 'seconds between two complete resyncs' },
   'api-port': { fallback: String(controllerApiPort), help: 'status API (TLS, token)' },
   'metrics-port': { fallback: String(controllerMetricsPort), help: 'metrics and health' },
   'control-key-file': { fallback: defaultControlKeyFile, help: 'pre-shared keys of the control plane' },
@@ -66,7 +66,7 @@ const options = {
 } as const satisfies Record<string, Option>
 type OptionName = keyof typeof options
 
-/** Reads the command line and the environment. Throws an Error whose message is for the operator. */
+/** Reads the command line and the environment. Throws an Error with a message for the operator. */
 export function readConfig(argv: readonly string[] = process.argv.slice(2), env: NodeJS.ProcessEnv = process.env): ControllerConfig {
   const given = parseArgs({
     args: [...argv],
@@ -122,7 +122,7 @@ function settingsOf(value: Value): ClusterSettings {
   }
 }
 
-/** In this order whatever was written, each once. */
+/** Each source once, in a fixed order. */
 function sourcesOf(value: Value): readonly SourceName[] {
   const given = value('sources').split(',')
   const unknown = given.find((one) => !sourceNames.some((name) => name === one))
@@ -143,5 +143,5 @@ function oneOf(name: OptionName, value: Value, allowed: readonly string[]): stri
 function number(name: OptionName, value: Value, least: number, most: number): number {
   const found = Number(value(name))
   if (Number.isInteger(found) && found >= least && found <= most) return found
-  throw new Error(`--${name} is "${value(name)}", and must be a whole number from ${least} to ${most}`)
+  throw new Error(`--${name} is "${value(name)}", and must be an integer from ${least} to ${most}`)
 }

@@ -30,16 +30,16 @@ import { resultReporter } from './status/report-results.ts'
 import type { Times } from './status/transition-times-config.ts'
 import { statusStore } from './status/store.ts'
 import { statusView } from './status/view.ts'
-import { turns } from './loop/yield-to-event-loop.ts'
+import { yieldToEventLoop } from './loop/yield-to-event-loop.ts'
 import type { ClusterSnapshot } from './informer/owned-objects.ts'
 
 export interface ControllerPorts {
-  /** The reconcilers read from the same. */
+  /** Shared with the reconcilers. */
   readonly informed: InformedSwarm
   readonly sources: readonly ManifestSource[]
   readonly store: DeclarationStore
   readonly reconcilers: Readonly<Record<'nodes' | VmOwner, AnyReconciler>>
-  /** Reconcilers write under the same. */
+  /** Shared with the reconcilers. */
   readonly lease: Pick<DisruptionLease, 'answer' | 'release'>
   readonly agents: Agents
   readonly seenAgent: (nodeId: string) => SeenAgent | undefined
@@ -54,9 +54,9 @@ export interface ControllerPorts {
 export interface Controller {
   readonly view: StatusView
   readonly actions: ControllerActions
-  /** Called once. Works until the signal, then resolves when every run has ended. */
+  /** Call once. Works until the signal, then resolves once every run has ended. */
   run(signal: AbortSignal): Promise<void>
-  /** An agent answers again: keys in backoff run now. */
+  /** Call when an agent answers again: keys in backoff run now. */
   agentIsBack(): void
 }
 
@@ -82,7 +82,7 @@ export function controller(ports: ControllerPorts): Controller {
       metrics,
       cluster,
       evidence,
-      turn: turns(clock),
+      turn: yieldToEventLoop(clock),
       declaration: (vm) => store.get(vm),
       isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
       invalidate: informed.invalidateConfig,
@@ -108,9 +108,9 @@ export function controller(ports: ControllerPorts): Controller {
   })
   const events = eventFollower({ swarm: informed.swarm, clock, random, log, onEvent: informed.applyEvent, ...queues })
 
-  /** Another controller that asks for the lease is not kept waiting; without an answer it takes the lease. */
+  /** Answers another controller's request for the lease, which otherwise takes the lease. */
   function answerLease(): void {
-    lease.answer().catch((error: unknown) => log.debug({ reason: messageOf(error) }, 'The lease cannot be read'))
+    lease.answer().catch((error: unknown) => log.debug({ reason: messageOf(error) }, 'Cannot read the lease'))
   }
 
   function onSnapshot(seen: ClusterSnapshot, changed: Changed, isBack: boolean): void {
@@ -120,10 +120,10 @@ export function controller(ports: ControllerPorts): Controller {
     snapshot = seen
     life.declared(store.setWorld(seen.vms))
     life.forgetRemoved(seen.vms)
-    // An event of a node that was not known yet queued no run.
+    // An event of an unknown node queues no run.
     for (const { id } of seen.nodes) if (earlier.every((node) => node.id !== id)) queues.node(id)
     if (earlier.length !== seen.nodes.length) log.info({ nodes: seen.nodes.map((node) => node.hostname) }, 'Nodes')
-    // Where dockerd did not answer, its event stream may be a dead connection.
+    // After dockerd did not answer, the event stream may be a dead connection.
     if (isBack || changed.unannounced) events.suspect()
     if (isBack) queues.wakeAll()
     if (isBack || isFirst) queues.resyncAll()
@@ -144,7 +144,7 @@ export function controller(ports: ControllerPorts): Controller {
       evidence.run(signal),
     ])
     await Promise.all([loops.stop(), kept])
-    await lease.release().catch((error: unknown) => log.info({ reason: messageOf(error) }, 'The lease could not be released'))
+    await lease.release().catch((error: unknown) => log.info({ reason: messageOf(error) }, 'Cannot release the lease'))
   }
 
   const missing = readiness({ hasSnapshot: () => snapshot !== undefined, store, isReconciled })

@@ -92,7 +92,7 @@ async function listen(config: ControllerConfig, built: ReturnType<typeof build>,
   return [api, await listenMetrics({ port: config.metricsPort, token: metricsToken(config) }, view, metrics)]
 }
 
-/** A file that was named must be there; the default one is a secret that an installation need not have. */
+/** A configured file must exist; the default one is an optional secret. */
 function metricsToken({ metricsTokenFile: file }: ControllerConfig): string | undefined {
   if (file === defaultMetricsTokenFile && !existsSync(file)) return undefined
   return readFileSync(file, 'utf8').trim()
@@ -116,7 +116,7 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   const built = build(config, metrics, log)
   metrics.show(built.view)
   const signal = stopSignal(log)
-  // As daemons do it: for whoever wants the manifests read now.
+  // As usual for daemons: SIGHUP reloads the manifests.
   process.on('SIGHUP', () => built.actions.reload())
   const listeners = await listen(config, built, metrics)
   const { settings, sources, manifests, docker, apiPort, metricsPort } = config
@@ -128,7 +128,7 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   log.info({}, 'Stopped')
 }
 
-/** Exits with 2 where the command line or the environment is wrong, and with 1 where anything else is. */
+/** Exits with 2 for a wrong command line or environment, and with 1 for any other error. */
 function start(): void {
   const config = configOrExit()
   const log = pinoLog('controller', config.logLevel as LogLevel)

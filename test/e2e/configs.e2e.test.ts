@@ -126,7 +126,7 @@ describe('a VM that a config and a file declare', () => {
     const seen = await waitForCondition(deployment, name, 'Valid', (one) => one.message.includes('also declared'))
     expect(conditionOf(seen, 'Valid')).toMatchObject({
       status: 'True',
-      message: `also declared in ${name}.yaml:1, which changes nothing: config ${name}-2:1 keeps the VM`,
+      message: `also declared in ${name}.yaml:1, which is ignored: config ${name}-2:1 keeps the VM`,
     })
     for (const which of ['directory', 'configs']) {
       const issues = (await source(which))?.issues.filter((one) => one.includes('VM030')) ?? []

@@ -10,9 +10,9 @@ interface ActionPorts {
   readonly swarm: SuspendPorts['swarm']
   readonly log: Log
   readonly reload: () => void
-  /** Has everybody look at a VM now, whatever it waits for. */
+  /** Reconciles a VM now, even if it is in backoff. */
   readonly lookAt: (vm: VmName) => void
-  /** Takes the VMs that are declared differently now. */
+  /** Receives the VMs whose declaration changed. */
   readonly onDeclared: (changed: readonly VmName[]) => void
 }
 
@@ -22,12 +22,12 @@ export function controllerActions(ports: ActionPorts): ControllerActions {
     ...suspending(ports),
     reconcile(name) {
       if (!store.knows(name)) return false
-      log.info({ vm: name }, 'Asked to look at a VM')
+      log.info({ vm: name }, 'Reconcile requested')
       lookAt(name)
       return true
     },
     reload() {
-      log.info({}, 'Asked to read the manifests')
+      log.info({}, 'Reload of the manifests requested')
       reload()
     },
     confirmRemoval(names) {
@@ -36,7 +36,7 @@ export function controllerActions(ports: ActionPorts): ControllerActions {
       const confirmed = [...new Set(names)].toSorted()
       log.info({ count: confirmed.length, vms: confirmed }, 'Removals confirmed')
       onDeclared(changed)
-      // A person may have confirmed what an old read said; and whoever waits for the grace wants to know when it ends.
+      // Read the manifests again: the confirmation may be based on an old read.
       reload()
       return { kind: 'confirmed', names: confirmed }
     },

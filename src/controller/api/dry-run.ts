@@ -18,17 +18,17 @@ export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' |
   readonly view: Pick<StatusView, 'vm'>
 }
 
-/** Whoever looks waits this long at most. */
-const lookMs = 8_000
+/** Longest time that a request waits. */
+const timeoutMs = 8_000
 
 export function inspection(ports: InspectionPorts): Inspection {
   const { declarations, clock, view } = ports
 
-  async function inTime<Value>(what: string, look: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+  async function inTime<Value>(what: string, read: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
     const late = new AbortController()
-    const cancel = clock.after(lookMs, () => late.abort(new Error(`${what} took too long`)))
+    const cancel = clock.after(timeoutMs, () => late.abort(new Error(`${what} took too long`)))
     try {
-      return await look(late.signal)
+      return await read(late.signal)
     } finally {
       cancel()
     }
@@ -68,7 +68,7 @@ function planOf(name: string, assets: AssetsForesight, services: ServicesForesig
   }
 }
 
-/** The status knows it from the last real look, which may ask nodes what a plan may not. */
+/** Taken from the status: a real reconcile may ask nodes for more than a dry run may. */
 function waiting(view: Pick<StatusView, 'vm'>, name: string): string {
   const conditions = view.vm(name)?.conditions ?? []
   const of = (type: string) => conditions.find((one) => one.type === type)

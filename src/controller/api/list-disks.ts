@@ -14,7 +14,7 @@ export interface DisksPorts {
   readonly cluster: string
 }
 
-/** Asks every node. Instances come before records, since a VM has its record before its disk. Rejects with PortError. */
+/** Asks every node. Reads instances before records, because a VM has its record before its disk. Throws PortError. */
 export async function disksView({ swarm, agents, cluster }: DisksPorts, signal: AbortSignal): Promise<DisksView> {
   const nodes = await swarm.listNodes(signal)
   const answers = await Promise.all(nodes.map(async (node) => ({ ...node, asked: await ask(agents.on(node.id).instances(signal)) })))
@@ -24,7 +24,7 @@ export async function disksView({ swarm, agents, cluster }: DisksPorts, signal: 
   const disks = answers.flatMap(({ hostname, asked }) => (asked.known ? asked.value.flatMap((one) => disksOf(hostname, one, owners)) : []))
   return {
     disks: disks.toSorted((a, b) => byText(a.node, b.node) || byText(a.vm ?? '', b.vm ?? '') || byText(a.uid, b.uid)),
-    // Where no agent ever answered there is no disk.
+    // A node where no agent ever answered has no disks.
     unasked: answers.flatMap(({ hostname, labels, asked }) =>
       asked.known || labels[nodeLabels.holdsState] === undefined ? [] : [{ node: hostname, message: asked.message }],
     ),

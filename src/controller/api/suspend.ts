@@ -13,11 +13,11 @@ export interface SuspendPorts {
   readonly swarm: Pick<Swarm, 'getConfig' | 'updateConfigLabels'>
   readonly store: Pick<DeclarationStore, 'get' | 'knows'>
   readonly log: Log
-  /** The VM is to be looked at. */
+  /** Reconciles the VM now. */
   readonly lookAt: (vm: VmName) => void
 }
 
-/** The note is on the placement record, so that it holds for every controller and outlives this one. */
+/** Suspends with a label on the placement record, so that it applies to every controller and survives a restart. */
 export function suspending(ports: SuspendPorts): { readonly [verb in 'suspend' | 'resume']: (vm: VmName) => Promise<SuspensionAnswer> } {
   const { store, log, lookAt } = ports
 
@@ -44,16 +44,16 @@ export function suspending(ports: SuspendPorts): { readonly [verb in 'suspend' |
 }
 
 function withoutRecord(vm: VmName): string {
-  return `${vm} has no placement record that could hold the note (it has no node yet, or the record is not swarmvirt's any more); its manifest can say it: annotation ${suspendAnnotation}: "true"`
+  return `${vm} has no placement record of swarmvirt for the label (it may have no node yet); suspend it in its manifest instead: annotation ${suspendAnnotation}: "true"`
 }
 
 function ofManifest(vm: VmName): string {
-  return `the manifest of ${vm} suspends it: take the annotation ${suspendAnnotation} out of it`
+  return `the manifest of ${vm} suspends it: remove the annotation ${suspendAnnotation}`
 }
 
 const tries = 5
 
-/** Whether the labels are others now; undefined where the VM has no record. Reconcilers write the record too: whoever comes second looks again. */
+/** Returns whether the labels changed; undefined if the VM has no record. Retries on Conflict, because reconcilers write the record too. */
 async function relabel(swarm: SuspendPorts['swarm'], vm: VmName, change: (labels: Labels) => Labels): Promise<boolean | undefined> {
   for (let left = tries; ; left -= 1) {
     const config = await swarm.getConfig(placementRecordName(vm))

@@ -2,14 +2,14 @@ import type { VmName } from '../../api/names.ts'
 import type { Origin, SourceDocument } from '../../ports/manifest-source.ts'
 import type { DeclareInput, DeclareState, OpaqueFile, VmMemory } from './state.ts'
 
-/** An error is not an absence: everything here says why something that is not seen may still be there. */
+/** An error is not an absence: these functions say why a document that was not seen may still exist. */
 type Opaque = DeclareState['opaque']
 
 export function fileKey(origin: Origin): string {
   return `${origin.source}/${origin.file}`
 }
 
-/** Files whose names cannot be read, and since when they say what they say. */
+/** Files whose VM names cannot be read, and since when they have their content. */
 export function opaqueFiles(before: DeclareState, documents: readonly SourceDocument[], input: DeclareInput): Opaque {
   const found = new Map<string, OpaqueFile>()
   for (const document of documents) {
@@ -26,21 +26,21 @@ export function opaqueFiles(before: DeclareState, documents: readonly SourceDocu
   return found
 }
 
-/** What a VM's own file says where its names cannot be read any more. */
+/** The errors of a VM's own file, if its VM names can no longer be read. */
 export function brokenFile(memory: VmMemory, opaque: Opaque): VmMemory['state'] | undefined {
   const own = memory.origin === undefined ? undefined : opaque.get(fileKey(memory.origin))
   return own === undefined ? undefined : { kind: 'broken', rendered: own.rendered }
 }
 
-/** Why a document that is in no source may still exist; undefined where it certainly does not. */
+/** Why a document that is in no source may still exist; undefined if it certainly does not. */
 export function doubtOf(name: VmName, memory: VmMemory, opaque: Opaque, input: DeclareInput): string | undefined {
-  if (!input.allRead) return 'the manifests have not been read completely since the controller started'
+  if (!input.allRead) return 'waiting for a complete read of the manifests since the controller started'
   return incompleteIn(input) ?? notRead(name, memory, input) ?? hiddenIn([...opaque], memory)
 }
 
-/** The same for a document that is not in its own source any more, while another source has one of this name. */
+/** The same for a document that left its own source while another source has one with this name. */
 export function doubtInSource(source: string, memory: VmMemory, opaque: Opaque, input: DeclareInput): string | undefined {
-  if (!input.allRead) return `the manifests have not been read completely since the controller started, and source ${source} had this one`
+  if (!input.allRead) return `waiting for a complete read of the manifests since the controller started; source ${source} had this one`
   const own = [...opaque].filter(([, file]) => file.source === source)
   return incompleteIn(input) ?? hiddenIn(own, memory)
 }
@@ -50,7 +50,7 @@ export function incompleteIn({ snapshots }: Pick<DeclareInput, 'snapshots'>): st
   return incomplete === undefined ? undefined : `source ${incomplete.source} could not be read completely: ${incomplete.message}`
 }
 
-/** A source that was switched off says nothing about what is in it. */
+/** A source that this controller does not read may still have the document. */
 function notRead(name: VmName, memory: VmMemory, { snapshots, world }: DeclareInput): string | undefined {
   const source = memory.origin?.source ?? world?.get(name)?.source
   if (source === undefined || snapshots.some((snapshot) => snapshot.source === source)) return undefined
@@ -58,11 +58,11 @@ function notRead(name: VmName, memory: VmMemory, { snapshots, world }: DeclareIn
 }
 
 /**
- * It may have been moved into a file that became unreadable since. One that was so before cannot have taken it, nor one that the same read found so
- * beside it.
+ * The document may have moved into a file that became unreadable since it was last seen. A file that was unreadable before that, or in the
+ * same read, cannot contain it.
  */
 function hiddenIn(files: readonly (readonly [string, OpaqueFile])[], { seenAtMs, origin }: VmMemory): string | undefined {
   const isBeside = (file: OpaqueFile): boolean => file.beganMs === seenAtMs && file.source === origin?.source
   const holder = files.find(([, file]) => seenAtMs === undefined || (file.sinceMs > seenAtMs && !isBeside(file)))
-  return holder === undefined ? undefined : `it is in no readable manifest, and ${holder[0]} is broken and might hold it`
+  return holder === undefined ? undefined : `it is in no readable manifest, and ${holder[0]} is broken and might contain it`
 }

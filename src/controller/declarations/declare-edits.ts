@@ -5,7 +5,7 @@ import type { ReadDocument, SourceSnapshot, ValidDocument } from '../../ports/ma
 import type { DeclareState, VmMemory } from './state.ts'
 
 export interface EditInput {
-  /** The read that the state follows from, and the one after it. */
+  /** The read behind the state, and the next one. */
   readonly before: SourceSnapshot
   readonly after: SourceSnapshot
   /** By `Clock.elapsed`. */
@@ -16,13 +16,13 @@ export interface EditInput {
 export interface Edited {
   readonly state: DeclareState
   readonly names: readonly VmName[]
-  /** The document that each one came instead of. */
+  /** The new document for each old one. */
   readonly documents: ReadonlyMap<ReadDocument, ValidDocument>
 }
 
 /**
- * What `declare` would give, where all that happened is that documents of VMs in force were edited in their places, and none asks for anything else
- * of the LAN. Pure. Undefined where more may have happened: then `declare` is asked, which goes through every VM there is.
+ * A fast path of `declare` for edits in place that change nothing on the LAN. Pure. Undefined if more may have happened: then `declare`
+ * goes through every VM.
  */
 export function declareEdits(state: DeclareState, input: EditInput): Edited | undefined {
   const { before, after } = input
@@ -59,7 +59,7 @@ function editOf(
 ): { readonly document: ValidDocument; readonly memory: VmMemory } | undefined {
   if (!isWhole(was) || !isWhole(now)) return undefined
   const memory = state.vms.get(now.vm.metadata.name)
-  // Then it is the VM's only document, and the one that is in force.
+  // Otherwise it is not the VM's only document, or not the accepted one.
   if (memory?.state.kind !== 'present' || memory.rivals !== '' || memory.good?.vm !== was.vm) return undefined
   const [had, has] = [lanClaims(was.vm), lanClaims(now.vm)]
   if (had.length !== has.length || !has.every(({ key }, place) => key === had[place]?.key)) return undefined

@@ -8,7 +8,7 @@ import { markDestruction } from './destruction.ts'
 import { settleLan } from './lan/settle.ts'
 import { guardMassRemoval } from './mass-removal.ts'
 
-/** Folds what the sources say now into what was known. Pure; every rule of "an error is not an absence" is here. */
+/** Folds the latest reads of the sources into the state. Pure; the rules of "an error is not an absence" are here. */
 export function declare(before: DeclareState, input: DeclareInput): DeclareState {
   const documents = input.snapshots.flatMap((snapshot) => snapshot.documents.filter(isMachine)).toSorted(byOrigin)
   const opaque = opaqueFiles(before, documents, input)
@@ -51,13 +51,13 @@ function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareStat
   }
 }
 
-/** Since when it is in force outlives every judgement that leaves it so. */
+/** Keeps the time since when the accepted document has applied. */
 function inForce({ good, inForceMs }: VmMemory, next: VmMemory, nowMs: number): VmMemory {
   const sinceMs = good !== undefined && good.generation === next.good?.generation ? inForceMs : nowMs
   return { ...next, inForceMs: sinceMs }
 }
 
-/** A name that never stood for anything leaves none: its broken document was deleted again. What is removed stays until it is forgotten. */
+/** A name that never had a valid document is dropped with its broken one. A removed VM stays until it is forgotten. */
 function leavesTrace(memory: VmMemory): boolean {
   return memory.good !== undefined || memory.state.kind === 'removed'
 }
@@ -72,7 +72,7 @@ const unseen: VmMemory = {
   rivals: '',
 }
 
-/** A class that is wrong holds no VM; the VMs that name it say so themselves. A document of another kind holds none either. */
+/** An invalid class or a document of another kind contains no VM. VMs with an invalid class report it themselves. */
 function isMachine(document: SourceDocument): boolean {
   return document.ok || (document.isClass !== true && document.otherKind === undefined)
 }
@@ -93,7 +93,7 @@ function goodOf({ vm, generation, origin }: ValidDocument): VmMemory['good'] {
   return { vm, generation, source: origin.source }
 }
 
-/** What is in force while a document is broken: a valid older one, where its source has it. What was being removed is not brought back without. */
+/** The accepted state while a document is broken: a valid older document of its source, or the last one. A removed VM needs a valid document. */
 function goodBehind(memory: VmMemory, standIn: ValidDocument | undefined): VmMemory['good'] {
   if (standIn !== undefined) return goodOf(standIn)
   return memory.state.kind === 'removed' ? undefined : memory.good

@@ -4,9 +4,9 @@ import type { DeclareInput, VmMemory } from './state.ts'
 type Judged = ReadonlyMap<VmName, VmMemory>
 
 /**
- * Marks removals that would delete disks and that a person has to confirm (ADR 0008). Disks cannot be brought back, so they go unasked only with a VM
- * that vanished alone, from a source that still holds something: an emptied mount looks like a last file that was deleted.
- * The mark stays until the manifest is seen again or the removal is confirmed, whatever becomes of the others.
+ * Marks removals that would delete disks and need a confirmation (ADR 0008). Disks are only deleted without one if a single VM is absent
+ * and its source still has documents, because a missing mount looks like a deletion of the last file. The mark stays until the manifest
+ * is back or the removal is confirmed.
  */
 export function markDestruction(judged: Judged, input: DeclareInput): Judged {
   const absent = [...judged].filter(([, memory]) => memory.state.kind === 'absent' && !memory.removalConfirmed)
@@ -18,15 +18,15 @@ export function markDestruction(judged: Judged, input: DeclareInput): Judged {
   return marked.length === 0 ? judged : new Map([...judged, ...marked])
 }
 
-/** By the last word of its manifest, or by the record where this controller never read one. */
+/** By the last manifest, or by the record if this controller never read a manifest. */
 function destroys(name: VmName, { good }: VmMemory, { world }: DeclareInput): boolean {
   return good === undefined ? world?.get(name)?.deletes === true : good.vm.spec.deletionPolicy === 'Delete'
 }
 
 function reasonToAsk(name: VmName, memory: VmMemory, absent: number, { world, snapshots }: DeclareInput): string | undefined {
-  if (absent > 1) return `${absent} VMs are in no manifest any more, and its disks would be deleted (deletionPolicy: Delete)`
+  if (absent > 1) return `the manifests of ${absent} VMs are gone, and the disks of this VM would be deleted (deletionPolicy: Delete)`
   const source = memory.origin?.source ?? world?.get(name)?.source
   const own = snapshots.filter((one) => source === undefined || one.source === source)
   const empty = own.find(({ documents, classes = 0 }) => documents.length + classes === 0)
-  return empty && `source ${empty.source} holds nothing any more, and the disks of the VM would be deleted (deletionPolicy: Delete)`
+  return empty && `source ${empty.source} is empty, and the disks of the VM would be deleted (deletionPolicy: Delete)`
 }

@@ -10,13 +10,13 @@ export interface CollectPorts {
   readonly swarm: Pick<Swarm, 'removeConfig'>
   readonly clock: Clock
   readonly log: Log
-  /** How long a superseded config stays: the time in which a person may want to see, or to go back to, what was. */
+  /** How long a superseded config is kept, so that a user can inspect it or go back to it. */
   readonly collectAfterMs: number
-  /** Whether a VM's document in this config is valid, its class included, as it was last read. */
+  /** Whether a VM's document in this config was valid in the last read, including its class. */
   readonly isValid: (file: string, vm: VmName) => boolean
 }
 
-/** What is superseded for long enough. Pure. Only a complete read says that something newer is certainly there. */
+/** Configs that have been superseded for long enough. Pure. Only a complete read proves that a newer one exists. */
 export function dueForCollection(
   snapshot: SourceSnapshot,
   { nowMs, collectAfterMs, isValid }: Pick<CollectPorts, 'collectAfterMs' | 'isValid'> & { readonly nowMs: number },
@@ -26,12 +26,12 @@ export function dueForCollection(
   return old.filter((one) => one.unproven.every(({ file, name }) => isValid(file, name)))
 }
 
-/** Whether a VM is valid in one file, its class included. */
+/** Whether a VM is valid in one file, including its class. */
 export function holdsValid({ documents }: ResolvedSnapshot, file: string, vm: VmName): boolean {
   return documents.some((one) => one.ok && one.origin.file === file && one.vm.metadata.name === vm)
 }
 
-/** The same source; after each read, what `docker vm apply` made and nothing needs any more is removed (ADR 0014). */
+/** Wraps a source: after each read it removes the superseded configs of `docker vm apply` (ADR 0014). */
 export function collecting(source: ManifestSource, ports: CollectPorts): ManifestSource {
   const collect = collector(ports)
   return {
@@ -44,7 +44,7 @@ export function collecting(source: ManifestSource, ports: CollectPorts): Manifes
   }
 }
 
-/** By the id that was read: an id is never given twice, so what another controller removed meanwhile is done. A config in use stays; that is said once. */
+/** Removes by id, which is never reused; NotFound means that another controller was faster. A config in use stays, and is logged once. */
 function collector({ swarm, log }: CollectPorts): (one: Collectable, signal: AbortSignal | undefined) => Promise<void> {
   const said = new Map<string, string>()
   return async ({ id, name }, signal) => {
@@ -56,7 +56,7 @@ function collector({ swarm, log }: CollectPorts): (one: Collectable, signal: Abo
       const reason = messageOf(error)
       if (error.kind === 'NotFound' || said.get(id) === reason) return
       said.set(id, reason)
-      log.warn({ config: name, reason }, 'A superseded manifest could not be removed')
+      log.warn({ config: name, reason }, 'Cannot remove a superseded manifest')
     }
   }
 }

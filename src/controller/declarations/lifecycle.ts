@@ -8,16 +8,16 @@ export interface LifecyclePorts {
   readonly status: Pick<StatusStore, 'declared' | 'forget' | 'progress'>
   readonly log: Log
   readonly isReconciled: (vm: VmName) => boolean
-  /** The VM is declared, for the first time or with an edit. */
+  /** Called when a VM is declared for the first time or with an edit. */
   readonly onDeclared: (vm: VmName) => void
   readonly onForgotten: (vm: VmName) => void
 }
 
-/** From the first declaration of a VM until nothing of it is left. */
+/** Follows a VM from its first declaration until nothing of it is left. */
 export interface VmLifecycle {
   /** Takes the VMs whose declaration changed. */
   readonly declared: (changed: readonly VmName[]) => void
-  /** Forgets removed VMs of which nothing is left, once every reconciler has said so. `owned` are the VMs that have objects in the Swarm. */
+  /** Forgets removed VMs once every reconciler has settled. `owned` has the VMs that still have objects in the Swarm. */
   readonly forgetRemoved: (owned: { readonly has: (vm: VmName) => boolean }) => void
 }
 

@@ -5,7 +5,7 @@ import type { ManifestSource, SourceSnapshot } from '../../ports/manifest-source
 import type { DeclarationStore } from './store.ts'
 import { stackOf } from '../stack.ts'
 
-/** Editors and git write several times in a row; a read in the middle is only wasted. */
+/** Editors and git write several times in a row, so a read in between would be wasted. */
 const debounceMs = 200
 
 export interface ManifestReaderPorts {
@@ -14,19 +14,19 @@ export interface ManifestReaderPorts {
   readonly clock: Clock
   readonly log: Log
   readonly resyncMs: number
-  /** Called after each read with the VMs that are declared differently now. */
+  /** Called after each read with the VMs whose declaration changed. */
   readonly onRead: (changed: readonly VmName[]) => void
 }
 
-/** Keeps the declarations true: reads every source at the start, on hints, on the resync timer and when an absence is due. Ends with the signal. */
+/** Reads every source at the start, on change notifications, at each resync, and when an absence is due. Ends with the signal. */
 export async function readManifests(ports: ManifestReaderPorts, signal: AbortSignal): Promise<void> {
   const readers = ports.sources.map((source) => ({ source, pause: hintedPause(ports.clock) }))
-  // An absence that shows in one source, or in the Swarm, is judged by fresh reads of all.
+  // An absence is only accepted after fresh reads of all sources.
   ports.store.onDue(() => readers.forEach(({ pause }) => pause.reconsider()))
   await Promise.all(readers.map(({ source, pause }) => readSource(ports, source, pause, signal)))
 }
 
-/** The same sources, with one more hint: for whoever wants all of them read now. */
+/** Wraps the sources so that `reload` has all of them read now. */
 export function reloadable(sources: readonly ManifestSource[]): {
   readonly sources: readonly ManifestSource[]
   readonly reload: () => void
@@ -66,14 +66,14 @@ async function readSource(ports: ManifestReaderPorts, source: ManifestSource, pa
   }
 }
 
-/** What hints name is acted on at once; whether that was all is found out by a whole read, when they are over or have gone on for long. */
+/** A notified file is read at once. A complete read follows when the notifications stop, or after two seconds of them. */
 const quietMs = 300
 const longestBurstMs = 2_000
 
 async function readHinted(ports: ManifestReaderPorts, source: ManifestSource, pause: Pause, signal: AbortSignal): Promise<void> {
   const beganMs = ports.clock.elapsed()
   do {
-    // Hints arrive in bursts, and what made the first may not be finished: it is looked at, and believed when it is read again.
+    // Notifications arrive in bursts, and the first write may not be finished: read ahead, but only use the read after the debounce.
     const waitedMs = ports.clock.elapsed() - pause.hintedMs()
     await Promise.all([sleep(ports.clock, Math.max(0, debounceMs - waitedMs), signal), source.readAhead?.()])
     pause.clear()
@@ -85,15 +85,15 @@ async function readHinted(ports: ManifestReaderPorts, source: ManifestSource, pa
 
 function notRead(log: Log, signal: AbortSignal): (error: unknown) => undefined {
   return (error) => {
-    if (!signal.aborted) log.error({ error: stackOf(error) }, 'A manifest source failed to read')
+    if (!signal.aborted) log.error({ error: stackOf(error) }, 'Cannot read a manifest source')
     return undefined
   }
 }
 
 interface Read {
-  /** What was said of the source last. */
+  /** The last logged report about the source. */
   readonly said: string
-  /** In so many ms something counts that may still be written now. */
+  /** Read again after this time: a file that may still be being written then counts. */
   readonly againMs: number
 }
 
@@ -106,10 +106,10 @@ async function readOnce(ports: ManifestReaderPorts, source: ManifestSource, said
   return { said: report(ports.log, snapshot, said), againMs: snapshot.readAgainMs ?? Number.POSITIVE_INFINITY }
 }
 
-/** An absence that is due and not judged waits for a read that did not come: no reason to read as fast as can be. */
+/** The delay before the next read if an absence is due but a read failed. */
 const overdueMs = 1_000
 
-/** Until the next resync, or until an absence is due to be judged. */
+/** Until the next resync, or until an absence is due. */
 function waitMs(ports: ManifestReaderPorts): number {
   const due = ports.store.nextDueMs()
   if (due === undefined) return ports.resyncMs
@@ -117,7 +117,7 @@ function waitMs(ports: ManifestReaderPorts): number {
   return Math.min(ports.resyncMs, leftMs > 0 ? leftMs : overdueMs)
 }
 
-/** Says once what changed about the source as a whole; single documents are told by their VM's condition. Codes and positions only: an excerpt may hold a secret. */
+/** Logs changes of a source as a whole; a VM's condition shows its own document. Only codes and positions, because an excerpt may contain a secret. */
 function report(log: Log, snapshot: SourceSnapshot, said: string): string {
   const broken = snapshot.documents.filter((one) => !one.ok)
   const issues = broken.flatMap((one) =>
@@ -133,18 +133,18 @@ function report(log: Log, snapshot: SourceSnapshot, said: string): string {
 
 interface Pause {
   hint(): void
-  /** When the first hint since it was cleared came, by `Clock.elapsed`; now where none did. A whole read may have been under way then. */
+  /** When the first notification since `clear` arrived, by `Clock.elapsed`; now if there was none. */
   hintedMs(): number
-  /** A wait under way asks again how long it is to be. */
+  /** Makes a current wait compute its duration again. */
   reconsider(): void
   clear(): void
-  /** True where a hint ended it. */
+  /** True if a notification ended it. */
   wait(ms: () => number, signal: AbortSignal): Promise<boolean>
 }
 
 const woken = Symbol('woken')
 
-/** A wait that a hint ends; a hint during a read counts for the wait after it. */
+/** A wait that a notification ends; one that arrives during a read ends the next wait. */
 function hintedPause(clock: Clock): Pause {
   let hintedMs: number | undefined
   let stale = false
@@ -165,7 +165,7 @@ function hintedPause(clock: Clock): Pause {
         if (hintedMs !== undefined) return true
         stale = false
         const ended = new AbortController()
-        // A reason of its own: the default one is an error, whose stack is written down.
+        // A cheap abort reason: the default one is an error with a stack trace.
         wake = () => ended.abort(woken)
         await sleep(clock, ms(), AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
           if (signal.aborted) throw error

@@ -2,10 +2,10 @@ import { byText } from '../../api/order.ts'
 import type { VmName } from '../../api/names.ts'
 import { type DeclareInput, type DeclareState, type VmMemory, withheldNames } from './state.ts'
 
-/** More than this many at once *and* more than this share of what is known are not removed without being told to (ADR 0008). */
+/** More VMs than this *and* more than this share of all VMs are not removed without a confirmation (ADR 0008). */
 const massCount = 3
 const massShare = 0.3
-/** A source that loses all of so many at once was emptied; the last one of a source may go by itself. */
+/** A source that loses all of at least this many VMs at once counts as emptied; a single last VM may be removed. */
 const emptiedCount = 2
 
 interface Times {
@@ -17,11 +17,11 @@ interface Times {
 interface Known {
   readonly name: VmName
   readonly memory: VmMemory
-  /** Empty where nobody knows. */
+  /** Empty if unknown. */
   readonly source: string
 }
 
-/** Removes what has been absent for the grace, unless it would be too many at once. What was confirmed counts as gone already: it covers no others. */
+/** Removes VMs that have been absent for the grace period, unless they are too many. Confirmed ones do not count. */
 export function guardMassRemoval(
   judged: ReadonlyMap<VmName, VmMemory>,
   input: Times & Pick<DeclareInput, 'world'>,
@@ -32,9 +32,9 @@ export function guardMassRemoval(
   const absent = known.filter(isAbsent)
   const emptied = emptiedSources(known)
   const isMass = absent.length > massCount && absent.length > massShare * known.length
-  const withheld = absent.filter(({ source }) => isMass || emptied.has(source))
-  const stalled = isMass ? massMessage(absent.length, known.length) : emptiedMessage(withheld.length, [...emptied])
-  const held = new Set(withheld.map(({ name }) => name))
+  const blocked = absent.filter(({ source }) => isMass || emptied.has(source))
+  const stalled = isMass ? massMessage(absent.length, known.length) : emptiedMessage(blocked.length, [...emptied])
+  const held = new Set(blocked.map(({ name }) => name))
   const vms = new Map([...judged].map(([name, memory]) => [name, settle(memory, input, held.has(name) ? stalled : undefined)]))
   const asked = known.map(({ memory }) => askMessage(memory)).find((message) => message !== undefined)
   return { vms, stalled: stalled === undefined || asked === undefined ? (stalled ?? asked) : `${asked}; ${stalled}` }
@@ -48,16 +48,16 @@ function isAbsent({ memory }: Known): boolean {
   return memory.state.kind === 'absent'
 }
 
-/** The sources of which nothing is left. */
+/** The sources that lost all their VMs. */
 function emptiedSources(known: readonly Known[]): ReadonlySet<string> {
   const sources = Map.groupBy(known, ({ source }) => source)
   return new Set([...sources].filter(([, own]) => own.length >= emptiedCount && own.every(isAbsent)).map(([source]) => source))
 }
 
-const wayOut = 'put the manifests back, take them away a few at a time, or see and confirm with docker vm confirm-removal'
+const wayOut = 'restore the manifests, remove a few at a time, or confirm with docker vm confirm-removal'
 
 function massMessage(absent: number, known: number): string {
-  return `${absent} of ${known} VMs are in no manifest any more, too many at once to remove without being told to: ${wayOut}`
+  return `the manifests of ${absent} of ${known} VMs are gone, too many to remove without a confirmation: ${wayOut}`
 }
 
 function emptiedMessage(absent: number, sources: readonly string[]): string | undefined {
@@ -66,19 +66,19 @@ function emptiedMessage(absent: number, sources: readonly string[]): string | un
     .filter((one) => one !== '')
     .toSorted(byText)
     .join(' and ')
-  return `all ${absent} VMs${named === '' ? '' : ` of source ${named}`} are in no manifest any more, which an emptied or missing directory looks like, too: ${wayOut}`
+  return `the manifests of all ${absent} VMs${named === '' ? '' : ` of source ${named}`} are gone, as with an emptied or missing directory: ${wayOut}`
 }
 
-/** Why this one is not removed without being told to. */
+/** Why this VM is not removed without a confirmation. */
 function askMessage({ state, mustConfirm }: VmMemory): string | undefined {
   if (state.kind !== 'absent' || mustConfirm === undefined) return undefined
-  return `${mustConfirm}: put the manifest back, or see and confirm with docker vm confirm-removal`
+  return `${mustConfirm}: restore the manifest, or confirm with docker vm confirm-removal`
 }
 
 function settle(memory: VmMemory, times: Times, stalled: string | undefined): VmMemory {
   if (memory.state.kind !== 'absent') return memory
   const { sinceMs } = memory.state
-  // Lost disks are the graver matter.
+  // The loss of disks is more serious, so it is shown first.
   const message = askMessage(memory) ?? stalled
   if (message !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message } }
   if (times.readAtMs - sinceMs < times.removalGraceMs) return memory
@@ -86,13 +86,13 @@ function settle(memory: VmMemory, times: Times, stalled: string | undefined): Vm
 }
 
 /**
- * Takes a person's word that these removals are meant; undefined where the names are not exactly those that are withheld. The grace begins now, so
- * that a mistake can still be put right, and what is seen again in it stays.
+ * Confirms blocked removals; undefined if the names are not exactly the blocked ones. The grace period begins now, so a mistake can still
+ * be corrected by restoring the manifests.
  */
 export function confirmWithheld(state: DeclareState, names: readonly VmName[], nowMs: number): DeclareState | undefined {
   const meant = new Set(names)
-  const withheld = withheldNames(state)
-  if (withheld.length !== meant.size || !withheld.every((name) => meant.has(name))) return undefined
+  const blocked = withheldNames(state)
+  if (blocked.length !== meant.size || !blocked.every((name) => meant.has(name))) return undefined
   const confirmed = (memory: VmMemory): VmMemory => ({ ...memory, removalConfirmed: true, state: { kind: 'absent', sinceMs: nowMs } })
   const vms = new Map([...state.vms].map(([name, memory]) => [name, meant.has(name) ? confirmed(memory) : memory]))
   return { ...state, vms, stalled: undefined }

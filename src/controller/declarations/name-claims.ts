@@ -7,10 +7,10 @@ import { brokenFile, doubtInSource, fileKey, incompleteIn } from './absence.ts'
 export type Claim =
   | { readonly kind: 'given'; readonly document: SourceDocument }
   | { readonly kind: 'none' }
-  /** Who holds the name may be there unseen, is not known yet, or gives it up: what is in force stays. */
+  /** The holder of the name may exist unseen, is not known yet, or is handing it over: the accepted state stays. */
   | { readonly kind: 'withheld'; readonly state: VmMemory['state'] }
 
-/** Every document of a name, in the order in which they were given. */
+/** All documents of each name, in input order. */
 export function claimsOf(documents: readonly SourceDocument[]): ReadonlyMap<VmName, readonly SourceDocument[]> {
   const claims = new Map<VmName, SourceDocument[]>()
   for (const document of documents) {
@@ -21,7 +21,7 @@ export function claimsOf(documents: readonly SourceDocument[]): ReadonlyMap<VmNa
   return claims
 }
 
-/** Who has the name, as far as it is known: by what this controller read, or else by what the Swarm says of the VM. */
+/** The owner of a name, as far as known: from earlier reads, or else from the VM's objects in the Swarm. */
 interface Holder {
   readonly source: string | undefined
   readonly file: string | undefined
@@ -29,8 +29,8 @@ interface Holder {
 }
 
 /**
- * Whoever holds a name keeps it (ADR 0005, 0014): a file or a source that comes to claim it as well must not change a VM that runs. Within a
- * source the name goes on at once, since files are renamed; to another source only after the removal grace.
+ * The first owner keeps a name (ADR 0005, 0014): a second file or source must not change a running VM. Within a source a name moves at
+ * once, because files are renamed; to another source it moves after the removal grace period.
  */
 export function settleClaim(
   name: VmName,
@@ -58,19 +58,19 @@ function holderOf(memory: VmMemory, owned: OwnedVm | undefined): Holder {
   return { source: origin.source, file: fileKey(origin), generation: good?.generation }
 }
 
-/** In its own file whatever it says now; elsewhere only where it says the same. */
+/** The document in the owner's own file, also if it changed; in another file only an equal one. */
 function ownDocument({ file, generation }: Holder, candidates: readonly SourceDocument[]): SourceDocument | undefined {
   const same = (one: SourceDocument): boolean => one.ok && one.generation === generation
   const own = candidates.filter((one) => fileKey(one.origin) === file)
   return own.find(same) ?? own[0] ?? candidates.find(same)
 }
 
-/** A name that this controller never saw held: it must have heard everybody who may hold it. */
+/** For a name whose owner this controller never saw: every source that may own it must have been read. */
 function unsettled(name: VmName, candidates: readonly SourceDocument[], input: DeclareInput): VmMemory['state'] | undefined {
   const several = candidates.length > 1 || input.snapshots.length > 1 || !input.allHeard
   if (input.world === undefined) return several ? { kind: 'doubtful', message: contested(name, candidates) } : undefined
-  if (!input.allHeard) return { kind: 'doubtful', message: 'the manifests have not been read from every source yet' }
-  // What was made before sources were written down may be of any source.
+  if (!input.allHeard) return { kind: 'doubtful', message: 'waiting for every manifest source to be read' }
+  // A record of an earlier release has no source, so the VM may belong to any of them.
   const others = input.snapshots.filter((snapshot) => candidates.every((one) => one.origin.source !== snapshot.source))
   const incomplete = input.world.has(name) ? incompleteIn({ snapshots: others }) : undefined
   return incomplete === undefined ? undefined : { kind: 'doubtful', message: incomplete }
@@ -78,10 +78,10 @@ function unsettled(name: VmName, candidates: readonly SourceDocument[], input: D
 
 function contested(name: VmName, candidates: readonly SourceDocument[]): string {
   const places = candidates.map(({ origin }) => placeOf(origin)).join(', ')
-  return `VM "${name}" is declared in ${places}, and the Swarm has not said yet what it was made from`
+  return `VM "${name}" is declared in ${places}; waiting for Swarm state to tell which one it belongs to`
 }
 
-/** What is known of a holder that is not seen but may be there; undefined where it gave its name up. */
+/** The state of an owner that was not seen but may exist; undefined if it gave the name up. */
 function hiddenHolder(memory: VmMemory, opaque: DeclareState['opaque'], input: DeclareInput): VmMemory['state'] | undefined {
   if (memory.good === undefined) return undefined
   const broken = brokenFile(memory, opaque)
@@ -90,7 +90,7 @@ function hiddenHolder(memory: VmMemory, opaque: DeclareState['opaque'], input: D
   return incomplete === undefined ? undefined : { kind: 'doubtful', message: incomplete }
 }
 
-/** The source that holds the name has no document of it any more: another gets it when that is certain, and so for the grace. */
+/** The owning source no longer has the document: another source gets the name once that is certain and the grace period is over. */
 function handOver(
   { source }: Holder,
   memory: VmMemory,
@@ -98,7 +98,7 @@ function handOver(
   opaque: DeclareState['opaque'],
   input: DeclareInput,
 ): Claim {
-  // A document that gives nothing to act on takes nothing over: what is in force would be of one source, and the name of another.
+  // An invalid document takes nothing over: otherwise the accepted state and the name would belong to different sources.
   const next = candidates.find((one) => one.ok || one.standIn !== undefined)
   if (source === undefined || memory.state.kind === 'removed') return given(next ?? candidates[0])
   const hidden = brokenFile(memory, opaque) ?? doubtful(doubtInSource(source, memory, opaque, input))
@@ -122,18 +122,18 @@ function renderedIssues(document: SourceDocument): string[] {
   return document.ok ? [] : document.issues.map((issue) => issue.rendered)
 }
 
-/** Where a document stands, for people. */
+/** The position of a document, for messages. */
 export function placeOf({ source, file, line }: Origin): string {
   return source === 'configs' ? `config ${file}:${line}` : `${file}:${line}`
 }
 
-/** What a VM's own condition says of the documents that claim it as well; empty where there are none. */
+/** The note about other documents of the same VM in its condition; empty if there are none. */
 export function rivalsOf(owner: Origin, candidates: readonly SourceDocument[]): string {
   const rivals = candidates.flatMap(({ origin }) => (origin === owner ? [] : [placeOf(origin)]))
-  return rivals.length === 0 ? '' : `also declared in ${rivals.join(', ')}, which changes nothing: ${placeOf(owner)} keeps the VM`
+  return rivals.length === 0 ? '' : `also declared in ${rivals.join(', ')}, which is ignored: ${placeOf(owner)} keeps the VM`
 }
 
-/** Every other document of the name is refused (`VM030`), and says who keeps it. */
+/** Rejects every other document of the name (`VM030`), with the position of the owner. */
 export function claimedTwice(name: VmName, owner: Origin, candidates: readonly SourceDocument[]): DeclareState['issues'] {
   return candidates
     .filter(({ origin }) => origin !== owner)
@@ -144,6 +144,6 @@ function secondClaim(name: VmName, document: SourceDocument, owner: Origin): Sou
   const handOver =
     document.origin.source === owner.source
       ? []
-      : ['delete one of the two: where this one is to keep it, delete the other, and it takes over when the removal grace is over']
+      : ['delete one of the two; if you delete the other one, this one takes the VM over when the removal grace period is over']
   return documentIssue(document, declaredTwice(`VM "${name}"`, placeOf(owner), ...handOver))
 }

@@ -15,44 +15,44 @@ import { incompleteIn } from './absence.ts'
 import { claimsOf, withForgotten } from './lan/releasing.ts'
 import { confirmWithheld } from './mass-removal.ts'
 
-const notRead = { kind: 'unknown', message: 'the manifests have not been read completely since the controller started' } as const
-/** Conditions are for people: what is longer is cut. */
+const notRead = { kind: 'unknown', message: 'waiting for a complete read of the manifests since the controller started' } as const
+/** Longer messages are cut. */
 const longestMessage = 4_096
 
-/** Of a `hinted` read nothing follows for what is not in it. A slow read says nothing of the time after it began. */
+/** A document that is missing in a `hinted` read is not absent. A complete read counts from when it began. */
 type SourceRead = { readonly kind: 'hinted' } | { readonly kind: 'whole'; readonly beganMs: number }
 
-/** Holds what the sources and the Swarm say and gives each VM's declaration. */
+/** Keeps the latest reads of the sources and the Swarm, and returns each VM's declaration. */
 export interface DeclarationStore extends Declarations {
-  /** Takes one source's read, by default a whole one of this moment; answers which VMs are declared differently now. */
+  /** Takes one source's read, by default a complete one of now; returns the VMs whose declaration changed. */
   fold(snapshot: SourceSnapshot, read?: SourceRead): readonly VmName[]
-  /** Takes the VMs that are known from what is owned in the Swarm. */
+  /** Takes the VMs that have objects in the Swarm; returns the VMs whose declaration changed. */
   setWorld(vms: ReadonlyMap<VmName, OwnedVm>): readonly VmName[]
-  /** Takes a person's word for exactly the removals that are withheld; answers which VMs are declared differently now, undefined where others are withheld. */
+  /** Confirms exactly the blocked removals; returns the VMs whose declaration changed, or undefined if other removals are blocked. */
   confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
-  /** Every name that is known, whatever is declared about it. */
+  /** Every known name with any kind of declaration. */
   known(): readonly VmName[]
   knows(vm: VmName): boolean
-  /** Drops a removed VM of which nothing is left; answers which VMs are declared differently now, it among them. */
+  /** Drops a removed VM once nothing of it is left; returns the VMs whose declaration changed, including this one. */
   forget(vm: VmName): readonly VmName[]
-  /** The source's condition of a VM. */
+  /** The Valid condition of a VM. */
   valid(vm: VmName): ConditionDraft
   state(): DeclareState
   snapshots(): readonly ResolvedSnapshot[]
   /** Every source was read completely at least once. */
   complete(): boolean
-  /** When, by `Clock.elapsed`, an absence is to be judged by a fresh read. */
+  /** When the next absence is due, by `Clock.elapsed`; it needs a fresh read. */
   nextDueMs(): number | undefined
-  /** Calls back with the VMs that are declared differently now. */
+  /** Called with the VMs whose declaration changed. */
   onChange(listener: (vms: readonly VmName[]) => void): void
-  /** Calls back when that changed, by whatever made an absence begin or end. */
+  /** Called when `nextDueMs` changed. */
   onDue(listener: () => void): void
 }
 
 export interface DeclarationSettings {
   readonly sources: number
   readonly removalGraceMs: number
-  /** The cluster's name, from which `auto` MACs follow; without it they are taken to be different. */
+  /** The cluster's name, from which `auto` MACs are derived; without it they count as different. */
   readonly cluster?: string
 }
 
@@ -64,20 +64,21 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   let world: ReadonlyMap<VmName, OwnedVm> | undefined
   let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
-  /** The last fold found what was known before: another one of the same would, too. */
+  /** The last fold changed nothing, so folding the same input again would not either. */
   let isSettled = false
 
-  /** To the second: the two clocks are not read at the same moment. */
-  const dateOf = (elapsedMs: number): string => {
+  /** Rounded to the second, because the two clocks are not read at exactly the same time. */
+  const at = (elapsedMs: number): string => {
     const atMs = clock.now() - clock.elapsed() + elapsedMs
     return new Date(Math.round(atMs / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
   }
 
+  const dates: Dates = { at, graceEnd: (sinceMs) => at(sinceMs + settings.removalGraceMs) }
   const listeners = new Set<() => void>()
   const changeListeners = new Set<(vms: readonly VmName[]) => void>()
   const dueMs = (): number | undefined => nextDueMs(state, settings.removalGraceMs)
 
-  /** Only time has passed since, and nothing waits for it. */
+  /** Only time has passed since the last fold, and nothing is due. */
   function isKnown(isSameInput: boolean): boolean {
     return isSameInput && isSettled && dueMs() === undefined && state.leaving.size === 0
   }
@@ -91,7 +92,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     return changed
   }
 
-  /** `names` are those that may have changed. */
+  /** `names` are the VMs that may have changed. */
   function become(next: DeclareState, names: Iterable<VmName> = new Set([...state.vms.keys(), ...next.vms.keys()])): readonly VmName[] {
     const before = state
     state = next
@@ -102,7 +103,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     return changed
   }
 
-  /** Of a whole read everything is worked out anew: whatever an edit alone may have missed is found by it. */
+  /** Only for partial reads: a complete read always does the complete computation. */
   function editsOf(after: SourceSnapshot): Edited | undefined {
     const before = snapshots.get(after.source)
     return before === undefined ? undefined : declareEdits(state, { before, after, nowMs: clock.elapsed(), lanClaims })
@@ -115,8 +116,8 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   }
 
   return {
-    get: (vm) => declarationOf(state.vms.get(vm), dateOf),
-    names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory, dateOf).kind === 'present' ? [name] : [])),
+    get: (vm) => declarationOf(state.vms.get(vm), dates),
+    names: () => [...state.vms].flatMap(([name, memory]) => (declarationOf(memory, dates).kind === 'present' ? [name] : [])),
     isNowhere(vm) {
       const isRead = completed.size === settings.sources && incompleteIn({ snapshots: resolved }) === undefined && state.opaque.size === 0
       return isRead && (state.vms.get(vm)?.state.kind ?? 'removed') === 'removed'
@@ -153,7 +154,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       for (const listener of changeListeners) listener([vm])
       return [vm, ...refold(false)]
     },
-    valid: (vm) => validOf(state.vms.get(vm), dateOf),
+    valid: (vm) => validOf(state.vms.get(vm), dates),
     state: () => state,
     snapshots: () => resolved,
     complete: () => completed.size === settings.sources,
@@ -163,13 +164,13 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   }
 }
 
-/** Documents that did not change are the same objects. */
+/** Compares objects, because an unchanged document is the same object in each read. */
 function isSameRead(
   before: SourceSnapshot | undefined,
   { documents, complete, message, revision, superseded, collectable }: SourceSnapshot,
 ): boolean {
   if (before === undefined || before.complete !== complete || before.message !== message || before.revision !== revision) return false
-  // Of configs: what is said about them besides is made anew at every read.
+  // A read of configs creates these objects again each time.
   if (superseded !== undefined || collectable !== undefined) return false
   return before.documents.length === documents.length && documents.every((one, place) => one === before.documents[place])
 }
@@ -178,7 +179,7 @@ function isSame(before: VmMemory | undefined, after: VmMemory | undefined): bool
   return before === after || isSameDocument(before, after) || fingerprint(before) === fingerprint(after)
 }
 
-/** By the objects, which is what nearly every VM is at every read; what is not the same object may still be equal. */
+/** A fast check by identity, which is enough for nearly every VM; different objects may still be equal. */
 function isSameDocument(before: VmMemory | undefined, after: VmMemory | undefined): boolean {
   if (before?.state.kind !== 'present' || after?.state.kind !== 'present') return false
   const { good, removalConfirmed, rivals } = after
@@ -186,15 +187,19 @@ function isSameDocument(before: VmMemory | undefined, after: VmMemory | undefine
   return isSameGood && before.removalConfirmed === removalConfirmed && before.rivals === rivals
 }
 
-/** What the date was, or would have been by the clock as it is set now. */
-type DateOf = (elapsedMs: number) => string
+/** Dates by the current setting of the clock. */
+interface Dates {
+  readonly at: (elapsedMs: number) => string
+  /** The end of a removal grace period that began then. */
+  readonly graceEnd: (sinceMs: number) => string
+}
 
-/** What makes two memories the same to everybody else: not when it was last seen. */
+/** The parts of a memory that others can see; leaves out when the document was last seen. */
 function fingerprint(memory: VmMemory | undefined): string {
   return memory === undefined ? '' : canonicalJson([memory.state, memory.good, memory.removalConfirmed, memory.rivals])
 }
 
-function declarationOf(memory: VmMemory | undefined, dateOf: DateOf): Declaration {
+function declarationOf(memory: VmMemory | undefined, dates: Dates): Declaration {
   if (memory === undefined) return notRead
   const { good, state } = memory
   switch (state.kind) {
@@ -205,9 +210,9 @@ function declarationOf(memory: VmMemory | undefined, dateOf: DateOf): Declaratio
     case 'doubtful':
       return good === undefined ? { kind: 'unknown', message: state.message } : { kind: 'present', ...good }
     case 'handover':
-      return good === undefined ? { kind: 'unknown', message: handOverMessage(state, dateOf) } : { kind: 'present', ...good }
+      return good === undefined ? { kind: 'unknown', message: handOverMessage(state, dates) } : { kind: 'present', ...good }
     case 'absent':
-      return { kind: 'unknown', message: absentMessage(dateOf(state.sinceMs), memory.removalConfirmed), ...lastWordOf(good?.vm) }
+      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed, dates), ...lastWordOf(good?.vm) }
     case 'withheld':
       return { kind: 'unknown', message: state.message, ...lastWordOf(good?.vm) }
     case 'removed':
@@ -221,16 +226,16 @@ function lastWordOf(vm: VirtualMachine | undefined): Pick<Extract<Declaration, {
   return vm === undefined ? {} : { deletionPolicy: vm.spec.deletionPolicy ?? 'Retain' }
 }
 
-function absentMessage(since: string, confirmed: boolean): string {
-  const grace = 'it is removed when the removal grace is over, and kept when the manifest returns'
-  return confirmed ? `its removal was confirmed, and the grace began at ${since}; ${grace}` : `in no manifest since ${since}; ${grace}`
+function absentMessage(sinceMs: number, confirmed: boolean, dates: Dates): string {
+  const why = confirmed ? 'its removal was confirmed' : `in no manifest since ${dates.at(sinceMs)}`
+  return `${why}; will be removed at ${dates.graceEnd(sinceMs)} unless the manifest is restored`
 }
 
-function handOverMessage({ sinceMs, from, to }: Extract<VmMemory['state'], { kind: 'handover' }>, dateOf: DateOf): string {
-  return `not in source ${from} any more since ${dateOf(sinceMs)}; ${to} takes the VM over when the removal grace is over`
+function handOverMessage({ sinceMs, from, to }: Extract<VmMemory['state'], { kind: 'handover' }>, dates: Dates): string {
+  return `not in source ${from} since ${dates.at(sinceMs)}; ${to} takes the VM over at ${dates.graceEnd(sinceMs)}`
 }
 
-function validOf(memory: VmMemory | undefined, dateOf: DateOf): ConditionDraft {
+function validOf(memory: VmMemory | undefined, dates: Dates): ConditionDraft {
   if (memory === undefined) return condition('Valid', 'Unknown', 'NotRead', notRead.message)
   const { good, state } = memory
   switch (state.kind) {
@@ -247,14 +252,14 @@ function validOf(memory: VmMemory | undefined, dateOf: DateOf): ConditionDraft {
         : condition('Valid', 'True', 'Accepted', `the last valid state stays in force: ${state.message}`)
     case 'handover':
       return good === undefined
-        ? condition('Valid', 'Unknown', 'HandOver', handOverMessage(state, dateOf))
-        : condition('Valid', 'True', 'HandOver', handOverMessage(state, dateOf))
+        ? condition('Valid', 'Unknown', 'HandOver', handOverMessage(state, dates))
+        : condition('Valid', 'True', 'HandOver', handOverMessage(state, dates))
     case 'absent':
-      return condition('Valid', 'Unknown', 'Absent', absentMessage(dateOf(state.sinceMs), memory.removalConfirmed))
+      return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs, memory.removalConfirmed, dates))
     case 'withheld':
       return condition('Valid', 'Unknown', 'RemovalWithheld', state.message)
     case 'removed':
-      return condition('Valid', 'False', 'Removed', 'its manifest was taken away')
+      return condition('Valid', 'False', 'Removed', 'its manifest was removed')
     default:
       return state satisfies never
   }

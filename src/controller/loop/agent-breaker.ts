@@ -6,8 +6,8 @@ import { PortError } from '../../ports/errors.ts'
 export const silentMs = 5_000
 
 /**
- * Keeps an agent that hangs from holding up the VMs of other nodes. When an agent has answered nothing for `silentMs`, all calls that wait for it
- * fail as `Unavailable` but one. Further calls fail at once, until the one call that waits is answered. An agent that refuses quickly holds nobody up.
+ * A circuit breaker, so that a hanging agent does not block the VMs of other nodes. If an agent has not answered for `silentMs`, all pending
+ * calls but one fail as `Unavailable`, and new calls fail at once until that one is answered. Quick errors do not open the breaker.
  */
 export function agentBreaker(agents: Agents, clock: Clock): Agents {
   const breakers = new Map<string, Breaker>()
@@ -29,7 +29,7 @@ export function agentBreaker(agents: Agents, clock: Clock): Agents {
         revoke: (uid, signal) => breaker.guard(() => agent.revoke(uid, signal)),
         vm: (uid, signal) => breaker.guard(() => agent.vm(uid, signal)),
         probe: (request, signal) => breaker.guard(() => agent.probe(request, signal)),
-        // These two may take long. Their answers count, and their silence does not.
+        // These two may take long: their answers close the breaker, but their silence does not open it.
         deleteDisks: (order, signal) => breaker.listen(agent.deleteDisks(order, signal)),
         unchanged: (known, signal) => breaker.listen(agent.unchanged(known, signal)),
       } satisfies Agent
@@ -40,7 +40,7 @@ export function agentBreaker(agents: Agents, clock: Clock): Agents {
 class Breaker {
   readonly #clock: Clock
   #isSilent = false
-  /** The one call that is waited for while the agent is silent. */
+  /** The only pending call while the agent is silent. */
   #trial: object | undefined
   #answeredAtMs = Number.NEGATIVE_INFINITY
 
@@ -69,7 +69,7 @@ class Breaker {
     })
   }
 
-  /** The call's own end. An answer, or a quick refusal, ends the silence. */
+  /** Passes the result on. An answer or a quick error ends the silence. */
   async listen<T>(call: Promise<T>): Promise<T> {
     const beganMs = this.#clock.elapsed()
     try {

@@ -5,44 +5,44 @@ import type { Log } from '../../ports/log.ts'
 import type { Evidence } from '../../reconcilers/reconciler.ts'
 import type { WorkQueue } from './work-queue.ts'
 
-/** Less than any plan with evidence waits, by what an agent may take for its answer. */
+/** Shorter than the delay of any plan with evidence, minus the time that an agent may need to answer. */
 const roundMs = 8_000
-/** What is due no sooner than this after a round is left to the next one. */
+/** A key that is due later than this after a round waits for the next round. */
 const aheadMs = roundMs + 2_000
 
-type RestingQueue = Pick<WorkQueue<string>, 'add' | 'postpone'>
+type IdleQueue = Pick<WorkQueue<string>, 'add' | 'postpone'>
 
-/** One key whose plan rests on answers of agents. */
-interface Rest {
-  readonly queue: RestingQueue
+/** An idle key whose plan depends on answers of agents. */
+interface IdleKey {
+  readonly queue: IdleQueue
   readonly key: string
   readonly evidence: readonly Evidence[]
-  /** From one look to the next, by the plan. */
+  /** The delay in the plan. */
   readonly ms: number
   /** By `Clock.elapsed`. */
   dueMs: number
 }
 
-/** The keys of one reconciler that rest on answers of agents. */
-interface Resting {
-  /** A run of the key ended with a plan that rests on these, and its next look is due after `ms`. */
+/** The idle keys of one reconciler. */
+interface IdleKeys {
+  /** Call after a run whose plan depends on this evidence and is due again after `ms`. */
   hold(key: string, evidence: readonly Evidence[], ms: number): void
-  /** A run begins: it finds out for itself. */
+  /** Call when a run begins, which makes its own observation. */
   drop(key: string): void
 }
 
 export interface EvidenceBook {
-  of(queue: RestingQueue): Resting
-  /** Asks until the signal. */
+  of(queue: IdleQueue): IdleKeys
+  /** Revalidates until the signal. */
   run(signal: AbortSignal): Promise<void>
 }
 
 /**
- * Asks each node once for all keys whether what they rest on still holds. Who is answered yes waits anew, who is answered no is looked at now.
- * Who is not answered is looked at when it is due, as if nobody had been asked: nothing rests for longer than its plan says without an answer.
+ * Revalidates the evidence of idle keys, with one request per node for all keys. A confirmed key restarts its delay, and a changed one is
+ * reconciled now. Without an answer the key is reconciled when it is due.
  */
 export function evidenceBook(agents: Agents, clock: Clock, log: Log): EvidenceBook {
-  const rests = new Set<Rest>()
+  const rests = new Set<IdleKey>()
   const asking = new Set<string>()
 
   function round(signal: AbortSignal): void {
@@ -51,15 +51,15 @@ export function evidenceBook(agents: Agents, clock: Clock, log: Log): EvidenceBo
     const pending = new Map(due.map((rest) => [rest, rest.evidence.length]))
     const asked = due.flatMap((rest) => rest.evidence.map((evidence) => ({ rest, evidence })))
     for (const [nodeId, some] of Map.groupBy(asked, ({ evidence }) => evidence.nodeId)) {
-      // Who is slow is waited for by nobody else.
+      // A slow node must not delay the others.
       void ask(nodeId, some, signal).then((same) => {
         if (same !== undefined) for (const [place, { rest }] of some.entries()) judge(rest, same.has(place), pending, beganMs)
       })
     }
   }
 
-  function judge(rest: Rest, isSame: boolean, pending: Map<Rest, number>, beganMs: number): void {
-    // A run that began meanwhile found out for itself.
+  function judge(rest: IdleKey, isSame: boolean, pending: Map<IdleKey, number>, beganMs: number): void {
+    // A run has begun in the meantime and makes its own observation.
     if (!rests.has(rest)) return
     if (!isSame) return rest.queue.add(rest.key)
     const left = (pending.get(rest) ?? 0) - 1
@@ -69,7 +69,7 @@ export function evidenceBook(agents: Agents, clock: Clock, log: Log): EvidenceBo
     rest.queue.postpone(rest.key, rest.dueMs - clock.elapsed())
   }
 
-  /** Undefined where there is no answer, or where the one before it is still waited for. */
+  /** Undefined without an answer, or while the previous request is still pending. */
   async function ask(
     nodeId: string,
     asked: readonly { readonly evidence: Evidence }[],
@@ -84,7 +84,7 @@ export function evidenceBook(agents: Agents, clock: Clock, log: Log): EvidenceBo
       )
       return same === undefined ? undefined : new Set(same)
     } catch (error) {
-      if (!signal.aborted) log.debug({ node: nodeId, reason: messageOf(error) }, 'A node did not say what is unchanged')
+      if (!signal.aborted) log.debug({ node: nodeId, reason: messageOf(error) }, 'Cannot revalidate the answers of a node')
       return undefined
     } finally {
       asking.delete(nodeId)
@@ -93,7 +93,7 @@ export function evidenceBook(agents: Agents, clock: Clock, log: Log): EvidenceBo
 
   return {
     of(queue) {
-      const held = new Map<string, Rest>()
+      const held = new Map<string, IdleKey>()
       const drop = (key: string): void => {
         const rest = held.get(key)
         if (rest !== undefined) rests.delete(rest)

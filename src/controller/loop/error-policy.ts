@@ -1,30 +1,30 @@
 import { messageOf, PortError } from '../../ports/errors.ts'
 
-/** What follows from a failed run of one key. */
+/** What to do after a failed run of a key. */
 export type Outcome =
-  /** The world moved under us: observe again soon. Nothing is shown. */
+  /** The world changed during the run: observe again soon. Not shown. */
   | { readonly kind: 'again'; readonly ms: number }
-  /** Nothing is known: the reconciler's conditions become Unknown, reason `Retrying`, and the key waits for its backoff. `bug` where we may be broken. */
+  /** The reconciler's conditions become Unknown with reason `Retrying`, and the key goes into backoff. `bug` means that our code may be at fault. */
   | { readonly kind: 'retry'; readonly message: string; readonly bug: boolean }
-  /** The far side waits for something that no event tells of: the key is looked at again after a while. Shown as `retry` is. */
+  /** Docker or an agent waits for something without an event: the key runs again after a delay. Shown as `retry`. */
   | { readonly kind: 'wait'; readonly message: string; readonly ms: number }
-  /** The far side understood and refused: it waits for a change, shown as Stalled. */
+  /** Docker or an agent rejected the request: the key waits for a change. Shown as Stalled. */
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
-  /** We are being stopped. */
+  /** The controller is shutting down. */
   | { readonly kind: 'stopped' }
 
 const soonMs = 200
-/** A guest may take minutes to power off, and a person waits for what comes after it. */
+/** Short enough for a user who is waiting; a guest may take minutes to power off. */
 const notYetMs = 5_000
 
-/** The one table that judges errors (docs: errors and outcomes). `stopping` tells a cancelled call from one that failed. */
+/** The only place that maps errors to outcomes. `stopping` distinguishes a cancelled call from a failed one. */
 export function outcomeOf(error: unknown, stopping: boolean): Outcome {
   if (stopping) return { kind: 'stopped' }
   if (!(error instanceof PortError)) return { kind: 'retry', message: `internal error: ${messageOf(error)}`, bug: true }
   switch (error.kind) {
     case 'Conflict':
       return { kind: 'again', ms: soonMs }
-    // Gone while it was being removed is done, and gone before it was changed asks for another look: both are found out by observing again.
+    // The object was removed in the meantime: observing again shows whether anything is left to do.
     case 'NotFound':
       return { kind: 'again', ms: soonMs }
     case 'Unavailable':
@@ -32,12 +32,12 @@ export function outcomeOf(error: unknown, stopping: boolean): Outcome {
     case 'NotYet':
       return { kind: 'wait', message: error.message, ms: notYetMs }
     case 'Invalid':
-      return { kind: 'stalled', reason: 'Refused', message: `${error.message}; correct what it names and it is tried again` }
+      return { kind: 'stalled', reason: 'Refused', message: `${error.message}; it is retried once you fix this` }
     case 'Denied':
       return {
         kind: 'stalled',
         reason: 'Denied',
-        message: `${error.message}; the controller may not do this: check its rights to the Docker API`,
+        message: `${error.message}; permission denied: check the controller's access to the Docker API`,
       }
     default:
       return error.kind satisfies never

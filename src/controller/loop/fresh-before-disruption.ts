@@ -1,52 +1,52 @@
 import type { VmName } from '../../api/names.ts'
-import type { DoubtBefore } from './reconcile-once.ts'
+import type { InvalidateBefore } from './reconcile-once.ts'
 
 export interface FreshRecordsPorts {
-  /** Has a VM's placement record read again before it is given again. */
-  readonly doubt: (vm: VmName) => void
+  /** Invalidates the cached placement record of a VM. */
+  readonly invalidate: (vm: VmName) => void
   readonly isSuspended: (vm: VmName) => boolean
 }
 
-/** Of one reconciler. */
+/** Kept for one reconciler. */
 export interface FreshRecords {
-  /** A VM is declared, for the first time or otherwise than before. */
+  /** Call when a VM is declared for the first time or with an edit. */
   declared(vm: VmName): void
-  /** A run begins. */
+  /** Call when a run begins. */
   begin(vm: VmName): void
-  /** Before what a run has planned is carried out. */
-  readonly doubtBefore: DoubtBefore
+  /** Call before a run applies its plan. */
+  readonly invalidateBefore: InvalidateBefore
   forget(vm: VmName): void
 }
 
 /**
- * The note that suspends a VM stands in its placement record, and may have come without an event: no service that is there is changed or removed, and
- * no disk deleted, on the word of a record that was read before the run began. Where a run will likely change something, it begins with that read.
+ * A VM may have been suspended by a label on its placement record without an event, so a disruptive action needs a record that was read
+ * during the run. A run that probably changes something reads the record at its beginning.
  */
-export function freshRecords({ doubt, isSuspended }: FreshRecordsPorts): FreshRecords {
-  /** Once at least: the first declaration of a VM is no edit, and of a thousand VMs it comes at once. */
-  const looked = new Set<VmName>()
+export function freshRecords({ invalidate, isSuspended }: FreshRecordsPorts): FreshRecords {
+  /** VMs that had a run: the first declaration is no edit, and after a start a thousand of them come at once. */
+  const hadRun = new Set<VmName>()
   const edited = new Set<VmName>()
   const read = new Set<VmName>()
   return {
     declared(vm) {
-      if (looked.has(vm)) edited.add(vm)
+      if (hadRun.has(vm)) edited.add(vm)
     },
     begin(vm) {
       const isEdited = edited.delete(vm)
-      looked.add(vm)
+      hadRun.add(vm)
       read.delete(vm)
-      // Its end is waited for, and may have come without an event as well.
+      // The end of a suspension may come without an event too.
       if (!isEdited && !isSuspended(vm)) return
-      doubt(vm)
+      invalidate(vm)
       read.add(vm)
     },
-    doubtBefore(vm, effects) {
+    invalidateBefore(vm, effects) {
       if (read.has(vm) || effects.every((one) => !one.disruptive)) return false
-      doubt(vm)
+      invalidate(vm)
       return true
     },
     forget(vm) {
-      for (const one of [looked, edited, read]) one.delete(vm)
+      for (const one of [hadRun, edited, read]) one.delete(vm)
     },
   }
 }

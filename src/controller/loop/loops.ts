@@ -9,19 +9,19 @@ export type VmOwner = Report['owner']
 
 /** The reconcilers whose keys are VMs. */
 export const vmOwners = ['assets', 'services', 'reachability'] as const
-/** Those of them that write, so that the other one has to reconcile again. */
+/** The reconcilers whose writes requeue each other. */
 export const writers = ['assets', 'services'] as const
-/** Runs at once, per reconciler: enough that one slow agent delays no other VM, few enough for a manager's API. */
+/** Concurrent runs per reconciler: enough that one slow agent does not delay other VMs, few enough for a manager's API. */
 const concurrency = 8
 
-export interface LoopsPorts extends Omit<LoopPorts<undefined>, 'concurrency' | 'onStart' | 'onResult' | 'doubtBefore'> {
+export interface LoopsPorts extends Omit<LoopPorts<undefined>, 'concurrency' | 'onStart' | 'onResult' | 'invalidateBefore'> {
   readonly reconcilers: Readonly<Record<'nodes' | VmOwner, AnyReconciler>>
   readonly cluster: string
   readonly declaration: (vm: VmName) => Declaration
   readonly isSuspended: (vm: VmName) => boolean
-  /** Has a config read from the Swarm before it is given again. */
+  /** Invalidates a cached config. */
   readonly invalidate: (configName: string) => void
-  /** `began` is the declaration that the run started with. */
+  /** `began` is the declaration at the start of the run. */
   readonly onVmResult: (owner: VmOwner, vm: VmName, began: Declaration, result: RunResult) => void
   readonly onNodeResult: (result: RunResult) => void
 }
@@ -29,23 +29,23 @@ export interface LoopsPorts extends Omit<LoopPorts<undefined>, 'concurrency' | '
 export interface Loops {
   readonly nodes: ReconcileLoop
   readonly vms: Readonly<Record<VmOwner, ReconcileLoop>>
-  /** A VM is declared, for the first time or with an edit. */
+  /** Call when a VM is declared for the first time or with an edit. */
   readonly declared: (vm: VmName) => void
   readonly forget: (vm: VmName) => void
-  /** No further runs; resolves when those under way have ended. */
+  /** Starts no more runs; resolves once the current ones have ended. */
   readonly stop: () => Promise<void>
 }
 
-/** The four reconcilers, each with its queue and its workers. They work from the first key on until the signal. */
+/** The four reconcilers, each with its queue and workers. */
 export function reconcileLoops(ports: LoopsPorts, signal: AbortSignal): Loops {
   const { reconcilers, cluster, declaration, isSuspended, invalidate, onVmResult, onNodeResult, ...rest } = ports
   const shared = { ...rest, concurrency }
-  // A write that touches a guest or its disks also needs the lease, which may have gone to another controller without an event.
+  // Disruptive writes also need the lease, which may have moved to another controller without an event.
   const lease = disruptionLeaseName(cluster)
   const records = { assets: freshBefore(lease), services: freshBefore(lease), reachability: freshBefore() }
 
   function freshBefore(...others: readonly string[]): FreshRecords {
-    return freshRecords({ doubt: (vm) => [placementRecordName(vm), ...others].forEach(invalidate), isSuspended })
+    return freshRecords({ invalidate: (vm) => [placementRecordName(vm), ...others].forEach(invalidate), isSuspended })
   }
 
   function ofVms(owner: VmOwner): ReconcileLoop {
@@ -55,7 +55,7 @@ export function reconcileLoops(ports: LoopsPorts, signal: AbortSignal): Loops {
       return declaration(vm)
     }
     const onResult = (vm: VmName, began: Declaration, result: RunResult): void => onVmResult(owner, vm, began, result)
-    return reconcileLoop(reconcilers[owner], { ...shared, onStart, onResult, doubtBefore: fresh.doubtBefore }, signal)
+    return reconcileLoop(reconcilers[owner], { ...shared, onStart, onResult, invalidateBefore: fresh.invalidateBefore }, signal)
   }
 
   const onNode = { onStart: () => undefined, onResult: (_node: string, _began: undefined, result: RunResult) => onNodeResult(result) }

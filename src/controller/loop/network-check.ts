@@ -11,10 +11,10 @@ export interface NetworkCheckPorts {
   readonly control: string
 }
 
-/** Networks change by an operator's hand alone. */
+/** Rarely, because only an operator changes networks. */
 const everyMs = 600_000
 
-/** Logs what the two overlays leave open: at the start, and again when it changes. Ends with the signal. */
+/** Logs security problems of the two overlays at the start and whenever they change. Ends with the signal. */
 export async function checkNetworks(ports: NetworkCheckPorts, signal: AbortSignal): Promise<void> {
   let said: readonly string[] = []
   while (!signal.aborted) {
@@ -30,7 +30,7 @@ async function checkOnce(ports: NetworkCheckPorts, said: readonly string[], sign
     for (const one of found) if (!said.includes(one.message)) log[one.level]({ network: one.network }, one.message)
     return found.map((one) => one.message)
   } catch (error) {
-    if (!signal.aborted) log.debug({ reason: messageOf(error) }, 'The networks cannot be read')
+    if (!signal.aborted) log.debug({ reason: messageOf(error) }, 'Cannot read the networks')
     return said
   }
 }

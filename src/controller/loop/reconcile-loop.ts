@@ -4,15 +4,15 @@ import { messageOf } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../../ports/metrics.ts'
 import type { Random } from '../../ports/random.ts'
-import { type AnyReconciler, type DoubtBefore, runKey, type RunResult } from './reconcile-once.ts'
+import { type AnyReconciler, type InvalidateBefore, runKey, type RunResult } from './reconcile-once.ts'
 import type { EvidenceBook } from './agent-recheck.ts'
 import { stackOf } from '../stack.ts'
 import { type WorkQueue, workQueue } from './work-queue.ts'
 
-/** Runs that wrote something, one after the other, before a pause: a plan that is never satisfied must not write as fast as it can. */
+/** Consecutive runs with writes before a pause: a plan that never settles must not write as fast as it can. */
 const freeActs = 5
 const longestActPauseMs = 30_000
-/** Conflicts in a row before the key waits for its backoff. */
+/** Consecutive conflicts before the key goes into backoff. */
 const freeConflicts = 5
 
 export interface LoopPorts<Began> {
@@ -21,20 +21,20 @@ export interface LoopPorts<Began> {
   readonly log: Log
   readonly metrics: Metrics
   readonly concurrency: number
-  /** What was so when a run began, given back to `onResult`. */
+  /** Its result is passed to `onResult` at the end of the run. */
   readonly onStart: (key: string) => Began
   readonly onResult: (key: string, began: Began, result: RunResult) => void
-  readonly doubtBefore?: DoubtBefore
-  /** What to wait for before a run, so that others are heard. */
+  readonly invalidateBefore?: InvalidateBefore
+  /** Awaited before each run, so that timers and sockets get their turn. */
   readonly turn?: () => Promise<void> | undefined
-  /** Asks for plans that rest on answers of agents. */
+  /** Revalidates plans that depend on answers of agents. */
   readonly evidence?: EvidenceBook
 }
 
-/** One reconciler with its queue and its workers. */
+/** One reconciler with its queue and workers. */
 export interface ReconcileLoop {
   readonly queue: Pick<WorkQueue<string>, 'add' | 'addAfter' | 'inBackoff' | 'wake' | 'forget'>
-  /** No further runs; resolves when those under way have ended. */
+  /** Starts no more runs; resolves once the current ones have ended. */
   stop(): Promise<void>
 }
 
@@ -60,12 +60,12 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   async function work(): Promise<void> {
     await ports.turn?.()
     const key = queue.take()
-    // Nothing new is begun while we are being stopped.
+    // Start nothing new during shutdown.
     if (key === undefined || signal.aborted) return
     try {
       await run(key)
     } catch (error) {
-      ports.log.error({ controller: name, key, error: stackOf(error) }, 'A run ended in a way it must not')
+      ports.log.error({ controller: name, key, error: stackOf(error) }, 'Unexpected error in a run')
       metrics.panicked(name)
       queue.addFailed(key)
     } finally {
@@ -77,7 +77,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     const beganMs = ports.clock.elapsed()
     resting?.drop(key)
     const began = ports.onStart(key)
-    const result = impatient(key, await runKey(reconciler, key, ports.clock, signal, ports.doubtBefore))
+    const result = impatient(key, await runKey(reconciler, key, ports.clock, signal, ports.invalidateBefore))
     const next = follow(key, result)
     if (next === undefined) return
     metrics.reconciled(name, next, (ports.clock.elapsed() - beganMs) / 1000)
@@ -85,13 +85,13 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     ports.onResult(key, began, result)
   }
 
-  /** What moves under us again and again is not a race any more: it is shown, and waits for its backoff. */
+  /** After several conflicts in a row it is no longer a race: show it and back off. */
   function impatient(key: string, result: RunResult): RunResult {
     if (result.kind === 'planned' || result.outcome.kind !== 'again' || (streaks.get(key)?.conflicts ?? 0) < freeConflicts) return result
     return { ...result, outcome: { kind: 'retry', message: messageOf(result.error), bug: false } }
   }
 
-  /** Puts the key back as the outcome asks; undefined where we are being stopped. */
+  /** Requeues the key as the outcome says; undefined during shutdown. */
   function follow(key: string, result: RunResult): ReconcileResult | undefined {
     const streak = streaks.get(key) ?? { acts: 0, conflicts: 0 }
     if (result.kind === 'planned') return followPlan(key, result, streak)
@@ -142,10 +142,10 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     if (outcome.kind === 'again' || outcome.kind === 'stopped' || said.get(key) === outcome.message) return
     said.set(key, outcome.message)
     if (outcome.kind === 'retry' && outcome.bug)
-      ports.log.error({ controller: name, key, error: stackOf(error) }, 'Internal error, tried again')
-    else if (outcome.kind === 'retry') ports.log.warn({ controller: name, key, reason: outcome.message }, 'No answer, tried again')
+      ports.log.error({ controller: name, key, error: stackOf(error) }, 'Internal error; retrying')
+    else if (outcome.kind === 'retry') ports.log.warn({ controller: name, key, reason: outcome.message }, 'No answer; retrying')
     else if (outcome.kind === 'wait') ports.log.info({ controller: name, key, reason: outcome.message }, 'Waiting')
-    else ports.log.info({ controller: name, key, reason: outcome.message }, 'Refused, waiting for a change')
+    else ports.log.info({ controller: name, key, reason: outcome.message }, 'Rejected; waiting for a change')
   }
 
   return {

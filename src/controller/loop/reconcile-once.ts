@@ -2,25 +2,25 @@ import type { Effect, Plan, Reconciler } from '../../reconcilers/reconciler.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { type Outcome, outcomeOf } from './error-policy.ts'
 
-/** A reconciler whose Seen and Action are its own business. */
+/** A reconciler with opaque Seen and Action types. */
 export type AnyReconciler = Reconciler<string, unknown, unknown>
 
 export type RunResult =
-  /** `effects` are those of the plan's actions, all of which were applied. */
+  /** All actions of the plan were applied; `effects` describes them. */
   | { readonly kind: 'planned'; readonly plan: Plan<unknown>; readonly effects: readonly Effect[]; readonly applied: number }
-  /** `observed` where it failed after the world was seen: what is shown of it is still kept up by others' looks. */
+  /** `observed`: the run failed after it had observed the world, so its conditions are still correct. */
   | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number; readonly observed: boolean }
 
-/** Invalidates what must be fresh when these are applied; false where nothing must be. */
-export type DoubtBefore = (key: string, effects: readonly Effect[]) => boolean
+/** Invalidates what must be fresh before these effects are applied; returns false if nothing must be. */
+export type InvalidateBefore = (key: string, effects: readonly Effect[]) => boolean
 
-/** One run: observe, plan, apply. Never throws: what was thrown is judged. */
+/** One run: observe, plan, apply. Never throws: an error becomes an outcome. */
 export async function runKey(
   reconciler: AnyReconciler,
   key: string,
   clock: Clock,
   signal: AbortSignal,
-  doubtBefore: DoubtBefore = () => false,
+  invalidateBefore: InvalidateBefore = () => false,
 ): Promise<RunResult> {
   let applied = 0
   let observed = false
@@ -28,7 +28,7 @@ export async function runKey(
   try {
     let plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
     observed = true
-    if (doubtBefore(key, effectsOf(plan))) plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
+    if (invalidateBefore(key, effectsOf(plan))) plan = reconciler.plan(await reconciler.observe(key, signal), clock.now())
     for (const action of plan.actions) {
       await reconciler.apply(action, signal)
       applied += 1

@@ -9,7 +9,7 @@ import { areNodesDifferent } from '../informer/node-changes.ts'
 import { rotation } from '../informer/rotation.ts'
 import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
 
-/** Resyncs from one of all nodes to the next. A node's run asks for its next one itself, and each lists tasks. */
+/** Nodes are requeued at every sixth resync only: they requeue themselves, and each run lists tasks. */
 const nodesEvery = 6
 
 export interface RequeuePorts {
@@ -23,22 +23,22 @@ export interface RequeuePorts {
   readonly onLease: () => void
 }
 
-/** Which keys run again after an event, a resync, a result or a person's command. */
+/** Decides which keys run again after an event, a resync, a result or a user's command. */
 export interface Requeue {
   readonly vm: (vm: VmName) => void
   readonly vms: (vms: readonly VmName[]) => void
   readonly node: (nodeId: string) => void
-  /** A person asks: nothing that was read before is good enough, and an earlier failure is no reason to wait. */
+  /** A user requests it: invalidates everything cached and ignores backoff. */
   readonly now: (vm: VmName) => void
   readonly onAffected: (affected: Affected) => void
-  /** The event stream had a gap: what happened meanwhile is not known. */
+  /** The event stream had a gap, so events may be missing. */
   readonly onGap: () => void
   /** A reconciler wrote something for a VM. */
   readonly onWrite: (owner: VmOwner, vm: VmName) => void
   readonly onNodeWrite: () => void
   readonly newTask: (vm: VmName) => void
   readonly resyncAll: () => void
-  /** What changed without an event, and a few of the others in turn: in the end everything is reconciled again, whatever was missed. */
+  /** Requeues what changed without an event, and a few other VMs in turn, so that everything is reconciled again eventually. */
   readonly resyncSome: (changed: Changed) => void
   /** Keys in backoff run now. */
   readonly wakeAll: () => void

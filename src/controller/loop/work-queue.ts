@@ -3,41 +3,41 @@ import type { Random } from '../../ports/random.ts'
 import { backoffMs } from './backoff.ts'
 
 /**
- * Which keys to look at, after client-go's workqueue: `ready` in order, `dirty` asked for and not taken, `processing` taken and not done.
+ * The keys to reconcile, modeled on client-go's workqueue: `ready` in order, `dirty` added and not taken, `processing` taken and not done.
  *
- * *Guarantees*: a key is processed once at a time; a key that is added while it is processed runs again afterwards; any number of adds
- * before a take are one run; of several delays of one key the earliest wins. *Assumptions*: every key taken is given back with `done`.
+ * *Guarantees*: one run per key at a time; a key that is added during its run runs again afterwards; any number of adds before a take are
+ * one run; the earliest of several delays wins. *Assumptions*: `done` is called for every key taken.
  */
 export interface WorkQueue<Key> {
   add(key: Key): void
   addAfter(key: Key, ms: number): void
-  /** What the key waits for was found out without it: its delay begins anew. Nothing, where it waits for none or because it failed. */
+  /** Restarts the delay of a key whose plan was revalidated. Does nothing without a delay or in backoff. */
   postpone(key: Key, ms: number): void
   /** Adds after the key's own backoff, and counts the failure. */
   addFailed(key: Key): void
-  /** The key did well: its next failure starts at the first step again. */
+  /** The key succeeded: resets its backoff. */
   forget(key: Key): void
-  /** What was away is back: keys that wait in backoff are looked at now. */
+  /** An agent or Docker is back: keys in backoff run now. */
   wake(): void
-  /** Waiting because it failed; a resync leaves it alone. */
+  /** True for a key that waits after a failure; a resync does not requeue it. */
   inBackoff(key: Key): boolean
-  /** Undefined where nothing is ready. A run supersedes the delays that were asked for before it. */
+  /** Undefined if no key is ready. Cancels the key's delay. */
   take(): Key | undefined
   done(key: Key): void
-  /** Keys that are ready and not taken, and since when each key is worked on, by `Clock.elapsed`. */
+  /** The number of ready keys, and when each current run began, by `Clock.elapsed`. */
   state(): { readonly depth: number; readonly workingSinceMs: readonly number[] }
-  /** No more runs: timers are cancelled, adds are ignored. */
+  /** Cancels all timers and ignores later adds. */
   close(): void
 }
 
 export interface WorkQueueHooks {
-  /** A key became ready to be taken; called once for each. */
+  /** Called once for each key that becomes ready. */
   readonly onReady: () => void
   readonly onAdd?: () => void
   readonly onRetry?: () => void
-  /** With how long the key had been ready. */
+  /** `waitedMs` is how long the key was ready. */
   readonly onTake?: (waitedMs: number) => void
-  /** With how long the key was worked on. */
+  /** `workedMs` is how long the run took. */
   readonly onDone?: (workedMs: number) => void
 }
 
@@ -49,7 +49,7 @@ interface Delay {
 export function workQueue<Key>(clock: Clock, random: Random, hooks: WorkQueueHooks): WorkQueue<Key> {
   const ready: { readonly key: Key; readonly sinceMs: number }[] = []
   const dirty = new Set<Key>()
-  /** Since when. */
+  /** Since when, by `Clock.elapsed`. */
   const processing = new Map<Key, number>()
   const delayed = new Map<Key, Delay>()
   const failures = new Map<Key, number>()

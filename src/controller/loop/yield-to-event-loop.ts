@@ -1,17 +1,17 @@
 import { type Clock, sleep } from '../../ports/clock.ts'
 
-/** Longer than a run, and shorter than anybody minds to wait. */
+/** Longer than one run, and short enough for timers and sockets. */
 const mostMs = 5
 
 /**
- * Where all that a run reads is in memory, runs follow each other without a timer, a socket or a file being heard in between. Gives what to wait for
- * before the next one: nothing, or for everybody else who waits.
+ * Runs that only read from memory follow each other without giving timers, sockets and files a turn. Returns what to await before the next
+ * run: nothing, or one turn of the event loop.
  */
-export function turns(clock: Clock): () => Promise<void> | undefined {
-  /** Of the first run since others were last heard. */
+export function yieldToEventLoop(clock: Clock): () => Promise<void> | undefined {
+  /** When the first run since the last turn of the event loop began. */
   let begunMs: number | undefined
   let turn: Promise<void> | undefined
-  const heard = (): void => {
+  const reset = (): void => {
     begunMs = undefined
     turn = undefined
   }
@@ -19,10 +19,10 @@ export function turns(clock: Clock): () => Promise<void> | undefined {
     if (turn !== undefined) return turn
     if (begunMs === undefined) {
       begunMs = clock.elapsed()
-      clock.after(0, heard)
+      clock.after(0, reset)
     }
     if (clock.elapsed() - begunMs < mostMs) return undefined
-    turn = sleep(clock, 0).then(heard)
+    turn = sleep(clock, 0).then(reset)
     return turn
   }
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../../ports/clock.ts'
 
-/** Long enough that a run of all reconcilers is one change, and too short for a person to see. */
+/** Long enough to merge one run of all reconcilers, and too short to notice. */
 const gatherMs = 50
 
-/** Tells who listens which names moved: each name once in a while, however often it moved in it. */
+/** Notifies listeners of changed names, each at most once per 50 ms. */
 export interface Changes {
   note(name: string): void
   listen(listener: (name: string) => void): () => void

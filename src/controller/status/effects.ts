@@ -10,7 +10,7 @@ export interface EffectPorts {
   readonly log: Log
 }
 
-/** Records what the actions of one run did: events, and a count and a log line for each change of somebody else that was corrected. */
+/** Records the effects of one run: events, and for each drift correction a metric and a log line. */
 export interface EffectRecorder {
   ofVm(vm: VmName, effects: readonly Effect[], hadService: boolean): void
 }

@@ -5,8 +5,8 @@ import type { Swarm } from '../../ports/swarm.ts'
 import { unlessGone } from '../../reconcilers/shared/gone.ts'
 import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './transition-times-config.ts'
 
-/** Docker kills a controller ten seconds after it asked it to stop. */
-const lastWordMs = 4_000
+/** Docker kills a controller 10 s after SIGTERM. */
+const writeTimeoutMs = 4_000
 const retryMs = 2_000
 
 export interface KeptTimesPorts {
@@ -19,9 +19,8 @@ export interface KeptTimesPorts {
 }
 
 /**
- * Reads since when the controller before this one knew of each status, and writes it for the next one when it is stopped, and never before: a
- * Swarm in which nothing happens gets no writes. Nothing is decided by it. Resolves after the signal, when the last of it is written; what could
- * not be read is not written over.
+ * Reads the transition times that the previous controller wrote, and writes them for the next one at shutdown only, so that an idle Swarm
+ * gets no writes. No decision depends on them. Resolves after the write. If they could not be read, they are not overwritten.
  */
 export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports
@@ -35,7 +34,7 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
       ports.remember(times)
       return true
     } catch (error) {
-      log.debug({ reason: messageOf(error) }, 'The times of conditions cannot be read')
+      log.debug({ reason: messageOf(error) }, 'Cannot read the transition times')
       return false
     }
   }
@@ -47,7 +46,7 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
       await replaceConfigs(ports, times, limit)
       kept = timesHash(times)
     } catch (error) {
-      log.info({ reason: messageOf(error) }, 'The times of conditions cannot be kept')
+      log.info({ reason: messageOf(error) }, 'Cannot write the transition times')
     }
   }
 
@@ -55,14 +54,14 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
   for (; !isRead && !signal.aborted; isRead = await read()) await pause(clock, retryMs, signal)
   await aborted(signal)
   if (!isRead) return
-  await within(clock, lastWordMs, write)
+  await within(clock, writeTimeoutMs, write)
 }
 
 async function replaceConfigs({ swarm, clock, cluster }: KeptTimesPorts, times: Times, signal: AbortSignal): Promise<void> {
   const before = (await swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, cluster))
   const configs = renderTimes(times, cluster, clock.now())
   for (const { name, labels, data } of configs) await swarm.createConfig(name, labels, data, signal)
-  // Afterwards, so that there is always one that is whole. Two controllers may replace the same one.
+  // Remove the old configs last, so that a complete set always exists. Two controllers may remove the same one.
   for (const { id } of before) await unlessGone(swarm.removeConfig(id, signal))
 }
 

@@ -4,7 +4,7 @@ import type { Declaration } from '../../ports/declarations.ts'
 
 type Held = Pick<Condition, 'type' | 'status' | 'reason' | 'observedGeneration'>
 
-/** One word for a list; nothing decides by it. */
+/** One word for a list; no decision depends on it. */
 export function phaseOf(declaration: Declaration, conditions: readonly Held[]): Phase {
   const holds = (type: Condition['type']): boolean => conditions.some((one) => one.type === type && one.status === 'True')
   if (holds('Suspended')) return 'Suspended'
@@ -20,16 +20,16 @@ export function phaseOf(declaration: Declaration, conditions: readonly Held[]): 
   return 'Pending'
 }
 
-/** Nothing is prepared on a node that is not there. */
+/** A node in these states cannot prepare anything. */
 const waitsForNode: ReadonlySet<string> = new Set(['NodeDrained', 'NodeDown'])
 
-/** Off is what was seen to be off since the manifest says so. */
+/** Halted means that the guest was seen to be off since the manifest says Halted. */
 function haltedPhase(generation: string, conditions: readonly Held[]): Phase {
   const guest = conditions.find((one) => one.type === 'GuestRunning')
   const stops = conditions.some((one) => one.type === 'ServiceReady' && one.reason === 'Stopping')
   if (guest === undefined) return 'Pending'
   if (guest.status === 'Unknown') return 'Unknown'
-  // Its service was taken from swarmvirt, so nothing stops it.
+  // swarmvirt does not own the service, so nothing stops the guest.
   if (guest.reason === 'OwnershipLost') return 'Running'
   return guest.reason === 'Halted' && guest.observedGeneration === generation && !stops ? 'Halted' : 'Stopping'
 }

@@ -4,19 +4,19 @@ import type { DeclarationStore } from '../declarations/store.ts'
 export interface ReadinessPorts {
   readonly hasSnapshot: () => boolean
   readonly store: Pick<DeclarationStore, 'complete' | 'known'>
-  /** Every reconciler has reported on it. */
+  /** Every reconciler has reported the VM. */
   readonly isReconciled: (vm: VmName) => boolean
 }
 
-/** What the controller still waits for before it is ready; empty when it is. Ready once, it stays ready. */
+/** Returns what the controller still waits for; empty once it is ready. It never becomes unready again. */
 export function readiness({ hasSnapshot, store, isReconciled }: ReadinessPorts): () => string {
   let isReady = false
 
   function missing(): string {
-    if (!hasSnapshot()) return 'the Swarm has not answered yet'
-    if (!store.complete()) return 'the manifests have not been read completely yet'
+    if (!hasSnapshot()) return 'waiting for Swarm state'
+    if (!store.complete()) return 'waiting for a complete read of the manifests'
     const waiting = store.known().filter((vm) => !isReconciled(vm)).length
-    return waiting === 0 ? '' : `${waiting} VMs have not been reconciled yet`
+    return waiting === 0 ? '' : `${waiting} VMs are not reconciled yet`
   }
 
   return () => {

@@ -2,14 +2,14 @@ import { type ConditionDraft, type Condition, condition, readyRungs } from '../.
 
 type Held = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>
 
-/** Ready is True when every rung is; else it says why the first rung that is not True is not, in that rung's words. */
+/** Ready is True if all checks are. Otherwise it has the status, reason and message of the first one that is not. */
 export function foldReady(conditions: readonly Held[]): ConditionDraft {
   for (const type of readyRungs) {
-    const rung = conditions.find((one) => one.type === type)
-    if (rung === undefined) return condition('Ready', 'Unknown', 'NotObserved', `${type} has not been observed yet`)
-    if (rung.status === 'True') continue
-    const message = rung.message === '' ? type : `${type}: ${rung.message}`
-    return condition('Ready', rung.status, rung.reason, message)
+    const check = conditions.find((one) => one.type === type)
+    if (check === undefined) return condition('Ready', 'Unknown', 'NotObserved', `${type} has not been observed yet`)
+    if (check.status === 'True') continue
+    const message = check.message === '' ? type : `${type}: ${check.message}`
+    return condition('Ready', check.status, check.reason, message)
   }
-  return condition('Ready', 'True', 'Ready', 'every step up to the readiness probe holds')
+  return condition('Ready', 'True', 'Ready', 'all checks pass')
 }

@@ -14,7 +14,7 @@ export interface ResultPorts {
   readonly newTask: (vm: VmName) => void
 }
 
-/** Takes the result of each run of a VM into its status. `began` is the declaration that the run started with. */
+/** Adds the result of each run of a VM to its status. `began` is the declaration at the start of the run. */
 export function resultReporter({ store, status, effects, onWrite, newTask }: ResultPorts) {
   function wrote(owner: Report['owner'], vm: VmName, result: RunResult): void {
     onWrite(owner, vm)

@@ -2,7 +2,7 @@ import type { Declaration } from '../../ports/declarations.ts'
 import type { Report } from './store.ts'
 import type { RunResult } from '../loop/reconcile-once.ts'
 
-/** What a run says about its VM; undefined where it says nothing. */
+/** The report of a run about its VM; undefined if there is nothing to report. */
 export function reportOf(owner: Report['owner'], result: RunResult, declared: Declaration['kind']): Report | undefined {
   if (result.kind === 'planned') return plannedReport(owner, result, declared)
   const nothing = { owner, conditions: undefined, facts: undefined }
@@ -13,11 +13,11 @@ export function reportOf(owner: Report['owner'], result: RunResult, declared: De
       return undefined
     case 'wait':
     case 'retry':
-      return { ...nothing, progress: { kind: 'retrying' }, doubt: { reason: 'Retrying', message: outcome.message } }
+      return { ...nothing, progress: { kind: 'retrying' }, unknown: { reason: 'Retrying', message: outcome.message } }
     case 'stalled': {
       const { reason, message } = outcome
-      // Where a write was refused what was seen is as true as before; where a look was refused nothing is seen any more.
-      return { ...nothing, progress: { kind: 'stalled', reason, message }, ...(observed ? {} : { doubt: { reason, message } }) }
+      // After a rejected write the observation is still valid; after a rejected read there is none.
+      return { ...nothing, progress: { kind: 'stalled', reason, message }, ...(observed ? {} : { unknown: { reason, message } }) }
     }
     default:
       return outcome satisfies never
@@ -29,7 +29,7 @@ function plannedReport(
   { plan, applied }: Extract<RunResult, { kind: 'planned' }>,
   declared: Declaration['kind'],
 ): Report {
-  // While nobody knows whether a VM is declared nothing is done to it, and what was last seen of it stays.
+  // While it is unknown whether a VM is declared, the last observation stays.
   const untouched = declared === 'unknown' && plan.conditions.length === 0
   const told = untouched
     ? { owner, conditions: undefined, facts: undefined }

@@ -21,13 +21,13 @@ import { rememberedTimes } from './transition-times.ts'
 import type { Times, TimesOfVm } from './transition-times-config.ts'
 import { type Happening, happenings, type Told, withEvent } from './vm-events.ts'
 
-/** What one run of one reconciler says about a VM. */
+/** The report of one run of one reconciler about a VM. */
 export interface Report {
   readonly owner: Extract<ConditionOwner, 'assets' | 'services' | 'reachability'>
-  /** Undefined where nothing was learned: what it owns stays, or becomes Unknown with `doubt`. */
+  /** Undefined if nothing was learned: its conditions stay, or become Unknown with `unknown`. */
   readonly conditions: readonly ConditionDraft[] | undefined
-  /** Why nothing is known now of what it owns. */
-  readonly doubt?: { readonly reason: string; readonly message: string }
+  /** Why its conditions are Unknown now. */
+  readonly unknown?: { readonly reason: string; readonly message: string }
   readonly facts: Readonly<Record<string, string>> | undefined
   readonly progress: Progress
 }
@@ -52,24 +52,24 @@ interface Held {
   told: Told
 }
 
-/** The status of every VM: derived from the world, held in memory alone. */
+/** The status of every VM. Derived from the world and kept in memory only. */
 export interface StatusStore {
-  /** The source's word, and a new generation if there is one. */
+  /** Takes the declaration, and the Valid condition of its source. */
   declared(vm: VmName, declaration: Declaration, valid: ConditionDraft): void
-  /** `generation` is the one that was declared when the run began. Answers whether another task is running than was reported before. */
+  /** `generation` is the declared one at the start of the run. Returns whether a different task runs than before. */
   report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
-  /** Something that happened and is no condition. */
+  /** Records an event that is no change of a condition. */
   note(vm: VmName, event: Happening): void
-  /** Since when each condition has its status, for the next controller. */
+  /** The transition times, for the next controller. */
   times(): Times
-  /** What the controller before this one knew: a status that is still the same does not begin with this controller. */
+  /** Takes the previous controller's transition times, which apply to every status that is still the same. */
   remember(times: Times): void
   progress(vm: VmName): readonly Progress[]
   forget(vm: VmName): void
   view(vm: VmName, declaration: Declaration): VmView
 }
 
-/** `onChange` is called with each VM whose view may have moved. */
+/** `onChange` is called with each VM whose view may have changed. */
 export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => void): StatusStore {
   const vms = new Map<VmName, Held>()
   const past = rememberedTimes(clock)
@@ -82,7 +82,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     return made
   }
 
-  /** Stamps drafts, folds Ready, and tells what moved. */
+  /** Stamps drafts, computes Ready, and logs and records the changes. */
   function settle(vm: VmName, one: Held, drafts: readonly ConditionDraft[], generation: string): void {
     const before = one.conditions
     const stamp = { observedGeneration: generation, now: rfc3339(clock), since: past.of(vm) }
@@ -98,14 +98,14 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
   }
 
   function tell(vm: VmName, { type, status, reason, message }: ConditionDraft): void {
-    // A source's message quotes the manifest, which may hold a secret.
+    // Leave out messages that quote the manifest, which may contain a secret.
     const said = type === 'Valid' || reason === 'ManifestInvalid' ? '' : message.slice(0, 500)
     log.info({ vm, condition: type, status, reason, said }, 'Condition changed')
   }
 
   return {
     declared(vm, declaration, valid) {
-      // Whether a removed VM is gone is said by runs that knew of the removal, and by no earlier ones.
+      // Only runs after the removal can report that the VM is gone.
       if (declaration.kind === 'removed') held(vm).progress.clear()
       settle(vm, held(vm), [valid], generationOf(declaration))
       onChange(vm)
@@ -117,9 +117,9 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
       if (report.facts !== undefined) one.facts.set(report.owner, report.facts)
       if (actedOn(report)) one.acted.set(report.owner, generation)
       if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
-      // What a plan leaves out does not hold any more.
+      // A condition that the plan leaves out no longer applies.
       if (report.conditions !== undefined) one.conditions = withoutOwned(one.conditions, report.owner, report.conditions)
-      settle(vm, one, report.conditions ?? doubted(report), generation)
+      settle(vm, one, report.conditions ?? unknownConditions(report), generation)
       onChange(vm)
       const task = one.facts.get('services')?.['task']
       return { newTask: task !== undefined && task !== before }
@@ -132,7 +132,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     times: () => past.with(new Map([...vms].map(([vm, { conditions }]) => [vm, timesOf(conditions)]))),
     remember(times) {
       past.set(times)
-      // The sources are read at the same time, and may have been first.
+      // The sources are read concurrently and may already have set conditions.
       for (const [vm, one] of vms) {
         one.conditions = one.conditions.map((each) => ({
           ...each,
@@ -166,7 +166,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
   }
 }
 
-/** Reconciling comes and goes with every look. */
+/** Leaves out Reconciling, which changes with every run. */
 function timesOf(conditions: readonly Condition[]): TimesOfVm {
   const lasting = conditions.filter(({ type }) => type !== 'Reconciling')
   return new Map(lasting.map(({ type, status, lastTransitionTime }) => [type, { status, since: lastTransitionTime }]))
@@ -194,32 +194,32 @@ function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts:
   return held.filter((one) => conditionOwners[one.type] !== owner || drafts.some((draft) => draft.type === one.type))
 }
 
-/** Two reconcilers look at their own times: what one says of the guest counts for the task that the other one says is running. */
+/** Reconcilers run independently: the guest that one of them saw must belong to the task that the other one saw. */
 function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): ConditionDraft {
   const ready = foldReady(conditions)
-  // What is declared may be another thing than what runs, and who has not heard of the suspension yet does not say so.
+  // A suspended VM may differ from its manifest, and other reconcilers may not have seen the suspension yet.
   const suspended = [...progress.values()].find((one) => one.kind === 'suspended')
   if (suspended !== undefined && ready.status === 'True') return condition('Ready', 'Unknown', 'Suspended', suspended.message)
   const task = facts.get('services')?.['task']
   if (ready.status !== 'True' || task === undefined || task === facts.get('reachability')?.['task']) return ready
-  return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has another task than the one whose guest was seen last')
+  return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has a new task whose guest has not been seen yet')
 }
 
 /**
- * Ready is of the generation that every rung below it is of, and while they differ of the one before: runs end in any order and may have begun
- * several edits ago, and of an edit that was only passed by nothing was ever seen. It does not become true meanwhile.
+ * Ready gets the generation that all checks have. While they differ, it keeps its previous generation and cannot become True, because runs
+ * end in any order and some may have begun before the last edit.
  */
 function agreed(ready: ConditionDraft, before: readonly Condition[], stamped: readonly Condition[]): Omit<Condition, 'lastTransitionTime'> {
-  const rungs = stamped.filter((one) => (readyRungs as readonly string[]).includes(one.type))
-  const [first, ...others] = new Set(rungs.map((one) => one.observedGeneration))
+  const checked = stamped.filter((one) => (readyRungs as readonly string[]).includes(one.type))
+  const [first, ...others] = new Set(checked.map((one) => one.observedGeneration))
   if (first !== undefined && others.length === 0) return { ...ready, observedGeneration: first }
   const held = before.find((one) => one.type === 'Ready')
   const isNew = ready.status === 'True' && held?.status !== 'True'
-  const said = isNew ? condition('Ready', 'Unknown', 'NotObserved', 'not everything was looked at since the last edit') : ready
+  const said = isNew ? condition('Ready', 'Unknown', 'NotObserved', 'waiting for all checks to run since the last edit') : ready
   return { ...said, observedGeneration: held?.observedGeneration ?? '' }
 }
 
-/** Settled, refused for good, or only watching: with what it owns of the way to Ready true, or writing nothing at all. */
+/** True if the reconciler has nothing left to write for this generation: it settled, stalled, or waits with all its checks True. */
 function actedOn({ owner, progress, conditions }: Report): boolean {
   if (progress.kind === 'settled' || progress.kind === 'stalled') return true
   if (progress.kind !== 'waiting') return false
@@ -229,16 +229,16 @@ function actedOn({ owner, progress, conditions }: Report): boolean {
   )
 }
 
-/** Nobody answered: what this reconciler owns is not known now. Other failures leave its conditions as they are. */
-function doubted({ owner, doubt }: Report): ConditionDraft[] {
-  if (doubt === undefined) return []
-  // These say something only while they hold: a failure invents none of them.
+/** Without an answer this reconciler's conditions become Unknown. Other failures leave them unchanged. */
+function unknownConditions({ owner, unknown }: Report): ConditionDraft[] {
+  if (unknown === undefined) return []
+  // The other three only exist while they apply, so a failure must not create them.
   const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
   const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered')
-  return lasting.map((type) => condition(type, 'Unknown', doubt.reason, doubt.message))
+  return lasting.map((type) => condition(type, 'Unknown', unknown.reason, unknown.message))
 }
 
-/** kstatus' abnormal-true pair, and Suspended in its place: present only while true. */
+/** Reconciling and Stalled as in kstatus, or Suspended in their place. Present only while True. */
 function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] {
   const suspended = [...one.progress.values()].find((progress) => progress.kind === 'suspended')
   if (suspended !== undefined) return [condition('Suspended', 'True', suspended.reason, suspended.message)]
@@ -246,7 +246,7 @@ function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] 
   if (stalled !== undefined) return [condition('Stalled', 'True', stalled.reason, stalled.message)]
   const ready = conditions.find((each) => each.type === 'Ready')
   const idle = [...one.progress.values()].every((progress) => progress.kind === 'settled') && one.progress.size > 0
-  // Off as declared is as declared: nothing is being done about it.
+  // A VM that is off as declared needs no work.
   if (ready === undefined || ready.status === 'True' || ready.reason === 'Halted' || idle) return []
   return [condition('Reconciling', 'True', ready.reason, ready.message)]
 }
@@ -263,7 +263,7 @@ function withWhileTrue(conditions: readonly Condition[], drafts: readonly Condit
   )
 }
 
-/** What the log has a line for: a status or a reason that changed, and a pair that ended. Reconciling comes and goes too often to be news. */
+/** The changes to log: a new status or reason, and conditions that ended. Leaves out Reconciling, which changes too often. */
 function movedConditions(before: readonly Condition[], after: readonly Condition[]): ConditionDraft[] {
   const was = new Map(before.map((one) => [one.type, one]))
   const is = new Set(after.map((one) => one.type))

@@ -1,12 +1,12 @@
 import type { Condition, ConditionType } from '../../api/conditions.ts'
 
-/** Milliseconds from the moment the manifest was seen to the first time each step was true, as this controller saw it. */
+/** Milliseconds from when this controller saw the manifest until it first saw each step True. */
 export type Timeline = Readonly<Record<string, number>>
 
 const steps: Readonly<Record<string, Step>> = {
   placed: { type: 'Placed' },
   assets: { type: 'AssetsReady' },
-  // Nobody else's name is in the way before there is a service, too.
+  // Owned is also True before there is a service, with another reason.
   service: { type: 'Owned', reason: 'Owned' },
   task: { type: 'ServiceReady', reason: 'TaskRunning' },
   guest: { type: 'GuestRunning' },
@@ -18,11 +18,11 @@ const steps: Readonly<Record<string, Step>> = {
 
 interface Step {
   readonly type: ConditionType
-  /** Where the condition is also True for another reason. */
+  /** Set if the condition is also True for other reasons. */
   readonly reason?: string
 }
 
-/** First times only: what was once true keeps its time. */
+/** Only first times count. */
 export function advanceTimeline(
   held: Timeline,
   seenAtMs: number,

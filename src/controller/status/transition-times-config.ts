@@ -50,7 +50,7 @@ export function isTimesConfig({ labels }: Pick<SwarmConfig, 'labels'>, cluster: 
   )
 }
 
-/** Of several the newest counts for each VM. What cannot be read is passed over: nothing is decided by it. */
+/** The newest entry of each VM counts. Ignores configs that cannot be parsed, because no decision depends on them. */
 export function parseTimes(configs: readonly Uint8Array[]): Times {
   const read = configs.flatMap((data) => parseOne(data) ?? []).toSorted((a, b) => a.takenAtMs - b.takenAtMs)
   return new Map(read.flatMap(({ vms }) => vms))
@@ -87,7 +87,7 @@ function ofVm(types: unknown): TimesOfVm {
   return new Map(each)
 }
 
-/** The same for the same times, whenever they were taken. */
+/** Does not depend on when the times were taken. */
 export function timesHash(times: Times): string {
   return hashOf(sorted(times))
 }

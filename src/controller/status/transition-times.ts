@@ -3,14 +3,14 @@ import type { VmName } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { StatusSince, Times } from './transition-times-config.ts'
 
-/** What an earlier controller knew counts this long: until then what is Unknown says more of this controller's start than of the VM. */
+/** How long the previous controller's times count: right after the start, Unknown says more about this controller than about the VM. */
 const rememberedMs = 300_000
 
 export interface RememberedTimes {
   set(times: Times): void
-  /** Since when a condition of this VM has had the status that it gets now. Once only: what changes afterwards begins with this controller. */
+  /** Since when a condition has had its new status. Each time is used once: later transitions begin with this controller. */
   of(vm: VmName): NonNullable<Stamp['since']>
-  /** What is known now, and of the rest what was known before: whoever is stopped soon after its start forgets nothing. */
+  /** Adds the remembered times that were not used yet, so that a controller that stops soon after its start loses nothing. */
   with(now: Times): Times
   forget(vm: VmName): void
 }
@@ -32,7 +32,7 @@ export function rememberedTimes(clock: Clock): RememberedTimes {
     of: (vm) => (type: ConditionType, status) => {
       const known = ofVm(vm)
       const found = known?.get(type)
-      // Not looked at yet, or nobody answers yet: it may turn out to be as it was.
+      // Not observed yet: the status may turn out to be unchanged.
       if (found === undefined || (status === 'Unknown' && found.status !== 'Unknown')) return undefined
       known?.delete(type)
       return found.status === status ? found.since : undefined

@@ -14,7 +14,7 @@ export interface StatusViewPorts {
   readonly changes: Pick<Changes, 'listen'>
   readonly nodes: () => readonly SwarmNode[]
   readonly seen: (nodeId: string) => SeenAgent | undefined
-  /** What of the first pass is still missing; empty when it is done. */
+  /** What the first pass still waits for; empty once it is done. */
   readonly missing: () => string
 }
 
@@ -36,7 +36,7 @@ export function statusView(ports: StatusViewPorts): StatusView {
   }
 }
 
-/** The VMs for which the reachability reconciler names this node as the one that disagrees. */
+/** VMs that other nodes reach but this one does not. */
 function notReachedFrom({ hostname }: SwarmNode, vms: readonly VmView[]): string[] {
   return vms.filter(({ facts }) => facts['notReachedFrom']?.split(' ').includes(hostname)).map(({ name }) => name)
 }
@@ -60,7 +60,7 @@ function sourcesView(store: DeclarationStore): SourcesView {
   return { sources, stalled: state.stalled ?? null, withheld: withheldNames(state) }
 }
 
-/** The rest is only counted: where somebody keeps a whole repository, the first ones say enough. */
+/** The rest is only counted: in a large repository the first ones are enough. */
 const mostIgnored = 20
 
 function sourceView(snapshot: ResolvedSnapshot, twice: readonly string[]): SourceView {

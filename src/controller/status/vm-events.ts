@@ -1,19 +1,19 @@
 import { type Condition, type ConditionType, condition, readyRungs } from '../../api/conditions.ts'
 import type { VmEvent } from '../../api/wire/controller-api.ts'
 
-/** What happened, without when and how often. */
+/** An event without time and count. */
 export type Happening = Omit<VmEvent, 'time' | 'count' | 'firstTime'>
 
 const dayMs = 86_400_000
-/** Kept however old they are. */
+/** This many are kept at any age. */
 const keptAlways = 200
 /** 1,000 VMs with so many events take 71 MiB with messages of 100 characters, and 156 MiB with the longest. A VM that runs well has some 30. */
 const keptAtMost = 300
 const longestMessage = 400
-/** The same again within this time is counted and is no event of its own. */
+/** A repetition within this time is counted and adds no event. */
 const repeatMs = 3_600_000
 
-/** Adds what happened now. What repeats itself is moved to the end and counted. Pure. */
+/** Adds an event. A repeated one is counted and moved to the end. Pure. */
 export function withEvent(held: readonly VmEvent[], happening: Happening, nowMs: number): readonly VmEvent[] {
   const { message } = happening
   const short = { ...happening, message: message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message }
@@ -25,7 +25,7 @@ export function withEvent(held: readonly VmEvent[], happening: Happening, nowMs:
   return kept([...held.toSpliced(at, 1), counted], nowMs)
 }
 
-/** The message of a condition has times and numbers in it; that of anything else is all that it says. */
+/** Ignores the message of a condition, which contains times and numbers. Other events only differ in their message. */
 function isSame(one: Happening, other: Happening): boolean {
   const isAlike = one.type === other.type && one.status === other.status && one.reason === other.reason
   return isAlike && (one.status !== '' || one.message === other.message)
@@ -37,12 +37,12 @@ function kept(events: readonly VmEvent[], nowMs: number): readonly VmEvent[] {
   return events.slice(Math.max(events.length - keptAtMost, Math.min(old, events.length - keptAlways), 0))
 }
 
-/** What each condition was last told as: `Ready` stands for the first rung that blocks. */
+/** What was last recorded for each condition. `Ready` stands for the first failing check. */
 export type Told = ReadonlyMap<ConditionType, string>
 
 /**
- * What of these conditions happened since: another rung is the first that blocks, or blocks for another reason, and what is no rung became True or
- * is over. What is only Unknown since something else is, is no news. Pure.
+ * The events in these conditions: the first failing check or its reason changed, or another condition became True or ended. A condition
+ * that is only Unknown because of another one is no event. Pure.
  */
 export function happenings(told: Told, conditions: readonly Condition[]): { readonly told: Told; readonly news: readonly Happening[] } {
   const next = new Map(told)
@@ -53,9 +53,9 @@ export function happenings(told: Told, conditions: readonly Condition[]): { read
     next.set(key, text)
     news.push(one)
   }
-  const blocking = firstBlocking(conditions)
+  const blocking = firstFailing(conditions)
   if (blocking !== undefined) tell('Ready', blocking)
-  for (const one of conditions.filter(({ type }) => !ladder.has(type) && type !== 'Reconciling')) {
+  for (const one of conditions.filter(({ type }) => !checks.has(type) && type !== 'Reconciling')) {
     const wasTrue = told.get(one.type)?.includes(' True ') === true
     if (one.status === 'True' || (one.status === 'False' && wasTrue)) tell(one.type, happeningOf(one))
   }
@@ -66,14 +66,14 @@ export function happenings(told: Told, conditions: readonly Condition[]): { read
   return { told: next, news }
 }
 
-const ladder: ReadonlySet<string> = new Set([...readyRungs, 'Ready'])
+const checks: ReadonlySet<string> = new Set([...readyRungs, 'Ready'])
 
-/** Undefined where nobody has looked at everything yet. */
-function firstBlocking(conditions: readonly Condition[]): Happening | undefined {
+/** Undefined until every check has run. */
+function firstFailing(conditions: readonly Condition[]): Happening | undefined {
   const ready = conditions.find(({ type }) => type === 'Ready')
   if (ready === undefined || ready.reason === 'NotObserved') return undefined
-  const rungs = readyRungs.map((type) => conditions.find((one) => one.type === type))
-  const first = rungs.find((one) => one?.status !== 'True')
+  const checked = readyRungs.map((type) => conditions.find((one) => one.type === type))
+  const first = checked.find((one) => one?.status !== 'True')
   return happeningOf(first?.status === ready.status && first.reason === ready.reason ? first : ready)
 }
 

@@ -44,7 +44,7 @@ const view: StatusView = {
   onChange: () => () => undefined,
   nodes: () => [],
   sources: () => ({ sources: [], stalled: null, withheld: [] }),
-  ready: () => ({ ok: ready, message: 'the Swarm has not answered yet' }),
+  ready: () => ({ ok: ready, message: 'waiting for Swarm state' }),
 }
 const plan: VmPlan = { name: 'web', suspended: null, steps: [], edits: [], editsTakeHold: 'restart', waitsFor: '', unknown: [] }
 const inspection: Inspection = {
@@ -222,7 +222,7 @@ describe('metrics and health', () => {
     ready = false
     expect([await fetchText('/healthz'), await fetchText('/readyz')]).toEqual([
       [200, 'ok\n'],
-      [503, 'the Swarm has not answered yet\n'],
+      [503, 'waiting for Swarm state\n'],
     ])
     ready = true
     expect((await fetchText('/readyz'))[0]).toBe(200)

@@ -212,7 +212,7 @@ describe('a watch', () => {
 })
 
 describe('confirm-removal', () => {
-  const view: SourcesView = { sources: [], stalled: '4 of 5 VMs are in no manifest any more', withheld: ['a', 'b', 'c', 'd'] }
+  const view: SourcesView = { sources: [], stalled: 'the manifests of 4 of 5 VMs are gone', withheld: ['a', 'b', 'c', 'd'] }
 
   function controller(withheld: readonly string[], later = withheld) {
     const confirmed: string[][] = []
@@ -231,7 +231,7 @@ describe('confirm-removal', () => {
     const api = controller(view.withheld)
     const { exit, out } = await confirmRemoval(api, [], false)
     expect([exit, api.confirmed]).toEqual([1, []])
-    expect(out).toContain('removals are blocked: 4 of 5 VMs are in no manifest any more\n  a b c d\n')
+    expect(out).toContain('removals are blocked: the manifests of 4 of 5 VMs are gone\n  a b c d\n')
     expect(out).toContain('\n  docker vm confirm-removal --yes a b c d\n')
   })
 

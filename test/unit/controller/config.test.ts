@@ -35,7 +35,7 @@ describe('the configuration', () => {
     ['a cluster with a name that is none', ['--cluster', 'Lab!'], least, /a-z 0-9/],
     ['a flag that is neither true nor false', ['--software-emulation', 'yes'], least, /true, false/],
     ['a source that is none', ['--sources', 'directory,etcd'], least, /--sources has "etcd"/],
-    ['a number that is none', ['--resync-s', '1.5'], least, /whole number from 1 to 3600/],
+    ['a number that is none', ['--resync-s', '1.5'], least, /integer from 1 to 3600/],
     ['an option that does not exist', ['--resink', '1'], least, /resink/],
     ['a state root whose sockets could not be bound', ['--state-root', `/${'x'.repeat(80)}`], least, /sockets below it/],
     ['a state root that is not absolute', ['--state-root', 'state'], least, /absolute/],

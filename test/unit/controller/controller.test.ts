@@ -312,7 +312,7 @@ describe('the controller', () => {
       one.declare('web')
     })
     await on.clock.pass(1_000)
-    expect(on.built.view.ready()).toEqual({ ok: false, message: 'the Swarm has not answered yet' })
+    expect(on.built.view.ready()).toEqual({ ok: false, message: 'waiting for Swarm state' })
     on.swarmFails = false
     await on.clock.pass(5_000)
     expect(on.built.view.ready().ok).toBe(true)

@@ -243,7 +243,7 @@ describe('names that are claimed twice', () => {
     expect(store.get('web')).toEqual(before)
     expect(store.valid('web')).toMatchObject({
       status: 'True',
-      message: 'also declared in a.yaml:1, which changes nothing: b.yaml:1 keeps the VM',
+      message: 'also declared in a.yaml:1, which is ignored: b.yaml:1 keeps the VM',
     })
     expect(store.state().issues).toMatchObject([{ file: 'a.yaml', message: 'VM "web" is declared twice; b.yaml:1 keeps it' }])
   })

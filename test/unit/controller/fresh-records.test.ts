@@ -7,14 +7,14 @@ const harmless: Effect = { kind: 'createService', disruptive: false }
 
 function bench() {
   const is = { suspended: false }
-  const doubted: string[] = []
-  const records = freshRecords({ doubt: (vm) => void doubted.push(vm), isSuspended: () => is.suspended })
+  const invalidated: string[] = []
+  const records = freshRecords({ invalidate: (vm) => void invalidated.push(vm), isSuspended: () => is.suspended })
   /** One run, and which records it had read again. */
   const run = (vm: string, ...effects: readonly Effect[]): { readonly begun: number; readonly again: boolean } => {
-    doubted.length = 0
+    invalidated.length = 0
     records.begin(vm)
-    const begun = doubted.length
-    return { begun, again: records.doubtBefore(vm, effects) }
+    const begun = invalidated.length
+    return { begun, again: records.invalidateBefore(vm, effects) }
   }
   return { is, records, run }
 }

@@ -81,7 +81,7 @@ describe('a VM that two sources declare', () => {
     read(both)
     expect(store.valid('web')).toMatchObject({
       status: 'True',
-      message: 'also declared in config web-1:1, which changes nothing: web.yaml:1 keeps the VM',
+      message: 'also declared in config web-1:1, which is ignored: web.yaml:1 keeps the VM',
     })
     expect(store.state().issues).toMatchObject([
       { code: 'VM030', file: 'web-1', message: 'VM "web" is declared twice; web.yaml:1 keeps it', sources: ['configs', 'directory'] },

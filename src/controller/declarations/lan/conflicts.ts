@@ -1,29 +1,28 @@
 import type { VmName } from '../../../api/names.ts'
 import { claimedTwiceWithin, type LanClaim } from '../../../ports/lan-claims.ts'
 
-/** A VM with what it has of the LAN, and what it would have if what its document says now were accepted. */
+/** A VM with the MACs and addresses that it has, and those that its current document requests. */
 export interface Claimant {
   readonly name: VmName
   readonly held: readonly LanClaim[]
   readonly wanted: readonly LanClaim[]
-  /** What its guest may be on the LAN with, whatever its document says now. */
+  /** What its guest may still use on the LAN, independent of its document. */
   readonly kept: readonly LanClaim[]
 }
 
 export type Refusal =
-  /** Another VM has it, by its document or only by its guest. */
+  /** Another VM has it, in its document or only in its guest. */
   | { readonly kind: 'taken'; readonly claim: LanClaim; readonly holder: VmName; readonly by: 'document' | 'guest' }
-  /** Two of its own NICs want the same. */
+  /** Two of the VM's own NICs request the same. */
   | { readonly kind: 'within'; readonly claim: LanClaim; readonly other: LanClaim }
-  /** Nobody knows yet which of several VMs that want it has it, or whether some other guest does; then there are no `others`. */
+  /** It is not known yet which of several VMs has it, or whether another guest does; in the second case `others` is empty. */
   | { readonly kind: 'unsettled'; readonly claim: LanClaim; readonly others: readonly VmName[] }
 
 type Refusals = Map<VmName, Refusal>
 
 /**
- * Who must not have what it wants, so that nothing is had by two. Who holds a thing keeps it; what nobody holds goes to the first of `claimants`,
- * or to nobody while it is not `settled` who they are. A VM that is refused goes on with what it holds. What two VMs give up for each other at the
- * same time they get, unless a guest has it still.
+ * Refuses requests so that no MAC or address has two owners. An owner keeps what it has. A free one goes to the first of `claimants`, or to
+ * none of them until the Swarm was read (`settled`). A refused VM keeps what it has. Two VMs can swap, unless a guest still uses one.
  */
 export function refusedClaims(claimants: readonly Claimant[], settled: boolean): ReadonlyMap<VmName, Refusal> {
   const refused: Refusals = new Map()
@@ -39,13 +38,13 @@ export function refusedClaims(claimants: readonly Claimant[], settled: boolean):
   return refused
 }
 
-/** A MAC that follows from a VM's own name nobody else has but by intent. */
+/** Does not wait for `auto` MACs: they are derived from the VM's name, so another guest would only have one on purpose. */
 function waitForGuests({ name, held, wanted }: Claimant, refused: Refusals): void {
   const claim = wanted.find(({ key, kind, auto }) => kind === 'MAC' && !auto && !has(held, key))
   if (claim !== undefined && !refused.has(name)) refused.set(name, { kind: 'unsettled', claim, others: [] })
 }
 
-/** Each turn refuses somebody, and who is refused only holds what is its own: it ends. */
+/** Terminates: each iteration refuses another VM, and a refused VM only keeps its own. */
 function losers(claimants: readonly Claimant[], refused: Refusals, settled: boolean): Refusals {
   const rivals = new Map<string, Claimant[]>()
   for (const one of claimants) {
@@ -70,7 +69,7 @@ function lose(key: string, rivals: readonly Claimant[], refused: Refusals, settl
   }
 }
 
-/** Who was accepted with it and still claims it, then who claims what its guest has, then whose guest alone has it. */
+/** First the VM that was accepted with it and still claims it, then one that claims what its guest uses, then one whose guest uses it. */
 function holderOf(key: string, rivals: readonly Claimant[], refused: Refusals): Claimant | undefined {
   const claiming = rivals.filter((one) => has(own(one, refused), key))
   const keeps = (one: Claimant): boolean => has(one.kept, key)
@@ -93,7 +92,7 @@ function has(claims: readonly LanClaim[], key: string): boolean {
   return claims.some((claim) => claim.key === key)
 }
 
-/** Whoever took it from a VM may have been refused for another reason: the VM gets it after all. */
+/** Accepts a VM after all if the VM that it lost to was refused for another reason. */
 function readmit(claimants: readonly Claimant[], refused: Refusals): void {
   const holders = new Map<string, Set<VmName>>()
   const hold = (one: Claimant): void => {

@@ -3,14 +3,13 @@ import type { LanClaim } from '../../../ports/lan-claims.ts'
 import type { DeclareInput, DeclareState, Leaving, VmMemory } from '../state.ts'
 
 /**
- * A guest has up to two minutes to power off (the stop grace period), and a write that was under way when a manifest was edited may be carried out
- * 15 s later.
+ * A guest has up to two minutes to power off (the stop grace period), and a write that was pending during an edit may be applied 15 s later.
  */
 const leavingMs = 140_000
 
 /**
- * What a guest may be on the LAN with, whatever its VM claims now. An edit of a NIC takes hold at the next restart, and the Swarm says what a
- * service starts its guest with; but a service may be made or replaced while nobody has looked yet.
+ * What a guest may still use on the LAN, independent of its document: the MACs of its service, since an edit applies at the next restart,
+ * and recent claims, since the service may just have been created or replaced.
  */
 export function keptBy(name: VmName, before: DeclareState, input: DeclareInput): readonly LanClaim[] {
   return leavingOf(name, before, input).map(({ claim }) => claim)
@@ -24,11 +23,11 @@ function leavingOf(name: VmName, before: DeclareState, input: DeclareInput): rea
     (mac): LanClaim => ({ key: `MAC ${mac}`, kind: 'MAC', value: mac, network: '', auto: false, path: [] }),
   )
   const now = [...runs, ...inForce(before.vms.get(name), input)].map((claim) => ({ claim, lastMs: input.nowMs }))
-  // What cannot be read of a service may be any of it.
+  // A service with unknown MACs may use any of them.
   return [...now, ...(owned !== undefined && owned.macs === undefined ? held.map((one) => ({ ...one, lastMs: input.nowMs })) : recent)]
 }
 
-/** Of documents that have been accepted for some time, so that somebody may have acted on them. */
+/** The claims of documents accepted before now, which a run may have applied. */
 function inForce(memory: VmMemory | undefined, input: DeclareInput): readonly LanClaim[] {
   return memory?.inForceMs === undefined || memory.inForceMs >= input.nowMs ? [] : claimsOf(memory, input)
 }
@@ -38,7 +37,7 @@ export function claimsOf(memory: VmMemory | undefined, { lanClaims }: Pick<Decla
   return vm === undefined ? [] : lanClaims(vm)
 }
 
-/** The same for the next time: what is claimed is not leaving. */
+/** The state for the next fold: what is still claimed is not leaving. */
 export function nextLeaving(before: DeclareState, vms: DeclareState['vms'], input: DeclareInput): DeclareState['leaving'] {
   const next = new Map<VmName, readonly Leaving[]>()
   for (const name of new Set([...vms.keys(), ...before.leaving.keys()])) {
@@ -50,7 +49,7 @@ export function nextLeaving(before: DeclareState, vms: DeclareState['vms'], inpu
   return next
 }
 
-/** Of a VM of which nothing is left that anybody could see. */
+/** Adds the claims of a forgotten VM. */
 export function withForgotten(
   leaving: DeclareState['leaving'],
   name: VmName,

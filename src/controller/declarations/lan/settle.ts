@@ -13,8 +13,8 @@ type Memories = ReadonlyMap<VmName, VmMemory>
 type Judged = Pick<DeclareState, 'vms' | 'issues'>
 
 /**
- * One MAC, one VM; and one address. A VM whose document claims what another one has keeps its last good state and is told (`VM031`), as with any
- * other error in its document. `documents` are those that everything else accepts.
+ * Gives each MAC and each address to one VM. A document that claims another VM's is invalid (`VM031`), and its VM keeps its accepted state.
+ * `documents` passed all other checks.
  */
 export function settleLan(
   before: DeclareState,
@@ -27,7 +27,7 @@ export function settleLan(
 }
 
 function refuse(before: DeclareState, judged: Memories, documents: ReadonlyMap<VmName, SourceDocument>, input: DeclareInput): Judged {
-  // Nearly always, and this is asked at every look.
+  // A fast path for nearly every fold.
   if (input.world !== undefined && allDiffer(before, judged, input)) return { vms: judged, issues: [] }
   const refused = refusedClaims(claimantsIn(before, judged, input), input.world !== undefined)
   if (refused.size === 0) return { vms: judged, issues: [] }
@@ -35,7 +35,7 @@ function refuse(before: DeclareState, judged: Memories, documents: ReadonlyMap<V
   const issues: DeclareState['issues'][number][] = []
   for (const [name, refusal] of refused) {
     const [memory, document] = [judged.get(name), documents.get(name)]
-    // Only a document that is valid by itself can ask for anything; a stand-in for one that is not simply does not count.
+    // Only a valid document can claim anything; the stand-in of an invalid one is skipped.
     if (memory === undefined || document === undefined) continue
     if (refusal.kind === 'unsettled') {
       vms.set(name, undecided(before.vms.get(name), memory, refusal))
@@ -64,8 +64,8 @@ function allDiffer(before: DeclareState, judged: Memories, input: DeclareInput):
 }
 
 /**
- * In the order in which they get what nobody holds. After a restart nobody is remembered to hold anything, and a VM that the Swarm shows as it is
- * declared is the one that has it.
+ * In the order in which they get free MACs and addresses. After a restart no owner is remembered, so VMs whose service matches their
+ * document come first.
  */
 function claimantsIn(before: DeclareState, judged: Memories, input: DeclareInput): readonly Claimant[] {
   const seniority = ([name, { good }]: readonly [VmName, VmMemory]): number => {
@@ -90,8 +90,8 @@ function claimantsIn(before: DeclareState, judged: Memories, input: DeclareInput
 }
 
 function undecided(before: VmMemory | undefined, memory: VmMemory, { claim, others }: Extract<Refusal, { kind: 'unsettled' }>): VmMemory {
-  const rivals = others.length === 0 ? '' : `is claimed by ${others.map((name) => `"${name}"`).join(', ')} too, and `
-  const message = `${shownClaim(claim)} ${rivals === '' ? 'may be that of a guest: ' : rivals}the Swarm has not said yet which VM has it`
+  const rivals = others.length === 0 ? '' : `is claimed by ${others.map((name) => `"${name}"`).join(', ')} too; `
+  const message = `${shownClaim(claim)} ${rivals === '' ? 'may be in use by a guest: ' : rivals}waiting for Swarm state to tell which VM has it`
   const unseen = { ...memory, good: undefined, origin: undefined, seenAtMs: undefined, inForceMs: undefined, rivals: '' }
   return { ...(before ?? unseen), state: { kind: 'doubtful', message } }
 }

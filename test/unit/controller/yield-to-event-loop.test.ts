@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { turns } from '../../../src/controller/loop/yield-to-event-loop.ts'
+import { yieldToEventLoop } from '../../../src/controller/loop/yield-to-event-loop.ts'
 
 /** Time passes while work is done; what waits is called when the test says so. */
 function bench() {
@@ -14,7 +14,7 @@ function bench() {
     },
   }
   return {
-    turn: turns(clock),
+    turn: yieldToEventLoop(clock),
     work: (ms: number) => void (nowMs += ms),
     others: async () => {
       const due = waiting
