@@ -18,30 +18,43 @@ export async function powerOff(
 ): Promise<'off' | 'forced'> {
   const over = new AbortController()
   void qemu.ended.then(() => over.abort(new Error('QEMU has ended')))
-  let tries = 0
-  const isStuck = (): boolean => tries >= triesOnFullDisk
-  for (let leftMs = timeoutMs; leftMs > 0 && !isStuck(); leftMs -= pressEveryMs) {
+  const resume = resumer(qemu)
+  for (let leftMs = timeoutMs; leftMs > 0; leftMs -= pressEveryMs) {
     // The deadline covers a QEMU that does not answer.
     void qemu.pressPowerButton().catch((error: Error) => ports.log.debug({ why: error.message }, 'The power button did not reach QEMU'))
-    void continueOnFullDisk(qemu).then(
-      (isPaused) => (tries = isPaused ? tries + 1 : 0),
+    const stuck = new AbortController()
+    void resume().then(
+      (isPaused) => isPaused && stuck.abort(new Error('the disk is still full')),
       (error: Error) => ports.log.debug({ why: error.message }, 'Cannot resume the guest'),
     )
-    const isOver = await sleep(ports.clock, Math.min(pressEveryMs, leftMs), over.signal).then(
-      () => false,
-      () => true,
-    )
-    if (isOver) return 'off'
+    const wake = AbortSignal.any([over.signal, stuck.signal])
+    await sleep(ports.clock, Math.min(pressEveryMs, leftMs), wake).catch(() => undefined)
+    if (over.signal.aborted) return 'off'
+    if (stuck.signal.aborted) {
+      ports.log.warn({}, 'The disk is still full, so the guest cannot power off; killing it')
+      await qemu.quit()
+      return 'forced'
+    }
   }
-  if (isStuck()) ports.log.warn({}, 'The disk is still full, so the guest cannot power off; killing it')
-  else ports.log.warn({ timeoutMs }, 'The guest did not power off in time; killing it')
+  ports.log.warn({ timeoutMs }, 'The guest did not power off in time; killing it')
   await qemu.quit()
   return 'forced'
 }
 
-/** True if a full disk had paused the guest. Without free space QEMU pauses it again, and the write stays pending. */
-async function continueOnFullDisk(qemu: Pick<Qemu, 'status' | 'run'>): Promise<boolean> {
-  if (responseTo(await qemu.status()) !== 'continueWithRoom') return false
-  await qemu.run()
-  return true
+/**
+ * Resumes a guest that a full disk paused. True if it is paused again after the last try: only then, and not after the try itself, is it known that
+ * there is no room. A guest that was paused in between and runs now powers off in order.
+ */
+function resumer(qemu: Pick<Qemu, 'status' | 'run'>): () => Promise<boolean> {
+  let tries = 0
+  return async () => {
+    if (responseTo(await qemu.status()) !== 'continueWithRoom') {
+      tries = 0
+      return false
+    }
+    if (tries >= triesOnFullDisk) return true
+    tries += 1
+    await qemu.run()
+    return false
+  }
 }

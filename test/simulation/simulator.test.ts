@@ -28,6 +28,7 @@ const failedOnce: readonly (readonly [scenario: string, seed: number, faults: st
   ['a runner is taken over, and its VM goes with its disks', 8013, ''],
   ['two controllers and a delete', 7611, 'window events-silent 2417 20883 0'],
   ['edit mac and start in one edit', 654, 'call 25 hang'],
+  ['a forced update', 1943, 'window disk-full 11665 11826 4; call 56 crash-after; call 32 crash-committed'],
   ['two controllers and a delete', 26900, 'window events-silent 14900 5000 0'],
 ]
 

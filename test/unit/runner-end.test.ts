@@ -111,6 +111,18 @@ test('a guest that a full disk paused powers off in order when there is room in 
   expect(guest.quits()).toBe(0)
 })
 
+test('a guest that runs again after the last try powers off in order', async () => {
+  const guest = aGuest(1)
+  guest.disk.isFull = true
+  const off = guest.off(110_000)
+  await guest.clock.pass(10_000)
+  expect(guest.disk.continued).toBe(4)
+  guest.disk.isFull = false
+  await guest.clock.pass(2_000)
+  expect(await off).toBe('off')
+  expect(guest.quits()).toBe(0)
+})
+
 test('hardening is what the kernel says', () => {
   const status =
     'Name:\tnode\nUid:\t30702\t30702\t30702\t30702\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n'
