@@ -1,10 +1,10 @@
 #!/bin/sh
-# Prepares this host as a swarmvirt node and starts its broker. Run as root, again after an upgrade or a change of options; what is there stays.
+# Prepares this host as a swarmvirt node and starts its broker. Run it as root, and again after an upgrade or a change of options. Existing data stays.
 #
 #   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00] \
-#     [--protect 10.0.0.0/24]...   addresses or networks of the other nodes: guests reach none of their Swarm, Docker and control ports
+#     [--protect 10.0.0.0/24]...   addresses or networks of other nodes, whose Swarm, Docker and control ports guests cannot reach
 #
-# Directories, owners and modes are those of ADR 0004; the broker's devices and capabilities those of ADR 0001 and 0013.
+# ADR 0004 defines the directories, owners and modes. ADR 0001 and 0013 define the broker's devices and capabilities.
 set -eu
 
 image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected=
@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
     --allow-bridge) bridges="$bridges $2"; shift 2 ;;
     --mac-prefix) mac_prefix=$2; shift 2 ;;
     --protect) protected="$protected $2"; shift 2 ;;
-    *) echo "install-node: unknown option $1; see the head of this file" >&2; exit 2 ;;
+    *) echo "install-node: unknown option $1; see the comment at the top of this file" >&2; exit 2 ;;
   esac
 done
 [ -n "$image" ] || { echo "install-node: --image is missing, for example --image swarmvirt-node:0.1.0" >&2; exit 2; }
@@ -24,17 +24,17 @@ case $root in
   /?*) ;;
   *) echo "install-node: --state-root must be an absolute path" >&2; exit 2 ;;
 esac
-# 107 bytes of a UNIX socket's path less the longest name below the root.
-[ ${#root} -le 43 ] || { echo "install-node: --state-root is longer than 43 bytes, so sockets below it could not be bound" >&2; exit 2; }
+# The limit of a UNIX socket path (107 bytes) minus the longest name below the root.
+[ ${#root} -le 43 ] || { echo "install-node: --state-root is longer than 43 bytes, the limit for socket paths below it" >&2; exit 2; }
 for bridge in $bridges; do
-  case $bridge in *[!A-Za-z0-9_.-]*) echo "install-node: bad bridge name $bridge" >&2; exit 2 ;; esac
+  case $bridge in *[!A-Za-z0-9_.-]*) echo "install-node: invalid bridge name $bridge" >&2; exit 2 ;; esac
 done
 for network in $protected; do
-  case $network in *[!A-Fa-f0-9.:/]*) echo "install-node: bad address or network $network" >&2; exit 2 ;; esac
+  case $network in *[!A-Fa-f0-9.:/]*) echo "install-node: invalid address or network $network" >&2; exit 2 ;; esac
 done
 
-# Whether this kernel can encrypt overlays as Docker does (ESP with AES-GCM), tried in a network namespace that is gone again afterwards.
-# Docker itself says nothing where it cannot, and drops the frames.
+# Checks whether this kernel can encrypt overlays as Docker does (ESP with AES-GCM), in a temporary network namespace.
+# Without it, Docker drops the frames and reports no error.
 esp() {
   unshare --net true 2>/dev/null && ip -V >/dev/null 2>&1 || { echo unknown; return; }
   unshare --net ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x100 mode transport \
@@ -42,7 +42,7 @@ esp() {
 }
 
 agent=30701 group=30700
-# directory DIR OWNER GROUP MODE: made if missing; owner and mode are put right either way, contents are never touched.
+# directory DIR OWNER GROUP MODE: creates a missing directory and always sets owner and mode. Never changes the contents.
 directory() {
   [ -d "$1" ] || mkdir "$1"
   chown "$2:$3" "$1"
@@ -75,12 +75,12 @@ set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarm
 for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
 for network in $protected; do set -- "$@" --protect "$network"; done
 
-# VMs outlive their broker: runners keep their descriptors and prove themselves to the next one.
+# VMs keep running without a broker: runners keep their descriptors and reclaim their leases from the next one.
 docker rm --force swarmvirt-broker >/dev/null 2>&1 || true
 docker "$@" >/dev/null
-echo "swarmvirt broker runs on this node (state root $root, bridges ${bridges:-br0})"
+echo "swarmvirt broker is running on this node (state root $root, bridges ${bridges:-br0})"
 case $(esp) in
-  yes) echo "ESP: yes. Where every node says so, deploy/encrypted.yaml encrypts the control overlay" ;;
-  no) echo "ESP: no. This kernel cannot encrypt overlays: deploy without deploy/encrypted.yaml, and close UDP port 4789 (docs/how-to/close-node-ports.md)" ;;
-  *) echo "ESP: unknown, since ip or unshare is missing: deploy without deploy/encrypted.yaml" ;;
+  yes) echo "ESP: yes. If every node prints this, you can encrypt the control overlay with deploy/encrypted.yaml" ;;
+  no) echo "ESP: no. This kernel cannot encrypt overlays. Deploy without deploy/encrypted.yaml, and close UDP port 4789 (docs/how-to/close-node-ports.md)" ;;
+  *) echo "ESP: unknown, since ip or unshare is missing. Deploy without deploy/encrypted.yaml" ;;
 esac

@@ -57,9 +57,9 @@ function portsOf(session: Session): CliPorts {
     },
     connect: () => connect(session),
     connection: () => connection(session),
-    async keepLogin(login) {
-      const { keepLogin } = await import('./login/login-store.ts')
-      return (await keepLogin(await loginPorts(session), login)) ?? session.config.loginFile
+    async storeLogin(login) {
+      const { storeLogin } = await import('./login/login-store.ts')
+      return (await storeLogin(await loginPorts(session), login)) ?? session.config.loginFile
     },
     async forgetLogin() {
       const { forgetLogin } = await import('./login/login-store.ts')
@@ -82,7 +82,7 @@ function portsOf(session: Session): CliPorts {
 
 function liveOutput(): LiveOutput {
   const closed = new AbortController()
-  process.stdout.once('error', () => closed.abort(new Error('nobody reads any more')))
+  process.stdout.once('error', () => closed.abort(new Error('standard output is closed')))
   return { write: (text) => void process.stdout.write(text), closed: closed.signal }
 }
 
@@ -107,9 +107,9 @@ async function loginPorts({ globals, config }: Session): Promise<LoginPorts> {
 
 async function connection(session: Session): Promise<ConnectionPorts> {
   const { controllerClient } = await import('../adapters/controller-api/controller-client.ts')
-  const { keptLogin, moveLogin } = await import('./login/login-store.ts')
+  const { storedLogin, moveLogin } = await import('./login/login-store.ts')
   return {
-    keptLogin: async () => keptLogin(await loginPorts(session)),
+    storedLogin: async () => storedLogin(await loginPorts(session)),
     open: (login, timeoutMs) => controllerClient({ ...login, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
     async discover() {
       const { discover } = await import('./login/discovery.ts')
@@ -129,8 +129,8 @@ const completionMs = 1_000
 
 async function vmNames(session: Session): Promise<readonly string[]> {
   try {
-    const { keptLogin, open } = await connection(session)
-    const login = await keptLogin()
+    const { storedLogin, open } = await connection(session)
+    const login = await storedLogin()
     return login === undefined ? [] : (await open(login, completionMs).vms()).map((vm) => vm.name)
   } catch {
     // Completion stays silent. The verb itself reports the error.
@@ -162,7 +162,7 @@ async function readManifests(paths: readonly string[]): Promise<readonly SourceS
   return (await readWith(paths, () => undefined)).snapshots
 }
 
-/** The texts come from the validated bytes, since a file may change between two reads. */
+/** The content comes from the validated bytes, since a file may change between two reads. */
 async function readTexts(paths: readonly string[]) {
   const { documentTexts } = await import('../adapters/manifest/document-texts.ts')
   const files: { readonly file: string; readonly texts: readonly ManifestText[] }[] = []

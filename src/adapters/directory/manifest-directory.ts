@@ -3,7 +3,7 @@ import type { ManifestSource, ReadDocument, SourceSnapshot } from '../../ports/m
 import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './hinted-read.ts'
 import { ignoreFile, ignoreFileName, ignoreRules, type IsIgnored, maxIgnoreBytes } from './ignore-file.ts'
 import { type ManifestRoot, manifestRoot } from './inside.ts'
-import { type KeptFiles, keptFiles, settled, type Settling, UnsettledError } from './kept-files.ts'
+import { type CachedFiles, cachedFiles, settled, type Settling, UnsettledError } from './cached-files.ts'
 import { readFile, readFiles, snapshotOf, source } from './read-directory.ts'
 import { revisionOf } from './revision.ts'
 import { looksSecret } from './secret-names.ts'
@@ -97,8 +97,8 @@ async function isDirectory(path: string): Promise<boolean> {
 
 interface Files {
   readonly sourceFiles: SourceFiles
-  readonly manifests: KeptFiles<readonly ReadDocument[]>
-  readonly rules: KeptFiles<IsIgnored>
+  readonly manifests: CachedFiles<readonly ReadDocument[]>
+  readonly rules: CachedFiles<IsIgnored>
 }
 
 function filesOf(files: SourceFiles, readText: ReadManifest, settling: Settling | undefined): Files {
@@ -106,8 +106,8 @@ function filesOf(files: SourceFiles, readText: ReadManifest, settling: Settling 
   const isIdle = (documents: readonly ReadDocument[]): boolean => documents.every((one) => !one.ok && one.otherKind !== undefined)
   return {
     sourceFiles: files,
-    manifests: keptFiles({ files, parse, maxBytes: maxManifestBytes, settling, isIdle }),
-    rules: keptFiles({ files, parse: (_shown, bytes) => ignoreRules(bytes), maxBytes: maxIgnoreBytes, settling }),
+    manifests: cachedFiles({ files, parse, maxBytes: maxManifestBytes, settling, isIdle }),
+    rules: cachedFiles({ files, parse: (_shown, bytes) => ignoreRules(bytes), maxBytes: maxIgnoreBytes, settling }),
   }
 }
 

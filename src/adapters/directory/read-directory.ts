@@ -3,7 +3,7 @@ import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.t
 import { unreadableFile } from '../manifest/manifest-yaml.ts'
 import { notAFile } from './bounded-file.ts'
 import type { FileRead, ReadDocuments } from './hinted-read.ts'
-import { UnsettledError } from './kept-files.ts'
+import { UnsettledError } from './cached-files.ts'
 import { codeOf, type FoundFile, maxDirectoryDepth, type Outcomes, type Walk } from './walk.ts'
 
 export const source = 'directory'

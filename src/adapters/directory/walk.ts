@@ -8,7 +8,7 @@ import type { DirectoryEntry, SourceFiles } from './source-files.ts'
 /** Manifests are read down to this depth, which is enough for environments and teams. */
 export const maxDirectoryDepth = 4
 /** Files are searched down to this depth, so that a manifest below the limit is reported. It also bounds the walk of huge trees. */
-const deepestLook = 32
+const maxSearchDepth = 32
 export const maxFiles = 5_000
 /** Number of entries between two yields to the event loop. */
 const entriesAtOnce = 100
@@ -78,7 +78,7 @@ export async function walkDirectory(walk: Walk, path: string, shown: string, dep
   signal?.throwIfAborted()
   const what = shown === '' ? 'the manifest directory' : `directory ${shown}`
   if (walk.visited.has(path)) return
-  if (depth > deepestLook) return void walk.problems.push(`${what} is more than ${deepestLook} levels deep and is not read`)
+  if (depth > maxSearchDepth) return void walk.problems.push(`${what} is more than ${maxSearchDepth} levels deep and is not read`)
   walk.visited.add(path)
   walk.followed.set(path, path)
   try {

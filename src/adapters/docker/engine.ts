@@ -1,7 +1,7 @@
 import { PortError } from '../../ports/errors.ts'
 import type { ByteStream, Call, Dial, Request } from './call.ts'
 import { portErrorOf } from './errors.ts'
-import { keptLists } from './lists.ts'
+import { cachedLists } from './lists.ts'
 
 /** The newest tested API version. An older daemon's own version is used instead. */
 const newestKnown = '1.51'
@@ -43,7 +43,7 @@ export function engineOver(dial: Dial): Engine {
     return send(one, `/v${await version(one.signal)}`, how)
   }
 
-  const lists = keptLists((one) => call(one, { isStream: false, asBytes: true }))
+  const lists = cachedLists((one) => call(one, { isStream: false, asBytes: true }))
 
   return {
     version,

@@ -3,7 +3,7 @@ import type { ByteStream, Call } from './call.ts'
 import { readList } from './read.ts'
 
 /** Maximum number of cached lists: one per kind, and the tasks of some nodes. */
-const mostKept = 64
+const maxLists = 64
 
 /**
  * Caches lists by their bytes. The same bytes return the same list, and an unchanged element in a changed list returns the same object. Only changed
@@ -13,7 +13,7 @@ export interface Lists {
   read<Item>(call: Call, item: (raw: unknown) => Item): Promise<readonly Item[]>
 }
 
-interface Kept {
+interface CachedList {
   readonly hash: string
   readonly items: readonly unknown[]
   /** Elements by the hash of their bytes. */
@@ -21,14 +21,14 @@ interface Kept {
 }
 
 /** `ask` returns the answer as a stream of bytes, or parsed if the transport has no bytes. */
-export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
-  const kept = new Map<string, Kept>()
+export function cachedLists(ask: (call: Call) => Promise<unknown>): Lists {
+  const cached = new Map<string, CachedList>()
 
-  function keep(key: string, one: Kept): void {
-    kept.delete(key)
-    kept.set(key, one)
-    const [oldest] = kept.keys()
-    if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest)
+  function store(key: string, one: CachedList): void {
+    cached.delete(key)
+    cached.set(key, one)
+    const [oldest] = cached.keys()
+    if (cached.size > maxLists && oldest !== undefined) cached.delete(oldest)
   }
 
   return {
@@ -37,11 +37,11 @@ export function keptLists(ask: (call: Call) => Promise<unknown>): Lists {
       if (!isStream(answer)) return readList(answer, item)
       const key = keyOf(call)
       const { chunks, hash } = await bytesOf(answer)
-      const before = kept.get(key)
+      const before = cached.get(key)
       // A filtered list shares its objects with the full list.
-      const known = [before, kept.get(keyOf({ path: call.path }))].flatMap((one) => one?.byHash ?? [])
+      const known = [before, cached.get(keyOf({ path: call.path }))].flatMap((one) => one?.byHash ?? [])
       const read = before?.hash === hash ? before : { hash, ...readOver(Buffer.concat(chunks), item, known) }
-      keep(key, read)
+      store(key, read)
       return read.items as readonly Item[]
     },
   }
@@ -67,13 +67,21 @@ async function bytesOf(stream: ByteStream): Promise<{ readonly chunks: readonly 
 }
 
 /** Reads a list, and reuses elements that are cached. */
-function readOver(bytes: Buffer, item: (raw: unknown) => unknown, known: readonly Kept['byHash'][]): Pick<Kept, 'items' | 'byHash'> {
+function readOver(
+  bytes: Buffer,
+  item: (raw: unknown) => unknown,
+  known: readonly CachedList['byHash'][],
+): Pick<CachedList, 'items' | 'byHash'> {
   const read = readElements(bytes, item, known)
   return read === undefined ? { items: readList(parsed(bytes), item), byHash: new Map() } : { items: [...read.values()], byHash: read }
 }
 
 /** Undefined if the list is not formatted as Docker formats it: then it is parsed as normal JSON. `item` validates the elements. */
-function readElements(bytes: Buffer, item: (raw: unknown) => unknown, known: readonly Kept['byHash'][]): Kept['byHash'] | undefined {
+function readElements(
+  bytes: Buffer,
+  item: (raw: unknown) => unknown,
+  known: readonly CachedList['byHash'][],
+): CachedList['byHash'] | undefined {
   const elements = elementsIn(bytes)
   const read = new Map<string, unknown>()
   for (const element of elements ?? []) {

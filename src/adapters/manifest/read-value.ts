@@ -82,7 +82,7 @@ function readMachine(part: Part): SourceDocument {
   const { errors, warnings } = inUserData(part)
   if (!parsed.ok) return { ...invalid(part, parsed.name, parsed.issues, 'machine', errors), ...warnings }
   if (errors.length > 0) return { ...invalid(part, parsed.vm.metadata.name, [], 'machine', errors), ...warnings }
-  return { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation, issueAt: keptPlaces(part), ...warnings }
+  return { ok: true, origin: originOf(part), vm: parsed.vm, generation: parsed.generation, issueAt: issueLocator(part), ...warnings }
 }
 
 interface InUserData {
@@ -110,7 +110,7 @@ function readClassed(part: Part, className: string): ReadDocument {
   const { errors, warnings } = inUserData(part)
   if (issues.length + errors.length > 0 || name === undefined) return { ...invalid(part, name, issues, 'machine', errors), ...warnings }
   const origin = originOf(part)
-  const issueAt = keptPlaces(part)
+  const issueAt = issueLocator(part)
   const atClass = placeIn(part, { code: 'VM014', path: ['spec', 'class'], message: '' })
   const wrong = (issues: readonly ManifestIssue[]): InvalidDocument => {
     return { ok: false, origin, name, issues: issues.map((issue) => locatedAt(atClass, issue)), ...warnings }
@@ -130,14 +130,14 @@ function readClassed(part: Part, className: string): ReadDocument {
     const said = (message: string): string => `with class "${found.name}": ${message}`
     return wrong(parsed.issues.map((issue) => ({ ...issue, path: ['spec', 'class'], message: said(issue.message) })))
   }
-  return { ok: true, origin, name, className, complete: lastKept(complete) }
+  return { ok: true, origin, name, className, complete: lastCached(complete) }
 }
 
 /**
  * Conflicts between documents are only known after all are read. Keeps the places that they can refer to, so that the text can be dropped: the name,
  * and values that must be unique on a LAN.
  */
-function keptPlaces(part: Part): (issue: ManifestIssue) => SourceIssue | undefined {
+function issueLocator(part: Part): (issue: ManifestIssue) => SourceIssue | undefined {
   const networks = at(part.value, ['spec', 'networks'])
   const indexes = Array.isArray(networks) ? [...networks.keys()] : []
   const paths = indexes.flatMap((index) => ['name', 'mac', 'address'].map((field) => ['spec', 'networks', index, field]))
@@ -158,7 +158,7 @@ function placeIn(part: Part, issue: ManifestIssue): Place {
 }
 
 /** Classes rarely change, but VMs are resolved at every read. */
-function lastKept<Given, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
+function lastCached<Given, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
   let last: { readonly given: Given; readonly answer: Answer } | undefined
   return (given) => {
     if (last === undefined || last.given !== given) last = { given, answer: answer(given) }

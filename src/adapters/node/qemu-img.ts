@@ -17,7 +17,7 @@ const leaksOnly = 3
 /** Exit codes of prlimit and the loader: qemu-img itself did not run. */
 const didNotRun = [126, 127]
 /**
- * strerror(3) texts for problems of the node, which qemu-img prints with exit code 1. The agent retries these. Retrying a bad image does less harm
+ * strerror(3) messages for problems of the node, which qemu-img prints with exit code 1. The agent retries these. Retrying a bad image does less harm
  * than never retrying a good one.
  */
 const faultsOfNode = [

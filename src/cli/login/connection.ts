@@ -5,7 +5,7 @@ import { type Login, tryLogin } from './login.ts'
 
 export interface ConnectionPorts {
   /** The login for Docker's endpoint. Undefined if there is none. */
-  readonly keptLogin: () => Promise<Login | undefined>
+  readonly storedLogin: () => Promise<Login | undefined>
   /** `timeoutMs` limits each call. The default is the client's own limit. */
   readonly open: (login: Login, timeoutMs?: number) => ControllerApi
   readonly discover: () => Promise<Discovered>
@@ -17,7 +17,7 @@ const probeMs = 3_000
 
 /** The API of the stored login, at the controller's current address. Throws without a login, and the client's errors. */
 export async function connected(ports: ConnectionPorts): Promise<ControllerApi> {
-  const login = await ports.keptLogin()
+  const login = await ports.storedLogin()
   if (login === undefined) throw new Error('not logged in to the controller of this Docker context; log in: docker vm login --token-stdin')
   try {
     await ports.open(login, probeMs).version()

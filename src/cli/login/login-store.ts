@@ -55,7 +55,7 @@ function jsonOf(text: string): unknown {
 }
 
 /** The login for the endpoint. Undefined if there is none. */
-export async function keptLogin(ports: LoginPorts): Promise<Login | undefined> {
+export async function storedLogin(ports: LoginPorts): Promise<Login | undefined> {
   const found = parseLogins(await ports.readFile()).logins[ports.endpoint]
   if (found === undefined) return undefined
   const token = await tokenOf(ports, found)
@@ -71,7 +71,7 @@ async function tokenOf(ports: LoginPorts, { token, credential }: Entry): Promise
 }
 
 /** Returns where the token is stored, for people. Undefined for the login file. */
-export async function keepLogin(ports: LoginPorts, login: Login): Promise<string | undefined> {
+export async function storeLogin(ports: LoginPorts, login: Login): Promise<string | undefined> {
   const { server, fingerprint, token } = login
   const name = ports.helperOf(new URL(server).host)
   const credential = name === undefined ? undefined : { helper: name, url: server }

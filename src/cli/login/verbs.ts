@@ -7,7 +7,7 @@ import { done, type Outcome } from '../output/outcome.ts'
 export interface LoginVerbPorts {
   readonly connection: () => Promise<Pick<ConnectionPorts, 'open' | 'discover'>>
   /** Stores the login so that only its owner can read it. Resolves with the place, for people. */
-  readonly keepLogin: (login: Login) => Promise<string>
+  readonly storeLogin: (login: Login) => Promise<string>
   /** Resolves with false if there was no login. */
   readonly forgetLogin: () => Promise<boolean>
   readonly standardInput: () => Promise<string>
@@ -51,7 +51,7 @@ async function login(ports: LoginVerbPorts, options: LoginOptions): Promise<Outc
     trusted,
     given.server === undefined ? (found?.servers ?? []) : [given.server],
   )
-  return done(`logged in to ${server} (swarmvirt ${release}); stored in ${await ports.keepLogin({ server, ...trusted })}\n`)
+  return done(`logged in to ${server} (swarmvirt ${release}); stored in ${await ports.storeLogin({ server, ...trusted })}\n`)
 }
 
 const noFingerprint =

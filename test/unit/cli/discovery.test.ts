@@ -108,7 +108,7 @@ function network(certificates: Readonly<Record<string, string>>, found: readonly
       },
     }) as ControllerApi
   const ports: ConnectionPorts = {
-    keptLogin: () => Promise.resolve(login),
+    storedLogin: () => Promise.resolve(login),
     open,
     discover: () => Promise.resolve({ servers: found, fingerprint: 'EVIL' }),
     moved: (server) => {

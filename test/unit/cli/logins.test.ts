@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { credentialHelper } from '../../../src/adapters/docker/credential-helper.ts'
-import { forgetLogin, keepLogin, keptLogin, type LoginPorts, moveLogin } from '../../../src/cli/login/login-store.ts'
+import { forgetLogin, storeLogin, storedLogin, type LoginPorts, moveLogin } from '../../../src/cli/login/login-store.ts'
 
 let folder = ''
 let path: string | undefined
@@ -51,80 +51,80 @@ const other = { server: 'https://m2:9471', fingerprint: 'CC:DD', token: 'another
 
 describe('logins', () => {
   it('are kept one for each Docker endpoint, and none is taken for another', async () => {
-    await keepLogin(ports('context:home'), login)
-    await keepLogin(ports('context:work'), other)
-    expect(await keptLogin(ports('context:home'))).toEqual(login)
-    expect(await keptLogin(ports('context:work'))).toEqual(other)
-    expect(await keptLogin(ports('context:default'))).toBeUndefined()
+    await storeLogin(ports('context:home'), login)
+    await storeLogin(ports('context:work'), other)
+    expect(await storedLogin(ports('context:home'))).toEqual(login)
+    expect(await storedLogin(ports('context:work'))).toEqual(other)
+    expect(await storedLogin(ports('context:default'))).toBeUndefined()
   })
 
   it('of release 0.1.0 are of the default context, and stay when another is added', async () => {
     file = `${JSON.stringify(login, null, 2)}\n`
-    expect(await keptLogin(ports())).toEqual(login)
-    expect(await keptLogin(ports('context:work'))).toBeUndefined()
-    await keepLogin(ports('context:work'), other)
-    expect(await keptLogin(ports())).toEqual(login)
+    expect(await storedLogin(ports())).toEqual(login)
+    expect(await storedLogin(ports('context:work'))).toBeUndefined()
+    await storeLogin(ports('context:work'), other)
+    expect(await storedLogin(ports())).toEqual(login)
   })
 
   it('of a later release are neither read nor written over', async () => {
     file = JSON.stringify({ version: 3, all: [] })
     const before = file
-    await expect(keptLogin(ports())).rejects.toThrow('version 3 of a newer docker vm')
-    await expect(keepLogin(ports(), login)).rejects.toThrow('version 3')
+    await expect(storedLogin(ports())).rejects.toThrow('version 3 of a newer docker vm')
+    await expect(storeLogin(ports(), login)).rejects.toThrow('version 3')
     expect(file).toBe(before)
   })
 
   it('keep fields that a later release added', async () => {
     file = JSON.stringify({ version: 2, logins: { 'context:a': { ...login, note: 'kept' } }, more: 1 })
-    await keepLogin(ports('context:b'), other)
+    await storeLogin(ports('context:b'), other)
     expect(JSON.parse(file)).toMatchObject({ more: 1, logins: { 'context:a': { note: 'kept' } } })
   })
 
   it.each(['{', '[]', '{"version":2}', '{"server":1}'])('that are broken (%s) say so, and a new login replaces them', async (text) => {
     file = text
-    await expect(keptLogin(ports())).rejects.toThrow('log in again')
-    await keepLogin(ports(), login)
-    expect(await keptLogin(ports())).toEqual(login)
+    await expect(storedLogin(ports())).rejects.toThrow('log in again')
+    await storeLogin(ports(), login)
+    expect(await storedLogin(ports())).toEqual(login)
   })
 
   it('follow a controller that moved, with certificate and token as they were', async () => {
-    await keepLogin(ports(), login)
+    await storeLogin(ports(), login)
     await moveLogin(ports(), 'https://m3:9471')
-    expect(await keptLogin(ports())).toEqual({ ...login, server: 'https://m3:9471' })
+    expect(await storedLogin(ports())).toEqual({ ...login, server: 'https://m3:9471' })
   })
 
   it('are forgotten one at a time', async () => {
-    await keepLogin(ports('context:home'), login)
-    await keepLogin(ports('context:work'), other)
+    await storeLogin(ports('context:home'), login)
+    await storeLogin(ports('context:work'), other)
     expect(await forgetLogin(ports('context:home'))).toBe(true)
     expect(await forgetLogin(ports('context:home'))).toBe(false)
-    expect(await keptLogin(ports('context:work'))).toEqual(other)
+    expect(await storedLogin(ports('context:work'))).toEqual(other)
   })
 })
 
 describe("Docker's credential helper", () => {
   it('keeps the token, which is not in the login file then', async () => {
-    expect(await keepLogin(ports('context:a', 'fake'), login)).toBe('docker-credential-fake')
+    expect(await storeLogin(ports('context:a', 'fake'), login)).toBe('docker-credential-fake')
     expect(file).not.toContain(login.token)
-    expect(await keptLogin(ports('context:a', 'fake'))).toEqual(login)
+    expect(await storedLogin(ports('context:a', 'fake'))).toEqual(login)
     await moveLogin(ports('context:a', 'fake'), 'https://m3:9471')
-    expect(await keptLogin(ports('context:a'))).toEqual({ ...login, server: 'https://m3:9471' })
+    expect(await storedLogin(ports('context:a'))).toEqual({ ...login, server: 'https://m3:9471' })
   })
 
   it('loses the token at logout, unless another context has the same', async () => {
-    await keepLogin(ports('context:a', 'fake'), login)
-    await keepLogin(ports('context:b', 'fake'), login)
+    await storeLogin(ports('context:a', 'fake'), login)
+    await storeLogin(ports('context:b', 'fake'), login)
     await forgetLogin(ports('context:a'))
-    expect(await keptLogin(ports('context:b'))).toEqual(login)
+    expect(await storedLogin(ports('context:b'))).toEqual(login)
     await forgetLogin(ports('context:b'))
     expect(await credentialHelper('fake').get(login.server)).toBeUndefined()
   })
 
   it('that lost the token, or is not there, is named', async () => {
-    await keepLogin(ports('context:a', 'fake'), login)
+    await storeLogin(ports('context:a', 'fake'), login)
     await credentialHelper('fake').erase(login.server)
-    await expect(keptLogin(ports('context:a'))).rejects.toThrow('log in again')
-    await expect(keepLogin(ports('context:a', 'absent'), login)).rejects.toThrow('docker-credential-absent')
+    await expect(storedLogin(ports('context:a'))).rejects.toThrow('log in again')
+    await expect(storeLogin(ports('context:a', 'absent'), login)).rejects.toThrow('docker-credential-absent')
     expect(() => credentialHelper('../x')).toThrow('not a valid credential helper')
   })
 

@@ -32,7 +32,7 @@ interface Known<Value> {
   readonly hash: string
   readonly value: Value
 }
-interface Held<Value> extends Known<Value> {
+interface CachedFile<Value> extends Known<Value> {
   /** Identifies the bytes that were read. Undefined if the file can change without changing this mark. */
   readonly mark: string | undefined
 }
@@ -44,14 +44,14 @@ interface Pending<Value> extends Known<Value> {
 /** Files are read again at this interval even with an unchanged mark, since some file systems report few changes. */
 const wholeEveryMs = 300_000
 
-export interface KeptFiles<Value> {
+export interface CachedFiles<Value> {
   /** `path` must contain no symlinks. Throws UnsettledError, or the reason why it cannot be read. */
   readonly read: (path: string, shown: string) => Promise<Value>
   /** Starts a full read. */
   readonly begin: () => void
 }
 
-export interface KeptOptions<Value> {
+export interface CacheOptions<Value> {
   readonly files: SourceFiles
   readonly parse: (shown: string, bytes: Uint8Array) => Value
   /** For a larger file, `parse` gets one byte more than this. */
@@ -66,17 +66,17 @@ export interface KeptOptions<Value> {
  * Caches parsed files. The same mark means the same bytes, except for one read every five minutes, so a rescan neither reads nor parses. New content
  * is used once it has settled. The cache has one entry per file.
  */
-export function keptFiles<Value>({ files, parse, maxBytes, settling, isIdle = () => false }: KeptOptions<Value>): KeptFiles<Value> {
-  const held = new Map<string, Held<Value>>()
+export function cachedFiles<Value>({ files, parse, maxBytes, settling, isIdle = () => false }: CacheOptions<Value>): CachedFiles<Value> {
+  const cached = new Map<string, CachedFile<Value>>()
   const pending = new Map<string, Pending<Value>>()
   const { clock } = files
   let wholeAtMs = clock.elapsed()
   let isWhole = false
   let markOf = fileMarks(files)
 
-  function keep(shown: string, now: Held<Value>): Value {
+  function store(shown: string, now: CachedFile<Value>): Value {
     pending.delete(shown)
-    putLast(held, shown, now)
+    putLast(cached, shown, now)
     return now.value
   }
 
@@ -87,17 +87,17 @@ export function keptFiles<Value>({ files, parse, maxBytes, settling, isIdle = ()
       if (isWhole) wholeAtMs = clock.elapsed()
     },
     async read(path, shown) {
-      const before = held.get(shown)
+      const before = cached.get(shown)
       const { mark, isLocal } = await markOf(path)
-      if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole) return keep(shown, before)
+      if (before !== undefined && mark !== undefined && mark === before.mark && !isWhole) return store(shown, before)
       const file = isLocal ? boundedFileSync(files, path, maxBytes + 1) : await boundedFile(files, path, maxBytes + 1)
       const hash = sha256Hex(file.bytes)
-      if (before?.hash === hash) return keep(shown, { ...before, mark })
+      if (before?.hash === hash) return store(shown, { ...before, mark })
       const seen = pending.get(shown)
       const now = seen?.hash === hash ? seen : { hash, value: parse(shown, file.bytes), sinceMs: clock.elapsed() }
       const isIdleStill = before !== undefined && isIdle(before.value) && isIdle(now.value)
       const leftMs = settling === undefined || isIdleStill ? 0 : unsettledMs({ ...file, shown }, isLocal, now.sinceMs, settling, clock)
-      if (leftMs <= 0) return keep(shown, { mark, hash, value: now.value })
+      if (leftMs <= 0) return store(shown, { mark, hash, value: now.value })
       putLast(pending, shown, now)
       throw new UnsettledError(before?.value, leftMs)
     },
