@@ -545,8 +545,8 @@ describe('what is known about a VM', () => {
     expect(await asRunner(() => [{ type: 'hello', protocol: 'swarmvirt.runner-control', version: 1, uid: other.uid }])).toContain(
       'another VM',
     )
-    expect(await asRunner(() => ['x'.repeat(1_000_000)])).toContain('no runner')
-    expect(await asRunner(() => ['[1]\n'])).toContain('no runner')
+    expect(await asRunner(() => ['x'.repeat(1_000_000)])).toContain('not a runner')
+    expect(await asRunner(() => ['[1]\n'])).toContain('not a runner')
     expect(await asRunner(() => [])).toContain('in time')
     listenAsRunner(other.uid, (uid) => [{ type: 'hello', protocol: 'swarmvirt.runner-control', version: 1, uid }, statusOf(uid)])
     rmSync(root.controlSocket(order.uid))

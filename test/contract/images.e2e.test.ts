@@ -87,7 +87,7 @@ describe('a qcow2 image that is cut off', () => {
     expect(await prepared(await agent(), fromImages('whole.qcow2'))).toMatchObject({
       state: 'failed',
       reason: 'ImageRefused',
-      message: expect.stringContaining('it is cut off'),
+      message: expect.stringContaining('it is truncated'),
     })
     expect([readdirSync(root.store), readdirSync(root.instances)]).toEqual([[], []])
   })
@@ -100,7 +100,7 @@ describe('a qcow2 image that is cut off', () => {
     expect(await prepared(await agent(), fromImages('long.qcow2'))).toMatchObject({
       state: 'failed',
       reason: 'ImageRefused',
-      message: expect.stringContaining('it is cut off'),
+      message: expect.stringContaining('it is truncated'),
     })
   })
 
@@ -112,7 +112,7 @@ describe('a qcow2 image that is cut off', () => {
     const order = anOrder({ image: { source: 'images/tiny.qcow2', sha256 } })
     expect(await prepared(await agent(), order)).toMatchObject({
       reason: 'ImageRefused',
-      message: expect.stringContaining('it is cut off'),
+      message: expect.stringContaining('it is truncated'),
     })
   })
 
@@ -138,7 +138,7 @@ test('An image that is still being copied in is waited for', async () => {
   expect(await client.prepare(fromImages('tiny.qcow2'))).toMatchObject({
     state: 'preparing',
     reason: 'ImageArriving',
-    message: expect.stringContaining('written to just now'),
+    message: expect.stringContaining('still being written'),
   })
   expect(readdirSync(root.store)).toEqual([])
   putLongAgo(imagePath('tiny.qcow2'))

@@ -200,7 +200,7 @@ describe('the way of a pipeline', () => {
     expect(refused).toMatchObject({ code: 1, stdout: '' })
     expect(refused.stderr).toContain('virtualmachine/cli-stack is declared by config shop_cli of stack shop')
     expect(refused.stderr).toContain("virtualmachine/cli-dir is declared in the controller's manifest directory")
-    expect(refused.stderr).toContain('nothing that docker vm apply made declares virtualmachine/cli-none')
+    expect(refused.stderr).toContain('docker vm apply has not created virtualmachine/cli-none')
     expect((await vm(['apply', '-f', join(folder, 'vms/cli-stack.yaml')])).stderr).toContain('stack shop')
     await must(['--context', context, 'stack', 'rm', 'shop'])
   })

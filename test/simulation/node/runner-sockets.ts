@@ -13,7 +13,7 @@ export function memoryRunners(layout: Layout, sockets: FdSockets, process: Proce
   async function ask(uid: string, type: 'status' | 'powerOff'): Promise<RunnerResponse> {
     const connection = await sockets.connect(layout.controlSocket(uid))
     const { promise, resolve, reject } = Promise.withResolvers<RunnerResponse>()
-    const cancel = process.clock.after(deadlineMs, () => reject(new PortError('Unavailable', 'the runner does not answer')))
+    const cancel = process.clock.after(deadlineMs, () => reject(new PortError('Unavailable', 'the runner is not responding')))
     const decoder = frameDecoder()
     let greeted = false
     connection.onData((bytes) => {
