@@ -41,6 +41,13 @@ export function isRunning(name: VmName): (world: World) => boolean {
   return ({ machines }) => machines.writersOf(name).some((one) => one.isRunning)
 }
 
+/** The guest of web ran in one task, unless a fault ended it. */
+export function neverRestarted({ machines }: World): string | undefined {
+  if (machines.wasInterrupted) return undefined
+  const tasks = new Set(machines.guests.filter((one) => one.vm === 'web').map((one) => one.taskId))
+  return tasks.size === 1 ? undefined : `web ran in ${tasks.size} tasks`
+}
+
 export function nodeOf(world: World, name: VmName): string {
   const found = world.record(name)?.node
   if (found === undefined) throw new Error(`${name} is not placed`)

@@ -58,6 +58,8 @@ export class Machine {
   away = false
   /** The last order for each VM. */
   readonly orders = new Map<VmUid, PrepareOrder>()
+  /** The next probes of QEMU fail, with KVM and without. */
+  qemuBroken = false
   /** Its agent takes seconds for each answer. */
   slow = false
   readonly #ports: MachinePorts
@@ -93,7 +95,8 @@ export class Machine {
     const process = this.#process('agent')
     this.#agent = process
     process.onEnd(() => this.#agentEnded())
-    startSimulatedAgent({ ...this.#programPorts(process), steps: this.#ports.steps }, (answer) => (this.#answer = answer))
+    const ports = { ...this.#programPorts(process), steps: this.#ports.steps, qemuWorks: () => !this.qemuBroken }
+    startSimulatedAgent(ports, (answer) => (this.#answer = answer))
   }
 
   startBroker(): void {

@@ -29,10 +29,16 @@ export interface ProgramPorts {
   readonly log: Log
 }
 
+interface AgentPorts extends ProgramPorts {
+  readonly steps: Steps
+  /** What a probe finds; the guests that run already do not notice. */
+  readonly qemuWorks: () => boolean
+}
+
 const release = '0.1.0'
 
 /** The real agent, put together as its `main.ts` does it; `onListening` gets what answers its HTTPS requests. */
-export function startSimulatedAgent(ports: ProgramPorts & { readonly steps: Steps }, onListening: (answer: AnswerControl) => void): void {
+export function startSimulatedAgent(ports: AgentPorts, onListening: (answer: AnswerControl) => void): void {
   const { process, hostname, disk, descriptors, steps, random, log, sockets, lan } = ports
   const paths = layout(ports.stateRoot)
   const tools = { disk, process, steps, random }
@@ -48,7 +54,7 @@ export function startSimulatedAgent(ports: ProgramPorts & { readonly steps: Step
     tcpConnect: lan.tcpConnect,
     sockets,
     closeFd: (fd: number) => descriptors.close(process, fd),
-    probeRuns: probeRuns(process),
+    probeRuns: probeRuns(process, ports.qemuWorks),
     listen: async (answer: AnswerControl) => {
       onListening(answer)
       return { port: 9472, close: async () => undefined }
@@ -60,13 +66,13 @@ export function startSimulatedAgent(ports: ProgramPorts & { readonly steps: Step
   void startAgent(parts, process.signal)
 }
 
-/** As in the lab: TCG works and KVM hangs. */
-function probeRuns({ clock }: Process): ProbeRuns<string> {
+/** As in the lab: TCG works and KVM hangs. Where QEMU is broken, both fail. */
+function probeRuns({ clock }: Process, qemuWorks: () => boolean): ProbeRuns<string> {
   const run = (ms: number, said: string): Promise<string> => new Promise((resolve) => clock.after(ms, () => resolve(said)))
   return {
     tcg: () => run(100, 'the payload ended'),
     kvm: () => run(200, ''),
-    judgeTcg: () => ({ works: true, message: '' }),
+    judgeTcg: () => (qemuWorks() ? { works: true, message: '' } : { works: false, message: 'QEMU ended with exit code 1' }),
     judgeKvm: () => ({ verdict: 'unusable', reason: 'KvmHangs', message: 'no word from the guest in 2 s' }),
   }
 }

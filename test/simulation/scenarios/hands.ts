@@ -11,6 +11,7 @@ import {
   hasService,
   isRunning,
   labelService,
+  neverRestarted,
   once,
   removeRecord,
   removeService,
@@ -25,13 +26,6 @@ const atMs = 7_000
 
 function oneDisk({ machines }: World): string | undefined {
   return machines.disks.length === 1 ? undefined : `web has ${machines.disks.length} disks`
-}
-
-/** Tasks that a node was ever given: 1 where nothing restarted the VM. */
-function neverRestarted({ machines }: World): string | undefined {
-  if (machines.wasInterrupted) return undefined
-  const tasks = new Set(machines.guests.filter((one) => one.vm === 'web').map((one) => one.taskId))
-  return tasks.size === 1 ? undefined : `web ran in ${tasks.size} tasks`
 }
 
 function serviceLabel(world: World, key: string): string | undefined {

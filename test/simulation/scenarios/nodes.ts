@@ -1,7 +1,7 @@
 import { nodeLabels } from '../../../src/api/labels.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
-import { force, isRunning, labelNode, nodeOf, once } from '../people.ts'
+import { force, isRunning, labelNode, neverRestarted, nodeOf, once } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import { cutOff, joinAgain, powerOff, powerOn, rejoin } from '../window-faults.ts'
 import type { World } from '../world.ts'
@@ -51,6 +51,17 @@ function onItsNodeAlone(world: World): string | undefined {
 
 function onN9Alone(world: World): string | undefined {
   return nodeOf(world, 'web') === 'node-n9' ? onItsNodeAlone(world) : `web is on ${nodeOf(world, 'web')}`
+}
+
+/** An upgrade of QEMU that fails, with KVM and without: the restarted agent probes it and finds the node incapable. */
+function breakQemu(world: World, nodeId: string): void {
+  machine(world, nodeId).qemuBroken = true
+  machine(world, nodeId).killAgent()
+}
+
+function repairQemu(world: World, nodeId: string): void {
+  machine(world, nodeId).qemuBroken = false
+  machine(world, nodeId).killAgent()
 }
 
 /** The second half comes when the first was done, whenever that was. */
@@ -282,6 +293,26 @@ export const nodes: readonly Scenario[] = [
         ),
       ],
     ],
+  },
+  {
+    name: 'QEMU fails on its node when the agent restarts, its broker goes away, and both are repaired',
+    vms: { web: {} },
+    acts: [
+      [
+        7_000,
+        forAWhile(
+          (world, id) => {
+            breakQemu(world, id)
+            world.time.after(6_000, () => void (machine(world, id).brokerAway = true))
+          },
+          (world, id) => {
+            machine(world, id).brokerAway = false
+            repairQemu(world, id)
+          },
+        ),
+      ],
+    ],
+    expect: neverRestarted,
   },
   {
     name: 'the broker is away from the start',

@@ -1,7 +1,8 @@
 import { objectLabels, suspendedBy } from '../../../src/api/labels.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import { deletePolicy } from '../../../src/reconcilers/shared/placement-record.ts'
-import { isRunning, once, scale } from '../people.ts'
+import { placeByLabels } from '../former-release.ts'
+import { isRunning, neverRestarted, once, scale } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
 
@@ -63,6 +64,25 @@ export const suspension: readonly Scenario[] = [
       [atMs + 2_000, once(isNoted, scale('web', 0))],
       [atMs + 12_000, note(false)],
     ],
+  },
+  {
+    name: 'an upgrade from placement by labels while it is suspended, and it is resumed',
+    vms: { web: {} },
+    acts: [
+      [atMs, note(true)],
+      [
+        atMs + 1_000,
+        once(
+          (world) => isNoted(world) && isRunning('web')(world),
+          (world) => {
+            placeByLabels(world, 'web')
+            for (const life of world.lives()) world.crash(life)
+          },
+        ),
+      ],
+      [atMs + 30_000, note(false)],
+    ],
+    expect: neverRestarted,
   },
   {
     name: 'suspended, its policy becomes Retain, its manifest goes, and it is resumed',
