@@ -1,7 +1,7 @@
-/** The work grows with the square of the length, and words of ours are shorter. */
+/** The cost is quadratic in the length, and our words are shorter. */
 const longest = 40
 
-/** The word that was probably meant; undefined where none is near. */
+/** The word that was probably meant; undefined if none is similar. */
 export function closest<Word extends string>(wrong: string, words: readonly Word[]): Word | undefined {
   const given = wrong.slice(0, longest).toLowerCase()
   const [best] = words.map((word) => ({ word, distance: distance(given, word.toLowerCase()) })).toSorted((a, b) => a.distance - b.distance)
@@ -9,7 +9,7 @@ export function closest<Word extends string>(wrong: string, words: readonly Word
   return best.distance <= Math.max(1, Math.floor(Math.max(given.length, best.word.length) / 3)) ? best.word : undefined
 }
 
-/** Edits from one to the other: a character more, less, other, or two swapped (optimal string alignment). */
+/** The edit distance (optimal string alignment): insertions, deletions, substitutions and swaps. */
 function distance(left: string, right: string): number {
   let earlier: number[] = []
   let row = Array.from({ length: right.length + 1 }, (_, index) => index)

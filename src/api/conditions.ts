@@ -3,7 +3,7 @@ export type ConditionStatus = 'True' | 'False' | 'Unknown'
 /**
  * Every condition type with its one owner. `Reconciling` and `Stalled` are kstatus' abnormal-true pair: present only while true, and so is
  * `Suspended`, which stands in their place.
- * `Ready` is folded from the others by the controller and written by nobody else.
+ * The controller computes `Ready` from the others.
  */
 export const conditionOwners = {
   Valid: 'source',
@@ -50,7 +50,7 @@ export function condition(type: ConditionType, status: ConditionStatus, reason: 
 export interface Stamp {
   readonly observedGeneration: string
   readonly now: string
-  /** Since when a condition has had the status that it gets now, where somebody remembers. */
+  /** Since when a condition has had its new status, if known. */
   readonly since?: (type: ConditionType, status: ConditionStatus) => string | undefined
 }
 
@@ -66,7 +66,7 @@ export function stampConditions(held: readonly Condition[], drafts: readonly Con
   return [...byType.values()]
 }
 
-/** The rungs that must hold for Ready, in the order in which they come true; the first that does not is the reason. */
+/** The checks for Ready, in the order in which they become True; the first failing one is the reason. */
 export const readyRungs = [
   'Valid',
   'Placed',

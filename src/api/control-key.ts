@@ -1,4 +1,4 @@
-/** One pre-shared key of the control plane: what controller and agents prove to each other (TLS-PSK). */
+/** A pre-shared key of the control plane, with which controller and agents authenticate each other (TLS-PSK). */
 export interface ControlKey {
   /** Sent in the clear by a client, so that a server with several keys knows which one is meant. */
   readonly id: string
@@ -19,7 +19,7 @@ const hexPattern = /^[0-9a-f]{64}$/
 /**
  * Reads the control key secret: UTF-8 lines `ID:HEX64`, empty lines and lines that start with `#` aside. Clients send the first key;
  * servers accept all of them, so a key is rotated by adding the new one below, moving it up once every node has it, and dropping the old one.
- * The message of a refusal names lines and never key material.
+ * Error messages contain line numbers and never key material.
  */
 export function parseControlKeys(text: string): ParsedControlKeys {
   const keys: ControlKey[] = []

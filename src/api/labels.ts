@@ -19,19 +19,19 @@ export const objectLabels = {
   node: 'swarmvirt.node',
   /** On a service whose launch config is of release 0.1 and names no bridge: the bridge of its NICs, which an old constraint named. */
   bridge: 'swarmvirt.bridge',
-  /** Hash of the user's spec that was last acted on. */
+  /** Hash of the user's spec that was last applied. */
   generation: 'swarmvirt.generation',
   /** Hash of the inputs the running template was rendered from. */
   appliedHash: 'swarmvirt.hash.applied',
-  /** Hash of the inputs the manifest asks for now; differs from applied while a restart is pending. */
+  /** Hash of the inputs in the current manifest; differs from applied while a restart is pending. */
   desiredHash: 'swarmvirt.hash.desired',
   /** Hash of the normalised template as it was written; an actual template with another hash was changed by somebody else. */
   templateHash: 'swarmvirt.hash.template',
   /** Hash of a changed template that was restored. */
   driftHash: 'swarmvirt.hash.drift',
   /**
-   * Version of the service that the restoring update was made on, so that no two of them have the same. While the spec before the last update
-   * has another one, the last update is ours: a template that differs from what it wrote is Docker's own reading of it, and is adopted.
+   * Version of the service before our restoring update, so that each update has a different one. If the previous spec has another value, the
+   * last update is ours: a template that differs from what we wrote was normalized by Docker, and is adopted.
    */
   driftVersion: 'swarmvirt.drift.version',
   /** Version of how the hashes are computed; an upgrade that changes it relabels and restarts nothing. */
@@ -39,13 +39,13 @@ export const objectLabels = {
   /** ForceUpdate counter as we last wrote or adopted it; a higher one means a person restarted the VM. */
   forceUpdate: 'swarmvirt.force-update',
   /**
-   * On the placement record: `directory` or `configs`, the manifest source whose document is in force; what another source says of the VM changes
-   * nothing. Without it the owner is not known.
+   * On the placement record: the manifest source that owns the VM, `directory` or `configs`. Documents of other sources are ignored. Without
+   * the label the owner is unknown.
    */
   source: 'swarmvirt.source',
   /** On the placement record: `true` once the VM's disks exist, so that an empty disk is never made again. */
   disksMade: 'swarmvirt.disks-made',
-  /** On the placement record: names of the disks that exist, in boot order, with commas. A VM starts with these, whatever its manifest asks for. */
+  /** On the placement record: comma-separated names of the existing disks, in boot order. A VM starts with these, also if its manifest differs. */
   disks: 'swarmvirt.disks',
   /** On the placement record: mark of the accelerator and networks of a pending edit once the node accepted them, or `refused` and the mark. */
   prepared: 'swarmvirt.prepared',
@@ -53,7 +53,7 @@ export const objectLabels = {
   leaseHolder: 'swarmvirt.lease.holder',
   /** On the lease: RFC 3339 time at which the holder took it, or answered last. For people, and to make each answer another one. */
   leaseRenewedAt: 'swarmvirt.lease.renewed-at',
-  /** On the lease: id of the controller that asks whether the holder lives; the holder's answer takes it away. */
+  /** On the lease: id of the controller that asks whether the holder is alive; the holder's answer removes it. */
   leaseWaiting: 'swarmvirt.lease.waiting',
   /** On the lease: RFC 3339 time of that request, which is repeated until it is answered. */
   leaseAskedAt: 'swarmvirt.lease.asked-at',
@@ -65,7 +65,7 @@ export const objectLabels = {
   deletionPolicy: 'swarmvirt.deletion-policy',
   /** On the placement record: RFC 3339 time at which the VM was removed and the deletion of its disks began, from which there is no way back. */
   deletingAt: 'swarmvirt.deleting-at',
-  /** On the placement record: nothing is written for the VM. `true` where a person said so (`docker vm suspend`), `manifest` as a note of what its manifest says. */
+  /** On the placement record: no changes are made for the VM. `true` after `docker vm suspend`, `manifest` if its manifest suspends it. */
   suspended: 'swarmvirt.suspended',
 } as const
 
@@ -80,7 +80,7 @@ export const manifestLabels = {
   manifest: 'swarmvirt.manifest',
   /** `docker-vm`: made by `docker vm apply`; such a config may be collected once it is superseded. */
   appliedBy: 'swarmvirt.applied-by',
-  /** The name that was given with `--source`: what `--prune` looks at. */
+  /** The name given with `--source`, which `--prune` uses. */
   appliedSource: 'swarmvirt.applied-source',
   /** Name of the one VM or class that the config holds. */
   appliedName: 'swarmvirt.applied-name',
@@ -92,7 +92,7 @@ export const nodeLabels = {
   vmCapable: 'vm-capable',
   accel: 'swarmvirt.accel',
   bridge: (bridge: string): string => `swarmvirt.bridge.${bridge}`,
-  /** `true` once an agent ever answered there: the node may hold disks. Never taken away by swarmvirt; who knows a node's disks to be lost removes it. */
+  /** `true` once an agent ever answered there: the node may hold disks. swarmvirt never removes it; an operator removes it once the node's disks are lost. */
   holdsState: 'swarmvirt.state',
   /** `swarmvirt.vm.<name>=<uid>` of each VM: earlier releases placed by it (ADR 0026). Only removed. */
   formerVmPrefix: 'swarmvirt.vm.',

@@ -16,7 +16,7 @@ export type { ManifestIssue, ManifestPath } from './manifest/issue.ts'
 type Whole = z.output<typeof virtualMachineSchema>
 type WholeDisk = Whole['spec']['disks'][number]
 type WholeNetwork = Whole['spec']['networks'][number]
-/** What code stands behind so far; everything else is refused before a manifest gets this type. */
+/** The supported part of the schema; everything else is rejected before a manifest gets this type. */
 type Disk = WholeDisk & { readonly size: number; readonly image: NonNullable<WholeDisk['image']> }
 type Network = WholeNetwork & { readonly bridge: string }
 type Readiness = Extract<NonNullable<Whole['spec']['readiness']>, { ping: true } | { tcp: number }>
@@ -34,7 +34,7 @@ export type VirtualMachine = Omit<Whole, 'spec'> & {
   readonly fromClass?: readonly string[]
 }
 
-/** A class as it was written, to be laid under the VMs that name it. */
+/** A class as it was written, before it is merged with the VMs that use it. */
 export interface VirtualMachineClass {
   readonly name: string
   readonly spec: Readonly<Record<string, unknown>>
@@ -45,8 +45,8 @@ export type ParsedManifest =
   | { readonly ok: false; readonly name: string | undefined; readonly issues: readonly ManifestIssue[] }
 
 /**
- * Reads one YAML document's plain value. Strict: an unknown key is an issue, since a typo must never silently default. With `under`, the class
- * that the document names, what the document leaves open is the class's.
+ * Reads the plain value of one YAML document. Strict: an unknown key is an issue, because a typo must never silently default. `under` is the
+ * class that the document names; it gives the fields that the document leaves out.
  */
 export function parseVirtualMachine(document: unknown, under?: VirtualMachineClass): ParsedManifest {
   const whole = under === undefined ? document : { ...(document as object), spec: laidUnder(under.spec, at(document, ['spec'])) }
@@ -58,13 +58,13 @@ export function parseVirtualMachine(document: unknown, under?: VirtualMachineCla
   return { ok: true, vm: { ...vm, ...fromClass }, generation: generationOf(document, under) }
 }
 
-/** The name of the class that a document names. Undefined where it names none, or nothing that can be one. */
+/** The class name in a document; undefined if there is no valid one. */
 export function classOf(document: unknown): string | undefined {
   const name = at(document, ['spec', 'class'])
   return typeof name === 'string' && vmNamePattern.test(name) ? name : undefined
 }
 
-/** What is wrong with a VM that names a class, whatever the class gives. */
+/** The errors of a VM with a class that do not depend on the class. */
 export function judgeClassed(document: unknown): readonly ManifestIssue[] {
   return issuesOf(document, classedMachineSchema.safeParse(document, ownWords), machineAbout(), brokenRules(document))
 }
@@ -80,7 +80,7 @@ export function parseVirtualMachineClass(document: unknown): ParsedClass {
   return { ok: true, class: { name: result.data.metadata.name, spec: at(document, ['spec']) as VirtualMachineClass['spec'] } }
 }
 
-/** What is written in the VM wins; `cpu` is taken field by field. */
+/** The VM's own fields win; `cpu` is merged field by field. */
 function laidUnder(under: VirtualMachineClass['spec'], own: unknown): unknown {
   if (own === null || typeof own !== 'object') return own
   const [below, above] = [under['cpu'], at(own, ['cpu'])]
@@ -88,7 +88,7 @@ function laidUnder(under: VirtualMachineClass['spec'], own: unknown): unknown {
   return { ...under, ...own, ...cpu }
 }
 
-/** The paths of what `laidUnder` took from the class. */
+/** The paths whose values came from the class. */
 function givenBy(under: VirtualMachineClass['spec'], own: unknown): string[] {
   return Object.entries(under).flatMap(([key, value]) => {
     if (at(own, [key]) === undefined) return [`spec.${key}`]
@@ -102,15 +102,15 @@ function isObject(value: unknown): value is object {
 }
 
 /**
- * Hash of the spec as the user wrote it, before defaults, so that a default of a later version changes no generation. With a class, of that
- * as well: an edit of the class is an edit of its VMs.
+ * Hash of the spec as written, before defaults, so that a new default changes no generation. Includes the class, because an edit of the
+ * class is an edit of its VMs.
  */
 function generationOf(document: unknown, under: VirtualMachineClass | undefined): string {
   const written = at(document, ['spec'])
   return hashOf(under === undefined ? written : [written, under.spec]).slice(0, 16)
 }
 
-/** The name of a document that may be invalid otherwise, if it can be trusted to be one. */
+/** The name of a document that may be otherwise invalid, if the name itself is valid. */
 function nameOf(document: unknown): string | undefined {
   const name = at(document, ['metadata', 'name'])
   return typeof name === 'string' && vmNamePattern.test(name) ? name : undefined
@@ -125,12 +125,12 @@ function issuesOf(
   const early = notYetIn(fields, document)
   const parsed = result.success ? [] : result.error.issues.flatMap((issue) => describe(issue, document, fields))
   const own = parsed.filter((issue) => !explained(issue, early))
-  // A rule about a field that is wrong by itself would only say so in other words.
+  // A rule about a field that is already invalid would only repeat the error.
   const ruled = rules.filter((issue) => !explained(issue, early) && !own.some((one) => within(issue.path, one.path)))
   return [...early, ...own, ...ruled]
 }
 
-/** A complaint about a value that holds a refused field, or lies in one, or about a key that is missing beside one, says nothing new. */
+/** Drops errors about a value that contains, or is inside, a rejected field, and about a key that is missing beside one. */
 function explained(issue: ManifestIssue, early: readonly ManifestIssue[]): boolean {
   const beside = (one: ManifestIssue): boolean =>
     issue.code === 'VM011' && one.path.length === issue.path.length && within(one.path, issue.path.slice(0, -1))
@@ -141,7 +141,7 @@ function within(path: ManifestPath, outer: ManifestPath): boolean {
   return outer.every((step, index) => path[index] === step)
 }
 
-/** The library's own texts are left empty, so that none of them is ever shown. */
+/** The library's own messages are empty, so that none of them is ever shown. */
 const ownWords = { error: () => '' }
 
 function describe(issue: z.core.$ZodIssue, document: unknown, fields: ReadonlyMap<FieldPattern, About>): ManifestIssue[] {

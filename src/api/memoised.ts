@@ -1,4 +1,4 @@
-/** Answers by the object that is asked about: for what never changes and is asked about again and again, such as what was read of the Swarm. */
+/** Caches the result by object identity, for immutable objects such as those read from the Swarm. */
 export function memoised<Given extends object, Answer>(answer: (given: Given) => Answer): (given: Given) => Answer {
   const answers = new WeakMap<Given, { readonly answer: Answer }>()
   return (given) => {

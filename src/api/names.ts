@@ -16,7 +16,7 @@ export function serviceName(vm: VmName): string {
   return `vm-${vm}`
 }
 
-/** The Swarm config whose creation is the race for a VM's identity: the loser gets 409. */
+/** The placement record. Two controllers may race to create it; the loser gets 409. */
 export function placementRecordName(vm: VmName): string {
   return `sv-vm-${vm}`
 }

@@ -1,4 +1,4 @@
-/** Compares two texts by their UTF-16 units, for `toSorted`: the same on every machine, whatever its locale. */
+/** Compares two strings by UTF-16 code units, for `toSorted`: independent of the locale. */
 export function byText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }

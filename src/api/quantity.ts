@@ -11,10 +11,10 @@ const units: Record<string, number> = {
   Ti: 2 ** 40,
 }
 
-/** How a quantity of bytes is written; not every one that matches is a whole number of bytes. */
+/** The format of a quantity of bytes; a match is not always an integer number of bytes. */
 export const quantityPattern = /^(\d{1,15}(?:\.\d{1,9})?)(k|[KMGT]i?)?$/
 
-/** Reads a Kubernetes quantity of bytes (`512Mi`, `2Gi`, `20G`, `1.5Gi`); undefined when it is none, or not a whole number of bytes. */
+/** Reads a Kubernetes quantity of bytes (`512Mi`, `2Gi`, `20G`, `1.5Gi`); undefined if it is none, or not an integer number of bytes. */
 export function parseQuantity(text: string): number | undefined {
   const match = quantityPattern.exec(text)
   if (!match) return undefined
@@ -24,7 +24,7 @@ export function parseQuantity(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
-/** Bytes for people: the largest binary unit that keeps at least one digit before the point. */
+/** Human-readable bytes, in the largest binary unit with at least one digit before the point. */
 export function formatBytes(bytes: number): string {
   const steps = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let value = bytes

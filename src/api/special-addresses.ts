@@ -18,7 +18,7 @@ export const notPublicIpv4: readonly Subnet[] = [
   ['224.0.0.0', 3],
 ]
 
-/** Of an IPv4 address in dotted form. */
+/** Takes an IPv4 address in dotted form. */
 export function isPublicIpv4(address: string): boolean {
   return !notPublicIpv4.some(([base, prefix]) => asNumber(base) >>> (32 - prefix) === asNumber(address) >>> (32 - prefix))
 }
@@ -30,7 +30,7 @@ function asNumber(address: string): number {
 /** The only global unicast space there is of IPv6. */
 export const globalIpv6: Subnet = ['2000::', 3]
 
-/** Of that space; some of these carry an IPv4 address (Teredo, 6to4). */
+/** Exceptions in that space; some of them contain an IPv4 address (Teredo, 6to4). */
 export const notPublicIpv6: readonly Subnet[] = [
   ['2001::', 23],
   ['2001:db8::', 32],

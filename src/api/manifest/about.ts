@@ -1,42 +1,42 @@
 import type { z } from 'zod'
 
-/** What an edit of a field does to a VM that runs. Of several edited fields the strongest counts, in this order. */
+/** The effect of editing a field of a running VM. With several edited fields the strongest effect counts, in this order. */
 export const editEffects = ['live', 'restart', 'first-boot', 'recreate', 'destroys-data'] as const
 export type EditEffect = (typeof editEffects)[number]
 
 export const effectTexts: Readonly<Record<EditEffect, string>> = {
-  live: 'live, takes hold at once and the VM runs on',
-  restart: 'restart, takes hold when the VM is restarted',
+  live: 'live, applies at once while the VM keeps running',
+  restart: 'restart, applies when the VM is restarted',
   'first-boot': 'first-boot, reaches the guest with a restart; cloud-init applies most of it only at the first boot of an instance',
-  recreate: 'recreate, makes another VM',
+  recreate: 'recreate, creates another VM',
   'destroys-data': 'destroys-data, refused unless an annotation allows it',
 }
 
-/** What is said of a field beside its type; `explain`, the JSON Schema and the documentation are made from it. */
+/** The documentation of a field; `explain`, the JSON Schema and docs/manifest.md are generated from it. */
 export interface About {
   readonly description: string
-  /** Of a field that holds others: what an edit of those does that have no word of their own. */
+  /** The effect of an edit; fields inside without their own effect inherit it. */
   readonly effect?: EditEffect
-  /** Of a mapping whose keys are free: what an edit of these keys does. */
+  /** For a map with free keys: the effect of editing these keys. */
   readonly keyEffects?: Readonly<Record<string, EditEffect>>
-  /** When it must be written, where more than the field itself decides that: `yes`, or `for a URL`. */
+  /** When the field is required, if that does not follow from the schema: `yes`, or `for a URL`. */
   readonly needed?: string
-  /** For people: `bytes, written like 512Mi`. */
+  /** Shown to users: `bytes, written like 512Mi`. */
   readonly unit?: string
-  /** The least value, where it is no number of JSON's. */
+  /** The minimum, if it is not a JSON number. */
   readonly least?: string
   readonly most?: string
   /** An example of how it is written. */
   readonly form?: string
-  /** No code stands behind it yet: refused as such, never ignored. */
+  /** Not supported yet: rejected with that message, never ignored. */
   readonly notYet?: true
-  /** Values of an enum, or beginnings of a text, that no code stands behind yet. */
+  /** Enum values, or prefixes of a string, that are not supported yet. */
   readonly notYetValues?: readonly string[]
-  /** The list takes one entry so far. */
+  /** The list only supports one entry yet. */
   readonly oneSoFar?: true
 }
 
-/** Says it of a schema. Given last, since wrapping (`optional`, `default`) makes another schema. */
+/** Adds the documentation to a schema. Call it last, because `optional` and `default` create a new schema. */
 export function field<Schema extends z.ZodType>(schema: Schema, about: About): Schema {
   return schema.meta({ ...schema.meta(), ...about })
 }

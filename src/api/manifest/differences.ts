@@ -6,7 +6,7 @@ import { withoutSecrets } from './hidden.ts'
 
 type Path = readonly (string | number)[]
 
-/** What one manifest has otherwise than another, field by field. Secrets may be their hashes on either side; they and keys are never in the answer. Pure. */
+/** The differences between two manifests, field by field. Secrets may be hashes on either side; secrets and keys are never in the result. Pure. */
 export function differences(from: VirtualMachine, to: VirtualMachine): readonly Edit[] {
   const [before, after] = [leavesOf(from), leavesOf(to)]
   const names = [...new Set([...before.keys(), ...after.keys()])]

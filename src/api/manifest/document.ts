@@ -11,7 +11,7 @@ export const listKind = 'List'
 
 /** Allows one edit that destroys what is on a disk; the refusal of the edit says the value, which holds for that edit alone. */
 export const replaceDisksAnnotation = 'swarmvirt.dev/replace-disks'
-/** `"true"`: nothing is written for the VM, as with `docker vm suspend`. */
+/** `"true"`: no changes are made for the VM, as with `docker vm suspend`. */
 export const suspendAnnotation = 'swarmvirt.dev/suspend'
 
 const texts = (description: string, about: Partial<About> = {}) =>
@@ -27,7 +27,7 @@ function metadata(name: string, message: string, ofAnnotations: Partial<About> =
         ofAnnotations,
       ),
     }),
-    { description: 'Who it is.', effect: 'recreate' },
+    { description: 'Metadata.', effect: 'recreate' },
   )
 }
 
@@ -38,11 +38,11 @@ export const virtualMachineSchema = z
     apiVersion: version,
     kind: field(z.literal(kind), { description: 'What the document declares.' }),
     metadata: metadata(
-      'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a VM that is given another name is another VM.',
+      'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a different name is a different VM.',
       'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
       { keyEffects: { [cloudInitInstanceAnnotation]: 'restart' } },
     ),
-    spec: field(spec, { description: 'What the VM is to be.' }),
+    spec: field(spec, { description: 'Desired configuration.' }),
   })
   .meta({ description: 'A virtual machine that the cluster keeps running as declared.' })
 
@@ -60,8 +60,7 @@ export const virtualMachineClassSchema = z
       'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
     ),
     spec: field(z.strictObject({ ...machineFields, memory: ofNoNeed }).partial(), {
-      description:
-        'Values for the VMs of the class, where they have none of their own. cpu is taken field by field, everything else whole.',
+      description: 'Values for the VMs of the class that do not set their own. cpu is merged field by field, everything else as a whole.',
       effect: 'restart',
     }),
   })

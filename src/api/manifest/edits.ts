@@ -3,7 +3,7 @@ import type { EditEffect } from './about.ts'
 import { cloudInitInstanceAnnotation } from './annotations.ts'
 import { effectOf, machineAbout } from './fields.ts'
 
-/** What a guest is started with, as far as its manifest decides: of a VM that runs, or as its manifest says now. */
+/** The part of a guest's configuration that its manifest decides: of the running VM, or of the current manifest. */
 export interface MachineInputs {
   readonly cores: number
   readonly memoryMiB: number
@@ -13,7 +13,7 @@ export interface MachineInputs {
   /** Names, in boot order. */
   readonly disks: readonly string[]
   readonly networks: readonly Readonly<Record<'name' | 'mac', string>>[]
-  /** Undefined where nobody can tell. */
+  /** Undefined if unknown. */
   readonly bridges: readonly string[] | undefined
   readonly sshAuthorizedKeys: readonly string[]
   /** What cloud-init takes the guest for; undefined for the VM's first instance. */
@@ -38,7 +38,7 @@ export interface Edit {
 type Path = readonly (string | number)[]
 type Change = readonly [path: Path, from: string | undefined, to: string | undefined]
 
-/** What was edited since a VM started, in terms of its manifest. Secrets are never in it. Pure. */
+/** The edits since a VM started, by manifest field. Never contains secrets. Pure. */
 export function editsBetween(running: MachineInputs, wanted: MachineInputs): readonly Edit[] {
   const changes: readonly Change[] = [
     ...changed(['spec', 'cpu', 'cores'], String(running.cores), String(wanted.cores)),

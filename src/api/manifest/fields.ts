@@ -8,7 +8,7 @@ export type FieldPattern = string
 let ofMachine: ReadonlyMap<FieldPattern, About> | undefined
 let ofClass: ReadonlyMap<FieldPattern, About> | undefined
 
-/** What is said of every field of a VirtualMachine, by its path. */
+/** The documentation of every field of a VirtualMachine, by path. */
 export function machineAbout(): ReadonlyMap<FieldPattern, About> {
   ofMachine ??= aboutOf(virtualMachineSchema)
   return ofMachine
@@ -19,7 +19,7 @@ export function classAbout(): ReadonlyMap<FieldPattern, About> {
   return ofClass
 }
 
-/** What an edit at a path does: the word of the field itself or of the nearest around it. */
+/** The effect of an edit at a path: that of the field itself or of the nearest parent. */
 export function effectOf(fields: ReadonlyMap<FieldPattern, About>, path: readonly (string | number)[]): EditEffect | undefined {
   for (let length = path.length; length > 0; length -= 1) {
     const about = fields.get(patternOf(path.slice(0, length)))

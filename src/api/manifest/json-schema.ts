@@ -8,7 +8,7 @@ export interface FieldSchema extends Partial<About> {
   readonly const?: unknown
   readonly enum?: readonly unknown[]
   readonly pattern?: string
-  /** What is said of a text that does not match the pattern; editors show it. */
+  /** The message for a string that does not match the pattern; editors show it. */
   readonly patternErrorMessage?: string
   readonly minimum?: number
   readonly maximum?: number
@@ -23,7 +23,7 @@ export interface FieldSchema extends Partial<About> {
   readonly additionalProperties?: FieldSchema | boolean
 }
 
-/** Of what a person writes: before defaults, with sizes and durations as texts. */
+/** The schema of what a user writes: before defaults, with sizes and durations as strings. */
 export function fieldSchemaOf(schema: z.ZodType): FieldSchema {
   return z.toJSONSchema(schema, {
     target: 'draft-7',
@@ -36,7 +36,7 @@ export function fieldSchemaOf(schema: z.ZodType): FieldSchema {
   }) as FieldSchema
 }
 
-/** The message that was given to the pattern of a text. */
+/** The message of a string's pattern. */
 function messageOf(schema: z.core.$ZodType): string | undefined {
   const found = schema._zod.def.checks
     ?.map((check) => check._zod.def as z.core.$ZodCheckStringFormatDef)

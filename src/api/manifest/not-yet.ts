@@ -5,7 +5,7 @@ import type { ManifestIssue, ManifestPath } from './issue.ts'
 /** The schema is no deeper than this; what lies below is unknown anyway. */
 const deepest = 6
 
-/** Fields and values of the planned shape that no code stands behind yet: refused as such, never ignored. What lies below one is not looked at. */
+/** Fields and values that are not supported yet: rejected with that message, never ignored. Fields inside one are not checked. */
 export function notYetIn(fields: ReadonlyMap<FieldPattern, About>, value: unknown, path: ManifestPath = []): ManifestIssue[] {
   const name = patternOf(path)
   const about = fields.get(name)

@@ -5,8 +5,8 @@ import { isNetworkImage } from './spec.ts'
 const modes = ['bridge', 'user', 'direct'] as const
 
 /**
- * What no single field can say. They look at what was written and not at what was parsed, so that they are told together with all other errors;
- * whatever is of a wrong kind is passed over, since the schema says that already.
+ * Rules about several fields. They check the raw document, so that their errors are shown together with all others. Values of a wrong type
+ * are skipped, because the schema reports them.
  */
 export function brokenRules(document: unknown): ManifestIssue[] {
   return [...wrongAnnotations(document), ...disks(document), ...networks(document), ...firmware(document)]
@@ -26,7 +26,7 @@ function disks(document: unknown): ManifestIssue[] {
   return [...each, ...twice(document, path, 'disk')]
 }
 
-/** What comes from the network is proven by its hash, unless the manifest says in so many words that it need not be. */
+/** An image from the network needs its hash, unless the manifest says `insecure: true`. */
 function unproven(place: ManifestPath, image: unknown): ManifestIssue[] {
   const source = at(image, ['source'])
   if (typeof source !== 'string' || !isNetworkImage(source) || at(image, ['sha256']) !== undefined || at(image, ['insecure']) === true)

@@ -3,14 +3,14 @@ import { interfaceNamePattern, partNamePattern } from '../names.ts'
 import { field } from './about.ts'
 import { duration, hostname, ipv4, macAddress, port, publicKey, quantity } from './values.ts'
 
-/** The whole shape of a VM's spec. Every field says what it is, what an edit of it does, and whether code stands behind it yet. */
+/** The whole schema of a VM's spec. Every field has a description, the effect of an edit, and whether it is supported yet. */
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits')
 
 /** `images/NAME` below the state root; nothing absolute and nothing with `..`. */
 const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 const localIso = /^isos\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
-/** A reference as `docker pull` takes it: host, path, tag and digest; what is read of it is judged where it is pulled. */
+/** A reference as `docker pull` accepts it: host, path, tag and digest. It is checked further when it is pulled. */
 const ociImage = /^oci:\/\/[a-z0-9.-]+(:\d{1,5})?(\/[a-z0-9._-]+)+(:[A-Za-z0-9_.-]{1,128})?(@sha256:[0-9a-f]{64})?$/
 
 /** No user or password in it, and nothing that a URL parser would drop or mend. */
@@ -149,7 +149,7 @@ const readiness = z.union(
       http: field(
         z.strictObject({
           port: field(port(), { description: 'TCP port of the guest.' }),
-          path: field(z.string().max(1024).regex(/^\//, 'a path begins with /').default('/'), { description: 'Path that is asked for.' }),
+          path: field(z.string().max(1024).regex(/^\//, 'a path begins with /').default('/'), { description: 'Path to request.' }),
         }),
         { description: 'Ready once an HTTP request succeeds.', effect: 'live', notYet: true },
       ),
@@ -227,7 +227,7 @@ export const machineFields = {
   }),
   updatePolicy: field(z.enum(['OnRestart', 'Restart']).default('OnRestart'), {
     description:
-      'When an edit takes hold that needs a restart. OnRestart waits until the VM is halted or restarted and says RestartRequired; Restart restarts it at once.',
+      'When an edit that needs a restart is applied. OnRestart waits until the VM is halted or restarted and shows RestartRequired; Restart restarts it at once.',
     effect: 'live',
   }),
   firmware: field(
@@ -303,7 +303,7 @@ export const spec = z.strictObject({
     notYetValues: ['RerunOnFailure', 'Once', 'Manual'],
   }),
   class: field(z.string().regex(className, 'a class name is 1 to 50 characters of a-z 0-9 -').optional(), {
-    description: 'Name of the VirtualMachineClass whose values hold where the VM has none of its own.',
+    description: 'Name of the VirtualMachineClass that gives the values that the VM does not set.',
     effect: 'restart',
   }),
   ...machineFields,

@@ -4,7 +4,7 @@ import { parseMac } from '../mac.ts'
 import { parseQuantity, quantityPattern } from '../quantity.ts'
 import { publicKeyPattern, whyNoPublicKey } from './public-key.ts'
 
-/** A quantity in the manifest (`2Gi`), bytes in the program. The least one is said by its own text, `32Mi`. */
+/** A quantity in the manifest (`2Gi`), bytes in the program. `leastText` is the minimum as shown in messages, such as `32Mi`. */
 export function quantity(leastText: string) {
   const least = parseQuantity(leastText) ?? 0
   // The pattern is for the JSON Schema; what is said of a wrong value quotes it.
@@ -55,12 +55,12 @@ export function ipv4() {
 
 function whyNoHost(text: string): string {
   const first = Number(text.split('.')[0])
-  if (first === 0) return 'leave the field out where no address is expected'
+  if (first === 0) return 'leave the field out if no address is expected'
   if (first === 127) return 'it is a loopback address; write the one that the DHCP reservation gives'
   return `it is a ${first < 240 ? 'multicast' : 'reserved or broadcast'} address; write the one that the DHCP reservation gives`
 }
 
-/** A line of `authorized_keys`. What is said of another text does not hold it, since it may be a private key. */
+/** A line of `authorized_keys`. Error messages never contain the string, because it may be a private key. */
 export function publicKey() {
   return z
     .string()

@@ -95,7 +95,7 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
   [
     'address: 0.0.0.0',
     'address: 192.168.50.7',
-    'VM010 11:53 no machine can have the address 0.0.0.0 / leave the field out where no address is expected',
+    'VM010 11:53 no machine can have the address 0.0.0.0 / leave the field out if no address is expected',
   ],
   [
     'address: 127.0.0.1',

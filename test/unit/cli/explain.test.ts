@@ -46,7 +46,7 @@ describe('explain', () => {
   })
 
   it('says what an edit does, also where only the field around it has a word for it', () => {
-    expect(explain('spec.memory')).toMatch(/edit +restart, takes hold when the VM is restarted\n/)
+    expect(explain('spec.memory')).toMatch(/edit +restart, applies when the VM is restarted\n/)
     expect(explain('spec.disks.size')).toMatch(/edit +destroys-data, /)
     expect(
       [...machineAbout().keys()].filter((path) => path.startsWith('spec.')).map((path) => explain(path.replaceAll('.*', ''))),
