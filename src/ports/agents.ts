@@ -3,18 +3,18 @@ import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus, ProbeOutco
 import type { VmUid } from '../api/names.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
 
-/** One node's agent. Every method throws PortError; `Unavailable` where the agent does not answer, which says nothing about its VMs. */
+/** One node's agent. Every method throws PortError; `Unavailable` if the agent is unreachable, which says nothing about its VMs. */
 export interface Agent {
   facts(signal?: AbortSignal): Promise<NodeFacts>
   instances(signal?: AbortSignal): Promise<readonly InstanceRecord[]>
-  /** Idempotent; sent again to learn how far it is. */
+  /** Idempotent; send it again to poll the progress. */
   prepare(order: PrepareOrder, signal?: AbortSignal): Promise<PrepareStatus>
   revoke(uid: VmUid, signal?: AbortSignal): Promise<void>
-  /** Idempotent; there is no way back. Sent again to learn how far it is. */
+  /** Idempotent and irreversible. Send it again to poll the progress. */
   deleteDisks(order: DeleteDisksOrder, signal?: AbortSignal): Promise<DeletionStatus>
   vm(uid: VmUid, signal?: AbortSignal): Promise<VmStatus>
   probe(request: ProbeRequest, signal?: AbortSignal): Promise<ProbeOutcome>
-  /** The places of the answers that still hold. Undefined where the agent is too old to be asked for many at once. */
+  /** The indexes of the answers that are still valid. Undefined if the agent is too old for this request. */
   unchanged(known: readonly KnownAnswer[], signal?: AbortSignal): Promise<readonly number[] | undefined>
 }
 

@@ -1,20 +1,20 @@
-/** What the controller's API may ask for. What gives no promise answers at once; the others ask Docker, and reject with PortError. */
+/** The actions of the controller's API. Methods that return a promise call Docker and throw PortError. */
 export interface ControllerActions {
   /** A hint to read every source now. */
   reload(): void
-  /** Takes a person's word that these removals are meant: exactly those that are withheld now, or none. */
+  /** Confirms these removals, which must be exactly the blocked ones; otherwise confirms none. */
   confirmRemoval(names: readonly string[]): RemovalConfirmation
-  /** Nothing is written for the VM by a run that begins after it resolved, whichever controller's; one that is under way may still end. */
+  /** Once it resolves, no run of any controller that begins later makes changes for the VM; a current run may still finish. */
   suspend(name: string): Promise<SuspensionAnswer>
   resume(name: string): Promise<SuspensionAnswer>
-  /** Has everybody look at a VM now, whatever it waits for. False where none of this name is known. */
+  /** Reconciles a VM now, even in backoff. False if the name is unknown. */
   reconcile(name: string): boolean
 }
 
 export type RemovalConfirmation =
-  /** They are removed when the grace that begins now is over, unless their manifests return. */
+  /** They are removed at the end of the grace period that begins now, unless their manifests are restored. */
   | { readonly kind: 'confirmed'; readonly names: readonly string[] }
-  /** Something else is withheld, and nothing was confirmed. */
+  /** Other removals are blocked, and none was confirmed. */
   | { readonly kind: 'other'; readonly withheld: readonly string[] }
 
 export type SuspensionAnswer =

@@ -5,7 +5,7 @@ import type { RemovalConfirmation, SuspensionAnswer } from './controller-actions
 
 export type VmChange =
   | { readonly kind: 'vm'; readonly vm: VmView }
-  /** All that were there when the watch began have been given. */
+  /** All VMs that existed when the watch began have been sent. */
   | { readonly kind: 'synced' }
   | { readonly kind: 'gone'; readonly name: string }
 
@@ -25,15 +25,15 @@ export interface ControllerApi {
   /** Asks every node. */
   disks(signal?: AbortSignal): Promise<DisksView>
   sources(signal?: AbortSignal): Promise<SourcesView>
-  /** Resolves when the controller has heard it, and not when it has read. */
+  /** Resolves when the controller has received the request, not when it has read the manifests. */
   reload(signal?: AbortSignal): Promise<void>
   confirmRemoval(names: readonly string[], signal?: AbortSignal): Promise<RemovalConfirmation>
   suspend(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
   resume(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
-  /** Resolves when the controller has heard it; false where it knows no VM of this name. */
+  /** Resolves when the controller has received the request; false if it does not know the VM. */
   reconcile(name: string, signal?: AbortSignal): Promise<boolean>
   /** Undefined where the controller knows no VM of this name. */
   plan(name: string, signal?: AbortSignal): Promise<VmPlan | undefined>
-  /** What is declared and in force. Undefined where nothing is. */
+  /** The accepted manifest; undefined if there is none. */
   manifest(name: string, signal?: AbortSignal): Promise<DeclaredManifest | undefined>
 }

@@ -1,17 +1,17 @@
-/** What was thrown, in its own words. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
 /**
- * What a port may throw. Adapters make these and judge nothing; what follows from them is decided in one table (controller/outcome.ts).
+ * The errors of ports. Adapters only create them; controller/loop/error-policy.ts decides what to do.
  *
- * - `Conflict`: somebody else wrote first, or the name is taken. Observe again.
- * - `NotFound`: the far side says for certain that it is not there.
- * - `Unavailable`: no answer, a timeout, no leader, a cut connection: nothing is known, not even whether a write was made.
- * - `NotYet`: the far side understood and waits for something of its own, such as a guest that powers off. Ask again later.
- * - `Invalid`: the far side understood and refused.
- * - `Denied`: we may not.
+ * - `Conflict`: another writer was faster, or the name is taken. Observe again.
+ * - `NotFound`: the object certainly does not exist.
+ * - `Unavailable`: no answer, a timeout, no leader, a lost connection. It is unknown whether a write was applied.
+ * - `NotYet`: the request was accepted but waits for something, such as a guest that powers off. Ask again later.
+ * - `Invalid`: the request was rejected.
+ * - `Denied`: permission denied.
  */
 export type PortErrorKind = 'Conflict' | 'NotFound' | 'Unavailable' | 'NotYet' | 'Invalid' | 'Denied'
 

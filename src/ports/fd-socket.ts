@@ -1,6 +1,6 @@
 /**
  * UNIX stream sockets that carry descriptors (SCM_RIGHTS), which Node's own do not.
- * Whoever receives a descriptor owns it and closes it; whoever sends one keeps the sender's copy and closes that.
+ * The receiver owns a descriptor and closes it; the sender keeps its own copy and closes that.
  */
 export interface FdConnection {
   /** Queues bytes; the descriptors are duplicated by the kernel when the first byte is sent. They must stay open until `flushed` resolves. */

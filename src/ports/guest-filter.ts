@@ -14,7 +14,7 @@ interface HeldLock extends TapLock {
  * in the words of the tool or the kernel.
  */
 export interface GuestFilter {
-  /** Also those that an earlier broker made. */
+  /** Includes the rules of an earlier broker. */
   locks(): Promise<readonly HeldLock[]>
   /** Makes or replaces the rules of TAPs, which exist. Where it fails, some of them may have theirs. */
   lock(locks: readonly TapLock[]): Promise<void>

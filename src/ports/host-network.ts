@@ -2,8 +2,8 @@ import type { BridgeFact, DeviceFact, ProbeOutcome } from '../api/wire/broker-ad
 import type { VmUid } from '../api/names.ts'
 
 /**
- * What the broker asks of the host. Methods that are not promises ask the kernel alone and do not wait for any storage or peer.
- * Whoever gets a descriptor owns it.
+ * The host as the broker uses it. Synchronous methods only call the kernel and wait for no storage or peer.
+ * The caller owns a returned descriptor.
  */
 
 export type HostErrorKind =
@@ -27,7 +27,7 @@ export class HostError extends Error {
 export interface TapOrder {
   readonly name: string
   readonly bridge: string
-  /** Of the host's side; must not be the guest's. */
+  /** The MAC of the host's side; must differ from the guest's. */
   readonly mac: string
   /** Bytes. */
   readonly mtu: number
@@ -67,7 +67,7 @@ export interface DiskLocks {
 export interface Ears {
   /**
    * ARP and DHCP frames of one interface, without VLAN tag. `sent` are frames that the host sends out there (on a TAP: to the guest).
-   * Listening ends by itself, with `onEnd`, when the interface goes. Throws HostError `Io` where it cannot begin.
+   * Listening ends automatically, with `onEnd`, when the interface is removed. Throws HostError `Io` if it cannot begin.
    */
   listen(interfaceName: string, onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void, onEnd: () => void): { close(): void }
 }

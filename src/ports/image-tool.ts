@@ -1,6 +1,6 @@
 export type ImageFormat = 'qcow2' | 'raw'
 
-/** What qemu-img says about an image that it was told is qcow2. */
+/** qemu-img's information about a qcow2 image. */
 export interface ImageInfo {
   readonly virtualSizeBytes: number
   readonly backingFile: string | undefined

@@ -1,6 +1,6 @@
 import type { ManifestIssue, VirtualMachine, VirtualMachineClass } from '../api/manifest.ts'
 
-/** Where a document stands, for people and for telling two claims of the same VM apart. */
+/** The position of a document, for messages and to tell two documents of the same VM apart. */
 export interface Origin {
   /** `directory` or `configs`. */
   readonly source: string
@@ -19,9 +19,9 @@ export interface SourceIssue extends ManifestIssue {
   readonly rendered: string
 }
 
-/** What a source reads. A VM that names a class is whole only when all sources were read: resolve-classes.ts makes SourceDocuments of these. */
+/** A document as read. A VM with a class is only complete once all sources were read: resolve-classes.ts turns these into SourceDocuments. */
 export type ReadDocument = ValidDocument | InvalidDocument<ValidDocument | ClassedDocument> | ClassDocument | ClassedDocument
-/** A VM that can be judged: valid, or wrong with its reasons. */
+/** A valid VM, or an invalid one with its errors. */
 export type SourceDocument = ValidDocument | InvalidDocument
 
 export interface ValidDocument {
@@ -40,13 +40,13 @@ export interface ClassDocument {
   readonly class: VirtualMachineClass
 }
 
-/** A VM that is right as far as it goes, and leaves the rest to its class. */
+/** A VM without errors of its own that still needs its class. */
 export interface ClassedDocument {
   readonly ok: true
   readonly origin: Origin
   readonly name: string
   readonly className: string
-  /** With the class, or with why there is none. Pure; the last answer is kept. */
+  /** Merges the class, or the reason why there is none. Pure; caches the last result. */
   readonly complete: (found: VirtualMachineClass | NoClass) => SourceDocument
   /** The next older document of this name that may be right, where the source still holds one; it counts where this one is not, with its class. */
   readonly standIn?: ValidDocument | ClassedDocument
@@ -119,11 +119,11 @@ export interface Superseded {
 export interface ManifestSource {
   read(signal?: AbortSignal): Promise<SourceSnapshot>
   /**
-   * What hints since the last read have named, read anew and laid over that read; undefined where that may not be all that a version changed. It
-   * says nothing about what is absent, and a whole read follows.
+   * Reads the files of the notifications since the last read and merges them into it; undefined if a commit may have changed more. It proves
+   * no absence, and a complete read follows.
    */
   readHinted?(signal?: AbortSignal): Promise<SourceSnapshot | undefined>
-  /** Looks at what hints have named so far, so that reading it costs little afterwards. Does not fail, says nothing and forgets nothing. */
+  /** Reads the files of the notifications so far in advance, so that `readHinted` is fast. Never fails. */
   readAhead?(): Promise<void>
   /** Calls back when something may have changed: a hint. Returns the way to stop. */
   watch(onHint: () => void): () => void

@@ -1,4 +1,4 @@
-/** One document as it stands in its file, to be written elsewhere word for word. */
+/** One document of a file, byte for byte. */
 export interface ManifestText {
   /** As it is written: `VirtualMachine`. Empty where there is none. */
   readonly kind: string

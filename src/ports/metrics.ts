@@ -1,7 +1,7 @@
 /** How one run of a reconciler ended, in controller-runtime's words. */
 export type ReconcileResult = 'success' | 'error' | 'requeue' | 'requeue_after'
 
-/** What of the Swarm can be put back. A VM's launch config and secret cannot be lost while its service names them. */
+/** The kinds of drift. A VM's launch config and secret cannot be lost while its service refers to them. */
 export const driftKinds = ['placement_record', 'service', 'service_labels', 'replicas', 'update_policy', 'template'] as const
 export type DriftKind = (typeof driftKinds)[number]
 
@@ -16,9 +16,9 @@ export interface QueueState {
 /** What the controller counts; gauges are read from the StatusView and from the queues when they are scraped. */
 export interface Metrics {
   reconciled(controller: string, result: ReconcileResult, seconds: number): void
-  /** Refused for good, until something changes. */
+  /** A request was rejected; the key waits for a change. */
   refused(controller: string): void
-  /** A run ended in a way that no run may. */
+  /** An unexpected error in a run. */
   panicked(controller: string): void
   queueAdded(controller: string): void
   queueRetried(controller: string): void
@@ -27,7 +27,7 @@ export interface Metrics {
   queueWorked(controller: string, seconds: number): void
   /** Called once for each queue, before it is used. */
   watchQueue(controller: string, workers: number, state: () => QueueState): void
-  /** Something in the Swarm was not as it was left, and was put back. */
+  /** Drift was corrected. */
   driftCorrected(kind: DriftKind): void
   /** Prometheus text format. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>

@@ -2,14 +2,14 @@ import type { VirtualMachineClass } from '../api/manifest.ts'
 import { byText } from '../api/order.ts'
 import type { ClassDocument, InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceSnapshot } from './manifest-source.ts'
 
-/** A snapshot whose VMs have what their classes give. Classes that are wrong stay among the documents, with `isClass`. */
+/** A snapshot whose VMs are merged with their classes. Invalid classes stay among the documents, with `isClass`. */
 export interface ResolvedSnapshot extends Omit<SourceSnapshot, 'documents'> {
   readonly documents: readonly SourceDocument[]
   /** How many valid classes it holds. */
   readonly classes?: number
 }
 
-/** Lays the classes of all sources under the VMs that name them. Of a class that is there twice the first by source, file and line counts. */
+/** Merges the classes of all sources into their VMs. The first of duplicate classes counts, by source, file and line. */
 export function resolveClasses(snapshots: readonly SourceSnapshot[]): readonly ResolvedSnapshot[] {
   const all = snapshots.flatMap((snapshot) => snapshot.documents).toSorted(byOrigin)
   const classes = new Map<string, ClassDocument>()

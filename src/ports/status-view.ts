@@ -5,8 +5,8 @@ export interface StatusView {
   vms(): readonly VmView[]
   vm(name: string): VmView | undefined
   /**
-   * Calls back with the name of each VM whose view may be another now, or is gone; what moves several times in a short while is told once. Returns the
-   * way to stop.
+   * Calls back with the name of each VM whose view may have changed or is gone. Merges changes within a short time. Returns a function that
+   * stops it.
    */
   onChange(listener: (name: string) => void): () => void
   nodes(): readonly NodeView[]

@@ -2,20 +2,20 @@ import type { PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../api
 import type { VmUid } from '../api/names.ts'
 import { type KnownAnswer, prepareMark, probeMark, vmMark } from '../api/wire/unchanged.ts'
 
-/** Whoever can be asked one thing at a time. */
+/** An agent that answers one request at a time. */
 export interface SingleQuestions {
   vm(uid: VmUid, signal: AbortSignal | undefined): Promise<VmStatus | undefined>
-  /** Carries out once more the last order, if it has this mark; undefined where it has not. */
+  /** Repeats the last order if it has this mark; otherwise returns undefined. */
   repeat(uid: VmUid, order: string): Promise<PrepareStatus | undefined>
   probe(request: ProbeRequest, signal: AbortSignal | undefined): Promise<ProbeOutcome>
 }
 
-/** One slow runner holds up its own question and no other; few enough for a node with hundreds of VMs. */
+/** Enough that one slow runner does not delay the other requests, few enough for a node with hundreds of VMs. */
 const atOnce = 16
 
 /**
- * Asks each question by itself and gives the places of those whose answer has the mark that is known. What fails is not among them: whoever
- * needs to know why asks that one again.
+ * Repeats each request and returns the indexes of those whose answer still has the known mark. A failed request is left out; the caller
+ * then asks again to learn why.
  */
 export async function stillSame(
   single: SingleQuestions,

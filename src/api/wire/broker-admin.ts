@@ -51,7 +51,7 @@ export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('openKvm'), id }),
   arpRequest,
   z.object({ type: z.literal('ping'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
-  /** Every runner with a lease is told to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
+  /** Orders every runner with a lease to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
   z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().min(0).max(3_600_000) }),
   /** Ends what `powerOffAll` began: VMs may start again. Idempotent. A broker of release 0.1 answers `BadRequest`. */
   z.object({ type: z.literal('powerOnAll'), id }),
@@ -93,12 +93,12 @@ export const leaseFact = z.object({
   granted: z.boolean(),
   /** A runner holds the lease on a connection that is open now. */
   held: z.boolean(),
-  /** Of the runner that holds it, by its own word. Absent where it said none, and from a broker of release 0.1. */
+  /** The container that the runner reports. Absent if it reports none, and from a broker of release 0.1. */
   container: containerField.optional(),
   waiting: z.int(),
   waitReason: z.string().max(64).nullable(),
   waitMessage: textField.nullable(),
-  /** Of a lease that is held. A broker of release 0.1 filters nothing and does not say it. */
+  /** Present for a held lease. A broker of release 0.1 has no filter and does not report it. */
   guestFilter: guestFilterFact.optional(),
   nics: z.array(
     z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() }),

@@ -34,7 +34,7 @@ export const acceleratorInUse = z.enum(['kvm', 'tcg'])
 export type AcceleratorChoice = z.output<typeof acceleratorChoice>
 export type AcceleratorInUse = z.output<typeof acceleratorInUse>
 
-/** What the agent told the broker one VM may have. */
+/** What one VM may have, as sent by the agent to the broker. */
 export const grant = z.object({
   version: z.literal(1),
   uid: uidField,

@@ -54,7 +54,7 @@ export interface VmView {
   readonly declared: string
   /** Hash of the spec that is declared now; empty where none is held. */
   readonly generation: string
-  /** The last generation that was fully acted on; empty before the first. */
+  /** The last generation that was fully applied; empty before the first. */
   readonly observedGeneration: string
   readonly labels: Readonly<Record<string, string>>
   /** Absent where no valid manifest is held, and from a controller of release 0.1. */
@@ -114,15 +114,15 @@ interface SupersededView {
   readonly by: string
 }
 
-/** Names the VMs whose removal is meant, so that nothing is confirmed that was not seen: they must be exactly those that are withheld now. */
+/** The VMs whose removal to confirm. They must be exactly the blocked ones, so that nothing is confirmed unseen. */
 export interface ConfirmRemovals {
   readonly vms: readonly string[]
 }
 
 export interface SourcesView {
   readonly sources: readonly SourceView[]
-  /** Why removals are withheld; null where they are not. */
+  /** Why removals are blocked; null if none is. */
   readonly stalled: string | null
-  /** Names of the VMs whose removal is withheld. */
+  /** Names of the VMs whose removal is blocked. */
   readonly withheld: readonly string[]
 }

@@ -1,4 +1,4 @@
-/** `GET /api/v1/disks`: every disk that a node's agent told of when it was asked. Nothing removes one of them; `state` says who needs it. */
+/** `GET /api/v1/disks`: every disk that the agents report. Nothing removes one of them; `state` says what needs it. */
 export interface DisksView {
   /** By node, VM and uid. */
   readonly disks: readonly DiskView[]

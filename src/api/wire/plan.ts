@@ -1,19 +1,19 @@
 import type { Edit } from '../manifest/edits.ts'
 import type { VirtualMachine } from '../manifest.ts'
 
-/** `GET /api/v1/vms/<name>/plan`: what the next reconcile will do. Made from a look at the world; nothing is written and no node gets an order. */
+/** `GET /api/v1/vms/<name>/plan`: what the next reconcile will do. A dry run that only reads; no node gets an order. */
 export interface VmPlan {
   readonly name: string
-  /** Why none of it is done now; null where it is. */
+  /** Why no changes are made now; null if the VM is not suspended. */
   readonly suspended: string | null
   readonly steps: readonly PlannedStep[]
-  /** What the manifest has otherwise than what runs. User data and keys are named and not shown. */
+  /** Differences between the manifest and the running VM. User data and keys are listed without their values. */
   readonly edits: readonly Edit[]
-  /** `now`: the steps bring the edits about. `restart`: they wait for one. Edits with the effect `destroys-data` wait for the manifest to allow them. */
+  /** `now`: the steps apply the edits. `restart`: they wait for a restart. Edits with the effect `destroys-data` wait for the manifest to allow them. */
   readonly editsTakeHold: 'now' | 'restart'
-  /** What the VM waits for, or what must be changed by somebody; empty where nothing is. */
+  /** What the VM waits for, or what a user must change; empty if nothing. */
   readonly waitsFor: string
-  /** What cannot be told without writing. */
+  /** What a dry run cannot find out. */
   readonly unknown: readonly string[]
 }
 
