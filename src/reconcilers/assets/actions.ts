@@ -7,7 +7,7 @@ import type { Plan } from '../reconciler.ts'
 import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'
 import { deletesDisks } from './deletes-disks.ts'
 import type { LeaseAction } from '../shared/disruption-lease.ts'
-import type { Claim } from '../shared/ledger.ts'
+import type { AssumedPlacement } from '../shared/assumed-placements.ts'
 import type { AssetsSeen } from './observe.ts'
 
 export type AssetsAction =
@@ -18,7 +18,7 @@ export type AssetsAction =
       readonly data: Uint8Array
       readonly corrects: readonly DriftKind[]
       /** Set for a new placement, not for a VM that is adopted. */
-      readonly claim?: Claim
+      readonly claim?: AssumedPlacement
     }
   | {
       readonly kind: 'updateRecordLabels'
@@ -69,7 +69,7 @@ export function writeRecord(
   seen: AssetsSeen,
   to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean; readonly source: string },
   corrects: readonly DriftKind[],
-  claim?: Claim,
+  claim?: AssumedPlacement,
 ): AssetsAction[] {
   if (seen.record !== undefined) return keepRecord(seen, seen.record, to)
   const fields = { cluster: seen.settings.cluster, vm: seen.vm, deletes: deletesDisks(seen), ...to }

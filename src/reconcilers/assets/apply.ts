@@ -2,12 +2,12 @@ import { PortError } from '../../ports/errors.ts'
 import { unlessGone } from '../shared/gone.ts'
 import { revokeGrant } from '../shared/revoke.ts'
 import type { AssetsAction } from './actions.ts'
-import type { Ledger } from '../shared/ledger.ts'
+import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import type { AssetsPorts } from './observe.ts'
 
 /** Applies one write. Two controllers may race to create a record: the loser gets Conflict and then observes the winner's. */
 export async function applyAssets(
-  ports: Pick<AssetsPorts, 'swarm' | 'agents' | 'lease'> & { readonly ledger: Ledger },
+  ports: Pick<AssetsPorts, 'swarm' | 'agents' | 'lease'> & { readonly assumed: AssumedPlacements },
   action: AssetsAction,
   signal: AbortSignal,
 ): Promise<void> {
@@ -46,11 +46,11 @@ async function deleteDisks(
 }
 
 async function createRecord(
-  { swarm, ledger }: Pick<AssetsPorts, 'swarm'> & { readonly ledger: Ledger },
+  { swarm, assumed }: Pick<AssetsPorts, 'swarm'> & { readonly assumed: AssumedPlacements },
   { name, labels, data, claim }: Extract<AssetsAction, { kind: 'createRecord' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const written = claim === undefined ? undefined : ledger.take(claim)
+  const written = claim === undefined ? undefined : assumed.take(claim)
   try {
     await swarm.createConfig(name, labels, data, signal)
   } finally {

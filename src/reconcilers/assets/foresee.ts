@@ -6,7 +6,7 @@ import type { Agents } from '../../ports/agents.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels } from '../../ports/swarm.ts'
 import { ask } from '../shared/asked.ts'
-import { ledger } from '../shared/ledger.ts'
+import { assumedPlacements } from '../shared/assumed-placements.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
 import { diskEdits } from './disk-edits.ts'
@@ -30,7 +30,7 @@ export async function foreseeAssets(
   signal: AbortSignal,
 ): Promise<AssetsForesight> {
   const seen = await observeAssets(
-    { ...ports, agents: withoutOrders(ports.agents), ledger: ledger(), mayReplace: async () => true },
+    { ...ports, agents: withoutOrders(ports.agents), assumed: assumedPlacements(), mayReplace: async () => true },
     vm,
     signal,
   )

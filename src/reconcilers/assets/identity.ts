@@ -7,7 +7,7 @@ import { nicsOf } from '../shared/nics.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import { type AssetsPlan, writeRecord } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
-import type { Claim } from '../shared/ledger.ts'
+import type { AssumedPlacement } from '../shared/assumed-placements.ts'
 import type { AssetsSeen, ClusterSeen, NodeSeen } from './observe.ts'
 import { type Candidate, type PlaceRequest, place } from './place.ts'
 import { needOfVm, noLoad } from './placements.ts'
@@ -77,7 +77,7 @@ function placed(
   to: { uid: string; node: string; disksMade: boolean; source: string },
   draft: ConditionDraft,
   corrects: readonly DriftKind[] = [],
-  claim?: Claim,
+  claim?: AssumedPlacement,
 ): AssetsPlan {
   return {
     actions: writeRecord(seen, to, corrects, claim),

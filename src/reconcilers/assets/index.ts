@@ -4,7 +4,7 @@ import type { AssetsAction } from './actions.ts'
 import { applyAssets } from './apply.ts'
 import { effectOfAssets } from './effect.ts'
 import { needsLease } from './disruption.ts'
-import { ledger } from '../shared/ledger.ts'
+import { assumedPlacements } from '../shared/assumed-placements.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import { planAssets } from './plan.ts'
 
@@ -13,7 +13,7 @@ export type { AssetsPorts, AssetsSeen } from './observe.ts'
 
 /** Gives a VM its identity and node (the placement record), and has the node prepare its image, disks, directories and grant. */
 export function assetsReconciler(ports: AssetsPorts): Reconciler<VmName, AssetsSeen, AssetsAction> {
-  const shared = { ...ports, ledger: ledger() }
+  const shared = { ...ports, assumed: assumedPlacements() }
   return {
     name: 'assets',
     async observe(vm, signal) {

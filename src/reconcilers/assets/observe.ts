@@ -10,7 +10,7 @@ import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/sw
 import { appliedMachine, type Machine } from '../shared/applied.ts'
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type Asked, ask } from '../shared/asked.ts'
-import type { Ledger } from '../shared/ledger.ts'
+import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { reservedByOthers } from '../shared/reservations.ts'
 import { suspensionOf } from '../shared/suspension.ts'
@@ -44,8 +44,8 @@ export interface AssetsPorts {
   readonly random: Pick<Random, 'uuid'>
   readonly lease: Pick<DisruptionLease, 'observe' | 'apply'>
 }
-type LedgedPorts = Omit<AssetsPorts, 'lease'> & {
-  readonly ledger: Pick<Ledger, 'mark' | 'since'>
+type AssumingPorts = Omit<AssetsPorts, 'lease'> & {
+  readonly assumed: Pick<AssumedPlacements, 'mark' | 'since'>
   /** True if this controller holds the lease; only then does an order allow a disk to be replaced. */
   readonly mayReplace: () => Promise<boolean>
 }
@@ -101,7 +101,7 @@ export interface AssetsSeen {
  * Asks the node for its progress by sending the order, which is idempotent; the agent does the work. Sends it only for a declared VM with
  * a record and a node.
  */
-export async function observeAssets(ports: LedgedPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
+export async function observeAssets(ports: AssumingPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
   const { swarm, settings } = ports
   const declaration = ports.declarations.get(vm)
   const { getConfig, getService } = vmReads(ports, declaration)
@@ -171,9 +171,9 @@ function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmSer
   return { ...record, disksMade: record.disksMade || isServiceOf(record, owned) }
 }
 
-async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
+async function observeCluster(ports: AssumingPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
   const { swarm, recent, random } = ports
-  const mark = ports.ledger.mark()
+  const mark = ports.assumed.mark()
   const placements = await ports.placements(signal)
   const expected = await agentNodes(swarm, signal)
   const reserved = await reservedByOthers(swarm, signal)
@@ -181,7 +181,7 @@ async function observeCluster(ports: LedgedPorts, vm: VmName, signal: AbortSigna
   const nodes = await recent.listNodes(signal)
   const seen = await Promise.all(nodes.map((node) => observeNode(ports, node, expected.has(node.id), signal)))
   const nameless = seen.flatMap(namelessOn).filter(({ uid }) => !placements.isClaimed(uid, vm))
-  const since = ports.ledger.since(mark)
+  const since = ports.assumed.since(mark)
   // Do not count a placement twice if its record was read already.
   const unread = since.claims.filter(({ uid }) => !placements.isClaimed(uid, vm))
   return {

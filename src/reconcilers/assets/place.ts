@@ -5,7 +5,7 @@ import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { Asked } from '../shared/asked.ts'
-import type { Room } from '../shared/ledger.ts'
+import type { Room } from '../shared/assumed-placements.ts'
 
 export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice

@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts'
-import type { Claim } from '../shared/ledger.ts'
+import type { AssumedPlacement } from '../shared/assumed-placements.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /** What the VMs placed on a node take of it, running or not. */
@@ -106,7 +106,7 @@ function plus(load: Load, by: 1 | -1, { bytes, diskBytes, disksMade }: Placed): 
 }
 
 /** Adds claims whose records were not read yet. */
-export function withClaims(loads: ReadonlyMap<string, Load>, claims: readonly Claim[]): ReadonlyMap<string, Load> {
+export function withClaims(loads: ReadonlyMap<string, Load>, claims: readonly AssumedPlacement[]): ReadonlyMap<string, Load> {
   const all = new Map(loads)
   for (const { nodeId, takes } of claims) {
     const { vms, bytes, unmadeDiskBytes } = all.get(nodeId) ?? noLoad

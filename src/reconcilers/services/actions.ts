@@ -3,7 +3,7 @@ import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import type { LeaseAction } from '../shared/disruption-lease.ts'
-import type { Claim } from '../shared/ledger.ts'
+import type { AssumedPlacement } from '../shared/assumed-placements.ts'
 
 export type ServicesAction =
   | { readonly kind: 'createConfig'; readonly name: string; readonly labels: Labels; readonly data: Uint8Array }
@@ -25,7 +25,7 @@ export interface UpdateService {
   /** `template` restarts a running VM; `surroundings` never does. */
   readonly touches: 'template' | 'surroundings'
   /** Set when the update reserves more memory than before. */
-  readonly claim?: Claim
+  readonly claim?: AssumedPlacement
   /** Shown to users: the reason for the update. */
   readonly why: string
   /** The kinds of drift that this update corrects. */

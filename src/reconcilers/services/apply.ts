@@ -2,14 +2,14 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels } from '../../ports/swarm.ts'
 import { unlessGone } from '../shared/gone.ts'
-import type { Ledger } from '../shared/ledger.ts'
+import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import type { ServicesAction, UpdateService } from './actions.ts'
 import { withObjectIds } from './object-ids.ts'
 import type { ServicesPorts } from './observe.ts'
 
 /** Applies one write. Removing a missing object succeeds; so does creating an object that already exists with our labels. */
 export async function applyServices(
-  ports: Pick<ServicesPorts, 'swarm' | 'lease'> & { readonly ledger: Ledger },
+  ports: Pick<ServicesPorts, 'swarm' | 'lease'> & { readonly assumed: AssumedPlacements },
   action: ServicesAction,
   signal: AbortSignal,
 ): Promise<void> {
@@ -45,11 +45,11 @@ export async function applyServices(
 }
 
 async function updateService(
-  { swarm, ledger }: Pick<ServicesPorts, 'swarm'> & { readonly ledger: Ledger },
+  { swarm, assumed }: Pick<ServicesPorts, 'swarm'> & { readonly assumed: AssumedPlacements },
   { id, version, spec, claim }: UpdateService,
   signal: AbortSignal,
 ): Promise<void> {
-  const written = claim === undefined ? undefined : ledger.take(claim)
+  const written = claim === undefined ? undefined : assumed.take(claim)
   try {
     await swarm.updateService(id, version, await withObjectIds(swarm, spec, signal), signal)
   } finally {

@@ -1,6 +1,6 @@
 import type { VmName } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
-import { ledger } from '../shared/ledger.ts'
+import { assumedPlacements } from '../shared/assumed-placements.ts'
 import type { ServicesAction } from './actions.ts'
 import { applyServices } from './apply.ts'
 import { effectOfServices } from './effect.ts'
@@ -13,11 +13,11 @@ export type { ServicesPorts, ServicesSeen } from './observe.ts'
 
 /** Reconciles a VM's Swarm service, launch config and secret with its manifest, without needless restarts. */
 export function servicesReconciler(ports: ServicesPorts): Reconciler<VmName, ServicesSeen, ServicesAction> {
-  const shared = { ...ports, ledger: ledger() }
+  const shared = { ...ports, assumed: assumedPlacements() }
   return {
     name: 'services',
     async observe(vm, signal) {
-      const mark = shared.ledger.mark()
+      const mark = shared.assumed.mark()
       const seen = { ...(await observeServices(ports, vm, signal)), mark }
       // The time does not matter here: it does not change the disruption of a plan.
       return disruptionOf(seen, planServices(seen, 0)) === 'none' ? seen : { ...seen, lease: await ports.lease.observe(signal) }

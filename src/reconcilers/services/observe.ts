@@ -51,7 +51,7 @@ export interface ServicesSeen {
   readonly roomBytes: number | undefined
   /** Only read if the plan starts, stops or restarts a guest. */
   readonly lease?: LeaseSeen
-  /** `Ledger.mark` from before the observation; undefined in a dry run. */
+  /** `AssumedPlacements.mark` from before the observation; undefined in a dry run. */
   readonly mark?: number
   readonly owned: Ownership
   /** Tasks of the service, if it exists. */

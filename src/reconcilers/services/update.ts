@@ -4,7 +4,7 @@ import { newInstanceHint, sayEdits } from '../../api/manifest/edits.ts'
 import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../ports/metrics.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
-import type { Claim } from '../shared/ledger.ts'
+import type { AssumedPlacement } from '../shared/assumed-placements.ts'
 import { carries, vmObjectLabels } from '../shared/placement-record.ts'
 import { currentTask, isYoung, replicasOf, reservedBytes } from '../shared/vm-service.ts'
 import { rawObject } from '../shared/raw.ts'
@@ -124,7 +124,7 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
 }
 
 /** One edit may give several VMs more memory; without a claim, all of them would count the same free memory. */
-function claimOf({ seen, service, uid }: Context, spec: RawSpec): Claim | undefined {
+function claimOf({ seen, service, uid }: Context, spec: RawSpec): AssumedPlacement | undefined {
   const { roomBytes, mark, node } = seen
   if (roomBytes === undefined || mark === undefined || node === undefined) return undefined
   const needed = reservedBytes({ spec })

@@ -3,7 +3,7 @@ import { byText } from '../../../src/api/order.ts'
 import { maxGrants } from '../../../src/api/wire/broker-admin.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
-import { type Claim, ledger } from '../../../src/reconcilers/shared/ledger.ts'
+import { type AssumedPlacement, assumedPlacements } from '../../../src/reconcilers/shared/assumed-placements.ts'
 import { place } from '../../../src/reconcilers/assets/place.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
@@ -194,7 +194,7 @@ test('a node takes as many VMs as its broker takes grants, and says so', () => {
   expect(place(wanted, [{ ...full, placedVms: maxGrants - 1 }])).toMatchObject({ kind: 'placed', spare: { vms: 0 } })
 })
 
-function claim(mark: number, more: Partial<Claim> = {}): Claim {
+function claim(mark: number, more: Partial<AssumedPlacement> = {}): AssumedPlacement {
   return {
     uid: 'u1',
     nodeId: 'n1',
@@ -206,7 +206,7 @@ function claim(mark: number, more: Partial<Claim> = {}): Claim {
 }
 
 test('what is being written counts against who looked meanwhile, and what was written before is in what he saw', () => {
-  const it = ledger()
+  const it = assumedPlacements()
   const written = it.take(claim(it.mark()))
   const during = it.mark()
   expect(() => it.take(claim(during))).toThrow(PortError)
@@ -217,7 +217,7 @@ test('what is being written counts against who looked meanwhile, and what was wr
 })
 
 test('the last slot is taken once', () => {
-  const it = ledger()
+  const it = assumedPlacements()
   const spare = { memoryBytes: 100, diskBytes: 100, vms: 0 }
   it.take(claim(0, { spare }))
   expect(() => it.take(claim(0, { spare }))).toThrow(PortError)

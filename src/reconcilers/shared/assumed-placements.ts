@@ -10,7 +10,7 @@ export interface Room {
 }
 
 /** What a VM takes of its node, and the free capacity that its plan found. */
-export interface Claim {
+export interface AssumedPlacement {
   readonly uid: VmUid
   readonly nodeId: string
   readonly takes: Omit<Room, 'vms'>
@@ -21,7 +21,7 @@ export interface Claim {
 
 /** Placements whose records an observation may have missed. */
 interface Since {
-  readonly claims: readonly Claim[]
+  readonly claims: readonly AssumedPlacement[]
   /** Claims from this mark on were made after the observation. */
   readonly mark: number
 }
@@ -31,22 +31,22 @@ interface Since {
  * the placements made since it began. A write checks the placements made since its observation, and throws Conflict if the room is gone.
  * Kept in memory: two controllers only see each other's records.
  */
-export interface Ledger {
+export interface AssumedPlacements {
   /** Call before observing: everything written until then is in what is read. */
   mark(): number
   /** Call at the end of an observation that began at `mark`. */
   since(mark: number): Since
   /** Throws Conflict if the room is gone. Call the returned function once the write has ended, whether or not it succeeded. */
-  take(claim: Claim): () => void
+  take(claim: AssumedPlacement): () => void
 }
 
 /** An observation ends within minutes, and fewer VMs than this are placed in that time. */
 const kept = 10_000
 
-export function ledger(): Ledger {
-  let placed: readonly Claim[] = []
+export function assumedPlacements(): AssumedPlacements {
+  let placed: readonly AssumedPlacement[] = []
   let dropped = 0
-  const writing = new Map<Claim, number>()
+  const writing = new Map<AssumedPlacement, number>()
   return {
     mark: () => Math.min(dropped + placed.length, ...writing.values()),
     since: (mark) => ({ claims: placed.slice(Math.max(0, mark - dropped)), mark: dropped + placed.length }),
@@ -63,7 +63,7 @@ export function ledger(): Ledger {
   }
 }
 
-function fits({ spare }: Claim, others: readonly Claim[]): boolean {
+function fits({ spare }: AssumedPlacement, others: readonly AssumedPlacement[]): boolean {
   const sum = (of: 'memoryBytes' | 'diskBytes'): number => others.reduce((total, { takes }) => total + takes[of], 0)
   return others.length <= spare.vms && sum('memoryBytes') <= spare.memoryBytes && sum('diskBytes') <= spare.diskBytes
 }
