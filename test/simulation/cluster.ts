@@ -19,9 +19,10 @@ import { SimulatedSwarm } from './simulated-swarm.ts'
 /** Overrides of a manifest's spec, and its `annotations`; what a test does not name is a small valid VM. */
 export type SpecChanges = Readonly<Record<string, unknown>>
 
-export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, { kind: 'present' }> {
+/** The manifest as a person writes it. */
+export function aManifest(name: VmName, spec: SpecChanges = {}) {
   const { annotations = {}, ...fields } = spec
-  const parsed = parseVirtualMachine({
+  return {
     apiVersion: 'swarmvirt.dev/v1alpha1',
     kind: 'VirtualMachine',
     metadata: { name, annotations },
@@ -31,7 +32,11 @@ export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, 
       networks: [{ name: 'lan', bridge: 'br0' }],
       ...fields,
     },
-  })
+  }
+}
+
+export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, { kind: 'present' }> {
+  const parsed = parseVirtualMachine(aManifest(name, spec))
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
   return { kind: 'present', vm: parsed.vm, generation: parsed.generation, source: 'directory' }
 }

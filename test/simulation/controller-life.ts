@@ -9,6 +9,7 @@ import { livePlacements } from '../../src/controller/informer/placement-index.ts
 import type { Clock } from '../../src/ports/clock.ts'
 import type { Log } from '../../src/ports/log.ts'
 import type { ManifestSource } from '../../src/ports/manifest-source.ts'
+import type { SimulatedSource } from './simulated-source.ts'
 import { noMetrics } from './no-metrics.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
@@ -27,7 +28,7 @@ export const removalGraceMs = 10_000
 export interface LifePorts {
   readonly boundary: Boundary
   readonly streams: EventStreams
-  readonly sources: readonly ManifestSource[]
+  readonly sources: readonly SimulatedSource[]
   /** Of the whole world; what dies hears nothing of it any more. */
   readonly time: Clock
   readonly offsetMs: () => number
@@ -59,7 +60,7 @@ export function liveController(life: Life, ports: LifePorts): Pick<Controller, '
   const built: Controller = controller({
     informed,
     agents,
-    sources: sources.map((one) => mortalSource(life, one, ports)),
+    sources: sources.map((one) => mortalSource(life, one.reader({ swarm, clock }), ports)),
     seenAgent: (nodeId) => agents.seen(nodeId),
     ...rest,
   })
@@ -83,11 +84,17 @@ function mortalSource(life: Life, source: ManifestSource, { time, random }: Life
   const soon = <Answer>(read: () => Promise<Answer>): Promise<Answer> =>
     new Promise((resolve, reject) => {
       time.after(random.int(1, 4), () => {
-        if (life.alive) void read().then(resolve, reject)
+        const told =
+          <Value>(give: (value: Value) => void) =>
+          (value: Value): void => {
+            if (life.alive) give(value)
+          }
+        if (life.alive) void read().then(told(resolve), told(reject))
       })
     })
   return {
     read: () => soon(() => source.read()),
+    readAhead: () => soon(async () => source.readAhead?.()),
     readHinted: () => soon(async () => source.readHinted?.()),
     watch: (onHint) => source.watch(() => void time.after(random.int(1, 30), () => void (life.alive && onHint()))),
   }

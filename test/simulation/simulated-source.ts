@@ -1,77 +1,211 @@
-import type { VirtualMachine } from '../../src/api/manifest.ts'
+import { createHash } from 'node:crypto'
+import { basename } from 'node:path'
+import { manifestDirectory } from '../../src/adapters/directory/manifest-directory.ts'
+import { manifestConfigs } from '../../src/adapters/manifest/manifest-configs.ts'
+import { manifestReader, type ReadManifest } from '../../src/adapters/manifest/manifest-yaml.ts'
+import { manifestLabels } from '../../src/api/labels.ts'
 import type { VmName } from '../../src/api/names.ts'
-import type { ManifestSource, SourceDocument, SourceSnapshot } from '../../src/ports/manifest-source.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import { PortError } from '../../src/ports/errors.ts'
+import type { ManifestSource } from '../../src/ports/manifest-source.ts'
+import type { Swarm } from '../../src/ports/swarm.ts'
+import { type DirectoryNode, type FileNode, type Node, SimulatedFiles } from './simulated-files.ts'
+import type { SimulatedSwarm } from './simulated-swarm.ts'
 
-export type Written =
-  | { readonly kind: 'valid'; readonly vm: VirtualMachine; readonly generation: string }
-  /** `name` undefined: so broken that not even the name can be read. */
-  | { readonly kind: 'invalid'; readonly name: VmName | undefined }
+/** What a person wrote. */
+interface Written {
+  readonly text: string
+  /** Undefined where it names no VM. */
+  readonly name: VmName | undefined
+}
 
-/** A manifest source whose files are assigned by a test. */
-export class SimulatedSource implements ManifestSource {
-  readonly name: string
+/** What a controller reads with. */
+export interface ReaderPorts {
+  readonly swarm: Pick<Swarm, 'listConfigs'>
+  /** Stops when the controller dies. */
+  readonly clock: Clock
+}
+
+/** Where people write manifests, and the real reader of it. */
+export interface SimulatedSource {
+  /** By file, as people wrote them. */
+  readonly files: ReadonlyMap<string, Written>
+  /** Why it cannot be read, with an error code in front; empty while it can. */
+  readonly unreadable: string
+  put(file: string, written: Written): void
+  remove(file: string): void
+  fail(message: string): void
+  /** For one life of a controller. */
+  reader(ports: ReaderPorts): ManifestSource
+}
+
+const encoder = new TextEncoder()
+const path = '/manifests'
+const base = path.slice(1)
+
+/** A directory of manifests that is mounted at `/manifests`. */
+export class SimulatedDirectory implements SimulatedSource {
   readonly files = new Map<string, Written>()
-  /** Why it cannot be read completely; empty while it can. Half of the files are missing from such a read. */
+  readonly tree: SimulatedFiles
   unreadable = ''
-  /** A hint is passed on unless this says no. */
-  hints: () => boolean = () => true
-  readonly #watchers = new Set<() => void>()
-  /** What hints have named since the last read; undefined where one may have meant anything. */
-  #named: Set<string> | undefined = new Set()
-  #last: SourceSnapshot | undefined
+  #mounted: DirectoryNode
+  /** The worktrees of git-sync; undefined where the directory is written itself. */
+  #worktrees: DirectoryNode | undefined
 
-  constructor(name: string) {
-    this.name = name
+  constructor(now: () => number) {
+    this.tree = new SimulatedFiles(now)
+    this.#mounted = this.tree.directory()
+    this.tree.put(this.tree.root, base, this.#mounted)
   }
 
-  async read(): Promise<SourceSnapshot> {
-    const files = [...this.files].filter((_one, index) => this.unreadable === '' || index % 2 === 1)
-    const documents = files.map(([file, written]) => documentOf(this.name, file, written))
-    this.#named = new Set()
-    this.#last = { source: this.name, complete: this.unreadable === '', message: this.unreadable, documents }
-    return this.#last
+  put(file: string, written: Written): void {
+    const isKnown = this.files.has(file)
+    this.files.set(file, written)
+    if (this.#worktrees !== undefined) return this.#swap()
+    const node = this.#write(file, written)
+    this.tree.hint(isKnown ? { file: this.tree.pathOf(node) } : 'anything')
   }
 
-  /** As that of a directory: only contents of files that were there before, and nothing where it may be more than that. */
-  async readHinted(): Promise<SourceSnapshot | undefined> {
-    const [named, last] = [this.#named, this.#last]
-    this.#named = new Set()
-    this.#last = undefined
-    if (named === undefined || named.size === 0 || last === undefined || !last.complete || this.unreadable !== '') return undefined
-    const known = new Set(last.documents.map(({ origin }) => origin.file))
-    if ([...named].some((file) => !known.has(file) || !this.files.has(file))) return undefined
-    const documents = last.documents.map((one) => {
-      const written = named.has(one.origin.file) ? this.files.get(one.origin.file) : undefined
-      return written === undefined ? one : documentOf(this.name, one.origin.file, written)
-    })
-    this.#last = { ...last, documents }
-    return this.#last
+  remove(file: string): void {
+    this.files.delete(file)
+    if (this.#worktrees !== undefined) return this.#swap()
+    this.tree.remove(this.#directoryOf(file), basename(file))
+    this.#failAgain()
+    this.tree.hint('anything')
   }
 
-  watch(onHint: () => void): () => void {
-    this.#watchers.add(onHint)
-    return () => void this.#watchers.delete(onHint)
+  /** An editor that writes in place has written the beginning of a file that is there. */
+  putBeginning(file: string, text: string): void {
+    const node = this.#directoryOf(file).entries.get(basename(file)) as FileNode
+    this.tree.write(node, encoder.encode(text))
+    this.tree.hint({ file: this.tree.pathOf(node) })
   }
 
-  /** Somebody changed this file, or who knows what. */
-  touched(file?: string): void {
-    if (!this.hints()) return
-    if (file === undefined) this.#named = undefined
-    else this.#named?.add(file)
-    for (const watcher of this.#watchers) watcher()
+  /** ENOENT is of the whole directory, EACCES of the listing of a directory in it, and any other of every second file. */
+  fail(message: string): void {
+    this.unreadable = message
+    this.#failAgain()
+    this.tree.hint('anything')
+  }
+
+  /** The mount is gone, and below it is an empty directory. */
+  unmount(): void {
+    this.tree.put(this.tree.root, base, this.tree.directory())
+    this.tree.hint('anything')
+  }
+
+  mount(): void {
+    this.tree.put(this.tree.root, base, this.#mounted)
+    this.tree.hint('anything')
+  }
+
+  /** From now on git-sync brings every change as a worktree of its own, to which it swaps its link. */
+  sync(): void {
+    const git = this.tree.directory()
+    this.#worktrees = this.tree.directory()
+    this.tree.put(this.tree.root, 'git', git)
+    this.tree.put(git, '.worktrees', this.#worktrees)
+    this.#swap()
+  }
+
+  reader({ clock }: ReaderPorts): ManifestSource {
+    return manifestDirectory({ path, watchPolling: false, files: this.tree.portFor(clock), readText: readOnce })
+  }
+
+  /** Also after each change: it is never by a change of the files that they can be read again. */
+  #failAgain(): void {
+    this.tree.failing.clear()
+    const code = this.unreadable.split(':')[0] ?? ''
+    if (code !== '') for (const one of this.#toFail(code)) this.tree.failing.set(one, code)
+  }
+
+  #toFail(code: string): readonly Node[] {
+    const entries = [...this.#mounted.entries.values()]
+    const failing = entries.filter((one, index) => (code === 'EACCES' ? one.kind === 'directory' : index % 2 === 0))
+    return code === 'ENOENT' || failing.length === 0 ? [this.#mounted] : failing
+  }
+
+  #directoryOf(file: string): DirectoryNode {
+    return this.tree.directoryAt(this.#mounted, file.split('/').slice(0, -1))
+  }
+
+  #write(file: string, { text }: Written): FileNode {
+    const node = this.tree.file(encoder.encode(text))
+    this.tree.put(this.#directoryOf(file), basename(file), node)
+    this.#failAgain()
+    return node
+  }
+
+  #swap(): void {
+    const { tree } = this
+    const [worktrees, before] = [this.#worktrees as DirectoryNode, this.#mounted]
+    this.#mounted = tree.directory()
+    for (const [file, written] of this.files) this.#write(file, written)
+    const commit = createHash('sha1').update(String(this.#mounted.number)).digest('hex')
+    tree.put(worktrees, commit, this.#mounted)
+    tree.put(tree.root, base, tree.link(`git/.worktrees/${commit}`))
+    tree.remove(worktrees, before.name)
+    tree.hint('anything')
   }
 }
 
-function documentOf(source: string, file: string, written: Written): SourceDocument {
-  const origin = { source, file, line: 1 }
-  if (written.kind === 'valid') return { ok: true, origin, vm: written.vm, generation: written.generation }
-  const at = { file, line: 1, column: 1 }
-  const issue = {
-    code: 'VM012',
-    path: ['spec'],
-    message: 'unknown field "cpus"',
-    ...at,
-    rendered: `error[VM012]: unknown field\n --> ${file}:1:1`,
+/** Swarm configs with manifests. An edit is one more config; what is deleted is deleted with all that it was before. */
+export class SimulatedConfigs implements SimulatedSource {
+  readonly files = new Map<string, Written>()
+  unreadable = ''
+  readonly #swarm: SimulatedSwarm
+  readonly #foreign: Map<string, string>
+  readonly #isForeign: (id: string) => void
+  readonly #made = new Map<string, string[]>()
+  #last = 0
+
+  constructor(swarm: SimulatedSwarm, foreign: Map<string, string>, isForeign: (id: string) => void) {
+    this.#swarm = swarm
+    this.#foreign = foreign
+    this.#isForeign = isForeign
   }
-  return { ok: false, origin, name: written.name, issues: [issue] }
+
+  put(file: string, written: Written): void {
+    this.files.set(file, written)
+    this.#last += 1
+    const name = `${file}-${this.#last}`
+    void this.#swarm.createConfig(name, { [manifestLabels.manifest]: 'true' }, encoder.encode(written.text))
+    const id = this.#swarm.config(name)?.id ?? ''
+    this.#made.set(file, [...(this.#made.get(file) ?? []), id])
+    this.#isForeign(id)
+  }
+
+  remove(file: string): void {
+    this.files.delete(file)
+    for (const id of this.#made.get(file) ?? []) {
+      this.#foreign.delete(id)
+      void this.#swarm.removeConfig(id)
+    }
+    this.#made.delete(file)
+  }
+
+  fail(message: string): void {
+    this.unreadable = message
+  }
+
+  reader({ swarm }: ReaderPorts): ManifestSource {
+    const readable: ReaderPorts['swarm'] = {
+      listConfigs: async (label, signal) => {
+        if (this.unreadable !== '') throw new PortError('Unavailable', this.unreadable)
+        return swarm.listConfigs(label, signal)
+      },
+    }
+    return manifestConfigs(readable, readOnce)
+  }
+}
+
+const parse = manifestReader()
+const parsed = new Map<string, ReturnType<ReadManifest>>()
+
+/** The same text says the same in every run, and is parsed once. */
+const readOnce: ReadManifest = (source, file, bytes) => {
+  const key = `${source} ${file} ${new TextDecoder().decode(bytes)}`
+  const known = parsed.get(key) ?? parse(source, file, bytes)
+  parsed.set(key, known)
+  return known
 }

@@ -63,7 +63,7 @@ describe('the simulator can fail', () => {
   const create = scenarioNamed('create')
   /** Files are gone, and the world is not told that this was meant. */
   const emptied: Scenario['acts'] = [
-    [7_000, (world) => world.source().files.clear()],
+    [7_000, (world) => world.source().remove('web.yaml')],
     [40_000, () => undefined],
   ]
   async function violated(change: Partial<Scenario>, faults: readonly Fault[] = []): Promise<string | undefined> {

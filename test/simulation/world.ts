@@ -1,3 +1,4 @@
+import { stringify } from 'yaml'
 import { canonicalJson } from '../../src/api/hash.ts'
 import { objectLabels } from '../../src/api/labels.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
@@ -8,7 +9,7 @@ import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
 import { type PlacementRecord, readPlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { Boundary, type Life } from './boundary.ts'
-import { aVm, settings as someSettings, type SpecChanges } from './cluster.ts'
+import { aManifest, aVm, settings as someSettings, type SpecChanges } from './cluster.ts'
 import { liveController, removalGraceMs } from './controller-life.ts'
 import { replicasOf, templateOf } from './docker-rules.ts'
 import { type EventStreams, eventStreams } from './event-streams.ts'
@@ -29,7 +30,7 @@ import {
 } from './invariants.ts'
 import { Machines } from './machines.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
-import { SimulatedSource } from './simulated-source.ts'
+import { SimulatedConfigs, SimulatedDirectory, type SimulatedSource } from './simulated-source.ts'
 import { SimulatedSwarm } from './simulated-swarm.ts'
 import { Truth } from './truth.ts'
 import { VirtualTime } from './virtual-time.ts'
@@ -81,7 +82,9 @@ export class World {
     const trace = (line: string): void => this.note(line)
     this.random = random
     this.faults = faults
-    this.sources = sources.map((name) => new SimulatedSource(name))
+    const machineNow = (): number => time.now() + this.clockOffsetMs
+    const configs = (): SimulatedConfigs => new SimulatedConfigs(swarm, this.foreign, (id) => this.isForeign(id))
+    this.sources = sources.map((name) => (name === 'configs' ? configs() : new SimulatedDirectory(machineNow)))
     this.machines = new Machines({
       swarm,
       time,
@@ -220,32 +223,40 @@ export class World {
 
   /** An operator writes a valid manifest. */
   declare(name: VmName, spec: SpecChanges = {}, source = 0, file = `${name}.yaml`): void {
-    const { vm, generation } = manifestOf(name, spec)
-    this.source(source).files.set(file, { kind: 'valid', vm, generation })
+    const { vm, generation, text } = manifestOf(name, spec)
     this.truth.declared(name, vm, generation, this.time.now())
     this.#watchReadyUntilMs = this.time.now() + 600
-    this.source(source).touched(file)
+    this.source(source).put(file, { text, name })
+  }
+
+  /** An editor writes a manifest in place: all but its last line first, and the whole some time later. */
+  declareInTwoSteps(name: VmName, spec: SpecChanges, gapMs: number): void {
+    const { text } = manifestOf(name, spec)
+    this.directory.putBeginning(`${name}.yaml`, text.slice(0, text.lastIndexOf('\n', text.length - 2)))
+    this.troubleUntilMs = Math.max(this.troubleUntilMs, this.time.now() + gapMs)
+    this.time.after(gapMs, () => this.declare(name, spec, this.sources.indexOf(this.directory)))
   }
 
   /** An operator breaks a manifest. */
   spoil(name: VmName, source = 0): void {
-    this.source(source).files.set(`${name}.yaml`, { kind: 'invalid', name })
     this.truth.broken(name, this.time.now())
-    this.source(source).touched(`${name}.yaml`)
+    this.source(source).put(`${name}.yaml`, { text: manifestOf(name, {}).text.replace('memory:', 'memoery:'), name })
+  }
+
+  /** The first of the sources that are directories. */
+  get directory(): SimulatedDirectory {
+    const found = this.sources.find((one) => one instanceof SimulatedDirectory)
+    if (found === undefined) throw new Error('there is no directory')
+    return found
   }
 
   /** An operator deletes a manifest. */
   withdraw(name: VmName, source = 0, file = `${name}.yaml`): void {
-    this.source(source).files.delete(file)
-    if (
-      !this.sources.some((one) =>
-        [...one.files.values()].some((each) => (each.kind === 'valid' ? each.vm.metadata.name : each.name) === name),
-      )
-    ) {
+    this.source(source).remove(file)
+    if (!this.sources.some((one) => [...one.files.values()].some((each) => each.name === name))) {
       this.truth.gone(name, this.time.now(), this.source(source).files.size === 0)
     }
     if (!this.sources.every((one) => one.unreadable === '')) this.truth.unreadable(this.time.now())
-    this.source(source).touched(file)
   }
 
   /** `docker vm confirm-removal`, of whichever controller is asked; those that live know of it. */
@@ -260,10 +271,9 @@ export class World {
   }
 
   setUnreadable(source: SimulatedSource, message: string): void {
-    source.unreadable = message
+    source.fail(message)
     if (message !== '') this.truth.unreadable(this.time.now())
     else if (this.sources.every((one) => one.unreadable === '')) this.truth.readable(this.time.now())
-    source.touched()
   }
 
   /** A person changes a VM's service; `restarts` where that starts another task, or is a wish for one. */
@@ -405,14 +415,15 @@ function isNewTemplate({ call, before, after }: Write): boolean {
   return replicasOf(before.spec) > 0 && replicasOf(after.spec) > 0 && templateOf(before.spec) !== templateOf(after.spec)
 }
 
-const manifests = new Map<string, ReturnType<typeof aVm>>()
+type Manifest = Pick<ReturnType<typeof aVm>, 'vm' | 'generation'> & { readonly text: string }
+const manifests = new Map<string, Manifest>()
 
 /** Parsing is the same for every run, so each manifest is parsed once. */
-function manifestOf(name: VmName, spec: SpecChanges): ReturnType<typeof aVm> {
+function manifestOf(name: VmName, spec: SpecChanges): Manifest {
   const key = JSON.stringify([name, spec])
   const known = manifests.get(key)
   if (known !== undefined) return known
-  const made = aVm(name, spec)
+  const made = { ...aVm(name, spec), text: stringify(aManifest(name, spec)) }
   manifests.set(key, made)
   return made
 }

@@ -6,7 +6,7 @@ interface FileKind {
   isSymbolicLink(): boolean
 }
 
-interface FileStat extends FileKind {
+export interface FileStat extends FileKind {
   readonly dev: number
   readonly ino: number
   readonly size: number

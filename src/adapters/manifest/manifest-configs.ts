@@ -13,8 +13,8 @@ const label = `${manifestLabels.manifest}=true`
  * have a document of the same name, the newest one counts. A failed list makes the read incomplete. Hints come from the controller, which follows the
  * Swarm's events.
  */
-export function manifestConfigs(swarm: Pick<Swarm, 'listConfigs'>): ManifestSource {
-  const parse = parsedOnce(manifestReader())
+export function manifestConfigs(swarm: Pick<Swarm, 'listConfigs'>, readText: ReadManifest = manifestReader()): ManifestSource {
+  const parse = parsedOnce(readText)
   return {
     async read(signal) {
       try {

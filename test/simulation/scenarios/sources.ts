@@ -1,4 +1,4 @@
-import type { Scenario } from '../scenario.ts'
+import type { Act, Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
 import { isRunning, once } from '../people.ts'
 
@@ -27,11 +27,41 @@ function backUnheard(world: World): void {
   world.withdraw('web')
   world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 13_000)
   world.time.after(9_000, () => {
-    world.source().hints = () => false
+    world.directory.tree.hints = () => false
     world.declare('web')
-    world.source().hints = () => true
+    world.directory.tree.hints = () => true
   })
   for (let ms = 9_200; ms < 13_000; ms += 150) world.time.after(ms, () => world.declare('db', { readiness: { tcp: ms } }))
+}
+
+/** Every open of the next read finds another version: three are edits, and the last one also removes a VM. */
+function swapDuringRead(world: World): void {
+  const { tree } = world.directory
+  let swaps = 0
+  tree.beforeOpen = () => {
+    swaps += 1
+    world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now())
+    if (swaps > 3) tree.beforeOpen = () => {}
+    else world.declare('web', { readiness: { tcp: 1_000 + swaps } })
+    if (swaps === 3) world.withdraw('db')
+  }
+  world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 12_000)
+  tree.hint('anything')
+}
+
+/** Nobody meant the VMs to go. */
+function emptiedMount(forMs: number): Act {
+  return (world) => {
+    world.truth.isMass = true
+    world.directory.unmount()
+    world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + forMs)
+    world.time.after(1_000, () => world.declare('web', { memory: '1Gi' }))
+    world.time.after(forMs, () => world.directory.mount())
+  }
+}
+
+function onFileServer(world: World): void {
+  world.directory.tree.isLocal = false
 }
 
 export const sources: readonly Scenario[] = [
@@ -80,8 +110,7 @@ export const sources: readonly Scenario[] = [
       [
         7_000,
         (world) => {
-          world.source().files.set('zz.yaml', { kind: 'invalid', name: undefined })
-          world.source().touched()
+          world.source().put('zz.yaml', { text: '{\n', name: undefined })
         },
       ],
     ],
@@ -125,8 +154,7 @@ export const sources: readonly Scenario[] = [
         once(isRunning('web'), (world) => {
           // The first holder keeps it; the other one is shown and does nothing.
           const held = world.source().files.get('web.yaml')
-          if (held !== undefined) world.source(1).files.set('twin.yaml', held)
-          world.source(1).touched()
+          if (held !== undefined) world.source(1).put('twin.yaml', held)
         }),
       ],
     ],
@@ -162,6 +190,50 @@ export const sources: readonly Scenario[] = [
     vms: { web: {}, db: {} },
     acts: [[7_000, once(isRunning('web'), backUnheard)]],
     extraMs: 25_000,
+  },
+  {
+    name: 'git-sync swaps its link while the directory is read',
+    prepare(world) {
+      onFileServer(world)
+      world.directory.sync()
+    },
+    vms: { web: {}, db: {} },
+    acts: [[7_000, once(isRunning('web'), swapDuringRead)]],
+    extraMs: 25_000,
+  },
+  {
+    name: 'the mount of the manifests is empty for a while, and a VM is edited meanwhile',
+    vms: { web: {}, db: {} },
+    acts: [[7_000, once((world) => isRunning('web')(world) && isRunning('db')(world), emptiedMount(20_000))]],
+    expect: stillThere('web', 'db'),
+  },
+  {
+    name: 'a manifest is written in two steps',
+    prepare: onFileServer,
+    vms: { web: { runStrategy: 'Halted' } },
+    acts: [
+      [7_000, (world) => world.declareInTwoSteps('web', { readiness: { tcp: 22 }, runStrategy: 'Halted' }, 4_000)],
+      [20_000, (world) => world.declareInTwoSteps('web', { readiness: { tcp: 23 }, runStrategy: 'Halted' }, 100)],
+    ],
+  },
+  {
+    name: 'a manifest is deleted while another one cannot be read',
+    vms: { web: {}, db: {}, mail: {} },
+    acts: [
+      [7_000, (world) => world.setUnreadable(world.source(), 'EIO: i/o error')],
+      [8_000, (world) => world.withdraw('db')],
+      [30_000, (world) => world.setUnreadable(world.source(), '')],
+    ],
+    extraMs: 25_000,
+  },
+  {
+    name: 'a directory in the source may not be listed for a while',
+    vms: { web: {}, mail: {} },
+    acts: [
+      [0, (world) => world.declare('db', {}, 0, 'team/db.yaml')],
+      [7_000, (world) => world.setUnreadable(world.source(), 'EACCES: permission denied')],
+      [30_000, (world) => world.setUnreadable(world.source(), '')],
+    ],
   },
   { name: 'two controllers', vms: { web: {} }, acts: [], controllers: 2 },
   {
