@@ -31,7 +31,8 @@ function backUnheard(world: World): void {
     world.declare('web')
     world.directory.tree.hints = () => true
   })
-  for (let ms = 9_200; ms < 13_000; ms += 150) world.time.after(ms, () => world.declare('db', { readiness: { tcp: ms } }))
+  // So far apart that each edit has settled when it is read, and so close that no whole read comes between.
+  for (let ms = 9_200; ms < 13_000; ms += 450) world.time.after(ms, () => world.declare('db', { readiness: { tcp: ms } }))
 }
 
 /** Every open of the next read finds another version: three are edits, and the last one also removes a VM. */
