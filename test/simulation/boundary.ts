@@ -46,7 +46,7 @@ const hangMs = 15_000
 /** More than the oldest state that a read may still be answered from. */
 const keptStates = 6
 /**
- * Only a leader that was cut off answers from an old state, and gives up after 0.9 s (LAB.md). What was written longer ago than this is known to
+ * Only a leader that was cut off answers from an old state, and gives up after 0.9 s. What was written longer ago than this is known to
  * everybody who answers.
  */
 const oldestMs = 2_000

@@ -19,7 +19,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Named = { readonly id: string; readonly name: string; readonly labels: Labels; readonly version: ObjectVersion }
 
 /**
- * A Swarm in memory, with the rules of LAB.md that decide what a controller may do: versions and the loser's Conflict, taken names, objects in
+ * A Swarm in memory, with the rules of Docker that decide what a controller may do: versions and the loser's Conflict, taken names, objects in
  * use, constraints that reject running tasks, and which change of a spec starts a new task. Time is the caller's; `settle` lets the
  * managers act until nothing changes.
  *

@@ -35,7 +35,7 @@ const begin: Readonly<Record<WindowFaultKind, (world: World, fault: Window) => (
     streams.breakAll()
     return () => void (boundary.swarmAway = false)
   },
-  // A cut-off leader serves old reads for about a second (LAB.md).
+  // A cut-off leader serves old reads for about a second.
   'stale-reads': (world, { which }) => {
     world.boundary.staleWrites = 1 + (which % 5)
     world.time.after(1_000, () => void (world.boundary.staleWrites = 0))

@@ -22,7 +22,7 @@ export interface Move {
 
 /**
  * New constraints for an unchanged template: an earlier release pinned the VM by a label, or its machine rejoined under another node ID.
- * Swarm restarts no task if the new constraints match (LAB.md). Undefined if nothing changes, if the template has drifted, or if the VM
+ * Swarm restarts no task if the new constraints match. Undefined if nothing changes, if the template has drifted, or if the VM
  * runs on another node, where Swarm would reject its task.
  */
 export function moveTo({ seen, service, node }: Context, held: Held): Move | undefined {

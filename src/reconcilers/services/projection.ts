@@ -7,7 +7,7 @@ import { dense, dig, rawList, rawObject, rawString } from '../shared/raw.ts'
  * Engine adds must restart nothing. Empty, zero and false values and Docker's defaults count as absent.
  *
  * Left out on purpose: `ForceUpdate` (compared separately), `Runtime`, ids (names suffice), network targets (written by name, stored by id)
- * and `Privileges` (an old leader drops it silently, LAB.md).
+ * and `Privileges` (an old leader drops it silently).
  */
 export function templateHashOf(template: unknown, endpoint: unknown): string {
   return hashOf(projectionOf(template, endpoint))

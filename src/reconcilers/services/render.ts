@@ -52,7 +52,7 @@ export interface RenderInput {
 
 /**
  * The task template of a VM (Engine API, TaskSpec): no capabilities, devices or host network, a read-only root and a non-root user.
- * Changing any field here restarts the VM (LAB.md), so it is only written when the VM restarts anyway.
+ * Changing any field here restarts the VM, so it is only written when the VM restarts anyway.
  */
 export function renderTemplate(input: RenderInput): RawSpec {
   const { inputs, settings, vm } = input
@@ -99,7 +99,7 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
 function mounts(stateRoot: string, uid: string): readonly RawSpec[] {
   const paths = layout(stateRoot)
   return [
-    // Mode 1777: with a narrower mode only root can use the tmpfs (LAB.md).
+    // Mode 1777: with a narrower mode only root can use the tmpfs.
     { Type: 'tmpfs', Target: inRunner.scratch, TmpfsOptions: { SizeBytes: scratchBytes, Mode: 0o1777 } },
     { Type: 'bind', Source: paths.instance(uid), Target: inRunner.vm },
     { Type: 'bind', Source: paths.socketDirectory(uid), Target: '/broker', ReadOnly: true },

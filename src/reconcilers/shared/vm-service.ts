@@ -76,7 +76,7 @@ export function reservedBytes({ spec }: Pick<SwarmService, 'spec'>): number {
 
 const ended = new Set(['complete', 'shutdown', 'failed', 'rejected', 'orphaned', 'remove'])
 
-/** Swarm does not report the task as ended. An ended task's container may still exist (LAB.md). */
+/** Swarm does not report the task as ended. An ended task's container may still exist. */
 export function isLive(task: SwarmTask): boolean {
   return !ended.has(task.state)
 }
