@@ -56,6 +56,16 @@ describe('deleting by absence', () => {
     expect([kind('web'), kind('db')]).toEqual(['removed', 'present'])
   })
 
+  it('says when the VM will be removed', async () => {
+    const { store, after } = bench()
+    store.fold(read([ok('web'), ok('db')]))
+    await after(graceMs / 2, read([ok('db')]))
+    const { message } = store.valid('web')
+    const [since = '', end = ''] = message.match(/\d{4}-[\d-]+T[\d:.]+Z/g) ?? []
+    expect(message).toBe(`in no manifest since ${since}; will be removed at ${end} unless the manifest is restored`)
+    expect(Date.parse(end) - Date.parse(since)).toBe(graceMs)
+  })
+
   it.each([3_600_000, -3_600_000])('waits for the grace and no longer where the date is set by %d ms meanwhile', async (jumpMs) => {
     const { clock, store, after, kind } = bench()
     store.fold(read([ok('web'), ok('db')]))
