@@ -282,11 +282,17 @@ describe('preparing a VM', () => {
   })
 })
 
-/** Asks by taking the lock and giving it back. */
-async function isOpen(path: string): Promise<boolean> {
-  const claim = await diskClaims(loadLibc()).claim(path)
-  if (claim.kind === 'claimed') await claim.release()
-  return claim.kind === 'inUse'
+/** A process that has the disk open, as QEMU does. It says so itself: asking for the lock meanwhile would keep it from opening the disk. */
+async function openDisk(path: string): Promise<{ close(): Promise<unknown> }> {
+  const qemuIo = spawn('qemu-io', ['-f', 'qcow2', '-c', 'read 0 512', '-c', 'sleep 600000', path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise((resolve) => qemuIo.once('exit', resolve))
+  await new Promise((resolve) => qemuIo.stdout.once('data', resolve))
+  return {
+    close() {
+      qemuIo.kill('SIGKILL')
+      return ended
+    },
+  }
 }
 
 describe('replacing a disk', () => {
@@ -303,12 +309,9 @@ describe('replacing a disk', () => {
     broker.leases = [aLease(order.uid, true)]
     expect(await prepared(client, allowed)).toMatchObject({ state: 'failed', reason: 'DiskInUse' })
     broker.leases = []
-    const open = spawn('qemu-io', ['-f', 'qcow2', root.diskFile(order.uid, 'root')], { stdio: ['pipe', 'ignore', 'ignore'] })
-    const ended = new Promise((resolve) => open.once('exit', resolve))
-    await eventually(async () => ((await isOpen(root.diskFile(order.uid, 'root'))) ? true : undefined))
+    const open = await openDisk(root.diskFile(order.uid, 'root'))
     expect(await prepared(client, allowed)).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('root.qcow2 open') })
-    open.stdin.end('quit\n')
-    await ended
+    await open.close()
     expect(await prepared(client, allowed)).toMatchObject({ state: 'ready' })
     expect(identityOf(order.uid)).toMatchObject({ uid: order.uid, vm: 'web-1', disks: [{ imageSha256: other }] })
     expect(readdirSync(root.disks(order.uid))).toEqual(['root.qcow2'])

@@ -87,7 +87,7 @@ describe('a folder that is emptied at once', () => {
     expect(await services()).toEqual(names)
     expect((await sources()).withheld).toEqual(names)
     const { stdout } = await cli('sources')
-    expect(stdout).toContain('removals are blocked: 6 of ')
+    expect(stdout).toContain('removals are blocked: the manifests of 6 of ')
     expect(stdout).toContain(names.join(' '))
   })
 
@@ -128,7 +128,7 @@ describe('the last two VMs of a source', () => {
     await until('removals to be withheld', 60_000, async () => ((await sources()).withheld.length === 2 ? true : undefined), 500)
     await sleep(overGraceMs)
     expect(await services()).toEqual([left, right])
-    expect((await cli('sources')).stdout).toContain('removals are blocked: all 2 VMs of source directory')
+    expect((await cli('sources')).stdout).toContain('removals are blocked: the manifests of all 2 VMs of source directory')
     deployment.writeManifest(`${left}.yaml`, manifest(left, { runStrategy: 'Halted' }))
     await waitGone(deployment, right)
     deployment.removeManifest(`${left}.yaml`)
@@ -152,5 +152,5 @@ it('a watch outlives what ends other connections, and has seen every VM from the
 
 it('a reload is heard', async () => {
   expect(await cli('reload')).toEqual({ code: 0, stdout: '', stderr: '' })
-  expect(await controllerLog()).toContain('Asked to read the manifests')
+  expect(await controllerLog()).toContain('Reload of the manifests requested')
 })
