@@ -30,6 +30,7 @@ const failedOnce: readonly (readonly [scenario: string, seed: number, faults: st
   ['edit mac and start in one edit', 654, 'call 25 hang'],
   ['a forced update', 1943, 'window disk-full 11665 11826 4; call 56 crash-after; call 32 crash-committed'],
   ['two controllers and a delete', 26900, 'window events-silent 14900 5000 0'],
+  ['edit accelerator', 1019, 'call 51 lost-reply; window agent-dead 28268 17384 4; window node-off 5528 14800 0'],
 ]
 
 describe('seeds that failed pass', () => {

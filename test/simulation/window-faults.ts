@@ -49,7 +49,11 @@ const begin: Readonly<Record<WindowFaultKind, (world: World, fault: Window) => (
   'agent-dead': (world, fault) => {
     const machine = machineOf(world, fault)
     machine.killAgent()
-    return () => machine.killAgent()
+    return () => {
+      machine.killAgent()
+      // The next agent starts up to 2 s later.
+      world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 2_000)
+    }
   },
   'agent-slow': (world, fault) => {
     const machine = machineOf(world, fault)
