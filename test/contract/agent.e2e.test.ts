@@ -284,7 +284,8 @@ describe('preparing a VM', () => {
 
 /** A process that has the disk open, as QEMU does. It says so itself: asking for the lock meanwhile would keep it from opening the disk. */
 async function openDisk(path: string): Promise<{ close(): Promise<unknown> }> {
-  const qemuIo = spawn('qemu-io', ['-f', 'qcow2', '-c', 'read 0 512', '-c', 'sleep 600000', path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const commands = ['-c', 'read 0 512', '-c', 'sleep 600000']
+  const qemuIo = spawn('stdbuf', ['-oL', 'qemu-io', '-f', 'qcow2', ...commands, path], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise((resolve) => qemuIo.once('exit', resolve))
   await new Promise((resolve) => qemuIo.stdout.once('data', resolve))
   return {
