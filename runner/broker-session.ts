@@ -7,7 +7,7 @@ const maxFds = 9
 
 export interface BrokerMessage {
   readonly message: BrokerToRunner
-  /** The caller closes these. Only `granted` has any. */
+  /** Descriptors that the caller closes. Only the message `granted` carries any. */
   readonly fds: readonly number[]
 }
 

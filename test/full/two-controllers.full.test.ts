@@ -11,7 +11,7 @@ import { until } from '../lab/run.ts'
 
 const name = 'contested'
 const anchor = 'contested-anchor'
-/** Of the guest, and of QEMU and the runner. */
+/** The memory that Swarm limits the task to: the guest's, and 160 MiB for QEMU and the runner. */
 const limitBytes = (memoryMiB: number): number => (memoryMiB + 160) * 1024 ** 2
 let deployment: Deployment
 let second: LoneController

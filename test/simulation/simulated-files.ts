@@ -29,7 +29,7 @@ const mostLinks = 40
 const chunkBytes = 256
 /** What may not be read may still be passed through. */
 const unlisted = 'EACCES'
-/** Of a call that waits for the disk or for a file server. */
+/** How long a call that waits for the disk or a file server takes. */
 const callMs = 1
 const descriptors = '/proc/self/fd/'
 /** See statfs(2). */

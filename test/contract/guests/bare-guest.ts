@@ -13,7 +13,7 @@ export const MAC = '52:54:00:5a:00:01'
 
 const running = new Set<ChildProcess>()
 
-/** Of one test file. */
+/** Creates a directory that the tests of one file share. */
 export function makeDirectory(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'guests-'))
 }

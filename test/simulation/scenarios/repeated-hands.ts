@@ -125,7 +125,7 @@ export const repeatedHands: readonly Scenario[] = [
     expect: inTasks(2),
   },
   {
-    name: 'its node is restored from a backup of before an edit',
+    name: 'its node is restored from a backup that is older than an edit',
     vms: { web: restarts },
     acts: [[atMs, once(isRunning('web'), editedAndRestored)]],
   },

@@ -50,7 +50,7 @@ function swapDuringRead(world: World): void {
   tree.hint('anything')
 }
 
-/** Nobody meant the VMs to go. */
+/** The mount is lost for a while; no VM may be removed because of it. */
 function emptiedMount(forMs: number): Act {
   return (world) => {
     world.truth.isMass = true

@@ -113,7 +113,7 @@ test('memory that a pending edit gives back is not free before it is applied', a
   expect(cluster.said('b', 'Placed')).toBe('True Placed')
 })
 
-/** Of a service that is no VM; Swarm counts it from the moment a task has a node. */
+/** A task of a service that is no VM. Swarm counts its reservation as soon as the task has a node. */
 async function reserveElsewhere(cluster: Cluster, bytes: number): Promise<string> {
   const Resources = { Reservations: { MemoryBytes: bytes } }
   const spec = { Name: 'shop_db', TaskTemplate: { ContainerSpec: { Image: 'db' }, Resources }, Mode: { Replicated: { Replicas: 1 } } }

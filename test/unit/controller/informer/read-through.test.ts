@@ -257,7 +257,7 @@ describe('order of reads', () => {
     expect((await cache.get('a'))?.version).toBe(5)
   })
 
-  it('takes an object that was created anew, and older versions after a gap', async () => {
+  it('takes an object that was created again, and older versions after a gap', async () => {
     const swarm = docker(thing('a', 5))
     const cache = reading(swarm)
     await cache.list()

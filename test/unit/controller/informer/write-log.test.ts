@@ -92,7 +92,7 @@ describe('an object that was created here', () => {
     expect(await writes.upToDate(idsOf([]), includes)).toEqual([])
   })
 
-  it('need not be in an answer to a question of before, nor after its removal', async () => {
+  it('need not be in the answer to an earlier request, nor exist after its removal', async () => {
     const writes = writeLog(virtualClock())
     const held = () => {
       let release = (): void => undefined
