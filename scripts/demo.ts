@@ -1,7 +1,7 @@
 // `npm run demo`: a three-node Swarm, a manifest, and a VM that is reached over L2. `npm run demo -- down` removes everything.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readyRungs } from '../src/api/conditions.ts'
+import { readyChecks } from '../src/api/conditions.ts'
 import { deterministicMac } from '../src/api/mac.ts'
 import type { VmView } from '../src/api/wire/controller-api.ts'
 import { messageOf } from '../src/ports/errors.ts'
@@ -29,8 +29,8 @@ function pause(ms: number): Promise<void> {
 /** The first condition that is not true, with its message. */
 function waitingFor(vm: VmView | undefined): string {
   if (vm === undefined) return 'the controller to answer and see the manifest'
-  const rungs = readyRungs.map((type) => vm.conditions.find((one) => one.type === type))
-  const first = rungs.find((one) => one?.status !== 'True')
+  const checks = readyChecks.map((type) => vm.conditions.find((one) => one.type === type))
+  const first = checks.find((one) => one?.status !== 'True')
   return first === undefined ? 'Ready' : `${first.type}: ${first.reason}${first.message === '' ? '' : ` (${first.message})`}`
 }
 

@@ -67,7 +67,7 @@ export function stampConditions(held: readonly Condition[], drafts: readonly Con
 }
 
 /** The checks for Ready, in the order in which they become True; the first failing one is the reason. */
-export const readyRungs = [
+export const readyChecks = [
   'Valid',
   'Placed',
   'AssetsReady',

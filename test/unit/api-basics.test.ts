@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { condition, conditionOwners, readyRungs, stampConditions } from '../../src/api/conditions.ts'
+import { condition, conditionOwners, readyChecks, stampConditions } from '../../src/api/conditions.ts'
 import { canonicalJson } from '../../src/api/hash.ts'
 import { defaultStateRoot, layout, maxSocketPathBytes, maxStateRootBytes } from '../../src/api/layout.ts'
 import { deterministicMac, parseMac } from '../../src/api/mac.ts'
@@ -82,8 +82,8 @@ describe('conditions', () => {
     expect(turned[0]?.lastTransitionTime).toBe('2026-01-01T00:02:00.000Z')
   })
 
-  it('each have an owner, and every rung of Ready is one', () => {
-    for (const rung of readyRungs) expect(conditionOwners[rung]).toBeDefined()
+  it('each have an owner, and so has every check for Ready', () => {
+    for (const check of readyChecks) expect(conditionOwners[check]).toBeDefined()
   })
 })
 

@@ -1,4 +1,4 @@
-import { type Condition, type ConditionType, readyRungs } from '../../api/conditions.ts'
+import { type Condition, type ConditionType, readyChecks } from '../../api/conditions.ts'
 import type { VmView } from '../../api/wire/controller-api.ts'
 import { nextStep } from './next-step.ts'
 
@@ -23,8 +23,8 @@ export function why(vm: VmView): Why {
     return { ready: false, sentence: `${vm.name} is off, as its manifest says (runStrategy: Halted).`, next: undefined }
   if (ready?.status === 'True') return pending(vm, of('RestartRequired'))
   if (stalled !== undefined) return said(vm, 'needs a change by an operator', stalled)
-  const rung = readyRungs.map(of).find((one) => one !== undefined && one.status !== 'True')
-  return said(vm, 'is not Ready', rung ?? ready)
+  const failing = readyChecks.map(of).find((one) => one !== undefined && one.status !== 'True')
+  return said(vm, 'is not Ready', failing ?? ready)
 }
 
 function pending(vm: VmView, restart: Condition | undefined): Why {

@@ -4,7 +4,7 @@ import {
   type ConditionOwner,
   condition,
   conditionOwners,
-  readyRungs,
+  readyChecks,
   type Stamp,
   stampConditions,
 } from '../../api/conditions.ts'
@@ -210,7 +210,7 @@ function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): C
  * end in any order and some may have begun before the last edit.
  */
 function agreed(ready: ConditionDraft, before: readonly Condition[], stamped: readonly Condition[]): Omit<Condition, 'lastTransitionTime'> {
-  const checked = stamped.filter((one) => (readyRungs as readonly string[]).includes(one.type))
+  const checked = stamped.filter((one) => (readyChecks as readonly string[]).includes(one.type))
   const [first, ...others] = new Set(checked.map((one) => one.observedGeneration))
   if (first !== undefined && others.length === 0) return { ...ready, observedGeneration: first }
   const held = before.find((one) => one.type === 'Ready')
@@ -225,7 +225,7 @@ function actedOn({ owner, progress, conditions }: Report): boolean {
   if (progress.kind !== 'waiting') return false
   return (
     owner === 'reachability' ||
-    (conditions ?? []).every((one) => one.status === 'True' || !(readyRungs as readonly string[]).includes(one.type))
+    (conditions ?? []).every((one) => one.status === 'True' || !(readyChecks as readonly string[]).includes(one.type))
   )
 }
 

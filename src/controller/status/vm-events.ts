@@ -1,4 +1,4 @@
-import { type Condition, type ConditionType, condition, readyRungs } from '../../api/conditions.ts'
+import { type Condition, type ConditionType, condition, readyChecks } from '../../api/conditions.ts'
 import type { VmEvent } from '../../api/wire/controller-api.ts'
 
 /** An event without time and count. */
@@ -66,13 +66,13 @@ export function happenings(told: Told, conditions: readonly Condition[]): { read
   return { told: next, news }
 }
 
-const checks: ReadonlySet<string> = new Set([...readyRungs, 'Ready'])
+const checks: ReadonlySet<string> = new Set([...readyChecks, 'Ready'])
 
 /** Undefined until every check has run. */
 function firstFailing(conditions: readonly Condition[]): Happening | undefined {
   const ready = conditions.find(({ type }) => type === 'Ready')
   if (ready === undefined || ready.reason === 'NotObserved') return undefined
-  const checked = readyRungs.map((type) => conditions.find((one) => one.type === type))
+  const checked = readyChecks.map((type) => conditions.find((one) => one.type === type))
   const first = checked.find((one) => one?.status !== 'True')
   return happeningOf(first?.status === ready.status && first.reason === ready.reason ? first : ready)
 }

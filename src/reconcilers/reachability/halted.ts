@@ -3,31 +3,31 @@ import { serviceName } from '../../api/names.ts'
 import { whyAway } from '../shared/away.ts'
 import { isLive } from '../shared/vm-service.ts'
 import type { ReachabilitySeen } from './observe.ts'
-import { allRungs } from './rungs.ts'
+import { allConditions } from './checks.ts'
 
 /** The conditions of a VM with runStrategy Halted. The guest is off once its node has no task, runner, lease or open TAP of it. */
 export function judgeHalted(seen: ReachabilitySeen): ConditionDraft[] {
   const { status, node, uid } = seen
   // The VM was never placed, or its node has left the Swarm.
   if (uid === undefined || node === undefined || status === undefined)
-    return allRungs('False', 'Halted', 'the manifest says runStrategy: Halted')
+    return allConditions('False', 'Halted', 'the manifest says runStrategy: Halted')
   if (!status.known) {
     const { reason, message } = whyAway(node, status.message)
-    return allRungs('Unknown', reason, `cannot tell whether the guest is off: ${message}`)
+    return allConditions('Unknown', reason, `cannot tell whether the guest is off: ${message}`)
   }
   const left = whatIsLeft(seen)
   if (left !== undefined) return stillOn(seen, `${left} on ${node.hostname}`)
   const away = status.value?.brokerMessage ?? ''
-  if (away !== '') return allRungs('Unknown', 'BrokerUnreachable', `cannot tell whether the guest is off: ${away}`)
-  return allRungs('False', 'Halted', `the guest is off on ${node.hostname}, as the manifest says`)
+  if (away !== '') return allConditions('Unknown', 'BrokerUnreachable', `cannot tell whether the guest is off: ${away}`)
+  return allConditions('False', 'Halted', `the guest is off on ${node.hostname}, as the manifest says`)
 }
 
 function stillOn({ vm, isLeftAlone, suspended, task }: ReachabilitySeen, left: string): ConditionDraft[] {
   const why = (cause: string): string => `the manifest says Halted, but the guest is on: ${left}, and ${cause}`
-  if (isLeftAlone) return allRungs('False', 'OwnershipLost', why(`swarmvirt leaves the service ${serviceName(vm)} alone; see Owned`))
+  if (isLeftAlone) return allConditions('False', 'OwnershipLost', why(`swarmvirt leaves the service ${serviceName(vm)} alone; see Owned`))
   const isWanted = task?.desiredState === 'running' || task?.desiredState === 'ready'
-  if (isWanted && suspended !== undefined) return allRungs('False', 'Suspended', why(`the VM is ${suspended}`))
-  return allRungs('False', 'Stopping', `shutting down: ${left}`)
+  if (isWanted && suspended !== undefined) return allConditions('False', 'Suspended', why(`the VM is ${suspended}`))
+  return allConditions('False', 'Stopping', `shutting down: ${left}`)
 }
 
 function whatIsLeft({ status, task }: ReachabilitySeen): string | undefined {

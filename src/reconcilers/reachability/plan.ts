@@ -9,7 +9,7 @@ import type { ReachabilitySeen } from './observe.ts'
 import { whyAway } from '../shared/away.ts'
 import { judgeHalted } from './halted.ts'
 import { isYoung } from '../shared/vm-service.ts'
-import { allHold, allRungs, climb } from './rungs.ts'
+import { allPass, allConditions, runChecks } from './checks.ts'
 
 /** The guest is starting or stopping. */
 const movingMs = 1_000
@@ -24,7 +24,7 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
   const halted = declaration.vm.spec.runStrategy === 'Halted'
   const conditions = halted ? judgeHalted(seen) : judge(seen, nowMs)
-  const steady = halted ? conditions.every((one) => one.reason === 'Halted') : allHold(conditions)
+  const steady = halted ? conditions.every((one) => one.reason === 'Halted') : allPass(conditions)
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
   const isMoving = halted ? conditions.some((one) => one.reason === 'Stopping') : isYoung(seen.task, nowMs)
   const ms = steady ? steadyMs : isMoving ? movingMs : waitingMs
@@ -50,10 +50,10 @@ function evidenceOf({ uid, node, status, probing }: ReachabilitySeen, halted: bo
 
 function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const { status, node } = seen
-  if (status === undefined || status.known) return climb(seen, nowMs)
+  if (status === undefined || status.known) return runChecks(seen, nowMs)
   // An unreachable agent says nothing about the guest on its node.
   const { reason, message } = whyAway(node, status.message)
-  return allRungs('Unknown', reason, message)
+  return allConditions('Unknown', reason, message)
 }
 
 /** Shown beside the conditions; a key is absent while its value is unknown. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Condition, readyRungs } from '../../../src/api/conditions.ts'
+import { type Condition, readyChecks } from '../../../src/api/conditions.ts'
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import { age } from '../../../src/cli/output/age.ts'
 import { describeVm } from '../../../src/cli/inspect/describe.ts'
@@ -45,7 +45,7 @@ const vm = (changes: Partial<VmView>): VmChange => ({ kind: 'vm', vm: aVm(change
 const synced: VmChange = { kind: 'synced' }
 
 describe('why', () => {
-  it('names the lowest rung that does not hold, and not those that wait for it', () => {
+  it('names the first failing check, and not the checks after it', () => {
     const conditions = [
       condition('Ready', 'False', 'NoNodeFits'),
       condition('Reachable', 'Unknown', 'WaitingForPlaced'),
@@ -101,7 +101,7 @@ describe('why', () => {
   })
 
   it('has something to type for whatever blocks', () => {
-    for (const type of readyRungs) {
+    for (const type of readyChecks) {
       for (const status of ['False', 'Unknown'] as const) {
         expect([type, why(aVm({ conditions: [condition(type, status, 'NeverHeardOf', 'm')] })).next]).toEqual([
           type,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { condition, conditionOwners, readyRungs } from '../../../src/api/conditions.ts'
+import { condition, conditionOwners, readyChecks } from '../../../src/api/conditions.ts'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type Controller, controller } from '../../../src/controller/controller.ts'
 import { noMetrics } from '../../simulation/no-metrics.ts'
@@ -414,7 +414,7 @@ function conditionOf(on: Stage, type: string) {
 
 /** Everything that this reconciler owns holds. */
 function allTrue(owner: string): Plan<unknown> {
-  const owned = readyRungs.filter((type) => conditionOwners[type] === owner)
+  const owned = readyChecks.filter((type) => conditionOwners[type] === owner)
   return { ...idle, conditions: owned.map((type) => condition(type, 'True', 'Fine', '')) }
 }
 const allHolds = Object.fromEntries(['assets', 'services', 'reachability'].map((owner) => [owner, () => allTrue(owner)]))
@@ -487,7 +487,7 @@ describe('a VM that is off as declared', () => {
   it('is not said to be worked on', async () => {
     const off = (owner: string): Plan<unknown> => ({
       actions: [],
-      conditions: readyRungs
+      conditions: readyChecks
         .filter((type) => conditionOwners[type] === owner)
         .map((type) => condition(type, type === 'GuestRunning' ? 'False' : 'True', 'Halted', '')),
       next: { kind: 'requeueAfter', ms: 10_000 },

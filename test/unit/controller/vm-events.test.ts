@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Condition, readyRungs } from '../../../src/api/conditions.ts'
+import { type Condition, readyChecks } from '../../../src/api/conditions.ts'
 import { asListed, type VmEvent, type VmView } from '../../../src/api/wire/controller-api.ts'
 import { foldReady } from '../../../src/controller/status/ready.ts'
 import { type Told, happenings, withEvent } from '../../../src/controller/status/vm-events.ts'
@@ -61,9 +61,9 @@ describe('events that are kept', () => {
 })
 
 function conditions(changes: Readonly<Record<string, readonly [Condition['status'], string]>>): readonly Condition[] {
-  const rungs = readyRungs.map((type) => [type, ...(changes[type] ?? (['True', 'Fine'] as const))] as const)
-  const others = Object.entries(changes).filter(([type]) => !(readyRungs as readonly string[]).includes(type))
-  const all = [...rungs, ...others.map(([type, said]) => [type, ...said] as const)]
+  const checks = readyChecks.map((type) => [type, ...(changes[type] ?? (['True', 'Fine'] as const))] as const)
+  const others = Object.entries(changes).filter(([type]) => !(readyChecks as readonly string[]).includes(type))
+  const all = [...checks, ...others.map(([type, said]) => [type, ...said] as const)]
   const held = all.map(([type, status, reason]) => ({ type, status, reason, message: '', observedGeneration: '', lastTransitionTime: '' }))
   const ready = foldReady(held as readonly Condition[])
   return [...held, { ...ready, observedGeneration: '', lastTransitionTime: '' }] as readonly Condition[]
@@ -80,7 +80,7 @@ function told(...steps: readonly (readonly Condition[])[]): string[] {
 }
 
 describe('what happened to a VM', () => {
-  it('is one event a rung on the way up, and none of what waits for it', () => {
+  it('records one event per check as they pass, and none for the checks that wait', () => {
     const waits = { AddressLearned: ['Unknown', 'WaitingForLinkAttached'], Reachable: ['Unknown', 'WaitingForLinkAttached'] } as const
     expect(
       told(

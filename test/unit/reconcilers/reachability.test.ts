@@ -11,7 +11,7 @@ import { unreached } from '../../simulation/simulated-agents.ts'
 const mac = deterministicMac('lab', 'web', 'lan')
 const ip = '192.168.50.42'
 const reached: ProbeOutcome = { outcome: 'reached', reason: 'Answered', message: '', mac, rttMs: 0.4 }
-const rungs = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const
+const checks = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const
 
 const runner = {
   phase: 'Running',
@@ -67,7 +67,7 @@ async function onTheLan(
 }
 
 function all(cluster: Cluster): string[] {
-  return rungs.map((one) => cluster.said('web', one))
+  return checks.map((one) => cluster.said('web', one))
 }
 
 test('a guest that another node reached is at the top, with what is known of it', async () => {
@@ -119,7 +119,7 @@ test.each([
   }
 })
 
-test('behind the first rung that does not hold nothing is claimed', async () => {
+test('conditions after the first failing check are Unknown', async () => {
   const cluster = await onTheLan(() => ({ sightings: [] }))
   expect(all(cluster)).toEqual([
     'True Running',
@@ -318,13 +318,13 @@ test.each<readonly [string, (status: VmStatus) => Partial<VmStatus>, string]>([
   ['nothing is left and there is no grant', () => ({ runner: null, lease: null }), 'False Halted'],
 ])('a VM that is declared Halted is off when nothing of it is left on its node: %s', async (_what, changes, said) => {
   const cluster = await onTheLan(changes, () => reached, { runStrategy: 'Halted' })
-  expect(all(cluster)).toEqual(rungs.map(() => said))
+  expect(all(cluster)).toEqual(checks.map(() => said))
 })
 
 describe('a VM that is declared Halted and whose guest nothing stops is not said to shut down', () => {
   const said = (cluster: Cluster): unknown => ({ all: all(cluster), message: cluster.condition('web', 'GuestRunning')?.message })
   const isOn = (reason: string, why: string): unknown => ({
-    all: rungs.map(() => `False ${reason}`),
+    all: checks.map(() => `False ${reason}`),
     message: expect.stringMatching(`^the manifest says Halted, but the guest is on: its .*${why}`) as string,
   })
 

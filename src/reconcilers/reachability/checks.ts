@@ -7,11 +7,11 @@ import { whyOfAnother } from './of-task.ts'
 import { dissenters, type Probing } from './probing.ts'
 
 type Finding = Omit<ConditionDraft, 'type'>
-type Rung = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
+type Check = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
 
-const rungTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
+const checkTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
 
-const rungs: readonly Rung[] = [
+const checks: readonly Check[] = [
   ['GuestRunning', guestRunning],
   ['LinkAttached', linkAttached],
   ['AddressLearned', addressLearned],
@@ -20,11 +20,11 @@ const rungs: readonly Rung[] = [
 ]
 
 /** Runs the checks in order; conditions after the first one that is not True are Unknown. */
-export function climb(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
+export function runChecks(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
   const drafts: ConditionDraft[] = []
   let stopped: ConditionType | undefined
-  for (const [type, judge] of rungs) {
-    const finding = stopped === undefined ? judge(seen, nowMs) : found('Unknown', `WaitingFor${stopped}`, `waiting for ${stopped}`)
+  for (const [type, check] of checks) {
+    const finding = stopped === undefined ? check(seen, nowMs) : found('Unknown', `WaitingFor${stopped}`, `waiting for ${stopped}`)
     drafts.push({ type, ...finding })
     if (stopped === undefined && finding.status !== 'True') stopped = type
   }
@@ -32,13 +32,13 @@ export function climb(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
 }
 
 /** True if all checks pass. LinkUnfiltered is no check: a guest without a filter can be Ready. */
-export function allHold(drafts: readonly ConditionDraft[]): boolean {
+export function allPass(drafts: readonly ConditionDraft[]): boolean {
   return drafts.every((one) => one.type === 'LinkUnfiltered' || one.status === 'True')
 }
 
 /** The same finding for every condition: the VM is halted, or its agent is unreachable. */
-export function allRungs(status: ConditionStatus, reason: string, message: string): ConditionDraft[] {
-  return [...rungTypes, 'LinkUnfiltered' as const].map((type) => condition(type, status, reason, message))
+export function allConditions(status: ConditionStatus, reason: string, message: string): ConditionDraft[] {
+  return [...checkTypes, 'LinkUnfiltered' as const].map((type) => condition(type, status, reason, message))
 }
 
 function found(status: ConditionStatus, reason: string, message: string): Finding {
