@@ -17,7 +17,7 @@ export async function followEvents(changes: AsyncIterable<VmChange>, name: strin
   const first: VmView[] = []
   let widths: readonly number[] | undefined
 
-  function fresh(vm: VmView): readonly Told[] {
+  function fresh(vm: VmView): readonly ReportedConditions[] {
     const before = told.get(vm.name) ?? new Set()
     const all = eventsOf(vm)
     told.set(vm.name, new Set(all.map(keyOf)))
@@ -42,24 +42,24 @@ export async function followEvents(changes: AsyncIterable<VmChange>, name: strin
   return done('')
 }
 
-interface Told {
+interface ReportedConditions {
   readonly vm: string
   readonly event: VmEvent
 }
 
-function eventsOf(vm: VmView): readonly Told[] {
+function eventsOf(vm: VmView): readonly ReportedConditions[] {
   return vm.events.map((event) => ({ vm: vm.name, event }))
 }
 
-function inOrder(all: readonly Told[]): readonly Told[] {
+function inOrder(all: readonly ReportedConditions[]): readonly ReportedConditions[] {
   return all.toSorted((a, b) => Date.parse(a.event.time) - Date.parse(b.event.time))
 }
 
-function keyOf({ event: { time, type, status, reason } }: Told): string {
+function keyOf({ event: { time, type, status, reason } }: ReportedConditions): string {
   return `${time} ${type} ${status} ${reason}`
 }
 
-function cells({ vm, event }: Told): readonly string[] {
+function cells({ vm, event }: ReportedConditions): readonly string[] {
   const { time, type, status, reason } = event
   return [time, vm, type, status, reason, eventText(event)]
 }

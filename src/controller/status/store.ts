@@ -19,7 +19,7 @@ import { foldReady } from './ready.ts'
 import { advanceTimeline, type Timeline } from './timeline.ts'
 import { rememberedTimes } from './transition-times.ts'
 import type { Times, TimesOfVm } from './transition-times-config.ts'
-import { type Happening, happenings, type Told, withEvent } from './vm-events.ts'
+import { type EventDraft, newEvents, type ReportedConditions, withEvent } from './vm-events.ts'
 
 /** The report of one run of one reconciler about a VM. */
 export interface Report {
@@ -49,7 +49,7 @@ interface Held {
   observedGeneration: string
   timeline: Timeline
   events: readonly VmEvent[]
-  told: Told
+  reported: ReportedConditions
 }
 
 /** The status of every VM. Derived from the world and kept in memory only. */
@@ -59,7 +59,7 @@ export interface StatusStore {
   /** `generation` is the declared one at the start of the run. Returns whether a different task runs than before. */
   report(vm: VmName, generation: string, report: Report): { readonly newTask: boolean }
   /** Records an event that is no change of a condition. */
-  note(vm: VmName, event: Happening): void
+  note(vm: VmName, event: EventDraft): void
   /** The transition times, for the next controller. */
   times(): Times
   /** Takes the previous controller's transition times, which apply to every status that is still the same. */
@@ -92,9 +92,9 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
     one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.elapsed(), one.conditions)
     for (const moved of movedConditions(before, one.conditions)) tell(vm, moved)
-    const { told, news } = happenings(one.told, one.conditions)
-    one.told = told
-    for (const happening of news) one.events = withEvent(one.events, happening, clock.now())
+    const { reported, events } = newEvents(one.reported, one.conditions)
+    one.reported = reported
+    for (const draft of events) one.events = withEvent(one.events, draft, clock.now())
   }
 
   function tell(vm: VmName, { type, status, reason, message }: ConditionDraft): void {
@@ -186,7 +186,7 @@ function fresh(seenAtMs: number): Held {
     observedGeneration: '',
     timeline: { manifest: 0 },
     events: [],
-    told: new Map(),
+    reported: new Map(),
   }
 }
 

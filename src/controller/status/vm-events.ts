@@ -2,7 +2,7 @@ import { type Condition, type ConditionType, condition, readyChecks } from '../.
 import type { VmEvent } from '../../api/wire/controller-api.ts'
 
 /** An event without time and count. */
-export type Happening = Omit<VmEvent, 'time' | 'count' | 'firstTime'>
+export type EventDraft = Omit<VmEvent, 'time' | 'count' | 'firstTime'>
 
 const dayMs = 86_400_000
 /** This many are kept at any age. */
@@ -14,9 +14,9 @@ const longestMessage = 400
 const repeatMs = 3_600_000
 
 /** Adds an event. A repeated one is counted and moved to the end. Pure. */
-export function withEvent(held: readonly VmEvent[], happening: Happening, nowMs: number): readonly VmEvent[] {
-  const { message } = happening
-  const short = { ...happening, message: message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message }
+export function withEvent(held: readonly VmEvent[], draft: EventDraft, nowMs: number): readonly VmEvent[] {
+  const { message } = draft
+  const short = { ...draft, message: message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message }
   const at = held.findLastIndex((one) => isSame(one, short))
   const before = held[at]
   const time = new Date(nowMs).toISOString()
@@ -26,7 +26,7 @@ export function withEvent(held: readonly VmEvent[], happening: Happening, nowMs:
 }
 
 /** Ignores the message of a condition, which contains times and numbers. Other events only differ in their message. */
-function isSame(one: Happening, other: Happening): boolean {
+function isSame(one: EventDraft, other: EventDraft): boolean {
   const isAlike = one.type === other.type && one.status === other.status && one.reason === other.reason
   return isAlike && (one.status !== '' || one.message === other.message)
 }
@@ -38,45 +38,45 @@ function kept(events: readonly VmEvent[], nowMs: number): readonly VmEvent[] {
 }
 
 /** What was last recorded for each condition. `Ready` stands for the first failing check. */
-export type Told = ReadonlyMap<ConditionType, string>
+export type ReportedConditions = ReadonlyMap<ConditionType, string>
 
 /**
  * The events in these conditions: the first failing check or its reason changed, or another condition became True or ended. A condition
  * that is only Unknown because of another one is no event. Pure.
  */
-export function happenings(told: Told, conditions: readonly Condition[]): { readonly told: Told; readonly news: readonly Happening[] } {
-  const next = new Map(told)
-  const news: Happening[] = []
-  const tell = (key: ConditionType, one: Happening): void => {
+export function newEvents(reported: ReportedConditions, conditions: readonly Condition[]): { readonly reported: ReportedConditions; readonly events: readonly EventDraft[] } {
+  const next = new Map(reported)
+  const events: EventDraft[] = []
+  const report = (key: ConditionType, one: EventDraft): void => {
     const text = `${one.type} ${one.status} ${one.reason}`
     if (next.get(key) === text) return
     next.set(key, text)
-    news.push(one)
+    events.push(one)
   }
   const blocking = firstFailing(conditions)
-  if (blocking !== undefined) tell('Ready', blocking)
+  if (blocking !== undefined) report('Ready', blocking)
   for (const one of conditions.filter(({ type }) => !checks.has(type) && type !== 'Reconciling')) {
-    const wasTrue = told.get(one.type)?.includes(' True ') === true
-    if (one.status === 'True' || (one.status === 'False' && wasTrue)) tell(one.type, happeningOf(one))
+    const wasTrue = reported.get(one.type)?.includes(' True ') === true
+    if (one.status === 'True' || (one.status === 'False' && wasTrue)) report(one.type, draftOf(one))
   }
   for (const type of ['Stalled', 'Suspended'] as const) {
     const isOver = next.get(type)?.includes(' True ') === true && conditions.every((one) => one.type !== type)
-    if (isOver) tell(type, condition(type, 'False', 'Over', ''))
+    if (isOver) report(type, condition(type, 'False', 'Over', ''))
   }
-  return { told: next, news }
+  return { reported: next, events }
 }
 
 const checks: ReadonlySet<string> = new Set([...readyChecks, 'Ready'])
 
 /** Undefined until every check has run. */
-function firstFailing(conditions: readonly Condition[]): Happening | undefined {
+function firstFailing(conditions: readonly Condition[]): EventDraft | undefined {
   const ready = conditions.find(({ type }) => type === 'Ready')
   if (ready === undefined || ready.reason === 'NotObserved') return undefined
   const checked = readyChecks.map((type) => conditions.find((one) => one.type === type))
   const first = checked.find((one) => one?.status !== 'True')
-  return happeningOf(first?.status === ready.status && first.reason === ready.reason ? first : ready)
+  return draftOf(first?.status === ready.status && first.reason === ready.reason ? first : ready)
 }
 
-function happeningOf({ type, status, reason, message }: Condition): Happening {
+function draftOf({ type, status, reason, message }: Condition): EventDraft {
   return { type, status, reason, message }
 }

@@ -22,7 +22,7 @@ export interface Inode {
   lockedBy: Process | undefined
 }
 
-/** Told of names that came and went below the state root; `by` is undefined where a person did it. */
+/** ReportedConditions of names that came and went below the state root; `by` is undefined where a person did it. */
 export interface DiskObserver {
   named(path: string, inode: Inode, before: Inode | undefined, by: Process | undefined): void
   /** Just before it goes. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Condition, readyChecks } from '../../../src/api/conditions.ts'
 import { asListed, type VmEvent, type VmView } from '../../../src/api/wire/controller-api.ts'
 import { foldReady } from '../../../src/controller/status/ready.ts'
-import { type Told, happenings, withEvent } from '../../../src/controller/status/vm-events.ts'
+import { type ReportedConditions, newEvents, withEvent } from '../../../src/controller/status/vm-events.ts'
 
 const startMs = Date.parse('2026-01-01T00:00:00Z')
 const hour = 3_600_000
@@ -71,11 +71,11 @@ function conditions(changes: Readonly<Record<string, readonly [Condition['status
 
 /** What is told of these, one after the other. */
 function told(...steps: readonly (readonly Condition[])[]): string[] {
-  let known: Told = new Map()
+  let known: ReportedConditions = new Map()
   return steps.flatMap((step) => {
-    const found = happenings(known, step)
-    known = found.told
-    return found.news.map((one) => `${one.type} ${one.status} ${one.reason}`)
+    const found = newEvents(known, step)
+    known = found.reported
+    return found.events.map((one) => `${one.type} ${one.status} ${one.reason}`)
   })
 }
 
