@@ -5,7 +5,7 @@ import type { SourceSnapshot } from '../ports/manifest-source.ts'
 import { clusterVerbs, type Verb } from './inspect/verbs.ts'
 import type { Explainer } from './offline/explain.ts'
 import { type LoginVerbPorts, loginVerbs } from './login/verbs.ts'
-import { type LoopVerbPorts, loopVerbs } from './inspect/vm-verbs.ts'
+import { type VmVerbPorts, vmVerbs } from './inspect/vm-verbs.ts'
 import type { InstallOptions } from './install.ts'
 import { done, oneOf, type Outcome, UsageError } from './output/outcome.ts'
 import { ofOurKinds, otherKindsFlag } from './offline/other-kinds.ts'
@@ -18,7 +18,7 @@ import { type WriteVerbPorts, writeVerbs } from './declare/verbs.ts'
 export const description = 'Virtual machines on Docker Swarm'
 
 /** Dependencies of the verbs. Each loads its code when called, so that a verb starts fast. */
-export interface CliPorts extends LoopVerbPorts, LoginVerbPorts, WriteVerbPorts {
+export interface CliPorts extends VmVerbPorts, LoginVerbPorts, WriteVerbPorts {
   readonly install: (options: InstallOptions) => Promise<Outcome>
   /** Reads files and directories. `-` is standard input. */
   readonly readManifests: (paths: readonly string[]) => Promise<readonly SourceSnapshot[]>
@@ -63,7 +63,7 @@ function program(ports: CliPorts, verb: Verb): Command {
   writeVerbs(vm, ports, verb)
   loginVerbs(vm, ports, verb)
   clusterVerbs(vm, ports, verb)
-  loopVerbs(vm, ports, verb)
+  vmVerbs(vm, ports, verb)
   planVerbs(vm, ports, verb)
   suspendVerbs(vm, ports, verb)
   return vm

@@ -12,11 +12,11 @@ import type { SwarmNode } from '../ports/swarm.ts'
 import { changes } from './status/change-feed.ts'
 import { controllerActions } from './api/actions.ts'
 import type { DeclarationStore } from './declarations/store.ts'
-import { evidenceBook } from './loop/agent-recheck.ts'
+import { agentRecheck } from './loop/agent-recheck.ts'
 import { eventFollower } from './informer/event-stream.ts'
 import type { DisruptionLease } from '../reconcilers/shared/disruption-lease.ts'
 import type { Changed, InformedSwarm } from './informer/informed-swarm.ts'
-import { keepTimes } from './status/persist-transition-times.ts'
+import { persistTransitionTimes } from './status/persist-transition-times.ts'
 import { pollTasks, resyncPeriodically } from './informer/resync.ts'
 import { vmLifecycle } from './declarations/lifecycle.ts'
 import { readManifests, reloadable } from './declarations/manifest-reader.ts'
@@ -71,7 +71,7 @@ export function controller(ports: ControllerPorts): Controller {
   const nodes = (): readonly SwarmNode[] => snapshot?.nodes ?? []
   const isReconciled = (vm: VmName): boolean => status.progress(vm).length === vmOwners.length
 
-  const evidence = evidenceBook(ports.agents, clock, log)
+  const recheck = agentRecheck(ports.agents, clock, log)
   const effects = effectRecorder({ status, metrics, log })
   const loops = reconcileLoops(
     {
@@ -81,7 +81,7 @@ export function controller(ports: ControllerPorts): Controller {
       log,
       metrics,
       cluster,
-      evidence,
+      agentRecheck: recheck,
       turn: yieldToEventLoop(clock),
       declaration: (vm) => store.get(vm),
       isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
@@ -134,14 +134,14 @@ export function controller(ports: ControllerPorts): Controller {
     signal.addEventListener('abort', () => stopping.abort(signal.reason), { once: true })
     const { resyncMs } = ports
     const times = { times: () => status.times(), remember: (known: Times) => status.remember(known) }
-    const kept = keepTimes({ swarm: informed.swarm, clock, log, cluster, ...times }, signal)
+    const kept = persistTransitionTimes({ swarm: informed.swarm, clock, log, cluster, ...times }, signal)
     const resync = { informed, clock, log, cluster, resyncMs, onSnapshot, onTasks: queues.vms }
     await Promise.all([
       readManifests({ sources, store, clock, log, resyncMs, onRead: life.declared }, signal),
       resyncPeriodically(resync, signal),
       pollTasks(resync, signal),
       events.run(signal),
-      evidence.run(signal),
+      recheck.run(signal),
     ])
     await Promise.all([loops.stop(), kept])
     await lease.release().catch((error: unknown) => log.info({ reason: messageOf(error) }, 'Cannot release the lease'))

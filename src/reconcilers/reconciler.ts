@@ -52,11 +52,11 @@ export interface Plan<Action> {
    * The agents' answers behind this plan; no event reports when they change. While the agents confirm them, reconciling would give the same
    * plan, so the loop only restarts the delay. Absent when the answers cannot be revalidated.
    */
-  readonly evidence?: readonly Evidence[]
+  readonly cachedAnswers?: readonly CachedAnswer[]
 }
 
 /** An answer of a node's agent that the agent can revalidate. */
-export interface Evidence {
+export interface CachedAnswer {
   readonly nodeId: string
   readonly known: KnownAnswer
 }

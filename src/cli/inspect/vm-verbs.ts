@@ -5,13 +5,13 @@ import type { ClusterPorts, Verb } from './verbs.ts'
 import { done, type Outcome, printable, UsageError } from '../output/outcome.ts'
 
 /** Further dependencies of the verbs about the control loop. */
-export interface LoopVerbPorts extends ClusterPorts {
+export interface VmVerbPorts extends ClusterPorts {
   /** Aborted after this many milliseconds. */
   readonly after: (ms: number) => AbortSignal
 }
 
 /** `describe`, `why`, `wait` and `events` show the state of the control loop. */
-export function loopVerbs(vm: Command, ports: LoopVerbPorts, verb: Verb): void {
+export function vmVerbs(vm: Command, ports: VmVerbPorts, verb: Verb): void {
   vm.command('describe')
     .description('show everything about VMs: conditions, time per step, events')
     .argument('<name...>', 'names of VMs')
@@ -38,9 +38,9 @@ interface WaitOptions {
   readonly timeout: string
 }
 
-type Tell = (vm: VmView, ports: LoopVerbPorts) => Promise<string>
+type Tell = (vm: VmView, ports: VmVerbPorts) => Promise<string>
 
-async function describe(vm: VmView, ports: LoopVerbPorts): Promise<string> {
+async function describe(vm: VmView, ports: VmVerbPorts): Promise<string> {
   const { describeVm } = await import('./describe.ts')
   return describeVm(vm, ports.nowMs())
 }
@@ -51,7 +51,7 @@ async function reason(vm: VmView): Promise<string> {
   return `${printable(sentence)}\n${next === undefined ? '' : `next: ${printable(next)}\n`}`
 }
 
-async function eachVm(ports: LoopVerbPorts, names: readonly string[], tell: Tell): Promise<Outcome> {
+async function eachVm(ports: VmVerbPorts, names: readonly string[], tell: Tell): Promise<Outcome> {
   const api = await ports.connect()
   const told: string[] = []
   const unknown: string[] = []
@@ -63,7 +63,7 @@ async function eachVm(ports: LoopVerbPorts, names: readonly string[], tell: Tell
   return { exit: unknown.length > 0 ? 1 : 0, out: told.join('\n'), err: unknown.join('') }
 }
 
-async function wait(ports: LoopVerbPorts, names: readonly string[], options: WaitOptions): Promise<Outcome> {
+async function wait(ports: VmVerbPorts, names: readonly string[], options: WaitOptions): Promise<Outcome> {
   const { waitFor, wantedOf } = await import('./wait.ts')
   const wanted = wantedOf(options.for)
   const timeoutMs = parseDuration(options.timeout)
@@ -73,7 +73,7 @@ async function wait(ports: LoopVerbPorts, names: readonly string[], options: Wai
   return waitFor({ changes: api.watchVms(deadline), names: [...new Set(names)], wanted, deadline })
 }
 
-async function events(ports: LoopVerbPorts, name: string | undefined, follow: boolean): Promise<Outcome> {
+async function events(ports: VmVerbPorts, name: string | undefined, follow: boolean): Promise<Outcome> {
   const { followEvents, listEvents } = await import('./events.ts')
   const api = await ports.connect()
   if (follow) {

@@ -18,7 +18,7 @@ const soonMs = 200
 const notYetMs = 5_000
 
 /** The only place that maps errors to outcomes. `stopping` distinguishes a cancelled call from a failed one. */
-export function outcomeOf(error: unknown, stopping: boolean): Outcome {
+export function errorPolicy(error: unknown, stopping: boolean): Outcome {
   if (stopping) return { kind: 'stopped' }
   if (!(error instanceof PortError)) return { kind: 'retry', message: `internal error: ${messageOf(error)}`, bug: true }
   switch (error.kind) {

@@ -4,8 +4,8 @@ import { messageOf } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../../ports/metrics.ts'
 import type { Random } from '../../ports/random.ts'
-import { type AnyReconciler, type InvalidateBefore, runKey, type RunResult } from './reconcile-once.ts'
-import type { EvidenceBook } from './agent-recheck.ts'
+import { type AnyReconciler, type InvalidateBefore, reconcileOnce, type RunResult } from './reconcile-once.ts'
+import type { AgentRecheck } from './agent-recheck.ts'
 import { stackOf } from '../stack.ts'
 import { type WorkQueue, workQueue } from './work-queue.ts'
 
@@ -28,7 +28,7 @@ export interface LoopPorts<Began> {
   /** Awaited before each run, so that timers and sockets get their turn. */
   readonly turn?: () => Promise<void> | undefined
   /** Revalidates plans that depend on answers of agents. */
-  readonly evidence?: EvidenceBook
+  readonly agentRecheck?: AgentRecheck
 }
 
 /** One reconciler with its queue and workers. */
@@ -51,7 +51,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     onTake: (waitedMs) => metrics.queueWaited(name, waitedMs / 1000),
     onDone: (workedMs) => metrics.queueWorked(name, workedMs / 1000),
   })
-  const resting = ports.evidence?.of(queue)
+  const idleKeys = ports.agentRecheck?.of(queue)
   metrics.watchQueue(name, ports.concurrency, () => {
     const { depth, workingSinceMs } = queue.state()
     return { depth, workingSeconds: workingSinceMs.map((sinceMs) => (ports.clock.elapsed() - sinceMs) / 1000) }
@@ -75,9 +75,9 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
 
   async function run(key: string): Promise<void> {
     const beganMs = ports.clock.elapsed()
-    resting?.drop(key)
+    idleKeys?.drop(key)
     const began = ports.onStart(key)
-    const result = impatient(key, await runKey(reconciler, key, ports.clock, signal, ports.invalidateBefore))
+    const result = impatient(key, await reconcileOnce(reconciler, key, ports.clock, signal, ports.invalidateBefore))
     const next = follow(key, result)
     if (next === undefined) return
     metrics.reconciled(name, next, (ports.clock.elapsed() - beganMs) / 1000)
@@ -126,10 +126,10 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
       return 'requeue'
     }
     streaks.delete(key)
-    const { next, evidence } = result.plan
+    const { next, cachedAnswers } = result.plan
     if (next.kind !== 'requeueAfter' && next.kind !== 'suspended') return 'success'
     queue.addAfter(key, next.ms)
-    if (evidence !== undefined) resting?.hold(key, evidence, next.ms)
+    if (cachedAnswers !== undefined) idleKeys?.hold(key, cachedAnswers, next.ms)
     return 'requeue_after'
   }
 

@@ -1,6 +1,6 @@
 import type { Effect, Plan, Reconciler } from '../../reconcilers/reconciler.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { type Outcome, outcomeOf } from './error-policy.ts'
+import { type Outcome, errorPolicy } from './error-policy.ts'
 
 /** A reconciler with opaque Seen and Action types. */
 export type AnyReconciler = Reconciler<string, unknown, unknown>
@@ -15,7 +15,7 @@ export type RunResult =
 export type InvalidateBefore = (key: string, effects: readonly Effect[]) => boolean
 
 /** One run: observe, plan, apply. Never throws: an error becomes an outcome. */
-export async function runKey(
+export async function reconcileOnce(
   reconciler: AnyReconciler,
   key: string,
   clock: Clock,
@@ -35,6 +35,6 @@ export async function runKey(
     }
     return { kind: 'planned', plan, effects: effectsOf(plan), applied }
   } catch (error) {
-    return { kind: 'failed', outcome: outcomeOf(error, signal.aborted), error, applied, observed }
+    return { kind: 'failed', outcome: errorPolicy(error, signal.aborted), error, applied, observed }
   }
 }

@@ -9,7 +9,7 @@ import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLab
 const writeTimeoutMs = 4_000
 const retryMs = 2_000
 
-export interface KeptTimesPorts {
+export interface TransitionTimesPorts {
   readonly swarm: Pick<Swarm, 'listConfigs' | 'createConfig' | 'removeConfig'>
   readonly clock: Clock
   readonly log: Log
@@ -22,15 +22,15 @@ export interface KeptTimesPorts {
  * Reads the transition times that the previous controller wrote, and writes them for the next one at shutdown only, so that an idle Swarm
  * gets no writes. No decision depends on them. Resolves after the write. If they could not be read, they are not overwritten.
  */
-export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Promise<void> {
+export async function persistTransitionTimes(ports: TransitionTimesPorts, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports
-  let kept = ''
+  let written = ''
 
   async function read(): Promise<boolean> {
     try {
       const found = (await ports.swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, ports.cluster))
       const times = parseTimes(found.map(({ data }) => data))
-      kept = timesHash(times)
+      written = timesHash(times)
       ports.remember(times)
       return true
     } catch (error) {
@@ -41,10 +41,10 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
 
   async function write(limit: AbortSignal): Promise<void> {
     const times = ports.times()
-    if (timesHash(times) === kept) return
+    if (timesHash(times) === written) return
     try {
       await replaceConfigs(ports, times, limit)
-      kept = timesHash(times)
+      written = timesHash(times)
     } catch (error) {
       log.info({ reason: messageOf(error) }, 'Cannot write the transition times')
     }
@@ -57,7 +57,7 @@ export async function keepTimes(ports: KeptTimesPorts, signal: AbortSignal): Pro
   await within(clock, writeTimeoutMs, write)
 }
 
-async function replaceConfigs({ swarm, clock, cluster }: KeptTimesPorts, times: Times, signal: AbortSignal): Promise<void> {
+async function replaceConfigs({ swarm, clock, cluster }: TransitionTimesPorts, times: Times, signal: AbortSignal): Promise<void> {
   const before = (await swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, cluster))
   const configs = renderTimes(times, cluster, clock.now())
   for (const { name, labels, data } of configs) await swarm.createConfig(name, labels, data, signal)

@@ -17,7 +17,7 @@ import { phaseOf } from './phase.ts'
 import { specView } from './spec-view.ts'
 import { foldReady } from './ready.ts'
 import { advanceTimeline, type Timeline } from './timeline.ts'
-import { rememberedTimes } from './transition-times.ts'
+import { transitionTimes } from './transition-times.ts'
 import type { Times, TimesOfVm } from './transition-times-config.ts'
 import { type EventDraft, newEvents, type ReportedConditions, withEvent } from './vm-events.ts'
 
@@ -72,7 +72,7 @@ export interface StatusStore {
 /** `onChange` is called with each VM whose view may have changed. */
 export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => void): StatusStore {
   const vms = new Map<VmName, Held>()
-  const past = rememberedTimes(clock)
+  const past = transitionTimes(clock)
 
   function held(vm: VmName): Held {
     const found = vms.get(vm)

@@ -4,9 +4,9 @@ import type { Clock } from '../../ports/clock.ts'
 import type { StatusSince, Times } from './transition-times-config.ts'
 
 /** How long the previous controller's times count: right after the start, Unknown says more about this controller than about the VM. */
-const rememberedMs = 300_000
+const validMs = 300_000
 
-export interface RememberedTimes {
+export interface TransitionTimes {
   set(times: Times): void
   /** Since when a condition has had its new status. Each time is used once: later transitions begin with this controller. */
   of(vm: VmName): NonNullable<Stamp['since']>
@@ -15,7 +15,7 @@ export interface RememberedTimes {
   forget(vm: VmName): void
 }
 
-export function rememberedTimes(clock: Clock): RememberedTimes {
+export function transitionTimes(clock: Clock): TransitionTimes {
   let past = new Map<VmName, Map<string, StatusSince>>()
   let untilMs = 0
 
@@ -27,7 +27,7 @@ export function rememberedTimes(clock: Clock): RememberedTimes {
   return {
     set(times) {
       past = new Map([...times].map(([vm, types]) => [vm, new Map(types)]))
-      untilMs = clock.elapsed() + rememberedMs
+      untilMs = clock.elapsed() + validMs
     },
     of: (vm) => (type: ConditionType, status) => {
       const known = ofVm(vm)

@@ -44,7 +44,10 @@ export type ReportedConditions = ReadonlyMap<ConditionType, string>
  * The events in these conditions: the first failing check or its reason changed, or another condition became True or ended. A condition
  * that is only Unknown because of another one is no event. Pure.
  */
-export function newEvents(reported: ReportedConditions, conditions: readonly Condition[]): { readonly reported: ReportedConditions; readonly events: readonly EventDraft[] } {
+export function newEvents(
+  reported: ReportedConditions,
+  conditions: readonly Condition[],
+): { readonly reported: ReportedConditions; readonly events: readonly EventDraft[] } {
   const next = new Map(reported)
   const events: EventDraft[] = []
   const report = (key: ConditionType, one: EventDraft): void => {

@@ -24,7 +24,7 @@ function isToReplace({ replaceWithheld, prepared }: AssetsSeen): boolean {
 export function underLease(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
   const { lease } = seen
   if (lease === undefined || lease.kind === 'ours' || !needsLease(seen, plan)) return plan
-  const { evidence: _evidence, ...rest } = plan
+  const { cachedAnswers: _answers, ...rest } = plan
   return {
     ...rest,
     actions: stepsTo(lease),

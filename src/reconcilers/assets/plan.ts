@@ -54,7 +54,7 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedNote(seen, record), source })
   const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
-  return actions.length === 0 ? { ...plan, ...restOn(seen, record, node.id) } : plan
+  return actions.length === 0 ? { ...plan, ...cachedAnswersOf(seen, record, node.id) } : plan
 }
 
 /** Keeps the last note while the agent is unreachable. */
@@ -68,9 +68,9 @@ function preparedNote({ order, prepared, service }: AssetsSeen, record: Placemen
 }
 
 /** A prepared VM stays ready until its agent reports otherwise: the agent repeats the order whenever it revalidates the answer. */
-function restOn({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: string): Pick<AssetsPlan, 'evidence'> {
+function cachedAnswersOf({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: string): Pick<AssetsPlan, 'cachedAnswers'> {
   if (prepared?.known !== true || prepared.value.state !== 'ready' || order === undefined) return {}
-  return { evidence: [{ nodeId, known: { kind: 'prepare', uid, order: orderMark(order), mark: prepareMark(prepared.value) } }] }
+  return { cachedAnswers: [{ nodeId, known: { kind: 'prepare', uid, order: orderMark(order), mark: prepareMark(prepared.value) } }] }
 }
 
 /** A config has the record's name but is not ours: it is not touched, and the VM gets no other identity. */

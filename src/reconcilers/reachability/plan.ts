@@ -1,7 +1,7 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
 import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
-import type { Evidence, Plan } from '../reconciler.ts'
+import type { CachedAnswer, Plan } from '../reconciler.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 import { dissenters } from './probing.ts'
@@ -29,17 +29,17 @@ export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<ne
   const isMoving = halted ? conditions.some((one) => one.reason === 'Stopping') : isYoung(seen.task, nowMs)
   const ms = steady ? steadyMs : isMoving ? movingMs : waitingMs
   const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen, halted) }
-  return steady ? { ...plan, evidence: evidenceOf(seen, halted) } : plan
+  return steady ? { ...plan, cachedAnswers: cachedAnswersOf(seen, halted) } : plan
 }
 
 /** The agents' answers behind the conditions of a VM that is reachable or off. */
-function evidenceOf({ uid, node, status, probing }: ReachabilitySeen, halted: boolean): readonly Evidence[] {
+function cachedAnswersOf({ uid, node, status, probing }: ReachabilitySeen, halted: boolean): readonly CachedAnswer[] {
   const vm = status?.known === true ? status.value : undefined
   if (uid === undefined || node === undefined || vm === undefined) return []
-  const own: Evidence = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
+  const own: CachedAnswer = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
   if (halted) return [own]
   if (probing.kind !== 'done') return []
-  const probe = (nodeId: string, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): Evidence[] =>
+  const probe = (nodeId: string, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): CachedAnswer[] =>
     request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
   const answers = [probing.probed, ...dissenters(probing)].flatMap(({ nodeId, requests, arp, readiness }) => [
     ...probe(nodeId, requests.arp, arp),

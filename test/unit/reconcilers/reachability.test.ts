@@ -385,13 +385,13 @@ test('a drained node is the reason why the service has no task', async () => {
 const containerOf = (cluster: Cluster): string => cluster.swarm.running('vm-web')?.containerId ?? ''
 
 /** web as its predecessor's runner and lease show it, which answer until they have ended. */
-async function afterReplacement(evidence: (status: VmStatus, own: string) => Partial<VmStatus>): Promise<Cluster> {
+async function afterReplacement(reported: (status: VmStatus, own: string) => Partial<VmStatus>): Promise<Cluster> {
   const cluster = await onTheLan()
   const task = cluster.swarm.running('vm-web')
   if (task !== undefined) Object.assign(task, { containerId: 'c'.repeat(64), createdAt: '2026-01-01T00:10:00Z' })
   const [agent, uid] = [cluster.agent('n1'), cluster.record('web')?.uid ?? '']
   const status = statusOf(uid)
-  agent.vms.set(uid, { ...status, ...evidence(status, containerOf(cluster).slice(0, 12)) })
+  agent.vms.set(uid, { ...status, ...reported(status, containerOf(cluster).slice(0, 12)) })
   cluster.facts.delete('web')
   await cluster.converge()
   return cluster
@@ -405,8 +405,8 @@ test.each<[string, (status: VmStatus, own: string) => Partial<VmStatus>]>([
   ],
   ['runner without a word', ({ uid }) => ({ runner: { uid, ...runner, container: '' } })],
   ['runner of release 0.1, by its start,', ({ uid }) => ({ runner: { uid, ...runner, startedAt: '2026-01-01T00:08:00Z' } })],
-])('the %s of a previous task proves nothing about the task that Swarm runs now', async (_what, evidence) => {
-  const cluster = await afterReplacement(evidence)
+])('the %s of a previous task proves nothing about the task that Swarm runs now', async (_what, reported) => {
+  const cluster = await afterReplacement(reported)
   expect(all(cluster)).toEqual(['False PreviousTask', ...Array<string>(4).fill('Unknown WaitingForGuestRunning')])
   expect(cluster.said('web', 'LinkUnfiltered')).toBe('Unknown WaitingForLinkAttached')
   expect(cluster.facts.get('web')).not.toHaveProperty('ip')
@@ -418,8 +418,8 @@ test.each<[string, (status: VmStatus, own: string) => Partial<VmStatus>]>([
     ({ uid, lease }, own) => ({ runner: { uid, ...runner, container: own }, lease: lease && { ...lease, container: own } }),
   ],
   ['of release 0.1, whose clock is behind', ({ uid }) => ({ runner: { uid, ...runner, startedAt: '2026-01-01T00:09:30Z' } })],
-])("the task's own runner is believed: %s", async (_what, evidence) => {
-  expect(all(await afterReplacement(evidence))[0]).toBe('True Running')
+])("the task's own runner is believed: %s", async (_what, reported) => {
+  expect(all(await afterReplacement(reported))[0]).toBe('True Running')
 })
 
 const noReply: ProbeOutcome = { outcome: 'unreached', reason: 'NoArpReply', message: 'nothing in 1000 ms', mac: null, rttMs: null }
@@ -459,7 +459,7 @@ test('a node that does not reach what another one reaches is named, and asked wh
   expect(cluster.condition('web', 'Reachable')?.message).toMatch(/^n3 reached .*, but n2 did not: check the link of br0 there$/)
   expect(cluster.facts.get('web')).toMatchObject({ probeNode: 'n3', notReachedFrom: 'n2' })
   const plan = await cluster.run(reachabilityReconciler(cluster.ports()), 'web')
-  expect(new Set(plan?.evidence?.map(({ nodeId }) => nodeId)).size).toBe(3)
+  expect(new Set(plan?.cachedAnswers?.map(({ nodeId }) => nodeId)).size).toBe(3)
 })
 
 test('another host with the address of the VM is not outvoted', async () => {

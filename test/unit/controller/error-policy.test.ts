@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { outcomeOf } from '../../../src/controller/loop/error-policy.ts'
+import { errorPolicy } from '../../../src/controller/loop/error-policy.ts'
 import { PortError, type PortErrorKind } from '../../../src/ports/errors.ts'
 
 describe('the table of outcomes', () => {
@@ -12,11 +12,11 @@ describe('the table of outcomes', () => {
     ['Denied', 'stalled'],
   ]
   it.each(table)('answers %s with %s', (kind, outcome) => {
-    expect(outcomeOf(new PortError(kind, 'why'), false).kind).toBe(outcome)
+    expect(errorPolicy(new PortError(kind, 'why'), false).kind).toBe(outcome)
   })
 
   it('takes what nobody made for an error of ours, and tries again', () => {
-    expect(outcomeOf(new TypeError('x is undefined'), false)).toEqual({
+    expect(errorPolicy(new TypeError('x is undefined'), false)).toEqual({
       kind: 'retry',
       message: 'internal error: x is undefined',
       bug: true,
@@ -24,11 +24,11 @@ describe('the table of outcomes', () => {
   })
 
   it('says nothing about calls that were cut by a stop', () => {
-    expect(outcomeOf(new PortError('Unavailable', 'cut'), true)).toEqual({ kind: 'stopped' })
+    expect(errorPolicy(new PortError('Unavailable', 'cut'), true)).toEqual({ kind: 'stopped' })
   })
 
   it('gives the far side’s own words where it refused', () => {
-    expect(outcomeOf(new PortError('Invalid', 'network guests not found'), false)).toMatchObject({
+    expect(errorPolicy(new PortError('Invalid', 'network guests not found'), false)).toMatchObject({
       reason: 'Refused',
       message: expect.stringContaining('network guests not found'),
     })

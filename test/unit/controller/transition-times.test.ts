@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ConditionStatus, condition } from '../../../src/api/conditions.ts'
-import { keepTimes } from '../../../src/controller/status/persist-transition-times.ts'
+import { persistTransitionTimes } from '../../../src/controller/status/persist-transition-times.ts'
 import { type StatusStore, statusStore } from '../../../src/controller/status/store.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { aVm } from '../../simulation/cluster.ts'
@@ -19,7 +19,7 @@ class Reign {
     this.status = statusStore(clock, silentLog, () => undefined)
     const { status } = this
     const times = { times: () => status.times(), remember: (known: Parameters<StatusStore['remember']>[0]) => status.remember(known) }
-    this.#ended = keepTimes({ swarm, clock, log: silentLog, cluster: 'lab', ...times }, this.#stopping.signal)
+    this.#ended = persistTransitionTimes({ swarm, clock, log: silentLog, cluster: 'lab', ...times }, this.#stopping.signal)
   }
 
   say(status: ConditionStatus, vm = 'web'): void {
