@@ -1,5 +1,6 @@
 import { responseTo } from '../src/api/qemu-run-states.ts'
-import { type Clock, sleep } from '../src/ports/clock.ts'
+import type { Clock } from '../src/ports/clock.ts'
+import { sleep } from '../src/api/time.ts'
 import type { Log } from '../src/ports/log.ts'
 import type { Qemu } from './qemu.ts'
 import { QmpError } from './qmp.ts'

@@ -7,7 +7,8 @@ import {
   brokerResponse,
 } from '../api/wire/broker-admin.ts'
 import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
-import { type Clock, sleep } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
+import { sleep } from '../api/time.ts'
 import { PortError } from '../ports/errors.ts'
 import type { FdConnection, FdSockets } from '../ports/fd-socket.ts'
 import type { Log } from '../ports/log.ts'

@@ -1,5 +1,5 @@
 import { formatBytes } from '../api/quantity.ts'
-import { messageOf } from '../ports/errors.ts'
+import { messageOf } from '../api/error-message.ts'
 import { type Arrival, ArrivalError } from '../ports/image-arrivals.ts'
 import { StateError } from '../ports/state-files.ts'
 import { type Failure, failed, type ImageReference } from './prepare-plan.ts'

@@ -1,5 +1,6 @@
 import type { Layout } from '../api/layout.ts'
-import { type Clock, sleep } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
+import { sleep } from '../api/time.ts'
 import type { Arrival, ImageArrivals } from '../ports/image-arrivals.ts'
 import type { ImageTool } from '../ports/image-tool.ts'
 import type { Log } from '../ports/log.ts'

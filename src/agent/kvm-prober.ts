@@ -1,6 +1,7 @@
 import type { NodeFacts } from '../api/wire/agent-api.ts'
 import type { BrokerFacts } from '../api/wire/broker-admin.ts'
-import { type Clock, sleep } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
+import { sleep } from '../api/time.ts'
 import type { Log } from '../ports/log.ts'
 import { BrokerRefusal } from './broker-link.ts'
 

@@ -1,7 +1,7 @@
-import type { Layout } from '../api/layout.ts'
 import { uidPattern } from '../api/names.ts'
 import type { Log } from '../ports/log.ts'
-import { type StateFiles, temporaryName } from '../ports/state-files.ts'
+import type { StateFiles } from '../ports/state-files.ts'
+import { type Layout, temporaryName } from '../api/layout.ts'
 
 /** Removes temporary files of a killed agent from its own directories, before the agent writes anything. Never rejects. */
 export async function sweepTemporaries({

@@ -14,6 +14,9 @@ const longestSocketSuffix = '/instances/00000000-0000-0000-0000-000000000000/run
 /** The longest state root whose sockets can still be bound. */
 export const maxStateRootBytes = maxSocketPathBytes - longestSocketSuffix.length
 
+/** Temporary files of `StateFiles.writeAtomically`, as a killed program leaves them. */
+export const temporaryName = /\.tmp-[0-9a-f]{12}$/
+
 /** Every path under a state root; `root` is absolute and without a trailing slash. */
 export function layout(root: string) {
   const instance = (uid: VmUid): string => `${root}/instances/${uid}`

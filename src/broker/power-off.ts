@@ -1,6 +1,7 @@
 import { type BrokerRequest, type BrokerResponse, brokerResponse } from '../api/wire/broker-admin.ts'
 import { encodeFrame, frameDecoder } from '../api/wire/frames.ts'
-import { type Clock, sleep } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
+import { sleep } from '../api/time.ts'
 import type { FdConnection, FdSockets } from '../ports/fd-socket.ts'
 
 /** The broker answers at its own deadline. After this extra time it counts as gone. */

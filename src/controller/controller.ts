@@ -1,7 +1,7 @@
 import type { VmName } from '../api/names.ts'
 import type { Agents } from '../ports/agents.ts'
 import type { Clock } from '../ports/clock.ts'
-import { messageOf } from '../ports/errors.ts'
+import { messageOf } from '../api/error-message.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControllerActions } from '../ports/controller-actions.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'

@@ -1,8 +1,3 @@
-/** The message of anything that was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
 /**
  * The errors of ports. Adapters only create them; controller/loop/error-policy.ts decides what to do.
  *

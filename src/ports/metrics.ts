@@ -1,9 +1,7 @@
+import type { DriftKind } from '../api/drift-kinds.ts'
+
 /** How one run of a reconciler ended, in controller-runtime's words. */
 export type ReconcileResult = 'success' | 'error' | 'requeue' | 'requeue_after'
-
-/** The kinds of drift. A VM's launch config and secret cannot be lost while its service refers to them. */
-export const driftKinds = ['placement_record', 'service', 'service_labels', 'replicas', 'update_policy', 'template'] as const
-export type DriftKind = (typeof driftKinds)[number]
 
 /** What a queue holds at this moment. */
 export interface QueueState {

@@ -24,9 +24,6 @@ export class StateError extends Error {
   }
 }
 
-/** Temporary files of `writeAtomically`, as a killed program leaves them. */
-export const temporaryName = /\.tmp-[0-9a-f]{12}$/
-
 /**
  * The files below the state root. `undefined` is a certain "not there"; everything else that goes wrong is a StateError.
  *

@@ -1,6 +1,6 @@
 import type { ConditionDraft } from '../api/conditions.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
-import type { DriftKind } from '../ports/metrics.ts'
+import type { DriftKind } from '../api/drift-kinds.ts'
 
 /**
  * The one interface of the four reconcilers. They never call each other: each observes what the others wrote.

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
-import { resolveClasses } from '../../src/ports/resolve-classes.ts'
+import { resolveClasses } from '../../src/api/manifest/resolve-classes.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { guestPage, manifest, nodeOfVm, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import { type DeclarationStore, declarationStore } from '../../src/controller/declarations/store.ts'
 import type { OwnedVm } from '../../src/controller/declarations/state.ts'
-import type { ReadDocument, SourceSnapshot } from '../../src/ports/manifest-source.ts'
+import type { ReadDocument, SourceSnapshot } from '../../src/api/manifest/source-documents.ts'
 import { virtualClock } from '../unit/controller/virtual-clock.ts'
 
 const names = ['db', 'web', 'mail']

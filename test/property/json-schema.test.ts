@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
-import type { SourceSnapshot } from '../../src/ports/manifest-source.ts'
-import { resolveClasses } from '../../src/ports/resolve-classes.ts'
+import type { SourceSnapshot } from '../../src/api/manifest/source-documents.ts'
+import { resolveClasses } from '../../src/api/manifest/resolve-classes.ts'
 import { documents, mutated } from '../schema/documents.ts'
 import { schemaErrors } from '../schema/editor-schema.ts'
 

@@ -1,6 +1,6 @@
 // Reads mutations of manifests and prints what came of it as JSON: `node manifest-fuzz.child.ts FIRST_SEED RUNS`.
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
-import type { ReadDocument, SourceIssue } from '../../src/ports/manifest-source.ts'
+import type { ReadDocument, SourceIssue } from '../../src/api/manifest/source-documents.ts'
 import { mutation } from './manifest-mutations.ts'
 
 interface Timed {

@@ -11,7 +11,7 @@ import { type KnownAnswer, orderMark } from '../../src/api/wire/unchanged.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { PortError } from '../../src/ports/errors.ts'
-import { stillSame } from '../../src/ports/still-same.ts'
+import { stillSame } from '../../src/agent/still-same.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { DirectoryEntry, ExactStat, FileStat, Hinted, OpenFile, SourceFiles } from '../../src/adapters/directory/source-files.ts'
-import { sleep, type Clock } from '../../src/ports/clock.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import { sleep } from '../../src/api/time.ts'
 
 interface Common {
   readonly number: number

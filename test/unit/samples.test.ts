@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
-import { resolveClasses } from '../../src/ports/resolve-classes.ts'
+import { resolveClasses } from '../../src/api/manifest/resolve-classes.ts'
 import { schemaErrors, schemaFile } from '../schema/editor-schema.ts'
 
 const directory = join(import.meta.dirname, '../../manifests')

@@ -1,6 +1,7 @@
 import { objectLabels } from '../../api/labels.ts'
 import type { Agent, Agents } from '../../ports/agents.ts'
-import { messageOf, PortError } from '../../ports/errors.ts'
+import { PortError } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Swarm } from '../../ports/swarm.ts'
 
 export interface AgentsDirectoryOptions {

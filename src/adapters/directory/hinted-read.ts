@@ -1,4 +1,4 @@
-import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { ReadDocument, SourceSnapshot } from '../../api/manifest/source-documents.ts'
 import { revisionOf } from './revision.ts'
 import type { Hinted, SourceFiles } from './source-files.ts'
 import { hasMoved, type Walk } from './walk.ts'

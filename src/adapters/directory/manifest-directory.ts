@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import type { ManifestSource, ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { ManifestSource } from '../../ports/manifest-source.ts'
+import type { ReadDocument, SourceSnapshot } from '../../api/manifest/source-documents.ts'
 import { type FileRead, hintedFiles, type ReadDocuments, readOver, type WholeRead } from './hinted-read.ts'
 import { ignoreFile, ignoreFileName, ignoreRules, type IsIgnored, maxIgnoreBytes } from './ignore-file.ts'
 import { type ManifestRoot, manifestRoot } from './inside.ts'

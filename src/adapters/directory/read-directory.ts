@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { ReadDocument, SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { ReadDocument, SourceSnapshot } from '../../api/manifest/source-documents.ts'
 import { unreadableFile } from '../manifest/manifest-yaml.ts'
 import { notAFile } from './bounded-file.ts'
 import type { FileRead, ReadDocuments } from './hinted-read.ts'

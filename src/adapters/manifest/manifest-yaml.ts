@@ -1,6 +1,6 @@
 import { type Document, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
 import type { ManifestIssue } from '../../api/manifest.ts'
-import type { InvalidDocument, ReadDocument, SourceIssue } from '../../ports/manifest-source.ts'
+import type { InvalidDocument, ReadDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
 import { readValue } from './read-value.ts'
 import { renderIssue } from './render.ts'
 import { shownLines } from './shown-lines.ts'

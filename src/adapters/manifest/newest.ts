@@ -8,7 +8,7 @@ import {
   subjectOf,
   type Superseded,
   type ValidDocument,
-} from '../../ports/manifest-source.ts'
+} from '../../api/manifest/source-documents.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 
 export interface ConfigDocuments {

@@ -14,7 +14,7 @@ import {
 } from '../../api/manifest.ts'
 import { closest } from '../../api/closest.ts'
 import { vmNamePattern } from '../../api/names.ts'
-import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../ports/manifest-source.ts'
+import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
 import type { VirtualMachineClass } from '../../api/manifest.ts'
 import { locator } from './locate.ts'
 import { otherKind } from './other-kind.ts'

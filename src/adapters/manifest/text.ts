@@ -1,6 +1,6 @@
 import type { LineCounter } from 'yaml'
 import type { ManifestIssue } from '../../api/manifest.ts'
-import type { SourceIssue } from '../../ports/manifest-source.ts'
+import type { SourceIssue } from '../../api/manifest/source-documents.ts'
 import { lookAlike } from './look-alikes.ts'
 import { oneLine, type Place, placeAt, type Position, renderIssue } from './render.ts'
 import type { Suggest } from './suggest.ts'

@@ -6,7 +6,8 @@ import { printable } from '../../api/printable.ts'
 import type { VmUid } from '../../api/names.ts'
 import { encodeFrame, frameDecoder } from '../../api/wire/frames.ts'
 import { runnerControlVersion, runnerHello, type RunnerResponse, runnerResponse } from '../../api/wire/runner-control.ts'
-import { messageOf, PortError } from '../../ports/errors.ts'
+import { PortError } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Runners } from '../../ports/runners.ts'
 
 /** Time from connecting to the answer. A runner answers from memory. */

@@ -1,7 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { VmView } from '../../api/wire/controller-api.ts'
 import { nodeLabels } from '../../api/labels.ts'
-import { driftKinds, type Metrics, type QueueState, type ReconcileResult } from '../../ports/metrics.ts'
+import type { Metrics, QueueState, ReconcileResult } from '../../ports/metrics.ts'
+import { driftKinds } from '../../api/drift-kinds.ts'
 import type { StatusView } from '../../ports/status-view.ts'
 
 const controllers = ['nodes', 'assets', 'services', 'reachability']

@@ -1,4 +1,4 @@
-import { type SourceSnapshot, subjectOf } from '../../ports/manifest-source.ts'
+import { type SourceSnapshot, subjectOf } from '../../api/manifest/source-documents.ts'
 import type { ManifestText } from '../../ports/manifest-texts.ts'
 import type { ObjectName } from './manifest-configs.ts'
 import type { Outcome } from '../output/outcome.ts'

@@ -1,5 +1,5 @@
 import type { DockerCli } from '../../ports/docker-cli.ts'
-import { messageOf } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { SplitManifest } from '../../ports/manifest-texts.ts'
 import { holdersOf, madeBy, type ManifestConfig, manifestConfigs, type ObjectName, removeConfig, shownName } from './manifest-configs.ts'
 import { type Outcome, printable } from '../output/outcome.ts'

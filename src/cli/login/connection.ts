@@ -1,5 +1,6 @@
 import type { ControllerApi } from '../../ports/controller-api.ts'
-import { messageOf, PortError } from '../../ports/errors.ts'
+import { PortError } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Discovered } from './discovery.ts'
 import { type Login, tryLogin } from './login.ts'
 

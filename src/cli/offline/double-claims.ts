@@ -1,8 +1,8 @@
 import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
-import { declaredTwice, documentIssue } from '../../ports/document-issue.ts'
-import { claimedTwiceWithin, claimedWithin, lanClaims, takenBy } from '../../ports/lan-claims.ts'
-import type { Origin, SourceDocument, SourceIssue, ValidDocument } from '../../ports/manifest-source.ts'
+import { declaredTwice, documentIssue } from '../../api/manifest/document-issue.ts'
+import { claimedTwiceWithin, claimedWithin, lanClaims, takenBy } from '../../api/manifest/lan-claims.ts'
+import type { Origin, SourceDocument, SourceIssue, ValidDocument } from '../../api/manifest/source-documents.ts'
 
 /**
  * Conflicts between documents: one VM declared twice (`VM030`), or one MAC or address in two VMs (`VM031`). The first by source, file and line keeps

@@ -1,4 +1,4 @@
-import type { SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../api/manifest/source-documents.ts'
 import type { ReadTexts } from '../declare/declared.ts'
 
 export const otherKindsFlag = [

@@ -1,6 +1,6 @@
 import { byText } from '../../api/order.ts'
-import type { SourceDocument, SourceIssue, SourceSnapshot } from '../../ports/manifest-source.ts'
-import { resolveClasses } from '../../ports/resolve-classes.ts'
+import type { SourceDocument, SourceIssue, SourceSnapshot } from '../../api/manifest/source-documents.ts'
+import { resolveClasses } from '../../api/manifest/resolve-classes.ts'
 import { doubleClaims } from './double-claims.ts'
 import type { Outcome } from '../output/outcome.ts'
 

@@ -1,5 +1,5 @@
 import type { VmName } from '../../api/names.ts'
-import type { Origin, SourceDocument } from '../../ports/manifest-source.ts'
+import type { Origin, SourceDocument } from '../../api/manifest/source-documents.ts'
 import type { DeclareInput, DeclareState, OpaqueFile, VmMemory } from './state.ts'
 
 /** An error is not an absence: these functions say why a document that was not seen may still exist. */

@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
-import type { LanClaim } from '../../ports/lan-claims.ts'
-import type { ReadDocument, SourceSnapshot, ValidDocument } from '../../ports/manifest-source.ts'
+import type { LanClaim } from '../../api/manifest/lan-claims.ts'
+import type { ReadDocument, SourceSnapshot, ValidDocument } from '../../api/manifest/source-documents.ts'
 import type { DeclareState, VmMemory } from './state.ts'
 
 export interface EditInput {

@@ -1,6 +1,6 @@
 import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
-import type { SourceDocument, ValidDocument } from '../../ports/manifest-source.ts'
+import type { SourceDocument, ValidDocument } from '../../api/manifest/source-documents.ts'
 import { type Claim, claimedTwice, claimsOf, rivalsOf, settleClaim } from './name-claims.ts'
 import type { DeclareInput, DeclareState, VmMemory } from './state.ts'
 import { brokenFile, doubtOf, opaqueFiles } from './absence.ts'

@@ -1,9 +1,11 @@
 import type { VmName } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { messageOf, PortError } from '../../ports/errors.ts'
+import { PortError } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
-import type { Collectable, ManifestSource, SourceSnapshot } from '../../ports/manifest-source.ts'
-import type { ResolvedSnapshot } from '../../ports/resolve-classes.ts'
+import type { ManifestSource } from '../../ports/manifest-source.ts'
+import type { Collectable, SourceSnapshot } from '../../api/manifest/source-documents.ts'
+import type { ResolvedSnapshot } from '../../api/manifest/resolve-classes.ts'
 import type { Swarm } from '../../ports/swarm.ts'
 
 export interface CollectPorts {

@@ -1,7 +1,9 @@
 import type { VmName } from '../../api/names.ts'
-import { type Clock, sleep } from '../../ports/clock.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { sleep } from '../../api/time.ts'
 import type { Log } from '../../ports/log.ts'
-import type { ManifestSource, SourceSnapshot } from '../../ports/manifest-source.ts'
+import type { ManifestSource } from '../../ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../api/manifest/source-documents.ts'
 import type { DeclarationStore } from './store.ts'
 import { stackOf } from '../stack.ts'
 

@@ -1,6 +1,6 @@
 import type { VmName } from '../../api/names.ts'
-import { declaredTwice, documentIssue } from '../../ports/document-issue.ts'
-import type { Origin, SourceDocument, SourceIssue } from '../../ports/manifest-source.ts'
+import { declaredTwice, documentIssue } from '../../api/manifest/document-issue.ts'
+import type { Origin, SourceDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
 import type { DeclareInput, DeclareState, OwnedVm, VmMemory } from './state.ts'
 import { brokenFile, doubtInSource, fileKey, incompleteIn } from './absence.ts'
 

@@ -2,9 +2,9 @@ import type { Mac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
-import type { LanClaim } from '../../ports/lan-claims.ts'
-import type { Origin, SourceIssue } from '../../ports/manifest-source.ts'
-import type { ResolvedSnapshot } from '../../ports/resolve-classes.ts'
+import type { LanClaim } from '../../api/manifest/lan-claims.ts'
+import type { Origin, SourceIssue } from '../../api/manifest/source-documents.ts'
+import type { ResolvedSnapshot } from '../../api/manifest/resolve-classes.ts'
 
 /** The state of one VM between reads. */
 export interface VmMemory {

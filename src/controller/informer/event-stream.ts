@@ -1,5 +1,6 @@
-import { type Clock, sleep } from '../../ports/clock.ts'
-import { messageOf } from '../../ports/errors.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { sleep } from '../../api/time.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Random } from '../../ports/random.ts'
 import type { Swarm, SwarmEvent } from '../../ports/swarm.ts'

@@ -1,6 +1,7 @@
 import { managedBy, manifestLabels, objectLabels } from '../../api/labels.ts'
 import { serviceName, type VmName, vmNamePattern } from '../../api/names.ts'
-import { type Clock, rfc3339 } from '../../ports/clock.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { rfc3339 } from '../../api/time.ts'
 import type { Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
 import { readThrough, type ReadThrough, type ReadThroughPorts } from './read-through.ts'
 import { type Store, store, type StoreListener, unreadVersion } from './store.ts'

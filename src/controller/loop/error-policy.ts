@@ -1,4 +1,5 @@
-import { messageOf, PortError } from '../../ports/errors.ts'
+import { PortError } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 
 /** What to do after a failed run of a key. */
 export type Outcome =

@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
 import type { Clock } from '../../ports/clock.ts'
-import { messageOf } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Metrics, ReconcileResult } from '../../ports/metrics.ts'
 import type { Random } from '../../ports/random.ts'

@@ -1,5 +1,5 @@
 import type { VmName } from '../../api/names.ts'
-import { messageOf } from '../../ports/errors.ts'
+import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { DeclarationStore } from '../declarations/store.ts'

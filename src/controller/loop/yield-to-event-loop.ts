@@ -1,4 +1,5 @@
-import { type Clock, sleep } from '../../ports/clock.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { sleep } from '../../api/time.ts'
 
 /** Longer than one run, and short enough for timers and sockets. */
 const mostMs = 5

@@ -1,5 +1,5 @@
 import { asListed, type NodeView, type SourcesView, type SourceView, type VmView } from '../../api/wire/controller-api.ts'
-import type { ResolvedSnapshot } from '../../ports/resolve-classes.ts'
+import type { ResolvedSnapshot } from '../../api/manifest/resolve-classes.ts'
 import type { StatusView } from '../../ports/status-view.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { Changes } from './change-feed.ts'

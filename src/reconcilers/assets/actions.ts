@@ -1,7 +1,7 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, type VmUid } from '../../api/names.ts'
 import type { DeleteDisksOrder } from '../../api/wire/delete-disks.ts'
-import type { DriftKind } from '../../ports/metrics.ts'
+import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import { carries, type PlacementRecord, placementData, placementLabels, vmObjectLabels } from '../shared/placement-record.ts'

@@ -1,4 +1,4 @@
-import type { DriftKind } from '../../ports/metrics.ts'
+import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { Drift, Effect } from '../reconciler.ts'
 import { somebodyElse } from '../shared/drift.ts'
 import type { AssetsAction } from './actions.ts'

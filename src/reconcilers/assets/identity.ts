@@ -1,7 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { followDiskAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
-import type { DriftKind } from '../../ports/metrics.ts'
+import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import { nicsOf } from '../shared/nics.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'

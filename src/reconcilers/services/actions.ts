@@ -1,5 +1,5 @@
 import type { Edit } from '../../api/manifest/edits.ts'
-import type { DriftKind } from '../../ports/metrics.ts'
+import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { Labels, ObjectVersion, RawSpec, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
 import type { LeaseAction } from '../shared/disruption-lease.ts'

@@ -1,6 +1,6 @@
 import { canonicalJson } from '../../api/hash.ts'
 import { objectLabels } from '../../api/labels.ts'
-import type { DriftKind } from '../../ports/metrics.ts'
+import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { dense, dig, rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'

@@ -1,6 +1,7 @@
 import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
 import { disruptionLeaseName } from '../../api/names.ts'
-import { type Clock, rfc3339 } from '../../ports/clock.ts'
+import type { Clock } from '../../ports/clock.ts'
+import { rfc3339 } from '../../api/time.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Labels, Swarm, SwarmConfig } from '../../ports/swarm.ts'

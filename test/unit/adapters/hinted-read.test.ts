@@ -8,7 +8,7 @@ import { nodeFiles } from '../../../src/adapters/directory/node-files.ts'
 import { revisionOf } from '../../../src/adapters/directory/revision.ts'
 import { emptyWalk, walkDirectory } from '../../../src/adapters/directory/walk.ts'
 import { unreadableFile } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
+import type { ReadDocument } from '../../../src/api/manifest/source-documents.ts'
 
 let root: string
 beforeEach(() => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { manifestConfigs } from '../../../src/adapters/manifest/manifest-configs.ts'
 import { PortError } from '../../../src/ports/errors.ts'
-import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
-import { resolveClasses } from '../../../src/ports/resolve-classes.ts'
+import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
+import { resolveClasses } from '../../../src/api/manifest/resolve-classes.ts'
 import type { SwarmConfig } from '../../../src/ports/swarm.ts'
 
 const start = Date.parse('2026-01-01T00:00:00Z')

@@ -5,7 +5,8 @@ import { basename, dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { manifestDirectory } from '../../../src/adapters/directory/manifest-directory.ts'
-import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { ManifestSource } from '../../../src/ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 
 let root: string
 beforeEach(() => {

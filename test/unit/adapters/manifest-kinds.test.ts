@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
-import { resolveClasses } from '../../../src/ports/resolve-classes.ts'
+import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
+import { resolveClasses } from '../../../src/api/manifest/resolve-classes.ts'
 
 const read = manifestReader()
 const head = 'apiVersion: swarmvirt.dev/v1alpha1\n'

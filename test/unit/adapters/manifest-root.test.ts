@@ -8,7 +8,7 @@ import { nodeFiles } from '../../../src/adapters/directory/node-files.ts'
 import { entriesOf } from '../../../src/adapters/directory/opened.ts'
 import { manifestDirectory, readManifests } from '../../../src/adapters/directory/manifest-directory.ts'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 
 /** What no answer may hold. It is no YAML, so that an error would quote it. */
 const secret = `k1: [${'5ec7e7'.repeat(11)}\n`

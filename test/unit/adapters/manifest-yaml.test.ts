@@ -2,7 +2,7 @@ import { queryObjects } from 'node:v8'
 import { describe, expect, it } from 'vitest'
 import { YAMLMap } from 'yaml'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
+import type { ReadDocument } from '../../../src/api/manifest/source-documents.ts'
 
 const web = `apiVersion: swarmvirt.dev/v1alpha1
 kind: VirtualMachine

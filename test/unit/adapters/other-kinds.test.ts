@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import { declarationStore } from '../../../src/controller/declarations/store.ts'
-import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { virtualClock } from '../controller/virtual-clock.ts'
 
 const ours = 'apiVersion: swarmvirt.dev/v1alpha1\n'

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Settling } from '../../../src/adapters/directory/cached-files.ts'
 import { manifestDirectory, readManifests } from '../../../src/adapters/directory/manifest-directory.ts'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { ManifestSource } from '../../../src/ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 
 let root: string
 beforeEach(() => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import type { SourceIssue } from '../../../src/ports/manifest-source.ts'
+import type { SourceIssue } from '../../../src/api/manifest/source-documents.ts'
 
 const read = manifestReader()
 const blob = 'AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk'

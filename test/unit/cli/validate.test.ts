@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import { validate } from '../../../src/cli/offline/validate.ts'
-import type { SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { runCli } from './run-cli.ts'
 
 const samples = join(import.meta.dirname, '../../../manifests')

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
-import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 const graceMs = 60_000

@@ -3,7 +3,7 @@ import { describe, expect, it, test } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
 import { type OwnedVm, withheldNames } from '../../../src/controller/declarations/state.ts'
-import type { SourceDocument, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 const graceMs = 60_000

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { collecting, dueForCollection } from '../../../src/controller/declarations/garbage-collect.ts'
 import { PortError } from '../../../src/ports/errors.ts'
-import type { ManifestSource, SourceSnapshot } from '../../../src/ports/manifest-source.ts'
+import type { ManifestSource } from '../../../src/ports/manifest-source.ts'
+import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
 import { silentLog, virtualClock } from './virtual-clock.ts'
 

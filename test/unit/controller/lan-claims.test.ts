@@ -4,8 +4,8 @@ import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import { deterministicMac } from '../../../src/api/mac.ts'
 import { declarationStore, type DeclarationStore } from '../../../src/controller/declarations/store.ts'
 import type { OwnedVm } from '../../../src/controller/declarations/state.ts'
-import { lanClaims } from '../../../src/ports/lan-claims.ts'
-import type { ReadDocument } from '../../../src/ports/manifest-source.ts'
+import { lanClaims } from '../../../src/api/manifest/lan-claims.ts'
+import type { ReadDocument } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 const graceMs = 60_000

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { declarationStore } from '../../../src/controller/declarations/store.ts'
 import { readManifests } from '../../../src/controller/declarations/manifest-reader.ts'
-import type { ManifestSource, SourceDocument, ValidDocument } from '../../../src/ports/manifest-source.ts'
+import type { ManifestSource } from '../../../src/ports/manifest-source.ts'
+import type { SourceDocument, ValidDocument } from '../../../src/api/manifest/source-documents.ts'
 import { silentLog, virtualClock } from './virtual-clock.ts'
 
 const web: ValidDocument = {

@@ -1,5 +1,5 @@
 import type { VmName } from '../../../api/names.ts'
-import { claimedTwiceWithin, type LanClaim } from '../../../ports/lan-claims.ts'
+import { claimedTwiceWithin, type LanClaim } from '../../../api/manifest/lan-claims.ts'
 
 /** A VM with the MACs and addresses that it has, and those that its current document requests. */
 export interface Claimant {

@@ -1,5 +1,5 @@
 import type { VmName } from '../../../api/names.ts'
-import type { LanClaim } from '../../../ports/lan-claims.ts'
+import type { LanClaim } from '../../../api/manifest/lan-claims.ts'
 import type { DeclareInput, DeclareState, Leaving, VmMemory } from '../state.ts'
 
 /**

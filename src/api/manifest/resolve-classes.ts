@@ -1,6 +1,6 @@
-import type { VirtualMachineClass } from '../api/manifest.ts'
-import { byText } from '../api/order.ts'
-import type { ClassDocument, InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceSnapshot } from './manifest-source.ts'
+import type { VirtualMachineClass } from '../manifest.ts'
+import { byText } from '../order.ts'
+import type { ClassDocument, InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceSnapshot } from './source-documents.ts'
 
 /** A snapshot whose VMs are merged with their classes. Invalid classes stay among the documents, with `isClass`. */
 export interface ResolvedSnapshot extends Omit<SourceSnapshot, 'documents'> {

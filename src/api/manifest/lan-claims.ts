@@ -1,6 +1,6 @@
-import { deterministicMac } from '../api/mac.ts'
-import type { ManifestIssue, ManifestPath, VirtualMachine } from '../api/manifest.ts'
-import type { VmName } from '../api/names.ts'
+import { deterministicMac } from '../mac.ts'
+import type { ManifestIssue, ManifestPath, VirtualMachine } from '../manifest.ts'
+import type { VmName } from '../names.ts'
 
 /** Something that only one machine of a LAN may have. */
 export interface LanClaim {

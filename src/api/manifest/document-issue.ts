@@ -1,5 +1,5 @@
-import type { ManifestIssue } from '../api/manifest.ts'
-import type { SourceDocument, SourceIssue } from './manifest-source.ts'
+import type { ManifestIssue } from '../manifest.ts'
+import type { SourceDocument, SourceIssue } from './source-documents.ts'
 
 /** An issue that shows only next to other documents, at its place in this one; without a known place, at the document's first line. */
 export function documentIssue(document: SourceDocument, issue: ManifestIssue): SourceIssue {
