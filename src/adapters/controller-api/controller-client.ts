@@ -71,7 +71,7 @@ const answers = {
   nodes: z.looseObject({ nodes: z.array(nodeView) }),
   sources: z.looseObject({ sources: z.array(sourceView), stalled: z.string().nullable(), withheld: z.array(z.string()).default([]) }),
   confirmed: z.looseObject({ confirmed: z.array(z.string()) }),
-  otherWithheld: z.looseObject({ withheld: z.array(z.string()) }),
+  otherBlocked: z.looseObject({ withheld: z.array(z.string()) }),
   gone: z.looseObject({ name: z.string() }),
   problem: z.looseObject({ reason: z.string(), message: z.string() }),
   suspension: z.looseObject({ changed: z.boolean() }),
@@ -154,7 +154,7 @@ export function controllerClient(options: ControllerClientOptions): ControllerAp
     async confirmRemoval(vms, signal) {
       const body: ConfirmRemovals = { vms }
       const answer = await call(options, { method: 'POST', path: '/api/v1/removals/confirm', body }, signal)
-      if (answer.status === 409) return { kind: 'other', withheld: parse(answers.otherWithheld, answer.body).withheld }
+      if (answer.status === 409) return { kind: 'other', withheld: parse(answers.otherBlocked, answer.body).withheld }
       if (answer.status !== 200) throw refused(answer)
       return { kind: 'confirmed', names: parse(answers.confirmed, answer.body).confirmed }
     },

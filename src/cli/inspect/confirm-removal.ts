@@ -1,6 +1,6 @@
 import type { ControllerApi } from '../../ports/controller-api.ts'
 import { done, type Outcome, printable } from '../output/outcome.ts'
-import { withheldText } from '../output/views.ts'
+import { blockedText } from '../output/views.ts'
 
 /**
  * Shows blocked removals, and confirms exactly these with `--yes`. Given names must match them, so that nobody confirms a removal that they have not
@@ -15,10 +15,10 @@ export async function confirmRemoval(
   const { withheld } = view
   if (given.length === 0 && withheld.length === 0) return done('no removal is blocked\n')
   const names = given.length === 0 ? withheld : [...new Set(given)].toSorted()
-  if (names.join(' ') !== withheld.toSorted().join(' ')) return otherWithheld(withheld)
-  if (!yes) return { exit: 1, out: `${lines(withheldText(view))}\n${ask(names)}`, err: '' }
+  if (names.join(' ') !== withheld.toSorted().join(' ')) return otherBlocked(withheld)
+  if (!yes) return { exit: 1, out: `${lines(blockedText(view))}\n${ask(names)}`, err: '' }
   const answer = await api.confirmRemoval(names)
-  return answer.kind === 'other' ? otherWithheld(answer.withheld) : done(`${answer.names.map((name) => `${name}\n`).join('')}\n${promise}`)
+  return answer.kind === 'other' ? otherBlocked(answer.withheld) : done(`${answer.names.map((name) => `${name}\n`).join('')}\n${promise}`)
 }
 
 const promise =
@@ -32,7 +32,7 @@ function ask(names: readonly string[]): string {
   return `Nothing was confirmed. To shut them down and remove them, with the disks of those whose manifests said deletionPolicy: Delete, run:\n  docker vm confirm-removal --yes${shown}\n`
 }
 
-function otherWithheld(withheld: readonly string[]): Outcome {
+function otherBlocked(withheld: readonly string[]): Outcome {
   const now = withheld.length === 0 ? 'none is' : `these are:\n  ${withheld.join(' ')}`
   return {
     exit: 1,

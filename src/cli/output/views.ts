@@ -104,7 +104,7 @@ export function showSources(view: SourcesView, form: Form<SourcesView['sources']
   const issues = [...new Set(view.sources.flatMap((source) => source.issues))]
   const ignored = view.sources.flatMap(({ source, documents, ignored }) => ignoredText(source, documents.ignored, ignored))
   const older = view.sources.flatMap(({ superseded }) => superseded.map((one) => `superseded: ${one.file} (${one.name}) by ${one.by}`))
-  const stalled = view.stalled === null ? [] : [withheldText(view)]
+  const stalled = view.stalled === null ? [] : [blockedText(view)]
   const paragraphs = [...issues, ...ignored, older.join('\n'), ...stalled].filter((text) => text !== '')
   return [list, ...paragraphs.map((text) => `${text.split('\n').map(printable).join('\n')}\n`)].join('\n')
 }
@@ -118,7 +118,7 @@ function ignoredText(source: string, count: number, some: SourcesView['sources']
 }
 
 /** Why removals are blocked, and for which VMs. */
-export function withheldText({ stalled, withheld }: SourcesView): string {
+export function blockedText({ stalled, withheld }: SourcesView): string {
   const names = withheld.length === 0 ? '' : `\n  ${withheld.join(' ')}`
   return `removals are blocked: ${stalled ?? ''}${names}`
 }

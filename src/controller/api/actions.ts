@@ -2,7 +2,7 @@ import type { VmName } from '../../api/names.ts'
 import type { ControllerActions } from '../../ports/controller-actions.ts'
 import type { Log } from '../../ports/log.ts'
 import type { DeclarationStore } from '../declarations/store.ts'
-import { withheldNames } from '../declarations/state.ts'
+import { blockedNames } from '../declarations/state.ts'
 import { type SuspendPorts, suspending } from './suspend.ts'
 
 interface ActionPorts {
@@ -32,7 +32,7 @@ export function controllerActions(ports: ActionPorts): ControllerActions {
     },
     confirmRemoval(names) {
       const changed = store.confirmRemoval(names)
-      if (changed === undefined) return { kind: 'other', withheld: withheldNames(store.state()) }
+      if (changed === undefined) return { kind: 'other', withheld: blockedNames(store.state()) }
       const confirmed = [...new Set(names)].toSorted()
       log.info({ count: confirmed.length, vms: confirmed }, 'Removals confirmed')
       onDeclared(changed)

@@ -33,13 +33,13 @@ export function brokenFile(memory: VmMemory, opaque: Opaque): VmMemory['state'] 
 }
 
 /** Why a document that is in no source may still exist; undefined if it certainly does not. */
-export function doubtOf(name: VmName, memory: VmMemory, opaque: Opaque, input: DeclareInput): string | undefined {
+export function whyUnknown(name: VmName, memory: VmMemory, opaque: Opaque, input: DeclareInput): string | undefined {
   if (!input.allRead) return 'waiting for a complete read of the manifests since the controller started'
   return incompleteIn(input) ?? notRead(name, memory, input) ?? hiddenIn([...opaque], memory)
 }
 
 /** The same for a document that left its own source while another source has one with this name. */
-export function doubtInSource(source: string, memory: VmMemory, opaque: Opaque, input: DeclareInput): string | undefined {
+export function whyUnknownInSource(source: string, memory: VmMemory, opaque: Opaque, input: DeclareInput): string | undefined {
   if (!input.allRead) return `waiting for a complete read of the manifests since the controller started; source ${source} had this one`
   const own = [...opaque].filter(([, file]) => file.source === source)
   return incompleteIn(input) ?? hiddenIn(own, memory)

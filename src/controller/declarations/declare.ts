@@ -3,7 +3,7 @@ import { byText } from '../../api/order.ts'
 import type { SourceDocument, ValidDocument } from '../../api/manifest/source-documents.ts'
 import { type Claim, claimedTwice, claimsOf, rivalsOf, settleClaim } from './name-claims.ts'
 import type { DeclareInput, DeclareState, VmMemory } from './state.ts'
-import { brokenFile, doubtOf, opaqueFiles } from './absence.ts'
+import { brokenFile, whyUnknown, opaqueFiles } from './absence.ts'
 import { markDestruction } from './destruction.ts'
 import { settleLan } from './lan/settle.ts'
 import { guardMassRemoval } from './mass-removal.ts'
@@ -42,7 +42,7 @@ function judge(name: VmName, memory: VmMemory, claim: Claim, opaque: DeclareStat
   switch (claim.kind) {
     case 'given':
       return judgePresent(memory, claim.document, input)
-    case 'withheld':
+    case 'pending':
       return { ...memory, removalConfirmed: false, state: claim.state }
     case 'none':
       return judgeAbsent(name, memory, opaque, input)
@@ -67,7 +67,7 @@ const unseen: VmMemory = {
   origin: undefined,
   seenAtMs: undefined,
   inForceMs: undefined,
-  state: { kind: 'doubtful', message: '' },
+  state: { kind: 'unknown', message: '' },
   removalConfirmed: false,
   rivals: '',
 }
@@ -103,8 +103,8 @@ function judgeAbsent(name: VmName, memory: VmMemory, opaque: DeclareState['opaqu
   if (memory.state.kind === 'removed') return memory
   const broken = brokenFile(memory, opaque)
   if (broken !== undefined) return { ...memory, removalConfirmed: false, state: broken }
-  const doubt = doubtOf(name, memory, opaque, input)
-  if (doubt !== undefined) return { ...memory, state: { kind: 'doubtful', message: doubt } }
+  const unknown = whyUnknown(name, memory, opaque, input)
+  if (unknown !== undefined) return { ...memory, state: { kind: 'unknown', message: unknown } }
   const sinceMs = memory.state.kind === 'absent' ? memory.state.sinceMs : input.nowMs
   return { ...memory, state: { kind: 'absent', sinceMs } }
 }

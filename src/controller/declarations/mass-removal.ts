@@ -1,6 +1,6 @@
 import { byText } from '../../api/order.ts'
 import type { VmName } from '../../api/names.ts'
-import { type DeclareInput, type DeclareState, type VmMemory, withheldNames } from './state.ts'
+import { type DeclareInput, type DeclareState, type VmMemory, blockedNames } from './state.ts'
 
 /** More VMs than this *and* more than this share of all VMs are not removed without a confirmation (ADR 0008). */
 const massCount = 3
@@ -80,7 +80,7 @@ function settle(memory: VmMemory, times: Times, stalled: string | undefined): Vm
   const { sinceMs } = memory.state
   // The loss of disks is more serious, so it is shown first.
   const message = askMessage(memory) ?? stalled
-  if (message !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'withheld', message } }
+  if (message !== undefined && !memory.removalConfirmed) return { ...memory, state: { kind: 'blocked', message } }
   if (times.readAtMs - sinceMs < times.removalGraceMs) return memory
   return { ...memory, good: undefined, removalConfirmed: false, state: { kind: 'removed', was: memory.good?.vm } }
 }
@@ -89,9 +89,9 @@ function settle(memory: VmMemory, times: Times, stalled: string | undefined): Vm
  * Confirms blocked removals; undefined if the names are not exactly the blocked ones. The grace period begins now, so a mistake can still
  * be corrected by restoring the manifests.
  */
-export function confirmWithheld(state: DeclareState, names: readonly VmName[], nowMs: number): DeclareState | undefined {
+export function confirmRemovals(state: DeclareState, names: readonly VmName[], nowMs: number): DeclareState | undefined {
   const meant = new Set(names)
-  const blocked = withheldNames(state)
+  const blocked = blockedNames(state)
   if (blocked.length !== meant.size || !blocked.every((name) => meant.has(name))) return undefined
   const confirmed = (memory: VmMemory): VmMemory => ({ ...memory, removalConfirmed: true, state: { kind: 'absent', sinceMs: nowMs } })
   const vms = new Map([...state.vms].map(([name, memory]) => [name, meant.has(name) ? confirmed(memory) : memory]))

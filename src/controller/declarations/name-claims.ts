@@ -2,13 +2,13 @@ import type { VmName } from '../../api/names.ts'
 import { declaredTwice, documentIssue } from '../../api/manifest/document-issue.ts'
 import type { Origin, SourceDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
 import type { DeclareInput, DeclareState, OwnedVm, VmMemory } from './state.ts'
-import { brokenFile, doubtInSource, fileKey, incompleteIn } from './absence.ts'
+import { brokenFile, whyUnknownInSource, fileKey, incompleteIn } from './absence.ts'
 
 export type Claim =
   | { readonly kind: 'given'; readonly document: SourceDocument }
   | { readonly kind: 'none' }
   /** The holder of the name may exist unseen, is not known yet, or is handing it over: the accepted state stays. */
-  | { readonly kind: 'withheld'; readonly state: VmMemory['state'] }
+  | { readonly kind: 'pending'; readonly state: VmMemory['state'] }
 
 /** All documents of each name, in input order. */
 export function claimsOf(documents: readonly SourceDocument[]): ReadonlyMap<VmName, readonly SourceDocument[]> {
@@ -45,11 +45,11 @@ export function settleClaim(
   const document = ownDocument(holder, inSource)
   if (document !== undefined) return { kind: 'given', document }
   const unclear = memory.origin === undefined ? unsettled(name, candidates, input) : undefined
-  if (unclear !== undefined) return { kind: 'withheld', state: unclear }
+  if (unclear !== undefined) return { kind: 'pending', state: unclear }
   const [inFront] = inSource
   if (inFront === undefined) return handOver(holder, memory, candidates, opaque, input)
   const hidden = hiddenHolder(memory, opaque, input)
-  return hidden === undefined ? { kind: 'given', document: inFront } : { kind: 'withheld', state: hidden }
+  return hidden === undefined ? { kind: 'given', document: inFront } : { kind: 'pending', state: hidden }
 }
 
 function holderOf(memory: VmMemory, owned: OwnedVm | undefined): Holder {
@@ -67,13 +67,13 @@ function ownDocument({ file, generation }: Holder, candidates: readonly SourceDo
 
 /** For a name whose owner this controller never saw: every source that may own it must have been read. */
 function unsettled(name: VmName, candidates: readonly SourceDocument[], input: DeclareInput): VmMemory['state'] | undefined {
-  const several = candidates.length > 1 || input.snapshots.length > 1 || !input.allHeard
-  if (input.world === undefined) return several ? { kind: 'doubtful', message: contested(name, candidates) } : undefined
-  if (!input.allHeard) return { kind: 'doubtful', message: 'waiting for every manifest source to be read' }
+  const several = candidates.length > 1 || input.snapshots.length > 1 || !input.allReported
+  if (input.world === undefined) return several ? { kind: 'unknown', message: contested(name, candidates) } : undefined
+  if (!input.allReported) return { kind: 'unknown', message: 'waiting for every manifest source to be read' }
   // A record of an earlier release has no source, so the VM may belong to any of them.
   const others = input.snapshots.filter((snapshot) => candidates.every((one) => one.origin.source !== snapshot.source))
   const incomplete = input.world.has(name) ? incompleteIn({ snapshots: others }) : undefined
-  return incomplete === undefined ? undefined : { kind: 'doubtful', message: incomplete }
+  return incomplete === undefined ? undefined : { kind: 'unknown', message: incomplete }
 }
 
 function contested(name: VmName, candidates: readonly SourceDocument[]): string {
@@ -87,7 +87,7 @@ function hiddenHolder(memory: VmMemory, opaque: DeclareState['opaque'], input: D
   const broken = brokenFile(memory, opaque)
   if (broken !== undefined) return broken
   const incomplete = incompleteIn(input)
-  return incomplete === undefined ? undefined : { kind: 'doubtful', message: incomplete }
+  return incomplete === undefined ? undefined : { kind: 'unknown', message: incomplete }
 }
 
 /** The owning source no longer has the document: another source gets the name once that is certain and the grace period is over. */
@@ -101,21 +101,21 @@ function handOver(
   // An invalid document takes nothing over: otherwise the accepted state and the name would belong to different sources.
   const next = candidates.find((one) => one.ok || one.standIn !== undefined)
   if (source === undefined || memory.state.kind === 'removed') return given(next ?? candidates[0])
-  const hidden = brokenFile(memory, opaque) ?? doubtful(doubtInSource(source, memory, opaque, input))
-  if (hidden !== undefined) return { kind: 'withheld', state: hidden }
-  if (next === undefined) return { kind: 'withheld', state: { kind: 'broken', rendered: candidates.flatMap(renderedIssues).join('\n\n') } }
+  const hidden = brokenFile(memory, opaque) ?? maybeUnknown(whyUnknownInSource(source, memory, opaque, input))
+  if (hidden !== undefined) return { kind: 'pending', state: hidden }
+  if (next === undefined) return { kind: 'pending', state: { kind: 'broken', rendered: candidates.flatMap(renderedIssues).join('\n\n') } }
   const { state } = memory
   const sinceMs = state.kind === 'absent' || state.kind === 'handover' ? state.sinceMs : input.nowMs
   if (input.readAtMs - sinceMs >= input.removalGraceMs) return given(next)
-  return { kind: 'withheld', state: { kind: 'handover', sinceMs, from: source, to: placeOf(next.origin) } }
+  return { kind: 'pending', state: { kind: 'handover', sinceMs, from: source, to: placeOf(next.origin) } }
 }
 
 function given(document: SourceDocument | undefined): Claim {
   return document === undefined ? { kind: 'none' } : { kind: 'given', document }
 }
 
-function doubtful(message: string | undefined): VmMemory['state'] | undefined {
-  return message === undefined ? undefined : { kind: 'doubtful', message }
+function maybeUnknown(message: string | undefined): VmMemory['state'] | undefined {
+  return message === undefined ? undefined : { kind: 'unknown', message }
 }
 
 function renderedIssues(document: SourceDocument): string[] {

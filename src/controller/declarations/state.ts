@@ -27,13 +27,13 @@ export interface VmMemory {
     /** Its document exists and is invalid; `rendered` is shown to users. */
     | { readonly kind: 'broken'; readonly rendered: string }
     /** Its document may be in something that could not be read. */
-    | { readonly kind: 'doubtful'; readonly message: string }
+    | { readonly kind: 'unknown'; readonly message: string }
     /** Complete reads do not have it. */
     | { readonly kind: 'absent'; readonly sinceMs: number }
     /** It left its source, and another one takes it over when the removal grace period is over. */
     | { readonly kind: 'handover'; readonly sinceMs: number; readonly from: string; readonly to: string }
     /** The removal is blocked: too many VMs are absent. The grace period restarts when that is over. */
-    | { readonly kind: 'withheld'; readonly message: string }
+    | { readonly kind: 'blocked'; readonly message: string }
     /** The MACs and addresses of `was` are free once nothing of the VM is left. */
     | { readonly kind: 'removed'; readonly was: VirtualMachine | undefined }
 }
@@ -60,7 +60,7 @@ export interface DeclareInput {
   /** The latest read of every source. */
   readonly snapshots: readonly ResolvedSnapshot[]
   /** False until every source gave a snapshot, complete or not. */
-  readonly allHeard: boolean
+  readonly allReported: boolean
   /** False until every source was read completely. */
   readonly allRead: boolean
   /** When the oldest of the sources' last reads began. Absences are measured between reads, not by the current time. */
@@ -119,6 +119,6 @@ export function nextDueMs(state: DeclareState, removalGraceMs: number): number |
 }
 
 /** Names of the VMs whose removal is blocked, sorted. */
-export function withheldNames({ vms }: DeclareState): readonly VmName[] {
-  return [...vms].flatMap(([name, memory]) => (memory.state.kind === 'withheld' ? [name] : [])).toSorted(byText)
+export function blockedNames({ vms }: DeclareState): readonly VmName[] {
+  return [...vms].flatMap(([name, memory]) => (memory.state.kind === 'blocked' ? [name] : [])).toSorted(byText)
 }

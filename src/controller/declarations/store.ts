@@ -13,7 +13,7 @@ import { declareEdits, type Edited } from './declare-edits.ts'
 import { type DeclareState, emptyDeclareState, forgetRemoved, nextDueMs, type OwnedVm, type VmMemory } from './state.ts'
 import { incompleteIn } from './absence.ts'
 import { claimsOf, withForgotten } from './lan/releasing.ts'
-import { confirmWithheld } from './mass-removal.ts'
+import { confirmRemovals } from './mass-removal.ts'
 
 const notRead = { kind: 'unknown', message: 'waiting for a complete read of the manifests since the controller started' } as const
 /** Longer messages are cut. */
@@ -84,10 +84,10 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   }
 
   function refold(isSameInput: boolean, wholeOf?: string): readonly VmName[] {
-    const [allHeard, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
+    const [allReported, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const nowMs = clock.elapsed()
     const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), readAtMsOf: readAtMs, removalGraceMs: settings.removalGraceMs }
-    const changed = become(declare(state, { snapshots: resolved, allHeard, allRead, world, lanClaims, wholeOf, ...times }))
+    const changed = become(declare(state, { snapshots: resolved, allReported, allRead, world, lanClaims, wholeOf, ...times }))
     isSettled = isSameInput && changed.length === 0
     return changed
   }
@@ -142,7 +142,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       return refold(isSame)
     },
     confirmRemoval(vms) {
-      const next = confirmWithheld(state, vms, clock.elapsed())
+      const next = confirmRemovals(state, vms, clock.elapsed())
       return next === undefined ? undefined : become(next)
     },
     forget(vm) {
@@ -207,22 +207,22 @@ function declarationOf(memory: VmMemory | undefined, dates: Dates): Declaration 
       return good === undefined ? notRead : { kind: 'present', ...good }
     case 'broken':
       return good === undefined ? { kind: 'unknown', message: state.rendered } : { kind: 'present', ...good }
-    case 'doubtful':
+    case 'unknown':
       return good === undefined ? { kind: 'unknown', message: state.message } : { kind: 'present', ...good }
     case 'handover':
       return good === undefined ? { kind: 'unknown', message: handOverMessage(state, dates) } : { kind: 'present', ...good }
     case 'absent':
-      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed, dates), ...lastWordOf(good?.vm) }
-    case 'withheld':
-      return { kind: 'unknown', message: state.message, ...lastWordOf(good?.vm) }
+      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed, dates), ...deletionPolicyOf(good?.vm) }
+    case 'blocked':
+      return { kind: 'unknown', message: state.message, ...deletionPolicyOf(good?.vm) }
     case 'removed':
-      return { kind: 'removed', ...lastWordOf(state.was) }
+      return { kind: 'removed', ...deletionPolicyOf(state.was) }
     default:
       return state satisfies never
   }
 }
 
-function lastWordOf(vm: VirtualMachine | undefined): Pick<Extract<Declaration, { kind: 'removed' }>, 'deletionPolicy'> {
+function deletionPolicyOf(vm: VirtualMachine | undefined): Pick<Extract<Declaration, { kind: 'removed' }>, 'deletionPolicy'> {
   return vm === undefined ? {} : { deletionPolicy: vm.spec.deletionPolicy ?? 'Retain' }
 }
 
@@ -246,7 +246,7 @@ function validOf(memory: VmMemory | undefined, dates: Dates): ConditionDraft {
       const rivals = memory.rivals === '' ? '' : `\n${memory.rivals}`
       return condition('Valid', 'False', 'ManifestInvalid', `${state.rendered.slice(0, longestMessage)}${kept}${rivals}`)
     }
-    case 'doubtful':
+    case 'unknown':
       return good === undefined
         ? condition('Valid', 'Unknown', 'SourceUnreadable', state.message)
         : condition('Valid', 'True', 'Accepted', `the last valid state stays in force: ${state.message}`)
@@ -256,7 +256,7 @@ function validOf(memory: VmMemory | undefined, dates: Dates): ConditionDraft {
         : condition('Valid', 'True', 'HandOver', handOverMessage(state, dates))
     case 'absent':
       return condition('Valid', 'Unknown', 'Absent', absentMessage(state.sinceMs, memory.removalConfirmed, dates))
-    case 'withheld':
+    case 'blocked':
       return condition('Valid', 'Unknown', 'RemovalWithheld', state.message)
     case 'removed':
       return condition('Valid', 'False', 'Removed', 'its manifest was removed')

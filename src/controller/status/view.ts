@@ -4,7 +4,7 @@ import type { StatusView } from '../../ports/status-view.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { Changes } from './change-feed.ts'
 import type { DeclarationStore } from '../declarations/store.ts'
-import { withheldNames } from '../declarations/state.ts'
+import { blockedNames } from '../declarations/state.ts'
 import type { SeenAgent } from '../informer/agent-liveness.ts'
 import type { StatusStore } from './store.ts'
 
@@ -57,7 +57,7 @@ function sourcesView(store: DeclarationStore): SourcesView {
       twice.map((issue) => issue.rendered),
     )
   })
-  return { sources, stalled: state.stalled ?? null, withheld: withheldNames(state) }
+  return { sources, stalled: state.stalled ?? null, withheld: blockedNames(state) }
 }
 
 /** The rest is only counted: in a large repository the first ones are enough. */

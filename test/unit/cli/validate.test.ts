@@ -60,8 +60,8 @@ describe('the answer of validate', () => {
   })
 
   it('has warnings of user data, which make nothing invalid', () => {
-    const doubtful = `${good}  cloudInit: { userData: "packages: [curl]" }\n`
-    const of = (format: 'text' | 'json' | 'github') => validate([snapshot('a.yaml', doubtful)], format)
+    const useless = `${good}  cloudInit: { userData: "packages: [curl]" }\n`
+    const of = (format: 'text' | 'json' | 'github') => validate([snapshot('a.yaml', useless)], format)
     expect([of('text').exit, of('json').exit, of('github').exit]).toEqual([0, 0, 0])
     expect(of('text').out).toMatch(/^warning\[VM040\]: [^]*1 warning in 1 file; 1 valid VirtualMachine in 1 file\n$/)
     expect(JSON.parse(of('json').out)).toMatchObject({ valid: true, errors: [], warnings: [{ code: 'VM040', line: 8 }] })

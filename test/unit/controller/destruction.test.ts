@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
-import { type OwnedVm, withheldNames } from '../../../src/controller/declarations/state.ts'
+import { blockedNames, type OwnedVm } from '../../../src/controller/declarations/state.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
@@ -69,7 +69,7 @@ describe('a VM whose disks go with it', () => {
     await pass(0, before)
     await pass(10 * graceMs, after)
     expect(kinds('web')).toBe('unknown')
-    expect(withheldNames(store.state())).toContain('web')
+    expect(blockedNames(store.state())).toContain('web')
     expect(store.valid('web')).toMatchObject({ reason: 'RemovalWithheld' })
     expect(store.valid('web').message).toMatch(/deletionPolicy: Delete.*docker vm confirm-removal/)
     expect(store.state().stalled).toMatch(/deletionPolicy: Delete/)

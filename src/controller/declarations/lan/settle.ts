@@ -93,7 +93,7 @@ function undecided(before: VmMemory | undefined, memory: VmMemory, { claim, othe
   const rivals = others.length === 0 ? '' : `is claimed by ${others.map((name) => `"${name}"`).join(', ')} too; `
   const message = `${shownClaim(claim)} ${rivals === '' ? 'may be in use by a guest: ' : rivals}waiting for Swarm state to tell which VM has it`
   const unseen = { ...memory, good: undefined, origin: undefined, seenAtMs: undefined, inForceMs: undefined, rivals: '' }
-  return { ...(before ?? unseen), state: { kind: 'doubtful', message } }
+  return { ...(before ?? unseen), state: { kind: 'unknown', message } }
 }
 
 function issueOf(refusal: Exclude<Refusal, { kind: 'unsettled' }>, judged: Memories): ManifestIssue {
