@@ -1,12 +1,12 @@
 import type { Layout } from '../api/layout.ts'
 import type { VmUid } from '../api/names.ts'
 import type { Sighting } from '../api/wire/broker-admin.ts'
-import { type HeardAddresses, heardAddresses } from '../api/wire/heard.ts'
+import { type AddressesFile, addressesFile } from '../api/wire/addresses.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 
-type LearnedAddress = HeardAddresses['heard'][number]
+type LearnedAddress = AddressesFile['heard'][number]
 
 const maxFileBytes = 16 * 1024
 const maxAddresses = 64
@@ -29,7 +29,7 @@ export function learnedAddresses(options: {
     const text = await files.readText(layout.addressesFile(uid), maxFileBytes)
     if (text === undefined) return []
     try {
-      return heardAddresses.parse(JSON.parse(text)).heard
+      return addressesFile.parse(JSON.parse(text)).heard
     } catch (error) {
       log.warn({ uid, error: (error as Error).message }, 'Cannot read the learned addresses; starting with an empty list')
       return []

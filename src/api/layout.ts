@@ -38,7 +38,7 @@ export function layout(root: string) {
     /** Agent's, 2750; mounted read-write as `/vm` in the runner, where modes keep it from writing outside disks and run. */
     instance,
     identityFile: (uid: VmUid): string => `${instance(uid)}/identity.json`,
-    /** Owned by the agent, 0640; see wire/heard.ts. */
+    /** Owned by the agent, 0640; see wire/addresses.ts. */
     addressesFile: (uid: VmUid): string => `${instance(uid)}/addresses.json`,
     /** 2750, hard links into the store, 0440; backing files of the overlays. */
     instanceImages: (uid: VmUid): string => `${instance(uid)}/images`,

@@ -8,7 +8,7 @@ import { contentName, tapName } from '../../src/api/names.ts'
 import { prepareOrder } from '../../src/api/wire/agent-api.ts'
 import { brokerToRunner, runnerToBroker } from '../../src/api/wire/broker-runner.ts'
 import { grant } from '../../src/api/wire/common.ts'
-import { heardAddresses } from '../../src/api/wire/heard.ts'
+import { heardAddresses } from '../../src/api/wire/addresses.ts'
 import { identity } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
 

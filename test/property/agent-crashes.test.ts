@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Grant } from '../../src/api/wire/common.ts'
 import type { PrepareOrder, PrepareStatus } from '../../src/api/wire/agent-api.ts'
-import { heardAddresses } from '../../src/api/wire/heard.ts'
+import { addressesFile } from '../../src/api/wire/addresses.ts'
 import { type Identity, identity as identitySchema } from '../../src/api/wire/identity.ts'
 import { sha256Hex } from '../../src/api/hash.ts'
 import { isWhole } from '../whole.ts'
@@ -234,13 +234,13 @@ const revoking: Operation = {
 
 const mac = '52:54:00:00:00:01'
 const hearing: Operation = {
-  name: 'keeping heard addresses',
+  name: 'keeping learned addresses',
   given: aVmThatRan,
   async run(agent) {
-    await agent.heard.merge(uid, [{ mac, ip: '192.168.50.7', via: 'arp', interface: 'br0', ageMs: 1 }], undefined)
-    await agent.heard.merge(uid, [{ mac, ip: '192.168.50.8', via: 'arp', interface: 'br0', ageMs: 1 }], undefined)
+    await agent.learned.merge(uid, [{ mac, ip: '192.168.50.7', via: 'arp', interface: 'br0', ageMs: 1 }], undefined)
+    await agent.learned.merge(uid, [{ mac, ip: '192.168.50.8', via: 'arp', interface: 'br0', ageMs: 1 }], undefined)
   },
-  mustHold: (node) => void heardAddresses.parse(JSON.parse(node.disk.content(paths.addressesFile(uid)) ?? '{"version":1,"heard":[]}')),
+  mustHold: (node) => void addressesFile.parse(JSON.parse(node.disk.content(paths.addressesFile(uid)) ?? '{"version":1,"heard":[]}')),
   mustEnd(node) {
     expect(JSON.parse(node.disk.content(paths.addressesFile(uid)) ?? '')).toMatchObject({ heard: [{ ip: '192.168.50.8' }] })
     expect(node.disk.list(paths.instance(uid))).toEqual(['addresses.json', 'disks', 'identity.json', 'images', 'run'])

@@ -12,7 +12,7 @@ export interface EventPorts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** Called first. Returns false if the event is no news. */
+  /** Called first. Returns false if the change of this event is already known. */
   readonly onEvent: (event: SwarmEvent) => boolean
   readonly onAffected: (affected: Affected) => void
   /** The stream ended: what happened since then is not known, so everything runs again. */
@@ -24,8 +24,8 @@ export interface EventFollower {
   /** Until the signal. */
   run(signal: AbortSignal): Promise<void>
   /**
-   * A change was found that the stream did not report. A connection can be dead and open, and dockerd gives up on a stream that is read too slowly.
-   * The stream is opened again unless it delivers an event soon, such as that of the correction.
+   * Call when a change was found that the stream did not report: a connection can be dead although it is open, and dockerd drops a reader that
+   * is too slow. Reconnects unless an event arrives soon, such as that of the correction.
    */
   suspect(): void
 }
@@ -35,31 +35,31 @@ const lateMs = 2_000
 
 export function eventFollower(ports: EventPorts): EventFollower {
   const { swarm, clock, random, log } = ports
-  let heard = 0
+  let received = 0
   let stream = new AbortController()
-  let forgive: (() => void) | undefined
+  let cancelCheck: (() => void) | undefined
 
   /** Until the stream ends. */
   async function follow(signal: AbortSignal): Promise<void> {
     for await (const event of swarm.events(signal)) {
-      heard += 1
+      received += 1
       if (ports.onEvent(event)) ports.onAffected(affectedBy(event))
     }
   }
 
   /** Returns whether the stream delivered anything. Repeated failures are logged once. */
   async function followOne(signal: AbortSignal, isFirst: boolean): Promise<boolean> {
-    const before = heard
+    const before = received
     stream = new AbortController()
     const { signal: suspected } = stream
-    const hasHeard = (): boolean => heard > before
+    const hasReceived = (): boolean => received > before
     try {
       await follow(AbortSignal.any([signal, suspected]))
     } catch (error) {
-      if (!signal.aborted && !suspected.aborted && (isFirst || hasHeard())) log.warn({ reason: messageOf(error) }, 'The event stream broke')
+      if (!signal.aborted && !suspected.aborted && (isFirst || hasReceived())) log.warn({ reason: messageOf(error) }, 'The event stream broke')
     }
     if (suspected.aborted) log.warn({}, 'The event stream did not report a change, and is opened again')
-    return hasHeard()
+    return hasReceived()
   }
 
   return {
@@ -70,14 +70,14 @@ export function eventFollower(ports: EventPorts): EventFollower {
         await sleep(clock, backoffMs(Math.min(failures, 5), random), signal).catch(() => undefined)
         if (!signal.aborted) ports.onGap()
       }
-      forgive?.()
+      cancelCheck?.()
     },
     suspect() {
-      if (forgive !== undefined) return
-      const [suspected, before] = [stream, heard]
-      forgive = clock.after(lateMs, () => {
-        forgive = undefined
-        if (suspected === stream && heard === before) suspected.abort()
+      if (cancelCheck !== undefined) return
+      const [suspected, before] = [stream, received]
+      cancelCheck = clock.after(lateMs, () => {
+        cancelCheck = undefined
+        if (suspected === stream && received === before) suspected.abort()
       })
     },
   }
