@@ -2,7 +2,7 @@ import type { Layout } from '../api/layout.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FdSockets } from '../ports/fd-socket.ts'
 import type { GuestFilter } from '../ports/guest-filter.ts'
-import type { Devices, DiskLocks, Ears, HostNetwork, LanProbes, SocketDirectories } from '../ports/host-network.ts'
+import type { Devices, DiskLocks, PacketListener, HostNetwork, LanProbes, SocketDirectories } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { serveAdmin } from './admin-server.ts'
 import type { Limits } from './grants.ts'
@@ -24,7 +24,7 @@ export interface BrokerOptions {
   readonly filter: GuestFilter
   readonly devices: Devices
   readonly locks: DiskLocks
-  readonly ears: Ears
+  readonly packetListener: PacketListener
   readonly probes: LanProbes
   readonly directories: SocketDirectories
   readonly clock: Clock

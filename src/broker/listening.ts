@@ -1,12 +1,12 @@
 import { tapNamePattern, type VmUid } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Ears, HostNetwork } from '../ports/host-network.ts'
+import type { PacketListener, HostNetwork } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import type { GrantedNic } from './nics.ts'
 import type { Sightings } from './sightings.ts'
 
 export interface ListeningOptions {
-  readonly ears: Ears
+  readonly packetListener: PacketListener
   readonly network: HostNetwork
   readonly sightings: Sightings
   readonly bridges: readonly string[]
@@ -25,7 +25,7 @@ export class Listening {
 
   /** Replaces this VM's set of TAPs. */
   setTaps(uid: VmUid, nics: readonly GrantedNic[]): void {
-    for (const ear of this.#taps.get(uid) ?? []) ear.close()
+    for (const listener of this.#taps.get(uid) ?? []) listener.close()
     this.#taps.delete(uid)
     const opened = nics.flatMap((nic) => this.#openTap(nic) ?? [])
     if (opened.length > 0) this.#taps.set(uid, opened)
@@ -41,20 +41,20 @@ export class Listening {
   }
 
   close(): void {
-    for (const ear of [...this.#taps.values()].flat()) ear.close()
+    for (const listener of [...this.#taps.values()].flat()) listener.close()
   }
 
   #openTap({ tap, mac }: GrantedNic): { close(): void } | undefined {
-    const { clock, ears, log, sightings } = this.#options
+    const { clock, packetListener, log, sightings } = this.#options
     try {
-      const ear = ears.listen(
+      const listener = packetListener.listen(
         tap,
         (frame, direction) => sightings.onTap(tap, mac, frame, direction, clock.now()),
         () => undefined,
       )
       return {
         close() {
-          ear.close()
+          listener.close()
           sightings.forget(tap)
         },
       }

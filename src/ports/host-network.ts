@@ -64,7 +64,7 @@ export interface DiskLocks {
   locked(uid: VmUid): Promise<string | undefined>
 }
 
-export interface Ears {
+export interface PacketListener {
   /**
    * ARP and DHCP frames of one interface, without VLAN tag. `sent` are frames that the host sends out there (on a TAP: to the guest).
    * Listening ends automatically, with `onEnd`, when the interface is removed. Throws HostError `Io` if it cannot begin.

@@ -1,7 +1,7 @@
 import type { Layout } from '../../api/layout.ts'
 import type { FdSockets } from '../../ports/fd-socket.ts'
 import type { GuestFilter } from '../../ports/guest-filter.ts'
-import type { Devices, DiskLocks, Ears, HostNetwork, LanProbes, SocketDirectories } from '../../ports/host-network.ts'
+import type { Devices, DiskLocks, PacketListener, HostNetwork, LanProbes, SocketDirectories } from '../../ports/host-network.ts'
 import { hostDevices } from './devices.ts'
 import { fdSockets } from './fd-sockets.ts'
 import { hostNetwork } from './host-network.ts'
@@ -10,7 +10,7 @@ import { lanProbes } from './lan-probes.ts'
 import { loadLibc } from './libc.ts'
 import { closeAll } from './messages.ts'
 import { nftFilter } from './nft-filter.ts'
-import { ears } from './packet.ts'
+import { packetListener } from './packet.ts'
 import { poller } from './poller.ts'
 import { socketDirectories } from './socket-directories.ts'
 
@@ -21,7 +21,7 @@ export interface LinuxHost {
   readonly filter: GuestFilter
   readonly devices: Devices
   readonly locks: DiskLocks
-  readonly ears: Ears
+  readonly packetListener: PacketListener
   readonly probes: LanProbes
   readonly directories: SocketDirectories
   readonly closeFds: (fds: readonly number[]) => void
@@ -37,7 +37,7 @@ export function linuxHost(layout: Layout, protect: readonly string[]): LinuxHost
     filter: nftFilter({ protect }),
     devices: hostDevices,
     locks: imageLocks(libc, layout),
-    ears: ears(libc, readiness),
+    packetListener: packetListener(libc, readiness),
     probes: lanProbes(libc, readiness),
     directories: socketDirectories(layout),
     closeFds: closeAll,

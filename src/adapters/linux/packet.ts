@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs'
-import { HostError, type Ears } from '../../ports/host-network.ts'
+import { HostError, type PacketListener } from '../../ports/host-network.ts'
 import { interfaceIndex } from './interfaces.ts'
 import { type Libc, pinned } from './libc.ts'
 import { messageBuffers } from './message-buffers.ts'
@@ -105,11 +105,11 @@ export function packetReader(libc: Libc): PacketReader {
   }
 }
 
-export function ears(libc: Libc, poller: Poller): Ears {
+export function packetListener(libc: Libc, poller: Poller): PacketListener {
   const reader = packetReader(libc)
   return {
     listen(interfaceName, onFrame, onEnd) {
-      const fd = openEar(libc, interfaceName)
+      const fd = openListener(libc, interfaceName)
       let pause: NodeJS.Timeout | undefined
       let open = true
       const readSome = (): void => {
@@ -144,7 +144,7 @@ export function ears(libc: Libc, poller: Poller): Ears {
   }
 }
 
-function openEar(libc: Libc, interfaceName: string): number {
+function openListener(libc: Libc, interfaceName: string): number {
   const index = interfaceIndex(interfaceName)
   if (index === undefined) throw new HostError('Io', `there is no interface ${interfaceName}`)
   try {

@@ -4,7 +4,7 @@ import type { BridgeFact, DeviceFact } from '../../../src/api/wire/broker-admin.
 import {
   type Devices,
   type DiskLocks,
-  type Ears,
+  type PacketListener,
   HostError,
   type HostNetwork,
   type SocketDirectories,
@@ -16,7 +16,7 @@ import type { Descriptors, OpenFile } from './descriptors.ts'
 import type { MemoryDisk } from './memory-disk.ts'
 import { Process } from './process.ts'
 
-interface Ear {
+interface Listener {
   readonly onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void
   readonly onEnd: () => void
 }
@@ -30,7 +30,7 @@ export class Host {
   isBlind = false
   readonly #taps = new Map<string, { readonly file: OpenFile; readonly bridge: string; readonly mac: string }>()
   readonly #locks = new Map<string, string>()
-  readonly #ears = new Map<string, Set<Ear>>()
+  readonly #packetListener = new Map<string, Set<Listener>>()
   readonly #descriptors: Descriptors
 
   constructor(descriptors: Descriptors, address: string) {
@@ -72,13 +72,13 @@ export class Host {
     }
   }
 
-  ears(process: Process): Ears {
+  packetListener(process: Process): PacketListener {
     return {
       listen: (name, onFrame, onEnd) => {
-        const ear: Ear = { onFrame: (frame, direction) => void (process.alive && onFrame(frame, direction)), onEnd }
-        const all = this.#ears.get(name) ?? new Set()
-        this.#ears.set(name, all.add(ear))
-        const close = (): void => void all.delete(ear)
+        const listener: Listener = { onFrame: (frame, direction) => void (process.alive && onFrame(frame, direction)), onEnd }
+        const all = this.#packetListener.get(name) ?? new Set()
+        this.#packetListener.set(name, all.add(listener))
+        const close = (): void => void all.delete(listener)
         process.onEnd(close)
         return { close }
       },
@@ -95,7 +95,7 @@ export class Host {
   }
 
   hear(interfaceName: string, frame: Uint8Array): void {
-    for (const ear of this.#ears.get(interfaceName) ?? []) ear.onFrame(frame, 'received')
+    for (const listener of this.#packetListener.get(interfaceName) ?? []) listener.onFrame(frame, 'received')
   }
 
   #makeTap(process: Process, { name, bridge, mac }: TapOrder): number {
@@ -108,9 +108,9 @@ export class Host {
 
   #takeDown(name: string): void {
     this.#taps.delete(name)
-    const ears = [...(this.#ears.get(name) ?? [])]
-    this.#ears.delete(name)
-    for (const ear of ears) queueMicrotask(ear.onEnd)
+    const listeners = [...(this.#packetListener.get(name) ?? [])]
+    this.#packetListener.delete(name)
+    for (const listener of listeners) queueMicrotask(listener.onEnd)
   }
 }
 

@@ -90,7 +90,7 @@ export function startSimulatedBroker(ports: ProgramPorts): void {
     filter: host.filter(process),
     devices: host.devices(process),
     locks: memoryLocks(disk, host, paths, process, random),
-    ears: host.ears(process),
+    packetListener: host.packetListener(process),
     probes: { arp: async (_bridge, ip) => lan.ask(ip), ping: async (_bridge, ip) => lan.ask(ip) },
     directories: memorySocketDirectories(disk, paths),
     clock: process.clock,

@@ -47,7 +47,7 @@ describe('a host that fails for a moment', () => {
       bootId: 'b',
       sockets: { listen: listener },
       directories: { list: async () => [] },
-      ears: {
+      packetListener: {
         listen: () => {
           throw new Error('socket: EMFILE')
         },
