@@ -8,7 +8,7 @@ import { contentName, tapName } from '../../src/api/names.ts'
 import { prepareOrder } from '../../src/api/wire/agent-api.ts'
 import { brokerToRunner, runnerToBroker } from '../../src/api/wire/broker-runner.ts'
 import { grant } from '../../src/api/wire/common.ts'
-import { heardAddresses } from '../../src/api/wire/addresses.ts'
+import { addressesFile } from '../../src/api/wire/addresses.ts'
 import { identity } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
 
@@ -21,7 +21,7 @@ describe('what release 0.1 left on disks and wires is still read', () => {
   it.each([
     ['identity.json', identity],
     ['grant.json', grant],
-    ['addresses.json', heardAddresses],
+    ['addresses.json', addressesFile],
     ['launch.json', launchConfig],
     ['prepare-order.json', prepareOrder],
   ])('%s', (name, schema) => {

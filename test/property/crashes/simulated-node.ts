@@ -31,7 +31,7 @@ export interface Agent {
   readonly orders: Orders
   readonly grants: Grants
   readonly images: ImageStore
-  readonly heard: ReturnType<typeof learnedAddresses>
+  readonly learned: ReturnType<typeof learnedAddresses>
   /** Ends what it does in the background. */
   stop(): void
 }
@@ -84,7 +84,7 @@ export class SimulatedNode {
       images,
       grants: held,
       orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks(disks, order), grants: held, broker, prober }),
-      heard: learnedAddresses(shared),
+      learned: learnedAddresses(shared),
       stop: () => stop.abort(new Error('the run is over')),
     }
   }

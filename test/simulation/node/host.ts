@@ -30,7 +30,7 @@ export class Host {
   isBlind = false
   readonly #taps = new Map<string, { readonly file: OpenFile; readonly bridge: string; readonly mac: string }>()
   readonly #locks = new Map<string, string>()
-  readonly #packetListener = new Map<string, Set<Listener>>()
+  readonly #listeners = new Map<string, Set<Listener>>()
   readonly #descriptors: Descriptors
 
   constructor(descriptors: Descriptors, address: string) {
@@ -76,8 +76,8 @@ export class Host {
     return {
       listen: (name, onFrame, onEnd) => {
         const listener: Listener = { onFrame: (frame, direction) => void (process.alive && onFrame(frame, direction)), onEnd }
-        const all = this.#packetListener.get(name) ?? new Set()
-        this.#packetListener.set(name, all.add(listener))
+        const all = this.#listeners.get(name) ?? new Set()
+        this.#listeners.set(name, all.add(listener))
         const close = (): void => void all.delete(listener)
         process.onEnd(close)
         return { close }
@@ -95,7 +95,7 @@ export class Host {
   }
 
   hear(interfaceName: string, frame: Uint8Array): void {
-    for (const listener of this.#packetListener.get(interfaceName) ?? []) listener.onFrame(frame, 'received')
+    for (const listener of this.#listeners.get(interfaceName) ?? []) listener.onFrame(frame, 'received')
   }
 
   #makeTap(process: Process, { name, bridge, mac }: TapOrder): number {
@@ -108,8 +108,8 @@ export class Host {
 
   #takeDown(name: string): void {
     this.#taps.delete(name)
-    const listeners = [...(this.#packetListener.get(name) ?? [])]
-    this.#packetListener.delete(name)
+    const listeners = [...(this.#listeners.get(name) ?? [])]
+    this.#listeners.delete(name)
     for (const listener of listeners) queueMicrotask(listener.onEnd)
   }
 }
