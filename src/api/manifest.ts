@@ -4,7 +4,7 @@ import type { About } from './manifest/about.ts'
 import { classedMachineSchema, virtualMachineClassSchema, virtualMachineSchema } from './manifest/document.ts'
 import { classAbout, type FieldPattern, machineAbout, patternOf } from './manifest/fields.ts'
 import { at, type ManifestIssue, type ManifestPath } from './manifest/issue.ts'
-import { sayIssue } from './manifest/messages.ts'
+import { describeIssue } from './manifest/messages.ts'
 import { notYetIn } from './manifest/not-yet.ts'
 import { brokenRules } from './manifest/rules.ts'
 import { vmNamePattern } from './names.ts'
@@ -149,7 +149,7 @@ function describe(issue: z.core.$ZodIssue, document: unknown, fields: ReadonlyMa
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField([...path, key]))
   const value = at(document, path)
   if (value === undefined && path.length > 0) return [{ code: 'VM011', path, message: `field "${patternOf(path)}" is missing` }]
-  return [{ code: 'VM010', path, ...sayIssue(issue, fields, path, value) }]
+  return [{ code: 'VM010', path, ...describeIssue(issue, fields, path, value) }]
 }
 
 function unknownField(path: ManifestPath): ManifestIssue {

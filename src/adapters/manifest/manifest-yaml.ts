@@ -5,7 +5,7 @@ import { readValue } from './read-value.ts'
 import { renderIssue } from './render.ts'
 import { shownLines } from './shown-lines.ts'
 import { fieldSuggester, type Suggest } from './suggest.ts'
-import { saySyntax } from './syntax.ts'
+import { describeSyntaxError } from './syntax.ts'
 import { located, positionOf, type Text } from './text.ts'
 import { maxDocuments, type Refused, refusedText } from './text-limits.ts'
 import { refusedTree } from './tree-limits.ts'
@@ -133,7 +133,7 @@ function syntaxErrors(input: Text, documents: readonly Document[]): InvalidDocum
 }
 
 function syntaxIssue(input: Text, error: YAMLError): SourceIssue {
-  const { message, help } = saySyntax(error)
+  const { message, help } = describeSyntaxError(error)
   const issue = { code: 'VM002', path: [], message: `not YAML: ${message}`, ...(help === undefined ? {} : { help }) }
   return located(input, issue, positionOf(input, [error.pos[0], error.pos[1]]))
 }

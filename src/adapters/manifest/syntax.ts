@@ -9,7 +9,7 @@ const indented = 'lines of one mapping or list begin in the same column; use spa
 const quoted = 'put the text in quotes'
 
 /** Rewrites the parser's error in plain words, since its own text uses terms of its grammar. */
-export function saySyntax({ code, message }: Pick<YAMLError, 'code' | 'message'>): SyntaxMistake {
+export function describeSyntaxError({ code, message }: Pick<YAMLError, 'code' | 'message'>): SyntaxMistake {
   switch (code) {
     case 'TAB_AS_INDENT':
       return { message: 'a tab as indentation', help: 'use spaces' }

@@ -2,7 +2,7 @@ import { type Document, isMap, isScalar, isSeq, parseDocument, type YAMLMap, typ
 import { closest } from '../../api/closest.ts'
 import { keyText } from './locate.ts'
 import { type PyYamlRefusal, pyYamlRefusal, unprintable } from './pyyaml.ts'
-import { saySyntax } from './syntax.ts'
+import { describeSyntaxError } from './syntax.ts'
 import { type Refused, refusedText } from './text-limits.ts'
 
 /** User data that cloud-init would ignore. An error if certainly nothing of it works, a warning otherwise. */
@@ -173,7 +173,7 @@ const wrongRoot = {
 } as const
 
 function brokenYaml(error: YAMLParseError): UserDataFinding {
-  const { message, help } = saySyntax(error)
+  const { message, help } = describeSyntaxError(error)
   const [severity, drops] = mayBeYaml(error) ? (['warning', 'may drop'] as const) : (['error', 'drops'] as const)
   const said = `not YAML, so cloud-init ${drops} all of this: ${message}`
   return { severity, message: said, help: help ?? 'mend it', from: error.pos[0], to: error.pos[1] }

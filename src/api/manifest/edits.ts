@@ -58,7 +58,7 @@ export function editsBetween(running: MachineInputs, wanted: MachineInputs): rea
 }
 
 /** For people: `spec.memory 1 GiB → 2 GiB, spec.cpu.cores 1 → 2 (class small)`. */
-export function sayEdits(edits: readonly Edit[]): string {
+export function describeEdits(edits: readonly Edit[]): string {
   return edits.map(sayEdit).join(', ')
 }
 

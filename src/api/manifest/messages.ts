@@ -4,7 +4,7 @@ import type { About } from './about.ts'
 import { type FieldPattern, patternOf } from './fields.ts'
 import type { ManifestPath } from './issue.ts'
 
-export interface Said {
+export interface IssueText {
   readonly message: string
   readonly help?: string
 }
@@ -19,7 +19,7 @@ interface Wrong {
 }
 
 /** Says in our words what the schema found. A text that the schema gives itself is used as it stands; no text of the library ever is. */
-export function sayIssue(issue: z.core.$ZodIssue, fields: ReadonlyMap<FieldPattern, About>, path: ManifestPath, value: unknown): Said {
+export function describeIssue(issue: z.core.$ZodIssue, fields: ReadonlyMap<FieldPattern, About>, path: ManifestPath, value: unknown): IssueText {
   const pattern = patternOf(path)
   const shown = pattern.replaceAll('.*', '[]')
   const below = [...fields.keys()].filter((key) => key.startsWith(`${pattern}.`) && !key.slice(pattern.length + 1).includes('.'))
@@ -35,12 +35,12 @@ export function sayIssue(issue: z.core.$ZodIssue, fields: ReadonlyMap<FieldPatte
   return issue.code === 'invalid_type' ? wrongType(issue, wrong) : { message: issue.message, ...helpIn(issue) }
 }
 
-function helpIn(issue: z.core.$ZodIssue): Pick<Said, 'help'> {
+function helpIn(issue: z.core.$ZodIssue): Pick<IssueText, 'help'> {
   const help: unknown = issue.code === 'custom' ? issue.params?.['help'] : undefined
   return typeof help === 'string' ? { help } : {}
 }
 
-function described(issue: z.core.$ZodIssue, wrong: Wrong): Said {
+function described(issue: z.core.$ZodIssue, wrong: Wrong): IssueText {
   switch (issue.code) {
     case 'invalid_type':
       return wrongType(issue, wrong)
@@ -71,7 +71,7 @@ function amount(origin: string, { name, value }: Wrong): string {
   return `${name} is ${shownValue(value)}`
 }
 
-function wrongType(issue: z.core.$ZodIssueInvalidType, wrong: Wrong): Said {
+function wrongType(issue: z.core.$ZodIssueInvalidType, wrong: Wrong): IssueText {
   const { name, about, below, value } = wrong
   switch (issue.expected) {
     case 'string':
@@ -94,7 +94,7 @@ function wrongType(issue: z.core.$ZodIssueInvalidType, wrong: Wrong): Said {
   }
 }
 
-function noString({ name, about, value }: Wrong): Said {
+function noString({ name, about, value }: Wrong): IssueText {
   if (typeof value === 'number' && about?.unit?.startsWith('bytes') === true) {
     return { message: `${value} has no unit`, help: `write ${value}Mi or ${value}Gi; "${value}" in quotes is bytes` }
   }
@@ -104,11 +104,11 @@ function noString({ name, about, value }: Wrong): Said {
   return { message: `${name} is a string, not ${kindOf(value)}`, ...quoted }
 }
 
-function unquoted(value: unknown, pattern: RegExp): Pick<Said, 'help'> {
+function unquoted(value: unknown, pattern: RegExp): Pick<IssueText, 'help'> {
   return typeof value === 'string' && pattern.test(value) ? { help: `write ${value} without quotes` } : {}
 }
 
-function noSuchValue(all: readonly unknown[], { name, about, value }: Wrong): Said {
+function noSuchValue(all: readonly unknown[], { name, about, value }: Wrong): IssueText {
   const values = all.filter((one) => about?.notYetValues?.includes(String(one)) !== true).map(String)
   const best = typeof value === 'string' ? closest(value, values) : undefined
   const help = best === undefined ? {} : { help: `did you mean "${best}"?` }

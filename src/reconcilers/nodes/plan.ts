@@ -3,7 +3,7 @@ import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Labels, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import type { Next, Plan } from '../reconciler.ts'
-import { isHeldTo, isMet, labelConstraints } from '../shared/constraints.ts'
+import { isPinnedTo, isMet, labelConstraints } from '../shared/constraints.ts'
 import { carries } from '../shared/placement-record.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import { isLive } from '../shared/vm-service.ts'
@@ -107,7 +107,7 @@ function latched(seen: NodesSeen, node: SwarmNode): Labels {
  * task: a write fails if the node's or the service's version is stale, but nothing detects a stale list of tasks.
  */
 function isToRunOn(service: SwarmService, node: SwarmNode): boolean {
-  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) !== undefined && isHeldTo(service, node)
+  return rawNumber(dig(service.spec, 'Mode', 'Replicated', 'Replicas')) !== undefined && isPinnedTo(service, node)
 }
 
 function holds(record: NodesSeen['records'][number], node: SwarmNode): boolean {

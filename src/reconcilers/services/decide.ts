@@ -1,5 +1,5 @@
 import type { RawSpec } from '../../ports/swarm.ts'
-import { heldToNode } from '../shared/constraints.ts'
+import { pinnedToNode } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import { confined, reachesMore } from './confine.ts'
@@ -80,7 +80,7 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
 function ownTemplate(context: Context, draft: RawSpec): { readonly template: RawSpec; readonly hash?: string } | undefined {
   const { service, seen, render } = context
   const written = asWritten(service)
-  const before = written && heldToNode(rawObject(written['TaskTemplate']), render.node)
+  const before = written && pinnedToNode(rawObject(written['TaskTemplate']), render.node)
   if (before !== undefined && whyUnfit(before, seen.node) === undefined)
     return { template: before, hash: templateHashOf(before, written?.['EndpointSpec']) }
   const template = confined(service.spec['TaskTemplate'], draft)

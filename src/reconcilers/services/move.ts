@@ -1,7 +1,7 @@
 import { objectLabels } from '../../api/labels.ts'
 import type { Labels, RawSpec } from '../../ports/swarm.ts'
 import { formerBridge, launchOf } from '../shared/applied.ts'
-import { heldToNode } from '../shared/constraints.ts'
+import { pinnedToNode } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { isMarked } from '../shared/vm-objects.ts'
 import { launchConfigName } from '../shared/vm-service.ts'
@@ -29,7 +29,7 @@ export function moveTo({ seen, service, node }: Context, held: Held): Move | und
   const { TaskTemplate, EndpointSpec } = service.spec
   if (node === undefined || seen.elsewhere !== undefined || held.template !== templateHashOf(TaskTemplate, EndpointSpec)) return undefined
   const actual = rawObject(TaskTemplate)
-  const template = heldToNode(actual, node)
+  const template = pinnedToNode(actual, node)
   if (template === actual) return undefined
   const hash = templateHashOf(template, EndpointSpec)
   return {

@@ -1,6 +1,6 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { managedBy, objectLabels } from '../../api/labels.ts'
-import { newInstanceHint, sayEdits } from '../../api/manifest/edits.ts'
+import { newInstanceHint, describeEdits } from '../../api/manifest/edits.ts'
 import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
@@ -244,7 +244,7 @@ const longestList = 1_000
 
 function restartRequired({ seen, edits, check }: Context, decision: Decision): ConditionDraft {
   if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'the running VM matches its manifest')
-  const what = sayEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
+  const what = describeEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
   const unfit = decision.kind === 'write' ? undefined : decision.unfit
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
   const isWaiting = check === 'unchecked' && unfit === whyUnprepared(seen, check)

@@ -23,7 +23,7 @@ export function placementConstraints(node: string): readonly string[] {
 }
 
 /** The template with exactly these constraints; returns the same object if nothing changes. */
-export function heldToNode(template: RawSpec, node: string): RawSpec {
+export function pinnedToNode(template: RawSpec, node: string): RawSpec {
   const wanted = placementConstraints(node)
   const actual = textsIn(template).map((one) => one.replaceAll(/\s+/g, ''))
   if (actual.toSorted().join(' ') === wanted.toSorted().join(' ')) return template
@@ -41,7 +41,7 @@ export function labelConstraints({ spec }: Pick<SwarmService, 'spec'>): readonly
 }
 
 /** The service can run on this node only: it names the node, or the per-VM label of earlier releases. */
-export function isHeldTo(service: Pick<SwarmService, 'spec'>, node: SwarmNode): boolean {
+export function isPinnedTo(service: Pick<SwarmService, 'spec'>, node: SwarmNode): boolean {
   const id = nodeIdIn(service)
   if (id !== undefined) return id === node.id
   const former = labelConstraints(service).filter(({ label }) => label.startsWith(nodeLabels.formerVmPrefix))

@@ -3,9 +3,9 @@ import { type ConditionStatus, type ConditionType, condition } from '../../../sr
 import { phaseOf } from '../../../src/controller/status/phase.ts'
 import { aVm } from '../../simulation/cluster.ts'
 
-type Said = readonly [ConditionType, ConditionStatus, string]
+type Status = readonly [ConditionType, ConditionStatus, string]
 
-function phase(runStrategy: string, said: readonly Said[], generation?: string): string {
+function phase(runStrategy: string, said: readonly Status[], generation?: string): string {
   const declared = aVm('web', { runStrategy })
   const conditions = said.map(([type, status, reason]) => ({
     ...condition(type, status, reason, ''),
@@ -14,7 +14,7 @@ function phase(runStrategy: string, said: readonly Said[], generation?: string):
   return phaseOf(declared, conditions)
 }
 
-test.each<readonly [string, readonly Said[], string]>([
+test.each<readonly [string, readonly Status[], string]>([
   ['nobody has looked yet', [], 'Pending'],
   ['the guest still runs', [['GuestRunning', 'True', 'Running']], 'Stopping'],
   ['its lease is still held', [['GuestRunning', 'False', 'Stopping']], 'Stopping'],
