@@ -19,7 +19,12 @@ interface Wrong {
 }
 
 /** Says in our words what the schema found. A text that the schema gives itself is used as it stands; no text of the library ever is. */
-export function describeIssue(issue: z.core.$ZodIssue, fields: ReadonlyMap<FieldPattern, About>, path: ManifestPath, value: unknown): IssueText {
+export function describeIssue(
+  issue: z.core.$ZodIssue,
+  fields: ReadonlyMap<FieldPattern, About>,
+  path: ManifestPath,
+  value: unknown,
+): IssueText {
   const pattern = patternOf(path)
   const shown = pattern.replaceAll('.*', '[]')
   const below = [...fields.keys()].filter((key) => key.startsWith(`${pattern}.`) && !key.slice(pattern.length + 1).includes('.'))

@@ -56,7 +56,8 @@ export function eventFollower(ports: EventPorts): EventFollower {
     try {
       await follow(AbortSignal.any([signal, suspected]))
     } catch (error) {
-      if (!signal.aborted && !suspected.aborted && (isFirst || hasReceived())) log.warn({ reason: messageOf(error) }, 'The event stream broke')
+      if (!signal.aborted && !suspected.aborted && (isFirst || hasReceived()))
+        log.warn({ reason: messageOf(error) }, 'The event stream broke')
     }
     if (suspected.aborted) log.warn({}, 'The event stream did not report a change, and is opened again')
     return hasReceived()
