@@ -106,7 +106,7 @@ test('what Docker fills in, and what ids are called, never looks like drift', ()
   fc.assert(
     fc.property(spec, fc.constantFrom('1.41', '1.50'), fc.nat(9), (changes, apiVersion, forceUpdate) => {
       const { vm } = aVm('web', changes)
-      const inputs = inputsOf('lab', vm, '00000000-0000-4000-8000-000000000001')
+      const inputs = inputsOf({ cluster: 'lab', vm, uid: '00000000-0000-4000-8000-000000000001' })
       const template = (launch: string) =>
         renderTemplate({ vm: 'web', settings, apiVersion, inputs, node: 'n', ids: { launch, userData: 'u' }, forceUpdate })
       const written = renderSpec('vm-web', {}, 1, template('a'))

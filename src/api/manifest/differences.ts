@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '../manifest.ts'
 import { formatBytes } from '../quantity.ts'
-import { type Edit, pathText } from './edits.ts'
-import { effectOf, machineAbout, patternOf } from './fields.ts'
+import { type Edit, editOf, pathText } from './edits.ts'
+import { patternOf } from './fields.ts'
 import { withoutSecrets } from './hidden.ts'
 
 type Path = readonly (string | number)[]
@@ -15,10 +15,7 @@ export function differences(from: VirtualMachine, to: VirtualMachine): readonly 
     if (old?.text === wanted?.text) return []
     const path = (wanted ?? old)?.path ?? []
     const shown = hidden.has(patternOf(path)) ? { from: undefined, to: undefined } : { from: old?.text, to: wanted?.text }
-    const className = to.fromClass?.some((one) => name === one || name.startsWith(`${one}.`)) === true ? to.spec.class : undefined
-    return [
-      { path: name, ...shown, effect: effectOf(machineAbout(), path) ?? 'restart', ...(className === undefined ? {} : { className }) },
-    ]
+    return [editOf(to, path, shown.from, shown.to)]
   })
 }
 

@@ -1,10 +1,10 @@
 import { objectLabels } from '../../api/labels.ts'
 import { vmNamePattern, type VmName } from '../../api/names.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
-import { launchedMacs } from '../../reconcilers/services/running.ts'
+import { launchIn } from '../../reconcilers/shared/applied.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../../reconcilers/shared/placement-record.ts'
 import { isLeftOf, vmOfObject } from '../../reconcilers/shared/vm-objects.ts'
-import { isVmService, vmOf } from '../../reconcilers/shared/vm-service.ts'
+import { isVmService, launchConfigName, vmOf } from '../../reconcilers/shared/vm-service.ts'
 import type { OwnedVm } from '../declarations/state.ts'
 
 /** The nodes and the VMs that exist by the Swarm's own account. */
@@ -56,11 +56,12 @@ function ownedVm(
   configs: ReadonlyMap<string, SwarmConfig>,
 ): OwnedVm {
   const live = record?.retainedAt === undefined ? record : undefined
+  const launch = service && configs.get(launchConfigName(service) ?? '')
   return {
     generation: service?.labels[objectLabels.generation],
     source: live?.config.labels[objectLabels.source],
     ...(live?.deletes === true ? { deletes: true } : {}),
-    macs: service === undefined ? [] : launchedMacs(service, configs),
+    macs: service === undefined ? [] : launch && launchIn(launch.data)?.nics.map(({ mac }) => mac),
   }
 }
 

@@ -35,6 +35,6 @@ export interface UpdateService {
 }
 
 export interface ServicesPlan extends Plan<ServicesAction> {
-  /** Differences between the manifest and the running VM that a restart would apply; absent if there are none. */
+  /** Differences between the manifest and the running VM that a restart would apply; absent if they are not known. */
   readonly edits?: readonly Edit[]
 }

@@ -1,14 +1,14 @@
-import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
+import type { Edit } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
-import { appliedMachine, checkOf, declaredMachine, type MachineCheck, machineMark } from '../shared/applied.ts'
+import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark } from '../shared/applied.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
 import { forceUpdateOf } from './drift.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import type { RenderInput } from './render.ts'
-import { runningInputs, wantedInputs } from './running.ts'
+import { editsBetween } from './restart-inputs.ts'
 
 export type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
 
@@ -36,13 +36,15 @@ export interface Context extends Target {
 export function contextOf(seen: ServicesSeen, { vm, generation }: Present, target: Target, nowMs: number): Context {
   const { settings, apiVersion, configs, record } = seen
   const { service, uid } = target
-  const running = runningInputs(service, configs, settings.memoryOverheadMiB)
-  const inputs = inputsOf(settings.cluster, vm, uid, record?.disks ?? running?.disks)
+  const { cluster, memoryOverheadMiB } = settings
+  const launch = launchOf(service, configs)
+  const wanted = { cluster, vm, uid, disks: record?.disks ?? launch?.disks.map(({ name }) => name) }
+  const inputs = inputsOf(wanted)
   // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
   const render = { vm: seen.vm, settings, apiVersion, inputs, node, forceUpdate: forceUpdateOf(service) }
-  const edits = running && editsBetween(running, wantedInputs(inputs, vm))
-  const declared = declaredMachine(settings.cluster, vm)
+  const edits = launch && editsBetween({ service, launch, memoryOverheadMiB }, wanted)
+  const declared = declaredMachine(cluster, vm)
   const applied = appliedMachine(service, configs, uid)
   const isApplied = applied === undefined || machineMark(applied) === machineMark(declared)
   const check = isApplied ? 'accepted' : checkOf(declared, record?.prepared)

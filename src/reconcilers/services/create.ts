@@ -18,7 +18,7 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
   const { record, node, settings, vm, apiVersion } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
-  const inputs = inputsOf(settings.cluster, declaration.vm, record.uid, record.disks)
+  const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid: record.uid, disks: record.disks })
   const render = { vm, settings, apiVersion, inputs, node: record.node, forceUpdate: 0 }
   const draft = renderTemplate({ ...render, ids: { launch: '', userData: '' } })
   const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0

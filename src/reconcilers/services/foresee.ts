@@ -1,15 +1,13 @@
 import { objectLabels } from '../../api/labels.ts'
-import { type Edit, editsBetween } from '../../api/manifest/edits.ts'
+import type { Edit } from '../../api/manifest/edits.ts'
 import type { VmName } from '../../api/names.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
 import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
 import type { ServicesAction } from './actions.ts'
-import { inputsOf } from './inputs.ts'
-import { observeServices, type ServicesPorts, type ServicesSeen } from './observe.ts'
+import { observeServices, type ServicesPorts } from './observe.ts'
 import { planResumed } from './plan.ts'
-import { runningInputs, wantedInputs } from './running.ts'
 
 export interface ServicesForesight {
   readonly steps: readonly PlannedStep[]
@@ -27,11 +25,11 @@ export async function foreseeServices(
   signal: AbortSignal,
 ): Promise<ServicesForesight> {
   const seen = await observeServices(ports, vm, signal)
-  const { actions, next } = planResumed(seen, nowMs)
+  const { actions, next, edits = [] } = planResumed(seen, nowMs)
   const service = 'service' in seen.owned ? seen.owned.service : undefined
   return {
     steps: actions.map((action) => stepOf(action, service)),
-    edits: editsOf(seen),
+    edits,
     writesEdits: actions.some(appliesEdits),
     next,
   }
@@ -42,13 +40,6 @@ function appliesEdits(action: ServicesAction): boolean {
   if (action.kind !== 'updateService' || action.touches !== 'template') return false
   const { appliedHash, desiredHash } = objectLabels
   return dig(action.spec, 'Labels', appliedHash) === dig(action.spec, 'Labels', desiredHash)
-}
-
-function editsOf({ owned, declaration, record, configs, settings }: ServicesSeen): readonly Edit[] {
-  if (owned.kind !== 'ours' || declaration.kind !== 'present' || record === undefined) return []
-  const running = runningInputs(owned.service, configs, settings.memoryOverheadMiB)
-  const inputs = inputsOf(settings.cluster, declaration.vm, record.uid, record.disks ?? running?.disks)
-  return running === undefined ? [] : editsBetween(running, wantedInputs(inputs, declaration.vm))
 }
 
 function stepOf(action: ServicesAction, service: SwarmService | undefined): PlannedStep {

@@ -39,7 +39,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
     conditions: [owned(target), ready, restartRequired(context, decision)],
     next: { kind: 'requeueAfter', ms: nextMs(context, ready) },
     facts: taskFact(seen),
-    ...(isPending(decision) && context.edits !== undefined ? { edits: context.edits } : {}),
+    ...(context.edits === undefined ? {} : { edits: context.edits }),
   }
 }
 

@@ -178,7 +178,7 @@ export const addedFields: readonly TemplateField[] = [
 /** As the controller writes it, on this rig's network and for no node. */
 export function renderedSpec(rig: Rig, name: string, { Configs, Secrets }: Partial<FieldRig['references']> = {}): RawSpec {
   const { vm } = aVm(name)
-  const inputs = inputsOf('facts', vm, '00000000-0000-4000-8000-000000000001')
+  const inputs = inputsOf({ cluster: 'facts', vm, uid: '00000000-0000-4000-8000-000000000001' })
   const made = renderTemplate({
     vm: name,
     settings: { ...settings, guestsNetwork: rig.networks[0] },

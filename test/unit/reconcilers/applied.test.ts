@@ -5,8 +5,7 @@ import { PortError } from '../../../src/ports/errors.ts'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawList, rawNumber } from '../../../src/reconcilers/shared/raw.ts'
-import { checkOf, machineMark, noteOfCheck } from '../../../src/reconcilers/shared/applied.ts'
-import { runningInputs } from '../../../src/reconcilers/services/running.ts'
+import { checkOf, launchOf, machineMark, noteOfCheck } from '../../../src/reconcilers/shared/applied.ts'
 import { reservedBytes } from '../../../src/reconcilers/shared/vm-service.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { placeByLabels } from '../../simulation/former-release.ts'
@@ -138,11 +137,11 @@ describe('an edit that its node has not checked yet', () => {
   }
   const launched = (cluster: Cluster): unknown => {
     const there = cluster.swarm.service(service)
-    return there && runningInputs(there, [...cluster.swarm.configs.values()], 128)
+    return there && launchOf(there, [...cluster.swarm.configs.values()])
   }
 
   test.each([
-    ['a MAC', otherMac, { networks: [{ name: 'lan', mac: other }] }],
+    ['a MAC', otherMac, { nics: [{ name: 'lan', mac: other }] }],
     ['an accelerator', { accelerator: 'tcg' }, { accelerator: 'tcg' }],
   ])('of %s is what a VM starts with that is switched on in the same edit', async (_what, edit, started) => {
     const cluster = await running({ runStrategy: 'Halted' })
@@ -168,7 +167,7 @@ describe('an edit that its node has not checked yet', () => {
     await lookAtService(cluster)
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
-    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: other }] })
+    expect(launched(cluster)).toMatchObject({ nics: [{ name: 'lan', mac: other }] })
   })
 
   test('is left out of the start once the node refuses it, which is said', async () => {
@@ -178,7 +177,7 @@ describe('an edit that its node has not checked yet', () => {
     expect(cluster.starts('web')).toBe(0)
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
-    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
+    expect(launched(cluster)).toMatchObject({ nics: [{ name: 'lan', mac: declared }] })
     expect(message(cluster)).toContain('it could not start again: n1 rejects the accelerator and networks of the manifest')
   })
 
@@ -242,7 +241,7 @@ describe('an edit that its node has not checked yet', () => {
     await cluster.converge()
     expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
     expect(cluster.corrected).toEqual(['replicas'])
-    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
+    expect(launched(cluster)).toMatchObject({ nics: [{ name: 'lan', mac: declared }] })
   })
 
   test.each([
@@ -257,11 +256,11 @@ describe('an edit that its node has not checked yet', () => {
     }
     cluster.declare('web', { ...otherMac, runStrategy: 'Halted' })
     await cluster.converge()
-    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: declared }] })
+    expect(launched(cluster)).toMatchObject({ nics: [{ name: 'lan', mac: declared }] })
     expect(cluster.condition('web', 'AssetsReady')).toMatchObject({ status: 'False', reason, message: 'n1: the order names no disk' })
     agent.prepare = prepare
     await cluster.converge()
-    expect(launched(cluster)).toMatchObject({ networks: [{ name: 'lan', mac: other }] })
+    expect(launched(cluster)).toMatchObject({ nics: [{ name: 'lan', mac: other }] })
   })
 
   test('waits while the broker of the node cannot be asked', async () => {

@@ -5,9 +5,10 @@ import { effectOf, machineAbout } from '../../../src/api/manifest/fields.ts'
 import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
 import { serviceName } from '../../../src/api/names.ts'
 import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
-import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
+import { editsBetween, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
 import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { settings } from '../../simulation/cluster.ts'
+import { started, wantedBy } from './started.ts'
 
 type Document = Record<'metadata' | 'spec', Record<string, unknown>>
 interface Case {
@@ -81,9 +82,9 @@ function beforeAndAfter({ before, edit, classAfter }: Case): readonly [VirtualMa
   return [vm, parsed(document, classAfter && { name: 'large', spec: classAfter })]
 }
 
-/** With the disks that exist, as a VM is started. */
-function restartHash(vm: VirtualMachine): string {
-  return inputsOf('lab', vm, uid, ['root']).hash
+/** The fields that a running VM is shown to differ in. */
+function shownEdits(before: VirtualMachine, after: VirtualMachine): readonly string[] {
+  return editsBetween(started(before), wantedBy(after)).map(({ path }) => path.replaceAll(/\[\d+\]/g, '.*'))
 }
 function orderedDisks(vm: VirtualMachine): unknown {
   return prepareOrderFor(settings, vm, record, undefined).disks
@@ -105,20 +106,23 @@ describe('what the schema says that an edit does is what it does', () => {
   test.each(Object.entries(cases))('%s', (path, one) => {
     const [before, after] = beforeAndAfter(one)
     const seen = {
-      restarts: restartHash(before) !== restartHash(after),
+      restarts: restartHash(wantedBy(before)) !== restartHash(wantedBy(after)),
+      shown: shownEdits(before, after),
       destroys: JSON.stringify(orderedDisks(before)) !== JSON.stringify(orderedDisks(after)),
       recreates: serviceName(before.metadata.name) !== serviceName(after.metadata.name),
     }
-    const { restarts, destroys, recreates } = seen
+    const { restarts, shown, destroys, recreates } = seen
     switch (machineAbout().get(path)?.effect) {
       case 'live':
-        return expect(seen).toEqual({ restarts: false, destroys: false, recreates: false })
+        return expect(seen).toEqual({ restarts: false, shown: [], destroys: false, recreates: false })
       case 'restart':
       case 'first-boot':
+        // A class is shown by the fields that it gives.
+        expect(shown).toEqual([path === 'spec.class' ? 'spec.memory' : path])
         return expect({ restarts, destroys, recreates }).toEqual({ restarts: true, destroys: false, recreates: false })
       case 'destroys-data':
         // The node refuses it, so it must not restart anything either.
-        return expect(seen).toEqual({ restarts: false, destroys: true, recreates: false })
+        return expect(seen).toEqual({ restarts: false, shown: [], destroys: true, recreates: false })
       case 'recreate':
         return expect(recreates).toBe(true)
       default:
@@ -127,14 +131,14 @@ describe('what the schema says that an edit does is what it does', () => {
   })
 
   test('a new value of cloud-init-instance restarts, and alone makes the guest another instance', () => {
-    const instance = (vm: VirtualMachine): string => inputsOf('lab', vm, uid, ['root']).launch.cloudInit.instanceId
+    const instance = (vm: VirtualMachine): string => started(vm).launch.cloudInit.instanceId
     const numbered = (value: string): VirtualMachine => {
       const document = plain()
       document.metadata['annotations'] = { [cloudInitInstanceAnnotation]: value }
       return parsed(document)
     }
     expect([parsed(plain()), numbered('2'), numbered('3')].map(instance)).toEqual([uid, `${uid}-2`, `${uid}-3`])
-    expect(new Set([parsed(plain()), numbered('2'), numbered('3')].map(restartHash)).size).toBe(3)
+    expect(new Set([parsed(plain()), numbered('2'), numbered('3')].map((vm) => restartHash(wantedBy(vm)))).size).toBe(3)
     expect(effectOf(machineAbout(), ['metadata', 'annotations', cloudInitInstanceAnnotation])).toBe('restart')
     for (const path of ['spec.cloudInit.userData', 'spec.cloudInit.sshAuthorizedKeys']) {
       const [before, after] = beforeAndAfter(cases[path] as Case)

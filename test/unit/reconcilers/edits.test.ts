@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { type Edit, editsBetween, type MachineInputs } from '../../../src/api/manifest/edits.ts'
-import { parseVirtualMachine } from '../../../src/api/manifest.ts'
+import type { Edit } from '../../../src/api/manifest/edits.ts'
+import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
 import { launchConfig } from '../../../src/api/wire/launch.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
+import { editsBetween } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
-import { Cluster } from '../../simulation/cluster.ts'
+import { aVm, Cluster } from '../../simulation/cluster.ts'
+import { started, wantedBy } from './started.ts'
 
 const service = 'vm-web'
 const disks = [{ name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }]
@@ -67,7 +69,7 @@ describe('RestartRequired', () => {
     cluster.declare('web')
     await cluster.converge()
     expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
-    expect(await plannedEdits(cluster)).toBeUndefined()
+    expect(await plannedEdits(cluster)).toEqual([])
   })
 
   test('of user data and keys says only that they changed', async () => {
@@ -248,42 +250,38 @@ describe('cloud-init', () => {
     await cluster.converge()
     expect(cluster.starts('web')).toBe(2)
     expect(launchOf(cluster).cloudInit.instanceId).toBe(`${uid}-2`)
-    expect(await plannedEdits(cluster)).toBeUndefined()
+    expect(await plannedEdits(cluster)).toEqual([])
   })
 })
 
 describe('editsBetween', () => {
-  const machine: MachineInputs = {
-    cores: 1,
-    memoryMiB: 953,
-    memoryBytes: 1e9,
-    accelerator: 'auto',
-    disks: ['root'],
-    networks: [{ name: 'lan', mac: '52:54:00:00:00:01' }],
-    bridges: ['br0'],
-    sshAuthorizedKeys: [],
-    userData: undefined,
-    cloudInitInstance: undefined,
-    fromClass: undefined,
-  }
+  const { vm: machine } = aVm('web')
+  const withSpec = (spec: Partial<VirtualMachine['spec']>): VirtualMachine => ({ ...machine, spec: { ...machine.spec, ...spec } })
+  const sized = (memory: number): VirtualMachine => withSpec({ memory })
 
   test('finds nothing between equals, nor in bytes that are not known', () => {
-    expect(editsBetween(machine, machine)).toEqual([])
-    expect(editsBetween({ ...machine, memoryBytes: undefined }, machine)).toEqual([])
+    const running = started(sized(1e9))
+    expect(editsBetween(running, wantedBy(sized(1e9)))).toEqual([])
+    expect(editsBetween({ ...running, memoryOverheadMiB: 1 }, wantedBy(sized(1e9 + 1)))).toEqual([])
   })
 
   test('shows an edit of some bytes in bytes', () => {
-    expect(editsBetween(machine, { ...machine, memoryBytes: 1e9 + 1 })).toMatchObject([{ from: '1000000000 B', to: '1000000001 B' }])
+    expect(editsBetween(started(sized(1e9)), wantedBy(sized(1e9 + 1)))).toMatchObject([{ from: '1000000000 B', to: '1000000001 B' }])
+  })
+
+  test('shows an edit of memory if only the MiB of the running VM are known', () => {
+    const running = { ...started(sized(512 * 1024 ** 2)), memoryOverheadMiB: 1 }
+    expect(editsBetween(running, wantedBy(sized(1024 ** 3)))).toMatchObject([{ from: '512 MiB', to: '1 GiB' }])
   })
 
   test('shows what is added and what is removed, each with its effect', () => {
-    const more = { ...machine, networks: [...machine.networks, { name: 'mgmt', mac: '52:54:00:00:00:02' }], bridges: ['br1', 'br0'] }
-    expect(editsBetween(machine, more)).toEqual([
+    const more = withSpec({ networks: [...machine.spec.networks, { name: 'mgmt', bridge: 'br1', mac: '52:54:00:00:00:02' }] })
+    expect(editsBetween(started(machine), wantedBy(more))).toEqual([
       { path: 'spec.networks[1].name', from: undefined, to: 'mgmt', effect: 'restart' },
       { path: 'spec.networks[1].mac', from: undefined, to: '52:54:00:00:00:02', effect: 'restart' },
-      { path: 'spec.networks', from: 'br0', to: 'br0, br1', effect: 'restart' },
+      { path: 'spec.networks[1].bridge', from: undefined, to: 'br1', effect: 'restart' },
     ])
-    expect(editsBetween(machine, { ...machine, disks: ['main'] })).toEqual([
+    expect(editsBetween(started(machine), { ...wantedBy(machine), disks: ['main'] })).toEqual([
       { path: 'spec.disks[0].name', from: 'root', to: 'main', effect: 'destroys-data' },
     ])
   })

@@ -1,0 +1,165 @@
+import { hashOf, sha256Hex } from '../../api/hash.ts'
+import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
+import { type Edit, editOf } from '../../api/manifest/edits.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { contentName, type VmUid } from '../../api/names.ts'
+import { formatBytes } from '../../api/quantity.ts'
+import type { LaunchConfig } from '../../api/wire/launch.ts'
+import type { SwarmService } from '../../ports/swarm.ts'
+import { formerBridge } from '../shared/applied.ts'
+import { nicsOf } from '../shared/nics.ts'
+import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
+
+/** What the manifest asks for. */
+export interface Wanted {
+  readonly cluster: string
+  readonly vm: VirtualMachine
+  readonly uid: VmUid
+  /** Names of the existing disks, in boot order, if they are known: a VM never starts with a disk that its node has not created. */
+  readonly disks?: readonly string[] | undefined
+}
+
+/** What a service's current template starts. */
+export interface Running {
+  readonly service: Pick<SwarmService, 'spec' | 'labels'>
+  readonly launch: LaunchConfig
+  readonly memoryOverheadMiB: number
+}
+
+interface RestartInput {
+  readonly wanted: (manifest: Wanted) => unknown
+  readonly changes: (running: Running, manifest: Wanted) => readonly Change[]
+}
+
+type Path = readonly (string | number)[]
+type Change = readonly [path: Path, from: string | undefined, to: string | undefined]
+
+/**
+ * The manifest fields that apply at a restart, by their key in the restart hash: the path, the wanted value, the running value, and how a
+ * difference is shown. Editing any of them restarts VMs. The hash and the edits that are shown both come from this table.
+ *
+ * The wanted value of a field that a later release adds must be undefined, and so absent from the hash, while the field has its default:
+ * otherwise an upgrade restarts VMs. Where the service does not tell the running value, it is the wanted one.
+ */
+const restartInputs: Readonly<Record<string, RestartInput>> = {
+  cores: input(
+    ['spec', 'cpu', 'cores'],
+    ({ vm }) => vm.spec.cpu.cores,
+    ({ launch }) => launch.cores,
+    shown,
+  ),
+  memory: input(['spec', 'memory'], ({ vm }) => vm.spec.memory, runningMemory, shownInBytes),
+  accelerator: input(
+    ['spec', 'accelerator'],
+    ({ vm }) => vm.spec.accelerator,
+    ({ launch }) => launch.accelerator,
+    shown,
+  ),
+  disks: input(['spec', 'disks'], diskNames, ({ launch }) => launch.disks.map(({ name }) => name), shownAsNames),
+  nics: input(
+    ['spec', 'networks'],
+    ({ cluster, vm }) => nicsOf(cluster, vm).map(({ name, mac, bridge }) => ({ name, mac, bridge })),
+    runningNics,
+    shownAsList,
+  ),
+  cloudInitInstance: input(
+    ['metadata', 'annotations', cloudInitInstanceAnnotation],
+    ({ vm }) => vm.metadata.annotations[cloudInitInstanceAnnotation],
+    ({ launch: { uid, cloudInit } }) => (cloudInit.instanceId === uid ? undefined : cloudInit.instanceId.slice(uid.length + 1)),
+    shown,
+  ),
+  sshAuthorizedKeys: input(
+    ['spec', 'cloudInit', 'sshAuthorizedKeys'],
+    ({ vm }) => vm.spec.cloudInit.sshAuthorizedKeys,
+    ({ launch }) => launch.cloudInit.sshAuthorizedKeys,
+    hidden,
+  ),
+  userData: input(['spec', 'cloudInit', 'userData'], wantedUserData, runningUserData, hidden),
+}
+
+/** A release that renders differently does not change it. */
+export function restartHash(manifest: Wanted): string {
+  return hashOf(Object.fromEntries(Object.entries(restartInputs).map(([key, { wanted }]) => [key, wanted(manifest)])))
+}
+
+/** The edits since the VM started, by manifest field. Never contains secrets. */
+export function editsBetween(running: Running, manifest: Wanted): readonly Edit[] {
+  const changes = Object.values(restartInputs).flatMap((one) => one.changes(running, manifest))
+  return changes.map(([path, from, to]) => editOf(manifest.vm, path, from, to))
+}
+
+function input<Value>(
+  path: Path,
+  wanted: (manifest: Wanted) => Value,
+  runningValue: (running: Running, manifest: Wanted) => Value,
+  show: (path: Path, from: Value, to: Value) => readonly Change[],
+): RestartInput {
+  return { wanted, changes: (running, manifest) => show(path, runningValue(running, manifest), wanted(manifest)) }
+}
+
+const mebibyte = 1024 ** 2
+
+/** Only the template's limit has the exact bytes, but the overhead setting or the limit itself may have changed since. */
+function runningMemory({ service, launch, memoryOverheadMiB }: Running, { vm }: Wanted): number {
+  const limit = rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Limits', 'MemoryBytes')) ?? 0
+  const possible = [limit - memoryOverheadMiB * mebibyte, vm.spec.memory]
+  return possible.find((bytes) => Math.floor(bytes / mebibyte) === launch.memoryMiB) ?? launch.memoryMiB * mebibyte
+}
+
+export function diskNames({ vm, disks }: Wanted): readonly string[] {
+  return disks ?? vm.spec.disks.map(({ name }) => name)
+}
+
+/** The launch config of release 0.1 names no bridge. */
+function runningNics({ service, launch }: Running, { vm }: Wanted): readonly Entry[] {
+  return launch.nics.map(({ name, mac, bridge = formerBridge(service) }, index) => ({
+    name,
+    mac,
+    bridge: bridge ?? vm.spec.networks[index]?.bridge,
+  }))
+}
+
+function wantedUserData({ vm: { spec } }: Wanted): string | undefined {
+  return spec.cloudInit.userData === undefined ? undefined : sha256Hex(spec.cloudInit.userData)
+}
+
+/** The name of the secret identifies the content, because it contains a hash of it. */
+function runningUserData({ service }: Running, manifest: Wanted): string | undefined {
+  const name = rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Secrets'))[0], 'SecretName'))
+  const { userData } = manifest.vm.spec.cloudInit
+  const isSame = userData !== undefined && name === contentName('userdata', manifest.uid, userData)
+  return isSame ? wantedUserData(manifest) : name
+}
+
+type Shown = string | number | undefined
+type Entry = Readonly<Record<string, Shown>>
+
+function shown(path: Path, from: Shown, to: Shown): readonly Change[] {
+  return from === to ? [] : [[path, from?.toString(), to?.toString()]]
+}
+
+/** In bytes where two sizes would look the same. */
+function shownInBytes(path: Path, from: number, to: number): readonly Change[] {
+  const inBytes = formatBytes(from) === formatBytes(to)
+  const [old, now] = [from, to].map((bytes) => (inBytes ? `${bytes} B` : formatBytes(bytes)))
+  return shown(path, old, now)
+}
+
+function shownAsNames(path: Path, from: readonly string[], to: readonly string[]): readonly Change[] {
+  const [old, now] = [from, to].map((names) => names.map((name) => ({ name })))
+  return shownAsList(path, old ?? [], now ?? [])
+}
+
+/** Entry by entry, in the order in which the guest sees them. */
+function shownAsList(path: Path, from: readonly Entry[], to: readonly Entry[]): readonly Change[] {
+  return Array.from({ length: Math.max(from.length, to.length) }).flatMap((_, index) => {
+    const [old, now] = [from[index] ?? {}, to[index] ?? {}]
+    const keys = new Set([...Object.keys(old), ...Object.keys(now)])
+    return [...keys].flatMap((key) => shown([...path, index, key], old[key], now[key]))
+  })
+}
+
+/** Keys and secrets: only that they changed. */
+function hidden(path: Path, from: unknown, to: unknown): readonly Change[] {
+  return JSON.stringify(from) === JSON.stringify(to) ? [] : [[path, undefined, undefined]]
+}
