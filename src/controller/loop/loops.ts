@@ -1,6 +1,6 @@
 import { disruptionLeaseName, placementRecordName, type VmName } from '../../api/names.ts'
 import type { Declaration } from '../../ports/declarations.ts'
-import type { Report } from '../status/store.ts'
+import type { Report } from '../status/report.ts'
 import { type FreshRecords, freshRecords } from './fresh-before-disruption.ts'
 import { type LoopPorts, type ReconcileLoop, reconcileLoop } from './reconcile-loop.ts'
 import type { AnyReconciler, RunResult } from './reconcile-once.ts'

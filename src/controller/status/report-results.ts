@@ -3,8 +3,8 @@ import type { Declaration } from '../../ports/declarations.ts'
 import type { RunResult } from '../loop/reconcile-once.ts'
 import type { DeclarationStore } from '../declarations/store.ts'
 import type { EffectRecorder } from './effects.ts'
-import { reportOf } from './report.ts'
-import { generationOf, type Report, type StatusStore } from './store.ts'
+import { generationOf, type StatusStore } from './store.ts'
+import { type Report, reportOf } from './report.ts'
 
 export interface ResultPorts {
   readonly store: Pick<DeclarationStore, 'get' | 'knows'>

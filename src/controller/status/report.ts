@@ -1,6 +1,25 @@
+import { type ConditionDraft, type ConditionOwner, condition, conditionOwners, readyChecks } from '../../api/conditions.ts'
 import type { Declaration } from '../../ports/declarations.ts'
-import type { Report } from './store.ts'
 import type { RunResult } from '../loop/reconcile-once.ts'
+
+/** The report of one run of one reconciler about a VM. */
+export interface Report {
+  readonly owner: Extract<ConditionOwner, 'assets' | 'services' | 'reachability'>
+  /** Undefined if nothing was learned: its conditions stay, or become Unknown with `unknown`. */
+  readonly conditions: readonly ConditionDraft[] | undefined
+  /** Why its conditions are Unknown now. */
+  readonly unknown?: { readonly reason: string; readonly message: string }
+  readonly facts: Readonly<Record<string, string>> | undefined
+  readonly progress: Progress
+}
+
+export type Progress =
+  | { readonly kind: 'settled' }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'acting' }
+  | { readonly kind: 'suspended'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'retrying' }
 
 /** The report of a run about its VM; undefined if there is nothing to report. */
 export function reportOf(owner: Report['owner'], result: RunResult, declared: Declaration['kind']): Report | undefined {
@@ -48,4 +67,23 @@ function plannedReport(
     default:
       return next satisfies never
   }
+}
+
+/** True if the reconciler has nothing left to write for this generation: it settled, stalled, or waits with all its checks True. */
+export function actedOn({ owner, progress, conditions }: Report): boolean {
+  if (progress.kind === 'settled' || progress.kind === 'stalled') return true
+  if (progress.kind !== 'waiting') return false
+  return (
+    owner === 'reachability' ||
+    (conditions ?? []).every((one) => one.status === 'True' || !(readyChecks as readonly string[]).includes(one.type))
+  )
+}
+
+/** Without an answer this reconciler's conditions become Unknown. Other failures leave them unchanged. */
+export function unknownConditions({ owner, unknown }: Report): ConditionDraft[] {
+  if (unknown === undefined) return []
+  // The other three only exist while they apply, so a failure must not create them.
+  const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
+  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered')
+  return lasting.map((type) => condition(type, 'Unknown', unknown.reason, unknown.message))
 }

@@ -1,13 +1,4 @@
-import {
-  type Condition,
-  type ConditionDraft,
-  type ConditionOwner,
-  condition,
-  conditionOwners,
-  readyChecks,
-  type Stamp,
-  stampConditions,
-} from '../../api/conditions.ts'
+import { type Condition, type ConditionDraft, type ConditionOwner, condition, conditionOwners } from '../../api/conditions.ts'
 import type { VmName } from '../../api/names.ts'
 import type { VmEvent, VmView } from '../../api/wire/controller-api.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -16,30 +7,12 @@ import type { Declaration } from '../../ports/declarations.ts'
 import type { Log } from '../../ports/log.ts'
 import { phaseOf } from './phase.ts'
 import { specView } from './spec-view.ts'
-import { foldReady } from './ready.ts'
+import { foldConditions } from './fold-conditions.ts'
+import { actedOn, type Progress, type Report, unknownConditions } from './report.ts'
 import { advanceTimeline, type Timeline } from './timeline.ts'
-import { transitionTimes } from './transition-times.ts'
-import type { Times, TimesOfVm } from './transition-times-config.ts'
+import { timesOf, transitionTimes } from './transition-times.ts'
+import type { Times } from './transition-times-config.ts'
 import { type EventDraft, newEvents, type ReportedConditions, withEvent } from './vm-events.ts'
-
-/** The report of one run of one reconciler about a VM. */
-export interface Report {
-  readonly owner: Extract<ConditionOwner, 'assets' | 'services' | 'reachability'>
-  /** Undefined if nothing was learned: its conditions stay, or become Unknown with `unknown`. */
-  readonly conditions: readonly ConditionDraft[] | undefined
-  /** Why its conditions are Unknown now. */
-  readonly unknown?: { readonly reason: string; readonly message: string }
-  readonly facts: Readonly<Record<string, string>> | undefined
-  readonly progress: Progress
-}
-
-type Progress =
-  | { readonly kind: 'settled' }
-  | { readonly kind: 'waiting' }
-  | { readonly kind: 'acting' }
-  | { readonly kind: 'suspended'; readonly reason: string; readonly message: string }
-  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
-  | { readonly kind: 'retrying' }
 
 interface Held {
   readonly seenAtMs: number
@@ -83,14 +56,11 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
     return made
   }
 
-  /** Stamps drafts, computes Ready, and logs and records the changes. */
+  /** Folds the drafts in, and logs and records the changes. */
   function settle(vm: VmName, one: Held, drafts: readonly ConditionDraft[], generation: string): void {
     const before = one.conditions
     const stamp = { observedGeneration: generation, now: rfc3339(clock), since: past.of(vm) }
-    const stamped = stampConditions(before, drafts, stamp)
-    const { observedGeneration, ...ready } = agreed(readyOf(one, stamped), before, stamped)
-    const withReady = stampConditions(stamped, [ready], { ...stamp, observedGeneration })
-    one.conditions = withWhileTrue(withReady, kstatus(one, withReady), stamp)
+    one.conditions = foldConditions(one, drafts, stamp)
     one.timeline = advanceTimeline(one.timeline, one.seenAtMs, clock.elapsed(), one.conditions)
     for (const moved of movedConditions(before, one.conditions)) tell(vm, moved)
     const { reported, events } = newEvents(one.reported, one.conditions)
@@ -167,12 +137,6 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
   }
 }
 
-/** Leaves out Reconciling, which changes with every run. */
-function timesOf(conditions: readonly Condition[]): TimesOfVm {
-  const lasting = conditions.filter(({ type }) => type !== 'Reconciling')
-  return new Map(lasting.map(({ type, status, lastTransitionTime }) => [type, { status, since: lastTransitionTime }]))
-}
-
 export function generationOf(declaration: Declaration): string {
   return declaration.kind === 'present' ? declaration.generation : ''
 }
@@ -193,75 +157,6 @@ function fresh(seenAtMs: number): Held {
 
 function withoutOwned(held: readonly Condition[], owner: ConditionOwner, drafts: readonly ConditionDraft[]): readonly Condition[] {
   return held.filter((one) => conditionOwners[one.type] !== owner || drafts.some((draft) => draft.type === one.type))
-}
-
-/** Reconcilers run independently: the guest that one of them saw must belong to the task that the other one saw. */
-function readyOf({ facts, progress }: Held, conditions: readonly Condition[]): ConditionDraft {
-  const ready = foldReady(conditions)
-  // A suspended VM may differ from its manifest, and other reconcilers may not have seen the suspension yet.
-  const suspended = [...progress.values()].find((one) => one.kind === 'suspended')
-  if (suspended !== undefined && ready.status === 'True') return condition('Ready', 'Unknown', 'Suspended', suspended.message)
-  const task = facts.get('services')?.['task']
-  if (ready.status !== 'True' || task === undefined || task === facts.get('reachability')?.['task']) return ready
-  return condition('Ready', 'Unknown', 'TaskReplaced', 'the service has a new task whose guest has not been seen yet')
-}
-
-/**
- * Ready gets the generation that all checks have. While they differ, it keeps its previous generation and cannot become True, because runs
- * end in any order and some may have begun before the last edit.
- */
-function agreed(ready: ConditionDraft, before: readonly Condition[], stamped: readonly Condition[]): Omit<Condition, 'lastTransitionTime'> {
-  const checked = stamped.filter((one) => (readyChecks as readonly string[]).includes(one.type))
-  const [first, ...others] = new Set(checked.map((one) => one.observedGeneration))
-  if (first !== undefined && others.length === 0) return { ...ready, observedGeneration: first }
-  const held = before.find((one) => one.type === 'Ready')
-  const isNew = ready.status === 'True' && held?.status !== 'True'
-  const said = isNew ? condition('Ready', 'Unknown', 'NotObserved', 'waiting for all checks to run since the last edit') : ready
-  return { ...said, observedGeneration: held?.observedGeneration ?? '' }
-}
-
-/** True if the reconciler has nothing left to write for this generation: it settled, stalled, or waits with all its checks True. */
-function actedOn({ owner, progress, conditions }: Report): boolean {
-  if (progress.kind === 'settled' || progress.kind === 'stalled') return true
-  if (progress.kind !== 'waiting') return false
-  return (
-    owner === 'reachability' ||
-    (conditions ?? []).every((one) => one.status === 'True' || !(readyChecks as readonly string[]).includes(one.type))
-  )
-}
-
-/** Without an answer this reconciler's conditions become Unknown. Other failures leave them unchanged. */
-function unknownConditions({ owner, unknown }: Report): ConditionDraft[] {
-  if (unknown === undefined) return []
-  // The other three only exist while they apply, so a failure must not create them.
-  const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
-  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered')
-  return lasting.map((type) => condition(type, 'Unknown', unknown.reason, unknown.message))
-}
-
-/** Reconciling and Stalled as in kstatus, or Suspended in their place. Present only while True. */
-function kstatus(one: Held, conditions: readonly Condition[]): ConditionDraft[] {
-  const suspended = [...one.progress.values()].find((progress) => progress.kind === 'suspended')
-  if (suspended !== undefined) return [condition('Suspended', 'True', suspended.reason, suspended.message)]
-  const stalled = [...one.progress.values()].find((progress) => progress.kind === 'stalled')
-  if (stalled !== undefined) return [condition('Stalled', 'True', stalled.reason, stalled.message)]
-  const ready = conditions.find((each) => each.type === 'Ready')
-  const idle = [...one.progress.values()].every((progress) => progress.kind === 'settled') && one.progress.size > 0
-  // A VM that is off as declared needs no work.
-  if (ready === undefined || ready.status === 'True' || ready.reason === 'Halted' || idle) return []
-  return [condition('Reconciling', 'True', ready.reason, ready.message)]
-}
-
-const whileTrue = ['Reconciling', 'Stalled', 'Suspended'] as const satisfies readonly Condition['type'][]
-
-function withWhileTrue(conditions: readonly Condition[], drafts: readonly ConditionDraft[], stamp: Stamp): readonly Condition[] {
-  const wanted = new Set(drafts.map((draft) => draft.type))
-  const isOver = (type: Condition['type']): boolean => (whileTrue as readonly string[]).includes(type) && !wanted.has(type)
-  return stampConditions(
-    conditions.filter((one) => !isOver(one.type)),
-    drafts,
-    stamp,
-  )
 }
 
 /** The changes to log: a new status or reason, and conditions that ended. Leaves out Reconciling, which changes too often. */

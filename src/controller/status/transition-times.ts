@@ -1,7 +1,7 @@
-import type { ConditionType, Stamp } from '../../api/conditions.ts'
+import type { Condition, ConditionType, Stamp } from '../../api/conditions.ts'
 import type { VmName } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { StatusSince, Times } from './transition-times-config.ts'
+import type { StatusSince, Times, TimesOfVm } from './transition-times-config.ts'
 
 /** How long the previous controller's times count: right after the start, Unknown says more about this controller than about the VM. */
 const validMs = 300_000
@@ -43,4 +43,10 @@ export function transitionTimes(clock: Clock): TransitionTimes {
     },
     forget: (vm) => void past.delete(vm),
   }
+}
+
+/** The times to remember. Leaves out Reconciling, which changes with every run. */
+export function timesOf(conditions: readonly Condition[]): TimesOfVm {
+  const lasting = conditions.filter(({ type }) => type !== 'Reconciling')
+  return new Map(lasting.map(({ type, status, lastTransitionTime }) => [type, { status, since: lastTransitionTime }]))
 }
