@@ -2,7 +2,7 @@ import { type Condition, type ConditionDraft, condition, readyChecks, type Stamp
 import { foldReady } from './ready.ts'
 import type { Progress, Report } from './report.ts'
 
-/** What is known about a VM besides the new drafts. */
+/** The status of a VM before the new drafts. */
 interface Known {
   readonly conditions: readonly Condition[]
   readonly facts: ReadonlyMap<Report['owner'], Readonly<Record<string, string>>>
