@@ -146,11 +146,11 @@ function carryOut(options: AdminServerOptions, request: BrokerRequest): Answer |
     case 'ping':
       return probe(options, request).then((outcome) => plain({ type: 'probe', id, probe: outcome }))
     case 'powerOffAll':
-      return options.leases
-        .powerOffAll(request.timeoutMs)
+      return options.leases.power
+        .offAll(request.timeoutMs)
         .then((remaining) => plain({ type: 'poweredOff', id, remaining: remaining.slice(0, 1000) }))
     case 'powerOnAll':
-      options.leases.powerOnAll()
+      options.leases.power.onAll()
       return plain({ type: 'ok', id })
   }
 }

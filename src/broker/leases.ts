@@ -1,9 +1,7 @@
 import type { VmUid } from '../api/names.ts'
 import type { LeaseFact } from '../api/wire/broker-admin.ts'
-import type { BrokerToRunner } from '../api/wire/broker-runner.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { Clock } from '../ports/clock.ts'
-import { sleep } from '../api/time.ts'
 import { HostError } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type GrantVerdict, judgeGrant, type Limits } from './grants.ts'
@@ -23,24 +21,14 @@ import {
   withGrant,
 } from './lease.ts'
 import { type GrantedNic, grantedNicOf, hostSideMac, openDevices, type OpenedDevices } from './nics.ts'
+import { type LeaseHolder, NodePower } from './node-power.ts'
+import type { RunnerLink } from './runner-link.ts'
 import type { TapLocks } from './tap-locks.ts'
 
 /** Recheck interval, since a released lock or TAP sends no event. */
 const recheckMs = 150
 /** Retry delay after a host error, such as a lack of descriptors. */
 const retryMs = 1_000
-/** How long nothing may start after power-off-all. By then the host is down, or stays up. */
-const frozenAfterPowerOffMs = 60_000
-const powerOffCheckMs = 100
-
-/** A runner that has sent its hello. */
-export interface RunnerLink {
-  readonly id: ConnectionId
-  /** The runner's container ID, if it sent one. */
-  readonly container?: string
-  send(message: BrokerToRunner, fds?: readonly number[]): void
-  flushed(): Promise<void>
-}
 
 export interface LeasesOptions {
   readonly host: Host
@@ -71,13 +59,12 @@ interface Vm {
 export class Leases {
   readonly #options: LeasesOptions
   readonly #vms = new Map<VmUid, Vm>()
-  #frozenUntilMs = Number.NEGATIVE_INFINITY
-  /** Number of the latest power-off-all or power-on-all. An older one stops when it changes. */
-  #order = 0
+  readonly power: NodePower
   #closed = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
+    this.power = new NodePower(options.clock, options.log, () => this.#holders())
   }
 
   /** Returns what `grant` would return. */
@@ -131,56 +118,14 @@ export class Leases {
     return vm && this.#fact(vm)
   }
 
-  /** Sends every holder a power-off and blocks new starts. Resolves with the VMs that still hold a lease at the deadline. */
-  async powerOffAll(timeoutMs: number): Promise<VmUid[]> {
-    const { clock, log } = this.#options
-    const order = ++this.#order
-    const deadline = clock.elapsed() + timeoutMs
-    this.#frozenUntilMs = Math.max(this.#frozenUntilMs, deadline + frozenAfterPowerOffMs)
-    log.info({ held: this.#held().length, timeoutMs }, 'Powering off every VM of this node')
-    const informed = new Set<ConnectionId>()
-    this.#sendPowerOff(informed)
-    while (order === this.#order && this.#held().length > 0 && clock.elapsed() < deadline) {
-      await sleep(clock, Math.min(powerOffCheckMs, deadline - clock.elapsed()))
-      this.#sendPowerOff(informed)
-    }
-    if (order === this.#order) this.#frozenUntilMs = clock.elapsed() + frozenAfterPowerOffMs
-    return this.#held()
-  }
-
-  /** The node stays up: waiting VMs are checked again within `recheckMs`. */
-  powerOnAll(): void {
-    this.#order += 1
-    this.#frozenUntilMs = Number.NEGATIVE_INFINITY
-    this.#options.log.info({}, 'VMs may start again')
-  }
-
   /** Stops the checks. Leases end with their connections. */
   close(): void {
     this.#closed = true
     for (const vm of this.#vms.values()) vm.cancelRecheck()
   }
 
-  #isFrozen(): boolean {
-    return this.#options.clock.elapsed() < this.#frozenUntilMs
-  }
-
-  #held(): VmUid[] {
-    return [...this.#vms.values()].filter((vm) => vm.lease.holder !== undefined).map((vm) => vm.lease.uid)
-  }
-
-  /** Repeated for holders that reconnect after the order. */
-  #sendPowerOff(informed: Set<ConnectionId>): void {
-    for (const link of this.#held().flatMap((uid) => this.#holder(uid) ?? [])) {
-      if (informed.has(link.id)) continue
-      informed.add(link.id)
-      link.send({ type: 'powerOff', message: 'the node is going down' })
-    }
-  }
-
-  #holder(uid: VmUid): RunnerLink | undefined {
-    const vm = this.#vms.get(uid)
-    return vm?.links.get(vm.lease.holder?.connection ?? Number.NaN)
+  #holders(): LeaseHolder[] {
+    return [...this.#vms.values()].flatMap((vm) => (vm.lease.holder === undefined ? [] : [{ uid: vm.lease.uid, link: holderOf(vm) }]))
   }
 
   #grants(): Map<VmUid, Grant> {
@@ -241,7 +186,7 @@ export class Leases {
     const view = needsHost(vm.lease) && grant !== undefined ? await checkHost(this.#options.host, uid, grant) : nothingInTheWay
     // The host view may be older than a change during the check. Check again before the decision.
     if (vm.changed || this.#closed) return
-    const poweringOff = this.#isFrozen() ? 'this node is powering all of its VMs off' : undefined
+    const poweringOff = this.power.isFrozen() ? 'this node is powering all of its VMs off' : undefined
     await this.#carryOut(vm, decide(vm.lease, { ...view, poweringOff }))
   }
 
@@ -282,7 +227,7 @@ export class Leases {
     await tapLocks.lock(opened.nics)
     const link = vm.links.get(connection)
     // A change meanwhile needs a new decision with its own TAPs. A power-off-all may also have started, and it only informed the holders.
-    if (this.#isFrozen()) vm.changed = true
+    if (this.power.isFrozen()) vm.changed = true
     if (vm.changed || this.#closed || link === undefined) return closeFds(opened.fds)
     vm.lease = hold(vm.lease, connection)
     // Start to listen before the guest can send a frame.
@@ -354,7 +299,7 @@ export class Leases {
     const { grant, uid, holder, waiting } = vm.lease
     const granted = grant?.nics.map((nic) => grantedNicOf(uid, nic, nic.mtu ?? 1500)) ?? []
     const nics = holder === undefined ? granted : vm.nics
-    const container = this.#holder(uid)?.container
+    const container = holderOf(vm)?.container
     return {
       uid,
       granted: grant !== undefined,
@@ -374,4 +319,8 @@ export class Leases {
       })),
     }
   }
+}
+
+function holderOf({ lease, links }: Vm): RunnerLink | undefined {
+  return lease.holder === undefined ? undefined : links.get(lease.holder.connection)
 }

@@ -132,7 +132,7 @@ it('a VM that comes for its lease while all are powered off does not start, howe
   })
   leases.enter(uid, link, [])
   await clock.pass(1)
-  expect(await leases.powerOffAll(5_000)).toEqual([])
+  expect(await leases.power.offAll(5_000)).toEqual([])
   rules.resolve()
   await clock.pass(1_000)
   expect({ said, closed, held: leases.fact(uid)?.held }).toEqual({ said: ['waiting'], closed: [99], held: false })

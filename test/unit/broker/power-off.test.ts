@@ -26,7 +26,7 @@ async function goingDown() {
   const [first, again] = [aRunner(1), aRunner(2)]
   leases.enter(uid, first.link, [])
   await clock.pass(1_000)
-  const off = leases.powerOffAll(120_000)
+  const off = leases.power.offAll(120_000)
   await clock.pass(1_000)
   expect(first.said).toEqual(['granted', 'powerOff'])
   return { leases, clock, again, off, guestIsOff: () => leases.gone(uid, 1) }
@@ -39,7 +39,7 @@ test('a runner that asks again while the node goes down waits, and is granted it
   await clock.pass(59_000)
   expect(await off).toEqual([])
   expect(again.said).toEqual(['waiting'])
-  leases.powerOnAll()
+  leases.power.onAll()
   await clock.pass(1_000)
   expect(again.said).toEqual(['waiting', 'granted'])
   leases.close()
@@ -57,7 +57,7 @@ test('where nobody says that the node stays up, it is granted a minute later', a
 
 test('a power-on ends a power-off that still waits for a guest', async () => {
   const { leases, clock, again, off, guestIsOff } = await goingDown()
-  leases.powerOnAll()
+  leases.power.onAll()
   await clock.pass(1_000)
   expect(await off).toEqual([uid])
   guestIsOff()

@@ -1,0 +1,11 @@
+import type { BrokerToRunner } from '../api/wire/broker-runner.ts'
+import type { ConnectionId } from './lease.ts'
+
+/** A runner that has sent its hello. */
+export interface RunnerLink {
+  readonly id: ConnectionId
+  /** The runner's container ID, if it sent one. */
+  readonly container?: string
+  send(message: BrokerToRunner, fds?: readonly number[]): void
+  flushed(): Promise<void>
+}
