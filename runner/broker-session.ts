@@ -118,7 +118,7 @@ class Inbox {
   }
 }
 
-const knownTypes: ReadonlySet<unknown> = new Set(brokerToRunner.options.map((option) => option.shape.type.value))
+const knownTypes: ReadonlySet<unknown> = new Set(brokerToRunner._zod.propValues['type'])
 
 /** Undefined for a message type of a newer broker. Throws on a known type that is malformed. */
 function knownMessage(frame: unknown): BrokerToRunner | undefined {

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 
 /**
@@ -8,11 +8,11 @@ import type { RunnerFiles } from '../src/ports/runner-files.ts'
 const crashRecord = z.object({
   version: z.literal(1),
   /** Crashes in a row, since the guest last ran for `goodRunMs`. */
-  failures: z.int().min(0),
+  failures: z.int().check(z.minimum(0)),
   /** Total number of crashes. */
-  restarts: z.int().min(0),
+  restarts: z.int().check(z.minimum(0)),
   /** RFC 3339. */
-  lastFailureAt: z.string().max(40),
+  lastFailureAt: z.string().check(z.maxLength(40)),
   lastExitCode: z.int(),
 })
 export type CrashRecord = z.output<typeof crashRecord>

@@ -1,4 +1,4 @@
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import { sha256Hex } from '../src/api/hash.ts'
 import { type Identity, identity } from '../src/api/wire/identity.ts'
 import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
@@ -41,7 +41,7 @@ async function readText(files: Readable, path: string, exit: ExitName): Promise<
   }
 }
 
-function parse<T>(schema: z.ZodType<T>, text: string, path: string, exit: ExitName): T {
+function parse<T>(schema: z.ZodMiniType<T>, text: string, path: string, exit: ExitName): T {
   let document: unknown
   try {
     document = JSON.parse(text)

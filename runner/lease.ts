@@ -1,4 +1,4 @@
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import type { brokerToRunner, grantedNic, WaitReason } from '../src/api/wire/broker-runner.ts'
 import type { AcceleratorInUse } from '../src/api/wire/common.ts'
 import type { LaunchConfig } from '../src/api/wire/launch.ts'

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { Channel } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 
@@ -10,9 +10,9 @@ export class QmpError extends Error {
 const greeting = z.object({
   QMP: z.object({ version: z.object({ qemu: z.object({ major: z.int(), minor: z.int(), micro: z.int() }) }) }),
 })
-const event = z.object({ event: z.string(), data: z.record(z.string(), z.unknown()).optional() })
+const event = z.object({ event: z.string(), data: z.optional(z.record(z.string(), z.unknown())) })
 const reply = z.object({ id: z.int(), return: z.unknown() })
-const refusal = z.object({ id: z.int().optional(), error: z.object({ class: z.string(), desc: z.string() }) })
+const refusal = z.object({ id: z.optional(z.int()), error: z.object({ class: z.string(), desc: z.string() }) })
 
 export type QmpEvent = z.output<typeof event>
 

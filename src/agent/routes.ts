@@ -1,4 +1,4 @@
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import { type VmUid, uidPattern } from '../api/names.ts'
 import {
   agentApiVersion,
@@ -109,7 +109,7 @@ async function vmStatus(programs: AgentPrograms, uid: VmUid, signal: AbortSignal
 
 class BadBody extends Error {}
 
-function parseBody<Schema extends z.ZodType>(schema: Schema, request: ControlRequest): z.output<Schema> {
+function parseBody<Schema extends z.ZodMiniType>(schema: Schema, request: ControlRequest): z.output<Schema> {
   const result = schema.safeParse(parseJson(request.body))
   if (result.success) return result.data
   const issue = result.error.issues[0]

@@ -1,5 +1,5 @@
 import { hashOf } from './hash.ts'
-import { replaceDisksAnnotation } from './manifest/document.ts'
+import { replaceDisksAnnotation } from './manifest/annotations.ts'
 import { partNamePattern } from './names.ts'
 import type { PrepareOrder } from './wire/agent-api.ts'
 import type { Identity } from './wire/identity.ts'

@@ -1,4 +1,4 @@
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import { tapName, type VmUid } from '../api/names.ts'
 import type { grantedNic } from '../api/wire/broker-runner.ts'
 import type { Grant, NicGrant } from '../api/wire/common.ts'

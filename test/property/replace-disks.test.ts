@@ -4,7 +4,7 @@ import { planPrepare, type SeenInstance } from '../../src/agent/prepare-plan.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import type { Identity } from '../../src/api/wire/identity.ts'
 import { readReplaceDisks } from '../../src/api/replace-disks.ts'
-import { replaceDisksAnnotation } from '../../src/api/manifest/document.ts'
+import { replaceDisksAnnotation } from '../../src/api/manifest/annotations.ts'
 
 const uid = '11111111-2222-4333-8444-555555555555'
 type Disk = PrepareOrder['disks'][number]

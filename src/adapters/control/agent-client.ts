@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod/mini'
 import { agentError, inventory, nodeFacts, prepareStatus, probeOutcome, vmStatus } from '../../api/wire/agent-api.ts'
 import { deletionStatus } from '../../api/wire/delete-disks.ts'
 import type { ControlKey } from '../../api/control-key.ts'
@@ -103,7 +103,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+function parse<Schema extends z.ZodMiniType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { nodePorts } from '../../api/node-ports.ts'
 import type { GuestFilter, TapLock } from '../../ports/guest-filter.ts'
 import { HostError } from '../../ports/host-network.ts'
@@ -135,21 +135,13 @@ interface Rules {
 }
 
 const ours = { table: z.literal(table) }
-/** The objects in use of `nft -j list ruleset`; libnftables-json(5). */
-const listed = z.object({
-  chain: z
-    .object({ ...ours, family: z.string(), name: z.string() })
-    .optional()
-    .catch(undefined),
-  set: z
-    .object({ ...ours, family: z.literal('bridge'), name: z.literal('taps'), elem: z.array(z.string()).default([]) })
-    .optional()
-    .catch(undefined),
-  rule: z
-    .object({ ...ours, family: z.string(), chain: z.string(), expr: z.array(z.unknown()) })
-    .optional()
-    .catch(undefined),
+// The objects in use of `nft -j list ruleset`; libnftables-json(5).
+const listed = z.object({ nftables: z.array(z.unknown()) })
+const listedChain = z.object({ chain: z.object({ ...ours, family: z.string(), name: z.string() }) })
+const listedSet = z.object({
+  set: z.object({ ...ours, family: z.literal('bridge'), name: z.literal('taps'), elem: z.optional(z.array(z.string())) }),
 })
+const listedRule = z.object({ rule: z.object({ ...ours, family: z.string(), chain: z.string(), expr: z.array(z.unknown()) }) })
 const macMatch = z.object({
   match: z.object({
     op: z.literal('!='),
@@ -164,20 +156,28 @@ function isJump(expr: unknown): boolean {
   return jump.safeParse(expr).success
 }
 
+/** The objects that match, without those of another kind or table. */
+function matching<Schema extends z.ZodMiniType>(objects: readonly unknown[], schema: Schema): z.output<Schema>[] {
+  return objects.flatMap((one) => schema.safeParse(one).data ?? [])
+}
+
 /** The output has one JSON document per line and command. */
 function rulesOf(output: string): Rules {
   const documents = output.split('\n').filter((line) => line !== '')
-  const objects = documents.flatMap((line) => z.object({ nftables: z.array(listed) }).parse(JSON.parse(line)).nftables)
-  const rules = objects.flatMap(({ rule }) => rule ?? [])
+  const objects = documents.flatMap((line) => listed.parse(JSON.parse(line)).nftables)
+  const rules = matching(objects, listedRule).map(({ rule }) => rule)
   const macs = rules.flatMap(({ family, chain, expr }): [string, string][] => {
     const match = macMatch.safeParse(expr[0])
     return family === 'netdev' && match.success ? [[chain, match.data.match.right]] : []
   })
   const has = (family: string, chain: string): boolean => rules.some((one) => one.family === family && one.chain === chain)
+  const chains = matching(objects, listedChain).flatMap(({ chain: { family, name } }) =>
+    family === 'netdev' && name !== shared ? name : [],
+  )
   return {
     macs: new Map(macs),
-    chains: new Set(objects.flatMap(({ chain }) => (chain?.family === 'netdev' && chain.name !== shared ? chain.name : []))),
-    taps: new Set(objects.flatMap(({ set }) => set?.elem ?? [])),
+    chains: new Set(chains),
+    taps: new Set(matching(objects, listedSet).flatMap(({ set }) => set.elem ?? [])),
     jumps: new Set(rules.flatMap(({ family, chain, expr }) => (family === 'netdev' && isJump(expr[0]) ? chain : []))),
     guardsPorts: has('bridge', 'input') && has('netdev', shared),
   }

@@ -1,5 +1,5 @@
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, Lexer, type Node, type Scalar, visit } from 'yaml'
-import { documentBegins, flowBrokenOff, scalarFollows } from './text-limits.ts'
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, type Scalar, visit } from 'yaml'
+import { tokensOf } from './text-limits.ts'
 
 /** Why PyYAML, which cloud-init uses, rejects a text that is valid YAML. */
 export interface PyYamlRefusal {
@@ -29,18 +29,13 @@ export function pyYamlRefusal(text: string, document: Document.Parsed): PyYamlRe
 
 const tab: Why = { message: 'a tab outside of quotes', help: 'write spaces, also at the end of a line' }
 
-/** PyYAML only allows spaces between its tokens. The text after the start of a scalar belongs to it. */
+/** PyYAML only allows spaces between its tokens. */
 function tabBetween(text: string): PyYamlRefusal | undefined {
-  let offset = 0
-  let isText = false
-  for (const token of new Lexer().lex(text)) {
-    if (!isText && /^[ \t]+$/.test(token) && token.includes('\t')) {
+  for (const { token, offset, isScalar } of tokensOf(text)) {
+    if (!isScalar && /^[ \t]+$/.test(token) && token.includes('\t')) {
       const from = offset + token.indexOf('\t')
       return { ...tab, from, to: from + 1 }
     }
-    const isAdded = !isText && (token === documentBegins || token === flowBrokenOff || token === scalarFollows)
-    isText = !isText && token === scalarFollows
-    if (!isAdded) offset += token.length
   }
   return undefined
 }

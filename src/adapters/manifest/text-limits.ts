@@ -1,4 +1,4 @@
-import { Lexer } from 'yaml'
+import { CST, Lexer } from 'yaml'
 
 /** Why a text is rejected, and at which offset. */
 export interface Refused {
@@ -28,9 +28,6 @@ const tooManyLevels = 'a manifest needs a few levels only'
 
 /** YAML's printable characters, 5.1. A byte order mark is only allowed at the beginning of the file, where decoding removes it. */
 const notPrintable = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]|\ufeff/u
-/** Control characters that the lexer adds: start of a document, broken-off flow collection, start of a scalar. */
-export const [documentBegins, flowBrokenOff, scalarFollows] = ['\u0002', '\u0018', '\u001f']
-
 /** Checks a text before the parser does, with the parser's own tokens. The check uses no recursion, and its memory does not grow with the depth. */
 export function refusedText(text: string): Refused | undefined {
   const offset = text.search(notPrintable)
@@ -68,16 +65,24 @@ interface Scan {
   lineStart: boolean
 }
 
-function refusedToken(text: string): Refused | undefined {
-  const scan: Scan = { nodes: 0, marks: 0, comments: 0, documents: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
+/** The lexer's tokens with their offsets. `isScalar`: the token is the text of a scalar, and may look like a mark. */
+export function* tokensOf(text: string): Generator<{ readonly token: string; readonly offset: number; readonly isScalar: boolean }> {
   let offset = 0
   let isScalar = false
   for (const token of new Lexer().lex(text)) {
+    yield { token, offset, isScalar }
+    // The lexer adds these control characters; they are not in the text.
+    const isAdded = !isScalar && (token === CST.DOCUMENT || token === CST.FLOW_END || token === CST.SCALAR)
+    isScalar = !isScalar && token === CST.SCALAR
+    if (!isAdded) offset += token.length
+  }
+}
+
+function refusedToken(text: string): Refused | undefined {
+  const scan: Scan = { nodes: 0, marks: 0, comments: 0, documents: 0, flow: [], chained: 0, open: [], depth: 0, indent: 0, lineStart: true }
+  for (const { token, offset, isScalar } of tokensOf(text)) {
     const found = isScalar ? undefined : look(scan, token)
     if (found !== undefined) return { ...found, offset }
-    const added = !isScalar && (token === documentBegins || token === flowBrokenOff || token === scalarFollows)
-    isScalar = !isScalar && token === scalarFollows
-    if (!added) offset += token.length
   }
   return undefined
 }
@@ -106,7 +111,7 @@ function directive(token: string): Found {
 
 /** Scalars, aliases and flow collections are nodes. Every other mark may stand for an empty node, or be an error with its own cost. */
 function counted(scan: Scan, token: string): Found {
-  if ('\u001f"\'*[{'.includes(token.charAt(0))) scan.nodes += 1
+  if (`${CST.SCALAR}"'*[{`.includes(token.charAt(0))) scan.nodes += 1
   else if (token.startsWith('#')) scan.comments += 1
   else scan.marks += 1
   // `...` ends a document, and another may follow without `---`.
@@ -128,7 +133,7 @@ function flow(scan: Scan, token: string): Found {
   // An unmatched bracket must not reduce the count.
   else if (token === ']' || token === '}') scan.chained -= scan.flow.pop() ?? 0
   else if (token === ',') endEntry(scan)
-  else if (token === flowBrokenOff || token === documentBegins) while (scan.flow.length > 0) scan.chained -= scan.flow.pop() ?? 0
+  else if (token === CST.FLOW_END || token === CST.DOCUMENT) while (scan.flow.length > 0) scan.chained -= scan.flow.pop() ?? 0
   else if (isIndicator(token)) chain(scan)
   if (scan.flow.length > maxLevels)
     return { code: 'VM003', message: `nested more than ${maxLevels} levels of [ ] and { } deep`, help: tooManyLevels }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { PortError } from '../../ports/errors.ts'
 import type { ImageInfo, ImageTool } from '../../ports/image-tool.ts'
 
@@ -38,9 +38,9 @@ const faultsOfNode = [
 const infoOutput = z.object({
   format: z.literal('qcow2'),
   'virtual-size': z.int(),
-  'backing-filename': z.string().optional(),
-  encrypted: z.boolean().optional(),
-  'format-specific': z.object({ data: z.object({ 'data-file': z.string().optional() }) }).optional(),
+  'backing-filename': z.optional(z.string()),
+  encrypted: z.optional(z.boolean()),
+  'format-specific': z.optional(z.object({ data: z.object({ 'data-file': z.optional(z.string()) }) })),
 })
 
 export interface QemuImgOptions {

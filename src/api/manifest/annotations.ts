@@ -6,6 +6,11 @@ export const cloudInitInstanceAnnotation = 'swarmvirt.dev/cloud-init-instance'
 /** A person's word that the disks on this node are the VM's own, while the node of its record is down. */
 export const followDiskAnnotation = 'swarmvirt.dev/follow-disk'
 
+/** Allows one edit that destroys what is on a disk; the refusal of the edit says the value, which holds for that edit alone. */
+export const replaceDisksAnnotation = 'swarmvirt.dev/replace-disks'
+/** `"true"`: no changes are made for the VM, as with `docker vm suspend`. */
+export const suspendAnnotation = 'swarmvirt.dev/suspend'
+
 interface Form {
   readonly pattern: RegExp
   readonly help: string

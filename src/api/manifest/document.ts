@@ -1,18 +1,13 @@
 import { z } from 'zod'
 import { vmNamePattern } from '../names.ts'
 import { type About, field } from './about.ts'
-import { cloudInitInstanceAnnotation, followDiskAnnotation } from './annotations.ts'
+import { cloudInitInstanceAnnotation, followDiskAnnotation, replaceDisksAnnotation, suspendAnnotation } from './annotations.ts'
 import { machineFields, spec } from './spec.ts'
 
 export const apiVersion = 'swarmvirt.dev/v1alpha1'
 export const kind = 'VirtualMachine'
 export const classKind = 'VirtualMachineClass'
 export const listKind = 'List'
-
-/** Allows one edit that destroys what is on a disk; the refusal of the edit says the value, which holds for that edit alone. */
-export const replaceDisksAnnotation = 'swarmvirt.dev/replace-disks'
-/** `"true"`: no changes are made for the VM, as with `docker vm suspend`. */
-export const suspendAnnotation = 'swarmvirt.dev/suspend'
 
 const texts = (description: string, about: Partial<About> = {}) =>
   field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live', ...about })

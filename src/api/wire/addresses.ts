@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { interfaceField, ipv4Field, macField } from './common.ts'
 
 /**
@@ -9,6 +9,6 @@ export const addressesFile = z.object({
   version: z.literal(1),
   heard: z
     .array(z.object({ mac: macField, ip: ipv4Field, via: z.enum(['arp', 'dhcp']), interface: interfaceField, at: z.iso.datetime() }))
-    .max(64),
+    .check(z.maxLength(64)),
 })
 export type AddressesFile = z.output<typeof addressesFile>

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { brokerFacts, leaseFact, probeOutcome, sighting } from './broker-admin.ts'
 import {
   acceleratorChoice,
@@ -42,33 +42,31 @@ export const prepareOrder = z.object({
   version: z.literal(1),
   uid: uidField,
   vm: vmNameField,
-  cluster: z.string().max(64),
+  cluster: z.string().check(z.maxLength(64)),
   disks: z
     .array(
       z.object({
         name: partNameField,
-        sizeBytes: z.int().min(1),
-        image: z.object({ source: z.string().max(2048), sha256: sha256Field.nullable() }),
+        sizeBytes: z.int().check(z.minimum(1)),
+        image: z.object({ source: z.string().check(z.maxLength(2048)), sha256: z.nullable(sha256Field) }),
       }),
     )
-    .min(1)
-    .max(16),
+    .check(z.minLength(1), z.maxLength(16)),
   /** True once the disks were made: an agent that has none then answers DiskMissing and makes no empty one in its place. */
   disksMustExist: z.boolean(),
   /** Edits that may destroy what is on a disk (replace-disks.ts), as the manifest's annotation names them. Absent where it names none. */
-  replaceDisks: z
-    .array(z.object({ disk: partNameField, token: z.string().regex(/^[0-9a-f]{16}$/) }))
-    .max(16)
-    .optional(),
+  replaceDisks: z.optional(
+    z.array(z.object({ disk: partNameField, token: z.string().check(z.regex(/^[0-9a-f]{16}$/)) })).check(z.maxLength(16)),
+  ),
   /** Of the launch config that the VM is started with (`nics` too); for a VM that has none yet, and from release 0.1, as the manifest has it. */
   accelerator: acceleratorChoice,
   /** The cluster allows TCG. */
   softwareEmulation: z.boolean(),
-  nics: z.array(nicGrant).max(8),
+  nics: z.array(nicGrant).check(z.maxLength(8)),
   /** An edit that waits for a restart: it is checked, and granted by a later order. Absent where none waits; release 0.1 does not know it. */
-  pending: z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).max(8) }).optional(),
+  pending: z.optional(z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).check(z.maxLength(8)) })),
   /** Public addresses of the cluster's nodes, from which no image is downloaded. Absent where there are none, or no image comes from the network. */
-  clusterAddresses: z.array(z.string().max(64)).max(4_096).optional(),
+  clusterAddresses: z.optional(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(4_096))),
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 
@@ -77,8 +75,8 @@ export type PrepareOrder = z.output<typeof prepareOrder>
  * which does not check it.
  */
 const ofPending = {
-  pending: z.object({ reason: reasonField, message: textField }).optional(),
-  pendingAccepted: z.literal(true).optional(),
+  pending: z.optional(z.object({ reason: reasonField, message: textField })),
+  pendingAccepted: z.optional(z.literal(true)),
 }
 
 export const prepareStatus = z.discriminatedUnion('state', [
@@ -99,7 +97,7 @@ export type PrepareStatus = z.output<typeof prepareStatus>
 /** A VM whose `disks/` and `run/` take more than its disks may. */
 const overuse = z.object({
   uid: uidField,
-  vm: vmNameField.nullable(),
+  vm: z.nullable(vmNameField),
   usedBytes: z.int(),
   allowedBytes: z.int(),
   /** There are directories, or more files than are counted. */
@@ -109,34 +107,34 @@ export type Overuse = z.output<typeof overuse>
 
 export const nodeFacts = z.object({
   version: z.literal(1),
-  release: z.string().max(64),
-  hostname: z.string().max(255),
+  release: z.string().check(z.maxLength(64)),
+  hostname: z.string().check(z.maxLength(255)),
   /** Null while the broker is away; `brokerMessage` says why. */
-  broker: brokerFacts.nullable(),
+  broker: z.nullable(brokerFacts),
   brokerMessage: textField,
   /** What the probe saw: QEMU with the VM's machine type and a payload in long mode. `pending` until the first probe has ended. */
-  kvm: z.object({ state: z.enum(['works', 'unusable', 'pending']), reason: z.string().max(64), message: textField }),
+  kvm: z.object({ state: z.enum(['works', 'unusable', 'pending']), reason: z.string().check(z.maxLength(64)), message: textField }),
   tcg: z.object({ works: z.boolean(), message: textField }),
   memoryBytes: z.int(),
   cpus: z.int(),
   disk: z.object({ totalBytes: z.int(), freeBytes: z.int() }),
   /** Absent from an agent of release 0.1. */
-  overuse: z.array(overuse).max(64).optional(),
+  overuse: z.optional(z.array(overuse).check(z.maxLength(64))),
 })
 export type NodeFacts = z.output<typeof nodeFacts>
 
 const instanceRecord = z.object({
   uid: uidField,
   /** Null where identity.json is missing or unreadable: the directory still holds somebody's disk. */
-  vm: vmNameField.nullable(),
-  cluster: cleanText(2048).nullable(),
+  vm: z.nullable(vmNameField),
+  cluster: z.nullable(cleanText(2048)),
   disks: z.array(
     z.object({
       name: z.string(),
       sizeBytes: z.int(),
       allocatedBytes: z.int(),
       /** What it was made from. Absent for a file that was not made for this VM, and from release 0.1. */
-      image: z.object({ source: cleanText(2048), sha256: sha256Field }).optional(),
+      image: z.optional(z.object({ source: cleanText(2048), sha256: sha256Field })),
     }),
   ),
   granted: z.boolean(),
@@ -147,9 +145,9 @@ export type InstanceRecord = z.output<typeof instanceRecord>
 export const vmStatus = z.object({
   version: z.literal(1),
   uid: uidField,
-  lease: leaseFact.nullable(),
+  lease: z.nullable(leaseFact),
   sightings: z.array(sighting),
-  runner: runnerStatus.nullable(),
+  runner: z.nullable(runnerStatus),
   /** Why there is no runner status; empty where there is. */
   runnerMessage: textField,
   brokerMessage: textField,
@@ -162,9 +160,9 @@ export const probeRequest = z.object({
   bridge: interfaceField,
   ip: ipv4Field,
   /** Of `arp`: who is to answer (broker-admin.ts). An agent of release 0.1 takes the first answer. */
-  mac: macField.optional(),
-  port: z.int().min(1).max(65_535).optional(),
-  timeoutMs: z.int().min(10).max(10_000),
+  mac: z.optional(macField),
+  port: z.optional(z.int().check(z.minimum(1), z.maximum(65_535))),
+  timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)),
 })
 export type ProbeRequest = z.output<typeof probeRequest>
 

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { containerField, grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
 
 /**
@@ -14,13 +14,13 @@ export const brokerHello = z.object({
   type: z.literal('hello'),
   protocol: z.literal('swarmvirt.broker-admin'),
   version: z.int(),
-  bootId: z.string().max(64),
+  bootId: z.string().check(z.maxLength(64)),
   /** What the broker's command line allows at all. */
   limits: z.object({ bridges: z.array(interfaceField), macPrefix: z.string() }),
 })
 export type BrokerHello = z.output<typeof brokerHello>
 
-const id = z.int().min(0)
+const id = z.int().check(z.minimum(0))
 
 /**
  * Asks the LAN who has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs none there.
@@ -31,8 +31,8 @@ const arpRequest = z.object({
   id,
   bridge: interfaceField,
   ip: ipv4Field,
-  mac: macField.optional(),
-  timeoutMs: z.int().min(10).max(10_000),
+  mac: z.optional(macField),
+  timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)),
 })
 
 export const brokerRequest = z.discriminatedUnion('type', [
@@ -46,13 +46,24 @@ export const brokerRequest = z.discriminatedUnion('type', [
    * `uids`: of these VMs alone. `after`: in order of uid, those after this one (null: from the first), as many as fit into a frame; without it the
    * answer is everything, or the error `AnswerTooLong`. A broker of an earlier release knows neither and gives everything.
    */
-  z.object({ type: z.literal('leases'), id, uids: z.array(uidField).max(64).optional(), after: uidField.nullable().optional() }),
-  z.object({ type: z.literal('sightings'), id, macs: z.array(macField).max(256) }),
+  z.object({
+    type: z.literal('leases'),
+    id,
+    uids: z.optional(z.array(uidField).check(z.maxLength(64))),
+    after: z.optional(z.nullable(uidField)),
+  }),
+  z.object({ type: z.literal('sightings'), id, macs: z.array(macField).check(z.maxLength(256)) }),
   z.object({ type: z.literal('openKvm'), id }),
   arpRequest,
-  z.object({ type: z.literal('ping'), id, bridge: interfaceField, ip: ipv4Field, timeoutMs: z.int().min(10).max(10_000) }),
+  z.object({
+    type: z.literal('ping'),
+    id,
+    bridge: interfaceField,
+    ip: ipv4Field,
+    timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)),
+  }),
   /** Orders every runner with a lease to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
-  z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().min(0).max(3_600_000) }),
+  z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().check(z.minimum(0), z.maximum(3_600_000)) }),
   /** Ends what `powerOffAll` began: VMs may start again. Idempotent. A broker of release 0.1 answers `BadRequest`. */
   z.object({ type: z.literal('powerOnAll'), id }),
 ])
@@ -73,14 +84,14 @@ const bridgeFact = z.object({
   carrier: z.boolean(),
   up: z.boolean(),
   /** First IPv4 address of the host on the bridge, or null; without one a host can prove layer 2 (ARP) and nothing above it. */
-  address: ipv4Field.nullable(),
+  address: z.nullable(ipv4Field),
 })
 export type BridgeFact = z.output<typeof bridgeFact>
 
 export const brokerFacts = z.object({
   devices: z.object({ kvm: deviceFact, tun: deviceFact, vhostNet: deviceFact }),
   /** The bridges that exist *and* are allowed. */
-  bridges: z.array(bridgeFact).max(64),
+  bridges: z.array(bridgeFact).check(z.maxLength(64)),
 })
 export type BrokerFacts = z.output<typeof brokerFacts>
 
@@ -94,12 +105,12 @@ export const leaseFact = z.object({
   /** A runner holds the lease on a connection that is open now. */
   held: z.boolean(),
   /** The container that the runner reports. Absent if it reports none, and from a broker of release 0.1. */
-  container: containerField.optional(),
+  container: z.optional(containerField),
   waiting: z.int(),
-  waitReason: z.string().max(64).nullable(),
-  waitMessage: textField.nullable(),
+  waitReason: z.nullable(z.string().check(z.maxLength(64))),
+  waitMessage: z.nullable(textField),
   /** Present for a held lease. A broker of release 0.1 has no filter and does not report it. */
-  guestFilter: guestFilterFact.optional(),
+  guestFilter: z.optional(guestFilterFact),
   nics: z.array(
     z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() }),
   ),
@@ -113,7 +124,7 @@ export const sighting = z.object({
   /** `dhcp`: an ACK that answers a REQUEST of the VM; `arp`: the VM itself said so. */
   via: z.enum(['arp', 'dhcp']),
   interface: interfaceField,
-  ageMs: z.int().min(0),
+  ageMs: z.int().check(z.minimum(0)),
 })
 export type Sighting = z.output<typeof sighting>
 
@@ -122,9 +133,9 @@ export const probeOutcome = z.object({
   reason: reasonField,
   message: textField,
   /** The MAC that answered an ARP request. */
-  mac: macField.nullable(),
+  mac: z.nullable(macField),
   /** Milliseconds, null where nothing answered. */
-  rttMs: z.number().nullable(),
+  rttMs: z.nullable(z.number()),
 })
 export type ProbeOutcome = z.output<typeof probeOutcome>
 
@@ -132,12 +143,12 @@ export const brokerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('facts'), id, facts: brokerFacts }),
   z.object({ type: z.literal('ok'), id }),
   /** `next` goes into the next request's `after`; null or absent where nothing is left. */
-  z.object({ type: z.literal('leases'), id, leases: z.array(leaseFact), next: uidField.nullable().optional() }),
+  z.object({ type: z.literal('leases'), id, leases: z.array(leaseFact), next: z.optional(z.nullable(uidField)) }),
   z.object({ type: z.literal('sightings'), id, sightings: z.array(sighting) }),
   z.object({ type: z.literal('kvm'), id }),
   z.object({ type: z.literal('probe'), id, probe: probeOutcome }),
   z.object({ type: z.literal('poweredOff'), id, remaining: z.array(uidField) }),
   /** `reason` is for machines (`BridgeNotAllowed`, `MacNotAllowed`, `DeviceMissing`, …). */
-  z.object({ type: z.literal('error'), id: id.nullable(), reason: reasonField, message: textField }),
+  z.object({ type: z.literal('error'), id: z.nullable(id), reason: reasonField, message: textField }),
 ])
 export type BrokerResponse = z.output<typeof brokerResponse>

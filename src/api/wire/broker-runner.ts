@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { acceleratorInUse, containerField, interfaceField, macField, partNameField, reasonField, textField, uidField } from './common.ts'
 
 /**
@@ -15,14 +15,14 @@ export const runnerToBroker = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
     protocol: z.literal('swarmvirt.broker-runner'),
-    version: z.int().min(1),
+    version: z.int().check(z.minimum(1)),
     /** The uid of the launch config; it must be that of the socket's directory, which alone is believed. */
     uid: uidField,
     /** Which container asks. It decides nothing and is shown in the lease fact; release 0.1 does not say it. */
-    container: containerField.optional(),
+    container: z.optional(containerField),
   }),
   z.object({ type: z.literal('acquire') }),
-  z.object({ type: z.literal('reclaim'), taps: z.array(interfaceField).max(8) }),
+  z.object({ type: z.literal('reclaim'), taps: z.array(interfaceField).check(z.maxLength(8)) }),
 ])
 export type RunnerToBroker = z.output<typeof runnerToBroker>
 
@@ -43,14 +43,14 @@ export const brokerToRunner = z.discriminatedUnion('type', [
     type: z.literal('welcome'),
     version: z.int(),
     /** Changes with each start of the broker. */
-    bootId: z.string().max(64),
+    bootId: z.string().check(z.maxLength(64)),
   }),
   z.object({ type: z.literal('waiting'), reason: waitReason, message: textField }),
   z.object({
     type: z.literal('granted'),
     accelerator: acceleratorInUse,
     kvm: z.boolean(),
-    nics: z.array(grantedNic).max(8),
+    nics: z.array(grantedNic).check(z.maxLength(8)),
     reclaimed: z.boolean(),
   }),
   /**

@@ -1,22 +1,26 @@
-import * as z from 'zod'
-import { printable } from '../printable.ts'
+import en from 'zod/v4/locales/en.js'
+import * as z from 'zod/mini'
 import { interfaceNamePattern, partNamePattern, uidPattern, vmNamePattern } from '../names.ts'
+import { printable } from '../printable.ts'
+
+// zod/mini keeps runner, agent and broker small. It comes without messages: they would all be "Invalid input".
+z.config(en())
 
 /** Building blocks of the wire contracts. Contracts are permissive about unknown keys (a newer peer may add some) and strict about known ones. */
-export const uidField = z.string().regex(uidPattern)
-export const vmNameField = z.string().regex(vmNamePattern)
-export const partNameField = z.string().regex(partNamePattern)
-export const interfaceField = z.string().regex(interfaceNamePattern)
-export const macField = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)
+export const uidField = z.string().check(z.regex(uidPattern))
+export const vmNameField = z.string().check(z.regex(vmNamePattern))
+export const partNameField = z.string().check(z.regex(partNamePattern))
+export const interfaceField = z.string().check(z.regex(interfaceNamePattern))
+export const macField = z.string().check(z.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))
 export const ipv4Field = z.ipv4()
-export const sha256Field = z.string().regex(/^[0-9a-f]{64}$/)
+export const sha256Field = z.string().check(z.regex(/^[0-9a-f]{64}$/))
 /** Text that a peer made, without the characters that a terminal would obey. A longer one is refused. */
-export const cleanText = (maxLength: number) => z.string().max(maxLength).transform(printable)
+export const cleanText = (maxLength: number) => z.string().check(z.maxLength(maxLength), z.overwrite(printable))
 /** Text shown to people; cut by the sender. */
 export const textField = cleanText(2048)
 /** A container's id, or the beginning of it, which Docker makes its hostname. A runner's claim about itself. */
 export const containerField = cleanText(64)
-export const reasonField = z.string().regex(/^[A-Z][A-Za-z0-9]{0,63}$/)
+export const reasonField = z.string().check(z.regex(/^[A-Z][A-Za-z0-9]{0,63}$/))
 
 /** One network interface of a VM as the broker is to make it. */
 export const nicGrant = z.object({
@@ -25,7 +29,7 @@ export const nicGrant = z.object({
   bridge: interfaceField,
   mac: macField,
   /** Bytes; null takes the bridge's. */
-  mtu: z.int().min(576).max(65_521).nullable(),
+  mtu: z.nullable(z.int().check(z.minimum(576), z.maximum(65_521))),
 })
 export type NicGrant = z.output<typeof nicGrant>
 
@@ -40,11 +44,11 @@ export const grant = z.object({
   uid: uidField,
   vm: vmNameField,
   accelerator: acceleratorInUse,
-  nics: z.array(nicGrant).max(8),
+  nics: z.array(nicGrant).check(z.maxLength(8)),
   /**
    * Granted before, under other names: a runner that was started with them may still live, and proves itself with their TAPs. Absent where there
    * are none; release 0.1 does not know it.
    */
-  formerNics: z.array(nicGrant).max(8).optional(),
+  formerNics: z.optional(z.array(nicGrant).check(z.maxLength(8))),
 })
 export type Grant = z.output<typeof grant>

@@ -1,11 +1,16 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { reasonField, textField, uidField, vmNameField } from './common.ts'
 
 /**
  * `POST /v1/vms/<uid>/delete-disks` of the agent (agent-api.ts): the disks of one VM and all that is kept with them. Idempotent, and there is no way
  * back: uid, name and cluster must be those in the identity that lies beside the disks. Agents of release 0.1 before it answer 400 UnknownRequest.
  */
-export const deleteDisksOrder = z.object({ version: z.literal(1), uid: uidField, vm: vmNameField, cluster: z.string().max(64) })
+export const deleteDisksOrder = z.object({
+  version: z.literal(1),
+  uid: uidField,
+  vm: vmNameField,
+  cluster: z.string().check(z.maxLength(64)),
+})
 export type DeleteDisksOrder = z.output<typeof deleteDisksOrder>
 
 export const deletionStatus = z.discriminatedUnion('state', [

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { acceleratorChoice, interfaceField, macField, partNameField, textField, uidField, vmNameField } from './common.ts'
 
 /**
@@ -11,28 +11,25 @@ export const launchConfig = z.object({
   version: z.literal(launchVersion),
   uid: uidField,
   vm: vmNameField,
-  cores: z.int().min(1),
-  memoryMiB: z.int().min(1),
+  cores: z.int().check(z.minimum(1)),
+  memoryMiB: z.int().check(z.minimum(1)),
   accelerator: acceleratorChoice,
   /** In boot order; the file is `disks/<name>.qcow2`. */
-  disks: z
-    .array(z.object({ name: partNameField }))
-    .min(1)
-    .max(16),
+  disks: z.array(z.object({ name: partNameField })).check(z.minLength(1), z.maxLength(16)),
   /** `bridge` is for the controller, which grants by it; release 0.1 wrote none. */
-  nics: z.array(z.object({ name: partNameField, mac: macField, bridge: interfaceField.optional() })).max(8),
+  nics: z.array(z.object({ name: partNameField, mac: macField, bridge: z.optional(interfaceField) })).check(z.maxLength(8)),
   cloudInit: z.object({
     /**
      * cloud-init does its once-per-instance work once for each. It is the uid, so that a re-created VM with its old disk does not start over;
      * `UID-VALUE` where the annotation `swarmvirt.dev/cloud-init-instance` has a value.
      */
     instanceId: textField,
-    hostname: z.string().max(64),
-    sshAuthorizedKeys: z.array(z.string().max(16_384)).max(64),
+    hostname: z.string().check(z.maxLength(64)),
+    sshAuthorizedKeys: z.array(z.string().check(z.maxLength(16_384))).check(z.maxLength(64)),
     /** The secret `userdata` is mounted. */
     hasUserData: z.boolean(),
   }),
   /** Seconds from the power button to the end by force; below the service's stop grace period. */
-  powerOffTimeoutS: z.int().min(1),
+  powerOffTimeoutS: z.int().check(z.minimum(1)),
 })
 export type LaunchConfig = z.output<typeof launchConfig>

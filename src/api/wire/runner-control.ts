@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { acceleratorInUse, cleanText, containerField, textField, uidField } from './common.ts'
 
 /**
@@ -14,7 +14,7 @@ export const runnerHello = z.object({
   uid: uidField,
 })
 
-const id = z.int().min(0)
+const id = z.int().check(z.minimum(0))
 
 export const runnerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id }),
@@ -40,19 +40,19 @@ export const runnerStatus = z.object({
   phase: runnerPhase,
   message: textField,
   /** What QEMU runs with; null while there is no QEMU. */
-  accelerator: acceleratorInUse.nullable(),
+  accelerator: z.nullable(acceleratorInUse),
   /** QEMU's own word over QMP (`running`, `paused`, `shutdown` …); null while there is none. */
-  qemuStatus: cleanText(64).nullable(),
+  qemuStatus: z.nullable(cleanText(64)),
   /** Hash of the launch config in use. */
   launchHash: cleanText(64),
   release: cleanText(64),
   /** RFC 3339. */
   startedAt: cleanText(40),
   /** Of the container it runs in (common.ts), so that nobody takes a predecessor for the task that Swarm runs now. Release 0.1 does not say it. */
-  container: containerField.optional(),
+  container: z.optional(containerField),
   /** RFC 3339: when its guest began to run. Absent before that, and from release 0.1. */
-  bootedAt: cleanText(40).optional(),
-  restarts: z.int().min(0),
+  bootedAt: z.optional(cleanText(40)),
+  restarts: z.int().check(z.minimum(0)),
   /** From the runner's own /proc/self/status: what Swarm really gave, not what was asked for. */
   hardening: z.object({ uid: z.int(), capEff: cleanText(32), capBnd: cleanText(32), noNewPrivs: z.boolean(), seccomp: z.int() }),
 })
@@ -61,6 +61,6 @@ export type RunnerStatus = z.output<typeof runnerStatus>
 export const runnerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id, status: runnerStatus }),
   z.object({ type: z.literal('ok'), id }),
-  z.object({ type: z.literal('error'), id: id.nullable(), message: textField }),
+  z.object({ type: z.literal('error'), id: z.nullable(id), message: textField }),
 ])
 export type RunnerResponse = z.output<typeof runnerResponse>

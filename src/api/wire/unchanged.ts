@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { hashOf } from '../hash.ts'
 import { byText } from '../order.ts'
 import { type PrepareOrder, type PrepareStatus, type ProbeOutcome, probeRequest, type VmStatus } from './agent-api.ts'
@@ -8,7 +8,7 @@ import { uidField } from './common.ts'
  * `POST /v1/unchanged`: revalidates many answers of a node with one request. The caller sends its earlier requests (agent-api.ts), each with
  * the mark of its answer; the agent repeats them and returns which answers are unchanged. An agent of release 0.1 does not have this path.
  */
-const mark = z.string().regex(/^[0-9a-f]{32}$/)
+const mark = z.string().check(z.regex(/^[0-9a-f]{32}$/))
 
 const knownAnswer = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('vm'), uid: uidField, mark }),
@@ -24,12 +24,15 @@ export type KnownAnswer = z.output<typeof knownAnswer>
 /** Maximum in one request. */
 export const maxKnownAnswers = 128
 
-export const unchangedRequest = z.object({ version: z.literal(1), known: z.array(knownAnswer).min(1).max(maxKnownAnswers) })
+export const unchangedRequest = z.object({
+  version: z.literal(1),
+  known: z.array(knownAnswer).check(z.minLength(1), z.maxLength(maxKnownAnswers)),
+})
 
 export const unchangedAnswer = z.object({
   version: z.literal(1),
   /** Indexes in `known`. */
-  same: z.array(z.int().min(0)).max(maxKnownAnswers),
+  same: z.array(z.int().check(z.minimum(0))).check(z.maxLength(maxKnownAnswers)),
 })
 
 /**

@@ -1,5 +1,5 @@
 import { objectLabels, suspendedBy } from '../../api/labels.ts'
-import { suspendAnnotation } from '../../api/manifest/document.ts'
+import { suspendAnnotation } from '../../api/manifest/annotations.ts'
 import { placementRecordName, type VmName } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'

@@ -1,5 +1,5 @@
 import { objectLabels, suspendedBy } from '../../api/labels.ts'
-import { suspendAnnotation } from '../../api/manifest/document.ts'
+import { suspendAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
 import type { Declaration } from '../../ports/declarations.ts'

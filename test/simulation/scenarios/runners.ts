@@ -1,5 +1,5 @@
 import { askPowerOffAll } from '../../../src/broker/power-off.ts'
-import { replaceDisksAnnotation } from '../../../src/api/manifest/document.ts'
+import { replaceDisksAnnotation } from '../../../src/api/manifest/annotations.ts'
 import { replaceToken } from '../../../src/api/replace-disks.ts'
 import { force, isRunning, nodeOf, once, rollback } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
