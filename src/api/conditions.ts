@@ -1,9 +1,8 @@
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
 
 /**
- * Every condition type with its one owner. `Reconciling` and `Stalled` are kstatus' abnormal-true pair: present only while true, and so is
- * `Suspended`, which stands in their place.
- * The controller computes `Ready` from the others.
+ * Every condition type with its one owner. `Reconciling` and `Stalled` are kstatus' abnormal-true pair: they exist only while they are
+ * true. `Suspended` replaces them while it is true. The controller computes `Ready` from the others.
  */
 export const conditionOwners = {
   Valid: 'source',
@@ -32,11 +31,11 @@ export interface Condition {
   readonly status: ConditionStatus
   /** CamelCase, for machines. */
   readonly reason: string
-  /** What, where, why and what to do, for people. */
+  /** For people: what happens, where, why, and what to do. */
   readonly message: string
-  /** Generation of the manifest this was derived from. */
+  /** Generation of the manifest that this was derived from. */
   readonly observedGeneration: string
-  /** RFC 3339; moves only when `status` does, and not with a restart of the controller. */
+  /** RFC 3339. Only changes when `status` does, and not when the controller restarts. */
   readonly lastTransitionTime: string
 }
 
@@ -54,7 +53,7 @@ export interface Stamp {
   readonly since?: (type: ConditionType, status: ConditionStatus) => string | undefined
 }
 
-/** Merges drafts into what is held: a draft replaces its type; the transition time moves only with the status. */
+/** Merges drafts into the held conditions. A draft replaces the condition of its type. The transition time only changes with the status. */
 export function stampConditions(held: readonly Condition[], drafts: readonly ConditionDraft[], stamp: Stamp): Condition[] {
   const byType = new Map(held.map((one) => [one.type, one]))
   for (const draft of drafts) {

@@ -1,6 +1,6 @@
 /** A pre-shared key of the control plane, with which controller and agents authenticate each other (TLS-PSK). */
 export interface ControlKey {
-  /** Sent in the clear by a client, so that a server with several keys knows which one is meant. */
+  /** Sent unencrypted by a client, so that a server with several keys knows which one to use. */
   readonly id: string
   /** 64 lower-case hex digits: 32 random bytes. */
   readonly hex: string
@@ -11,15 +11,15 @@ export type ParsedControlKeys =
   | { readonly ok: false; readonly message: string }
 
 export const defaultControlKeyFile = '/run/secrets/swarmvirt-control-key'
-/** A rotation needs two; more than this is a mistake. */
+/** A rotation needs two; more are a mistake. */
 const maxKeys = 8
 const idPattern = /^[a-z0-9-]{1,32}$/
 const hexPattern = /^[0-9a-f]{64}$/
 
 /**
- * Reads the control key secret: UTF-8 lines `ID:HEX64`, empty lines and lines that start with `#` aside. Clients send the first key;
- * servers accept all of them, so a key is rotated by adding the new one below, moving it up once every node has it, and dropping the old one.
- * Error messages contain line numbers and never key material.
+ * Reads the control key secret: UTF-8 lines `ID:HEX64`. Empty lines and lines that start with `#` are ignored. Clients send the first key,
+ * and servers accept all of them. To rotate a key, add the new one below, move it up once every node has it, and remove the old one. Error
+ * messages contain line numbers and never key material.
  */
 export function parseControlKeys(text: string): ParsedControlKeys {
   const keys: ControlKey[] = []

@@ -1,4 +1,4 @@
-/** An entry of `--allow-image-host`: a host name, an address or a subnet, and a port where only one is allowed. */
+/** An entry of `--allow-image-host`: a host name, an address or a subnet, and a port if only one is allowed. */
 export interface ImageHost {
   /** A name in lower case, or an IPv4 or IPv6 address without brackets. */
   readonly host: string
@@ -12,7 +12,7 @@ const bracketed = /^\[(?<host>[0-9a-f:.]+)\](?::(?<port>\d{1,5}))?$/
 const plain = /^(?<host>[a-z0-9._-]+)(?::(?<port>\d{1,5}))?$/
 const bareIpv6 = /^(?<host>[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*)$/
 
-/** `mirror.lan`, `mirror.lan:8080`, `10.0.0.5`, `10.0.0.0/24`, `[fd00::5]:8080`. Undefined where it is none of these. */
+/** Reads `mirror.lan`, `mirror.lan:8080`, `10.0.0.5`, `10.0.0.0/24` or `[fd00::5]:8080`. Returns undefined for anything else. */
 export function parseImageHost(entry: string): ImageHost | undefined {
   const text = entry.trim().toLowerCase()
   const groups = [subnet, bracketed, plain, bareIpv6].map((form) => form.exec(text)?.groups).find((found) => found !== undefined)

@@ -1,6 +1,6 @@
 /**
- * Every label swarmvirt writes on a Swarm object or a node. They outlive a release: a name here is never reused with another meaning.
- * Dotted, since a key with a `/` is refused in a placement constraint.
+ * Every label that swarmvirt writes on a Swarm object or a node. They outlive a release, so a name is never reused with another meaning.
+ * Names contain dots and no `/`, which Swarm rejects in a placement constraint.
  */
 export const managedBy = 'swarmvirt'
 
@@ -15,17 +15,17 @@ export const objectLabels = {
   cluster: 'swarmvirt.cluster',
   vm: 'swarmvirt.vm',
   uid: 'swarmvirt.uid',
-  /** Swarm node ID a VM is placed on (placement record, and the service for people to read). */
+  /** Swarm node ID that a VM is placed on (on the placement record, and on the service for people to read). */
   node: 'swarmvirt.node',
-  /** On a service whose launch config is of release 0.1 and names no bridge: the bridge of its NICs, which an old constraint named. */
+  /** On a service whose launch config is of release 0.1 and has no bridge: the bridge of its NICs, taken from a former constraint. */
   bridge: 'swarmvirt.bridge',
   /** Hash of the user's spec that was last applied. */
   generation: 'swarmvirt.generation',
-  /** Hash of the inputs the running template was rendered from. */
+  /** Hash of the inputs that the running template was rendered from. */
   appliedHash: 'swarmvirt.hash.applied',
-  /** Hash of the inputs in the current manifest; differs from applied while a restart is pending. */
+  /** Hash of the inputs in the current manifest. It differs from the applied hash while a restart is pending. */
   desiredHash: 'swarmvirt.hash.desired',
-  /** Hash of the normalised template as it was written; an actual template with another hash was changed by somebody else. */
+  /** Hash of the normalized template as it was written. An actual template with another hash was changed from outside. */
   templateHash: 'swarmvirt.hash.template',
   /** Hash of a changed template that was restored. */
   driftHash: 'swarmvirt.hash.drift',
@@ -34,9 +34,9 @@ export const objectLabels = {
    * last update is ours: a template that differs from what we wrote was normalized by Docker, and is adopted.
    */
   driftVersion: 'swarmvirt.drift.version',
-  /** Version of how the hashes are computed; an upgrade that changes it relabels and restarts nothing. */
+  /** Version of how the hashes are computed. An upgrade that changes it updates labels and restarts nothing. */
   hashVersion: 'swarmvirt.hash.version',
-  /** ForceUpdate counter as we last wrote or adopted it; a higher one means a person restarted the VM. */
+  /** ForceUpdate counter that swarmvirt last wrote or adopted. A higher one means that a user restarted the VM. */
   forceUpdate: 'swarmvirt.force-update',
   /**
    * On the placement record: the manifest source that owns the VM, `directory` or `configs`. Documents of other sources are ignored. Without
@@ -49,21 +49,21 @@ export const objectLabels = {
   disks: 'swarmvirt.disks',
   /** On the placement record: mark of the accelerator and networks of a pending edit once the node accepted them, or `refused` and the mark. */
   prepared: 'swarmvirt.prepared',
-  /** On the lease (ADR 0025): id of the controller that may stop and restart guests; without it nobody holds the lease. */
+  /** On the lease (ADR 0025): id of the controller that may stop and restart guests. Without it nobody holds the lease. */
   leaseHolder: 'swarmvirt.lease.holder',
-  /** On the lease: RFC 3339 time at which the holder took it, or answered last. For people, and to make each answer another one. */
+  /** On the lease: RFC 3339 time at which the holder took it, or last answered. It is for people, and makes each answer different. */
   leaseRenewedAt: 'swarmvirt.lease.renewed-at',
   /** On the lease: id of the controller that asks whether the holder is alive; the holder's answer removes it. */
   leaseWaiting: 'swarmvirt.lease.waiting',
-  /** On the lease: RFC 3339 time of that request, which is repeated until it is answered. */
+  /** On the lease: RFC 3339 time of that request, which is repeated until the holder answers. */
   leaseAskedAt: 'swarmvirt.lease.asked-at',
   /** On the secret that holds the API's certificate: its SHA-256 as `AA:BB:…`, which `docker vm login` pins. */
   fingerprint: 'swarmvirt.fingerprint',
   /** On the placement record: RFC 3339 time at which the VM was removed and its disks kept. */
   retainedAt: 'swarmvirt.retained-at',
-  /** On the placement record: `Delete` while the manifest says so; without it the disks of a removed VM are kept. */
+  /** On the placement record: `Delete` while the manifest requests it. Without it the disks of a removed VM are kept. */
   deletionPolicy: 'swarmvirt.deletion-policy',
-  /** On the placement record: RFC 3339 time at which the VM was removed and the deletion of its disks began, from which there is no way back. */
+  /** On the placement record: RFC 3339 time at which the VM was removed and the deletion of its disks began. This cannot be undone. */
   deletingAt: 'swarmvirt.deleting-at',
   /** On the placement record: no changes are made for the VM. `true` after `docker vm suspend`, `manifest` if its manifest suspends it. */
   suspended: 'swarmvirt.suspended',
@@ -72,13 +72,13 @@ export const objectLabels = {
 export const suspendedBy = { command: 'true', manifest: 'manifest' } as const
 
 /**
- * On Swarm configs that hold manifests (ADR 0014). Only `manifest` is needed, and anybody may write it, such as a stack file; the others are
- * what `docker vm apply` adds. They never carry `swarmvirt.managed-by`: what an operator declares is the operator's.
+ * On Swarm configs that contain manifests (ADR 0014). Only `manifest` is required, and a user can set it, for example in a stack file.
+ * `docker vm apply` adds the others. These configs never carry `swarmvirt.managed-by`, because they belong to the user.
  */
 export const manifestLabels = {
   /** `true`. */
   manifest: 'swarmvirt.manifest',
-  /** `docker-vm`: made by `docker vm apply`; such a config may be collected once it is superseded. */
+  /** `docker-vm`: created by `docker vm apply`. Such a config may be garbage-collected once it is superseded. */
   appliedBy: 'swarmvirt.applied-by',
   /** The name given with `--source`, which `--prune` uses. */
   appliedSource: 'swarmvirt.applied-source',
@@ -87,14 +87,17 @@ export const manifestLabels = {
 } as const
 export const appliedByCli = 'docker-vm'
 
-/** On Swarm nodes. `vm-capable` has no prefix: it is what operators' own constraints already use. */
+/** On Swarm nodes. `vm-capable` has no prefix, because operators already use it in their own constraints. */
 export const nodeLabels = {
   vmCapable: 'vm-capable',
   accel: 'swarmvirt.accel',
   bridge: (bridge: string): string => `swarmvirt.bridge.${bridge}`,
-  /** `true` once an agent ever answered there: the node may hold disks. swarmvirt never removes it; an operator removes it once the node's disks are lost. */
+  /**
+   * `true` once an agent answered on the node, so the node may have disks. swarmvirt never removes it. An operator removes it once the
+   * disks of the node are lost.
+   */
   holdsState: 'swarmvirt.state',
-  /** `swarmvirt.vm.<name>=<uid>` of each VM: earlier releases placed by it (ADR 0026). Only removed. */
+  /** `swarmvirt.vm.<name>=<uid>` of each VM. Earlier releases used it for placement (ADR 0026). It is only removed. */
   formerVmPrefix: 'swarmvirt.vm.',
   bridgePrefix: 'swarmvirt.bridge.',
 } as const

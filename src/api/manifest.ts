@@ -30,11 +30,11 @@ type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrateg
 /** A manifest with every default filled in; sizes in bytes, durations in milliseconds, MACs in lower case with colons or `auto`. */
 export type VirtualMachine = Omit<Whole, 'spec'> & {
   readonly spec: Spec
-  /** Paths whose values its class gives: `spec.memory`, `spec.cpu.cores`. */
+  /** Paths whose values come from the class: `spec.memory`, `spec.cpu.cores`. */
   readonly fromClass?: readonly string[]
 }
 
-/** A class as it was written, before it is merged with the VMs that use it. */
+/** A class as written, before it is merged with the VMs that use it. */
 export interface VirtualMachineClass {
   readonly name: string
   readonly spec: Readonly<Record<string, unknown>>

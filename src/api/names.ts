@@ -6,7 +6,7 @@ export type VmUid = string
 /** Lower-case letters, digits and inner hyphens; 50 characters leave room for `sv-vm-` in 64 (config names) and `vm-` in 63 (service names). */
 export const vmNamePattern = /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/
 export const uidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-/** A Linux interface name is at most 15 bytes (IFNAMSIZ less its NUL); ours also keep out of option syntax and paths. */
+/** A Linux interface name has at most 15 bytes (IFNAMSIZ without its NUL). Ours also cannot be read as an option or a path. */
 export const interfaceNamePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/
 /** Names of disks and networks inside one VM. */
 export const partNamePattern = /^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/
@@ -26,12 +26,12 @@ export function disruptionLeaseName(cluster: string): string {
   return `sv-lease-${cluster}`
 }
 
-/** Configs and secrets are immutable, so their name is their content's: `sv-` and 32 hex digits, within Swarm's 64. */
+/** Configs and secrets are immutable, so their name is derived from their content: `sv-` and 32 hex digits, within Swarm's 64. */
 export function contentName(kind: 'launch' | 'userdata', uid: VmUid, content: string): string {
   return `sv-${hashOf([kind, uid, sha256Hex(content)])}`
 }
 
-/** Host-side name of a NIC's TAP: `sv` and 12 hex digits, 14 of the 15 bytes an interface name may have. */
+/** The name of a NIC's TAP on the host: `sv` and 12 hex digits, 14 of the 15 bytes that an interface name may have. */
 export function tapName(uid: VmUid, network: string): string {
   return `sv${sha256Hex(`${uid}/${network}`).slice(0, 12)}`
 }

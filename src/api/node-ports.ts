@@ -1,6 +1,6 @@
 /**
- * Ports of a node that no guest may reach (ADR 0024): Docker's API, Swarm's management, gossip and VXLAN, and the project's range of metrics and
- * control ports, in which Docker's and most exporters' metrics lie too. TCP and UDP alike.
+ * Ports of a node that no guest may reach (ADR 0024), TCP and UDP: Docker's API, Swarm's management, gossip and VXLAN, and the project's
+ * range of metrics and control ports, which includes those of Docker and most exporters.
  */
 export const nodePorts: readonly { readonly from: number; readonly to: number }[] = [
   { from: 2375, to: 2377 },

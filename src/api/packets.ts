@@ -1,8 +1,8 @@
-/** Frames as they lie on an Ethernet: ARP (RFC 826), DHCP over IPv4 (RFC 2131) and ICMP echo (RFC 792). Every reader takes any bytes and throws nothing. */
+/** Ethernet frames: ARP (RFC 826), DHCP over IPv4 (RFC 2131) and ICMP echo (RFC 792). Every reader accepts any bytes and never throws. */
 
 export interface ArpPacket {
   readonly operation: 'request' | 'reply'
-  /** Of the Ethernet frame. */
+  /** The source MAC of the Ethernet frame. */
   readonly frameSource: string
   readonly senderMac: string
   readonly senderIp: string
@@ -16,7 +16,7 @@ const arpFrameBytes = ethernetBytes + 28
 
 export function parseArp(frame: Uint8Array): ArpPacket | undefined {
   if (frame.length < arpFrameBytes || word(frame, 12) !== etherTypeArp) return undefined
-  // Ethernet, IPv4, addresses of six and four bytes.
+  // Hardware type Ethernet, protocol type IPv4, addresses of six and four bytes.
   if (word(frame, 14) !== 1 || word(frame, 16) !== etherTypeIpv4 || word(frame, 18) !== 0x0604) return undefined
   const operation = word(frame, 20)
   if (operation !== 1 && operation !== 2) return undefined
@@ -29,7 +29,7 @@ export function parseArp(frame: Uint8Array): ArpPacket | undefined {
   }
 }
 
-/** An RFC 5227 probe: sender address 0.0.0.0, to everybody. */
+/** An RFC 5227 probe: sender address 0.0.0.0, sent to the broadcast address. */
 export function arpProbe(sourceMac: string, targetIp: string): Uint8Array {
   const frame = new Uint8Array(arpFrameBytes)
   frame.fill(0xff, 0, 6)
@@ -41,12 +41,12 @@ export function arpProbe(sourceMac: string, targetIp: string): Uint8Array {
 }
 
 export interface DhcpRequest {
-  /** Of the Ethernet frame. */
+  /** The source MAC of the Ethernet frame. */
   readonly frameSource: string
   readonly clientMac: string
-  /** The client's transaction id; the answer repeats it. */
+  /** The client's transaction id, which the server repeats. */
   readonly xid: number
-  /** The address that the client asks for. */
+  /** The address that the client requests. */
   readonly ip: string
 }
 
@@ -76,7 +76,7 @@ export function parseDhcpRequest(frame: Uint8Array): DhcpRequest | undefined {
   return ip === '0.0.0.0' ? undefined : { frameSource: macAt(frame, 6), clientMac: macAt(dhcp, 28), xid: doubleWord(dhcp, 4), ip }
 }
 
-/** A server's ACK that gives an address; an ACK to an INFORM gives none. */
+/** A server's ACK that assigns an address. An ACK to an INFORM assigns none. */
 export function parseDhcpAck(frame: Uint8Array): DhcpAck | undefined {
   const dhcp = dhcpMessage(frame, dhcpServerPort, bootReply, messageTypeAck)
   if (dhcp === undefined) return undefined
@@ -104,7 +104,7 @@ function udpFrom(frame: Uint8Array, sourcePort: number): Uint8Array | undefined 
   return udpBytes < 8 ? undefined : frame.subarray(udp + 8, Math.min(frame.length, udp + udpBytes))
 }
 
-/** The first option of this code, whole; undefined where there is none. */
+/** The complete first option with this code; undefined if there is none. */
 function option(dhcp: Uint8Array, code: number): Uint8Array | undefined {
   for (let at = dhcpFixedBytes; at < dhcp.length; ) {
     if (dhcp[at] === 255) return undefined
@@ -120,7 +120,7 @@ function option(dhcp: Uint8Array, code: number): Uint8Array | undefined {
   return undefined
 }
 
-/** ICMP alone, without IP header; `nonce` is what the answer must bring back. */
+/** An ICMP message without IP header. The reply must contain the `nonce`. */
 export function icmpEcho(identifier: number, sequence: number, nonce: Uint8Array): Uint8Array {
   const packet = new Uint8Array(8 + nonce.length)
   packet.set([8, 0, 0, 0, identifier >> 8, identifier & 0xff, sequence >> 8, sequence & 0xff])
@@ -130,7 +130,7 @@ export function icmpEcho(identifier: number, sequence: number, nonce: Uint8Array
   return packet
 }
 
-/** From an IPv4 packet as a raw socket gives it. */
+/** Reads an IPv4 packet from a raw socket. */
 export function parseEchoReply(
   packet: Uint8Array,
 ): { readonly source: string; readonly identifier: number; readonly nonce: Uint8Array } | undefined {
@@ -140,7 +140,7 @@ export function parseEchoReply(
   return { source: ipAt(packet, 12), identifier: word(packet, headerBytes + 4), nonce: packet.subarray(headerBytes + 8) }
 }
 
-/** RFC 1071. */
+/** The Internet checksum (RFC 1071). */
 function checksum(bytes: Uint8Array): number {
   let sum = 0
   for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)

@@ -1,4 +1,4 @@
-/** One word about a VM for lists (docs/conditions.md); no decision depends on it. */
+/** One word about a VM for lists (docs/conditions.md). No decision depends on it. */
 export const phases = [
   'Invalid',
   'Unknown',

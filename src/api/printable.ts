@@ -1,4 +1,7 @@
-/** Replaces control and format characters by spaces. Terminals obey them, and text of guests, runners and servers must not speak to one. */
+/**
+ * Replaces control and format characters by spaces. Terminals act on them, and the text of guests, runners and servers must not control a
+ * terminal.
+ */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
 }

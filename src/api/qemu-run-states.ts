@@ -1,12 +1,12 @@
-/** What a runner does about a state of its QEMU (`query-status`) while the guest is to run. */
+/** What a runner does in a state of its QEMU (`query-status`) while the guest should run. */
 type Response =
-  /** The guest runs, or is about to. */
+  /** The guest runs, or is about to run. */
   | 'none'
   /** QEMU's events already tell the runner that the guest has ended. */
   | 'byEvent'
-  /** `cont`, as soon as the disks' file system has room. */
+  /** Send `cont` once the file system of the disks has room. */
   | 'continueWithRoom'
-  /** `cont`: nobody has a reason to pause the guest. */
+  /** Send `cont`: there is no reason to pause the guest. */
   | 'continue'
   /** QEMU cannot go on. It is ended as a crash, and Swarm starts the task again. */
   | 'end'
@@ -21,7 +21,7 @@ export const qemuRunStates = {
   'guest-panicked': 'byEvent',
   inmigrate: 'report',
   'internal-error': 'end',
-  // `werror=enospc` is QEMU's default: of all errors of a disk only "no space left" stops the guest.
+  // `werror=enospc` is QEMU's default: of all disk errors only "no space left" stops the guest.
   'io-error': 'continueWithRoom',
   paused: 'continue',
   postmigrate: 'report',
@@ -36,7 +36,7 @@ export const qemuRunStates = {
 
 type QemuRunState = keyof typeof qemuRunStates
 
-/** A state that a newer QEMU has is reported. */
+/** A state of a newer QEMU is reported. */
 export function responseTo(state: string): Response {
   return Object.hasOwn(qemuRunStates, state) ? qemuRunStates[state as QemuRunState] : 'report'
 }

@@ -14,7 +14,9 @@ const units: Record<string, number> = {
 /** The format of a quantity of bytes; a match is not always an integer number of bytes. */
 export const quantityPattern = /^(\d{1,15}(?:\.\d{1,9})?)(k|[KMGT]i?)?$/
 
-/** Reads a Kubernetes quantity of bytes (`512Mi`, `2Gi`, `20G`, `1.5Gi`); undefined if it is none, or not an integer number of bytes. */
+/**
+ * Reads a Kubernetes quantity of bytes (`512Mi`, `2Gi`, `20G`, `1.5Gi`). Returns undefined for other strings, and for a fraction of a byte.
+ */
 export function parseQuantity(text: string): number | undefined {
   const match = quantityPattern.exec(text)
   if (!match) return undefined

@@ -1,2 +1,2 @@
-/** The release of everything in this checkout; shown by every program, compared by none. */
+/** The release of everything in this checkout. Every program shows it, and none compares it. */
 export const release = '0.1.0'

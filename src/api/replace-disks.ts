@@ -8,8 +8,8 @@ type DiskRecord = Identity['disks'][number]
 type DiskToken = NonNullable<PrepareOrder['replaceDisks']>[number]
 
 /**
- * Identifies one edit that destroys data: the VM, its current disk and the wanted one. Each created disk has its own id, so a token never
- * matches twice, not even if the same edit is made again.
+ * Identifies one edit that destroys data: the VM, its current disk and the requested one. Each created disk has its own id, so a token
+ * never matches twice, even if the same edit is made again.
  */
 export function replaceToken(identity: Identity, there: readonly DiskRecord[], wanted: PrepareOrder['disks'][number]): string {
   const made = there.map((one) => ({ ...one, madeAs: one.madeAs ?? identity.createdAt }))

@@ -1,6 +1,9 @@
 export type Subnet = readonly [address: string, prefix: number]
 
-/** Everything that is not globally reachable: IANA's special-purpose address registries, and multicast. Loopback, link-local and private addresses are among them. */
+/**
+ * All addresses that are not globally reachable: IANA's special-purpose address registries, and multicast. This includes loopback,
+ * link-local and private addresses.
+ */
 export const notPublicIpv4: readonly Subnet[] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -27,7 +30,7 @@ function asNumber(address: string): number {
   return address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
 }
 
-/** The only global unicast space there is of IPv6. */
+/** The only global unicast space of IPv6. */
 export const globalIpv6: Subnet = ['2000::', 3]
 
 /** Exceptions in that space; some of them contain an IPv4 address (Teredo, 6to4). */

@@ -1,9 +1,9 @@
 import { at, type ManifestIssue } from './issue.ts'
 
-/** Makes the guest another instance for cloud-init, which then runs again as at a first boot. */
+/** Makes cloud-init treat the guest as a new instance, so it runs again as at a first boot. */
 export const cloudInitInstanceAnnotation = 'swarmvirt.dev/cloud-init-instance'
 
-/** A person's word that the disks on this node are the VM's own, while the node of its record is down. */
+/** An operator confirms that the disks on this node belong to the VM, while the node in its record is down. */
 export const followDiskAnnotation = 'swarmvirt.dev/follow-disk'
 
 /** Allows one edit that destroys what is on a disk; the refusal of the edit says the value, which holds for that edit alone. */
@@ -16,9 +16,9 @@ interface Form {
   readonly help: string
 }
 
-/** Annotations of ours whose value has a form. */
+/** Our annotations whose values have a format. */
 export const annotationForms: Readonly<Record<string, Form>> = {
-  // It becomes part of a directory's name in the guest.
+  // The value becomes part of a directory name in the guest.
   [cloudInitInstanceAnnotation]: {
     pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$/,
     help: 'write a value that this VM has not had before: 1 to 40 letters, digits, ".", "_" or "-", such as "2"',
@@ -29,7 +29,7 @@ export const annotationForms: Readonly<Record<string, Form>> = {
   },
 }
 
-/** Whatever is no string is passed over: the schema says that already. */
+/** A value that is not a string is skipped: the schema reports it. */
 export function wrongAnnotations(document: unknown): ManifestIssue[] {
   return Object.entries(annotationForms).flatMap(([name, { pattern, help }]) => {
     const path = ['metadata', 'annotations', name]

@@ -24,7 +24,7 @@ interface Leaf {
   readonly text: string
 }
 
-/** Only that they changed is said. */
+/** Shown without values: only that they changed. */
 const hidden: ReadonlySet<string> = new Set(['spec.cloudInit.userData', 'spec.cloudInit.sshAuthorizedKeys'])
 const bytes: ReadonlySet<string> = new Set(['spec.memory', 'spec.disks.*.size'])
 
@@ -35,7 +35,7 @@ function leavesOf(vm: VirtualMachine): ReadonlyMap<string, Leaf> {
   return new Map(found.map((leaf) => [pathText(leaf.path), leaf]))
 }
 
-/** As the controller gives it. No user data begins like this: cloud-init would not take it. */
+/** The form in which the controller returns it. User data never begins like this, because cloud-init would reject it. */
 function isHashed({ spec }: VirtualMachine): boolean {
   return /^sha256:[0-9a-f]{64}$/.test(spec.cloudInit.userData ?? '')
 }
@@ -54,7 +54,7 @@ function isEmpty(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
 }
 
-/** Two sizes that differ never look alike. */
+/** Two different sizes are never formatted alike. */
 function byteText(value: number): string {
   return value % 1024 ** 2 === 0 ? formatBytes(value) : `${value} B`
 }

@@ -41,7 +41,7 @@ export const virtualMachineSchema = z
   })
   .meta({ description: 'A virtual machine that the cluster keeps running as declared.' })
 
-/** With a class, what the class gives need not be written. */
+/** If the VM has a class, the fields that the class sets are optional. */
 export const classedMachineSchema = virtualMachineSchema.extend({ spec: spec.extend({ memory: machineFields.memory.optional() }) })
 
 const ofNoNeed = machineFields.memory.meta({ ...machineFields.memory.meta(), needed: 'no' })

@@ -3,7 +3,7 @@ import type { EditEffect } from './about.ts'
 import { cloudInitInstanceAnnotation } from './annotations.ts'
 import { effectOf, machineAbout } from './fields.ts'
 
-/** One field that has another value than what runs. Without `from` and `to` the values are not shown. */
+/** A field whose value differs from the running one. Without `from` and `to` the values are not shown. */
 export interface Edit {
   /** `spec.networks[0].bridge`. */
   readonly path: string
@@ -32,14 +32,14 @@ export function describeEdits(edits: readonly Edit[]): string {
   return edits.map(sayEdit).join(', ')
 }
 
-/** What a person does beside a restart so that `first-boot` edits are applied; undefined where nothing more is needed. */
+/** What a user must do beside a restart to apply `first-boot` edits; undefined if nothing. */
 export function newInstanceHint(edits: readonly Edit[]): string | undefined {
   const newInstance = pathText(['metadata', 'annotations', cloudInitInstanceAnnotation])
   if (!edits.some((one) => one.effect === 'first-boot') || edits.some((one) => one.path === newInstance)) return undefined
   return `cloud-init applies most of cloudInit only at the first boot of an instance; to have it run again at the next restart, add a new value of ${cloudInitInstanceAnnotation} to metadata.annotations`
 }
 
-/** `spec.disks[0].size`; what is no plain word is quoted: `metadata.labels["a.b/c"]`. */
+/** Formats `spec.disks[0].size`. A key that is not a plain word is quoted: `metadata.labels["a.b/c"]`. */
 export function pathText(path: readonly (string | number)[]): string {
   return path
     .map((step, index) => {

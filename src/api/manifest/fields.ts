@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { About, EditEffect } from './about.ts'
 import { virtualMachineClassSchema, virtualMachineSchema } from './document.ts'
 
-/** `spec.networks.*.bridge`: a `*` is any index of a list. */
+/** A path such as `spec.networks.*.bridge`, where `*` is any index of a list. */
 export type FieldPattern = string
 
 let ofMachine: ReadonlyMap<FieldPattern, About> | undefined
@@ -19,7 +19,7 @@ export function classAbout(): ReadonlyMap<FieldPattern, About> {
   return ofClass
 }
 
-/** The effect of an edit at a path: that of the field itself or of the nearest parent. */
+/** The effect of an edit at a path: that of the field itself or of its nearest parent. */
 export function effectOf(fields: ReadonlyMap<FieldPattern, About>, path: readonly (string | number)[]): EditEffect | undefined {
   for (let length = path.length; length > 0; length -= 1) {
     const about = fields.get(patternOf(path.slice(0, length)))
@@ -36,7 +36,7 @@ export function patternOf(path: readonly (string | number)[]): FieldPattern {
 function aboutOf(schema: z.ZodType): ReadonlyMap<FieldPattern, About> {
   const found = new Map<FieldPattern, About>()
   visit(schema, '', (path, about) => {
-    // The outermost word counts, and those inside add to it.
+    // The outermost documentation wins, and inner ones add what it lacks.
     found.set(path, { ...about, ...found.get(path) })
   })
   return found

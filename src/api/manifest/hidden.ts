@@ -1,7 +1,7 @@
 import { sha256Hex } from '../hash.ts'
 import type { VirtualMachine } from '../manifest.ts'
 
-/** With the hash of what is secret in its place: enough to tell whether it is the same. */
+/** Replaces secrets by their hashes, which suffice to compare them. */
 export function withoutSecrets(vm: VirtualMachine): VirtualMachine {
   const { userData } = vm.spec.cloudInit
   if (userData === undefined) return vm

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { About } from './about.ts'
 
-/** A field as JSON Schema (draft-7) says it, and what the manifest's own schema says beside it. */
+/** A field in JSON Schema (draft-7), with the manifest's own additions. */
 export interface FieldSchema extends Partial<About> {
   readonly type?: string
   readonly default?: unknown
@@ -41,7 +41,7 @@ function messageOf(schema: z.core.$ZodType): string | undefined {
   const found = schema._zod.def.checks
     ?.map((check) => check._zod.def as z.core.$ZodCheckStringFormatDef)
     .find((def) => def.format === 'regex')
-  // A message that is a text is a function of any issue.
+  // zod turns a message that is a string into a function of the issue.
   const said = (found?.error as ((issue: unknown) => unknown) | undefined)?.({})
   return typeof said === 'string' ? said : undefined
 }

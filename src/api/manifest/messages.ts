@@ -9,7 +9,7 @@ export interface IssueText {
   readonly help?: string
 }
 
-/** Of one field that is wrong: what is said of it in the schema, and what stands there. */
+/** A field with an error: its documentation in the schema, and its value. */
 interface Wrong {
   readonly name: string
   readonly about: About | undefined
@@ -18,7 +18,7 @@ interface Wrong {
   readonly value: unknown
 }
 
-/** Says in our words what the schema found. A text that the schema gives itself is used as it stands; no text of the library ever is. */
+/** Describes an error of the schema. Uses the message of our schema if there is one, and never a message of the library. */
 export function describeIssue(
   issue: z.core.$ZodIssue,
   fields: ReadonlyMap<FieldPattern, About>,
@@ -36,7 +36,7 @@ export function describeIssue(
   }
   if (value === null) return { message: `${wrong.name} has no value`, help: 'write one, or take the field out' }
   if (issue.message === '') return described(issue, wrong)
-  // A text that is given for a pattern stands also for a value that is no string.
+  // The message for a pattern is also used for a value that is not a string.
   return issue.code === 'invalid_type' ? wrongType(issue, wrong) : { message: issue.message, ...helpIn(issue) }
 }
 

@@ -2,7 +2,7 @@ import type { About } from './about.ts'
 import { type FieldPattern, patternOf } from './fields.ts'
 import type { ManifestIssue, ManifestPath } from './issue.ts'
 
-/** The schema is no deeper than this; what lies below is unknown anyway. */
+/** The schema is not deeper than this. Everything below is unknown. */
 const deepest = 6
 
 /** Fields and values that are not supported yet: rejected with that message, never ignored. Fields inside one are not checked. */

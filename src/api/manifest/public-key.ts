@@ -1,4 +1,4 @@
-/** Why a line is no public key, in words for people. It never holds the line itself, which may be a private key. */
+/** Why a line is not a public key, for users. Never contains the line itself, which may be a private key. */
 export interface KeyRefusal {
   readonly message: string
   readonly help?: string
@@ -18,12 +18,12 @@ type KeyType = (typeof keyTypes)[number]
 
 const optionWord = '(?:[^ \\t"]|"(?:[^"\\\\]|\\\\.)*")+'
 const typeWord = keyTypes.map((type) => type.replaceAll('.', '\\.')).join('|')
-/** For the JSON Schema, which cannot decode what is in the key. */
+/** For the JSON Schema, which cannot decode the key. */
 export const publicKeyPattern = `^(${optionWord}[ \\t]+)?(${typeWord})[ \\t]+[A-Za-z0-9+/]+={0,2}([ \\t][^\\r\\n]*)?$`
 
 /**
- * Judges one line of `authorized_keys` as sshd(8) reads it: options, type, base64, comment. The blob must be of the type that stands before it, with
- * every part whole (RFC 4253 section 6.6, RFC 5656, RFC 8709, and OpenSSH's PROTOCOL.u2f). Undefined where it is a key.
+ * Checks a line of `authorized_keys` like sshd(8): options, type, base64, comment. The blob must have the same type as the line, and all
+ * its parts must be complete (RFC 4253 section 6.6, RFC 5656, RFC 8709, and OpenSSH's PROTOCOL.u2f). Returns undefined if it is a key.
  */
 export function whyNoPublicKey(text: string): KeyRefusal | undefined {
   return (
@@ -31,7 +31,7 @@ export function whyNoPublicKey(text: string): KeyRefusal | undefined {
   )
 }
 
-/** What other programs call a key, and what people take for one. */
+/** Other formats that users mistake for a key. */
 function otherFormat(text: string): KeyRefusal | undefined {
   const fresh = 'take it out and make a new key pair: this one may have been read by others. Write the line of the .pub file here'
   if (/BEGIN [A-Z0-9 ]*PRIVATE KEY|^\s*b3BlbnNzaC1rZXktdjE/.test(text)) return { message: 'a private key, not a public one', help: fresh }
@@ -106,7 +106,7 @@ function bitsOf(number: Uint8Array | undefined): number {
   return (number.length - from) * 8 - (Math.clz32(number[from] ?? 0) - 24)
 }
 
-/** Strings with their lengths before them, as SSH has everything; undefined where the last one is not whole. */
+/** Reads SSH's length-prefixed strings; undefined if the last one is incomplete. */
 function partsOf(blob: Uint8Array): readonly Uint8Array[] | undefined {
   const view = new DataView(blob.buffer, blob.byteOffset, blob.byteLength)
   const found: Uint8Array[] = []

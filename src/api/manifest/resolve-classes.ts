@@ -5,7 +5,7 @@ import type { ClassDocument, InvalidDocument, NoClass, Origin, ReadDocument, Sou
 /** A snapshot whose VMs are merged with their classes. Invalid classes stay among the documents, with `isClass`. */
 export interface ResolvedSnapshot extends Omit<SourceSnapshot, 'documents'> {
   readonly documents: readonly SourceDocument[]
-  /** How many valid classes it holds. */
+  /** The number of valid classes in it. */
   readonly classes?: number
 }
 

@@ -1,6 +1,6 @@
 import type { ManifestIssue, VirtualMachine, VirtualMachineClass } from '../manifest.ts'
 
-/** The position of a document, for messages and to tell two documents of the same VM apart. */
+/** The position of a document. Used in messages and to distinguish two documents of the same VM. */
 export interface Origin {
   /** `directory` or `configs`. */
   readonly source: string
@@ -15,11 +15,13 @@ export interface SourceIssue extends ManifestIssue {
   /** 1-based. */
   readonly line: number
   readonly column: number
-  /** The whole thing as it is shown to people: code, position, three lines with a caret, help. */
+  /** The complete text for users: code, position, three lines with a caret, help. */
   readonly rendered: string
 }
 
-/** A document as read. A VM with a class is only complete once all sources were read: resolve-classes.ts turns these into SourceDocuments. */
+/**
+ * A document as read. A VM with a class is only complete once all sources were read: resolve-classes.ts turns these into SourceDocuments.
+ */
 export type ReadDocument = ValidDocument | InvalidDocument<ValidDocument | ClassedDocument> | ClassDocument | ClassedDocument
 /** A valid VM, or an invalid one with its errors. */
 export type SourceDocument = ValidDocument | InvalidDocument
@@ -29,7 +31,7 @@ export interface ValidDocument {
   readonly origin: Origin
   readonly vm: VirtualMachine
   readonly generation: string
-  /** Shows an issue at its place in the text; undefined for paths whose place was not kept. Pure. */
+  /** Renders an issue at its place in the text; undefined for paths whose place was not kept. Pure. */
   readonly issueAt?: (issue: ManifestIssue) => SourceIssue | undefined
   readonly warnings?: readonly SourceIssue[]
 }
@@ -40,7 +42,7 @@ export interface ClassDocument {
   readonly class: VirtualMachineClass
 }
 
-/** A VM without errors of its own that still needs its class. */
+/** A VM without errors of its own, before it is merged with its class. */
 export interface ClassedDocument {
   readonly ok: true
   readonly origin: Origin
@@ -48,7 +50,7 @@ export interface ClassedDocument {
   readonly className: string
   /** Merges the class, or the reason why there is none. Pure; caches the last result. */
   readonly complete: (found: VirtualMachineClass | NoClass) => SourceDocument
-  /** The next older document of this name that may be right, where the source still holds one; it counts where this one is not, with its class. */
+  /** The next older document of this name, if its source still has one. It is used if this one is invalid, with its class. */
   readonly standIn?: ValidDocument | ClassedDocument
 }
 
@@ -61,37 +63,40 @@ export interface InvalidDocument<StandIn = ValidDocument> {
   readonly ok: false
   readonly origin: Origin
   readonly name: string | undefined
-  /** It is no VM but a class, of this name if that can be read. */
+  /** The document is a class; the name if it can be read. */
   readonly isClass?: true
-  /** It is of another kind, such as "apps/v1 Deployment": well-formed, holds no VM, and is nobody's mistake where other things lie beside manifests. */
+  /**
+   * The document is of another kind, such as "apps/v1 Deployment". It is well-formed and has no VM, and is no error: other objects may be
+   * stored beside manifests.
+   */
   readonly otherKind?: string
   readonly issues: readonly SourceIssue[]
   readonly warnings?: readonly SourceIssue[]
-  /** The newest valid document of this name that the source still holds behind this one; it counts until this one is valid. */
+  /** The newest valid document of this name that the source still has behind this one. It is used until this one is valid. */
   readonly standIn?: StandIn
 }
 
 /**
- * One read of a source. `complete: false` (the directory is missing, a file could not be read) means that what is absent here may still exist:
- * nothing may be removed because of such a read.
+ * One read of a source. With `complete: false` (the directory is missing, or a file could not be read) an absent document may still exist,
+ * so nothing may be removed because of this read.
  */
 export interface SourceSnapshot {
   readonly source: string
   readonly complete: boolean
-  /** Why it is not complete, or what else a person should know; empty when all is well. */
+  /** Why it is not complete, or another note for users; empty if there is none. */
   readonly message: string
-  /** Something may still be written and does not count yet: another read after so long may find it finished. */
+  /** Something may still be written and is ignored for now. Another read after this time may find it finished. */
   readonly readAgainMs?: number
-  /** What the source stands at, for people: target of git-sync's link, or the git HEAD. */
+  /** The state of the source for users: target of the git-sync link, or the git HEAD. */
   readonly revision?: string
-  /** Documents that a newer one of the same name stands before; they are not in `documents`. */
+  /** Documents that a newer one of the same name replaces. They are not in `documents`. */
   readonly superseded?: readonly Superseded[]
-  /** What may be removed for good some time after it was superseded. */
+  /** Superseded configs, which may be deleted after some time. */
   readonly collectable?: readonly Collectable[]
   readonly documents: readonly ReadDocument[]
 }
 
-/** The VM or class that a document is about; undefined where that cannot be read. Names of classes and of VMs do not meet. */
+/** The VM or class in a document; undefined if it cannot be read. Names of classes and of VMs do not collide. */
 export function subjectOf(document: ReadDocument): string | undefined {
   if ('vm' in document) return document.vm.metadata.name
   if ('class' in document) return `class/${document.class.name}`
@@ -99,13 +104,13 @@ export function subjectOf(document: ReadDocument): string | undefined {
   return `class/${document.name}`
 }
 
-/** A Swarm config of `docker vm apply` with nothing in it but documents that newer valid ones stand before. */
+/** A Swarm config of `docker vm apply` in which every document is replaced by a newer valid one. */
 export interface Collectable {
   readonly id: string
   readonly name: string
-  /** Epoch milliseconds, by the Swarm's clock, at which the last of its documents was superseded. */
+  /** Epoch milliseconds on the Swarm's clock at which its last document was superseded. */
   readonly sinceMs: number
-  /** Newer documents of which only their classes say whether they are valid; all must be. */
+  /** Newer documents whose validity depends on their classes. All of them must be valid. */
   readonly unproven: readonly { readonly file: string; readonly name: string }[]
 }
 

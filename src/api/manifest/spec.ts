@@ -7,13 +7,13 @@ import { duration, hostname, ipv4, macAddress, port, publicKey, quantity } from 
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits')
 
-/** `images/NAME` below the state root; nothing absolute and nothing with `..`. */
+/** A file `images/NAME` below the state root, without absolute paths and `..`. */
 const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 const localIso = /^isos\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 /** A reference as `docker pull` accepts it: host, path, tag and digest. It is checked further when it is pulled. */
 const ociImage = /^oci:\/\/[a-z0-9.-]+(:\d{1,5})?(\/[a-z0-9._-]+)+(:[A-Za-z0-9_.-]{1,128})?(@sha256:[0-9a-f]{64})?$/
 
-/** No user or password in it, and nothing that a URL parser would drop or mend. */
+/** A URL without user and password, and without parts that a URL parser would drop or correct. */
 const networkImage = /^https?:\/\/(?![^/?#]*@)[^\s\\]+$/
 
 export function isNetworkImage(source: string): boolean {
@@ -195,7 +195,7 @@ const cloudInit = z.strictObject({
   }),
 })
 
-/** What a class may give as well. */
+/** The fields that a class can set as well. */
 export const machineFields = {
   cpu: field(
     z

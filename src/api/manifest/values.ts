@@ -7,7 +7,7 @@ import { publicKeyPattern, whyNoPublicKey } from './public-key.ts'
 /** A quantity in the manifest (`2Gi`), bytes in the program. `leastText` is the minimum as shown in messages, such as `32Mi`. */
 export function quantity(leastText: string) {
   const least = parseQuantity(leastText) ?? 0
-  // The pattern is for the JSON Schema; what is said of a wrong value quotes it.
+  // The pattern is for the JSON Schema; the message for an invalid value quotes it.
   const bytes = written(quantityPattern).transform((text, context) => {
     const parsed = parseQuantity(text)
     if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes`, quantityHelp(text))
@@ -30,7 +30,7 @@ export function duration(leastText: string, mostText: string) {
 
 const noMac = 'not a unicast MAC address; write auto or for example 52:54:00:12:34:56'
 
-/** `auto`, or a unicast MAC in any usual spelling; lower case with colons in the program. */
+/** `auto`, or a unicast MAC in any usual format. The program uses lower case with colons. */
 export function macAddress() {
   const unicast = written(/^[0-9a-fA-F][02468aceACE]([:-][0-9a-fA-F]{2}){5}$/, '52:54:00:12:34:56').transform((text, context) => {
     return parseMac(text) ?? refused(context, noMac)
@@ -40,7 +40,7 @@ export function macAddress() {
 
 const octet = '(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
 const anyIpv4 = new RegExp(`^${octet}(\\.${octet}){3}$`)
-/** A machine's own: not 0.…, 127.…, nor from 224 on. */
+/** Excludes 0.…, 127.…, and everything from 224 on. */
 const hostIpv4 = new RegExp(`^([1-9]|[1-9]\\d|1[013-9]\\d|12[0-689]|2[01]\\d|22[0-3])(\\.${octet}){3}$`)
 
 /** An IPv4 address that a machine can have. */
@@ -67,13 +67,13 @@ export function publicKey() {
     .max(16_384)
     .superRefine((text, context) => {
       const why = whyNoPublicKey(text)
-      // Without `continue` the pattern, which is for the JSON Schema, would say it again.
+      // Without `continue` the pattern, which is for the JSON Schema, would report the error a second time.
       if (why !== undefined) context.addIssue({ code: 'custom', message: why.message, continue: false, params: { help: why.help } })
     })
     .regex(new RegExp(publicKeyPattern), 'a public key is one line as a .pub file of OpenSSH has it')
 }
 
-/** RFC 1123, as Docker shows a node's. */
+/** A node's host name (RFC 1123), as Docker shows it. */
 export function hostname() {
   return z
     .string()
@@ -89,7 +89,7 @@ function written(pattern: RegExp, form?: string) {
   return z.string().meta({ pattern: pattern.source, ...(form === undefined ? {} : { form }) })
 }
 
-/** `1GB`, `512 MB`, `2g`, `1 GiB`: what was probably meant. */
+/** Suggests the intended quantity for `1GB`, `512 MB`, `2g` or `1 GiB`. */
 function quantityHelp(text: string): string {
   const [, number, prefix, binary] = /^([\d.]+)[ _]?([kmgt])(i?)b?$/i.exec(text) ?? []
   const letter = prefix?.toUpperCase() ?? ''

@@ -24,15 +24,15 @@ import { runnerStatus } from './runner-control.ts'
  * |---|---|
  * | `GET /v1/facts` | `nodeFacts` |
  * | `GET /v1/instances` | `inventory` |
- * | `PUT /v1/vms/<uid>` with `prepareOrder` | `prepareStatus`; idempotent, poll it by sending it again |
- * | `DELETE /v1/vms/<uid>/grant` | `{}`; the grant is revoked, disks stay |
- * | `POST /v1/vms/<uid>/delete-disks` with `deleteDisksOrder` (delete-disks.ts) | `deletionStatus`; idempotent, poll it by sending it again |
+ * | `PUT /v1/vms/<uid>` with `prepareOrder` | `prepareStatus`; idempotent: repeat the request to poll |
+ * | `DELETE /v1/vms/<uid>/grant` | `{}`; revokes the grant and keeps the disks |
+ * | `POST /v1/vms/<uid>/delete-disks` with `deleteDisksOrder` (delete-disks.ts) | `deletionStatus`; idempotent: repeat the request to poll |
  * | `GET /v1/vms/<uid>` | `vmStatus` |
  * | `POST /v1/vms/<uid>/power-off` | `{}` |
  * | `POST /v1/probe` with `probeRequest` | `probeOutcome` |
- * | `POST /v1/unchanged` with `unchangedRequest` (unchanged.ts) | `unchangedAnswer`: which of many known answers still hold |
+ * | `POST /v1/unchanged` with `unchangedRequest` (unchanged.ts) | `unchangedAnswer`: which earlier answers are unchanged |
  *
- * Errors are `{reason, message}` with 400 (the request is wrong), 404 (no such VM here), 503 (the broker or the runner is away).
+ * Errors are `{reason, message}` with 400 (invalid request), 404 (no such VM here), 503 (the broker or the runner is not responding).
  */
 export const agentApiVersion = 1
 export const agentPort = 9472
@@ -52,27 +52,36 @@ export const prepareOrder = z.object({
       }),
     )
     .check(z.minLength(1), z.maxLength(16)),
-  /** True once the disks were made: an agent that has none then answers DiskMissing and makes no empty one in its place. */
+  /** True once the VM's disks exist. An agent that has none then answers DiskMissing instead of creating empty ones. */
   disksMustExist: z.boolean(),
-  /** Edits that may destroy what is on a disk (replace-disks.ts), as the manifest's annotation names them. Absent where it names none. */
+  /** Edits that may destroy the data on a disk (replace-disks.ts), from the manifest's annotation. Absent if it names none. */
   replaceDisks: z.optional(
     z.array(z.object({ disk: partNameField, token: z.string().check(z.regex(/^[0-9a-f]{16}$/)) })).check(z.maxLength(16)),
   ),
-  /** Of the launch config that the VM is started with (`nics` too); for a VM that has none yet, and from release 0.1, as the manifest has it. */
+  /**
+   * From the launch config of the running VM, and so is `nics`. From the manifest for a VM without a launch config, and in orders of
+   * release 0.1.
+   */
   accelerator: acceleratorChoice,
   /** The cluster allows TCG. */
   softwareEmulation: z.boolean(),
   nics: z.array(nicGrant).check(z.maxLength(8)),
-  /** An edit that waits for a restart: it is checked, and granted by a later order. Absent where none waits; release 0.1 does not know it. */
+  /**
+   * An edit that waits for a restart. The agent checks it, and a later order grants it. Absent if there is none, and in orders of release
+   * 0.1.
+   */
   pending: z.optional(z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).check(z.maxLength(8)) })),
-  /** Public addresses of the cluster's nodes, from which no image is downloaded. Absent where there are none, or no image comes from the network. */
+  /**
+   * Public addresses of the cluster's nodes. The agent downloads no image from them. Absent if there are none, or if no image comes from
+   * the network.
+   */
   clusterAddresses: z.optional(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(4_096))),
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 
 /**
- * Of `pending` of the order, in every state: accepted, or why it could not be granted. Neither where there is none, and from an agent of release 0.1,
- * which does not check it.
+ * The answer to `pending` of the order, in every state: accepted, or why it cannot be granted. Both keys are absent if the order has no
+ * `pending`, and in answers of release 0.1, which does not check it.
  */
 const ofPending = {
   pending: z.optional(z.object({ reason: reasonField, message: textField })),
@@ -83,24 +92,24 @@ export const prepareStatus = z.discriminatedUnion('state', [
   z.object({
     state: z.literal('ready'),
     accelerator: acceleratorInUse,
-    /** Why it is not KVM; empty where it is, or where the manifest asks for TCG. */
+    /** Why the accelerator is not KVM; empty if it is, or if the manifest requests TCG. */
     emulationReason: textField,
     ...ofPending,
   }),
-  /** Under way; `message` says which step and how far. */
+  /** In progress; `message` contains the step and its progress. */
   z.object({ state: z.literal('preparing'), reason: reasonField, message: textField, ...ofPending }),
-  /** It will not become ready before something changes. */
+  /** Fails until something changes. */
   z.object({ state: z.literal('failed'), reason: reasonField, message: textField, ...ofPending }),
 ])
 export type PrepareStatus = z.output<typeof prepareStatus>
 
-/** A VM whose `disks/` and `run/` take more than its disks may. */
+/** A VM whose `disks/` and `run/` use more space than its disks may. */
 const overuse = z.object({
   uid: uidField,
   vm: z.nullable(vmNameField),
   usedBytes: z.int(),
   allowedBytes: z.int(),
-  /** There are directories, or more files than are counted. */
+  /** There are directories in it, or too many files to count. */
   hasUncounted: z.boolean(),
 })
 export type Overuse = z.output<typeof overuse>
@@ -109,23 +118,26 @@ export const nodeFacts = z.object({
   version: z.literal(1),
   release: z.string().check(z.maxLength(64)),
   hostname: z.string().check(z.maxLength(255)),
-  /** Null while the broker is away; `brokerMessage` says why. */
+  /** Null while the broker is unavailable; `brokerMessage` says why. */
   broker: z.nullable(brokerFacts),
   brokerMessage: textField,
-  /** What the probe saw: QEMU with the VM's machine type and a payload in long mode. `pending` until the first probe has ended. */
+  /**
+   * The result of the probe, which starts QEMU with the VM's machine type and a payload in long mode. `pending` until the first probe has
+   * ended.
+   */
   kvm: z.object({ state: z.enum(['works', 'unusable', 'pending']), reason: z.string().check(z.maxLength(64)), message: textField }),
   tcg: z.object({ works: z.boolean(), message: textField }),
   memoryBytes: z.int(),
   cpus: z.int(),
   disk: z.object({ totalBytes: z.int(), freeBytes: z.int() }),
-  /** Absent from an agent of release 0.1. */
+  /** Absent in answers of release 0.1. */
   overuse: z.optional(z.array(overuse).check(z.maxLength(64))),
 })
 export type NodeFacts = z.output<typeof nodeFacts>
 
 const instanceRecord = z.object({
   uid: uidField,
-  /** Null where identity.json is missing or unreadable: the directory still holds somebody's disk. */
+  /** Null if identity.json is missing or unreadable. The directory still contains a disk of some VM. */
   vm: z.nullable(vmNameField),
   cluster: z.nullable(cleanText(2048)),
   disks: z.array(
@@ -133,7 +145,7 @@ const instanceRecord = z.object({
       name: z.string(),
       sizeBytes: z.int(),
       allocatedBytes: z.int(),
-      /** What it was made from. Absent for a file that was not made for this VM, and from release 0.1. */
+      /** The image that the disk was created from. Absent for a file that was not created for this VM, and in answers of release 0.1. */
       image: z.optional(z.object({ source: cleanText(2048), sha256: sha256Field })),
     }),
   ),
@@ -148,7 +160,7 @@ export const vmStatus = z.object({
   lease: z.nullable(leaseFact),
   sightings: z.array(sighting),
   runner: z.nullable(runnerStatus),
-  /** Why there is no runner status; empty where there is. */
+  /** Why there is no runner status; empty if there is one. */
   runnerMessage: textField,
   brokerMessage: textField,
 })
@@ -159,7 +171,7 @@ export const probeRequest = z.object({
   kind: z.enum(['arp', 'ping', 'tcp']),
   bridge: interfaceField,
   ip: ipv4Field,
-  /** Of `arp`: who is to answer (broker-admin.ts). An agent of release 0.1 takes the first answer. */
+  /** For `arp`: the machine that must answer (broker-admin.ts). An agent of release 0.1 accepts the first answer. */
   mac: z.optional(macField),
   port: z.optional(z.int().check(z.minimum(1), z.maximum(65_535))),
   timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)),

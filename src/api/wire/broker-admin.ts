@@ -2,12 +2,12 @@ import * as z from 'zod/mini'
 import { containerField, grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
 
 /**
- * Agent–broker, over `admin/broker.sock` (frames.ts): requests with an `id`, answered in any order by a response with the same `id`.
- * The first frame of a connection is the broker's `hello`. `openKvm` is answered with one descriptor.
+ * Agent–broker, over `admin/broker.sock` (frames.ts). Each request has an `id`, and its response has the same one; responses come in any
+ * order. The first frame of a connection is the broker's `hello`. The response to `openKvm` carries one descriptor.
  */
 export const brokerAdminVersion = 1
 
-/** What a broker remembers at most, and so the VMs that a node takes: a Linux bridge has no more ports. */
+/** The maximum number of VMs on a node: a Linux bridge has no more ports. */
 export const maxGrants = 1024
 
 export const brokerHello = z.object({
@@ -15,7 +15,7 @@ export const brokerHello = z.object({
   protocol: z.literal('swarmvirt.broker-admin'),
   version: z.int(),
   bootId: z.string().check(z.maxLength(64)),
-  /** What the broker's command line allows at all. */
+  /** What the broker's command line allows. */
   limits: z.object({ bridges: z.array(interfaceField), macPrefix: z.string() }),
 })
 export type BrokerHello = z.output<typeof brokerHello>
@@ -23,8 +23,9 @@ export type BrokerHello = z.output<typeof brokerHello>
 const id = z.int().check(z.minimum(0))
 
 /**
- * Asks the LAN who has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs none there.
- * `mac`: this one's answer is waited for, whoever else answers before it; a broker of release 0.1 takes the first answer.
+ * Asks the LAN which machine has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs no
+ * address there. With `mac`, the broker waits for the answer of this machine, even if another one answers first. A broker of release 0.1
+ * accepts the first answer.
  */
 const arpRequest = z.object({
   type: z.literal('arp'),
@@ -38,13 +39,16 @@ const arpRequest = z.object({
 export const brokerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('facts'), id }),
   z.object({ type: z.literal('grant'), id, grant }),
-  /** Whether this grant would be accepted now, and its bridges are there; nothing changes. A broker of release 0.1 answers `BadRequest`. */
+  /**
+   * Checks whether this grant would be accepted now and its bridges exist; changes nothing. A broker of release 0.1 answers `BadRequest`.
+   */
   z.object({ type: z.literal('check'), id, grant }),
-  /** Idempotent; an unknown uid is done. A running lease keeps what it has, a new one is refused. */
+  /** Idempotent, also for an unknown uid. An existing lease keeps its devices, and a new one is refused. */
   z.object({ type: z.literal('revoke'), id, uid: uidField }),
   /**
-   * `uids`: of these VMs alone. `after`: in order of uid, those after this one (null: from the first), as many as fit into a frame; without it the
-   * answer is everything, or the error `AnswerTooLong`. A broker of an earlier release knows neither and gives everything.
+   * `uids` selects these VMs. `after` returns the VMs after this one in order of uid (null: from the first), as many as fit into a frame.
+   * Without `after` the answer contains all of them, or is the error `AnswerTooLong`. A broker of an earlier release ignores both and
+   * returns all.
    */
   z.object({
     type: z.literal('leases'),
@@ -62,17 +66,17 @@ export const brokerRequest = z.discriminatedUnion('type', [
     ip: ipv4Field,
     timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)),
   }),
-  /** Orders every runner with a lease to power its guest off; answered when no lease is left, or with `remaining` at the deadline. */
+  /** Tells every runner with a lease to power its guest off. Answered when no lease is left, or with `remaining` at the deadline. */
   z.object({ type: z.literal('powerOffAll'), id, timeoutMs: z.int().check(z.minimum(0), z.maximum(3_600_000)) }),
-  /** Ends what `powerOffAll` began: VMs may start again. Idempotent. A broker of release 0.1 answers `BadRequest`. */
+  /** Ends `powerOffAll`, so that VMs may start again. Idempotent. A broker of release 0.1 answers `BadRequest`. */
   z.object({ type: z.literal('powerOnAll'), id }),
 ])
 export type BrokerRequest = z.output<typeof brokerRequest>
 
 const deviceFact = z.object({
-  /** The node is there. */
+  /** The device node exists. */
   present: z.boolean(),
-  /** It could be opened just now, which is what counts: a device cgroup denies at open(). */
+  /** The broker could open it just now. Existence is not enough: a device cgroup denies at open(). */
   opens: z.boolean(),
   message: textField,
 })
@@ -83,7 +87,7 @@ const bridgeFact = z.object({
   mtu: z.int(),
   carrier: z.boolean(),
   up: z.boolean(),
-  /** First IPv4 address of the host on the bridge, or null; without one a host can prove layer 2 (ARP) and nothing above it. */
+  /** First IPv4 address of the host on the bridge, or null. Without one, the host can only probe layer 2 (ARP). */
   address: z.nullable(ipv4Field),
 })
 export type BridgeFact = z.output<typeof bridgeFact>
@@ -95,16 +99,16 @@ export const brokerFacts = z.object({
 })
 export type BrokerFacts = z.output<typeof brokerFacts>
 
-/** Whether the kernel drops what the guest may not send. `message` says why not. */
+/** Whether the kernel drops the packets that the guest must not send. `message` says why not. */
 const guestFilterFact = z.object({ state: z.enum(['active', 'inactive']), message: textField })
 export type GuestFilterFact = z.output<typeof guestFilterFact>
 
 export const leaseFact = z.object({
   uid: uidField,
   granted: z.boolean(),
-  /** A runner holds the lease on a connection that is open now. */
+  /** A runner holds the lease on an open connection. */
   held: z.boolean(),
-  /** The container that the runner reports. Absent if it reports none, and from a broker of release 0.1. */
+  /** The container that the runner reports. Absent if it reports none, and in answers of release 0.1. */
   container: z.optional(containerField),
   waiting: z.int(),
   waitReason: z.nullable(z.string().check(z.maxLength(64))),
@@ -117,11 +121,14 @@ export const leaseFact = z.object({
 })
 export type LeaseFact = z.output<typeof leaseFact>
 
-/** One (MAC, address) pair heard on the VM's own TAP. A broker of release 0.1 also gives what it heard on a bridge. `ageMs` is how long ago it was last heard. */
+/**
+ * One (MAC, address) pair seen on the VM's own TAP. A broker of release 0.1 also reports those seen on a bridge. `ageMs` is the time since
+ * it was last seen.
+ */
 export const sighting = z.object({
   mac: macField,
   ip: ipv4Field,
-  /** `dhcp`: an ACK that answers a REQUEST of the VM; `arp`: the VM itself said so. */
+  /** `dhcp`: an ACK to a REQUEST of the VM. `arp`: sent by the VM itself. */
   via: z.enum(['arp', 'dhcp']),
   interface: interfaceField,
   ageMs: z.int().check(z.minimum(0)),
@@ -134,7 +141,7 @@ export const probeOutcome = z.object({
   message: textField,
   /** The MAC that answered an ARP request. */
   mac: z.nullable(macField),
-  /** Milliseconds, null where nothing answered. */
+  /** Milliseconds; null if nothing answered. */
   rttMs: z.nullable(z.number()),
 })
 export type ProbeOutcome = z.output<typeof probeOutcome>
@@ -142,7 +149,7 @@ export type ProbeOutcome = z.output<typeof probeOutcome>
 export const brokerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('facts'), id, facts: brokerFacts }),
   z.object({ type: z.literal('ok'), id }),
-  /** `next` goes into the next request's `after`; null or absent where nothing is left. */
+  /** `next` is the `after` of the next request; null or absent if nothing is left. */
   z.object({ type: z.literal('leases'), id, leases: z.array(leaseFact), next: z.optional(z.nullable(uidField)) }),
   z.object({ type: z.literal('sightings'), id, sightings: z.array(sighting) }),
   z.object({ type: z.literal('kvm'), id }),

@@ -16,9 +16,9 @@ export const runnerToBroker = z.discriminatedUnion('type', [
     type: z.literal('hello'),
     protocol: z.literal('swarmvirt.broker-runner'),
     version: z.int().check(z.minimum(1)),
-    /** The uid of the launch config; it must be that of the socket's directory, which alone is believed. */
+    /** The uid in the launch config. It must match the socket's directory, which is the only proof of identity. */
     uid: uidField,
-    /** Which container asks. It decides nothing and is shown in the lease fact; release 0.1 does not say it. */
+    /** The runner's container. It decides nothing and is shown in the lease fact. Absent from runners of release 0.1. */
     container: z.optional(containerField),
   }),
   z.object({ type: z.literal('acquire') }),
@@ -26,7 +26,7 @@ export const runnerToBroker = z.discriminatedUnion('type', [
 ])
 export type RunnerToBroker = z.output<typeof runnerToBroker>
 
-/** Why a runner has to wait; it stays alive and asks nothing more, the broker speaks when it is its turn. */
+/** Why a runner must wait. It stays connected and sends nothing more; the broker answers once it is the runner's turn. */
 const waitReason = z.enum(['WaitingForPrevious', 'ImageLocked', 'NoGrant', 'BridgeMissing', 'DeviceMissing', 'TapBusy'])
 export type WaitReason = z.output<typeof waitReason>
 
@@ -54,8 +54,8 @@ export const brokerToRunner = z.discriminatedUnion('type', [
     reclaimed: z.boolean(),
   }),
   /**
-   * The host goes down or the node is evacuated: power the guest off within its grace period, close this connection, and stay off until the
-   * task is stopped, since Swarm would start an ended task again.
+   * The host shuts down, or the node is evacuated. The runner powers the guest off within its grace period, closes this connection, and
+   * stays off until the task is stopped, because Swarm would restart a task that ends.
    */
   z.object({ type: z.literal('powerOff'), message: textField }),
   z.object({ type: z.literal('refused'), reason: reasonField, message: textField }),

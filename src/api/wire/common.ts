@@ -6,7 +6,9 @@ import { printable } from '../printable.ts'
 // zod/mini keeps runner, agent and broker small. It comes without messages: they would all be "Invalid input".
 z.config(en())
 
-/** Building blocks of the wire contracts. Contracts are permissive about unknown keys (a newer peer may add some) and strict about known ones. */
+/**
+ * Building blocks of the wire contracts. Contracts ignore unknown keys, because a newer peer may add some, and are strict about known ones.
+ */
 export const uidField = z.string().check(z.regex(uidPattern))
 export const vmNameField = z.string().check(z.regex(vmNamePattern))
 export const partNameField = z.string().check(z.regex(partNamePattern))
@@ -14,21 +16,21 @@ export const interfaceField = z.string().check(z.regex(interfaceNamePattern))
 export const macField = z.string().check(z.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))
 export const ipv4Field = z.ipv4()
 export const sha256Field = z.string().check(z.regex(/^[0-9a-f]{64}$/))
-/** Text that a peer made, without the characters that a terminal would obey. A longer one is refused. */
+/** A string of a peer, without the characters that control a terminal. A longer one is rejected. */
 export const cleanText = (maxLength: number) => z.string().check(z.maxLength(maxLength), z.overwrite(printable))
-/** Text shown to people; cut by the sender. */
+/** Text for users; the sender truncates it. */
 export const textField = cleanText(2048)
-/** A container's id, or the beginning of it, which Docker makes its hostname. A runner's claim about itself. */
+/** A container's id, or its beginning, which Docker uses as the host name. A runner reports it about itself, so it proves nothing. */
 export const containerField = cleanText(64)
 export const reasonField = z.string().check(z.regex(/^[A-Z][A-Za-z0-9]{0,63}$/))
 
-/** One network interface of a VM as the broker is to make it. */
+/** One network interface of a VM that the broker creates. */
 export const nicGrant = z.object({
-  /** The manifest's network name. */
+  /** The name of the network in the manifest. */
   name: partNameField,
   bridge: interfaceField,
   mac: macField,
-  /** Bytes; null takes the bridge's. */
+  /** Bytes; null uses the bridge's MTU. */
   mtu: z.nullable(z.int().check(z.minimum(576), z.maximum(65_521))),
 })
 export type NicGrant = z.output<typeof nicGrant>
@@ -38,7 +40,7 @@ export const acceleratorInUse = z.enum(['kvm', 'tcg'])
 export type AcceleratorChoice = z.output<typeof acceleratorChoice>
 export type AcceleratorInUse = z.output<typeof acceleratorInUse>
 
-/** What one VM may have, as sent by the agent to the broker. */
+/** The devices that one VM may use. The agent sends it to the broker. */
 export const grant = z.object({
   version: z.literal(1),
   uid: uidField,
@@ -46,8 +48,8 @@ export const grant = z.object({
   accelerator: acceleratorInUse,
   nics: z.array(nicGrant).check(z.maxLength(8)),
   /**
-   * Granted before, under other names: a runner that was started with them may still live, and proves itself with their TAPs. Absent where there
-   * are none; release 0.1 does not know it.
+   * NICs that were granted earlier under other names. A runner that was started with them may still run, and proves its identity with their
+   * TAPs. Absent if there are none, and from release 0.1.
    */
   formerNics: z.optional(z.array(nicGrant).check(z.maxLength(8))),
 })

@@ -11,16 +11,16 @@ import type { NodeFacts } from './agent-api.ts'
  * | `GET /api/v1/vms/<name>` | `VmView`, or 404 |
  * | `GET /api/v1/vms/<name>/plan` | `VmPlan` (plan.ts), or 404 |
  * | `GET /api/v1/vms/<name>/manifest` | `DeclaredManifest` (plan.ts), or 404 |
- * | `POST /api/v1/vms/<name>/suspend`, `…/resume` | `{suspended, changed}`, or 404, or 409 where it cannot be done this way |
+ * | `POST /api/v1/vms/<name>/suspend`, `…/resume` | `{suspended, changed}`, or 404, or 409 with the reason |
  * | `POST /api/v1/vms/<name>/reconcile` | 202, or 404 |
  * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
  * | `GET /api/v1/disks` | `DisksView` (disks.ts); asks every node |
  * | `GET /api/v1/sources` | `SourcesView` |
  * | `GET /api/v1/version` | `{version, release}` |
- * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 with `withheld: string[]` where what is withheld now is something else |
- * | `POST /-/reload` | 202, after a hint to read every source now |
+ * | `POST /api/v1/removals/confirm` | takes `ConfirmRemovals`; `{confirmed: string[]}`, or 409 with `withheld: string[]`, the VMs whose removal is blocked now |
+ * | `POST /-/reload` | 202; every source is read now |
  *
- * Errors are `{reason, message}` with 401 (no or a wrong token), 400, 404, 409, 413, 415, 503 (too many watches; Docker does not answer).
+ * Errors are `{reason, message}` with 401 (no or a wrong token), 400, 404, 409, 413, 415, 503 (too many watches, or Docker is not responding).
  */
 export const controllerApiVersion = 1
 export const controllerApiPort = 9471
@@ -33,13 +33,13 @@ export interface VmEvent {
   readonly status: string
   readonly reason: string
   readonly message: string
-  /** How often within hours, `time` being the last; absent for once. */
+  /** How often it occurred within some hours, the last time at `time`; absent if once. */
   readonly count?: number
-  /** RFC 3339, of the first; absent for once. */
+  /** RFC 3339 time of its first occurrence; absent if it occurred once. */
   readonly firstTime?: string
 }
 
-/** The part of a manifest that people look for in a list. */
+/** The fields of a manifest that lists show. */
 export interface VmSpecView {
   readonly cores: number
   readonly memoryBytes: number
@@ -52,22 +52,22 @@ export interface VmView {
   readonly phase: string
   /** `present`, `removed` or `unknown`. */
   readonly declared: string
-  /** Hash of the spec that is declared now; empty where none is held. */
+  /** Hash of the accepted spec; empty if there is none. */
   readonly generation: string
   /** The last generation that was fully applied; empty before the first. */
   readonly observedGeneration: string
   readonly labels: Readonly<Record<string, string>>
-  /** Absent where no valid manifest is held, and from a controller of release 0.1. */
+  /** Absent if there is no valid manifest, and from a controller of release 0.1. */
   readonly spec?: VmSpecView
   readonly conditions: readonly Condition[]
   readonly facts: Readonly<Record<string, string>>
-  /** Milliseconds from the moment this controller first saw the manifest to the first time each step was true. */
+  /** Milliseconds from when this controller first saw the manifest until each step was first True. */
   readonly timeline: Readonly<Record<string, number>>
-  /** Oldest first. In a list and a watch the last fifty, of one VM all that are kept. */
+  /** Oldest first. A list and a watch contain the last fifty; the view of one VM contains all. */
   readonly events: readonly VmEvent[]
 }
 
-/** Of a thousand VMs all events would be tens of megabytes. */
+/** All events of a thousand VMs would be tens of megabytes. */
 const listedEvents = 50
 
 export function asListed(vm: VmView): VmView {
@@ -81,40 +81,40 @@ export interface NodeView {
   readonly availability: string
   readonly state: string
   readonly labels: Readonly<Record<string, string>>
-  /** As its agent last gave them; null where it never answered this controller. */
+  /** The agent's last answer; null if it never answered this controller. */
   readonly facts: NodeFacts | null
-  /** RFC 3339, null as above. */
+  /** RFC 3339; null if `facts` is. */
   readonly factsAt: string | null
-  /** Why the agent did not answer the last call; empty where it did. */
+  /** Why the agent did not answer the last request; empty if it did. */
   readonly agentMessage: string
-  /** VMs that another node reached over the LAN, and this one did not. A controller of release 0.1 does not say it. */
+  /** VMs that another node reached over the LAN, but this one did not. Absent from a controller of release 0.1. */
   readonly notReached: readonly string[]
 }
 
 export interface SourceView {
   /** `directory` or `configs`. */
   readonly source: string
-  /** Target of git-sync's link or the git HEAD, where there is one; else empty. */
+  /** Target of the git-sync link, or the git HEAD; empty if there is neither. */
   readonly revision: string
   readonly complete: boolean
   readonly message: string
   readonly documents: { readonly valid: number; readonly invalid: number; readonly ignored: number }
-  /** As people read them. */
+  /** Rendered for users. */
   readonly issues: readonly string[]
-  /** The first of the documents of another kind, such as "apps/v1 Deployment"; they hold no VM. */
+  /** The first documents of other kinds, such as "apps/v1 Deployment", which declare no VM. */
   readonly ignored: readonly { readonly file: string; readonly line: number; readonly kind: string }[]
   readonly superseded: readonly SupersededView[]
 }
 
-/** A document that a newer one of the same name in the same source stands before. */
+/** A document that a newer one of the same name in the same source replaces. */
 interface SupersededView {
   readonly file: string
   readonly name: string
-  /** The newer one's. */
+  /** File of the newer document. */
   readonly by: string
 }
 
-/** The VMs whose removal to confirm. They must be exactly the blocked ones, so that nothing is confirmed unseen. */
+/** The VMs whose removal to confirm. They must be exactly the blocked ones, so that a user confirms nothing unseen. */
 export interface ConfirmRemovals {
   readonly vms: readonly string[]
 }

@@ -1,38 +1,41 @@
-/** `GET /api/v1/disks`: every disk that the agents report. Nothing removes one of them; `state` says what needs it. */
+/**
+ * `GET /api/v1/disks`: every disk that the agents report. `state` says what needs it. The controller removes none of them because of this
+ * list.
+ */
 export interface DisksView {
-  /** By node, VM and uid. */
+  /** Sorted by node, VM and uid. */
   readonly disks: readonly DiskView[]
-  /** Host names of nodes that may have more, and did not answer. */
+  /** Nodes that may have more disks but did not answer. */
   readonly unasked: readonly UnaskedNode[]
 }
 
 export interface DiskView {
-  /** Host name. */
+  /** Host name of the node. */
   readonly node: string
-  /** The directory below `instances/` is called so. */
+  /** Name of the directory below `instances/`. */
   readonly uid: string
-  /** Null where the directory does not say, or not readably. */
+  /** Null if the identity file in the directory is missing or unreadable. */
   readonly vm: string | null
   readonly cluster: string | null
   readonly disk: string
   readonly sizeBytes: number
-  /** What it takes on the node; less than its size. */
+  /** Space used on the node; less than the size of the disk. */
   readonly allocatedBytes: number
   readonly state: DiskState
-  /** RFC 3339, of a retained one: when its VM was removed. */
+  /** RFC 3339. For a retained disk: when its VM was removed. */
   readonly retainedAt: string | null
 }
 
 type DiskState =
-  /** A placement record or a service names its uid. */
+  /** A placement record or a service has its uid. */
   | 'InUse'
-  /** Its VM was removed, and the disk goes with it. */
+  /** Its VM was removed, and the disk is being deleted. */
   | 'Deleting'
-  /** Its VM was removed and a record keeps its name: a manifest of that name gets it back. */
+  /** Its VM was removed, and the placement record is kept: a manifest with the same name gets the disk back. */
   | 'Retained'
-  /** Another cluster's. */
+  /** The disk belongs to another cluster. */
   | 'Foreign'
-  /** Nothing in the Swarm names it. */
+  /** No object in the Swarm has its uid. */
   | 'Ownerless'
 
 interface UnaskedNode {

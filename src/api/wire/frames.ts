@@ -1,5 +1,5 @@
 /**
- * Framing of the three UNIX-socket contracts (agent–broker, broker–runner, agent–runner): one JSON object a line, UTF-8, at most
+ * Framing of the three UNIX socket contracts (agent–broker, broker–runner, agent–runner): one JSON object per line, UTF-8, at most
  * `maxFrameBytes` with its newline. Descriptors (SCM_RIGHTS) travel with the first byte of the frame that announces them.
  */
 export const maxFrameBytes = 64 * 1024
@@ -14,7 +14,10 @@ export function encodeFrame(message: object): Uint8Array {
   return bytes
 }
 
-/** Collects chunks into frames. Throws FrameError on a frame that is too long or no JSON object: the connection is to be closed then. */
+/**
+ * Collects chunks into frames. Throws FrameError for a frame that is too long or is not a JSON object; the caller then closes the
+ * connection.
+ */
 export function frameDecoder(): { push(chunk: Uint8Array): unknown[] } {
   let held: Uint8Array = new Uint8Array(0)
   return {
@@ -41,7 +44,7 @@ function decode(line: Uint8Array): unknown {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(line))
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value
   } catch {
-    // Both a bad byte and bad JSON end in the same refusal below.
+    // Invalid UTF-8 and invalid JSON give the same error below.
   }
   throw new FrameError('a frame is not a JSON object')
 }

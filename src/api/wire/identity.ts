@@ -1,13 +1,16 @@
 import * as z from 'zod/mini'
 import { partNameField, sha256Field, uidField, vmNameField } from './common.ts'
 
-/** `instances/<uid>/identity.json`: what a VM is for life. Written by the agent when the VM is first prepared, and when a disk is replaced; never changed by a runner. */
+/**
+ * `instances/<uid>/identity.json`: the permanent properties of a VM. The agent writes it when it first prepares the VM, and when it
+ * replaces a disk. A runner never changes it.
+ */
 export const identity = z.object({
   version: z.literal(1),
   uid: uidField,
   vm: vmNameField,
   cluster: z.string().check(z.maxLength(64)),
-  /** A fixed version (`pc-q35-10.0`): guests see it as their hardware, so it stays when QEMU is upgraded. */
+  /** A fixed version (`pc-q35-10.0`). Guests see it as their hardware, so it stays the same when QEMU is upgraded. */
   machineType: z.string().check(z.regex(/^pc-q35-\d{1,3}\.\d{1,3}$/)),
   /** RFC 3339. */
   createdAt: z.string().check(z.maxLength(40)),
@@ -17,9 +20,9 @@ export const identity = z.object({
       sizeBytes: z.int(),
       imageSource: z.string().check(z.maxLength(2048)),
       imageSha256: sha256Field,
-      /** Decided when the image was stored, and written into the disk. Absent where release 0.1 made it, which knew qcow2 alone. */
+      /** Detected when the image was stored, and written into the disk. Absent for disks of release 0.1, which only supported qcow2. */
       imageFormat: z.optional(z.enum(['qcow2', 'raw'])),
-      /** Of this making of the disk and of no other. Absent where release 0.1 made it: then `createdAt` stands for it. */
+      /** Unique to this creation of the disk. Absent for disks of release 0.1, for which `createdAt` is used. */
       madeAs: z.optional(z.uuid()),
     }),
   ),

@@ -19,14 +19,14 @@ export interface VmPlan {
 
 export interface PlannedStep {
   readonly verb: 'create' | 'change' | 'remove'
-  /** `service vm-web`. */
+  /** For example `service vm-web`. */
   readonly object: string
   readonly why: string
-  /** What becomes of the guest. */
+  /** What happens to the guest. */
   readonly guest: 'untouched' | 'starts' | 'stops' | 'restarts'
 }
 
-/** `GET /api/v1/vms/<name>/manifest`: what is declared and in force, defaults filled in and class applied; user data is `sha256:` and the hash of its text. */
+/** `GET /api/v1/vms/<name>/manifest`: the accepted manifest with defaults and class. User data is replaced by `sha256:` and its hash. */
 export interface DeclaredManifest {
   readonly name: string
   readonly generation: string

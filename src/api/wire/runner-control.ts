@@ -2,8 +2,8 @@ import * as z from 'zod/mini'
 import { acceleratorInUse, cleanText, containerField, textField, uidField } from './common.ts'
 
 /**
- * Agent–runner, over `instances/<uid>/run/control.sock` (frames.ts). The runner speaks first, with its uid: the agent sends nothing to a
- * socket that does not name the VM it meant, since the runner can put what it likes in that directory. Then requests with an `id`.
+ * Agent–runner, over `instances/<uid>/run/control.sock` (frames.ts). The runner sends its `hello` with its uid first. The agent sends
+ * nothing to a socket with another uid, because a runner can create any socket in that directory. After that come requests with an `id`.
  */
 export const runnerControlVersion = 1
 
@@ -18,7 +18,7 @@ const id = z.int().check(z.minimum(0))
 
 export const runnerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id }),
-  /** ACPI power button; the runner ends the guest by force after its grace period. `off` makes it stay off until the task is replaced. */
+  /** Presses the ACPI power button. The runner kills the guest after its grace period and stays off until the task is replaced. */
   z.object({ type: z.literal('powerOff'), id }),
 ])
 
@@ -39,21 +39,21 @@ export const runnerStatus = z.object({
   uid: uidField,
   phase: runnerPhase,
   message: textField,
-  /** What QEMU runs with; null while there is no QEMU. */
+  /** The accelerator that QEMU uses; null while there is no QEMU. */
   accelerator: z.nullable(acceleratorInUse),
-  /** QEMU's own word over QMP (`running`, `paused`, `shutdown` …); null while there is none. */
+  /** QEMU's status in QMP (`running`, `paused`, `shutdown` …); null while there is no QEMU. */
   qemuStatus: z.nullable(cleanText(64)),
   /** Hash of the launch config in use. */
   launchHash: cleanText(64),
   release: cleanText(64),
   /** RFC 3339. */
   startedAt: cleanText(40),
-  /** Of the container it runs in (common.ts), so that nobody takes a predecessor for the task that Swarm runs now. Release 0.1 does not say it. */
+  /** The runner's container (common.ts), which distinguishes it from the runner of the previous task. Absent from release 0.1. */
   container: z.optional(containerField),
-  /** RFC 3339: when its guest began to run. Absent before that, and from release 0.1. */
+  /** RFC 3339 time at which its guest began to run. Absent before that, and from release 0.1. */
   bootedAt: z.optional(cleanText(40)),
   restarts: z.int().check(z.minimum(0)),
-  /** From the runner's own /proc/self/status: what Swarm really gave, not what was asked for. */
+  /** From the runner's own /proc/self/status: the restrictions that Swarm really applied. */
   hardening: z.object({ uid: z.int(), capEff: cleanText(32), capBnd: cleanText(32), noNewPrivs: z.boolean(), seccomp: z.int() }),
 })
 export type RunnerStatus = z.output<typeof runnerStatus>

@@ -109,13 +109,13 @@ help: give this one another name or delete one of the two`,
       snapshot('a.yaml', withNic('web-1', 'mac: 52:54:00:AA:BB:01')),
       snapshot('b.yaml', withNic('web-2', 'mac: 52-54-00-aa-bb-01')),
     )
-    expect(first).toBe(`error[VM031]: MAC 52:54:00:aa:bb:01 is that of VM "web-1" (a.yaml:1)
+    expect(first).toBe(`error[VM031]: MAC 52:54:00:aa:bb:01 belongs to VM "web-1" (a.yaml:1)
  --> b.yaml:7:45
 6 |   disks: [{ name: root, size: 1Gi, image: { source: images/a.qcow2 } }]
 7 |   networks: [{ name: lan, bridge: br0, mac: 52-54-00-aa-bb-01 }]
   |                                             ^^^^^^^^^^^^^^^^^
 8 |
-help: give one of the two another MAC; this one is accepted as soon as "web-1" has given it up`)
+help: change the MAC of one VM; this document is accepted once VM "web-1" no longer uses it`)
     expect(summary).toBe('1 error in 1 file; 1 valid VirtualMachine in 1 file\n')
   })
 
@@ -124,7 +124,7 @@ help: give one of the two another MAC; this one is accepted as soon as "web-1" h
     const file = [withNic('web-1', nic), withNic('web-2', nic)].join('---\n')
     const [mac, address] = said(snapshot('a.yaml', file))
     expect(mac).toContain(' --> a.yaml:15:45\n')
-    expect(address).toContain('error[VM031]: address 192.168.50.42 is that of VM "web-1" (a.yaml:1)\n --> a.yaml:15:73\n')
+    expect(address).toContain('error[VM031]: address 192.168.50.42 belongs to VM "web-1" (a.yaml:1)\n --> a.yaml:15:73\n')
   })
 
   it('is nothing where the MACs are auto, since they follow from the cluster', () => {

@@ -67,13 +67,13 @@ describe('a MAC that two VMs claim', () => {
     expect([mac('a'), mac('b')]).toEqual(['unknown', macA])
     expect(store.valid('b')).toMatchObject({ status: 'True', reason: 'Accepted' })
     expect(store.valid('a')).toMatchObject({ status: 'False', reason: 'ManifestInvalid' })
-    expect(store.valid('a').message).toBe(`error[VM031]: MAC ${macA} is that of VM "b" (b.yaml:1)
+    expect(store.valid('a').message).toBe(`error[VM031]: MAC ${macA} belongs to VM "b" (b.yaml:1)
  --> a.yaml:7:45
 6 |   disks: [{ name: root, size: 64Mi, image: { source: images/a.qcow2 } }]
 7 |   networks: [{ name: lan, bridge: br0, mac: ${macA} }]
   |                                             ^^^^^^^^^^^^^^^^^
 8 |
-help: give one of the two another MAC; this one is accepted as soon as "b" has given it up`)
+help: change the MAC of one VM; this document is accepted once VM "b" no longer uses it`)
     expect(store.state().issues).toMatchObject([{ code: 'VM031', file: 'a.yaml', line: 7, column: 45, sources: ['directory'] }])
   })
 
@@ -149,8 +149,8 @@ help: give one of the two another MAC; this one is accepted as soon as "b" has g
     await clock.pass(100 * leavingMs)
     store.setWorld(new Map([['a', owned(after, [macA])]]))
     expect([mac('a'), mac('b')]).toEqual([macB, 'unknown'])
-    expect(store.valid('b').message).toContain(`error[VM031]: MAC ${macA} is that of VM "a" (a.yaml:1) still\n`)
-    expect(store.valid('b').message).toContain('help: its manifest has given it up, and its guest may run with it: restart "a"')
+    expect(store.valid('b').message).toContain(`error[VM031]: MAC ${macA} is still used by VM "a" (a.yaml:1)\n`)
+    expect(store.valid('b').message).toContain('help: the guest of "a" may still use it: restart "a" if it reports RestartRequired.')
     store.setWorld(new Map([['a', owned(after, [macB])]]))
     await clock.pass(leavingMs - 1)
     read(after, web('b', `mac: ${macA}`))
@@ -191,7 +191,7 @@ help: give one of the two another MAC; this one is accepted as soon as "b" has g
     other.read(web('b', `mac: ${auto}`), web('a', ''))
     expect([other.mac('a'), other.mac('b')]).toEqual(['unknown', auto])
     expect(other.store.valid('a').message).toContain(
-      `MAC ${auto}, which auto gives network "lan", is that of VM "b" (b.yaml:1)\n --> a.yaml:7:`,
+      `MAC ${auto}, which auto gives network "lan", belongs to VM "b" (b.yaml:1)\n --> a.yaml:7:`,
     )
     expect(store.valid('b').message).toContain('VM031')
   })
@@ -202,7 +202,7 @@ describe('an address that two VMs claim', () => {
     const { store, read, mac } = bench()
     read(web('a', 'address: 192.168.50.42'), web('b', 'address: 192.168.50.42'))
     expect([mac('a'), mac('b')]).toEqual(['auto', 'unknown'])
-    expect(store.valid('b').message).toContain('error[VM031]: address 192.168.50.42 is that of VM "a" (a.yaml:1)\n --> b.yaml:7:49\n')
+    expect(store.valid('b').message).toContain('error[VM031]: address 192.168.50.42 belongs to VM "a" (a.yaml:1)\n --> b.yaml:7:49\n')
   })
 })
 
