@@ -1,11 +1,11 @@
-/** What arrives over the control plane, read completely and within its limits. */
+/** A complete request over the control plane, within its limits. */
 export interface ControlRequest {
   readonly method: string
-  /** Without query. */
+  /** Without the query string. */
   readonly path: string
-  /** UTF-8; empty where there is none. */
+  /** UTF-8; empty if there is no body. */
   readonly body: string
-  /** Aborted when the caller went away. */
+  /** Aborted when the client disconnects. */
   readonly signal: AbortSignal
 }
 
@@ -15,12 +15,12 @@ export interface ControlAnswer {
   readonly body: object
 }
 
-/** Answers one request; a rejection becomes a 500 without its text. */
+/** Answers one request. A rejection becomes a 500 without the error's text. */
 export type AnswerControl = (request: ControlRequest) => Promise<ControlAnswer>
 
 export interface ControlListener {
-  /** The port it really listens on. */
+  /** The port that it really listens on. */
   readonly port: number
-  /** Cuts every connection. */
+  /** Closes every connection. */
   close(): Promise<void>
 }

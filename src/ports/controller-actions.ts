@@ -18,9 +18,9 @@ export type RemovalConfirmation =
   | { readonly kind: 'other'; readonly withheld: readonly string[] }
 
 export type SuspensionAnswer =
-  /** It is so now; `changed` is false where it was before. */
+  /** Done; `changed` is false if it was so before. */
   | { readonly kind: 'done'; readonly changed: boolean }
-  /** No VM of this name is known. */
+  /** No VM with this name is known. */
   | { readonly kind: 'unknown' }
-  /** It cannot be done this way; `message` says why, and which way it can. */
+  /** Not possible this way; `message` says why, and what to do instead. */
   | { readonly kind: 'refused'; readonly message: string }

@@ -10,16 +10,16 @@ export type VmChange =
   | { readonly kind: 'gone'; readonly name: string }
 
 /**
- * The controller's API as a client sees it. Throws PortError: `Denied` for a wrong token or a certificate that is not the pinned one (then nothing
- * was sent), `Unavailable` without an answer or with one that is not the contract's.
+ * The controller's API for a client. Throws PortError: `Denied` for a wrong token or a certificate that is not the pinned one (then nothing
+ * was sent), `Unavailable` without a valid answer.
  */
 export interface ControllerApi {
   version(signal?: AbortSignal): Promise<{ readonly version: number; readonly release: string }>
-  /** By name. */
+  /** Sorted by name. */
   vms(signal?: AbortSignal): Promise<readonly VmView[]>
-  /** Undefined where the controller knows no VM of this name. */
+  /** Undefined if the controller does not know the VM. */
   vm(name: string, signal?: AbortSignal): Promise<VmView | undefined>
-  /** Every VM, then what changes. A watch has no end of its own: it throws when the controller or the connection ends it. */
+  /** Every VM, then each change. A watch only ends with an error, when the controller or the connection ends it. */
   watchVms(signal?: AbortSignal): AsyncIterable<VmChange>
   nodes(signal?: AbortSignal): Promise<readonly NodeView[]>
   /** Asks every node. */
@@ -32,7 +32,7 @@ export interface ControllerApi {
   resume(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
   /** Resolves when the controller has received the request; false if it does not know the VM. */
   reconcile(name: string, signal?: AbortSignal): Promise<boolean>
-  /** Undefined where the controller knows no VM of this name. */
+  /** Undefined if the controller does not know the VM. */
   plan(name: string, signal?: AbortSignal): Promise<VmPlan | undefined>
   /** The accepted manifest; undefined if there is none. */
   manifest(name: string, signal?: AbortSignal): Promise<DeclaredManifest | undefined>

@@ -1,8 +1,8 @@
-/** A program that keeps secrets for Docker (`docker-credential-NAME`). Throws PortError where it cannot be started or refuses. */
+/** A program that stores secrets for Docker (`docker-credential-NAME`). Throws PortError if it cannot be started or fails. */
 export interface CredentialHelper {
   store(url: string, secret: string): Promise<void>
-  /** Undefined where it holds none. */
+  /** Undefined if it has none. */
   get(url: string): Promise<string | undefined>
-  /** Also where it holds none. */
+  /** Also succeeds if it has none. */
   erase(url: string): Promise<void>
 }

@@ -2,14 +2,15 @@ import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 
 /**
- * What the sources declare about one VM (ADR 0008). `deletionPolicy` is that of the last valid manifest; absent if this controller read none.
+ * What the sources declare about one VM (ADR 0008). `deletionPolicy` comes from the last valid manifest; absent if this controller read
+ * none.
  */
 export type Declaration =
-  /** `source` is where the document came from that is in force; its placement record says so for the time after a restart (ADR 0014). */
+  /** `source` has the accepted document. The placement record keeps it for the time after a restart (ADR 0014). */
   | { readonly kind: 'present'; readonly vm: VirtualMachine; readonly generation: string; readonly source: string }
-  /** Absent in complete reads for the removal grace period: its objects are to be removed. */
+  /** Absent from complete reads for the removal grace period: its objects are removed. */
   | { readonly kind: 'removed'; readonly deletionPolicy?: 'Retain' | 'Delete' }
-  /** It is unknown whether the VM is declared, such as before the first complete read or in the grace period: no changes are made. */
+  /** It is unknown whether the VM is declared, for example before the first complete read or in the grace period: no changes are made. */
   | { readonly kind: 'unknown'; readonly message: string; readonly deletionPolicy?: 'Retain' | 'Delete' }
 
 export interface Declarations {

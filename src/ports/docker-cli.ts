@@ -1,5 +1,8 @@
-/** The `docker` command of the operator's machine, with the operator's own context. */
+/** The `docker` command on the operator's machine, with the operator's context. */
 export interface DockerCli {
-  /** Runs with an argument array; resolves with stdout, throws PortError with stderr. `input` goes to stdin (secrets never stand in arguments). */
+  /**
+   * Runs with an argument array. Resolves with stdout, throws PortError with stderr. `input` is sent to stdin, because arguments must not
+   * contain secrets.
+   */
   run(args: readonly string[], input?: string): Promise<string>
 }

@@ -8,9 +8,9 @@ import type { VmUid } from '../api/names.ts'
 
 export type HostErrorKind =
   | 'BridgeMissing'
-  /** A device does not open. */
+  /** A device cannot be opened. */
   | 'DeviceMissing'
-  /** Somebody else has the TAP. */
+  /** Another process has attached the TAP. */
   | 'TapBusy'
   | 'Io'
 
@@ -34,20 +34,22 @@ export interface TapOrder {
 }
 
 export interface HostNetwork {
-  /** Undefined where there is no bridge of this name. */
+  /** Undefined if there is no bridge with this name. */
   bridge(name: string): BridgeFact | undefined
-  /** False also where there is no such interface. */
+  /** False also if the interface does not exist. */
   carrier(name: string): boolean
   exists(name: string): boolean
-  /** Of the host's side of an interface; undefined where there is no such interface. */
+  /** The MAC of the host's side of an interface; undefined if the interface does not exist. */
   mac(name: string): string | undefined
-  /** Names of all interfaces that are ports of this bridge. */
+  /** Names of all interfaces on this bridge. */
   ports(bridge: string): readonly string[]
-  /** Makes a TAP that lives as long as its descriptor, up and on the bridge, and returns the descriptor. Throws HostError. */
+  /**
+   * Creates a TAP that lives as long as its descriptor, brings it up and adds it to the bridge. Returns the descriptor. Throws HostError.
+   */
   makeTap(order: TapOrder): number
-  /** Removes an interface that outlived its descriptor; never one that somebody has attached, or that is no TAP. */
+  /** Removes an interface that outlived its descriptor. Never removes one that is attached or is not a TAP. */
   clearTap(name: string): 'absent' | 'removed' | 'attached'
-  /** The name of the TAP behind a descriptor, where it is a TAP of this network namespace. */
+  /** The name of the TAP behind a descriptor; undefined if it is not a TAP of this network namespace. */
   tapOf(fd: number): string | undefined
 }
 
@@ -60,31 +62,31 @@ export interface Devices {
 }
 
 export interface DiskLocks {
-  /** The first disk of this VM that a QEMU has open (or of which that cannot be told), with the reason in words; undefined where all are free. */
+  /** The first disk of this VM that a QEMU has open, or may have open, with the reason; undefined if all are free. */
   locked(uid: VmUid): Promise<string | undefined>
 }
 
 export interface PacketListener {
   /**
-   * ARP and DHCP frames of one interface, without VLAN tag. `sent` are frames that the host sends out there (on a TAP: to the guest).
-   * Listening ends automatically, with `onEnd`, when the interface is removed. Throws HostError `Io` if it cannot begin.
+   * ARP and DHCP frames of one interface, without VLAN tag. `sent` are frames that the host sends there (on a TAP: to the guest). Listening
+   * ends with `onEnd` when the interface is removed. Throws HostError `Io` if it cannot begin.
    */
   listen(interfaceName: string, onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void, onEnd: () => void): { close(): void }
 }
 
-/** Never reject; what could not be tried is `unknown`. */
+/** Never reject. The outcome is `unknown` if no probe was possible. */
 export interface LanProbes {
-  /** With `mac`, that one's answer is waited for; the outcome has another's only where it did not come. */
+  /** With `mac`, waits for the answer of this machine. The outcome has another MAC only if this one did not answer. */
   arp(bridge: BridgeFact, ip: string, mac: string | undefined, timeoutMs: number): Promise<ProbeOutcome>
   ping(bridge: BridgeFact, ip: string, timeoutMs: number): Promise<ProbeOutcome>
 }
 
-/** Directories of sockets below the state root. Rejects with PortError. */
+/** Directories of sockets below the state root. Reject with PortError. */
 export interface SocketDirectories {
-  /** Uids that have one. */
+  /** UIDs that have a directory. */
   list(): Promise<readonly VmUid[]>
-  /** Makes it, 2750 with the group of its parent; done where it is there. */
+  /** Creates the directory with mode 2750 and the group of its parent, if it does not exist. */
   make(uid: VmUid): Promise<void>
-  /** With the socket inside; done where it is missing. */
+  /** Removes the directory and its socket, if they exist. */
   remove(uid: VmUid): Promise<void>
 }

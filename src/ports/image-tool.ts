@@ -8,13 +8,19 @@ export interface ImageInfo {
   readonly encrypted: boolean
 }
 
-/** qemu-img, with limits on time and memory. Every method throws PortError: `Invalid` with its words where it refused, `Unavailable` where it could not be run or took too long. */
+/**
+ * qemu-img, with limits on time and memory. Every method throws PortError: `Invalid` with its message if it reports an error, `Unavailable`
+ * if it cannot be run or takes too long.
+ */
 export interface ImageTool {
-  /** For qcow2 images whose header has been judged already: qemu-img opens what a header names. */
+  /** Only for qcow2 images whose header was checked, because qemu-img opens the files that a header names. */
   info(path: string, signal?: AbortSignal): Promise<ImageInfo>
-  /** Reads all metadata of a qcow2 image; `Invalid` where it is damaged or ends early. Leaked clusters are no damage. */
+  /** Reads all metadata of a qcow2 image. `Invalid` if it is damaged or truncated; leaked clusters are no damage. */
   check(path: string, signal?: AbortSignal): Promise<void>
-  /** Makes a qcow2 overlay at a path that must not exist; `backing.path` is relative to it. The format is written into it, so no QEMU ever guesses it. */
+  /**
+   * Creates a qcow2 overlay at a path that must not exist; `backing.path` is relative to it. Writes the format into it, so that QEMU never
+   * guesses it.
+   */
   createOverlay(
     path: string,
     backing: { readonly path: string; readonly format: ImageFormat },

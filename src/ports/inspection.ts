@@ -7,6 +7,6 @@ export interface Inspection {
   plan(name: string): Promise<VmPlan | undefined>
   /** Undefined if there is no valid manifest. */
   manifest(name: string): DeclaredManifest | undefined
-  /** Asks every node. Rejects with PortError where Docker does not answer. */
+  /** Asks every node. Rejects with PortError if Docker is not responding. */
   disks(): Promise<DisksView>
 }

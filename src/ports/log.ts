@@ -1,6 +1,6 @@
 export type LogFields = Readonly<Record<string, unknown>>
 
-/** Constant message, values beside it. `error` means that we may be broken; a user's mistake is `info` and a condition. */
+/** A constant message, with values beside it. `error` means that the program may be broken. A user's mistake is `info` and a condition. */
 export interface Log {
   debug(fields: LogFields, message: string): void
   info(fields: LogFields, message: string): void

@@ -1,14 +1,17 @@
-/** One document of a file, byte for byte. */
+/** One document of a file, unchanged. */
 export interface ManifestText {
-  /** As it is written: `VirtualMachine`. Empty where there is none. */
+  /** As written: `VirtualMachine`. Empty if there is none. */
   readonly kind: string
-  /** Empty where there is none. */
+  /** Empty if there is none. */
   readonly name: string
   /** 1-based line of the document's first key in its file. */
   readonly line: number
-  /** Ends in a newline; with its comments, and without the `---` around it. */
+  /** Ends with a newline. Includes comments, but not the `---` around the document. */
   readonly text: string
 }
 
-/** Takes a manifest file apart; entries of a `kind: List` count as documents. Only for what the manifest reader took: anything else may give nothing. */
+/**
+ * Splits a manifest file into documents; entries of a `kind: List` count as documents. The file must have been accepted by the manifest
+ * reader.
+ */
 export type SplitManifest = (text: string) => readonly ManifestText[]

@@ -1,17 +1,17 @@
 import type { DriftKind } from '../api/drift-kinds.ts'
 
-/** How one run of a reconciler ended, in controller-runtime's words. */
+/** The result of one run of a reconciler, with the names of controller-runtime. */
 export type ReconcileResult = 'success' | 'error' | 'requeue' | 'requeue_after'
 
-/** What a queue holds at this moment. */
+/** The current state of a queue. */
 export interface QueueState {
-  /** Ready and not taken. */
+  /** Ready keys that no run has taken yet. */
   readonly depth: number
-  /** How long each key that is worked on has been so, in seconds. */
+  /** For each running key: how long it has been running, in seconds. */
   readonly workingSeconds: readonly number[]
 }
 
-/** What the controller counts; gauges are read from the StatusView and from the queues when they are scraped. */
+/** The counters of the controller. Gauges are read from the StatusView and the queues at each scrape. */
 export interface Metrics {
   reconciled(controller: string, result: ReconcileResult, seconds: number): void
   /** A request was rejected; the key waits for a change. */
@@ -20,13 +20,13 @@ export interface Metrics {
   panicked(controller: string): void
   queueAdded(controller: string): void
   queueRetried(controller: string): void
-  /** A key was taken that had been ready for so long. */
+  /** A run took a key that had been ready for this long. */
   queueWaited(controller: string, seconds: number): void
   queueWorked(controller: string, seconds: number): void
-  /** Called once for each queue, before it is used. */
+  /** Called once per queue, before it is used. */
   watchQueue(controller: string, workers: number, state: () => QueueState): void
   /** Drift was corrected. */
   driftCorrected(kind: DriftKind): void
-  /** Prometheus text format. */
+  /** In the Prometheus text format. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>
 }

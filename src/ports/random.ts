@@ -1,6 +1,6 @@
 export interface Random {
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   next(): number
-  /** RFC 9562 version 4. */
+  /** A UUID of version 4 (RFC 9562). */
   uuid(): string
 }

@@ -1,6 +1,6 @@
 import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
 
-/** What the controller's listeners show. Every call answers at once from memory. */
+/** The data of the controller's API and metrics. Every call answers immediately from memory. */
 export interface StatusView {
   vms(): readonly VmView[]
   vm(name: string): VmView | undefined
@@ -11,6 +11,6 @@ export interface StatusView {
   onChange(listener: (name: string) => void): () => void
   nodes(): readonly NodeView[]
   sources(): SourcesView
-  /** The first complete pass over nodes, manifests and VMs is done; `message` says what is still missing. */
+  /** The first complete pass over nodes, manifests and VMs is done; `message` says what is missing. */
   ready(): { readonly ok: boolean; readonly message: string }
 }

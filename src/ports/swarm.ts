@@ -1,12 +1,12 @@
 /**
- * The Swarm as the controller uses it. Objects carry the whole spec as Docker gave it (`spec`), so that an update sends back every field
- * we do not know; the fields in use are read from it permissively. Every method throws PortError; `undefined` is a certain 404 and nothing else.
+ * The Swarm API for the controller. Objects contain Docker's complete spec (`spec`), so that an update sends all unknown fields back. The
+ * fields in use are read permissively. Every method throws PortError; `undefined` always means a 404.
  */
 
-/** Raft's version of one object; an update with an old one fails with Conflict. */
+/** Raft's version of one object. An update with an old version fails with Conflict. */
 export type ObjectVersion = number
 export type Labels = Readonly<Record<string, string>>
-/** A spec in Docker's own shape and spelling (Engine API). */
+/** A spec with the field names of the Engine API. */
 export type RawSpec = Readonly<Record<string, unknown>>
 
 export interface SwarmNode {
@@ -16,11 +16,11 @@ export interface SwarmNode {
   readonly labels: Labels
   readonly role: 'manager' | 'worker'
   readonly availability: 'active' | 'pause' | 'drain'
-  /** `ready` or `down`, as managers believe it. */
+  /** `ready` or `down`, as the managers report it. */
   readonly state: string
   readonly memoryBytes: number
   readonly nanoCpus: number
-  /** IP addresses by which the Swarm knows it; absent where Docker names none. */
+  /** The node's IP addresses in the Swarm; absent if Docker reports none. */
   readonly addresses?: readonly string[]
   readonly spec: RawSpec
 }
@@ -31,7 +31,7 @@ export interface SwarmService {
   readonly name: string
   readonly labels: Labels
   readonly spec: RawSpec
-  /** The spec before the last update, to which a rollback goes back; what it refers to is still in use. */
+  /** The spec before the last update, which a rollback restores. The objects that it refers to are still in use. */
   readonly previousSpec?: RawSpec
 }
 
@@ -40,20 +40,23 @@ export interface SwarmTask {
   readonly serviceId: string
   readonly nodeId: string | undefined
   readonly slot: number | undefined
-  /** `new`, `pending`, `assigned`, `preparing`, `starting`, `running`, `complete`, `shutdown`, `failed`, `rejected`, `remove`, `orphaned`. A claim, not a fact. */
+  /**
+   * `new`, `pending`, `assigned`, `preparing`, `starting`, `running`, `complete`, `shutdown`, `failed`, `rejected`, `remove`, `orphaned`.
+   * May be out of date.
+   */
   readonly state: string
   readonly desiredState: string
   readonly message: string
   readonly error: string
   /** RFC 3339. */
   readonly updatedAt: string
-  /** RFC 3339, by the manager that made it. Undefined where Docker does not say. */
+  /** RFC 3339, set by the manager that created it. Undefined if Docker does not report it. */
   readonly createdAt?: string
   readonly exitCode: number | undefined
   readonly containerId: string | undefined
   /** IPv4 addresses by network name. */
   readonly addresses: Readonly<Record<string, string>>
-  /** Names of the configs that its template refers to; undefined where Docker does not say. */
+  /** Names of the configs in its template; undefined if Docker does not report them. */
   readonly configs?: readonly string[]
 }
 
@@ -66,7 +69,7 @@ export interface SwarmConfig {
   readonly createdAt: string
 }
 
-/** Secrets never give their data back. */
+/** Docker never returns the data of a secret. */
 export type SwarmSecret = Omit<SwarmConfig, 'data'>
 
 export interface SwarmEvent {
@@ -78,15 +81,15 @@ export interface SwarmEvent {
 
 export interface Swarm {
   listNodes(signal?: AbortSignal): Promise<readonly SwarmNode[]>
-  /** Sends back the whole spec of `node` with other labels. */
+  /** Sends the complete spec of `node` with other labels. */
   updateNodeLabels(node: SwarmNode, labels: Labels, signal?: AbortSignal): Promise<void>
 
-  /** All services that carry this label (`key` or `key=value`); without one, all. */
+  /** All services with this label (`key` or `key=value`); all services without an argument. */
   listServices(label?: string, signal?: AbortSignal): Promise<readonly SwarmService[]>
   getService(nameOrId: string, signal?: AbortSignal): Promise<SwarmService | undefined>
-  /** Returns the new id. A taken name is Conflict. */
+  /** Returns the new id. Throws Conflict if the name is taken. */
   createService(spec: RawSpec, signal?: AbortSignal): Promise<string>
-  /** `spec` replaces the whole; `version` is the one that was observed. */
+  /** `spec` replaces the complete spec; `version` is the observed one. */
   updateService(id: string, version: ObjectVersion, spec: RawSpec, signal?: AbortSignal): Promise<void>
   removeService(id: string, signal?: AbortSignal): Promise<void>
 
@@ -94,9 +97,9 @@ export interface Swarm {
 
   listConfigs(label: string, signal?: AbortSignal): Promise<readonly SwarmConfig[]>
   getConfig(name: string, signal?: AbortSignal): Promise<SwarmConfig | undefined>
-  /** Returns the new id. A taken name is Conflict. */
+  /** Returns the new id. Throws Conflict if the name is taken. */
   createConfig(name: string, labels: Labels, data: Uint8Array, signal?: AbortSignal): Promise<string>
-  /** Data cannot change; labels can. */
+  /** Only labels can change; data cannot. */
   updateConfigLabels(config: SwarmConfig, labels: Labels, signal?: AbortSignal): Promise<void>
   removeConfig(id: string, signal?: AbortSignal): Promise<void>
 
@@ -106,6 +109,6 @@ export interface Swarm {
 
   /** The negotiated API version, such as `1.41`; hardening fields exist from 1.44. */
   apiVersion(signal?: AbortSignal): Promise<string>
-  /** Hints only: they may be late, doubled or lost. Ends when the signal is aborted; throws Unavailable when the stream breaks. */
+  /** Events can be late, duplicated or lost. Ends when the signal is aborted; throws Unavailable if the stream breaks. */
   events(signal: AbortSignal): AsyncIterable<SwarmEvent>
 }

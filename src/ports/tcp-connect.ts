@@ -1,10 +1,10 @@
 export type TcpOutcome =
   | { readonly kind: 'connected'; readonly rttMs: number }
-  /** A reset: the address is there, the port is not. */
+  /** Connection reset: the address exists, but the port is closed. */
   | { readonly kind: 'refused' }
   | { readonly kind: 'silent' }
-  /** From here no packet can leave to that address; it says nothing about the far side. */
+  /** No packet can be sent to this address from here. This says nothing about the other side. */
   | { readonly kind: 'noRoute'; readonly message: string }
 
-/** Tries one TCP connection and closes it at once. Never rejects but for the signal. */
+/** Opens one TCP connection and closes it immediately. Rejects only if the signal is aborted. */
 export type TcpConnect = (ip: string, port: number, timeoutMs: number, signal?: AbortSignal) => Promise<TcpOutcome>
