@@ -152,7 +152,7 @@ describe('a service that release 0.1 constrained by labels', () => {
     const former = [`node.labels.swarmvirt.vm.${name}==${uid}`, 'node.labels.swarmvirt.bridge.br0==true']
     await update('--constraint-rm', ours[0] ?? '', ...former.flatMap((one) => ['--constraint-add', one]))
     const { Spec } = await service()
-    await update('--label-add', `swarmvirt.hash.template=${templateHashOf(Spec.TaskTemplate, Spec.EndpointSpec)}`)
+    await update('--label-add', `swarmvirt.hash.template=${templateHashOf({ ...Spec })}`)
     expect((await service()).Spec.TaskTemplate.Placement.Constraints.toSorted()).toEqual(
       [...former, 'node.labels.vm-capable==true'].toSorted(),
     )

@@ -158,8 +158,7 @@ function visible({ spec: { cpu, memory, accelerator, disks, networks, cloudInit 
 /** What is sent to Swarm and to the agent. */
 function rendered(vm: VirtualMachine): string {
   const inputs = inputsOf({ cluster: 'lab', vm, uid })
-  const ids = { launch: inputs.launchName, userData: inputs.userData?.name }
-  const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, node: 'n', ids, forceUpdate: 0 })
+  const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, node: 'n', forceUpdate: 0 })
   return canonicalJson([template, inputs.launchText, inputs.userData ?? null, prepareOrderFor(settings, vm, record, undefined)])
 }
 

@@ -4,8 +4,9 @@ import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
 import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
 import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
 import { inputsOf } from '../../src/reconcilers/services/inputs.ts'
+import { withObjectIds } from '../../src/reconcilers/services/object-ids.ts'
 import { templateHashOf } from '../../src/reconcilers/services/projection.ts'
-import { renderSpec, renderTemplate } from '../../src/reconcilers/services/render.ts'
+import { renderTemplate, surroundings } from '../../src/reconcilers/services/render.ts'
 import { labelConstraints } from '../../src/reconcilers/shared/constraints.ts'
 import { aVm, Cluster, settings } from '../simulation/cluster.ts'
 import { stored } from '../simulation/docker-rules.ts'
@@ -96,24 +97,27 @@ const publicKeys = [
   'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAXAsXD48UzSKMhET2sScYihbO4x+1QbQI12t9P1Numu',
 ] as const
 
-test('what Docker fills in, and what ids are called, never looks like drift', () => {
+test('what Docker fills in, and the IDs that are added when a service is written, never look like drift', async () => {
   const spec = fc.record({
     memory: fc.constantFrom('64Mi', '1Gi'),
     cpu: fc.record({ cores: fc.integer({ min: 1, max: 64 }) }),
     accelerator: fc.constantFrom('auto', 'kvm', 'tcg'),
     cloudInit: fc.record({ userData: fc.string(), sshAuthorizedKeys: fc.array(fc.constantFrom(...publicKeys)) }, { requiredKeys: [] }),
   })
-  fc.assert(
-    fc.property(spec, fc.constantFrom('1.41', '1.50'), fc.nat(9), (changes, apiVersion, forceUpdate) => {
+  const object = { id: 'x', version: 1, labels: {}, createdAt: '', data: new Uint8Array() }
+  await fc.assert(
+    fc.asyncProperty(spec, fc.constantFrom('1.41', '1.50'), fc.nat(9), async (changes, apiVersion, forceUpdate) => {
       const { vm } = aVm('web', changes)
       const inputs = inputsOf({ cluster: 'lab', vm, uid: '00000000-0000-4000-8000-000000000001' })
-      const template = (launch: string) =>
-        renderTemplate({ vm: 'web', settings, apiVersion, inputs, node: 'n', ids: { launch, userData: 'u' }, forceUpdate })
-      const written = renderSpec('vm-web', {}, 1, template('a'))
-      const kept = stored(renderSpec('vm-web', {}, 1, template('b')))
-      expect(templateHashOf(kept['TaskTemplate'], kept['EndpointSpec'])).toBe(
-        templateHashOf(written['TaskTemplate'], written['EndpointSpec']),
-      )
+      const TaskTemplate = renderTemplate({ vm: 'web', settings, apiVersion, inputs, node: 'n', forceUpdate })
+      const rendered = { Name: 'vm-web', Labels: {}, TaskTemplate, ...surroundings(1) }
+      const objects = {
+        getConfig: async (name: string) => ({ ...object, name }),
+        listSecrets: async () => (inputs.userData === undefined ? [] : [{ ...object, name: inputs.userData.name }]),
+      }
+      const written = stored(await withObjectIds(objects, rendered, new AbortController().signal))
+      expect(JSON.stringify(written)).toContain('"ConfigID":"x"')
+      expect(templateHashOf(written)).toBe(templateHashOf(rendered))
     }),
   )
 })

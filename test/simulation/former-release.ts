@@ -17,7 +17,7 @@ export function placeByLabels({ swarm }: { readonly swarm: SimulatedSwarm }, vm:
     const template = rawObject(spec['TaskTemplate'])
     const Constraints = [`node.labels.${label}==${uid}`, 'node.labels.vm-capable==true', 'node.labels.swarmvirt.bridge.br0==true']
     const placed: RawSpec = { ...template, Placement: { ...rawObject(template['Placement']), Constraints } }
-    const note = { [objectLabels.templateHash]: templateHashOf(placed, spec['EndpointSpec']) }
+    const note = { [objectLabels.templateHash]: templateHashOf({ ...spec, TaskTemplate: placed }) }
     spec['TaskTemplate'] = placed
     spec['Labels'] = { ...service.labels, ...note }
     for (const one of swarm.configs.values())

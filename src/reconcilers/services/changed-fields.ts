@@ -33,8 +33,7 @@ const byKind: Readonly<Partial<Record<DriftKind, (service: SwarmService, wanted:
 /** The previous spec that Swarm keeps, if it is the one that we wrote: it shows exactly what changed since. */
 export function asWritten({ previousSpec, labels }: SwarmService): RawSpec | undefined {
   if (previousSpec === undefined) return undefined
-  const hash = templateHashOf(previousSpec['TaskTemplate'], previousSpec['EndpointSpec'])
-  return hash === labels[objectLabels.templateHash] ? previousSpec : undefined
+  return templateHashOf(previousSpec) === labels[objectLabels.templateHash] ? previousSpec : undefined
 }
 
 /** The path in a service's spec for each key of the projection. */
@@ -57,7 +56,7 @@ const places: Readonly<Record<string, string>> = {
 }
 
 function templateFields(wanted: RawSpec, actual: RawSpec): readonly string[] {
-  const [from, to] = [wanted, actual].map((spec) => projectionOf(spec['TaskTemplate'], spec['EndpointSpec'])) as [RawSpec, RawSpec]
+  const [from, to] = [projectionOf(wanted), projectionOf(actual)]
   return Object.entries(places).flatMap(([key, place]) => {
     const [old, now] = [from[key], to[key]]
     return isPlain(old) || isPlain(now) ? below(place, rawObject(old), rawObject(now)) : field(place, old, now)

@@ -1,13 +1,13 @@
 import type { Edit } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
-import type { SwarmService } from '../../ports/swarm.ts'
+import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark } from '../shared/applied.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
 import { forceUpdateOf } from './drift.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
-import type { RenderInput } from './render.ts'
+import { renderTemplate } from './render.ts'
 import { editsBetween } from './restart-inputs.ts'
 
 export type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
@@ -30,23 +30,27 @@ export interface Context extends Target {
   readonly check: MachineCheck
   /** Differences between the manifest and the running VM; undefined if the running configuration is unknown. */
   readonly edits: readonly Edit[] | undefined
-  readonly render: Omit<RenderInput, 'ids'>
+  /** The template that this release renders for the manifest. */
+  readonly draft: RawSpec
+  /** Counts manual restarts. */
+  readonly forceUpdate: number
 }
 
 export function contextOf(seen: ServicesSeen, { vm, generation }: Present, target: Target, nowMs: number): Context {
-  const { settings, apiVersion, configs, record } = seen
+  const { configs, record } = seen
   const { service, uid } = target
-  const { cluster, memoryOverheadMiB } = settings
+  const { cluster, memoryOverheadMiB } = seen.settings
   const launch = launchOf(service, configs)
   const wanted = { cluster, vm, uid, disks: record?.disks ?? launch?.disks.map(({ name }) => name) }
   const inputs = inputsOf(wanted)
   // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
-  const render = { vm: seen.vm, settings, apiVersion, inputs, node, forceUpdate: forceUpdateOf(service) }
+  const forceUpdate = forceUpdateOf(service)
+  const draft = renderTemplate({ ...seen, inputs, node, forceUpdate })
   const edits = launch && editsBetween({ service, launch, memoryOverheadMiB }, wanted)
   const declared = declaredMachine(cluster, vm)
   const applied = appliedMachine(service, configs, uid)
   const isApplied = applied === undefined || machineMark(applied) === machineMark(declared)
   const check = isApplied ? 'accepted' : checkOf(declared, record?.prepared)
-  return { seen, nowMs, check, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, render, ...target }
+  return { seen, nowMs, check, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, draft, forceUpdate, ...target }
 }

@@ -7,22 +7,19 @@ import { inputsOf } from './inputs.ts'
 import { serviceLabels } from './labels.ts'
 import { objectsFor } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
-import { templateHashOf } from './projection.ts'
-import { renderSpec, renderTemplate, surroundings } from './render.ts'
+import { renderedHash, renderTemplate, surroundings } from './render.ts'
 
 /** The assets reconciler writes the record, and each of its writes requeues the VM; this delay is only the fallback. */
 const lookAgainMs = 5_000
 
 /** Creates the service once the disks exist: a task that starts earlier fails, because its bind mount has no source. */
 export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>): ServicesPlan {
-  const { record, node, settings, vm, apiVersion } = seen
+  const { record, node, settings, vm } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
   const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid: record.uid, disks: record.disks })
-  const render = { vm, settings, apiVersion, inputs, node: record.node, forceUpdate: 0 }
-  const draft = renderTemplate({ ...render, ids: { launch: '', userData: '' } })
-  const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
-  const hash = templateHashOf(draft, surroundings(replicas)['EndpointSpec'])
+  const template = renderTemplate({ ...seen, inputs, node: record.node, forceUpdate: 0 })
+  const hash = renderedHash(template)
   const objects = objectsFor(seen, inputs, hash)
   const creating = condition('ServiceReady', 'False', 'Creating', 'creating the service')
   const hashes = { applied: inputs.hash, desired: inputs.hash, template: hash, drift: undefined }
@@ -30,9 +27,10 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
     { cluster: settings.cluster, vm, uid: record.uid },
     { node: record.node, generation: declaration.generation, forceUpdate: 0, ...hashes },
   )
-  const spec = renderSpec(serviceName(vm), labels, replicas, renderTemplate({ ...render, ids: objects.ids }))
-  const create = { kind: 'createService', name: serviceName(vm), spec } as const
-  return { actions: [...objects.actions, create], conditions: [owned(seen), creating, noRestart()], next: again() }
+  const name = serviceName(vm)
+  const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
+  const spec = { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
+  return { actions: [...objects, { kind: 'createService', name, spec }], conditions: [owned(seen), creating, noRestart()], next: again() }
 }
 
 function isPlaced(record: PlacementRecord | undefined): record is PlacementRecord & { readonly node: string } {

@@ -8,7 +8,7 @@ import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
 import { whyElsewhere, whyNoRoom, whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
 import { hardeningOf, templateHashOf } from './projection.ts'
-import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
+import { keepLifecycle, renderedHash } from './render.ts'
 
 /** What to do with the template; `why` is shown to users. */
 export type Decision =
@@ -32,18 +32,17 @@ export type Decision =
   | { readonly kind: 'restore'; readonly template: RawSpec; readonly held: Held; readonly unfit: string; readonly why: string }
 
 export function decide(context: Context): Decision {
-  const { seen, service, inputs } = context
-  const draft = draftOf(context)
+  const { seen, service, inputs, draft } = context
   const verdict = judgeTemplate(service, seen.configs, {
     inputs: inputs.hash,
-    template: hashOfTemplate(context, draft),
+    template: renderedHash(draft),
     hardening: hardeningOf(draft),
     reachesMore: reaches(context),
   })
   switch (verdict.kind) {
     case 'same':
       // A task starts anyway, so render it with this release's template, image and network.
-      if (isSwitchedOn(context) && whyNotWritten(context, draft) === undefined) {
+      if (isSwitchedOn(context) && whyNotWritten(context) === undefined) {
         const template = keepLifecycle(draft, service.spec['TaskTemplate'])
         return { kind: 'write', template, force: false, drift: undefined, why: 'the VM is switched on' }
       }
@@ -56,17 +55,17 @@ export function decide(context: Context): Decision {
         why: 'the template matches the manifest in another notation',
       }
     case 'drifted':
-      return decideDrifted(context, verdict, draft)
+      return decideDrifted(context, verdict)
     case 'pending':
-      return decidePending(context, verdict, draft)
+      return decidePending(context, verdict)
   }
 }
 
-function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { kind: 'drifted' }>, draft: RawSpec): Decision {
+function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { kind: 'drifted' }>): Decision {
   const why = 'somebody else changed the template; restored'
-  const unfit = whyNotWritten(context, draft)
-  if (unfit === undefined) return { kind: 'write', template: draft, force: false, drift: actual, why }
-  const own = ownTemplate(context, draft)
+  const unfit = whyNotWritten(context)
+  if (unfit === undefined) return { kind: 'write', template: context.draft, force: false, drift: actual, why }
+  const own = ownTemplate(context)
   if (own !== undefined && (reaches(context) || canStartAgain(context)))
     return { kind: 'restore', template: own.template, held: { ...held, template: own.hash ?? held.template, drift: actual }, unfit, why }
   const stays = `${unfit}; until then the changed template stays`
@@ -77,15 +76,14 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
  * The last template that we wrote, if the node can run it. Otherwise the changed one, confined, without a hash because we never wrote it;
  * undefined if it already is confined.
  */
-function ownTemplate(context: Context, draft: RawSpec): { readonly template: RawSpec; readonly hash?: string } | undefined {
-  const { service, seen, render } = context
+function ownTemplate({ service, seen, node, draft }: Context): { readonly template: RawSpec; readonly hash?: string } | undefined {
   const written = asWritten(service)
-  const before = written && pinnedToNode(rawObject(written['TaskTemplate']), render.node)
-  if (before !== undefined && whyUnfit(before, seen.node) === undefined)
-    return { template: before, hash: templateHashOf(before, written?.['EndpointSpec']) }
+  if (written !== undefined && node !== undefined) {
+    const template = pinnedToNode(rawObject(written['TaskTemplate']), node)
+    if (whyUnfit(template, seen.node) === undefined) return { template, hash: templateHashOf({ ...written, TaskTemplate: template }) }
+  }
   const template = confined(service.spec['TaskTemplate'], draft)
-  const isSame = hashOfTemplate(context, template) === templateHashOf(service.spec['TaskTemplate'], service.spec['EndpointSpec'])
-  return isSame ? undefined : { template }
+  return renderedHash(template) === templateHashOf(service.spec) ? undefined : { template }
 }
 
 /** A task with more access than a VM may have is replaced even if no new one can start. */
@@ -98,9 +96,9 @@ function canStartAgain({ seen }: Context): boolean {
 }
 
 /** Applies an edit when that interrupts nothing (the VM is off, or a user restarted it), or when the manifest says updatePolicy: Restart. */
-function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>, draft: RawSpec): Decision {
-  const template = keepLifecycle(draft, context.service.spec['TaskTemplate'])
-  const unfit = whyElsewhere(context.seen) ?? whyNotWritten(context, draft)
+function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pending' }>): Decision {
+  const template = keepLifecycle(context.draft, context.service.spec['TaskTemplate'])
+  const unfit = whyElsewhere(context.seen) ?? whyNotWritten(context)
   const write = { kind: 'write', template, drift: undefined } as const
   const wait = 'the manifest changed; it applies at the next restart'
   // Never stop a VM for a template that could not start.
@@ -112,7 +110,7 @@ function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pend
 }
 
 /** Every write of a template to an existing service passes this check. */
-function whyNotWritten({ seen, check, service }: Context, draft: RawSpec): string | undefined {
+function whyNotWritten({ seen, check, service, draft }: Context): string | undefined {
   const unfit = replicasOf(service) === 0 ? whyNoRoom : whyUnfit
   return whyNotAgain(seen) ?? unfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check)
 }
@@ -120,15 +118,6 @@ function whyNotWritten({ seen, check, service }: Context, draft: RawSpec): strin
 /** If the applied hash was lost, only a visible difference counts as an edit. */
 function isToRestart({ updatePolicy, edits }: Context, { held }: Extract<Verdict, { kind: 'pending' }>): boolean {
   return updatePolicy === 'Restart' && (held.applied !== unknownInputs || (edits ?? []).length > 0)
-}
-
-/** The template without object ids, which no hash includes. */
-function draftOf({ render }: Context): RawSpec {
-  return renderTemplate({ ...render, ids: { launch: '', userData: '' } })
-}
-
-export function hashOfTemplate({ replicas }: Context, template: RawSpec): string {
-  return templateHashOf(template, surroundings(replicas)['EndpointSpec'])
 }
 
 function isSwitchedOn({ service, replicas }: Context): boolean {

@@ -41,7 +41,7 @@ export type Verdict =
 
 /** Compares the current template with the one that was written, never with the one that this release would write. */
 export function judgeTemplate(service: SwarmService, configs: readonly SwarmConfig[], wanted: Wanted): Verdict {
-  const actual = templateHashOf(service.spec['TaskTemplate'], service.spec['EndpointSpec'])
+  const actual = templateHashOf(service.spec)
   const held = heldHashes(service, configs, wanted, actual)
   if (held.template !== actual) {
     if (wanted.template === actual) return { kind: 'adopt', held: { applied: wanted.inputs, template: actual, drift: undefined } }

@@ -26,12 +26,11 @@ export interface Move {
  * runs on another node, where Swarm would reject its task.
  */
 export function moveTo({ seen, service, node }: Context, held: Held): Move | undefined {
-  const { TaskTemplate, EndpointSpec } = service.spec
-  if (node === undefined || seen.elsewhere !== undefined || held.template !== templateHashOf(TaskTemplate, EndpointSpec)) return undefined
-  const actual = rawObject(TaskTemplate)
+  if (node === undefined || seen.elsewhere !== undefined || held.template !== templateHashOf(service.spec)) return undefined
+  const actual = rawObject(service.spec['TaskTemplate'])
   const template = pinnedToNode(actual, node)
   if (template === actual) return undefined
-  const hash = templateHashOf(template, EndpointSpec)
+  const hash = templateHashOf({ ...service.spec, TaskTemplate: template })
   return {
     template,
     held: { ...held, template: hash },

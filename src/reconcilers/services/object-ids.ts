@@ -6,16 +6,15 @@ import { dig, type Raw, rawList, rawObject, rawString } from '../shared/raw.ts'
 type Reads = Pick<Swarm, 'getConfig' | 'listSecrets'>
 
 /**
- * Fills in the ids of configs and secrets that were just created. Returns the same spec if none is missing, because any difference in a
- * template restarts the VM.
+ * Adds the IDs of the configs and secrets that the template only names. References that have an ID stay unchanged, because any difference in
+ * a template restarts the VM.
  */
 export async function withObjectIds(swarm: Reads, spec: RawSpec, signal: AbortSignal): Promise<RawSpec> {
   const container = rawObject(dig(spec, 'TaskTemplate', 'ContainerSpec'))
   const [configs, secrets] = [rawList(container['Configs']).map(rawObject), rawList(container['Secrets']).map(rawObject)]
-  const lacks = (key: 'ConfigID' | 'SecretID') => (one: Raw) => one[key] === ''
-  if (!configs.some(lacks('ConfigID')) && !secrets.some(lacks('SecretID'))) return spec
-  const Configs = await named(configs, 'Config', async (name) => (await swarm.getConfig(name, signal))?.id)
-  const Secrets = await named(secrets, 'Secret', async (name) => {
+  if (configs.every((one) => 'ConfigID' in one) && secrets.every((one) => 'SecretID' in one)) return spec
+  const Configs = await identified(configs, 'Config', async (name) => (await swarm.getConfig(name, signal))?.id)
+  const Secrets = await identified(secrets, 'Secret', async (name) => {
     const own = await swarm.listSecrets(`${objectLabels.vm}=${rawString(dig(spec, 'Labels', objectLabels.vm)) ?? ''}`, signal)
     return own.find((one) => one.name === name)?.id
   })
@@ -23,7 +22,7 @@ export async function withObjectIds(swarm: Reads, spec: RawSpec, signal: AbortSi
   return { ...spec, TaskTemplate: { ...rawObject(spec['TaskTemplate']), ContainerSpec } }
 }
 
-async function named(
+async function identified(
   references: readonly Raw[],
   kind: 'Config' | 'Secret',
   idOf: (name: string) => Promise<string | undefined>,
@@ -31,7 +30,7 @@ async function named(
   return Promise.all(
     references.map(async (reference) => {
       const name = rawString(reference[`${kind}Name`])
-      if (reference[`${kind}ID`] !== '' || name === undefined) return reference
+      if (`${kind}ID` in reference || name === undefined) return reference
       const id = await idOf(name)
       if (id === undefined) throw new PortError('Conflict', `${name} was removed right after it was created`)
       return { ...reference, [`${kind}ID`]: id }

@@ -6,16 +6,12 @@ import { dig, rawList } from '../shared/raw.ts'
 import type { ServicesAction } from './actions.ts'
 import type { Inputs } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
-import type { ObjectIds } from './render.ts'
 
-/** The writes that come before the service. The id of an object that does not exist yet is empty (object-ids.ts). */
-export interface Objects {
-  readonly ids: ObjectIds
-  readonly actions: readonly ServicesAction[]
-}
-
-/** A name contains a hash of the content, so an existing name means the same content. The launch config also has the hashes, in case the service loses them. */
-export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: string): Objects {
+/**
+ * The writes that come before the service. A name contains a hash of the content, so an existing name means the same content. The launch
+ * config also has the hashes, in case the service loses them.
+ */
+export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: string): readonly ServicesAction[] {
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid: inputs.uid }
   const labels = { ...vmObjectLabels('launch', of), [objectLabels.appliedHash]: inputs.hash, [objectLabels.templateHash]: templateHash }
   const launch = seen.configs.find((one) => one.name === inputs.launchName && isMarked(one))
@@ -33,7 +29,7 @@ export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: str
       data: bytes(inputs.userData.text),
     })
   }
-  return { ids: { launch: launch?.id ?? '', userData: inputs.userData === undefined ? undefined : (secret?.id ?? '') }, actions }
+  return actions
 }
 
 /** Another controller may have created an object that its service does not refer to yet. */

@@ -34,7 +34,7 @@ export interface ServicesPorts {
   readonly settings: ServicesSettings
   readonly lease: Pick<DisruptionLease, 'observe' | 'apply'>
 }
-export type ServicesSettings = Omit<ClusterSettings, 'softwareEmulation'>
+type ServicesSettings = Omit<ClusterSettings, 'softwareEmulation'>
 
 export interface ServicesSeen {
   readonly vm: VmName

@@ -9,8 +9,8 @@ import { dense, dig, rawList, rawObject, rawString } from '../shared/raw.ts'
  * Left out on purpose: `ForceUpdate` (compared separately), `Runtime`, ids (names suffice), network targets (written by name, stored by id)
  * and `Privileges` (an old leader drops it silently).
  */
-export function templateHashOf(template: unknown, endpoint: unknown): string {
-  return hashOf(projectionOf(template, endpoint))
+export function templateHashOf(spec: RawSpec): string {
+  return hashOf(projectionOf(spec))
 }
 
 /** The user, capabilities and mounts of a template: what it can access. A difference here is never accepted as ours. */
@@ -22,8 +22,8 @@ export function hardeningOf(template: unknown): string {
 }
 
 /** The input of `templateHashOf`. */
-export function projectionOf(template: unknown, endpoint: unknown): RawSpec {
-  return rawObject(dense({ ...projectTask(template), endpointMode: dig(endpoint, 'Mode'), ports: dig(endpoint, 'Ports') }))
+export function projectionOf({ TaskTemplate, EndpointSpec }: RawSpec): RawSpec {
+  return rawObject(dense({ ...projectTask(TaskTemplate), endpointMode: dig(EndpointSpec, 'Mode'), ports: dig(EndpointSpec, 'Ports') }))
 }
 
 const containerFields = [

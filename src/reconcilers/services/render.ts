@@ -1,10 +1,10 @@
 import { inRunner, layout, runnerUid, sharedGid } from '../../api/layout.ts'
-import type { VmName } from '../../api/names.ts'
 import type { RawSpec } from '../../ports/swarm.ts'
 import { placementConstraints } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { type Inputs, stopGraceS } from './inputs.ts'
-import type { ServicesSettings } from './observe.ts'
+import type { ServicesSeen } from './observe.ts'
+import { templateHashOf } from './projection.ts'
 
 /**
  * The heap is small because the task's memory limit covers both runner and guest. `setpriv` sets no-new-privileges on every Engine: Swarm's
@@ -32,27 +32,18 @@ const scratchBytes = 64 * 1024 ** 2
 /** The API version of Engine 25, the first with `Privileges.NoNewPrivileges` for services. */
 const hardeningApi = 44
 
-/** A service refers to its config and secret by id. */
-export interface ObjectIds {
-  readonly launch: string
-  readonly userData: string | undefined
-}
-
-export interface RenderInput {
-  readonly vm: VmName
-  readonly settings: ServicesSettings
-  readonly apiVersion: string
+export interface RenderInput extends Pick<ServicesSeen, 'vm' | 'settings' | 'apiVersion'> {
   readonly inputs: Inputs
   /** Swarm node ID. */
   readonly node: string
-  readonly ids: ObjectIds
   /** Carried over, because it counts manual restarts. */
   readonly forceUpdate: number
 }
 
 /**
  * The task template of a VM (Engine API, TaskSpec): no capabilities, devices or host network, a read-only root and a non-root user.
- * Changing any field here restarts the VM, so it is only written when the VM restarts anyway.
+ * Changing any field here restarts the VM, so it is only written when the VM restarts anyway. It names its config and secret;
+ * their IDs are filled in when it is written (object-ids.ts).
  */
 export function renderTemplate(input: RenderInput): RawSpec {
   const { inputs, settings, vm } = input
@@ -69,7 +60,7 @@ export function renderTemplate(input: RenderInput): RawSpec {
   }
 }
 
-function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawSpec {
+function containerSpec({ inputs, settings, apiVersion }: RenderInput): RawSpec {
   return {
     Image: settings.runnerImage,
     Command: runnerCommand,
@@ -84,11 +75,8 @@ function containerSpec({ inputs, ids, settings, apiVersion }: RenderInput): RawS
     StopSignal: 'SIGTERM',
     StopGracePeriod: stopGraceS * nanosecondsPerSecond,
     Mounts: mounts(settings.stateRoot, inputs.uid),
-    Configs: [{ ConfigID: ids.launch, ConfigName: inputs.launchName, File: file(inRunner.launchConfig) }],
-    Secrets:
-      inputs.userData === undefined || ids.userData === undefined
-        ? []
-        : [{ SecretID: ids.userData, SecretName: inputs.userData.name, File: file('userdata') }],
+    Configs: [{ ConfigName: inputs.launchName, File: file(inRunner.launchConfig) }],
+    Secrets: inputs.userData === undefined ? [] : [{ SecretName: inputs.userData.name, File: file('userdata') }],
   }
 }
 
@@ -115,18 +103,24 @@ function minorOf(apiVersion: string): number {
   return Number(apiVersion.split('.')[1] ?? 0)
 }
 
-/** The whole service spec. Outside the template, only a change of `EndpointSpec` replaces the task (test/contract/swarm-facts). */
-export function renderSpec(name: string, labels: RawSpec, replicas: number, template: RawSpec): RawSpec {
-  return { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
+/** `templateHashOf` a service with this template. */
+export function renderedHash(template: RawSpec): string {
+  return templateHashOf({ TaskTemplate: template, EndpointSpec: endpoint })
 }
 
-/** Stops the old task first, because both use the same disk. A VIP would waste an address of the overlay. */
+/** A VIP would waste an address of the overlay. */
+const endpoint = { Mode: 'dnsrr' } as const
+
+/**
+ * The service spec outside the template, where only a change of `EndpointSpec` replaces the task (test/contract/swarm-facts). Stops the old
+ * task first, because both use the same disk.
+ */
 export function surroundings(replicas: number): RawSpec {
   return {
     Mode: { Replicated: { Replicas: replicas } },
     UpdateConfig: { Parallelism: 1, FailureAction: 'pause', Order: 'stop-first' },
     RollbackConfig: { Parallelism: 1, FailureAction: 'pause', Order: 'stop-first' },
-    EndpointSpec: { Mode: 'dnsrr' },
+    EndpointSpec: endpoint,
   }
 }
 

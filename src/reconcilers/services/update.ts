@@ -10,7 +10,7 @@ import { currentTask, isYoung, replicasOf, reservedBytes } from '../shared/vm-se
 import { rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
 import { type Context, contextOf, type Present, type Target } from './context.ts'
-import { type Decision, decide, hashOfTemplate } from './decide.ts'
+import { type Decision, decide } from './decide.ts'
 import type { Held } from './drift.ts'
 import { serviceLabels } from './labels.ts'
 import { whyUnfit, whyUnprepared } from './fit.ts'
@@ -18,7 +18,7 @@ import { objectsFor, unusedObjects } from './objects.ts'
 import { bridgeNote, moveTo } from './move.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
-import { keepLifecycle, renderTemplate, surroundings } from './render.ts'
+import { renderedHash, surroundings } from './render.ts'
 
 /** Tasks send no events, but the informer lists all of them every few seconds and requeues their VMs. Only recently changed tasks are polled faster. */
 const pollMs = 60_000
@@ -46,7 +46,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
 function nextMs(context: Context, ready: ConditionDraft): number {
   if (ready.status !== 'True') return isMoving(context.seen, context.nowMs) ? pollSoonMs : pollMs
   // No event tells that a task is no longer young.
-  return forceNoted(context) === context.render.forceUpdate ? wellMs : pollMs
+  return forceNoted(context) === context.forceUpdate ? wellMs : pollMs
 }
 
 function actionsOf(context: Context, decision: Decision): readonly ServicesAction[] {
@@ -105,22 +105,20 @@ function taskFact({ tasks }: ServicesSeen): Readonly<Record<string, string>> {
 }
 
 function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'write' }>): readonly ServicesAction[] {
-  const { seen, inputs, service, render, replicas } = context
-  const template = hashOfTemplate(context, decision.template)
-  const objects = objectsFor(seen, inputs, template)
-  const forceUpdate = render.forceUpdate + (decision.force ? 1 : 0)
+  const { seen, inputs, service, replicas } = context
+  const template = renderedHash(decision.template)
+  const forceUpdate = context.forceUpdate + (decision.force ? 1 : 0)
   const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
-  // Rendered again with the object ids; keeps the grace period and restart policy of the decision.
-  const written = keepLifecycle(renderTemplate({ ...render, forceUpdate, ids: objects.ids }), decision.template)
   const Labels = decision.drift === undefined ? labels : restoring(context, labels)
-  const spec = { ...service.spec, Labels, TaskTemplate: written, ...surroundings(replicas) }
+  const TaskTemplate = { ...decision.template, ForceUpdate: forceUpdate }
+  const spec = { ...service.spec, Labels, TaskTemplate, ...surroundings(replicas) }
   const corrects: readonly DriftKind[] = [
     ...(decision.drift === undefined ? [] : (['template'] as const)),
     ...(isReplicasDrift(context) ? (['replicas'] as const) : []),
   ]
   const claim = claimOf(context, spec)
   const action = { ...update(service, spec, decision.why, corrects), touches: 'template' } as const
-  return [...objects.actions, claim === undefined ? action : { ...action, claim }]
+  return [...objectsFor(seen, inputs, template), claim === undefined ? action : { ...action, claim }]
 }
 
 /** One edit may give several VMs more memory; without a claim, all of them would count the same free memory. */
@@ -138,8 +136,8 @@ function restoring({ service }: Context, labels: Labels): Labels {
 
 /** Its configs and secrets still exist: `unusedObjects` keeps those that the previous spec refers to. */
 function restoreTemplate(context: Context, { template, held, why }: Extract<Decision, { kind: 'restore' }>): readonly ServicesAction[] {
-  const { service, render } = context
-  const TaskTemplate = { ...template, ForceUpdate: render.forceUpdate }
+  const { service, forceUpdate } = context
+  const TaskTemplate = { ...template, ForceUpdate: forceUpdate }
   const around = surroundings(replicasNow(context))
   const Labels = { ...restoring(context, labelsOf(context, held)), ...bridgeNote(context) }
   const spec = { ...service.spec, Labels, TaskTemplate, ...around }
@@ -209,11 +207,11 @@ function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted
  * Remembers a manual restart until the node has checked the edit that waits for it. Forgets it once the guest has run for minutes: the check may take
  * weeks, and nobody expects another restart then.
  */
-function forceNoted({ check, service, render, seen, nowMs }: Context): number {
-  const noted = Number(service.labels[objectLabels.forceUpdate] ?? render.forceUpdate)
+function forceNoted({ check, service, forceUpdate, seen, nowMs }: Context): number {
+  const noted = Number(service.labels[objectLabels.forceUpdate] ?? forceUpdate)
   const task = currentTask(seen.tasks)
   const isSettled = task?.state === 'running' && !isYoung(task, nowMs)
-  return check === 'unchecked' && !isSettled ? noted : render.forceUpdate
+  return check === 'unchecked' && !isSettled ? noted : forceUpdate
 }
 
 /** Keeps the old generation while the new replicas are not written: they would look like drift. */

@@ -1,7 +1,7 @@
 import type { EditEffect } from '../../../src/api/manifest/about.ts'
 import type { RawSpec } from '../../../src/ports/swarm.ts'
 import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
-import { renderSpec, renderTemplate } from '../../../src/reconcilers/services/render.ts'
+import { renderTemplate, surroundings } from '../../../src/reconcilers/services/render.ts'
 import { aVm, settings } from '../../simulation/cluster.ts'
 import { type Edited, labelsOf, type Rig, toReplicas } from './rig.ts'
 
@@ -185,11 +185,11 @@ export function renderedSpec(rig: Rig, name: string, { Configs, Secrets }: Parti
     apiVersion: '1.41',
     inputs,
     node: 'none',
-    ids: { launch: '', userData: undefined },
     forceUpdate: 0,
   })
   const written = { ...(made['ContainerSpec'] as RawSpec), Configs: Configs ?? [], Secrets: Secrets ?? [] }
-  return renderSpec(`${rig.prefix}-${name}`, labelsOf(rig), 1, { ...made, ContainerSpec: written })
+  const TaskTemplate = { ...made, ContainerSpec: written }
+  return { Name: `${rig.prefix}-${name}`, Labels: labelsOf(rig), TaskTemplate, ...surroundings(1) }
 }
 
 /** Paths of what the renderer writes, lists and labels as one; its name cannot change. */

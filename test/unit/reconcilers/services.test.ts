@@ -99,6 +99,24 @@ describe('a service that is made', () => {
     expect(cluster.swarm.secrets.has(String(dig(secret, 'SecretID')))).toBe(true)
   })
 
+  test('refers to the launch config that exists when the plan is applied, not to the one that the plan saw', async () => {
+    const cluster = await running()
+    cluster.declare('web', { runStrategy: 'Halted' })
+    await cluster.converge()
+    cluster.declare('web')
+    const services = servicesReconciler(cluster.ports())
+    const { signal } = new AbortController()
+    const { actions } = services.plan(await services.observe('web', signal), cluster.nowMs)
+    const seen = cluster.swarm.config(String(dig(rawList(container(cluster)['Configs'])[0], 'ConfigName')))
+    if (seen === undefined) throw new Error('web has no launch config')
+    cluster.swarm.configs.delete(seen.id)
+    const id = await cluster.swarm.createConfig(seen.name, seen.labels, seen.data)
+    for (const action of actions) await services.apply(action, signal)
+    expect(rawList(container(cluster)['Configs'])[0]).toMatchObject({ ConfigID: id, ConfigName: seen.name })
+    await cluster.converge()
+    expect(cluster.starts('web')).toBe(2)
+  })
+
   test('has a launch config without secrets, and user data as a secret', async () => {
     const cluster = await running({
       cloudInit: {

@@ -19,7 +19,7 @@ export function started(vm: VirtualMachine): Running {
     apiVersion: '1.41',
     inputs,
     node: 'n',
-    ids: { launch: '', userData: '' },
+
     forceUpdate: 0,
   })
   const launch = launchConfig.parse(JSON.parse(inputs.launchText))
