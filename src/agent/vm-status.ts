@@ -1,3 +1,4 @@
+import type { Mac } from '../api/mac.ts'
 import type { Layout } from '../api/layout.ts'
 import { tapName, type VmUid } from '../api/names.ts'
 import { agentApiVersion, type VmStatus } from '../api/wire/agent-api.ts'
@@ -44,7 +45,7 @@ function ofOwnTaps(sightings: readonly Sighting[], uid: VmUid, grant: Grant | un
   return sightings.filter((one) => taps.has(one.interface))
 }
 
-async function askBroker(broker: BrokerLink, uid: VmUid, macs: string[]): Promise<Pick<VmStatus, 'lease' | 'sightings' | 'brokerMessage'>> {
+async function askBroker(broker: BrokerLink, uid: VmUid, macs: Mac[]): Promise<Pick<VmStatus, 'lease' | 'sightings' | 'brokerMessage'>> {
   try {
     const [{ leases }, { sightings }] = await Promise.all([
       broker.ask({ type: 'leases', uids: [uid] }, 'leases', brokerTimeoutMs),

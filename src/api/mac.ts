@@ -1,15 +1,18 @@
+import * as z from 'zod/mini'
 import { sha256Hex } from './hash.ts'
 import type { VmName } from './names.ts'
 
 /** Six lower-case hex octets with colons. */
-export type Mac = string
-
-const macPattern = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/
+export const macField = z
+  .string()
+  .check(z.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))
+  .brand<'Mac'>()
+export type Mac = z.output<typeof macField>
 
 /** Reads `52:54:00:12:34:56`, `52-54-00-12-34-56` in any case; undefined for anything else, for multicast and for all zeros. */
 export function parseMac(text: string): Mac | undefined {
-  const mac = text.toLowerCase().replaceAll('-', ':')
-  if (!macPattern.test(mac) || mac === '00:00:00:00:00:00') return undefined
+  const { data: mac } = macField.safeParse(text.toLowerCase().replaceAll('-', ':'))
+  if (mac === undefined || mac === '00:00:00:00:00:00') return undefined
   const first = Number.parseInt(mac.slice(0, 2), 16)
   return (first & 1) === 0 ? mac : undefined
 }
@@ -20,5 +23,10 @@ export function parseMac(text: string): Mac | undefined {
  */
 export function deterministicMac(cluster: string, vm: VmName, network: string): Mac {
   const digest = sha256Hex(`swarmvirt/mac/v1/${cluster}/${vm}/${network}`)
-  return `52:54:00:${digest.slice(0, 2)}:${digest.slice(2, 4)}:${digest.slice(4, 6)}`
+  return macOf([0x52, 0x54, 0x00, ...Buffer.from(digest.slice(0, 6), 'hex')])
+}
+
+/** The MAC of six bytes. */
+export function macOf(bytes: Iterable<number>): Mac {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac
 }

@@ -1,10 +1,12 @@
+import { type Mac, macOf } from './mac.ts'
+
 /** Ethernet frames: ARP (RFC 826), DHCP over IPv4 (RFC 2131) and ICMP echo (RFC 792). Every reader accepts any bytes and never throws. */
 
 export interface ArpPacket {
   readonly operation: 'request' | 'reply'
   /** The source MAC of the Ethernet frame. */
-  readonly frameSource: string
-  readonly senderMac: string
+  readonly frameSource: Mac
+  readonly senderMac: Mac
   readonly senderIp: string
   readonly targetIp: string
 }
@@ -42,8 +44,8 @@ export function arpProbe(sourceMac: string, targetIp: string): Uint8Array {
 
 export interface DhcpRequest {
   /** The source MAC of the Ethernet frame. */
-  readonly frameSource: string
-  readonly clientMac: string
+  readonly frameSource: Mac
+  readonly clientMac: Mac
   /** The client's transaction id, which the server repeats. */
   readonly xid: number
   /** The address that the client requests. */
@@ -51,7 +53,7 @@ export interface DhcpRequest {
 }
 
 export interface DhcpAck {
-  readonly clientMac: string
+  readonly clientMac: Mac
   readonly xid: number
   readonly ip: string
 }
@@ -156,8 +158,8 @@ function doubleWord(bytes: Uint8Array, at: number): number {
   return word(bytes, at) * 0x1_0000 + word(bytes, at + 2)
 }
 
-function macAt(bytes: Uint8Array, at: number): string {
-  return Array.from(bytes.subarray(at, at + 6), (byte) => byte.toString(16).padStart(2, '0')).join(':')
+function macAt(bytes: Uint8Array, at: number): Mac {
+  return macOf(bytes.subarray(at, at + 6))
 }
 
 function ipAt(bytes: Uint8Array, at: number): string {

@@ -1,4 +1,5 @@
 import type * as z from 'zod/mini'
+import type { Mac } from '../api/mac.ts'
 import { tapName, type VmUid } from '../api/names.ts'
 import type { grantedNic } from '../api/wire/broker-runner.ts'
 import type { Grant, NicGrant } from '../api/wire/common.ts'
@@ -58,6 +59,6 @@ export function grantedNicOf(uid: VmUid, nic: NicGrant, bridgeMtu: number): Gran
  * The guest's MAC with fe as its first octet, as in libvirt. It differs from the guest's MAC and is the highest possible, so that no bridge adopts
  * it.
  */
-export function hostSideMac(guestMac: string): string {
+export function hostSideMac(guestMac: Mac): string {
   return `fe${guestMac.slice(2)}`
 }

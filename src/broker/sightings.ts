@@ -1,3 +1,4 @@
+import type { Mac } from '../api/mac.ts'
 import { parseArp, parseDhcpAck, parseDhcpRequest } from '../api/packets.ts'
 import type { Sighting } from '../api/wire/broker-admin.ts'
 
@@ -16,15 +17,15 @@ const maxRequestsPerTap = 4
 /** An answer is one frame of 64 KiB. */
 const maxAnswers = 400
 
-type LearnedAddress = { readonly mac: string; readonly ip: string; readonly via: 'arp' | 'dhcp'; readonly atMs: number }
+type LearnedAddress = { readonly mac: Mac; readonly ip: string; readonly via: 'arp' | 'dhcp'; readonly atMs: number }
 /** `requests`: the requested address by transaction ID. Both maps are in the order of the last frame. */
 type TapRecord = { readonly learned: Map<string, LearnedAddress>; readonly requests: Map<number, string> }
 
 export interface Sightings {
   /** A frame on the TAP of the NIC with this MAC. `received` means that the VM sent it. */
-  onTap(tap: string, mac: string, frame: Uint8Array, direction: 'received' | 'sent', nowMs: number): void
+  onTap(tap: string, mac: Mac, frame: Uint8Array, direction: 'received' | 'sent', nowMs: number): void
   forget(tap: string): void
-  of(macs: readonly string[], nowMs: number): Sighting[]
+  of(macs: readonly Mac[], nowMs: number): Sighting[]
 }
 
 export function sightings(): Sightings {
@@ -55,17 +56,17 @@ export function sightings(): Sightings {
 }
 
 /** The address that the VM claims for itself. A probe (sender 0.0.0.0) claims none yet. */
-function claimedAddress(frame: Uint8Array, mac: string): string | undefined {
+function claimedAddress(frame: Uint8Array, mac: Mac): string | undefined {
   const arp = parseArp(frame)
   return arp?.frameSource === mac && arp.senderMac === mac && arp.senderIp !== '0.0.0.0' ? arp.senderIp : undefined
 }
 
-function noteRequest({ requests }: TapRecord, mac: string, frame: Uint8Array): void {
+function noteRequest({ requests }: TapRecord, mac: Mac, frame: Uint8Array): void {
   const request = parseDhcpRequest(frame)
   if (request?.frameSource === mac && request.clientMac === mac) putLast(requests, request.xid, request.ip, maxRequestsPerTap)
 }
 
-function assignedAddress({ requests }: TapRecord, frame: Uint8Array, mac: string): string | undefined {
+function assignedAddress({ requests }: TapRecord, frame: Uint8Array, mac: Mac): string | undefined {
   const ack = parseDhcpAck(frame)
   // The transaction ID is no secret, since the REQUEST is a broadcast. A forged ACK can still only confirm the address that the VM requested.
   return ack?.clientMac === mac && requests.get(ack.xid) === ack.ip ? ack.ip : undefined

@@ -1,3 +1,4 @@
+import type { Mac } from '../api/mac.ts'
 import { tapNamePattern } from '../api/names.ts'
 import type { GuestFilterFact } from '../api/wire/broker-admin.ts'
 import type { GuestFilter, TapLock } from '../ports/guest-filter.ts'
@@ -23,7 +24,7 @@ export interface TapLocksOptions {
 export class TapLocks {
   readonly #options: TapLocksOptions
   /** MAC by TAP. Includes the rules of an earlier broker, since only a broker can change them. */
-  readonly #wanted = new Map<string, string>()
+  readonly #wanted = new Map<string, Mac>()
   readonly #problems = new Map<string, string>()
   /** TAPs whose rules this broker created. Rules of an earlier broker may be of another release, or protect other networks. */
   readonly #made = new Set<string>()
@@ -48,7 +49,7 @@ export class TapLocks {
   }
 
   /** The MAC of the TAP's rules. */
-  macOf(tap: string): string | undefined {
+  macOf(tap: string): Mac | undefined {
     return this.#wanted.get(tap)
   }
 
@@ -82,7 +83,7 @@ export class TapLocks {
     await this.#removeStale()
     if (this.#wanted.size === 0) return
     const held = new Map((await this.#options.filter.locks()).map((lock) => [lock.tap, lock]))
-    const isDue = (tap: string, mac: string): boolean => {
+    const isDue = (tap: string, mac: Mac): boolean => {
       const rules = held.get(tap)
       return !this.#made.has(tap) || this.#problems.has(tap) || rules?.complete !== true || rules.mac !== mac
     }

@@ -1,7 +1,9 @@
+import type { Mac } from '../api/mac.ts'
+
 /** A TAP, and the only MAC that frames from it may have. */
 export interface TapLock {
   readonly tap: string
-  readonly mac: string
+  readonly mac: Mac
 }
 
 /** Rules in the kernel. Incomplete ones still contain the MAC of their TAP. */

@@ -1,4 +1,5 @@
 import type { BridgeFact, DeviceFact, ProbeOutcome } from '../api/wire/broker-admin.ts'
+import type { Mac } from '../api/mac.ts'
 import type { VmUid } from '../api/names.ts'
 
 /**
@@ -77,7 +78,7 @@ export interface PacketListener {
 /** Never reject. The outcome is `unknown` if no probe was possible. */
 export interface LanProbes {
   /** With `mac`, waits for the answer of this machine. The outcome has another MAC only if this one did not answer. */
-  arp(bridge: BridgeFact, ip: string, mac: string | undefined, timeoutMs: number): Promise<ProbeOutcome>
+  arp(bridge: BridgeFact, ip: string, mac: Mac | undefined, timeoutMs: number): Promise<ProbeOutcome>
   ping(bridge: BridgeFact, ip: string, timeoutMs: number): Promise<ProbeOutcome>
 }
 

@@ -45,6 +45,7 @@ import {
   type TestAgentOptions,
   webServer,
 } from './agent/harness.ts'
+import { aMac } from '../support/branded.ts'
 
 let root: Layout
 let broker: FakeBroker
@@ -516,7 +517,13 @@ describe('what is known about a VM', () => {
     const order = anOrder()
     await prepared(client, order)
     broker.leases = [aLease(order.uid, true), aLease(anOrder().uid, true)]
-    const heard = { mac: '52:54:00:00:00:01', ip: '192.168.50.42', via: 'dhcp', interface: tapName(order.uid, 'lan'), ageMs: 50 } as const
+    const heard = {
+      mac: aMac('52:54:00:00:00:01'),
+      ip: '192.168.50.42',
+      via: 'dhcp',
+      interface: tapName(order.uid, 'lan'),
+      ageMs: 50,
+    } as const
     // A broker of release 0.1 also tells what it heard on the bridge, where every guest can forge it.
     broker.sightings = [heard, { ...heard, ip: '192.168.50.66', interface: 'br0', ageMs: 5 }]
     expect(await client.vm(order.uid)).toMatchObject({
@@ -571,7 +578,7 @@ describe('what is known about a VM', () => {
     expect(await client.probe({ ...request, bridge: 'br9' })).toMatchObject({ outcome: 'unknown', reason: 'BridgeMissing' })
     expect(await client.probe({ version: 1, kind: 'arp', bridge: 'br0', ip: '192.168.50.42', timeoutMs: 500 })).toMatchObject({
       outcome: 'reached',
-      mac: '52:54:00:00:00:01',
+      mac: aMac('52:54:00:00:00:01'),
     })
   })
 })

@@ -7,6 +7,7 @@ import type { LeaseFact } from '../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../src/api/wire/common.ts'
 import { arp, dhcpAck, dhcpRequest, udp, udp6, withTags } from './broker/frames.ts'
 import { Admin, eventually, type Speaker, World } from './broker/world.ts'
+import { aMac } from '../support/branded.ts'
 
 let world: World
 let broker: Speaker
@@ -32,7 +33,7 @@ function aGrant(overrides: Partial<Grant> = {}): Grant {
     uid: `00000000-0000-4000-8000-0000000000${hex}`,
     vm: `vm${lastVm}`,
     accelerator: 'tcg',
-    nics: [{ name: 'lan', bridge: 'br0', mac: `52:54:00:00:00:${hex}`, mtu: null }],
+    nics: [{ name: 'lan', bridge: 'br0', mac: aMac(`52:54:00:00:00:${hex}`), mtu: null }],
     ...overrides,
   }
 }
@@ -193,7 +194,7 @@ describe('what a guest sends', () => {
     const mac = grant.nics[0]?.mac ?? ''
     await restartBroker()
     await runner.hears('closed')
-    await admin.grant({ ...grant, nics: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:ee', mtu: null }] })
+    await admin.grant({ ...grant, nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:ee'), mtu: null }] })
     runner.tell('connect')
     await runner.hears('welcome')
     runner.tell('reclaim')
@@ -334,7 +335,10 @@ describe('the broker on a real kernel', () => {
     // A grant whose TAPs are others: what the runner holds is then none of this VM's.
     await restartBroker()
     await runner.hears('closed')
-    await admin.grant({ ...grant, nics: [{ name: 'other', bridge: 'br0', mac: grant.nics[0]?.mac ?? '', mtu: null }] })
+    await admin.grant({
+      ...grant,
+      nics: [{ name: 'other', bridge: 'br0', mac: grant.nics[0]?.mac ?? aMac('52:54:00:00:00:01'), mtu: null }],
+    })
     runner.tell('connect')
     await runner.hears('welcome')
     runner.tell('reclaim')
@@ -376,7 +380,7 @@ describe('the broker on a real kernel', () => {
     const [nic] = aGrant().nics
     if (nic === undefined) throw new Error('a grant has a NIC')
     expect(await admin.grant(aGrant({ nics: [{ ...nic, bridge: 'br1' }] }))).toMatchObject({ type: 'error', reason: 'BridgeNotAllowed' })
-    expect(await admin.grant(aGrant({ nics: [{ ...nic, mac: '02:00:00:00:00:01' }] }))).toMatchObject({
+    expect(await admin.grant(aGrant({ nics: [{ ...nic, mac: aMac('02:00:00:00:00:01') }] }))).toMatchObject({
       type: 'error',
       reason: 'MacNotAllowed',
     })

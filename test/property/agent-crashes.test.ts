@@ -7,6 +7,8 @@ import { sha256Hex } from '../../src/api/hash.ts'
 import { isWhole } from '../whole.ts'
 import { endings, type Operation, sweepCrashes } from './crashes/every-crash.ts'
 import { type Agent, overlayOf, paths, type SimulatedNode } from './crashes/simulated-node.ts'
+import { aMac } from '../support/branded.ts'
+import type { Mac } from '../../src/api/mac.ts'
 
 const uid = '11111111-1111-4111-8111-111111111111'
 const other = '22222222-2222-4222-8222-222222222222'
@@ -16,7 +18,7 @@ const guestData = 'what the guest wrote'
 function anOrder(disk: { name?: string; source?: string; sizeMiB?: number } = {}, change: Partial<PrepareOrder> = {}): PrepareOrder {
   const { name = 'root', source = 'images/a', sizeMiB = 16 } = disk
   const disks = [{ name, sizeBytes: sizeMiB * mebibyte, image: { source, sha256: null } }]
-  const nics = [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }]
+  const nics = [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }]
   return {
     version: 1,
     uid,
@@ -199,7 +201,7 @@ const storing: Operation = {
   mustEnd: (node) => expect(node.disk.list(paths.store)).toEqual([shaOf(node, 'a')]),
 }
 
-const aGrant = (mac: string): Grant => ({
+const aGrant = (mac: Mac): Grant => ({
   version: 1,
   uid,
   vm: 'web',
@@ -212,14 +214,14 @@ const granting: Operation = {
   name: 'granting',
   given: async (node) => {
     const agent = await node.boot()
-    await agent.grants.put(aGrant('52:54:00:00:00:01'))
+    await agent.grants.put(aGrant(aMac('52:54:00:00:00:01')))
   },
-  run: (agent) => agent.grants.put(aGrant('52:54:00:00:00:02')),
+  run: (agent) => agent.grants.put(aGrant(aMac('52:54:00:00:00:02'))),
   mustHold: fileIsWhole,
   mustEnd(node) {
     expect([node.granted.get(uid), JSON.parse(node.disk.content(paths.grantFile(uid)) ?? '')]).toEqual([
-      aGrant('52:54:00:00:00:02'),
-      aGrant('52:54:00:00:00:02'),
+      aGrant(aMac('52:54:00:00:00:02')),
+      aGrant(aMac('52:54:00:00:00:02')),
     ])
     expect(node.disk.list(paths.grants)).toEqual([`${uid}.json`])
   },
@@ -232,7 +234,7 @@ const revoking: Operation = {
   mustEnd: (node) => expect([node.disk.list(paths.grants), node.granted.size]).toEqual([[], 0]),
 }
 
-const mac = '52:54:00:00:00:01'
+const mac = aMac('52:54:00:00:00:01')
 const hearing: Operation = {
   name: 'keeping learned addresses',
   given: aVmThatRan,

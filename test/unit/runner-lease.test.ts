@@ -3,8 +3,9 @@ import { containerOf } from '../../runner/container.ts'
 import { acquireLease, type Lease, type LeaseDeps } from '../../runner/lease.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import { type FarEnd, fakeConnection, recordingLog, settle, uid, virtualClock } from './runner-fakes.ts'
+import { aMac } from '../support/branded.ts'
 
-const lan = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: '52:54:00:12:34:56', mtu: 1500 }
+const lan = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: aMac('52:54:00:12:34:56'), mtu: 1500 }
 const granted = { type: 'granted', accelerator: 'kvm', kvm: true, nics: [lan], reclaimed: false }
 const reclaimed = { ...granted, reclaimed: true }
 
@@ -57,7 +58,7 @@ test('a grant gives KVM first, then the networks', async () => {
 })
 
 test('networks come in the order of the launch config, whatever the grant says', async () => {
-  const wan = { ...lan, name: 'wan', mac: '52:54:00:00:00:02' }
+  const wan = { ...lan, name: 'wan', mac: aMac('52:54:00:00:00:02') }
   const broker = aBroker({ nics: [lan, wan] })
   const lease = broker.acquire()
   await settle()
@@ -119,7 +120,7 @@ test('a connection that breaks before QEMU has started is no lease any more', as
 })
 
 test.each([
-  ['another MAC', { ...granted, nics: [{ ...lan, mac: '52:54:00:00:00:09' }] }, {}],
+  ['another MAC', { ...granted, nics: [{ ...lan, mac: aMac('52:54:00:00:00:09') }] }, {}],
   ['a network too few', { ...granted, nics: [] }, {}],
   ['TCG where KVM is asked for', { ...granted, accelerator: 'tcg', kvm: false }, { accelerator: 'kvm' }],
   ['KVM without its device', { ...granted, kvm: false }, {}],

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { type QemuInputs, qemuArguments } from '../../runner/qemu-arguments.ts'
 import { uid } from './runner-fakes.ts'
+import { aMac } from '../support/branded.ts'
 
-const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: '52:54:00:12:34:56', mtu: 1450 }
+const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: aMac('52:54:00:12:34:56'), mtu: 1450 }
 
 function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
   return {

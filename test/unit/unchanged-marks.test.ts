@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import type { VmStatus } from '../../src/api/wire/agent-api.ts'
 import type { Sighting } from '../../src/api/wire/broker-admin.ts'
 import { probeMark, vmMark } from '../../src/api/wire/unchanged.ts'
+import { aMac } from '../support/branded.ts'
 
-const mac = '52:54:00:00:00:01'
+const mac = aMac('52:54:00:00:00:01')
 const heard = (ip: string, ageMs: number, via: Sighting['via'] = 'arp'): Sighting => ({ mac, ip, via, interface: 'br0', ageMs })
 
 function withHeard(...sightings: Sighting[]): VmStatus {
@@ -44,5 +45,5 @@ test('anything else makes another answer', () => {
 test('how long a probe took makes no other answer, and who answered does', () => {
   const outcome = { outcome: 'reached', reason: 'ArpReply', message: '', mac, rttMs: 0.2 } as const
   expect(probeMark({ ...outcome, rttMs: 70 })).toBe(probeMark(outcome))
-  expect(probeMark({ ...outcome, mac: '52:54:00:00:00:02' })).not.toBe(probeMark(outcome))
+  expect(probeMark({ ...outcome, mac: aMac('52:54:00:00:00:02') })).not.toBe(probeMark(outcome))
 })

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync } from 'node:fs'
+import type { Mac } from '../../api/mac.ts'
 import { arpProbe, icmpEcho, ipBytes, parseArp, parseEchoReply } from '../../api/packets.ts'
 import type { BridgeFact, ProbeOutcome } from '../../api/wire/broker-admin.ts'
 import type { LanProbes } from '../../ports/host-network.ts'
@@ -28,7 +29,7 @@ interface Attempt {
   readonly fd: number
   send(): void
   /** `lesser` is an answer that only counts if no better one arrives before the deadline. */
-  read(): { readonly kind: 'answer' | 'lesser'; readonly mac: string | null } | 'other' | 'none'
+  read(): { readonly kind: 'answer' | 'lesser'; readonly mac: Mac | null } | 'other' | 'none'
 }
 
 export function lanProbes(libc: Libc, poller: Poller): LanProbes {
@@ -50,7 +51,7 @@ export function lanProbes(libc: Libc, poller: Poller): LanProbes {
   }
 }
 
-type Answer = { readonly mac: string | null; readonly rttMs: number }
+type Answer = { readonly mac: Mac | null; readonly rttMs: number }
 
 async function tried(bridge: BridgeFact, ip: string, probe: () => Promise<ProbeOutcome>): Promise<ProbeOutcome> {
   if (bridge.address === ip) return unknown('OwnAddress', `${ip} is this node's own address on ${bridge.name}`)
@@ -117,7 +118,7 @@ function ask(poller: Poller, timeoutMs: number, attempt: Attempt): Promise<Answe
   })
 }
 
-function arpAttempt(libc: Libc, bridge: string, ip: string, wanted: string | undefined): Attempt {
+function arpAttempt(libc: Libc, bridge: string, ip: string, wanted: Mac | undefined): Attempt {
   const index = interfaceIndex(bridge)
   const mac = interfaceMac(bridge)
   if (index === undefined || mac === undefined) throw new Error('it is gone')

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import * as z from 'zod/mini'
+import { type Mac, macField } from '../../api/mac.ts'
 import { nodePorts } from '../../api/node-ports.ts'
 import type { GuestFilter, TapLock } from '../../ports/guest-filter.ts'
 import { HostError } from '../../ports/host-network.ts'
@@ -125,7 +126,7 @@ add element bridge ${table} taps { "${tap}" }
 
 interface Rules {
   /** MAC by TAP. */
-  readonly macs: ReadonlyMap<string, string>
+  readonly macs: ReadonlyMap<string, Mac>
   readonly chains: ReadonlySet<string>
   readonly taps: ReadonlySet<string>
   /** TAPs whose chain jumps to the shared rules. */
@@ -146,7 +147,7 @@ const macMatch = z.object({
   match: z.object({
     op: z.literal('!='),
     left: z.object({ payload: z.object({ protocol: z.literal('ether'), field: z.literal('saddr') }) }),
-    right: z.string(),
+    right: macField,
   }),
 })
 
@@ -166,7 +167,7 @@ function rulesOf(output: string): Rules {
   const documents = output.split('\n').filter((line) => line !== '')
   const objects = documents.flatMap((line) => listed.parse(JSON.parse(line)).nftables)
   const rules = matching(objects, listedRule).map(({ rule }) => rule)
-  const macs = rules.flatMap(({ family, chain, expr }): [string, string][] => {
+  const macs = rules.flatMap(({ family, chain, expr }): [string, Mac][] => {
     const match = macMatch.safeParse(expr[0])
     return family === 'netdev' && match.success ? [[chain, match.data.match.right]] : []
   })

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { interfaceField, ipv4Field, macField } from './common.ts'
+import { interfaceField, ipv4Field } from './common.ts'
+import { macField } from '../mac.ts'
 
 /**
  * `instances/<uid>/addresses.json`: the addresses last seen on a VM's NICs. The broker only keeps them in memory, and a quiet guest may send

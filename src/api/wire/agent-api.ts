@@ -6,7 +6,6 @@ import {
   cleanText,
   interfaceField,
   ipv4Field,
-  macField,
   nicGrant,
   partNameField,
   reasonField,
@@ -15,6 +14,7 @@ import {
   uidField,
   vmNameField,
 } from './common.ts'
+import { macField } from '../mac.ts'
 import { runnerStatus } from './runner-control.ts'
 
 /**

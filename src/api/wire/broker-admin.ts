@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { containerField, grant, interfaceField, ipv4Field, macField, reasonField, textField, uidField } from './common.ts'
+import { containerField, grant, interfaceField, ipv4Field, reasonField, textField, uidField } from './common.ts'
+import { macField } from '../mac.ts'
 
 /**
  * Agent–broker, over `admin/broker.sock` (frames.ts). Each request has an `id`, and its response has the same one; responses come in any

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { acceleratorInUse, containerField, interfaceField, macField, partNameField, reasonField, textField, uidField } from './common.ts'
+import { acceleratorInUse, containerField, interfaceField, partNameField, reasonField, textField, uidField } from './common.ts'
+import { macField } from '../mac.ts'
 
 /**
  * Broker–runner, over `sockets/<uid>/broker.sock` (frames.ts). The connection *is* the lease: it lives as long as the runner.

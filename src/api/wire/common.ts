@@ -1,5 +1,6 @@
 import en from 'zod/v4/locales/en.js'
 import * as z from 'zod/mini'
+import { macField } from '../mac.ts'
 import { interfaceNamePattern, partNamePattern, uidPattern, vmNamePattern } from '../names.ts'
 import { printable } from '../printable.ts'
 
@@ -13,7 +14,6 @@ export const uidField = z.string().check(z.regex(uidPattern))
 export const vmNameField = z.string().check(z.regex(vmNamePattern))
 export const partNameField = z.string().check(z.regex(partNamePattern))
 export const interfaceField = z.string().check(z.regex(interfaceNamePattern))
-export const macField = z.string().check(z.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/))
 export const ipv4Field = z.ipv4()
 export const sha256Field = z.string().check(z.regex(/^[0-9a-f]{64}$/))
 /** A string of a peer, without the characters that control a terminal. A longer one is rejected. */

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, interfaceField, macField, partNameField, textField, uidField, vmNameField } from './common.ts'
+import { acceleratorChoice, interfaceField, partNameField, textField, uidField, vmNameField } from './common.ts'
+import { macField } from '../mac.ts'
 
 /**
  * The launch config: what the runner starts. It is a Swarm config (immutable, in Raft, readable by managers), so it contains no secret;

@@ -118,7 +118,7 @@ function linkUnfiltered({ status, node, task }: ReachabilitySeen): Finding {
 function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
   const { status, nic } = seen
   const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
-  const mac = nic?.mac ?? ''
+  const mac = nic?.mac
   const sighting = pickAddress(sightings, mac)
   if (sighting !== undefined) return judgeAddress(sighting, expectedAddress(seen), nowMs)
   const selfMade = sightings.find((one) => one.mac === mac && one.ip.startsWith('169.254.'))

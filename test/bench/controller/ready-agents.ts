@@ -2,18 +2,21 @@ import type { Mac } from '../../../src/api/mac.ts'
 import type { NodeFacts, PrepareOrder, VmStatus } from '../../../src/api/wire/agent-api.ts'
 import type { Agent, Agents } from '../../../src/ports/agents.ts'
 import { PortError } from '../../../src/ports/errors.ts'
+import { aMac } from '../../support/branded.ts'
+
+const noMac = aMac('00:00:00:00:00:00')
 
 /** Agents in this process whose VMs are prepared when they are ordered, and run and answer from then on. */
 export function readyAgents(): Agents {
   const orders = new Map<string, PrepareOrder>()
-  const byMac = (ip: string): Mac => macs.get(ip) ?? ''
+  const byMac = (ip: string): Mac => macs.get(ip) ?? noMac
   const macs = new Map<string, Mac>()
   const agent: Agent = {
     facts: async () => facts,
     instances: async () => [],
     async prepare(order) {
       orders.set(order.uid, order)
-      macs.set(addressOf(order.uid), order.nics[0]?.mac ?? '')
+      macs.set(addressOf(order.uid), order.nics[0]?.mac ?? noMac)
       return { state: 'ready', accelerator: 'tcg', emulationReason: 'KVM is not used here' }
     },
     revoke: async (uid) => void orders.delete(uid),

@@ -30,6 +30,7 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
 import type { ControlListener } from '../../../src/ports/control-listener.ts'
 import type { Log } from '../../../src/ports/log.ts'
+import { aMac } from '../../support/branded.ts'
 
 export type Keys = readonly [ControlKey, ...ControlKey[]]
 export const aKey = (id = 'k1', digit = '1'): ControlKey => ({ id, hex: digit.repeat(64) })
@@ -82,7 +83,7 @@ export function anOrder(
     disksMustExist: false,
     accelerator: 'auto',
     softwareEmulation: true,
-    nics: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }],
+    nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }],
     ...rest,
   }
 }
@@ -261,7 +262,7 @@ function answerOf(broker: FakeBroker, { type, id, uid, grant }: Question): Broke
     case 'sightings':
       return { type, id, sightings: broker.sightings }
     case 'arp':
-      return { type: 'probe', id, probe: { outcome: 'reached', reason: 'Answered', message: '', mac: '52:54:00:00:00:01', rttMs: 1 } }
+      return { type: 'probe', id, probe: { outcome: 'reached', reason: 'Answered', message: '', mac: aMac('52:54:00:00:00:01'), rttMs: 1 } }
     default:
       return { type: 'error', id, reason: 'DeviceMissing', message: 'this node has no /dev/kvm' }
   }

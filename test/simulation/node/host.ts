@@ -15,6 +15,7 @@ import type { SeededRandom } from '../seeded-random.ts'
 import type { Descriptors, OpenFile } from './descriptors.ts'
 import type { MemoryDisk } from './memory-disk.ts'
 import { Process } from './process.ts'
+import type { Mac } from '../../../src/api/mac.ts'
 
 interface Listener {
   readonly onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void
@@ -29,7 +30,7 @@ export class Host {
   /** True makes every TAP seem free and every disk unlocked; only to see that it would be noticed. */
   isBlind = false
   readonly #taps = new Map<string, { readonly file: OpenFile; readonly bridge: string; readonly mac: string }>()
-  readonly #locks = new Map<string, string>()
+  readonly #locks = new Map<string, Mac>()
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly #descriptors: Descriptors
 

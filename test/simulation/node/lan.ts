@@ -1,11 +1,12 @@
 import type { ProbeOutcome } from '../../../src/api/wire/broker-admin.ts'
 import type { TcpConnect } from '../../../src/ports/tcp-connect.ts'
+import type { Mac } from '../../../src/api/mac.ts'
 
 /** Something on the LAN that has addresses: the guest of a VM. */
 export interface Station {
   readonly nodeId: string
   /** By MAC, the TAP that it speaks through. */
-  readonly nics: readonly { readonly mac: string; readonly tap: string }[]
+  readonly nics: readonly { readonly mac: Mac; readonly tap: string }[]
   /** Something of it is heard on its TAP. */
   readonly speak: (mac: string, ip: string) => void
 }

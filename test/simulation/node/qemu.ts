@@ -5,6 +5,8 @@ import type { SeededRandom } from '../seeded-random.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Inode, MemoryDisk } from './memory-disk.ts'
 import { Process } from './process.ts'
+import { aMac } from '../../support/branded.ts'
+import type { Mac } from '../../../src/api/mac.ts'
 
 export interface QemuPorts {
   readonly disk: MemoryDisk
@@ -40,7 +42,7 @@ type RunState = 'prelaunch' | 'running' | 'shutdown' | 'guest-panicked' | 'io-er
 
 export class SimulatedQemu {
   readonly process: Process
-  readonly nics: readonly { readonly mac: string; readonly tap: string }[]
+  readonly nics: readonly { readonly mac: Mac; readonly tap: string }[]
   readonly child: ChildProcess
   state: RunState = 'prelaunch'
   /** The guest's system runs and answers. */
@@ -64,7 +66,7 @@ export class SimulatedQemu {
     for (const file of files) ports.descriptors.install(this.process, file)
     const text = args.join('\n')
     this.#paths = [...text.matchAll(/"filename":"([^"]+\.qcow2)"/g)].map(([, path = '']) => path)
-    const macs = [...text.matchAll(/"mac":"([0-9a-f:]{17})"/g)].map(([, mac = '']) => mac)
+    const macs = [...text.matchAll(/"mac":"([0-9a-f:]{17})"/g)].map(([, mac = '']) => aMac(mac))
     const taps = files.filter((file) => file.kind === 'tap').map((file) => file.name)
     this.nics = macs.map((mac, index) => ({ mac, tap: taps[index] ?? '' }))
     const ended = new Promise<ProcessEnd>((resolve) => (this.#finish = resolve))

@@ -7,6 +7,7 @@ import { maxAgentBodyBytes, type ProbeOutcome, type VmStatus } from '../../../sr
 import { type KnownAnswer, probeMark, vmMark } from '../../../src/api/wire/unchanged.ts'
 import type { AnswerControl, ControlListener } from '../../../src/ports/control-listener.ts'
 import { silentLog } from '../controller/virtual-clock.ts'
+import { aMac } from '../../support/branded.ts'
 
 const keys = [{ id: 'k1', hex: '1'.repeat(64) }] as const
 const listeners: ControlListener[] = []
@@ -18,7 +19,7 @@ async function connected(answer: AnswerControl) {
   return agentClient({ address: '127.0.0.1', port: listener.port, keys })
 }
 
-const reached: ProbeOutcome = { outcome: 'reached', reason: 'ArpReply', message: '', mac: '52:54:00:00:00:01', rttMs: 0.4 }
+const reached: ProbeOutcome = { outcome: 'reached', reason: 'ArpReply', message: '', mac: aMac('52:54:00:00:00:01'), rttMs: 0.4 }
 
 function statusOf(uid: string): VmStatus {
   return { version: 1, uid, lease: null, sightings: [], runner: null, runnerMessage: `of ${uid}`, brokerMessage: '' }
@@ -49,7 +50,7 @@ test('one question tells which of many answers still hold, whatever differs at e
     aVm(),
     { ...aVm(), mark: 'b'.repeat(32) },
     { kind: 'probe', request, mark: probeMark(reached) },
-    { kind: 'probe', request, mark: probeMark({ ...reached, mac: '52:54:00:00:00:02' }) },
+    { kind: 'probe', request, mark: probeMark({ ...reached, mac: aMac('52:54:00:00:00:02') }) },
     { kind: 'prepare', uid: randomUUID(), order: 'a'.repeat(32), mark: 'a'.repeat(32) },
   ]
   expect(await client.unchanged(known)).toEqual([0, 2])

@@ -4,17 +4,19 @@ import { lanProbes } from '../../../src/adapters/linux/lan-probes.ts'
 import type { Libc } from '../../../src/adapters/linux/libc.ts'
 import type { ProbeOutcome } from '../../../src/api/wire/broker-admin.ts'
 import { arp } from '../../contract/broker/frames.ts'
+import { aMac } from '../../support/branded.ts'
+import type { Mac } from '../../../src/api/mac.ts'
 
 const loopback = { name: 'lo', mtu: 1500, carrier: true, up: true, address: '127.0.0.1' }
 
-const vm = '52:54:00:00:00:01'
-const hostile = '52:54:00:00:00:66'
+const vm = aMac('52:54:00:00:00:01')
+const hostile = aMac('52:54:00:00:00:66')
 
 /** Where a reader of packets has its data, behind msghdr, iovec and an address of 20 bytes. */
 const dataAt = 56 + 16 + 24
 
 /** Asks who has 192.0.2.7 while these frames come in. */
-function whoAnswers(frames: readonly Buffer[], wanted: string | undefined): Promise<ProbeOutcome> {
+function whoAnswers(frames: readonly Buffer[], wanted: Mac | undefined): Promise<ProbeOutcome> {
   const left = [...frames]
   const libc = {
     socket: () => openSync('/dev/null', 'r'),

@@ -6,6 +6,7 @@ import type { BrokerRequest } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant, NicGrant } from '../../../src/api/wire/common.ts'
 import { StateError } from '../../../src/ports/state-files.ts'
 import { orderMark } from '../../../src/api/wire/unchanged.ts'
+import { aMac } from '../../support/branded.ts'
 
 const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
 const order: PrepareOrder = {
@@ -61,8 +62,8 @@ test('an order that was revoked, or that this agent never had, is not carried ou
   expect(carriedOut).toHaveLength(1)
 })
 
-const lan: NicGrant = { name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }
-const dmz: NicGrant = { name: 'dmz', bridge: 'br1', mac: '52:54:00:00:00:02', mtu: null }
+const lan: NicGrant = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }
+const dmz: NicGrant = { name: 'dmz', bridge: 'br1', mac: aMac('52:54:00:00:00:02'), mtu: null }
 
 /** An agent whose disks are as `disks` says, with the grant that it holds. */
 function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { state: 'ready' }>) {

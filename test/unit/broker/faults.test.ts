@@ -8,6 +8,7 @@ import { TapLocks } from '../../../src/broker/tap-locks.ts'
 import type { GuestFilter } from '../../../src/ports/guest-filter.ts'
 import type { HostNetwork } from '../../../src/ports/host-network.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
+import { aMac } from '../../support/branded.ts'
 
 const uid = '11111111-1111-4111-8111-111111111111'
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
@@ -86,7 +87,7 @@ describe('a host that fails for a moment', () => {
       send: (message: { type: string }) => void said.push(message.type),
       flushed: async () => undefined,
     }
-    const nics = [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }]
+    const nics = [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }]
     leases.grant({ version: 1, uid, vm: 'web', accelerator: 'tcg', nics })
     state.broken = true
     leases.enter(uid, link, [tapName(uid, 'lan')])
@@ -128,7 +129,7 @@ it('a VM that comes for its lease while all are powered off does not start, howe
     uid,
     vm: 'web',
     accelerator: 'tcg',
-    nics: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }],
+    nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }],
   })
   leases.enter(uid, link, [])
   await clock.pass(1)

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { brokerRequest, type LeaseFact } from '../../../src/api/wire/broker-admin.ts'
 import { encodeFrame } from '../../../src/api/wire/frames.ts'
 import { answerLeases } from '../../../src/broker/lease-pages.ts'
+import { aMac } from '../../support/branded.ts'
 
 const uidOf = (index: number): string => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
 
 function aFact(uid: string): LeaseFact {
-  const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: '52:54:00:00:00:01', carrier: true, attached: true }
+  const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), carrier: true, attached: true }
   return { uid, granted: true, held: false, waiting: 1, waitReason: 'ImageLocked', waitMessage: '"'.repeat(2000), nics: [nic, nic] }
 }
 

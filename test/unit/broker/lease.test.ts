@@ -16,6 +16,7 @@ import {
   seatProven,
   withGrant,
 } from '../../../src/broker/lease.ts'
+import { aMac } from '../../support/branded.ts'
 
 const uid = '00000000-0000-4000-8000-000000000001'
 const tap = tapName(uid, 'lan')
@@ -24,7 +25,7 @@ const grant: Grant = {
   uid,
   vm: 'web',
   accelerator: 'tcg',
-  nics: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }],
+  nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }],
 }
 
 const acquire = (lease: Lease, connection: number): Lease => join(lease, { connection, proof: [] })
@@ -71,7 +72,7 @@ describe('the lease of one VM', () => {
 
   it("is refused to TAPs that are none of the VM's, and confirmed for a holder that lacks a NIC added since", () => {
     expect(decide(seatProven(reclaim(granted, 1, ['sv000000000000'])), nothingInTheWay)).toMatchObject({ kind: 'refuse', connection: 1 })
-    const wider = { ...grant, nics: [...grant.nics, { name: 'second', bridge: 'br0', mac: '52:54:00:00:00:02', mtu: null }] }
+    const wider = { ...grant, nics: [...grant.nics, { name: 'second', bridge: 'br0', mac: aMac('52:54:00:00:00:02'), mtu: null }] }
     expect(decide(seatProven(reclaim(withGrant(freshLease(uid), wider), 1)), nothingInTheWay)).toMatchObject({ kind: 'confirm' })
   })
 

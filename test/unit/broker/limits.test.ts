@@ -3,9 +3,10 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { parseBrokerCommand, UsageError } from '../../../src/broker/config.ts'
 import { judgeGrant } from '../../../src/broker/grants.ts'
 import { hostSideMac } from '../../../src/broker/nics.ts'
+import { aMac } from '../../support/branded.ts'
 
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
-const nic = { name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', mtu: null }
+const nic = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }
 const aGrant = (id: number, nics: Grant['nics'] = [nic]): Grant => ({
   version: 1,
   uid: `00000000-0000-4000-8000-00000000000${id}`,
@@ -84,25 +85,25 @@ describe('a grant', () => {
     expect(judgeGrant(aGrant(1), limits, new Map())).toEqual({ ok: true })
     const known = new Map([[aGrant(1).uid, aGrant(1)]])
     expect(judgeGrant(aGrant(1), limits, known)).toEqual({ ok: true })
-    expect(judgeGrant(aGrant(2, [{ ...nic, mac: '52:54:00:00:00:02' }]), limits, known)).toEqual({ ok: true })
+    expect(judgeGrant(aGrant(2, [{ ...nic, mac: aMac('52:54:00:00:00:02') }]), limits, known)).toEqual({ ok: true })
   })
 
   it.each([
     ['BridgeNotAllowed', [{ ...nic, bridge: 'docker0' }]],
-    ['MacNotAllowed', [{ ...nic, mac: '52:54:01:00:00:01' }]],
+    ['MacNotAllowed', [{ ...nic, mac: aMac('52:54:01:00:00:01') }]],
     ['MacTaken', [nic]],
     [
       'MacTaken',
       [
-        { ...nic, mac: '52:54:00:00:00:09' },
-        { ...nic, name: 'two', mac: '52:54:00:00:00:09' },
+        { ...nic, mac: aMac('52:54:00:00:00:09') },
+        { ...nic, name: 'two', mac: aMac('52:54:00:00:00:09') },
       ],
     ],
     [
       'NameTaken',
       [
-        { ...nic, mac: '52:54:00:00:00:08' },
-        { ...nic, mac: '52:54:00:00:00:09' },
+        { ...nic, mac: aMac('52:54:00:00:00:08') },
+        { ...nic, mac: aMac('52:54:00:00:00:09') },
       ],
     ],
   ] as const)('is refused as %s', (reason, nics) => {
@@ -110,6 +111,6 @@ describe('a grant', () => {
   })
 
   it("gives the host's side of a TAP a MAC that is not the guest's", () => {
-    expect(hostSideMac('52:54:00:00:00:01')).toBe('fe:54:00:00:00:01')
+    expect(hostSideMac(aMac('52:54:00:00:00:01'))).toBe('fe:54:00:00:00:01')
   })
 })

@@ -2,9 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { sightings } from '../../../src/broker/sightings.ts'
 import { arp, dhcpAck, dhcpRequest } from '../../contract/broker/frames.ts'
+import { aMac } from '../../support/branded.ts'
 
-const mac = '52:54:00:00:00:01'
-const hostile = '52:54:00:00:00:66'
+const mac = aMac('52:54:00:00:00:01')
+const hostile = aMac('52:54:00:00:00:66')
 const server = '02:00:00:00:00:01'
 const tap = 'sv0123456789ab'
 

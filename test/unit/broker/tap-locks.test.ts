@@ -3,12 +3,14 @@ import { TapLocks } from '../../../src/broker/tap-locks.ts'
 import type { GuestFilter } from '../../../src/ports/guest-filter.ts'
 import { HostError } from '../../../src/ports/host-network.ts'
 import { silentLog } from '../controller/virtual-clock.ts'
+import { aMac } from '../../support/branded.ts'
+import type { Mac } from '../../../src/api/mac.ts'
 
 const tap = 'sv0123456789ab'
-const mac = '52:54:00:00:00:01'
+const mac = aMac('52:54:00:00:00:01')
 
 /** A kernel whose rules are `rules`, by TAP, and whose TAPs are `taps`. */
-function aKernel(rules: Record<string, string> = {}, taps: readonly string[] = [tap]) {
+function aKernel(rules: Record<string, Mac> = {}, taps: readonly string[] = [tap]) {
   const kernel = {
     rules: new Map(Object.entries(rules)),
     taps: new Set(taps),
@@ -60,7 +62,7 @@ describe('the locks of TAPs', () => {
   })
 
   it('of an earlier broker are kept for TAPs that are there, and removed for the others', async () => {
-    const { locks, rules } = aKernel({ [tap]: mac, svaaaaaaaaaaaa: '52:54:00:00:00:02' })
+    const { locks, rules } = aKernel({ [tap]: mac, svaaaaaaaaaaaa: aMac('52:54:00:00:00:02') })
     await locks.start()
     expect(rules()).toEqual({ [tap]: mac })
     expect(locks.macOf(tap)).toBe(mac)
@@ -69,7 +71,7 @@ describe('the locks of TAPs', () => {
   it('come back when somebody flushed them or changed their MAC', async () => {
     const { kernel, locks, rules } = aKernel()
     await locks.lock([{ tap, mac }])
-    for (const harm of [() => kernel.rules.clear(), () => kernel.rules.set(tap, '52:54:00:00:00:66')]) {
+    for (const harm of [() => kernel.rules.clear(), () => kernel.rules.set(tap, aMac('52:54:00:00:00:66'))]) {
       harm()
       await locks.sweep()
       expect(rules()).toEqual({ [tap]: mac })
@@ -90,7 +92,7 @@ describe('the locks of TAPs', () => {
   })
 
   it('of running VMs stay where what an earlier broker left cannot be read at first', async () => {
-    const { kernel, locks, rules } = aKernel({ [tap]: mac, svaaaaaaaaaaaa: '52:54:00:00:00:02' })
+    const { kernel, locks, rules } = aKernel({ [tap]: mac, svaaaaaaaaaaaa: aMac('52:54:00:00:00:02') })
     kernel.refusal = 'nft did not end within 10 s'
     await locks.start()
     kernel.refusal = ''

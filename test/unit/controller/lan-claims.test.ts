@@ -1,18 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import { deterministicMac } from '../../../src/api/mac.ts'
+import { deterministicMac, type Mac } from '../../../src/api/mac.ts'
 import { declarationStore, type DeclarationStore } from '../../../src/controller/declarations/store.ts'
 import type { OwnedVm } from '../../../src/controller/declarations/state.ts'
 import { lanClaims } from '../../../src/api/manifest/lan-claims.ts'
 import type { ReadDocument } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
+import { aMac } from '../../support/branded.ts'
 
 const graceMs = 60_000
 /** For so long a guest may still have what nobody claims and nothing in the Swarm shows. */
 const leavingMs = 140_000
 const cluster = 'lab'
-const [macA, macB] = ['52:54:00:aa:00:01', '52:54:00:aa:00:02']
+const [macA, macB] = [aMac('52:54:00:aa:00:01'), aMac('52:54:00:aa:00:02')]
 const read = manifestReader()
 const known = new Map<string, readonly ReadDocument[]>()
 
@@ -53,7 +54,7 @@ function bench(world: ReadonlyMap<string, OwnedVm> | 'unread' = new Map()): Benc
   }
 }
 
-function owned(document: readonly ReadDocument[], macs?: readonly string[]): OwnedVm {
+function owned(document: readonly ReadDocument[], macs?: readonly Mac[]): OwnedVm {
   const [one] = document
   const generation = one?.ok === true && 'vm' in one ? one.generation : undefined
   return { generation, source: 'directory', ...(macs === undefined ? {} : { macs }) }

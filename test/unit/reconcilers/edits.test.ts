@@ -7,6 +7,7 @@ import { editsBetween } from '../../../src/reconcilers/services/restart-inputs.t
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
 import { started, wantedBy } from './started.ts'
+import { aMac } from '../../support/branded.ts'
 
 const service = 'vm-web'
 const disks = [{ name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }]
@@ -62,7 +63,7 @@ describe('RestartRequired', () => {
 
   test('names bridge, MAC and accelerator, and is over when the edit is taken back', async () => {
     const cluster = await running()
-    cluster.declare('web', { accelerator: 'tcg', networks: [{ name: 'lan', bridge: 'br1', mac: '52:54:00:00:00:99' }] })
+    cluster.declare('web', { accelerator: 'tcg', networks: [{ name: 'lan', bridge: 'br1', mac: aMac('52:54:00:00:00:99') }] })
     await cluster.converge()
     expect(message(cluster)).toContain('spec.accelerator auto → tcg')
     expect(message(cluster)).toMatch(/spec\.networks\[0\]\.mac 52:54:00:\S+ → 52:54:00:00:00:99, spec\.networks\[0\]\.bridge br0 → br1/)
@@ -275,7 +276,7 @@ describe('editsBetween', () => {
   })
 
   test('shows what is added and what is removed, each with its effect', () => {
-    const more = withSpec({ networks: [...machine.spec.networks, { name: 'mgmt', bridge: 'br1', mac: '52:54:00:00:00:02' }] })
+    const more = withSpec({ networks: [...machine.spec.networks, { name: 'mgmt', bridge: 'br1', mac: aMac('52:54:00:00:00:02') }] })
     expect(editsBetween(started(machine), wantedBy(more))).toEqual([
       { path: 'spec.networks[1].name', from: undefined, to: 'mgmt', effect: 'restart' },
       { path: 'spec.networks[1].mac', from: undefined, to: '52:54:00:00:00:02', effect: 'restart' },

@@ -7,6 +7,7 @@ import { pickAddress } from '../../../src/reconcilers/reachability/address.ts'
 import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { unreached } from '../../simulation/simulated-agents.ts'
+import { aMac } from '../../support/branded.ts'
 
 const mac = deterministicMac('lab', 'web', 'lan')
 const ip = '192.168.50.42'
@@ -106,7 +107,7 @@ test('the address that the manifest expects is as good as any, and one that is e
 })
 
 test.each([
-  ['MAC', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:99' }] }],
+  ['MAC', { networks: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:99') }] }],
   ['name', { networks: [{ name: 'dmz', bridge: 'br0' }] }],
 ])('while an edit of the %s of its network waits, the guest is known by the one that it has', async (_what, edit) => {
   for (const held of [true, false]) {
@@ -184,7 +185,7 @@ test('a broker that is away leaves the link unknown', async () => {
 })
 
 test('an address that another host answers for is called taken, by whom', async () => {
-  const cluster = await onTheLan(undefined, () => ({ ...reached, mac: 'de:ad:be:ef:00:01' }))
+  const cluster = await onTheLan(undefined, () => ({ ...reached, mac: aMac('de:ad:be:ef:00:01') }))
   expect(cluster.condition('web', 'Reachable')).toMatchObject({
     status: 'False',
     reason: 'AddressTakenByAnother',
@@ -234,7 +235,7 @@ test('the address is the leased one, then the last heard, and never one that is 
   )
   expect(pickAddress([heard('10.0.0.9', 'arp', 50), heard('10.0.0.8', 'arp', 5)], mac)?.ip).toBe('10.0.0.8')
   expect(
-    pickAddress([heard('0.0.0.0', 'arp', 1), heard('169.254.7.7', 'arp', 1), heard('10.0.0.1', 'dhcp', 1, '52:54:00:00:00:01')], mac),
+    pickAddress([heard('0.0.0.0', 'arp', 1), heard('169.254.7.7', 'arp', 1), heard('10.0.0.1', 'dhcp', 1, aMac('52:54:00:00:00:01'))], mac),
   ).toBeUndefined()
 })
 
