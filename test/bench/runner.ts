@@ -59,7 +59,7 @@ async function startTimes(lab: Lab): Promise<void> {
   )
 }
 
-/** QEMU by itself in the node image; its QMP greeting on stdout is the first line of its log. */
+/** QEMU alone in the node image. Its QMP greeting on stdout is the first line of its log. */
 async function bareStart(lab: Lab): Promise<number> {
   const image = lab.images[1] ?? ''
   const qemu = ['-machine', 'pc-q35-10.0', '-accel', 'tcg', '-cpu', 'max', '-m', '192', '-nodefaults', '-no-user-config']

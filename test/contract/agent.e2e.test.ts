@@ -83,7 +83,7 @@ function identityOf(uid: string): { disks: { imageSha256: string }[]; machineTyp
 }
 
 describe('the control plane', () => {
-  test('lets in whoever has one of the keys, and nobody else', async () => {
+  test('accepts a client with one of the keys, and rejects all others', async () => {
     const keys: Keys = [aKey('new', '2'), aKey('old', '1')]
     const stop = new AbortController()
     const listener = await startTestAgent({ layout: root, keys, signal: stop.signal })
@@ -168,7 +168,7 @@ describe('preparing a VM', () => {
     expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8')).toBe('the guest wrote this')
   })
 
-  test('is asked for many VMs at once what is unchanged, and carries the last order out again, and no other', async () => {
+  test('reports which answers are unchanged, and repeats only the last order of a VM', async () => {
     makeImage(image())
     const client = await agent()
     const order = { ...anOrder(), disksMustExist: false }
@@ -524,7 +524,7 @@ describe('what is known about a VM', () => {
       interface: tapName(order.uid, 'lan'),
       ageMs: 50,
     } as const
-    // A broker of release 0.1 also tells what it heard on the bridge, where every guest can forge it.
+    // A broker of release 0.1 also reports addresses seen on the bridge, where every guest can forge them.
     broker.sightings = [heard, { ...heard, ip: '192.168.50.66', interface: 'br0', ageMs: 5 }]
     expect(await client.vm(order.uid)).toMatchObject({
       lease: { uid: order.uid, held: true },

@@ -167,7 +167,7 @@ describe('what a guest sends', () => {
   it('is filtered before it has its TAP, through a restart of the broker and after somebody flushed all rules, until its TAP is gone', async () => {
     const { grant, runner, tap } = await runningVm()
     const lock = `ether saddr != ${grant.nics[0]?.mac}`
-    // Its message was just heard: nothing was waited for in between.
+    // The broker sent its message just now, without any wait in between.
     expect(rules()).toContain(lock)
     expect(await lease(grant.uid)).toMatchObject({ guestFilter: { state: 'active' } })
     await restartBroker()
@@ -181,7 +181,7 @@ describe('what a guest sends', () => {
     world.nft('flush', 'ruleset')
     await eventually('the rules come back', () => rules().includes(lock) || undefined)
     // The kernel has them a moment before nft ends.
-    await eventually('the rules are told of', async () => (await lease(grant.uid))?.guestFilter?.state === 'active' || undefined)
+    await eventually('the rules to be reported', async () => (await lease(grant.uid))?.guestFilter?.state === 'active' || undefined)
     // Each TAP goes through the rules that all of them share, and those come back, too.
     world.nft('flush', 'chain', 'netdev', 'swarmvirt', 'guests')
     await eventually('the shared rules come back', () => rules().includes('8021ad drop') || undefined)
@@ -353,7 +353,7 @@ describe('the broker on a real kernel', () => {
     const mac = grant.nics[0]?.mac ?? ''
     const hostileMac = hostile.grant.nics[0]?.mac ?? ''
     send(runner, arp({ from: mac, senderIp: '192.168.77.50' }))
-    expect(await eventually('the ARP is heard', () => seen(mac, 'arp'))).toMatchObject({ ip: '192.168.77.50', interface: tap })
+    expect(await eventually('the ARP to be received', () => seen(mac, 'arp'))).toMatchObject({ ip: '192.168.77.50', interface: tap })
     // A port without a carrier forwards nothing, and a broadcast shows the transaction to everybody: the forger has it before the server answers.
     const forge = (): void => {
       send(hostile.runner, dhcpAck({ from: hostileMac, client: mac, xid: 7, ip: '192.168.77.66' }))
@@ -362,7 +362,7 @@ describe('the broker on a real kernel', () => {
       send(hostile.runner, arp({ from: mac, senderIp: '192.168.77.66' }))
       send(hostile.runner, dhcpRequest({ from: mac, client: mac, xid: 8, ip: '192.168.77.66' }))
     }
-    const ack = await eventually('the ACK is heard', () => {
+    const ack = await eventually('the ACK to be received', () => {
       send(runner, dhcpRequest({ from: mac, client: mac, xid: 7, ip: '192.168.77.51' }))
       forge()
       send(hostile.runner, dhcpAck({ from: hostileMac, client: mac, xid: 7, ip: '192.168.77.51' }))

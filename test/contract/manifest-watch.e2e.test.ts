@@ -179,7 +179,7 @@ describe('a file system that tells inotify nothing', () => {
     const { merged, starter } = overlayIn(root)
     put('beneath/team/web.yaml', '0')
     watch(merged, false, starter)
-    // Root itself is looked at by its stat, with inotify too.
+    // The root itself is checked with stat, even if inotify is available.
     await begun((count) => put(`beneath/begin-${count}.yaml`, 'a'))
     const before = seen.hints
     put('beneath/team/web.yaml', 'some other length')

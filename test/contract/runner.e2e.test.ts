@@ -43,7 +43,7 @@ test('a VM waits for the broker, runs unprivileged on a passed TAP, outlives the
   await broker.exit
   await second.line(phase('WaitingForBroker'))
   broker = await rig.broker()
-  // Whoever is first: the second one is kept waiting by the TAP that is in use.
+  // Either of them may be first. The second one waits because the TAP is in use.
   expect(await broker.line(event('reclaimed'))).toMatchObject({ taps: ['sv0123456789ab'], names: ['sv0123456789ab'] })
   expect((await rig.status()).phase).toBe('Running')
 
@@ -82,7 +82,7 @@ test('power-off over the control socket keeps the task and gives the lease back'
   const broker = await rig.broker()
   const runner = rig.runner()
   await runner.line(phase('Running'))
-  // The guest is in its firmware: the first press is not heard.
+  // The guest is still in its firmware, which ignores the first press.
   expect((await rig.ask('powerOff')).type).toBe('ok')
   await runner.line(phase('Stopped'))
   expect(rig.serialLog()).toContain('orderly shutdown complete')

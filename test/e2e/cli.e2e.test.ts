@@ -114,7 +114,7 @@ describe('login', () => {
     expect(readFileSync(file, 'utf8')).toContain(now)
   })
 
-  it('leaves an installation as it is', async () => {
+  it('changes nothing in an existing installation', async () => {
     expect(await said('install')).toContain('nothing was changed')
   })
 })
@@ -175,7 +175,7 @@ describe('the way of a pipeline', () => {
     writeFileSync(db, '# nothing any more\n')
     expect(await said('apply', '-f', join(folder, 'vms'), '--source', 'ci', '--prune')).toBe('virtualmachine/cli-db pruned\n')
     expect(await appliedConfigs('cli-web')).toHaveLength(1)
-    // One after the other: all VMs of a source at once would be withheld, as an accident.
+    // One after the other: the removal of all VMs of a source at once would be blocked.
     await waitGone(deployment, 'cli-db')
     expect(await said('delete', 'cli-web')).toBe('virtualmachine/cli-web deleted\n')
     await waitGone(deployment, 'cli-web')

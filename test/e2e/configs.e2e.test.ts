@@ -106,7 +106,7 @@ describe('a VM that a Swarm config declares', () => {
     expect([conditionOf(seen, 'Valid')?.message, seen.generation]).toEqual([expect.stringContaining(`${name}-3:`), before])
   })
 
-  it('keeps it also when the controller starts anew, and what the CLI left behind goes once a valid one is newer', async () => {
+  it('keeps it after a restart of the controller, and removes the superseded configs of the CLI once a newer valid one exists', async () => {
     const before = (await deployment.vm(name))?.generation
     await restartController('--env-add', 'SWARMVIRT_COLLECT_AFTER_S=1')
     const seen = await waitForCondition(deployment, name, 'Valid', (one) => one.status === 'False')
@@ -135,7 +135,7 @@ describe('a VM that a config and a file declare', () => {
     expect(seen.generation).toBe(before)
   })
 
-  it('stays with it also when the controller starts anew', async () => {
+  it('keeps the VM after a restart of the controller', async () => {
     const before = (await deployment.vm(name))?.generation
     await restartController()
     const seen = await waitForCondition(deployment, name, 'Valid', (one) => one.message.includes('also declared'))

@@ -72,7 +72,7 @@ afterAll(async () => {
 })
 
 describe('what a person changes by hand', () => {
-  it('puts back every label of ours but managed-by, without restarting the VM', async () => {
+  it('restores each of our labels except managed-by, without restarting the VM', async () => {
     const before = await service()
     const { id } = await containerOf(deployment.lab, name)
     const ours = Object.keys(before.Spec.Labels).filter((label) => label !== 'swarmvirt.managed-by')
@@ -96,7 +96,7 @@ describe('what a person changes by hand', () => {
     await waitReady(deployment, name)
   })
 
-  it('puts back the memory limit', async () => {
+  it('restores the memory limit', async () => {
     const before = (await service()).Spec.TaskTemplate.Resources.Limits.MemoryBytes
     const { id } = await containerOf(deployment.lab, name)
     await update('--limit-memory', '1g')
@@ -104,7 +104,7 @@ describe('what a person changes by hand', () => {
     await replaced(id)
   })
 
-  it('puts back the replicas', async () => {
+  it('restores the replicas', async () => {
     const { id } = await containerOf(deployment.lab, name)
     await deployment.lab.mustDocker('n2', ['service', 'scale', '--detach', `vm-${name}=0`])
     await serviceBack('one replica', (seen) => seen.Spec.Mode.Replicated.Replicas === 1)

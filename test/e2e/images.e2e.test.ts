@@ -62,7 +62,7 @@ describe('a guest boots from a raw image', () => {
   })
 })
 
-describe('an image is not asked for', () => {
+describe('an image is not requested', () => {
   it('from the cluster itself, and an open port looks like a closed one', async () => {
     const said = await Promise.all(
       inside.map(async ({ name, host, port }) => {

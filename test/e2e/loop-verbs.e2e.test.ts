@@ -124,7 +124,7 @@ describe('a VM that is suspended', () => {
 })
 
 describe('a change by hand', () => {
-  it('is put back, and an event says what it was', async () => {
+  it('is restored, and an event says what it was', async () => {
     await scaleByHand()
     const event = await until(
       'the event',

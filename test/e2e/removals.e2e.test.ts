@@ -37,7 +37,7 @@ async function services(): Promise<readonly string[]> {
   return names.filter((_name, index) => found[index] !== undefined)
 }
 
-/** Of its container that is up: `docker service logs` may wait for ever for a task that ended. */
+/** Logs of its running container: `docker service logs` may wait forever for a task that ended. */
 async function controllerLog(): Promise<string> {
   const { lab } = deployment
   const container = await lab.mustDocker('n1', ['ps', '--quiet', '--filter', 'label=com.docker.swarm.service.name=swarmvirt_controller'])
@@ -82,7 +82,7 @@ afterAll(async () => {
 describe('a folder that is emptied at once', () => {
   it('removes nothing, and says why and what it would be', async () => {
     for (const name of names) deployment.removeManifest(`${name}.yaml`)
-    await until('removals to be withheld', 60_000, async () => ((await sources()).withheld.length === names.length ? true : undefined), 500)
+    await until('removals to be blocked', 60_000, async () => ((await sources()).withheld.length === names.length ? true : undefined), 500)
     await sleep(overGraceMs)
     expect(await services()).toEqual(names)
     expect((await sources()).withheld).toEqual(names)
@@ -120,12 +120,12 @@ describe('a folder that is emptied at once', () => {
 })
 
 describe('the last two VMs of a source', () => {
-  it('are withheld where they vanish at once, and go where they vanish one after the other', async () => {
+  it('blocks removals of several VMs at once, and allows them one after the other', async () => {
     const [left = '', right = ''] = names
     deployment.writeManifest(`${right}.yaml`, manifest(right, { runStrategy: 'Halted' }))
     await until('its service', 60_000, async () => ((await services()).includes(right) ? true : undefined), 500)
     for (const name of [left, right]) deployment.removeManifest(`${name}.yaml`)
-    await until('removals to be withheld', 60_000, async () => ((await sources()).withheld.length === 2 ? true : undefined), 500)
+    await until('removals to be blocked', 60_000, async () => ((await sources()).withheld.length === 2 ? true : undefined), 500)
     await sleep(overGraceMs)
     expect(await services()).toEqual([left, right])
     expect((await cli('sources')).stdout).toContain('removals are blocked: the manifests of all 2 VMs of source directory')
@@ -150,7 +150,7 @@ it('a watch outlives what ends other connections, and has seen every VM from the
   ).toEqual(names)
 })
 
-it('a reload is heard', async () => {
+it('a reload to be received', async () => {
   expect(await cli('reload')).toEqual({ code: 0, stdout: '', stderr: '' })
   expect(await controllerLog()).toContain('Reload of the manifests requested')
 })

@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => bench.close())
 
 describe('a stream of events that falls silent and is not closed', () => {
-  it('costs no more than the period of the lists, removes and restarts nothing, and is opened anew', async () => {
+  it('costs at most one resync period, removes and restarts nothing, and opens a new stream', async () => {
     const { proxy } = bench
     const watch = proxy.watch()
     proxy.hush.begin('open')
@@ -21,10 +21,10 @@ describe('a stream of events that falls silent and is not closed', () => {
     for (const [what, ms] of Object.entries(repairs)) expect(ms, what).toBeLessThan(resyncMs + repairMs)
     await until('another stream', 60_000, async () => (watch.calls.includes('GET /events') ? true : undefined))
     const noticedMs = Math.round(performance.now() - began)
-    // It is told again of what happens.
+    // It reports changes again.
     const againMs = await bench.removedAgain()
     say(
-      `silent: as declared after ${JSON.stringify(repairs)} ms, another stream after ${noticedMs} ms, then a removal put back in ${againMs} ms`,
+      `silent: as declared after ${JSON.stringify(repairs)} ms, another stream after ${noticedMs} ms, then a removal restored in ${againMs} ms`,
     )
     expect(againMs).toBeLessThan(repairMs)
     expect(await bench.wrong(watch), bench.log()).toEqual([])

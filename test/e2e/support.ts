@@ -85,7 +85,7 @@ export function waitReady(deployment: Deployment, name: string, timeoutMs?: numb
   return waitForCondition(deployment, name, 'Ready', (one) => one.status === 'True', timeoutMs)
 }
 
-/** Without a service, and removed for the controller: while it is only absent, another removal may have both withheld. */
+/** Waits until the VM has no service and the controller has removed it. While it is only absent, another removal may block both. */
 export function waitGone(deployment: Deployment, name: string): Promise<true> {
   const isGone = async (): Promise<true | undefined> => {
     if ((await serviceOf(deployment.lab, name)) !== undefined) return undefined
@@ -95,10 +95,13 @@ export function waitGone(deployment: Deployment, name: string): Promise<true> {
   return until(`${name} to be gone`, 120_000, isGone, 300)
 }
 
-/** More at once would be withheld. */
+/** The removal of more VMs at once would be blocked. */
 const mostRemovedAtOnce = 3
 
-/** All VMs of a source at once would be withheld, so the first one goes last. It is not waited for: it shuts down while the next test file boots its own. */
+/**
+ * The removal of all VMs of a source at once would be blocked, so the first one goes last. The test does not wait for it: it shuts down
+ * while the next test file boots its own.
+ */
 export async function removeManifests(deployment: Deployment, names: readonly string[]): Promise<void> {
   const [last, ...others] = names
   for (let index = 0; index < others.length; index += mostRemovedAtOnce) {
@@ -109,7 +112,7 @@ export async function removeManifests(deployment: Deployment, names: readonly st
   deployment.removeManifest(`${last}.yaml`)
 }
 
-/** For tests that look at all of the Swarm: until what earlier test files removed is gone. */
+/** For tests that check the whole Swarm: waits until the objects of earlier test files are gone. */
 export async function waitNoVms({ lab }: Deployment): Promise<void> {
   await until('no service of a VM', 120_000, async () => {
     const listed = await lab.mustDocker('n1', ['service', 'ls', '--quiet', '--filter', 'label=swarmvirt.vm'])
@@ -228,7 +231,7 @@ export function serialLog(lab: Lab, node: NodeName, uid: string): string {
   return readFileSync(join(instanceDirectory(lab, node, uid), 'run/serial.log'), 'utf8')
 }
 
-/** What the guest's own page says, asked for from another node over br0. */
+/** The guest's own web page, requested from another node over br0. */
 export async function guestPage(lab: Lab, ip: string, from: NodeName, path = '/', timeoutMs = 5_000): Promise<string> {
   return (await lab.httpGet(from, `http://${ip}${path}`, { timeoutMs })).body.trim()
 }

@@ -33,7 +33,7 @@ async function comesUpByItself(node: NodeName): Promise<void> {
 }
 
 describe('with no controller', () => {
-  it('a VM comes up by itself after every node lost its power, with the NICs that it had before an edit of them that waits', async () => {
+  it('a VM boots automatically after a power failure of every node, with the NICs from before an edit that waits for a restart', async () => {
     const { lab } = deployment
     const { node } = await containerOf(lab, name)
     deployment.writeManifest(`${name}.yaml`, manifest(name, { mac: '52:54:00:aa:bb:cc' }))

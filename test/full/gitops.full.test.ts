@@ -106,7 +106,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   const { lab } = deployment
-  // One by one: all at once would be withheld. With the last one its directory goes, too.
+  // One by one: the removal of all at once would be blocked. The directory is removed with the last one.
   for (const vm of [edited, running]) {
     rmSync(join(scratch, `work/vms/${vm}.yaml`), { force: true })
     await push({}, `No ${vm}`)

@@ -72,7 +72,7 @@ afterAll(async () => {
   await lab.docker('n1', ['config', 'rm', 'sv-vm-foreign'])
 })
 
-/** As it is declared now. */
+/** The current manifest. */
 function isHalted(name: string): Promise<unknown> {
   return until(
     `${name} to be halted`,
@@ -176,7 +176,7 @@ describe.each(times)('with managers away, time %i', (round) => {
     await expectNotRestarted()
   })
 
-  it('a lost quorum stops every write and loses none that was asked for', async () => {
+  it('a lost quorum stops every write and loses no requested one', async () => {
     const was = await generationOf(names[2])
     await lab.killDockerd('n2')
     await lab.killDockerd('n3')

@@ -66,7 +66,7 @@ function remove(some: readonly string[]): void {
 beforeAll(async () => {
   deployment = await openE2e()
   await setReservations(true)
-  // All VMs of a source at once would be withheld.
+  // The removal of all VMs of a source at once would be blocked.
   deployment.writeManifest(`${anchor}.yaml`, manifest(anchor, { runStrategy: 'Halted' }))
 })
 

@@ -52,14 +52,14 @@ describe.each(rounds(2))('events that do not come, time %i', (round) => {
     const againMs = await bench.removedAgain()
     const told = proxy.hush.told() - toldBefore
     say(
-      `${round}: ${changes} changes in ${burstMs} ms, ${told} of them told afterwards: as declared after ${JSON.stringify(repairs)} ms, then ${againMs} ms`,
+      `${round}: ${changes} changes in ${burstMs} ms, ${told} of them reported afterwards: as declared after ${JSON.stringify(repairs)} ms, then ${againMs} ms`,
     )
     expectSoon(repairs, resyncMs + repairMs)
     expect(againMs).toBeLessThan(resyncMs + repairMs)
     expect(await bench.wrong(watch), bench.log()).toEqual([])
   })
 
-  it('and a stream that is cut: everything is looked at as soon as there is another one', async () => {
+  it('and a stream that is cut: everything is reconciled as soon as there is another one', async () => {
     const { proxy } = bench
     const watch = proxy.watch()
     proxy.hush.begin('streams')

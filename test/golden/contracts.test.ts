@@ -41,7 +41,7 @@ describe('what release 0.1 left on disks and wires is still read', () => {
   })
 })
 
-describe('what is computed and then lives for ever is what it was in release 0.1', () => {
+describe('permanent computed values are the same as in release 0.1', () => {
   const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
   it('names, MACs, paths and labels', () => {
     expect({

@@ -39,7 +39,7 @@ async function restored(): Promise<Cluster> {
   return cluster
 }
 
-/** A service refers to its objects by id, which Docker gives anew, and names them too. */
+/** A service refers to its objects by id, which Docker creates, and by name. */
 function withIds(spec: RawSpec, { swarm }: Cluster): RawSpec {
   const ids = new Map([...swarm.configs.values(), ...swarm.secrets.values()].map(({ id, name }) => [name, id]))
   const copy = structuredClone(spec)

@@ -58,7 +58,7 @@ function tree(dir: string): string[] {
     const below = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
     return [...below.flatMap((entry) => tree(join(dir, entry.name))), dir]
   } catch (error) {
-    // Its last process ended, and whoever made it removed it.
+    // Its last process ended, and its creator removed it.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   }

@@ -54,7 +54,7 @@ function mountsBelow(dir: string): string[] {
     .filter((point) => point.startsWith(`${dir}/`))
 }
 
-/** All that exists of a lab; empty after `down`. What is kept on disk for a faster start is not listed. */
+/** All parts of a running lab; empty after `down`. Files that are kept for a faster start are not listed. */
 export function leftovers(layout: LabLayout): string[] {
   const namespaces = ownNamespaces(layout, netnsNames(layout), holderNames(layout))
   const dirs = labCgroupDirs(layout)

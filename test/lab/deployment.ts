@@ -29,7 +29,7 @@ interface Credentials {
   readonly fingerprint: string
 }
 
-/** What is deployed beside or above `deploy/stack.yaml`. */
+/** Services that the lab deploys in addition to `deploy/stack.yaml`. */
 interface StackVariant {
   readonly files: readonly string[]
   readonly env: Readonly<Record<string, string>>

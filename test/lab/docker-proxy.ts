@@ -3,7 +3,9 @@ import { rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import { type Hush, hushable, type HushedProxy } from './hush.ts'
 
-/** Where in a call its client dies: nothing of it reached dockerd; dockerd has done it and nobody heard; the answer was given. */
+/**
+ * The point in a call at which its client dies: before the request reached dockerd, after dockerd applied it, or after the answer was sent.
+ */
 export const killPlaces = ['before', 'unanswered', 'answered'] as const
 export type KillPlace = (typeof killPlaces)[number]
 
@@ -112,7 +114,7 @@ function pass(asked: IncomingMessage, answer: ServerResponse, { dockerd, fault, 
     if (isStream(asked)) fault.kill()
     else answer.once('finish', fault.kill)
   })
-  // Whoever is in the middle of this hears of it as from dockerd itself: the connection ends.
+  // Clients with a pending call see a closed connection, as from dockerd itself.
   forwarded.once('error', () => answer.destroy())
   answer.once('close', () => forwarded.destroy())
   asked.pipe(forwarded)

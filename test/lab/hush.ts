@@ -1,4 +1,4 @@
-/** What is silent and not closed: as a connection that died on its way, or whose reader is stuck. */
+/** A silent connection that is still open, such as one with a dead peer or a stuck reader. */
 import type { Readable, Writable } from 'node:stream'
 
 /** `open` are the streams of events that are open now, `streams` also those to come, and `everything` holds every call as well. */
@@ -24,7 +24,7 @@ interface Stream {
 export interface HushedProxy extends Hush {
   /** Gives a stream of events to the client, as long as nothing is silent. */
   stream(from: Readable, to: Writable): void
-  /** At once, or when calls are heard again. */
+  /** Immediately, or when calls are answered again. */
   whenHeard(go: () => void): void
 }
 

@@ -85,7 +85,7 @@ async function removeNode(layout: LabLayout, name: NodeName): Promise<void> {
   const own = nodeOf(layout, name).dockerSocket
   await mustDocker(layout, manager, ['node', 'demote', name])
   if ((await getStatus(own, '/_ping')) === 200) {
-    // Who leaves while still a member of Raft stays counted in its quorum.
+    // A node that leaves while it is a member of Raft still counts in its quorum.
     await until(`${name} to be a manager no more`, 30_000, async () => {
       const manages = await mustDocker(layout, own, ['info', '-f', '{{.Swarm.ControlAvailable}}'])
       return manages.trim() === 'false' ? true : undefined
@@ -147,7 +147,7 @@ export async function openLab(name?: string): Promise<Lab> {
   return labOf(layout)
 }
 
-/** Brings a lab up, or takes the one that is up, with the images of the checkout as it is now. */
+/** Starts a lab with the images of this checkout, or reuses the running one. */
 export async function labUp(name?: string, options: { readonly fresh: boolean } = { fresh: false }): Promise<Lab> {
   const layout = layoutFromEnv(process.env, name)
   await command(layout, options.fresh ? ['up', '--fresh'] : ['up'])

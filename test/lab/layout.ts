@@ -107,7 +107,7 @@ export function cgroupNames(layout: LabLayout): string[] {
   return [layout.cgroup, layout.builderCgroup, ...layout.nodes.map((node) => node.cgroup)]
 }
 
-/** Node 24 of node_modules: it runs TypeScript as it is, whatever Node started this program. */
+/** Node 24 of node_modules, which runs TypeScript directly, whichever Node started this program. */
 export function nodeBinary(): string {
   return join(import.meta.dirname, '..', '..', 'node_modules', `node-linux-${process.arch}`, 'bin', 'node')
 }

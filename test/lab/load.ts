@@ -10,7 +10,7 @@ import type { LabLayout, NodeLayout } from './layout.ts'
 import { must, say } from './run.ts'
 import { filterTar } from './tar.ts'
 
-/** Not git-sync, but what looks like it to whoever reads its directory. */
+/** Not git-sync, but a directory with the same structure. */
 const gitSyncImage = 'git-sync-stand-in:1'
 
 async function hasImage(layout: LabLayout, node: NodeLayout, reference: string): Promise<boolean> {

@@ -20,7 +20,7 @@ async function describe(layout: LabLayout, print: (line: string) => void): Promi
     print(`lab "${layout.lab}" is down`)
     return 3
   }
-  print(`lab "${layout.lab}" ${complete ? 'is up' : 'is not whole; "npm run lab -- up" makes it anew'}`)
+  print(`lab "${layout.lab}" ${complete ? 'is up' : 'is incomplete; "npm run lab -- up" creates it again'}`)
   for (const node of layout.nodes) {
     const dockerd = readRecord(layout, `${node.name}.dockerd`)?.pid ?? 'down'
     const holder = readRecord(layout, `${node.name}.holder`)?.pid ?? 'off'

@@ -76,8 +76,8 @@ async function loadAndNote(layout: LabLayout, images: BaseImages): Promise<strin
 }
 
 /**
- * Brings the lab up and gives the references of the project's images. What a killed run left is cleared first; a lab
- * that is up already is kept, unless `fresh`, and only gets the images of the checkout as it is now.
+ * Starts the lab and returns the references of the project's images. First removes the remains of a killed run. Keeps a running lab unless
+ * `fresh` is set, and only updates its images to those of this checkout.
  */
 export async function up(layout: LabLayout, options: { readonly fresh: boolean }): Promise<string[]> {
   return withLock(layout.lab, lockTimeoutMs, async () => {

@@ -82,7 +82,7 @@ test.each(Object.entries(edits))('an edit of %s is a difference of the manifests
   expect(found.some((one) => one === path || one.startsWith(`${path}.`))).toBe(true)
 })
 
-// What takes hold by itself is no difference from what runs; a class shows by the fields that it gives.
+// A live edit causes no difference from the running VM. A class is shown by the fields that it sets.
 const lasting = Object.entries(edits).filter(([path]) => effectAt(path) !== 'live' && path !== 'spec.class')
 
 test.each(lasting)('an edit of %s is in the plan, whatever becomes of it', async (path, { from, to }) => {

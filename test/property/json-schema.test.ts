@@ -17,7 +17,7 @@ function issuesOf(document: unknown): readonly string[] {
 /** The one list of what draft-7 cannot say. */
 const beyond: Readonly<Record<string, RegExp>> = {
   'the least of a quantity': /^VM010 .*: .* is less than the least possible/,
-  'a quantity that is no whole number of bytes, or more than can be counted': /^VM010 .*: ".*" is not a quantity of bytes/,
+  'a quantity that is not an integer number of bytes, or is too large': /^VM010 .*: ".*" is not a quantity of bytes/,
   'the MAC of zeros alone': /^VM010 .*\.mac: not a unicast MAC/,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
@@ -68,7 +68,7 @@ describe('the JSON Schema and the reader', () => {
       }),
       { numRuns: 300, endOnFailure: true },
     )
-    // Else the next law would look at broken documents alone.
+    // Otherwise the next property would only check invalid documents.
     expect(valid).toBeGreaterThan(100)
   })
 
@@ -86,7 +86,7 @@ describe('the JSON Schema and the reader', () => {
 
   it.each<[string, unknown]>([
     ['the least of a quantity', withSpec({ memory: '1Ki' })],
-    ['a quantity that is no whole number of bytes, or more than can be counted', withSpec({ memory: '0.3' })],
+    ['a quantity that is not an integer number of bytes, or is too large', withSpec({ memory: '0.3' })],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
     [
       'a URL with a host that cannot be one',

@@ -11,7 +11,7 @@ export function mutation(seed: number): Uint8Array {
   return bytes
 }
 
-/** A whole number from 0 to one below `limit`. */
+/** An integer from 0 to `limit` - 1. */
 type Random = (limit: number) => number
 type Mutator = (text: string, random: Random) => string
 

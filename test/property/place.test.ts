@@ -49,7 +49,7 @@ test('the choice does not depend on the order in which nodes are listed', () => 
   )
 })
 
-test('a VM is placed exactly when some node has nothing against it, on such a node, and every other refusal is told', () => {
+test('a VM is placed if and only if some node fits, on such a node, and every other rejection is reported', () => {
   fc.assert(
     fc.property(request, candidates, (wanted, nodes) => {
       const choice = place(wanted, nodes)

@@ -34,13 +34,13 @@ async function after(done: readonly Deed[]): Promise<Cluster> {
   return cluster
 }
 
-/** What is done to what: the same labels or spec twice on one object is once too often. */
+/** Identifies an action and its object: the same labels or spec twice on one object is a loop. */
 function nameOf(action: unknown): string {
   const { kind, id, name, nodeId, config, node, labels, spec } = action as Record<string, { readonly id?: string } | undefined>
   return canonicalJson([kind, id ?? name ?? nodeId ?? config?.id ?? node?.id ?? null, labels ?? spec ?? null])
 }
 
-/** A record is made, then its disks are ready: so many steps one reconciler may take by itself, with nobody else doing anything. */
+/** A record is created, then its disks are ready: one reconciler may take this many steps without changes by others. */
 const mostSteps = 3
 
 test('planning again after applying gives no action that was carried out, and soon none at all', async () => {
@@ -82,7 +82,7 @@ function turned(ports: Ports, turn: (list: readonly unknown[]) => readonly unkno
 
 async function plansOf(ports: Ports, nowMs: number): Promise<readonly string[]> {
   const { signal } = new AbortController()
-  // What is new gets the same uid each time.
+  // A new VM gets the same uid each time.
   const settled = { ...ports, random: { uuid: () => 'fresh', next: () => 0.5 } }
   return Promise.all(
     all(settled).map(async ([reconciler, key]) => {
@@ -155,7 +155,7 @@ function visible({ spec: { cpu, memory, accelerator, disks, networks, cloudInit 
   return canonicalJson({ cpu, memory, accelerator, disks, nics, cloudInit })
 }
 
-/** What is sent to Swarm and to the agent. */
+/** The writes to Swarm and the agent. */
 function rendered(vm: VirtualMachine): string {
   const inputs = inputsOf({ cluster: 'lab', vm, uid })
   const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, node: 'n', forceUpdate: 0 })

@@ -12,7 +12,7 @@ import { aVm, Cluster, settings } from '../simulation/cluster.ts'
 import { stored } from '../simulation/docker-rules.ts'
 import { deeds, hostnames, perform } from './deeds.ts'
 
-/** Who holds disks of the VM: a second one would be an empty disk in the place of a full one. */
+/** The nodes that hold disks of the VM. A second one would have an empty disk. */
 function disks(cluster: Cluster): string[] {
   return [...cluster.agents.byNode].flatMap(([id, agent]) =>
     [...agent.held.values()].filter((one) => one.disks.length > 0).map((one) => `${one.uid} on ${id}`),

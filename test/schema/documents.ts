@@ -3,7 +3,7 @@ import { schema } from './editor-schema.ts'
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-/** What is used of draft-7; the file itself is what documents are made from. */
+/** The part of draft-7 that is in use. Documents are generated from the schema file itself. */
 interface Schema {
   readonly $ref?: string
   readonly not?: Schema
@@ -62,7 +62,7 @@ function objectOf(one: Schema): fc.Arbitrary<Json> {
     return fc.dictionary(words, typeof one.additionalProperties === 'object' ? valueOf(one.additionalProperties) : words)
   const fields = Object.fromEntries(built.map(([key, inner]) => [key, valueOf(inner)]))
   if (one.maxProperties === 1) return fc.oneof(...Object.entries(fields).map(([key, value]) => value.map((inner) => ({ [key]: inner }))))
-  // What a condition asks for is asked for always: half of the documents without it would be wrong from the start.
+  // A required condition is always met: otherwise half of the documents would be invalid from the start.
   const required = [...(one.required ?? []), ...(one.then?.required ?? []), ...(one.else?.required ?? [])]
   return fc.record(fields, { requiredKeys: required.filter((key) => key in fields) }) as fc.Arbitrary<Json>
 }
@@ -72,7 +72,7 @@ const words = fc.stringMatching(/^[a-z]{1,8}$/)
 const blob = 'AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk'
 /** What matches is hardly ever a key inside. */
 const publicKeys = fc.constantFrom(`ssh-ed25519 ${blob}`, `no-pty,command="a b" ssh-ed25519 ${blob} me@host`)
-/** Patterns with a look-ahead cannot be turned into texts. */
+/** Strings cannot be generated from patterns with a look-ahead. */
 const images = fc.constantFrom('images/a.qcow2', 'images/debian-13.qcow2', 'https://x.example/a.qcow2', 'http://[::1]:8080/b')
 
 function textOf(pattern: string | undefined): fc.Arbitrary<string> {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
 
-/** The JSON Schema as it is checked in, and a validator that knows nothing of zod. */
+/** The JSON Schema in the repository, and a validator without zod. */
 export const schemaFile = join(import.meta.dirname, '../../manifests/schema/swarmvirt.schema.json')
 export const schema = JSON.parse(readFileSync(schemaFile, 'utf8')) as object
 
@@ -18,7 +18,7 @@ function compiled() {
 
 const validate = compiled()
 
-/** What is wrong with a document, one line each. */
+/** The errors of a document, one per line. */
 export function schemaErrors(document: unknown): readonly string[] {
   return validate(document) ? [] : (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? ''}`)
 }

@@ -10,7 +10,7 @@ import type { SeededRandom } from './seeded-random.ts'
 import { answered, dockerdCall, noLeader, unanswered } from './simulated-dockerd.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
-/** One life of a controller: what it is given stops for ever when it dies, and nothing it remembers is kept. */
+/** One life of a controller: its ports stop forever when it dies, and its memory is lost. */
 export interface Life {
   readonly number: number
   alive: boolean
@@ -80,7 +80,7 @@ export class Boundary {
     this.#keepsStates = this.#staleCalls.size > 0 || ports.faults.some((one) => one.kind === 'window' && one.what === 'stale-reads')
   }
 
-  /** After each write, whoever made it. */
+  /** Called after each write of any program. */
   written(): void {
     this.#writtenMs = this.#ports.time.now()
     if (!this.#keepsStates) return
@@ -268,7 +268,7 @@ function isOfAgent({ name }: { readonly name: string }): boolean {
   return agentCalls.has(name)
 }
 
-/** Its version dockerd knows by itself. */
+/** dockerd sets its version. */
 function isOfManagers(call: { readonly name: string }): boolean {
   return !isOfAgent(call) && call.name !== 'version'
 }
@@ -285,7 +285,7 @@ function lines(events: AsyncIterable<SwarmEvent>): ByteStream {
   return Object.assign(read(), { destroy: () => undefined })
 }
 
-/** What is the same is the same byte for byte, as dockerd's answers are. */
+/** Equal values are equal byte for byte, like dockerd's answers. */
 function bytes(answer: unknown): ByteStream {
   async function* read(): AsyncGenerator<Uint8Array> {
     yield new TextEncoder().encode(JSON.stringify(answer))

@@ -64,7 +64,7 @@ export class Cluster {
   readonly facts = new Map<VmName, Readonly<Record<string, string>>>()
   /** Of runs that failed, as `reconciler key: kind`. */
   readonly errors: string[] = []
-  /** What was put back after somebody else. */
+  /** Changes from outside that were corrected. */
   readonly corrected: string[] = []
   #uuids = 0
 

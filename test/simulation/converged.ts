@@ -52,7 +52,7 @@ function ownedService(world: World, name: VmName): SwarmService | undefined {
   return service?.labels[objectLabels.managedBy] === managedBy ? service : undefined
 }
 
-/** Of a VM in no manifest only its record and its disk stay. */
+/** A VM without a manifest only keeps its record and its disk. */
 function leftOf(world: World, name: VmName, service: SwarmService | undefined, views: readonly StatusView[]): string | undefined {
   if (!world.truth.mayBeRemoved(name, world.time.now())) return `${name} is not due to be removed yet`
   if (service !== undefined) return `the service of ${name} is still there`

@@ -8,13 +8,13 @@ const callFaults = [
   'crash-committed',
   /** It dies with the reply in hand. */
   'crash-after',
-  /** The call never arrives; the controller is told that nobody answers. */
+  /** The call never arrives, and the controller gets no answer. */
   'lost-request',
-  /** The call takes hold, and its reply is lost. */
+  /** The call is applied, and its reply is lost. */
   'lost-reply',
-  /** 15 s without a word, as with a killed leader; then it takes hold and is answered. */
+  /** Nothing happens for 15 s, as with a killed leader. Then the call is applied and answered. */
   'hang',
-  /** It takes hold at once, and 15 s later nobody has answered. */
+  /** The call is applied at once, but there is no answer within 15 s. */
   'hang-lost',
   /** 15 s without a word, and nothing happened. */
   'hang-failed',

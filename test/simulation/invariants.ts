@@ -8,41 +8,42 @@ import { replicasOf, templateOf } from './docker-rules.ts'
 import type { Container, Disk, Unlink } from './machines.ts'
 import type { Truth } from './truth.ts'
 
-/** What must never be seen, in a sentence each; the name is what a violation is reported under. */
+/** The invariants, in one sentence each. A violation is reported with the name. */
 export const invariants = {
-  OneWriter: 'Never are there two live writers of the disks of one VM.',
-  OneMac: 'Never do two guests on the LAN have the same MAC, but for one that was powering off when the controller began.',
-  ForeignUntouched: "What is not swarmvirt's, or of another cluster, stays byte for byte as it is, whatever its name.",
-  OtherLabelsKept: 'A write to an object of ours keeps every label that somebody else put there, as it is at that moment.',
-  DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other is made for it.',
-  NewestDisk: 'A VM never runs on an old copy of its disk while the disk itself is there.',
+  OneWriter: 'The disks of a VM never have two live writers.',
+  OneMac: 'Two guests on the LAN never have the same MAC, except one that was powering off when the controller started.',
+  ForeignUntouched:
+    'Objects that do not belong to swarmvirt, or belong to another cluster, stay unchanged byte for byte, whatever their names.',
+  OtherLabelsKept: 'A write to an object of ours keeps every label of others with its current value.',
+  DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other disk is created for it.',
+  NewestDisk: 'A VM never runs on an old copy of its disk while the disk itself exists.',
   LeaseHeld: 'No runner starts a QEMU without the lease of its VM.',
-  GrantHeld: 'No runner starts a QEMU of a VM that has no grant on its node.',
+  GrantHeld: 'No runner starts a QEMU of a VM without a grant on its node.',
   LaunchKept: 'A guest has the NICs of its launch config.',
-  GuestFiltered: 'No guest is started behind a TAP whose rules are not those of its MAC.',
-  CrashWaited: 'A VM that crashed is not started again before its wait is over, which doubles with each crash.',
-  OrderlyEnd: 'No guest that runs loses its power, but by a fault.',
-  DiskReplaced: 'The name of a disk is only given to another one while the lock of the first is held.',
-  RollbackKept: 'What the previous spec of a service names is there, so that a rollback can begin.',
+  GuestFiltered: 'No guest is started behind a TAP whose rules are for another MAC.',
+  CrashWaited: 'A crashed VM is not started before its backoff is over, which doubles with each crash.',
+  OrderlyEnd: 'A running guest loses its power only by a fault.',
+  DiskReplaced: 'The name of a disk goes to another disk only while the lock of the first one is held.',
+  RollbackKept: 'The objects in the previous spec of a service exist, so that a rollback can begin.',
   DiskDeleted:
-    'A disk is only deleted by the uid of a removed VM whose record says that its disks go, without a grant, and while its lock is held by who deletes it.',
+    'A disk is only deleted by the uid of a removed VM whose record has deletionPolicy Delete, without a grant, by a process that holds its lock.',
   UidOnce: 'A VM gets one uid, once.',
-  SeenVersion: 'Every update carries a version that this controller has seen.',
-  NothingWritten: 'No write leaves its object as it was.',
+  SeenVersion: 'Every update carries a version that this controller has read.',
+  NothingWritten: 'Every write changes its object.',
   RemovalJustified:
-    'Nothing is removed, and no grant revoked, unless its VM was in no source for the whole grace, all sources being readable.',
-  GrantRevoked: 'The record of a removed VM is not retained before its node took the grant back.',
-  HaltJustified: 'No VM is switched off unless its manifest says Halted.',
+    'An object is removed, or a grant revoked, only if the VM was in no source for the whole grace period and all sources were readable.',
+  GrantRevoked: 'The record of a removed VM is not retained before its node revoked the grant.',
+  HaltJustified: 'A VM is powered off only if its manifest says Halted.',
   RestartJustified: 'The template of a running VM is only written after somebody else changed it or restarted the VM.',
   LatchHeld: 'No write of a controller makes Swarm reject a running task.',
-  DeclaredOnly: 'Only what a valid manifest declared is ever written to a service.',
+  DeclaredOnly: 'A service only ever gets values that a valid manifest declared.',
   IdentityKept: 'A service carries the uid of its placement record.',
-  NothingTwice: 'Nothing is made twice for one VM.',
-  ReadyProven: 'Ready is only said of a generation that was written to the service and of a guest that was on the LAN just now.',
-  ObservedActed: 'observedGeneration is only said of a generation that was written to the service.',
-  NoInternalError: 'No run ends in an error of our own.',
-  Converged: 'When faults stop, everything is as declared within 60 seconds.',
-  Quiet: 'Nothing is written while everything is as declared.',
+  NothingTwice: 'No object is created twice for one VM.',
+  ReadyProven: 'A VM is Ready only for a generation that was written to the service, and while its guest was just seen on the LAN.',
+  ObservedActed: 'observedGeneration is always a generation that was written to the service.',
+  NoInternalError: 'No run ends with an internal error.',
+  Converged: 'The declared state is reached within 60 seconds after the last fault.',
+  Quiet: 'Nothing is written while the declared state is reached.',
 } as const
 export type InvariantName = keyof typeof invariants
 
@@ -82,14 +83,17 @@ export interface Background {
   readonly objectNow: (id: string) => string
   /** By VM: every uid of a placement record that was ever made. */
   readonly uids: Map<VmName, Set<string>>
-  /** Whose template or label was rightly changed by the write that is judged. */
+  /** True if the judged write was allowed to change the template or label of the VM. */
   readonly liveContainers: (vm: VmName) => number
   /** A person removed its record when neither disk nor service was there: nobody can know the uid that it had. */
   readonly isForgotten: (vm: VmName) => boolean
   readonly recordUid: (vm: VmName) => string | undefined
   /** Its disks are going: what another controller made of it meanwhile goes too. */
   readonly isBeingDeleted: (vm: VmName) => boolean
-  /** It may be started on a node of the Swarm, and no node took that back within the last seconds: another controller may have granted it anew. */
+  /**
+   * The VM may be started on a node of the Swarm, and no node revoked that within the last seconds: another controller may have granted it
+   * again.
+   */
   readonly staysGranted: (uid: string) => boolean
   /** Launch configs and secrets that exist. */
   readonly objects: () => readonly Judged[]
@@ -203,7 +207,7 @@ function restartJustified({ call, before, after }: Write, { truth, liveContainer
   if (liveContainers(vm) === 0 && replicasOf(after.spec) === 0) return undefined
   return {
     invariant: 'RestartJustified',
-    message: `the template of ${after.name} was written, which restarts the VM, and nobody asked for that`,
+    message: `the template of ${after.name} was written, which restarts the VM, and nobody requested that`,
   }
 }
 

@@ -60,7 +60,7 @@ export function report({ runs, calls, failed }: Done): Report {
   return { runs, calls, failed: failed.length, failures: failed.slice(0, shownFailures).map(failureText) }
 }
 
-/** Of a trace a person needs what came last, what was written, and what went wrong. */
+/** A person who reads a trace needs its end, the writes, and the errors. */
 const lastLines = 12
 
 function failureText({ scenario, seed, faults, violation, trace }: Outcome): string {

@@ -18,7 +18,7 @@ import type { VirtualTime } from './virtual-time.ts'
 
 export type { Container } from './node/container.ts'
 
-/** A guest that ran and was heard on the LAN. */
+/** A guest that ran and was seen on the LAN. */
 export interface Guest {
   readonly vm: VmName
   readonly taskId: string

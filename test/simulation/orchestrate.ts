@@ -39,7 +39,7 @@ function judgeTask(world: ManagedWorld, { spec }: SwarmService, task: SimulatedT
   else if (node === undefined || !matches(spec, node)) reject(world, task)
 }
 
-/** Whoever has a container says `running` until that is gone. */
+/** A node with a container reports `running` until the container is gone. */
 function end({ now, tasksTakeTime }: ManagedWorld, task: SimulatedTask): void {
   Object.assign(task, { desiredState: 'shutdown', error: '', updatedAt: now })
   if (!tasksTakeTime) Object.assign(task, { state: 'shutdown', message: 'shutdown' })

@@ -8,7 +8,7 @@ export type Act = (world: World) => void
 /** VMs that cannot become as declared, and the reason that their status must give. */
 type Blocked = Readonly<Record<VmName, string>>
 
-/** A small script. What is declared when it ends is what must become true. */
+/** A small script. The state that is declared at its end is the state that must be reached. */
 export interface Scenario {
   readonly name: string
   /** Declared from the beginning. */

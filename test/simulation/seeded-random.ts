@@ -2,7 +2,7 @@ import type { Random } from '../../src/ports/random.ts'
 
 /** Everything that is left to chance in one run follows from its seed (mulberry32, of Tommy Ettinger). */
 export interface SeededRandom extends Random {
-  /** A whole number from `least` up to and with `most`. */
+  /** An integer from `least` to `most`, inclusive. */
   int(least: number, most: number): number
   chance(share: number): boolean
   pick<T>(from: readonly T[]): T

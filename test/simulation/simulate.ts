@@ -119,7 +119,7 @@ function scheduleActs(world: World, { acts }: Scenario): readonly number[] {
 async function untilConverged(world: World, scenario: Scenario): Promise<number> {
   let nextLookMs = world.elapsedMs()
   const calmMs = world.faults.length === 0 ? 0 : unseenMs
-  let missing: string | undefined = 'nothing was looked at yet'
+  let missing: string | undefined = 'nothing was reconciled yet'
   while (world.violation === undefined) {
     const turned = await world.time.step(world.startedMs + nextLookMs)
     world.watchReady()
@@ -158,7 +158,7 @@ async function runOn(world: World, scenario: Scenario): Promise<void> {
 /** What nothing uses is removed ten minutes after it was made: for as long a write may be due (src/reconcilers/services/objects.ts). */
 const collectedAfterMs = 595_000
 
-/** False where a fault came so late that everything begins anew. */
+/** False if a fault came so late that everything starts over. */
 async function watchQuiet(world: World, scenario: Scenario, quietTurns: number | undefined): Promise<boolean> {
   const troubled = world.troubleUntilMs
   const since = world.lastWriteMs

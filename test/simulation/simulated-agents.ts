@@ -15,7 +15,7 @@ import { stillSame } from '../../src/agent/still-same.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-/** One node as its agent would tell of it. What is assigned here is the world; `orders` is what the controller asked for. */
+/** One node as its agent reports it. Tests assign its state, and `orders` has the controller's requests. */
 export class SimulatedAgent implements Agent {
   away = false
   /** Steps the agent still needs before an order is ready. */
@@ -29,7 +29,7 @@ export class SimulatedAgent implements Agent {
   readonly orders = new Map<string, PrepareOrder>()
   /** What its broker would give the runner of a VM. */
   readonly grants = new Map<string, Pick<PrepareOrder, 'accelerator' | 'nics'>>()
-  /** Of release 0.1: it does not know the question that is asked for many VMs at once. */
+  /** The agent is of release 0.1, which does not support the request for many VMs. */
   isOld = false
   readonly #repeatable = new Map<string, PrepareOrder>()
   readonly vms = new Map<string, VmStatus>()

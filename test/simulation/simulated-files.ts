@@ -26,7 +26,7 @@ export type Node = FileNode | DirectoryNode | LinkNode
 
 /** As the kernel's own, see path_resolution(7). */
 const mostLinks = 40
-/** A read may give less than was asked for. */
+/** A read may return fewer bytes than requested. */
 const chunkBytes = 256
 /** What may not be read may still be passed through. */
 const unlisted = 'EACCES'

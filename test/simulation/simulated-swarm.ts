@@ -256,7 +256,7 @@ export class SimulatedSwarm implements Swarm {
     this.onSettled()
   }
 
-  /** The Swarm as it is now, for reads that are answered from an old state. Writes to it reach nobody. */
+  /** The current Swarm, for reads that are answered from an old state. Writes to it are lost. */
   fork(): SimulatedSwarm {
     const copy = new SimulatedSwarm(this.#now)
     for (const [id, one] of this.nodes) copy.nodes.set(id, { ...one })

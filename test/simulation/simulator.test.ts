@@ -8,7 +8,7 @@ import { shrink } from './shrink.ts'
 import { faultsOf, simulate, traceHash } from './simulate.ts'
 import { foreignService } from './people.ts'
 
-/** Of the outcome's violation, with the trace's end for whoever has to repair it. */
+/** The violation of the outcome, with the end of the trace for the person who fixes it. */
 function said(outcome: Awaited<ReturnType<typeof simulate>>): string {
   return outcome.violation === undefined
     ? ''
@@ -62,7 +62,7 @@ it('reads faults as it writes them', () => {
 
 describe('the simulator can fail', () => {
   const create = scenarioNamed('create')
-  /** Files are gone, and the world is not told that this was meant. */
+  /** Files disappear without an allowed removal. */
   const emptied: Scenario['acts'] = [
     [7_000, (world) => world.source().remove('web.yaml')],
     [40_000, () => undefined],
@@ -97,7 +97,7 @@ describe('the simulator can fail', () => {
     expect(await violated({ acts: emptied })).toBe('RemovalJustified')
   })
 
-  it('sees a disk made anew', async () => {
+  it('sees a disk that was created again', async () => {
     // As a controller would do it that forgot to say that there must be one.
     const anew: Act = ({ machines }) =>
       machines.nodes.forEach((one) => {

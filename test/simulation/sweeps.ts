@@ -12,7 +12,7 @@ const trouble: readonly CallFaultKind[] = ['lost-request', 'lost-reply', 'hang',
 
 /** So many double crashes are drawn for each scenario. */
 const doubleCrashes = 150
-/** A delete is looked at from so many reads before it. */
+/** This many reads before a delete are checked. */
 const readsBefore = 10
 const behind = [1, 2, 4] as const
 

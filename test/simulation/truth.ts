@@ -16,7 +16,7 @@ export interface TruthOfVm {
   /** Until when a removal that was begun in time may still arrive. */
   removableUntilMs: number
   haltedUntilMs: number
-  /** A field was edited that only takes hold with a restart. */
+  /** A field was edited that only applies after a restart. */
   editWaits: boolean
   /** It vanished with others, or was the last of its source: its disks do not go before a person confirms it. */
   mustConfirm: boolean
@@ -30,7 +30,7 @@ const lateMs = 45_000
 
 export class Truth {
   readonly vms = new Map<VmName, TruthOfVm>()
-  /** Too many are absent at once for any of them to be removed without being told to. */
+  /** Too many are absent at once, so none may be removed without a confirmation. */
   isMass = false
   readonly #graceMs: number
 

@@ -35,7 +35,7 @@ import { SimulatedSwarm } from './simulated-swarm.ts'
 import { Truth } from './truth.ts'
 import { VirtualTime } from './virtual-time.ts'
 
-/** How long after a guest was heard it may still be believed to be there: a look every 10 s, and a call that hangs for 15. */
+/** How long a guest may count as running after its last packet: a run every 10 s, and a call that hangs for 15 s. */
 const evidenceMs = 30_000
 
 /** A Swarm with nodes, agents, brokers, guests and sources, and one or more controllers that work on it. */
@@ -283,12 +283,12 @@ export class World {
     this.swarm.edit(serviceName(name), change)
   }
 
-  /** After an edit nobody says anew that a VM is Ready, and yet it must not be said of the wrong generation for a moment. */
+  /** After an edit nobody repeats that a VM is Ready, yet it must never be Ready for the wrong generation. */
   watchReady(): void {
     if (this.time.now() <= this.#watchReadyUntilMs) this.judgeReady()
   }
 
-  /** What is said at this moment, whenever it was said first. */
+  /** The conditions at this moment, whenever they were first reported. */
   judgeReady(): void {
     for (const { life, view } of this.#lives) {
       for (const name of this.truth.vms.keys()) {
@@ -323,7 +323,7 @@ export class World {
   }
 
   #judgeOrder({ uid, cluster }: InstanceRecord): void {
-    if (cluster !== this.settings.cluster) this.violate('ForeignUntouched', `an agent was told to prepare ${uid}, of cluster ${cluster}`)
+    if (cluster !== this.settings.cluster) this.violate('ForeignUntouched', `an agent was ordered to prepare ${uid}, of cluster ${cluster}`)
   }
 
   #died(life: Life): void {
@@ -354,8 +354,8 @@ export class World {
   }
 
   /**
-   * A controller that asked for the lease is answered whenever its holder hears of it: without an event that takes as long as the seldom lists, and
-   * what was asked for is over by then. Only to ask again counts as a write.
+   * A controller that requests the lease is answered when its holder learns of it. Without events that takes as long as the slow resync,
+   * and the request is obsolete by then. Only a repeated request counts as a write.
    */
   #attempted(target: string): void {
     if (this.swarm.configs.get(target)?.labels[objectLabels.leaseWaiting] === undefined) this.lastWriteMs = this.time.now()
@@ -394,7 +394,7 @@ export class World {
     if (!life.alive || ready?.status !== 'True') return
     const sinceMs = this.time.now() - evidenceMs
     const heard = this.machines.guests.filter((one) => one.vm === name && (one.toMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
-    // Who answers with its MAC cannot be told from it: what is wrong there is that there are two, which OneMac judges.
+    // Two machines that answer with the same MAC look alike. OneMac reports that there are two.
     const hasTwin = this.machines.hasTwin(name)
     if (heard.length === 0 && !hasTwin)
       this.violate('ReadyProven', `${name} is said to be Ready, and no guest of it was on the LAN since ${evidenceMs} ms`)
@@ -406,7 +406,7 @@ export class World {
     if (writtenMs === undefined) return this.violate('ReadyProven', `${said}, which was never written to its service`)
     const restartedMs = this.#restartedMs.get(name) ?? 0
     if (hasTwin || writtenMs < restartedMs || heard.some((one) => one.fromMs >= restartedMs)) return
-    this.violate('ReadyProven', `${said}, and no guest was heard since the template of it was written`)
+    this.violate('ReadyProven', `${said}, and no guest was seen since the template of it was written`)
   }
 }
 

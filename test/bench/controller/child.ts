@@ -38,7 +38,7 @@ const settings: ClusterSettings = {
   memoryOverheadMiB: 160,
 }
 
-/** What waits for the next resync can be told that it is due. */
+/** Can notify code that waits for the next resync that it is due. */
 function hurriedClock(resyncMs: number): { readonly clock: Clock; readonly hurry: () => void } {
   const waiting = new Set<() => void>()
   const clock: Clock = {
@@ -62,7 +62,7 @@ function hurriedClock(resyncMs: number): { readonly clock: Clock; readonly hurry
   return { clock, hurry: () => [...waiting].forEach((run) => run()) }
 }
 
-/** Which keys each reconciler has looked at, and whether anything is ready or under way. */
+/** The keys that each reconciler has run, and whether anything is ready or running. */
 function watchedLoops() {
   const queues: (() => QueueState)[] = []
   const seen = new Map<string, Set<string>>()
@@ -160,10 +160,10 @@ function measured(config: ChildConfig): Measured {
   void listenMetrics({ port: 0, token: undefined }, built.view, prom)
   void built.run(new AbortController().signal)
   const askRaw = rawLook(config.socket ?? '')
-  // Not before it is asked for: it wakes the process two hundred times a second.
+  // Starts only on request: it wakes the process two hundred times a second.
   const delay = monitorEventLoopDelay({ resolution: 5 })
 
-  /** From `since` until nothing is ready or under way, and everybody has looked at so many. */
+  /** The time from `since` until nothing is ready or running, and each reconciler has run this many keys. */
   async function until(since: () => number, vms: number): Promise<Pass> {
     const isDone = (): boolean => since() <= performance.now() && counted.inFlight() === 0 && loops.isIdle() && loops.seenByAll(vms)
     const doneMs = await new Promise<number>((resolve) => {
@@ -194,7 +194,7 @@ function measured(config: ChildConfig): Measured {
           counted.reset()
           const since = performance.now()
           hurry()
-          // The lists are asked for at once; what they lead to begins when they are read.
+          // The lists are requested at once. The work that they cause begins when they have been read.
           await firstList(counted)
           return until(() => since, 0)
         }

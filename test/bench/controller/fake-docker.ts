@@ -12,7 +12,7 @@ interface Held {
   readonly labels: Readonly<Record<string, string>>
   readonly version: number
   readonly spec: Json
-  /** As it is told. */
+  /** The behavior that a test sets. */
   readonly text: string
 }
 

@@ -9,19 +9,19 @@ export interface ChildConfig {
 }
 
 export type Request =
-  /** Answers when every VM of `vms` was looked at by everybody and nothing is ready any more. */
+  /** Answers when every reconciler has run every VM of `vms` and nothing is ready. */
   | { readonly kind: 'settled'; readonly vms: number }
   | { readonly kind: 'calls' }
   | { readonly kind: 'reset' }
-  /** A resync is due: answers when what it asked for is done. */
+  /** A resync is due. Answers when its work is done. */
   | { readonly kind: 'look' }
-  /** The event stream breaks: answers when everything was read and looked at again. */
+  /** The event stream breaks. Answers when everything was read and reconciled again. */
   | { readonly kind: 'gap' }
   /** The same lists with nothing but a parser and a hash. */
   | { readonly kind: 'raw' }
   | { readonly kind: 'mute'; readonly muted: boolean }
   | { readonly kind: 'usage' }
-  /** Starts to watch the delay of the event loop anew, and gives what it was since the last time. */
+  /** Restarts the measurement of the event-loop delay, and returns the delay since the last call. */
   | { readonly kind: 'delay' }
 
 export interface Usage {

@@ -32,7 +32,7 @@ async function besideStack(bench: Bench): Promise<void> {
   const ratio = own / median(deployed)
   const writes = passes.reduce((sum, { calls }) => sum + countOf(calls, true), 0)
   printAim({
-    name: `nothing changed, ${vms} VMs, everything read and looked at again`,
+    name: `nothing changed, ${vms} VMs, everything read and reconciled again`,
     figures: `${ratio.toFixed(3)} × stack deploy (${own.toFixed(0)} ms, ${median(deployed).toFixed(0)} ms), ${writes} writes`,
     aim: '≤ 0.06 ×, 0 writes',
     met: ratio <= 0.06 && writes === 0,
@@ -46,7 +46,7 @@ async function besideRaw(bench: Bench): Promise<void> {
   const gaps: Pass[] = []
   const raw: number[] = []
   for (let round = 0; round < rounds * 2; round += 1) {
-    // The pause that follows every look, in informer/resync.ts: one that is asked for sooner waits for its end.
+    // The pause after every resync, in informer/resync.ts. An earlier request waits for its end.
     await pause(pauseMs)
     looks.push(await child.ask<Pass>({ kind: 'look' }))
     raw.push(await child.ask<number>({ kind: 'raw' }))
@@ -63,7 +63,7 @@ async function besideRaw(bench: Bench): Promise<void> {
     met: median(gets) <= 3 && ratio <= 1.7,
   })
   printNote(
-    `everything read and looked at again, ${vms} VMs: ${median(gaps.map(({ ms }) => ms)).toFixed(0)} ms, ${callsText(gaps[0]?.calls ?? {})}`,
+    `everything read and reconciled again, ${vms} VMs: ${median(gaps.map(({ ms }) => ms)).toFixed(0)} ms, ${callsText(gaps[0]?.calls ?? {})}`,
   )
 }
 

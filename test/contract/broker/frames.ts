@@ -6,7 +6,7 @@ const everybody = 'ff:ff:ff:ff:ff:ff'
 
 export interface ArpParts {
   readonly from: string
-  /** Who it is said to be of; `from` unless told. */
+  /** The claimed sender of the ARP; `from` by default. */
   readonly sender?: string
   readonly senderIp: string
   readonly targetIp?: string

@@ -45,9 +45,9 @@ export class Speaker {
     this.child.stdin.write(`${command}\n`)
   }
 
-  /** The next message of this type that was not looked at before; those in between are skipped. */
+  /** Returns the next unread message of this type, and skips others. */
   hears(type: string, match: (message: Message) => boolean = () => true): Promise<Message> {
-    return eventually(`${type}; heard ${JSON.stringify(this.said.slice(this.#read))} ${this.errors.join('')}`, () => {
+    return eventually(`${type}; received ${JSON.stringify(this.said.slice(this.#read))} ${this.errors.join('')}`, () => {
       const at = this.said.findIndex((each, index) => index >= this.#read && each.type === type && match(each))
       if (at === -1) return undefined
       this.#read = at + 1

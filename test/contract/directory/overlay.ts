@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface Overlay {
-  /** What is written here is seen in `merged`, and no inotify of it ever hears so: as on NFS. */
+  /** Writes here are visible in `merged` but cause no inotify event there, as on NFS. */
   readonly beneath: string
   readonly merged: string
   /** Before a command: it runs where `merged` is mounted, and nobody else sees the mount. */

@@ -105,7 +105,7 @@ export async function pressPowerButton(guest: Guest, patienceMs: number): Promis
   const socket = createConnection(guest.qmp)
   await once(socket, 'connect')
   socket.write('{"execute":"qmp_capabilities"}\n{"execute":"system_powerdown"}\n')
-  // QEMU closes the socket when it ends; what it answers is not looked at.
+  // QEMU closes the socket when it ends. Its answers are not checked.
   socket.resume().on('error', () => undefined)
   const ended = await Promise.race([guest.ended.then(() => true), sleep(patienceMs, false)])
   socket.destroy()

@@ -111,7 +111,7 @@ const gone: readonly Fact[] = [
     },
   },
   {
-    name: 'a node that nobody knows can neither be updated nor asked for its tasks',
+    name: 'an unknown node cannot be updated, and its tasks cannot be listed',
     async holds(rig) {
       const node = await nodeNamed(rig, 'n1')
       await expectRefusal(rig.swarm.updateNodeLabels({ ...node, id: unknownId }, {}), 'NotFound', `node ${unknownId} not found`)
@@ -300,5 +300,5 @@ const names: readonly Fact[] = [
   },
 ]
 
-/** What is refused, with which kind of error and in which words. */
+/** The rejected requests, with the kind of error and its message. */
 export const refusals: readonly Fact[] = [...writes, ...gone, ...inUse, ...references, ...names]

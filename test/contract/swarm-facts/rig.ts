@@ -9,7 +9,7 @@ export interface Rig {
   readonly swarm: Swarm
   /** Every name made here begins with it: a real Swarm keeps what an earlier run left. */
   readonly prefix: string
-  /** What runs until it is told to end. */
+  /** A background run, until it is stopped. */
   readonly container: RawSpec
   /** What ends only when it is killed, two seconds later. */
   readonly stubborn: RawSpec
@@ -36,7 +36,7 @@ export interface Fact {
   readonly ofRealContainers?: true
 }
 
-/** Whoever makes something labels it with this, and the rig removes it in the end. */
+/** Every created object gets this label, and the rig removes it at the end. */
 export const factsLabel = 'swarmvirt-facts'
 
 export function labelsOf({ prefix }: Rig): Record<string, string> {
@@ -68,7 +68,7 @@ export async function aService(rig: Rig, spec: RawSpec): Promise<SwarmService> {
   return must(await rig.swarm.getService(await rig.swarm.createService(spec)))
 }
 
-/** Reads the service as it is and writes it changed. */
+/** Reads the service and writes it with the change. */
 export async function change(rig: Rig, id: string, edit: (spec: Edited) => void): Promise<SwarmService> {
   const service = must(await rig.swarm.getService(id))
   const spec = editable(service.spec)

@@ -37,7 +37,7 @@ function untilEnded(rig: Rig, serviceId: string, state: string): Promise<SwarmTa
   )
 }
 
-/** Of a VM: a label's key holds it whole. */
+/** The VM label of earlier releases; the key of a label contains the complete name. */
 const longestName = 63
 
 /** Marks n2 with labels of this name's own, has a service run there, and takes the labels away in the end. */
@@ -169,7 +169,7 @@ async function mostOfNode(rig: Rig): Promise<RawSpec> {
 const room: readonly Fact[] = [
   ...(['memory', 'cpu'] as const).map(
     (kind): Fact => ({
-      name: `a task that reserves more ${kind} than a node has is pending, and the scheduler looks at that before constraints`,
+      name: `a task that reserves more ${kind} than a node has is pending, and the scheduler checks that before constraints`,
       async holds(rig) {
         const { id } = await aService(rig, aSpec(rig, `much-${kind}`, { Resources: { Reservations: much[kind] } }))
         const task = await rig.until('the scheduler’s word', async () => (await tasksOf(rig, id)).find((one) => one.error !== ''))

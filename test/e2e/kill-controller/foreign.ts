@@ -1,4 +1,4 @@
-/** What is not ours, under names that ours could have. */
+/** Objects that are not ours but have names that ours could have. */
 import type { Deployment } from '../../lab/deployment.ts'
 
 const names = { service: 'vm-foreign', config: 'sv-vm-foreign', secret: 'sv-foreign' }

@@ -16,7 +16,7 @@ export type Change = (typeof changes)[number]
 /** What a change does where nothing goes wrong. */
 export interface CleanRun {
   readonly calls: readonly string[]
-  /** What is left of it in the Swarm and on the nodes. */
+  /** The objects of a controller that remain in the Swarm and on the nodes. */
   readonly end: string
   /** Types, statuses and reasons of the conditions. */
   readonly status: string
@@ -58,7 +58,7 @@ export async function killBench(deployment: Deployment): Promise<Bench> {
   const socket = join(lab.node('n1').dir, 'kill.sock')
   rmSync(socket, { force: true })
   const proxy = await dockerProxy(socket, lab.node('n1').dockerSocket)
-  // A second look at everything would hide what a crash left undone; the start itself must find it.
+  // A second resync would hide an incomplete state after a crash. The start itself must find it.
   const controller = await loneController(deployment, socket, { SWARMVIRT_RESYNC_S: '60', SWARMVIRT_REMOVAL_GRACE_S: '1' })
   await plantForeign(deployment)
   const foreign = await foreignTo(lab)

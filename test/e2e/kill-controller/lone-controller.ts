@@ -105,7 +105,7 @@ function pidOf({ lab }: Deployment, name: string): Promise<number> {
   })
 }
 
-/** Until it has read nodes and manifests, and looked at every VM. */
+/** Until it has read nodes and manifests, and reconciled every VM. */
 export function firstPass(controller: LoneController): Promise<true> {
   return until('the first pass', 20_000, async () => ((await controller.get('metrics', '/readyz')).status === 200 ? true : undefined), 50)
 }

@@ -104,7 +104,7 @@ export function shapeOf(traces: Traces, vm: string): unknown {
   return JSON.parse(text)
 }
 
-/** Of a config or secret: its component and the names of its labels. Their values are hashes. */
+/** The component and label names of a config or secret. The label values are hashes. */
 function kindOf({ Spec }: SwarmObject): string {
   return [Spec.Labels?.[label.component], ...Object.keys(Spec.Labels ?? {}).toSorted()].join(' ')
 }

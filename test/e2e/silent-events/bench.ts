@@ -23,7 +23,7 @@ export interface SilenceBench {
   hands(): Promise<Repairs>
   /** Removes one service by hand, and waits until it is back. */
   removedAgain(): Promise<number>
-  /** What is wrong with the world after `hands`: nothing lost, doubled, restarted, or removed that was not to be. */
+  /** Problems in the cluster after `hands`: objects that are lost, doubled, restarted, or removed by mistake. */
   wrong(watch: Watch): Promise<readonly string[]>
   /** Declares again what `hands` ended. */
   anew(): Promise<void>
@@ -69,7 +69,7 @@ export async function silenceBench(plain: Deployment): Promise<SilenceBench> {
       await settled(deployment, before)
     },
     async close() {
-      // More at once would be withheld, and so would all that are left: one that is surely there goes last, by itself.
+      // The removal of more VMs at once would be blocked, and so would the removal of all remaining ones, so one VM goes last, alone.
       const last = 'hush-limit'
       const all = [running, late, ...halted.filter((vm) => vm !== last), last]
       for (const some of [all.slice(0, 3), all.slice(3, 6), all.slice(6)]) {
@@ -130,7 +130,7 @@ interface Held {
 
 async function wrongIn(deployment: Deployment, { watch, container, foreign, before }: Held): Promise<readonly string[]> {
   const { lab } = deployment
-  // What is not looked at in a moment comes with the next look.
+  // The next resync finds a change that this one missed.
   const found = async (): Promise<string[]> => differences(before, await remember(deployment), 'hush-gone')
   await until('', resyncMs + repairMs, async () => ((await found()).length === 0 ? true : undefined)).catch(() => undefined)
   const now = await containerOf(lab, running)

@@ -1,4 +1,4 @@
-/** Who leads, and managers that do not hear each other. */
+/** The current leader, and managers that cannot reach each other. */
 import type { Lab, NodeName } from '../../lab/lab.ts'
 import { until } from '../../lab/run.ts'
 

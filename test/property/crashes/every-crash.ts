@@ -9,9 +9,9 @@ export interface Operation {
   readonly name: string
   /** Brings a new node to where the operation begins. */
   readonly given: (node: SimulatedNode) => Promise<void>
-  /** What is asked of an agent, and asked again of the next one when that one is killed. */
+  /** The operation that an agent runs. If that agent is killed, the next one runs it again. */
   readonly run: (agent: Agent, node: SimulatedNode) => Promise<unknown>
-  /** What is asked in the end, of an agent that lives: the same, or what a person wants by then. */
+  /** The last operation, of an agent that is not killed: the same one, or another that an operator now requests. */
   readonly thenRun?: (agent: Agent, node: SimulatedNode) => Promise<unknown>
   /** Throws where something is lost, at whatever point the agent was killed. */
   readonly mustHold: (node: SimulatedNode) => void
@@ -26,9 +26,9 @@ export interface Sweep {
 }
 
 /**
- * Runs an operation with its agent killed at every step, the next agent killed at every `every`-th step of what it does then, and a third one that
- * lives. The second kill begins at another step each time, so that a sample has every step of the recovery somewhere. The crash points are found by
- * running: whoever adds a step adds crash points.
+ * Runs an operation with its agent killed at every step, the next agent killed at every `every`-th step of its work, and a third one that
+ * survives. The second kill begins at another step each time, so that a sample covers every step of the recovery. The crash points are
+ * found by running, so a new step adds crash points automatically.
  */
 export async function sweepCrashes(operation: Operation, ending: Ending, every = 1): Promise<Sweep> {
   const begin = new SimulatedNode()

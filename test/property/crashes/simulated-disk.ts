@@ -81,7 +81,7 @@ export class SimulatedDisk {
     this.#unsynced = []
   }
 
-  /** As it is now. Names of one file stay names of one file. */
+  /** The current state. Hard links stay hard links. */
   copyTo(other: SimulatedDisk): void {
     const copies = new Map<Inode, Inode>()
     other.names.clear()

@@ -113,7 +113,7 @@ export class SimulatedNode {
   }
 }
 
-/** Waits for work that tries again for ever, unless its agent was killed meanwhile. */
+/** Waits for work that retries forever, unless its agent was killed meanwhile. */
 async function atRest(life: Life, work: Promise<void>): Promise<void> {
   const waiting = { isOver: false }
   void work.finally(() => (waiting.isOver = true))
@@ -168,7 +168,7 @@ function arrivalsOn(disk: SimulatedDisk, life: Life): ImageArrivals {
         contentType: undefined,
       }
     },
-    download: () => Promise.reject(new Error('not asked for')),
+    download: () => Promise.reject(new Error('not requested')),
   }
 }
 

@@ -10,7 +10,7 @@ const quietMs = 5_000
 const turnMs = 50
 const turns = 1_000
 
-/** The simulated Swarm by itself: a task's container runs and is gone in the moment in which managers want it so. */
+/** Only the simulated Swarm: a task's container starts and stops at the moment in which a manager requests it. */
 export function simulatedRig(): Rig {
   const time = new VirtualTime()
   const swarm = new SimulatedSwarm(() => time.now())

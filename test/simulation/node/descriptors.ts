@@ -3,7 +3,7 @@ import type { Process } from './process.ts'
 /** What a descriptor stands for: it lives as long as something refers to it. */
 export interface OpenFile {
   readonly kind: 'tap' | 'kvm'
-  /** Of a TAP. */
+  /** Set for the descriptor of a TAP. */
   readonly name: string
   readonly onLastClose: () => void
 }

@@ -63,7 +63,7 @@ export class Host {
     }
   }
 
-  /** nftables: rules outlive whoever made them, and the TAP. */
+  /** nftables: rules outlive the process that created them, and the TAP. */
   filter(process: Process): GuestFilter {
     const alive = <T>(run: () => T): Promise<T> => (process.alive ? Promise.resolve(run()) : Process.never())
     return {

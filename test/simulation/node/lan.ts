@@ -7,11 +7,11 @@ export interface Station {
   readonly nodeId: string
   /** By MAC, the TAP that it speaks through. */
   readonly nics: readonly { readonly mac: Mac; readonly tap: string }[]
-  /** Something of it is heard on its TAP. */
+  /** Its TAP receives packets of this machine. */
   readonly speak: (mac: string, ip: string) => void
 }
 
-/** One layer 2 that all nodes' `br0` are ports of. Whoever gets an address keeps it for its MAC, as by a reservation. */
+/** One layer 2 with the `br0` of all nodes as ports. A machine keeps its address, as with a reservation by MAC. */
 export class Lan {
   readonly #stations = new Set<Station>()
   readonly #addresses = new Map<string, string>()
@@ -33,7 +33,7 @@ export class Lan {
     return made
   }
 
-  /** Whoever answers speaks, and is heard. */
+  /** A machine that answers also sends packets that others receive. */
   ask(ip: string): ProbeOutcome {
     for (const station of this.#stations) {
       const nic = station.nics.find(({ mac }) => this.addressOf(mac) === ip)

@@ -312,7 +312,7 @@ export class Machine {
     }
   }
 
-  /** What is no answer is one of status 500, and a fault of the agent's. */
+  /** A response without a valid answer has status 500, and counts as a fault of the agent. */
   #answered(answer: AnswerControl, request: ControlRequest): Promise<ControlAnswer> {
     return answer(request).catch((error: unknown) => {
       this.#ports.onFault(`the agent of ${this.hostname} failed at ${request.method} ${request.path}: ${String(error)}`)

@@ -5,11 +5,11 @@ export interface ImageContent {
   /** Relative to the file; undefined for one that stands alone. */
   readonly backing: string | undefined
   readonly virtualSizeBytes: number
-  /** Of a complete image: what its bytes hash to. */
+  /** The hash of the bytes of a complete image. */
   readonly sha256: string
 }
 
-/** One file: several names may lead to it, and whoever has it open keeps it. */
+/** One file: several names may link to it, and a process that has it open keeps it. */
 export interface Inode {
   readonly number: number
   readonly kind: 'file' | 'directory' | 'socket'
@@ -18,7 +18,7 @@ export interface Inode {
   mode: number
   modifiedMs: number
   names: number
-  /** QEMU's lock, or that of whoever takes it in QEMU's place. */
+  /** The lock of QEMU, or of a program that takes it instead. */
   lockedBy: Process | undefined
 }
 

@@ -22,7 +22,7 @@ export interface QemuPorts {
   readonly onGuestUp: (qemu: SimulatedQemu) => void
   /** Its guest runs no more, whether or not the process does. */
   readonly onGuestDown: (qemu: SimulatedQemu) => void
-  /** It is told to quit while its guest runs. */
+  /** It received `quit` while its guest was running. */
   readonly onPowerCut: () => void
 }
 

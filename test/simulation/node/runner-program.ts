@@ -24,7 +24,7 @@ export interface RunnerPorts {
   readonly stateRoot: string
   readonly uid: string
   readonly container: string
-  /** The bytes of its launch config, as it is mounted. */
+  /** The bytes of its mounted launch config. */
   readonly launch: string
   readonly onExit: (code: number) => void
 }

@@ -2,7 +2,7 @@ import type { Agent } from '../../../src/ports/agents.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { Log } from '../../../src/ports/log.ts'
 
-/** Only what says that a program of ours may be broken is told. */
+/** Only reports messages that mean that a program of ours may be broken. */
 export function watchfulLog(onError: (message: string) => void): Log {
   return {
     debug: () => undefined,

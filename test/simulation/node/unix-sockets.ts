@@ -9,7 +9,7 @@ interface Listener {
   readonly onConnection: (connection: FdConnection) => void
 }
 
-/** The UNIX sockets of one node. Who listens ends with its program; the name of its socket stays. */
+/** The UNIX sockets of one node. A listener ends with its program, but the name of its socket stays. */
 export class UnixSockets {
   readonly #disk: MemoryDisk
   readonly #descriptors: Descriptors
@@ -69,7 +69,7 @@ interface Chunk {
   readonly files: readonly OpenFile[]
 }
 
-/** One end of a connection. What is sent arrives in a later turn of the microtask queue, in order. */
+/** One end of a connection. Data arrives in a later turn of the microtask queue, in order. */
 class End implements FdConnection {
   readonly #process: Process
   readonly #descriptors: Descriptors

@@ -29,7 +29,7 @@ describe('planted bugs', { timeout: 300_000 }, () => {
     expect(unknown.map((one) => one.name)).toEqual([])
   })
 
-  it('still apply to the sources, each by itself', async () => {
+  it('each apply to the sources', async () => {
     const copy = mkdtempSync(join(tmpdir(), 'swarmvirt-planted-'))
     try {
       copySources(copy)

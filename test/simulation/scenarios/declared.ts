@@ -12,7 +12,7 @@ function waitsForRestart({ views }: Pick<World, 'views'>): string | undefined {
   return says ? undefined : 'RestartRequired of web is not True'
 }
 
-/** It was started with the manifest as it is now. */
+/** It was started with the current manifest. */
 function nothingWaits({ views }: Pick<World, 'views'>): string | undefined {
   const says = views().every((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'False'))
   return says ? undefined : 'RestartRequired of web is not False'
@@ -87,7 +87,7 @@ export const edits: readonly Scenario[] = [
       [
         editAtMs + 5_000,
         (world) => {
-          // The forced update is one restart, and the edit that takes hold with it the other.
+          // The forced update is one restart, and the edit that it applies is the other.
           force('web')(world)
         },
       ],
@@ -183,7 +183,7 @@ export const lives: readonly Scenario[] = [
     ],
   },
   {
-    name: 'delete and back as it is removed',
+    name: 'delete, and back during the removal',
     vms: { web: {} },
     acts: [
       [editAtMs, (world) => world.withdraw('web')],

@@ -34,7 +34,7 @@ function serviceLabel(world: World, key: string): string | undefined {
 
 function hasNoEnv({ swarm }: World): string | undefined {
   const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
-  return env === undefined ? undefined : 'the changed template was not put back'
+  return env === undefined ? undefined : 'the changed template was not restored'
 }
 
 const anotherUid = '00000000-0000-4000-8000-00000000000f'

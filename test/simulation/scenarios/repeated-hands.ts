@@ -16,7 +16,7 @@ function labelOf({ swarm }: World, key: string): string | undefined {
 
 function hasNoEnv({ swarm }: World): string | undefined {
   const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
-  return env === undefined ? undefined : 'the changed template was not put back'
+  return env === undefined ? undefined : 'the changed template was not restored'
 }
 
 function isAsBefore(world: World): boolean {
@@ -92,7 +92,7 @@ export const repeatedHands: readonly Scenario[] = [
     expect: hasNoEnv,
   },
   {
-    name: 'the template is changed, put back, and rolled back to the change',
+    name: 'the template is changed, restored, and rolled back to the change',
     vms: { web: {} },
     acts: [
       [

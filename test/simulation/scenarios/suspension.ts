@@ -22,7 +22,7 @@ function note(isSuspended: boolean): Act {
   })
 }
 
-/** The record says Retain. It never would if nothing told it, so patience ends. */
+/** The record says Retain. Without a report it would stay so, hence the timeout. */
 function hasLastWord(world: World): boolean {
   return isNoted(world) && (world.record('web')?.deletes === false || world.elapsedMs() > 90_000)
 }
@@ -35,7 +35,7 @@ function withdrawWhileSuspended(world: World): void {
   world.time.after(21_000, () => note(false)(world))
 }
 
-/** Whoever suspends a VM finds it as it was left, whatever becomes of the controllers meanwhile. */
+/** A suspended VM stays unchanged, whatever happens to the controllers meanwhile. */
 export const suspension: readonly Scenario[] = [
   {
     name: 'suspended, and its manifest is taken away',
