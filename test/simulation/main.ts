@@ -1,5 +1,5 @@
 // `npm run simulate -- --seeds N --from S`: random faults in every scenario, one run for each seed. Every single fault of a kind with `--sweep
-// crashes|write-crashes|double-crashes|agent-kills|double-agent-kills|calls|events|stale|stale-pairs` (`--every N`: each N-th, `--part 2/4`: a quarter of them), and one run by itself with `--scenario NAME --seed S --faults "call 12 crash-committed; window agent-away 3000 8000 1"`.
+// crashes|write-crashes|double-crashes|agent-kills|double-agent-kills|calls|events|stale|stale-pairs` (`--every N`: each N-th, `--part 2/4`: a quarter of them), and a single run with `--scenario NAME --seed S --faults "call 12 crash-committed; window agent-away 3000 8000 1"`.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { InvalidArgumentError, Option } from 'commander'

@@ -1,7 +1,7 @@
 import type { ControllerActions } from '../../src/ports/controller-actions.ts'
 import type { Inspection } from '../../src/ports/inspection.ts'
 
-/** Of a controller that is asked for nothing. */
+/** The actions of a controller that gets no requests. */
 export const noActions: ControllerActions = {
   reload: () => undefined,
   confirmRemoval: () => ({ kind: 'other', withheld: [] }),

@@ -74,7 +74,7 @@ export interface FarEnd {
   readonly closed: boolean
 }
 
-/** A connection and whoever is at its other end. */
+/** A connection and its peer. */
 export function fakeConnection(): { near: FdConnection; far: FarEnd } {
   const received: FarEnd['received'] = []
   let closed = false

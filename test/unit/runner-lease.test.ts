@@ -98,7 +98,7 @@ test.each([
   ['NoGrant', 'WaitingForGrant'],
   ['BridgeMissing', 'WaitingForGrant'],
   ['DeviceMissing', 'WaitingForGrant'],
-])('told %s, the phase is %s and the turn comes later', async (reason, phase) => {
+])('after waiting with %s the phase is %s, and the lease comes later', async (reason, phase) => {
   const broker = aBroker()
   const lease = broker.acquire()
   await settle()
@@ -122,7 +122,7 @@ test('a connection that breaks before QEMU has started is no lease any more', as
 test.each([
   ['another MAC', { ...granted, nics: [{ ...lan, mac: aMac('52:54:00:00:00:09') }] }, {}],
   ['a network too few', { ...granted, nics: [] }, {}],
-  ['TCG where KVM is asked for', { ...granted, accelerator: 'tcg', kvm: false }, { accelerator: 'kvm' }],
+  ['TCG although KVM is requested', { ...granted, accelerator: 'tcg', kvm: false }, { accelerator: 'kvm' }],
   ['KVM without its device', { ...granted, kvm: false }, {}],
 ] as const)('a grant with %s starts nothing; its descriptors are closed and the runner asks again', async (_what, message, launch) => {
   const broker = aBroker(launch)
@@ -150,7 +150,7 @@ test('a broker that announces more descriptors than it sends is not believed', a
   await expect(lease).rejects.toThrow('enough')
 })
 
-test('whoever is asked to stop while waiting waits no longer and keeps nothing', async () => {
+test('a runner that is stopped while it waits ends the wait and keeps nothing', async () => {
   const broker = aBroker()
   const lease = broker.acquire()
   await settle()

@@ -19,16 +19,16 @@ function withHeard(...sightings: Sighting[]): VmStatus {
   }
 }
 
-test('how long ago an address was heard makes no other answer', () => {
+test('the age of an address does not change the mark', () => {
   expect(vmMark(withHeard(heard('10.0.0.1', 5)))).toBe(vmMark(withHeard(heard('10.0.0.1', 90_000))))
 })
 
-test('which of two addresses was heard last makes another answer, since it decides which one counts', () => {
+test('the order of two addresses changes the mark, since it decides which one counts', () => {
   const [first, second] = [withHeard(heard('10.0.0.1', 5), heard('10.0.0.2', 90)), withHeard(heard('10.0.0.1', 90), heard('10.0.0.2', 5))]
   expect(vmMark(first)).not.toBe(vmMark(second))
 })
 
-test('of an address by DHCP and one by ARP it does not matter which was heard last', () => {
+test('the order of an address by DHCP and one by ARP does not change the mark', () => {
   const [first, second] = [
     withHeard(heard('10.0.0.1', 5, 'dhcp'), heard('10.0.0.2', 90)),
     withHeard(heard('10.0.0.2', 5), heard('10.0.0.1', 90, 'dhcp')),

@@ -139,7 +139,7 @@ function post(path: string, body: string, headers: Record<string, string> = {}):
   })
 }
 
-describe('what the API is told to do', () => {
+describe('actions of the API', () => {
   const confirm = '/api/v1/removals/confirm'
 
   it('is done for nobody without the token', async () => {
@@ -152,7 +152,7 @@ describe('what the API is told to do', () => {
     expect(reloads).toBe(1)
   })
 
-  it('confirms exactly what is withheld, and else says what is', async () => {
+  it('confirms exactly the blocked removals, and otherwise returns them', async () => {
     expect(await post(confirm, '{"vms":["db","web"]}')).toEqual({ status: 200, body: { confirmed: ['db', 'web'] } })
     expect(await post(confirm, '{"vms":["web"]}')).toMatchObject({ status: 409, body: { reason: 'Conflict', withheld } })
   })
@@ -163,7 +163,7 @@ describe('what the API is told to do', () => {
     ['what is no name', '{"vms":["../x"]}', 400],
     ['a key too many', '{"vms":["web"],"all":true}', 400],
     ['more names than there can be', JSON.stringify({ vms: Array(10_001).fill('web') }), 400],
-    ['a body as deep as it is long', `{"vms":${'['.repeat(400_000)}${']'.repeat(400_000)}}`, 400],
+    ['deeply nested JSON', `{"vms":${'['.repeat(400_000)}${']'.repeat(400_000)}}`, 400],
     ['a poisoned prototype', '{"vms":["web"],"__proto__":{"x":1}}', 400],
     ['more than a mebibyte', JSON.stringify({ vms: 'x'.repeat(1_100_000) }), 413],
   ])('refuses %s', async (_what, body, status) => {
@@ -245,7 +245,7 @@ describe('what is asked of one VM', () => {
     expect((await get('/api/v1/vms/web/manifest', header)).status).toBe(404)
   })
 
-  it('is suspended, not resumed against its manifest, and looked at', async () => {
+  it('suspends a VM, does not resume it against its manifest, and reconciles it', async () => {
     expect(await post('/api/v1/vms/web/suspend', '{}')).toEqual({ status: 200, body: { suspended: true, changed: true } })
     expect((await post('/api/v1/vms/db/suspend', '{}')).status).toBe(404)
     expect(await post('/api/v1/vms/web/resume', '{}')).toEqual({

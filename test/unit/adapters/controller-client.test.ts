@@ -95,7 +95,7 @@ describe('the client, with the real API', () => {
     await expect(ended()).rejects.toMatchObject({ kind: 'Unavailable', message: expect.stringContaining('stopped the watch') as string })
   })
 
-  it('asks for a read, and gives a person’s word or hears what is withheld', async () => {
+  it('requests a read, and confirms removals or receives the blocked ones', async () => {
     await client.reload()
     expect(reloads).toBe(1)
     expect(await client.confirmRemoval(['db'])).toEqual({ kind: 'confirmed', names: ['db'] })

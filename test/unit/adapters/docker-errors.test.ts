@@ -36,7 +36,7 @@ describe('an answer of the Engine API that is no success', () => {
     expect([error.kind, error.message]).toEqual(['Conflict', 'POST /configs/create: name taken'])
   })
 
-  it('finds them also where the answer was asked for as a stream', () => {
+  it('finds them in the answer to a request for a stream', () => {
     const wrapped = '(HTTP code 500) server error - network guests not found '
     const error = portErrorOf(Object.assign(new Error(wrapped), { statusCode: 500, json: null }), 'GET /tasks')
     expect([error.kind, error.message]).toEqual(['NotFound', 'GET /tasks: network guests not found'])

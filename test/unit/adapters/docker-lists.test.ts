@@ -153,7 +153,7 @@ test('nothing of a call that has ended waits for its limit', async () => {
   expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
-test('who gives up in the middle of an answer is told so at once', async () => {
+test('a caller that is aborted during an answer gets its error at once', async () => {
   const swarm = await aDockerd({ '/nodes': (response) => void response.write('[') })
   const stop = new AbortController()
   const asked = swarm.listNodes(stop.signal)

@@ -45,7 +45,7 @@ async function hintedRead(whole: WholeRead, ...paths: string[]): Promise<readonl
   return texts((await over(whole, ...paths))?.snapshot.documents)
 }
 
-it('has the file that was named as it is now, and all others as they were', async () => {
+it('contains the current version of the named file, and the earlier versions of all others', async () => {
   put('a.yaml', 'a')
   put('b.yaml', 'b')
   const whole = await readWhole(root)

@@ -9,7 +9,7 @@ import type { FdConnection } from '../../../src/ports/fd-socket.ts'
 
 const libc = loadLibc()
 const sockets = fdSockets(libc)
-/** How long closing one of the sockets below takes whoever closes it last. */
+/** How long the last close of one of the sockets below takes. */
 /** Longer than a test may take: where somebody waits for it, the test is over its time. */
 const lingerS = 60
 let dir: string
@@ -50,7 +50,7 @@ async function lingering(): Promise<number> {
   return fd
 }
 
-/** Sends to a server that cuts off whoever it hears; resolves when it has. */
+/** Sends to a server that closes every connection; resolves when it did. */
 async function cutAfter(send: (client: FdConnection) => void): Promise<void> {
   const served = Promise.withResolvers<FdConnection>()
   const listener = await sockets.listen(join(dir, 's.sock'), 0o660, served.resolve)

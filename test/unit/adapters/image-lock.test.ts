@@ -28,7 +28,7 @@ describe('looking whether a QEMU has a disk open', () => {
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toContain('mount the state root')
   })
 
-  it('looks at so many files and takes a fuller directory for one in use', async () => {
+  it('checks a limited number of files, and treats a directory with more as in use', async () => {
     for (let index = 0; index < 300; index += 1) writeFileSync(`${paths.disks(uid)}/junk${index}`, '')
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toContain('more than')
   })

@@ -143,7 +143,7 @@ describe('a VM in several configs', () => {
     ])
   })
 
-  it('has its class from the newest valid config, and a broken newer one is told', async () => {
+  it('uses the class of the newest valid config, and reports a broken newer one', async () => {
     const configs = new Configs().add('web-1', classed('web')).add('sizes-1', smallClass('1Gi')).add('sizes-2', smallClass('2Gi'))
     const snapshot = await configs.add('sizes-3', smallClass('no size')).read()
     expect(resolved(snapshot)).toMatchObject([

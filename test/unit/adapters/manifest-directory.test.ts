@@ -149,7 +149,7 @@ describe('a manifest directory', () => {
     expect(await read()).toMatchObject({ complete: true, documents: [{ ok: false }] })
   })
 
-  it('is read anew where bytes changed', async () => {
+  it('reads a file again if its bytes changed', async () => {
     const source = atOnce(root)
     put('web.yaml', manifest('web'))
     expect(names(await source.read())).toEqual(['web.yaml:web'])

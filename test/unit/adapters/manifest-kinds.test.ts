@@ -55,7 +55,7 @@ describe('a VM of a class', () => {
     expect(resolveClasses(snapshots)[0]?.documents[0]?.ok).toBe(true)
   })
 
-  it('is told at its class field where there is none, where the class is wrong, and where the class gives no memory', () => {
+  it('reports a missing class, an invalid class, and a class without memory at the class field', () => {
     const web = machine('web', '  class: small\n')
     expect(said(resolved(web))).toEqual(['VM014 0.yaml:5:10 there is no VirtualMachineClass "small"'])
     expect(said(resolved(web, vmClass('small', '  memory: much\n')))).toEqual([
@@ -83,11 +83,11 @@ describe('a VM of a class', () => {
     )
   })
 
-  it('is told of its own mistakes whatever the class is', () => {
+  it('reports its own errors whatever the class is', () => {
     expect(said(resolved(machine('web', '  class: small\n  cpus: 2\n'), small))).toEqual([expect.stringMatching(/^VM012 0.yaml:6:3 /)])
   })
 
-  it('takes the first of two classes with one name, and the second is told', () => {
+  it('uses the first of two classes with one name, and reports the second', () => {
     const documents = resolved(vmClass('small', '  memory: 1Gi\n'), vmClass('small', '  memory: 2Gi\n'), machine('web', '  class: small\n'))
     expect(documents.find((one) => one.ok)).toMatchObject({ vm: { spec: { memory: 1024 ** 3 } } })
     expect(said(documents)).toEqual([expect.stringMatching(/^VM030 1.yaml:1:1 class "small" is declared twice; 0.yaml:1 counts/)])

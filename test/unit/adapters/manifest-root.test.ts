@@ -90,7 +90,7 @@ describe('what leads out of a manifest directory', () => {
     expect((await validated()).complete).toBe(false)
   })
 
-  it('is told of in the same words whether it exists or not', async () => {
+  it('is reported with the same message whether it exists or not', async () => {
     link('vms/a.yaml', '/run/there-is-no-such-file')
     link('vms/b.yaml', join(root, 'secrets/key'))
     link('vms/c.yaml', '../secrets')
@@ -183,7 +183,7 @@ describe('a directory whose names change while it is read', () => {
     for (;;) { swap('team'); swap('web.yaml') }
   `
 
-  it('gives away nothing that is not in it, whoever wins', async () => {
+  it('reveals nothing outside of it, whichever side wins the race', async () => {
     put('secrets/db.yaml', secret)
     put('vms/team/db.yaml', manifest('db'))
     put('vms/web.yaml', manifest('web'))

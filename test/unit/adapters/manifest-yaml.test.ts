@@ -147,7 +147,7 @@ describe('hostile nesting', () => {
     expect(['VM002', 'VM003']).toContain(found[0])
   })
 
-  it('is told apart from a script that is indented deeply, and from text with brackets', () => {
+  it('distinguishes it from a deeply indented script, and from text with brackets', () => {
     const script = Array.from({ length: 20 }, (_, level) => `${' '.repeat(6 + level * 2)}if [[ x ]]; then [ {`).join('\n')
     const text = `${web}  cloudInit:\n    userData: |\n${script}\n`
     expect(codes(text)).toEqual([])

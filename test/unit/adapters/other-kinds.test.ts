@@ -44,7 +44,7 @@ describe('a document of another kind', () => {
     ['a playbook', '- hosts: all\n  tasks: []\n', 'a list'],
     ['JSON', '{\n\t"name": "web",\n\t"scripts": {"test": "x"}\n}\n', 'no kind'],
     ['an API version without a kind', 'apiVersion: kustomize.config.k8s.io/v1beta1\nresources: []\n', 'kustomize.config.k8s.io/v1beta1'],
-  ])('is told from a VM: %s', (_what, text, kind) => {
+  ])('is not mistaken for a VM: %s', (_what, text, kind) => {
     expect(said(text)).toEqual([kind])
   })
 

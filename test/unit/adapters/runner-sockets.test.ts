@@ -89,7 +89,7 @@ describe('asking a runner that says nothing', () => {
 })
 
 describe('the path of a control socket', () => {
-  it('leads to what was looked at, however fast a runner swaps it for a link to the socket of another VM', async () => {
+  it('opens the checked file, even if a runner swaps it for a link to the socket of another VM', async () => {
     says(hello, `${JSON.stringify({ type: 'status', id: 1, status })}\n`)
     let strangers = 0
     const elsewhere = join(paths.root, 'other.sock')

@@ -47,7 +47,7 @@ describe('writing below a state root', () => {
     expect([...seen]).toEqual([0])
   })
 
-  it('lists no more names than it is asked for, and says of a missing directory that it is missing', async () => {
+  it('lists at most the requested number of names, and reports a missing directory as missing', async () => {
     for (const name of ['a', 'b', 'c']) writeFileSync(join(dir, name), '')
     expect(await files.list(dir)).toEqual(['a', 'b', 'c'])
     expect(await files.list(dir, 2)).toHaveLength(2)

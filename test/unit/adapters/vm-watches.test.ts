@@ -27,7 +27,7 @@ function aVm(name: string, phase = 'Ready', padding = ''): VmView {
   }
 }
 
-/** VMs that a test changes, and whoever listens is told. */
+/** VMs that a test changes, with a notification to all listeners. */
 class World {
   readonly vms = new Map<string, VmView>()
   readonly listeners = new Set<(name: string) => void>()
@@ -173,7 +173,7 @@ describe('a watch', () => {
     expect(world.listeners.size).toBe(0)
   })
 
-  it('is no watch where it is not asked for, and an error where the question makes no sense', async () => {
+  it('is a watch only if requested, and an error if the query is invalid', async () => {
     expect((await watch('/api/v1/vms?watch=false')).headers['content-type']).toContain('application/json')
     expect((await watch('/api/v1/vms?watch=1')).statusCode).toBe(400)
     expect((await watch('/api/v1/vms?watch=true&watch=true')).statusCode).toBe(400)

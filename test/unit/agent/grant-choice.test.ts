@@ -41,6 +41,6 @@ test.each([
   [order('tcg'), facts({ tcg: { works: false, message: 'no QEMU' } }), 'failed', 'TcgUnusable', 'no QEMU'],
   [order('auto'), facts({ kvm: pending }), 'preparing', 'KvmProbing', ''],
   [order('kvm'), facts({ kvm: pending }), 'preparing', 'KvmProbing', ''],
-])('A VM that cannot have what it asks for is told why (%#)', (order, facts, kind, reason, message) => {
+])('A VM that cannot have the requested accelerator gets the reason (%#)', (order, facts, kind, reason, message) => {
   expect(chooseAccelerator(order, facts)).toMatchObject({ kind, reason, message: expect.stringContaining(message) })
 })

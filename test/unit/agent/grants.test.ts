@@ -193,7 +193,7 @@ describe('a broker that gives no answer for once', () => {
     }
   }
 
-  it('is told the grant again, with no controller', async () => {
+  it('gets the grant again, without a controller', async () => {
     const world = aWorld()
     for (const uid of [one, two]) keep(world, aGrant(uid))
     slowOnce(world, 'grant')

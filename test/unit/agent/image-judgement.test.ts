@@ -3,7 +3,7 @@ import { imageFormat, judgeImageHeader } from '../../../src/agent/image-judgemen
 
 const incompatible = { corrupt: 1n << 1n, dataFile: 1n << 2n, compression: 1n << 3n, unknown: 1n << 40n }
 
-/** A qcow2 header, version 3, 8 MiB, standing alone unless told otherwise. */
+/** A qcow2 header: by default version 3, 8 MiB, without a backing file. */
 function aHeader(change: (view: DataView) => void = () => undefined, extensions: readonly number[] = []): Uint8Array {
   const bytes = new Uint8Array(65_536)
   const view = new DataView(bytes.buffer)

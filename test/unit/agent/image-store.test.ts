@@ -40,7 +40,7 @@ function aStore(options: { space?: () => Promise<{ totalBytes: number; freeBytes
 }
 
 const arrived = (sha256: string): Arrival => ({ sha256, bytes: 1, start: new Uint8Array(), contentType: undefined })
-/** A download that ends when it is told to, and brings `bytesPerSecond` until then. */
+/** A download that ends when the test ends it, and receives `bytesPerSecond` until then. */
 function aServer(clock: () => VirtualClock, bytesPerSecond: number): ImageArrivals['download'] {
   return (_url, _to, { signal, onProgress }) =>
     new Promise((_resolve, reject) => {
@@ -157,7 +157,7 @@ describe('an image of the operator', () => {
 })
 
 describe('the image store', () => {
-  it('does not take a file system that cannot be asked for a full one', async () => {
+  it('treats a file system with unknown free space as full', async () => {
     const { store } = aStore({ space: () => Promise.reject(new StateError('Io', '/s/store: EIO')) })
     expect(await store.resolve(image)).toMatchObject({ kind: 'failed', reason: 'StateRootError', message: '/s/store: EIO' })
   })

@@ -23,7 +23,7 @@ const disksOf = async () => (await readInventory(paths, stateFiles(), { uids: as
 
 describe('an inventory of directories that runners write to', () => {
   it('is given whatever names a runner left there', async () => {
-    // Bytes that are no UTF-8 become three each when they are read, and a path over 255 bytes cannot be looked at.
+    // Each byte that is not UTF-8 becomes three bytes when it is read, and stat fails for a path over 255 bytes.
     writeFileSync(Buffer.concat([Buffer.from(`${paths.disks(uid)}/`), Buffer.alloc(200, 0xff), Buffer.from('.qcow2')]), '')
     writeFileSync(`${paths.disks(uid)}/Not a disk's name.qcow2`, '')
     expect(await disksOf()).toEqual(['root'])

@@ -9,7 +9,7 @@ const hangs: ProbeVerdict = { verdict: 'unusable', reason: 'KvmHangs', message: 
 const unclear: ProbeVerdict = { verdict: 'inconclusive', reason: 'ProbeBroken', message: 'busy' }
 const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that only moves when a test moves it. */
 function stoppedClock(): Clock & { pass(ms: number): Promise<void> } {
   let now = 0
   const timers = new Set<{ at: number; callback: () => void }>()

@@ -118,7 +118,7 @@ describe('an edit that waits for a restart', () => {
     expect(world.checked).toEqual([aGrant([dmz])])
   })
 
-  test('that the broker would refuse is told of, and leaves the VM ready', async () => {
+  test('that the broker would reject is reported, and leaves the VM ready', async () => {
     const { book, world } = granting(aGrant([lan]))
     world.refusal = new BrokerRefusal('BridgeNotAllowed', 'bridge br1 is not allowed')
     expect(await book.prepare(waiting)).toMatchObject({
@@ -127,7 +127,7 @@ describe('an edit that waits for a restart', () => {
     })
   })
 
-  test('that asks for an accelerator which does not work is told of', async () => {
+  test('that requests a broken accelerator is reported', async () => {
     const { book } = granting(aGrant([lan]))
     const pending = { accelerator: 'kvm', nics: [lan] } as const
     expect(await book.prepare({ ...waiting, pending: { ...pending, nics: [lan] } })).toMatchObject({ pending: { reason: 'KvmUnusable' } })
@@ -151,7 +151,7 @@ describe('an edit that mends a VM', () => {
     expect(status).toMatchObject({ state: 'failed', reason: 'KvmUnusable', pendingAccepted: true })
   })
 
-  test('is told of where it cannot be granted either', async () => {
+  test('is reported if it cannot be granted either', async () => {
     const { book } = granting(aGrant([lan], { accelerator: 'kvm' }))
     const status = await book.prepare({ ...broken, pending: { accelerator: 'kvm', nics: [dmz] } })
     expect(status).toMatchObject({ state: 'failed', pending: { reason: 'KvmUnusable' } })
@@ -160,7 +160,7 @@ describe('an edit that mends a VM', () => {
 })
 
 describe('what a VM is started with', () => {
-  test('is not granted anew where the grant that it has cannot be read', async () => {
+  test('keeps an unreadable grant instead of replacing it', async () => {
     const { book, world } = granting(aGrant([lan]))
     world.unreadable = new StateError('Io', 'EIO: i/o error, read')
     await expect(book.prepare({ ...order, nics: [dmz] })).rejects.toThrow('EIO')

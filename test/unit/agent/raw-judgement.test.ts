@@ -65,7 +65,7 @@ describe('a raw image', () => {
     expect(judgeRaw(Buffer.alloc(0), 0)).toEqual({ ok: false, message: 'it is empty' })
   })
 
-  it('that is shorter than what is looked at is judged by what is there', () => {
+  it('that is shorter than the checked part is judged by what it has', () => {
     expect(judgeRaw(aStart().subarray(0, 512), 512)).toMatchObject({ ok: true })
   })
 })

@@ -47,8 +47,8 @@ function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: 
       }),
     },
     tool: {
-      info: () => Promise.reject(new Error('not asked for')),
-      check: () => Promise.reject(new Error('not asked for')),
+      info: () => Promise.reject(new Error('not requested')),
+      check: () => Promise.reject(new Error('not requested')),
       createOverlay: async (path, backing, sizeBytes) => writeFileSync(path, `${backing.path} ${sizeBytes}`, { flag: 'wx' }),
     },
     useOf: async () => use,
@@ -143,7 +143,7 @@ describe('a disk that an edit would destroy', () => {
     expect(disk()).toContain('../images/bbb')
   })
 
-  test('that is lost is not made anew by any word', async () => {
+  test('that is lost is never created again', async () => {
     await made()
     const order = anOrder({ source: 'images/b' })
     const allowed = allowing(order, await prepare(order))

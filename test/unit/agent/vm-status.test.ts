@@ -24,7 +24,7 @@ async function addressesSince(said: Partial<RunnerStatus>): Promise<string | und
   return since
 }
 
-test('An address of before the boot is not that of the guest, which a predecessor may have had while the runner waited', async () => {
+test('An address from before the boot is not reported, because a previous guest may have had it while the runner waited', async () => {
   expect(await addressesSince({ container: 'aaaaaaaaaaaa', bootedAt })).toBe(bootedAt)
   expect(await addressesSince({ container: 'aaaaaaaaaaaa' })).toBeUndefined()
   expect(await addressesSince({})).toBe(startedAt)

@@ -23,7 +23,7 @@ function aNode(count: number) {
 }
 
 describe('answering for leases', () => {
-  it('looks at the VMs that were asked for alone', () => {
+  it('returns only the requested VMs', () => {
     const node = aNode(500)
     const answer = answerLeases(node, { type: 'leases', id: 7, uids: [uidOf(3), uidOf(9999)] })
     expect(answer.leases.map(({ uid }) => uid)).toEqual([uidOf(3)])

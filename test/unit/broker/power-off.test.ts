@@ -10,7 +10,7 @@ function aRunner(id: number) {
   return { said, link: { id, send: (message: { type: string }) => void said.push(message.type), flushed: async () => undefined } }
 }
 
-/** A VM without networks that runs, and a broker that is told to power everything off. */
+/** A running VM without networks, and a broker that powers everything off. */
 async function goingDown() {
   const clock = virtualClock()
   const leases = new Leases({

@@ -9,7 +9,7 @@ const hostile = aMac('52:54:00:00:00:66')
 const server = '02:00:00:00:00:01'
 const tap = 'sv0123456789ab'
 
-/** One TAP on which a VM and others are heard. */
+/** One TAP with frames of a VM and of others. */
 function aTap() {
   const table = sightings()
   let nowMs = 0
@@ -17,7 +17,7 @@ function aTap() {
     table,
     vmSends: (frame: Buffer) => table.onTap(tap, mac, frame, 'received', (nowMs += 1)),
     vmGets: (frame: Buffer) => table.onTap(tap, mac, frame, 'sent', (nowMs += 1)),
-    /** Last heard first. */
+    /** Latest first. */
     addresses: () => table.of([mac, hostile], nowMs).map(({ ip, via }) => `${ip} ${via}`),
   }
 }
@@ -32,7 +32,7 @@ describe('the address of a VM', () => {
     expect(addresses()).toEqual([])
   })
 
-  it('is what a DHCP server confirms of what it asked for', () => {
+  it('is the address that a DHCP server confirms after the VM requested it', () => {
     const { vmSends, vmGets, addresses } = aTap()
     vmSends(dhcpRequest({ from: mac, client: mac, xid: 7, ip: '10.0.0.5' }))
     expect(addresses()).toEqual([])
@@ -41,7 +41,7 @@ describe('the address of a VM', () => {
   })
 
   it.each([
-    ['an ACK that nobody asked for', dhcpAck({ from: hostile, client: mac, xid: 8, ip: '10.0.0.66' })],
+    ['an ACK without a request', dhcpAck({ from: hostile, client: mac, xid: 8, ip: '10.0.0.66' })],
     ['an ACK of the right transaction with another address', dhcpAck({ from: hostile, client: mac, xid: 7, ip: '10.0.0.66' })],
     ['an ACK of another VM', dhcpAck({ from: server, client: hostile, xid: 7, ip: '10.0.0.5' })],
     ['ARP of another guest in its name', arp({ from: hostile, sender: mac, senderIp: '10.0.0.66' })],

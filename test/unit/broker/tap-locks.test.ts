@@ -78,7 +78,7 @@ describe('the locks of TAPs', () => {
     }
   })
 
-  it('that cannot be made are told with the reason, and tried again', async () => {
+  it('that cannot be created are reported with the reason, and tried again', async () => {
     const { kernel, locks, rules } = aKernel()
     kernel.refusal = 'nft: Operation not supported'
     await locks.start()
@@ -110,7 +110,7 @@ describe('the locks of TAPs', () => {
     expect(kernel.guardsPorts).toBe(true)
   })
 
-  it('that are in the kernel after a failure are told to be there with the next sweep', async () => {
+  it('that are in the kernel after a failure are reported as active by the next sweep', async () => {
     const { kernel, locks } = aKernel({ [tap]: mac })
     await locks.start()
     await locks.sweep()
@@ -121,7 +121,7 @@ describe('the locks of TAPs', () => {
     expect(locks.fact([tap])).toEqual({ state: 'active', message: '' })
   })
 
-  it('of an earlier broker are made anew once, for it may have had other rules', async () => {
+  it('of an earlier broker are created again once, because it may have had other rules', async () => {
     const { kernel, locks } = aKernel({ [tap]: mac })
     await locks.start()
     await locks.sweep()
@@ -155,7 +155,7 @@ describe('the locks of many TAPs', () => {
     expect(locks.fact([refused])).toEqual({ state: 'inactive', message: 'nft: refused' })
   })
 
-  it('are not all tried where nft itself fails, and are all told', async () => {
+  it('are not all tried if nft itself fails, and are all reported', async () => {
     const { kernel, locks } = aKernel({}, names)
     for (const name of names) kernel.refused.add(name)
     await locks.lock(names.map((name) => ({ tap: name, mac })))
@@ -163,7 +163,7 @@ describe('the locks of many TAPs', () => {
     for (const name of names) expect(locks.fact([name]).state).toBe('inactive')
   })
 
-  it('are looked at by one sweep at a time, however long it takes', async () => {
+  it('are checked by one sweep at a time, however long it takes', async () => {
     const { kernel, locks } = aKernel(all, names)
     await Promise.all([locks.start(), ...Array.from({ length: 50 }, () => locks.sweep())])
     expect({ made: kernel.calls, reads: kernel.reads }).toEqual({ made: [names], reads: 2 })

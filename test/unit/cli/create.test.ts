@@ -65,7 +65,7 @@ describe('create as a program', () => {
     expect(await runCli(['create', 'web', '--class', 'Small'])).toMatchObject({ exit: 2, out: '' })
   })
 
-  it('gives the JSON Schema that its first lines speak of, as it is checked in', async () => {
+  it('prints the JSON Schema that its first lines mention, identical to the file in the repository', async () => {
     const { exit, out } = await runCli(['schema'])
     expect(exit).toBe(0)
     expect(out).toBe(await readFile(join(import.meta.dirname, '../../../manifests/schema/swarmvirt.schema.json'), 'utf8'))

@@ -120,7 +120,7 @@ function network(certificates: Readonly<Record<string, string>>, found: readonly
 }
 
 describe('a login that is kept', () => {
-  it('is used as it is while its server answers', async () => {
+  it('is used unchanged while its server answers', async () => {
     const { ports, seen, kept } = network({ 'https://10.0.0.1:9471': 'AA:BB' }, ['https://10.0.0.2:9471'])
     await connected(ports)
     expect(seen).toEqual(['https://10.0.0.1:9471'])

@@ -65,7 +65,7 @@ describe('docker vm install', () => {
     expect(JSON.parse((await install({ output: 'json' })).out)).toMatchObject({ warnings: [expect.stringContaining('not internal')] })
   })
 
-  it('makes a token for the metrics where it is asked for, also later, and shows it once', async () => {
+  it('creates a token for the metrics on request, also later, and shows it once', async () => {
     expect((await install()).out).not.toContain('metrics-token')
     expect((await install({ metricsToken: true })).out).toContain('Metrics token (shown once, keep it): metrics-token')
     expect([docker.secrets.get('swarmvirt-metrics-token'), docker.secrets.size]).toEqual(['metrics-token', 5])

@@ -6,7 +6,7 @@ import { nextStep } from '../../../src/cli/inspect/next-step.ts'
 
 const documented = readFileSync(join(import.meta.dirname, '../../../docs/conditions.md'), 'utf8')
 
-/** States that somebody asked for: nothing is to be done about them. */
+/** Requested states, which need no action. */
 const asked = new Set(['Halted', 'Removed', 'Retained', 'UpToDate', 'KvmInUse', 'TcgAskedFor', 'Suspended', 'Refused', 'Denied'])
 
 /** The reasons for False and Unknown of each type, as docs/conditions.md lists them. */

@@ -37,7 +37,7 @@ describe('the plugin as it ships', () => {
     })
   })
 
-  it('runs called as Docker calls it, by itself, and through links', () => {
+  it('runs as Docker calls it, alone, and through links', () => {
     symlinkSync('built/docker-vm', join(folder, 'relative'))
     symlinkSync(join(folder, 'relative'), join(folder, 'absolute'))
     for (const program of [plugin, join(folder, 'relative'), join(folder, 'absolute')]) {

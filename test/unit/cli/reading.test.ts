@@ -125,7 +125,7 @@ describe('a watch', () => {
     throw lost
   }
 
-  /** What is written until the controller ends it. */
+  /** The output until the controller ends it. */
   async function written(
     changes: readonly VmChange[],
     options: FormOptions = {},
@@ -235,7 +235,7 @@ describe('confirm-removal', () => {
     expect(out).toContain('\n  docker vm confirm-removal --yes a b c d\n')
   })
 
-  it.each([[[]], [['d', 'c', 'b', 'a', 'a']]])('confirms exactly what is withheld, given as %j', async (given) => {
+  it.each([[[]], [['d', 'c', 'b', 'a', 'a']]])('confirms exactly the blocked removals, given as %j', async (given) => {
     const api = controller(view.withheld)
     expect(await confirmRemoval(api, given, true)).toMatchObject({ exit: 0, err: '' })
     expect(api.confirmed).toEqual([['a', 'b', 'c', 'd']])
@@ -253,7 +253,7 @@ describe('confirm-removal', () => {
     expect(api.confirmed).toEqual([])
   })
 
-  it('has nothing to do where nothing is withheld, and says so where names are given', async () => {
+  it('does nothing if no removal is blocked, and says so if names are given', async () => {
     expect(await confirmRemoval(controller([]), [], true)).toMatchObject({ exit: 0, out: 'no removal is blocked\n' })
     expect(await confirmRemoval(controller([]), ['a'], true)).toMatchObject({ exit: 1, err: expect.stringContaining('none is') as string })
   })

@@ -87,7 +87,7 @@ describe('what several documents claim', () => {
     return out.split('\n\n')
   }
 
-  it('is told of the later one with the place of the first, where a VM is declared twice (VM030)', () => {
+  it('is reported at the later one with the place of the first, for a VM that is declared twice (VM030)', () => {
     expect(said(snapshot('b.yaml', good), snapshot('a.yaml', `---\n${good}`))).toEqual([
       `error[VM030]: VM "web" is declared twice; a.yaml:2 keeps it
  --> b.yaml:3:19
@@ -104,7 +104,7 @@ help: give this one another name or delete one of the two`,
     expect(said(snapshot('a.yaml', bad), snapshot('b.yaml', good)).filter((one) => one.includes('VM030'))).toHaveLength(1)
   })
 
-  it('is told at the MAC, however the other one writes it (VM031)', () => {
+  it('is reported at the MAC, in whatever format the other one has it (VM031)', () => {
     const [first, summary] = said(
       snapshot('a.yaml', withNic('web-1', 'mac: 52:54:00:AA:BB:01')),
       snapshot('b.yaml', withNic('web-2', 'mac: 52-54-00-aa-bb-01')),
@@ -119,7 +119,7 @@ help: change the MAC of one VM; this document is accepted once VM "web-1" no lon
     expect(summary).toBe('1 error in 1 file; 1 valid VirtualMachine in 1 file\n')
   })
 
-  it('is told at the address, and of one document with several in one run', () => {
+  it('is reported at the address, also for several documents in one file', () => {
     const nic = 'mac: 52:54:00:aa:bb:01, address: 192.168.50.42'
     const file = [withNic('web-1', nic), withNic('web-2', nic)].join('---\n')
     const [mac, address] = said(snapshot('a.yaml', file))
@@ -163,7 +163,7 @@ describe('validate as a program', () => {
     expect(await runCli(['validate', join(folder, 'manifest.txt')])).toMatchObject({ exit: 0 })
   })
 
-  it('has an error for a document of another kind, unless it is told to leave those out', async () => {
+  it('reports a document of another kind as an error, unless these are ignored', async () => {
     const input = `${good}---\nservices: { web: { image: nginx } }\n`
     expect(await runCli(['validate', '-'], { input })).toMatchObject({ exit: 1, out: expect.stringContaining('error[VM005]') as string })
     const left = await runCli(['validate', '--ignore-other-kinds', '-'], { input })

@@ -72,7 +72,7 @@ describe('why', () => {
       /a change by an operator.*OwnershipLost/,
     ],
     ['a removal', { declared: 'removed', conditions: [condition('ServiceReady', 'False', 'Removing', 'm')] }, /being removed.*Removing/],
-    ['a VM nobody has looked at', {}, /has not reconciled it yet/],
+    ['a VM that was never reconciled', {}, /has not reconciled it yet/],
     [
       'an edit that waits',
       { conditions: [condition('Ready', 'True', 'Ready'), condition('RestartRequired', 'True', 'SpecChanged', 'memory')] },
@@ -143,7 +143,7 @@ describe('wait', () => {
   const forever = new AbortController().signal
   const isReady = (generation: string) => ({ generation, conditions: [condition('Ready', 'True', 'Ready', '', 'g1')] })
 
-  it('ends when the condition holds for the manifest as it is, and not for an older one', async () => {
+  it('ends when the condition is met for the current manifest, and not for an older one', async () => {
     const wait = (name: string, generation: string) =>
       waitFor({
         changes: changes(vm({ name }), synced, vm({ name, ...isReady(generation) })),
@@ -187,7 +187,7 @@ describe('events', () => {
     expect(lines.slice(1, 3).map((line) => line.split(/ {3,}/)[1])).toEqual(['a', 'b'])
   })
 
-  it('are told once each as they come, however often the VM changes', async () => {
+  it('are printed once each as they occur, however often the VM changes', async () => {
     let out = ''
     const output = { write: (text: string) => void (out += text), closed: AbortSignal.abort() }
     await followEvents(

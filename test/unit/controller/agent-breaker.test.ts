@@ -13,7 +13,7 @@ import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
 const uid = '6f1b3a52-3c1d-4a89-9a53-000000000001'
 const timeoutMs = 10_000
 
-/** n1 hangs until it is told not to; a call of it times out after 10 s. n2 answers. */
+/** n1 hangs until the test ends it; a call to it times out after 10 s. n2 answers. */
 function aCluster() {
   const clock = virtualClock()
   const world = { hangs: true, takesMs: 0, calls: 0 }
@@ -35,7 +35,7 @@ function aCluster() {
   return { clock, world, agents, raw, said, ask }
 }
 
-/** When each VM was looked at: forty on the node that hangs, and `other` on one that answers. */
+/** When each VM was reconciled: forty on the node that hangs, and `other` on one that answers. */
 async function looks(agents: (cluster: ReturnType<typeof aCluster>) => Agents): Promise<number[]> {
   const cluster = aCluster()
   const asked = agents(cluster)

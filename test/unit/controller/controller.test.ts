@@ -175,7 +175,7 @@ afterEach(async () => {
 })
 
 describe('the controller', () => {
-  it('looks at a new manifest with every reconciler, soon after the hint', async () => {
+  it('reconciles a new manifest with every reconciler, soon after the hint', async () => {
     const on = stage()
     await on.clock.pass(1_000)
     on.declare('web')
@@ -183,7 +183,7 @@ describe('the controller', () => {
     expect([on.runs['assets'], on.runs['services'], on.runs['reachability']]).toEqual([['web'], ['web'], ['web']])
   })
 
-  it('looks at a VM when its service has an event, and at nothing else', async () => {
+  it('reconciles a VM when its service has an event, and nothing else', async () => {
     const on = stage((one) => one.declare('web', 'db'))
     await on.clock.pass(1_000)
     on.forgetRuns()
@@ -192,7 +192,7 @@ describe('the controller', () => {
     expect([on.runs['services'], on.runs['nodes']]).toEqual([['web'], []])
   })
 
-  it('looks at everything again on the resync timer', async () => {
+  it('reconciles everything again on the resync timer', async () => {
     const on = stage((one) => one.declare('web'))
     await on.clock.pass(1_000)
     on.forgetRuns()
@@ -365,7 +365,7 @@ describe('the controller', () => {
     expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True' })
   })
 
-  it('does not call an edit Ready before everybody looked at it', async () => {
+  it('does not report an edit as Ready before every reconciler has run', async () => {
     const on = stage((one) => {
       one.plans = allHolds
       one.declare('web')
@@ -420,7 +420,7 @@ function allTrue(owner: string): Plan<unknown> {
 }
 const allHolds = Object.fromEntries(['assets', 'services', 'reachability'].map((owner) => [owner, () => allTrue(owner)]))
 
-describe('what is told of changes', () => {
+describe('watched changes', () => {
   it('is each VM once for all that moved in a short while, and every VM that goes', async () => {
     const on = stage((one) => one.declare('web', 'db'))
     await on.clock.pass(1_000)
@@ -442,7 +442,7 @@ describe('what is told of changes', () => {
   })
 })
 
-describe('what the controller is told to do', () => {
+describe('actions of the controller', () => {
   it('is to read every source now', async () => {
     const on = stage()
     await on.clock.pass(1_000)
@@ -454,7 +454,7 @@ describe('what the controller is told to do', () => {
     expect(on.built.view.vm('web')).toBeDefined()
   })
 
-  it('is to remove exactly what is withheld, after the grace, and it says what that is', async () => {
+  it('confirms exactly the blocked removals, after the grace period, and reports them', async () => {
     const names = ['a', 'b', 'c', 'd']
     const on = stage((one) => one.declare(...names))
     await on.clock.pass(1_000)
@@ -470,7 +470,7 @@ describe('what the controller is told to do', () => {
     expect(on.built.view.vms()).toEqual([])
   })
 
-  it('is to look at one VM now, also where it waits for its backoff', async () => {
+  it('reconciles one VM now, also during its backoff', async () => {
     const on = stage((one) => {
       one.refusing = new PortError('Unavailable', 'no answer')
       one.declare('web')
@@ -511,7 +511,7 @@ describe('a VM that is suspended', () => {
     next: { kind: 'suspended', ms: 5_000, reason: 'SuspendedByCommand', message: 'suspended by docker vm suspend' },
   }
 
-  it('says so, is looked at again, and claims no generation to be acted on', async () => {
+  it('reports it, is still reconciled, and does not advance observedGeneration', async () => {
     const on = stage((one) => {
       one.plans = { assets: () => suspended, services: () => ({ ...suspended, conditions: [] }) }
       one.declare('web')
@@ -542,7 +542,7 @@ describe('a VM that is suspended', () => {
   })
 })
 
-describe('what was put back', () => {
+describe('corrected drift', () => {
   it('is an event of its VM, in words', async () => {
     const messages = ['somebody changed the service vm-web; restored']
     const action: Effect = { kind: 'updateService', disruptive: true, drift: { kinds: ['replicas'], counts: 'always', messages } }

@@ -77,7 +77,7 @@ describe('deleting by absence', () => {
     expect(kind('web')).toBe('removed')
   })
 
-  it('says since when a manifest is gone by the date as it is set now', async () => {
+  it('shows since when a manifest is gone by the current system time', async () => {
     const { clock, store } = bench()
     store.fold(read([ok('web')]))
     store.fold(read([]))
@@ -117,7 +117,7 @@ describe('deleting by absence', () => {
     expect(kind('web')).toBe('present')
   })
 
-  it('starts the grace anew after a read that was not complete', async () => {
+  it('restarts the grace period after an incomplete read', async () => {
     const { store, after, kind } = bench()
     store.fold(read([ok('web')]))
     await after(graceMs - 1, read([]))
@@ -181,7 +181,7 @@ describe('deleting by absence', () => {
     expect(kind('web')).toBe('removed')
   })
 
-  it('forgets a removed VM only when it is told to', async () => {
+  it('forgets a removed VM only on request', async () => {
     const { store, after, kind } = bench()
     store.fold(read([ok('web')]))
     await after(graceMs, read([]))
@@ -229,7 +229,7 @@ describe('broken manifests', () => {
   })
 })
 
-/** The same VM asked for otherwise. */
+/** The same VM with another spec. */
 function edited(name: string, file: string, generation: string, line = 1): SourceDocument {
   return { ...ok(name, file, line), generation } as SourceDocument
 }
@@ -442,7 +442,7 @@ describe('too many at once', () => {
 describe('a confirmed removal', () => {
   const ten = Array.from({ length: 10 }, (_, index) => ok(`vm-${index}`))
   const gone = ['vm-6', 'vm-7', 'vm-8', 'vm-9']
-  /** Four of ten are withheld. */
+  /** The removal of four of ten is blocked. */
   async function withheld(): Promise<Bench> {
     const on = bench()
     on.store.fold(read(ten))
@@ -466,7 +466,7 @@ describe('a confirmed removal', () => {
   })
 
   it.each([[['vm-6', 'vm-7', 'vm-8']], [[...gone, 'vm-0']], [['vm-6', 'vm-7', 'vm-8', 'vm-8']], [[]]])(
-    'is none where other names are withheld than %j',
+    'is rejected if the names are not the blocked ones: %j',
     async (names) => {
       const on = await withheld()
       expect(on.store.confirmRemoval(names)).toBeUndefined()

@@ -33,7 +33,7 @@ describe('superseded configs', () => {
     expect([due(), due('v2/web'), due('v2/web', 'v3/db')]).toEqual([0, 0, 1])
   })
 
-  it('are removed when they are due, whoever removed some of them meanwhile', async () => {
+  it('are removed when they are due, also if another controller removed some of them', async () => {
     const clock = virtualClock()
     const swarm = new SimulatedSwarm(() => clock.now())
     const ids: string[] = []

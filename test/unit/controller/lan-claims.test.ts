@@ -35,7 +35,7 @@ interface Bench {
   readonly store: DeclarationStore
   readonly clock: VirtualClock
   readonly read: (...documents: (readonly ReadDocument[])[]) => void
-  /** The first NIC's MAC as it is in force, or the kind of what is declared. */
+  /** The accepted MAC of the first NIC, or the kind of the declaration. */
   readonly mac: (name: string) => string
 }
 
@@ -61,7 +61,7 @@ function owned(document: readonly ReadDocument[], macs?: readonly Mac[]): OwnedV
 }
 
 describe('a MAC that two VMs claim', () => {
-  it('stays with the VM that has it; the later one is told at its own MAC and is not made', () => {
+  it('stays with the VM that has it; the later one is reported at its own MAC and not created', () => {
     const { store, read, mac } = bench()
     read(web('b', `mac: ${macA}`))
     read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}`))
@@ -207,7 +207,7 @@ describe('an address that two VMs claim', () => {
   })
 })
 
-it('what a refused VM claimed besides goes to whoever else claims it', () => {
+it('the other claims of a rejected VM go to the next VM that claims them', () => {
   const { store, read, mac } = bench()
   read(web('a', `mac: ${macA}`))
   read(web('a', `mac: ${macA}`), web('b', `mac: ${macA}, address: 10.0.0.1`), web('c', 'address: 10.0.0.1'))

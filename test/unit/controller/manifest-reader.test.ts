@@ -130,7 +130,7 @@ it('acts on what a hint names after the debounce, and reads everything when it i
   await reader.stop()
 })
 
-it('looks at what a hint names while it waits, and believes nothing of it yet', async () => {
+it('reads a hinted file while it waits, without acting on it', async () => {
   const { clock, naming, store, ...reader } = await reading()
   naming.named = [edited('named')]
   const was = generationOf(store)

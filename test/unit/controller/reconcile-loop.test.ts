@@ -4,7 +4,7 @@ import type { AnyReconciler } from '../../../src/controller/loop/reconcile-once.
 import { noMetrics } from '../../simulation/no-metrics.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
 
-it('begins no run before others were heard', async () => {
+it('yields to the event loop before it begins a run', async () => {
   const seen: string[] = []
   const reconciler: AnyReconciler = {
     name: 'assets',

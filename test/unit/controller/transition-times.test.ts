@@ -76,7 +76,7 @@ test('nor where the next controller has not seen it yet at first', async () => {
   expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
 })
 
-test('a status that changed meanwhile is dated by whoever saw it, and so is one that comes back later', async () => {
+test('a status that changed meanwhile gets the time of the controller that saw it, and so does one that returns later', async () => {
   const { clock, begin } = await afterOne(60_000)
   const second = await begin()
   second.say('False')
@@ -107,7 +107,7 @@ test('a controller that is stopped before it has looked forgets nothing for the 
   expect(last.since()).toBe('2026-01-01T00:00:00.000Z')
 })
 
-test('after a crash what changed since the last stop is dated anew, and nothing else', async () => {
+test('after a crash only changes since the last stop get a new time', async () => {
   const { clock, begin } = await afterOne(0)
   const crashed = await begin()
   crashed.say('True')
@@ -193,7 +193,7 @@ test('what was never read is not written over by who could not read it', async (
   expect(third.since()).toBe('2026-01-01T00:00:00.000Z')
 })
 
-test('a removed VM of the same name begins anew', async () => {
+test('a removed VM of the same name starts over', async () => {
   const { clock, begin } = await afterOne(1_000)
   const second = await begin()
   second.say('Unknown')

@@ -29,7 +29,7 @@ interface Bench {
   /** One read of each source that is named. */
   readonly read: (reads: Reads) => void
   readonly pass: (ms: number, reads: Reads) => Promise<void>
-  /** What is in force: the generation, or the kind of what is declared. */
+  /** The accepted generation, or the kind of the declaration. */
   readonly inForce: () => string
 }
 
@@ -166,7 +166,7 @@ describe('a hand-over from one source to the other', () => {
     expect(inForce()).toBe('directory')
   })
 
-  it('does not go to a broken document, which is told; the last good state stays until that one is mended, and a grace longer', async () => {
+  it('does not go to a broken document, which is reported; the last good state stays until that document is valid, and a grace period longer', async () => {
     const { store, read, pass, inForce } = bench('nothing')
     const reads = { directory: [], configs: [broken('configs', { name: 'web' })] }
     read({ directory: [web('directory')], configs: [] })
@@ -208,7 +208,7 @@ describe('after a restart of the controller', () => {
     }
   })
 
-  it('nothing is done about a VM before the Swarm and every source were heard', () => {
+  it('nothing is done for a VM before the Swarm and every source were read', () => {
     const { store, read, inForce } = bench()
     read({ configs: both.configs })
     expect(inForce()).toBe('unknown')

@@ -69,7 +69,7 @@ function conditions(changes: Readonly<Record<string, readonly [Condition['status
   return [...held, { ...ready, observedGeneration: '', lastTransitionTime: '' }] as readonly Condition[]
 }
 
-/** What is told of these, one after the other. */
+/** The events of these conditions, one after the other. */
 function told(...steps: readonly (readonly Condition[])[]): string[] {
   let known: ReportedConditions = new Map()
   return steps.flatMap((step) => {

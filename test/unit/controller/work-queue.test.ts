@@ -67,7 +67,7 @@ describe('the work queue', () => {
     expect(queue.state().depth).toBe(1)
   })
 
-  it('looks at once at what waits in backoff when what was away is back', () => {
+  it('runs the keys in backoff at once when an unavailable peer is back', () => {
     const { queue } = bench()
     queue.addFailed('a')
     queue.addAfter('b', 5_000)

@@ -25,7 +25,7 @@ function bench() {
   }
 }
 
-it('lets runs follow each other for a while, and then others be heard', async () => {
+it('lets runs follow each other for a while, and then yields', async () => {
   const { turn, work, others } = bench()
   for (let run = 0; run < 3; run += 1) {
     expect(turn()).toBeUndefined()
@@ -33,14 +33,14 @@ it('lets runs follow each other for a while, and then others be heard', async ()
   }
   const wait = turn()
   expect(wait).toBeInstanceOf(Promise)
-  // Whoever comes meanwhile waits for the same.
+  // Later callers wait for the same turn.
   expect(turn()).toBe(wait)
   await others()
   await wait
   expect(turn()).toBeUndefined()
 })
 
-it('holds up nobody who comes after others were heard anyway', async () => {
+it('does not delay a caller if the event loop has just had a turn', async () => {
   const { turn, work, others } = bench()
   for (let run = 0; run < 3; run += 1) {
     expect(turn()).toBeUndefined()

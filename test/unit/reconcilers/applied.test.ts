@@ -213,7 +213,7 @@ describe('an edit that its node has not checked yet', () => {
     },
   )
 
-  test('is looked at every minute while a restart by hand waits for it', async () => {
+  test('is reconciled every minute while a restart by hand waits for it', async () => {
     const cluster = await running()
     const nextMs = async (): Promise<number | undefined> => {
       const next = (await cluster.run(servicesReconciler(cluster.ports()), 'web'))?.next
@@ -275,7 +275,7 @@ describe('an edit that its node has not checked yet', () => {
     expect(macs(order(cluster))).toEqual([other])
   })
 
-  test('is not told from one that an agent of an earlier release accepted', () => {
+  test('is the same as one that an agent of an earlier release accepted', () => {
     const machine = { accelerator: 'auto', nics: [] } as const
     expect(checkOf(machine, machineMark(machine))).toBe('accepted')
     expect(checkOf(machine, noteOfCheck({ ...machine, accelerator: 'kvm' }, 'refused'))).toBe('unchecked')
@@ -414,7 +414,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     expect(cluster.starts('web')).toBe(2)
   })
 
-  test('is given to no more VMs than there is memory for, though one edit is of all of them and they are looked at at once', async () => {
+  test('is given to no more VMs than the memory allows, even if one edit changes all of them at once', async () => {
     const cluster = new Cluster(['n1'])
     const all = ['web', 'db', 'log']
     const reserved = (vm: string): number => reservedBytes({ spec: cluster.swarm.service(`vm-${vm}`)?.spec ?? {} }) / 1024 ** 3
@@ -517,7 +517,7 @@ describe('drift', () => {
     ],
   ]
 
-  test.each(changes)('of %s is put back also when it is made twice', async (_what, change) => {
+  test.each(changes)('of %s is restored also when it is made twice', async (_what, change) => {
     const cluster = await running()
     const before = structuredClone(cluster.swarm.service(service)?.spec['TaskTemplate'])
     cluster.swarm.edit(service, change)

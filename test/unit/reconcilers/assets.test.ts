@@ -276,7 +276,7 @@ test('the record says which source the VM is of, and a hand-over writes that and
   expect(cluster.starts('web')).toBe(1)
 })
 
-test('a record of an earlier release is told its source, which is no drift and restarts nothing', async () => {
+test('a record of an earlier release gets its source, which is no drift and restarts nothing', async () => {
   const cluster = await placed()
   const record = cluster.record('web')?.config
   if (record === undefined) throw new Error('no record')
@@ -287,7 +287,7 @@ test('a record of an earlier release is told its source, which is no drift and r
   expect([cluster.corrected, cluster.starts('web')]).toEqual([[], 1])
 })
 
-test('what is neither declared nor certainly removed is left as it is', async () => {
+test('a VM that is neither declared nor certainly removed stays unchanged', async () => {
   const cluster = await placed()
   const before = cluster.swarm.writes
   cluster.declared.set('web', { kind: 'unknown', message: 'the directory cannot be read' })

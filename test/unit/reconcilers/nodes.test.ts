@@ -145,7 +145,7 @@ describe('the label that an earlier release gave each VM', () => {
   })
 })
 
-test('a node that changed meanwhile is looked at again and keeps both changes', async () => {
+test('a node that changed meanwhile is reconciled again and keeps both changes', async () => {
   const cluster = new Cluster(['n1'])
   let once = true
   cluster.swarm.beforeWrite = (what) => {
@@ -190,7 +190,7 @@ test.each(['listConfigs', 'listServices'] as const)(
   },
 )
 
-test('a VM that is placed while its node is looked at keeps the node capable', async () => {
+test('a VM that is placed during the reconcile of its node keeps the node capable', async () => {
   const cluster = await withRunningVm()
   const config = cluster.record('web')?.config
   await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
@@ -236,7 +236,7 @@ describe('a grant that nothing names', () => {
     return [...cluster.agent('n1').held.values()].filter((one) => one.granted).map((one) => one.uid)
   }
 
-  /** One controller that looks at the node every ten seconds, for so long. */
+  /** One controller that reconciles the node every ten seconds, for this long. */
   async function watch(cluster: Cluster, seconds: number, change: Partial<ReturnType<Cluster['ports']>> = {}): Promise<void> {
     const nodes = nodesReconciler({ ...cluster.ports(), ...change })
     for (let at = 0; at <= seconds; at += 10) {

@@ -68,7 +68,7 @@ test('a service that carries every label of a VM’s, and nothing else that is s
 })
 
 describe('a service of ours that has lost all that tells whose it is', () => {
-  test('is left as it is, and the command that is named gives it back', async () => {
+  test('stays unchanged, and the command in the message gives it back', async () => {
     const cluster = await running()
     const uid = cluster.record('web')?.uid
     cluster.swarm.edit(service, (spec) => {
@@ -129,7 +129,7 @@ describe('the service of a VM whose manifest is gone', () => {
       'ForeignUid',
       /remove the wrong one/,
     ],
-  ])('stays where it lost %s, and that is said for as long as it is so', async (_what, change, reason, command) => {
+  ])('stays if it lost %s, and the condition says so until it is fixed', async (_what, change, reason, command) => {
     const cluster = await running()
     cluster.swarm.edit(service, change)
     const before = bytes(cluster)

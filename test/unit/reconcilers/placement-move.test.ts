@@ -60,7 +60,7 @@ describe('a service that an earlier release constrained by labels', () => {
     expect([cluster.starts('web'), cluster.said('web', 'RestartRequired')]).toEqual([1, 'True SpecChanged'])
   })
 
-  test('is written as it is rendered now where a person changed its template as well', async () => {
+  test('is written as currently rendered if a user changed its template as well', async () => {
     const cluster = await running()
     placeByLabels(cluster, 'web')
     cluster.swarm.edit('vm-web', (spec) => void Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') ?? {}, { Env: ['A=b'] }))

@@ -228,7 +228,7 @@ test('reachability writes nothing', async () => {
   expect(cluster.swarm.writes).toBe(writes)
 })
 
-test('the address is the leased one, then the last heard, and never one that is only tried', () => {
+test('the address is the leased one, then the last seen one, and never one that is only probed for', () => {
   const heard = (address: string, via: 'arp' | 'dhcp', ageMs: number, of = mac) => ({ mac: of, ip: address, via, interface: 'br0', ageMs })
   expect(pickAddress([heard('10.0.0.9', 'arp', 1), heard('10.0.0.1', 'dhcp', 900), heard('10.0.0.2', 'dhcp', 90)], mac)?.ip).toBe(
     '10.0.0.2',
@@ -239,7 +239,7 @@ test('the address is the leased one, then the last heard, and never one that is 
   ).toBeUndefined()
 })
 
-test('a task whose runner waits for its predecessor says so, whoever answers on the control socket', async () => {
+test('a task whose runner waits for its predecessor says so, whichever runner answers on the control socket', async () => {
   const wait = { waiting: 1, waitReason: 'WaitingForPrevious', waitMessage: 'another runner holds the lease' }
   for (const runner of [undefined, null]) {
     const cluster = await onTheLan((status) => ({
@@ -269,7 +269,7 @@ test('a running task of the template before proves nothing, neither for the gues
   expect(cluster.condition('web', 'ServiceReady')).toMatchObject({ status: 'False', reason: 'TaskStarting' })
 })
 
-test('a guest that does not come up is looked at less and less urgently', async () => {
+test('a guest that does not boot is reconciled less and less often', async () => {
   const cluster = await onTheLan()
   cluster.agent('n1').away = true
   const wait = async (): Promise<unknown> => (await cluster.run(reachabilityReconciler(cluster.ports()), 'web'))?.next
@@ -294,7 +294,7 @@ test('a guest that nothing filters is Ready, and a condition says what that mean
   expect((await onTheLan(filter(undefined))).said('web', 'LinkUnfiltered')).toBe('True BrokerOutdated')
 })
 
-test('the probe waits for the VM, whoever else answers for its address', async () => {
+test('the probe waits for the answer of the VM, even if another machine answers first', async () => {
   const asked: ProbeRequest[] = []
   await onTheLan(undefined, (request) => {
     asked.push(request)

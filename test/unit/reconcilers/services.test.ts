@@ -143,7 +143,7 @@ describe('a service that is made', () => {
 })
 
 describe('drift', () => {
-  test('of the template is put back, once, and shown in what runs', async () => {
+  test('of the template is corrected once, and the running VM shows it', async () => {
     const cluster = await running()
     const before = memoryLimit(cluster)
     cluster.swarm.edit(service, limitMemory(64 * 1024 ** 2))
@@ -170,7 +170,7 @@ describe('drift', () => {
     ['another image', (spec) => Object.assign(dig(spec, 'TaskTemplate', 'ContainerSpec') as Spec, { Image: 'evil:1' })],
     ['another restart policy', (spec) => Object.assign(dig(spec, 'TaskTemplate', 'RestartPolicy') as Spec, { Condition: 'none' })],
   ]
-  test.each(changes)('%s is put back', async (_name, change) => {
+  test.each(changes)('%s is restored', async (_name, change) => {
     const cluster = await running()
     const before = structuredClone(cluster.swarm.service(service)?.spec['TaskTemplate'])
     cluster.swarm.edit(service, change)
@@ -179,7 +179,7 @@ describe('drift', () => {
     expect(dig(cluster.swarm.service(service)?.spec, 'EndpointSpec', 'Ports')).toBeUndefined()
   })
 
-  test('that Docker itself makes of what is written restarts a VM at most once, never for ever', async () => {
+  test('that Docker makes by normalizing a write restarts a VM at most once, never forever', async () => {
     const cluster = new Cluster()
     cluster.swarm.storing = (spec) => {
       const kept = stored(spec)
@@ -195,14 +195,14 @@ describe('drift', () => {
     expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
   })
 
-  test('of replicas is put back', async () => {
+  test('of replicas is corrected', async () => {
     const cluster = await running()
     cluster.swarm.edit(service, (spec) => Object.assign(spec, { Mode: { Replicated: { Replicas: 0 } } }))
     await cluster.converge()
     expect(cluster.swarm.running(service)?.state).toBe('running')
   })
 
-  test('of the update policy is put back without a restart', async () => {
+  test('of the update policy is corrected without a restart', async () => {
     const cluster = await running()
     cluster.swarm.edit(service, (spec) => Object.assign(spec['UpdateConfig'] as Spec, { Order: 'start-first' }))
     await cluster.converge()
@@ -210,7 +210,7 @@ describe('drift', () => {
     expect(cluster.starts('web')).toBe(1)
   })
 
-  test('any label of ours but managed-by is put back without a restart, and foreign ones stay', async () => {
+  test('of each label of ours except managed-by is corrected without a restart, and foreign labels stay', async () => {
     const cluster = await running()
     const labels = cluster.swarm.service(service)?.labels ?? {}
     for (const key of Object.keys(labels).filter((one) => one !== 'swarmvirt.managed-by')) {
@@ -224,7 +224,7 @@ describe('drift', () => {
     expect(cluster.starts('web')).toBe(1)
   })
 
-  test('of all our labels at once is put back too, also after an upgrade that would render otherwise', async () => {
+  test('of all our labels at once is corrected too, also after an upgrade with another template', async () => {
     const cluster = await running()
     const labels = cluster.swarm.service(service)?.labels
     cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:2' }
@@ -456,7 +456,7 @@ describe('ServiceReady', () => {
   })
 })
 
-test('a service that waits for its disks, or for minutes for a node, is not looked at twice a second', async () => {
+test('a service that waits for its disks, or for minutes for a node, is not reconciled twice a second', async () => {
   const cluster = new Cluster()
   cluster.declare('web')
   const wait = async (): Promise<unknown> => (await cluster.run(servicesReconciler(cluster.ports()), 'web'))?.next

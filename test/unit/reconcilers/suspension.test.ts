@@ -63,7 +63,7 @@ describe('while a VM is suspended by the note on its record', () => {
     expect(cluster.said('web', 'ServiceReady')).toBe('True TaskRunning')
   })
 
-  test('a service that somebody changed is shown as it is, and not as it would have become', async () => {
+  test('a service that somebody changed is shown in its current state, and not as it would be corrected', async () => {
     const cluster = await running()
     await note(cluster, 'true')
     cluster.swarm.edit('vm-web', (spec) => void (spec['Mode'] = { Replicated: { Replicas: 0 } }))

@@ -35,7 +35,7 @@ it('starts a suite that needs another one when that one is over, and the next on
   expect(seen).toEqual(['lab', 'lab unit', 'unit e2e'])
 })
 
-it('takes a suite for over that was not asked for', async () => {
+it('treats a suite that was not requested as done', async () => {
   expect(await begun([aSuite('e2e', 'lab')], 2, ['e2e'])).toEqual(['e2e'])
 })
 

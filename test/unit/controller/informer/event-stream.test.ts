@@ -67,7 +67,7 @@ describe('who follows the events', () => {
     await end()
   })
 
-  it('opens a stream that broke again, and has everything looked at', async () => {
+  it('opens a broken stream again, and has everything reconciled', async () => {
     const { clock, streams, end, gaps, openNow } = bench()
     await clock.pass(0)
     streams[0]?.fail()
@@ -76,7 +76,7 @@ describe('who follows the events', () => {
     await end()
   })
 
-  it('opens one anew that tells nothing of what was changed, and closes the deaf one', async () => {
+  it('replaces a stream that does not report a change, and closes the old one', async () => {
     const { clock, streams, keys, follower, end, gaps, openNow } = bench()
     await clock.pass(60_000)
     follower.suspect()
@@ -101,7 +101,7 @@ describe('who follows the events', () => {
     await end()
   })
 
-  it('does not take what it told before for a sign that it still hears', async () => {
+  it('does not count events from before the suspicion', async () => {
     const { clock, streams, follower, end, openNow } = bench()
     await clock.pass(60_000)
     streams[0]?.tell()

@@ -18,7 +18,7 @@ describe('a Swarm event', () => {
     ['secret', 'sv-0123456789abcdef', { kind: 'none' }],
     ['other', '', { kind: 'none' }],
   ]
-  it.each(table)('of a %s "%s" is worth a look at %j', (type, name, hint) => {
+  it.each(table)('of a %s "%s" requeues %j', (type, name, hint) => {
     expect(affectedBy({ type, action: 'update', id: 'x', name })).toEqual(hint)
   })
 })

@@ -142,7 +142,7 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual(['listServices', 'getService vm-a', 'listServices'])
   })
 
-  it('removes nothing that was changed since it was looked at, whoever lost the event', async () => {
+  it('removes nothing that changed since it was read, also if the event was lost', async () => {
     const { swarm, services, calls } = bench([service('vm-a')])
     await swarm.listServices()
     services[0] = service('vm-a', 2)
@@ -156,7 +156,7 @@ describe('the informed Swarm', () => {
   it.each([
     ['changed', config('sv-a', 2)],
     ['taken from us', config('sv-a', 2, {})],
-  ])('removes no config and no secret that was %s since it was looked at', async (_what, changed) => {
+  ])('removes no config and no secret that was %s since it was read', async (_what, changed) => {
     const { swarm, configs, secrets, calls } = bench([])
     configs.set('sv-a', config('sv-a'))
     secrets.push(config('sv-a'))
@@ -167,7 +167,7 @@ describe('the informed Swarm', () => {
     await expect(swarm.removeConfig('id-sv-a')).rejects.toMatchObject({ kind: 'Conflict' })
     await expect(swarm.removeSecret('id-sv-a')).rejects.toMatchObject({ kind: 'Conflict' })
     expect(calls.filter((call) => call.startsWith('remove'))).toEqual([])
-    // The next look sees it as it is.
+    // The next read returns the current object.
     expect(await swarm.listSecrets('swarmvirt.managed-by=swarmvirt')).toEqual(changed.labels === owned ? [changed] : [])
   })
 
@@ -197,7 +197,7 @@ describe('the informed Swarm', () => {
     expect(calls.slice(3)).toEqual(['listConfigs swarmvirt.managed-by=swarmvirt', 'listServices'])
   })
 
-  it('asks for what was absent a moment ago when it is in doubt', async () => {
+  it('reads an object again that was just absent, after an invalidation', async () => {
     const { swarm, recent, applyEvent, services } = bench([])
     await swarm.listServices()
     services.push(service('vm-a'))
@@ -244,7 +244,7 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual(['getConfig sv-a'])
   })
 
-  it('reads what it wrote when somebody else was heard of meanwhile', async () => {
+  it('reads its own write even if another event arrived meanwhile', async () => {
     const { swarm, applyEvent, calls, configs, during } = bench([])
     await swarm.getConfig('sv-a')
     during(() => {
@@ -281,7 +281,7 @@ describe('the informed Swarm', () => {
     await written
   })
 
-  it('doubts every config and secret when Docker refuses a service: one that it names may be gone, and nobody heard of it', async () => {
+  it('invalidates every config and secret when Docker rejects a service: one that it names may be gone, without an event', async () => {
     const { swarm, calls } = bench([])
     await swarm.listConfigs('swarmvirt.vm=a')
     await swarm.listSecrets('swarmvirt.vm=a')
@@ -381,7 +381,7 @@ describe('the informed Swarm', () => {
     expect(calls.at(-1)).toBe('listTasks id-vm-30')
   })
 
-  it('asks for the tasks of a service that was just created, or of which an event told', async () => {
+  it('reads the tasks of a service that was just created, or that an event mentioned', async () => {
     const all = Array.from({ length: 20 }, (_, index) => service(`vm-${index}`))
     const { swarm, calls, applyEvent } = bench(all, () => all.map((one) => task(one.id, 'running')))
     for (const one of all) await swarm.listTasks({ serviceId: one.id })
@@ -434,7 +434,7 @@ describe('the informed Swarm', () => {
     expect(await relistTasks()).toEqual([])
   })
 
-  it('says whose object a relist found changed, by its name and by its label, and what no event told', async () => {
+  it('reports whose object a relist found changed, by its name and by its label, if there was no event', async () => {
     const { configs, nodes, applyEvent, relist } = bench([])
     nodes.push(node('n1'))
     await relist('all')
@@ -446,7 +446,7 @@ describe('the informed Swarm', () => {
     expect(await relist('often')).toEqual({ vms: [], nodes: true, unannounced: true })
   })
 
-  it('says with the next relist what another list found and no event told', async () => {
+  it('reports with the next relist what another list found without an event', async () => {
     const { services, clock, refresh, relist } = bench([service('vm-a'), service('vm-b')])
     await relist('all')
     services.splice(0, 1)

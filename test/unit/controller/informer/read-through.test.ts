@@ -32,7 +32,7 @@ function docker(...initial: readonly Thing[]) {
     calls,
     put: (...things: readonly Thing[]) => things.forEach((one) => world.set(one.name, one)),
     hold: () => (isHeld = true),
-    /** Releases the answer that was asked for at this place, or all. */
+    /** Releases the request at this index, or all requests. */
     release(place?: number) {
       if (place === undefined) isHeld = false
       for (const one of place === undefined ? held.splice(0) : held.splice(place, 1)) one()
