@@ -20,7 +20,7 @@ export function describeSyntaxError({ code, message }: Pick<YAMLError, 'code' | 
     case 'BLOCK_AS_IMPLICIT_KEY':
       return {
         message: 'a second ": " on one line, or a value before lines that are indented below it',
-        help: `${quoted}, or mend the indentation`,
+        help: `${quoted}, or fix the indentation`,
       }
     case 'MULTILINE_IMPLICIT_KEY':
       return { message: 'a key without ": " after it, or wrong indentation', help: 'write KEY: VALUE with a space after the colon' }

@@ -3,7 +3,8 @@ import { at, type ManifestIssue, type ManifestPath } from '../../api/manifest.ts
 import { insideScalar } from './inside-scalar.ts'
 import type { Position } from './render.ts'
 import { positionOf, type Text } from './text.ts'
-import { type UserDataFinding, userDataFindings } from './user-data.ts'
+import type { UserDataFinding } from './user-data-finding.ts'
+import { userDataFindings } from './user-data.ts'
 
 /** An issue with a known place. */
 export interface PlacedIssue {

@@ -136,8 +136,8 @@ function judgeAddress({ ip, mac, via, ageMs, interface: where }: Sighting, expec
   const atTime = new Date(nowMs - ageMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)
   const learned = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, seen at ${atTime}Z on ${where}`
   if (expected === undefined || expected === ip) return found('True', via === 'dhcp' ? 'ByDhcp' : 'ByArp', learned)
-  const mend = `the DHCP server lacks a reservation such as dhcp-host=${mac},${expected}, or the guest sets its address itself`
-  return found('False', 'UnexpectedAddress', `${mac} has ${learned}; the manifest expects ${expected}: ${mend}`)
+  const help = `the DHCP server lacks a reservation such as dhcp-host=${mac},${expected}, or the guest sets its address itself`
+  return found('False', 'UnexpectedAddress', `${mac} has ${learned}; the manifest expects ${expected}: ${help}`)
 }
 
 /** The address that the manifest expects for this NIC. */
