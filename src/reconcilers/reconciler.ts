@@ -31,6 +31,9 @@ export interface Effect {
   readonly event?: { readonly reason: string; readonly message: string }
 }
 
+/** Docker does not record who changed an object; all we know is that it was not swarmvirt. */
+export const somebodyElse = 'somebody other than swarmvirt'
+
 export interface Drift {
   /** Each adds one to `swarmvirt_drift_corrections_total`. */
   readonly kinds: readonly DriftKind[]

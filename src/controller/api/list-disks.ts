@@ -4,7 +4,7 @@ import type { InstanceRecord } from '../../api/wire/agent-api.ts'
 import type { DisksView, DiskView } from '../../api/wire/disks.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Swarm } from '../../ports/swarm.ts'
-import { ask } from '../../reconcilers/shared/asked.ts'
+import { ask } from '../../reconcilers/shared/answers.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../../reconcilers/shared/placement-record.ts'
 import { uidsNamedBy } from '../../reconcilers/shared/vm-service.ts'
 

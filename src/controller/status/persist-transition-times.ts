@@ -4,7 +4,7 @@ import { PortError } from '../../ports/errors.ts'
 import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Swarm } from '../../ports/swarm.ts'
-import { unlessGone } from '../../reconcilers/shared/gone.ts'
+import { unlessGone } from '../../reconcilers/shared/answers.ts'
 import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './transition-times-config.ts'
 
 /** Docker kills a controller 10 s after SIGTERM. */

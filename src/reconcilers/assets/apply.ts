@@ -1,6 +1,5 @@
 import { PortError } from '../../ports/errors.ts'
-import { unlessGone } from '../shared/gone.ts'
-import { revokeGrant } from '../shared/revoke.ts'
+import { unlessGone } from '../shared/answers.ts'
 import type { AssetsAction } from './actions.ts'
 import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import type { AssetsPorts } from './observe.ts'
@@ -21,7 +20,7 @@ export async function applyAssets(
     case 'removeRecord':
       return unlessGone(ports.swarm.removeConfig(action.id, signal))
     case 'revokeGrant':
-      return revokeGrant(ports.agents, action, signal)
+      return unlessGone(ports.agents.on(action.nodeId).revoke(action.uid, signal))
     case 'takeLease':
     case 'askHolder':
       return ports.lease.apply(action, signal)

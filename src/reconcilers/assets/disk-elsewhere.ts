@@ -3,7 +3,7 @@ import { followDiskAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
-import { ask, askFor } from '../shared/asked.ts'
+import { ask, askFor } from '../shared/answers.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /** The disks to find, and the node in their record. */

@@ -1,6 +1,5 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import type { LeaseSeen } from '../shared/disruption-lease.ts'
-import { lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/standing-by.ts'
+import { type LeaseSeen, lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/disruption-lease.ts'
 import type { AssetsAction, AssetsPlan } from './actions.ts'
 import type { AssetsSeen } from './observe.ts'
 

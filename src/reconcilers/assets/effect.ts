@@ -1,6 +1,5 @@
 import type { DriftKind } from '../../api/drift-kinds.ts'
-import type { Drift, Effect } from '../reconciler.ts'
-import { somebodyElse } from '../shared/drift.ts'
+import { type Drift, type Effect, somebodyElse } from '../reconciler.ts'
 import type { AssetsAction } from './actions.ts'
 
 export function effectOfAssets(action: AssetsAction): Effect {

@@ -4,7 +4,7 @@ import { maxGrants } from '../../api/wire/broker-admin.ts'
 import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
-import type { Asked } from '../shared/asked.ts'
+import type { Asked } from '../shared/answers.ts'
 import type { Room } from '../shared/assumed-placements.ts'
 
 export interface PlaceRequest {

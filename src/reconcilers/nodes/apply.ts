@@ -1,4 +1,4 @@
-import { revokeGrant } from '../shared/revoke.ts'
+import { unlessGone } from '../shared/answers.ts'
 import type { NodesPorts } from './observe.ts'
 import type { NodesAction } from './plan.ts'
 
@@ -8,6 +8,6 @@ export async function applyNode(ports: Pick<NodesPorts, 'swarm' | 'agents'>, act
     case 'updateNodeLabels':
       return ports.swarm.updateNodeLabels(action.node, action.labels, signal)
     case 'revokeGrant':
-      return revokeGrant(ports.agents, action, signal)
+      return unlessGone(ports.agents.on(action.nodeId).revoke(action.uid, signal))
   }
 }

@@ -1,7 +1,7 @@
 import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
-import type { Asked } from '../shared/asked.ts'
+import type { Asked } from '../shared/answers.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 export interface NodesSeen {

@@ -5,7 +5,7 @@ import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
-import { ask } from '../shared/asked.ts'
+import { ask } from '../shared/answers.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 

@@ -1,6 +1,5 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import type { LeaseSeen } from '../shared/disruption-lease.ts'
-import { lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/standing-by.ts'
+import { type LeaseSeen, lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/disruption-lease.ts'
 import type { ServicesAction, ServicesPlan } from './actions.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'

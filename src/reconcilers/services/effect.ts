@@ -1,5 +1,4 @@
-import type { Drift, Effect } from '../reconciler.ts'
-import { somebodyElse } from '../shared/drift.ts'
+import { type Drift, type Effect, somebodyElse } from '../reconciler.ts'
 import type { ServicesAction, UpdateService } from './actions.ts'
 
 export function effectOfServices(action: ServicesAction): Effect {

@@ -2,9 +2,10 @@ import { objectLabels } from '../../api/labels.ts'
 import type { Edit } from '../../api/manifest/edits.ts'
 import type { VmName } from '../../api/names.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
-import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
+import type { SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
-import { dig, rawNumber } from '../shared/raw.ts'
+import { dig } from '../shared/raw.ts'
+import { replicasOf } from '../shared/vm-service.ts'
 import type { ServicesAction } from './actions.ts'
 import { observeServices, type ServicesPorts } from './observe.ts'
 import { planResumed } from './plan.ts'
@@ -52,11 +53,11 @@ function stepOf(action: ServicesAction, service: SwarmService | undefined): Plan
     case 'updateConfigLabels':
       return { verb: 'change', object: `config ${action.config.name}`, why: 'labels differ from the expected ones', guest: 'untouched' }
     case 'createService': {
-      const guest = replicasIn(action.spec) > 0 ? 'starts' : 'untouched'
+      const guest = replicasOf(action) > 0 ? 'starts' : 'untouched'
       return { verb: 'create', object: `service ${action.name}`, why: 'the VM has no service', guest }
     }
     case 'updateService': {
-      const guest = guestOf(replicasIn(service?.spec ?? {}), replicasIn(action.spec), action.touches === 'template')
+      const guest = guestOf(service === undefined ? 0 : replicasOf(service), replicasOf(action), action.touches === 'template')
       return { verb: 'change', object: `service ${action.name}`, why: action.why, guest }
     }
     case 'takeLease':
@@ -77,8 +78,4 @@ function guestOf(from: number, to: number, isTemplate: boolean): PlannedStep['gu
   if (to === 0) return from === 0 ? 'untouched' : 'stops'
   if (from === 0) return 'starts'
   return isTemplate ? 'restarts' : 'untouched'
-}
-
-function replicasIn(spec: RawSpec): number {
-  return rawNumber(dig(spec, 'Mode', 'Replicated', 'Replicas')) ?? 0
 }

@@ -2,7 +2,7 @@ import { canonicalJson } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
-import { nicsOf } from '../shared/nics.ts'
+import { nicsOf } from '../shared/applied.ts'
 import { diskNames, restartHash, type Wanted } from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */

@@ -5,8 +5,7 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
-import { reservedByOthers } from '../shared/reservations.ts'
-import { vmReads } from '../shared/vm-reads.ts'
+import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
 import { currentTask, isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
 
 type SwarmUsed =

@@ -43,7 +43,7 @@ export interface RenderInput extends Pick<ServicesSeen, 'vm' | 'settings' | 'api
 /**
  * The task template of a VM (Engine API, TaskSpec): no capabilities, devices or host network, a read-only root and a non-root user.
  * Changing any field here restarts the VM, so it is only written when the VM restarts anyway. It names its config and secret;
- * their IDs are filled in when it is written (object-ids.ts).
+ * their IDs are filled in when it is written (apply.ts).
  */
 export function renderTemplate(input: RenderInput): RawSpec {
   const { inputs, settings, vm } = input

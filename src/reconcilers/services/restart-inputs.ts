@@ -6,8 +6,7 @@ import { contentName, type VmUid } from '../../api/names.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
-import { formerBridge } from '../shared/applied.ts'
-import { nicsOf } from '../shared/nics.ts'
+import { formerBridge, nicsOf } from '../shared/applied.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
 /** What the manifest asks for. */

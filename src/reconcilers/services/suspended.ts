@@ -1,6 +1,6 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { type Suspension, whileSuspended } from '../shared/suspension.ts'
-import { dig, rawNumber } from '../shared/raw.ts'
+import { replicasOf } from '../shared/vm-service.ts'
 import type { ServicesPlan } from './actions.ts'
 import type { ServicesSeen } from './observe.ts'
 import { serviceReady } from './ready.ts'
@@ -35,6 +35,6 @@ function seenOnly(seen: ServicesSeen, conditions: readonly ConditionDraft[], now
       differs,
     ]
   }
-  const replicas = (rawNumber(dig(owned.service.spec, 'Mode', 'Replicated', 'Replicas')) ?? 0) > 0 ? 1 : 0
+  const replicas = replicasOf(owned.service) > 0 ? 1 : 0
   return [...conditions.filter((one) => one.type === 'Owned'), serviceReady(seen, replicas, nowMs), differs]
 }

@@ -1,5 +1,6 @@
 import { hashOf } from '../../api/hash.ts'
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
+import { deterministicMac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
@@ -7,13 +8,23 @@ import type { AcceleratorChoice, NicGrant } from '../../api/wire/common.ts'
 import { type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { labelConstraints } from './constraints.ts'
-import { nicsOf } from './nics.ts'
+import { rawJson } from './raw.ts'
 import { launchConfigName, uidsNamedBy } from './vm-service.ts'
 
 /** The part of a VM that its node grants. */
 export interface Machine {
   readonly accelerator: AcceleratorChoice
   readonly nics: readonly NicGrant[]
+}
+
+/** The NICs of a VM with their MACs settled. */
+export function nicsOf(cluster: string, vm: VirtualMachine): NicGrant[] {
+  return vm.spec.networks.map(({ name, bridge, mac }) => ({
+    name,
+    bridge,
+    mac: mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, name) : mac,
+    mtu: null,
+  }))
 }
 
 export function declaredMachine(cluster: string, vm: VirtualMachine): Machine {
@@ -61,21 +72,11 @@ export function launchOf(service: Pick<SwarmService, 'spec'>, configs: readonly 
 }
 
 /** Cached by the bytes, which never change, because every reconcile of every VM parses them. */
-export const launchIn = memoised(
-  (data: Uint8Array): LaunchConfig | undefined => launchConfig.safeParse(parseJson(new TextDecoder().decode(data))).data,
-)
+export const launchIn = memoised((data: Uint8Array): LaunchConfig | undefined => launchConfig.safeParse(rawJson(data)).data)
 
 /** The bridge of a service of release 0.1, whose launch config has no bridges: from its constraint, or from the label that replaced the constraint. */
 export function formerBridge(service: Pick<SwarmService, 'spec' | 'labels'>): string | undefined {
   const { bridgePrefix } = nodeLabels
   const named = labelConstraints(service).find(({ label }) => label.startsWith(bridgePrefix))
   return named === undefined ? service.labels[objectLabels.bridge] : named.label.slice(bridgePrefix.length)
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
 }

@@ -176,3 +176,16 @@ async function within(
     cancel()
   }
 }
+
+/** Short, because a live holder answers a request within milliseconds. */
+export const lookAgainForLeaseMs = 1_000
+
+/** The actions that acquire the lease. */
+export function stepsTo(lease: Exclude<LeaseSeen, { kind: 'ours' }>): readonly LeaseAction[] {
+  if (lease.kind === 'free') return [{ kind: 'takeLease', config: lease.config }]
+  return lease.ask ? [{ kind: 'askHolder', config: lease.config }] : []
+}
+
+export function standingByText(what: string, { holder, config }: Extract<LeaseSeen, { kind: 'held' }>): string {
+  return `${what}, but ${holder} holds the lease; do two controllers run with different manifests? docker config inspect ${config.name}`
+}

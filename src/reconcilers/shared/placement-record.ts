@@ -2,7 +2,7 @@ import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts
 import { memoised } from '../../api/memoised.ts'
 import { placementRecordName, uidPattern, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
-import { rawObject, rawString } from './raw.ts'
+import { rawJson, rawObject, rawString } from './raw.ts'
 
 /** The Swarm config `sv-vm-<name>`: a VM's identity and the node of its disks. The data never changes; node and progress are labels. */
 export interface PlacementRecord {
@@ -66,7 +66,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
 const identityOf = memoised(identityIn)
 
 function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | undefined {
-  const data = rawObject(parseJson(new TextDecoder().decode(bytes)))
+  const data = rawObject(rawJson(bytes))
   const uid = rawString(data['uid'])
   const vm = rawString(data['vm'])
   if (data['version'] !== 1 || uid === undefined || !uidPattern.test(uid) || vm === undefined) return undefined
@@ -115,12 +115,4 @@ export function vmObjectLabels(
 /** True if all wanted labels have the wanted values; others may exist. */
 export function carries(labels: Labels, wanted: Labels): boolean {
   return Object.entries(wanted).every(([key, value]) => labels[key] === value)
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
 }

@@ -17,6 +17,15 @@ export function rawNumber(value: unknown): number | undefined {
   return typeof value === 'number' && value !== 0 ? value : undefined
 }
 
+/** The JSON in a config's data; undefined if it is none. */
+export function rawJson(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data)) as unknown
+  } catch {
+    return undefined
+  }
+}
+
 /** The value at a path of keys. */
 export function dig(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>((inner, key) => rawObject(inner)[key], value)

@@ -22,3 +22,12 @@ export async function askFor<T>(question: Promise<T>): Promise<Asked<T | undefin
     }),
   )
 }
+
+/** Removes idempotently: an object that is already gone counts as removed. */
+export async function unlessGone(removal: Promise<void>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    if (!(error instanceof PortError && error.kind === 'NotFound')) throw error
+  }
+}
