@@ -1,19 +1,19 @@
-import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { objectLabels } from '../../api/labels.ts'
+import { condition } from '../../api/conditions.ts'
 import { serviceName } from '../../api/names.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import type { ServicesPlan } from './actions.ts'
+import { nameFree, nameOwned, upToDate } from './conditions.ts'
+import type { Present } from './context.ts'
 import { inputsOf } from './inputs.ts'
-import { serviceLabels } from './labels.ts'
 import { objectsFor } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
-import { renderedHash, renderTemplate, surroundings } from './render.ts'
+import { renderedHash, renderTemplate, serviceLabels, surroundings } from './render.ts'
 
 /** The assets reconciler writes the record, and each of its writes requeues the VM; this delay is only the fallback. */
 const lookAgainMs = 5_000
 
 /** Creates the service once the disks exist: a task that starts earlier fails, because its bind mount has no source. */
-export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>): ServicesPlan {
+export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0 | 1): ServicesPlan {
   const { record, node, settings, vm } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
@@ -28,9 +28,8 @@ export function planCreate(seen: ServicesSeen, declaration: Extract<ServicesSeen
     { node: record.node, generation: declaration.generation, forceUpdate: 0, ...hashes },
   )
   const name = serviceName(vm)
-  const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
   const spec = { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
-  return { actions: [...objects, { kind: 'createService', name, spec }], conditions: [owned(seen), creating, noRestart()], next: again() }
+  return { actions: [...objects, { kind: 'createService', name, spec }], conditions: [nameOwned(vm), creating, upToDate()], next: again() }
 }
 
 function isPlaced(record: PlacementRecord | undefined): record is PlacementRecord & { readonly node: string } {
@@ -38,20 +37,8 @@ function isPlaced(record: PlacementRecord | undefined): record is PlacementRecor
 }
 
 function waiting(reason: string, message: string): ServicesPlan {
-  const conditions = [noService(), condition('ServiceReady', 'False', reason, message), noRestart()]
+  const conditions = [nameFree(), condition('ServiceReady', 'False', reason, message), upToDate()]
   return { actions: [], conditions, next: again() }
-}
-
-function noService(): ConditionDraft {
-  return condition('Owned', 'True', 'NoService', 'there is no service yet, and the name is free')
-}
-
-function owned({ vm }: ServicesSeen): ConditionDraft {
-  return condition('Owned', 'True', 'Owned', `${serviceName(vm)} carries ${objectLabels.managedBy}`)
-}
-
-function noRestart(): ConditionDraft {
-  return condition('RestartRequired', 'False', 'UpToDate', 'the running VM matches its manifest')
 }
 
 function again(): ServicesPlan['next'] {

@@ -7,11 +7,12 @@ import { isServiceOf } from '../shared/vm-service.ts'
 import type { ServicesPlan } from './actions.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { withChangedFields } from './changed-fields.ts'
+import { nameOwned, serviceReady } from './conditions.ts'
+import type { Present } from './context.ts'
 import { planCreate } from './create.ts'
 import { underLease } from './disruption.ts'
 import { allObjects } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
-import { serviceReady } from './ready.ts'
 import { planSuspended } from './suspended.ts'
 import { planUpdate } from './update.ts'
 
@@ -36,16 +37,12 @@ export function planResumed(seen: ServicesSeen, nowMs: number): ServicesPlan {
   }
 }
 
-function planPresent(
-  seen: ServicesSeen,
-  declaration: Extract<ServicesSeen['declaration'], { kind: 'present' }>,
-  nowMs: number,
-): ServicesPlan {
+function planPresent(seen: ServicesSeen, declaration: Present, nowMs: number): ServicesPlan {
   const { owned, record, vm } = seen
   const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
   switch (owned.kind) {
     case 'absent':
-      return planCreate(seen, declaration)
+      return planCreate(seen, declaration, replicas)
     case 'foreign':
       return alone('NameTaken', `a service named ${serviceName(vm)} exists and does not belong to swarmvirt: rename it or the VM`, [
         condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service'),
@@ -107,8 +104,7 @@ function runsOn(reason: string, message: string): ServicesPlan {
 
 /** The record was removed manually: wait until the assets reconciler restores it with the same uid. */
 function waitForRecord(seen: ServicesSeen, replicas: 0 | 1, nowMs: number): ServicesPlan {
-  const owned = condition('Owned', 'True', 'Owned', `${serviceName(seen.vm)} carries ${objectLabels.managedBy}=${managedBy}`)
-  return { actions: [], conditions: [owned, serviceReady(seen, replicas, nowMs)], next: { kind: 'requeueAfter', ms: 500 } }
+  return { actions: [], conditions: [nameOwned(seen.vm), serviceReady(seen, replicas, nowMs)], next: { kind: 'requeueAfter', ms: 500 } }
 }
 
 /** Removes the service first, then its configs and secrets. Objects that may belong to something else stay. */

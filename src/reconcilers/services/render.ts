@@ -1,6 +1,9 @@
+import { hashVersion, objectLabels } from '../../api/labels.ts'
 import { inRunner, layout, runnerUid, sharedGid } from '../../api/layout.ts'
-import type { RawSpec } from '../../ports/swarm.ts'
+import type { VmName, VmUid } from '../../api/names.ts'
+import type { Labels, RawSpec } from '../../ports/swarm.ts'
 import { placementConstraints } from '../shared/constraints.ts'
+import { vmObjectLabels } from '../shared/placement-record.ts'
 import { rawObject } from '../shared/raw.ts'
 import { type Inputs, stopGraceS } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -133,5 +136,30 @@ export function keepLifecycle(template: RawSpec, actual: unknown): RawSpec {
     ...template,
     ...(held['RestartPolicy'] === undefined ? {} : { RestartPolicy: held['RestartPolicy'] }),
     ContainerSpec: { ...rawObject(template['ContainerSpec']), ...(grace === undefined ? {} : { StopGracePeriod: grace }) },
+  }
+}
+
+interface ServiceNotes {
+  readonly node: string | undefined
+  readonly generation: string
+  readonly applied: string
+  readonly desired: string
+  readonly template: string
+  readonly drift: string | undefined
+  readonly forceUpdate: number
+}
+
+/** All swarmvirt labels of a VM's service. */
+export function serviceLabels(of: { readonly cluster: string; readonly vm: VmName; readonly uid: VmUid }, notes: ServiceNotes): Labels {
+  return {
+    ...vmObjectLabels('vm', of),
+    ...(notes.node === undefined ? {} : { [objectLabels.node]: notes.node }),
+    [objectLabels.generation]: notes.generation,
+    [objectLabels.appliedHash]: notes.applied,
+    [objectLabels.desiredHash]: notes.desired,
+    [objectLabels.templateHash]: notes.template,
+    ...(notes.drift === undefined ? {} : { [objectLabels.driftHash]: notes.drift }),
+    [objectLabels.hashVersion]: hashVersion,
+    [objectLabels.forceUpdate]: String(notes.forceUpdate),
   }
 }

@@ -3,7 +3,7 @@ import { type Suspension, whileSuspended } from '../shared/suspension.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import type { ServicesPlan } from './actions.ts'
 import type { ServicesSeen } from './observe.ts'
-import { serviceReady } from './ready.ts'
+import { nameFree, serviceReady } from './conditions.ts'
 
 /** Drops the actions, and the conditions that assume they were applied. */
 export function planSuspended(seen: ServicesSeen, resumed: ServicesPlan, suspension: Suspension, nowMs: number): ServicesPlan {
@@ -28,9 +28,8 @@ function seenOnly(seen: ServicesSeen, conditions: readonly ConditionDraft[], now
     `the VM differs from its manifest, and no changes are made; see: docker vm plan ${vm}`,
   )
   if (owned.kind === 'absent') {
-    const name = condition('Owned', 'True', 'NoService', 'there is no service yet, and the name is free')
     return [
-      name,
+      nameFree(),
       condition('ServiceReady', 'False', 'Suspended', 'the VM has no service, and none is created while it is suspended'),
       differs,
     ]

@@ -1,5 +1,5 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { managedBy, objectLabels } from '../../api/labels.ts'
+import { objectLabels } from '../../api/labels.ts'
 import { newInstanceHint, describeEdits } from '../../api/manifest/edits.ts'
 import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
@@ -9,16 +9,15 @@ import { carries, vmObjectLabels } from '../shared/placement-record.ts'
 import { currentTask, isYoung, replicasOf, reservedBytes } from '../shared/vm-service.ts'
 import { rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
+import { nameOwned, serviceReady, upToDate } from './conditions.ts'
 import { type Context, contextOf, type Present, type Target } from './context.ts'
 import { type Decision, decide } from './decide.ts'
 import type { Held } from './drift.ts'
-import { serviceLabels } from './labels.ts'
 import { whyUnfit, whyUnprepared } from './fit.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
 import { bridgeNote, moveTo } from './move.ts'
 import type { ServicesSeen } from './observe.ts'
-import { serviceReady } from './ready.ts'
-import { renderedHash, surroundings } from './render.ts'
+import { renderedHash, serviceLabels, surroundings } from './render.ts'
 
 /** Tasks send no events, but the informer lists all of them every few seconds and requeues their VMs. Only recently changed tasks are polled faster. */
 const pollMs = 60_000
@@ -36,7 +35,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   const ready = readiness(context, decision, nowMs)
   return {
     actions: [...actions, ...unused],
-    conditions: [owned(target), ready, restartRequired(context, decision)],
+    conditions: [nameOwned(seen.vm), ready, restartRequired(context, decision)],
     next: { kind: 'requeueAfter', ms: nextMs(context, ready) },
     facts: taskFact(seen),
     ...(context.edits === undefined ? {} : { edits: context.edits }),
@@ -229,10 +228,6 @@ function holds(service: SwarmService, field: string, wanted: unknown): boolean {
   return Object.entries(rawObject(wanted)).every(([key, value]) => actual[key] === value)
 }
 
-function owned({ service }: Target): ConditionDraft {
-  return condition('Owned', 'True', 'Owned', `${service.name} carries ${objectLabels.managedBy}=${managedBy}`)
-}
-
 function isPending(decision: Decision): boolean {
   return decision.kind === 'restore' || (decision.kind === 'leave' && decision.pending)
 }
@@ -241,7 +236,7 @@ function isPending(decision: Decision): boolean {
 const longestList = 1_000
 
 function restartRequired({ seen, edits, check }: Context, decision: Decision): ConditionDraft {
-  if (!isPending(decision)) return condition('RestartRequired', 'False', 'UpToDate', 'the running VM matches its manifest')
+  if (!isPending(decision)) return upToDate()
   const what = describeEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
   const unfit = decision.kind === 'write' ? undefined : decision.unfit
   const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`

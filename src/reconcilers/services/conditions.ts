@@ -1,9 +1,22 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { serviceName } from '../../api/names.ts'
+import { managedBy, objectLabels } from '../../api/labels.ts'
+import { serviceName, type VmName } from '../../api/names.ts'
 import type { SwarmTask } from '../../ports/swarm.ts'
 import { drained } from '../shared/away.ts'
 import { currentTask, isLive, isOfEarlierTemplate } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
+
+export function nameOwned(vm: VmName): ConditionDraft {
+  return condition('Owned', 'True', 'Owned', `${serviceName(vm)} carries ${objectLabels.managedBy}=${managedBy}`)
+}
+
+export function nameFree(): ConditionDraft {
+  return condition('Owned', 'True', 'NoService', 'there is no service yet, and the name is free')
+}
+
+export function upToDate(): ConditionDraft {
+  return condition('RestartRequired', 'False', 'UpToDate', 'the running VM matches its manifest')
+}
 
 /** A task leaves `new` in well under a second, unless its network has no address left. */
 const stuckInNewMs = 10_000
