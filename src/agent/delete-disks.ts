@@ -8,7 +8,7 @@ import { whileClaimed } from './claim-disks.ts'
 import type { DiskUse } from './disk-use.ts'
 import { hasInstance, listedDisks } from './inventory.ts'
 import { clearWork } from './make-disk.ts'
-import { readIdentity, readLayoutVersion } from './preparer.ts'
+import { readLayoutVersion, readOwner } from './identity-file.ts'
 import { judgeLayout, type SeenInstance } from './prepare-plan.ts'
 
 export interface DeleteDisksOptions {
@@ -32,8 +32,8 @@ export async function deleteDisks(options: DeleteDisksOptions, order: DeleteDisk
   const unusable = judgeLayout({ layoutVersion: await readLayoutVersion(options) })
   if (unusable !== undefined) return failed(unusable.reason, unusable.message)
   if (!(await hasInstance(layout, files, uid))) return { state: 'gone' }
-  const identity = await readIdentity(files, layout.identityFile(uid))
-  const refusal = judgeIdentity(order, identity, await listedDisks(layout, files, uid), layout)
+  const { seen } = await readOwner(files, layout, uid)
+  const refusal = judgeIdentity(order, seen, await listedDisks(layout, files, uid), layout)
   if (refusal !== undefined) return refusal
   const use = await useOf(uid)
   if (use.kind !== 'off') return waiting(order, use.kind === 'on' ? 'DiskInUse' : 'BrokerUnavailable', use.message)

@@ -1,9 +1,9 @@
 import type { Layout } from '../api/layout.ts'
-import { partNamePattern, type VmUid, uidPattern } from '../api/names.ts'
+import { partNamePattern, type VmName, type VmUid, uidPattern } from '../api/names.ts'
 import type { InstanceRecord } from '../api/wire/agent-api.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
 import type { Grants } from './grants.ts'
-import { readIdentity } from './preparer.ts'
+import { readOwner } from './identity-file.ts'
 
 /** Limit for names in the disks directory, since a runner can create any number of files there. */
 const maxDisks = 64
@@ -36,9 +36,23 @@ export async function readInventory(layout: Layout, files: StateFiles, grants: P
   return records
 }
 
+/** Another instance directory of the same VM. An order with a new uid must not create disks beside it. Throws StateError. */
+export async function otherInstance(
+  layout: Layout,
+  files: Pick<StateFiles, 'list' | 'readText'>,
+  order: { readonly uid: VmUid; readonly vm: VmName; readonly cluster: string },
+): Promise<VmUid | undefined> {
+  for (const uid of (await files.list(layout.instances)) ?? []) {
+    if (uid === order.uid || !uidPattern.test(uid)) continue
+    const { seen } = await readOwner(files, layout, uid)
+    if (seen.kind === 'known' && seen.identity.vm === order.vm && seen.identity.cluster === order.cluster) return uid
+  }
+  return undefined
+}
+
 async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Promise<Omit<InstanceRecord, 'granted'> | undefined> {
   if ((await files.stat(layout.instance(uid)))?.kind !== 'directory') return undefined
-  const seen = await readIdentity(files, layout.identityFile(uid))
+  const { seen, unfinished } = await readOwner(files, layout, uid)
   const identity = seen.kind === 'known' ? seen.identity : undefined
   const disks: InstanceRecord['disks'] = []
   // Recorded disks come first, so that other files cannot displace them.
@@ -50,7 +64,7 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
     const image = made === undefined ? {} : { image: { source: made.imageSource, sha256: made.imageSha256 } }
     disks.push({ name, sizeBytes: made?.sizeBytes ?? fact.sizeBytes, allocatedBytes: fact.allocatedBytes, ...image })
   }
-  return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks }
+  return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks, ...(unfinished ? { unfinished } : {}) }
 }
 
 /** Returns only valid disk names. Another name may not even form a valid path. */

@@ -7,7 +7,7 @@ import { sleep } from '../api/time.ts'
 import { messageOf } from '../api/error-message.ts'
 import type { Log } from '../ports/log.ts'
 import { type FileFact, StateError, type StateFiles } from '../ports/state-files.ts'
-import { readIdentity } from './preparer.ts'
+import { readIdentity } from './identity-file.ts'
 
 const everyMs = 60_000
 /** A runner's directory holds a few files. One with more is reported without counting its size. */

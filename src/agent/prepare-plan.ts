@@ -1,7 +1,8 @@
 import { formatBytes } from '../api/quantity.ts'
 import { layoutVersion } from '../api/layout.ts'
+import type { VmUid } from '../api/names.ts'
+import { otherInstanceReason, type PrepareOrder } from '../api/wire/agent-api.ts'
 import { replaceLine, replaceToken } from '../api/replace-disks.ts'
-import type { PrepareOrder } from '../api/wire/agent-api.ts'
 import type { Identity } from '../api/wire/identity.ts'
 import type { ImageFormat } from '../ports/image-tool.ts'
 
@@ -188,6 +189,13 @@ function diskMissing(order: PrepareOrder, disk: OrderedDisk): Failure {
   return failed(
     'DiskMissing',
     `disk "${disk.name}" of ${order.vm} was created before, but is not on this node. It is not replaced by an empty disk; restore instances/${order.uid}/disks/${disk.name}.qcow2 below the state root`,
+  )
+}
+
+export function isOtherInstance(order: PrepareOrder, other: VmUid): Failure {
+  return failed(
+    otherInstanceReason,
+    `this node already has ${order.vm} in instances/${other}, so no disks were created for uid ${order.uid}`,
   )
 }
 

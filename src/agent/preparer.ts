@@ -1,16 +1,27 @@
 import { canonicalJson } from '../api/hash.ts'
 import { type VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
-import { type Identity, identity as identitySchema } from '../api/wire/identity.ts'
+import type { Identity } from '../api/wire/identity.ts'
 import type { Clock } from '../ports/clock.ts'
 import { rfc3339 } from '../api/time.ts'
 import { PortError } from '../ports/errors.ts'
 import type { ImageFormat } from '../ports/image-tool.ts'
-import { StateError, type StateFiles } from '../ports/state-files.ts'
+import { StateError } from '../ports/state-files.ts'
+import { readDraft, readIdentity, readLayoutVersion } from './identity-file.ts'
+import { otherInstance } from './inventory.ts'
+import { keyedLock } from './keyed-lock.ts'
 import { imageFormat } from './image-judgement.ts'
 import type { ImageState } from './image-store.ts'
 import { clearWork, makeDisk, sweepOldRelease, unnamedDisk } from './make-disk.ts'
-import { type DiskToComplete, type Failure, type SeenInstance, judgeInstance, judgeSize, planPrepare } from './prepare-plan.ts'
+import {
+  type DiskToComplete,
+  type Failure,
+  type SeenInstance,
+  isOtherInstance,
+  judgeInstance,
+  judgeSize,
+  planPrepare,
+} from './prepare-plan.ts'
 import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
 
 /**
@@ -18,9 +29,7 @@ import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './repla
  * as a descriptor.
  */
 export const machineType = 'pc-q35-10.0'
-const maxDocumentBytes = 64 * 1024
 const shaName = /^[0-9a-f]{64}$/
-const draftName = 'identity.json.draft'
 
 export interface PreparerOptions extends ReplaceDiskOptions {
   readonly clock: Clock
@@ -31,17 +40,20 @@ type Resolved = { readonly disk: DiskToComplete; readonly sha256: string; readon
 
 /**
  * Creates a VM's directories, image link, disks and identity.json. The order is draft of the identity, image link, disk, identity, so that the next
- * order can complete an interrupted run. Undefined when everything exists. Allow one run per UID at a time.
+ * order can complete an interrupted run. Undefined when everything exists.
  */
 export function preparer(options: PreparerOptions): (order: PrepareOrder) => Promise<Unready | undefined> {
-  return async (order) => {
-    try {
-      return await prepareDisks(options, order)
-    } catch (error) {
-      if (options.signal.aborted) throw error
-      return judgeError(options, order, error)
-    }
-  }
+  // By VM, because two controllers can order the same VM with two uids.
+  const oneAtATime = keyedLock()
+  return (order) =>
+    oneAtATime(order.vm, async () => {
+      try {
+        return await prepareDisks(options, order)
+      } catch (error) {
+        if (options.signal.aborted) throw error
+        return judgeError(options, order, error)
+      }
+    })
 }
 
 function judgeError(options: PreparerOptions, order: PrepareOrder, error: unknown): Unready {
@@ -68,8 +80,10 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
     case 'complete':
       await makeDirectories(options, order.uid)
       return undefined
-    case 'make':
-      return await make(options, order, plan.disks, seen.draft)
+    case 'make': {
+      const other = seen.draft === undefined ? await otherInstance(options.layout, options.files, order) : undefined
+      return other === undefined ? await make(options, order, plan.disks, seen.draft) : unready(isOtherInstance(order, other))
+    }
     case 'replace': {
       const why = await replaceDisk(options, order, plan)
       // The next call decides what is left to do.
@@ -95,34 +109,10 @@ async function observe(options: PreparerOptions, order: PrepareOrder): Promise<S
   return {
     layoutVersion: await readLayoutVersion(options),
     identity: await readIdentity(files, layout.identityFile(uid)),
-    draft: await readDraft(options, uid),
+    draft: await readDraft(files, layout, uid),
     disks: disks.flat(),
     linkedImages: ((await files.list(layout.instanceImages(uid))) ?? []).filter((name) => shaName.test(name)),
   }
-}
-
-/** Version in `layout.json`. Undefined if the file is missing or invalid. */
-export async function readLayoutVersion({
-  files,
-  layout,
-}: Pick<PreparerOptions, 'layout'> & { readonly files: Pick<StateFiles, 'readText'> }): Promise<number | undefined> {
-  const text = await files.readText(layout.layoutFile, maxDocumentBytes)
-  const document = text === undefined ? undefined : (parseJson(text) as { version?: unknown } | undefined)
-  return typeof document?.version === 'number' ? document.version : undefined
-}
-
-/** Throws StateError if the file cannot be read, which is neither an absence nor an invalid document. */
-export async function readIdentity(files: Pick<StateFiles, 'readText'>, path: string): Promise<SeenInstance['identity']> {
-  const text = await files.readText(path, maxDocumentBytes)
-  if (text === undefined) return { kind: 'absent' }
-  const parsed = identitySchema.safeParse(parseJson(text))
-  if (parsed.success) return { kind: 'known', identity: parsed.data }
-  return { kind: 'unreadable', message: parsed.error.issues[0]?.message ?? 'it is not an identity' }
-}
-
-async function readDraft({ files, layout }: PreparerOptions, uid: VmUid): Promise<Identity | undefined> {
-  const draft = await readIdentity(files, `${layout.instance(uid)}/${draftName}`)
-  return draft.kind === 'known' ? draft.identity : undefined
 }
 
 async function make(
@@ -164,7 +154,7 @@ async function complete(
   const { uid } = order
   await makeDirectories(options, uid)
   const wanted = identityOf(options, order, resolved, draft)
-  const draftPath = `${layout.instance(uid)}/${draftName}`
+  const draftPath = layout.identityDraft(uid)
   if (draft === undefined || canonicalJson(draft) !== canonicalJson(wanted))
     await files.writeAtomically(draftPath, JSON.stringify(wanted, null, 2), 0o640)
   await clearWork(options, uid)
@@ -215,12 +205,4 @@ function unready(state: Exclude<ImageState, { kind: 'stored' }> | Extract<Unread
   return 'kind' in state && state.kind === 'failed'
     ? { state: 'failed', reason: state.reason, message }
     : { state: 'preparing', reason: state.reason, message }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,4 +1,3 @@
-import type { Layout } from '../api/layout.ts'
 import type { VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import type { Identity } from '../api/wire/identity.ts'
@@ -76,7 +75,7 @@ function identityWith({ identity, there, disk }: Replacement, record: Identity['
 async function swap(options: ReplaceDiskOptions, before: Identity, after: Identity, record: DiskRecord): Promise<void> {
   const { files, layout, log } = options
   const { uid } = before
-  await files.writeAtomically(draftFile(layout, uid), JSON.stringify(after, null, 2), 0o640)
+  await files.writeAtomically(layout.identityDraft(uid), JSON.stringify(after, null, 2), 0o640)
   await files.replace(unnamedDisk(layout, uid, record), layout.diskFile(uid, record.name))
   await finish(options, before, after)
   log.info({ vm: before.vm, uid, disk: record.name, image: record.imageSource }, 'Replaced a disk')
@@ -92,7 +91,7 @@ async function finish(options: ReplaceDiskOptions, before: Identity, after: Iden
   for (const { name } of replacedNames(before, after)) await files.remove(layout.diskFile(uid, name))
   for (const record of before.disks) await unlinkImage(options, after, record)
   await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(after, null, 2)}\n`, 0o440)
-  await files.remove(draftFile(layout, uid))
+  await files.remove(layout.identityDraft(uid))
   await clearWork(options, uid)
 }
 
@@ -102,7 +101,7 @@ async function finish(options: ReplaceDiskOptions, before: Identity, after: Iden
  */
 async function drop(options: ReplaceDiskOptions, kept: Identity, record: DiskRecord): Promise<void> {
   await unlinkImage(options, kept, record)
-  await options.files.remove(draftFile(options.layout, kept.uid))
+  await options.files.remove(options.layout.identityDraft(kept.uid))
   await clearWork(options, kept.uid)
 }
 
@@ -134,8 +133,4 @@ export async function settleReplacement(options: ReplaceDiskOptions, identity: I
   }
   log.info({ vm: identity.vm, uid, disk: record?.name }, 'Finished an interrupted disk replacement')
   return undefined
-}
-
-function draftFile(layout: Layout, uid: VmUid): string {
-  return `${layout.instance(uid)}/identity.json.draft`
 }

@@ -38,6 +38,8 @@ export function layout(root: string) {
     /** The agent's, 2750. Mounted read-write as `/vm` in the runner; the modes only allow it to write in disks and run. */
     instance,
     identityFile: (uid: VmUid): string => `${instance(uid)}/identity.json`,
+    /** The identity while disks are made or replaced: it becomes `identity.json` at the end. */
+    identityDraft: (uid: VmUid): string => `${instance(uid)}/identity.json.draft`,
     /** Owned by the agent, 0640; see wire/addresses.ts. */
     addressesFile: (uid: VmUid): string => `${instance(uid)}/addresses.json`,
     /** 2750. Hard links into the store, 0440; the backing files of the overlays. */

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../src/api/hash.ts'
 import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
 import { byText } from '../../src/api/order.ts'
-import type { VmName } from '../../src/api/names.ts'
+import type { VmName, VmUid } from '../../src/api/names.ts'
 import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
 import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { replicasOf, templateOf } from './docker-rules.ts'
@@ -15,7 +15,8 @@ export const invariants = {
   ForeignUntouched:
     'Objects that do not belong to swarmvirt, or belong to another cluster, stay unchanged byte for byte, whatever their names.',
   OtherLabelsKept: 'A write to an object of ours keeps every label of others with its current value.',
-  DiskKept: 'A disk is never replaced by an empty one: while a disk of a VM exists anywhere, no other disk is created for it.',
+  DiskKept:
+    'A disk that a guest has used is never replaced by an empty one: while it exists anywhere, no other disk is created for the VM.',
   NewestDisk: 'A VM never runs on an old copy of its disk while the disk itself exists.',
   LeaseHeld: 'No runner starts a QEMU without the lease of its VM.',
   GrantHeld: 'No runner starts a QEMU of a VM without a grant on its node.',
@@ -27,7 +28,7 @@ export const invariants = {
   RollbackKept: 'The objects in the previous spec of a service exist, so that a rollback can begin.',
   DiskDeleted:
     'A disk is only deleted by the uid of a removed VM whose record has deletionPolicy Delete, without a grant, by a process that holds its lock.',
-  UidOnce: 'A VM gets one uid, once.',
+  UidOnce: 'A VM gets one uid, once it has disks.',
   SeenVersion: 'Every update carries a version that this controller has read.',
   NothingWritten: 'Every write changes its object.',
   RemovalJustified:
@@ -235,8 +236,10 @@ function identityKept({ call, after }: Write, { recordUid }: Background): Violat
 }
 
 function uidOnce({ call, before, after }: Write, { uids, isForgotten }: Background): Violation | undefined {
-  // What comes after a VM whose disks went with it is another one.
-  if (call === 'removeConfig' && before?.labels[objectLabels.deletingAt] !== undefined) uids.delete(vmOfObject(before))
+  // A VM without disks, or whose disks are being deleted, may get a new uid.
+  const labels = before?.labels ?? {}
+  const hasNoDisks = labels[objectLabels.deletingAt] !== undefined || labels[objectLabels.disksMade] === undefined
+  if (call === 'removeConfig' && before !== undefined && hasNoDisks) uids.delete(vmOfObject(before))
   if (call !== 'createConfig' || after?.labels[objectLabels.component] !== 'placement') return undefined
   const { uid, vm } = JSON.parse(new TextDecoder().decode(after.data)) as { uid: string; vm: VmName }
   const known = isForgotten(vm) ? new Set<string>() : (uids.get(vm) ?? new Set())
@@ -326,7 +329,8 @@ export function diskDeleted(
   return writers.length === 0 ? undefined : { invariant, message: `the disk of ${disk.vm} was deleted under ${writers[0]?.taskId}` }
 }
 
-export function diskKept(made: Disk, disks: readonly Disk[]): Violation | undefined {
-  const twin = disks.find((one) => (one.vm === made.vm || one.uid === made.uid) && one.name === made.name)
+/** `started`: uids of VMs whose guest has run. */
+export function diskKept(made: Disk, disks: readonly Disk[], started: ReadonlySet<VmUid>): Violation | undefined {
+  const twin = disks.find((one) => (one.vm === made.vm || one.uid === made.uid) && one.name === made.name && started.has(one.uid))
   return twin && { invariant: 'DiskKept', message: `a disk of ${made.vm} was made on ${made.nodeId}, and it has one on ${twin.nodeId}` }
 }

@@ -77,6 +77,8 @@ export class Machines implements Agents {
   readonly containers = new Map<string, Container>()
   /** All that there are. */
   readonly disks: Disk[] = []
+  /** Uids of VMs whose guest has started at least once, so their disks may hold data. */
+  readonly started = new Set<VmUid>()
   readonly guests: Guest[] = []
   readonly lan = new Lan()
   readonly crashes = new Crashes()
@@ -235,7 +237,10 @@ export class Machines implements Agents {
       lan: this.lan,
       log: watchfulLog(onInternalError),
       lingerMs: () => this.lingerMs(),
-      onSpawn: (one) => onSpawn(one, others(one), this.crashes.dueMs(one.uid)),
+      onSpawn: (one) => {
+        this.started.add(one.uid)
+        onSpawn(one, others(one), this.crashes.dueMs(one.uid))
+      },
       onPowerCut,
       onHold: (one) => onHold(one, others(one)),
       onGuestUp: ({ vm, taskId }) => void this.guests.push({ vm, taskId, fromMs: time.now(), toMs: undefined }),

@@ -103,7 +103,10 @@ export class World {
         this.judge(oneWriter(taken, others, this.#lastStartMs))
         this.judge(newestDisk(taken, this.machines.disks))
       },
-      onDisk: (disk, before) => this.judge(before === 'none' ? diskKept(disk, this.machines.disks) : diskReplaced(disk, before)),
+      onDisk: (disk, before) => {
+        const { disks, started } = this.machines
+        this.judge(before === 'none' ? diskKept(disk, disks, started) : diskReplaced(disk, before))
+      },
       onDeleted: (disk, unlink) => this.judge(diskDeleted(disk, unlink, this.record(disk.vm), this.machines.writersOf(disk.vm))),
       onRevoke: (record) => this.#judgeRevoke(record),
       onOrder: (record) => this.#judgeOrder(record),

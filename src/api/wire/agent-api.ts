@@ -135,6 +135,9 @@ export const nodeFacts = z.object({
 })
 export type NodeFacts = z.output<typeof nodeFacts>
 
+/** Reason of a failed order: the node has the same VM under another uid. */
+export const otherInstanceReason = 'OtherInstance'
+
 const instanceRecord = z.object({
   uid: uidField,
   /** Null if identity.json is missing or unreadable. The directory still contains a disk of some VM. */
@@ -150,6 +153,8 @@ const instanceRecord = z.object({
     }),
   ),
   granted: z.boolean(),
+  /** The preparation was interrupted, so no guest has started from these disks. Release 0.1 has `vm: null` instead. */
+  unfinished: z.optional(z.literal(true)),
 })
 export const inventory = z.object({ version: z.literal(1), instances: z.array(instanceRecord) })
 export type InstanceRecord = z.output<typeof instanceRecord>

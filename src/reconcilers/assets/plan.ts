@@ -1,6 +1,7 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
+import { otherInstanceReason } from '../../api/wire/agent-api.ts'
 import { orderMark, prepareMark } from '../../api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
@@ -46,6 +47,8 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
   const followed = toFollow(seen.elsewhere, vm)
   if (followed !== undefined) return planFollow(seen, record, { node: followed, source })
+  const other = otherInstance(seen, record)
+  if (other !== undefined) return removeOrphan(record, other)
   const placed =
     seen.elsewhere.length === 0 ? withLeftoverWord(placedOn(node, record), node, vm) : diskElsewhere(seen.elsewhere, node, record, vm)
   const prepared = preparedConditions(seen, node.hostname)
@@ -55,6 +58,21 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
   return actions.length === 0 ? { ...plan, ...cachedAnswersOf(seen, record, node.id) } : plan
+}
+
+/** The node's message if it has the VM under another uid. The record is then an orphan: nothing was created for it. */
+function otherInstance({ prepared }: AssetsSeen, { disksMade }: PlacementRecord): string | undefined {
+  if (disksMade || prepared?.known !== true || prepared.value.state !== 'failed') return undefined
+  return prepared.value.reason === otherInstanceReason ? prepared.value.message : undefined
+}
+
+/** Without the orphaned record, the next run finds the VM that the node has. */
+function removeOrphan({ config: { id, name } }: PlacementRecord, message: string): AssetsPlan {
+  return {
+    actions: [{ kind: 'removeRecord', id, name }],
+    conditions: [condition('Placed', 'False', otherInstanceReason, message), ...waitingConditions()],
+    next: { kind: 'requeueAfter', ms: 500 },
+  }
 }
 
 /** Keeps the last note while the agent is unreachable. */

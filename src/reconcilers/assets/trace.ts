@@ -124,7 +124,7 @@ function several(vm: VmName, hits: readonly Pick<Hit, 'seen' | 'uid'>[]): Trace 
 function hitsOn(seen: NodeSeen, { vm, cluster, uid }: TraceInput): Hit[] {
   if (!seen.instances.known) return []
   const own = seen.instances.value.filter((one) => (one.vm === vm && one.cluster === cluster) || one.uid === uid)
-  return own.map((one) => ({ seen, uid: one.uid, hasDisks: one.disks.length > 0 }))
+  return own.map((one) => ({ seen, uid: one.uid, hasDisks: one.disks.length > 0 && one.unfinished !== true }))
 }
 
 function silentNodes(cluster: ClusterSeen): NodeSeen[] {

@@ -145,9 +145,29 @@ export const deletion: readonly Scenario[] = [
     extraMs: 60_000,
     expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `${machines.disks.length} disks are there`),
   },
+  {
+    name: 'two go at once with their disks, and one comes back',
+    vms: { web: withDisks, shop: withDisks, db: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          (world) => isRunning('web')(world) && isRunning('shop')(world),
+          (world: World) => {
+            for (const name of ['web', 'shop']) world.withdraw(name)
+            world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 3_000)
+            world.time.after(3_000, () => world.declare('web', withDisks))
+          },
+        ),
+      ],
+    ],
+    blocked: { shop: 'RemovalWithheld' },
+    extraMs: 25_000,
+    expect: stillThere('web', 'shop'),
+  },
 ]
 
-/** As often as a controller forgets it in a restart, and until nothing is left, whether or not a controller lives at the moment. */
+/** Confirms again after a restart of the controller, which forgets it, until nothing is left. */
 function confirmAll(world: World): void {
   const names = ['shop', 'web'].filter((name) => world.views().some((view) => view.vm(name) !== undefined))
   if (names.length > 0 && names.every((name) => world.isWithheld(name))) world.confirmRemoval(names)

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -80,6 +81,13 @@ describe('the disks of a VM whose manifest said Delete', () => {
     expect(readdirSync(paths.instances)).toEqual([other])
     expect([isWhole(other), readFileSync(paths.storedImage(sha), 'utf8'), claimed]).toEqual([true, 'image', 0])
     expect(await carryOut()).toEqual({ state: 'gone' })
+  })
+
+  test('go with the draft of an interrupted preparation, which names their owner too', async () => {
+    instance(uid)
+    renameSync(paths.identityFile(uid), paths.identityDraft(uid))
+    expect(await carryOut()).toEqual({ state: 'gone' })
+    expect(existsSync(paths.instance(uid))).toBe(false)
   })
 
   test.each<[string, object]>([

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -52,5 +52,22 @@ describe('whether this node has a VM', () => {
     expect(await hasInstance(paths, stateFiles(), uid)).toBe(false)
     rmSync(paths.instances, { recursive: true })
     await expect(hasInstance(paths, stateFiles(), uid)).rejects.toThrow('mount the state root')
+  })
+})
+
+describe('an interrupted preparation', () => {
+  const record = async () => (await readInventory(paths, stateFiles(), { uids: async () => [] }))[0]
+
+  it('has the owner that its draft names, and is unfinished', async () => {
+    expect(await record()).toMatchObject({ vm: 'web' })
+    expect((await record())?.unfinished).toBeUndefined()
+    renameSync(paths.identityFile(uid), paths.identityDraft(uid))
+    expect(await record()).toMatchObject({ vm: 'web', cluster: 'c', unfinished: true, disks: [{ name: 'root' }] })
+  })
+
+  it('does not name the owner of a directory with an invalid identity', async () => {
+    renameSync(paths.identityFile(uid), paths.identityDraft(uid))
+    writeFileSync(paths.identityFile(uid), '{')
+    expect(await record()).toMatchObject({ vm: null, disks: [{ name: 'root' }] })
   })
 })

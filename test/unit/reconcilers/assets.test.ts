@@ -98,6 +98,40 @@ test('a disk that is found gives its uid and its node to the VM of its name', as
   expect(cluster.record('web')).toMatchObject({ uid, node: 'node-n3', disksMade: true })
 })
 
+test('a VM whose preparation was interrupted gets its identity back, and its remaining disks are created', async () => {
+  const cluster = new Cluster()
+  withDisk(cluster, 'n3', uid)
+  const held = cluster.agent('n3').held.get(uid)
+  if (held !== undefined) cluster.agent('n3').held.set(uid, { ...held, unfinished: true })
+  cluster.declare('web')
+  const orders: boolean[] = []
+  const agent = cluster.agent('n3')
+  const prepare = agent.prepare.bind(agent)
+  agent.prepare = (order) => {
+    orders.push(order.disksMustExist)
+    return prepare(order)
+  }
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid, node: 'node-n3', disksMade: true })
+  expect(orders[0]).toBe(false)
+})
+
+test('a record whose node has the VM under another uid is removed, and the VM on the node is found', async () => {
+  const cluster = new Cluster()
+  const agent = cluster.agent('n1')
+  cluster.declare('web')
+  const prepare = agent.prepare.bind(agent)
+  // The other controller's order arrives first.
+  agent.prepare = (order) => {
+    if (!agent.held.has(other)) withDisk(cluster, 'n1', other)
+    if (order.uid === other) return prepare(order)
+    return Promise.resolve({ state: 'failed', reason: 'OtherInstance', message: 'this node already has web' })
+  }
+  await cluster.converge()
+  expect(cluster.record('web')).toMatchObject({ uid: other, node: 'node-n1', disksMade: true })
+  expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')
+})
+
 test('a record removed by hand is written again as it was, and no disk is made', async () => {
   const cluster = await placed()
   const before = cluster.record('web')
