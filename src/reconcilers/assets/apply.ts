@@ -1,7 +1,7 @@
 import { PortError } from '../../ports/errors.ts'
 import { unlessGone } from '../shared/answers.ts'
 import type { AssetsAction } from './actions.ts'
-import type { AssumedPlacements } from '../shared/assumed-placements.ts'
+import { type AssumedPlacements, whileClaimed } from '../shared/assumed-placements.ts'
 import type { AssetsPorts } from './observe.ts'
 
 /** Applies one write. Two controllers may race to create a record: the loser gets Conflict and then observes the winner's. */
@@ -10,15 +10,17 @@ export async function applyAssets(
   action: AssetsAction,
   signal: AbortSignal,
 ): Promise<void> {
+  const { swarm, assumed } = ports
   switch (action.kind) {
     case 'createRecord':
-      return createRecord(ports, action, signal)
+      await whileClaimed(assumed, action.claim, () => swarm.createConfig(action.name, action.labels, action.data, signal))
+      return
     case 'updateRecordLabels':
-      return ports.swarm.updateConfigLabels(action.config, action.labels, signal)
+      return swarm.updateConfigLabels(action.config, action.labels, signal)
     case 'deleteDisks':
       return deleteDisks(ports, action, signal)
     case 'removeRecord':
-      return unlessGone(ports.swarm.removeConfig(action.id, signal))
+      return unlessGone(swarm.removeConfig(action.id, signal))
     case 'revokeGrant':
       return unlessGone(ports.agents.on(action.nodeId).revoke(action.uid, signal))
     case 'takeLease':
@@ -41,18 +43,5 @@ async function deleteDisks(
       throw new PortError('NotYet', `${status.reason}: ${status.message}`)
     case 'failed':
       throw new PortError('Invalid', `${status.reason}: ${status.message}`)
-  }
-}
-
-async function createRecord(
-  { swarm, assumed }: Pick<AssetsPorts, 'swarm'> & { readonly assumed: AssumedPlacements },
-  { name, labels, data, claim }: Extract<AssetsAction, { kind: 'createRecord' }>,
-  signal: AbortSignal,
-): Promise<void> {
-  const written = claim === undefined ? undefined : assumed.take(claim)
-  try {
-    await swarm.createConfig(name, labels, data, signal)
-  } finally {
-    written?.()
   }
 }

@@ -2,9 +2,9 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, RawSpec, Swarm } from '../../ports/swarm.ts'
 import { unlessGone } from '../shared/answers.ts'
-import type { AssumedPlacements } from '../shared/assumed-placements.ts'
+import { type AssumedPlacements, whileClaimed } from '../shared/assumed-placements.ts'
 import { dig, type Raw, rawList, rawObject, rawString } from '../shared/raw.ts'
-import type { ServicesAction, UpdateService } from './actions.ts'
+import type { ServicesAction } from './actions.ts'
 import type { ServicesPorts } from './observe.ts'
 
 /** Applies one write. Removing a missing object succeeds; so does creating an object that already exists with our labels. */
@@ -13,7 +13,7 @@ export async function applyServices(
   action: ServicesAction,
   signal: AbortSignal,
 ): Promise<void> {
-  const { swarm } = ports
+  const { swarm, assumed } = ports
   switch (action.kind) {
     case 'createConfig':
       return unlessOurs(swarm.createConfig(action.name, action.labels, action.data, signal), action, async () => {
@@ -31,7 +31,9 @@ export async function applyServices(
       await swarm.createService(await withObjectIds(swarm, action.spec, signal), signal)
       return
     case 'updateService':
-      return updateService(ports, action, signal)
+      return whileClaimed(assumed, action.claim, async () =>
+        swarm.updateService(action.id, action.version, await withObjectIds(swarm, action.spec, signal), signal),
+      )
     case 'removeService':
       return unlessGone(swarm.removeService(action.id, signal))
     case 'removeConfig':
@@ -41,19 +43,6 @@ export async function applyServices(
     case 'takeLease':
     case 'askHolder':
       return ports.lease.apply(action, signal)
-  }
-}
-
-async function updateService(
-  { swarm, assumed }: Pick<ServicesPorts, 'swarm'> & { readonly assumed: AssumedPlacements },
-  { id, version, spec, claim }: UpdateService,
-  signal: AbortSignal,
-): Promise<void> {
-  const written = claim === undefined ? undefined : assumed.take(claim)
-  try {
-    await swarm.updateService(id, version, await withObjectIds(swarm, spec, signal), signal)
-  } finally {
-    written?.()
   }
 }
 

@@ -1,9 +1,13 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { managedBy, objectLabels } from '../../api/labels.ts'
+import { describeEdits, newInstanceHint } from '../../api/manifest/edits.ts'
 import { serviceName, type VmName } from '../../api/names.ts'
 import type { SwarmTask } from '../../ports/swarm.ts'
 import { drained } from '../shared/away.ts'
 import { currentTask, isLive, isOfEarlierTemplate } from '../shared/vm-service.ts'
+import type { Context } from './context.ts'
+import type { Decision } from './decide.ts'
+import { whyUnprepared } from './fit.ts'
 import type { ServicesSeen } from './observe.ts'
 
 export function nameOwned(vm: VmName): ConditionDraft {
@@ -85,4 +89,38 @@ function asFailure(task: SwarmTask): Explanation | undefined {
   if (task.state !== 'failed') return undefined
   const code = task.exitCode === undefined ? '' : `, exit code ${task.exitCode}`
   return { reason: 'TaskFailed', message: `the task failed: ${said}${code}` }
+}
+
+/** ServiceReady once the decision is applied. */
+export function readiness(context: Context, decision: Decision): ConditionDraft {
+  const { seen, replicas, replicasNow, check, previousUnfit, nowMs } = context
+  if (decision.kind === 'write' && replicas > 0) return updating(decision)
+  if (replicas > replicasNow) {
+    const why = whyUnprepared(seen, check) ?? previousUnfit ?? ''
+    return condition('ServiceReady', 'False', 'WaitingForAssets', why)
+  }
+  return decision.kind === 'restore' && replicas > 0 ? updating(decision) : serviceReady(seen, replicas, nowMs)
+}
+
+/** The running task is about to be replaced, so it does not make the service ready. */
+function updating({ why }: Pick<Decision, 'why'>): ConditionDraft {
+  return condition('ServiceReady', 'False', 'Updating', why)
+}
+
+function isPending(decision: Decision): boolean {
+  return decision.kind === 'restore' || (decision.kind === 'leave' && decision.pending)
+}
+
+/** Maximum characters of the list of edits; `docker vm plan` shows all. */
+const longestList = 1_000
+
+export function restartRequired({ seen, edits, check }: Context, decision: Decision): ConditionDraft {
+  if (!isPending(decision)) return upToDate()
+  const what = describeEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
+  const unfit = decision.kind === 'write' ? undefined : decision.unfit
+  const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
+  const isWaiting = check === 'unchecked' && unfit === whyUnprepared(seen, check)
+  const next = unfit === undefined ? `to apply it: ${how}` : `${isWaiting ? 'waiting' : 'it could not start again'}: ${unfit}`
+  const hint = newInstanceHint(edits ?? [])
+  return condition('RestartRequired', 'True', 'SpecChanged', [what, next, ...(hint === undefined ? [] : [hint])].join('; '))
 }

@@ -1,10 +1,14 @@
+import { objectLabels } from '../../api/labels.ts'
 import type { Edit } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark } from '../shared/applied.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
+import { rawObject } from '../shared/raw.ts'
+import { replicasOf } from '../shared/vm-service.ts'
 import { forceUpdateOf } from './drift.ts'
+import { whyUnfit } from './fit.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import { renderTemplate } from './render.ts'
@@ -28,6 +32,13 @@ export interface Context extends Target {
   readonly inputs: Inputs
   /** The node's check of the manifest's accelerator and networks; `accepted` if they are already applied. */
   readonly check: MachineCheck
+  /** Why the machine before an edit could not start, such as a label that its node does not have yet. */
+  readonly previousUnfit: string | undefined
+  /**
+   * The replicas to write. Does not start the previous machine while its node could not run it. A VM that the manifest switches on also waits
+   * for the check of its edit; one that somebody scaled to 0 does not.
+   */
+  readonly replicasNow: number
   /** Differences between the manifest and the running VM; undefined if the running configuration is unknown. */
   readonly edits: readonly Edit[] | undefined
   /** The template that this release renders for the manifest. */
@@ -36,21 +47,40 @@ export interface Context extends Target {
   readonly forceUpdate: number
 }
 
-export function contextOf(seen: ServicesSeen, { vm, generation }: Present, target: Target, nowMs: number): Context {
-  const { configs, record } = seen
-  const { service, uid } = target
-  const { cluster, memoryOverheadMiB } = seen.settings
+export function contextOf(seen: ServicesSeen, declaration: Present, target: Target, nowMs: number): Context {
+  const { vm, generation } = declaration
+  const { configs, record, settings } = seen
+  const { service, uid, replicas } = target
+  const { cluster, memoryOverheadMiB } = settings
   const launch = launchOf(service, configs)
   const wanted = { cluster, vm, uid, disks: record?.disks ?? launch?.disks.map(({ name }) => name) }
   const inputs = inputsOf(wanted)
+  const forceUpdate = forceUpdateOf(service)
   // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
-  const forceUpdate = forceUpdateOf(service)
-  const draft = renderTemplate({ ...seen, inputs, node, forceUpdate })
   const edits = launch && editsBetween({ service, launch, memoryOverheadMiB }, wanted)
-  const declared = declaredMachine(cluster, vm)
+  const check = machineCheck(seen, vm, target)
+  const previousUnfit = (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
+  const isUnchecked = check === 'unchecked' && service.labels[objectLabels.generation] !== generation
+  return {
+    ...target,
+    seen,
+    nowMs,
+    generation,
+    updatePolicy: vm.spec.updatePolicy,
+    inputs,
+    check,
+    previousUnfit,
+    replicasNow: isUnchecked || previousUnfit !== undefined ? Math.min(replicas, replicasOf(service)) : replicas,
+    edits,
+    draft: renderTemplate({ ...seen, inputs, node, forceUpdate }),
+    forceUpdate,
+  }
+}
+
+function machineCheck({ settings, configs, record }: ServicesSeen, vm: VirtualMachine, { service, uid }: Target): MachineCheck {
+  const declared = declaredMachine(settings.cluster, vm)
   const applied = appliedMachine(service, configs, uid)
   const isApplied = applied === undefined || machineMark(applied) === machineMark(declared)
-  const check = isApplied ? 'accepted' : checkOf(declared, record?.prepared)
-  return { seen, nowMs, check, generation, updatePolicy: vm.spec.updatePolicy, inputs, edits, draft, forceUpdate, ...target }
+  return isApplied ? 'accepted' : checkOf(declared, record?.prepared)
 }

@@ -1,7 +1,5 @@
-import { type ConditionDraft, condition } from '../../api/conditions.ts'
+import type { ConditionDraft } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
-import { newInstanceHint, describeEdits } from '../../api/manifest/edits.ts'
-import { serviceName } from '../../api/names.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
 import type { AssumedPlacement } from '../shared/assumed-placements.ts'
@@ -9,11 +7,10 @@ import { carries, vmObjectLabels } from '../shared/placement-record.ts'
 import { currentTask, isYoung, replicasOf, reservedBytes } from '../shared/vm-service.ts'
 import { rawObject } from '../shared/raw.ts'
 import type { ServicesAction, ServicesPlan, UpdateService } from './actions.ts'
-import { nameOwned, serviceReady, upToDate } from './conditions.ts'
+import { nameOwned, readiness, restartRequired } from './conditions.ts'
 import { type Context, contextOf, type Present, type Target } from './context.ts'
 import { type Decision, decide } from './decide.ts'
 import type { Held } from './drift.ts'
-import { whyUnfit, whyUnprepared } from './fit.ts'
 import { objectsFor, unusedObjects } from './objects.ts'
 import { bridgeNote, moveTo } from './move.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -32,7 +29,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   const actions = actionsOf(context, decision)
   const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
   const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, inputs.userData?.name ?? ''], nowMs)
-  const ready = readiness(context, decision, nowMs)
+  const ready = readiness(context, decision)
   return {
     actions: [...actions, ...unused],
     conditions: [nameOwned(seen.vm), ready, restartRequired(context, decision)],
@@ -43,7 +40,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
 }
 
 function nextMs(context: Context, ready: ConditionDraft): number {
-  if (ready.status !== 'True') return isMoving(context.seen, context.nowMs) ? pollSoonMs : pollMs
+  if (ready.status !== 'True') return isMoving(context) ? pollSoonMs : pollMs
   // No event tells that a task is no longer young.
   return forceNoted(context) === context.forceUpdate ? wellMs : pollMs
 }
@@ -61,39 +58,8 @@ function actionsOf(context: Context, decision: Decision): readonly ServicesActio
   }
 }
 
-function readiness(context: Context, decision: Decision, nowMs: number): ConditionDraft {
-  const { seen, replicas } = context
-  if (decision.kind === 'write' && replicas > 0) return updating(decision)
-  if (replicas > replicasNow(context)) {
-    const why = whyUnprepared(seen, context.check) ?? whyPreviousUnfit(context) ?? ''
-    return condition('ServiceReady', 'False', 'WaitingForAssets', why)
-  }
-  return decision.kind === 'restore' && replicas > 0 ? updating(decision) : serviceReady(seen, replicas, nowMs)
-}
-
-/**
- * Does not start the previous machine while its node could not run it. A VM that the manifest switches on also waits for the check of its edit; one
- * that somebody scaled to 0 does not.
- */
-function replicasNow(context: Context): number {
-  const { check, replicas, service, generation } = context
-  const isUnchecked = check === 'unchecked' && service.labels[objectLabels.generation] !== generation
-  const isWaiting = isUnchecked || whyPreviousUnfit(context) !== undefined
-  return isWaiting ? Math.min(replicas, replicasOf(service)) : replicas
-}
-
-/** Says why the machine before an edit could not start, such as a label that its node does not have yet. */
-function whyPreviousUnfit({ seen, service, edits }: Context): string | undefined {
-  return (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
-}
-
-/** The running task is about to be replaced, so it does not make the service ready. */
-function updating({ why }: Pick<Decision, 'why'>): ConditionDraft {
-  return condition('ServiceReady', 'False', 'Updating', why)
-}
-
 /** A task was just created or changed. A task that stays pending for minutes is not worth fast polling. */
-function isMoving({ tasks }: ServicesSeen, nowMs: number): boolean {
+function isMoving({ seen: { tasks }, nowMs }: Context): boolean {
   return tasks.length === 0 || tasks.some((task) => isYoung(task, nowMs))
 }
 
@@ -116,7 +82,7 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
     ...(isReplicasDrift(context) ? (['replicas'] as const) : []),
   ]
   const claim = claimOf(context, spec)
-  const action = { ...update(service, spec, decision.why, corrects), touches: 'template' } as const
+  const action = update(service, spec, 'template', decision.why, corrects)
   return [...objectsFor(seen, inputs, template), claim === undefined ? action : { ...action, claim }]
 }
 
@@ -137,16 +103,16 @@ function restoring({ service }: Context, labels: Labels): Labels {
 function restoreTemplate(context: Context, { template, held, why }: Extract<Decision, { kind: 'restore' }>): readonly ServicesAction[] {
   const { service, forceUpdate } = context
   const TaskTemplate = { ...template, ForceUpdate: forceUpdate }
-  const around = surroundings(replicasNow(context))
+  const around = surroundings(context.replicasNow)
   const Labels = { ...restoring(context, labelsOf(context, held)), ...bridgeNote(context) }
   const spec = { ...service.spec, Labels, TaskTemplate, ...around }
-  return [{ ...update(service, spec, why, ['template']), touches: 'template' }]
+  return [update(service, spec, 'template', why, ['template'])]
 }
 
 /** Writes the template back byte for byte, except for constraints: any other difference would restart the VM. */
 function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'leave' }>): readonly ServicesAction[] {
   const { service } = context
-  const replicas = replicasNow(context)
+  const replicas = context.replicasNow
   const move = moveTo(context, decision.held)
   const held = move?.held ?? decision.held
   const mark = held.drift === undefined ? undefined : service.labels[objectLabels.driftVersion]
@@ -168,13 +134,13 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
   const corrects = kinds.flatMap(([kind, isDrift]) => (isDrift ? [kind] : []))
   const TaskTemplate = move?.template ?? service.spec['TaskTemplate']
   const spec = { ...service.spec, Labels: labels, TaskTemplate, Mode, ...policy }
-  return [...(move?.actions ?? []), update(service, spec, move?.why ?? decision.why, corrects)]
+  return [...(move?.actions ?? []), update(service, spec, 'surroundings', move?.why ?? decision.why, corrects)]
 }
 
 /** A difference in replicas is drift only within one generation; otherwise the manifest changed. */
 function isReplicasDrift(context: Context): boolean {
   const { service, generation } = context
-  return replicasOf(service) !== replicasNow(context) && service.labels[objectLabels.generation] === generation
+  return replicasOf(service) !== context.replicasNow && service.labels[objectLabels.generation] === generation
 }
 
 /** All our labels are written together, so a missing one was removed. Of the existing ones only the identity must never change. */
@@ -183,9 +149,15 @@ function lostLabels({ seen, service, uid }: Context, wanted: Labels): boolean {
   return !carries(service.labels, identity) || Object.keys(wanted).some((key) => service.labels[key] === undefined)
 }
 
-function update(service: SwarmService, spec: RawSpec, why: string, corrects: readonly DriftKind[]): UpdateService {
+function update(
+  service: SwarmService,
+  spec: RawSpec,
+  touches: UpdateService['touches'],
+  why: string,
+  corrects: readonly DriftKind[],
+): UpdateService {
   const { id, name, version } = service
-  return { kind: 'updateService', id, name, version, spec, touches: 'surroundings', why, corrects }
+  return { kind: 'updateService', id, name, version, spec, touches, why, corrects }
 }
 
 /** Keeps foreign labels and sets ours. */
@@ -216,7 +188,7 @@ function forceNoted({ check, service, forceUpdate, seen, nowMs }: Context): numb
 /** Keeps the old generation while the new replicas are not written: they would look like drift. */
 function generationActedOn(context: Context): string {
   const { service, generation, replicas } = context
-  return replicasNow(context) === replicas ? generation : (service.labels[objectLabels.generation] ?? generation)
+  return context.replicasNow === replicas ? generation : (service.labels[objectLabels.generation] ?? generation)
 }
 
 function overlay(service: SwarmService, field: string, wanted: unknown): RawSpec {
@@ -226,22 +198,4 @@ function overlay(service: SwarmService, field: string, wanted: unknown): RawSpec
 function holds(service: SwarmService, field: string, wanted: unknown): boolean {
   const actual = rawObject(service.spec[field])
   return Object.entries(rawObject(wanted)).every(([key, value]) => actual[key] === value)
-}
-
-function isPending(decision: Decision): boolean {
-  return decision.kind === 'restore' || (decision.kind === 'leave' && decision.pending)
-}
-
-/** Maximum characters of the list of edits; `docker vm plan` shows all. */
-const longestList = 1_000
-
-function restartRequired({ seen, edits, check }: Context, decision: Decision): ConditionDraft {
-  if (!isPending(decision)) return upToDate()
-  const what = describeEdits(edits ?? []).slice(0, longestList) || 'the manifest was edited since the VM started'
-  const unfit = decision.kind === 'write' ? undefined : decision.unfit
-  const how = `docker service update --force ${serviceName(seen.vm)}, or runStrategy: Halted and back`
-  const isWaiting = check === 'unchecked' && unfit === whyUnprepared(seen, check)
-  const next = unfit === undefined ? `to apply it: ${how}` : `${isWaiting ? 'waiting' : 'it could not start again'}: ${unfit}`
-  const hint = newInstanceHint(edits ?? [])
-  return condition('RestartRequired', 'True', 'SpecChanged', [what, next, ...(hint === undefined ? [] : [hint])].join('; '))
 }

@@ -67,3 +67,17 @@ function fits({ spare }: AssumedPlacement, others: readonly AssumedPlacement[]):
   const sum = (of: 'memoryBytes' | 'diskBytes'): number => others.reduce((total, { takes }) => total + takes[of], 0)
   return others.length <= spare.vms && sum('memoryBytes') <= spare.memoryBytes && sum('diskBytes') <= spare.diskBytes
 }
+
+/** Makes a write with its claim, if it has one. Throws Conflict if the room is gone. */
+export async function whileClaimed<Answer>(
+  assumed: AssumedPlacements,
+  claim: AssumedPlacement | undefined,
+  write: () => Promise<Answer>,
+): Promise<Answer> {
+  const release = claim === undefined ? undefined : assumed.take(claim)
+  try {
+    return await write()
+  } finally {
+    release?.()
+  }
+}
