@@ -3,7 +3,7 @@ import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { nicsOf } from '../shared/applied.ts'
-import { diskNames, restartHash, type Wanted } from './restart-inputs.ts'
+import { diskNames, restartHash, type WantedVm } from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
 const powerOffTimeoutS = 110
@@ -21,7 +21,7 @@ export interface Inputs {
   readonly hash: string
 }
 
-export function inputsOf(wanted: Wanted): Inputs {
+export function inputsOf(wanted: WantedVm): Inputs {
   const { vm, uid } = wanted
   const launchText = canonicalJson(launchOf(wanted))
   const text = vm.spec.cloudInit.userData
@@ -35,7 +35,7 @@ export function inputsOf(wanted: Wanted): Inputs {
   }
 }
 
-function launchOf(wanted: Wanted): LaunchConfig {
+function launchOf(wanted: WantedVm): LaunchConfig {
   const { cluster, vm, uid } = wanted
   const { cpu, memory, accelerator, cloudInit } = vm.spec
   const instance = vm.metadata.annotations[cloudInitInstanceAnnotation]

@@ -10,7 +10,7 @@ import { formerBridge, nicsOf } from '../shared/applied.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
 /** What the manifest asks for. */
-export interface Wanted {
+export interface WantedVm {
   readonly cluster: string
   readonly vm: VirtualMachine
   readonly uid: VmUid
@@ -19,15 +19,15 @@ export interface Wanted {
 }
 
 /** What a service's current template starts. */
-export interface Running {
+export interface RunningVm {
   readonly service: Pick<SwarmService, 'spec' | 'labels'>
   readonly launch: LaunchConfig
   readonly memoryOverheadMiB: number
 }
 
 interface RestartInput {
-  readonly wanted: (manifest: Wanted) => unknown
-  readonly changes: (running: Running, manifest: Wanted) => readonly Change[]
+  readonly wanted: (manifest: WantedVm) => unknown
+  readonly changes: (running: RunningVm, manifest: WantedVm) => readonly Change[]
 }
 
 type Path = readonly (string | number)[]
@@ -77,20 +77,20 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
 }
 
 /** A release that renders differently does not change it. */
-export function restartHash(manifest: Wanted): string {
+export function restartHash(manifest: WantedVm): string {
   return hashOf(Object.fromEntries(Object.entries(restartInputs).map(([key, { wanted }]) => [key, wanted(manifest)])))
 }
 
 /** The edits since the VM started, by manifest field. Never contains secrets. */
-export function editsBetween(running: Running, manifest: Wanted): readonly Edit[] {
+export function editsBetween(running: RunningVm, manifest: WantedVm): readonly Edit[] {
   const changes = Object.values(restartInputs).flatMap((one) => one.changes(running, manifest))
   return changes.map(([path, from, to]) => editOf(manifest.vm, path, from, to))
 }
 
 function input<Value>(
   path: Path,
-  wanted: (manifest: Wanted) => Value,
-  runningValue: (running: Running, manifest: Wanted) => Value,
+  wanted: (manifest: WantedVm) => Value,
+  runningValue: (running: RunningVm, manifest: WantedVm) => Value,
   show: (path: Path, from: Value, to: Value) => readonly Change[],
 ): RestartInput {
   return { wanted, changes: (running, manifest) => show(path, runningValue(running, manifest), wanted(manifest)) }
@@ -99,18 +99,18 @@ function input<Value>(
 const mebibyte = 1024 ** 2
 
 /** Only the template's limit has the exact bytes, but the overhead setting or the limit itself may have changed since. */
-function runningMemory({ service, launch, memoryOverheadMiB }: Running, { vm }: Wanted): number {
+function runningMemory({ service, launch, memoryOverheadMiB }: RunningVm, { vm }: WantedVm): number {
   const limit = rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Limits', 'MemoryBytes')) ?? 0
   const possible = [limit - memoryOverheadMiB * mebibyte, vm.spec.memory]
   return possible.find((bytes) => Math.floor(bytes / mebibyte) === launch.memoryMiB) ?? launch.memoryMiB * mebibyte
 }
 
-export function diskNames({ vm, disks }: Wanted): readonly string[] {
+export function diskNames({ vm, disks }: WantedVm): readonly string[] {
   return disks ?? vm.spec.disks.map(({ name }) => name)
 }
 
 /** The launch config of release 0.1 names no bridge. */
-function runningNics({ service, launch }: Running, { vm }: Wanted): readonly Entry[] {
+function runningNics({ service, launch }: RunningVm, { vm }: WantedVm): readonly Entry[] {
   return launch.nics.map(({ name, mac, bridge = formerBridge(service) }, index) => ({
     name,
     mac,
@@ -118,12 +118,12 @@ function runningNics({ service, launch }: Running, { vm }: Wanted): readonly Ent
   }))
 }
 
-function wantedUserData({ vm: { spec } }: Wanted): string | undefined {
+function wantedUserData({ vm: { spec } }: WantedVm): string | undefined {
   return spec.cloudInit.userData === undefined ? undefined : sha256Hex(spec.cloudInit.userData)
 }
 
 /** The name of the secret identifies the content, because it contains a hash of it. */
-function runningUserData({ service }: Running, manifest: Wanted): string | undefined {
+function runningUserData({ service }: RunningVm, manifest: WantedVm): string | undefined {
   const name = rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Secrets'))[0], 'SecretName'))
   const { userData } = manifest.vm.spec.cloudInit
   const isSame = userData !== undefined && name === contentName('userdata', manifest.uid, userData)

@@ -2,16 +2,16 @@ import type { VirtualMachine } from '../../../src/api/manifest.ts'
 import { launchConfig } from '../../../src/api/wire/launch.ts'
 import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
 import { renderTemplate } from '../../../src/reconcilers/services/render.ts'
-import type { Running, Wanted } from '../../../src/reconcilers/services/restart-inputs.ts'
+import type { RunningVm, WantedVm } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { settings } from '../../simulation/cluster.ts'
 
 /** The manifest of a VM with the disk `root`. */
-export function wantedBy(vm: VirtualMachine): Wanted {
+export function wantedBy(vm: VirtualMachine): WantedVm {
   return { cluster: 'lab', vm, uid: '00000000-0000-4000-8000-000000000001', disks: ['root'] }
 }
 
 /** A service that runs such a manifest. */
-export function started(vm: VirtualMachine): Running {
+export function started(vm: VirtualMachine): RunningVm {
   const inputs = inputsOf(wantedBy(vm))
   const TaskTemplate = renderTemplate({
     vm: 'web',
