@@ -1,7 +1,6 @@
 import { objectLabels } from '../../api/labels.ts'
 import type { RawSpec, SwarmSecret } from '../../ports/swarm.ts'
-import { carries, vmObjectLabels } from '../shared/placement-record.ts'
-import { isLeftOf, isMarked, vmOfObject } from '../shared/vm-objects.ts'
+import { carries, isLeftOf, isMarked, vmObjectLabels, vmOfObject } from '../shared/vm-objects.ts'
 import { dig, rawList } from '../shared/raw.ts'
 import type { ServicesAction } from './actions.ts'
 import type { Inputs } from './inputs.ts'

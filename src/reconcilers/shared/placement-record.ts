@@ -1,8 +1,9 @@
-import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
+import { managedBy, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
 import { placementRecordName, uidPattern, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawJson, rawObject, rawString } from './raw.ts'
+import { vmObjectLabels } from './vm-objects.ts'
 
 /** The Swarm config `sv-vm-<name>`: a VM's identity and the node of its disks. The data never changes; node and progress are labels. */
 export interface PlacementRecord {
@@ -95,24 +96,4 @@ export function placementLabels(fields: PlacementFields): Labels {
     ...(fields.prepared === undefined ? {} : { [objectLabels.prepared]: fields.prepared }),
     ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
   }
-}
-
-/** Labels of every Swarm object of one VM. */
-export function vmObjectLabels(
-  component: 'vm' | 'launch' | 'userdata' | 'placement',
-  of: { readonly cluster: string; readonly vm: VmName; readonly uid: VmUid },
-): Labels {
-  return {
-    [objectLabels.managedBy]: managedBy,
-    [objectLabels.schema]: labelSchemaVersion,
-    [objectLabels.component]: component,
-    [objectLabels.cluster]: of.cluster,
-    [objectLabels.vm]: of.vm,
-    [objectLabels.uid]: of.uid,
-  }
-}
-
-/** True if all wanted labels have the wanted values; others may exist. */
-export function carries(labels: Labels, wanted: Labels): boolean {
-  return Object.entries(wanted).every(([key, value]) => labels[key] === value)
 }
