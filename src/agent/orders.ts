@@ -2,7 +2,6 @@ import type { VmUid } from '../api/names.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import type { Grant } from '../api/wire/common.ts'
-import { orderMark } from '../api/wire/unchanged.ts'
 import { PortError } from '../ports/errors.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
 import { type AccelerationFacts, chooseAccelerator } from './grant-choice.ts'
@@ -23,8 +22,10 @@ export interface OrdersOptions {
 export interface Orders {
   /** Throws StateError. */
   prepare(order: PrepareOrder): Promise<PrepareStatus>
-  /** Repeats the last order if it has this mark. Undefined if there is no such order, the mark differs, or the grant was revoked. */
+  /** Goes on with the last order if it has this mark. Undefined if there is no such order, the mark differs, or the grant was revoked. */
   repeat(uid: VmUid, mark: string): Promise<PrepareStatus | undefined>
+  /** The last answer to the last order, if it has this mark and was answered. */
+  lastAnswer(uid: VmUid, mark: string): PrepareStatus | undefined
   /** Throws StateError and PortError. */
   revoke(uid: VmUid): Promise<void>
   /** Throws StateError and PortError. */
@@ -35,18 +36,31 @@ export interface Orders {
 export function orders(options: OrdersOptions): Orders {
   const oneAtATime = keyedLock()
   // The last order of each VM since the agent's start.
-  const last = new Map<VmUid, { readonly order: PrepareOrder; readonly mark: string }>()
+  const last = new Map<VmUid, { readonly order: PrepareOrder; answer?: PrepareStatus }>()
+
+  function lastWith(uid: VmUid, mark: string) {
+    const one = last.get(uid)
+    return one?.order.mark === mark ? one : undefined
+  }
+
+  async function goOn(uid: VmUid, order: PrepareOrder): Promise<PrepareStatus> {
+    const answer = await carryOut(options, order)
+    last.set(uid, { order, answer })
+    return answer
+  }
+
   return {
     prepare: (order) =>
       oneAtATime(order.uid, () => {
-        last.set(order.uid, { order, mark: orderMark(order) })
-        return carryOut(options, order)
+        last.set(order.uid, { order })
+        return goOn(order.uid, order)
       }),
     repeat: (uid, mark) =>
       oneAtATime(uid, async () => {
-        const previous = last.get(uid)
-        return previous?.mark === mark ? carryOut(options, previous.order) : undefined
+        const order = lastWith(uid, mark)?.order
+        return order && goOn(uid, order)
       }),
+    lastAnswer: (uid, mark) => lastWith(uid, mark)?.answer,
     revoke: (uid) =>
       oneAtATime(uid, () => {
         last.delete(uid)

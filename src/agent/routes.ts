@@ -5,9 +5,11 @@ import {
   type NodeFacts,
   type InstanceRecord,
   prepareOrder,
+  type OrderProgress,
   type ProbeOutcome,
   type ProbeRequest,
   probeRequest,
+  progressRequest,
   type VmStatus,
 } from '../api/wire/agent-api.ts'
 import { unchangedRequest } from '../api/wire/unchanged.ts'
@@ -56,6 +58,8 @@ async function route(programs: AgentPrograms, request: ControlRequest): Promise<
       return await unchanged(programs, request)
     case 'PUT /v1/vms/UID':
       return await prepare(programs, uid, request)
+    case 'POST /v1/vms/UID/progress':
+      return await progress(programs, uid, request)
     case 'DELETE /v1/vms/UID/grant':
       await programs.orders.revoke(uid)
       return ok({})
@@ -84,6 +88,13 @@ async function prepare(programs: AgentPrograms, uid: VmUid, request: ControlRequ
   if (new Set(order.disks.map((disk) => disk.name)).size !== order.disks.length)
     return refuse(400, 'DuplicateDisk', 'two disks have the same name')
   return ok(await programs.orders.prepare(order))
+}
+
+async function progress({ orders }: AgentPrograms, uid: VmUid, request: ControlRequest): Promise<ControlAnswer> {
+  const { order, dryRun } = parseBody(progressRequest, request)
+  const answer = dryRun ? orders.lastAnswer(uid, order) : await orders.repeat(uid, order)
+  const none: OrderProgress = { state: 'none' }
+  return ok(answer ?? none)
 }
 
 async function unchanged(programs: AgentPrograms, request: ControlRequest): Promise<ControlAnswer> {

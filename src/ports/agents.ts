@@ -1,14 +1,33 @@
 import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
-import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus, ProbeOutcome, ProbeRequest, VmStatus } from '../api/wire/agent-api.ts'
+import type {
+  InstanceRecord,
+  NodeFacts,
+  OrderProgress,
+  PrepareOrder,
+  PrepareStatus,
+  ProbeOutcome,
+  ProbeRequest,
+  VmStatus,
+} from '../api/wire/agent-api.ts'
 import type { VmUid } from '../api/names.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
+
+export interface ProgressQuestion {
+  readonly uid: VmUid
+  /** The mark of the order. */
+  readonly order: string
+  /** The agent only repeats its last answer. */
+  readonly dryRun?: true
+}
 
 /** One node's agent. Every method throws PortError; `Unavailable` if the agent is unreachable, which says nothing about its VMs. */
 export interface Agent {
   facts(signal?: AbortSignal): Promise<NodeFacts>
   instances(signal?: AbortSignal): Promise<readonly InstanceRecord[]>
-  /** Idempotent; send it again to poll the progress. */
+  /** Idempotent. */
   prepare(order: PrepareOrder, signal?: AbortSignal): Promise<PrepareStatus>
+  /** The agent goes on with an order that it has accepted. Undefined if the agent is too old for this request. */
+  progress(question: ProgressQuestion, signal?: AbortSignal): Promise<OrderProgress | undefined>
   revoke(uid: VmUid, signal?: AbortSignal): Promise<void>
   /** Idempotent and irreversible. Send it again to poll the progress. */
   deleteDisks(order: DeleteDisksOrder, signal?: AbortSignal): Promise<DeletionStatus>

@@ -46,7 +46,10 @@ export interface Drift {
 export interface Plan<Action> {
   /** Applied in order; the first failure ends the run. */
   readonly actions: readonly Action[]
-  /** The conditions that this reconciler owns, as they are once all actions are applied; none for nodes. */
+  /**
+   * The conditions that this reconciler owns, as they are once all actions are applied; none for nodes. A plan with actions and without
+   * conditions leaves them to the run that follows.
+   */
   readonly conditions: readonly ConditionDraft[]
   readonly next: Next
   /** Shown beside the conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `task`, `probeNode`; a key is absent while its value is unknown. */

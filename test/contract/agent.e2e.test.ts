@@ -23,7 +23,7 @@ import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
 import { tapName } from '../../src/api/names.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
-import { type KnownAnswer, orderMark, prepareMark, vmMark } from '../../src/api/wire/unchanged.ts'
+import { type KnownAnswer, marked, prepareMark, vmMark } from '../../src/api/wire/unchanged.ts'
 import { encodeFrame } from '../../src/api/wire/frames.ts'
 import {
   aKey,
@@ -171,10 +171,10 @@ describe('preparing a VM', () => {
   test('reports which answers are unchanged, and repeats only the last order of a VM', async () => {
     makeImage(image())
     const client = await agent()
-    const order = { ...anOrder(), disksMustExist: false }
+    const order = marked({ ...anOrder(), disksMustExist: false })
     const status = await prepared(client, order)
     const known = async (): Promise<KnownAnswer[]> => [
-      { kind: 'prepare', uid: order.uid, order: orderMark(order), mark: prepareMark(status) },
+      { kind: 'prepare', uid: order.uid, order: order.mark, mark: prepareMark(status) },
       { kind: 'vm', uid: order.uid, mark: vmMark(await client.vm(order.uid)) },
       { kind: 'vm', uid: anOrder().uid, mark: '0'.repeat(32) },
     ]
@@ -184,6 +184,28 @@ describe('preparing a VM', () => {
     expect(existsSync(root.grantFile(order.uid))).toBe(true)
     await client.revoke(order.uid)
     expect(await client.unchanged((await known()).slice(0, 1))).toEqual([])
+    expect(existsSync(root.grantFile(order.uid))).toBe(false)
+  })
+
+  test('goes on with its order when it is asked for the progress, and does nothing in a dry run', async () => {
+    makeImage(image())
+    const first = await agent()
+    const order = marked({ ...anOrder(), disksMustExist: false })
+    const question = { uid: order.uid, order: order.mark }
+    expect(await first.progress(question)).toEqual({ state: 'none' })
+    await first.prepare(order)
+    const done = await eventually(async () => {
+      const progress = await first.progress(question)
+      return progress?.state === 'preparing' ? undefined : progress
+    })
+    expect(done).toMatchObject({ state: 'ready' })
+    rmSync(root.grantFile(order.uid))
+    expect(await first.progress({ ...question, dryRun: true })).toEqual(done)
+    expect(existsSync(root.grantFile(order.uid))).toBe(false)
+    expect(await first.progress(question)).toEqual(done)
+    expect(existsSync(root.grantFile(order.uid))).toBe(true)
+    await first.revoke(order.uid)
+    expect(await first.progress(question)).toEqual({ state: 'none' })
     expect(existsSync(root.grantFile(order.uid))).toBe(false)
   })
 

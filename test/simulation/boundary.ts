@@ -106,6 +106,7 @@ export class Boundary {
         facts: () => call('facts', () => agent.facts()),
         instances: () => call('instances', () => agent.instances()),
         prepare: (order) => call('prepare', () => agent.prepare(order)),
+        progress: (question) => call('progress', () => agent.progress(question)),
         revoke: (uid) => call('revoke', () => agent.revoke(uid)),
         deleteDisks: (order) => call('deleteDisks', () => agent.deleteDisks(order)),
         vm: (uid) => call('vm', () => agent.vm(uid)),
@@ -120,7 +121,7 @@ export class Boundary {
     if (!life.alive) return new Promise(() => {})
     this.calls += 1
     const number = this.calls
-    if (call.isWrite || call.name === 'revoke' || call.name === 'deleteDisks') this.#ports.onAttempt(call.target)
+    if (call.isWrite || orders.has(call.name)) this.#ports.onAttempt(call.target)
     if (call.isWrite) this.writeCalls.push(number)
     else if (isOfManagers(call) && this.#ports.time.now() - this.#writtenMs <= oldestMs) this.readCalls.push(number)
     const fault = this.#callFaults.get(number)
@@ -262,7 +263,9 @@ export class Boundary {
   }
 }
 
-const agentCalls = new Set(['facts', 'instances', 'prepare', 'revoke', 'deleteDisks', 'vm', 'probe', 'unchanged'])
+/** They change something on a node. */
+const orders = new Set(['prepare', 'revoke', 'deleteDisks'])
+const agentCalls = new Set(['facts', 'instances', 'prepare', 'progress', 'revoke', 'deleteDisks', 'vm', 'probe', 'unchanged'])
 
 function isOfAgent({ name }: { readonly name: string }): boolean {
   return agentCalls.has(name)

@@ -67,6 +67,7 @@ export class Cluster {
   /** Changes from outside that were corrected. */
   readonly corrected: string[] = []
   #uuids = 0
+  #assets: { readonly settings: ClusterSettings; readonly reconciler: ReturnType<typeof assetsReconciler> } | undefined
 
   constructor(hostnames: readonly string[] = ['n1', 'n2', 'n3']) {
     for (const hostname of hostnames) this.addNode(hostname)
@@ -135,6 +136,12 @@ export class Cluster {
     }
   }
 
+  /** The same in all rounds: it remembers an answer until the next run. */
+  #assetsReconciler() {
+    if (this.#assets?.settings !== this.settings) this.#assets = { settings: this.settings, reconciler: assetsReconciler(this.ports()) }
+    return this.#assets.reconciler
+  }
+
   /** Runs every reconciler on every key until a whole round writes nothing; returns how many rounds that took. */
   async converge(maxRounds = 40): Promise<number> {
     for (let round = 1; round <= maxRounds; round += 1) {
@@ -148,15 +155,17 @@ export class Cluster {
   /** One run of every key; true while something is under way that is no write of ours. */
   async round(): Promise<boolean> {
     const ports = this.ports()
+    let hasOrdered = false
     this.swarm.settle()
     for (const id of this.swarm.nodes.keys()) await this.run(nodesReconciler(ports), id)
     for (const vm of this.declared.keys()) {
-      await this.run(assetsReconciler(ports), vm)
+      const plan = await this.run(this.#assetsReconciler(), vm)
+      hasOrdered ||= plan?.actions.some((one) => one.kind === 'prepare') === true
       await this.run(servicesReconciler(ports), vm)
       await this.run(reachabilityReconciler(ports), vm)
     }
     this.nowMs += 1_000
-    return [...this.agents.byNode.values()].some((one) => one.steps > 0)
+    return hasOrdered || [...this.agents.byNode.values()].some((one) => one.steps > 0)
   }
 
   async run<Seen, Action>(reconciler: Reconciler<string, Seen, Action>, key: string): Promise<Plan<Action> | undefined> {

@@ -65,7 +65,7 @@ const lastLines = 12
 
 function failureText({ scenario, seed, faults, violation, trace }: Outcome): string {
   const story = trace.filter(
-    (line, index) => index >= trace.length - lastLines || !/ (list|get|facts|instances|prepare|vm|probe)/.test(line),
+    (line, index) => index >= trace.length - lastLines || !/ (list|get|facts|instances|progress|vm|probe)/.test(line),
   )
   const how = `npm run simulate -- --scenario "${scenario}" --seed ${seed} --faults "${faults.map(faultText).join('; ')}"`
   const law = violation === undefined ? '' : invariants[violation.invariant]

@@ -1,15 +1,16 @@
 import type {
   InstanceRecord,
   NodeFacts,
+  OrderProgress,
   PrepareOrder,
   PrepareStatus,
   ProbeOutcome,
   ProbeRequest,
   VmStatus,
 } from '../../src/api/wire/agent-api.ts'
-import { type KnownAnswer, orderMark } from '../../src/api/wire/unchanged.ts'
+import type { KnownAnswer } from '../../src/api/wire/unchanged.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
-import type { Agent, Agents } from '../../src/ports/agents.ts'
+import type { Agent, Agents, ProgressQuestion } from '../../src/ports/agents.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import { stillSame } from '../../src/agent/still-same.ts'
 
@@ -27,11 +28,15 @@ export class SimulatedAgent implements Agent {
   nodeFacts: NodeFacts
   readonly held = new Map<string, Mutable<InstanceRecord>>()
   readonly orders = new Map<string, PrepareOrder>()
+  /** How many orders it was sent, and how often it carried one out. */
+  sent = 0
+  carriedOut = 0
   /** What its broker would give the runner of a VM. */
   readonly grants = new Map<string, Pick<PrepareOrder, 'accelerator' | 'nics'>>()
   /** The agent is of release 0.1, which does not support the request for many VMs. */
   isOld = false
   readonly #repeatable = new Map<string, PrepareOrder>()
+  readonly #answers = new Map<string, PrepareStatus>()
   readonly vms = new Map<string, VmStatus>()
   /** What this node finds when it probes. */
   answer: (request: ProbeRequest) => ProbeOutcome = () => unreached
@@ -53,7 +58,19 @@ export class SimulatedAgent implements Agent {
   async prepare(order: PrepareOrder): Promise<PrepareStatus> {
     this.#reach()
     this.orders.set(order.uid, order)
+    this.sent += 1
     this.#repeatable.set(order.uid, order)
+    return this.#answerTo(order)
+  }
+
+  #answerTo(order: PrepareOrder): PrepareStatus {
+    this.carriedOut += 1
+    const answer = this.#judge(order)
+    this.#answers.set(order.uid, answer)
+    return answer
+  }
+
+  #judge(order: PrepareOrder): PrepareStatus {
     const status = this.#carryOut(order)
     if (order.pending === undefined || this.isOld) return status
     const pending = this.undecided ?? this.#refusal(order.pending)
@@ -88,6 +105,25 @@ export class SimulatedAgent implements Agent {
     const mac = nics.map((one) => one.mac).find((one) => !one.startsWith('52:54:00:'))
     if (mac !== undefined) return { reason: 'MacNotAllowed', message: `MAC ${mac} is not allowed` }
     return accelerator === 'kvm' && kvm.state !== 'works' ? { reason: 'KvmUnusable', message: kvm.message } : undefined
+  }
+
+  /** As the agent does it. */
+  async progress({ uid, order, dryRun }: ProgressQuestion): Promise<OrderProgress | undefined> {
+    this.#reach()
+    if (this.isOld) return undefined
+    const last = this.#repeatable.get(uid)
+    if (last?.mark !== order) return { state: 'none' }
+    return (dryRun ? this.#answers.get(uid) : this.#answerTo(last)) ?? { state: 'none' }
+  }
+
+  async #repeat(uid: string, mark: string): Promise<PrepareStatus | undefined> {
+    const order = this.#repeatable.get(uid)
+    return order?.mark === mark ? this.#answerTo(order) : undefined
+  }
+
+  /** It forgets every order. */
+  restart(): void {
+    this.#repeatable.clear()
   }
 
   async revoke(uid: string): Promise<void> {
@@ -135,10 +171,7 @@ export class SimulatedAgent implements Agent {
   async unchanged(known: readonly KnownAnswer[]): Promise<readonly number[] | undefined> {
     this.#reach()
     if (this.isOld) return undefined
-    const repeat = async (uid: string, mark: string): Promise<PrepareStatus | undefined> => {
-      const order = this.#repeatable.get(uid)
-      return order !== undefined && orderMark(order) === mark ? this.prepare(order) : undefined
-    }
+    const repeat = (uid: string, mark: string) => this.#repeat(uid, mark)
     return stillSame({ vm: (uid) => this.vm(uid), repeat, probe: (request) => this.probe(request) }, known, undefined)
   }
 

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { agentError, inventory, nodeFacts, prepareStatus, probeOutcome, vmStatus } from '../../api/wire/agent-api.ts'
+import { agentError, inventory, nodeFacts, orderProgress, prepareStatus, probeOutcome, vmStatus } from '../../api/wire/agent-api.ts'
 import { deletionStatus } from '../../api/wire/delete-disks.ts'
 import type { ControlKey } from '../../api/control-key.ts'
 import { type KnownAnswer, maxKnownAnswers, unchangedAnswer } from '../../api/wire/unchanged.ts'
@@ -32,19 +32,26 @@ export function agentClient(options: AgentClientOptions): AgentClient {
 /** An agent over any transport. */
 export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
   const call = (request: Omit<PskCall, 'timeoutMs'>, extraMs = 0) => callAgent(client, { ...request, timeoutMs: timeoutMs + extraMs })
-  let asksAtOnce = true
+  let isOld = false
+
+  /** A request that release 0.1 does not have; undefined from such an agent. */
+  async function callNewer(request: Omit<PskCall, 'timeoutMs' | 'method'>, extraMs = 0): Promise<unknown> {
+    if (isOld) return undefined
+    const answer = await call({ ...request, method: 'POST' }, extraMs).catch(unlessUnknown)
+    // Detected once: a new agent task has another address, and so another client.
+    isOld = answer === undefined
+    return answer
+  }
 
   async function unchanged(known: readonly KnownAnswer[], signal: AbortSignal | undefined): Promise<readonly number[] | undefined> {
     const same: number[] = []
-    for (let from = 0; asksAtOnce && from < known.length; from += maxKnownAnswers) {
+    for (let from = 0; from < known.length; from += maxKnownAnswers) {
       const part = known.slice(from, from + maxKnownAnswers)
-      const request = { method: 'POST', path: '/v1/unchanged', body: { version: 1, known: part }, signal } as const
-      const answer = await call(request, slowestMs(part)).catch(unlessUnknown)
-      // Detected once: a new agent task has another address, and so another client.
-      asksAtOnce = answer !== undefined
-      if (answer !== undefined) same.push(...parse(unchangedAnswer, answer).same.map((place) => from + place))
+      const answer = await callNewer({ path: '/v1/unchanged', body: { version: 1, known: part }, signal }, slowestMs(part))
+      if (answer === undefined) return undefined
+      same.push(...parse(unchangedAnswer, answer).same.map((place) => from + place))
     }
-    return asksAtOnce ? same : undefined
+    return same
   }
 
   return {
@@ -54,6 +61,10 @@ export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
       parse(deletionStatus, await call({ method: 'POST', path: `/v1/vms/${order.uid}/delete-disks`, body: order, signal }, 60_000)),
     prepare: async (order, signal) =>
       parse(prepareStatus, await call({ method: 'PUT', path: `/v1/vms/${order.uid}`, body: order, signal })),
+    async progress({ uid, ...question }, signal) {
+      const answer = await callNewer({ path: `/v1/vms/${uid}/progress`, body: { version: 1, ...question }, signal })
+      return answer === undefined ? undefined : parse(orderProgress, answer)
+    },
     revoke: async (uid, signal) => {
       await call({ method: 'DELETE', path: `/v1/vms/${uid}/grant`, signal })
     },
@@ -70,7 +81,7 @@ function slowestMs(known: readonly KnownAnswer[]): number {
   return Math.max(0, ...known.map((one) => (one.kind === 'probe' ? one.request.timeoutMs : 0)))
 }
 
-/** An agent of release 0.1 rejects the request with 400. The caller then sends its requests one by one. */
+/** An agent of release 0.1 rejects a request that it does not have with 400. */
 function unlessUnknown(error: unknown): undefined {
   if (
     error instanceof PortError &&

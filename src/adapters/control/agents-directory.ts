@@ -81,6 +81,7 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
       facts: (signal) => call(nodeId, signal, (agent) => agent.facts(signal)),
       instances: (signal) => call(nodeId, signal, (agent) => agent.instances(signal)),
       prepare: (order, signal) => call(nodeId, signal, (agent) => agent.prepare(order, signal)),
+      progress: (question, signal) => call(nodeId, signal, (agent) => agent.progress(question, signal)),
       revoke: (uid, signal) => call(nodeId, signal, (agent) => agent.revoke(uid, signal)),
       deleteDisks: (order, signal) => call(nodeId, signal, (agent) => agent.deleteDisks(order, signal)),
       vm: (uid, signal) => call(nodeId, signal, (agent) => agent.vm(uid, signal)),

@@ -6,6 +6,7 @@ import {
   cleanText,
   interfaceField,
   ipv4Field,
+  markField,
   nicGrant,
   partNameField,
   reasonField,
@@ -24,7 +25,8 @@ import { runnerStatus } from './runner-control.ts'
  * |---|---|
  * | `GET /v1/facts` | `nodeFacts` |
  * | `GET /v1/instances` | `inventory` |
- * | `PUT /v1/vms/<uid>` with `prepareOrder` | `prepareStatus`; idempotent: repeat the request to poll |
+ * | `PUT /v1/vms/<uid>` with `prepareOrder` | `prepareStatus`; idempotent |
+ * | `POST /v1/vms/<uid>/progress` with `progressRequest` | `orderProgress`; the agent goes on with the order that it accepted |
  * | `DELETE /v1/vms/<uid>/grant` | `{}`; revokes the grant and keeps the disks |
  * | `POST /v1/vms/<uid>/delete-disks` with `deleteDisksOrder` (delete-disks.ts) | `deletionStatus`; idempotent: repeat the request to poll |
  * | `GET /v1/vms/<uid>` | `vmStatus` |
@@ -76,6 +78,8 @@ export const prepareOrder = z.object({
    * the network.
    */
   clusterAddresses: z.optional(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(4_096))),
+  /** Names this order in later requests. The controller computes it, because the agent may not know every key. Absent from release 0.1. */
+  mark: z.optional(markField),
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 
@@ -102,6 +106,18 @@ export const prepareStatus = z.discriminatedUnion('state', [
   z.object({ state: z.literal('failed'), reason: reasonField, message: textField, ...ofPending }),
 ])
 export type PrepareStatus = z.output<typeof prepareStatus>
+
+/** Asks for the progress of an order by its mark. An agent of release 0.1 does not have this request. */
+export const progressRequest = z.object({
+  version: z.literal(1),
+  order: markField,
+  /** The agent repeats its last answer and does nothing. */
+  dryRun: z.optional(z.literal(true)),
+})
+
+/** `none`: the agent's last order is another one, or was revoked, or the agent has restarted since. */
+export const orderProgress = z.discriminatedUnion('state', [prepareStatus, z.object({ state: z.literal('none') })])
+export type OrderProgress = z.output<typeof orderProgress>
 
 /** A VM whose `disks/` and `run/` use more space than its disks may. */
 const overuse = z.object({

@@ -16,6 +16,8 @@ export const partNameField = z.string().check(z.regex(partNamePattern))
 export const interfaceField = z.string().check(z.regex(interfaceNamePattern))
 export const ipv4Field = z.ipv4()
 export const sha256Field = z.string().check(z.regex(/^[0-9a-f]{64}$/))
+/** Names an order or an answer (unchanged.ts). */
+export const markField = z.string().check(z.regex(/^[0-9a-f]{32}$/))
 /** A string of a peer, without the characters that control a terminal. A longer one is rejected. */
 export const cleanText = (maxLength: number) => z.string().check(z.maxLength(maxLength), z.overwrite(printable))
 /** Text for users; the sender truncates it. */

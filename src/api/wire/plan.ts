@@ -13,7 +13,7 @@ export interface VmPlan {
   readonly editsTakeHold: 'now' | 'restart'
   /** What the VM waits for, or what a user must change; empty if nothing. */
   readonly waitsFor: string
-  /** What a dry run cannot find out. */
+  /** What the node's agent cannot say, because it does not answer or is of release 0.1. */
   readonly unknown: readonly string[]
 }
 

@@ -2,22 +2,20 @@ import * as z from 'zod/mini'
 import { hashOf } from '../hash.ts'
 import { byText } from '../order.ts'
 import { type PrepareOrder, type PrepareStatus, type ProbeOutcome, probeRequest, type VmStatus } from './agent-api.ts'
-import { uidField } from './common.ts'
+import { markField, uidField } from './common.ts'
 
 /**
  * `POST /v1/unchanged`: revalidates many answers of a node with one request. The caller sends its earlier requests (agent-api.ts), each with
  * the mark of its answer; the agent repeats them and returns which answers are unchanged. An agent of release 0.1 does not have this path.
  */
-const mark = z.string().check(z.regex(/^[0-9a-f]{32}$/))
-
 const knownAnswer = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('vm'), uid: uidField, mark }),
+  z.object({ kind: z.literal('vm'), uid: uidField, mark: markField }),
   /**
-   * `order` is the mark of the order that was sent. The agent repeats the order only if it is the VM's last one and was not revoked since, so a
+   * `order` is the mark of the order that was sent. The agent goes on with it only if it is the VM's last one and was not revoked since, so a
    * late request restores nothing.
    */
-  z.object({ kind: z.literal('prepare'), uid: uidField, order: mark, mark }),
-  z.object({ kind: z.literal('probe'), request: probeRequest, mark }),
+  z.object({ kind: z.literal('prepare'), uid: uidField, order: markField, mark: markField }),
+  z.object({ kind: z.literal('probe'), request: probeRequest, mark: markField }),
 ])
 export type KnownAnswer = z.output<typeof knownAnswer>
 
@@ -47,8 +45,11 @@ export function prepareMark(status: PrepareStatus): string {
   return hashOf(status)
 }
 
-export function orderMark(order: PrepareOrder): string {
-  return hashOf(order)
+/** An order that can be named in later requests. */
+export type MarkedOrder = PrepareOrder & { readonly mark: string }
+
+export function marked(order: PrepareOrder): MarkedOrder {
+  return { ...order, mark: hashOf(order) }
 }
 
 export function probeMark({ outcome, reason, message, mac }: ProbeOutcome): string {

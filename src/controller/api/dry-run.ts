@@ -10,7 +10,7 @@ import type { AssetsPorts } from '../../reconcilers/assets/index.ts'
 import { foreseeServices, type ServicesForesight } from '../../reconcilers/services/foresee.ts'
 import type { ServicesPorts } from '../../reconcilers/services/index.ts'
 
-export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' | 'recent' | 'placements'> {
+export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' | 'recent' | 'placements' | 'lease'> {
   readonly swarm: AssetsPorts['swarm'] & ServicesPorts['swarm']
   readonly settings: AssetsPorts['settings'] & ServicesPorts['settings']
   readonly declarations: AssetsPorts['declarations'] & { knows(vm: string): boolean }

@@ -50,6 +50,7 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
       facts: (signal) => watch(nodeId, agent.facts(signal), (facts) => facts),
       instances: (signal) => watch(nodeId, agent.instances(signal)),
       prepare: (order, signal) => watch(nodeId, agent.prepare(order, signal)),
+      progress: (question, signal) => watch(nodeId, agent.progress(question, signal)),
       revoke: (uid, signal) => watch(nodeId, agent.revoke(uid, signal)),
       deleteDisks: (order, signal) => watch(nodeId, agent.deleteDisks(order, signal)),
       vm: (uid, signal) => watch(nodeId, agent.vm(uid, signal)),

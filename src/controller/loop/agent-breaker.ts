@@ -26,6 +26,7 @@ export function agentBreaker(agents: Agents, clock: Clock): Agents {
         facts: (signal) => breaker.guard(() => agent.facts(signal)),
         instances: (signal) => breaker.guard(() => agent.instances(signal)),
         prepare: (order, signal) => breaker.guard(() => agent.prepare(order, signal)),
+        progress: (question, signal) => breaker.guard(() => agent.progress(question, signal)),
         revoke: (uid, signal) => breaker.guard(() => agent.revoke(uid, signal)),
         vm: (uid, signal) => breaker.guard(() => agent.vm(uid, signal)),
         probe: (request, signal) => breaker.guard(() => agent.probe(request, signal)),

@@ -23,7 +23,7 @@ export type Progress =
 
 /** The report of a run about its VM; undefined if there is nothing to report. */
 export function reportOf(owner: Report['owner'], result: RunResult, declared: Declaration['kind']): Report | undefined {
-  if (result.kind === 'planned') return plannedReport(owner, result, declared)
+  if (result.kind === 'planned') return isSilent(result) ? undefined : plannedReport(owner, result, declared)
   const nothing = { owner, conditions: undefined, facts: undefined }
   const { outcome, observed } = result
   switch (outcome.kind) {
@@ -41,6 +41,11 @@ export function reportOf(owner: Report['owner'], result: RunResult, declared: De
     default:
       return outcome satisfies never
   }
+}
+
+/** The run that follows the actions at once has the conditions. */
+function isSilent({ plan, applied }: Extract<RunResult, { kind: 'planned' }>): boolean {
+  return applied > 0 && plan.conditions.length === 0
 }
 
 function plannedReport(

@@ -1,6 +1,7 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, type VmUid } from '../../api/names.ts'
 import type { DeleteDisksOrder } from '../../api/wire/delete-disks.ts'
+import type { MarkedOrder } from '../../api/wire/unchanged.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import type { Plan } from '../reconciler.ts'
@@ -29,6 +30,7 @@ export type AssetsAction =
       /** Ends the VM: its disks are then retained or deleted. */
       readonly endsVm?: true
     }
+  | { readonly kind: 'prepare'; readonly nodeId: string; readonly order: MarkedOrder }
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
   | { readonly kind: 'deleteDisks'; readonly nodeId: string; readonly order: DeleteDisksOrder }
   | LeaseAction

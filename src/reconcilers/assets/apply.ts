@@ -3,10 +3,11 @@ import { unlessGone } from '../shared/answers.ts'
 import type { AssetsAction } from './actions.ts'
 import { type AssumedPlacements, whileClaimed } from '../shared/assumed-placements.ts'
 import type { AssetsPorts } from './observe.ts'
+import { type OrderAnswers, refusal } from './order-answers.ts'
 
 /** Applies one write. Two controllers may race to create a record: the loser gets Conflict and then observes the winner's. */
 export async function applyAssets(
-  ports: Pick<AssetsPorts, 'swarm' | 'agents' | 'lease'> & { readonly assumed: AssumedPlacements },
+  ports: Pick<AssetsPorts, 'swarm' | 'agents' | 'lease'> & { readonly assumed: AssumedPlacements; readonly answers: OrderAnswers },
   action: AssetsAction,
   signal: AbortSignal,
 ): Promise<void> {
@@ -17,6 +18,8 @@ export async function applyAssets(
       return
     case 'updateRecordLabels':
       return swarm.updateConfigLabels(action.config, action.labels, signal)
+    case 'prepare':
+      return prepare(ports, action, signal)
     case 'deleteDisks':
       return deleteDisks(ports, action, signal)
     case 'removeRecord':
@@ -27,6 +30,15 @@ export async function applyAssets(
     case 'askHolder':
       return ports.lease.apply(action, signal)
   }
+}
+
+/** An agent that rejects the order has answered: the next run shows it. */
+async function prepare(
+  { agents, answers }: Pick<AssetsPorts, 'agents'> & { readonly answers: OrderAnswers },
+  { nodeId, order }: Extract<AssetsAction, { kind: 'prepare' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  answers.set(order.vm, { order, status: await agents.on(nodeId).prepare(order, signal).catch(refusal) })
 }
 
 /** Throws NotYet while the node waits, and Invalid if it rejects the order, which only a user can resolve. */

@@ -23,6 +23,8 @@ export function effectOfAssets(action: AssetsAction): Effect {
         disruptive: true,
         event: { reason: 'DisksDeleting', message: 'deleting the disks on the node (deletionPolicy: Delete)' },
       }
+    case 'prepare':
+      return { kind, disruptive: action.order.replaceDisks !== undefined }
     case 'revokeGrant':
     case 'removeRecord':
     case 'takeLease':

@@ -2,8 +2,8 @@ import { objectLabels } from '../../api/labels.ts'
 import type { Edit } from '../../api/manifest/edits.ts'
 import type { VmName } from '../../api/names.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
+import type { MarkedOrder } from '../../api/wire/unchanged.ts'
 import type { Agents } from '../../ports/agents.ts'
-import { PortError } from '../../ports/errors.ts'
 import type { Labels } from '../../ports/swarm.ts'
 import { ask } from '../shared/answers.ts'
 import { assumedPlacements } from '../shared/assumed-placements.ts'
@@ -11,6 +11,7 @@ import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
 import { diskEdits } from './disk-edits.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
+import type { AskProgress } from './order-answers.ts'
 import { planResumed } from './plan.ts'
 
 export interface AssetsForesight {
@@ -22,58 +23,24 @@ export interface AssetsForesight {
   readonly unknown: readonly string[]
 }
 
-/** A dry run: the actions as if the VM were not suspended. Nodes are read, but get no orders. */
-export async function foreseeAssets(
-  ports: Omit<AssetsPorts, 'lease'>,
-  vm: VmName,
-  nowMs: number,
-  signal: AbortSignal,
-): Promise<AssetsForesight> {
-  const seen = await observeAssets(
-    { ...ports, agents: withoutOrders(ports.agents), assumed: assumedPlacements(), mayReplace: async () => true },
-    vm,
-    signal,
-  )
+/** A dry run: the actions as if the VM were not suspended. A node gets no order, and does not go on with one. */
+export async function foreseeAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsForesight> {
+  const dryRun = { ...ports, assumed: assumedPlacements(), askProgress: lastProgress, suspensionOf: () => undefined }
+  const seen = await observeAssets(dryRun, vm, signal)
   const suspended = suspensionOf(vm, seen.declaration, seen.record)?.message
   const plan = planResumed(seen, nowMs)
   const placed = plan.conditions.find((one) => one.type === 'Placed')?.message ?? ''
   const disks = await disksOnNode(ports.agents, seen, signal)
   return {
     suspended,
-    steps: plan.actions.map((action) => stepOf(action, placed)),
-    edits: disks.edits,
-    unknown: [...disks.unknown, ...(suspended === undefined ? [] : unasked(seen))],
+    steps: plan.actions.map((action) => stepOf(action, { placed, hostname: seen.node?.hostname ?? '' })),
+    ...disks,
   }
 }
 
-/** A dry run sends no orders, because an order makes the node change disks and grants. */
-function withoutOrders(agents: Agents): Agents {
-  const refuse = async (): Promise<never> => {
-    throw new PortError('Unavailable', 'a dry run sends no orders')
-  }
-  return {
-    on(nodeId) {
-      const agent = agents.on(nodeId)
-      return {
-        facts: (signal) => agent.facts(signal),
-        instances: (signal) => agent.instances(signal),
-        vm: (uid, signal) => agent.vm(uid, signal),
-        probe: (request, signal) => agent.probe(request, signal),
-        prepare: refuse,
-        revoke: refuse,
-        deleteDisks: refuse,
-        // Revalidating may repeat an order.
-        unchanged: refuse,
-      }
-    },
-  }
-}
-
-function unasked({ declaration, record, vm }: AssetsSeen): readonly string[] {
-  if (declaration.kind !== 'present') return []
-  if (record === undefined) return [`on which node ${vm} would be placed`]
-  return ['whether its node accepts the image and networks: checked when the VM is prepared']
-}
+/** An agent of release 0.1 cannot say: the next run sends it the order again. */
+const lastProgress: AskProgress = async (agent, { uid, mark }, signal) =>
+  (await agent.progress({ uid, order: mark, dryRun: true }, signal)) ?? { state: 'none' }
 
 async function disksOnNode(
   agents: Agents,
@@ -90,7 +57,7 @@ async function disksOnNode(
   return { edits: diskEdits(there.disks, declaration.vm.spec.disks), unknown }
 }
 
-function stepOf(action: AssetsAction, placed: string): PlannedStep {
+function stepOf(action: AssetsAction, { placed, hostname }: { readonly placed: string; readonly hostname: string }): PlannedStep {
   const guest = 'untouched'
   const { kind } = action
   switch (kind) {
@@ -99,6 +66,8 @@ function stepOf(action: AssetsAction, placed: string): PlannedStep {
     case 'updateRecordLabels': {
       return { verb: 'change', object: `config ${action.config.name}`, why: whyRelabelled(action.labels), guest }
     }
+    case 'prepare':
+      return { verb: 'change', object: `order to ${hostname}`, why: whyOrdered(action.order), guest }
     case 'revokeGrant':
       return { verb: 'remove', object: `grant of ${action.uid}`, why: 'the VM is gone', guest }
     case 'deleteDisks':
@@ -116,6 +85,12 @@ function stepOf(action: AssetsAction, placed: string): PlannedStep {
     default:
       return kind satisfies never
   }
+}
+
+function whyOrdered({ replaceDisks }: MarkedOrder): string {
+  return replaceDisks === undefined
+    ? 'the node checks and prepares image, disks and networks'
+    : 'the node may replace disks that differ from the manifest: destroys-data'
 }
 
 function whyRelabelled(labels: Labels): string {

@@ -1,9 +1,9 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
-import type { Agents } from '../../ports/agents.ts'
+import { type MarkedOrder, marked } from '../../api/wire/unchanged.ts'
+import type { Agent, Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
-import { PortError } from '../../ports/errors.ts'
 import type { Random } from '../../ports/random.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
@@ -13,10 +13,11 @@ import { type Asked, ask } from '../shared/answers.ts'
 import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
-import { suspensionOf } from '../shared/suspension.ts'
+import type { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { disksElsewhere } from './disk-elsewhere.ts'
 import { prepareOrderFor } from './order.ts'
+import type { AskProgress } from './order-answers.ts'
 import { type Load, type Placements, withClaims } from './placements.ts'
 import { withClusterAddresses } from './public-addresses.ts'
 
@@ -43,10 +44,11 @@ export interface AssetsPorts {
   readonly random: Pick<Random, 'uuid'>
   readonly lease: Pick<DisruptionLease, 'observe' | 'apply'>
 }
-type AssumingPorts = Omit<AssetsPorts, 'lease'> & {
+/** A dry run observes a suspended VM as if it were resumed. */
+type ObservingPorts = AssetsPorts & {
   readonly assumed: Pick<AssumedPlacements, 'mark' | 'since'>
-  /** True if this controller holds the lease; only then does an order allow a disk to be replaced. */
-  readonly mayReplace: () => Promise<boolean>
+  readonly askProgress: AskProgress
+  readonly suspensionOf: typeof suspensionOf
 }
 type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
 
@@ -87,8 +89,8 @@ export interface AssetsSeen {
   readonly cluster: ClusterSeen | undefined
   /** Nodes with the VM's disks while the record's node is down: the machine may have rejoined. */
   readonly elsewhere: readonly SwarmNode[]
-  readonly order: PrepareOrder | undefined
-  /** The node's progress on the order; undefined without an order. */
+  readonly order: MarkedOrder | undefined
+  /** The node's progress on the order; undefined without an order, or if the node does not have it. */
   readonly prepared: Asked<PrepareStatus> | undefined
   /** The manifest allows a disk to be replaced, but the order does not. */
   readonly replaceWithheld: boolean
@@ -96,11 +98,8 @@ export interface AssetsSeen {
   readonly lease?: LeaseSeen
 }
 
-/**
- * Asks the node for its progress by sending the order, which is idempotent; the agent does the work. Sends it only for a declared VM with
- * a record and a node.
- */
-export async function observeAssets(ports: AssumingPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
+/** Asks the node for its progress only for a declared VM with a record and a node. */
+export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
   const { swarm, settings } = ports
   const declaration = ports.declarations.get(vm)
   const { getConfig, getService } = vmReads(ports, declaration)
@@ -127,16 +126,17 @@ export async function observeAssets(ports: AssumingPorts, vm: VmName, signal: Ab
   if (config !== undefined && record === undefined) return seen
   // Its disks are being deleted, so nothing must be prepared.
   if (record?.deletingAt !== undefined) return seen
-  // An order to the node counts as a write.
-  if (suspensionOf(vm, declaration, record) !== undefined) return seen
+  // The agent goes on with an order when it is asked, which counts as a write.
+  if (ports.suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
   const wanted = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal))
-  const replaceWithheld = wanted.replaceDisks !== undefined && !(await ports.mayReplace())
-  const order = withClusterAddresses(replaceWithheld ? withoutReplacing(wanted) : wanted, nodes)
-  const prepared = await ask(ports.agents.on(node.id).prepare(order, signal).catch(refusal))
+  // Only the holder of the lease allows a disk to be replaced.
+  const replaceWithheld = wanted.replaceDisks !== undefined && (await ports.lease.observe(signal)).kind !== 'ours'
+  const order = marked(withClusterAddresses(replaceWithheld ? withoutReplacing(wanted) : wanted, nodes))
+  const prepared = await progressOf(ports, ports.agents.on(node.id), order, signal)
   const missing = { vm, cluster: settings.cluster, uid: record.uid, node }
-  const elsewhere = prepared.known ? [] : await disksElsewhere(ports.agents, nodes, missing, signal)
+  const elsewhere = prepared?.known === false ? await disksElsewhere(ports.agents, nodes, missing, signal) : []
   return { ...seen, order, prepared, elsewhere, replaceWithheld }
 }
 
@@ -144,9 +144,21 @@ function withoutReplacing({ replaceDisks: _withheld, ...order }: PrepareOrder): 
   return order
 }
 
+async function progressOf(
+  ports: Pick<ObservingPorts, 'askProgress'>,
+  agent: Agent,
+  order: MarkedOrder,
+  signal: AbortSignal,
+): Promise<Asked<PrepareStatus> | undefined> {
+  const progress = await ask(ports.askProgress(agent, order, signal))
+  if (!progress.known) return progress
+  const { value } = progress
+  return value.state === 'none' ? undefined : { known: true, value }
+}
+
 /** A launch config never changes, so a cached read is good enough. */
 async function applied(
-  { recent }: Omit<AssetsPorts, 'lease'>,
+  { recent }: Pick<AssetsPorts, 'recent'>,
   service: SwarmService | undefined,
   { uid }: PlacementRecord,
   signal: AbortSignal,
@@ -154,12 +166,6 @@ async function applied(
   const name = service && launchConfigName(service)
   const launch = name === undefined ? undefined : await recent.getConfig(name, signal)
   return appliedMachine(service, launch === undefined ? [] : [launch], uid)
-}
-
-/** A node that rejects the order has answered, so the record is still updated. */
-function refusal(error: unknown): PrepareStatus {
-  if (!(error instanceof PortError) || (error.kind !== 'Invalid' && error.kind !== 'Denied')) throw error
-  return { state: 'failed', reason: error.kind === 'Invalid' ? 'Refused' : 'Denied', message: error.message }
 }
 
 /** A service is only created once the disks exist, so a service proves them even if the record lost its label. */
@@ -170,7 +176,7 @@ function recordOf(vm: VmName, config: SwarmConfig | undefined, service: SwarmSer
   return { ...record, disksMade: record.disksMade || isServiceOf(record, owned) }
 }
 
-async function observeCluster(ports: AssumingPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
+async function observeCluster(ports: ObservingPorts, vm: VmName, signal: AbortSignal): Promise<ClusterSeen> {
   const { swarm, recent, random } = ports
   const mark = ports.assumed.mark()
   const placements = await ports.placements(signal)

@@ -2,7 +2,7 @@ import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
 import { otherInstanceReason } from '../../api/wire/agent-api.ts'
-import { orderMark, prepareMark } from '../../api/wire/unchanged.ts'
+import { prepareMark } from '../../api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import { noteOfCheck } from '../shared/applied.ts'
@@ -45,13 +45,14 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   if (record?.deletingAt !== undefined) return planDeletion(seen, record, nowMs)
   if (cluster !== undefined) return planIdentity(seen, cluster)
   if (record === undefined || node === undefined) return { actions: [], conditions: [], next: settled }
+  if (seen.prepared === undefined) return planOrder(seen, record, { node: node.id, source })
   const followed = toFollow(seen.elsewhere, vm)
   if (followed !== undefined) return planFollow(seen, record, { node: followed, source })
   const other = otherInstance(seen, record)
   if (other !== undefined) return removeOrphan(record, other)
   const placed =
     seen.elsewhere.length === 0 ? withLeftoverWord(placedOn(node, record), node, vm) : diskElsewhere(seen.elsewhere, node, record, vm)
-  const prepared = preparedConditions(seen, node.hostname)
+  const prepared = preparedConditions(seen, seen.prepared, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedNote(seen, record), source })
@@ -75,7 +76,18 @@ function removeOrphan({ config: { id, name } }: PlacementRecord, message: string
   }
 }
 
-/** Keeps the last note while the agent is unreachable. */
+/**
+ * Sends the order, unless the record is still marked as retained. Leaves the conditions to the run that follows at once: an agent that
+ * restarted must not change them.
+ */
+function planOrder(seen: AssetsSeen, record: PlacementRecord, to: { readonly node: string; readonly source: string }): AssetsPlan {
+  const { order } = seen
+  const kept = keepRecord(seen, record, { ...to, disksMade: record.disksMade, prepared: preparedNote(seen, record) })
+  const actions: AssetsAction[] = order === undefined ? kept : [...kept, { kind: 'prepare', nodeId: to.node, order }]
+  return { actions, conditions: [], next: settled }
+}
+
+/** Keeps the last note until the agent answers. */
 function preparedNote({ order, prepared, service }: AssetsSeen, record: PlacementRecord): string | undefined {
   if (order?.pending === undefined) return undefined
   if (prepared?.known !== true) return record.prepared
@@ -88,7 +100,7 @@ function preparedNote({ order, prepared, service }: AssetsSeen, record: Placemen
 /** A prepared VM stays ready until its agent reports otherwise: the agent repeats the order whenever it revalidates the answer. */
 function cachedAnswersOf({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: string): Pick<AssetsPlan, 'cachedAnswers'> {
   if (prepared?.known !== true || prepared.value.state !== 'ready' || order === undefined) return {}
-  return { cachedAnswers: [{ nodeId, known: { kind: 'prepare', uid, order: orderMark(order), mark: prepareMark(prepared.value) } }] }
+  return { cachedAnswers: [{ nodeId, known: { kind: 'prepare', uid, order: order.mark, mark: prepareMark(prepared.value) } }] }
 }
 
 /** A config has the record's name but is not ours: it is not touched, and the VM gets no other identity. */

@@ -1,5 +1,5 @@
 import type { Mac } from '../../../src/api/mac.ts'
-import type { NodeFacts, PrepareOrder, VmStatus } from '../../../src/api/wire/agent-api.ts'
+import type { NodeFacts, PrepareOrder, PrepareStatus, VmStatus } from '../../../src/api/wire/agent-api.ts'
 import type { Agent, Agents } from '../../../src/ports/agents.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { aMac } from '../../support/branded.ts'
@@ -17,8 +17,9 @@ export function readyAgents(): Agents {
     async prepare(order) {
       orders.set(order.uid, order)
       macs.set(addressOf(order.uid), order.nics[0]?.mac ?? noMac)
-      return { state: 'ready', accelerator: 'tcg', emulationReason: 'KVM is not used here' }
+      return ready
     },
+    progress: async ({ uid, order }) => (orders.get(uid)?.mark === order ? ready : { state: 'none' }),
     revoke: async (uid) => void orders.delete(uid),
     async deleteDisks({ uid }) {
       orders.delete(uid)
@@ -40,6 +41,8 @@ export function readyAgents(): Agents {
   }
   return { on: () => agent }
 }
+
+const ready: PrepareStatus = { state: 'ready', accelerator: 'tcg', emulationReason: 'KVM is not used here' }
 
 /** One for each VM: what a uid begins with. */
 function addressOf(uid: string): string {

@@ -19,6 +19,7 @@ export const noAgent: Agent = {
   facts: refused,
   instances: refused,
   prepare: refused,
+  progress: refused,
   revoke: refused,
   deleteDisks: refused,
   vm: refused,

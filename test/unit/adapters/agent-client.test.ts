@@ -3,8 +3,14 @@ import { afterEach, expect, test } from 'vitest'
 import { agentClient } from '../../../src/adapters/control/agent-client.ts'
 import { listenPsk } from '../../../src/adapters/control/psk-https.ts'
 import { type AgentPrograms, agentRoutes } from '../../../src/agent/routes.ts'
-import { maxAgentBodyBytes, type ProbeOutcome, type VmStatus } from '../../../src/api/wire/agent-api.ts'
-import { type KnownAnswer, probeMark, vmMark } from '../../../src/api/wire/unchanged.ts'
+import {
+  maxAgentBodyBytes,
+  type PrepareOrder,
+  type PrepareStatus,
+  type ProbeOutcome,
+  type VmStatus,
+} from '../../../src/api/wire/agent-api.ts'
+import { type KnownAnswer, marked, probeMark, vmMark } from '../../../src/api/wire/unchanged.ts'
 import type { AnswerControl, ControlListener } from '../../../src/ports/control-listener.ts'
 import { silentLog } from '../controller/virtual-clock.ts'
 import { aMac } from '../../support/branded.ts'
@@ -33,7 +39,7 @@ function programs(changes: Partial<AgentPrograms> = {}): AgentPrograms {
   return {
     facts: unused,
     instances: unused,
-    orders: { prepare: unused, repeat: async () => undefined, revoke: unused, deleteDisks: unused },
+    orders: { prepare: unused, repeat: async () => undefined, lastAnswer: () => undefined, revoke: unused, deleteDisks: unused },
     vm: async (uid) => statusOf(uid),
     runners: { powerOff: unused },
     probe: async () => ({ ...reached, rttMs: Math.PI }),
@@ -105,6 +111,68 @@ test('an agent of release 0.1 does not know the question: it is asked once, and 
   expect(await client.unchanged([aVm()])).toBeUndefined()
   expect(await client.vm(uid)).toEqual(statusOf(uid))
   expect(asked).toEqual(['POST /v1/unchanged', `GET /v1/vms/${uid}`])
+})
+
+const preparing: PrepareStatus = { state: 'preparing', reason: 'CopyingImage', message: '' }
+const order = marked({
+  version: 1,
+  uid: randomUUID(),
+  vm: 'web-1',
+  cluster: 'lab',
+  disks: [{ name: 'root', sizeBytes: 1, image: { source: 'images/tiny.qcow2', sha256: null } }],
+  disksMustExist: false,
+  accelerator: 'auto',
+  softwareEmulation: true,
+  nics: [],
+})
+const { uid, mark } = order
+
+/** An agent with one order, which counts how often it is carried out. */
+function agentWithOrder() {
+  const made = { carriedOut: 0, orders: [] as PrepareOrder[] }
+  const lastAnswer = (one: string, asked: string) => (one === uid && asked === mark ? preparing : undefined)
+  const repeat: AgentPrograms['orders']['repeat'] = async (one, asked) => {
+    made.carriedOut += 1
+    return lastAnswer(one, asked)
+  }
+  const prepare: AgentPrograms['orders']['prepare'] = async (one) => {
+    made.orders.push(one)
+    return preparing
+  }
+  return { made, routes: agentRoutes(programs({ orders: { ...programs().orders, lastAnswer, repeat, prepare } })) }
+}
+
+test('the progress of an order is asked for by its mark, and in a dry run without any work', async () => {
+  const { made, routes } = agentWithOrder()
+  const client = await connected(routes)
+  expect(await client.progress({ uid, order: mark, dryRun: true })).toEqual(preparing)
+  expect(await client.progress({ uid, order: 'b'.repeat(32), dryRun: true })).toEqual({ state: 'none' })
+  expect(made.carriedOut).toBe(0)
+  expect(await client.progress({ uid, order: mark })).toEqual(preparing)
+  expect(await client.progress({ uid: randomUUID(), order: mark })).toEqual({ state: 'none' })
+  expect(made.carriedOut).toBe(2)
+})
+
+test('an agent of release 0.1 does not know progress, and gets no order instead', async () => {
+  const asked: string[] = []
+  const { made, routes } = agentWithOrder()
+  const client = await connected((request) => {
+    asked.push(request.path)
+    if (!request.path.endsWith('/progress')) return routes(request)
+    return Promise.resolve({ status: 400, body: { reason: 'UnknownRequest', message: 'this agent knows no such path' } })
+  })
+  expect(await client.progress({ uid, order: mark })).toBeUndefined()
+  expect(await client.progress({ uid, order: mark, dryRun: true })).toBeUndefined()
+  expect(await client.unchanged([aVm()])).toBeUndefined()
+  expect([asked, made.orders]).toEqual([[`/v1/vms/${uid}/progress`], []])
+  expect(await client.prepare(order)).toEqual(preparing)
+})
+
+test('an agent keeps the mark of an order with keys that it does not know', async () => {
+  const { made, routes } = agentWithOrder()
+  const client = await connected(routes)
+  await client.prepare({ ...order, later: true } as PrepareOrder)
+  expect(made.orders).toEqual([order])
 })
 
 test('an answer that is none of the contract says nothing', async () => {

@@ -37,6 +37,7 @@ function bench(tasks: readonly SwarmTask[]) {
       facts: answer,
       instances: answer,
       prepare: answer,
+      progress: answer,
       revoke: answer,
       deleteDisks: answer,
       vm: answer,

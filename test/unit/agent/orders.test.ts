@@ -5,11 +5,11 @@ import type { PrepareOrder, PrepareStatus } from '../../../src/api/wire/agent-ap
 import type { BrokerRequest } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant, NicGrant } from '../../../src/api/wire/common.ts'
 import { StateError } from '../../../src/ports/state-files.ts'
-import { orderMark } from '../../../src/api/wire/unchanged.ts'
+import { marked } from '../../../src/api/wire/unchanged.ts'
 import { aMac } from '../../support/branded.ts'
 
 const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
-const order: PrepareOrder = {
+const order = marked({
   version: 1,
   uid,
   vm: 'web-1',
@@ -19,7 +19,7 @@ const order: PrepareOrder = {
   accelerator: 'auto',
   softwareEmulation: true,
   nics: [],
-}
+})
 
 /** Orders end with the disks: nothing here has a grant to make. */
 function aBook() {
@@ -41,25 +41,42 @@ function aBook() {
 test('the last order is carried out again for who knows it', async () => {
   const { book, carriedOut } = aBook()
   await book.prepare(order)
-  expect(await book.repeat(uid, orderMark(order))).toMatchObject({ state: 'preparing' })
+  expect(await book.repeat(uid, order.mark)).toMatchObject({ state: 'preparing' })
   expect(carriedOut).toEqual([order, order])
 })
 
 test('an order that another one followed is not carried out again', async () => {
   const { book, carriedOut } = aBook()
   await book.prepare(order)
-  await book.prepare({ ...order, accelerator: 'tcg' })
-  expect(await book.repeat(uid, orderMark(order))).toBeUndefined()
+  await book.prepare(marked({ ...order, accelerator: 'tcg' }))
+  expect(await book.repeat(uid, order.mark)).toBeUndefined()
   expect(carriedOut).toHaveLength(2)
 })
 
 test('an order that was revoked, or that this agent never had, is not carried out again', async () => {
   const { book, carriedOut } = aBook()
-  expect(await book.repeat(uid, orderMark(order))).toBeUndefined()
+  expect(await book.repeat(uid, order.mark)).toBeUndefined()
   await book.prepare(order)
   await book.revoke(uid)
-  expect(await book.repeat(uid, orderMark(order))).toBeUndefined()
+  expect(await book.repeat(uid, order.mark)).toBeUndefined()
   expect(carriedOut).toHaveLength(1)
+})
+
+test('an order of a controller of release 0.1 has no mark, and is never named', async () => {
+  const { book } = aBook()
+  const { mark, ...unmarked } = order
+  await book.prepare(unmarked)
+  expect(await book.repeat(uid, mark)).toBeUndefined()
+})
+
+test('the last answer is given without carrying the order out again', async () => {
+  const { book, carriedOut } = aBook()
+  expect(book.lastAnswer(uid, order.mark)).toBeUndefined()
+  await book.prepare(order)
+  expect(book.lastAnswer(uid, order.mark)).toMatchObject({ state: 'preparing' })
+  await book.prepare(marked({ ...order, accelerator: 'tcg' }))
+  expect(book.lastAnswer(uid, order.mark)).toBeUndefined()
+  expect(carriedOut).toHaveLength(2)
 })
 
 const lan: NicGrant = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }

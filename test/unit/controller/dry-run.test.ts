@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { VmPlan } from '../../../src/api/wire/plan.ts'
 import { inspection } from '../../../src/controller/api/dry-run.ts'
+import type { DisruptionLease } from '../../../src/reconcilers/shared/disruption-lease.ts'
 import { aVm, Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { virtualClock } from './virtual-clock.ts'
 
@@ -11,19 +12,34 @@ async function running(spec: SpecChanges = {}): Promise<Cluster> {
   return cluster
 }
 
-function inspecting(cluster: Cluster) {
+const ordered = {
+  verb: 'change',
+  object: 'order to n1',
+  why: 'the node checks and prepares image, disks and networks',
+  guest: 'untouched',
+}
+const aConfig = { id: 'c1', name: 'sv-lease-lab', version: 1, labels: {}, createdAt: '', data: new Uint8Array() }
+const heldByAnother = async () => ({ kind: 'held', holder: 'b', config: aConfig, ask: false }) as const
+
+function inspecting(cluster: Cluster, observe?: DisruptionLease['observe']) {
   const ports = cluster.ports()
   const declarations = { ...ports.declarations, knows: (vm: string) => cluster.declared.has(vm) }
-  return inspection({ ...ports, declarations, clock: virtualClock(), view: { vm: () => undefined } })
+  return inspection({
+    ...ports,
+    declarations,
+    clock: virtualClock(),
+    view: { vm: () => undefined },
+    ...(observe && { lease: { ...ports.lease, observe } }),
+  })
 }
 
 /** The plan, which must leave the world as it was. */
-async function planned(cluster: Cluster): Promise<VmPlan> {
-  const writes = cluster.swarm.writes
-  const orders = JSON.stringify([...cluster.agents.byNode.values()].map((one) => [...one.orders]))
-  const plan = await inspecting(cluster).plan('web')
-  expect(cluster.swarm.writes).toBe(writes)
-  expect(JSON.stringify([...cluster.agents.byNode.values()].map((one) => [...one.orders]))).toBe(orders)
+async function planned(cluster: Cluster, lease?: DisruptionLease['observe']): Promise<VmPlan> {
+  const world = (): string =>
+    JSON.stringify([cluster.swarm.writes, [...cluster.agents.byNode.values()].map((one) => [one.carriedOut, ...one.orders, ...one.held])])
+  const before = world()
+  const plan = await inspecting(cluster, lease).plan('web')
+  expect(world()).toBe(before)
   if (plan === undefined) throw new Error('web is not known')
   return plan
 }
@@ -91,7 +107,7 @@ describe('a plan', () => {
     ])
   })
 
-  test('of a suspended VM is what resuming it would do, and says what only an order would tell', async () => {
+  test('of a suspended VM is what resuming it would do', async () => {
     const cluster = await running({ updatePolicy: 'Restart' })
     await suspend(cluster)
     cluster.declare('web', {
@@ -101,9 +117,47 @@ describe('a plan', () => {
     })
     const { suspended, steps, edits, unknown } = await planned(cluster)
     expect(suspended).toContain('docker vm resume web')
+    expect(steps).toContainEqual(ordered)
     expect(steps.at(-1)).toMatchObject({ object: 'service vm-web', guest: 'restarts' })
     expect(edits).toContainEqual({ path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' })
-    expect(unknown).toEqual(['whether its node accepts the image and networks: checked when the VM is prepared'])
+    expect(unknown).toEqual([])
+  })
+
+  test('of a suspended VM whose node has the order only removes the label that suspends it', async () => {
+    const cluster = await running()
+    await suspend(cluster)
+    await cluster.converge()
+    expect((await planned(cluster)).steps).toMatchObject([{ object: 'config sv-vm-web' }])
+  })
+
+  test('of a new VM that its manifest suspends says where it would be placed', async () => {
+    const cluster = new Cluster()
+    cluster.declare('web', { annotations: { 'swarmvirt.dev/suspend': 'true' } })
+    const { steps, unknown } = await planned(cluster)
+    expect([steps.map((one) => one.object), unknown]).toEqual([['config sv-vm-web'], []])
+  })
+
+  test('shows the order to a node whose agent does not have it', async () => {
+    const cluster = await running()
+    cluster.agent('n1').restart()
+    expect((await planned(cluster)).steps).toEqual([ordered])
+    await cluster.converge()
+    expect((await planned(cluster)).steps).toEqual([])
+  })
+
+  test('says that an order may replace disks, once this controller may allow it', async () => {
+    const cluster = await running()
+    cluster.declare('web', { annotations: { 'swarmvirt.dev/replace-disks': 'root=0123456789abcdef' } })
+    expect((await planned(cluster)).steps).toEqual([
+      { ...ordered, why: 'the node may replace disks that differ from the manifest: destroys-data' },
+    ])
+    expect((await planned(cluster, heldByAnother)).steps).toEqual([])
+  })
+
+  test('shows the order to an agent of release 0.1, which gets it at every observation', async () => {
+    const cluster = await running()
+    cluster.agent('n1').isOld = true
+    expect((await planned(cluster)).steps).toEqual([ordered])
   })
 
   test('of a disk that is to be another names the edit, and its node gets no order', async () => {

@@ -25,10 +25,12 @@ async function running(spec: SpecChanges = {}): Promise<Cluster> {
   return cluster
 }
 
+/** Without its mark. */
 function order(cluster: Cluster): PrepareOrder {
   const [found] = [...cluster.agent('n1').orders.values()]
   if (found === undefined) throw new Error('n1 was given no order')
-  return found
+  const { mark: _mark, ...rest } = found
+  return rest
 }
 
 function macs({ nics }: Pick<PrepareOrder, 'nics'>): string[] {

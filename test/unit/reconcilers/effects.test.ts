@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { marked } from '../../../src/api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../../src/ports/swarm.ts'
 import type { AssetsAction } from '../../../src/reconcilers/assets/actions.ts'
 import { effectOfAssets } from '../../../src/reconcilers/assets/effect.ts'
+import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
 import type { Effect } from '../../../src/reconcilers/reconciler.ts'
 import type { ServicesAction, UpdateService } from '../../../src/reconcilers/services/actions.ts'
 import { effectOfServices } from '../../../src/reconcilers/services/effect.ts'
+import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
+import { aVm } from '../../simulation/cluster.ts'
 
 const config: SwarmConfig = { id: 'c1', name: 'sv-vm-web', version: 1, labels: {}, createdAt: '', data: new Uint8Array() }
 const labelled: AssetsAction = { kind: 'updateRecordLabels', config, labels: {}, corrects: [] }
@@ -38,6 +42,15 @@ describe('what is disruptive', () => {
     expect(effectOfAssets({ ...labelled, endsVm: true }).disruptive).toBe(true)
     expect(effectOfAssets(labelled).disruptive).toBe(false)
     expect(effectOfAssets({ kind: 'removeRecord', id: 'c1', name: 'sv-vm-web' }).disruptive).toBe(false)
+  })
+
+  it('is an order that allows a disk to be replaced', () => {
+    const vm = aVm('web').vm
+    const record = { uid: '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11', vm: 'web', disksMade: true } as PlacementRecord
+    const order = marked(prepareOrderFor({ cluster: 'lab', softwareEmulation: true }, vm, record, undefined))
+    const replaceDisks = [{ disk: 'root', token: '0123456789abcdef' }]
+    expect(effectOfAssets({ kind: 'prepare', nodeId: 'n1', order }).disruptive).toBe(false)
+    expect(effectOfAssets({ kind: 'prepare', nodeId: 'n1', order: { ...order, replaceDisks } }).disruptive).toBe(true)
   })
 })
 
