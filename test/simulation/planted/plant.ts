@@ -62,7 +62,7 @@ export async function catchBug(planted: Planted, seeds: number): Promise<Caught>
 }
 
 export function copySources(copy: string): void {
-  for (const part of ['src', 'runner', join('test', 'simulation'), join('scripts', 'program.ts'), 'package.json'])
+  for (const part of ['src', 'runner', join('test', 'simulation'), join('test', 'support'), join('scripts', 'program.ts'), 'package.json'])
     cpSync(join(root, part), join(copy, part), { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 }
