@@ -33,7 +33,7 @@ type SlotKind = keyof typeof slots
 const tcgCacheMiB = 128
 
 /**
- * Pure. User-provided values are passed as JSON, or match a pattern without commas (`vmNamePattern`, `uidPattern`), since commas separate QEMU
+ * Pure. User-provided values are passed as JSON, or match a pattern without commas (`vmNamePattern`, `uidField`), since commas separate QEMU
  * options.
  */
 export function qemuArguments(inputs: QemuInputs): string[] {

@@ -1,6 +1,6 @@
 import { canonicalJson } from '../api/hash.ts'
 import type { Layout } from '../api/layout.ts'
-import { type VmUid, uidPattern } from '../api/names.ts'
+import { type VmUid, isUid } from '../api/names.ts'
 import type { BrokerResponse } from '../api/wire/broker-admin.ts'
 import { type Grant, grant as grantSchema } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
@@ -84,7 +84,7 @@ export function grants(options: {
     return names
       .filter((name) => name.endsWith('.json'))
       .map((name) => name.slice(0, -'.json'.length))
-      .filter((name) => uidPattern.test(name))
+      .filter(isUid)
   }
 
   async function sendToBroker(grant: Grant): Promise<GrantOutcome> {

@@ -1,5 +1,5 @@
 import type { Layout } from '../api/layout.ts'
-import { partNamePattern, type VmName, type VmUid, uidPattern } from '../api/names.ts'
+import { isUid, partNamePattern, type VmName, type VmUid } from '../api/names.ts'
 import type { InstanceRecord } from '../api/wire/agent-api.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
 import type { Grants } from './grants.ts'
@@ -29,7 +29,7 @@ export async function readInventory(layout: Layout, files: StateFiles, grants: P
   if (names === undefined) throw instancesMissing(layout)
   const granted = new Set(await grants.uids())
   const records: InstanceRecord[] = []
-  for (const uid of names.filter((name) => uidPattern.test(name))) {
+  for (const uid of names.filter(isUid)) {
     const record = await readInstance(layout, files, uid)
     if (record) records.push({ ...record, granted: granted.has(uid) })
   }
@@ -43,7 +43,7 @@ export async function otherInstance(
   order: { readonly uid: VmUid; readonly vm: VmName; readonly cluster: string },
 ): Promise<VmUid | undefined> {
   for (const uid of (await files.list(layout.instances)) ?? []) {
-    if (uid === order.uid || !uidPattern.test(uid)) continue
+    if (uid === order.uid || !isUid(uid)) continue
     const { seen } = await readOwner(files, layout, uid)
     if (seen.kind === 'known' && seen.identity.vm === order.vm && seen.identity.cluster === order.cluster) return uid
   }

@@ -1,6 +1,6 @@
 import { mostDiskBytes } from '../api/disk-bytes.ts'
 import type { Layout } from '../api/layout.ts'
-import { type VmUid, uidPattern } from '../api/names.ts'
+import { type VmUid, isUid } from '../api/names.ts'
 import type { Overuse } from '../api/wire/agent-api.ts'
 import type { Clock } from '../ports/clock.ts'
 import { sleep } from '../api/time.ts'
@@ -47,7 +47,7 @@ export function overuseWatch(options: OveruseOptions): { latest(): readonly Over
 
 async function measureAll({ layout, files }: OveruseOptions): Promise<readonly Overuse[]> {
   const found: Overuse[] = []
-  for (const uid of ((await files.list(layout.instances)) ?? []).filter((name) => uidPattern.test(name))) {
+  for (const uid of ((await files.list(layout.instances)) ?? []).filter(isUid)) {
     const measured = await measure(layout, files, uid)
     if (measured.hasUncounted || measured.usedBytes > measured.allowedBytes) found.push(measured)
     if (found.length === maxReported) break

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { type VmUid, uidPattern } from '../api/names.ts'
+import { type VmUid, isUid } from '../api/names.ts'
 import {
   agentApiVersion,
   type NodeFacts,
@@ -46,8 +46,7 @@ export function agentRoutes(programs: AgentPrograms): AnswerControl {
 }
 
 async function route(programs: AgentPrograms, request: ControlRequest): Promise<ControlAnswer> {
-  const [uid, rest] = splitVmPath(request.path)
-  switch (`${request.method} ${rest}`) {
+  switch (`${request.method} ${request.path}`) {
     case 'GET /v1/facts':
       return ok(await programs.facts())
     case 'GET /v1/instances':
@@ -56,30 +55,37 @@ async function route(programs: AgentPrograms, request: ControlRequest): Promise<
       return ok(await programs.probe(parseBody(probeRequest, request), request.signal))
     case 'POST /v1/unchanged':
       return await unchanged(programs, request)
-    case 'PUT /v1/vms/UID':
-      return await prepare(programs, uid, request)
-    case 'POST /v1/vms/UID/progress':
-      return await progress(programs, uid, request)
-    case 'DELETE /v1/vms/UID/grant':
-      await programs.orders.revoke(uid)
-      return ok({})
-    case 'POST /v1/vms/UID/delete-disks':
-      return await removeDisks(programs, uid, request)
-    case 'GET /v1/vms/UID':
-      return await vmStatus(programs, uid, request.signal)
-    case 'POST /v1/vms/UID/power-off':
-      await programs.runners.powerOff(uid, request.signal)
-      return ok({})
     default:
-      // Not 404, which means that the VM is not here. Another release may support this path.
-      return refuse(400, 'UnknownRequest', `this agent does not support ${request.method} ${request.path.slice(0, 200)}`)
+      return (
+        (await routeOfVm(programs, request)) ??
+        // Not 404, which means that the VM is not here. Another release may support this path.
+        refuse(400, 'UnknownRequest', `this agent does not support ${request.method} ${request.path.slice(0, 200)}`)
+      )
   }
 }
 
-/** Splits `/v1/vms/<uid>/x` into its UID and `/v1/vms/UID/x`. Leaves any other path unchanged. */
-function splitVmPath(path: string): [VmUid, string] {
-  const [, first, uid = '', rest = ''] = /^(\/v1\/vms\/)([^/]+)(\/[a-z-]+)?$/.exec(path) ?? []
-  return first !== undefined && uidPattern.test(uid) ? [uid, `${first}UID${rest}`] : ['', path]
+/** Undefined if it is no request of `/v1/vms/<uid>`. */
+async function routeOfVm(programs: AgentPrograms, request: ControlRequest): Promise<ControlAnswer | undefined> {
+  const [, uid = '', action = ''] = /^\/v1\/vms\/([^/]+)(\/[a-z-]+)?$/.exec(request.path) ?? []
+  if (!isUid(uid)) return undefined
+  switch (`${request.method} ${action}`) {
+    case 'PUT ':
+      return await prepare(programs, uid, request)
+    case 'POST /progress':
+      return await progress(programs, uid, request)
+    case 'DELETE /grant':
+      await programs.orders.revoke(uid)
+      return ok({})
+    case 'POST /delete-disks':
+      return await removeDisks(programs, uid, request)
+    case 'GET ':
+      return await vmStatus(programs, uid, request.signal)
+    case 'POST /power-off':
+      await programs.runners.powerOff(uid, request.signal)
+      return ok({})
+    default:
+      return undefined
+  }
 }
 
 async function prepare(programs: AgentPrograms, uid: VmUid, request: ControlRequest): Promise<ControlAnswer> {

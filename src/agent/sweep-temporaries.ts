@@ -1,4 +1,4 @@
-import { uidPattern } from '../api/names.ts'
+import { isUid } from '../api/names.ts'
 import type { Log } from '../ports/log.ts'
 import type { StateFiles } from '../ports/state-files.ts'
 import { type Layout, temporaryName } from '../api/layout.ts'
@@ -14,7 +14,7 @@ export async function sweepTemporaries({
   readonly log: Log
 }): Promise<void> {
   try {
-    const uids = ((await files.list(layout.instances)) ?? []).filter((name) => uidPattern.test(name))
+    const uids = ((await files.list(layout.instances)) ?? []).filter(isUid)
     for (const directory of [layout.grants, ...uids.map(layout.instance)]) {
       const names = ((await files.list(directory)) ?? []).filter((name) => temporaryName.test(name))
       for (const name of names) await files.remove(`${directory}/${name}`)

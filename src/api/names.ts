@@ -1,16 +1,26 @@
+import * as z from 'zod/mini'
 import { hashOf, sha256Hex } from './hash.ts'
 
 export type VmName = string
-export type VmUid = string
 
 /** Lower-case letters, digits and inner hyphens; 50 characters leave room for `sv-vm-` in 64 (config names) and `vm-` in 63 (service names). */
 export const vmNamePattern = /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/
-export const uidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const uidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+export const uidField = z.string().check(z.regex(uidPattern)).brand<'VmUid'>()
+export type VmUid = z.output<typeof uidField>
 /** A Linux interface name has at most 15 bytes (IFNAMSIZ without its NUL). Ours also cannot be read as an option or a path. */
 export const interfaceNamePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/
 /** Names of disks and networks inside one VM. */
 export const partNamePattern = /^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/
 export const clusterNamePattern = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/
+
+export function isUid(text: string): text is VmUid {
+  return uidPattern.test(text)
+}
+
+export function newUid(random: { uuid(): string }): VmUid {
+  return uidField.parse(random.uuid())
+}
 
 export function serviceName(vm: VmName): string {
   return `vm-${vm}`

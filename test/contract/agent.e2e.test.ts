@@ -21,7 +21,7 @@ import { loadLibc } from '../../src/adapters/linux/libc.ts'
 import type { AgentClient } from '../../src/adapters/control/agent-client.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
-import { tapName } from '../../src/api/names.ts'
+import { tapName, type VmUid } from '../../src/api/names.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import { type KnownAnswer, marked, prepareMark, vmMark } from '../../src/api/wire/unchanged.ts'
 import { encodeFrame } from '../../src/api/wire/frames.ts'
@@ -78,7 +78,7 @@ async function agent(options: Partial<TestAgentOptions> = {}): Promise<AgentClie
   return client
 }
 
-function identityOf(uid: string): { disks: { imageSha256: string }[]; machineType: string } {
+function identityOf(uid: VmUid): { disks: { imageSha256: string }[]; machineType: string } {
   return JSON.parse(readFileSync(root.identityFile(uid), 'utf8'))
 }
 
@@ -114,7 +114,7 @@ describe('the control plane', () => {
       kind: 'Invalid',
       message: expect.stringContaining('BodyTooLong'),
     })
-    await expect(client.vm('no-uid/../..')).rejects.toMatchObject({ kind: 'Invalid' })
+    await expect(client.vm('no-uid/../..' as VmUid)).rejects.toMatchObject({ kind: 'Invalid' })
     await expect(client.vm(anOrder().uid)).rejects.toMatchObject({ kind: 'NotFound' })
     expect((await client.facts()).hostname).toBe('n1')
   })
@@ -433,10 +433,10 @@ describe('a kill in the middle', () => {
     const identity = readFileSync(root.identityFile(whole.uid), 'utf8')
     const steps = {
       directories: () => undefined,
-      draft: (uid: string) => writeFileSync(join(root.instance(uid), 'identity.json.draft'), identity.replaceAll(whole.uid, uid)),
-      link: (uid: string) => linkSync(root.storedImage(sha256), join(root.instanceImages(uid), sha256)),
-      halfDisk: (uid: string) => writeFileSync(join(root.disks(uid), `.root.new-${uid}`), 'half'),
-      disk: (uid: string) => writeFileSync(root.diskFile(uid, 'root'), 'half'),
+      draft: (uid: VmUid) => writeFileSync(join(root.instance(uid), 'identity.json.draft'), identity.replaceAll(whole.uid, uid)),
+      link: (uid: VmUid) => linkSync(root.storedImage(sha256), join(root.instanceImages(uid), sha256)),
+      halfDisk: (uid: VmUid) => writeFileSync(join(root.disks(uid), `.root.new-${uid}`), 'half'),
+      disk: (uid: VmUid) => writeFileSync(root.diskFile(uid, 'root'), 'half'),
     }
     const done: (keyof typeof steps)[] = []
     for (const step of Object.keys(steps) as (keyof typeof steps)[]) {
@@ -568,7 +568,7 @@ describe('what is known about a VM', () => {
     const other = anOrder()
     await prepared(client, order)
     await prepared(client, other)
-    const asRunner = async (frames: (uid: string) => (object | string)[]): Promise<string> => {
+    const asRunner = async (frames: (uid: VmUid) => (object | string)[]): Promise<string> => {
       const heard = listenAsRunner(order.uid, frames)
       const { runner, runnerMessage } = await client.vm(order.uid)
       expect(runner).toBe(null)
@@ -605,7 +605,7 @@ describe('what is known about a VM', () => {
   })
 })
 
-function statusOf(uid: string): object {
+function statusOf(uid: VmUid): object {
   const hardening = { uid: 30_702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 }
   const status = {
     uid,
@@ -623,7 +623,7 @@ function statusOf(uid: string): object {
 }
 
 /** Says the first frame at once and one more for each request. */
-function listenAsRunner(uid: string, frames: (uid: string) => (object | string)[]): { bytes: number } {
+function listenAsRunner(uid: VmUid, frames: (uid: VmUid) => (object | string)[]): { bytes: number } {
   const heard = { bytes: 0 }
   rmSync(root.controlSocket(uid), { force: true })
   const server = createServer((socket) => {

@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { chownSync, chmodSync, closeSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sharedGid } from '../../src/api/layout.ts'
-import { tapName } from '../../src/api/names.ts'
+import { tapName, type VmUid } from '../../src/api/names.ts'
 import type { LeaseFact } from '../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../src/api/wire/common.ts'
 import { arp, dhcpAck, dhcpRequest, udp, udp6, withTags } from './broker/frames.ts'
 import { Admin, eventually, type Speaker, World } from './broker/world.ts'
-import { aMac } from '../support/branded.ts'
+import { aMac, aUid } from '../support/branded.ts'
 
 let world: World
 let broker: Speaker
@@ -30,7 +30,7 @@ function aGrant(overrides: Partial<Grant> = {}): Grant {
   const hex = lastVm.toString(16).padStart(2, '0')
   return {
     version: 1,
-    uid: `00000000-0000-4000-8000-0000000000${hex}`,
+    uid: aUid(`00000000-0000-4000-8000-0000000000${hex}`),
     vm: `vm${lastVm}`,
     accelerator: 'tcg',
     nics: [{ name: 'lan', bridge: 'br0', mac: aMac(`52:54:00:00:00:${hex}`), mtu: null }],
@@ -47,7 +47,7 @@ async function runningVm(grant = aGrant()): Promise<{ grant: Grant; runner: Spea
   return { grant, runner, tap: tapName(grant.uid, 'lan') }
 }
 
-async function lease(uid: string): Promise<LeaseFact | undefined> {
+async function lease(uid: VmUid): Promise<LeaseFact | undefined> {
   const response = await admin.ask({ type: 'leases' })
   return response.type === 'leases' ? response.leases.find((each) => each.uid === uid) : undefined
 }

@@ -11,6 +11,7 @@ import { grant } from '../../src/api/wire/common.ts'
 import { addressesFile } from '../../src/api/wire/addresses.ts'
 import { identity } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
+import { aUid } from '../support/branded.ts'
 
 /** What a release wrote to disks, labels and wires, as it wrote it. A file here is never changed: a new version gets a new directory. */
 function recorded(release: string, name: string): unknown {
@@ -42,7 +43,7 @@ describe('what release 0.1 left on disks and wires is still read', () => {
 })
 
 describe('permanent computed values are the same as in release 0.1', () => {
-  const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
+  const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
   it('names, MACs, paths and labels', () => {
     expect({
       mac: deterministicMac('lab', 'web-1', 'lan'),

@@ -7,11 +7,11 @@ import { sha256Hex } from '../../src/api/hash.ts'
 import { isWhole } from '../whole.ts'
 import { endings, type Operation, sweepCrashes } from './crashes/every-crash.ts'
 import { type Agent, overlayOf, paths, type SimulatedNode } from './crashes/simulated-node.ts'
-import { aMac } from '../support/branded.ts'
+import { aMac, aUid } from '../support/branded.ts'
 import type { Mac } from '../../src/api/mac.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
-const other = '22222222-2222-4222-8222-222222222222'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
+const other = aUid('22222222-2222-4222-8222-222222222222')
 const mebibyte = 1024 ** 2
 const guestData = 'what the guest wrote'
 

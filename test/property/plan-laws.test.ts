@@ -15,6 +15,7 @@ import { renderTemplate } from '../../src/reconcilers/services/render.ts'
 import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { Cluster, settings } from '../simulation/cluster.ts'
 import { type Deed, deeds, hostnames, perform } from './deeds.ts'
+import { aUid } from '../support/branded.ts'
 
 type Ports = ReturnType<Cluster['ports']>
 type Any = Reconciler<string, unknown, unknown>
@@ -113,7 +114,7 @@ test('the order in which anything is listed changes no plan', async () => {
   )
 })
 
-const uid = '00000000-0000-4000-8000-000000000001'
+const uid = aUid('00000000-0000-4000-8000-000000000001')
 const record = { uid, vm: 'web', node: 'node-n1', disksMade: true } as PlacementRecord
 
 /** Few values, so that two of them are often nearly the same. */

@@ -5,8 +5,9 @@ import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import type { Identity } from '../../src/api/wire/identity.ts'
 import { readReplaceDisks } from '../../src/api/replace-disks.ts'
 import { replaceDisksAnnotation } from '../../src/api/manifest/annotations.ts'
+import { aUid } from '../support/branded.ts'
 
-const uid = '11111111-2222-4333-8444-555555555555'
+const uid = aUid('11111111-2222-4333-8444-555555555555')
 type Disk = PrepareOrder['disks'][number]
 
 const edit: fc.Arbitrary<Disk> = fc.record({
@@ -37,7 +38,7 @@ function seenOf(identity: Identity): SeenInstance {
 
 /** As the agent makes it, each time with an id of its own. */
 function made(identity: Identity, disk: Disk, making: number): Identity {
-  const madeAs = `00000000-0000-4000-8000-${String(making).padStart(12, '0')}`
+  const madeAs = aUid(`00000000-0000-4000-8000-${String(making).padStart(12, '0')}`)
   const imageSha256 = disk.image.sha256 ?? (disk.image.source === 'images/a' ? 'a' : 'b').repeat(64)
   return { ...identity, disks: [{ name: disk.name, sizeBytes: disk.sizeBytes, imageSource: disk.image.source, imageSha256, madeAs }] }
 }

@@ -15,6 +15,7 @@ import { isWanted, type SimulatedTask } from './managed-world.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 import type { VirtualTime } from './virtual-time.ts'
+import { isUid } from '../../src/api/names.ts'
 
 export type { Container } from './node/container.ts'
 
@@ -205,8 +206,8 @@ export class Machines implements Agents {
       return swarm.containerEnded(taskId)
     }
     const uid = service.labels[objectLabels.uid] ?? ''
-    if (!machine.canMount(uid)) {
-      const error = `invalid mount config for type "bind": bind source path does not exist: ${machine.layout.instance(uid)}`
+    if (!isUid(uid) || !machine.canMount(uid)) {
+      const error = `invalid mount config for type "bind": bind source path does not exist: ${machine.layout.instances}/${uid}`
       Object.assign(task, { state: 'rejected', desiredState: 'shutdown', error, updatedAt: this.#time() })
       this.#prune(service.id)
       return void time.after(1_000, () => swarm.settle())

@@ -3,7 +3,7 @@ import { canonicalJson } from '../../src/api/hash.ts'
 import { objectLabels } from '../../src/api/labels.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { VmName } from '../../src/api/names.ts'
-import { placementRecordName, serviceName } from '../../src/api/names.ts'
+import { isUid, placementRecordName, serviceName, type VmUid } from '../../src/api/names.ts'
 import type { ControllerActions } from '../../src/ports/controller-actions.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
@@ -366,11 +366,11 @@ export class World {
 
   #staysGranted(uid: string): boolean {
     if (this.time.now() - (this.#revokedMs.get(uid) ?? Number.NEGATIVE_INFINITY) < 5_000) return false
-    return [...this.machines.nodes.values()].some((one) => this.swarm.nodes.has(one.nodeId) && one.isGranted(uid))
+    return [...this.machines.nodes.values()].some((one) => this.swarm.nodes.has(one.nodeId) && isUid(uid) && one.isGranted(uid))
   }
 
   /** False while the grant may be known to the broker and lie in no file, or the other way round. */
-  #knowsGrants(uid: string): boolean {
+  #knowsGrants(uid: VmUid): boolean {
     return (
       this.time.now() - (this.#revokedMs.get(uid) ?? Number.NEGATIVE_INFINITY) > 10_000 && this.faults.every((one) => one.kind !== 'step')
     )

@@ -5,8 +5,9 @@ import { defaultStateRoot, layout, maxSocketPathBytes, maxStateRootBytes } from 
 import { deterministicMac, parseMac } from '../../src/api/mac.ts'
 import { contentName, placementRecordName, serviceName, tapName, tapNamePattern, vmNamePattern } from '../../src/api/names.ts'
 import { formatBytes, parseQuantity } from '../../src/api/quantity.ts'
+import { aUid } from '../support/branded.ts'
 
-const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
+const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
 const longest = 'x'.repeat(50)
 
 describe('names', () => {

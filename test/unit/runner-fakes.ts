@@ -2,8 +2,9 @@ import type { Channel } from '../../src/ports/child-process.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { FdConnection } from '../../src/ports/fd-socket.ts'
 import type { Log } from '../../src/ports/log.ts'
+import { aUid } from '../support/branded.ts'
 
-export const uid = '11111111-1111-4111-8111-111111111111'
+export const uid = aUid('11111111-1111-4111-8111-111111111111')
 
 /** Time that stands still until `pass`. */
 export function virtualClock(startMs = Date.parse('2026-01-01T00:00:00Z')): Clock & { pass(ms: number): Promise<void> } {

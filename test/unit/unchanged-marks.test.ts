@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { VmStatus } from '../../src/api/wire/agent-api.ts'
 import type { Sighting } from '../../src/api/wire/broker-admin.ts'
 import { probeMark, vmMark } from '../../src/api/wire/unchanged.ts'
-import { aMac } from '../support/branded.ts'
+import { aMac, aUid } from '../support/branded.ts'
 
 const mac = aMac('52:54:00:00:00:01')
 const heard = (ip: string, ageMs: number, via: Sighting['via'] = 'arp'): Sighting => ({ mac, ip, via, interface: 'br0', ageMs })
@@ -10,7 +10,7 @@ const heard = (ip: string, ageMs: number, via: Sighting['via'] = 'arp'): Sightin
 function withHeard(...sightings: Sighting[]): VmStatus {
   return {
     version: 1,
-    uid: '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11',
+    uid: aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'),
     lease: null,
     sightings,
     runner: null,

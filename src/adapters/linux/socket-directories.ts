@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, rmdir, unlink } from 'node:fs/promises'
 import type { Layout } from '../../api/layout.ts'
-import { uidPattern } from '../../api/names.ts'
+import { isUid } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { SocketDirectories } from '../../ports/host-network.ts'
 
@@ -9,8 +9,7 @@ const directoryMode = 0o2750
 
 export function socketDirectories(layout: Layout): SocketDirectories {
   return {
-    list: () =>
-      described(`cannot read ${layout.sockets}`, async () => (await readdir(layout.sockets)).filter((name) => uidPattern.test(name))),
+    list: () => described(`cannot read ${layout.sockets}`, async () => (await readdir(layout.sockets)).filter(isUid)),
     make: (uid) =>
       described('cannot create the directory of a socket', async () => {
         const path = layout.socketDirectory(uid)

@@ -12,9 +12,9 @@ import {
   reasonField,
   sha256Field,
   textField,
-  uidField,
   vmNameField,
 } from './common.ts'
+import { uidField } from '../names.ts'
 import { macField } from '../mac.ts'
 import { runnerStatus } from './runner-control.ts'
 

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { containerField, grant, interfaceField, ipv4Field, reasonField, textField, uidField } from './common.ts'
+import { containerField, grant, interfaceField, ipv4Field, reasonField, textField } from './common.ts'
+import { uidField } from '../names.ts'
 import { macField } from '../mac.ts'
 
 /**

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { acceleratorInUse, containerField, interfaceField, partNameField, reasonField, textField, uidField } from './common.ts'
+import { acceleratorInUse, containerField, interfaceField, partNameField, reasonField, textField } from './common.ts'
+import { uidField } from '../names.ts'
 import { macField } from '../mac.ts'
 
 /**

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { partNameField, sha256Field, uidField, vmNameField } from './common.ts'
+import { partNameField, sha256Field, vmNameField } from './common.ts'
+import { uidField } from '../names.ts'
 
 /**
  * `instances/<uid>/identity.json`: the permanent properties of a VM. The agent writes it when it first prepares the VM, and when it

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { acceleratorInUse, cleanText, containerField, textField, uidField } from './common.ts'
+import { acceleratorInUse, cleanText, containerField, textField } from './common.ts'
+import { uidField } from '../names.ts'
 
 /**
  * Agent–runner, over `instances/<uid>/run/control.sock` (frames.ts). The runner sends its `hello` with its uid first. The agent sends

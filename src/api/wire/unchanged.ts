@@ -2,7 +2,8 @@ import * as z from 'zod/mini'
 import { hashOf } from '../hash.ts'
 import { byText } from '../order.ts'
 import { type PrepareOrder, type PrepareStatus, type ProbeOutcome, probeRequest, type VmStatus } from './agent-api.ts'
-import { markField, uidField } from './common.ts'
+import { uidField } from '../names.ts'
+import { markField } from './common.ts'
 
 /**
  * `POST /v1/unchanged`: revalidates many answers of a node with one request. The caller sends its earlier requests (agent-api.ts), each with

@@ -12,6 +12,7 @@ import type { AssetsSeen, ClusterSeen, NodeSeen } from './observe.ts'
 import { type Candidate, type PlaceRequest, place } from './place.ts'
 import { needOfVm, noLoad } from './placements.ts'
 import { traceOf } from './trace.ts'
+import type { VmUid } from '../../api/names.ts'
 
 type Present = Extract<AssetsSeen['declaration'], { kind: 'present' }>
 
@@ -74,7 +75,7 @@ function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Prese
 
 function placed(
   seen: AssetsSeen,
-  to: { uid: string; node: string; disksMade: boolean; source: string },
+  to: { uid: VmUid; node: string; disksMade: boolean; source: string },
   draft: ConditionDraft,
   corrects: readonly DriftKind[] = [],
   claim?: AssumedPlacement,

@@ -1,5 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
-import { placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
+import { newUid, placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
 import { type MarkedOrder, marked } from '../../api/wire/unchanged.ts'
 import type { Agent, Agents } from '../../ports/agents.ts'
@@ -72,7 +72,7 @@ export interface ClusterSeen {
   /** Assumed placements from this mark on are not in `loads`. */
   readonly mark: number
   /** The uid for a new identity, if one is needed. */
-  readonly freshUid: string
+  readonly freshUid: VmUid
 }
 
 export interface AssetsSeen {
@@ -195,7 +195,7 @@ async function observeCluster(ports: ObservingPorts, vm: VmName, signal: AbortSi
     reserved,
     nameless,
     mark: since.mark,
-    freshUid: random.uuid(),
+    freshUid: newUid(random),
   }
 }
 

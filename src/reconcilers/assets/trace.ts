@@ -1,8 +1,8 @@
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
-import type { VmName, VmUid } from '../../api/names.ts'
+import { isUid, type VmName, type VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
-import { type Ownership, ownershipOf } from '../shared/vm-service.ts'
+import { ownershipOf } from '../shared/vm-service.ts'
 import type { ClusterSeen, NodeSeen } from './observe.ts'
 
 /** What exists of a VM whose placement record, or the record's node, is missing. */
@@ -54,11 +54,11 @@ export function traceOf(input: TraceInput, cluster: ClusterSeen): Trace {
 function ownService(
   { vm, uid, service }: TraceInput,
   found: readonly Pick<Hit, 'uid'>[],
-): Extract<Ownership, { kind: 'ours' }> | undefined {
+): { readonly service: SwarmService; readonly uid: VmUid } | undefined {
   const owned = ownershipOf(vm, service)
   if (owned.kind !== 'ours') return undefined
   const isKnown = owned.pinned || owned.uid === uid || found.some((one) => one.uid === owned.uid)
-  return isKnown ? owned : undefined
+  return isKnown && isUid(owned.uid) ? { service: owned.service, uid: owned.uid } : undefined
 }
 
 /**

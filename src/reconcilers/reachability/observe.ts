@@ -1,5 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
-import { placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
+import { isUid, placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { VmStatus } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
@@ -91,7 +91,8 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
   const mine = owned.kind === 'ours' || owned.kind === 'lost' ? owned.service : undefined
   const task = mine === undefined ? undefined : currentTask(await swarm.listTasks({ serviceId: mine.id }, signal))
   const nodes = await swarm.listNodes(signal)
-  const uid = owned.kind === 'ours' ? owned.uid : (mine?.labels[objectLabels.uid] ?? record?.uid)
+  const named = owned.kind === 'ours' ? owned.uid : (mine?.labels[objectLabels.uid] ?? record?.uid)
+  const uid = named !== undefined && isUid(named) ? named : undefined
   const isPredecessor = mine !== undefined && task !== undefined && isOfEarlierTemplate(task, mine)
   const launchName = mine && launchConfigName(mine)
   const launch = launchName === undefined ? undefined : await recent.getConfig(launchName, signal)

@@ -53,10 +53,9 @@ function planPresent(seen: ServicesSeen, declaration: Present, nowMs: number): S
       // Its disks are being deleted, so the service goes too, also if another controller created it.
       if (record?.deletingAt !== undefined) return planRemoved(seen)
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
-      const { uid } = owned
       if (!isServiceOf(record, owned))
-        return alone('ForeignUid', foreignMessage(owned.service, uid, record.uid), [readyAlone(seen, replicas, 'ForeignUid', nowMs)])
-      const target = { service: owned.service, uid, node: record.node, replicas } as const
+        return alone('ForeignUid', foreignMessage(owned.service, owned.uid, record.uid), [readyAlone(seen, replicas, 'ForeignUid', nowMs)])
+      const target = { service: owned.service, uid: record.uid, node: record.node, replicas } as const
       return withChangedFields(owned.service, planUpdate(seen, declaration, target, nowMs))
     }
   }

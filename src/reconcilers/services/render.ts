@@ -87,7 +87,7 @@ function containerSpec({ inputs, settings, apiVersion }: RenderInput): RawSpec {
  * In the order in which every `docker service update` sorts them (by source, then target; seen with 28.2). In any other order, adding a
  * label with the CLI would change the template and restart the VM.
  */
-function mounts(stateRoot: string, uid: string): readonly RawSpec[] {
+function mounts(stateRoot: string, uid: VmUid): readonly RawSpec[] {
   const paths = layout(stateRoot)
   return [
     // Mode 1777: with a narrower mode only root can use the tmpfs.

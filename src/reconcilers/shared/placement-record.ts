@@ -1,6 +1,6 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
-import { placementRecordName, uidPattern, type VmName, type VmUid } from '../../api/names.ts'
+import { placementRecordName, isUid, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawJson, rawObject, rawString } from './raw.ts'
 import { vmObjectLabels } from './vm-objects.ts'
@@ -70,7 +70,7 @@ function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | un
   const data = rawObject(rawJson(bytes))
   const uid = rawString(data['uid'])
   const vm = rawString(data['vm'])
-  if (data['version'] !== 1 || uid === undefined || !uidPattern.test(uid) || vm === undefined) return undefined
+  if (data['version'] !== 1 || uid === undefined || !isUid(uid) || vm === undefined) return undefined
   return { vm, uid }
 }
 

@@ -1,15 +1,15 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { inRunner } from '../../api/layout.ts'
 import { memoised } from '../../api/memoised.ts'
-import { serviceName, uidPattern, type VmName, type VmUid } from '../../api/names.ts'
+import { isUid, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { dig, rawList, rawNumber, rawString } from './raw.ts'
 
 /** The owner of the service `vm-<name>`. */
 export type Ownership =
   | { readonly kind: 'absent' }
-  /** `pinned`: its template has the uid too. Without a record, a label that anybody can write is not enough. */
-  | { readonly kind: 'ours'; readonly service: SwarmService; readonly uid: VmUid; readonly pinned: boolean }
+  /** `uid`: of its label, which anybody can write. `pinned`: its template has the uid too; without a record, the label is not enough. */
+  | { readonly kind: 'ours'; readonly service: SwarmService; readonly uid: string; readonly pinned: boolean }
   /** It was ours, but `swarmvirt.managed-by` or every trace of its uid was removed: not touched. */
   | { readonly kind: 'lost'; readonly service: SwarmService }
   /** Never was ours. */
@@ -46,12 +46,12 @@ function mountedUid({ spec }: Pick<SwarmService, 'spec'>): VmUid | undefined {
     ),
   )
   const uid = source?.slice(source.lastIndexOf('/') + 1)
-  return uid !== undefined && uidPattern.test(uid) ? uid : undefined
+  return uid !== undefined && isUid(uid) ? uid : undefined
 }
 
 /** Every uid in the service's labels and mounts. */
 export function uidsNamedBy(service: SwarmService): readonly VmUid[] {
-  return [service.labels[objectLabels.uid], mountedUid(service)].filter((one) => one !== undefined)
+  return [service.labels[objectLabels.uid], mountedUid(service)].filter((one) => one !== undefined && isUid(one))
 }
 
 /** The VM name in the service's name. */

@@ -30,7 +30,8 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
 import type { ControlListener } from '../../../src/ports/control-listener.ts'
 import type { Log } from '../../../src/ports/log.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 export type Keys = readonly [ControlKey, ...ControlKey[]]
 export const aKey = (id = 'k1', digit = '1'): ControlKey => ({ id, hex: digit.repeat(64) })
@@ -76,7 +77,7 @@ export function anOrder(
   const { image = { source: 'images/tiny.qcow2', sha256: null }, sizeBytes = 16 * 1024 ** 2, ...rest } = order
   return {
     version: 1,
-    uid: randomUUID(),
+    uid: aUid(randomUUID()),
     vm: 'web-1',
     cluster: 'test',
     disks: [{ name: 'root', sizeBytes, image }],
@@ -234,7 +235,7 @@ export async function fakeBroker({ adminSocket }: Layout, bootId = randomUUID())
   return broker
 }
 
-type Question = { type: string; id: number; uid: string; grant: Grant }
+type Question = { type: string; id: number; uid: VmUid; grant: Grant }
 
 function answerOf(broker: FakeBroker, { type, id, uid, grant }: Question): BrokerResponse {
   const device = { present: true, opens: true, message: '' }
@@ -257,7 +258,7 @@ function answerOf(broker: FakeBroker, { type, id, uid, grant }: Question): Broke
       return { type: 'ok', id }
     case 'leases': {
       const granted = [...broker.grants.keys()].filter((one) => !broker.leases.some((lease) => lease.uid === one))
-      return { type, id, leases: [...broker.leases, ...granted.map((one) => aLease(one))] }
+      return { type, id, leases: [...broker.leases, ...granted.map((one) => aLease(aUid(one)))] }
     }
     case 'sightings':
       return { type, id, sightings: broker.sightings }
@@ -268,7 +269,7 @@ function answerOf(broker: FakeBroker, { type, id, uid, grant }: Question): Broke
   }
 }
 
-export function aLease(uid: string, held = false): LeaseFact {
+export function aLease(uid: VmUid, held = false): LeaseFact {
   return { uid, granted: true, held, waiting: 0, waitReason: null, waitMessage: null, nics: [] }
 }
 

@@ -8,6 +8,7 @@ import { agentUid, type Layout, layout, sharedGid } from '../../../src/api/layou
 import { brokerHello, type BrokerRequest, type BrokerResponse, brokerResponse } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../../src/api/wire/common.ts'
 import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 const repository = join(import.meta.dirname, '../../..')
 /** A condition that is not true by then never becomes it. */
@@ -186,7 +187,7 @@ export class World {
   }
 
   /** A process with nothing but the socket: not in the namespace, and without a capability. */
-  startRunner(uid: string): Speaker {
+  startRunner(uid: VmUid): Speaker {
     const ids = ['--reuid', '30702', '--regid', String(sharedGid), '--clear-groups']
     const privileges = ['--bounding-set', '-all', '--inh-caps', '-all', '--no-new-privs']
     const program = [process.execPath, join(import.meta.dirname, 'fake-runner.ts'), this.paths.brokerSocket(uid), uid]
@@ -199,7 +200,7 @@ export class World {
     return this.#start(file, args)
   }
 
-  makeInstance(uid: string): string {
+  makeInstance(uid: VmUid): string {
     for (const [path, mode] of [
       [this.paths.instance(uid), 0o2750],
       [this.paths.disks(uid), 0o2770],

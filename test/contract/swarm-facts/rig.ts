@@ -3,6 +3,7 @@ import { objectLabels } from '../../../src/api/labels.ts'
 import { PortError, type PortErrorKind } from '../../../src/ports/errors.ts'
 import type { RawSpec, Swarm, SwarmEvent, SwarmNode, SwarmService, SwarmTask } from '../../../src/ports/swarm.ts'
 import { rawObject } from '../../../src/reconcilers/shared/raw.ts'
+import { aUid } from '../../support/branded.ts'
 
 /** A Swarm of three nodes that facts are asked of, and the little that the port cannot do. */
 export interface Rig {
@@ -43,7 +44,7 @@ export function labelsOf({ prefix }: Rig): Record<string, string> {
   // The simulated nodes have a directory for the VM of this uid.
   return { [factsLabel]: prefix, [objectLabels.uid]: factsUid }
 }
-export const factsUid = '00000000-0000-4000-8000-00000000fac7'
+export const factsUid = aUid('00000000-0000-4000-8000-00000000fac7')
 
 export type Template = { readonly ContainerSpec: RawSpec } & RawSpec
 

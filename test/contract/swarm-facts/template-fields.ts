@@ -4,6 +4,7 @@ import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
 import { renderTemplate, surroundings } from '../../../src/reconcilers/services/render.ts'
 import { aVm, settings } from '../../simulation/cluster.ts'
 import { type Edited, labelsOf, type Rig, toReplicas } from './rig.ts'
+import { aUid } from '../../support/branded.ts'
 
 /** A field of the service that a VM is rendered into. */
 export interface TemplateField {
@@ -178,7 +179,7 @@ export const addedFields: readonly TemplateField[] = [
 /** As the controller writes it, on this rig's network and for no node. */
 export function renderedSpec(rig: Rig, name: string, { Configs, Secrets }: Partial<FieldRig['references']> = {}): RawSpec {
   const { vm } = aVm(name)
-  const inputs = inputsOf({ cluster: 'facts', vm, uid: '00000000-0000-4000-8000-000000000001' })
+  const inputs = inputsOf({ cluster: 'facts', vm, uid: aUid('00000000-0000-4000-8000-000000000001') })
   const made = renderTemplate({
     vm: name,
     settings: { ...settings, guestsNetwork: rig.networks[0] },

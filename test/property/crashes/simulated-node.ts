@@ -22,6 +22,7 @@ import { silentLog, virtualClock } from '../../unit/controller/virtual-clock.ts'
 import { aLife, type Life } from './life.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 import { mustBeOwn, simulatedFiles } from './simulated-files.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 export const paths = layout('/s')
 const mebibyte = 1024 ** 2
@@ -75,7 +76,7 @@ export class SimulatedNode {
       images,
       tool: qemuImgOn(this.disk, life),
       claims: claimsOf(this.open),
-      useOf: (uid: string) => diskUse(broker, runners, uid, stop.signal),
+      useOf: (uid: VmUid) => diskUse(broker, runners, uid, stop.signal),
     }
     const prober = { kvm: () => ({ state: 'unusable', reason: '', message: '' }), tcg: () => ({ works: true, message: '' }) } as KvmProber
     const prepareDisks = preparer(disks)
@@ -189,7 +190,7 @@ function claimsOf(open: ReadonlySet<string>): DiskClaims {
 
 /** An order may arrive and its answer be lost. */
 function brokerOf(granted: Map<string, Grant>, life: Life): BrokerLink {
-  const ask = async (question: { type: string; uid?: string; grant?: Grant }): Promise<object> => {
+  const ask = async (question: { type: string; uid?: VmUid; grant?: Grant }): Promise<object> => {
     if (question.type === 'leases') {
       life.mustLive()
       const leases = [...granted.keys()].map((uid) => ({ uid, granted: true, held: false, waiting: 0, nics: [] }) as unknown as LeaseFact)

@@ -1,5 +1,5 @@
 import type { Layout } from '../../../src/api/layout.ts'
-import { uidPattern } from '../../../src/api/names.ts'
+import { isUid } from '../../../src/api/names.ts'
 import type { BridgeFact, DeviceFact } from '../../../src/api/wire/broker-admin.ts'
 import {
   type Devices,
@@ -131,7 +131,7 @@ export function memoryLocks(disk: MemoryDisk, host: Host, layout: Layout, proces
 
 export function memorySocketDirectories(disk: MemoryDisk, layout: Layout): SocketDirectories {
   return {
-    list: async () => (disk.list(layout.sockets) ?? []).filter((name) => uidPattern.test(name)),
+    list: async () => (disk.list(layout.sockets) ?? []).filter(isUid),
     make: async (uid) => disk.makeDirectory(layout.socketDirectory(uid)),
     async remove(uid) {
       disk.remove(layout.brokerSocket(uid))

@@ -18,6 +18,7 @@ import { Process } from './process.ts'
 import { startSimulatedAgent, startSimulatedBroker } from './programs.ts'
 import type { Steps } from './steps.ts'
 import { UnixSockets } from './unix-sockets.ts'
+import { isUid } from '../../../src/api/names.ts'
 
 export interface MachinePorts {
   readonly time: VirtualTime
@@ -169,7 +170,7 @@ export class Machine {
   }
 
   records(): InstanceRecord[] {
-    return (this.disk.list(this.layout.instances) ?? []).flatMap((uid) => this.record(uid) ?? [])
+    return (this.disk.list(this.layout.instances) ?? []).filter(isUid).flatMap((uid) => this.record(uid) ?? [])
   }
 
   /** What lies on the disk of one VM, in the words of an inventory. */
@@ -221,7 +222,7 @@ export class Machine {
 
   /** `rm -rf` of every instance directory, by a person. */
   loseInstances(): void {
-    for (const uid of this.disk.list(this.layout.instances) ?? []) this.disk.removeTree(this.layout.instance(uid))
+    for (const uid of this.disk.list(this.layout.instances) ?? []) this.disk.removeTree(`${this.layout.instances}/${uid}`)
   }
 
   /** As a runner reads it. */
@@ -275,16 +276,16 @@ export class Machine {
     const disk = new RegExp(`/instances/([0-9a-f-]{36})/disks/([a-z0-9-]+)\\.qcow2$`)
     return {
       named: (path, _inode, before, by) => {
-        const [, uid, name] = disk.exec(path) ?? []
-        if (uid !== undefined && name !== undefined && this.isOurs(by))
+        const [, uid = '', name] = disk.exec(path) ?? []
+        if (isUid(uid) && name !== undefined && this.isOurs(by))
           this.#ports.onDisk(this, uid, name, before === undefined ? 'none' : before.lockedBy === by ? 'locked' : 'unlocked')
       },
       unnaming: (path, inode, by) => {
         if (!this.isOurs(by)) return
-        const [, uid, name] = disk.exec(path) ?? []
-        if (uid !== undefined && name !== undefined) this.#ports.onUnlink(this, uid, name, inode.lockedBy === by)
-        const [, granted] = /\/grants\/([0-9a-f-]{36})\.json$/.exec(path) ?? []
-        if (granted === undefined) return
+        const [, uid = '', name] = disk.exec(path) ?? []
+        if (isUid(uid) && name !== undefined) this.#ports.onUnlink(this, uid, name, inode.lockedBy === by)
+        const [, granted = ''] = /\/grants\/([0-9a-f-]{36})\.json$/.exec(path) ?? []
+        if (!isUid(granted)) return
         this.#ports.onRevoke(this.record(granted) ?? { uid: granted, vm: null, cluster: null, disks: [], granted: true })
       },
     }
@@ -293,9 +294,9 @@ export class Machine {
   /** HTTPS without the network: the request as the agent gets it, and what becomes of its answer. */
   async #call({ method, path, body, timeoutMs }: PskCall): Promise<{ status: number; body: string }> {
     const answer = this.#reach()
-    const [, uid] = /^\/v1\/vms\/([^/]+)$/.exec(path) ?? []
-    if (method === 'PUT' && uid !== undefined) this.orders.set(uid, body as PrepareOrder)
-    const known = method === 'PUT' && uid !== undefined ? this.record(uid) : undefined
+    const [, uid = ''] = /^\/v1\/vms\/([^/]+)$/.exec(path) ?? []
+    if (method === 'PUT' && isUid(uid)) this.orders.set(uid, body as PrepareOrder)
+    const known = method === 'PUT' && isUid(uid) ? this.record(uid) : undefined
     if (known !== undefined && known.cluster !== null) this.#ports.onOrder(known)
     const { promise: cut, reject } = Promise.withResolvers<never>()
     const cancel = this.#ports.time.after(timeoutMs, () => reject(new PortError('Unavailable', `no answer within ${timeoutMs} ms`)))

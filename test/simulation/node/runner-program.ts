@@ -12,6 +12,7 @@ import type { SeededRandom } from '../seeded-random.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { MemoryDisk } from './memory-disk.ts'
 import { Process } from './process.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 export interface RunnerPorts {
   readonly process: Process
@@ -22,7 +23,7 @@ export interface RunnerPorts {
   readonly random: SeededRandom
   readonly log: Log
   readonly stateRoot: string
-  readonly uid: string
+  readonly uid: VmUid
   readonly container: string
   /** The bytes of its mounted launch config. */
   readonly launch: string

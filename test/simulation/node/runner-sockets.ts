@@ -5,12 +5,13 @@ import { PortError } from '../../../src/ports/errors.ts'
 import type { FdSockets } from '../../../src/ports/fd-socket.ts'
 import type { Runners } from '../../../src/ports/runners.ts'
 import type { Process } from './process.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 const deadlineMs = 2_000
 
 /** As `src/adapters/node/runner-sockets.ts`, over simulated sockets and time. */
 export function memoryRunners(layout: Layout, sockets: FdSockets, process: Process): Runners {
-  async function ask(uid: string, type: 'status' | 'powerOff'): Promise<RunnerResponse> {
+  async function ask(uid: VmUid, type: 'status' | 'powerOff'): Promise<RunnerResponse> {
     const connection = await sockets.connect(layout.controlSocket(uid))
     const { promise, resolve, reject } = Promise.withResolvers<RunnerResponse>()
     const cancel = process.clock.after(deadlineMs, () => reject(new PortError('Unavailable', 'the runner is not responding')))

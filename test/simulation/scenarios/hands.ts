@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../../src/api/hash.ts'
 import { objectLabels } from '../../../src/api/labels.ts'
 import { dig } from '../../../src/reconcilers/shared/raw.ts'
-import { serviceName } from '../../../src/api/names.ts'
+import { serviceName, type VmUid } from '../../../src/api/names.ts'
 import {
   changeTemplate,
   foreignConfig,
@@ -21,6 +21,7 @@ import {
 import { placeByLabels } from '../former-release.ts'
 import type { Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
+import { aUid } from '../../support/branded.ts'
 
 const atMs = 7_000
 
@@ -37,15 +38,15 @@ function hasNoEnv({ swarm }: World): string | undefined {
   return env === undefined ? undefined : 'the changed template was not restored'
 }
 
-const anotherUid = '00000000-0000-4000-8000-00000000000f'
+const anotherUid = aUid('00000000-0000-4000-8000-00000000000f')
 
 /** It was on n1 before. */
-function instance(uid: string, identity?: { readonly vm: string; readonly cluster: string }): (world: World) => void {
+function instance(uid: VmUid, identity?: { readonly vm: string; readonly cluster: string }): (world: World) => void {
   return ({ machines }) => machines.machine('node-n1').bring(uid, identity)
 }
 
 /** All that lies below an instance directory of n1. */
-function filesOf({ machines }: World, uid: string): string {
+function filesOf({ machines }: World, uid: VmUid): string {
   const { disk, layout } = machines.machine('node-n1')
   return canonicalJson(disk.below(layout.instance(uid)).map((path) => ({ path, ...disk.at(path), lockedBy: null })))
 }

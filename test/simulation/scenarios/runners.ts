@@ -68,7 +68,8 @@ const other = { disks: [{ name: 'root', size: '2Gi', image: { source: 'images/ot
 /** With the word that the agent asks for. */
 function allowReplacement(world: World): void {
   const machine = world.machines.machine(nodeOf(world, 'web'))
-  const uid = world.record('web')?.uid ?? ''
+  const uid = world.record('web')?.uid
+  if (uid === undefined) return
   const [identity, wanted] = [machine.identity(uid), machine.orders.get(uid)?.disks[0]]
   if (identity === undefined || wanted === undefined) return
   const annotations = { [replaceDisksAnnotation]: `root=${replaceToken(identity, identity.disks, wanted)}` }

@@ -13,7 +13,8 @@ import {
 import { type KnownAnswer, marked, probeMark, vmMark } from '../../../src/api/wire/unchanged.ts'
 import type { AnswerControl, ControlListener } from '../../../src/ports/control-listener.ts'
 import { silentLog } from '../controller/virtual-clock.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 const keys = [{ id: 'k1', hex: '1'.repeat(64) }] as const
 const listeners: ControlListener[] = []
@@ -27,7 +28,7 @@ async function connected(answer: AnswerControl) {
 
 const reached: ProbeOutcome = { outcome: 'reached', reason: 'ArpReply', message: '', mac: aMac('52:54:00:00:00:01'), rttMs: 0.4 }
 
-function statusOf(uid: string): VmStatus {
+function statusOf(uid: VmUid): VmStatus {
   return { version: 1, uid, lease: null, sightings: [], runner: null, runnerMessage: `of ${uid}`, brokerMessage: '' }
 }
 
@@ -47,7 +48,7 @@ function programs(changes: Partial<AgentPrograms> = {}): AgentPrograms {
   }
 }
 
-const aVm = (uid = randomUUID()): KnownAnswer => ({ kind: 'vm', uid, mark: vmMark(statusOf(uid)) })
+const aVm = (uid = aUid(randomUUID())): KnownAnswer => ({ kind: 'vm', uid, mark: vmMark(statusOf(uid)) })
 
 test('one question tells which of many answers still hold, whatever differs at every look', async () => {
   const client = await connected(agentRoutes(programs()))
@@ -57,7 +58,7 @@ test('one question tells which of many answers still hold, whatever differs at e
     { ...aVm(), mark: 'b'.repeat(32) },
     { kind: 'probe', request, mark: probeMark(reached) },
     { kind: 'probe', request, mark: probeMark({ ...reached, mac: aMac('52:54:00:00:00:02') }) },
-    { kind: 'prepare', uid: randomUUID(), order: 'a'.repeat(32), mark: 'a'.repeat(32) },
+    { kind: 'prepare', uid: aUid(randomUUID()), order: 'a'.repeat(32), mark: 'a'.repeat(32) },
   ]
   expect(await client.unchanged(known)).toEqual([0, 2])
 })
@@ -71,6 +72,11 @@ test('a VM that is not there, or cannot be asked about, is not unchanged, and ta
   }
   const client = await connected(agentRoutes(programs({ vm })))
   expect(await client.unchanged([gone, broken, well])).toEqual([2])
+})
+
+test('a path without the uid of a VM is refused', async () => {
+  const request = { method: 'DELETE', path: '/v1/vms/UID/grant', body: '', signal: new AbortController().signal }
+  expect(await agentRoutes(programs())(request)).toMatchObject({ status: 400, body: { reason: 'UnknownRequest' } })
 })
 
 test('many questions are several requests, each within its limits', async () => {
@@ -106,7 +112,7 @@ test('an agent of release 0.1 does not know the question: it is asked once, and 
       return Promise.resolve({ status: 400, body: { reason: 'UnknownRequest', message: 'this agent knows no POST /v1/unchanged' } })
     return routes(request)
   })
-  const uid = randomUUID()
+  const uid = aUid(randomUUID())
   expect(await client.unchanged([aVm()])).toBeUndefined()
   expect(await client.unchanged([aVm()])).toBeUndefined()
   expect(await client.vm(uid)).toEqual(statusOf(uid))
@@ -116,7 +122,7 @@ test('an agent of release 0.1 does not know the question: it is asked once, and 
 const preparing: PrepareStatus = { state: 'preparing', reason: 'CopyingImage', message: '' }
 const order = marked({
   version: 1,
-  uid: randomUUID(),
+  uid: aUid(randomUUID()),
   vm: 'web-1',
   cluster: 'lab',
   disks: [{ name: 'root', sizeBytes: 1, image: { source: 'images/tiny.qcow2', sha256: null } }],
@@ -149,7 +155,7 @@ test('the progress of an order is asked for by its mark, and in a dry run withou
   expect(await client.progress({ uid, order: 'b'.repeat(32), dryRun: true })).toEqual({ state: 'none' })
   expect(made.carriedOut).toBe(0)
   expect(await client.progress({ uid, order: mark })).toEqual(preparing)
-  expect(await client.progress({ uid: randomUUID(), order: mark })).toEqual({ state: 'none' })
+  expect(await client.progress({ uid: aUid(randomUUID()), order: mark })).toEqual({ state: 'none' })
   expect(made.carriedOut).toBe(2)
 })
 

@@ -3,6 +3,7 @@ import { agentsDirectory } from '../../../src/adapters/control/agents-directory.
 import type { Agent } from '../../../src/ports/agents.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import type { SwarmTask } from '../../../src/ports/swarm.ts'
+import { aUid } from '../../support/branded.ts'
 
 function aTask(over: Partial<SwarmTask>): SwarmTask {
   const none = { slot: undefined, message: '', error: '', updatedAt: '', exitCode: undefined, containerId: undefined }
@@ -108,7 +109,9 @@ describe('the directory of agents', () => {
     const { made, agents } = bench([aTask({})])
     made.listing = Promise.reject(new PortError('NotFound', 'service s not found'))
     made.listing.catch(() => undefined)
-    expect(await reason(agents.on('n1').revoke('u'))).toBe('Unavailable: cannot list the agents: service s not found')
+    expect(await reason(agents.on('n1').revoke(aUid('00000000-0000-4000-8000-000000000001')))).toBe(
+      'Unavailable: cannot list the agents: service s not found',
+    )
   })
 
   it('lets go of a Docker that does not answer when the caller is stopped', async () => {

@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { imageLocks } from '../../../src/adapters/linux/image-lock.ts'
 import { loadLibc } from '../../../src/adapters/linux/libc.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 let paths: Layout
 
 beforeEach(() => {

@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runnerSockets } from '../../../src/adapters/node/runner-sockets.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
 import { PortError } from '../../../src/ports/errors.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 let paths: Layout
 let server: Server
 

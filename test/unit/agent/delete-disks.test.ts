@@ -23,9 +23,11 @@ import { type Layout, layout } from '../../../src/api/layout.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../../src/api/wire/delete-disks.ts'
 import type { DiskClaims } from '../../../src/ports/disk-claims.ts'
 import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
-const other = '22222222-2222-4222-8222-222222222222'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
+const other = aUid('22222222-2222-4222-8222-222222222222')
 const sha = 'a'.repeat(64)
 const order: DeleteDisksOrder = { version: 1, uid, vm: 'web', cluster: 'lab' }
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -45,7 +47,7 @@ const claims: DiskClaims = {
 }
 
 /** An instance as preparing, a runner and an interrupted replacement leave it. */
-function instance(of: string, identity: object | string = { uid: of, vm: 'web', cluster: 'lab' }): void {
+function instance(of: VmUid, identity: object | string = { uid: of, vm: 'web', cluster: 'lab' }): void {
   for (const directory of [paths.instance(of), paths.instanceImages(of), paths.disks(of), paths.run(of)]) mkdirSync(directory)
   const disks = [{ name: 'root', sizeBytes: 1, imageSource: 'images/a', imageSha256: sha }]
   const whole = { version: 1, machineType: 'pc-q35-10.0', createdAt: '2026-01-01T00:00:00Z', disks, ...(identity as object) }

@@ -7,11 +7,13 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
 import { silentLog, type VirtualClock, virtualClock } from '../controller/virtual-clock.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 const paths = layout('/s')
-const one = '11111111-1111-4111-8111-111111111111'
-const two = '22222222-2222-4222-8222-222222222222'
-const aGrant = (uid: string, vm = 'web'): Grant => ({ version: 1, uid, vm, accelerator: 'tcg', nics: [] })
+const one = aUid('11111111-1111-4111-8111-111111111111')
+const two = aUid('22222222-2222-4222-8222-222222222222')
+const aGrant = (uid: VmUid, vm = 'web'): Grant => ({ version: 1, uid, vm, accelerator: 'tcg', nics: [] })
 
 interface World {
   readonly held: Grants
@@ -173,7 +175,7 @@ describe('renewing grants while orders come in', () => {
 
   it('takes back what has no file, on every page of what the broker holds', async () => {
     const world = aWorld({ pageSize: 2 })
-    const strays = [3, 4, 5, 6, 7].map((digit) => one.replaceAll('1', String(digit)))
+    const strays = [3, 4, 5, 6, 7].map((digit) => aUid(one.replaceAll('1', String(digit))))
     keep(world, aGrant(one))
     for (const uid of strays) world.granted.set(uid, aGrant(uid))
     await world.held.renew(world.signal)

@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { stateFiles } from '../../../src/adapters/node/state-files.ts'
 import { hasInstance, readInventory } from '../../../src/agent/inventory.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 let paths: Layout
 
 beforeEach(() => {

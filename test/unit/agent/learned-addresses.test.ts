@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { learnedAddresses } from '../../../src/agent/learned-addresses.ts'
 import { layout } from '../../../src/api/layout.ts'
 import type { Sighting } from '../../../src/api/wire/broker-admin.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
 
-const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
+const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
 const startedAt = '2026-01-01T00:00:00.000Z'
 const hour = 3_600_000
 const seen: Sighting = { mac: aMac('52:54:00:00:00:01'), ip: '192.168.50.42', via: 'dhcp', interface: 'sv0123456789ab', ageMs: 1000 }

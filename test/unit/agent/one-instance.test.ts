@@ -1,15 +1,17 @@
 import { expect, test } from 'vitest'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { paths, SimulatedNode } from '../../property/crashes/simulated-node.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const first = '11111111-1111-4111-8111-111111111111'
-const second = '22222222-2222-4222-8222-222222222222'
+const first = aUid('11111111-1111-4111-8111-111111111111')
+const second = aUid('22222222-2222-4222-8222-222222222222')
 
 async function aNode() {
   const node = new SimulatedNode()
   const image = node.anImage('a', 'payload')
   const agent = await node.boot()
-  const order = (uid: string, change: Partial<PrepareOrder> = {}): PrepareOrder => ({
+  const order = (uid: VmUid, change: Partial<PrepareOrder> = {}): PrepareOrder => ({
     version: 1,
     uid,
     vm: 'web',
@@ -29,7 +31,7 @@ async function aNode() {
       await node.clock.pass(1_000)
     }
   }
-  return { node, order, prepare, hasDisk: (uid: string) => node.disk.content(paths.diskFile(uid, 'root')) !== undefined }
+  return { node, order, prepare, hasDisk: (uid: VmUid) => node.disk.content(paths.diskFile(uid, 'root')) !== undefined }
 }
 
 test('two orders for the same VM with different uids at the same time create one set of disks', async () => {

@@ -6,9 +6,9 @@ import type { BrokerRequest } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant, NicGrant } from '../../../src/api/wire/common.ts'
 import { StateError } from '../../../src/ports/state-files.ts'
 import { marked } from '../../../src/api/wire/unchanged.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
 
-const uid = '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11'
+const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
 const order = marked({
   version: 1,
   uid,

@@ -8,8 +8,9 @@ import { mostDiskBytes } from '../../../src/api/disk-bytes.ts'
 import { type Layout, layout } from '../../../src/api/layout.ts'
 import type { Overuse } from '../../../src/api/wire/agent-api.ts'
 import type { StateFiles } from '../../../src/ports/state-files.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 const sizeBytes = 1024 ** 3
 const allowedBytes = mostDiskBytes(sizeBytes) + 16 * 1024 ** 2
 let paths: Layout
@@ -78,7 +79,7 @@ it('reports directories and too many files, without entering or counting them', 
 })
 
 it('reports a name that is no path for others, and goes on with the next VM', async () => {
-  const other = '22222222-2222-4222-8222-222222222222'
+  const other = aUid('22222222-2222-4222-8222-222222222222')
   mkdirSync(paths.run(other), { recursive: true })
   write(join(paths.run(other), 'more'), 17 * 1024 ** 2)
   writeFileSync(Buffer.concat([Buffer.from(`${paths.disks(uid)}/`), Buffer.alloc(200, 0xff)]), '')

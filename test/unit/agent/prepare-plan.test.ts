@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import { type SeenInstance, planPrepare } from '../../../src/agent/prepare-plan.ts'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import type { Identity } from '../../../src/api/wire/identity.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-2222-4333-8444-555555555555'
+const uid = aUid('11111111-2222-4333-8444-555555555555')
 const sha = 'a'.repeat(64)
 const otherSha = 'b'.repeat(64)
 

@@ -13,8 +13,9 @@ import type { PrepareOrder, PrepareStatus } from '../../../src/api/wire/agent-ap
 import { identity as identitySchema } from '../../../src/api/wire/identity.ts'
 import type { DiskClaims } from '../../../src/ports/disk-claims.ts'
 import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 const shas: Record<string, string> = { 'images/a': 'a'.repeat(64), 'images/b': 'b'.repeat(64) }
 const mebibyte = 1024 ** 2
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -53,7 +54,7 @@ function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: 
     },
     useOf: async () => use,
     clock: { now: () => 0, elapsed: () => 0, after: () => () => undefined },
-    random: { uuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`, next: () => 0.5 },
+    random: { uuid: () => aUid(`00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`), next: () => 0.5 },
     log: silent,
     signal: new AbortController().signal,
   })

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
 import { readVmStatus, type VmStatusOptions } from '../../../src/agent/vm-status.ts'
 import type { RunnerStatus } from '../../../src/api/wire/runner-control.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 const startedAt = '2026-01-01T00:00:00.000Z'
 const bootedAt = '2026-01-01T00:02:00.000Z'
 
@@ -14,7 +16,7 @@ async function addressesSince(said: Partial<RunnerStatus>): Promise<string | und
     broker: { ask: async (_question: unknown, type: string) => (type === 'leases' ? { leases: [] } : { sightings: [] }) },
     runners: { status: async () => ({ uid, startedAt, ...said }) },
     addresses: {
-      merge: async (_uid: string, _sightings: unknown, from: string | undefined) => {
+      merge: async (_uid: VmUid, _sightings: unknown, from: string | undefined) => {
         since = from
         return []
       },

@@ -8,9 +8,9 @@ import { TapLocks } from '../../../src/broker/tap-locks.ts'
 import type { GuestFilter } from '../../../src/ports/guest-filter.ts'
 import type { HostNetwork } from '../../../src/ports/host-network.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
 const bridge = { name: 'br0', mtu: 1500, carrier: true, up: true, address: null }
 

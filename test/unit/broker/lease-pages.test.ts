@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { brokerRequest, type LeaseFact } from '../../../src/api/wire/broker-admin.ts'
 import { encodeFrame } from '../../../src/api/wire/frames.ts'
 import { answerLeases } from '../../../src/broker/lease-pages.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const uidOf = (index: number): string => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
+const uidOf = (index: number): VmUid => aUid(`00000000-0000-4000-8000-${String(index).padStart(12, '0')}`)
 
-function aFact(uid: string): LeaseFact {
+function aFact(uid: VmUid): LeaseFact {
   const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), carrier: true, attached: true }
   return { uid, granted: true, held: false, waiting: 1, waitReason: 'ImageLocked', waitMessage: '"'.repeat(2000), nics: [nic, nic] }
 }
@@ -15,7 +16,7 @@ function aFact(uid: string): LeaseFact {
 function aNode(count: number) {
   const uids = Array.from({ length: count }, (_, index) => uidOf(count - index))
   const looked: string[] = []
-  const fact = (uid: string): LeaseFact | undefined => {
+  const fact = (uid: VmUid): LeaseFact | undefined => {
     looked.push(uid)
     return uids.includes(uid) ? aFact(uid) : undefined
   }
@@ -33,7 +34,7 @@ describe('answering for leases', () => {
   it('gives everything in pages that fit into frames', () => {
     const node = aNode(300)
     const seen: string[] = []
-    for (let after: string | null | undefined = null; after !== undefined; ) {
+    for (let after: VmUid | null | undefined = null; after !== undefined; ) {
       const answer = answerLeases(node, { type: 'leases', id: 7, after })
       encodeFrame(answer)
       seen.push(...answer.leases.map(({ uid }) => uid))

@@ -16,9 +16,9 @@ import {
   seatProven,
   withGrant,
 } from '../../../src/broker/lease.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
 
-const uid = '00000000-0000-4000-8000-000000000001'
+const uid = aUid('00000000-0000-4000-8000-000000000001')
 const tap = tapName(uid, 'lan')
 const grant: Grant = {
   version: 1,

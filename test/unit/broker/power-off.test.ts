@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import type { Host } from '../../../src/broker/host-view.ts'
 import { Leases, type LeasesOptions } from '../../../src/broker/leases.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '11111111-1111-4111-8111-111111111111'
+const uid = aUid('11111111-1111-4111-8111-111111111111')
 
 function aRunner(id: number) {
   const said: string[] = []

@@ -4,8 +4,10 @@ import { maxGrants } from '../../../src/api/wire/broker-admin.ts'
 import { RunnerServer, type RunnerServerOptions } from '../../../src/broker/runner-server.ts'
 import type { FdConnection } from '../../../src/ports/fd-socket.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const uidOf = (index: number): string => `11111111-1111-4111-8111-${String(index).padStart(12, '0')}`
+const uidOf = (index: number): VmUid => aUid(`11111111-1111-4111-8111-${String(index).padStart(12, '0')}`)
 
 /** A broker with a door for each VM; `call` says whether a runner was let in. */
 async function aServer(vms: number) {

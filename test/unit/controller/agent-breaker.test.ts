@@ -9,8 +9,9 @@ import { messageOf } from '../../../src/api/error-message.ts'
 import { noMetrics } from '../../simulation/no-metrics.ts'
 import { SimulatedAgent } from '../../simulation/simulated-agents.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
+import { aUid } from '../../support/branded.ts'
 
-const uid = '6f1b3a52-3c1d-4a89-9a53-000000000001'
+const uid = aUid('6f1b3a52-3c1d-4a89-9a53-000000000001')
 const timeoutMs = 10_000
 
 /** n1 hangs until the test ends it; a call to it times out after 10 s. n2 answers. */

@@ -7,8 +7,10 @@ import { PortError } from '../../../src/ports/errors.ts'
 import type { CachedAnswer } from '../../../src/reconcilers/reconciler.ts'
 import { SimulatedAgent } from '../../simulation/simulated-agents.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const uid = (digit: number): string => `6f1b3a52-3c1d-4a89-9a53-00000000000${digit}`
+const uid = (digit: number): VmUid => aUid(`6f1b3a52-3c1d-4a89-9a53-00000000000${digit}`)
 const answer = (nodeId: string, digit: number): CachedAnswer => ({ nodeId, known: { kind: 'vm', uid: uid(digit), mark: 'a'.repeat(32) } })
 const requeueAfterMs = 10_000
 

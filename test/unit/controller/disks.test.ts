@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import { disksView } from '../../../src/controller/api/list-disks.ts'
 import { Cluster } from '../../simulation/cluster.ts'
+import { aUid } from '../../support/branded.ts'
 
 const { signal } = new AbortController()
-const uids = { other: '77777777-2222-4333-8444-555555555555', nameless: '88888888-2222-4333-8444-555555555555' }
+const uids = { other: aUid('77777777-2222-4333-8444-555555555555'), nameless: aUid('88888888-2222-4333-8444-555555555555') }
 
 function view(cluster: Cluster) {
   const { swarm, agents } = cluster.ports()

@@ -2,11 +2,13 @@ import { expect, test } from 'vitest'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
 import type { SimulatedAgent } from '../../simulation/simulated-agents.ts'
+import { aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
-const uid = '11111111-2222-4333-8444-555555555555'
-const other = '99999999-2222-4333-8444-555555555555'
+const uid = aUid('11111111-2222-4333-8444-555555555555')
+const other = aUid('99999999-2222-4333-8444-555555555555')
 
-function withDisk(cluster: Cluster, hostname: string, of: string, vm: string | null = 'web'): void {
+function withDisk(cluster: Cluster, hostname: string, of: VmUid, vm: string | null = 'web'): void {
   const disks = [{ name: 'root', sizeBytes: 2 * 1024 ** 3, allocatedBytes: 4096 }]
   cluster.agent(hostname).held.set(of, { uid: of, vm, cluster: vm === null ? null : 'lab', disks, granted: false })
 }
@@ -399,7 +401,7 @@ async function joinedAgain(hostname: string): Promise<{ cluster: Cluster; own: s
   cluster.declare('web')
   await cluster.converge()
   cluster.addNode('n2')
-  const { uid: own = '' } = cluster.record('web') ?? {}
+  const { uid: own = other } = cluster.record('web') ?? {}
   const held = cluster.agent('n1').held.get(own)
   cluster.agent('n1').away = true
   cluster.swarm.changeNode('node-n1', { state: 'down' })
@@ -474,7 +476,7 @@ test('an old copy of a disk does not boot while the machine that has the disk ha
   const cluster = new Cluster(['n1', 'n2'])
   cluster.declare('web')
   await cluster.converge()
-  const own = cluster.record('web')?.uid ?? ''
+  const own = cluster.record('web')?.uid ?? other
   withDisk(cluster, 'n2', own)
   cluster.addNode('n1-again')
   const again = cluster.agent('n1-again')

@@ -7,6 +7,7 @@ import { type AssumedPlacement, assumedPlacements } from '../../../src/reconcile
 import { place } from '../../../src/reconcilers/assets/place.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
+import { aUid } from '../../support/branded.ts'
 
 const gib = 1024 ** 3
 const { signal } = new AbortController()
@@ -196,7 +197,7 @@ test('a node takes as many VMs as its broker takes grants, and says so', () => {
 
 function claim(mark: number, more: Partial<AssumedPlacement> = {}): AssumedPlacement {
   return {
-    uid: 'u1',
+    uid: aUid('00000000-0000-4000-8000-000000000001'),
     nodeId: 'n1',
     takes: { memoryBytes: 4, diskBytes: 1 },
     spare: { memoryBytes: 3, diskBytes: 100, vms: 100 },

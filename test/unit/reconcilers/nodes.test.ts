@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { placeByLabels } from '../../simulation/former-release.ts'
+import { aUid } from '../../support/branded.ts'
 
 function labels(cluster: Cluster, hostname: string): Readonly<Record<string, string>> {
   return cluster.swarm.nodes.get(`node-${hostname}`)?.labels ?? {}
@@ -230,7 +231,7 @@ function methodsOf(swarm: ReturnType<Cluster['ports']>['swarm']) {
 }
 
 describe('a grant that nothing names', () => {
-  const strange = '77777777-2222-4333-8444-555555555555'
+  const strange = aUid('77777777-2222-4333-8444-555555555555')
 
   function granted(cluster: Cluster): string[] {
     return [...cluster.agent('n1').held.values()].filter((one) => one.granted).map((one) => one.uid)

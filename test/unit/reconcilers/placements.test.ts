@@ -2,11 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { placementRecordName } from '../../../src/api/names.ts'
 import { noLoad, placementIndex, type PlacementSaid } from '../../../src/reconcilers/assets/placements.ts'
+import { aUid } from '../../support/branded.ts'
 
 const names = ['a', 'b', 'c'] as const
+const uids = [aUid('00000000-0000-4000-8000-000000000001'), aUid('00000000-0000-4000-8000-000000000002')] as const
 const anySaid = fc.record({
   vm: fc.constantFrom(...names),
-  uid: fc.constantFrom('u1', 'u2', 'u3'),
+  uid: fc.constantFrom(...uids),
   node: fc.constantFrom('n1', 'n2', undefined),
   disksMade: fc.boolean(),
   retainedAt: fc.constantFrom(undefined, '2026-01-01T00:00:00Z'),
@@ -43,15 +45,15 @@ describe('placements that are kept up', () => {
           const unmadeDiskBytes = 2 * bytesOf(there.filter(({ disksMade }) => !disksMade))
           expect(load).toEqual({ vms: there.length, bytes: bytesOf(there), unmadeDiskBytes })
         }
-        for (const uid of ['u1', 'u2', 'u3']) expect(it.isClaimed(uid, me)).toBe(others.some((one) => one.uid === uid))
+        for (const uid of uids) expect(it.isClaimed(uid, me)).toBe(others.some((one) => one.uid === uid))
       }),
     )
   })
 
   it('count a record that says it is of another VM than its name', () => {
     const it = placementIndex(() => ({ bytes: 5, diskBytes: 7 }))
-    it.put(placementRecordName('a'), { vm: 'b', uid: 'u1', node: 'n1', retainedAt: undefined, disksMade: false })
+    it.put(placementRecordName('a'), { vm: 'b', uid: uids[0], node: 'n1', retainedAt: undefined, disksMade: false })
     expect(it.loadsBeside('a').get('n1')).toEqual({ vms: 1, bytes: 5, unmadeDiskBytes: 7 })
-    expect(it.isClaimed('u1', 'a')).toBe(true)
+    expect(it.isClaimed(uids[0], 'a')).toBe(true)
   })
 })

@@ -7,7 +7,8 @@ import { pickAddress } from '../../../src/reconcilers/reachability/address.ts'
 import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { unreached } from '../../simulation/simulated-agents.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aUid } from '../../support/branded.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 
 const mac = deterministicMac('lab', 'web', 'lan')
 const ip = '192.168.50.42'
@@ -26,7 +27,9 @@ const runner = {
   hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 },
 } as const satisfies Omit<RunnerStatus, 'uid'>
 
-function statusOf(uid: string, changes: Partial<VmStatus> = {}): VmStatus {
+const noUid = aUid('00000000-0000-4000-8000-000000000000')
+
+function statusOf(uid: VmUid, changes: Partial<VmStatus> = {}): VmStatus {
   const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac, carrier: true, attached: true }
   return {
     version: 1,
@@ -59,7 +62,7 @@ async function onTheLan(
   const cluster = new Cluster(hostnames)
   cluster.declare('web', spec)
   await cluster.converge()
-  const uid = cluster.record('web')?.uid ?? ''
+  const uid = cluster.record('web')?.uid ?? noUid
   const status = statusOf(uid)
   cluster.agent('n1').vms.set(uid, { ...status, ...changes(status) })
   for (const agent of cluster.agents.byNode.values()) agent.answer = answer
@@ -390,7 +393,7 @@ async function afterReplacement(reported: (status: VmStatus, own: string) => Par
   const cluster = await onTheLan()
   const task = cluster.swarm.running('vm-web')
   if (task !== undefined) Object.assign(task, { containerId: 'c'.repeat(64), createdAt: '2026-01-01T00:10:00Z' })
-  const [agent, uid] = [cluster.agent('n1'), cluster.record('web')?.uid ?? '']
+  const [agent, uid] = [cluster.agent('n1'), cluster.record('web')?.uid ?? noUid]
   const status = statusOf(uid)
   agent.vms.set(uid, { ...status, ...reported(status, containerOf(cluster).slice(0, 12)) })
   cluster.facts.delete('web')

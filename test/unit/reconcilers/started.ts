@@ -4,10 +4,11 @@ import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
 import { renderTemplate } from '../../../src/reconcilers/services/render.ts'
 import type { RunningVm, WantedVm } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { settings } from '../../simulation/cluster.ts'
+import { aUid } from '../../support/branded.ts'
 
 /** The manifest of a VM with the disk `root`. */
 export function wantedBy(vm: VirtualMachine): WantedVm {
-  return { cluster: 'lab', vm, uid: '00000000-0000-4000-8000-000000000001', disks: ['root'] }
+  return { cluster: 'lab', vm, uid: aUid('00000000-0000-4000-8000-000000000001'), disks: ['root'] }
 }
 
 /** A service that runs such a manifest. */
