@@ -31,7 +31,7 @@ import type { Times } from './status/transition-times-config.ts'
 import { statusStore } from './status/store.ts'
 import { statusView } from './status/view.ts'
 import { yieldToEventLoop } from './loop/yield-to-event-loop.ts'
-import type { ClusterSnapshot } from './informer/owned-objects.ts'
+import type { ClusterSnapshot } from './informer/cluster-snapshot.ts'
 
 export interface ControllerPorts {
   /** Shared with the reconcilers. */
@@ -124,7 +124,7 @@ export function controller(ports: ControllerPorts): Controller {
     for (const { id } of seen.nodes) if (earlier.every((node) => node.id !== id)) queues.node(id)
     if (earlier.length !== seen.nodes.length) log.info({ nodes: seen.nodes.map((node) => node.hostname) }, 'Nodes')
     // After dockerd did not answer, the event stream may be a dead connection.
-    if (isBack || changed.unannounced) events.suspect()
+    if (isBack || changed.missedEvent) events.suspect()
     if (isBack) queues.wakeAll()
     if (isBack || isFirst) queues.resyncAll()
     else queues.resyncSome(changed)

@@ -14,13 +14,13 @@ export interface ObservedAgents extends Agents {
   seen(nodeId: string): SeenAgent | undefined
 }
 
-/** Passes calls on and remembers the last answer for display. Calls `onBack` when an agent answers again after a failure. */
+/** Forwards calls and keeps the last answer for display. Calls `onBack` when an agent answers again after a failure. */
 export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: string) => void): ObservedAgents {
   const seen = new Map<string, SeenAgent>()
 
-  function answered(nodeId: string, askedAtMs: number, facts?: NodeFacts): void {
+  function answered(nodeId: string, requestedAtMs: number, facts?: NodeFacts): void {
     const before = seen.get(nodeId)
-    const factsAtMs = facts === undefined ? before?.factsAtMs : askedAtMs
+    const factsAtMs = facts === undefined ? before?.factsAtMs : requestedAtMs
     seen.set(nodeId, { facts: facts ?? before?.facts, factsAtMs, message: '' })
     if (before !== undefined && before.message !== '') onBack(nodeId)
   }
@@ -31,11 +31,11 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
   }
 
   async function watch<Value>(nodeId: string, call: Promise<Value>, factsOf?: (value: Value) => NodeFacts): Promise<Value> {
-    // A slow answer is as old as its question.
-    const askedAtMs = clock.now()
+    // A slow answer is as old as its request.
+    const requestedAtMs = clock.now()
     try {
       const value = await call
-      answered(nodeId, askedAtMs, factsOf?.(value))
+      answered(nodeId, requestedAtMs, factsOf?.(value))
       return value
     } catch (error) {
       // Any other error is an answer too.

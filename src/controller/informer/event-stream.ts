@@ -15,13 +15,13 @@ export interface EventPorts {
   /** Called first. Returns false if the change of this event is already known. */
   readonly onEvent: (event: SwarmEvent) => boolean
   readonly onAffected: (affected: Affected) => void
-  /** The stream ended: what happened since then is not known, so everything runs again. */
+  /** The stream ended and events may be lost, so everything is reconciled again. */
   readonly onGap: () => void
 }
 
-/** Keeps an event stream open. A stream that is broken or silent costs latency and nothing else. */
+/** Keeps an event stream open. A broken or silent stream only costs latency. */
 export interface EventFollower {
-  /** Until the signal. */
+  /** Runs until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>
   /**
    * Call when a change was found that the stream did not report: a connection can be dead although it is open, and dockerd drops a reader that
@@ -30,7 +30,7 @@ export interface EventFollower {
   suspect(): void
 }
 
-/** The event of a change that a list found, or of its correction, can be this late. Events before that prove nothing. */
+/** The event of a change that a list found, or of its correction, can be this late. The stream is not judged before that. */
 const lateMs = 2_000
 
 export function eventFollower(ports: EventPorts): EventFollower {
@@ -39,7 +39,7 @@ export function eventFollower(ports: EventPorts): EventFollower {
   let stream = new AbortController()
   let cancelCheck: (() => void) | undefined
 
-  /** Until the stream ends. */
+  /** Resolves when the stream ends. */
   async function follow(signal: AbortSignal): Promise<void> {
     for await (const event of swarm.events(signal)) {
       received += 1

@@ -1,20 +1,20 @@
 import { disruptionLeaseName, serviceName, placementRecordName, vmNamePattern } from '../../api/names.ts'
 import type { SwarmEvent } from '../../ports/swarm.ts'
 
-/** What runs again after a Swarm event. */
+/** The keys to requeue after a Swarm event. */
 export type Affected =
   | { readonly kind: 'vm'; readonly vm: string }
   /** Also every VM: placement depends on nodes and their agents. */
   | { readonly kind: 'nodes' }
-  /** A node changed; the change decides which VMs run. */
+  /** A node changed. The change decides which VMs are requeued. */
   | { readonly kind: 'node' }
-  /** A config that may hold manifests: an event does not say which labels it has. */
+  /** A config that may contain manifests; events contain no labels. */
   | { readonly kind: 'manifests' }
-  /** Another controller took the lease, or asks for it. */
+  /** Another controller took or requests the lease. */
   | { readonly kind: 'lease' }
   | { readonly kind: 'none' }
 
-/** Configs that we write and name by their content: launch configs and transition times. */
+/** Configs of ours whose names are hashes of their content: launch configs and transition times. */
 const launchConfig = /^sv-(times-)?[0-9a-f]{16,}$/
 
 /** Maps an event to what it affects. Pure. Events of agents and of the controller affect the nodes. */

@@ -9,27 +9,27 @@ import { taskLister } from './task-lister.ts'
 import { writeLog, type WriteLog, type WriteOf } from './write-log.ts'
 
 /**
- * The Swarm behind a cache, as client-go's shared informers. Reconcilers read memory; Docker is asked for what events and writes of ours made stale,
- * for what the cache does not have, and by resyncs.
+ * A cache in front of the Swarm, like client-go's shared informers. Reads are served from memory. Docker is only read for objects that an event or
+ * a write of ours invalidated, for objects that are not cached, and in a resync.
  */
 export interface InformedSwarm {
-  /** Reads come from the cache. An object that the cache lacks by name is asked of Docker. Every write goes to Docker. */
+  /** Reads come from the cache; `get` reads an object that is not cached from Docker. Every write goes to Docker. */
   readonly swarm: Swarm
   /**
-   * The same reads, where an absence rests on a read of the last two seconds. For a caller that creates what is missing: Docker refuses that if the
-   * object exists after all.
+   * The same reads, but an absence may come from a read of the last two seconds. For a caller that creates missing objects: if one exists after
+   * all, Docker rejects the create.
    */
   readonly recent: Pick<Swarm, 'listNodes' | 'getService' | 'getConfig'>
-  /** Makes the cached services and configs that recent. Watchers have been called for every change when it resolves. */
+  /** Lists services and configs unless their last list is that recent. When it resolves, the listeners were called for every change. */
   readonly refresh: (signal?: AbortSignal) => Promise<void>
   /** Calls back after each change of a cached object. */
   readonly watch: (listeners: { readonly config: StoreListener<SwarmConfig>; readonly service: StoreListener<SwarmService> }) => void
-  /** Invalidates what the event names. Returns false if the event only reports a write of ours. */
+  /** Invalidates the object of the event. Returns false if the event is the echo of our own write. */
   readonly applyEvent: (event: SwarmEvent) => boolean
   readonly invalidateConfig: (name: string) => void
-  /** Everything is read again: events may have been lost. */
+  /** Invalidates every object, because events may have been lost. */
   readonly invalidateAll: () => void
-  /** Lists nodes and services; `all` adds configs and secrets. Returns what changed since the last call and was not returned yet. */
+  /** Lists nodes and services; `all` adds configs and secrets. Returns the changes since the last call. */
   readonly relist: (kinds: 'often' | 'all', signal?: AbortSignal) => Promise<Changed>
   /** Lists all tasks. Returns the VMs whose tasks changed since the last call. */
   readonly relistTasks: (signal?: AbortSignal) => Promise<readonly VmName[]>
@@ -39,16 +39,16 @@ export interface Changed {
   readonly vms: readonly VmName[]
   /** A node changed: placement depends on the nodes. */
   readonly nodes: boolean
-  /** Something changed that no event reported and that we did not write: the event stream may be dead. */
-  readonly unannounced: boolean
+  /** Another writer's change had no event, so the event stream may be dead. */
+  readonly missedEvent: boolean
 }
 
-/** Docker answers a write in milliseconds. After this time the write may have been made, or not. */
+/** Docker answers a write in milliseconds. After this time it is unknown whether the write was applied, so the object is invalidated. */
 const promptMs = 200
 
 type Cached = SwarmNode | SwarmService | SwarmConfig | SwarmSecret
 
-/** One kind of object: its cache and our writes of it. */
+/** One kind of object, with its cache and the log of our writes. */
 interface Kind<Item extends Cached> {
   readonly store: Store<Item>
   readonly cache: ReadThrough<Item>
@@ -58,8 +58,8 @@ interface Kind<Item extends Cached> {
 type Reads<Item extends Cached> = Pick<ReadThroughPorts<Item>, 'list' | 'isListed' | 'get'>
 
 export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
-  /** Changes that no event announced, since the last `relist`. */
-  let unannounced: Cached[] = []
+  /** Objects that changed without an event since the last `relist`. */
+  let missed: Cached[] = []
 
   function kind<Item extends Cached>(reads: Reads<Item>, writes = writeLog(clock)): Kind<Item> {
     const items = store<Item>(keyOf)
@@ -67,15 +67,15 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       store: items,
       now: () => clock.elapsed(),
       isExpected: (key) => writes.isPending(key),
-      onUnannounced: (item) => void unannounced.push(item),
+      onMissed: (item) => void missed.push(item),
       ...reads,
     })
     return { store: items, cache, writes }
   }
 
   const serviceWrites = writeLog(clock)
-  // Other people's services too: one of them may have the name of a VM's service.
-  const services = kind<SwarmService>(upToDate(raw, serviceWrites), serviceWrites)
+  // Includes services of others: one of them may have the name of a VM's service.
+  const services = kind<SwarmService>(readYourWrites(raw, serviceWrites), serviceWrites)
   const configs = kind<SwarmConfig>({
     list: (signal) => raw.listConfigs(ours, signal),
     isListed: isOurs,
@@ -86,7 +86,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   const kinds = { service: services, config: configs, secret: secrets, node: nodes }
   const tasks = taskLister(raw, clock)
 
-  /** Sends a write. Until Docker answers, the object is served as it was; then it is what `result` says, or stale. */
+  /** Sends a write. Until Docker answers, reads return the previous object. Then the cache stores `result`, or the object becomes stale. */
   async function write<Item extends Cached, Answer>(
     { store: items, cache, writes }: Kind<Item>,
     what: WriteOf,
@@ -117,10 +117,10 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     <Fields extends object>(fields: Fields) =>
     (id: string) => ({ ...fields, id, version: unreadVersion, createdAt: rfc3339(clock) })
 
-  /** A service names configs and secrets. If Docker refuses it, one of them may be gone without an event. */
+  /** A service refers to configs and secrets. If Docker rejects it, one of them may have been removed without an event. */
   async function writeService<Answer>(what: WriteOf, send: () => Promise<Answer>): Promise<Answer> {
     try {
-      // Docker may store another spec than it was given (an old leader drops fields it does not know): the service is read again.
+      // Docker may store another spec (an old leader drops unknown fields), so the service is read again.
       return await write(services, what, send)
     } catch (error) {
       configs.cache.invalidateAll()
@@ -129,7 +129,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     }
   }
 
-  /** Docker removes by id, without a version: the object is read first, and not removed if it changed. */
+  /** Docker removes by id, without a version, so the object is read first and only removed if it did not change. */
   async function remove<Item extends Cached>(of: Kind<Item>, id: string, send: () => Promise<void>, signal?: AbortSignal): Promise<void> {
     const key = of.store.keyOfId(id)
     const known = key === undefined ? undefined : of.store.get(key)
@@ -157,7 +157,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
       filter.serviceId !== undefined && filter.nodeId === undefined
         ? tasks.ofService(filter.serviceId, signal)
         : raw.listTasks(filter, signal),
-    // Only our own are cached: an operator's manifests may be many and large, and their source reads them.
+    // Only our own configs are cached. Manifests can be many and large, and their source reads them.
     listConfigs: (label, signal) =>
       label.startsWith(manifestLabels.manifest) ? raw.listConfigs(label, signal) : configs.cache.list({ label }, signal),
     getConfig: (name, signal) => configs.cache.get(name, 'live', signal),
@@ -208,11 +208,11 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     async relist(which, signal) {
       const changed: Cached[] = [...(await nodes.cache.relist(signal))]
       if (which === 'all') for (const { cache } of [configs, secrets]) changed.push(...(await cache.relist(signal)))
-      // Last, so that no service is older than what it refers to.
-      changed.push(...(await services.cache.relist(signal)), ...unannounced)
-      const isUnannounced = unannounced.length > 0
-      unannounced = []
-      return { vms: [...new Set(changed.flatMap(vmsOf))], nodes: changed.some(isNode), unannounced: isUnannounced }
+      // Services come last, so that none is older than the objects that it refers to.
+      changed.push(...(await services.cache.relist(signal)), ...missed)
+      const missedEvent = missed.length > 0
+      missed = []
+      return { vms: [...new Set(changed.flatMap(vmsOf))], nodes: changed.some(isNode), missedEvent }
     },
     async relistTasks(signal) {
       const changed = await tasks.relist(signal)
@@ -235,18 +235,18 @@ function keyOf(item: Cached): string {
   return isNode(item) ? item.id : item.name
 }
 
-/** The VM that the object's name names, and the one that its label names: they may differ. */
+/** The VM in the object's name and the VM in its label, which may differ. */
 function vmsOf(item: Cached | undefined): VmName[] {
   if (item === undefined || isNode(item)) return []
   const named = item.name.startsWith(serviceName('')) ? item.name.slice(serviceName('').length) : ''
   return [...new Set([named, item.labels[objectLabels.vm] ?? ''])].filter((vm) => vmNamePattern.test(vm))
 }
 
-/** Reads of services that throw if the manager that answered does not know a service that was just created here. */
-function upToDate(raw: Swarm, writes: WriteLog): Reads<SwarmService> {
+/** Reads of services that throw if the answering manager does not know a service that we just created. */
+function readYourWrites(raw: Swarm, writes: WriteLog): Reads<SwarmService> {
   return {
     list: (signal) =>
-      writes.upToDate(
+      writes.readYourWrites(
         () => raw.listServices(undefined, signal),
         (listed) => {
           const ids = new Set(listed.map(({ id }) => id))
@@ -254,7 +254,7 @@ function upToDate(raw: Swarm, writes: WriteLog): Reads<SwarmService> {
         },
       ),
     get: (nameOrId, signal) =>
-      writes.upToDate(
+      writes.readYourWrites(
         () => raw.getService(nameOrId, signal),
         (found) => (created) => found?.id === created.id || (nameOrId !== created.key && nameOrId !== created.id),
       ),

@@ -1,7 +1,7 @@
 import { byText } from '../../api/order.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 
-/** Whether anything changed that placement depends on: everything about a node except its version. */
+/** Whether a field of a node changed that placement depends on. The version does not count. */
 export function areNodesDifferent(before: readonly SwarmNode[] | undefined, after: readonly SwarmNode[]): boolean {
   if (before?.length !== after.length) return true
   const was = new Map(before.map((node) => [node.id, node]))

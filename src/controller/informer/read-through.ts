@@ -2,15 +2,15 @@ import { PortError } from '../../ports/errors.ts'
 import { hasLabel, isIndexed, isSame, type Store, type Stored } from './store.ts'
 
 /**
- * How old the read may be that shows an object to be *absent*. Presence is served from the cache at any age, unless the object is stale.
- * `live`: Docker is asked now. `recent`: a read of the last two seconds will do. `cached`: the last list will do, however old.
+ * The maximum age of a read that shows an object to be *absent*. An object that exists is served from the cache at any age, unless it is stale.
+ * `live`: Docker is read now. `recent`: a read of the last two seconds suffices. `cached`: the last list suffices, whatever its age.
  */
 type Freshness = 'live' | 'recent' | 'cached'
 
-/** `recent`: VMs that are placed at the same time share one list. */
+/** With `recent`, VMs that are placed at the same time share one list. */
 const maxAgeMs = { live: 0, recent: 2_000, cached: Number.POSITIVE_INFINITY } as const satisfies Record<Freshness, number>
 
-/** With more stale objects than this, and than this share of all, one list is cheaper: dockerd answers about so many single reads in its time. */
+/** With more stale objects than both of these limits, one list is cheaper: dockerd needs about as long for it as for this many single reads. */
 const singleReads = 8
 const singleReadsShare = 1 / 16
 
@@ -19,23 +19,23 @@ export interface ReadThroughPorts<Item extends Stored> {
   /** Milliseconds on a clock that never jumps. */
   readonly now: () => number
   readonly list: (signal: AbortSignal | undefined) => Promise<readonly Item[]>
-  /** Whether `list` includes the object. Left out where it includes all. */
+  /** Whether `list` includes the object. Omitted if it includes all. */
   readonly isListed?: (item: Item) => boolean
   /** Reads one object. Without it, a stale object costs a list. */
   readonly get?: (key: string, signal: AbortSignal | undefined) => Promise<Item | undefined>
-  /** Whether a write of ours is in flight, so that a change is no surprise. */
+  /** Whether a write of ours is in flight, so that a change is expected. */
   readonly isExpected: (key: string) => boolean
-  /** A list found a change that no event reported and that we did not make. */
-  readonly onUnannounced: (item: Item) => void
+  /** A list found a change of another writer that no event reported. */
+  readonly onMissed: (item: Item) => void
 }
 
 /**
- * Reads of one kind of object: from the store where that is good enough, else from Docker.
+ * Reads of one kind of object: from the store if it is fresh enough, otherwise from Docker.
  *
- * *Guarantees*: an object is read after every `invalidate` of it that came before the call. A failed read changes nothing and throws. An object never
- * goes back to an older version, except in the first list after `invalidateAll`: then the Swarm may have been restored from a backup.
- * *Caveats*: a list may lack an object that was created without an event since the last list. A list of an indexed label does not wait for stale
- * objects that carried another value of it when they were cached.
+ * *Guarantees*: a call never returns an object that was last read before an earlier `invalidate` of it. A failed read changes nothing and throws. An
+ * object never returns to an older version, except in the first list after `invalidateAll`, because the Swarm may have been restored from a backup.
+ * *Caveats*: a list may lack an object that was created without an event since the last list. A list by an indexed label does not wait for stale
+ * objects that had another value of the label when they were cached.
  */
 export interface ReadThrough<Item extends Stored> {
   /** Freshness is `live` by default. */
@@ -47,17 +47,17 @@ export interface ReadThrough<Item extends Stored> {
   ): Promise<readonly Item[]>
   /** Lists everything now. Returns the objects that changed, appeared or disappeared. */
   relist(signal?: AbortSignal): Promise<readonly Item[]>
-  /** Reads the object again and returns it. Throws Conflict if it is not what `known` is. */
+  /** Reads the object again and returns it. Throws Conflict if it differs from `known`. */
   verify(known: Item, signal?: AbortSignal): Promise<Item>
-  /** The object may have changed: it is read again before it is served again. */
+  /** The object may have changed, so the next call reads it again. */
   invalidate(key: string): void
   /** Any object may have changed, and events may have been lost. */
   invalidateAll(): void
-  /** Stores what a write of ours made of the object, unless a read came between: `before` is what was cached when the write began. */
+  /** Stores the result of our write, or invalidates the object if it was read meanwhile. `before` is the cached object when the write began. */
   wrote(key: string, item: Item | undefined, before: Item | undefined): void
 }
 
-/** When a read began: in the order of reads and invalidations, and by the clock. */
+/** The start of a read: its place in the order of reads and invalidations, and its time. */
 interface Began {
   readonly order: number
   readonly atMs: number
@@ -67,7 +67,7 @@ const never: Began = { order: 0, atMs: Number.NEGATIVE_INFINITY }
 
 export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>): ReadThrough<Item> {
   const { store, now } = ports
-  /** Counts reads and invalidations, so that each read knows which invalidations it answers and which results are newer than its own. */
+  /** Counts reads and invalidations. A read covers the invalidations before it, and does not replace the result of a later read. */
   let order = 0
   const stale = new Map<string, number>()
   let allStale = 0
@@ -84,36 +84,36 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
   const isListDue = (): boolean => !isSynced() || stale.size > maxStale()
   const invalidate = (key: string): void => void stale.set(key, (order += 1))
 
-  function answer(key: string, began: Began): void {
+  function markFresh(key: string, began: Began): void {
     if ((stale.get(key) ?? 0) < began.order) stale.delete(key)
   }
 
-  /** A manager that lags behind answers with an older version. */
+  /** Ignores an older version, which a manager that lags behind may return. */
   function putNewer(item: Item): void {
     const cached = store.get(store.keyOf(item))
     if (cached?.id !== item.id || cached.version <= item.version) store.put(item)
   }
 
-  /** Docker also finds a service by its id: the key is that of the answer. */
-  function applyOne(asked: string, item: Item | undefined, began: Began): Item | undefined {
-    const key = item === undefined ? asked : store.keyOf(item)
-    answer(asked, began)
+  /** Docker also finds a service by id, so the key comes from the answer. */
+  function applyOne(requested: string, item: Item | undefined, began: Began): Item | undefined {
+    const key = item === undefined ? requested : store.keyOf(item)
+    markFresh(requested, began)
     if (began.order > lastReadOf(key).order) {
       singles.set(key, began)
-      answer(key, began)
+      markFresh(key, began)
       if (item === undefined) store.remove(key)
       else putNewer(item)
     }
     return store.get(key)
   }
 
-  /** Returns what changed. */
+  /** Returns the changed objects. */
   function applyList(listed: readonly Item[], began: Began): readonly Item[] {
     const found = new Map(listed.map((item) => [store.keyOf(item), item]))
     const keys = [...new Set([...found.keys(), ...store.keys()])].filter((key) => lastReadOf(key).order < began.order)
     const changed = keys.flatMap((key) => applyListed(key, found.get(key), began) ?? [])
-    if (isSynced()) for (const item of changed) if (isSurprise(store.keyOf(item))) ports.onUnannounced(item)
-    for (const key of stale.keys()) answer(key, began)
+    if (isSynced()) for (const item of changed) if (isUnexpected(store.keyOf(item))) ports.onMissed(item)
+    for (const key of stale.keys()) markFresh(key, began)
     for (const [key, read] of singles) if (read.order < began.order) singles.delete(key)
     lastList = began
     return changed
@@ -125,14 +125,14 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
     if (item === undefined) store.remove(key)
     else if (isSynced()) putNewer(item)
     else store.put(item)
-    // An object that a filtered list lacks may only have lost its label: no absence rests on that list.
+    // An object that is missing from a filtered list may only have lost its label, so the list does not prove its absence.
     if (item === undefined && ports.isListed !== undefined) singles.set(key, { ...began, atMs: Number.NEGATIVE_INFINITY })
     const after = store.get(key)
     if (after !== undefined) return isSame(before, after) ? undefined : after
     return before !== undefined && ports.isListed?.(before) !== false ? before : undefined
   }
 
-  const isSurprise = (key: string): boolean => !stale.has(key) && !ports.isExpected(key)
+  const isUnexpected = (key: string): boolean => !stale.has(key) && !ports.isExpected(key)
 
   /** Joins the read in flight, or begins one. Undefined if the joined read failed: its first caller gets the error. */
   function shared(key: string | undefined, read: (began: Began) => Promise<readonly Item[]>): Promise<readonly Item[] | undefined> {
@@ -153,8 +153,8 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
   const readAll = (signal: AbortSignal | undefined): Promise<readonly Item[] | undefined> =>
     shared(undefined, async (began) => applyList(await ports.list(signal), began))
 
-  /** Joins no read that began before the call: it may be older than what the caller wants to see. */
-  async function readAnew(key: string | undefined, read: () => Promise<readonly Item[] | undefined>): Promise<readonly Item[]> {
+  /** Does not join a read that began before the call, because its result may be too old. */
+  async function readNow(key: string | undefined, read: () => Promise<readonly Item[] | undefined>): Promise<readonly Item[]> {
     while (inFlight.has(key)) await inFlight.get(key)?.catch(() => undefined)
     for (;;) {
       const found = await read()
@@ -173,10 +173,10 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
     }
   }
 
-  const relist = (signal?: AbortSignal): Promise<readonly Item[]> => readAnew(undefined, () => readAll(signal))
+  const relist = (signal?: AbortSignal): Promise<readonly Item[]> => readNow(undefined, () => readAll(signal))
 
-  /** An uncached object could have any label. */
-  function mayCarry(key: string, label: string | undefined): boolean {
+  /** An object that is not cached may have any label. */
+  function mayMatch(key: string, label: string | undefined): boolean {
     const cached = store.get(key)
     return label === undefined || cached === undefined || !isIndexed(label) || hasLabel(cached, label)
   }
@@ -187,10 +187,10 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
     invalidate,
     invalidateAll: () => void (allStale = order += 1),
     async list({ label, freshness = 'cached' } = {}, signal) {
-      // Measured once: Docker may take longer for a list than a recent one may be old.
+      // Computed once, because a list may take longer than the maximum age.
       const sinceMs = now() - maxAgeMs[freshness]
       while (isListDue() || lastList.atMs <= sinceMs) await readAll(signal)
-      const awaited = [...stale.keys()].filter((key) => mayCarry(key, label))
+      const awaited = [...stale.keys()].filter((key) => mayMatch(key, label))
       await Promise.all(awaited.map((key) => get(key, 'cached', signal)))
       return store.list(label)
     },
@@ -198,14 +198,14 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
       const key = store.keyOf(known)
       const { get: getOne } = ports
       if (getOne === undefined) await relist(signal)
-      else await readAnew(key, () => readOne(key, getOne, signal))
+      else await readNow(key, () => readOne(key, getOne, signal))
       const read = store.get(key)
       if (read !== undefined && isSame(known, read)) return read
       throw new PortError('Conflict', `${key} changed since it was read`)
     },
     wrote(key, item, before) {
-      const isAlone = !inFlight.has(key) && !inFlight.has(undefined) && store.get(key) === before
-      if (item !== undefined && isAlone) store.put(item)
+      const isUnread = !inFlight.has(key) && !inFlight.has(undefined) && store.get(key) === before
+      if (item !== undefined && isUnread) store.put(item)
       else invalidate(key)
     },
   }

@@ -1,12 +1,12 @@
-/** A long list has a part of its keys returned each time, a short one all of them. */
-const least = 10
+/** The minimum number of keys per call. A shorter list is returned completely. */
+const minKeys = 10
 const rounds = 180
 
-/** Returns a few keys of a list in turn, so that each key has its turn within so many rounds, however the list changes. */
+/** Returns the next keys of a list, so that each key is returned within `rounds` calls, even if the list changes. */
 export function rotation(): (keys: readonly string[]) => readonly string[] {
   let last = ''
   return (keys) => {
-    const count = Math.max(least, Math.ceil(keys.length / rounds))
+    const count = Math.max(minKeys, Math.ceil(keys.length / rounds))
     if (keys.length <= count) return keys
     const sorted = keys.toSorted()
     const start = sorted.findIndex((key) => key > last)

@@ -8,16 +8,16 @@ export interface Stored {
   readonly labels: Labels
 }
 
-/** An object known only from the answer to our own write, which carries no version. It is read before it is written again. */
+/** The version of an object that is only known from our own write, since Docker's answer has none. It is read before it is written again. */
 export const unreadVersion: ObjectVersion = 0
 
-/** Each run selects by these labels. Without an index, a pass over all VMs would cost the square of their number. */
+/** Each run selects by these labels. Without an index, a pass over all VMs would take quadratic time. */
 const indexedLabels: readonly string[] = [objectLabels.vm, objectLabels.component]
 
 export type StoreListener<Item> = (key: string, item: Item | undefined) => void
 
 /**
- * The cached objects of one kind, by key and by label. The store does no I/O and knows nothing of freshness.
+ * The cached objects of one kind, by key and by label. The store does no I/O and does not know which objects are stale.
  *
  * *Guarantees*: between two changes, `list` returns the same array for the same label. Callers may memoise by its identity.
  */
@@ -99,7 +99,7 @@ export function store<Item extends Stored>(keyOf: (item: Item) => string): Store
   }
 }
 
-/** `key=value` of a label that the store has an index of. */
+/** Whether the store has an index for this `key=value`. */
 export function isIndexed(label: string): boolean {
   return indexedLabels.some((key) => label.startsWith(`${key}=`))
 }
@@ -110,7 +110,7 @@ export function hasLabel({ labels }: Stored, label: string): boolean {
   return rest.length === 0 ? Object.hasOwn(labels, key) : labels[key] === rest.join('=')
 }
 
-/** Whether `read` is what is cached. Labels decide where the version of the cached object is not known. */
+/** Whether `read` equals the cached object. If its version is unknown, the labels are compared. */
 export function isSame(cached: Stored | undefined, read: Stored): boolean {
   if (cached?.id !== read.id) return false
   return cached.version === unreadVersion ? haveSameLabels(cached.labels, read.labels) : cached.version === read.version

@@ -1,12 +1,12 @@
 import type { Clock } from '../../ports/clock.ts'
 import type { Swarm, SwarmTask } from '../../ports/swarm.ts'
 
-/** After this many questions about single services within a second, one list of all tasks is cheaper. */
+/** After this many requests for single services within a second, one list of all tasks is cheaper. */
 const burst = 16
 const burstMs = 1_000
 
 /**
- * Tasks, for which Docker sends no events. A question about one service goes to Docker, except in a burst: then one list of all tasks answers for a
+ * Tasks, for which Docker sends no events. A request for one service goes to Docker, except in a burst: then one list of all tasks is used for a
  * second, but not for services that were invalidated since it began.
  */
 export interface TaskLister {
@@ -32,9 +32,9 @@ export function taskLister(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskL
   let listing: Listing | undefined
   let last: Snapshot = snapshotOf([])
   let reported = last
-  let askedMs: number[] = []
+  let requestsMs: number[] = []
 
-  /** The Docker adapter returns the same array while nothing changes; then nothing is computed again. */
+  /** The Docker adapter returns the same array while nothing changes, so the snapshot stays the same. */
   async function read(signal: AbortSignal | undefined): Promise<Snapshot> {
     const tasks = await swarm.listTasks({}, signal)
     if (tasks !== last.tasks) last = snapshotOf(tasks)
@@ -48,11 +48,11 @@ export function taskLister(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskL
 
   function isBurst(): boolean {
     const nowMs = clock.elapsed()
-    askedMs = [...askedMs.filter((atMs) => nowMs - atMs < burstMs), nowMs].slice(-burst - 1)
-    return askedMs.length > burst
+    requestsMs = [...requestsMs.filter((atMs) => nowMs - atMs < burstMs), nowMs].slice(-burst - 1)
+    return requestsMs.length > burst
   }
 
-  /** The list that may answer now. It serves many callers, so no single signal ends it. */
+  /** The list to use now, if any. It serves many callers, so the signal of one caller does not cancel it. */
   function sharedList(): Listing | undefined {
     const recent = listing !== undefined && clock.elapsed() - listing.beganMs < burstMs ? listing : undefined
     return isBurst() && (recent === undefined || recent.stale.size > burst) ? list(undefined) : recent
@@ -62,7 +62,7 @@ export function taskLister(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskL
     async ofService(serviceId, signal) {
       const shared = sharedList()
       const snapshot = await shared?.snapshot.catch(() => undefined)
-      // Asked after the wait: it may have been invalidated meanwhile.
+      // Checked after the wait, because the service may have been invalidated meanwhile.
       if (snapshot !== undefined && shared?.stale.has(serviceId) === false) return snapshot.byService.get(serviceId) ?? []
       return swarm.listTasks({ serviceId }, signal)
     },

@@ -1,9 +1,9 @@
 import type { Clock } from '../../ports/clock.ts'
 import { PortError } from '../../ports/errors.ts'
 
-/** The event of a write arrives within milliseconds of the answer. A later event belongs to somebody else's write. */
+/** The event of a write arrives within milliseconds of the answer. A later event belongs to another writer. */
 const echoMs = 2_000
-/** A manager that lost its quorum answers from old state for about a second before it steps down. */
+/** A manager that lost its quorum answers with old state for about a second before it steps down. */
 const mustExistMs = 3_000
 
 /** One write of ours, from the call until its event is no longer awaited. */
@@ -20,33 +20,33 @@ interface OwnWrite {
 export type WriteOf = Pick<OwnWrite, 'key' | 'action' | 'id'>
 
 /**
- * Our own writes of one kind of object, as client-go's expectations: which event is the echo of a write, which changes are expected, and which
- * objects must exist.
+ * Our own writes of one kind of object, like the expectations of Kubernetes controllers: which event is the echo of a write, which changes are
+ * expected, and which objects must exist.
  *
- * *Caveats*: Docker's events name neither the writer nor the version. The next event with the write's action and id counts as its echo. If the echo
- * is lost, an event of somebody else within two seconds is taken for it; the next resync finds what that event reported.
+ * *Caveats*: Docker's events contain neither the writer nor the version, so the next event with the action and id of the write counts as its echo.
+ * If the echo is lost, another writer's event within two seconds is mistaken for it, and only the next resync finds that change.
  */
 export interface WriteLog {
   begin(write: WriteOf): OwnWrite
-  /** Docker made the write. */
+  /** Docker applied the write. */
   succeeded(write: OwnWrite, id: string): void
-  /** Docker refused the write, or it is not known whether it was made: its event is news. */
+  /** Docker rejected the write, or it is unknown whether it was applied, so its event must be processed. */
   failed(write: OwnWrite): void
-  /** Whether the event reports our own write and nothing else. */
+  /** Whether the event only reports our own write. */
   isEcho(event: { readonly key: string; readonly action: string; readonly id: string }): boolean
   /** Whether a write of this object is in flight, so that a change of it is expected. */
   isPending(key: string): boolean
-  /** The object is removed, by us or by somebody else: it need not exist any more. */
+  /** The object was removed, by us or by another writer, so a read may lack it. */
   removed(id: string): void
   /**
-   * Runs a read. Throws Unavailable if the answer lacks an object that was created here within the last three seconds: the manager that answered lags
-   * behind. A caller that believed it would create the object again, or remove what belongs to it.
+   * Runs a read. Throws Unavailable if the answer lacks an object that we created within the last three seconds, because the answering manager lags
+   * behind. Otherwise the caller would create the object again, or remove the objects that it refers to.
    */
-  upToDate<Answer>(read: () => Promise<Answer>, knows: (answer: Answer) => (created: OwnWrite) => boolean): Promise<Answer>
+  readYourWrites<Answer>(read: () => Promise<Answer>, knows: (answer: Answer) => (created: OwnWrite) => boolean): Promise<Answer>
 }
 
 export function writeLog(clock: Clock): WriteLog {
-  /** The last write of each object, while it is in flight or its echo may arrive. */
+  /** The last write of each object, until its echo can no longer arrive. */
   const latest = new Map<string, OwnWrite>()
   /** Objects that must exist, by id. */
   const created = new Map<string, OwnWrite>()
@@ -78,7 +78,7 @@ export function writeLog(clock: Clock): WriteLog {
     },
     isPending: (key) => latest.get(key)?.isPending === true,
     removed: (id) => void created.delete(id),
-    async upToDate(read, knows) {
+    async readYourWrites(read, knows) {
       const before = [...created]
       const answer = await read()
       const isKnown = knows(answer)

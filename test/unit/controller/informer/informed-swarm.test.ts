@@ -352,7 +352,7 @@ describe('the informed Swarm', () => {
     await expect(swarm.updateService('refused', 1, {})).rejects.toThrow('config not found')
     await relist('all')
     services[0] = { ...service('vm-a', 2), id: 'refused' }
-    expect(await relist('often')).toMatchObject({ vms: ['a'], unannounced: true })
+    expect(await relist('often')).toMatchObject({ vms: ['a'], missedEvent: true })
   })
 
   it("does not keep an operator's manifests", async () => {
@@ -423,9 +423,9 @@ describe('the informed Swarm', () => {
     let state = 'pending'
     const { services, relist, relistTasks } = bench([service('vm-a'), service('vm-b'), service('other')], () => [task('id-vm-b', state)])
     await relist('all')
-    expect(await relist('often')).toEqual({ vms: [], nodes: false, unannounced: false })
+    expect(await relist('often')).toEqual({ vms: [], nodes: false, missedEvent: false })
     services.splice(0, 1, service('vm-a', 2))
-    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, unannounced: true })
+    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, missedEvent: true })
     services.splice(0, 1)
     expect((await relist('often')).vms).toEqual(['a'])
     await relistTasks()
@@ -441,9 +441,9 @@ describe('the informed Swarm', () => {
     configs.set('sv-0123', config('sv-0123', 1, { ...owned, 'swarmvirt.vm': 'a' }))
     expect((await relist('often')).vms).toEqual([])
     applyEvent({ type: 'config', action: 'create', id: 'id-sv-0123', name: 'sv-0123' })
-    expect(await relist('all')).toEqual({ vms: ['a'], nodes: false, unannounced: false })
+    expect(await relist('all')).toEqual({ vms: ['a'], nodes: false, missedEvent: false })
     nodes[0] = node('n1', 2)
-    expect(await relist('often')).toEqual({ vms: [], nodes: true, unannounced: true })
+    expect(await relist('often')).toEqual({ vms: [], nodes: true, missedEvent: true })
   })
 
   it('reports with the next relist what another list found without an event', async () => {
@@ -452,15 +452,15 @@ describe('the informed Swarm', () => {
     services.splice(0, 1)
     await clock.pass(2_000)
     await refresh()
-    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, unannounced: true })
-    expect(await relist('often')).toEqual({ vms: [], nodes: false, unannounced: false })
+    expect(await relist('often')).toEqual({ vms: ['a'], nodes: false, missedEvent: true })
+    expect(await relist('often')).toEqual({ vms: [], nodes: false, missedEvent: false })
   })
 
   it('is not surprised by a change that it is writing', async () => {
     const { swarm, configs, relist, during } = bench([])
     await relist('all')
     during(async () => {
-      expect(await relist('all')).toMatchObject({ unannounced: false })
+      expect(await relist('all')).toMatchObject({ missedEvent: false })
     })
     await swarm.createConfig('sv-a', owned, new Uint8Array())
     expect(configs.size).toBe(1)

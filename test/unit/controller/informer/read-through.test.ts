@@ -46,17 +46,17 @@ function docker(...initial: readonly Thing[]) {
 /** A read-through cache; `at` sets its clock, `expected` is what writes of ours are in flight for. */
 function reading(ports: Pick<ReadThroughPorts<Thing>, 'list' | 'get' | 'isListed'>) {
   let nowMs = 0
-  const unannounced: string[] = []
+  const missed: string[] = []
   const expected = new Set<string>()
   const items = store<Thing>(({ name }) => name)
   const cache = readThrough<Thing>({
     store: items,
     now: () => nowMs,
     isExpected: (name) => expected.has(name),
-    onUnannounced: ({ name }) => void unannounced.push(name),
+    onMissed: ({ name }) => void missed.push(name),
     ...ports,
   })
-  return { ...cache, store: items, unannounced, expected, at: (ms: number) => void (nowMs = ms) }
+  return { ...cache, store: items, missed, expected, at: (ms: number) => void (nowMs = ms) }
 }
 
 const settle = async (): Promise<void> => {
@@ -385,7 +385,7 @@ describe('a list of some objects only', () => {
     expect(await cache.relist()).toEqual([])
     await cache.list()
     expect(swarm.calls.filter((call) => call === 'list')).toHaveLength(2)
-    expect(cache.unannounced).toEqual([])
+    expect(cache.missed).toEqual([])
   })
 })
 
@@ -436,14 +436,14 @@ describe('changes', () => {
     const swarm = docker(thing('a', 1), thing('b', 1), thing('c', 1), thing('d', 1))
     const cache = reading(swarm)
     await cache.list()
-    expect(cache.unannounced).toEqual([])
+    expect(cache.missed).toEqual([])
     for (const name of ['b', 'c', 'd']) swarm.put(thing(name, 2))
     swarm.world.delete('a')
     cache.invalidate('b')
     cache.expected.add('c')
     cache.at(10_000)
     await cache.list({ freshness: 'recent' })
-    expect(cache.unannounced.toSorted()).toEqual(['a', 'd'])
+    expect(cache.missed.toSorted()).toEqual(['a', 'd'])
   })
 
   it('reports no change of which the event arrives while the list is in flight', async () => {
@@ -457,17 +457,17 @@ describe('changes', () => {
     cache.invalidate('a')
     swarm.release()
     expect(names(await changed)).toEqual(['a'])
-    expect(cache.unannounced).toEqual([])
+    expect(cache.missed).toEqual([])
   })
 
-  it('reports nothing as unannounced after a gap in the events', async () => {
+  it('reports no missed event after a gap in the events', async () => {
     const swarm = docker(thing('a', 1))
     const cache = reading(swarm)
     await cache.list()
     cache.invalidateAll()
     swarm.put(thing('a', 2))
     expect(names(await cache.relist())).toEqual(['a'])
-    expect(cache.unannounced).toEqual([])
+    expect(cache.missed).toEqual([])
   })
 
   it('calls subscribers for all that is cached', async () => {

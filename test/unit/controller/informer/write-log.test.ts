@@ -86,10 +86,10 @@ describe('an object that was created here', () => {
     const clock = virtualClock()
     const writes = writeLog(clock)
     writes.succeeded(writes.begin(create), 'id-a')
-    await expect(writes.upToDate(idsOf([]), includes)).rejects.toMatchObject({ kind: 'Unavailable' })
-    expect(await writes.upToDate(idsOf(['id-a']), includes)).toEqual(['id-a'])
+    await expect(writes.readYourWrites(idsOf([]), includes)).rejects.toMatchObject({ kind: 'Unavailable' })
+    expect(await writes.readYourWrites(idsOf(['id-a']), includes)).toEqual(['id-a'])
     await clock.pass(3_000)
-    expect(await writes.upToDate(idsOf([]), includes)).toEqual([])
+    expect(await writes.readYourWrites(idsOf([]), includes)).toEqual([])
   })
 
   it('need not be in the answer to an earlier request, nor exist after its removal', async () => {
@@ -97,7 +97,7 @@ describe('an object that was created here', () => {
     const held = () => {
       let release = (): void => undefined
       const answer = new Promise<readonly string[]>((resolve) => (release = () => resolve([])))
-      return { read: writes.upToDate(() => answer, includes), release: () => release() }
+      return { read: writes.readYourWrites(() => answer, includes), release: () => release() }
     }
     const before = held()
     writes.succeeded(writes.begin(create), 'id-a')
@@ -107,12 +107,12 @@ describe('an object that was created here', () => {
     writes.removed('id-a')
     during.release()
     expect(await during.read).toEqual([])
-    expect(await writes.upToDate(idsOf([]), includes)).toEqual([])
+    expect(await writes.readYourWrites(idsOf([]), includes)).toEqual([])
   })
 
   it('is no new object if it was only updated', async () => {
     const writes = writeLog(virtualClock())
     writes.succeeded(writes.begin(update), 'id-a')
-    expect(await writes.upToDate(idsOf([]), includes)).toEqual([])
+    expect(await writes.readYourWrites(idsOf([]), includes)).toEqual([])
   })
 })

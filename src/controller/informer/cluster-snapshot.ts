@@ -7,16 +7,16 @@ import { isLeftOf, vmOfObject } from '../../reconcilers/shared/vm-objects.ts'
 import { isVmService, launchConfigName, vmOf } from '../../reconcilers/shared/vm-service.ts'
 import type { OwnedVm } from '../declarations/state.ts'
 
-/** The nodes and the VMs that exist by the Swarm's own account. */
+/** The nodes, and the VMs that have objects in the Swarm. */
 export interface ClusterSnapshot {
   readonly nodes: readonly SwarmNode[]
-  /** VMs that have a service, config or secret of ours; the placement record of a removed VM is not counted. */
+  /** VMs that have a service, config or secret of ours. The placement record of a removed VM does not count. */
   readonly vms: ReadonlyMap<VmName, OwnedVm>
 }
 
 type Lists = Pick<Swarm, 'listNodes' | 'listServices' | 'listConfigs' | 'listSecrets'>
 
-/** Reads the nodes, and the VMs of which this cluster owns something. Throws PortError. From the same lists it returns the same snapshot. */
+/** Reads the nodes, and the VMs with objects of this cluster. Returns the same snapshot while the lists are the same. Throws PortError. */
 export function snapshotReader(cluster: string): (swarm: Lists, signal: AbortSignal) => Promise<ClusterSnapshot> {
   let last: { readonly lists: readonly unknown[]; readonly snapshot: ClusterSnapshot } | undefined
   return async (swarm, signal) => {
@@ -34,13 +34,13 @@ export function snapshotReader(cluster: string): (swarm: Lists, signal: AbortSig
 
 type Read = readonly [readonly SwarmNode[], readonly SwarmService[], readonly SwarmConfig[], readonly SwarmSecret[]]
 
-/** Decides which VM owns an object as its removal does. Otherwise a VM would wait for ever, or be forgotten too soon. */
+/** Decides the owner of an object like the removal does. Otherwise a removed VM would wait forever, or be forgotten too early. */
 function snapshotOf([nodes, services, configs, secrets]: Read, cluster: string): ClusterSnapshot {
   const records = new Map(
     readPlacementRecords(configs).flatMap((one) => (isOfCluster(one.config, cluster) ? [[one.vm, one] as const] : [])),
   )
   const owned = new Map(services.flatMap((one) => (isOfCluster(one, cluster) ? ownedService(one) : [])))
-  // After a crash during a removal, these may be all that is left.
+  // After a crash during a removal, only these may be left.
   const objects = [...vmsOf('launch', configs, cluster, records), ...vmsOf('userdata', secrets, cluster, records)]
   const live = [...records.values()].filter(({ retainedAt }) => retainedAt === undefined).map(({ vm }) => vm)
   const byName = new Map(configs.map((config) => [config.name, config]))
@@ -49,7 +49,7 @@ function snapshotOf([nodes, services, configs, secrets]: Read, cluster: string):
   return { nodes, vms }
 }
 
-/** A launch config that a list lacks may exist all the same: then the MACs are not known. */
+/** A launch config may exist although the list lacks it, so the MACs are unknown then. */
 function ownedVm(
   service: SwarmService | undefined,
   record: PlacementRecord | undefined,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { deterministicMac } from '../../../../src/api/mac.ts'
-import { snapshotReader } from '../../../../src/controller/informer/owned-objects.ts'
+import { snapshotReader } from '../../../../src/controller/informer/cluster-snapshot.ts'
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
 import { Cluster } from '../../../simulation/cluster.ts'
 import { virtualClock } from '../virtual-clock.ts'
