@@ -1,13 +1,14 @@
 // Checks the English of the documentation, of comments and of messages (ADR 0012).
-import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { programNamed } from './program.ts'
 import { checkMarkdown } from './prose/markdown.ts'
 import type { Problem } from './prose/problem.ts'
 import { checkSource } from './prose/source.ts'
 
-/** Number of remaining problems by path. A number may only become smaller: `--shrink` writes smaller ones. */
-const exceptionsFile = 'scripts/prose/exceptions.json'
-const prose = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md', 'src/**/*.ts', 'runner/**/*.ts']
+const documents = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md']
+const sources = ['src/**/*.ts', 'runner/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts']
+/** The word list, and its test. */
+const unchecked = ['scripts/prose/words.ts', 'test/unit/scripts/prose.test.ts']
 
 interface Checked {
   readonly path: string
@@ -40,33 +41,15 @@ function tooLong(text: string): readonly Problem[] {
   return count > 600 ? [{ line: 1, message: `${count} words in a decision, at most 600: move details into docs/` }] : []
 }
 
-function readExceptions(): Readonly<Record<string, number>> {
-  return JSON.parse(readFileSync(exceptionsFile, 'utf8')) as Record<string, number>
-}
-
-/** Keeps the exceptions of files that still have problems, without increasing any. */
-function shrink(checked: readonly Checked[], exceptions: Readonly<Record<string, number>>): void {
-  const kept = checked.flatMap(({ path, problems }): [string, number][] => {
-    const count = Math.min(problems.length, exceptions[path] ?? 0)
-    return count === 0 ? [] : [[path, count]]
-  })
-  writeFileSync(exceptionsFile, `${JSON.stringify(Object.fromEntries(kept), undefined, 2)}\n`)
-}
-
 function main(): void {
-  const checked = globSync(prose).toSorted().map(check)
-  const exceptions = readExceptions()
-  if (program.opts<{ shrink?: true }>().shrink) return shrink(checked, exceptions)
-  const failed = checked.filter(({ path, problems }) => problems.length > (exceptions[path] ?? 0))
-  for (const { path, problems } of failed) {
-    for (const { line, message } of problems) process.stdout.write(`${path}:${line}: ${message}\n`)
-  }
-  if (failed.length === 0) return
-  process.stdout.write(`help: rewrite these sentences; if you moved the file, move its number in ${exceptionsFile}\n`)
+  const checked = globSync([...documents, ...sources], { exclude: unchecked })
+    .toSorted()
+    .map(check)
+  const lines = checked.flatMap(({ path, problems }) => problems.map(({ line, message }) => `${path}:${line}: ${message}\n`))
+  if (lines.length === 0) return
+  process.stdout.write(`${lines.join('')}help: rewrite these sentences\n`)
   process.exitCode = 1
 }
 
-const program = programNamed('scripts/prose.ts', 'Checks the English of documentation, comments and messages.')
-  .option('--shrink', 'lower the numbers in scripts/prose/exceptions.json to what is left')
-  .parse()
+programNamed('scripts/prose.ts', 'Checks the English of documentation, comments and messages.').parse()
 main()

@@ -12,12 +12,13 @@ const sentences = new Intl.Segmenter('en', { granularity: 'sentence' })
 type Tree = ReturnType<typeof markdown.parse>
 type Node = Tree | Tree['children'][number]
 
-/** Checks the sentences of paragraphs, headings and table cells. */
+/** Checks the sentences of paragraphs, headings and table cells. The entries of a list in a table cell, separated by semicolons, count as sentences. */
 export function checkMarkdown(text: string): readonly Problem[] {
   const problems: Problem[] = []
   visit(markdown.parse(text), (node) => {
     if (node.type !== 'paragraph' && node.type !== 'heading' && node.type !== 'tableCell') return
-    const messages = [...sentences.segment(proseOf(node))].flatMap(({ segment }) => checkSentence(segment.trim()))
+    const prose = node.type === 'tableCell' ? proseOf(node).replaceAll(';', '.\n') : proseOf(node)
+    const messages = [...sentences.segment(prose)].flatMap(({ segment }) => checkSentence(segment.trim()))
     problems.push(...problemsAt(node.position?.start.line ?? 1, messages))
   })
   return problems

@@ -18,6 +18,8 @@ export function checkSource(path: string, source: string): readonly Problem[] {
   return pieces.flatMap(({ start, text }) => problemsAt(source.slice(0, start).split('\n').length, checkPiece(text.trim())))
 }
 
-function checkPiece(text: string): readonly string[] {
+/** Code in backticks is not checked. */
+function checkPiece(piece: string): readonly string[] {
+  const text = piece.replaceAll(/`[^`]*`/g, 'CODE')
   return /\s/.test(text) ? text.split(/(?<=[.!?])\s+/).flatMap(checkWords) : []
 }

@@ -34,7 +34,7 @@ const words: Readonly<Record<string, string>> = {
 const phrase = new RegExp(`\\b(?:${Object.keys(words).join('|')})\\b`, 'gi')
 
 /** Such a beginning hides the subject of the sentence. Questions are allowed. */
-const beginning = /^\W*(Who|Whose|Of an?|What is|Those that|So that)\b(?!.*\?\s*$)/s
+const beginning = /^\W*(Whose|Whom|Who|Of|Those that|So that|What\b(?! can go wrong)(?=.*\.$))\b(?!.*\?\s*$)/s
 
 /** Checks one sentence without its code. */
 export function checkWords(sentence: string): readonly string[] {

@@ -1,4 +1,4 @@
-/** What a runner does in a state of its QEMU (`query-status`) while the guest should run. */
+/** The runner's reaction to a state of its QEMU (`query-status`) while the guest should run. */
 type Response =
   /** The guest runs, or is about to run. */
   | 'none'

@@ -2,7 +2,7 @@ import type { VirtualMachine } from '../api/manifest.ts'
 import type { VmName } from '../api/names.ts'
 
 /**
- * What the sources declare about one VM (ADR 0008). `deletionPolicy` comes from the last valid manifest; absent if this controller read
+ * The declaration of one VM by the sources (ADR 0008). `deletionPolicy` comes from the last valid manifest; absent if this controller read
  * none.
  */
 export type Declaration =

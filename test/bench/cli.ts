@@ -1,4 +1,4 @@
-/** What the plugin costs its user beyond bare Node's own start, and Docker at each `--help`. */
+/** The cost of the plugin beyond the start of bare Node, and beyond Docker at each `--help`. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,7 @@
-/** What a VM costs beside bare QEMU in the same image, with the same accelerator, in the same run: container start → QMP ready, and memory. */
+/**
+ * The cost of a VM compared with bare QEMU in the same image, with the same accelerator, in the same run: container start → QMP ready, and
+ * memory.
+ */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import type { NodeView } from '../../src/api/wire/controller-api.ts'
 import { manifest, waitReady } from '../e2e/support.ts'

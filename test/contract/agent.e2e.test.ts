@@ -187,7 +187,7 @@ describe('preparing a VM', () => {
     expect(existsSync(root.grantFile(order.uid))).toBe(false)
   })
 
-  test('goes on with its order when it is asked for the progress, and does nothing in a dry run', async () => {
+  test('continues its order when its progress is requested, and does nothing in a dry run', async () => {
     makeImage(image())
     const first = await agent()
     const order = marked({ ...anOrder(), disksMustExist: false })

@@ -5,7 +5,7 @@ import type { RawSpec, Swarm, SwarmEvent, SwarmService } from '../../src/ports/s
 import { e2eLab } from '../e2e/support.ts'
 import { openLab } from '../lab/lab.ts'
 
-/** What the controller believes of Docker Swarm, asked of a real one. Everything made here carries this prefix and is removed again. */
+/** The controller's assumptions about Docker Swarm, checked on a real one. Every created object has this prefix and is removed again. */
 const prefix = `sv-contract-${process.pid}`
 const label = 'swarmvirt.contract'
 const labels = { [label]: prefix }

@@ -158,7 +158,7 @@ async function besideSwapper(run: () => Promise<unknown[]>): Promise<unknown[]> 
   return answers
 }
 
-/** What an order came to; beside a hostile runner it may well be refused. */
+/** The result of an order, which may be a rejection beside a hostile runner. */
 async function answer(ask: Promise<unknown>): Promise<unknown> {
   return await ask.catch((error: Error) => ({ error: error.message }))
 }

@@ -1,4 +1,4 @@
-/** What may become a disk: real files, real qemu-img, real web servers on loopback. */
+/** The files that may become a disk: real files, real qemu-img, real web servers on loopback. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'

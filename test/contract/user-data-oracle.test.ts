@@ -93,7 +93,7 @@ const rows: readonly Row[] = [
   ['Latin-1', { yaml: `!!binary ${Buffer.from(config('hostname: é\n'), 'latin1').toString('base64')}\n` }, 'invalid dropped', 'VM002'],
   ['gzip', { yaml: `!!binary ${gzipSync(config('hostname: a\n')).toString('base64')}\n` }, 'invalid kept', 'VM002'],
 
-  // What a cloud-config is. The schema is cloud-init's own: swarmvirt does not judge fields, and what a module makes of them.
+  // Valid cloud-configs. The schema is cloud-init's own: swarmvirt does not check fields, nor the modules that use them.
   ['a list', config('- a\n'), 'invalid dropped', 'VM015'],
   ['a text', config('a\n'), 'invalid dropped', 'VM015'],
   ['a number', config('3\n'), 'invalid dropped', 'VM015'],

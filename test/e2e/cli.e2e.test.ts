@@ -46,7 +46,7 @@ async function must(args: readonly string[]): Promise<string> {
 
 const vm = (args: readonly string[], input?: string): Promise<RunResult> => docker(['--context', context, 'vm', ...args], input)
 
-/** What `vm` printed; throws where it failed. */
+/** The output of `vm`; throws if it fails. */
 const said = (...args: readonly string[]): Promise<string> => must(['--context', context, 'vm', ...args])
 
 function write(file: string, text: string): string {

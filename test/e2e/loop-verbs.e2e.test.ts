@@ -1,4 +1,4 @@
-/** What the control loop knows, as an operator asks for it: the built plugin, called by the real docker. */
+/** The status that an operator reads: the built plugin, called by the real docker. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +42,7 @@ function docker(args: readonly string[], input = ''): Promise<RunResult> {
 
 const vm = (args: readonly string[], input?: string): Promise<RunResult> => docker(['--context', 'swarm', 'vm', ...args], input)
 
-/** What `vm` printed; throws where it failed. */
+/** The output of `vm`; throws if it fails. */
 async function said(...args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await vm(args)
   if (code !== 0) throw new Error(`vm ${args.join(' ')}: ${stderr}`)

@@ -12,7 +12,7 @@ import { manifest, openE2e, serviceOf, waitGone, waitNoVms } from './support.ts'
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
 /** Halted, so that they cost a service and a disk and no guest. */
 const names = ['rm-1', 'rm-2', 'rm-3', 'rm-4', 'rm-5', 'rm-6']
-/** What a server cuts after 10 s and 30 s of other connections (src/adapters/controller-api/api-server.ts). */
+/** Limits after which a server closes other connections, 10 s and 30 s (src/adapters/controller-api/api-server.ts). */
 const longerThanLimitsMs = 35_000
 /** The lab's grace of 5 s, then the period of 10 s in which everything is read. */
 const overGraceMs = 16_000

@@ -150,7 +150,7 @@ export async function serviceOf(lab: Lab, name: string): Promise<ServiceView | u
 export interface RunnerContainer {
   readonly node: NodeName
   readonly id: string
-  /** Of the runner (not of the init before it), as the machine sees it. */
+  /** The process of the runner (not of its init), on the machine. */
   readonly pid: number
 }
 

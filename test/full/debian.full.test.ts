@@ -36,7 +36,7 @@ function declare(word: string, annotations: Record<string, string> = {}): void {
 
 const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'ConnectTimeout=5'].flatMap((one) => ['-o', one])
 
-/** What the guest says over SSH, with the key of the manifest, once cloud-init has come to its end. */
+/** Output of the guest over SSH with the key of the manifest, after cloud-init has finished. */
 async function said(command: string): Promise<string> {
   const { lab } = deployment
   const { node } = await containerOf(lab, name)

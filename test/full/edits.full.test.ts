@@ -33,7 +33,7 @@ interface Document {
   metadata: Record<string, unknown>
   spec: Record<string, unknown>
 }
-/** What the manifest says now; each edit is one of a person's, on top of those before. */
+/** The current manifest. Each edit is applied on top of those before. */
 let document: Document
 
 function edit(change: (document: Document) => void): void {

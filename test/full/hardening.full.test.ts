@@ -1,4 +1,4 @@
-/** What an operator closes beyond the defaults: metrics by a token, and the ports of the nodes by the nftables file. */
+/** The hardening that an operator can add to the defaults: a token for metrics, and closed ports of the nodes by the nftables file. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

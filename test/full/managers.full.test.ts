@@ -1,6 +1,6 @@
 /**
- * What Raft goes through, and the controller with it: it lives on n1 with the manifests, so n1 stays up and another manager leads, unless all
- * go at once. How long things took is printed beside what the bare API needed for the same, and may be a little more than that.
+ * Raft under faults, with the controller: it runs on n1 with the manifests, so n1 stays up and another manager leads, unless all go down at
+ * once. Durations are printed beside those of the bare API, and may be slightly longer.
  */
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

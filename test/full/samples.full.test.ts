@@ -29,14 +29,14 @@ const pairs = files.flatMap((file, index) => (index % 2 === 0 ? [[file, ...files
 const anchor = 'anchor'
 let deployment: Deployment
 
-/** What a sample that names a MAC and an address asks of the LAN's DHCP server. */
+/** The reservation on the LAN's DHCP server for a sample that names a MAC and an address. */
 async function setReservations(isWanted: boolean): Promise<void> {
   for (const { mac, address } of files.flatMap(vmsOf).flatMap((vm) => vm.spec.networks)) {
     if (address !== undefined) await deployment.lab.reserve(mac, isWanted ? address : null)
   }
 }
 
-/** What a sample shows beyond being Ready. */
+/** Checks of a sample beyond Ready. */
 const shown: Readonly<Record<string, () => Promise<void>>> = {
   async seeded() {
     const ip = (await deployment.vm('seeded'))?.facts['ip'] ?? ''

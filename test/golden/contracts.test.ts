@@ -13,7 +13,7 @@ import { identity } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
 import { aUid } from '../support/branded.ts'
 
-/** What a release wrote to disks, labels and wires, as it wrote it. A file here is never changed: a new version gets a new directory. */
+/** The files, labels and messages that a release wrote, unchanged. A file here never changes: a new version gets a new directory. */
 function recorded(release: string, name: string): unknown {
   return JSON.parse(readFileSync(join(import.meta.dirname, release, name), 'utf8'))
 }

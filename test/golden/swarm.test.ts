@@ -50,7 +50,7 @@ function withIds(spec: RawSpec, { swarm }: Cluster): RawSpec {
 }
 
 const names = recorded.documents.map(({ metadata }) => metadata.name)
-/** What Swarm compares tasks with: constraints that still match start none. */
+/** The fields by which Swarm compares tasks: constraints that still match start none. */
 const templates = ({ swarm }: Cluster): string =>
   canonicalJson([...swarm.services.values()].map(({ name, spec }) => [name, templateOf(spec), spec['Mode']]))
 const constraints = ({ swarm }: Cluster, name: string): unknown =>

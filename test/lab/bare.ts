@@ -10,7 +10,7 @@ import { makeSwarm } from './swarm.ts'
 
 export interface BareSwarm {
   readonly layout: LabLayout
-  /** Of the first manager, as a path of the machine. */
+  /** The Docker socket of the first manager, as a path on the machine. */
   readonly socket: string
   docker(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<string>
   down(): Promise<void>
@@ -18,7 +18,7 @@ export interface BareSwarm {
 
 const lockTimeoutMs = 900_000
 
-/** Two nodes, the first of them the only manager, or three managers. What an earlier run of this name left is cleared first. */
+/** Two nodes, the first of them the only manager, or three managers. First removes the remains of an earlier run with this name. */
 export async function bareSwarm(name: string, managers: 1 | 3): Promise<BareSwarm> {
   const whole = layoutFromEnv(process.env, name)
   const layout = { ...whole, nodes: whole.nodes.slice(0, managers === 1 ? 2 : 3) }

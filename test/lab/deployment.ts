@@ -57,7 +57,7 @@ export async function deploy(
   return deployment(lab, manifests, credentials)
 }
 
-/** What `deploy` deployed on this lab before, for another process. */
+/** The stack that `deploy` deployed on this lab before, for another process. */
 export function openDeployment(lab: Lab): Deployment {
   const credentials = JSON.parse(readFileSync(credentialsFile(lab), 'utf8')) as Credentials
   return deployment(lab, manifestDirectory(lab), credentials)

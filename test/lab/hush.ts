@@ -7,7 +7,7 @@ type Silence = 'open' | 'streams' | 'everything'
 export interface Hush {
   /** Nothing of it is read from dockerd or given to the client until `end`. */
   begin(silence: Silence): void
-  /** All goes on where it stopped. What `open` made silent stays so. */
+  /** Everything continues, except connections that `open` made silent. */
   end(): void
   /** Every stream ends, as when dockerd does. */
   cut(): void

@@ -154,7 +154,7 @@ export async function labUp(name?: string, options: { readonly fresh: boolean } 
   return labOf(layout)
 }
 
-/** What exists of a lab: empty after `down`. */
+/** The parts of a lab that exist: empty after `down`. */
 export function labLeftovers(name?: string): string[] {
   return leftovers(layoutFromEnv(process.env, name))
 }

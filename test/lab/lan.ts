@@ -1,4 +1,4 @@
-/** What stands on the two switches: DHCP on the LAN; a web server and a registry on the management network. */
+/** The servers on the two switches: DHCP on the LAN; a web server and a registry on the management network. */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { logPath, startDaemon } from './daemons.ts'

@@ -30,7 +30,7 @@ function layoutOf(subcommand: Command): LabLayout {
   return layoutFromEnv(process.env, subcommand.opts<{ lab?: string }>().lab)
 }
 
-/** What follows PLACE, with or without the `--` that people put before another program's arguments. */
+/** The arguments after PLACE, with or without the usual `--` before another program's arguments. */
 function plain(args: readonly string[]): readonly string[] {
   return args[0] === '--' ? args.slice(1) : args
 }

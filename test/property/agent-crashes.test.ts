@@ -78,7 +78,7 @@ function identityOf(node: SimulatedNode, of = uid): Identity | undefined {
 const diskFiles = (node: SimulatedNode, of = uid): string[] =>
   (node.disk.list(paths.disks(of)) ?? []).filter((name) => name.endsWith('.qcow2'))
 
-/** What lies under a disk's name is whole, stands on an image that is there, and nothing of another VM or of the operator's has changed. */
+/** A file with a disk's name is complete and its image exists, and no file of another VM or of the operator changed. */
 function everyDiskIsWhole(node: SimulatedNode): void {
   for (const name of diskFiles(node)) {
     const content = node.disk.content(`${paths.disks(uid)}/${name}`) ?? ''

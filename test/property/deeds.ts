@@ -6,7 +6,7 @@ import { factsOf } from '../simulation/simulated-agents.ts'
 type Spec = Record<string, unknown>
 export const hostnames = ['n1', 'n2', 'n3'] as const
 
-/** What people and nodes do to a cluster between two rounds. */
+/** Changes by people and nodes between two rounds. */
 export type Deed =
   | { readonly kind: 'edit'; readonly spec: Readonly<Spec> }
   | {

@@ -20,7 +20,7 @@ interface Edited {
   readonly metadata?: Partial<VirtualMachine['metadata']>
 }
 
-/** One edit of each field that works. What has no value of its own is here with a field inside it. */
+/** One edit of each supported field. A field without a value of its own is represented by a field inside it. */
 const edits: Readonly<Record<string, Edited>> = {
   'metadata.labels': { metadata: { labels: { tier: 'front' } } },
   'metadata.annotations': { metadata: { annotations: { note: 'x' } } },

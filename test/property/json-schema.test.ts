@@ -8,7 +8,7 @@ import { schemaErrors } from '../schema/editor-schema.ts'
 
 const read = manifestReader()
 
-/** What the reader itself finds in one file; JSON is YAML. */
+/** The errors that the reader itself finds in one file; JSON is YAML. */
 function issuesOf(document: unknown): readonly string[] {
   const found = read('directory', 'x.yaml', new TextEncoder().encode(JSON.stringify(document)))
   return found.flatMap((one) => (one.ok ? [] : one.issues.map((issue) => `${issue.code} ${issue.path.join('.')}: ${issue.message}`)))

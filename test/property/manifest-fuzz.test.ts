@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 
-/** What `manifest-fuzz.child.ts` prints: one line of JSON. */
+/** The output of `manifest-fuzz.child.ts`: one line of JSON. */
 interface FuzzReport {
   readonly runs: number
   readonly accepted: number

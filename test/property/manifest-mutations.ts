@@ -59,7 +59,7 @@ const corpus: readonly [string, ...string[]] = [
   '',
 ]
 
-/** What YAML gives a meaning to, what JavaScript does, and what encodings choke on. */
+/** Strings with a special meaning in YAML or JavaScript, or that break encodings. */
 const tokens: readonly [string, ...string[]] = [
   '[',
   ']',

@@ -153,7 +153,7 @@ function parsed(changes: unknown): VirtualMachine {
   return result.vm
 }
 
-/** What a person finds in the guest or beside it: its CPUs, memory, disks, NICs, keys and user data. */
+/** The properties of a guest that are visible in it or beside it: its CPUs, memory, disks, NICs, keys and user data. */
 function visible({ spec: { cpu, memory, accelerator, disks, networks, cloudInit } }: VirtualMachine): string {
   const nics = networks.map(({ name, bridge, mac }) => ({ name, bridge, mac: mac === 'auto' ? deterministicMac('lab', 'web', name) : mac }))
   return canonicalJson({ cpu, memory, accelerator, disks, nics, cloudInit })

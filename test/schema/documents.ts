@@ -70,7 +70,7 @@ function objectOf(one: Schema): fc.Arbitrary<Json> {
 const sizes = fc.constantFrom('512Mi', '2Gi', '20G', '1.5Gi')
 const words = fc.stringMatching(/^[a-z]{1,8}$/)
 const blob = 'AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk'
-/** What matches is hardly ever a key inside. */
+/** A matching string is hardly ever a key inside. */
 const publicKeys = fc.constantFrom(`ssh-ed25519 ${blob}`, `no-pty,command="a b" ssh-ed25519 ${blob} me@host`)
 /** Strings cannot be generated from patterns with a look-ahead. */
 const images = fc.constantFrom('images/a.qcow2', 'images/debian-13.qcow2', 'https://x.example/a.qcow2', 'http://[::1]:8080/b')

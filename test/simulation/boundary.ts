@@ -47,8 +47,8 @@ const hangMs = 15_000
 /** More than the oldest state that a read may still be answered from. */
 const keptStates = 6
 /**
- * Only a leader that was cut off answers from an old state, and gives up after 0.9 s. What was written longer ago than this is known to
- * everybody who answers.
+ * Only a leader that was cut off answers with old state, and gives up after 0.9 s. Every manager that answers has all writes that are older
+ * than this.
  */
 const oldestMs = 2_000
 

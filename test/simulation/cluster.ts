@@ -62,7 +62,7 @@ export class Cluster {
   readonly declared = new Map<VmName, Declaration>()
   readonly conditions = new Map<string, ConditionDraft>()
   readonly facts = new Map<VmName, Readonly<Record<string, string>>>()
-  /** Of runs that failed, as `reconciler key: kind`. */
+  /** Failed runs, as `reconciler key: kind`. */
   readonly errors: string[] = []
   /** Changes from outside that were corrected. */
   readonly corrected: string[] = []

@@ -29,7 +29,7 @@ export interface LifePorts {
   readonly boundary: Boundary
   readonly streams: EventStreams
   readonly sources: readonly SimulatedSource[]
-  /** Of the whole world; what dies hears nothing of it any more. */
+  /** Events of the whole world. A dead controller gets none of them. */
   readonly time: Clock
   readonly offsetMs: () => number
   readonly random: SeededRandom

@@ -109,7 +109,7 @@ function readyOf(view: StatusView, name: VmName) {
   return view.vm(name)?.conditions.find((one) => one.type === 'Ready')
 }
 
-/** What lies on the disk of a VM that runs. */
+/** The content of the disk of a running VM. */
 function notWhole({ machine, uid, vm, qemu }: Container): string | undefined {
   const open = qemu?.nics.find(({ tap, mac }) => machine.host.lockOf(tap) !== mac)
   if (open !== undefined) return `${open.tap} of ${vm} has no rules`

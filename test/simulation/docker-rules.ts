@@ -4,7 +4,7 @@ import type { PortError } from '../../src/ports/errors.ts'
 import type { RawSpec, SwarmNode } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject, rawString } from '../../src/reconcilers/shared/raw.ts'
 
-/** What dockerd makes of a spec it is given: defaults filled in, empty lists left out, the network's name replaced by its id. */
+/** The spec that dockerd stores: defaults filled in, empty lists left out, the network's name replaced by its id. */
 export function stored(spec: RawSpec): RawSpec {
   const copy = structuredClone(spec)
   const template = rawObject(copy['TaskTemplate'])
@@ -48,7 +48,10 @@ function networkName(target: unknown): string {
   return String(target).replace(new RegExp(`^${networkIds}`), '')
 }
 
-/** What a task is compared by: another template starts another task. Constraints do not count, as long as the task's node matches them. */
+/**
+ * The part of a template by which tasks are compared: another one starts another task. Constraints do not count while the task's node
+ * matches them.
+ */
 export function templateOf(spec: RawSpec): string {
   const known = templates.get(spec)
   if (known !== undefined) return known
@@ -98,7 +101,7 @@ export interface Referable {
   readonly networks: ReadonlySet<string>
 }
 
-/** What a manager refuses in a service's spec: names, constraints it cannot read, and references to what is not there. */
+/** The errors of a manager for a service's spec: names, invalid constraints, and references to missing objects. */
 export function judgeSpec(spec: RawSpec, { configs, secrets, networks }: Referable): void {
   judgeServiceName(String(spec['Name']))
   const container = dig(spec, 'TaskTemplate', 'ContainerSpec')
@@ -130,7 +133,7 @@ function judgeReference(what: 'config' | 'secret', objects: Named, givenId: unkn
 
 const sizeLimits = { config: 1_024_000, secret: 512_000 } as const
 
-/** What a manager refuses in a config or secret, before it looks whether the name is taken. */
+/** The errors of a manager for a config or secret, which come before the check of the name. */
 export function judgeContent(what: 'config' | 'secret', name: string, data: Uint8Array): void {
   if (name === '') throw invalid('name must be provided')
   if (!/^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?$/.test(name) || name.length > 64)
@@ -151,7 +154,7 @@ export function invalid(text: string): PortError {
   return refusal(400, `rpc error: code = InvalidArgument desc = ${text}`)
 }
 
-/** What the port throws when dockerd answers like this: the adapter's own judgement, so that it is tried along with everything else. */
+/** The error of the port for this answer of dockerd. The adapter's own code decides it, so that it is tested too. */
 export function refusal(statusCode: number, message: string): PortError {
   return portErrorOf({ statusCode, json: { message } }, 'simulated')
 }

@@ -1,6 +1,6 @@
 import type { SeededRandom } from './seeded-random.ts'
 
-/** What may befall one call of a controller. */
+/** The faults of one call of a controller. */
 const callFaults = [
   /** The controller dies before the call is sent. */
   'crash-before',
@@ -21,7 +21,7 @@ const callFaults = [
 ] as const
 export type CallFaultKind = (typeof callFaults)[number]
 
-/** What may befall one step of an agent. */
+/** The faults of one step of an agent. */
 const stepFaults = [
   /** It dies before the step. */
   'kill-before',

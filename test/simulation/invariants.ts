@@ -79,7 +79,7 @@ export interface Write {
 
 export interface Background {
   readonly truth: Truth
-  /** What never was ours, forged labels or not: by id, as it was when it was made. */
+  /** Objects that never were ours, with or without forged labels: by id, in their original state. */
   readonly foreign: ReadonlyMap<string, string>
   readonly objectNow: (id: string) => string
   /** By VM: every uid of a placement record that was ever made. */

@@ -12,7 +12,7 @@ export interface Job {
   readonly faults: readonly Fault[]
 }
 
-/** What a worker has to say. */
+/** The report of a worker. */
 export interface Report {
   readonly runs: number
   readonly calls: number

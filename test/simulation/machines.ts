@@ -297,7 +297,7 @@ export class Machines implements Agents {
     this.#prune(task.serviceId)
   }
 
-  /** Its container is gone, or never was. What was one too many is not kept. */
+  /** Its container is gone, or never existed. A surplus task is not kept. */
   #ended(task: SimulatedTask): void {
     if (task.desiredState === 'remove') this.#ports.swarm.tasks.delete(task.id)
     else Object.assign(task, { state: 'shutdown', message: 'shutdown', updatedAt: this.#time() })

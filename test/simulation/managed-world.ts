@@ -7,7 +7,7 @@ export interface Resources {
 }
 
 export type SimulatedTask = { -readonly [K in keyof SwarmTask]: SwarmTask[K] } & {
-  /** What its service looked like when it was made. */
+  /** Its service when it was created. */
   readonly template: string
   readonly constraints: string
   /** Nothing where it is absent. */
@@ -17,7 +17,7 @@ export type SimulatedTask = { -readonly [K in keyof SwarmTask]: SwarmTask[K] } &
 export interface ManagedWorld {
   readonly nodes: ReadonlyMap<string, SwarmNode>
   readonly tasks: Map<string, SimulatedTask>
-  /** Of services that are gone, until their containers are: nobody lists them, and they keep what they reserve. */
+  /** Reservations of removed services whose containers still exist: no list contains them. */
   readonly leaving: ReadonlyMap<string, SimulatedTask>
   /** Containers are facts of their own: a task that is asked to end reads `running` until somebody says that its container is gone. */
   readonly tasksTakeTime: boolean

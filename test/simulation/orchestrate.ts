@@ -8,7 +8,7 @@ import { reservedIn, schedule } from './schedule.ts'
 /** As many tasks of a slot are listed, the one that counts among them. */
 const keptOfSlot = 5
 
-/** What managers do for one service: end the tasks that may not or need not run, and make and start those that are missing. */
+/** The orchestrator for one service: ends the tasks that may not or need not run, and creates and starts missing ones. */
 export function orchestrate(world: ManagedWorld, service: SwarmService): void {
   if (dig(service.spec, 'Mode', 'Replicated') === undefined) return
   for (const task of wantedTasks(world, service)) judgeTask(world, service, task)
@@ -19,7 +19,7 @@ export function orchestrate(world: ManagedWorld, service: SwarmService): void {
   forgetUnplaced(world, service)
 }
 
-/** Of too many tasks those that run stay, the oldest first. */
+/** With too many tasks the running ones stay, the oldest first. */
 function byImportance(tasks: readonly SimulatedTask[]): SimulatedTask[] {
   const rank = (one: SimulatedTask): number => (one.state === 'running' ? 0 : one.nodeId === undefined ? 2 : 1)
   return tasks.toSorted((a, b) => rank(a) - rank(b))
@@ -28,7 +28,7 @@ function byImportance(tasks: readonly SimulatedTask[]): SimulatedTask[] {
 function judgeTask(world: ManagedWorld, { spec }: SwarmService, task: SimulatedTask): void {
   const isOther = task.template !== templateOf(spec)
   if (task.nodeId === undefined) {
-    // What never had a node counts its constraints too.
+    // For a task that never had a node, constraints count too.
     if (isOther || task.constraints !== canonicalJson(constraintsOf(spec)))
       Object.assign(task, { state: 'shutdown', desiredState: 'shutdown', error: '', updatedAt: world.now })
     return

@@ -2,7 +2,7 @@ import type { VmName } from '../../src/api/names.ts'
 import type { SpecChanges } from './cluster.ts'
 import type { World } from './world.ts'
 
-/** What a person or the world does, at a time after the start. */
+/** An act of a person or the world, at a time after the start. */
 export type Act = (world: World) => void
 
 /** VMs that cannot become as declared, and the reason that their status must give. */
@@ -22,7 +22,7 @@ export interface Scenario {
   readonly blocked?: Blocked
   /** VMs that may become as declared or not, by what the faults leave of them, and the reason that their status gives then. */
   readonly mayBeBlocked?: Blocked
-  /** What else must hold in the end; says what does not. */
+  /** A further check at the end; returns the problem. */
   readonly expect?: (world: World) => string | undefined
   /** Beyond the usual patience: a removal's grace, a look that is due every few seconds only. */
   readonly extraMs?: number

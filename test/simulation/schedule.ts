@@ -3,7 +3,7 @@ import { dig, rawNumber, rawObject } from '../../src/reconcilers/shared/raw.ts'
 import { matches } from './docker-rules.ts'
 import { type ManagedWorld, type Resources, type SimulatedTask, wantedTasks } from './managed-world.ts'
 
-/** What the scheduler does: the first node that no filter refuses, or a word of which refused how many. */
+/** The scheduler: the first node that passes all filters, or how many nodes each filter rejected. */
 export function schedule(world: ManagedWorld, service: SwarmService, task: SimulatedTask): void {
   const refusals = [...world.nodes.values()].map((node) => ({ node, why: refusalOf(world, service, task, node) }))
   const fit = refusals.find((one) => one.why === undefined)?.node

@@ -32,7 +32,7 @@ const patienceMs = 60_000
 const lookMs = 500
 /** Without a write for so long, everything is at rest; then it must stay so beyond a resync. */
 const restMs = 3_000
-/** What no event tells of is seen at the next resync. */
+/** The next resync finds changes without events. */
 const unseenMs = 11_000
 const quietMs = 11_000
 
@@ -155,7 +155,10 @@ async function runOn(world: World, scenario: Scenario): Promise<void> {
   }
 }
 
-/** What nothing uses is removed ten minutes after it was made: for as long a write may be due (src/reconcilers/services/objects.ts). */
+/**
+ * An unused object is removed ten minutes after its creation, because a write may be pending for that long
+ * (src/reconcilers/services/objects.ts).
+ */
 const collectedAfterMs = 595_000
 
 /** False if a fault came so late that everything starts over. */

@@ -31,14 +31,14 @@ export class SimulatedAgent implements Agent {
   /** How many orders it was sent, and how often it carried one out. */
   sent = 0
   carriedOut = 0
-  /** What its broker would give the runner of a VM. */
+  /** The devices that its broker would give the runner of a VM. */
   readonly grants = new Map<string, Pick<PrepareOrder, 'accelerator' | 'nics'>>()
   /** The agent is of release 0.1, which does not support the request for many VMs. */
   isOld = false
   readonly #repeatable = new Map<string, PrepareOrder>()
   readonly #answers = new Map<string, PrepareStatus>()
   readonly vms = new Map<string, VmStatus>()
-  /** What this node finds when it probes. */
+  /** The result of this node's probes. */
   answer: (request: ProbeRequest) => ProbeOutcome = () => unreached
 
   constructor(hostname: string) {

@@ -4,7 +4,7 @@ import type { Labels, RawSpec, SwarmConfig, SwarmNode, SwarmSecret, SwarmService
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
-/** What a request asks of the Swarm. `perform` gives what dockerd would write, and throws what dockerode throws. */
+/** Translates a request into a call of the Swarm. `perform` returns dockerd's answer, and throws dockerode's errors. */
 export interface DockerdCall {
   readonly name: string
   readonly target: string
@@ -112,12 +112,12 @@ async function asDockerode(answer: Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** What dockerode throws for an answer that is no success. */
+/** dockerode's error for an unsuccessful answer. */
 export function answered(statusCode: number, message: string): Error {
   return Object.assign(new Error(`(HTTP code ${statusCode}) ${message}`), { statusCode, json: { message } })
 }
 
-/** What dockerode throws where nobody answers. */
+/** dockerode's error without an answer. */
 export function unanswered(): Error {
   return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
 }

@@ -28,7 +28,7 @@ export type Node = FileNode | DirectoryNode | LinkNode
 const mostLinks = 40
 /** A read may return fewer bytes than requested. */
 const chunkBytes = 256
-/** What may not be read may still be passed through. */
+/** A directory without read permission may still be traversed. */
 const unlisted = 'EACCES'
 /** How long a call that waits for the disk or a file server takes. */
 const callMs = 1
@@ -40,7 +40,7 @@ const [tmpfs, nfs] = [0x01021994, 0x6969]
 export class SimulatedFiles {
   /** Calls do not wait for another machine. */
   isLocal = true
-  /** What fails, with the error's code. */
+  /** The paths that fail, with the code of the error. */
   readonly failing = new Map<Node, string>()
   /** A hint is passed on unless this says no. */
   hints: () => boolean = () => true

@@ -12,14 +12,14 @@ import type { Swarm } from '../../src/ports/swarm.ts'
 import { type DirectoryNode, type FileNode, type Node, SimulatedFiles } from './simulated-files.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
-/** What a person wrote. */
+/** The manifests that a user wrote. */
 interface Written {
   readonly text: string
   /** Undefined where it names no VM. */
   readonly name: VmName | undefined
 }
 
-/** What a controller reads with. */
+/** The source of a controller. */
 export interface ReaderPorts {
   readonly swarm: Pick<Swarm, 'listConfigs'>
   /** Stops when the controller dies. */

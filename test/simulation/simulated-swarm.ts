@@ -31,7 +31,7 @@ export class SimulatedSwarm implements Swarm {
   readonly configs = new Map<string, Mutable<SwarmConfig>>()
   readonly secrets = new Map<string, Mutable<SwarmSecret> & { readonly data: Uint8Array }>()
   readonly tasks = new Map<string, SimulatedTask>()
-  /** Of services that are gone, until their containers are. */
+  /** Removed services whose containers still exist. */
   readonly leaving = new Map<string, SimulatedTask>()
   /** Names of the overlay networks that there are. */
   readonly networks = new Set(['guests'])
@@ -46,7 +46,7 @@ export class SimulatedSwarm implements Swarm {
   /** Tasks are only made and asked to end here, and somebody else says when their containers run and are gone; otherwise both happen at once. */
   tasksTakeTime = false
   api = '1.41'
-  /** What dockerd keeps of a spec that it is given. */
+  /** The part of a spec that dockerd keeps. */
   storing: (spec: RawSpec) => RawSpec = stored
   readonly #now: () => number
   readonly #starts = new Map<string, number>()
@@ -203,7 +203,7 @@ export class SimulatedSwarm implements Swarm {
     const config = this.#need('config', this.configs, seen.id)
     if (seen.name !== config.name || !sameBytes(seen.data, config.data)) throw invalid('only updates to Labels are allowed')
     this.#current(config, seen.version)
-    // What was read is never changed: readers keep what follows from it.
+    // Returned objects are never mutated, because readers memoise by identity.
     this.configs.set(config.id, { ...config, labels, version: this.#write() })
     this.#committed('config', 'update', config.id, config.name)
   }

@@ -3,7 +3,7 @@ import { effectOf, machineAbout } from '../../src/api/manifest/fields.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
 import type { VmName } from '../../src/api/names.ts'
 
-/** What the sources have said of one VM so far, as nobody but the test can know it. */
+/** The history of one VM in the sources, which only the test knows. */
 export interface TruthOfVm {
   state: 'valid' | 'invalid' | 'absent'
   /** The last valid one. */
@@ -58,7 +58,7 @@ export class Truth {
   broken(name: VmName, nowMs: number): void {
     const wasOver = this.mayBeRemoved(name, nowMs)
     const one = this.#present(name, nowMs)
-    // What was removed has no last valid state any more.
+    // A removed VM has no last valid state.
     if (wasOver) Object.assign(one, { generation: undefined, vm: undefined })
     one.state = 'invalid'
   }

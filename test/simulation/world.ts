@@ -194,7 +194,7 @@ export class World {
     return life
   }
 
-  /** Of those that live. */
+  /** The machines that are alive. */
   views(): StatusView[] {
     return this.#lives.filter(({ life }) => life.alive).map(({ view }) => view)
   }

@@ -67,7 +67,7 @@ export function fakeChannel(): Channel & { readonly written: string[]; give(text
 }
 
 export interface FarEnd {
-  /** What the near end sent, as frames, with the descriptors that were open then. */
+  /** The frames from the near end, with the descriptors that were open then. */
   readonly received: { frame: Record<string, unknown>; fds: readonly number[] }[]
   give(message: object, fds?: readonly number[]): void
   giveText(text: string, fds?: readonly number[]): void

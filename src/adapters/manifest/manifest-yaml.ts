@@ -22,7 +22,7 @@ export function manifestReader(): ReadManifest {
     try {
       return readManifest(context, bytes)
     } catch (error) {
-      // All known causes are excluded above. What remains is a stack overflow of the parser.
+      // All other known causes are excluded above, so the parser's stack overflowed.
       const isStack = error instanceof RangeError
       const message = isStack ? 'it cannot be parsed: it is nested too deep' : 'it cannot be parsed'
       return [wholeFile(context, 'VM003', message, 'a manifest needs a few levels only')]

@@ -18,7 +18,7 @@ function metadata(name: string, message: string, ofAnnotations: Partial<About> =
       name: field(z.string().regex(vmNamePattern, message), { description: name, effect: 'recreate' }),
       labels: texts("Your own labels, shown with the VM's status."),
       annotations: texts(
-        `Notes for other tools, and swarmvirt's own: ${suspendAnnotation}: "true" suspends the VM, ${replaceDisksAnnotation} allows an edit that destroys what is on a disk, a new value of ${cloudInitInstanceAnnotation} has cloud-init run again at the next restart, and ${followDiskAnnotation} names the node on which the disks of a machine that joined again are.`,
+        `Notes for other tools, and those of swarmvirt. ${suspendAnnotation}: "true" suspends the VM. ${replaceDisksAnnotation} allows an edit that destroys the data on a disk. A new value of ${cloudInitInstanceAnnotation} makes cloud-init run again at the next restart. ${followDiskAnnotation} names the node that has the disks, if its machine joined the Swarm again.`,
         ofAnnotations,
       ),
     }),
@@ -31,7 +31,7 @@ const version = field(z.literal(apiVersion), { description: 'Version of this sch
 export const virtualMachineSchema = z
   .strictObject({
     apiVersion: version,
-    kind: field(z.literal(kind), { description: 'What the document declares.' }),
+    kind: field(z.literal(kind), { description: 'Kind of the object.' }),
     metadata: metadata(
       'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a different name is a different VM.',
       'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
@@ -49,7 +49,7 @@ const ofNoNeed = machineFields.memory.meta({ ...machineFields.memory.meta(), nee
 export const virtualMachineClassSchema = z
   .strictObject({
     apiVersion: version,
-    kind: field(z.literal(classKind), { description: 'What the document declares.' }),
+    kind: field(z.literal(classKind), { description: 'Kind of the object.' }),
     metadata: metadata(
       'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
       'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',

@@ -32,7 +32,7 @@ export function describeEdits(edits: readonly Edit[]): string {
   return edits.map(sayEdit).join(', ')
 }
 
-/** What a user must do beside a restart to apply `first-boot` edits; undefined if nothing. */
+/** The steps beside a restart that apply `first-boot` edits; undefined if none. */
 export function newInstanceHint(edits: readonly Edit[]): string | undefined {
   const newInstance = pathText(['metadata', 'annotations', cloudInitInstanceAnnotation])
   if (!edits.some((one) => one.effect === 'first-boot') || edits.some((one) => one.path === newInstance)) return undefined

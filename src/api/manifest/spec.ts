@@ -53,7 +53,7 @@ const image = field(
     }),
   }),
   {
-    description: 'What the disk holds when it is first made: a qcow2 or raw image, copied and never written to.',
+    description: 'Initial content of the disk: a qcow2 or raw image, which is copied and never written to.',
     needed: 'yes',
     effect: 'destroys-data',
   },
@@ -289,7 +289,7 @@ export const machineFields = {
     notYet: true,
   }),
   deletionPolicy: field(z.enum(['Retain', 'Delete']).optional(), {
-    description: 'What becomes of the disks when the VM is removed: Retain (default) keeps them, Delete destroys what is on them.',
+    description: 'Disks of a removed VM: Retain (default) keeps them, Delete destroys their data.',
     effect: 'live',
   }),
 } as const
@@ -314,7 +314,7 @@ export const spec = z.strictObject({
   }),
   networks: field(z.array(network).min(1).max(8), { description: 'Network interfaces.', effect: 'restart', oneSoFar: true }),
   cloudInit: field(cloudInit.prefault({}), {
-    description: 'What cloud-init in the guest is given. It applies most of it only at the first boot of an instance.',
+    description: 'Input of cloud-init in the guest. cloud-init applies most of it only at the first boot of an instance.',
     effect: 'first-boot',
   }),
   readiness: field(readiness.optional(), {

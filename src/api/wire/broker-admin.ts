@@ -17,7 +17,7 @@ export const brokerHello = z.object({
   protocol: z.literal('swarmvirt.broker-admin'),
   version: z.int(),
   bootId: z.string().check(z.maxLength(64)),
-  /** What the broker's command line allows. */
+  /** The limits from the broker's command line. */
   limits: z.object({ bridges: z.array(interfaceField), macPrefix: z.string() }),
 })
 export type BrokerHello = z.output<typeof brokerHello>

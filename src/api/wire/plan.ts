@@ -11,9 +11,9 @@ export interface VmPlan {
   readonly edits: readonly Edit[]
   /** `now`: the steps apply the edits. `restart`: they wait for a restart. Edits with the effect `destroys-data` wait for the manifest to allow them. */
   readonly editsTakeHold: 'now' | 'restart'
-  /** What the VM waits for, or what a user must change; empty if nothing. */
+  /** The condition that the VM waits for, or that a user must change; empty if none. */
   readonly waitsFor: string
-  /** What the node's agent cannot say, because it does not answer or is of release 0.1. */
+  /** Facts that the node's agent does not report, because it is not responding or is of release 0.1. */
   readonly unknown: readonly string[]
 }
 
@@ -22,7 +22,7 @@ export interface PlannedStep {
   /** For example `service vm-web`. */
   readonly object: string
   readonly why: string
-  /** What happens to the guest. */
+  /** The effect on the guest. */
   readonly guest: 'untouched' | 'starts' | 'stops' | 'restarts'
 }
 

@@ -30,7 +30,7 @@ function headOf(kinds: readonly string[], versions: readonly string[]): JsonSche
     required: ['apiVersion', 'kind'],
     properties: {
       apiVersion: { description: 'Version of the schema.', type: 'string', enum: versions },
-      kind: { description: 'What the document declares.', type: 'string', enum: kinds },
+      kind: { description: 'Kind of the object.', type: 'string', enum: kinds },
     },
   }
 }
@@ -57,7 +57,7 @@ function list(): JsonSchema {
     additionalProperties: false,
     properties: {
       apiVersion: { description: `v1 or ${apiVersion}.`, type: 'string', enum: ['v1', apiVersion] },
-      kind: { description: 'What the document declares.', type: 'string', const: listKind },
+      kind: { description: 'Kind of the object.', type: 'string', const: listKind },
       metadata: { description: 'Ignored.' },
       items: {
         description: 'VirtualMachines and VirtualMachineClasses.',

@@ -24,7 +24,7 @@ export function datesOf(clock: Clock, removalGraceMs: number): Dates {
   return { at, graceEnd: (sinceMs) => at(sinceMs + removalGraceMs) }
 }
 
-/** What reconcilers may do with a VM of this memory. */
+/** The declaration that reconcilers get for a VM with this memory. */
 export function declarationOf(memory: VmMemory | undefined, dates: Dates): Declaration {
   if (memory === undefined) return notRead
   const { good, state } = memory

@@ -38,7 +38,7 @@ export interface VmMemory {
     | { readonly kind: 'removed'; readonly was: VirtualMachine | undefined }
 }
 
-/** What the Swarm has about a VM with objects there. */
+/** The data in the Swarm about a VM that has objects there. */
 export interface OwnedVm {
   /** From its service. */
   readonly generation: string | undefined

@@ -1,7 +1,7 @@
 import { PortError } from '../../ports/errors.ts'
 import { messageOf } from '../../api/error-message.ts'
 
-/** What to do after a failed run of a key. */
+/** The reaction to a failed run of a key. */
 export type Outcome =
   /** The world changed during the run: observe again soon. Not shown. */
   | { readonly kind: 'again'; readonly ms: number }

@@ -14,7 +14,7 @@ export interface StatusViewPorts {
   readonly changes: Pick<Changes, 'listen'>
   readonly nodes: () => readonly SwarmNode[]
   readonly seen: (nodeId: string) => SeenAgent | undefined
-  /** What the first pass still waits for; empty once it is done. */
+  /** The parts of the first pass that are missing; empty once it is done. */
   readonly missing: () => string
 }
 

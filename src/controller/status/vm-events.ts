@@ -37,7 +37,7 @@ function kept(events: readonly VmEvent[], nowMs: number): readonly VmEvent[] {
   return events.slice(Math.max(events.length - keptAtMost, Math.min(old, events.length - keptAlways), 0))
 }
 
-/** What was last recorded for each condition. `Ready` stands for the first failing check. */
+/** The last recorded event of each condition. `Ready` stands for the first failing check. */
 export type ReportedConditions = ReadonlyMap<ConditionType, string>
 
 /**

@@ -52,7 +52,7 @@ type Check = (request: PlaceRequest, candidate: Candidate) => Omit<Refusal, 'hos
 const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere, accelerated, bridged, slotFree, roomInMemory, roomOnDisk]
 
 /**
- * Picks the node for a new VM. A node is refused by the first check that it fails. Of the others, prefers KVM, then the fewest VMs, then
+ * Picks the node for a new VM. A node is refused by the first check that it fails. Among the others, it prefers KVM, then the fewest VMs, then
  * the most free memory, then the name. Deterministic.
  */
 export function place(request: PlaceRequest, candidates: readonly Candidate[]): Choice {

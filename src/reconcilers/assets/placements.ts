@@ -3,7 +3,7 @@ import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts
 import type { AssumedPlacement } from '../shared/assumed-placements.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
-/** What the VMs placed on a node take of it, running or not. */
+/** The resources of a node that the VMs placed on it use, running or not. */
 export interface Load {
   readonly vms: number
   /** Guest memory and overhead, as far as known. */
@@ -12,7 +12,7 @@ export interface Load {
   readonly unmadeDiskBytes: number
 }
 
-/** What a VM takes of its node. */
+/** The resources of its node that a VM uses. */
 export interface Need {
   readonly bytes: number
   readonly diskBytes: number

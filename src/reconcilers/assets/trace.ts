@@ -5,7 +5,7 @@ import { nodeIdIn } from '../shared/constraints.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
 import type { ClusterSeen, NodeSeen } from './observe.ts'
 
-/** What exists of a VM whose placement record, or the record's node, is missing. */
+/** The remains of a VM whose placement record, or the record's node, is missing. */
 export type Trace =
   /** Nothing exists, and every node that could have something was asked: a new identity is safe. */
   | { readonly kind: 'none' }

@@ -10,7 +10,7 @@ import { whyElsewhere, whyNoRoom, whyNotAgain, whyUnfit, whyUnprepared } from '.
 import { hardeningOf, templateHashOf } from './projection.ts'
 import { keepLifecycle, renderedHash } from './render.ts'
 
-/** What to do with the template; `why` is shown to users. */
+/** The next step for the template; `why` is shown to users. */
 export type Decision =
   | {
       readonly kind: 'leave'

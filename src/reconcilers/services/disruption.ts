@@ -11,7 +11,7 @@ type Disruption =
   /** Or its service is removed, which another controller may want to keep. */
   | 'stops'
 
-/** What applying the plan does to the guest. */
+/** The effect of the plan on the guest. */
 export function disruptionOf({ owned }: Pick<ServicesSeen, 'owned'>, { actions }: Pick<ServicesPlan, 'actions'>): Disruption {
   const from = owned.kind === 'ours' ? replicasOf(owned.service) : 0
   const each = actions.map((action) => effectOf(action, from))

@@ -8,7 +8,7 @@ import { launchConfigName } from '../shared/vm-service.ts'
 export const unknownInputs = 'unknown'
 const unknownTemplate = 'unknown'
 
-/** What the labels say about the running template. */
+/** The result of comparing the running template with the labels. */
 export interface Held {
   /** Hash of the inputs that the template was rendered from; `unknown` if it was lost. */
   readonly applied: string

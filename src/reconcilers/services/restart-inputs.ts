@@ -9,7 +9,7 @@ import type { SwarmService } from '../../ports/swarm.ts'
 import { formerBridge, nicsOf } from '../shared/applied.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
-/** What the manifest asks for. */
+/** The inputs in the manifest. */
 export interface WantedVm {
   readonly cluster: string
   readonly vm: VirtualMachine
@@ -18,7 +18,7 @@ export interface WantedVm {
   readonly disks?: readonly string[] | undefined
 }
 
-/** What a service's current template starts. */
+/** The inputs in a service's current template. */
 export interface RunningVm {
   readonly service: Pick<SwarmService, 'spec' | 'labels'>
   readonly launch: LaunchConfig

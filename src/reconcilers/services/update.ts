@@ -143,7 +143,7 @@ function isReplicasDrift(context: Context): boolean {
   return replicasOf(service) !== context.replicasNow && service.labels[objectLabels.generation] === generation
 }
 
-/** All our labels are written together, so a missing one was removed. Of the existing ones only the identity must never change. */
+/** All our labels are written together, so a missing one was removed. Only the identity among the existing ones must never change. */
 function lostLabels({ seen, service, uid }: Context, wanted: Labels): boolean {
   const identity = vmObjectLabels('vm', { cluster: seen.settings.cluster, vm: seen.vm, uid })
   return !carries(service.labels, identity) || Object.keys(wanted).some((key) => service.labels[key] === undefined)

@@ -9,7 +9,7 @@ export interface Room {
   readonly vms: number
 }
 
-/** What a VM takes of its node, and the free capacity that its plan found. */
+/** The resources of its node that a VM uses, and the free capacity that its plan found. */
 export interface AssumedPlacement {
   readonly uid: VmUid
   readonly nodeId: string

@@ -13,7 +13,7 @@ export interface Bench {
   readonly manifests: string
   /** The larger of the two sizes; the smaller is half of it. */
   readonly vms: number
-  /** Of those that no dockerd takes. */
+  /** Writes that dockerd rejects. */
   readonly many: number
   readonly rounds: number
   /** Where each controller leaves a CPU profile; undefined where none is wanted, since it costs. */

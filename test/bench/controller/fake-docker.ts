@@ -80,7 +80,7 @@ const asSpec = ({ id, version, spec }: Omit<Held, 'text'>): Json => ({
   Spec: spec,
 })
 
-/** What dockerd says of a machine beside what is used of it. */
+/** The fields of a machine in dockerd's answers that the controller does not use. */
 function nodeOf(held: Omit<Held, 'text'>): Json {
   const Description = { Hostname: held.name, Resources: { NanoCPUs: 4e9, MemoryBytes: 2 ** 50 } }
   return { ...asSpec(held), Description, Status: { State: 'ready', Addr: '10.0.0.1' } }

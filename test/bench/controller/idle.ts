@@ -5,10 +5,10 @@ import { callsText, median, printAim, printNote } from './report.ts'
 
 const windowMs = 20_000
 const windows = 3
-/** What the first pass left behind is collected by then. */
+/** By then the garbage of the first pass is collected. */
 const restMs = 30_000
 
-/** What the loop costs while nothing happens, and how far Raft's index goes in the same time with and without it. */
+/** The cost of the idle loop, and how far Raft's index advances in the same time with and without it. */
 export async function benchIdle(bench: Bench): Promise<void> {
   const child = await controllerWith(bench, bench.vms)
   const shares: number[] = []

@@ -89,7 +89,7 @@ export function measuredSwarm(raw: Swarm): MeasuredSwarm {
       const tasks = await counting.listTasks(filter, signal)
       return filter.serviceId === undefined && filter.nodeId === undefined ? allAsRunning(tasks) : tasks.map(asRunning)
     },
-    // Of the client, which asks once for itself.
+    // Requests of the client, which makes one for itself.
     apiVersion: (signal) => raw.apiVersion(signal),
     events,
   }
@@ -109,7 +109,7 @@ export function measuredSwarm(raw: Swarm): MeasuredSwarm {
 
 const largeLists = new WeakMap<readonly SwarmNode[], readonly SwarmNode[]>()
 
-/** Of the same list the same one, as the adapter does it. */
+/** Returns the same result for the same list, like the adapter. */
 function allLarge(nodes: readonly SwarmNode[]): readonly SwarmNode[] {
   const large = largeLists.get(nodes) ?? nodes.map(asLarge)
   largeLists.set(nodes, large)

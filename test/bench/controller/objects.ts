@@ -82,7 +82,7 @@ export async function readAll(api: RawApi): Promise<Made> {
   return { services: await api.get('/services'), configs: await api.get('/configs') }
 }
 
-/** What the controller wrote for these VMs, written again: record, its labels once more, launch config, service; and the nodes so many times. */
+/** Repeats the controller's writes for these VMs: record, its labels once more, launch config, service; and the nodes this many times. */
 export async function writeAgain(api: RawApi, { services, configs }: Made, nodeUpdates: number): Promise<number> {
   const specOf = (one: Json): Json & { Name: string } => one['Spec'] as Json & { Name: string }
   const byName = new Map(configs.map((one) => [specOf(one).Name, specOf(one)]))

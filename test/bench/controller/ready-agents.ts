@@ -34,7 +34,7 @@ export function readyAgents(): Agents {
       return { outcome: 'reached', reason: '', message: '', mac: byMac(ip), rttMs: 0.2 }
     },
     async unchanged(known) {
-      // What it costs the controller to ask and to read the answer; the agent's own work is another process's.
+      // The controller's cost of a request and its answer. The agent's own work is in another process.
       JSON.parse(JSON.stringify({ version: 1, known }))
       return [...known.keys()]
     },

@@ -11,7 +11,7 @@ export function quantile(values: readonly number[], share: number): number {
 
 export interface Aim {
   readonly name: string
-  /** What was measured, with its unit, beside what it is compared with. */
+  /** A measured value with its unit, beside its reference. */
   readonly figures: string
   readonly aim: string
   readonly met: boolean

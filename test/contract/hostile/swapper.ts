@@ -50,7 +50,7 @@ function swap(path: string): void {
   if (wasThere) attempt(() => renameSync(aside, path))
 }
 
-/** What appears is replaced for good by a link: a tool that opens its path a second time follows it. */
+/** Replaces each new file by a link permanently: a tool that opens its path a second time follows it. */
 function replaceNew(path: string): void {
   count += 1
   const victim = victims[count % victims.length] ?? ''

@@ -53,7 +53,7 @@ function believed(fields: typeof templateFields): Record<string, boolean> {
   return Object.fromEntries(fields.map((one) => [one.path, one.restarts]))
 }
 
-/** What restarts a VM, field by field. */
+/** The fields that restart a VM. */
 export const fields: readonly Fact[] = [
   {
     name: 'every field that the renderer writes starts another task or not, as the table says',

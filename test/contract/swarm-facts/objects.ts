@@ -4,7 +4,7 @@ import { aService, aSpec, change, expectRefusal, type Fact, labelsOf, must, node
 
 const aByte = new Uint8Array([1])
 
-/** What objects are, and what is said of their changes. */
+/** Objects, and the events of their changes. */
 export const objects: readonly Fact[] = [
   {
     name: 'every write raises the version, one that changes nothing too, and keeps the spec before it',

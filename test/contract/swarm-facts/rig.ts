@@ -12,7 +12,7 @@ export interface Rig {
   readonly prefix: string
   /** A background run, until it is stopped. */
   readonly container: RawSpec
-  /** What ends only when it is killed, two seconds later. */
+  /** A program that only ends when it is killed, two seconds later. */
   readonly stubborn: RawSpec
   /** Names of two overlay networks. */
   readonly networks: readonly [string, string]

@@ -30,7 +30,7 @@ async function onlyTask(rig: Rig, serviceId: string): Promise<SwarmTask> {
   return must(tasks[0])
 }
 
-/** What ends is for a moment still wanted. */
+/** A task that ends is still desired for a moment. */
 function untilEnded(rig: Rig, serviceId: string, state: string): Promise<SwarmTask> {
   return rig.until(`a task that is ${state}`, async () =>
     (await tasksOf(rig, serviceId)).find((one) => one.state === state && one.desiredState === 'shutdown'),
@@ -388,5 +388,5 @@ const removal: readonly Fact[] = [
   },
 ]
 
-/** What managers do with tasks. The last one takes a node away. */
+/** How managers treat tasks. The last one removes a node. */
 export const tasks: readonly Fact[] = [...pending, ...room, ...running, ...removal]

@@ -145,7 +145,7 @@ export const templateFields: readonly TemplateField[] = [
   },
 ]
 
-/** What a person or another tool may add to such a service. */
+/** Fields that a person or another tool may add to such a service. */
 export const addedFields: readonly TemplateField[] = [
   { path: 'the same once more', edit: () => undefined, restarts: false },
   {
@@ -203,7 +203,7 @@ export function renderedPaths(spec: RawSpec, above = ''): readonly string[] {
   })
 }
 
-/** What a restart of the task means for the mark on the manifest's field. */
+/** Relates a restart of the task to the effect of the manifest's field. */
 export function isMarkedSo(effect: EditEffect | undefined, restarts: boolean): boolean {
   return restarts ? effect === 'restart' || effect === 'first-boot' || effect === 'recreate' : effect === 'live'
 }

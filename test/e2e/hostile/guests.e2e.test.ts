@@ -92,7 +92,7 @@ async function toldOf(mac: string): Promise<string[]> {
   return [...new Set(perNode.flat())]
 }
 
-/** What of these was not True, and every other address, over more than one check. */
+/** Those conditions that were not True, and every other address, over more than one check. */
 async function whatWasSaidWrong(types: readonly ConditionType[]): Promise<string[]> {
   const said = new Set<string>()
   for (const end = Date.now() + overOneCheckMs; Date.now() < end; await sleep(300)) {
@@ -183,7 +183,7 @@ describe('a hostile guest', () => {
   })
 
   it('cannot fill the forwarding table of any bridge with 20,000 MACs', async () => {
-    // What the claims of its address took from the readiness probe comes back with the next one.
+    // A readiness probe that failed because of the claims to its address succeeds with the next one.
     await waitReady(deployment, victim)
     const places = ['n1', 'n2', 'n3', 'lan'] as const
     for (const attacker of attackers)

@@ -9,7 +9,7 @@ import { run, until } from '../../lab/run.ts'
 import { isWhole } from '../../whole.ts'
 import { containerOf, manifest, openE2e, otherNode, removeManifests, type RunnerContainer, waitReady } from '../support.ts'
 
-/** What somebody who escaped from QEMU into the task of its VM finds there. */
+/** The environment of an attacker who escaped from QEMU into the task of its VM. */
 const names = ['escaped', 'neighbour'] as const
 let deployment: Deployment
 let escaped: RunnerContainer

@@ -13,7 +13,7 @@ import { foreignTo, shapeOf, type Traces, tracesOf, uidsIn } from './traces.ts'
 export const changes = ['create', 'edit', 'delete'] as const
 export type Change = (typeof changes)[number]
 
-/** What a change does where nothing goes wrong. */
+/** The effects of a change without faults. */
 export interface CleanRun {
   readonly calls: readonly string[]
   /** The objects of a controller that remain in the Swarm and on the nodes. */
@@ -33,7 +33,7 @@ export interface Bench {
   clean(vm: string, change: Change): Promise<CleanRun>
   /** Throws where the world does not come to the clean run's end, or an invariant is broken on the way. */
   killed(vm: string, change: Change, clean: CleanRun, call: number, place: KillPlace): Promise<Recovery>
-  /** What did not recover is not to be in the way of what comes next. */
+  /** A VM that did not recover must not block the next test. */
   clear(vm: string): Promise<void>
   close(): Promise<void>
 }

@@ -18,7 +18,7 @@ export interface LoneController {
   ended(): Promise<void>
   /** GET of the API or of the other listener, from inside its own network. Throws when nothing answers. */
   get(what: 'api' | 'metrics', path: string): Promise<{ readonly status: number; readonly body: string }>
-  /** What it logged since its last start. */
+  /** Its log since its last start. */
   log(): string
   /** Ends it and, where it took over, has the Swarm run one again. */
   giveBack(): Promise<void>

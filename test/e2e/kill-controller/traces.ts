@@ -1,4 +1,4 @@
-/** What the Swarm and the nodes hold of one VM, and what they hold that is nobody's of ours. */
+/** The objects of one VM in the Swarm and on the nodes, and the objects there that belong to nobody. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'

@@ -13,7 +13,7 @@ import { declare, halted, hands, isAbsent, isHalted, late, type Repairs, running
 
 /** The controller's own period, with which it reads everything whatever it hears. */
 export const resyncMs = 10_000
-/** What a repair itself may take: a write and its check, on a machine that does other things too. */
+/** The time that a correction itself may take: a write and its check, on a busy machine. */
 export const repairMs = 5_000
 
 export interface SilenceBench {
@@ -94,7 +94,7 @@ interface Trace {
 }
 type Memory = ReadonlyMap<string, Trace>
 
-/** Of each VM that stays: its uids and how much there is of it. */
+/** The uids of each VM that stays, and the number of its objects. */
 async function remember({ lab }: Deployment): Promise<Memory> {
   const seen = await Promise.all(
     [running, ...halted].map(async (vm) => {

@@ -1,4 +1,4 @@
-/** What people do by hand and in manifests, and how long until all is as declared. */
+/** Changes by hand and in manifests, and the time until the declared state is reached. */
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../../lab/deployment.ts'
 import { until } from '../../lab/run.ts'

@@ -52,7 +52,7 @@ function isRepository(): boolean {
   }
 }
 
-/** What cannot be used is emptied, not removed: it may be a mounted volume. */
+/** An unusable directory is emptied, not removed: it may be a mounted volume. */
 function initRepository(): void {
   if (isRepository()) return
   for (const name of readdirSync(root)) rmSync(join(root, name), { recursive: true, force: true })

@@ -59,7 +59,7 @@ export async function buildDebian(recipe: string, suite: string, work: string, q
   await makeDiskImage({ tree, bootDirectory: 'boot/extlinux', label: 'sv-debian', sizeMiB: 2048, qcow2, mke2fs: [] })
 }
 
-/** What must differ from guest to guest is made at the first boot. */
+/** Values that must differ between guests are created at the first boot. */
 async function forgetIdentity(tree: string): Promise<void> {
   await writeFile(join(tree, 'etc/machine-id'), '')
   await writeFile(join(tree, 'etc/hostname'), 'debian\n')

@@ -1,6 +1,6 @@
 import { type DebianPackage, ensurePackages } from '../packages.ts'
 
-/** What building and trying a guest needs. */
+/** The packages that building and testing a guest needs. */
 const guestPackages: readonly DebianPackage[] = [
   { file: '/usr/bin/qemu-img', pkg: 'qemu-utils' },
   { file: '/usr/bin/qemu-system-x86_64', pkg: 'qemu-system-x86' },

@@ -66,7 +66,7 @@ async function runWith(operation: Operation, ending: Ending, node: SimulatedNode
   return crashes
 }
 
-/** What a killed agent answers, nobody hears. */
+/** The answers of a killed agent are lost. */
 async function isKilled(operation: Operation, node: SimulatedNode, steps: number): Promise<boolean> {
   const life = aLife(steps)
   try {

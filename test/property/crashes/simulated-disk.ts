@@ -76,7 +76,7 @@ export class SimulatedDisk {
     for (const inode of this.names.values()) if (!inode.synced) inode.content = ''
   }
 
-  /** What the kernel has not written yet it still writes after a program was killed. */
+  /** After a program was killed, the kernel still writes its pending data. */
   settle(): void {
     this.#unsynced = []
   }

@@ -41,7 +41,7 @@ export interface Agent {
 export class SimulatedNode {
   readonly disk = new SimulatedDisk(paths.root)
   readonly clock = virtualClock()
-  /** What the broker holds. It outlives agents. */
+  /** The broker's grants, which outlive agents. */
   readonly granted = new Map<string, Grant>()
   /** Disks that a QEMU has open. */
   readonly open = new Set<string>()
@@ -96,7 +96,7 @@ export class SimulatedNode {
     this.granted.clear()
   }
 
-  /** What an operator copies into images/; its source and sha256. */
+  /** A file that an operator copies into images/; its source and sha256. */
   anImage(name: string, payload: string): { readonly source: string; readonly sha256: string } {
     const content = imageOf(payload)
     this.disk.put(`${paths.images}/${name}`, content)
@@ -133,7 +133,7 @@ function imageOf(payload: string): string {
   return `${header.toString('latin1')}${payload}`
 }
 
-/** What qemu-img makes; a guest writes behind it. */
+/** A file that qemu-img creates; a guest writes behind it. */
 export function overlayOf(backing: string, sizeBytes: number): string {
   return `overlay of ${backing}, ${sizeBytes} bytes;`
 }

@@ -17,7 +17,7 @@ export function containerIdOf(taskId: string): string {
   return `container-${taskId}`
 }
 
-/** What every container is given, and whom it tells. */
+/** The ports of every container. */
 export interface ContainersPorts {
   readonly time: VirtualTime
   readonly random: SeededRandom
@@ -43,7 +43,7 @@ export interface ContainerFacts {
   readonly taskId: string
   readonly vm: VmName
   readonly uid: VmUid
-  /** Of all its NICs. */
+  /** The IPv4 addresses of all its NICs. */
   readonly macs: readonly string[]
   /** The bytes of its launch config; undefined where it runs something else. */
   readonly launch: string | undefined

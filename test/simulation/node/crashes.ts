@@ -12,7 +12,7 @@ export class Crashes {
 
   ended({ uid, qemu, machine }: Container, exitCode: number, nowMs: number): void {
     const name = (Object.keys(exitCodes) as ExitName[]).find((one) => exitCodes[one] === exitCode)
-    // What could not be written down is not known to the next runner.
+    // The next runner does not know a crash that could not be written.
     if (name === undefined || !isCrash(name) || machine.disk.full) return
     const ranMs = qemu?.ranSinceMs === undefined ? 0 : nowMs - qemu.ranSinceMs
     const before = this.#byUid.get(uid)?.failures ?? 0

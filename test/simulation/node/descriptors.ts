@@ -1,6 +1,6 @@
 import type { Process } from './process.ts'
 
-/** What a descriptor stands for: it lives as long as something refers to it. */
+/** The object of a descriptor, which lives while something refers to it. */
 export interface OpenFile {
   readonly kind: 'tap' | 'kvm'
   /** Set for the descriptor of a TAP. */

@@ -173,7 +173,7 @@ export class Machine {
     return (this.disk.list(this.layout.instances) ?? []).filter(isUid).flatMap((uid) => this.record(uid) ?? [])
   }
 
-  /** What lies on the disk of one VM, in the words of an inventory. */
+  /** The disks of one VM, as in an inventory. */
   record(uid: VmUid): InstanceRecord | undefined {
     if (this.disk.at(this.layout.instance(uid)) === undefined) return undefined
     const known = this.identity(uid) ?? this.#identity(`${this.layout.identityFile(uid)}.draft`)

@@ -1,6 +1,6 @@
 import type { Process } from './process.ts'
 
-/** What a qcow2 file says of itself. */
+/** The metadata of a qcow2 file. */
 export interface ImageContent {
   /** Relative to the file; undefined for one that stands alone. */
   readonly backing: string | undefined

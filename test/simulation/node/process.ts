@@ -51,7 +51,7 @@ export class Process {
     for (const callback of this.#onEnd) callback()
   }
 
-  /** What it waits for that never comes. */
+  /** A promise that never settles. */
   static never<T>(): Promise<T> {
     return new Promise(() => {})
   }

@@ -31,7 +31,7 @@ export interface ProgramPorts {
 
 interface AgentPorts extends ProgramPorts {
   readonly steps: Steps
-  /** What a probe finds; the guests that run already do not notice. */
+  /** The result of a probe. It does not affect running guests. */
   readonly qemuWorks: () => boolean
 }
 

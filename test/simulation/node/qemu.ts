@@ -26,7 +26,7 @@ export interface QemuPorts {
   readonly onPowerCut: () => void
 }
 
-/** What the runner's ports spawn: QEMU with its monitor, its locks and a guest that boots, powers off and dies. */
+/** The process that the runner's ports spawn: QEMU with its monitor, its locks and a guest that boots, powers off and crashes. */
 export function qemuProcesses(ports: QemuPorts): ChildProcesses {
   return {
     spawn: async (_file, args, options) => {

@@ -57,7 +57,7 @@ export class Steps {
         process.end()
         return Process.never()
       case 'kill-after':
-        // What the step does is done, and nobody hears of it.
+        // The step is applied, but its result is lost.
         await run()
         process.end()
         return Process.never()

@@ -28,7 +28,7 @@ function edited(field: string, before: SpecChanges, after: SpecChanges, isPendin
   }
 }
 
-/** What no simulated node can run. */
+/** Edits that no simulated node can run. */
 const unfit: Readonly<Record<'memory' | 'bridge' | 'accelerator', SpecChanges>> = {
   memory: { memory: '64Gi' },
   bridge: { networks: [{ name: 'lan', bridge: 'br7' }] },

@@ -51,7 +51,7 @@ function filesOf({ machines }: World, uid: VmUid): string {
   return canonicalJson(disk.below(layout.instance(uid)).map((path) => ({ path, ...disk.at(path), lockedBy: null })))
 }
 
-/** What people do with the docker CLI to what is swarmvirt's. */
+/** Changes of swarmvirt's objects with the docker CLI. */
 /** A person keeps them for other ends; nobody hears of it. */
 function takeObjects({ swarm }: World, vm: string): void {
   for (const objects of [swarm.configs, swarm.secrets]) {

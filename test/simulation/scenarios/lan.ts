@@ -11,7 +11,7 @@ function withMac(address: string, more: SpecChanges = {}): SpecChanges {
   return { networks: [{ name: 'lan', bridge: 'br0', mac: address }], ...more }
 }
 
-/** What only one machine of a LAN may have, and who else wants it. */
+/** Conflicts over MACs. */
 export const lan: readonly Scenario[] = [
   { name: 'two VMs want one MAC', vms: { web: withMac(mac), db: withMac(mac) }, acts: [], blocked: { web: 'ManifestInvalid' } },
   {

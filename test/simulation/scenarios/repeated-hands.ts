@@ -79,7 +79,7 @@ function inTasks(most: number): NonNullable<Scenario['expect']> {
 const anotherUid = '00000000-0000-4000-8000-00000000000f'
 const ofAnother = { ...forged, [objectLabels.component]: 'launch', [objectLabels.vm]: 'web', [objectLabels.uid]: anotherUid }
 
-/** What people do again, undo, and restore. */
+/** Changes that people repeat, undo, and restore. */
 export const repeatedHands: readonly Scenario[] = [
   {
     name: 'the template is changed three times in the same way',

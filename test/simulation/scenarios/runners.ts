@@ -10,7 +10,7 @@ const atMs = 7_000
 /** dockerd kills a container two minutes after it was asked to end. */
 const killedMs = 140_000
 
-/** What happens next counts as trouble until it is over. */
+/** The next events count as trouble until they are over. */
 function later(world: World, ms: number, act: (world: World) => void): void {
   world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + ms)
   world.time.after(ms, () => act(world))

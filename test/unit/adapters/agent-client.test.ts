@@ -107,7 +107,7 @@ test('an agent of release 0.1 does not know the question: it is asked once, and 
   const routes = agentRoutes(programs())
   const client = await connected((request) => {
     asked.push(`${request.method} ${request.path}`)
-    // What release 0.1 says to a path that it does not know.
+    // The answer of release 0.1 to an unknown path.
     if (request.path === '/v1/unchanged')
       return Promise.resolve({ status: 400, body: { reason: 'UnknownRequest', message: 'this agent knows no POST /v1/unchanged' } })
     return routes(request)
@@ -148,7 +148,7 @@ function agentWithOrder() {
   return { made, routes: agentRoutes(programs({ orders: { ...programs().orders, lastAnswer, repeat, prepare } })) }
 }
 
-test('the progress of an order is asked for by its mark, and in a dry run without any work', async () => {
+test('the progress of an order is requested by its mark, and a dry run does no work', async () => {
   const { made, routes } = agentWithOrder()
   const client = await connected(routes)
   expect(await client.progress({ uid, order: mark, dryRun: true })).toEqual(preparing)

@@ -6,7 +6,7 @@ import type { Subnet } from '../../../src/api/special-addresses.ts'
 
 const hosts = (...entries: string[]): ImageHost[] => entries.map((entry) => parseImageHost(entry) ?? { host: '', prefix: 0, port: 0 })
 
-/** What a connection to the URL is made to, or why there is none. */
+/** The address that a connection to the URL would use, or why there is none. */
 async function looked(
   url: string,
   allowed: readonly ImageHost[] = [],

@@ -29,7 +29,7 @@ function put(path: string, text: string): void {
   writeFileSync(join(root, path), text)
 }
 
-/** What a file says counts at once, however young it is. */
+/** A file counts immediately, whatever its age. */
 function atOnce(path: string): ManifestSource {
   return manifestDirectory({ path, watchPolling: false, settling: { quietMs: 0, cutMs: 0 } })
 }

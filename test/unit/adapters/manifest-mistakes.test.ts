@@ -150,7 +150,7 @@ describe('the most likely mistakes', () => {
   it.each(mistakes)('%j for %j', (wrong, right, says) => {
     expect(web).toContain(right)
     const found = said(web.replace(right, () => wrong))
-    // Of YAML that is none, the first is the cause.
+    // For invalid YAML only the first error is reported.
     expect(says.startsWith('VM002') ? found.split('\n')[0] : found).toBe(says)
   })
 

@@ -10,7 +10,7 @@ import { manifestDirectory, readManifests } from '../../../src/adapters/director
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 
-/** What no answer may hold. It is no YAML, so that an error would quote it. */
+/** Content that must not be in any answer. It is not YAML, so an error would quote it. */
 const secret = `k1: [${'5ec7e7'.repeat(11)}\n`
 
 let root: string

@@ -20,7 +20,7 @@ test.each([
   expect(networkFailure(error)).toMatchObject({ failure, message: expect.stringContaining(message), cause: error })
 })
 
-test('What was judged already is passed on', () => {
+test('An error that is already classified is passed on', () => {
   const judged = new ArrivalError('Refused', 'a redirect')
   expect(networkFailure(judged)).toBe(judged)
 })

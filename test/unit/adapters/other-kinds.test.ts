@@ -22,7 +22,7 @@ function read(files: Readonly<Record<string, string>>): SourceSnapshot {
   return { source: 'directory', complete: true, message: '', documents }
 }
 
-/** Of each document: its VM, the kind that it is of, or its first error. */
+/** For each document its VM, its kind, or its first error. */
 function said(text: string): readonly string[] {
   return read({ a: text }).documents.map((one) => {
     if (one.ok) return 'vm' in one ? one.vm.metadata.name : 'a class'

@@ -27,7 +27,7 @@ const kinds: readonly (readonly [string, () => StateFiles])[] = [
   ['simulated files', simulated],
 ]
 
-/** What something came to, without the words of an error. */
+/** The result of a call, without the message of an error. */
 async function outcome(run: Promise<unknown>): Promise<unknown> {
   return await run.then(
     (value) => value ?? 'done',

@@ -168,7 +168,7 @@ describe('the disks of a VM whose manifest said Delete', () => {
     const real = stateFiles()
     let files = 0
     const hostile = (): void => {
-      // What a runner may do: its directories are open to the shared group, and once they are not it can do nothing.
+      // The writes of a runner: its directories are open to the shared group, and once they are not, it can do nothing.
       for (const directory of [paths.disks(uid), paths.run(uid)])
         if (existsSync(directory) && (statSync(directory).mode & 0o020) !== 0) writeFileSync(join(directory, `n${++files}.qcow2`), '')
     }

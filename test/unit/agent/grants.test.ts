@@ -18,14 +18,14 @@ const aGrant = (uid: VmUid, vm = 'web'): Grant => ({ version: 1, uid, vm, accele
 interface World {
   readonly held: Grants
   readonly onDisk: Map<string, string>
-  /** What the broker holds. */
+  /** The broker's grants. */
   readonly granted: Map<string, Grant>
   readonly asked: string[]
   readonly clock: VirtualClock
   readonly signal: AbortSignal
   /** The agent lost the broker and found it again. */
   reconnect(): void
-  /** What the broker answers instead. */
+  /** The broker's answer instead. */
   refusing: Error | undefined
   /** Called before the named step goes on. */
   before: (step: string) => Promise<void>

@@ -14,7 +14,7 @@ const uid = aUid('11111111-1111-4111-8111-111111111111')
 const sizeBytes = 1024 ** 3
 const allowedBytes = mostDiskBytes(sizeBytes) + 16 * 1024 ** 2
 let paths: Layout
-/** What lstat says a file takes, where it is more than a test should write. */
+/** The size in lstat, for more bytes than a test should write. */
 let takes: Record<string, number>
 
 beforeEach(() => {
@@ -32,7 +32,7 @@ function write(path: string, bytes: number): void {
   takes[path] = bytes
 }
 
-/** What one look finds. */
+/** The result of one check. */
 async function look(): Promise<readonly Overuse[]> {
   const stop = new AbortController()
   const clock = {

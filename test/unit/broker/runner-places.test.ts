@@ -63,7 +63,7 @@ test('A VM has at most eight connections, and a place that is given back can be 
   expect([server.call(0).letIn, server.call(0).letIn]).toEqual([true, false])
 })
 
-test('What VMs have beyond their own two places is limited, and comes back', async () => {
+test('The places of VMs beyond their own two are limited, and become free again', async () => {
   const server = await aServer(100)
   const calls = Array.from({ length: 100 }, (_, index) => Array.from({ length: 8 }, () => server.call(index))).flat()
   expect(calls.filter((one) => one.letIn)).toHaveLength(2 * 100 + 512)

@@ -9,11 +9,11 @@ interface KeptConfig {
   readonly createdAt: string
 }
 
-/** What `docker config …` does to a Swarm, in memory. Each config is a second younger than the one before it. */
+/** `docker config …` on an in-memory Swarm. Each config is one second younger than the one before. */
 export interface SwarmConfigs extends DockerCli {
   readonly configs: () => readonly KeptConfig[]
   readonly put: (config: Partial<KeptConfig> & { readonly data: string }) => KeptConfig
-  /** What the next call of this kind (`config create`) meets with. */
+  /** The fault of the next call of this kind (`config create`). */
   readonly failNext: (verb: string, message: string) => void
   /** The same, once `calls` of that kind were answered. */
   readonly failAfter: (verb: string, calls: number, message: string) => void

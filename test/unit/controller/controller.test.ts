@@ -40,7 +40,7 @@ class Stage {
   applied: unknown[] = []
   /** Reconcilers that get no answer at all. */
   hanging: readonly string[] = []
-  /** What every look is answered with. */
+  /** The plan of every run. */
   refusing: PortError | undefined
   emit: (event: SwarmEvent) => void = () => undefined
   hint: () => void = () => undefined

@@ -309,7 +309,7 @@ it('never gives a VM another source before its own was without it for the grace:
       for (const one of steps) {
         await on.clock.pass(one.waitMs)
         nowMs += one.waitMs
-        // What the placement record says is what outlives the controller.
+        // Only the placement record outlives the controller.
         if (one.restart) on = bench(owner === undefined ? 'nothing' : { source: owner, generation: undefined })
         const was = owner
         if (was !== undefined && one[was as Source] !== 'lacks') ownerSeenMs = nowMs

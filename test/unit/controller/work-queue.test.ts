@@ -114,7 +114,7 @@ describe('the work queue', () => {
   })
 })
 
-/** What client-go promises, written as simply as it can be: keys that are owed a run now, or at the latest then, and keys that run. */
+/** A simple model of client-go's queue: keys that are due now, keys that are due at a time, and running keys. */
 interface Model {
   readonly owed: Set<string>
   readonly running: Set<string>

@@ -96,7 +96,7 @@ test('beside an edit that waits, only what somebody else changed is said', async
   expect(said.flat()).toEqual(['TaskTemplate.ContainerSpec.Env changed'])
 })
 
-/** What the next runs say of each write that puts something back. */
+/** The following plans, for each write that corrects something. */
 async function putBack(cluster: Cluster): Promise<readonly (readonly string[])[]> {
   const said: (readonly string[])[] = []
   for (let run = 0; run < 3; run += 1) {

@@ -12,7 +12,7 @@ import { started, wantedBy } from './started.ts'
 
 type Document = Record<'metadata' | 'spec', Record<string, unknown>>
 interface Case {
-  /** What the VM is before the edit, beyond the plainest. */
+  /** The spec of the VM before the edit, beyond the minimum. */
   readonly before?: (document: Document) => void
   readonly edit: (document: Document) => void
   readonly classAfter?: Record<string, unknown>

@@ -12,9 +12,12 @@ test('a sentence of the documentation has at most 30 words, and code counts as o
   expect(messages(`${words(28)} 10 s. ${words(30)}. \`npm ci\` ${words(29)}.`)).toEqual([])
 })
 
-test('a sentence names its thing first, but a question may begin with "Who"', () => {
+test('a sentence names its thing first, but a question may begin with "Who", and a heading with "What"', () => {
   expect(messages('Whose it is, only labels tell.')).toEqual([expect.stringContaining('begins with "Whose"')])
   expect(messages('Who can read the secret?')).toEqual([])
+  expect(messages('Of these VMs one runs.')).toEqual([expect.stringContaining('begins with "Of"')])
+  expect(messages('What a VM needs is a disk.')).toEqual([expect.stringContaining('begins with "What"')])
+  expect(messages('## What a VM needs')).toEqual([])
 })
 
 test('the word list holds in paragraphs, headings, lists and tables, and not in code', () => {
@@ -26,10 +29,18 @@ test('the word list holds in paragraphs, headings, lists and tables, and not in 
 })
 
 test('comments and messages of the program are checked, and names and one-word strings are not', () => {
-  const source = ['const told = "told"', '// Whose it is.', '/**', ' * Of a VM, the node.', ' */', 'log(`${told} was told`)'].join('\n')
+  const source = [
+    'const told = "told"',
+    '// Whose it is.',
+    '/**',
+    ' * Of a VM, the node.',
+    ' */',
+    '// The field `told`.',
+    'log(`${told} was told`)',
+  ].join('\n')
   expect(checkSource('a.ts', source)).toEqual([
     { line: 2, message: expect.stringContaining('"Whose"') },
-    { line: 3, message: expect.stringContaining('"Of a"') },
-    { line: 6, message: '"told": write reported' },
+    { line: 3, message: expect.stringContaining('"Of"') },
+    { line: 7, message: '"told": write reported' },
   ])
 })

@@ -6,7 +6,7 @@ export interface Claimant {
   readonly name: VmName
   readonly held: readonly LanClaim[]
   readonly wanted: readonly LanClaim[]
-  /** What its guest may still use on the LAN, independent of its document. */
+  /** MACs and addresses that its guest may still use on the LAN, independent of its document. */
   readonly kept: readonly LanClaim[]
 }
 

@@ -8,8 +8,8 @@ import type { DeclareInput, DeclareState, Leaving, VmMemory } from '../state.ts'
 const leavingMs = 140_000
 
 /**
- * What a guest may still use on the LAN, independent of its document: the MACs of its service, since an edit applies at the next restart,
- * and recent claims, since the service may just have been created or replaced.
+ * MACs and addresses that a guest may still use on the LAN, independent of its document: the MACs of its service, since an edit applies at
+ * the next restart, and recent claims, since the service may just have been created or replaced.
  */
 export function keptBy(name: VmName, before: DeclareState, input: DeclareInput): readonly LanClaim[] {
   return leavingOf(name, before, input).map(({ claim }) => claim)

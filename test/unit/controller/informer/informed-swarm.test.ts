@@ -89,7 +89,7 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
     events: unused,
   }
   const clock = virtualClock()
-  /** What happens before the next write of a config is answered. */
+  /** Runs before the next write of a config is answered. */
   const during = (what: () => Promise<void> | void): void => {
     meanwhile = () => {
       meanwhile = () => undefined

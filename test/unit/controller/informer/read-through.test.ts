@@ -315,7 +315,7 @@ describe('order of reads', () => {
     })
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(step, { maxLength: 30 }), async (scheduler, steps) => {
-        // What each object was, one state after the other; a state has its place as version.
+        // The states of each object in order; the index of a state is its version.
         const history = new Map(['a', 'b'].map((name) => [name, [thing(name, 0) as Thing | undefined]]))
         const statesOf = (name: string) => history.get(name) ?? []
         const cache = reading({
