@@ -1,5 +1,5 @@
 // Checks types, lint with the layer rules, format, dead code, generated files and prose in parallel. Prints only failures, and exits 1 for them.
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { programNamed } from './program.ts'
 
 interface Checked {
@@ -9,16 +9,27 @@ interface Checked {
   readonly output: string
 }
 
-const checks: readonly (readonly [name: string, program: string, ...args: string[]])[] = [
-  ['types', 'tsc', '--noEmit', '-p', '.'],
-  ['lint', 'oxlint'],
-  ['format', 'biome', 'format', '--max-diagnostics=5', '.'],
-  ['dead code', 'knip', '--no-progress'],
-  ['schema', 'node', 'scripts/schema.ts', '--check'],
-  ['prose', 'node', 'scripts/prose.ts'],
-]
+/** With `files`, lint, format and prose check only these. The other checks need the whole repository and remember what they know of it. */
+function checksOf(files: readonly string[] | undefined): readonly (readonly [name: string, program: string, ...args: string[]])[] {
+  const sources = files?.filter((file) => file.endsWith('.ts'))
+  const lint = ['lint', 'oxlint', ...(sources ?? [])] as const
+  return [
+    ['types', 'tsc', '--noEmit', '-p', '.', '--incremental', '--tsBuildInfoFile', 'node_modules/.cache/tsc.json'],
+    ...(sources?.length === 0 ? [] : [lint]),
+    ['format', 'biome', 'format', '--max-diagnostics=5', '--no-errors-on-unmatched', ...(files ?? ['.'])],
+    ['dead code', 'knip', '--no-progress', '--cache'],
+    ['schema', 'node', 'scripts/schema.ts', '--check'],
+    ['prose', 'node', 'scripts/prose.ts', ...(files ?? [])],
+  ]
+}
 
-function run([name, program, ...args]: (typeof checks)[number]): Promise<Checked> {
+/** The files that differ from the last commit. */
+function changedFiles(): readonly string[] {
+  const git = (...args: string[]): string[] => execFileSync('git', args, { encoding: 'utf8' }).split('\n')
+  return [...git('diff', '--name-only', '--diff-filter=d', 'HEAD'), ...git('ls-files', '--others', '--exclude-standard')].filter(Boolean)
+}
+
+function run([name, program, ...args]: ReturnType<typeof checksOf>[number]): Promise<Checked> {
   const started = performance.now()
   return new Promise((resolve) => {
     execFile(program, args, { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
@@ -27,8 +38,8 @@ function run([name, program, ...args]: (typeof checks)[number]): Promise<Checked
   })
 }
 
-async function main(): Promise<void> {
-  const results = await Promise.all(checks.map(run))
+async function main(files: readonly string[] | undefined): Promise<void> {
+  const results = await Promise.all(checksOf(files).map(run))
   for (const result of results) {
     if (!result.ok) process.stdout.write(`${result.output.slice(0, 20_000)}\n`)
   }
@@ -38,5 +49,6 @@ async function main(): Promise<void> {
   process.exitCode = results.every((result) => result.ok) ? 0 : 1
 }
 
-programNamed('npm run check', 'Checks types, lint, format, dead code, generated files and prose.').parse()
-void main()
+const program = programNamed('npm run check --', 'Checks types, lint, format, dead code, generated files and prose.')
+program.option('--changed', 'lint, format and prose only of the files that differ from the last commit').parse()
+void main(program.opts<{ changed?: true }>().changed ? changedFiles() : undefined)

@@ -42,8 +42,11 @@ function tooLong(text: string): readonly Problem[] {
 }
 
 function main(): void {
+  const files = program.processedArgs[0] as string[]
+  const isAsked = (path: string): boolean => files.length === 0 || files.includes(path)
   const checked = globSync([...documents, ...sources], { exclude: unchecked })
     .toSorted()
+    .filter(isAsked)
     .map(check)
   const lines = checked.flatMap(({ path, problems }) => problems.map(({ line, message }) => `${path}:${line}: ${message}\n`))
   if (lines.length === 0) return
@@ -51,5 +54,7 @@ function main(): void {
   process.exitCode = 1
 }
 
-programNamed('scripts/prose.ts', 'Checks the English of documentation, comments and messages.').parse()
+const program = programNamed('scripts/prose.ts', 'Checks the English of documentation, comments and messages.')
+  .argument('[files...]', 'default: all')
+  .parse()
 main()
