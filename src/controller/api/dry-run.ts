@@ -5,9 +5,9 @@ import type { Clock } from '../../ports/clock.ts'
 import type { Inspection } from '../../ports/inspection.ts'
 import type { StatusView } from '../../ports/status-view.ts'
 import { disksView } from './list-disks.ts'
-import { foreseeAssets, type AssetsForesight } from '../../reconcilers/assets/foresee.ts'
+import { dryRunAssets, type AssetsDryRun } from '../../reconcilers/assets/dry-run.ts'
 import type { AssetsPorts } from '../../reconcilers/assets/index.ts'
-import { foreseeServices, type ServicesForesight } from '../../reconcilers/services/foresee.ts'
+import { dryRunServices, type ServicesDryRun } from '../../reconcilers/services/dry-run.ts'
 import type { ServicesPorts } from '../../reconcilers/services/index.ts'
 
 export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' | 'recent' | 'placements' | 'lease'> {
@@ -39,10 +39,7 @@ export function inspection(ports: InspectionPorts): Inspection {
       if (!declarations.knows(name)) return undefined
       return inTime('the plan', async (signal) => {
         const nowMs = clock.now()
-        const [assets, services] = await Promise.all([
-          foreseeAssets(ports, name, nowMs, signal),
-          foreseeServices(ports, name, nowMs, signal),
-        ])
+        const [assets, services] = await Promise.all([dryRunAssets(ports, name, nowMs, signal), dryRunServices(ports, name, nowMs, signal)])
         return planOf(name, assets, services, view)
       })
     },
@@ -56,7 +53,7 @@ export function inspection(ports: InspectionPorts): Inspection {
   }
 }
 
-function planOf(name: string, assets: AssetsForesight, services: ServicesForesight, view: Pick<StatusView, 'vm'>): VmPlan {
+function planOf(name: string, assets: AssetsDryRun, services: ServicesDryRun, view: Pick<StatusView, 'vm'>): VmPlan {
   return {
     name,
     suspended: assets.suspended ?? null,

@@ -8,7 +8,7 @@ import { waitingConditions } from './conditions.ts'
 import { deletesDisks } from './deletes-disks.ts'
 import type { AssetsSeen } from './observe.ts'
 
-const lookAgainMs = 1_000
+const requeueAfterMs = 1_000
 
 /**
  * Deletes the disks of a removed VM with deletionPolicy `Delete` in three steps: mark the record, let the node delete the disks, remove the
@@ -29,7 +29,7 @@ export function planDeletion(seen: AssetsSeen, record: PlacementRecord, nowMs: n
   const facts = { uid: record.uid, node: node.hostname }
   // Another controller may have created a service. It must go first: without a record it would count as the VM's last trace.
   if (isServiceOf(record, ownershipOf(vm, seen.service)))
-    return { actions: [], conditions, next: { kind: 'requeueAfter', ms: lookAgainMs }, facts }
+    return { actions: [], conditions, next: { kind: 'requeueAfter', ms: requeueAfterMs }, facts }
   const order = { version: 1, uid: record.uid, vm, cluster: settings.cluster } as const
   const { id, name } = record.config
   return {
@@ -48,7 +48,7 @@ function begin(seen: AssetsSeen, record: PlacementRecord, nowMs: number): Assets
   return {
     actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [], endsVm: true }],
     conditions: [deleting(seen, record, seen.node?.hostname ?? 'its node'), ...waitingConditions()],
-    next: { kind: 'requeueAfter', ms: lookAgainMs },
+    next: { kind: 'requeueAfter', ms: requeueAfterMs },
   }
 }
 

@@ -45,7 +45,7 @@ export function toFollow(found: readonly SwarmNode[], vm: VirtualMachine): Swarm
 }
 
 /** Warns about a leftover annotation: it would take effect the next time this node is down. */
-export function withLeftoverWord(placed: ConditionDraft, node: SwarmNode, { metadata }: VirtualMachine): ConditionDraft {
+export function withLeftoverNote(placed: ConditionDraft, node: SwarmNode, { metadata }: VirtualMachine): ConditionDraft {
   const word = metadata.annotations[followDiskAnnotation]
   if (word === undefined || word === node.id || word === node.hostname) return placed
   const hint = `${followDiskAnnotation} names ${word}, but the VM is not there: remove the annotation unless it is waiting for that node`

@@ -1,5 +1,5 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { type LeaseSeen, lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/disruption-lease.ts'
+import { type LeaseSeen, leaseRequeueAfterMs, standingByText, stepsTo } from '../shared/disruption-lease.ts'
 import type { AssetsAction, AssetsPlan } from './actions.ts'
 import type { AssetsSeen } from './observe.ts'
 
@@ -15,8 +15,8 @@ function endsVm(action: AssetsAction): boolean {
   return action.kind === 'deleteDisks' || (action.kind === 'updateRecordLabels' && action.endsVm === true)
 }
 
-function isToReplace({ replaceWithheld, prepared }: AssetsSeen): boolean {
-  return replaceWithheld && prepared?.known === true && prepared.value.state === 'failed' && replaceable.has(prepared.value.reason)
+function isToReplace({ replaceBlocked, prepared }: AssetsSeen): boolean {
+  return replaceBlocked && prepared?.known === true && prepared.value.state === 'failed' && replaceable.has(prepared.value.reason)
 }
 
 /** Deletes or replaces disks and ends a VM only under the lease: another controller's manifest may still want them. */
@@ -28,7 +28,7 @@ export function underLease(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
     ...rest,
     actions: stepsTo(lease),
     conditions: lease.kind === 'free' ? plan.conditions : standingBy(seen, lease, plan.conditions),
-    next: { kind: 'requeueAfter', ms: lookAgainForLeaseMs },
+    next: { kind: 'requeueAfter', ms: leaseRequeueAfterMs },
   }
 }
 

@@ -17,7 +17,7 @@ import type { VmUid } from '../../api/names.ts'
 type Present = Extract<AssetsSeen['declaration'], { kind: 'present' }>
 
 /** Agents start without an event. */
-const lookAgainMs = 3_000
+const requeueAfterMs = 3_000
 
 /** For a declared VM without a record, or with a record whose node has left: adopts what exists of it, or else places it. */
 export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan {
@@ -39,7 +39,7 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
       )
     }
     case 'none':
-      return placeAnew(seen, cluster, declaration)
+      return placeNew(seen, cluster, declaration)
   }
 }
 
@@ -58,7 +58,7 @@ function statusOf(reason: string): 'Unknown' | 'False' {
   return reason === 'DiskNodeUnknown' ? 'Unknown' : 'False'
 }
 
-function placeAnew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Present): AssetsPlan {
+function placeNew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Present): AssetsPlan {
   const request = requestOf(seen, vm)
   const choice = place(request, candidatesOf(cluster))
   switch (choice.kind) {
@@ -83,12 +83,12 @@ function placed(
   return {
     actions: writeRecord(seen, to, corrects, claim),
     conditions: [draft, ...waitingConditions()],
-    next: { kind: 'requeueAfter', ms: lookAgainMs },
+    next: { kind: 'requeueAfter', ms: requeueAfterMs },
   }
 }
 
 function unplaced(draft: ConditionDraft): AssetsPlan {
-  return { actions: [], conditions: [draft, ...waitingConditions()], next: { kind: 'requeueAfter', ms: lookAgainMs } }
+  return { actions: [], conditions: [draft, ...waitingConditions()], next: { kind: 'requeueAfter', ms: requeueAfterMs } }
 }
 
 function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {

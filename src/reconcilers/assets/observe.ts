@@ -93,7 +93,7 @@ export interface AssetsSeen {
   /** The node's progress on the order; undefined without an order, or if the node does not have it. */
   readonly prepared: Asked<PrepareStatus> | undefined
   /** The manifest allows a disk to be replaced, but the order does not. */
-  readonly replaceWithheld: boolean
+  readonly replaceBlocked: boolean
   /** Only read if the plan ends the VM or loses disks. */
   readonly lease?: LeaseSeen
 }
@@ -120,7 +120,7 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
     elsewhere: [],
     order: undefined,
     prepared: undefined,
-    replaceWithheld: false,
+    replaceBlocked: false,
   }
   if (declaration.kind !== 'present') return seen
   if (config !== undefined && record === undefined) return seen
@@ -132,15 +132,15 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
   if (record.retainedAt !== undefined) return seen
   const wanted = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal))
   // Only the holder of the lease allows a disk to be replaced.
-  const replaceWithheld = wanted.replaceDisks !== undefined && (await ports.lease.observe(signal)).kind !== 'ours'
-  const order = marked(withClusterAddresses(replaceWithheld ? withoutReplacing(wanted) : wanted, nodes))
+  const replaceBlocked = wanted.replaceDisks !== undefined && (await ports.lease.observe(signal)).kind !== 'ours'
+  const order = marked(withClusterAddresses(replaceBlocked ? withoutReplacing(wanted) : wanted, nodes))
   const prepared = await progressOf(ports, ports.agents.on(node.id), order, signal)
   const missing = { vm, cluster: settings.cluster, uid: record.uid, node }
   const elsewhere = prepared?.known === false ? await disksElsewhere(ports.agents, nodes, missing, signal) : []
-  return { ...seen, order, prepared, elsewhere, replaceWithheld }
+  return { ...seen, order, prepared, elsewhere, replaceBlocked }
 }
 
-function withoutReplacing({ replaceDisks: _withheld, ...order }: PrepareOrder): PrepareOrder {
+function withoutReplacing({ replaceDisks: _blocked, ...order }: PrepareOrder): PrepareOrder {
   return order
 }
 

@@ -41,12 +41,12 @@ export interface Placements {
 /** Updated record by record, so that placing one VM does not read thousands. */
 export interface PlacementIndex extends Placements {
   /** Sets the record of the config with this name; undefined if the config is gone or not a record. */
-  put(name: string, record: PlacementSaid | undefined): void
+  put(name: string, record: PlacementFacts | undefined): void
   /** Call when a VM's need of memory or disk may have changed. */
   remeasure(vm: VmName): void
 }
 
-export type PlacementSaid = Pick<PlacementRecord, 'vm' | 'uid' | 'node' | 'retainedAt' | 'disksMade'>
+export type PlacementFacts = Pick<PlacementRecord, 'vm' | 'uid' | 'node' | 'retainedAt' | 'disksMade'>
 type Placed = Pick<PlacementRecord, 'vm' | 'uid'> & { readonly node: string | undefined; readonly disksMade: boolean } & Need
 
 export const noLoad: Load = { vms: 0, bytes: 0, unmadeDiskBytes: 0 }

@@ -11,11 +11,11 @@ import { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
 import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
 import { checkIn, isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
-import { diskElsewhere, toFollow, withLeftoverWord } from './disk-elsewhere.ts'
+import { diskElsewhere, toFollow, withLeftoverNote } from './disk-elsewhere.ts'
 import { planFollow, planIdentity } from './identity.ts'
 import { underLease } from './disruption.ts'
 import { isToDelete, planDeletion } from './deletion.ts'
-import { withLastWord } from './last-word.ts'
+import { withDeletionPolicy } from './deletion-policy.ts'
 import type { AssetsSeen } from './observe.ts'
 import { placedOn, placementFacts, planSuspended } from './suspended.ts'
 
@@ -23,7 +23,7 @@ const settled: Next = { kind: 'settled' }
 
 export function planAssets(seen: AssetsSeen, nowMs: number): AssetsPlan {
   const suspension = suspensionOf(seen.vm, seen.declaration, seen.record)
-  return withLastWord(seen, suspension === undefined ? underLease(seen, planResumed(seen, nowMs)) : planSuspended(seen, suspension))
+  return withDeletionPolicy(seen, suspension === undefined ? underLease(seen, planResumed(seen, nowMs)) : planSuspended(seen, suspension))
 }
 
 /** The plan without suspension and lease. */
@@ -51,7 +51,7 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const other = otherInstance(seen, record)
   if (other !== undefined) return removeOrphan(record, other)
   const placed =
-    seen.elsewhere.length === 0 ? withLeftoverWord(placedOn(node, record), node, vm) : diskElsewhere(seen.elsewhere, node, record, vm)
+    seen.elsewhere.length === 0 ? withLeftoverNote(placedOn(node, record), node, vm) : diskElsewhere(seen.elsewhere, node, record, vm)
   const prepared = preparedConditions(seen, seen.prepared, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined

@@ -2,21 +2,21 @@ import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { objectLabels, suspendedBy } from '../../api/labels.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
-import { notAsked, type Suspension, whileSuspended } from '../shared/suspension.ts'
+import { notChecked, type Suspension, whileSuspended } from '../shared/suspension.ts'
 import type { AssetsAction, AssetsPlan } from './actions.ts'
 import type { AssetsSeen } from './observe.ts'
 
 /** Only a fallback, in case the event of a resume is lost. */
-const lookAgainMs = 30_000
+const requeueAfterMs = 30_000
 
 /** Keeps the placement; conditions that need an order to the node become Unknown. */
 export function planSuspended(seen: AssetsSeen, suspension: Suspension): AssetsPlan {
   const { record, node, declaration } = seen
-  const unasked = (['AssetsReady', 'SoftwareEmulation'] as const).map((type) => condition(type, 'Unknown', 'Suspended', notAsked))
+  const unchecked = (['AssetsReady', 'SoftwareEmulation'] as const).map((type) => condition(type, 'Unknown', 'Suspended', notChecked))
   return {
     actions: noteOf(record, suspension),
-    conditions: declaration.kind === 'unknown' ? [] : [placed(seen), ...unasked],
-    next: whileSuspended(suspension, lookAgainMs),
+    conditions: declaration.kind === 'unknown' ? [] : [placed(seen), ...unchecked],
+    next: whileSuspended(suspension, requeueAfterMs),
     ...(record === undefined || node === undefined ? {} : { facts: placementFacts(record, node) }),
   }
 }

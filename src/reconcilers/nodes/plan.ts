@@ -15,9 +15,9 @@ export type NodesAction =
   | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
 
 /** A node's bridges and its broker change without an event. */
-const lookAgainMs = 10_000
+const requeueAfterMs = 10_000
 /** The agent or broker is away, or the agent still probes KVM. */
-const lookSoonMs = 2_000
+const retryAfterMs = 2_000
 
 export function planNode(seen: NodesSeen): Plan<NodesAction> {
   const { node } = seen
@@ -31,7 +31,7 @@ export function planNode(seen: NodesSeen): Plan<NodesAction> {
 
 function whenNext({ facts }: NodesSeen): Next {
   const unsure = !facts.known || facts.value.kvm.state === 'pending' || facts.value.broker === null
-  return { kind: 'requeueAfter', ms: unsure ? lookSoonMs : lookAgainMs }
+  return { kind: 'requeueAfter', ms: unsure ? retryAfterMs : requeueAfterMs }
 }
 
 /** Foreign labels unchanged, plus ours, plus the latched ones. */

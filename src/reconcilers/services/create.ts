@@ -10,7 +10,7 @@ import type { ServicesSeen } from './observe.ts'
 import { renderedHash, renderTemplate, serviceLabels, surroundings } from './render.ts'
 
 /** The assets reconciler writes the record, and each of its writes requeues the VM; this delay is only the fallback. */
-const lookAgainMs = 5_000
+const requeueAfterMs = 5_000
 
 /** Creates the service once the disks exist: a task that starts earlier fails, because its bind mount has no source. */
 export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0 | 1): ServicesPlan {
@@ -42,5 +42,5 @@ function waiting(reason: string, message: string): ServicesPlan {
 }
 
 function again(): ServicesPlan['next'] {
-  return { kind: 'requeueAfter', ms: lookAgainMs }
+  return { kind: 'requeueAfter', ms: requeueAfterMs }
 }

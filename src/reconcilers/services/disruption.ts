@@ -1,5 +1,5 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
-import { type LeaseSeen, lookAgainForLeaseMs, standingByText, stepsTo } from '../shared/disruption-lease.ts'
+import { type LeaseSeen, leaseRequeueAfterMs, standingByText, stepsTo } from '../shared/disruption-lease.ts'
 import type { ServicesAction, ServicesPlan } from './actions.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -38,7 +38,7 @@ export function underLease(seen: ServicesSeen, plan: ServicesPlan): ServicesPlan
     actions: stepsTo(lease),
     // A single controller gets the lease at once and continues.
     conditions: lease.kind === 'free' ? plan.conditions : standingBy(lease, plan.conditions),
-    next: { kind: 'requeueAfter', ms: lookAgainForLeaseMs },
+    next: { kind: 'requeueAfter', ms: leaseRequeueAfterMs },
   }
 }
 

@@ -8,7 +8,7 @@ import { nameFree, serviceReady } from './conditions.ts'
 /** Drops the actions, and the conditions that assume they were applied. */
 export function planSuspended(seen: ServicesSeen, resumed: ServicesPlan, suspension: Suspension, nowMs: number): ServicesPlan {
   const { actions, conditions, facts } = resumed
-  const ms = resumed.next.kind === 'requeueAfter' && actions.length === 0 ? resumed.next.ms : lookAgainMs
+  const ms = resumed.next.kind === 'requeueAfter' && actions.length === 0 ? resumed.next.ms : requeueAfterMs
   return {
     actions: [],
     conditions: actions.length === 0 ? conditions : seenOnly(seen, conditions, nowMs),
@@ -17,7 +17,7 @@ export function planSuspended(seen: ServicesSeen, resumed: ServicesPlan, suspens
   }
 }
 
-const lookAgainMs = 5_000
+const requeueAfterMs = 5_000
 
 function seenOnly(seen: ServicesSeen, conditions: readonly ConditionDraft[], nowMs: number): readonly ConditionDraft[] {
   const { owned, vm } = seen

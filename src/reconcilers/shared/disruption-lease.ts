@@ -178,7 +178,7 @@ async function within(
 }
 
 /** Short, because a live holder answers a request within milliseconds. */
-export const lookAgainForLeaseMs = 1_000
+export const leaseRequeueAfterMs = 1_000
 
 /** The actions that acquire the lease. */
 export function stepsTo(lease: Exclude<LeaseSeen, { kind: 'ours' }>): readonly LeaseAction[] {

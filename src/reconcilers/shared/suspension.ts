@@ -41,7 +41,7 @@ function suspended(by: Suspension['by'], declaration: Declaration, until: string
 }
 
 /** The message of a condition that cannot be checked while the VM is suspended. */
-export const notAsked = 'not checked while the VM is suspended'
+export const notChecked = 'not checked while the VM is suspended'
 
 /** A suspended VM is still observed. */
 export function whileSuspended({ by, message }: Suspension, ms: number): Next {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { placementRecordName } from '../../../src/api/names.ts'
-import { noLoad, placementIndex, type PlacementSaid } from '../../../src/reconcilers/assets/placements.ts'
+import { noLoad, placementIndex, type PlacementFacts } from '../../../src/reconcilers/assets/placements.ts'
 import { aUid } from '../../support/branded.ts'
 
 const names = ['a', 'b', 'c'] as const
@@ -23,7 +23,7 @@ describe('placements that are kept up', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom(...names), (steps, me) => {
         const bytes = new Map<string, number>()
-        const held = new Map<string, PlacementSaid>()
+        const held = new Map<string, PlacementFacts>()
         const it = placementIndex((vm) => ({ bytes: bytes.get(vm) ?? 0, diskBytes: 2 * (bytes.get(vm) ?? 0) }))
         for (const one of steps) {
           if (one.kind === 'measure') {

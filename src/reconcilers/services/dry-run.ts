@@ -10,7 +10,7 @@ import type { ServicesAction } from './actions.ts'
 import { observeServices, type ServicesPorts } from './observe.ts'
 import { planResumed } from './plan.ts'
 
-export interface ServicesForesight {
+export interface ServicesDryRun {
   readonly steps: readonly PlannedStep[]
   readonly edits: readonly Edit[]
   /** A step writes the template, which applies the edits. */
@@ -19,12 +19,12 @@ export interface ServicesForesight {
 }
 
 /** A dry run: the actions as if the VM were neither suspended nor under another controller's lease. Only reads. */
-export async function foreseeServices(
+export async function dryRunServices(
   ports: Omit<ServicesPorts, 'lease'>,
   vm: VmName,
   nowMs: number,
   signal: AbortSignal,
-): Promise<ServicesForesight> {
+): Promise<ServicesDryRun> {
   const seen = await observeServices(ports, vm, signal)
   const { actions, next, edits = [] } = planResumed(seen, nowMs)
   const service = 'service' in seen.owned ? seen.owned.service : undefined

@@ -14,7 +14,7 @@ import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import type { AskProgress } from './order-answers.ts'
 import { planResumed } from './plan.ts'
 
-export interface AssetsForesight {
+export interface AssetsDryRun {
   /** Why no changes are made; undefined if the VM is not suspended. */
   readonly suspended: string | undefined
   readonly steps: readonly PlannedStep[]
@@ -24,7 +24,7 @@ export interface AssetsForesight {
 }
 
 /** A dry run: the actions as if the VM were not suspended. A node gets no order, and does not go on with one. */
-export async function foreseeAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsForesight> {
+export async function dryRunAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsDryRun> {
   const dryRun = { ...ports, assumed: assumedPlacements(), askProgress: lastProgress, suspensionOf: () => undefined }
   const seen = await observeAssets(dryRun, vm, signal)
   const suspended = suspensionOf(vm, seen.declaration, seen.record)?.message

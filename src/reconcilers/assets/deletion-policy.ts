@@ -8,7 +8,7 @@ import type { AssetsSeen } from './observe.ts'
  * Adds the manifest's deletionPolicy to the record, even if the plan otherwise waits: once the manifest is gone, only the record has it.
  * A deletion that has begun is not cancelled.
  */
-export function withLastWord(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
+export function withDeletionPolicy(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
   const { record } = seen
   if (record === undefined || record.deletingAt !== undefined || record.retainedAt !== undefined) return plan
   const deletes = deletesDisks(seen, record)
