@@ -4,7 +4,7 @@ import type { InstanceRecord } from '../../api/wire/agent-api.ts'
 import type { DisksView, DiskView } from '../../api/wire/disks.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Swarm } from '../../ports/swarm.ts'
-import { ask } from '../../reconcilers/shared/answers.ts'
+import { answerOf } from '../../reconcilers/shared/answers.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../../reconcilers/shared/placement-record.ts'
 import { uidsNamedBy } from '../../reconcilers/shared/vm-service.ts'
 
@@ -17,7 +17,7 @@ export interface DisksPorts {
 /** Asks every node. Reads instances before records, because a VM has its record before its disk. Throws PortError. */
 export async function disksView({ swarm, agents, cluster }: DisksPorts, signal: AbortSignal): Promise<DisksView> {
   const nodes = await swarm.listNodes(signal)
-  const answers = await Promise.all(nodes.map(async (node) => ({ ...node, asked: await ask(agents.on(node.id).instances(signal)) })))
+  const answers = await Promise.all(nodes.map(async (node) => ({ ...node, asked: await answerOf(agents.on(node.id).instances(signal)) })))
   const records = readPlacementRecords(await swarm.listConfigs(recordsLabel, signal))
   const services = await swarm.listServices(`${objectLabels.managedBy}=${managedBy}`, signal)
   const owners = { cluster, records: new Map(records.map((one) => [one.uid, one])), served: new Set(services.flatMap(uidsNamedBy)) }

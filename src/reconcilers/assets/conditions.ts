@@ -1,7 +1,7 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import type { PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
 import type { Next } from '../reconciler.ts'
-import type { Asked } from '../shared/answers.ts'
+import type { Answer } from '../shared/answers.ts'
 import type { MachineCheck } from '../shared/applied.ts'
 import { whyAway } from '../shared/away.ts'
 import type { AssetsSeen } from './observe.ts'
@@ -23,7 +23,7 @@ export interface Prepared {
   readonly disksMade: boolean
 }
 
-export function preparedConditions(seen: AssetsSeen, prepared: Asked<PrepareStatus>, hostname: string): Prepared {
+export function preparedConditions(seen: AssetsSeen, prepared: Answer<PrepareStatus>, hostname: string): Prepared {
   // An unreachable agent says nothing about a VM that runs there.
   if (!prepared.known) {
     const { reason, message } = whyAway(seen.node, prepared.message)

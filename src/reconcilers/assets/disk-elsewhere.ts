@@ -3,7 +3,7 @@ import { followDiskAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
-import { ask, askFor } from '../shared/answers.ts'
+import { answerOf, answerOrNone } from '../shared/answers.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /** The disks to find, and the node in their record. */
@@ -31,9 +31,9 @@ export async function disksElsewhere(
 /** Asks for the VM first, because that is cheaper than reading the whole inventory. */
 async function hasDisks(agents: Agents, nodeId: string, { uid, vm, cluster }: Missing, signal: AbortSignal): Promise<boolean> {
   const agent = agents.on(nodeId)
-  const status = await askFor(agent.vm(uid, signal))
+  const status = await answerOrNone(agent.vm(uid, signal))
   if (!status.known || status.value === undefined) return false
-  const all = await ask(agent.instances(signal))
+  const all = await answerOf(agent.instances(signal))
   return all.known && all.value.some((one) => one.uid === uid && one.vm === vm && one.cluster === cluster && one.disks.length > 0)
 }
 

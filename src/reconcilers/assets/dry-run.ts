@@ -5,7 +5,7 @@ import type { PlannedStep } from '../../api/wire/plan.ts'
 import type { MarkedOrder } from '../../api/wire/unchanged.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Labels } from '../../ports/swarm.ts'
-import { ask } from '../shared/answers.ts'
+import { answerOf } from '../shared/answers.ts'
 import { assumedPlacements } from '../shared/assumed-placements.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
@@ -48,7 +48,7 @@ async function disksOnNode(
   signal: AbortSignal,
 ): Promise<{ readonly edits: readonly Edit[]; readonly unknown: readonly string[] }> {
   if (declaration.kind !== 'present' || record === undefined || node === undefined) return { edits: [], unknown: [] }
-  const instances = await ask(agents.on(node.id).instances(signal))
+  const instances = await answerOf(agents.on(node.id).instances(signal))
   if (!instances.known) return { edits: [], unknown: [`which disks ${node.hostname} has: its agent does not answer`] }
   const there = instances.value.find((one) => one.uid === record.uid)
   if (there === undefined) return { edits: [], unknown: [] }

@@ -9,7 +9,7 @@ import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, type Machine } from '../shared/applied.ts'
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
-import { type Asked, ask } from '../shared/answers.ts'
+import { type Answer, answerOf } from '../shared/answers.ts'
 import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
@@ -54,8 +54,8 @@ type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'm
 
 export interface NodeSeen {
   readonly node: SwarmNode
-  readonly facts: Asked<NodeFacts>
-  readonly instances: Asked<readonly InstanceRecord[]>
+  readonly facts: Answer<NodeFacts>
+  readonly instances: Answer<readonly InstanceRecord[]>
   /** The agent service has or had a task there, so the node may have disks, even of an earlier Swarm. */
   readonly agentExpected: boolean
 }
@@ -91,7 +91,7 @@ export interface AssetsSeen {
   readonly elsewhere: readonly SwarmNode[]
   readonly order: MarkedOrder | undefined
   /** The node's progress on the order; undefined without an order, or if the node does not have it. */
-  readonly prepared: Asked<PrepareStatus> | undefined
+  readonly prepared: Answer<PrepareStatus> | undefined
   /** The manifest allows a disk to be replaced, but the order does not. */
   readonly replaceBlocked: boolean
   /** Only read if the plan ends the VM or loses disks. */
@@ -149,8 +149,8 @@ async function progressOf(
   agent: Agent,
   order: MarkedOrder,
   signal: AbortSignal,
-): Promise<Asked<PrepareStatus> | undefined> {
-  const progress = await ask(ports.askProgress(agent, order, signal))
+): Promise<Answer<PrepareStatus> | undefined> {
+  const progress = await answerOf(ports.askProgress(agent, order, signal))
   if (!progress.known) return progress
   const { value } = progress
   return value.state === 'none' ? undefined : { known: true, value }
@@ -212,7 +212,7 @@ async function observeNode(
   signal: AbortSignal,
 ): Promise<NodeSeen> {
   const agent = ports.agents.on(node.id)
-  const [facts, instances] = await Promise.all([ask(agent.facts(signal)), ask(agent.instances(signal))])
+  const [facts, instances] = await Promise.all([answerOf(agent.facts(signal)), answerOf(agent.instances(signal))])
   return { node, facts, instances, agentExpected }
 }
 

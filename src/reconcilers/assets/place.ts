@@ -4,7 +4,7 @@ import { maxGrants } from '../../api/wire/broker-admin.ts'
 import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
-import type { Asked } from '../shared/answers.ts'
+import type { Answer } from '../shared/answers.ts'
 import type { Room } from '../shared/assumed-placements.ts'
 
 export interface PlaceRequest {
@@ -19,7 +19,7 @@ export interface PlaceRequest {
 
 export interface Candidate {
   readonly node: Pick<SwarmNode, 'id' | 'hostname' | 'state' | 'availability' | 'memoryBytes'>
-  readonly facts: Asked<NodeFacts>
+  readonly facts: Answer<NodeFacts>
   readonly placedVms: number
   /** Memory of all VMs placed there, running or not. */
   readonly committedBytes: number

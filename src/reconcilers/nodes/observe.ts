@@ -4,7 +4,7 @@ import type { Declarations } from '../../ports/declarations.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
-import { ask } from '../shared/answers.ts'
+import { answerOf } from '../shared/answers.ts'
 import { ownerlessGrants } from './ownerless.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../shared/placement-record.ts'
 import { isLive, isVmService } from '../shared/vm-service.ts'
@@ -34,8 +34,8 @@ export async function observeNode(ports: NodesPorts, nodeId: string, sweep: bool
   if (node === undefined) {
     return { node, facts: { known: false, message: 'no member' }, records: [], services: [], tasks: [], softwareEmulation, ownerless: [] }
   }
-  const facts = await ask(agents.on(nodeId).facts(signal))
-  const instances = sweep ? await ask(agents.on(nodeId).instances(signal)) : undefined
+  const facts = await answerOf(agents.on(nodeId).facts(signal))
+  const instances = sweep ? await answerOf(agents.on(nodeId).instances(signal)) : undefined
   const records = await recordsIn(swarm, signal)
   const known = await swarm.listServices(undefined, signal)
   const seen = { node, facts, records, services: livingIn(known), tasks: [], softwareEmulation, ownerless: [] }

@@ -1,13 +1,13 @@
 import type { VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode, SwarmService, SwarmTask } from '../../ports/swarm.ts'
-import type { Asked } from '../shared/answers.ts'
+import type { Answer } from '../shared/answers.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 export interface NodesSeen {
   /** Undefined if the node has left the Swarm. */
   readonly node: SwarmNode | undefined
-  readonly facts: Asked<NodeFacts>
+  readonly facts: Answer<NodeFacts>
   /** Records of all VMs of the Swarm. */
   readonly records: readonly PlacementRecord[]
   /** Every service of a VM. */

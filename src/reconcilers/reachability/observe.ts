@@ -7,7 +7,7 @@ import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { appliedMachine, nicsOf } from '../shared/applied.ts'
-import { type Asked, askFor } from '../shared/answers.ts'
+import { type Answer, answerOrNone } from '../shared/answers.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { currentTask, isOfEarlierTemplate, isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
@@ -37,7 +37,7 @@ export interface ReachabilitySeen {
   readonly node: SwarmNode | undefined
   readonly nic: NicGrant | undefined
   /** The inner value is undefined if the node's agent does not know the VM. */
-  readonly status: Asked<VmStatus | undefined> | undefined
+  readonly status: Answer<VmStatus | undefined> | undefined
   readonly probing: Probing
 }
 
@@ -65,7 +65,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
   const [applied] = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
   if (uid === undefined || node === undefined) return { ...nothing, ...known, nic: applied, probing: { kind: 'notYet' } }
-  const status = await askFor(ports.agents.on(node.id).vm(uid, signal))
+  const status = await answerOrNone(ports.agents.on(node.id).vm(uid, signal))
   if (declaration.vm.spec.runStrategy === 'Halted') return { ...known, nic: applied, status, probing: { kind: 'notYet' } }
   const nic = runningNic(applied, status)
   const probing = await probeFrom(
@@ -78,7 +78,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
 }
 
 /** The NIC in the broker's lease is the one that the guest really has. */
-function runningNic(applied: NicGrant | undefined, status: Asked<VmStatus | undefined>): NicGrant | undefined {
+function runningNic(applied: NicGrant | undefined, status: Answer<VmStatus | undefined>): NicGrant | undefined {
   const lease = status.known ? status.value?.lease : undefined
   const held = lease?.held === true ? lease.nics.find((one) => one.name === applied?.name) : undefined
   return applied === undefined || held === undefined ? applied : { ...applied, bridge: held.bridge, mac: held.mac }

@@ -5,7 +5,7 @@ import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
-import { ask } from '../shared/answers.ts'
+import { answerOf } from '../shared/answers.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 
@@ -57,7 +57,7 @@ export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly Sw
   const asked: Probed[] = []
   for (const prober of probers) {
     if (isSettled(asked)) break
-    const probed = await ask(probe(agents, prober, target, signal))
+    const probed = await answerOf(probe(agents, prober, target, signal))
     if (probed.known) asked.push(probed.value)
     else silent.push(`${prober.hostname}: ${probed.message}`)
   }

@@ -1,10 +1,10 @@
 import { PortError } from '../../ports/errors.ts'
 
 /** An answer, or the reason why there is none. No answer does not mean that the thing does not exist. */
-export type Asked<T> = { readonly known: true; readonly value: T } | { readonly known: false; readonly message: string }
+export type Answer<T> = { readonly known: true; readonly value: T } | { readonly known: false; readonly message: string }
 
 /** Turns `Unavailable` into a value; throws every other error. */
-export async function ask<T>(question: Promise<T>): Promise<Asked<T>> {
+export async function answerOf<T>(question: Promise<T>): Promise<Answer<T>> {
   try {
     return { known: true, value: await question }
   } catch (error) {
@@ -13,9 +13,9 @@ export async function ask<T>(question: Promise<T>): Promise<Asked<T>> {
   }
 }
 
-/** As `ask`, but NotFound is an answer too: undefined. */
-export async function askFor<T>(question: Promise<T>): Promise<Asked<T | undefined>> {
-  return ask(
+/** As `answerOf`, but NotFound is an answer too: undefined. */
+export async function answerOrNone<T>(question: Promise<T>): Promise<Answer<T | undefined>> {
+  return answerOf(
     question.catch((error: unknown) => {
       if (error instanceof PortError && error.kind === 'NotFound') return undefined
       throw error
