@@ -132,7 +132,7 @@ describe('preparing a VM', () => {
     })
     expect(identityOf(order.uid)).toMatchObject({
       uid: order.uid,
-      vm: 'web-1',
+      vm: order.vm,
       machineType: 'pc-q35-10.0',
       disks: [{ imageSha256: sha256, imageSource: 'images/tiny.qcow2' }],
     })
@@ -144,11 +144,11 @@ describe('preparing a VM', () => {
     })
     expect(statSync(join(root.instanceImages(order.uid), sha256)).ino).toBe(statSync(root.storedImage(sha256)).ino)
     expect(statSync(root.storedImage(sha256)).ino).not.toBe(statSync(image()).ino)
-    expect(broker.grants.get(order.uid)).toMatchObject({ vm: 'web-1', accelerator: 'tcg', nics: order.nics })
+    expect(broker.grants.get(order.uid)).toMatchObject({ vm: order.vm, accelerator: 'tcg', nics: order.nics })
     expect(await client.instances()).toEqual([
       {
         uid: order.uid,
-        vm: 'web-1',
+        vm: order.vm,
         cluster: 'test',
         granted: true,
         disks: [expect.objectContaining({ name: 'root', sizeBytes: 16 * 1024 ** 2 })],
@@ -337,7 +337,7 @@ describe('replacing a disk', () => {
     expect(await prepared(client, allowed)).toMatchObject({ reason: 'DiskInUse', message: expect.stringContaining('root.qcow2 open') })
     await open.close()
     expect(await prepared(client, allowed)).toMatchObject({ state: 'ready' })
-    expect(identityOf(order.uid)).toMatchObject({ uid: order.uid, vm: 'web-1', disks: [{ imageSha256: other }] })
+    expect(identityOf(order.uid)).toMatchObject({ uid: order.uid, vm: order.vm, disks: [{ imageSha256: other }] })
     expect(readdirSync(root.disks(order.uid))).toEqual(['root.qcow2'])
     expect((lstatSync(root.diskFile(order.uid, 'root')).mode & 0o7777).toString(8)).toBe('660')
     expect(broker.grants.has(order.uid)).toBe(true)
@@ -433,17 +433,18 @@ describe('a kill in the middle', () => {
     const identity = readFileSync(root.identityFile(whole.uid), 'utf8')
     const steps = {
       directories: () => undefined,
-      draft: (uid: VmUid) => writeFileSync(join(root.instance(uid), 'identity.json.draft'), identity.replaceAll(whole.uid, uid)),
-      link: (uid: VmUid) => linkSync(root.storedImage(sha256), join(root.instanceImages(uid), sha256)),
-      halfDisk: (uid: VmUid) => writeFileSync(join(root.disks(uid), `.root.new-${uid}`), 'half'),
-      disk: (uid: VmUid) => writeFileSync(root.diskFile(uid, 'root'), 'half'),
+      draft: ({ uid, vm }: PrepareOrder) =>
+        writeFileSync(join(root.instance(uid), 'identity.json.draft'), identity.replaceAll(whole.uid, uid).replace(whole.vm, vm)),
+      link: ({ uid }: PrepareOrder) => linkSync(root.storedImage(sha256), join(root.instanceImages(uid), sha256)),
+      halfDisk: ({ uid }: PrepareOrder) => writeFileSync(join(root.disks(uid), `.root.new-${uid}`), 'half'),
+      disk: ({ uid }: PrepareOrder) => writeFileSync(root.diskFile(uid, 'root'), 'half'),
     }
     const done: (keyof typeof steps)[] = []
     for (const step of Object.keys(steps) as (keyof typeof steps)[]) {
       done.push(step)
       const order = anOrder()
       for (const directory of [root.instanceImages(order.uid), root.disks(order.uid)]) mkdirSync(directory, { recursive: true })
-      for (const one of done) steps[one](order.uid)
+      for (const one of done) steps[one](order)
       // The operator's file changed meanwhile: what a disk was made from is what the draft says.
       if (step === 'disk') makeImage(image())
       expect(await prepared(client, order)).toMatchObject({ state: 'ready' })

@@ -74,11 +74,12 @@ export const sha256Of = (path: string): string => createHash('sha256').update(re
 export function anOrder(
   order: Partial<PrepareOrder> & { image?: { source: string; sha256: string | null }; sizeBytes?: number } = {},
 ): PrepareOrder {
-  const { image = { source: 'images/tiny.qcow2', sha256: null }, sizeBytes = 16 * 1024 ** 2, ...rest } = order
+  const { image = { source: 'images/tiny.qcow2', sha256: null }, sizeBytes = 16 * 1024 ** 2, uid = aUid(randomUUID()), ...rest } = order
   return {
     version: 1,
-    uid: aUid(randomUUID()),
-    vm: 'web-1',
+    uid,
+    // A node has each VM once, so each uid gets a name of its own.
+    vm: `web-${uid.slice(0, 8)}`,
     cluster: 'test',
     disks: [{ name: 'root', sizeBytes, image }],
     disksMustExist: false,
