@@ -9,7 +9,7 @@ const graceMs = 10_000
 
 /**
  * Asks the broker to power off every VM. Resolves with the UIDs that are still running. Rejects with PortError if no broker listens, and with Error
- * if it does not answer.
+ * if it is not responding.
  */
 export async function askPowerOffAll(sockets: FdSockets, clock: Clock, path: string, timeoutMs: number): Promise<readonly string[]> {
   const response = await askBroker(sockets, clock, path, { type: 'powerOffAll', id: 1, timeoutMs }, timeoutMs)

@@ -137,9 +137,9 @@ async function isInternal(docker: DockerCli, network: string): Promise<boolean> 
 
 /** Release 0.1 created the network this way, and Docker cannot change a network in place. */
 function openNetwork(network: string): string {
-  return `network ${network} is not internal, so the task of a VM reaches the ports of its node. To move to another network:
+  return `network ${network} is not internal, so the task of a VM can reach the ports of its node. To move to another network:
   docker vm install --network swarmvirt-vms --subnet 10.202.0.0/20
   SWARMVIRT_GUESTS_NETWORK=swarmvirt-vms docker stack deploy …   # as you deployed before; restarts no VM
-  a VM moves when it is switched on the next time (runStrategy: Halted and back), or starts with an edit
-  docker network rm ${network}                         # when no VM is on it any more`
+  a VM moves at its next start: set runStrategy: Halted and back, or apply an edit that restarts it
+  docker network rm ${network}                         # once no VM uses it`
 }

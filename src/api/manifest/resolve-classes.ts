@@ -47,7 +47,7 @@ function isBrokenClass(document: ReadDocument): document is InvalidDocument {
 
 function noClass(name: string, names: readonly string[], broken: InvalidDocument | undefined): NoClass {
   if (broken !== undefined) {
-    return { missing: `the VirtualMachineClass "${name}" has errors (${broken.origin.file}:${broken.origin.line})`, help: 'mend the class' }
+    return { missing: `the VirtualMachineClass "${name}" has errors (${broken.origin.file}:${broken.origin.line})`, help: 'fix the class' }
   }
   const there = names.length === 0 ? 'there are no classes' : `there are ${names.toSorted(byText).slice(0, 20).join(', ')}`
   return { missing: `there is no VirtualMachineClass "${name}"`, help: `add it to the manifests; ${there}` }

@@ -20,7 +20,7 @@ interface Gone {
 }
 
 const note =
-  'The controller shuts a VM down in order once its removal grace is over (60 s unless set otherwise). Unless its manifest says deletionPolicy: Delete, its disks stay on their node, and a manifest of the same name takes them up again. If no VM of the configs is left and several go at once, they wait for docker vm confirm-removal.\n'
+  'The controller shuts each VM down when its removal grace period is over (60 s by default). Its disks stay on their node, and a manifest of the same name uses them again, unless the manifest says deletionPolicy: Delete. If several VMs are removed at once and none of the configs is left, run docker vm confirm-removal.\n'
 
 /** Deletes manifests created by `docker vm apply`, of any source. Reports and keeps manifests from other places. */
 export async function deleteObjects(ports: DeletePorts, wanted: readonly ObjectName[]): Promise<Outcome> {

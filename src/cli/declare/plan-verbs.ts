@@ -28,7 +28,7 @@ export function planVerbs(vm: Command, ports: PlanVerbPorts, verb: Verb): void {
     .option('-o, --output <format>', formats.join(', '), 'text')
     .action(verb((names: readonly string[], flags: { readonly output: string }) => plan(ports, names, flags)))
   vm.command('diff')
-    .description('compare manifests with what is declared (-f), or what is declared with what runs; exit 1 if they differ')
+    .description('compare manifests with the applied ones (-f), or the applied ones with the running VMs; exit 1 if they differ')
     .argument('[name...]', 'names of VMs')
     .option('-f, --filename <path>', 'file, directory, or - for standard input; may be repeated', collect)
     .option(...otherKindsFlag)

@@ -16,7 +16,7 @@ function headline({ suspended, steps, edits, editsTakeHold, waitsFor }: VmPlan):
   const parts = [
     suspended === null ? doing : `suspended; on resume: ${doing}`,
     ...(waiting === 0 ? [] : [`${counted(waiting, 'edit')} ${waiting === 1 ? 'waits' : 'wait'}`]),
-    ...(waitsFor === '' ? [] : ['it waits']),
+    ...(waitsFor === '' ? [] : ['waiting']),
   ]
   return parts.join('; ')
 }

@@ -34,7 +34,7 @@ export function writeVerbs(vm: Command, ports: WriteVerbPorts, verb: Verb): void
   vm.command('apply')
     .description('declare VMs from manifests, stored as Swarm configs')
     .requiredOption('-f, --filename <path>', 'file, directory, or - for standard input; may be repeated', collect)
-    .option('--source <name>', 'who applies, such as a pipeline; objects of other sources are rejected (default "default")')
+    .option('--source <name>', 'name of the applying source, such as a pipeline; objects of other sources are rejected (default "default")')
     .option('--prune', 'delete objects that --source applied earlier and that are not in the input')
     .option('--force', 'take over objects of other sources')
     .option('--dry-run', 'show the changes without making them')

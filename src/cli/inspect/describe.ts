@@ -12,11 +12,11 @@ const steps: readonly (readonly [step: string, text: string])[] = [
   ['manifest', 'manifest seen'],
   ['placed', 'placed'],
   ['assets', 'image, disks and seed ready'],
-  ['service', 'service made'],
+  ['service', 'service created'],
   ['task', 'task runs'],
   ['guest', 'guest runs'],
-  ['link', 'on the bridge'],
-  ['address', 'has its lease (address)'],
+  ['link', 'attached to the bridge'],
+  ['address', 'address learned'],
   ['reachable', 'reached by another node'],
   ['ready', 'ready'],
 ]
@@ -46,7 +46,7 @@ function pairs(vm: VmView): string {
   const rows: readonly (readonly [string, string])[] = [
     ['Name', vm.name],
     ['Phase', vm.phase],
-    ['Declared', vm.declared],
+    ['Manifest', vm.declared === 'present' ? 'found' : vm.declared],
     ['Generation', vm.generation === '' ? '' : `${vm.generation} (${upToDate})`],
     ['Labels', labels.join(', ')],
     ['CPUs', String(vm.spec?.cores ?? '')],

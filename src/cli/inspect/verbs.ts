@@ -128,7 +128,7 @@ async function listDisks(ports: ClusterPorts, options: ListOptions): Promise<Out
   const form: Form<DiskView> = formOf(diskShape, options, await ports.yaml())
   const view = await (await ports.connect()).disks()
   const disks = view.disks.filter(isWanted)
-  const err = view.unasked.map(({ node, message }) => `error: ${printable(`cannot ask ${node}: ${message}`)}\n`).join('')
+  const err = view.unasked.map(({ node, message }) => `error: ${printable(`cannot reach ${node}: ${message}`)}\n`).join('')
   return { exit: err === '' ? 0 : 1, out: shown(form, disks, { ...view, disks }), err }
 }
 

@@ -29,7 +29,7 @@ interface Node {
 /** The certificate's file name in the stack file, for any name of the secret. */
 const certificateFile = 'swarmvirt-api-cert'
 
-/** Asks the Swarm through the operator's Docker connection. Throws PortError if there is no controller or Docker does not answer. */
+/** Asks the Swarm through the operator's Docker connection. Throws PortError if there is no controller or Docker is not responding. */
 export async function discover(docker: DockerCli): Promise<Discovered> {
   const service = await controllerService(docker)
   const port = service.Endpoint?.Ports?.find((one) => one.TargetPort === controllerApiPort)?.PublishedPort ?? controllerApiPort

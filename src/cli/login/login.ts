@@ -24,7 +24,7 @@ export function parseLogin(text: string): Login {
 /** Parses the token from standard input. Throws UsageError. */
 export function tokenOf(text: string): string {
   const token = text.trim()
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('standard input must hold the token on one line')
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new UsageError('standard input must contain the token on one line')
   return token
 }
 

@@ -21,7 +21,7 @@ interface LoginOptions {
 /** `login` and `logout`. */
 export function loginVerbs(vm: Command, ports: LoginVerbPorts, verb: Verb): void {
   vm.command('login')
-    .description("keep the controller's address, certificate and token for the verbs that ask it")
+    .description("store the controller's address, certificate and token for later commands")
     .option('--server <url>', 'https://HOST[:PORT] of the controller (default: found through the Swarm)')
     .option('--fingerprint <sha256>', 'SHA-256 of its certificate, as printed by install (default: read from the Swarm)')
     .requiredOption('--token-stdin', 'read the API token from standard input')

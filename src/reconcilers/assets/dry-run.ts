@@ -49,7 +49,7 @@ async function disksOnNode(
 ): Promise<{ readonly edits: readonly Edit[]; readonly unknown: readonly string[] }> {
   if (declaration.kind !== 'present' || record === undefined || node === undefined) return { edits: [], unknown: [] }
   const instances = await answerOf(agents.on(node.id).instances(signal))
-  if (!instances.known) return { edits: [], unknown: [`which disks ${node.hostname} has: its agent does not answer`] }
+  if (!instances.known) return { edits: [], unknown: [`which disks ${node.hostname} has: its agent is not responding`] }
   const there = instances.value.find((one) => one.uid === record.uid)
   if (there === undefined) return { edits: [], unknown: [] }
   const isKnown = there.disks.some((one) => one.image !== undefined)

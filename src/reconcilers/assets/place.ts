@@ -121,12 +121,12 @@ function nodeActive(_request: PlaceRequest, { node }: Candidate): ReturnType<Che
 }
 
 function agentAnswers(_request: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
-  return facts.known ? undefined : { reason: 'AgentUnreachable', message: `its agent does not answer (${facts.message})` }
+  return facts.known ? undefined : { reason: 'AgentUnreachable', message: `its agent is not responding (${facts.message})` }
 }
 
 function brokerThere(_request: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
   if (!facts.known || facts.value.broker !== null) return undefined
-  return { reason: 'NotCapable', message: `its broker does not answer (${facts.value.brokerMessage})` }
+  return { reason: 'NotCapable', message: `its broker is not responding (${facts.value.brokerMessage})` }
 }
 
 function accelerated(request: PlaceRequest, { facts }: Candidate): ReturnType<Check> {

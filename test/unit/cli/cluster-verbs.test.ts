@@ -309,7 +309,7 @@ describe('disks', () => {
       ['n1', '-', 'root', '2 GiB', '1 GiB', 'Ownerless', '-', 'u2'],
       [''],
     ])
-    expect([exit, err]).toEqual([1, expect.stringMatching(/^error: cannot ask n2: connect .*ECONNREFUSED\n$/)])
+    expect([exit, err]).toEqual([1, expect.stringMatching(/^error: cannot reach n2: connect .*ECONNREFUSED\n$/)])
     // oxlint-disable-next-line no-control-regex
     expect(err).not.toMatch(/\u001b/)
   })

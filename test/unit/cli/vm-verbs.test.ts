@@ -118,7 +118,7 @@ describe('describe', () => {
     const shown = describeVm(aVm({ timeline }), nowMs)
     expect(shown).toMatch(/manifest seen +0\.0 s/)
     expect(shown).toMatch(/image, disks and seed ready +0\.5 s +\+0\.3 s/)
-    expect(shown).toMatch(/service made +0\.5 s +\+0\.1 s\n +task runs +1\.5 s +\+1\.0 s\n +guest runs +3\.0 s/)
+    expect(shown).toMatch(/service created +0\.5 s +\+0\.1 s\n +task runs +1\.5 s +\+1\.0 s\n +guest runs +3\.0 s/)
     expect(shown).toMatch(/ready +5\.8 s +\+1\.8 s/)
   })
 

@@ -195,7 +195,7 @@ describe('a plan', () => {
   test('says which disks cannot be known while the agent is away', async () => {
     const cluster = await running()
     cluster.agent('n1').away = true
-    expect((await planned(cluster)).unknown).toEqual(['which disks n1 has: its agent does not answer'])
+    expect((await planned(cluster)).unknown).toEqual(['which disks n1 has: its agent is not responding'])
   })
 
   test('of a name that nobody knows is none', async () => {
