@@ -5,7 +5,7 @@ import type { VmView } from '../../api/wire/controller-api.ts'
 const passing: ReadonlySet<string> = new Set(
   [
     'Creating Updating Stopping TaskStarting NoTask TaskEnded TaskReplaced PreviousTask TaskNotRunning NotObserved DeletingDisks',
-    'Ordered ImageArriving ImageRetry ProbePending KvmProbing HandOver NotRead NotProbed Absent NotPrepared Starting Booting',
+    'Ordered ImageArriving ImageRetry ProbePending KvmProbing HandOver OtherInstance NotRead NotProbed Absent NotPrepared Starting Booting',
   ].flatMap((line) => line.split(' ')),
 )
 
