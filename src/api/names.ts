@@ -8,6 +8,12 @@ export const vmNamePattern = /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/
 const uidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 export const uidField = z.string().check(z.regex(uidPattern)).brand<'VmUid'>()
 export type VmUid = z.output<typeof uidField>
+/** A node of the Swarm, by the ID that Docker gave it; never its hostname. */
+export const nodeIdField = z
+  .string()
+  .check(z.regex(/^[0-9a-zA-Z][0-9a-zA-Z_.-]{0,63}$/))
+  .brand<'NodeId'>()
+export type NodeId = z.output<typeof nodeIdField>
 /** A Linux interface name has at most 15 bytes (IFNAMSIZ without its NUL). Ours also cannot be read as an option or a path. */
 export const interfaceNamePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/
 /** Names of disks and networks inside one VM. */
@@ -16,6 +22,15 @@ export const clusterNamePattern = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/
 
 export function isUid(text: string): text is VmUid {
   return uidPattern.test(text)
+}
+
+export function isNodeId(text: string): text is NodeId {
+  return nodeIdField.safeParse(text).success
+}
+
+/** Undefined for what is no ID of a node. */
+export function nodeIdOf(text: string | undefined): NodeId | undefined {
+  return text !== undefined && isNodeId(text) ? text : undefined
 }
 
 export function newUid(random: { uuid(): string }): VmUid {

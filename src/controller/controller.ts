@@ -32,6 +32,7 @@ import { statusStore } from './status/store.ts'
 import { statusView } from './status/view.ts'
 import { yieldToEventLoop } from './loop/yield-to-event-loop.ts'
 import type { ClusterSnapshot } from './informer/cluster-snapshot.ts'
+import type { NodeId } from '../api/names.ts'
 
 export interface ControllerPorts {
   /** Shared with the reconcilers. */
@@ -42,7 +43,7 @@ export interface ControllerPorts {
   /** Shared with the reconcilers. */
   readonly lease: Pick<DisruptionLease, 'answer' | 'release'>
   readonly agents: Agents
-  readonly seenAgent: (nodeId: string) => SeenAgent | undefined
+  readonly seenAgent: (nodeId: NodeId) => SeenAgent | undefined
   readonly metrics: Metrics
   readonly clock: Clock
   readonly random: Random

@@ -9,7 +9,7 @@ import type {
   ProbeRequest,
   VmStatus,
 } from '../api/wire/agent-api.ts'
-import type { VmUid } from '../api/names.ts'
+import type { NodeId, VmUid } from '../api/names.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
 
 export interface ProgressQuestion {
@@ -39,5 +39,5 @@ export interface Agent {
 
 export interface Agents {
   /** The agent of a node by Swarm node ID. Never throws: a node without a reachable agent fails at the first call. */
-  on(nodeId: string): Agent
+  on(nodeId: NodeId): Agent
 }

@@ -1,3 +1,5 @@
+import type { NodeId } from '../api/names.ts'
+
 /**
  * The Swarm API for the controller. Objects contain Docker's complete spec (`spec`), so that an update sends all unknown fields back. The
  * fields in use are read permissively. Every method throws PortError; `undefined` always means a 404.
@@ -10,7 +12,7 @@ export type Labels = Readonly<Record<string, string>>
 export type RawSpec = Readonly<Record<string, unknown>>
 
 export interface SwarmNode {
-  readonly id: string
+  readonly id: NodeId
   readonly version: ObjectVersion
   readonly hostname: string
   readonly labels: Labels
@@ -38,7 +40,7 @@ export interface SwarmService {
 export interface SwarmTask {
   readonly id: string
   readonly serviceId: string
-  readonly nodeId: string | undefined
+  readonly nodeId: NodeId | undefined
   readonly slot: number | undefined
   /**
    * `new`, `pending`, `assigned`, `preparing`, `starting`, `running`, `complete`, `shutdown`, `failed`, `rejected`, `remove`, `orphaned`.
@@ -93,7 +95,7 @@ export interface Swarm {
   updateService(id: string, version: ObjectVersion, spec: RawSpec, signal?: AbortSignal): Promise<void>
   removeService(id: string, signal?: AbortSignal): Promise<void>
 
-  listTasks(filter: { readonly serviceId?: string; readonly nodeId?: string }, signal?: AbortSignal): Promise<readonly SwarmTask[]>
+  listTasks(filter: { readonly serviceId?: string; readonly nodeId?: NodeId }, signal?: AbortSignal): Promise<readonly SwarmTask[]>
 
   listConfigs(label: string, signal?: AbortSignal): Promise<readonly SwarmConfig[]>
   getConfig(name: string, signal?: AbortSignal): Promise<SwarmConfig | undefined>

@@ -1,6 +1,7 @@
 import type { ConditionDraft } from '../api/conditions.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
 import type { DriftKind } from '../api/drift-kinds.ts'
+import type { NodeId } from '../api/names.ts'
 
 /**
  * The one interface of the four reconcilers. They never call each other: each observes what the others wrote.
@@ -63,7 +64,7 @@ export interface Plan<Action> {
 
 /** An answer of a node's agent that the agent can revalidate. */
 export interface CachedAnswer {
-  readonly nodeId: string
+  readonly nodeId: NodeId
   readonly known: KnownAnswer
 }
 

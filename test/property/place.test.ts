@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Candidate, type PlaceRequest, place } from '../../src/reconcilers/assets/place.ts'
 import { factsOf } from '../simulation/simulated-agents.ts'
+import { aNodeId } from '../support/branded.ts'
 
 const gib = 1024 ** 3
 const kvm = fc.constantFrom('works' as const, 'unusable' as const, 'pending' as const)
@@ -23,7 +24,7 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
       const facts = factsOf(`n${index}`)
       const value = { ...facts, kvm: { ...facts.kvm, state: one.kvm }, disk: { totalBytes: 50 * gib, freeBytes: one.freeGiB * gib } }
       return {
-        node: { id: `id-${index}`, hostname: `n${index}`, state: one.state, availability: one.availability, memoryBytes: 8 * gib },
+        node: { id: aNodeId(`id-${index}`), hostname: `n${index}`, state: one.state, availability: one.availability, memoryBytes: 8 * gib },
         facts: one.away ? { known: false, message: 'away' } : { known: true, value },
         placedVms: one.placedVms,
         committedBytes: one.committedGiB * gib,

@@ -9,6 +9,7 @@ import type { Judged, Write } from './invariants.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import { answered, dockerdCall, noLeader, unanswered } from './simulated-dockerd.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
+import type { NodeId } from '../../src/api/names.ts'
 
 /** One life of a controller: its ports stop forever when it dies, and its memory is lost. */
 export interface Life {
@@ -98,7 +99,7 @@ export class Boundary {
   }
 
   agentsFor(life: Life): Agents {
-    const on = (nodeId: string): Agent => {
+    const on = (nodeId: NodeId): Agent => {
       const agent = this.#ports.agents.on(nodeId)
       const call = <T>(name: string, perform: () => Promise<T>): Promise<T> =>
         this.#call(life, { name, target: nodeId, isWrite: false, perform })

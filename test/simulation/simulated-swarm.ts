@@ -14,6 +14,8 @@ import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 import { invalid, judgeContent, judgeNode, judgeSpec, refusal, stored } from './docker-rules.ts'
 import { isWanted, type SimulatedTask } from './managed-world.ts'
 import { orchestrate } from './orchestrate.ts'
+import { aNodeId } from '../support/branded.ts'
+import { type NodeId } from '../../src/api/names.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Named = { readonly id: string; readonly name: string; readonly labels: Labels; readonly version: ObjectVersion }
@@ -56,8 +58,8 @@ export class SimulatedSwarm implements Swarm {
     this.#now = now
   }
 
-  addNode(hostname: string, labels: Labels = {}, memoryBytes = 8 * 1024 ** 3): string {
-    const id = `node-${hostname}`
+  addNode(hostname: string, labels: Labels = {}, memoryBytes = 8 * 1024 ** 3): NodeId {
+    const id = aNodeId(`node-${hostname}`)
     const version = this.#write()
     const spec = { Name: `${hostname}-name`, Role: 'worker', Availability: 'active', Labels: labels }
     this.nodes.set(id, {

@@ -3,7 +3,7 @@ import { canonicalJson } from '../../src/api/hash.ts'
 import { objectLabels } from '../../src/api/labels.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { VmName } from '../../src/api/names.ts'
-import { isUid, placementRecordName, serviceName, type VmUid } from '../../src/api/names.ts'
+import { isUid, nodeIdOf, placementRecordName, serviceName, type VmUid } from '../../src/api/names.ts'
 import type { ControllerActions } from '../../src/ports/controller-actions.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
@@ -148,7 +148,7 @@ export class World {
       updatedAt: '2026-01-01T00:00:00Z',
     }
     const id = `task-agent-${hostname}`
-    swarm.tasks.set(id, { id, serviceId: service.id, nodeId, ...task, ...rest })
+    swarm.tasks.set(id, { id, serviceId: service.id, nodeId: nodeIdOf(nodeId), ...task, ...rest })
   }
 
   /** The run is over: whatever waits may be forgotten. */

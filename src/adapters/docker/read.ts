@@ -1,5 +1,6 @@
 import { PortError } from '../../ports/errors.ts'
 import type { Labels, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../ports/swarm.ts'
+import { isNodeId } from '../../api/names.ts'
 
 /** Reads Docker's answers permissively: only the fields in use. */
 type Raw = Readonly<Record<string, unknown>>
@@ -44,8 +45,11 @@ export function readNode(answer: unknown): SwarmNode {
   const spec = record(raw['Spec'])
   const description = record(raw['Description'])
   const resources = record(description['Resources'])
+  const { id, version } = identityOf(raw)
+  if (!isNodeId(id)) throw new PortError('Unavailable', `Docker answered with a node of the ID ${id.slice(0, 100)}`)
   return {
-    ...identityOf(raw),
+    id,
+    version,
     hostname: text(description['Hostname']),
     labels: labelsOf(spec),
     role: spec['Role'] === 'manager' ? 'manager' : 'worker',
@@ -84,7 +88,7 @@ export function readTask(answer: unknown): SwarmTask {
   return {
     id: text(raw['ID']),
     serviceId: text(raw['ServiceID']),
-    nodeId: nodeId === '' ? undefined : nodeId,
+    nodeId: isNodeId(nodeId) ? nodeId : undefined,
     slot: typeof raw['Slot'] === 'number' ? raw['Slot'] : undefined,
     state: text(status['State']),
     desiredState: text(raw['DesiredState']),

@@ -2,6 +2,7 @@ import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Agent, Agents } from '../../ports/agents.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { PortError } from '../../ports/errors.ts'
+import type { NodeId } from '../../api/names.ts'
 
 export interface SeenAgent {
   readonly facts: NodeFacts | undefined
@@ -11,26 +12,26 @@ export interface SeenAgent {
 }
 
 export interface ObservedAgents extends Agents {
-  seen(nodeId: string): SeenAgent | undefined
+  seen(nodeId: NodeId): SeenAgent | undefined
 }
 
 /** Forwards calls and keeps the last answer for display. Calls `onBack` when an agent answers again after a failure. */
-export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: string) => void): ObservedAgents {
+export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: NodeId) => void): ObservedAgents {
   const seen = new Map<string, SeenAgent>()
 
-  function answered(nodeId: string, requestedAtMs: number, facts?: NodeFacts): void {
+  function answered(nodeId: NodeId, requestedAtMs: number, facts?: NodeFacts): void {
     const before = seen.get(nodeId)
     const factsAtMs = facts === undefined ? before?.factsAtMs : requestedAtMs
     seen.set(nodeId, { facts: facts ?? before?.facts, factsAtMs, message: '' })
     if (before !== undefined && before.message !== '') onBack(nodeId)
   }
 
-  function failed(nodeId: string, message: string): void {
+  function failed(nodeId: NodeId, message: string): void {
     const before = seen.get(nodeId)
     seen.set(nodeId, { facts: before?.facts, factsAtMs: before?.factsAtMs, message })
   }
 
-  async function watch<Value>(nodeId: string, call: Promise<Value>, factsOf?: (value: Value) => NodeFacts): Promise<Value> {
+  async function watch<Value>(nodeId: NodeId, call: Promise<Value>, factsOf?: (value: Value) => NodeFacts): Promise<Value> {
     // A slow answer is as old as its request.
     const requestedAtMs = clock.now()
     try {
@@ -44,7 +45,7 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: st
     }
   }
 
-  function on(nodeId: string): Agent {
+  function on(nodeId: NodeId): Agent {
     const agent = agents.on(nodeId)
     return {
       facts: (signal) => watch(nodeId, agent.facts(signal), (facts) => facts),

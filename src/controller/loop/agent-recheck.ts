@@ -5,6 +5,7 @@ import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
 import type { CachedAnswer } from '../../reconcilers/reconciler.ts'
 import type { WorkQueue } from './work-queue.ts'
+import type { NodeId } from '../../api/names.ts'
 
 /** Shorter than the delay of any plan with cached answers, minus the time that an agent may need to answer. */
 const roundMs = 8_000
@@ -72,7 +73,7 @@ export function agentRecheck(agents: Agents, clock: Clock, log: Log): AgentReche
 
   /** Undefined without an answer, or while the previous request is still pending. */
   async function revalidate(
-    nodeId: string,
+    nodeId: NodeId,
     questions: readonly { readonly answer: CachedAnswer }[],
     signal: AbortSignal,
   ): Promise<ReadonlySet<number> | undefined> {

@@ -8,6 +8,7 @@ import type { Changed, InformedSwarm } from '../informer/informed-swarm.ts'
 import { areNodesDifferent } from '../informer/node-changes.ts'
 import { rotation } from '../informer/rotation.ts'
 import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
+import type { NodeId } from '../../api/names.ts'
 
 /** Nodes are requeued at every sixth resync only: they requeue themselves, and each run lists tasks. */
 const nodesEvery = 6
@@ -27,7 +28,7 @@ export interface RequeuePorts {
 export interface Requeue {
   readonly vm: (vm: VmName) => void
   readonly vms: (vms: readonly VmName[]) => void
-  readonly node: (nodeId: string) => void
+  readonly node: (nodeId: NodeId) => void
   /** A user requests it: invalidates everything cached and ignores backoff. */
   readonly now: (vm: VmName) => void
   readonly onAffected: (affected: Affected) => void

@@ -7,13 +7,14 @@ import type { DeclarationStore } from '../declarations/store.ts'
 import { blockedNames } from '../declarations/state.ts'
 import type { SeenAgent } from '../informer/agent-liveness.ts'
 import type { StatusStore } from './store.ts'
+import type { NodeId } from '../../api/names.ts'
 
 export interface StatusViewPorts {
   readonly store: DeclarationStore
   readonly status: StatusStore
   readonly changes: Pick<Changes, 'listen'>
   readonly nodes: () => readonly SwarmNode[]
-  readonly seen: (nodeId: string) => SeenAgent | undefined
+  readonly seen: (nodeId: NodeId) => SeenAgent | undefined
   /** The parts of the first pass that are missing; empty once it is done. */
   readonly missing: () => string
 }

@@ -1,5 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
-import { placementRecordName, type VmUid } from '../../api/names.ts'
+import { placementRecordName, type NodeId, type VmUid } from '../../api/names.ts'
 import type { DeleteDisksOrder } from '../../api/wire/delete-disks.ts'
 import type { MarkedOrder } from '../../api/wire/unchanged.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
@@ -30,9 +30,9 @@ export type AssetsAction =
       /** Ends the VM: its disks are then retained or deleted. */
       readonly endsVm?: true
     }
-  | { readonly kind: 'prepare'; readonly nodeId: string; readonly order: MarkedOrder }
-  | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
-  | { readonly kind: 'deleteDisks'; readonly nodeId: string; readonly order: DeleteDisksOrder }
+  | { readonly kind: 'prepare'; readonly nodeId: NodeId; readonly order: MarkedOrder }
+  | { readonly kind: 'revokeGrant'; readonly nodeId: NodeId; readonly uid: VmUid }
+  | { readonly kind: 'deleteDisks'; readonly nodeId: NodeId; readonly order: DeleteDisksOrder }
   | LeaseAction
   | { readonly kind: 'removeRecord'; readonly id: string; readonly name: string }
 
@@ -43,7 +43,7 @@ export function keepRecord(
   seen: AssetsSeen,
   record: PlacementRecord,
   to: {
-    readonly node: string
+    readonly node: NodeId
     readonly disksMade: boolean
     readonly disks?: readonly string[] | undefined
     readonly prepared?: string | undefined
@@ -70,7 +70,7 @@ function lostLabels({ settings, vm }: AssetsSeen, { config, uid, disksMade }: Pl
 /** Writes a VM's identity and node: the first ones, or restored ones (`corrects`). */
 export function writeRecord(
   seen: AssetsSeen,
-  to: { readonly uid: VmUid; readonly node: string; readonly disksMade: boolean; readonly source: string },
+  to: { readonly uid: VmUid; readonly node: NodeId; readonly disksMade: boolean; readonly source: string },
   corrects: readonly DriftKind[],
   claim?: AssumedPlacement,
 ): AssetsAction[] {

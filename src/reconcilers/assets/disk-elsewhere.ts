@@ -5,6 +5,7 @@ import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import { answerOf, answerOrNone } from '../shared/answers.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
+import type { NodeId } from '../../api/names.ts'
 
 /** The disks to find, and the node in their record. */
 interface Missing extends Pick<PlacementRecord, 'uid' | 'vm'> {
@@ -29,7 +30,7 @@ export async function disksElsewhere(
 }
 
 /** Asks for the VM first, because that is cheaper than reading the whole inventory. */
-async function hasDisks(agents: Agents, nodeId: string, { uid, vm, cluster }: Missing, signal: AbortSignal): Promise<boolean> {
+async function hasDisks(agents: Agents, nodeId: NodeId, { uid, vm, cluster }: Missing, signal: AbortSignal): Promise<boolean> {
   const agent = agents.on(nodeId)
   const status = await answerOrNone(agent.vm(uid, signal))
   if (!status.known || status.value === undefined) return false

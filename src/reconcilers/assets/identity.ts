@@ -13,6 +13,7 @@ import { type Candidate, type PlaceRequest, place } from './place.ts'
 import { needOfVm, noLoad } from './placements.ts'
 import { traceOf } from './trace.ts'
 import type { VmUid } from '../../api/names.ts'
+import type { NodeId } from '../../api/names.ts'
 
 type Present = Extract<AssetsSeen['declaration'], { kind: 'present' }>
 
@@ -75,7 +76,7 @@ function placeNew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Presen
 
 function placed(
   seen: AssetsSeen,
-  to: { uid: VmUid; node: string; disksMade: boolean; source: string },
+  to: { uid: VmUid; node: NodeId; disksMade: boolean; source: string },
   draft: ConditionDraft,
   corrects: readonly DriftKind[] = [],
   claim?: AssumedPlacement,

@@ -6,6 +6,7 @@ import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { Answer } from '../shared/answers.ts'
 import type { Room } from '../shared/assumed-placements.ts'
+import type { NodeId } from '../../api/names.ts'
 
 export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice
@@ -39,7 +40,7 @@ export type Choice =
   /** `spare` is the free capacity after this VM. */
   | {
       readonly kind: 'placed'
-      readonly nodeId: string
+      readonly nodeId: NodeId
       readonly spare: Room
       readonly message: string
       readonly refusals: readonly Refusal[]

@@ -18,6 +18,7 @@ import { isToDelete, planDeletion } from './deletion.ts'
 import { withDeletionPolicy } from './deletion-policy.ts'
 import type { AssetsSeen } from './observe.ts'
 import { placedOn, placementFacts, planSuspended } from './suspended.ts'
+import type { NodeId } from '../../api/names.ts'
 
 const settled: Next = { kind: 'settled' }
 
@@ -80,7 +81,7 @@ function removeOrphan({ config: { id, name } }: PlacementRecord, message: string
  * Sends the order, unless the record is still marked as retained. Leaves the conditions to the run that follows at once: an agent that
  * restarted must not change them.
  */
-function planOrder(seen: AssetsSeen, record: PlacementRecord, to: { readonly node: string; readonly source: string }): AssetsPlan {
+function planOrder(seen: AssetsSeen, record: PlacementRecord, to: { readonly node: NodeId; readonly source: string }): AssetsPlan {
   const { order } = seen
   const kept = keepRecord(seen, record, { ...to, disksMade: record.disksMade, prepared: preparedNote(seen, record) })
   const actions: AssetsAction[] = order === undefined ? kept : [...kept, { kind: 'prepare', nodeId: to.node, order }]
@@ -98,7 +99,7 @@ function preparedNote({ order, prepared, service }: AssetsSeen, record: Placemen
 }
 
 /** A prepared VM stays ready until its agent reports otherwise: the agent repeats the order whenever it revalidates the answer. */
-function cachedAnswersOf({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: string): Pick<AssetsPlan, 'cachedAnswers'> {
+function cachedAnswersOf({ prepared, order }: AssetsSeen, { uid }: PlacementRecord, nodeId: NodeId): Pick<AssetsPlan, 'cachedAnswers'> {
   if (prepared?.known !== true || prepared.value.state !== 'ready' || order === undefined) return {}
   return { cachedAnswers: [{ nodeId, known: { kind: 'prepare', uid, order: order.mark, mark: prepareMark(prepared.value) } }] }
 }

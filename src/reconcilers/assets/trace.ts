@@ -1,5 +1,5 @@
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
-import { isUid, type VmName, type VmUid } from '../../api/names.ts'
+import { isUid, type NodeId, type VmName, type VmUid } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
 import { ownershipOf } from '../shared/vm-service.ts'
@@ -9,7 +9,7 @@ import type { ClusterSeen, NodeSeen } from './observe.ts'
 export type Trace =
   /** Nothing exists, and every node that could have something was asked: a new identity is safe. */
   | { readonly kind: 'none' }
-  | { readonly kind: 'found'; readonly uid: VmUid; readonly nodeId: string; readonly disksMade: boolean; readonly from: string }
+  | { readonly kind: 'found'; readonly uid: VmUid; readonly nodeId: NodeId; readonly disksMade: boolean; readonly from: string }
   /** A node that may have the disk is unreachable, or several disks claim the identity: no changes are made. */
   | { readonly kind: 'unclear'; readonly reason: 'DiskNodeUnknown' | 'SeveralDisks' | 'UnidentifiedDisk'; readonly message: string }
 

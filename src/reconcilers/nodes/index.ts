@@ -1,4 +1,4 @@
-import type { VmUid } from '../../api/names.ts'
+import type { NodeId, VmUid } from '../../api/names.ts'
 import type { Reconciler } from '../reconciler.ts'
 import { applyNode } from './apply.ts'
 import { effectOfNodes } from './effect.ts'
@@ -16,11 +16,11 @@ const sweepEveryMs = 60_000
 const confirmAfterMs = 8_000
 
 /** Keeps the labels of one Swarm node correct, and revokes grants without an owner. The key is the node ID. */
-export function nodesReconciler(ports: NodesPorts): Reconciler<string, NodesSeen, NodesAction> {
+export function nodesReconciler(ports: NodesPorts): Reconciler<NodeId, NodesSeen, NodesAction> {
   const sweptAtMs = new Map<string, number>()
   const suspects = new Map<string, readonly VmUid[]>()
 
-  function isDue(nodeId: string): boolean {
+  function isDue(nodeId: NodeId): boolean {
     const nowMs = ports.clock.elapsed()
     const sinceMs = nowMs - (sweptAtMs.get(nodeId) ?? Number.NEGATIVE_INFINITY)
     const isSuspected = (suspects.get(nodeId) ?? []).length > 0

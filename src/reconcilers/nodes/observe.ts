@@ -10,6 +10,7 @@ import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../sha
 import { isLive, isVmService } from '../shared/vm-service.ts'
 import { keepsLabels } from './plan.ts'
 import type { NodesSeen } from './seen.ts'
+import type { NodeId } from '../../api/names.ts'
 
 export interface NodesPorts {
   readonly swarm: Pick<Swarm, 'listNodes' | 'listConfigs' | 'getConfig' | 'listServices' | 'getService' | 'listTasks' | 'updateNodeLabels'>
@@ -26,7 +27,7 @@ const livingIn = memoised((services: readonly SwarmService[]): readonly SwarmSer
  * Reads the node first, so that its tasks are never older than its labels. Reads the tasks and services that depend on the labels only if
  * something would be removed. With `sweep` it also asks the node for its grants.
  */
-export async function observeNode(ports: NodesPorts, nodeId: string, sweep: boolean, signal: AbortSignal): Promise<NodesSeen> {
+export async function observeNode(ports: NodesPorts, nodeId: NodeId, sweep: boolean, signal: AbortSignal): Promise<NodesSeen> {
   const { swarm, agents, settings } = ports
   const node = (await swarm.listNodes(signal)).find((one) => one.id === nodeId)
   // Docker refuses to list the tasks of a node that is no member.

@@ -1,5 +1,5 @@
 import { nodeLabels } from '../../api/labels.ts'
-import type { VmUid } from '../../api/names.ts'
+import type { NodeId, VmUid } from '../../api/names.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { Labels, SwarmNode, SwarmService } from '../../ports/swarm.ts'
 import type { Next, Plan } from '../reconciler.ts'
@@ -12,7 +12,7 @@ import type { NodesSeen } from './seen.ts'
 export type NodesAction =
   | { readonly kind: 'updateNodeLabels'; readonly node: SwarmNode; readonly labels: Labels }
   /** Nothing refers to the VM any longer; its disks stay. */
-  | { readonly kind: 'revokeGrant'; readonly nodeId: string; readonly uid: VmUid }
+  | { readonly kind: 'revokeGrant'; readonly nodeId: NodeId; readonly uid: VmUid }
 
 /** A node's bridges and its broker change without an event. */
 const requeueAfterMs = 10_000

@@ -10,6 +10,7 @@ import { whyAway } from '../shared/away.ts'
 import { judgeHalted } from './halted.ts'
 import { isYoung } from '../shared/vm-service.ts'
 import { allPass, allConditions, runChecks } from './checks.ts'
+import type { NodeId } from '../../api/names.ts'
 
 /** The guest is starting or stopping. */
 const movingMs = 1_000
@@ -39,7 +40,7 @@ function cachedAnswersOf({ uid, node, status, probing }: ReachabilitySeen, halte
   const own: CachedAnswer = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
   if (halted) return [own]
   if (probing.kind !== 'done') return []
-  const probe = (nodeId: string, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): CachedAnswer[] =>
+  const probe = (nodeId: NodeId, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): CachedAnswer[] =>
     request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
   const answers = [probing.probed, ...dissenters(probing)].flatMap(({ nodeId, requests, arp, readiness }) => [
     ...probe(nodeId, requests.arp, arp),

@@ -8,10 +8,11 @@ import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { answerOf } from '../shared/answers.ts'
 import { pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
+import type { NodeId } from '../../api/names.ts'
 
 /** The results of the probes from another node. */
 export interface Probed {
-  readonly nodeId: string
+  readonly nodeId: NodeId
   readonly hostname: string
   readonly requests: { readonly arp: ProbeRequest; readonly readiness: ProbeRequest | undefined }
   readonly arp: ProbeOutcome

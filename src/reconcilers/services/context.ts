@@ -13,13 +13,14 @@ import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import { renderTemplate } from './render.ts'
 import { editsBetween } from './restart-inputs.ts'
+import type { NodeId } from '../../api/names.ts'
 
 export type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
 
 export interface Target {
   readonly service: SwarmService
   readonly uid: VmUid
-  readonly node: string | undefined
+  readonly node: NodeId | undefined
   readonly replicas: 0 | 1
 }
 

@@ -1,5 +1,5 @@
 import { condition } from '../../api/conditions.ts'
-import { serviceName } from '../../api/names.ts'
+import { serviceName, type NodeId } from '../../api/names.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import type { ServicesPlan } from './actions.ts'
 import { nameFree, nameOwned, upToDate } from './conditions.ts'
@@ -32,7 +32,7 @@ export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0
   return { actions: [...objects, { kind: 'createService', name, spec }], conditions: [nameOwned(vm), creating, upToDate()], next: again() }
 }
 
-function isPlaced(record: PlacementRecord | undefined): record is PlacementRecord & { readonly node: string } {
+function isPlaced(record: PlacementRecord | undefined): record is PlacementRecord & { readonly node: NodeId } {
   return record?.node !== undefined && record.retainedAt === undefined && record.deletingAt === undefined
 }
 

@@ -1,5 +1,6 @@
 import type { VmUid } from '../../api/names.ts'
 import { PortError } from '../../ports/errors.ts'
+import type { NodeId } from '../../api/names.ts'
 
 /** Free capacity of a node. */
 export interface Room {
@@ -12,7 +13,7 @@ export interface Room {
 /** The resources of its node that a VM uses, and the free capacity that its plan found. */
 export interface AssumedPlacement {
   readonly uid: VmUid
-  readonly nodeId: string
+  readonly nodeId: NodeId
   readonly takes: Omit<Room, 'vms'>
   readonly spare: Room
   /** `Since.mark` of the observation behind the plan. */

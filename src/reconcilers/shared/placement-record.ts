@@ -1,6 +1,6 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
-import { placementRecordName, isUid, type VmName, type VmUid } from '../../api/names.ts'
+import { isUid, nodeIdOf, placementRecordName, type NodeId, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawJson, rawObject, rawString } from './raw.ts'
 import { vmObjectLabels } from './vm-objects.ts'
@@ -11,7 +11,7 @@ export interface PlacementRecord {
   readonly vm: VmName
   readonly uid: VmUid
   /** Swarm node ID; undefined if the label was lost. */
-  readonly node: string | undefined
+  readonly node: NodeId | undefined
   readonly disksMade: boolean
   /** Names of the disks that the node reported, in boot order; undefined if an earlier release wrote the record. */
   readonly disks: readonly string[] | undefined
@@ -32,7 +32,7 @@ export interface PlacementFields {
   readonly cluster: string
   readonly vm: VmName
   readonly uid: VmUid
-  readonly node: string
+  readonly node: NodeId
   readonly disksMade: boolean
   /** Absent while the node has not reported them; the record's value then stays. */
   readonly disks?: readonly string[] | undefined
@@ -53,7 +53,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
   return {
     config,
     ...identity,
-    node: config.labels[objectLabels.node],
+    node: nodeIdOf(config.labels[objectLabels.node]),
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     prepared: config.labels[objectLabels.prepared],

@@ -1,5 +1,6 @@
 import { objectLabels } from '../../../src/api/labels.ts'
 import type { Swarm, SwarmEvent, SwarmNode, SwarmService, SwarmTask } from '../../../src/ports/swarm.ts'
+import { nodeIdOf } from '../../../src/api/names.ts'
 
 export interface MeasuredSwarm {
   readonly swarm: Swarm
@@ -51,7 +52,7 @@ export function measuredSwarm(raw: Swarm): MeasuredSwarm {
   }
 
   const asRunning = (task: SwarmTask): SwarmTask => {
-    const nodeId = nodeOfService.get(task.serviceId)
+    const nodeId = nodeIdOf(nodeOfService.get(task.serviceId))
     if (task.state !== 'pending' || nodeId === undefined) return task
     return { ...task, state: 'running', desiredState: 'running', nodeId, message: 'started', error: '' }
   }

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { RawSpec } from '../../../src/ports/swarm.ts'
 import { aService, aSpec, change, expectRefusal, type Fact, labelsOf, must, nodeNamed, refusalOf, type Rig, tasksOf } from './rig.ts'
+import { aNodeId } from '../../support/branded.ts'
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 const outOfSequence = rpc('Unknown', 'update out of sequence')
@@ -9,7 +10,7 @@ const badName = rpc(
   'invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]',
 )
 const badServiceName = rpc('InvalidArgument', 'name must be valid as a DNS name component')
-const unknownId = 'a'.repeat(25)
+const unknownId = aNodeId('a'.repeat(25))
 const aByte = new Uint8Array([1])
 const file = { Name: '/x', UID: '0', GID: '0', Mode: 0o444 }
 

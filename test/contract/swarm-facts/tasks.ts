@@ -16,6 +16,7 @@ import {
   toReplicas,
   untilTask,
 } from './rig.ts'
+import { aNodeId } from '../../support/branded.ts'
 
 const nowhere = (nodes: number): string => `scheduling constraints not satisfied on ${nodes} node${nodes === 1 ? '' : 's'}`
 const noNode = (why: string): string => `no suitable node (${why})`
@@ -378,7 +379,7 @@ const removal: readonly Fact[] = [
   {
     name: 'a node that left is not listed, and to ask for its tasks is an error',
     async holds(rig) {
-      const id = await rig.remove('n3')
+      const id = aNodeId(await rig.remove('n3'))
       expect((await rig.swarm.listNodes()).some((one) => one.id === id)).toBe(false)
       await expectRefusal(rig.swarm.listTasks({ nodeId: id }), 'NotFound', `node ${id} not found`)
       const { id: service } = await aService(rig, aSpec(rig, 'fewer'))

@@ -3,6 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { dockerSwarm } from '../../../src/adapters/docker/docker-swarm.ts'
+import { aNodeId } from '../../support/branded.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => closing.splice(0).forEach((close) => close()))
@@ -89,8 +90,8 @@ test('lists with other filters are other lists', async () => {
   const ids = async (filter: Parameters<typeof swarm.listTasks>[0]) => (await swarm.listTasks(filter)).map(({ id }) => id)
   for (let round = 0; round < 2; round += 1) {
     expect(await ids({})).toEqual(['1', '2'])
-    expect(await ids({ nodeId: 'n1' })).toEqual(['1'])
-    expect(await ids({ nodeId: 'n2' })).toEqual(['2'])
+    expect(await ids({ nodeId: aNodeId('n1') })).toEqual(['1'])
+    expect(await ids({ nodeId: aNodeId('n2') })).toEqual(['2'])
   }
 })
 
@@ -100,7 +101,7 @@ test('what is in a list of some and in that of all is one object', async () => {
     '/tasks?filters={"node":["n2"]}': json(() => [task('2', 'n2')]),
   })
   const [, second] = await swarm.listTasks({})
-  expect((await swarm.listTasks({ nodeId: 'n2' }))[0]).toBe(second)
+  expect((await swarm.listTasks({ nodeId: aNodeId('n2') }))[0]).toBe(second)
 })
 
 test('an answer that ends too early is no list, and the next one is', async () => {

@@ -9,7 +9,7 @@ import { messageOf } from '../../../src/api/error-message.ts'
 import { noMetrics } from '../../simulation/no-metrics.ts'
 import { SimulatedAgent } from '../../simulation/simulated-agents.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
-import { aUid } from '../../support/branded.ts'
+import { aNodeId, aUid } from '../../support/branded.ts'
 
 const uid = aUid('6f1b3a52-3c1d-4a89-9a53-000000000001')
 const timeoutMs = 10_000
@@ -31,7 +31,7 @@ function aCluster() {
   const raw: Agents = { on: (nodeId) => (nodeId === 'n1' ? n1 : new SimulatedAgent(nodeId)) }
   const agents = agentBreaker(raw, clock)
   const said: string[] = []
-  const ask = (agent: Agent = agents.on('n1')): void =>
+  const ask = (agent: Agent = agents.on(aNodeId('n1'))): void =>
     void agent.vm(uid).catch((error: unknown) => said.push(`${clock.elapsed() / 1000} ${messageOf(error)}`))
   return { clock, world, agents, raw, said, ask }
 }
@@ -45,7 +45,7 @@ async function looks(agents: (cluster: ReturnType<typeof aCluster>) => Agents): 
     name: 'reachability',
     async observe(key: string) {
       await asked
-        .on(key === 'other' ? 'n2' : 'n1')
+        .on(aNodeId(key === 'other' ? 'n2' : 'n1'))
         .vm(uid)
         .catch(() => 'no answer is an answer here')
       if (key === 'other') seen.push(cluster.clock.elapsed())
@@ -125,14 +125,14 @@ test('an agent that is away answers nobody, but holds nobody up: it is asked eac
     throw new PortError('Unavailable', 'connect ECONNREFUSED')
   }
   const agents = agentBreaker({ on: () => Object.assign(new SimulatedAgent('n1'), { vm: away }) }, clock)
-  for (let each = 0; each < 5; each += 1) await expect(agents.on('n1').vm(uid)).rejects.toThrow('ECONNREFUSED')
+  for (let each = 0; each < 5; each += 1) await expect(agents.on(aNodeId('n1')).vm(uid)).rejects.toThrow('ECONNREFUSED')
   expect(calls).toBe(5)
 })
 
 test('a deletion of disks that takes long opens nothing', async () => {
   const { clock, said, ask, agents, world } = aCluster()
   void agents
-    .on('n1')
+    .on(aNodeId('n1'))
     .deleteDisks({ version: 1, uid, vm: 'web', cluster: 'lab' })
     .catch((error: unknown) => said.push(messageOf(error)))
   await clock.pass(9_000)

@@ -7,11 +7,14 @@ import { PortError } from '../../../src/ports/errors.ts'
 import type { CachedAnswer } from '../../../src/reconcilers/reconciler.ts'
 import { SimulatedAgent } from '../../simulation/simulated-agents.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
-import { aUid } from '../../support/branded.ts'
-import type { VmUid } from '../../../src/api/names.ts'
+import { aNodeId, aUid } from '../../support/branded.ts'
+import type { NodeId, VmUid } from '../../../src/api/names.ts'
 
 const uid = (digit: number): VmUid => aUid(`6f1b3a52-3c1d-4a89-9a53-00000000000${digit}`)
-const answer = (nodeId: string, digit: number): CachedAnswer => ({ nodeId, known: { kind: 'vm', uid: uid(digit), mark: 'a'.repeat(32) } })
+const answer = (nodeId: string, digit: number): CachedAnswer => ({
+  nodeId: aNodeId(nodeId),
+  known: { kind: 'vm', uid: uid(digit), mark: 'a'.repeat(32) },
+})
 const requeueAfterMs = 10_000
 
 type Answers = (known: readonly KnownAnswer[]) => Promise<readonly number[] | undefined>
@@ -50,7 +53,7 @@ class Runs {
   }
 
   private agents(): Agents {
-    const on = (nodeId: string): Agent => {
+    const on = (nodeId: NodeId): Agent => {
       const unchanged: Answers = (known) => {
         this.asked.push(`${nodeId} ${known.length}`)
         return (this.answers.get(nodeId) ?? all)(known)

@@ -14,10 +14,11 @@ import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.
 import type { Swarm, SwarmEvent, SwarmNode } from '../../../src/ports/swarm.ts'
 import type { Plan } from '../../../src/reconcilers/reconciler.ts'
 import { evenRandom, silentLog, type VirtualClock, virtualClock } from './virtual-clock.ts'
+import { aNodeId } from '../../support/branded.ts'
 
 const idle: Plan<unknown> = { actions: [], conditions: [], next: { kind: 'settled' } }
 const node: SwarmNode = {
-  id: 'n1-id',
+  id: aNodeId('n1-id'),
   version: 1,
   hostname: 'n1',
   labels: {},

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
 import type { SimulatedAgent } from '../../simulation/simulated-agents.ts'
-import { aUid } from '../../support/branded.ts'
+import { aNodeId, aUid } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
 const uid = aUid('11111111-2222-4333-8444-555555555555')
@@ -181,7 +181,7 @@ test('a node of a new Swarm whose agent is still to start may hold disks of the 
   cluster.swarm.tasks.set('t', {
     id: 't',
     serviceId: id,
-    nodeId: 'node-n2',
+    nodeId: aNodeId('node-n2'),
     slot: undefined,
     state: 'starting',
     desiredState: 'shutdown',

@@ -7,7 +7,7 @@ import { type AssumedPlacement, assumedPlacements } from '../../../src/reconcile
 import { place } from '../../../src/reconcilers/assets/place.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
-import { aUid } from '../../support/branded.ts'
+import { aNodeId, aUid } from '../../support/branded.ts'
 
 const gib = 1024 ** 3
 const { signal } = new AbortController()
@@ -178,7 +178,7 @@ test('the disk of a VM that was placed and has none yet is promised, too', async
 
 test('a node takes as many VMs as its broker takes grants, and says so', () => {
   const wanted = { accelerator: 'auto', softwareEmulation: true, bridges: [], memoryBytes: 1, diskBytes: 1 } as const
-  const node = { id: 'id-1', hostname: 'n1', state: 'ready', availability: 'active', memoryBytes: 64 * gib } as const
+  const node = { id: aNodeId('id-1'), hostname: 'n1', state: 'ready', availability: 'active', memoryBytes: 64 * gib } as const
   const full = {
     node,
     facts: { known: true, value: factsOf('n1') },
@@ -198,7 +198,7 @@ test('a node takes as many VMs as its broker takes grants, and says so', () => {
 function claim(mark: number, more: Partial<AssumedPlacement> = {}): AssumedPlacement {
   return {
     uid: aUid('00000000-0000-4000-8000-000000000001'),
-    nodeId: 'n1',
+    nodeId: aNodeId('n1'),
     takes: { memoryBytes: 4, diskBytes: 1 },
     spare: { memoryBytes: 3, diskBytes: 100, vms: 100 },
     mark,
@@ -211,7 +211,7 @@ test('what is being written counts against who looked meanwhile, and what was wr
   const written = it.take(claim(it.mark()))
   const during = it.mark()
   expect(() => it.take(claim(during))).toThrow(PortError)
-  expect(() => it.take(claim(during, { nodeId: 'n2' }))).not.toThrow()
+  expect(() => it.take(claim(during, { nodeId: aNodeId('n2') }))).not.toThrow()
   written()
   expect(() => it.take(claim(during))).toThrow('at the same time')
   expect(() => it.take(claim(2))).not.toThrow()

@@ -9,6 +9,7 @@ import type { ServicesAction, UpdateService } from '../../../src/reconcilers/ser
 import { effectOfServices } from '../../../src/reconcilers/services/effect.ts'
 import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { aVm } from '../../simulation/cluster.ts'
+import { aNodeId } from '../../support/branded.ts'
 
 const config: SwarmConfig = { id: 'c1', name: 'sv-vm-web', version: 1, labels: {}, createdAt: '', data: new Uint8Array() }
 const labelled: AssetsAction = { kind: 'updateRecordLabels', config, labels: {}, corrects: [] }
@@ -38,7 +39,7 @@ describe('what is disruptive', () => {
 
   it('is the end of a VM and of its disks', () => {
     const order = { orderVersion: 1, vm: 'web' } as unknown as Extract<AssetsAction, { kind: 'deleteDisks' }>['order']
-    expect(effectOfAssets({ kind: 'deleteDisks', nodeId: 'n1', order }).disruptive).toBe(true)
+    expect(effectOfAssets({ kind: 'deleteDisks', nodeId: aNodeId('n1'), order }).disruptive).toBe(true)
     expect(effectOfAssets({ ...labelled, endsVm: true }).disruptive).toBe(true)
     expect(effectOfAssets(labelled).disruptive).toBe(false)
     expect(effectOfAssets({ kind: 'removeRecord', id: 'c1', name: 'sv-vm-web' }).disruptive).toBe(false)
@@ -49,8 +50,8 @@ describe('what is disruptive', () => {
     const record = { uid: '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11', vm: 'web', disksMade: true } as PlacementRecord
     const order = marked(prepareOrderFor({ cluster: 'lab', softwareEmulation: true }, vm, record, undefined))
     const replaceDisks = [{ disk: 'root', token: '0123456789abcdef' }]
-    expect(effectOfAssets({ kind: 'prepare', nodeId: 'n1', order }).disruptive).toBe(false)
-    expect(effectOfAssets({ kind: 'prepare', nodeId: 'n1', order: { ...order, replaceDisks } }).disruptive).toBe(true)
+    expect(effectOfAssets({ kind: 'prepare', nodeId: aNodeId('n1'), order }).disruptive).toBe(false)
+    expect(effectOfAssets({ kind: 'prepare', nodeId: aNodeId('n1'), order: { ...order, replaceDisks } }).disruptive).toBe(true)
   })
 })
 

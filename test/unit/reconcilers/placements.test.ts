@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { placementRecordName } from '../../../src/api/names.ts'
 import { noLoad, placementIndex, type PlacementFacts } from '../../../src/reconcilers/assets/placements.ts'
-import { aUid } from '../../support/branded.ts'
+import { aNodeId, aUid } from '../../support/branded.ts'
 
 const names = ['a', 'b', 'c'] as const
 const uids = [aUid('00000000-0000-4000-8000-000000000001'), aUid('00000000-0000-4000-8000-000000000002')] as const
 const anySaid = fc.record({
   vm: fc.constantFrom(...names),
   uid: fc.constantFrom(...uids),
-  node: fc.constantFrom('n1', 'n2', undefined),
+  node: fc.constantFrom(aNodeId('n1'), aNodeId('n2'), undefined),
   disksMade: fc.boolean(),
   retainedAt: fc.constantFrom(undefined, '2026-01-01T00:00:00Z'),
 })
@@ -52,7 +52,7 @@ describe('placements that are kept up', () => {
 
   it('count a record that says it is of another VM than its name', () => {
     const it = placementIndex(() => ({ bytes: 5, diskBytes: 7 }))
-    it.put(placementRecordName('a'), { vm: 'b', uid: uids[0], node: 'n1', retainedAt: undefined, disksMade: false })
+    it.put(placementRecordName('a'), { vm: 'b', uid: uids[0], node: aNodeId('n1'), retainedAt: undefined, disksMade: false })
     expect(it.loadsBeside('a').get('n1')).toEqual({ vms: 1, bytes: 5, unmadeDiskBytes: 7 })
     expect(it.isClaimed(uids[0], 'a')).toBe(true)
   })

@@ -3,6 +3,7 @@ import { informedSwarm } from '../../../../src/controller/informer/informed-swar
 import { PortError } from '../../../../src/ports/errors.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../../../src/ports/swarm.ts'
 import { virtualClock } from '../virtual-clock.ts'
+import { aNodeId } from '../../../support/branded.ts'
 
 function service(name: string, version = 1, labels: Record<string, string> = {}): SwarmService {
   return { id: `id-${name}`, version, name, labels, spec: {} }
@@ -16,12 +17,30 @@ function config(name: string, version = 1, labels: Labels = owned): SwarmConfig 
 
 function node(id: string, version = 1): SwarmNode {
   const size = { memoryBytes: 1, nanoCpus: 1 }
-  return { id, version, hostname: `host-${id}`, labels: {}, role: 'worker', availability: 'active', state: 'ready', spec: {}, ...size }
+  return {
+    id: aNodeId(id),
+    version,
+    hostname: `host-${id}`,
+    labels: {},
+    role: 'worker',
+    availability: 'active',
+    state: 'ready',
+    spec: {},
+    ...size,
+  }
 }
 
 function task(serviceId: string, state: string): SwarmTask {
   const nothing = { slot: 1, message: '', error: '', exitCode: undefined, containerId: undefined, addresses: {} }
-  return { id: `t-${serviceId}`, serviceId, nodeId: 'n1', state, desiredState: 'running', updatedAt: '2026-01-01T00:00:00Z', ...nothing }
+  return {
+    id: `t-${serviceId}`,
+    serviceId,
+    nodeId: aNodeId('n1'),
+    state,
+    desiredState: 'running',
+    updatedAt: '2026-01-01T00:00:00Z',
+    ...nothing,
+  }
 }
 
 /** Counts what is asked of Docker; what a test does not give is not asked. */

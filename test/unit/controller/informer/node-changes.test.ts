@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { areNodesDifferent } from '../../../../src/controller/informer/node-changes.ts'
 import type { SwarmNode } from '../../../../src/ports/swarm.ts'
+import { aNodeId } from '../../../support/branded.ts'
 
 const n1: SwarmNode = {
-  id: 'id-n1',
+  id: aNodeId('id-n1'),
   version: 1,
   hostname: 'n1',
   labels: { 'vm-capable': 'true', rack: 'a' },
@@ -28,7 +29,7 @@ describe('the nodes are otherwise', () => {
       { availability: 'drain' },
       { state: 'down' },
       { memoryBytes: 2 },
-      { id: 'id-n2' },
+      { id: aNodeId('id-n2') },
     ] as const) {
       expect(areNodesDifferent([n1], other(change))).toBe(true)
     }

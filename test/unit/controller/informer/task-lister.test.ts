@@ -3,10 +3,19 @@ import { taskLister } from '../../../../src/controller/informer/task-lister.ts'
 import { PortError } from '../../../../src/ports/errors.ts'
 import type { SwarmTask } from '../../../../src/ports/swarm.ts'
 import { virtualClock } from '../virtual-clock.ts'
+import { aNodeId } from '../../../support/branded.ts'
 
 function task(serviceId: string, state: string): SwarmTask {
   const nothing = { slot: 1, message: '', error: '', exitCode: undefined, containerId: undefined, addresses: {} }
-  return { id: `t-${serviceId}`, serviceId, nodeId: 'n1', state, desiredState: 'running', updatedAt: '2026-01-01T00:00:00Z', ...nothing }
+  return {
+    id: `t-${serviceId}`,
+    serviceId,
+    nodeId: aNodeId('n1'),
+    state,
+    desiredState: 'running',
+    updatedAt: '2026-01-01T00:00:00Z',
+    ...nothing,
+  }
 }
 
 function docker() {
