@@ -16,7 +16,7 @@ function issuesOf(document: unknown): readonly string[] {
 
 /** The one list of what draft-7 cannot say. */
 const beyond: Readonly<Record<string, RegExp>> = {
-  'the least of a quantity': /^VM010 .*: .* is less than the least possible/,
+  'the least of a quantity': /^VM010 .*: .* is less than the minimum/,
   'a quantity that is not an integer number of bytes, or is too large': /^VM010 .*: ".*" is not a quantity of bytes/,
   'the MAC of zeros alone': /^VM010 .*\.mac: not a unicast MAC/,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,

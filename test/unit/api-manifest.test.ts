@@ -52,7 +52,7 @@ describe('a VirtualMachine manifest', () => {
     ['a name of 51 characters', (vm) => (vm.metadata['name'] = 'x'.repeat(51)), /^VM010 metadata\.name: .*50 characters/],
     ['a quantity that is none', (vm) => (vm.spec['memory'] = '2 gigs'), /^VM010 spec\.memory: "2 gigs" is not a quantity/],
     ['memory as a number', (vm) => (vm.spec['memory'] = 2048), /^VM010 spec\.memory/],
-    ['too little memory', (vm) => (vm.spec['memory'] = '1Mi'), /^VM010 spec\.memory: 1Mi is less than the least possible/],
+    ['too little memory', (vm) => (vm.spec['memory'] = '1Mi'), /^VM010 spec\.memory: 1Mi is less than the minimum/],
     ['an image outside of images/', (vm) => setImage(vm, { source: '/etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
     ['an image that climbs', (vm) => setImage(vm, { source: 'images/../../etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
     ['a hidden image', (vm) => setImage(vm, { source: 'images/.x' }), /^VM010 spec\.disks\.0\.image\.source/],

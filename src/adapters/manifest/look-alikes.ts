@@ -1,6 +1,6 @@
 const names: readonly (readonly [RegExp, string, string])[] = [
   [/[\u00a0\u2000-\u200a\u202f\u205f\u3000]/u, 'a no-break or other special space', 'type a plain space'],
-  [/[\u200b-\u200d\u2060]/u, 'an invisible character', 'take it out'],
+  [/[\u200b-\u200d\u2060]/u, 'an invisible character', 'remove it'],
   [/[\u201c-\u201f\u00ab\u00bb]/u, 'a typographic quote', 'type a plain "'],
   [/[\u2018-\u201b]/u, 'a typographic quote', "type a plain '"],
   [/[\u2010-\u2015\u2212]/u, 'a typographic dash', 'type a plain -'],

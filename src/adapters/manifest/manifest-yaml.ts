@@ -32,7 +32,7 @@ export function manifestReader(): ReadManifest {
 
 /** A file that cannot be read at all. */
 export function unreadableFile(source: string, file: string, message: string): InvalidDocument {
-  return wholeFile({ source, file }, 'VM001', message, 'make it readable for the controller, or take it away')
+  return wholeFile({ source, file }, 'VM001', message, 'make it readable for the controller, or remove it')
 }
 
 interface Place {

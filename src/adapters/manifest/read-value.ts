@@ -69,7 +69,7 @@ function readPart(part: Part): ReadDocument {
     const other = otherKind(part.value)
     // A misspelled kind still names its VM, so that VM stays unchanged.
     if (other === undefined) return invalid(part, nameIn(part.value), [stranger])
-    const help = `${stranger.help}; leave other things out with .swarmvirtignore, or --ignore-other-kinds`
+    const help = `${stranger.help}; exclude other files with .swarmvirtignore, or --ignore-other-kinds`
     return { ...invalid(part, undefined, [{ ...stranger, help }]), otherKind: other }
   }
   if (recordOf(part.value)?.['kind'] === classKind) return readClass(part)

@@ -32,7 +32,7 @@ export function describeSyntaxError({ code, message }: Pick<YAMLError, 'code' | 
         help: 'use single quotes, or write \\\\',
       }
     case 'TAG_RESOLVE_FAILED':
-      return { message: 'an unknown tag', help: 'take out what begins with "!", or put the text in quotes' }
+      return { message: 'an unknown tag', help: 'remove the word that begins with "!", or put the text in quotes' }
     case 'MISSING_CHAR':
       return missing(message)
     case 'UNEXPECTED_TOKEN':
@@ -45,7 +45,7 @@ export function describeSyntaxError({ code, message }: Pick<YAMLError, 'code' | 
     case 'BLOCK_IN_FLOW':
       return { message: 'lines with "- " or "key:" inside [ ] or { }', help: 'separate entries by commas, or write all of it as lines' }
     case 'BAD_DIRECTIVE':
-      return { message: 'a line that begins with %', help: 'take it out' }
+      return { message: 'a line that begins with %', help: 'remove it' }
     case 'BAD_ALIAS':
     case 'ALIAS_PROPS':
     case 'MULTIPLE_ANCHORS':

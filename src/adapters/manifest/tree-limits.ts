@@ -61,7 +61,7 @@ const heaviest = 1_000_000
 const nodeWeight = heaviest / maxNodes
 
 function tooHeavy(weight: number): Found {
-  return weight > heaviest ? { code: 'VM003', message: 'the aliases stand for more than one document may hold' } : undefined
+  return weight > heaviest ? { code: 'VM003', message: 'the aliases expand to more than a document may contain' } : undefined
 }
 
 /** Weighs each node once. Aliases only refer back, so the weight of earlier nodes is known. */

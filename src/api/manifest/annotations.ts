@@ -35,6 +35,6 @@ export function wrongAnnotations(document: unknown): ManifestIssue[] {
     const path = ['metadata', 'annotations', name]
     const value = at(document, path)
     if (typeof value !== 'string' || pattern.test(value)) return []
-    return [{ code: 'VM010', path, message: `"${value.slice(0, 60)}" is no value of ${name}`, help }]
+    return [{ code: 'VM010', path, message: `"${value.slice(0, 60)}" is not a valid value of ${name}`, help }]
   })
 }

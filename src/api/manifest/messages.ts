@@ -34,7 +34,7 @@ export function describeIssue(
     below: below.filter((key) => fields.get(key)?.notYet !== true).map((key) => key.slice(pattern.length + 1)),
     value,
   }
-  if (value === null) return { message: `${wrong.name} has no value`, help: 'write one, or take the field out' }
+  if (value === null) return { message: `${wrong.name} has no value`, help: 'write one, or remove the field' }
   if (issue.message === '') return described(issue, wrong)
   // The message for a pattern is also used for a value that is not a string.
   return issue.code === 'invalid_type' ? wrongType(issue, wrong) : { message: issue.message, ...helpIn(issue) }
@@ -52,19 +52,19 @@ function described(issue: z.core.$ZodIssue, wrong: Wrong): IssueText {
     case 'invalid_value':
       return noSuchValue(issue.values, wrong)
     case 'too_small':
-      return { message: `${amount(issue.origin, wrong)}; the least is ${String(issue.minimum)}` }
+      return { message: `${amount(issue.origin, wrong)}; the minimum is ${String(issue.minimum)}` }
     case 'too_big':
-      return { message: `${amount(issue.origin, wrong)}; the most is ${String(issue.maximum)}` }
+      return { message: `${amount(issue.origin, wrong)}; the maximum is ${String(issue.maximum)}` }
     case 'invalid_key':
       return { message: `a key of ${wrong.name} is empty or has more than 253 characters` }
     case 'invalid_union':
-      return { message: `${shownValue(wrong.value)} is no value of ${wrong.name}` }
+      return { message: `${shownValue(wrong.value)} is not a valid value of ${wrong.name}` }
     case 'invalid_format':
     case 'not_multiple_of':
     case 'invalid_element':
     case 'unrecognized_keys':
     case 'custom':
-      return { message: `${shownValue(wrong.value)} is no value of ${wrong.name}` }
+      return { message: `${shownValue(wrong.value)} is not a valid value of ${wrong.name}` }
     default:
       return issue satisfies never
   }
@@ -117,7 +117,7 @@ function noSuchValue(all: readonly unknown[], { name, about, value }: Wrong): Is
   const values = all.filter((one) => about?.notYetValues?.includes(String(one)) !== true).map(String)
   const best = typeof value === 'string' ? closest(value, values) : undefined
   const help = best === undefined ? {} : { help: `did you mean "${best}"?` }
-  return { message: `${shownValue(value)} is no value of ${name}; write ${values.join(' or ')}`, ...help }
+  return { message: `${shownValue(value)} is not a valid value of ${name}; write ${values.join(' or ')}`, ...help }
 }
 
 function shownValue(value: unknown): string {

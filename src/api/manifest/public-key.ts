@@ -33,7 +33,7 @@ export function whyNoPublicKey(text: string): KeyRefusal | undefined {
 
 /** Other formats that users mistake for a key. */
 function otherFormat(text: string): KeyRefusal | undefined {
-  const fresh = 'take it out and make a new key pair: this one may have been read by others. Write the line of the .pub file here'
+  const fresh = 'remove it and create a new key pair: this one may have been read by others. Write the line of the .pub file here'
   if (/BEGIN [A-Z0-9 ]*PRIVATE KEY|^\s*b3BlbnNzaC1rZXktdjE/.test(text)) return { message: 'a private key, not a public one', help: fresh }
   if (/^\s*PuTTY-User-Key-File-/.test(text)) {
     return { message: "a private key in PuTTY's format, not a public key", help: `${fresh}; PuTTYgen shows it as "Public key for pasting"` }
@@ -55,21 +55,21 @@ function notOpenSsh(text: string): KeyRefusal | undefined {
   if (type === undefined) return noType(text)
   if (blob === undefined) return { message: `the key is missing after ${type}`, help: ownLine }
   if (/…|\.\.\./.test(blob)) return { message: 'the key is shortened, as in documentation', help: ownLine }
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) return { message: `what follows ${type} is not base64`, help: ownLine }
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(blob)) return { message: `the text after ${type} is not base64`, help: ownLine }
   return wrongBlob(type as KeyType, Buffer.from(blob, 'base64'))
 }
 
 function noType(text: string): KeyRefusal {
   if (/(?:^|\s)[a-z0-9-]+-cert-v01@openssh\.com\s/.test(text)) {
     return {
-      message: 'a certificate, which authorized_keys does not take',
+      message: 'a certificate, which authorized_keys does not accept',
       help: 'write the public key that was signed, without "-cert" in its file name',
     }
   }
   if (/(?:^|\s)ssh-dss\s/.test(text))
-    return { message: 'a DSA key, which OpenSSH no longer takes', help: 'ssh-keygen -t ed25519 makes one that it takes' }
+    return { message: 'a DSA key, which OpenSSH no longer accepts', help: 'create one that it accepts with ssh-keygen -t ed25519' }
   if (/^\s*AAAA[A-Za-z0-9+/]/.test(text)) return { message: 'the type of the key is missing before it', help: ownLine }
-  return { message: 'not a public key as OpenSSH writes it', help: ownLine }
+  return { message: 'not a public key in the format of OpenSSH', help: ownLine }
 }
 
 function wrongBlob(type: KeyType, blob: Uint8Array): KeyRefusal | undefined {
@@ -97,7 +97,7 @@ const leastRsaBits = 1024
 
 function smallRsa(type: KeyType, [, modulus]: readonly Uint8Array[]): KeyRefusal | undefined {
   if (type !== 'ssh-rsa' || modulus === undefined || bitsOf(modulus) >= leastRsaBits) return undefined
-  return { message: `an RSA key of ${bitsOf(modulus)} bits; OpenSSH takes none below ${leastRsaBits}` }
+  return { message: `an RSA key of ${bitsOf(modulus)} bits; OpenSSH accepts none below ${leastRsaBits}` }
 }
 
 function bitsOf(number: Uint8Array | undefined): number {

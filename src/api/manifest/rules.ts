@@ -66,7 +66,7 @@ function entries(document: unknown, path: ManifestPath): Entry[] {
 
 function both(place: ManifestPath, entry: Readonly<Record<string, unknown>>, key: string, other: string): ManifestIssue[] {
   if (entry[key] === undefined || entry[other] === undefined) return []
-  return [{ code: 'VM013', path: [...place, key], message: `${key} and ${other} do not go together`, help: 'take one of the two out' }]
+  return [{ code: 'VM013', path: [...place, key], message: `${key} and ${other} do not go together`, help: 'remove one of the two' }]
 }
 
 function missing(place: ManifestPath, entry: Readonly<Record<string, unknown>>, key: string): ManifestIssue[] {

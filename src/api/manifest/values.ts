@@ -11,7 +11,7 @@ export function quantity(leastText: string) {
   const bytes = written(quantityPattern).transform((text, context) => {
     const parsed = parseQuantity(text)
     if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes`, quantityHelp(text))
-    return parsed < least ? refused(context, `${text} is less than the least possible, ${leastText}`) : parsed
+    return parsed < least ? refused(context, `${text} is less than the minimum, ${leastText}`) : parsed
   })
   return bytes.meta({ unit: 'bytes, written like 512Mi, 2Gi or 20G', least: leastText })
 }

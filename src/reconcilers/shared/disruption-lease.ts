@@ -142,7 +142,7 @@ export function disruptionLease({ swarm, recent, clock, log, cluster, id }: Leas
       }
       await write(action.config, held(), signal)
       isHeld = true
-      log.info({ lease: name }, 'Took the lease for what restarts and stops VMs')
+      log.info({ lease: name }, 'Took the lease for stopping and restarting VMs')
     },
     async answer(signal) {
       if (!isHeld) return

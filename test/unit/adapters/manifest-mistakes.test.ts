@@ -29,8 +29,8 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
   ['memory: 2g', 'memory: 512Mi', 'VM010 5:11 "2g" is not a quantity of bytes / write 2Gi or 2G'],
   ['memory: 1 GiB', 'memory: 512Mi', 'VM010 5:11 "1 GiB" is not a quantity of bytes / write 1Gi'],
   ['memory: lots', 'memory: 512Mi', 'VM010 5:11 "lots" is not a quantity of bytes / write for example 512Mi or 20Gi'],
-  ['memory: 1Mi', 'memory: 512Mi', 'VM010 5:11 1Mi is less than the least possible, 32Mi / '],
-  ['memory:', 'memory: 512Mi', 'VM010 5:10 spec.memory has no value / write one, or take the field out'],
+  ['memory: 1Mi', 'memory: 512Mi', 'VM010 5:11 1Mi is less than the minimum, 32Mi / '],
+  ['memory:', 'memory: 512Mi', 'VM010 5:10 spec.memory has no value / write one, or remove the field'],
   ['memory: { size: 1Gi }', 'memory: 512Mi', 'VM010 5:11 spec.memory is a string, not a mapping / '],
   [
     'memory: “512Mi”',
@@ -51,8 +51,8 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
   ['cpus: { cores: 1 }', 'cpu: { cores: 1 }', 'VM012 6:3 unknown field "cpus" / did you mean "cpu"?'],
   ['cores: "2"', 'cores: 1', 'VM010 6:17 spec.cpu.cores is an integer, not a string / write 2 without quotes'],
   ['cores: 1.5', 'cores: 1', 'VM010 6:17 spec.cpu.cores is 1.5, which is not an integer / '],
-  ['cores: 0', 'cores: 1', 'VM010 6:17 spec.cpu.cores is 0; the least is 1 / '],
-  ['cores: 1000', 'cores: 1', 'VM010 6:17 spec.cpu.cores is 1000; the most is 256 / '],
+  ['cores: 0', 'cores: 1', 'VM010 6:17 spec.cpu.cores is 0; the minimum is 1 / '],
+  ['cores: 1000', 'cores: 1', 'VM010 6:17 spec.cpu.cores is 1000; the maximum is 256 / '],
   ['<<: *small', 'cores: 1', 'VM003 6:14 the alias *small has no anchor before it / '],
   [
     '<<: { cores: 1 }',
@@ -62,14 +62,14 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
   [
     'runStrategy: Alway',
     'runStrategy: Always',
-    'VM010 7:16 "Alway" is no value of spec.runStrategy; write Always or Halted / did you mean "Always"?',
+    'VM010 7:16 "Alway" is not a valid value of spec.runStrategy; write Always or Halted / did you mean "Always"?',
   ],
   [
     'runStrategy: always',
     'runStrategy: Always',
-    'VM010 7:16 "always" is no value of spec.runStrategy; write Always or Halted / did you mean "Always"?',
+    'VM010 7:16 "always" is not a valid value of spec.runStrategy; write Always or Halted / did you mean "Always"?',
   ],
-  ['runStrategy: true', 'runStrategy: Always', 'VM010 7:16 true is no value of spec.runStrategy; write Always or Halted / '],
+  ['runStrategy: true', 'runStrategy: Always', 'VM010 7:16 true is not a valid value of spec.runStrategy; write Always or Halted / '],
   ['runStrategy: Once', 'runStrategy: Always', 'VM020 7:3 spec.runStrategy: Once is not supported yet / '],
   ['a: 1', 'a: b', 'VM010 3:37 metadata.labels.a is a string, not the number 1 / put it in quotes: "1"'],
   ['a: true', 'a: b', 'VM010 3:37 metadata.labels.a is a string, not true / put it in quotes: "true"'],
@@ -89,7 +89,7 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
   [
     'networks: []',
     'networks:\n    - { name: lan, bridge: br0, mac: auto, address: 192.168.50.7 }',
-    'VM010 10:13 spec.networks has 0 entries; the least is 1 / ',
+    'VM010 10:13 spec.networks has 0 entries; the minimum is 1 / ',
   ],
   ['mac: 52:54:00', 'mac: auto', 'VM010 11:38 not a unicast MAC address; write auto or for example 52:54:00:12:34:56 / '],
   [

@@ -180,10 +180,10 @@ describe('a public key', () => {
     ['another type', `ssh-rsa ${blob}`, 'the key itself is not of the type ssh-rsa that stands before it'],
     ['no type', `${blob} me`, 'the type of the key is missing before it'],
     ['no key', 'ssh-ed25519', 'the key is missing after ssh-ed25519'],
-    ['a certificate', `ssh-ed25519-cert-v01@openssh.com ${blob}`, 'a certificate, which authorized_keys does not take'],
-    ['DSA', 'ssh-dss AAAAB3NzaC1kc3M=', 'a DSA key, which OpenSSH no longer takes'],
+    ['a certificate', `ssh-ed25519-cert-v01@openssh.com ${blob}`, 'a certificate, which authorized_keys does not accept'],
+    ['DSA', 'ssh-dss AAAAB3NzaC1kc3M=', 'a DSA key, which OpenSSH no longer accepts'],
     ['two keys', `ssh-ed25519 ${blob}\nssh-ed25519 ${blob}`, 'more than one line; an entry is one key'],
-    ['something else', 'hello', 'not a public key as OpenSSH writes it'],
+    ['something else', 'hello', 'not a public key in the format of OpenSSH'],
   ])('is not taken for one: %s', (_what, key, says) => {
     expect(said(`    sshAuthorizedKeys: [${JSON.stringify(key)}]\n`)).toEqual([`VM010 9:25 ${says}`])
   })
