@@ -100,7 +100,7 @@ describe('a VirtualMachine manifest', () => {
     [
       'a cloud-init instance that cannot be part of a path',
       (vm) => (vm.metadata['annotations'] = { 'swarmvirt.dev/cloud-init-instance': '../2' }),
-      /^VM010 metadata\.annotations\.swarmvirt\.dev\/cloud-init-instance: "\.\.\/2" is no value/,
+      /^VM010 metadata\.annotations\.swarmvirt\.dev\/cloud-init-instance: "\.\.\/2" is not a valid value/,
     ],
     [
       'an empty cloud-init instance',
