@@ -9,17 +9,19 @@ interface Checked {
   readonly output: string
 }
 
-/** With `files`, lint, format and prose check only these. The other checks need the whole repository and remember what they know of it. */
+/** With `files`, lint, format and prose check only these. The other checks need the whole repository, and cache what they know about it. */
 function checksOf(files: readonly string[] | undefined): readonly (readonly [name: string, program: string, ...args: string[]])[] {
-  const sources = files?.filter((file) => file.endsWith('.ts'))
-  const lint = ['lint', 'oxlint', ...(sources ?? [])] as const
+  const isSource = (file: string): boolean => file.endsWith('.ts')
+  const ofFiles = [
+    ['lint', 'oxlint', ...(files?.filter(isSource) ?? [])],
+    ['format', 'biome', 'format', '--max-diagnostics=5', '--no-errors-on-unmatched', ...(files ?? ['.'])],
+    ['prose', 'node', 'scripts/prose.ts', ...(files ?? [])],
+  ] as const
   return [
     ['types', 'tsc', '--noEmit', '-p', '.', '--incremental', '--tsBuildInfoFile', 'node_modules/.cache/tsc.json'],
-    ...(sources?.length === 0 ? [] : [lint]),
-    ['format', 'biome', 'format', '--max-diagnostics=5', '--no-errors-on-unmatched', ...(files ?? ['.'])],
     ['dead code', 'knip', '--no-progress', '--cache'],
     ['schema', 'node', 'scripts/schema.ts', '--check'],
-    ['prose', 'node', 'scripts/prose.ts', ...(files ?? [])],
+    ...ofFiles.filter(([name]) => files === undefined || files.some(name === 'lint' ? isSource : () => true)),
   ]
 }
 
