@@ -3,7 +3,7 @@ import type { VmName } from '../api/names.ts'
 
 /**
  * The declaration of one VM by the sources (ADR 0008). `deletionPolicy` comes from the last valid manifest; absent if this controller read
- * none.
+ * none. `mustConfirm`: the disks are only deleted after a confirmation; absent if the VM is not known to be absent.
  */
 export type Declaration =
   /** `source` has the accepted document. The placement record keeps it for the time after a restart (ADR 0014). */
@@ -11,7 +11,7 @@ export type Declaration =
   /** Absent from complete reads for the removal grace period: its objects are removed. */
   | { readonly kind: 'removed'; readonly deletionPolicy?: 'Retain' | 'Delete' }
   /** It is unknown whether the VM is declared, for example before the first complete read or in the grace period: no changes are made. */
-  | { readonly kind: 'unknown'; readonly message: string; readonly deletionPolicy?: 'Retain' | 'Delete' }
+  | { readonly kind: 'unknown'; readonly message: string; readonly deletionPolicy?: 'Retain' | 'Delete'; readonly mustConfirm?: boolean }
 
 export interface Declarations {
   get(vm: VmName): Declaration

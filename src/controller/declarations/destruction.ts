@@ -12,10 +12,16 @@ export function markDestruction(judged: Judged, input: DeclareInput): Judged {
   const absent = [...judged].filter(([, memory]) => memory.state.kind === 'absent' && !memory.removalConfirmed)
   const marked = absent.flatMap(([name, memory]): [VmName, VmMemory][] => {
     if (!destroys(name, memory, input)) return []
-    const reason = memory.mustConfirm ?? reasonToAsk(name, memory, absent.length, input)
+    const reason = memory.mustConfirm ?? reasonToAsk(name, memory, absent.length, input) ?? markedReason(name, input)
     return reason === undefined ? [] : [[name, { ...memory, mustConfirm: reason }]]
   })
   return marked.length === 0 ? judged : new Map([...judged, ...marked])
+}
+
+/** Marked before this controller started, so the reason is no longer known. */
+function markedReason(name: VmName, { world }: DeclareInput): string | undefined {
+  const isMarked = world?.get(name)?.mustConfirm === true
+  return isMarked ? 'its removal was blocked before, and the disks of this VM would be deleted (deletionPolicy: Delete)' : undefined
 }
 
 /** By the last manifest, or by the record if this controller never read a manifest. */

@@ -38,14 +38,18 @@ export function declarationOf(memory: VmMemory | undefined, dates: Dates): Decla
     case 'handover':
       return good === undefined ? { kind: 'unknown', message: handOverMessage(state, dates) } : { kind: 'present', ...good }
     case 'absent':
-      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed, dates), ...deletionPolicyOf(good?.vm) }
+      return { kind: 'unknown', message: absentMessage(state.sinceMs, memory.removalConfirmed, dates), ...removalOf(memory) }
     case 'blocked':
-      return { kind: 'unknown', message: state.message, ...deletionPolicyOf(good?.vm) }
+      return { kind: 'unknown', message: state.message, ...removalOf(memory) }
     case 'removed':
       return { kind: 'removed', ...deletionPolicyOf(state.was) }
     default:
       return state satisfies never
   }
+}
+
+function removalOf({ good, mustConfirm, removalConfirmed }: VmMemory) {
+  return { ...deletionPolicyOf(good?.vm), mustConfirm: mustConfirm !== undefined && !removalConfirmed }
 }
 
 function deletionPolicyOf(vm: VirtualMachine | undefined): Pick<Extract<Declaration, { kind: 'removed' }>, 'deletionPolicy'> {

@@ -46,6 +46,8 @@ export interface OwnedVm {
   readonly source: string | undefined
   /** Its placement record has deletionPolicy Delete. */
   readonly deletes?: boolean
+  /** Its placement record says that its removal needs a confirmation. */
+  readonly mustConfirm?: boolean
   /** The MACs of its service; undefined if unknown. */
   readonly macs?: readonly Mac[] | undefined
 }

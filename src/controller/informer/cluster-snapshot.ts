@@ -61,6 +61,7 @@ function ownedVm(
     generation: service?.labels[objectLabels.generation],
     source: live?.config.labels[objectLabels.source],
     ...(live?.deletes === true ? { deletes: true } : {}),
+    ...(live?.mustConfirm === true ? { mustConfirm: true } : {}),
     macs: service === undefined ? [] : launch && launchIn(launch.data)?.nics.map(({ mac }) => mac),
   }
 }

@@ -1,5 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
-import { deletePolicy } from '../shared/placement-record.ts'
+import { confirmPolicy, deletePolicy, type PlacementRecord } from '../shared/placement-record.ts'
 import type { AssetsAction, AssetsPlan } from './actions.ts'
 import { deletesDisks } from './deletes-disks.ts'
 import type { AssetsSeen } from './observe.ts'
@@ -11,11 +11,19 @@ import type { AssetsSeen } from './observe.ts'
 export function withDeletionPolicy(seen: AssetsSeen, plan: AssetsPlan): AssetsPlan {
   const { record } = seen
   if (record === undefined || record.deletingAt !== undefined || record.retainedAt !== undefined) return plan
-  const deletes = deletesDisks(seen, record)
-  if (record.deletes === deletes || plan.actions.some(writesRecord)) return plan
+  const policy = policyOf(seen, record)
+  if (record.config.labels[objectLabels.deletionPolicy] === policy || plan.actions.some(writesRecord)) return plan
   const { [objectLabels.deletionPolicy]: _before, ...others } = record.config.labels
-  const labels = deletes ? { ...others, [objectLabels.deletionPolicy]: deletePolicy } : others
+  const labels = policy === undefined ? others : { ...others, [objectLabels.deletionPolicy]: policy }
   return { ...plan, actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }, ...plan.actions] }
+}
+
+/** A controller that restarts learns from the record that a removal needs a confirmation. */
+function policyOf(seen: AssetsSeen, record: PlacementRecord): string | undefined {
+  if (!deletesDisks(seen, record)) return undefined
+  const { declaration } = seen
+  const mustConfirm = declaration.kind === 'unknown' ? (declaration.mustConfirm ?? record.mustConfirm) : false
+  return mustConfirm ? confirmPolicy : deletePolicy
 }
 
 /** The next run follows at once and then writes the policy. */

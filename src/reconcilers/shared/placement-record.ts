@@ -21,12 +21,16 @@ export interface PlacementRecord {
   readonly retainedAt: string | undefined
   /** The current or last manifest says deletionPolicy: Delete. */
   readonly deletes: boolean
+  /** Its disks are only deleted after a confirmation. */
+  readonly mustConfirm: boolean
   /** RFC 3339; when the VM was removed. Its disks are being deleted, also if a manifest declares the VM again. */
   readonly deletingAt: string | undefined
 }
 
 /** The value in the manifest. */
 export const deletePolicy = 'Delete'
+/** The label's value while the VM is absent and its disks are only deleted after a confirmation. */
+export const confirmPolicy = 'Confirm'
 
 export interface PlacementFields {
   readonly cluster: string
@@ -58,7 +62,8 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     prepared: config.labels[objectLabels.prepared],
     retainedAt: config.labels[objectLabels.retainedAt],
-    deletes: config.labels[objectLabels.deletionPolicy] === deletePolicy,
+    deletes: [deletePolicy, confirmPolicy].includes(config.labels[objectLabels.deletionPolicy] ?? ''),
+    mustConfirm: config.labels[objectLabels.deletionPolicy] === confirmPolicy,
     deletingAt: config.labels[objectLabels.deletingAt],
   }
 })

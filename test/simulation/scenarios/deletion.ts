@@ -155,8 +155,10 @@ export const deletion: readonly Scenario[] = [
           (world) => isRunning('web')(world) && isRunning('shop')(world),
           (world: World) => {
             for (const name of ['web', 'shop']) world.withdraw(name)
-            world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 3_000)
-            world.time.after(3_000, () => world.declare('web', withDisks))
+            once(
+              (later) => later.record('shop')?.mustConfirm === true,
+              (later) => later.declare('web', withDisks),
+            )(world)
           },
         ),
       ],

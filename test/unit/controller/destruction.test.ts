@@ -96,6 +96,32 @@ describe('a VM whose disks go with it', () => {
     expect(kinds('web')).toBe('unknown')
   })
 
+  it('waits also after a restart of the controller, as its record says', async () => {
+    const owned: OwnedVm = { generation: undefined, source: 'directory', deletes: true }
+    for (const [mustConfirm, expected] of [
+      [false, 'removed'],
+      [true, 'unknown'],
+    ] as const) {
+      const { store, pass, kinds } = bench()
+      store.setWorld(new Map([['web', { ...owned, mustConfirm }]]))
+      await pass(0, 'db')
+      await pass(10 * graceMs, 'db')
+      expect(kinds('web')).toBe(expected)
+    }
+  })
+
+  it('tells the reconcilers whether it waits, and no longer once the removal is confirmed', async () => {
+    const { store, pass } = bench()
+    await pass(0, 'web db')
+    await pass(0, 'db')
+    expect(store.get('web')).toMatchObject({ mustConfirm: false })
+    await pass(0, '')
+    expect(store.get('web')).toMatchObject({ mustConfirm: true })
+    await pass(graceMs, '')
+    store.confirmRemoval(['web', 'db'])
+    expect(store.get('web')).toMatchObject({ mustConfirm: false })
+  })
+
   it('goes one after another without being asked', async () => {
     const { pass, kinds } = bench()
     await pass(0, 'web db API')

@@ -53,6 +53,27 @@ describe('deletionPolicy: Delete', () => {
     ])
   })
 
+  test('is noted in the record as one to confirm, and as before once it is confirmed or the manifest is back', async () => {
+    const cluster = await running()
+    const policy = () => cluster.record('web')?.config.labels['swarmvirt.deletion-policy']
+    const waits = { kind: 'unknown', message: 'blocked', deletionPolicy: 'Delete' } as const
+    cluster.declared.set('web', { ...waits, mustConfirm: true })
+    await cluster.converge()
+    expect([policy(), cluster.record('web')?.deletes]).toEqual(['Confirm', true])
+    // After a start, before anything was read.
+    cluster.declared.set('web', { kind: 'unknown', message: 'not read yet' })
+    await cluster.converge()
+    expect(policy()).toBe('Confirm')
+    cluster.declared.set('web', { ...waits, mustConfirm: false })
+    await cluster.converge()
+    expect(policy()).toBe('Delete')
+    cluster.declared.set('web', { ...waits, mustConfirm: true })
+    await cluster.converge()
+    cluster.declare('web', deletes)
+    await cluster.converge()
+    expect(policy()).toBe('Delete')
+  })
+
   test('is what the manifest said last, without touching the service', async () => {
     const cluster = await running()
     const version = cluster.swarm.service('vm-web')?.spec['TaskTemplate']
