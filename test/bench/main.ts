@@ -1,22 +1,28 @@
-// `npm run bench -- NAME`: prints figures and asserts nothing. A figure means something only beside the others of the same run.
-import { Option } from 'commander'
+// `npm run bench`: measures the figures of docs/performance.md, prints them as a table and asserts nothing. Progress goes to stderr.
+import { Argument } from 'commander'
 import { integerFrom, programNamed } from '../../scripts/program.ts'
-import { benchCli } from './cli.ts'
-import { benchController, type ControllerOptions, stepsOf, stepNames } from './controller.ts'
-import { benchRunner } from './runner.ts'
+import { say } from '../lab/run.ts'
+import { benchController } from './controller/bench.ts'
+import { figureNames, type FigureName, isFigure, tableOf } from './figures.ts'
+import { benchVm } from './vm/bench.ts'
 
-const program = programNamed('npm run bench --', 'Prints figures and asserts nothing.')
-program.command('cli').description('the Docker CLI plugin beside bare Node').action(benchCli)
-program.command('runner').description('a VM beside bare QEMU').action(benchRunner)
+interface Options {
+  readonly vms: number
+  readonly rounds: number
+  readonly profiles?: string
+}
+
+const program = programNamed('npm run bench --', 'Measures the figures of docs/performance.md and prints them as a table.')
 program
-  .command('controller')
-  .description('the control loop beside "docker stack deploy" and the raw API')
-  .addOption(new Option('--managers <number>', 'managers of the Swarm').choices(['1', '3']).default('1'))
-  .option('--vms <number>', 'VMs of most steps', integerFrom(1), 1_000)
-  .option('--many <number>', 'VMs of the step "many"', integerFrom(1), 10_000)
-  .option('--rounds <number>', 'rounds, interleaved', integerFrom(1), 7)
-  .option('--profiles <directory>', 'write CPU profiles there')
-  .option('--steps <names>', `of ${stepNames.join(',')}`, stepsOf, stepNames)
-  .action((options: ControllerOptions) => benchController(options))
+  .addArgument(new Argument('[figures...]', 'default: all').choices(figureNames))
+  .option('--vms <number>', 'VMs of the controller', integerFrom(2), 1_000)
+  .option('--rounds <number>', 'rounds, interleaved with their baseline', integerFrom(1), 5)
+  .option('--profiles <directory>', 'write a CPU profile of each controller, which slows it down')
+  .action(async (asked: readonly string[], options: Options) => {
+    const wanted: ReadonlySet<FigureName> = new Set(asked.length === 0 ? figureNames : asked.filter(isFigure))
+    const measured = { ...(await benchController(wanted, options)), ...(await benchVm(wanted, options.rounds)) }
+    say('')
+    process.stdout.write(tableOf(measured))
+  })
 
 await program.parseAsync()

@@ -1,4 +1,4 @@
-/** A Swarm of a few dockerds and nothing else: no image, no registry, no DHCP. For what the control plane alone costs. */
+/** A Swarm of two dockerds and nothing else: no image, no registry, no DHCP. For figures of the control plane alone. */
 import { clearLab } from './clear.ts'
 import { startHolder } from './daemons.ts'
 import { mustDocker, startDockerd } from './engine.ts'
@@ -10,7 +10,7 @@ import { makeSwarm } from './swarm.ts'
 
 export interface BareSwarm {
   readonly layout: LabLayout
-  /** The Docker socket of the first manager, as a path on the machine. */
+  /** The manager's, as a path of the machine. */
   readonly socket: string
   docker(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<string>
   down(): Promise<void>
@@ -18,10 +18,10 @@ export interface BareSwarm {
 
 const lockTimeoutMs = 900_000
 
-/** Two nodes, the first of them the only manager, or three managers. First removes the remains of an earlier run with this name. */
-export async function bareSwarm(name: string, managers: 1 | 3): Promise<BareSwarm> {
+/** The first node is the only manager. What an earlier run of this name left is cleared first. */
+export async function bareSwarm(name: string): Promise<BareSwarm> {
   const whole = layoutFromEnv(process.env, name)
-  const layout = { ...whole, nodes: whole.nodes.slice(0, managers === 1 ? 2 : 3) }
+  const layout = { ...whole, nodes: whole.nodes.slice(0, 2) }
   const [first] = layout.nodes
   if (first === undefined) throw new Error('a Swarm without nodes')
   const down = (): Promise<void> => withLock(layout.lab, lockTimeoutMs, () => clearLab(whole))
@@ -38,6 +38,6 @@ export async function bareSwarm(name: string, managers: 1 | 3): Promise<BareSwar
   })
   const docker: BareSwarm['docker'] = (args, env) =>
     mustDocker(layout, first.dockerSocket, args, env === undefined ? {} : { env: { ...process.env, ...env } })
-  if (managers === 1) for (const node of layout.nodes.slice(1)) await docker(['node', 'demote', node.name])
+  for (const node of layout.nodes.slice(1)) await docker(['node', 'demote', node.name])
   return { layout, socket: first.dockerSocket, docker, down }
 }

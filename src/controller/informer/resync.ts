@@ -30,7 +30,7 @@ const slowMs = 10_000
  * The time from the start of one resync to the start of the next. It is slightly less than the configured period, so that an object that was removed
  * without an event is restored within the period.
  */
-export function resyncEveryMs(resyncMs: number): number {
+function resyncEveryMs(resyncMs: number): number {
   return Math.round(resyncMs * 0.95)
 }
 

@@ -1,54 +1,52 @@
-import { existsSync } from 'node:fs'
-import type { BareSwarm } from '../../lab/bare.ts'
-import { emptyDir, vmName, writeManifests } from './objects.ts'
-import type { RawApi } from './raw-api.ts'
-import { startChild, type UnderTest } from './under-test.ts'
+/**
+ * Figures of the controller with a real dockerd. Nodes are paused, so that no container starts, and the controller sees active nodes and running
+ * VMs (measured-swarm.ts). Agents are simulated in its process (ready-agents.ts). So only the controller and dockerd work.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { bareSwarm } from '../../lab/bare.ts'
+import { say } from '../../lab/run.ts'
+import type { FigureName, Figures } from '../figures.ts'
+import { benchChanges } from './changes.ts'
+import { benchCreate } from './create.ts'
+import { benchIdle } from './idle.ts'
+import { benchMemory } from './memory.ts'
+import { prepareSwarm } from './objects.ts'
+import { rawApi } from './raw-api.ts'
+import { benchStorm } from './storm.ts'
+import { type Bench, bundleChild } from './under-test.ts'
 
-export interface Bench {
-  readonly swarm: BareSwarm
-  readonly api: RawApi
-  readonly bundle: string
-  /** For files of the run. */
-  readonly dir: string
-  readonly manifests: string
-  /** The larger of the two sizes; the smaller is half of it. */
-  readonly vms: number
-  /** Writes that dockerd rejects. */
-  readonly many: number
-  readonly rounds: number
-  /** Where each controller leaves a CPU profile; undefined where none is wanted, since it costs. */
-  readonly profiles: string | undefined
-}
+const steps: readonly (readonly [gives: readonly FigureName[], step: (bench: Bench) => Promise<Figures>])[] = [
+  [['create'], benchCreate],
+  [['edit', 'removed'], benchChanges],
+  [['idle'], benchIdle],
+  [['memory', 'first-pass'], benchMemory],
+  [['storm'], benchStorm],
+]
 
-/** As in its default configuration; one that no other timer has, so that the bench can tell it. */
-export const resyncMs = 10_007
-
-export function startController({ bundle, swarm, manifests, profiles }: Bench): UnderTest {
-  return startChild(bundle, { mode: 'run', socket: swarm.socket, manifests, resyncMs }, profiles)
-}
-
-/** A controller with so many VMs, of which nothing is left to do. */
-export async function controllerWith(bench: Bench, vms: number): Promise<UnderTest> {
-  if (!existsSync(bench.manifests)) emptyDir(bench.manifests)
-  writeManifests(bench.manifests, vms)
-  const child = startController(bench)
-  await child.startMs()
-  while ((await servicesOf(bench)) < vms) await pause(200)
-  await child.ask({ kind: 'settled', vms })
-  return child
-}
-
-async function servicesOf({ api }: Bench): Promise<number> {
-  return (await api.get('/services')).filter((one) => (one['Spec'] as { Name: string }).Name.startsWith(`vm-${vmName(0).slice(0, 2)}`))
-    .length
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-export async function timed(work: () => Promise<unknown>): Promise<number> {
-  const since = performance.now()
-  await work()
-  return performance.now() - since
+export async function benchController(
+  wanted: ReadonlySet<FigureName>,
+  options: { readonly vms: number; readonly rounds: number; readonly profiles?: string },
+): Promise<Figures> {
+  const asked = steps.filter(([gives]) => gives.some((name) => wanted.has(name)))
+  if (asked.length === 0) return {}
+  // A file system in memory, so that disks do not count.
+  const dir = mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'swarmvirt-bench-'))
+  const swarm = await bareSwarm(process.env['SWARMVIRT_LAB'] ?? 'bench')
+  try {
+    const bundle = await bundleChild(dir)
+    const api = rawApi(swarm.socket)
+    await prepareSwarm(swarm, api)
+    const bench: Bench = { profiles: undefined, ...options, swarm, api, bundle, dir, manifests: join(dir, 'manifests') }
+    let figures: Figures = {}
+    for (const [gives, step] of asked) {
+      say(`measuring ${gives.join(', ')} …`)
+      figures = { ...figures, ...(await step(bench)) }
+    }
+    return figures
+  } finally {
+    await swarm.down()
+    rmSync(dir, { recursive: true, force: true })
+  }
 }

@@ -1,52 +1,40 @@
-import { type Bench, controllerWith, pause } from './bench.ts'
-import { isWrite } from './measured-swarm.ts'
-import type { Usage } from './protocol.ts'
-import { callsText, median, printAim, printNote } from './report.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Figures, median } from '../figures.ts'
+import { type Calls, countCalls } from './protocol.ts'
+import { type Bench, resyncMs, settledController, startIdle, type UnderTest } from './under-test.ts'
 
-const windowMs = 20_000
+const windowMs = 2 * resyncMs
 const windows = 3
-/** By then the garbage of the first pass is collected. */
+/** The garbage of the first pass is collected by then. */
 const restMs = 30_000
 
-/** The cost of the idle loop, and how far Raft's index advances in the same time with and without it. */
-export async function benchIdle(bench: Bench): Promise<void> {
-  const child = await controllerWith(bench, bench.vms)
-  const shares: number[] = []
-  const withUs: number[] = []
-  const without: number[] = []
-  let calls: Readonly<Record<string, number>> = {}
-  let runs = 0
+/** What the controller does while nothing happens, beside the same program with nothing to do. */
+export async function benchIdle(bench: Bench): Promise<Figures> {
+  const child = await settledController(bench)
+  const idle = startIdle(bench)
   await pause(restMs)
+  const [ours, bare]: [number[], number[]] = [[], []]
+  await child.ask({ kind: 'calls' })
   for (let window = 0; window < windows; window += 1) {
-    const before = await child.ask<Usage>({ kind: 'usage' })
-    await child.ask({ kind: 'reset' })
-    withUs.push(await raftSteps(bench, () => pause(windowMs)))
-    calls = await child.ask<Record<string, number>>({ kind: 'calls' })
-    const after = await child.ask<Usage>({ kind: 'usage' })
-    runs = after.runs - before.runs
-    shares.push(((after.cpuMs - before.cpuMs) / windowMs) * 100)
+    const [before, bareBefore] = [await cpuMs(child), await cpuMs(idle)]
+    await pause(windowMs)
+    ours.push((((await cpuMs(child)) - before) / windowMs) * 100)
+    bare.push((((await cpuMs(idle)) - bareBefore) / windowMs) * 100)
   }
+  const calls = await child.ask<Calls>({ kind: 'calls' })
+  await idle.stop()
   await child.stop()
-  for (let window = 0; window < windows; window += 1) without.push(await raftSteps(bench, () => pause(windowMs)))
-  const writes = Object.entries(calls).reduce((sum, [method, count]) => sum + (isWrite(method) ? count : 0), 0)
-  printAim({
-    name: `idle, ${bench.vms} VMs`,
-    figures: `${median(shares).toFixed(2)} % of a core, ${writes} writes, Raft index +${median(withUs)} beside +${median(without)} without it, in ${windowMs / 1000} s`,
-    aim: '≤ 0.3 %, 0 writes, no more than idle',
-    met: median(shares) <= 0.3 && writes === 0 && median(withUs) <= median(without),
-  })
-  printNote(`in ${windowMs / 1000} s: ${runs} runs of reconcilers, calls ${callsText(calls)}`)
+  const { reads, writes } = countCalls(calls)
+  const perResync = reads / (calls['listNodes'] ?? 0)
+  const share = median(ours)
+  return {
+    idle: {
+      measured: `${share.toFixed(2)} % of a core beside ${median(bare).toFixed(2)} %, ${writes} writes, ${perResync.toFixed(1)} GETs a resync (${bench.vms} VMs)`,
+      isMet: share <= 1 && writes === 0 && perResync <= 3,
+    },
+  }
 }
 
-/** A config's version is Raft's index at the moment it is made. */
-async function raftSteps({ api }: Bench, wait: () => Promise<void>): Promise<number> {
-  const indexNow = async (name: string): Promise<number> => {
-    const { ID } = await api.post('/configs/create', { Name: name, Data: 'eA==' })
-    const { Version } = (await api.find(`/configs/${String(ID)}`)) as { Version: { Index: number } }
-    await api.remove(`/configs/${String(ID)}`)
-    return Version.Index
-  }
-  const before = await indexNow('bench-before')
-  await wait()
-  return (await indexNow('bench-after')) - before
+function cpuMs(child: UnderTest): Promise<number> {
+  return child.ask<number>({ kind: 'cpu' })
 }

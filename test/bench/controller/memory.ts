@@ -1,100 +1,46 @@
-import { join } from 'node:path'
-import { type Bench, controllerWith, pause, resyncMs, startController } from './bench.ts'
-import { emptyDir, writeManifests } from './objects.ts'
-import { type FakeDocker, fakeDocker } from './fake-docker.ts'
-import type { Usage } from './protocol.ts'
-import { callsText, median, printAim, printNote } from './report.ts'
-import { startChild, type UnderTest } from './under-test.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Figures, median } from '../figures.ts'
+import { type Bench, settledController, startController, startIdle } from './under-test.ts'
 
-const patienceMs = 600_000
-/** Long enough for what a first pass leaves behind to be collected. */
+/** The garbage of the first pass is collected by then. */
 const restMs = 20_000
+const idleRestMs = 3_000
 
-/** Memory above what the same bundle has that imports everything and does nothing; and how long the first pass takes. */
-export async function benchMemory(bench: Bench): Promise<void> {
-  await firstPass(bench)
-  const floor = await floorMiB(bench)
-  const child = await controllerWith(bench, bench.vms)
+/** Memory above that of the same program with nothing to do, and the time of the first pass beside the time that imports take. */
+export async function benchMemory(bench: Bench): Promise<Figures> {
+  const idle = startIdle(bench)
+  await idle.startMs()
+  await pause(idleRestMs)
+  const floor = idle.pssMiB()
+  await idle.stop()
+  const child = await settledController(bench)
   await pause(restMs)
-  const some = await sizeOf(child)
+  const above = child.pssMiB() - floor
   await child.stop()
-  printAim({
-    name: `memory (PSS) at ${bench.vms} VMs above an idle bundle`,
-    figures: `${(some.pss - floor).toFixed(1)} MiB (${some.pss.toFixed(1)}, floor ${floor.toFixed(1)}; heap in use ${some.heap.toFixed(1)})`,
-    aim: '≤ 40 MiB',
-    met: some.pss - floor <= 40,
-  })
-}
-
-/** Ten times as many, on a stand-in for dockerd in the bench's own process: no dockerd makes so many services in a reasonable time. */
-export async function benchMany(bench: Bench): Promise<void> {
-  const { many } = bench
-  const manifests = join(bench.dir, 'many')
-  emptyDir(manifests)
-  writeManifests(manifests, many, 10)
-  const docker = await fakeDocker(join(bench.dir, 'docker.sock'))
-  const start = (): UnderTest => startChild(bench.bundle, { mode: 'run', socket: docker.socket, manifests, resyncMs }, bench.profiles)
-  const maker = start()
-  const sinceMs = performance.now()
-  while (docker.services() < many && performance.now() - sinceMs < patienceMs) await pause(1_000)
-  const madeS = (performance.now() - sinceMs) / 1000
-  if (docker.services() < many) printNote(`${docker.services()} of ${many} VMs were made in ${madeS.toFixed(0)} s`)
-  else await settled(maker, docker, madeS)
-  await maker.stop()
-  const floor = await floorMiB(bench)
-  const child = start()
-  const firstMs = await child.startMs()
-  await pause(restMs * 2)
-  const lots = await sizeOf(child)
-  await child.stop()
-  await docker.stop()
-  printNote(`start of the process → first complete pass, ${docker.services()} VMs: ${(firstMs / 1000).toFixed(1)} s`)
-  printAim({
-    name: `memory (PSS) at ${docker.services()} VMs above an idle bundle`,
-    figures: `${(lots.pss - floor).toFixed(1)} MiB (${lots.pss.toFixed(1)}, floor ${floor.toFixed(1)}; heap in use ${lots.heap.toFixed(1)})`,
-    aim: '≤ 90 MiB',
-    met: docker.services() >= many && lots.pss - floor <= 90,
-  })
-}
-
-async function settled(maker: UnderTest, docker: FakeDocker, madeS: number): Promise<void> {
-  await maker.ask({ kind: 'settled', vms: docker.services() })
-  const calls = await maker.ask<Record<string, number>>({ kind: 'calls' })
-  printNote(`${docker.services()} VMs made at once on a stand-in for dockerd: ${madeS.toFixed(0)} s, ${callsText(calls)}`)
-}
-
-async function firstPass(bench: Bench): Promise<void> {
-  await (await controllerWith(bench, bench.vms)).stop()
-  const times: number[] = []
-  const bare: number[] = []
-  for (let round = 0; round < bench.rounds; round += 1) {
-    const child = startController(bench)
-    times.push(await child.startMs())
-    await child.stop()
-    const idle = startChild(bench.bundle, { mode: 'floor', socket: null, manifests: bench.manifests, resyncMs })
-    bare.push(await idle.startMs())
-    await idle.stop()
+  return {
+    memory: {
+      measured: `${above.toFixed(1)} MiB above a floor of ${floor.toFixed(1)} MiB (${bench.vms} VMs)`,
+      isMet: above <= 60 && floor <= 40,
+    },
+    'first-pass': await firstPass(bench),
   }
-  printAim({
-    name: `start of the process → first complete pass, ${bench.vms} VMs`,
-    figures: `${(median(times) / 1000).toFixed(2)} s, of which ${(median(bare) / 1000).toFixed(2)} s until everything is imported (medians of ${bench.rounds})`,
-    aim: '≤ 0.6 s',
-    met: median(times) <= 600,
-  })
 }
 
-async function floorMiB(bench: Bench): Promise<number> {
-  const child = startChild(bench.bundle, { mode: 'floor', socket: null, manifests: bench.manifests, resyncMs })
-  await child.startMs()
-  await pause(3_000)
-  const { pss, heap } = await sizeOf(child)
-  await child.stop()
-  printNote(`the idle bundle: ${pss.toFixed(1)} MiB, heap in use ${heap.toFixed(1)}`)
-  return pss
-}
-
-async function sizeOf(child: UnderTest): Promise<{ pss: number; heap: number }> {
-  const pss = child.pssMiB()
-  const { heapMiB } = await child.ask<Usage>({ kind: 'usage' })
-  return { pss, heap: heapMiB }
+async function firstPass(bench: Bench): Promise<NonNullable<Figures['first-pass']>> {
+  const [ours, bare]: [number[], number[]] = [[], []]
+  for (let round = 0; round < bench.rounds; round += 1) {
+    for (const [start, times] of [
+      [startController, ours],
+      [startIdle, bare],
+    ] as const) {
+      const child = start(bench)
+      times.push(await child.startMs())
+      await child.stop()
+    }
+  }
+  const [own, imports] = [median(ours) / 1000, median(bare) / 1000]
+  return {
+    measured: `${own.toFixed(2)} s, of which imports take ${imports.toFixed(2)} s (median of ${bench.rounds}, ${bench.vms} VMs)`,
+    isMet: own <= 1.2,
+  }
 }

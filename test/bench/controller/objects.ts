@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { BareSwarm } from '../../lab/bare.ts'
 import { each, type RawApi } from './raw-api.ts'
 
-type Json = Readonly<Record<string, unknown>>
+export type Json = Readonly<Record<string, unknown>>
 
 const guests = 'swarmvirt-guests'
 
@@ -29,13 +29,10 @@ spec:
 `
 }
 
-/** Manifests of VMs from 0 on, so many to a file; each file is swapped in. */
-export function writeManifests(dir: string, count: number, perFile = 1): void {
+/** Writes the manifests of the first `count` VMs, each in its own file. */
+export function writeManifests(dir: string, count: number): void {
   mkdirSync(dir, { recursive: true })
-  for (let from = 0; from < count; from += perFile) {
-    const texts = Array.from({ length: Math.min(perFile, count - from) }, (_one, index) => manifestOf(from + index, 1))
-    swapIn(dir, vmName(from), texts.join('---\n'))
-  }
+  for (let number = 0; number < count; number += 1) editManifest(dir, number, 1)
 }
 
 export function editManifest(dir: string, number: number, cores: number): void {
@@ -52,7 +49,7 @@ export function emptyDir(dir: string): void {
   mkdirSync(dir, { recursive: true })
 }
 
-/** Nodes take no task, and keep none of the labels that the controller gave them. */
+/** Pauses the nodes, so that they take no task, and removes the labels that the controller set. */
 export async function prepareSwarm(swarm: BareSwarm, api: RawApi): Promise<void> {
   await swarm.docker(['network', 'create', '--driver', 'overlay', '--subnet', '10.99.0.0/16', guests])
   await resetNodes(api)
@@ -69,7 +66,7 @@ export async function removeAll(api: RawApi): Promise<void> {
   await each(await api.get('/services'), (one) => api.remove(`/services/${String(one['ID'])}`))
   await each(await api.get('/configs'), (one) => api.remove(`/configs/${String(one['ID'])}`))
   await resetNodes(api)
-  // Swarm takes tasks away some time after their service.
+  // Swarm removes tasks some time after their service.
   while ((await api.get('/tasks')).length > 0) await new Promise((resolve) => setTimeout(resolve, 200))
 }
 
@@ -82,32 +79,8 @@ export async function readAll(api: RawApi): Promise<Made> {
   return { services: await api.get('/services'), configs: await api.get('/configs') }
 }
 
-/** Repeats the controller's writes for these VMs: record, its labels once more, launch config, service; and the nodes this many times. */
-export async function writeAgain(api: RawApi, { services, configs }: Made, nodeUpdates: number): Promise<number> {
-  const specOf = (one: Json): Json & { Name: string } => one['Spec'] as Json & { Name: string }
-  const byName = new Map(configs.map((one) => [specOf(one).Name, specOf(one)]))
-  const since = performance.now()
-  const nodes = (await api.get('/nodes')).map((one) => String(one['ID']))
-  const perUpdate = Math.ceil(services.length / Math.max(1, nodeUpdates))
-  let done = 0
-  await each(services, async (service) => {
-    const spec = structuredClone(specOf(service)) as Json & { Name: string; TaskTemplate: { ContainerSpec: { Configs: Json[] } } }
-    const [launch] = spec.TaskTemplate.ContainerSpec.Configs
-    const record = await api.post('/configs/create', byName.get(`sv-${spec.Name}`))
-    const { Version, Spec } = (await api.find(`/configs/${String(record['ID'])}`)) as { Version: { Index: number }; Spec: Json }
-    await api.post(`/configs/${String(record['ID'])}/update?version=${Version.Index}`, Spec)
-    const made = await api.post('/configs/create', byName.get(String(launch?.['ConfigName'])))
-    spec.TaskTemplate.ContainerSpec.Configs = [{ ...launch, ConfigID: made['ID'] }]
-    await api.post('/services/create', spec)
-    done += 1
-    if (done % perUpdate === 0) await touchNode(api, nodes[(done / perUpdate) % nodes.length] ?? '')
-  })
-  return performance.now() - since
-}
-
-async function touchNode(api: RawApi, id: string): Promise<void> {
-  const { Spec, Version } = (await api.find(`/nodes/${id}`)) as { Spec: Json; Version: { Index: number } }
-  await api.post(`/nodes/${id}/update?version=${Version.Index}`, { ...Spec, Labels: { bench: String(Version.Index) } })
+export function specOf(one: Json): Json & { readonly Name: string } {
+  return one['Spec'] as Json & { readonly Name: string }
 }
 
 /** A compose file of the services that the controller made: name, image, limits, constraints, config. */
@@ -118,7 +91,7 @@ function composeOf({ services, configs }: Made): string {
     services: Object.fromEntries(services.map((one) => serviceOf(one))),
     configs: Object.fromEntries(
       configs
-        .map((one) => (one['Spec'] as { Name: string }).Name)
+        .map((one) => specOf(one).Name)
         .filter((name) => !name.startsWith('sv-vm-'))
         .map((name) => [name, { file: `./${name}` }]),
     ),
@@ -127,7 +100,7 @@ function composeOf({ services, configs }: Made): string {
   return JSON.stringify(file)
 }
 
-export function composeFiles(dir: string, made: Made): string {
+export function composeFile(dir: string, made: Made): string {
   mkdirSync(dir, { recursive: true })
   for (const { Spec } of made.configs as readonly { Spec: { Name: string; Data: string } }[]) {
     writeFileSync(join(dir, Spec.Name), Buffer.from(Spec.Data, 'base64'))

@@ -1,38 +1,33 @@
 /** Between the bench and the controller that it measures, over Node's IPC. */
 export interface ChildConfig {
-  /** `floor`: everything is imported and listens, and nothing runs. */
-  readonly mode: 'run' | 'floor'
-  /** A manager's; none where nothing runs. */
-  readonly socket: string | null
+  /** `idle`: everything is imported and listens, and nothing runs. */
+  readonly mode: 'run' | 'idle'
+  /** The manager's. */
+  readonly socket: string
   readonly manifests: string
   readonly resyncMs: number
 }
 
 export type Request =
-  /** Answers when every reconciler has run every VM of `vms` and nothing is ready. */
+  /** Answers when `vms` VMs are Ready. */
   | { readonly kind: 'settled'; readonly vms: number }
+  /** Number of calls by method since the last `calls`. */
   | { readonly kind: 'calls' }
-  | { readonly kind: 'reset' }
-  /** A resync is due. Answers when its work is done. */
-  | { readonly kind: 'look' }
-  /** The event stream breaks. Answers when everything was read and reconciled again. */
-  | { readonly kind: 'gap' }
-  /** The same lists with nothing but a parser and a hash. */
-  | { readonly kind: 'raw' }
+  /** Drops the events of the Swarm from now on, or no longer. */
   | { readonly kind: 'mute'; readonly muted: boolean }
-  | { readonly kind: 'usage' }
-  /** Restarts the measurement of the event-loop delay, and returns the delay since the last call. */
+  /** CPU time so far, in milliseconds. */
+  | { readonly kind: 'cpu' }
+  /** The p99 of the event loop's delay since the last `delay`, in milliseconds. */
   | { readonly kind: 'delay' }
 
-export interface Usage {
-  readonly cpuMs: number
-  readonly runs: number
-  readonly heapMiB: number
-}
+export type Calls = Readonly<Record<string, number>>
 
-export interface Pass {
-  readonly ms: number
-  readonly calls: Readonly<Record<string, number>>
-  /** When the last write ended, in epoch milliseconds. */
-  readonly lastWriteMs: number
+/** Reads and writes among the calls. */
+export function countCalls(calls: Calls): { readonly reads: number; readonly writes: number } {
+  let [reads, writes] = [0, 0]
+  for (const [method, count] of Object.entries(calls)) {
+    if (/^(?:create|update|remove)/.test(method)) writes += count
+    else reads += count
+  }
+  return { reads, writes }
 }

@@ -2,14 +2,14 @@ import { Agent, request } from 'node:http'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The Engine API with nothing on top: Node's own HTTP on the manager's socket, with connections kept. */
+/** The Engine API without a client library: Node's HTTP on the manager's socket, with kept connections. */
 export interface RawApi {
   get(path: string): Promise<readonly Json[]>
   find(path: string): Promise<Json>
   post(path: string, body: unknown): Promise<Json>
   remove(path: string): Promise<void>
-  /** Calls back with each Swarm event until the returned function is called. */
-  events(onEvent: (event: { type: string; action: string; name: string; atMs: number }) => void): Promise<() => void>
+  /** Calls back with each event of a service until the returned function is called. */
+  events(onEvent: (event: { action: string; name: string; atMs: number }) => void): Promise<() => void>
 }
 
 const base = '/v1.41'
@@ -52,8 +52,8 @@ function followEvents(socketPath: string, onEvent: Parameters<RawApi['events']>[
         const lines = (rest + chunk.toString()).split('\n')
         rest = lines.pop() ?? ''
         for (const line of lines.filter((each) => each !== '')) {
-          const { Type, Action, Actor } = JSON.parse(line) as { Type: string; Action: string; Actor: { Attributes: { name?: string } } }
-          onEvent({ type: Type, action: Action, name: Actor.Attributes.name ?? '', atMs })
+          const { Action, Actor } = JSON.parse(line) as { Action: string; Actor: { Attributes: { name?: string } } }
+          onEvent({ action: Action, name: Actor.Attributes.name ?? '', atMs })
         }
       })
       response.on('error', () => undefined)
@@ -64,11 +64,11 @@ function followEvents(socketPath: string, onEvent: Parameters<RawApi['events']>[
   })
 }
 
-/** At most so many at once, which is what the controller allows itself. */
-export async function each<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>, atOnce = 8): Promise<void> {
+/** At most eight at once. */
+export async function each<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
   const queue = items.values()
   const worker = async (): Promise<void> => {
     for (const item of queue) await work(item)
   }
-  await Promise.all(Array.from({ length: atOnce }, worker))
+  await Promise.all(Array.from({ length: 8 }, worker))
 }

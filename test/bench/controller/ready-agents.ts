@@ -6,7 +6,7 @@ import { aMac } from '../../support/branded.ts'
 
 const noMac = aMac('00:00:00:00:00:00')
 
-/** Agents in this process whose VMs are prepared when they are ordered, and run and answer from then on. */
+/** Agents in this process. A VM is prepared at its first order, and then runs and answers. */
 export function readyAgents(): Agents {
   const orders = new Map<string, PrepareOrder>()
   const byMac = (ip: string): Mac => macs.get(ip) ?? noMac
@@ -34,7 +34,7 @@ export function readyAgents(): Agents {
       return { outcome: 'reached', reason: '', message: '', mac: byMac(ip), rttMs: 0.2 }
     },
     async unchanged(known) {
-      // The controller's cost of a request and its answer. The agent's own work is in another process.
+      // The controller's cost of the request. The agent's work would be in another process.
       JSON.parse(JSON.stringify({ version: 1, known }))
       return [...known.keys()]
     },
@@ -44,7 +44,7 @@ export function readyAgents(): Agents {
 
 const ready: PrepareStatus = { state: 'ready', accelerator: 'tcg', emulationReason: 'KVM is not used here' }
 
-/** One for each VM: what a uid begins with. */
+/** One for each VM, from the first digits of its uid. */
 function addressOf(uid: string): string {
   const number = Number.parseInt(uid.replaceAll('-', '').slice(0, 6), 16)
   return `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`
@@ -55,7 +55,7 @@ function statusOf({ uid, nics }: PrepareOrder): VmStatus {
   return {
     version: 1,
     uid,
-    lease: { uid, granted: true, held: true, waiting: 0, waitReason: null, waitMessage: null, nics: held },
+    lease: { uid, granted: true, held: true, waiting: 0, waitReason: null, waitMessage: null, nics: held, guestFilter },
     sightings: nics.map(({ mac, bridge }) => ({ mac, ip: addressOf(uid), via: 'dhcp', ageMs: 1_000, interface: bridge })),
     runner: {
       uid,
@@ -65,7 +65,8 @@ function statusOf({ uid, nics }: PrepareOrder): VmStatus {
       qemuStatus: 'running',
       launchHash: '',
       release: '0.1.0',
-      startedAt: '2026-01-01T00:00:00.000Z',
+      // After the creation of every task, or the controller takes it for the runner of an earlier one.
+      startedAt: '2100-01-01T00:00:00.000Z',
       restarts: 0,
       hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 },
     },
@@ -74,6 +75,7 @@ function statusOf({ uid, nics }: PrepareOrder): VmStatus {
   }
 }
 
+const guestFilter = { state: 'active', message: '' } as const
 const device = { present: true, opens: true, message: '' }
 const facts: NodeFacts = {
   version: 1,

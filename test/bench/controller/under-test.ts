@@ -3,7 +3,23 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundle } from '../../../scripts/build-images.ts'
+import type { BareSwarm } from '../../lab/bare.ts'
+import { writeManifests } from './objects.ts'
 import type { ChildConfig, Request } from './protocol.ts'
+import type { RawApi } from './raw-api.ts'
+
+export interface Bench {
+  readonly swarm: BareSwarm
+  readonly api: RawApi
+  readonly bundle: string
+  /** For files of the run. */
+  readonly dir: string
+  readonly manifests: string
+  readonly vms: number
+  readonly rounds: number
+  /** Directory for a CPU profile of each controller; undefined for none. */
+  readonly profiles: string | undefined
+}
 
 /** A controller in a process of its own, from one bundle as in its image. */
 export interface UnderTest {
@@ -15,16 +31,8 @@ export interface UnderTest {
   stop(): Promise<void>
 }
 
-/** Flags and environment of the controller's image. */
-function asInImage(): { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> } {
-  const text = readFileSync(join(import.meta.dirname, '../../../deploy/Dockerfile'), 'utf8')
-  const [, entry = '[]'] = /^ENTRYPOINT (.*)$/m.exec(text) ?? []
-  const flags = (JSON.parse(entry) as string[]).filter((one) => one.startsWith('--'))
-  const env = [...text.matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) =>
-    line.split(' ').map((one) => one.split('=') as [string, string]),
-  )
-  return { flags, env: Object.fromEntries(env) }
-}
+/** As in the default configuration. */
+export const resyncMs = 10_000
 
 export async function bundleChild(dir: string): Promise<string> {
   const file = join(dir, 'child.cjs')
@@ -32,7 +40,37 @@ export async function bundleChild(dir: string): Promise<string> {
   return file
 }
 
-export function startChild(file: string, config: ChildConfig, profiles?: string): UnderTest {
+export function startController({ bundle, swarm, manifests, profiles }: Bench): UnderTest {
+  return startChild(bundle, { mode: 'run', socket: swarm.socket, manifests, resyncMs }, profiles)
+}
+
+/** The baseline: the same bundle with everything imported and nothing to do. */
+export function startIdle({ bundle, manifests }: Bench): UnderTest {
+  return startChild(bundle, { mode: 'idle', socket: '', manifests, resyncMs })
+}
+
+/** A controller whose VMs are all Ready. */
+export async function settledController(bench: Bench): Promise<UnderTest> {
+  writeManifests(bench.manifests, bench.vms)
+  const child = startController(bench)
+  await child.startMs()
+  await child.ask({ kind: 'settled', vms: bench.vms })
+  return child
+}
+
+/** Flags and environment of the controller's image. */
+function asInImage(): { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+  const text = readFileSync(join(import.meta.dirname, '../../../deploy/Dockerfile'), 'utf8')
+  const [, entry = '[]'] = /^ENTRYPOINT (.*)$/m.exec(text) ?? []
+  const command = JSON.parse(entry) as string[]
+  const flags = command.slice(command.indexOf('node') + 1, -1)
+  const env = [...text.matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) =>
+    line.split(' ').map((one) => one.split('=') as [string, string]),
+  )
+  return { flags, env: Object.fromEntries(env) }
+}
+
+function startChild(file: string, config: ChildConfig, profiles?: string): UnderTest {
   const spawnedMs = performance.timeOrigin + performance.now()
   const { flags, env } = asInImage()
   const child = fork(file, [JSON.stringify(config)], {
@@ -68,7 +106,7 @@ export function startChild(file: string, config: ChildConfig, profiles?: string)
       if (child.exitCode !== null || child.signalCode !== null) return
       const exit = once(child, 'exit')
       child.disconnect()
-      // One that is busy does not hear it.
+      // A busy child does not notice.
       const late = setTimeout(() => child.kill('SIGKILL'), 5_000)
       await exit
       clearTimeout(late)
