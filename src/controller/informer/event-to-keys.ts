@@ -4,10 +4,8 @@ import type { SwarmEvent } from '../../ports/swarm.ts'
 /** The keys to requeue after a Swarm event. */
 export type Affected =
   | { readonly kind: 'vm'; readonly vm: string }
-  /** Also every VM: placement depends on nodes and their agents. */
+  /** A node changed, or a service that may be the agents'. All VMs are requeued only if the list of nodes changed. */
   | { readonly kind: 'nodes' }
-  /** A node changed. The change decides which VMs are requeued. */
-  | { readonly kind: 'node' }
   /** A config that may contain manifests; events contain no labels. */
   | { readonly kind: 'manifests' }
   /** Another controller took or requests the lease. */
@@ -17,7 +15,7 @@ export type Affected =
 /** Configs of ours whose names are hashes of their content: launch configs and transition times. */
 const launchConfig = /^sv-(times-)?[0-9a-f]{16,}$/
 
-/** Maps an event to what it affects. Pure. Events of agents and of the controller affect the nodes. */
+/** Maps an event to what it affects. Pure. */
 export function affectedBy(event: SwarmEvent): Affected {
   switch (event.type) {
     case 'service':
@@ -26,7 +24,7 @@ export function affectedBy(event: SwarmEvent): Affected {
       if (event.name.startsWith(disruptionLeaseName(''))) return { kind: 'lease' }
       return ofVm(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
     case 'node':
-      return { kind: 'node' }
+      return { kind: 'nodes' }
     case 'secret':
     case 'network':
     case 'container':

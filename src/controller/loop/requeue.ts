@@ -114,9 +114,6 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
           return onManifests()
         case 'nodes':
           allNodes()
-          return store.known().forEach(vm)
-        case 'node':
-          allNodes()
           return void affectedByNodes()
         case 'none':
           return undefined

@@ -63,9 +63,9 @@ interface Baseline {
   readonly spec: Json
 }
 
-/** A service like that of a VM, which the controller does not own. */
+/** A service like that of a VM, which the controller does not own. An event of a service with another name requeues every VM. */
 async function baselineService({ api }: Bench): Promise<Baseline> {
-  const name = 'bench-baseline'
+  const name = 'vm-baseline'
   const spec = { ...specOf(await api.find(`/services/vm-${vmName(0)}`)), Name: name, Labels: {} }
   await api.post('/services/create', spec)
   return { name, spec }

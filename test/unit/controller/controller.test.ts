@@ -193,6 +193,17 @@ describe('the controller', () => {
     expect([on.runs['services'], on.runs['nodes']]).toEqual([['web'], []])
   })
 
+  it('reconciles the nodes when a service of another stack has an event, and no VM', async () => {
+    const on = stage((one) => one.declare('web'))
+    const event = { type: 'service', action: 'update', id: 'x', name: 'shop_cart' } as const
+    on.emit(event)
+    await on.clock.pass(1_000)
+    on.forgetRuns()
+    on.emit(event)
+    await on.clock.pass(100)
+    expect([on.runs['services'], on.runs['nodes']]).toEqual([[], ['n1-id']])
+  })
+
   it('reconciles everything again on the resync timer', async () => {
     const on = stage((one) => one.declare('web'))
     await on.clock.pass(1_000)

@@ -14,7 +14,7 @@ describe('a Swarm event', () => {
     ['config', 'sv-times-0123456789abcdef', { kind: 'none' }],
     ['config', 'vms_web-2', { kind: 'manifests' }],
     ['config', 'sv-m-web-0a1b2c3d', { kind: 'manifests' }],
-    ['node', 'n1', { kind: 'node' }],
+    ['node', 'n1', { kind: 'nodes' }],
     ['secret', 'sv-0123456789abcdef', { kind: 'none' }],
     ['other', '', { kind: 'none' }],
   ]
