@@ -18,7 +18,7 @@ export interface BareSwarm {
 
 const lockTimeoutMs = 900_000
 
-/** The first node is the only manager. What an earlier run of this name left is cleared first. */
+/** The first node is the only manager. Clears first what an earlier run of this name left. */
 export async function bareSwarm(name: string): Promise<BareSwarm> {
   const whole = layoutFromEnv(process.env, name)
   const layout = { ...whole, nodes: whole.nodes.slice(0, 2) }

@@ -74,7 +74,7 @@ function run({ swarm }: MeasuredSwarm): StatusView {
   return built.view
 }
 
-// Not before it is asked for: it wakes the process two hundred times a second.
+// Starts only on request: it wakes the process two hundred times a second.
 const delay = monitorEventLoopDelay({ resolution: 5 })
 
 async function answer(asked: Request): Promise<unknown> {

@@ -5,7 +5,7 @@ import { containers, isQemu, processesOf } from './node.ts'
 
 const aimMiB = 28
 
-/** What runs in each VM's container beside QEMU, and a VM's share of agent and broker. QEMU itself is the baseline. */
+/** Memory of all processes in a VM's container except QEMU, and its share of agent and broker. QEMU is the baseline. */
 export async function measureMemory(lab: Lab): Promise<Figure> {
   const sizes = async (name: string) => {
     const found = await containers(lab, name)
