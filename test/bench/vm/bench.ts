@@ -1,4 +1,6 @@
 /** Figures of a VM on the lab: all VMs on one node, beside the same QEMU without swarmvirt. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { NodeView } from '../../../src/api/wire/controller-api.ts'
 import { manifest, waitReady } from '../../e2e/support.ts'
 import { type Deployment, deploy } from '../../lab/deployment.ts'
@@ -6,7 +8,7 @@ import { labUp } from '../../lab/lab.ts'
 import { say, until } from '../../lab/run.ts'
 import type { Figure, FigureName, Figures } from '../figures.ts'
 import { measureMemory } from './memory.ts'
-import { untilHalted } from './node.ts'
+import { node, untilHalted } from './node.ts'
 import { measureStart } from './start.ts'
 
 const vms = ['bench-1', 'bench-2', 'bench-3', 'bench-4'] as const
@@ -15,6 +17,8 @@ export async function benchVm(wanted: ReadonlySet<FigureName>, rounds: number): 
   if (!wanted.has('start') && !wanted.has('vm-memory')) return {}
   const lab = await labUp('bench', { fresh: true })
   try {
+    // Left by an earlier run: these VMs would be placed before the other nodes are paused.
+    rmSync(join(lab.node(node).dir, 'manifests'), { recursive: true, force: true })
     const deployment = await deploy(lab, lab.images, say)
     await prepareNodes(deployment)
     const memory: Figures = wanted.has('vm-memory') ? { 'vm-memory': await fourVms(deployment) } : {}
@@ -26,17 +30,17 @@ export async function benchVm(wanted: ReadonlySet<FigureName>, rounds: number): 
   }
 }
 
-/** Only n1 takes VMs, so that they share its agent and broker. */
+/** Only one node takes VMs, so that they share its agent and broker. */
 async function prepareNodes(deployment: Deployment): Promise<void> {
   const { lab } = deployment
   // A paused node would start no agent.
   await until('every agent', 120_000, async () => ((await readyNodes(deployment)) === lab.nodes.length ? true : undefined), 500)
-  for (const node of ['n2', 'n3']) await lab.mustDocker('n1', ['node', 'update', '--availability', 'pause', node])
+  for (const other of ['n2', 'n3']) await lab.mustDocker(node, ['node', 'update', '--availability', 'pause', other])
 }
 
 async function readyNodes(deployment: Deployment): Promise<number> {
   const { nodes } = (await deployment.api('/api/v1/nodes')).body as { nodes: NodeView[] }
-  return nodes.filter((node) => node.facts?.broker != null && node.labels['vm-capable'] === 'true').length
+  return nodes.filter((one) => one.facts?.broker != null && one.labels['vm-capable'] === 'true').length
 }
 
 async function fourVms(deployment: Deployment): Promise<Figure> {
