@@ -119,7 +119,7 @@ export function controller(ports: ControllerPorts): Controller {
     const earlier = nodes()
     const isFirst = snapshot === undefined
     snapshot = seen
-    life.declared(store.setWorld(seen.vms))
+    life.declared(store.setOwnedVms(seen.vms))
     life.forgetRemoved(seen.vms)
     // An event of an unknown node queues no run.
     for (const { id } of seen.nodes) if (earlier.every((node) => node.id !== id)) queues.node(id)

@@ -7,7 +7,7 @@ import type { NodeId } from '../api/names.ts'
  * The one interface of the four reconcilers. They never call each other: each observes what the others wrote.
  *
  * *Guarantees*: `observe` only reads and returns a value; `plan` is pure; each action is one idempotent write that carries the version it
- * was planned on. *Assumptions*: one run per key at a time. *Caveats*: between observe and apply the world may change; the port rejects
+ * was planned on. *Assumptions*: one run per key at a time. *Caveats*: between observe and apply the cluster may change; the port rejects
  * the stale write (Conflict) and the key is reconciled again.
  */
 export interface Reconciler<Key, Seen, Action> {

@@ -118,11 +118,11 @@ test('edits that hints name are declared as a read of everything declares them',
           edited.fold(snapshotOf(files), kind === 'hinted' ? { kind } : undefined).toSorted(),
           whole.fold(snapshotOf(files)).toSorted(),
         ] as string[][]
-      for (const store of [edited, whole]) store.setWorld(worlds[0] ?? new Map())
+      for (const store of [edited, whole]) store.setOwnedVms(worlds[0] ?? new Map())
       fold('whole')
       for (const one of steps) {
         await clock.pass(1_000)
-        if ('world' in one) for (const store of [edited, whole]) store.setWorld(worlds[one.world] ?? new Map())
+        if ('world' in one) for (const store of [edited, whole]) store.setOwnedVms(worlds[one.world] ?? new Map())
         else files[one.place] = changed(files[one.place] ?? [], one)
         const [some, all] = fold('hinted')
         expect(some).toEqual(all)

@@ -51,8 +51,8 @@ export function incompleteIn({ snapshots }: Pick<DeclareInput, 'snapshots'>): st
 }
 
 /** A source that this controller does not read may still have the document. */
-function notRead(name: VmName, memory: VmMemory, { snapshots, world }: DeclareInput): string | undefined {
-  const source = memory.origin?.source ?? world?.get(name)?.source
+function notRead(name: VmName, memory: VmMemory, { snapshots, ownedVms }: DeclareInput): string | undefined {
+  const source = memory.origin?.source ?? ownedVms?.get(name)?.source
   if (source === undefined || snapshots.some((snapshot) => snapshot.source === source)) return undefined
   return `it was declared by source ${source}, which this controller does not read (--sources)`
 }

@@ -13,7 +13,7 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
   const documents = input.snapshots.flatMap((snapshot) => snapshot.documents.filter(isMachine)).toSorted(byOrigin)
   const opaque = opaqueFiles(before, documents, input)
   const claims = claimsOf(documents)
-  const names = new Set([...claims.keys(), ...before.vms.keys(), ...(input.world?.keys() ?? [])])
+  const names = new Set([...claims.keys(), ...before.vms.keys(), ...(input.ownedVms?.keys() ?? [])])
   const judged = new Map<VmName, VmMemory>()
   const given = new Map<VmName, SourceDocument>()
   const issues: DeclareState['issues'][number][] = []
@@ -27,7 +27,7 @@ export function declare(before: DeclareState, input: DeclareInput): DeclareState
     }
     const rivals = claim.kind === 'given' ? rivalsOf(claim.document.origin, candidates) : ''
     const next = inForce(memory, { ...judge(name, memory, claim, opaque, input), rivals }, input.nowMs)
-    if (candidates.length > 0 || leavesTrace(next) || input.world?.has(name) === true) judged.set(name, next)
+    if (candidates.length > 0 || leavesTrace(next) || input.ownedVms?.has(name) === true) judged.set(name, next)
   }
   const settled = settleLan(before, judged, given, input)
   return {

@@ -25,13 +25,13 @@ function markedReason(name: VmName, { world }: DeclareInput): string | undefined
 }
 
 /** By the last manifest, or by the record if this controller never read a manifest. */
-function destroys(name: VmName, { good }: VmMemory, { world }: DeclareInput): boolean {
-  return good === undefined ? world?.get(name)?.deletes === true : good.vm.spec.deletionPolicy === 'Delete'
+function destroys(name: VmName, { good }: VmMemory, { ownedVms }: DeclareInput): boolean {
+  return good === undefined ? ownedVms?.get(name)?.deletes === true : good.vm.spec.deletionPolicy === 'Delete'
 }
 
-function reasonToAsk(name: VmName, memory: VmMemory, absent: number, { world, snapshots }: DeclareInput): string | undefined {
+function reasonToAsk(name: VmName, memory: VmMemory, absent: number, { ownedVms, snapshots }: DeclareInput): string | undefined {
   if (absent > 1) return `the manifests of ${absent} VMs are gone, and the disks of this VM would be deleted (deletionPolicy: Delete)`
-  const source = memory.origin?.source ?? world?.get(name)?.source
+  const source = memory.origin?.source ?? ownedVms?.get(name)?.source
   const own = snapshots.filter((one) => source === undefined || one.source === source)
   const empty = own.find(({ documents, classes = 0 }) => documents.length + classes === 0)
   return empty && `source ${empty.source} is empty, and the disks of the VM would be deleted (deletionPolicy: Delete)`

@@ -24,11 +24,11 @@ interface Known {
 /** Removes VMs that have been absent for the grace period, unless they are too many. Confirmed ones do not count. */
 export function guardMassRemoval(
   judged: ReadonlyMap<VmName, VmMemory>,
-  input: Times & Pick<DeclareInput, 'world'>,
+  input: Times & Pick<DeclareInput, 'ownedVms'>,
 ): Pick<DeclareState, 'vms' | 'stalled'> {
   const known = [...judged]
     .filter(([, memory]) => memory.state.kind !== 'removed' && !memory.removalConfirmed)
-    .map(([name, memory]) => ({ name, memory, source: sourceOf(memory) ?? input.world?.get(name)?.source ?? '' }))
+    .map(([name, memory]) => ({ name, memory, source: sourceOf(memory) ?? input.ownedVms?.get(name)?.source ?? '' }))
   const absent = known.filter(isAbsent)
   const emptied = emptiedSources(known)
   const isMass = absent.length > massCount && absent.length > massShare * known.length

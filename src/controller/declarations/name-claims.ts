@@ -40,7 +40,7 @@ export function settleClaim(
   input: DeclareInput,
 ): Claim {
   if (candidates.length === 0) return { kind: 'none' }
-  const holder = holderOf(memory, input.world?.get(name))
+  const holder = holderOf(memory, input.ownedVms?.get(name))
   const inSource = candidates.filter((one) => holder.source === undefined || one.origin.source === holder.source)
   const document = ownDocument(holder, inSource)
   if (document !== undefined) return { kind: 'given', document }
@@ -68,11 +68,11 @@ function ownDocument({ file, generation }: Holder, candidates: readonly SourceDo
 /** For a name whose owner this controller never saw: every source that may own it must have been read. */
 function unsettled(name: VmName, candidates: readonly SourceDocument[], input: DeclareInput): VmMemory['state'] | undefined {
   const several = candidates.length > 1 || input.snapshots.length > 1 || !input.allReported
-  if (input.world === undefined) return several ? { kind: 'unknown', message: contested(name, candidates) } : undefined
+  if (input.ownedVms === undefined) return several ? { kind: 'unknown', message: contested(name, candidates) } : undefined
   if (!input.allReported) return { kind: 'unknown', message: 'waiting for every manifest source to be read' }
   // A record of an earlier release has no source, so the VM may belong to any of them.
   const others = input.snapshots.filter((snapshot) => candidates.every((one) => one.origin.source !== snapshot.source))
-  const incomplete = input.world.has(name) ? incompleteIn({ snapshots: others }) : undefined
+  const incomplete = input.ownedVms.has(name) ? incompleteIn({ snapshots: others }) : undefined
   return incomplete === undefined ? undefined : { kind: 'unknown', message: incomplete }
 }
 

@@ -74,7 +74,7 @@ export interface DeclareInput {
   /**
    * VMs that have objects in the Swarm; treated like VMs whose manifest was seen once. Undefined until the Swarm was read.
    */
-  readonly world: ReadonlyMap<VmName, OwnedVm> | undefined
+  readonly ownedVms: ReadonlyMap<VmName, OwnedVm> | undefined
   /** All times here are by `Clock.elapsed`, so setting the clock does not change an absence. */
   readonly nowMs: number
   readonly removalGraceMs: number

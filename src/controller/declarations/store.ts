@@ -24,7 +24,7 @@ export interface DeclarationStore extends Declarations {
   /** Takes one source's read, by default a complete one of now; returns the VMs whose declaration changed. */
   fold(snapshot: SourceSnapshot, read?: SourceRead): readonly VmName[]
   /** Takes the VMs that have objects in the Swarm; returns the VMs whose declaration changed. */
-  setWorld(vms: ReadonlyMap<VmName, OwnedVm>): readonly VmName[]
+  setOwnedVms(vms: ReadonlyMap<VmName, OwnedVm>): readonly VmName[]
   /** Confirms exactly the blocked removals; returns the VMs whose declaration changed, or undefined if other removals are blocked. */
   confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
   /** Every known name with any kind of declaration. */
@@ -58,7 +58,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
   const readAtMs = new Map<string, number>()
   const completed = new Set<string>()
   const lanClaims = memoised((vm: VirtualMachine) => lanClaimsOf(vm, settings.cluster))
-  let world: ReadonlyMap<VmName, OwnedVm> | undefined
+  let ownedVms: ReadonlyMap<VmName, OwnedVm> | undefined
   let resolved: readonly ResolvedSnapshot[] = []
   let state = emptyDeclareState
   /** The last fold changed nothing, so folding the same input again would not either. */
@@ -78,7 +78,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
     const [allReported, allRead] = [snapshots.size === settings.sources, completed.size === settings.sources]
     const nowMs = clock.elapsed()
     const times = { nowMs, readAtMs: Math.min(nowMs, ...readAtMs.values()), readAtMsOf: readAtMs, removalGraceMs: settings.removalGraceMs }
-    const changed = become(declare(state, { snapshots: resolved, allReported, allRead, world, lanClaims, wholeOf, ...times }))
+    const changed = become(declare(state, { snapshots: resolved, allReported, allRead, ownedVms, lanClaims, wholeOf, ...times }))
     isSettled = isSameInput && changed.length === 0
     return changed
   }
@@ -126,10 +126,10 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       resolved = resolveClasses([...snapshots.values()])
       return refold(isSame, read.kind === 'whole' ? snapshot.source : undefined)
     },
-    setWorld(vms) {
-      const isSame = world === vms
+    setOwnedVms(vms) {
+      const isSame = ownedVms === vms
       if (isKnown(isSame)) return []
-      world = vms
+      ownedVms = vms
       return refold(isSame)
     },
     confirmRemoval(vms) {

@@ -3,7 +3,7 @@ import { messageOf } from '../../api/error-message.ts'
 
 /** The reaction to a failed run of a key. */
 export type Outcome =
-  /** The world changed during the run: observe again soon. Not shown. */
+  /** The cluster changed during the run: observe again soon. Not shown. */
   | { readonly kind: 'again'; readonly ms: number }
   /** The reconciler's conditions become Unknown with reason `Retrying`, and the key goes into backoff. `bug` means that our code may be at fault. */
   | { readonly kind: 'retry'; readonly message: string; readonly bug: boolean }

@@ -8,7 +8,7 @@ export type AnyReconciler = Reconciler<string, unknown, unknown>
 export type RunResult =
   /** All actions of the plan were applied; `effects` describes them. */
   | { readonly kind: 'planned'; readonly plan: Plan<unknown>; readonly effects: readonly Effect[]; readonly applied: number }
-  /** `observed`: the run failed after it had observed the world, so its conditions are still correct. */
+  /** `observed`: the run failed after it had observed the cluster, so its conditions are still correct. */
   | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number; readonly observed: boolean }
 
 /** Invalidates what must be fresh before these effects are applied; returns false if nothing must be. */

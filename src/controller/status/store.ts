@@ -26,7 +26,7 @@ interface Held {
   reported: ReportedConditions
 }
 
-/** The status of every VM. Derived from the world and kept in memory only. */
+/** The status of every VM. Derived from the cluster and kept in memory only. */
 export interface StatusStore {
   /** Takes the declaration, and the Valid condition of its source. */
   declared(vm: VmName, declaration: Declaration, valid: ConditionDraft): void

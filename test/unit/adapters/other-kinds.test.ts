@@ -78,7 +78,7 @@ describe('a VM beside a document of another kind', () => {
   function bench() {
     const clock = virtualClock()
     const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, clock)
-    store.setWorld(new Map())
+    store.setOwnedVms(new Map())
     return { clock, store, kind: (): string => store.get('web').kind }
   }
 
@@ -103,7 +103,7 @@ describe('a VM beside a document of another kind', () => {
 
   it('is removed by a controller that was away when its manifest went', async () => {
     const { clock, store, kind } = bench()
-    store.setWorld(new Map([['web', { generation: 'g', source: 'directory' }]]))
+    store.setOwnedVms(new Map([['web', { generation: 'g', source: 'directory' }]]))
     const now = read({ 'compose.yaml': compose, 'db.yaml': named('db') })
     store.fold(now)
     await clock.pass(graceMs)

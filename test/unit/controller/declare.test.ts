@@ -175,7 +175,7 @@ describe('deleting by absence', () => {
     store.fold(read([ok('web')]))
     store.fold(read([]))
     await clock.pass(10 * graceMs)
-    store.setWorld(new Map([['web', unmarked]]))
+    store.setOwnedVms(new Map([['web', unmarked]]))
     expect(kind('web')).toBe('unknown')
     store.fold(read([]))
     expect(kind('web')).toBe('removed')
@@ -237,7 +237,7 @@ function edited(name: string, file: string, generation: string, line = 1): Sourc
 describe('names that are claimed twice', () => {
   it('belong to the first by file and line where nobody holds them, and the second is an issue', () => {
     const { store } = bench()
-    store.setWorld(new Map())
+    store.setOwnedVms(new Map())
     store.fold(read([edited('web', 'b.yaml', 'second'), ok('web', 'a.yaml', 9)]))
     expect(store.get('web')).toMatchObject({ generation: 'g-web' })
     expect(store.state().issues).toMatchObject([
@@ -304,16 +304,16 @@ describe('names that are claimed twice', () => {
     const both = read([edited('web', 'a.yaml', 'other'), ok('web', 'b.yaml')])
     store.fold(both)
     expect(kind('web')).toBe('unknown')
-    expect(store.setWorld(new Map([['web', { ...unmarked, generation: 'g-web' }]]))).toEqual(['web'])
+    expect(store.setOwnedVms(new Map([['web', { ...unmarked, generation: 'g-web' }]]))).toEqual(['web'])
     expect(store.get('web')).toMatchObject({ kind: 'present', generation: 'g-web' })
-    store.setWorld(new Map([['web', { ...unmarked, generation: 'other' }]]))
+    store.setOwnedVms(new Map([['web', { ...unmarked, generation: 'other' }]]))
     store.fold(both)
     expect(store.get('web')).toMatchObject({ generation: 'g-web' })
   })
 
   it('belong after a restart to the first where none is what the service was made from', () => {
     const { store } = bench()
-    store.setWorld(new Map([['web', { ...unmarked, generation: 'older than both' }]]))
+    store.setOwnedVms(new Map([['web', { ...unmarked, generation: 'older than both' }]]))
     store.fold(read([edited('web', 'b.yaml', 'other'), ok('web', 'a.yaml')]))
     expect(store.get('web')).toMatchObject({ generation: 'g-web' })
   })
@@ -322,16 +322,16 @@ describe('names that are claimed twice', () => {
 describe('after a restart of the controller', () => {
   it('nothing is removed before a complete read', async () => {
     const { store, clock, after, kind } = bench()
-    store.setWorld(new Map([['web', unmarked]]))
+    store.setOwnedVms(new Map([['web', unmarked]]))
     await clock.pass(10 * graceMs)
-    store.setWorld(new Map([['web', unmarked]]))
+    store.setOwnedVms(new Map([['web', unmarked]]))
     await after(10 * graceMs, read([], false))
     expect(kind('web')).toBe('unknown')
   })
 
   it('a VM that only its service knows gets the grace from the first complete read', async () => {
     const { store, clock, after, kind } = bench()
-    store.setWorld(new Map([['web', unmarked]]))
+    store.setOwnedVms(new Map([['web', unmarked]]))
     await clock.pass(10 * graceMs)
     await after(graceMs - 1, read([ok('db')]))
     expect(kind('web')).toBe('unknown')
@@ -341,7 +341,7 @@ describe('after a restart of the controller', () => {
 
   it('any broken file might hold a VM that nobody has seen yet', async () => {
     const { store, after, kind } = bench()
-    store.setWorld(new Map([['web', unmarked]]))
+    store.setOwnedVms(new Map([['web', unmarked]]))
     await after(10 * graceMs, read([broken('all.yaml')]))
     expect(store.get('web')).toMatchObject({ kind: 'unknown', message: expect.stringContaining('all.yaml') })
     await after(graceMs, read([]))
@@ -396,7 +396,7 @@ describe('too many at once', () => {
   it('are all of a source although another one has VMs, whose own go on being removed', async () => {
     const clock = virtualClock()
     const store = declarationStore({ sources: 2, removalGraceMs: graceMs }, clock)
-    store.setWorld(new Map())
+    store.setOwnedVms(new Map())
     const config = (name: string): SourceDocument => ({ ...ok(name), origin: { source: 'configs', file: name, line: 1 } })
     const fold = (directory: readonly SourceDocument[], configs: readonly SourceDocument[]): void => {
       store.fold(read(directory))
@@ -411,7 +411,7 @@ describe('too many at once', () => {
 
   it('are all of a source that a controller knows from the Swarm alone', async () => {
     const { store, after, kind } = bench()
-    store.setWorld(new Map(['vm-0', 'vm-1'].map((name) => [name, { generation: 'g', source: 'directory' }])))
+    store.setOwnedVms(new Map(['vm-0', 'vm-1'].map((name) => [name, { generation: 'g', source: 'directory' }])))
     await after(10 * graceMs, read([]))
     expect([kind('vm-0'), store.valid('vm-0').reason]).toEqual(['unknown', 'RemovalWithheld'])
     store.confirmRemoval(['vm-0', 'vm-1'])
@@ -459,7 +459,7 @@ describe('a confirmed removal', () => {
     expect(kinds(on)).toEqual(Array(4).fill('unknown'))
     expect(on.store.valid('vm-9')).toMatchObject({ reason: 'Absent', message: expect.stringContaining('confirmed') as string })
     await on.clock.pass(graceMs)
-    on.store.setWorld(new Map())
+    on.store.setOwnedVms(new Map())
     expect(kinds(on)).toEqual(Array(4).fill('unknown'))
     on.store.fold(read(ten.slice(0, 6)))
     expect(kinds(on)).toEqual(Array(4).fill('removed'))

@@ -157,7 +157,7 @@ describe('a VM whose disks go with it', () => {
   it('is one whose record says so, where this controller never read its manifest', async () => {
     const owned: OwnedVm = { generation: 'g', source: 'directory', deletes: true }
     const { store, pass, kinds } = bench()
-    store.setWorld(
+    store.setOwnedVms(
       new Map([
         ['web', owned],
         ['db', { ...owned, deletes: false }],
@@ -169,7 +169,7 @@ describe('a VM whose disks go with it', () => {
 
   it('is judged by its own source', async () => {
     const { store, pass, kinds } = bench(2)
-    store.setWorld(new Map())
+    store.setOwnedVms(new Map())
     store.fold(read('db', 'configs'))
     await pass(0, 'web')
     store.fold(read('db', 'configs'))

@@ -24,7 +24,7 @@ it('judges an absence that showed when the Swarm was read', async () => {
   const ports = { sources: [empty], store, clock, log: silentLog, resyncMs: 3_600_000, onRead: () => undefined }
   const running = readManifests(ports, stopping.signal)
   await clock.pass(1_000)
-  store.setWorld(new Map([['web', { generation: 'g', source: 'directory' }]]))
+  store.setOwnedVms(new Map([['web', { generation: 'g', source: 'directory' }]]))
   await clock.pass(6_000)
   expect(store.get('web').kind).toBe('removed')
   stopping.abort()
@@ -34,7 +34,7 @@ it('judges an absence that showed when the Swarm was read', async () => {
 it('judges an absence when the grace is over, however long the other source would have waited for its next read', async () => {
   const clock = virtualClock()
   const store = declarationStore({ sources: 2, removalGraceMs: 60_000 }, clock)
-  store.setWorld(new Map())
+  store.setOwnedVms(new Map())
   let documents = [web]
   let hint = (): void => undefined
   const reads = { directory: 0, configs: 0 }
@@ -95,7 +95,7 @@ function aNamingSource() {
 async function reading() {
   const clock = virtualClock()
   const store = declarationStore({ sources: 1, removalGraceMs: 1_000 }, clock)
-  store.setWorld(new Map())
+  store.setOwnedVms(new Map())
   const naming = aNamingSource()
   const stopping = new AbortController()
   const ports = { sources: [naming.source], store, clock, log: silentLog, resyncMs: 3_600_000, onRead: () => undefined }
@@ -196,7 +196,7 @@ it('takes nothing for removed by what hints named alone', async () => {
 it('counts the grace by when a read began: a slow one says nothing of the time that it took', async () => {
   const clock = virtualClock()
   const store = declarationStore({ sources: 1, removalGraceMs: 50_000 }, clock)
-  store.setWorld(new Map())
+  store.setOwnedVms(new Map())
   let documents = [web]
   const slow: ManifestSource = {
     async read() {
@@ -227,7 +227,7 @@ it('counts the grace by when a read began: a slow one says nothing of the time t
 it('reads again when something counts that was still being written', async () => {
   const clock = virtualClock()
   const store = declarationStore({ sources: 1, removalGraceMs: 60_000 }, clock)
-  store.setWorld(new Map())
+  store.setOwnedVms(new Map())
   let reads = 0
   const source: ManifestSource = {
     async read() {

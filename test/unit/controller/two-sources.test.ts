@@ -36,7 +36,7 @@ interface Bench {
 function bench(owned?: OwnedVm | 'nothing'): Bench {
   const clock = virtualClock()
   const store = declarationStore({ sources: 2, removalGraceMs: graceMs }, clock)
-  if (owned !== undefined) store.setWorld(owned === 'nothing' ? new Map() : new Map([['web', owned]]))
+  if (owned !== undefined) store.setOwnedVms(owned === 'nothing' ? new Map() : new Map([['web', owned]]))
   const read = (reads: Reads): void => {
     for (const [source, documents] of Object.entries(reads)) store.fold(snapshot(source, documents))
   }
@@ -214,7 +214,7 @@ describe('after a restart of the controller', () => {
     expect(inForce()).toBe('unknown')
     read({ directory: both.directory })
     expect(inForce()).toBe('unknown')
-    store.setWorld(new Map([['web', owned('directory')]]))
+    store.setOwnedVms(new Map([['web', owned('directory')]]))
     expect(inForce()).toBe('directory')
   })
 
@@ -259,7 +259,7 @@ describe('after a restart of the controller', () => {
   it('a VM of a source that is switched off is left alone, until another one declares it', async () => {
     const clock = virtualClock()
     const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, clock)
-    store.setWorld(new Map([['web', owned('directory')]]))
+    store.setOwnedVms(new Map([['web', owned('directory')]]))
     store.fold(snapshot('configs', []))
     await clock.pass(10 * graceMs)
     store.fold(snapshot('configs', []))
@@ -353,7 +353,7 @@ describe('a VM is certainly in no manifest', () => {
 it('doubts an absence where the manifest may have gone into a file that another source found broken before this one was read again', async () => {
   const clock = virtualClock()
   const store = declarationStore({ sources: 2, removalGraceMs: 60_000 }, clock)
-  store.setWorld(new Map())
+  store.setOwnedVms(new Map())
   const origin = { source: 'directory', file: 'web.yaml', line: 1 }
   const vm = { metadata: { name: 'web', labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine
   const whole = (source: string, documents: readonly SourceDocument[]): SourceSnapshot => ({

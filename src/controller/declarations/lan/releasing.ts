@@ -17,7 +17,7 @@ export function keptBy(name: VmName, before: DeclareState, input: DeclareInput):
 
 function leavingOf(name: VmName, before: DeclareState, input: DeclareInput): readonly Leaving[] {
   const held = before.leaving.get(name) ?? []
-  const owned = input.world?.get(name)
+  const owned = input.ownedVms?.get(name)
   const recent = held.filter(({ lastMs }) => input.nowMs - lastMs < leavingMs)
   const runs = (owned?.macs ?? []).map(
     (mac): LanClaim => ({ key: `MAC ${mac}`, kind: 'MAC', value: mac, network: '', auto: false, path: [] }),

@@ -28,8 +28,8 @@ export function settleLan(
 
 function refuse(before: DeclareState, judged: Memories, documents: ReadonlyMap<VmName, SourceDocument>, input: DeclareInput): Judged {
   // A fast path for nearly every fold.
-  if (input.world !== undefined && allDiffer(before, judged, input)) return { vms: judged, issues: [] }
-  const refused = refusedClaims(claimantsIn(before, judged, input), input.world !== undefined)
+  if (input.ownedVms !== undefined && allDiffer(before, judged, input)) return { vms: judged, issues: [] }
+  const refused = refusedClaims(claimantsIn(before, judged, input), input.ownedVms !== undefined)
   if (refused.size === 0) return { vms: judged, issues: [] }
   const vms = new Map(judged)
   const issues: DeclareState['issues'][number][] = []
@@ -69,7 +69,7 @@ function allDiffer(before: DeclareState, judged: Memories, input: DeclareInput):
  */
 function claimantsIn(before: DeclareState, judged: Memories, input: DeclareInput): readonly Claimant[] {
   const seniority = ([name, { good }]: readonly [VmName, VmMemory]): number => {
-    const owned = input.world?.get(name)
+    const owned = input.ownedVms?.get(name)
     return owned === undefined ? 2 : owned.generation === undefined || owned.generation !== good?.generation ? 1 : 0
   }
   const place = ({ origin }: VmMemory): string => (origin === undefined ? '' : `${origin.source}\0${origin.file}`)
