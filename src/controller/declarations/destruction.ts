@@ -19,8 +19,8 @@ export function markDestruction(judged: Judged, input: DeclareInput): Judged {
 }
 
 /** Marked before this controller started, so the reason is no longer known. */
-function markedReason(name: VmName, { world }: DeclareInput): string | undefined {
-  const isMarked = world?.get(name)?.mustConfirm === true
+function markedReason(name: VmName, { ownedVms }: DeclareInput): string | undefined {
+  const isMarked = ownedVms?.get(name)?.mustConfirm === true
   return isMarked ? 'its removal was blocked before, and the disks of this VM would be deleted (deletionPolicy: Delete)' : undefined
 }
 

@@ -103,7 +103,7 @@ describe('a VM whose disks go with it', () => {
       [true, 'unknown'],
     ] as const) {
       const { store, pass, kinds } = bench()
-      store.setWorld(new Map([['web', { ...owned, mustConfirm }]]))
+      store.setOwnedVms(new Map([['web', { ...owned, mustConfirm }]]))
       await pass(0, 'db')
       await pass(10 * graceMs, 'db')
       expect(kinds('web')).toBe(expected)
