@@ -104,7 +104,7 @@ describe('the control plane', () => {
     expect(await ask(aKey('new', '2'))).toEqual([])
   })
 
-  test('answers nonsense with what is wrong about it and lives on', async () => {
+  test('answers an invalid request with the error, and keeps running', async () => {
     const client = await agent()
     await expect(client.prepare({ ...anOrder(), vm: '../etc' })).rejects.toMatchObject({
       kind: 'Invalid',
@@ -279,7 +279,7 @@ describe('preparing a VM', () => {
     expect(readdirSync(root.store)).toEqual([])
   })
 
-  test('says what is wrong with the state root', async () => {
+  test('reports problems of the state root', async () => {
     makeImage(image())
     const client = await agent()
     rmSync(root.layoutFile)
@@ -320,7 +320,7 @@ async function openDisk(path: string): Promise<{ close(): Promise<unknown> }> {
 }
 
 describe('replacing a disk', () => {
-  test('takes the word of the refusal and a VM that is off, and leaves the VM who it is', async () => {
+  test("replaces a disk with the token of the rejection while the VM is off, and keeps the VM's identity", async () => {
     makeImage(image())
     const other = makeImage(join(root.images, 'other.qcow2'))
     const client = await agent()
@@ -355,7 +355,7 @@ describe('replacing a disk', () => {
 })
 
 describe('images from the network', () => {
-  test('are fetched once for all who want them, through redirects, and checked', async () => {
+  test('are fetched once for all VMs that need them, through redirects, and checked', async () => {
     const sha256 = makeImage(image())
     const server = await webServer(image())
     cleanups.push(() => server.close())
@@ -533,7 +533,7 @@ describe('grants', () => {
   })
 })
 
-describe('what is known about a VM', () => {
+describe('the status of a VM', () => {
   test('comes from the broker and its runner together', async () => {
     makeImage(image())
     const client = await agent()

@@ -214,7 +214,7 @@ describe('what a guest sends', () => {
     world.nft('delete table inet other')
   })
 
-  it('is said to be unfiltered, with the reason, where the broker has no nft, and the VM runs', async () => {
+  it('is reported as unfiltered, with the reason, if the broker has no nft, and the VM runs', async () => {
     admin.close()
     await broker.end('SIGKILL')
     broker = world.startBroker({ withoutNft: true })

@@ -78,7 +78,7 @@ describe('services', () => {
     expect(await kindOf(swarm.createService(aSpec('taken')))).toBe('Conflict')
   })
 
-  it('refuse what is wrong, or names what does not exist, with Invalid', async () => {
+  it('reject invalid specs and unknown names with Invalid', async () => {
     expect(await kindOf(swarm.createService({ ...aSpec('wrong'), Name: 'not a name' }))).toBe('Invalid')
     const networks = { ...(aSpec('net')['TaskTemplate'] as object), Networks: [{ Target: `${prefix}-no-network` }] }
     expect(await kindOf(swarm.createService({ ...aSpec('net'), TaskTemplate: networks }))).toBe('Invalid')
@@ -190,7 +190,7 @@ describe('calls', () => {
     expect(await kindOf(dockerSwarm('unix:///nonexistent/docker.sock').listNodes())).toBe('Unavailable')
   })
 
-  it('speak a version that both sides know', async () => {
+  it('use an API version that both sides support', async () => {
     expect(await swarm.apiVersion()).toMatch(/^1\.\d{2}$/)
   })
 })

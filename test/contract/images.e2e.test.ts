@@ -151,7 +151,7 @@ describe('a raw image', () => {
   const qemuIo = (path: string, command: string): string =>
     execFileSync('qemu-io', ['-f', 'qcow2', '-c', command, path], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
 
-  test('becomes a disk that names its format, and shows the guest what is in it', async () => {
+  test('becomes a disk that names its format, and the guest sees its content', async () => {
     const path = makeRaw(imagePath('disk.img'), 4, 16)
     execFileSync('dd', [`of=${path}`, 'conv=notrunc', 'bs=1M', 'seek=1', 'status=none'], { input: Buffer.alloc(mebibyte, 0x5a) })
     putLongAgo(path)
@@ -182,7 +182,7 @@ describe('a raw image', () => {
     expect(overlay(root.diskFile(second.uid, 'root'))).toMatchObject({ 'backing-filename-format': 'raw' })
   })
 
-  test('is what a qcow2 image holds, when that holds a qcow2 image: what is inside is not looked into', async () => {
+  test('is not unpacked: a qcow2 image inside a qcow2 image is ordinary content', async () => {
     makeImage(imagePath('inner.qcow2'))
     execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', imagePath('inner.qcow2'), imagePath('outer.qcow2')])
     putLongAgo(imagePath('outer.qcow2'))
@@ -251,7 +251,7 @@ describe('a download', () => {
     })
   })
 
-  test('says so where one side speaks TLS and the other does not', async () => {
+  test('reports it if only one side uses TLS', async () => {
     const { keyPem, certificatePem } = await selfSignedCertificate('localhost', new Date())
     const plain = await serve((_request, response) => void response.end('x'))
     const tls = await serve((_request, response) => void response.end('x'), { key: keyPem, cert: certificatePem })
@@ -260,7 +260,7 @@ describe('a download', () => {
     expect(await answer(client, `http://127.0.0.1:${tls.port}/x`)).toMatchObject({ state: 'preparing', reason: 'ImageRetry' })
   })
 
-  test('to an address that is not public is refused in the same words, whether or not anybody listens there', async () => {
+  test('to an address that is not public is rejected with the same message, whether or not a server listens there', async () => {
     const open = await serve((_request, response) => void response.end('x'))
     const client = await agent({ allowHosts: [] })
     const said = async (source: string): Promise<string> => {

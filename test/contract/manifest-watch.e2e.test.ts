@@ -78,7 +78,7 @@ describe.each([
   ['inotify', false],
   ['polling', true],
 ] as const)('a watched directory, by %s', (_by, polling) => {
-  it('hints at what is made, edited, renamed and removed in it and below', async () => {
+  it('reports files that are created, edited, renamed and removed in it and below', async () => {
     mkdirSync(join(root, 'vms/team'), { recursive: true })
     watch(join(root, 'vms'), polling)
     await begun((count) => put('vms/begin.yaml', String(count)))

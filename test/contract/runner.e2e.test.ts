@@ -110,7 +110,7 @@ test('power-off by the broker gives the lease back, and the runner asks for it a
   expect(await runner.exit).toBe(0)
 })
 
-test('a stop while waiting ends at once, and a guest that hears no button is ended by force in its time', async () => {
+test('a stop while waiting ends at once, and a guest that ignores the power button is killed at its timeout', async () => {
   const waiting = rig.runner()
   await waiting.line(phase('WaitingForBroker'))
   waiting.child.kill('SIGTERM')

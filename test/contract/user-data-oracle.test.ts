@@ -149,7 +149,7 @@ describe('user data, by cloud-init and by us', () => {
     expect({ cloudInit: verdicts[index], we: weSay(inYaml(given)) }).toEqual({ cloudInit, we })
   })
 
-  it('is not dropped without a word, and not refused where cloud-init takes it', () => {
+  it('is not dropped silently, and not rejected if cloud-init accepts it', () => {
     const judged = rows.map(([what, given], index) => ({ what, cloudInit: verdicts[index] ?? '', we: weSay(inYaml(given)) }))
     const silent = judged.filter(({ cloudInit, we }) => cloudInit.endsWith('dropped') && we === 'silent')
     expect(silent.map(({ what }) => what)).toEqual(passedOver)

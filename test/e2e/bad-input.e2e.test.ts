@@ -59,7 +59,7 @@ afterAll(async () => {
   await removeManifests(deployment, [good, 'sum', 'nobridge'])
 })
 
-describe('bad input is said, with what, where and what to do', () => {
+describe('bad input is reported with the problem, its place and the next step', () => {
   it('broken YAML', async () => {
     expect(await badFile('broken.yaml', 'apiVersion: [unclosed\nkind: x\n')).toMatch(/VM002[\s\S]*broken\.yaml:\d+:\d+/)
   })

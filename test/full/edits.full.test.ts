@@ -140,7 +140,7 @@ describe('an edit of a manifest does what the schema says', () => {
     expect((await containerOf(deployment.lab, name)).id).toBe(id)
   })
 
-  it('a new image is refused with the line that allows it, and with that line a VM that is off gets a new disk, also by another name, and stays who it is', async () => {
+  it('a new image is rejected with the line that allows it; with that line a VM that is off gets a new disk, also under another name, and keeps its identity', async () => {
     const { id } = await containerOf(deployment.lab, name)
     const { stateRoot } = deployment.lab.node(node)
     copyFileSync(join(stateRoot, 'images/tiny.qcow2'), join(stateRoot, 'images/tiny-2.qcow2'))

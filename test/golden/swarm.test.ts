@@ -96,7 +96,7 @@ describe('what release 0.1 left in a Swarm', () => {
     expect(cluster.swarm.writes).toBe(writes)
   })
 
-  it('loses the label of each VM when no service needs it any more, and no other label', async () => {
+  it('loses the label of each VM once no service needs it, and no other label', async () => {
     await cluster.round()
     const labels = (): readonly Labels[] => [...cluster.swarm.nodes.values()].map((node) => node.labels)
     expect(labels()).toEqual(recorded.nodes.map((node) => node.labels))

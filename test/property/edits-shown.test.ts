@@ -85,7 +85,7 @@ test.each(Object.entries(edits))('an edit of %s is a difference of the manifests
 // A live edit causes no difference from the running VM. A class is shown by the fields that it sets.
 const lasting = Object.entries(edits).filter(([path]) => effectAt(path) !== 'live' && path !== 'spec.class')
 
-test.each(lasting)('an edit of %s is in the plan, whatever becomes of it', async (path, { from, to }) => {
+test.each(lasting)('an edit of %s is in the plan, whatever its effect', async (path, { from, to }) => {
   const cluster = new Cluster()
   cluster.declare('web', from)
   await cluster.converge()

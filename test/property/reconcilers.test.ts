@@ -72,7 +72,7 @@ test('at the fixpoint no plan has an action', async () => {
   )
 })
 
-test('no label that a running task lives by is ever taken away by a plan', async () => {
+test('no plan ever removes a label that a running task needs', async () => {
   await fc.assert(
     fc.asyncProperty(deeds(15), async (done) => {
       const cluster = new Cluster(hostnames)

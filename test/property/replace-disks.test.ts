@@ -53,7 +53,7 @@ const first: Identity = {
   disks: [{ name: 'root', sizeBytes: 1024, imageSource: 'images/a', imageSha256: 'a'.repeat(64) }],
 }
 
-test('a word that allowed one edit allows no later one, whatever is edited and edited back', () => {
+test('a token that allowed one edit allows no later one, even after edits that are reverted', () => {
   fc.assert(
     fc.property(fc.array(edit, { minLength: 1, maxLength: 12 }), (edits) => {
       let identity = first
@@ -75,7 +75,7 @@ test('a word that allowed one edit allows no later one, whatever is edited and e
   )
 })
 
-test('what is no word allows nothing, and is no error', () => {
+test('an invalid token allows nothing, and is no error', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       for (const { disk, token } of readReplaceDisks({ [replaceDisksAnnotation]: text })) {

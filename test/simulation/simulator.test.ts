@@ -81,7 +81,7 @@ describe('the simulator can fail', () => {
     expect(await violated({ acts: [[6_900, unleased], ...restarted.acts] })).toBe('OneWriter')
   })
 
-  it('sees what is not as declared', async () => {
+  it('detects a state that differs from the declared one', async () => {
     const noImage: Scenario['acts'] = [[0, (world) => world.machines.nodes.forEach((one) => void (one.imageMissing = true))]]
     expect(await violated({ acts: noImage })).toBe('Converged')
   })
@@ -113,7 +113,7 @@ describe('the simulator can fail', () => {
     expect((await shrink(lied, failed)).faults).toEqual([])
   })
 
-  it('has two controllers that hear of an edit one after the other restart its VM once', async () => {
+  it('restarts a VM once if two controllers learn of an edit one after the other', async () => {
     const edit = scenarioNamed('edit memory, with updatePolicy: Restart')
     const { violation } = await simulate(edit, 1, [parseFault('window two-controllers 7000 13845 1')])
     expect(violation).toBeUndefined()

@@ -129,7 +129,7 @@ describe('a VirtualMachine manifest', () => {
     ])
   })
 
-  it('tells all mistakes at once, also beside what is not supported yet', () => {
+  it('reports all errors at once, also beside unsupported fields', () => {
     const issues = issuesOf((vm) => {
       vm.spec['firmware'] = {}
       vm.spec['cpus'] = 2

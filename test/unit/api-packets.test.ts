@@ -18,7 +18,7 @@ function dhcpFrame(options: string, ipHeader = '4500 0110 0000 0000 4011 0000 c0
 }
 
 describe('packets', () => {
-  it('reads who has an address from ARP', () => {
+  it('reads the owner of an address from ARP', () => {
     expect(parseArp(bytes('ffffffffffff 525400010203 0806 0001 0800 06 04 0002 525400010203 c0a84d32 000000000000 c0a84d01'))).toEqual({
       operation: 'reply',
       frameSource: '52:54:00:01:02:03',

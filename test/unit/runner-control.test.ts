@@ -100,7 +100,7 @@ test('power-off is taken at once', async () => {
   expect(pressed).toBe(1)
 })
 
-test('a request it does not know is answered, and what is no frame ends the connection', async () => {
+test('an unknown request is answered, and an invalid frame closes the connection', async () => {
   await aServer().offer()
   const peer = await connect()
   await peer.next()
@@ -140,7 +140,7 @@ test('a runner that waits leaves the socket to the one that answers there; the o
   await running.offer()
 })
 
-test('the socket of a runner that was killed is taken over, and what is no socket is not removed', async () => {
+test('the socket of a killed runner is taken over, and another file is not removed', async () => {
   const dead = aServer()
   await dead.offer()
   dead.close()

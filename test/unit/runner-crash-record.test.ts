@@ -39,7 +39,7 @@ test('a crash after ten good minutes is a first one, and still counted', () => {
   expect(record).toMatchObject({ failures: 1, restarts: 6 })
 })
 
-test('a record is read as it was written, and what is none is reported and not used', async () => {
+test('a record is read as written, and an invalid one is reported and ignored', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'svrt-crash-'))
   const path = join(directory, 'crash.json')
   const problems: string[] = []

@@ -77,7 +77,7 @@ test('the power button is pressed again for a guest that was still in its firmwa
   expect([guest.presses(), guest.quits()]).toEqual([3, 0])
 })
 
-test('a guest that never hears is ended by force at its time, not before', async () => {
+test('a guest that ignores the power button is killed at its timeout, not before', async () => {
   const guest = aGuest(-1)
   const off = guest.off(10_000)
   await guest.clock.pass(9_999)

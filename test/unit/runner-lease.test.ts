@@ -109,7 +109,7 @@ test.each([
   expect((await lease).alive).toBe(true)
 })
 
-test('a connection that breaks before QEMU has started is no lease any more', async () => {
+test('a lease ends if its connection breaks before QEMU has started', async () => {
   const broker = aBroker()
   const lease = await held(broker)
   broker.last().cut()

@@ -32,7 +32,7 @@ test('answers find their commands in any order, with events between', async () =
   expect(events).toMatchObject([{ event: 'SHUTDOWN', data: { reason: 'guest-shutdown' } }])
 })
 
-test('a refusal is an error with the words of QEMU', async () => {
+test('an error of QEMU is reported with its message', async () => {
   const { qmp, channel } = aQmp()
   const refused = qmp.execute('nonsense')
   channel.give('{"error": {"class": "CommandNotFound", "desc": "no such command"}, "id": 1}\n')

@@ -42,7 +42,7 @@ test('anything else makes another answer', () => {
   expect(vmMark(withHeard())).not.toBe(vmMark(status))
 })
 
-test('how long a probe took makes no other answer, and who answered does', () => {
+test('the duration of a probe does not change the mark, and the MAC that answered does', () => {
   const outcome = { outcome: 'reached', reason: 'ArpReply', message: '', mac, rttMs: 0.2 } as const
   expect(probeMark({ ...outcome, rttMs: 70 })).toBe(probeMark(outcome))
   expect(probeMark({ ...outcome, mac: aMac('52:54:00:00:00:02') })).not.toBe(probeMark(outcome))

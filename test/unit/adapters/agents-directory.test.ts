@@ -95,7 +95,7 @@ describe('the directory of agents', () => {
     expect(made.closed).toEqual(['10.200.0.5'])
   })
 
-  it('says what is the matter with a node that has no agent', async () => {
+  it('reports why a node has no agent', async () => {
     const { made, agents } = bench([aTask({ state: 'preparing', error: 'no such image' }), aTask({ nodeId: aNodeId('n2'), addresses: {} })])
     expect(await reason(agents.on(aNodeId('n1')).facts())).toContain("Unavailable: the agent's task is preparing (no such image)")
     expect(await reason(agents.on(aNodeId('n2')).facts())).toContain("Unavailable: the agent's task has no address on the network control")

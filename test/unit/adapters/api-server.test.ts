@@ -229,10 +229,10 @@ describe('metrics and health', () => {
   })
 })
 
-describe('what is asked of one VM', () => {
+describe('requests about one VM', () => {
   const header = `Bearer ${token}`
 
-  it('is planned from the world, and refused in words where Docker does not answer', async () => {
+  it('return a plan, or an error if Docker is not responding', async () => {
     expect(await get('/api/v1/vms/web/plan', header)).toEqual({ status: 200, body: plan })
     expect((await get('/api/v1/vms/db/plan', header)).status).toBe(404)
     expect(await get('/api/v1/vms/away/plan', header)).toEqual({

@@ -72,7 +72,7 @@ describe('the client, with the real API', () => {
   const told = (change: VmChange): string =>
     change.kind === 'vm' ? `${change.vm.name} ${change.vm.phase}` : change.kind === 'gone' ? `${change.name} gone` : 'synced'
 
-  it('watches from the first VM on, and lets go when nobody looks any more', async () => {
+  it('watches from the first VM on, and disconnects when the consumer stops', async () => {
     put('web', 'Ready')
     const seen: string[] = []
     for await (const change of client.watchVms()) {

@@ -43,7 +43,7 @@ describe('claiming a disk', () => {
     expect(await kindOf(disk)).toBe('claimed')
   })
 
-  it('neither follows a link nor waits for a FIFO, and takes what is no file for no disk', async () => {
+  it('neither follows a link nor waits for a FIFO, and ignores anything that is not a file', async () => {
     const open = openSync(disk, constants.O_RDWR)
     symlinkSync(disk, join(dir, 'link'))
     execFileSync('mkfifo', [join(dir, 'fifo')])

@@ -31,7 +31,7 @@ describe('an answer of the Engine API that is no success', () => {
     expect(kindOfStatus(status, message)).toBe(kind)
   })
 
-  it('keeps the daemon’s own words', () => {
+  it('keeps the daemon’s message', () => {
     const error = portErrorOf({ statusCode: 409, json: { message: 'name taken' }, message: '(HTTP code 409)' }, 'POST /configs/create')
     expect([error.kind, error.message]).toEqual(['Conflict', 'POST /configs/create: name taken'])
   })
@@ -72,7 +72,7 @@ describe('the event stream', () => {
     expect(lines).toEqual(['{"a":1}', '{"b":2}', '{"c":3}'])
   })
 
-  it('gives what an event is about, and nothing for what is none', () => {
+  it('returns the subject of an event, and nothing for other lines', () => {
     const line = '{"Type":"service","Action":"update","Actor":{"ID":"abc","Attributes":{"name":"vm-web"}}}'
     expect(readEvent(line)).toEqual({ type: 'service', action: 'update', id: 'abc', name: 'vm-web' })
     expect([readEvent('null'), readEvent('{'), readEvent('[]')]).toEqual([undefined, undefined, undefined])

@@ -95,7 +95,7 @@ test('lists with other filters are other lists', async () => {
   }
 })
 
-test('what is in a list of some and in that of all is one object', async () => {
+test('an object in a filtered list and in the full list is the same object', async () => {
   const swarm = await aDockerd({
     '/tasks': json(() => [task('1', 'n1'), task('2', 'n2')]),
     '/tasks?filters={"node":["n2"]}': json(() => [task('2', 'n2')]),
@@ -118,7 +118,7 @@ test('an answer that ends too early is no list, and the next one is', async () =
   expect(await swarm.listNodes()).toEqual([])
 })
 
-test('what is no JSON, and what is JSON and no list, is no empty list', async () => {
+test('an answer that is not JSON, or is JSON but not a list, is not an empty list', async () => {
   for (const text of ['<html>', '{"message": "no"}', '']) {
     const swarm = await aDockerd({ '/nodes': (response) => void response.end(text) })
     await expect(swarm.listNodes()).rejects.toMatchObject({ kind: 'Unavailable' })

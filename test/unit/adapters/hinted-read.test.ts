@@ -64,7 +64,7 @@ it('keeps what an earlier hint named', async () => {
   expect(first && (await hintedRead(first, 'b.yaml'))).toEqual(['a2', 'b2'])
 })
 
-it('is none where a file was named that was not there, is not there any more, or cannot be read', async () => {
+it('is undefined if a named file is new, gone or unreadable', async () => {
   put('a.yaml', 'a')
   const whole = await readWhole(root)
   put('new.yaml', 'new')

@@ -88,7 +88,7 @@ describe('a peer that sends sockets whose last close() waits', () => {
     expect(openDescriptors()).toBeLessThanOrEqual(before)
   })
 
-  it('holds nobody up with what is still unread when it is cut off', async () => {
+  it('delays nobody with unread data when it is closed', async () => {
     const fd = await lingering()
     const before = openDescriptors()
     await cutAfter((client) => {

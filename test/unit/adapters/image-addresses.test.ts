@@ -24,7 +24,7 @@ const expectRefused = (url: string, ...rest: [allowed?: readonly ImageHost[], ow
   expect(looked(url, ...rest), url).rejects.toMatchObject({ failure: 'HostRefused' })
 
 describe('images may come from', () => {
-  test('public addresses, and what was checked is what is connected to', async () => {
+  test('public addresses are allowed, and the connection uses the checked address', async () => {
     for (const address of ['8.8.8.8', '172.15.255.255', '172.32.0.0', '192.169.0.1', '223.255.255.255'])
       expect(await looked(`http://${address}/x`)).toEqual([address])
     expect(await looked('https://[2606:4700::1111]/x')).toEqual(['2606:4700::1111'])

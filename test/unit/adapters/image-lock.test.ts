@@ -22,7 +22,7 @@ describe('looking whether a QEMU has a disk open', () => {
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toBeUndefined()
   })
 
-  it('takes a VM without a directory for one without disks, and a missing state root for one that it cannot check', async () => {
+  it('treats a VM without a directory as one without disks, and a missing state root as an error', async () => {
     rmSync(paths.instance(uid), { recursive: true })
     expect(await imageLocks(loadLibc(), paths).locked(uid)).toBeUndefined()
     rmSync(paths.instances, { recursive: true })

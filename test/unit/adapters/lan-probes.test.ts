@@ -34,7 +34,7 @@ function whoAnswers(frames: readonly Buffer[], wanted: Mac | undefined): Promise
   return lanProbes(libc, poller).arp(loopback, '192.0.2.7', wanted, 30)
 }
 
-describe('asking who has an address', () => {
+describe('an ARP probe', () => {
   const own = arp({ from: vm, senderIp: '192.0.2.7', operation: 'reply' })
   const stolen = arp({ from: hostile, senderIp: '192.0.2.7', operation: 'reply' })
   const forged = arp({ from: hostile, sender: vm, senderIp: '192.0.2.7', operation: 'reply' })

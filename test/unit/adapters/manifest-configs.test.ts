@@ -68,7 +68,7 @@ describe('manifests in Swarm configs', () => {
     })
   })
 
-  it('are a complete read where there are none: that is a word', async () => {
+  it('are a complete read if there are none', async () => {
     expect(await new Configs().read()).toMatchObject({ complete: true, documents: [] })
   })
 
@@ -171,7 +171,7 @@ describe('what may be collected', () => {
     expect(names(await new Configs().add('stack_web1', manifest('web')).add('v2', manifest('web'), { labels: byCli }).read())).toEqual([])
   })
 
-  it('is not what stands in for a broken newer one, but what is behind that', async () => {
+  it('is the config behind a stand-in, and not the stand-in for a broken newer one', async () => {
     const configs = new Configs()
     configs.add('v1', manifest('web'), { labels: byCli }).add('v2', manifest('web'), { labels: byCli })
     configs.add('v3', broken('web'), { labels: byCli })

@@ -307,7 +307,7 @@ describe('a directory that others write', () => {
     expect(names(await source.read())).toEqual(['web.yaml:two'])
   })
 
-  it('is complete and empty where a version of git-sync has no such directory any more', async () => {
+  it('is complete and empty if a version of git-sync no longer has the directory', async () => {
     worktree('1'.repeat(40), 'vms/web')
     worktree('2'.repeat(40))
     const source = atOnce(join(root, 'current/vms'))

@@ -154,7 +154,7 @@ describe('the most likely mistakes', () => {
     expect(says.startsWith('VM002') ? found.split('\n')[0] : found).toBe(says)
   })
 
-  it('leave nothing to say of what is right', () => {
+  it('report nothing about valid fields', () => {
     expect(said(web)).toBe('')
   })
 })

@@ -225,7 +225,7 @@ describe('a directory whose names change while it is read', () => {
 })
 
 describe('what looks like a secret', () => {
-  it('is not opened in a directory by who checks manifests, and is where it is named', async () => {
+  it('is skipped in a directory that is checked, and opened if it is named', async () => {
     const kept = ['secrets.yaml', 'db-secret.yaml', 'credentials.json', 'keys/.ssh/hosts.yaml']
     for (const file of kept) put(`vms/${file}`, secret)
     put('vms/tls.key', secret)

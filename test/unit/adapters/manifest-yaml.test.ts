@@ -99,7 +99,7 @@ describe('a manifest file', () => {
   })
 })
 
-describe('what is no manifest', () => {
+describe('a file that is not a manifest', () => {
   const table: readonly [string, string | Uint8Array, string][] = [
     ['a syntax error', 'a: [1', 'VM002'],
     ['a key that is there twice', 'a: 1\na: 2', 'VM002'],

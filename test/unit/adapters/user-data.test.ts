@@ -189,7 +189,7 @@ describe('a public key', () => {
   })
 })
 
-describe('what is inside a public key', () => {
+describe('the content of a public key', () => {
   const part = (bytes: readonly number[] | string): number[] => {
     const content = typeof bytes === 'string' ? [...Buffer.from(bytes)] : bytes
     return [0, 0, content.length >> 8, content.length & 255, ...content]

@@ -127,7 +127,7 @@ describe('the disks of a VM whose manifest said Delete', () => {
     expect([readdirSync(paths.disks(uid)).length, isWhole(), claimed]).toEqual([3, true, 0])
   })
 
-  test('go in the end, wherever an agent is killed in between, and what is left never loses its name before its disks', async () => {
+  test('are deleted in the end, whenever the agent is killed, and the identity is never removed before its disks', async () => {
     for (let survives = 0; ; survives += 1) {
       instance(uid)
       let left = survives

@@ -109,7 +109,7 @@ test('A device that the broker cannot open is unusable with its reason', async (
   expect(prober.kvm()).toEqual({ state: 'unusable', reason: 'DeviceMissing', message: 'no /dev/kvm' })
 })
 
-test('Another word of the broker about the device starts a probe', async () => {
+test('Another fact of the broker about the device starts a probe', async () => {
   const { prober, clock, runs } = aProber({ verdicts: [] })
   const device = { present: true, opens: true, message: '' }
   await clock.pass(0)

@@ -44,7 +44,7 @@ describe('learned addresses', () => {
     expect(await addresses.merge(uid, [], undefined)).toEqual([])
   })
 
-  it('give way to what the broker hears now', async () => {
+  it('are replaced by addresses that the broker sees now', async () => {
     const { addresses } = book()
     await addresses.merge(uid, [seen], startedAt)
     const moved = { ...seen, ip: '192.168.50.43' }

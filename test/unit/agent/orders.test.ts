@@ -38,7 +38,7 @@ function aBook() {
   return { book, carriedOut }
 }
 
-test('the last order is carried out again for who knows it', async () => {
+test('the last order is repeated for a caller that knows its mark', async () => {
   const { book, carriedOut } = aBook()
   await book.prepare(order)
   expect(await book.repeat(uid, order.mark)).toMatchObject({ state: 'preparing' })
@@ -162,7 +162,7 @@ describe('an edit that waits for a restart', () => {
 describe('an edit that mends a VM', () => {
   const broken = { ...order, accelerator: 'kvm', nics: [lan] } as const satisfies PrepareOrder
 
-  test('is checked where the accelerator that the VM has does not work any more', async () => {
+  test('is checked if the current accelerator of the VM no longer works', async () => {
     const { book } = granting(aGrant([lan], { accelerator: 'kvm' }))
     const status = await book.prepare({ ...broken, pending: { accelerator: 'auto', nics: [lan] } })
     expect(status).toMatchObject({ state: 'failed', reason: 'KvmUnusable', pendingAccepted: true })

@@ -60,7 +60,7 @@ test.each([
   expect(planPrepare(anOrder(), seen(change))).toMatchObject({ kind: 'make', disks: [{ state: { kind: 'made', sha256 } }] })
 })
 
-test('A disk that nothing speaks of takes the image of the order', () => {
+test('A disk without any record uses the image of the order', () => {
   expect(planPrepare(anOrder(), seen({ disks: ['root'] }))).toMatchObject({ kind: 'make', disks: [{ state: { kind: 'unknown' } }] })
   expect(planPrepare(anOrder({}, { source: 'http://x/', sha256: otherSha }), seen({ disks: ['root'] }))).toMatchObject({
     disks: [{ state: { sha256: otherSha } }],

@@ -109,7 +109,7 @@ describe('a disk that an edit would destroy', () => {
     expect(readdirSync(paths.instanceImages(uid))).toEqual([identity().disks[0]?.imageSha256])
   })
 
-  test('is replaced once: the word stays in the manifest and does nothing more, also when the same edit comes again', async () => {
+  test('is replaced once: the token may stay in the manifest and has no further effect, also when the same edit comes again', async () => {
     await made()
     const toB = anOrder({ source: 'images/b' })
     const word = allowing(toB, await prepare(toB)).replaceDisks ?? []
@@ -123,7 +123,7 @@ describe('a disk that an edit would destroy', () => {
     expect(disk()).toBe('newer data')
   })
 
-  test('is kept for a word of another edit, of another disk or of another VM', async () => {
+  test('is kept for a token of another edit, another disk or another VM', async () => {
     await made()
     const allowed = allowing(anOrder({ source: 'images/b' }), await prepare(anOrder({ source: 'images/b' })))
     const replaceDisks = allowed.replaceDisks ?? []

@@ -39,7 +39,7 @@ describe('the lease of one VM', () => {
     expect(decide(hold(lease, 1), nothingInTheWay)).toMatchObject({ kind: 'wait', reason: 'WaitingForPrevious' })
   })
 
-  it('goes to those who wait in the order they came', () => {
+  it('goes to waiters in order of arrival', () => {
     const lease = leave(hold(acquire(acquire(acquire(granted, 3), 1), 2), 3), 3)
     expect(decide(lease, nothingInTheWay)).toMatchObject({ kind: 'grant', connection: 1 })
     expect(decide(leave(lease, 1), nothingInTheWay)).toMatchObject({ kind: 'grant', connection: 2 })
@@ -63,7 +63,7 @@ describe('the lease of one VM', () => {
     expect(decide(acquire(freshLease(uid), 1), nothingInTheWay)).toMatchObject({ kind: 'wait', reason: 'NoGrant' })
   })
 
-  it("is the proven holder's before anybody's who came earlier, and then only confirmed by the grant", () => {
+  it('goes to the proven holder before earlier waiters, and is confirmed by the grant', () => {
     const lease = seatProven(reclaim(acquire(freshLease(uid), 1), 2))
     expect(lease.holder).toMatchObject({ connection: 2, kind: 'provisional' })
     expect(decide(lease, nothingInTheWay)).toMatchObject({ kind: 'wait', reason: 'NoGrant' })

@@ -143,7 +143,7 @@ describe('the locks of many TAPs', () => {
     expect(kernel.calls).toEqual([names, names])
   })
 
-  it('come back but for one that the kernel refuses, and for those that went', async () => {
+  it('are restored except for one that the kernel rejects, and for TAPs that are gone', async () => {
     const { kernel, locks, rules } = aKernel(all, names)
     await locks.start()
     const [refused = '', ...others] = names

@@ -42,7 +42,7 @@ function appliedAs(given: ReadTexts, options: Partial<ApplyOptions> = {}): Promi
 const names = (): readonly string[] => swarm.configs().map((one) => one.labels['swarmvirt.applied-name'] ?? '')
 
 describe('docker vm apply', () => {
-  it('makes one labelled config a document, word for word, and says what each came to', async () => {
+  it('creates one labelled config per document, unchanged, and reports each result', async () => {
     const web = `# who answers for it: team web\n${manifest('web')}`
     const outcome = await applied({ 'a.yaml': `${web}---\n${manifest('db')}` })
     expect(outcome).toEqual({ exit: 0, out: 'virtualmachine/web created\nvirtualmachine/db created\n', err: '' })
@@ -56,7 +56,7 @@ describe('docker vm apply', () => {
     expect(swarm.configs()[0]?.name).toMatch(/^sv-m-web-[0-9a-f]{8}$/)
   })
 
-  it('writes nothing for what is there already, and one config more for an edit', async () => {
+  it('writes nothing for existing documents, and one more config for an edit', async () => {
     await applied({ 'a.yaml': manifest('web') })
     expect((await applied({ 'b.yaml': manifest('web') })).out).toBe('virtualmachine/web unchanged\n')
     expect(names()).toEqual(['web'])
@@ -75,7 +75,7 @@ describe('docker vm apply', () => {
     expect(swarm.configs()[0]?.name).toHaveLength(64)
   })
 
-  it('writes nothing at all where one document is invalid, and says what is wrong with each', async () => {
+  it('writes nothing if one document is invalid, and reports the errors of each', async () => {
     const outcome = await applied({ 'a.yaml': manifest('web'), 'b.yaml': 'kind: Pod\n', 'c.yaml': manifest('db', { memory: '1' }) })
     expect(outcome.exit).toBe(1)
     expect(outcome.err).toContain('b.yaml:1')
@@ -202,7 +202,7 @@ describe('docker vm apply --source', () => {
   })
 })
 
-describe('two who apply at once', () => {
+describe('two concurrent applies', () => {
   it('leave a config each, and the newer one counts at the next apply', async () => {
     const [a, b] = [manifest('web', { memory: '192Mi' }), manifest('web', { memory: '256Mi' })]
     const both = await Promise.all([applied({ 'a.yaml': a }), applied({ 'a.yaml': b })])

@@ -218,7 +218,7 @@ describe('what asks the controller', () => {
     expect(await cli(args)).toMatchObject({ exit: 2, out: '', err: expect.stringContaining(says) as string })
   })
 
-  it('watches until nobody reads any more', async () => {
+  it('watches until its output is closed', async () => {
     const child = spawnCli(['ls', '-w', '-o', 'json'], { DOCKER_CONFIG: folder })
     await once(child.stdout, 'data')
     child.stdout.destroy()
@@ -231,7 +231,7 @@ describe('what asks the controller', () => {
     changed = web
   })
 
-  it('hears of a reload and of a confirmation that is none', async () => {
+  it('reports a reload, and a rejected confirmation', async () => {
     expect(await cli(['reload'])).toEqual({ exit: 0, out: '', err: '' })
     expect(await cli(['confirm-removal'])).toMatchObject({ exit: 0, out: 'no removal is blocked\n' })
   })
@@ -272,12 +272,12 @@ describe('a server with another certificate', () => {
     return new Promise((resolve) => server.close(resolve))
   })
 
-  it('is refused before it hears anything', async () => {
+  it('is rejected before it receives anything', async () => {
     await expect(client('00:'.repeat(31) + '00').vms()).rejects.toMatchObject({ kind: 'Denied' })
     expect(heard).toEqual([])
   })
 
-  it('hears the token where the certificate is the pinned one, and is given up when it does not answer', async () => {
+  it('receives the token if its certificate is the pinned one, and is given up at a timeout', async () => {
     await expect(client(certificate.fingerprint, 500).vms()).rejects.toMatchObject({
       kind: 'Unavailable',
       message: expect.stringContaining('in time') as string,
@@ -285,7 +285,7 @@ describe('a server with another certificate', () => {
     expect(Buffer.concat(heard).toString()).toContain(`authorization: Bearer ${token}`)
   })
 
-  it('is Unavailable when it cuts the connection or sends what is no answer', async () => {
+  it('is Unavailable if it closes the connection or sends an invalid answer', async () => {
     answer = (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{"a":1}')
     await expect(client(certificate.fingerprint).vms()).rejects.toMatchObject({
       kind: 'Unavailable',
@@ -301,7 +301,7 @@ describe('disks', () => {
     expect(await cli(loginArgs(certificate.fingerprint), token)).toMatchObject({ exit: 0 })
   })
 
-  it('are listed with who needs them, and a node that did not answer makes the list incomplete', async () => {
+  it('are listed with their users, and the list is incomplete if a node is not responding', async () => {
     const { exit, out, err } = await cli(['disks'])
     expect(out.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
       ['NODE', 'VM', 'DISK', 'SIZE', 'USED', 'STATE', 'REMOVED', 'UID'],

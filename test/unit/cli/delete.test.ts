@@ -33,7 +33,7 @@ describe('docker vm delete -f', () => {
     files: [{ file: 'a.yaml', texts: documentTexts(text) }],
   })
 
-  it('takes the names from manifests that need not be right any more', () => {
+  it('takes the names from manifests, even if these are invalid', () => {
     const wrong = manifest('web', { memory: 'much' })
     expect(namedIn(read(`${wrong}---\n${manifest('db')}`))).toMatchObject([{ name: 'web' }, { name: 'db' }])
   })
@@ -49,7 +49,7 @@ describe('docker vm delete -f', () => {
 })
 
 describe('docker vm delete', () => {
-  it('removes every config that apply made of the VM, and says what becomes of the VM', async () => {
+  it('removes every config of the VM that apply created, and says what happens to the VM', async () => {
     swarm.put({ data: manifest('web'), labels: applied('default') })
     swarm.put({ data: manifest('web', { memory: '1Gi' }), labels: applied('ci') })
     swarm.put({ data: manifest('web-2'), labels: applied('default') })

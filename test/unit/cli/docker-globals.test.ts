@@ -15,7 +15,7 @@ describe("Docker's flags before vm", () => {
     },
   )
 
-  it('may be several, also in one word', () => {
+  it('may be several, also in one argument', () => {
     expect(args('-DH', 'tcp://a', '--tlsverify', '--tlscacert=/ca', '--tls=false', '--config', '/c', 'vm', 'ls')).toEqual([
       '--debug',
       '--host',

@@ -45,7 +45,7 @@ describe('explain', () => {
     expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
   })
 
-  it('says what an edit does, also where only the field around it has a word for it', () => {
+  it('shows the effect of an edit, also if only the parent field has one', () => {
     expect(explain('spec.memory')).toMatch(/edit +restart, applies when the VM is restarted\n/)
     expect(explain('spec.disks.size')).toMatch(/edit +destroys-data, /)
     expect(

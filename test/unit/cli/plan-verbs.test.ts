@@ -52,7 +52,7 @@ describe('plan', () => {
     expect(planText(aPlan({ edits: [instance, userData] }))).not.toContain('add a new value')
   })
 
-  it('of a suspended VM says what resuming it would do, and what is not known', () => {
+  it('of a suspended VM shows what resuming it would do, and what is unknown', () => {
     const text = planText(aPlan({ suspended: 'suspended by docker vm suspend: …', steps: [update], unknown: ['which disks n1 has'] }))
     expect(text).toMatch(/^web: suspended; on resume: 1 change, restarts the guest\n/)
     expect(text).toContain('  not known: which disks n1 has\n')
@@ -123,7 +123,7 @@ describe('differences of two manifests', () => {
     ])
   })
 
-  it('quote a label whose name is no plain word', () => {
+  it('quote a label whose name is not a plain word', () => {
     const labelled = { ...web, metadata: { ...web.metadata, labels: { 'a.b/c': 'x' } } }
     expect(differences(web, labelled)).toEqual([{ path: 'metadata.labels["a.b/c"]', from: undefined, to: 'x', effect: 'live' }])
   })

@@ -114,7 +114,7 @@ describe('completion', () => {
     expect(asked('completion', 'b')).toEqual(['bash', ':4', ''])
   })
 
-  it('gives no VMs, and no error, to who is not logged in', () => {
+  it('lists no VMs, and reports no error, without a login', () => {
     expect(asked('delete', '')).toEqual([':4', ''])
   })
 

@@ -200,7 +200,7 @@ describe('a watch', () => {
     expect(await ended).toMatchObject({ exit: 1, err: 'error: there is no VM "nobody"\n' })
   })
 
-  it('is over, and no error, when nobody reads any more', async () => {
+  it('ends without an error when its output is closed', async () => {
     const output = { write: () => undefined, closed: AbortSignal.abort() }
     const form = formOf(
       vmShape(() => nowMs),

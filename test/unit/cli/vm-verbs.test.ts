@@ -122,7 +122,7 @@ describe('describe', () => {
     expect(shown).toMatch(/ready +5\.8 s +\+1\.8 s/)
   })
 
-  it('lets nothing that a guest or a manifest says speak to the terminal', () => {
+  it('prints no control characters of a guest or a manifest', () => {
     const conditions = [condition('Placed', 'False', 'NoNodeFits', 'a\u001b[31m')]
     expect(describeVm(aVm({ conditions, labels: { a: 'b' } }), nowMs)).not.toContain('\u001b')
   })

@@ -302,7 +302,7 @@ describe('the controller', () => {
     expect(on.built.view.vm('web')).toBeUndefined()
   })
 
-  it('does not forget a removed VM before every reconciler has looked for what is left', async () => {
+  it('forgets a removed VM only after every reconciler has looked for its remains', async () => {
     const on = stage((one) => one.declare('web'))
     await on.clock.pass(1_000)
     on.declare()
@@ -354,7 +354,7 @@ describe('the controller', () => {
     expect(on.built.view.vm('web')?.timeline).toMatchObject({ manifest: 0, placed: expect.any(Number) })
   })
 
-  it('does not take what is known of an earlier task for Ready', async () => {
+  it('does not become Ready from the status of an earlier task', async () => {
     let [service, guest] = ['t1', 't1']
     const on = stage((one) => {
       const watched = (owner: string, facts: Record<string, string>): Plan<unknown> => ({ ...allTrue(owner), facts })
@@ -392,7 +392,7 @@ describe('the controller', () => {
     expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True', observedGeneration: 'g-web' })
   })
 
-  it('knows nothing any more where it may not even look', async () => {
+  it('becomes Unknown if it may not read', async () => {
     const on = stage((one) => {
       one.plans = allHolds
       one.declare('web')
@@ -555,7 +555,7 @@ describe('a VM that is suspended', () => {
 })
 
 describe('corrected drift', () => {
-  it('is an event of its VM, in words', async () => {
+  it('is recorded as an event of its VM', async () => {
     const messages = ['somebody changed the service vm-web; restored']
     const action: Effect = { kind: 'updateService', disruptive: true, drift: { kinds: ['replicas'], counts: 'always', messages } }
     const on = stage((one) => {

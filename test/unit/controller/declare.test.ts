@@ -86,7 +86,7 @@ describe('deleting by absence', () => {
     expect(store.valid('web').message).toContain('since 2026-01-01T00:00:00Z')
   })
 
-  it('removes the last one of a source as well: an empty directory that can be read is a word', async () => {
+  it('removes the last VM of a source as well: an empty directory is a valid read', async () => {
     const { store, after, kind } = bench()
     store.fold(read([ok('web')]))
     await after(graceMs, read([]))

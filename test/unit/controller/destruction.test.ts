@@ -142,7 +142,7 @@ describe('a VM whose disks go with it', () => {
     expect(kinds('web db')).toBe('removed present')
   })
 
-  it('is not confirmed any more when its source could not be read meanwhile', async () => {
+  it('is no longer confirmed if its source could not be read meanwhile', async () => {
     const { store, pass, kinds } = bench()
     await pass(0, 'web api db')
     await pass(graceMs, 'db')

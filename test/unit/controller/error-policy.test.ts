@@ -27,7 +27,7 @@ describe('the table of outcomes', () => {
     expect(errorPolicy(new PortError('Unavailable', 'cut'), true)).toEqual({ kind: 'stopped' })
   })
 
-  it('gives the far side’s own words where it refused', () => {
+  it('keeps the message of a rejection', () => {
     expect(errorPolicy(new PortError('Invalid', 'network guests not found'), false)).toMatchObject({
       reason: 'Refused',
       message: expect.stringContaining('network guests not found'),

@@ -47,7 +47,7 @@ describe('superseded configs', () => {
     expect([...swarm.configs.values()].map((one) => one.name)).toEqual(['c'])
   })
 
-  it('that cannot be removed hold nothing up, and are said once', async () => {
+  it('that cannot be removed block nothing, and are logged once', async () => {
     const clock = virtualClock()
     const said: string[] = []
     const log = { ...silentLog, warn: (about: object) => void said.push(JSON.stringify(about)) }

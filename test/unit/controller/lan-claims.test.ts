@@ -216,7 +216,7 @@ it('the other claims of a rejected VM go to the next VM that claims them', () =>
 })
 
 describe('after a restart', () => {
-  it('the VM keeps it whose service was made from what is declared, whatever the order of the files', () => {
+  it('the VM whose service was created from its manifest keeps it, whatever the order of the files', () => {
     const [a, b] = [web('a', `mac: ${macA}`), web('b', `mac: ${macA}`)]
     const { read, mac } = bench(new Map([['b', owned(b)]]))
     read(a, b)
@@ -307,7 +307,7 @@ describe('any history of documents', () => {
     )
   })
 
-  it('changes nothing when it is read again: who is refused stays refused, and who is accepted stays accepted', async () => {
+  it('changes nothing when it is read again: rejected VMs stay rejected, and accepted ones accepted', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 8 }), step, async (steps, one) => {
         const last = { ...one, waitMs: 0 }

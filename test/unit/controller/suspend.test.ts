@@ -40,7 +40,7 @@ describe('suspend and resume', () => {
     expect(lookedAt).toEqual(['web', 'web'])
   })
 
-  test('of what is so already write nothing', async () => {
+  test('write nothing if nothing changes', async () => {
     await verbs().suspend('web')
     const { writes } = cluster.swarm
     expect(await verbs().suspend('web')).toEqual({ kind: 'done', changed: false })

@@ -179,7 +179,7 @@ test('it is read as soon as Docker answers, and what was said until then is set 
   expect(second.since()).toBe('2026-01-01T00:00:00.000Z')
 })
 
-test('what was never read is not written over by who could not read it', async () => {
+test('a controller that could not read the times does not overwrite them', async () => {
   const { swarm, begin } = await afterOne(60_000)
   const list = swarm.listConfigs.bind(swarm)
   // At the start, and once more when it is stopped.

@@ -75,7 +75,7 @@ describe('a VM that two sources declare', () => {
     expect([inForce(), store.get('web')]).toMatchObject([first, { source: first }])
   })
 
-  it('is said to be so in its condition and in an issue of both', () => {
+  it('is reported in its condition and as an issue of both', () => {
     const { store, read } = bench('nothing')
     read({ directory: [web('directory')], configs: [] })
     read(both)
@@ -227,7 +227,7 @@ describe('after a restart of the controller', () => {
     expect(inForce()).toBe('directory')
   })
 
-  it('the other source takes over what the named one does not have any more, after the grace', async () => {
+  it('the other source takes over a VM that the named one no longer has, after the grace period', async () => {
     const { read, pass, inForce } = bench(owned('directory'))
     read(onlyConfigs)
     await pass(graceMs - 1, onlyConfigs)

@@ -172,7 +172,7 @@ describe('an edit that its node has not checked yet', () => {
     expect(launched(cluster)).toMatchObject({ nics: [{ name: 'lan', mac: other }] })
   })
 
-  test('is left out of the start once the node refuses it, which is said', async () => {
+  test('is left out of the start once the node rejects it, and this is reported', async () => {
     const cluster = await running({ runStrategy: 'Halted' })
     cluster.declare('web', refused)
     await lookAtService(cluster)
@@ -457,7 +457,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     expect(cluster.starts('web')).toBe(2)
   })
 
-  test('of a VM that is off needs no word of an agent of release 0.1', async () => {
+  test('of a VM that is off needs no check by an agent of release 0.1', async () => {
     const cluster = await running()
     cluster.agent('n1').isOld = true
     cluster.declare('web', { ...otherMac, runStrategy: 'Halted' })
@@ -549,7 +549,7 @@ describe('drift', () => {
     expect(cluster.swarm.service(service)?.spec['TaskTemplate']).toEqual(before)
   })
 
-  test('made twice under an edit that does not fit stays, and is said to', async () => {
+  test('made twice under an edit that does not fit stays, and is reported', async () => {
     const cluster = await running()
     cluster.declare('web', { networks: [{ ...networks[0], bridge: 'br7' }] })
     await cluster.converge()

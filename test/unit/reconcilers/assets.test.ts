@@ -232,7 +232,7 @@ test('a disk without a readable identity holds back a new VM, until it is claime
   expect(cluster.said('web', 'Placed')).toBe('False UnidentifiedDisk')
 })
 
-test('a disk without a readable identity is not claimed by what is left of the VM itself', async () => {
+test('a disk without a readable identity is not claimed if other remains of the VM exist', async () => {
   const cluster = new Cluster(['n1'])
   cluster.declare('web')
   await cluster.converge()
@@ -256,7 +256,7 @@ test('while the image arrives AssetsReady says how far it is, and no service is 
   expect(cluster.swarm.service('vm-web')).toBeUndefined()
 })
 
-test('an image that cannot be had is reported in the words of the agent and tried again', async () => {
+test("an unavailable image is reported with the agent's message and tried again", async () => {
   const cluster = new Cluster(['n1'])
   cluster.agent('n1').refusal = { state: 'failed', reason: 'ImageMissing', message: 'images/tiny.qcow2 is not there' }
   cluster.declare('web')
@@ -339,7 +339,7 @@ test('a config of the same name that is not ours is left alone', async () => {
   expect(cluster.said('web', 'Placed')).toBe('False NameTaken')
 })
 
-test('a VM stays with its node whatever becomes of that, and says so', async () => {
+test('a VM stays with its node whatever happens to the node, and reports it', async () => {
   const cluster = await placed()
   const was = cluster.record('web')
   for (const [change, said] of [

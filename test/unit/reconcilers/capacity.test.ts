@@ -206,7 +206,7 @@ function claim(mark: number, more: Partial<AssumedPlacement> = {}): AssumedPlace
   }
 }
 
-test('what is being written counts against who looked meanwhile, and what was written before is in what he saw', () => {
+test('pending writes count against plans that were made meanwhile, and finished ones are part of what later plans read', () => {
   const it = assumedPlacements()
   const written = it.take(claim(it.mark()))
   const during = it.mark()

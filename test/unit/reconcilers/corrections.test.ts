@@ -85,7 +85,7 @@ test.each(fields)('putting back %s says what it was: %s', async (_what, said, ch
   expect(await putBack(cluster)).toEqual([[said]])
 })
 
-test('beside an edit that waits, only what somebody else changed is said', async () => {
+test('beside an edit that waits, only the change from outside is reported', async () => {
   const cluster = await withRunningVm()
   cluster.declare('web', { memory: '1Gi' })
   await cluster.converge()

@@ -151,7 +151,7 @@ describe('deletionPolicy: Delete', () => {
     expect(cluster.errors.at(-1)).toMatch(/Invalid IdentityMismatch/)
   })
 
-  test('keeps the disks where their node is no member any more, and does nothing while it is suspended', async () => {
+  test('keeps the disks if their node has left the Swarm, and does nothing while it is suspended', async () => {
     const gone = await running()
     gone.swarm.nodes.delete('node-n1')
     gone.remove('web')
@@ -165,7 +165,7 @@ describe('deletionPolicy: Delete', () => {
   })
 })
 
-describe('the last word of a manifest on its disks', () => {
+describe('the deletion policy of the last manifest', () => {
   const refuse = (kind: 'Invalid' | 'Denied') => (cluster: Cluster) => {
     cluster.agent('n1').prepare = async () => Promise.reject(new PortError(kind, 'no such order'))
   }

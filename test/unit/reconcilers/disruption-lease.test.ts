@@ -44,7 +44,7 @@ describe('the lease for what stops and restarts guests', () => {
     expect(swarm.writes).toBe(writes)
   })
 
-  test('stays with a holder that answers, who is asked again only after a while', async () => {
+  test('stays with a holder that answers, which is asked again only after a while', async () => {
     const { clock, a, b } = aSwarm()
     await step(a)
     expect(await step(b)).toBe('held by a, ask')
@@ -271,7 +271,7 @@ describe('a controller that stands by', () => {
   })
 })
 
-describe('what is said of an edit that restarts the VM', () => {
+describe('the messages for an edit that restarts the VM', () => {
   const before = { updatePolicy: 'Restart' }
   const after = { ...before, memory: '1Gi' }
 

@@ -47,7 +47,7 @@ function launchOf(cluster: Cluster) {
 }
 
 describe('RestartRequired', () => {
-  test('says which fields of the manifest are waiting, with what runs and what is wanted', async () => {
+  test('shows which fields of the manifest are waiting, with their running and declared values', async () => {
     const cluster = await running({ memory: '1Gi' })
     cluster.declare('web', { memory: '2Gi', cpu: { cores: 2 } })
     await cluster.converge()
@@ -121,7 +121,7 @@ describe('updatePolicy: Restart', () => {
     expect(cluster.starts('web')).toBe(2)
   })
 
-  test('applies what is pending when it is set', async () => {
+  test('applies pending edits when it is set', async () => {
     const cluster = await running()
     cluster.declare('web', { memory: '1Gi' })
     await cluster.converge()
@@ -275,7 +275,7 @@ describe('editsBetween', () => {
     expect(editsBetween(running, wantedBy(sized(1024 ** 3)))).toMatchObject([{ from: '512 MiB', to: '1 GiB' }])
   })
 
-  test('shows what is added and what is removed, each with its effect', () => {
+  test('shows added and removed entries, each with its effect', () => {
     const more = withSpec({ networks: [...machine.spec.networks, { name: 'mgmt', bridge: 'br1', mac: aMac('52:54:00:00:00:02') }] })
     expect(editsBetween(started(machine), wantedBy(more))).toEqual([
       { path: 'spec.networks[1].name', from: undefined, to: 'mgmt', effect: 'restart' },

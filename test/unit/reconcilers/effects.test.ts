@@ -24,7 +24,7 @@ const update: UpdateService = {
   corrects: [],
 }
 
-describe('what is disruptive', () => {
+describe('disruptive actions', () => {
   it('is a service that is changed or removed', () => {
     expect(effectOfServices(update).disruptive).toBe(true)
     expect(effectOfServices({ ...update, touches: 'surroundings' }).disruptive).toBe(true)

@@ -137,7 +137,7 @@ describe('the label that an earlier release gave each VM', () => {
     expect(cluster.starts('web')).toBe(1)
   })
 
-  test('stays on the word of a list that does not have the service yet', async () => {
+  test('stays if a list does not have the service yet', async () => {
     const cluster = await withRunningVm()
     placeByLabels(cluster, 'web')
     const { swarm, ...others } = cluster.ports()

@@ -74,7 +74,7 @@ function all(cluster: Cluster): string[] {
   return checks.map((one) => cluster.said('web', one))
 }
 
-test('a guest that another node reached is at the top, with what is known of it', async () => {
+test('a guest that another node reached passes all checks, with its facts', async () => {
   const cluster = await onTheLan()
   expect(all(cluster)).toEqual(['True Running', 'True Attached', 'True ByDhcp', 'True Answered', 'True NoProbe'])
   const [uid, task] = [cluster.record('web')?.uid, cluster.swarm.running('vm-web')?.id]
@@ -187,7 +187,7 @@ test('a broker that is away leaves the link unknown', async () => {
   expect(cluster.said('web', 'LinkAttached')).toBe('Unknown BrokerUnreachable')
 })
 
-test('an address that another host answers for is called taken, by whom', async () => {
+test('an address that another host answers for is reported as taken, with the MAC', async () => {
   const cluster = await onTheLan(undefined, () => ({ ...reached, mac: aMac('de:ad:be:ef:00:01') }))
   expect(cluster.condition('web', 'Reachable')).toMatchObject({
     status: 'False',
@@ -254,7 +254,7 @@ test('a task whose runner waits for its predecessor says so, whichever runner an
   }
 })
 
-test('who answers before the task has started is its predecessor, and proves nothing', async () => {
+test('an answer before the task has started comes from its predecessor, and proves nothing', async () => {
   const cluster = await onTheLan()
   const task = cluster.swarm.tasks.get(cluster.swarm.running('vm-web')?.id ?? '')
   Object.assign(task ?? {}, { state: 'preparing' })

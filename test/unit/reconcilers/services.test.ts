@@ -132,7 +132,7 @@ describe('a service that is made', () => {
     ])
   })
 
-  test('of a halted VM has no task, and is ready as such', async () => {
+  test('of a halted VM has no task, and is ready', async () => {
     const cluster = new Cluster()
     cluster.declare('web', { runStrategy: 'Halted' })
     await cluster.converge()

@@ -54,7 +54,7 @@ describe('while a VM is suspended by the note on its record', () => {
     expect(agent.orders.size).toBe(0)
   })
 
-  test('what is only learned by asking is not known, and what is seen is', async () => {
+  test('facts that need an order are unknown, and observed ones are known', async () => {
     const cluster = await running()
     await note(cluster, 'true')
     await cluster.converge()

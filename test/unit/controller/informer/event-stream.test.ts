@@ -57,7 +57,7 @@ function bench() {
   return { clock, streams, keys, follower, end, gaps: () => gaps, openNow: () => streams.map((one) => one.isOpen()) }
 }
 
-describe('who follows the events', () => {
+describe('the event follower', () => {
   it('gives what each event keys at', async () => {
     const { clock, streams, keys, end } = bench()
     await clock.pass(0)

@@ -201,7 +201,7 @@ describe('the informed Swarm', () => {
     expect([configs.size, secrets.length]).toEqual([0, 0])
   })
 
-  it('reads again for who acts on what is not there, unless that was done a moment ago', async () => {
+  it('reads an absent object again for a caller that acts on the absence, unless it was just read', async () => {
     const { swarm, recent, refresh, clock, services, calls } = bench([])
     await swarm.listServices()
     services.push(service('vm-a'))

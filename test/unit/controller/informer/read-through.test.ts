@@ -159,7 +159,7 @@ describe('freshness', () => {
     expect((await joined)?.version).toBe(1)
   })
 
-  it('believes an absence of the last two seconds for callers to whom that is recent', async () => {
+  it('accepts an absence of the last two seconds for callers that request a recent one', async () => {
     const swarm = docker()
     const cache = reading(swarm)
     await cache.list()
@@ -307,7 +307,7 @@ describe('order of reads', () => {
     expect(await cache.list()).toEqual([])
   })
 
-  it('never serves what is older than an invalidation before the call', async () => {
+  it('never returns an object from before an invalidation that preceded the call', async () => {
     type Step = { readonly kind: 'write' | 'remove' | 'invalidate' | 'get' | 'list' | 'relist' | 'invalidateAll'; readonly name: string }
     const step = fc.record({
       kind: fc.constantFrom<Step['kind']>('write', 'remove', 'invalidate', 'get', 'list', 'relist', 'invalidateAll'),
