@@ -4,7 +4,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { rfc3339 } from '../../api/time.ts'
 import type { Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
 import { readThrough, type ReadThrough, type ReadThroughPorts } from './read-through.ts'
-import { type Store, store, type StoreListener, unreadVersion } from './store.ts'
+import { isUnread, type Store, store, type StoreListener, writtenOn } from './store.ts'
 import { taskLister } from './task-lister.ts'
 import { writeLog, type WriteLog, type WriteOf } from './write-log.ts'
 
@@ -115,7 +115,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   const update = (key: string, id: string) => ({ key, action: 'update', id }) as const
   const created =
     <Fields extends object>(fields: Fields) =>
-    (id: string) => ({ ...fields, id, version: unreadVersion, createdAt: rfc3339(clock) })
+    (id: string) => ({ ...fields, id, version: writtenOn(0), createdAt: rfc3339(clock) })
 
   /** A service refers to configs and secrets. If Docker rejects it, one of them may have been removed without an event. */
   async function writeService<Answer>(what: WriteOf, send: () => Promise<Answer>): Promise<Answer> {
@@ -164,8 +164,8 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
     createConfig: (name, labels, data, signal) =>
       write(configs, create(name), () => raw.createConfig(name, labels, data, signal), created({ name, labels, data })),
     async updateConfigLabels(config, labels, signal) {
-      const known = config.version === unreadVersion ? await configs.cache.verify(config, signal) : config
-      const written = (): SwarmConfig => ({ ...known, labels, version: unreadVersion })
+      const known = isUnread(config) ? await configs.cache.verify(config, signal) : config
+      const written = (): SwarmConfig => ({ ...known, labels, version: writtenOn(known.version) })
       await write(configs, update(known.name, known.id), () => raw.updateConfigLabels(known, labels, signal), written)
     },
     removeConfig: (id, signal) => remove(configs, id, () => raw.removeConfig(id, signal), signal),

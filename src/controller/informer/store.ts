@@ -8,8 +8,18 @@ export interface Stored {
   readonly labels: Labels
 }
 
-/** The version of an object that is only known from our own write, since Docker's answer has none. It is read before it is written again. */
-export const unreadVersion: ObjectVersion = 0
+/**
+ * The version of an object that is only known from our own write on version `base`, since Docker's answer has none. A lagging manager's older
+ * version does not replace it. It is read before it is written again.
+ */
+export function writtenOn(base: ObjectVersion): ObjectVersion {
+  return base + 0.5
+}
+
+/** Docker's versions are integers. */
+export function isUnread({ version }: Pick<Stored, 'version'>): boolean {
+  return !Number.isInteger(version)
+}
 
 /** Each run selects by these labels. Without an index, a pass over all VMs would take quadratic time. */
 const indexedLabels: readonly string[] = [objectLabels.vm, objectLabels.component]
@@ -113,7 +123,7 @@ export function hasLabel({ labels }: Stored, label: string): boolean {
 /** Whether `read` equals the cached object. If its version is unknown, the labels are compared. */
 export function isSame(cached: Stored | undefined, read: Stored): boolean {
   if (cached?.id !== read.id) return false
-  return cached.version === unreadVersion ? haveSameLabels(cached.labels, read.labels) : cached.version === read.version
+  return isUnread(cached) ? haveSameLabels(cached.labels, read.labels) : cached.version === read.version
 }
 
 function haveSameLabels(some: Labels, others: Labels): boolean {

@@ -238,6 +238,20 @@ describe('the informed Swarm', () => {
     expect(configs.get('sv-a')?.labels['a']).toBe('2')
   })
 
+  it('keeps its own write when a manager that lags behind answers with the version before it', async () => {
+    const { swarm, configs, invalidateConfig } = bench([])
+    configs.set('sv-a', config('sv-a', 7))
+    const before = await swarm.getConfig('sv-a')
+    if (before === undefined) throw new Error('not there')
+    await swarm.updateConfigLabels(before, { ...owned, a: '2' })
+    configs.set('sv-a', before)
+    invalidateConfig('sv-a')
+    expect((await swarm.getConfig('sv-a'))?.labels['a']).toBe('2')
+    configs.set('sv-a', config('sv-a', 8, { ...owned, a: '3' }))
+    invalidateConfig('sv-a')
+    expect((await swarm.getConfig('sv-a'))?.labels['a']).toBe('3')
+  })
+
   it('writes over nothing that somebody else wrote since its own write', async () => {
     const { swarm, configs } = bench([])
     await swarm.getConfig('sv-a')

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isSame, store, type Stored, unreadVersion } from '../../../../src/controller/informer/store.ts'
+import { isSame, store, type Stored, writtenOn } from '../../../../src/controller/informer/store.ts'
 
 interface Thing extends Stored {
   readonly name: string
@@ -70,7 +70,7 @@ it('compares by id and version, and by labels where the version is not known', (
   expect(isSame(one, thing('a', {}, 'id', 3))).toBe(false)
   expect(isSame(one, thing('a', {}, 'another', 2))).toBe(false)
   expect(isSame(undefined, one)).toBe(false)
-  expect(isSame({ ...labelled, version: unreadVersion }, labelled)).toBe(true)
-  expect(isSame({ ...labelled, version: unreadVersion }, thing('a', {}, 'id', 3))).toBe(false)
-  expect(isSame({ ...one, version: unreadVersion }, labelled)).toBe(false)
+  expect(isSame({ ...labelled, version: writtenOn(2) }, labelled)).toBe(true)
+  expect(isSame({ ...labelled, version: writtenOn(2) }, thing('a', {}, 'id', 3))).toBe(false)
+  expect(isSame({ ...one, version: writtenOn(2) }, labelled)).toBe(false)
 })
