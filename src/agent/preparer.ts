@@ -81,7 +81,8 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
       await makeDirectories(options, order.uid)
       return undefined
     case 'make': {
-      const other = seen.draft === undefined ? await otherInstance(options.layout, options.files, order) : undefined
+      const hasNothing = seen.draft === undefined && plan.disks.every(({ state }) => state.kind === 'missing')
+      const other = hasNothing ? await otherInstance(options.layout, options.files, order) : undefined
       return other === undefined ? await make(options, order, plan.disks, seen.draft) : unready(isOtherInstance(order, other))
     }
     case 'replace': {

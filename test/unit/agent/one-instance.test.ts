@@ -45,3 +45,12 @@ test('a VM of the same name in another cluster is another VM', async () => {
   expect(await prepare(order(first), order(second, { cluster: 'other' }))).toEqual(['ready', 'ready'])
   expect([hasDisk(first), hasDisk(second)]).toEqual([true, true])
 })
+
+test('a disk that the ordered uid already has is completed, although the node has the VM under another uid', async () => {
+  const { node, order, prepare } = await aNode()
+  await prepare(order(first))
+  for (const directory of [paths.instance(second), paths.disks(second)]) node.disk.putDirectory(directory, 0o2770)
+  node.disk.put(paths.diskFile(second, 'root'), 'data of a guest')
+  expect(await prepare(order(second))).toEqual(['ready'])
+  expect(node.disk.content(paths.diskFile(second, 'root'))).toBe('data of a guest')
+})
