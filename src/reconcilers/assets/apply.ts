@@ -3,7 +3,7 @@ import { unlessGone } from '../shared/answers.ts'
 import type { AssetsAction } from './actions.ts'
 import { type AssumedPlacements, whileClaimed } from '../shared/assumed-placements.ts'
 import type { AssetsPorts } from './observe.ts'
-import { type OrderAnswers, refusal } from './order-answers.ts'
+import { type OrderAnswers, unlessRejected } from './order-answers.ts'
 
 /** Applies one write. Two controllers may race to create a record: the loser gets Conflict and then observes the winner's. */
 export async function applyAssets(
@@ -32,13 +32,13 @@ export async function applyAssets(
   }
 }
 
-/** An agent that rejects the order has answered: the next run shows it. */
+/** The next run shows the answer, also if the agent rejects the order or does not respond. */
 async function prepare(
   { agents, answers }: Pick<AssetsPorts, 'agents'> & { readonly answers: OrderAnswers },
   { nodeId, order }: Extract<AssetsAction, { kind: 'prepare' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  answers.set(order.vm, { order, status: await agents.on(nodeId).prepare(order, signal).catch(refusal) })
+  answers.set(order.vm, { order, answer: await unlessRejected(agents.on(nodeId).prepare(order, signal)) })
 }
 
 /** Throws NotYet while the node waits, and Invalid if it rejects the order, which only a user can resolve. */

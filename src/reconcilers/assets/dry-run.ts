@@ -39,8 +39,10 @@ export async function dryRunAssets(ports: AssetsPorts, vm: VmName, nowMs: number
 }
 
 /** An agent of release 0.1 cannot say: the next run sends it the order again. */
-const lastProgress: AskProgress = async (agent, { uid, mark }, signal) =>
-  (await agent.progress({ uid, order: mark, dryRun: true }, signal)) ?? { state: 'none' }
+const lastProgress: AskProgress = async (agent, { uid, mark }, signal) => {
+  const progress = await answerOf(agent.progress({ uid, order: mark, dryRun: true }, signal))
+  return progress.known ? { known: true, value: progress.value ?? { state: 'none' } } : progress
+}
 
 async function disksOnNode(
   agents: Agents,

@@ -150,7 +150,7 @@ async function progressOf(
   order: MarkedOrder,
   signal: AbortSignal,
 ): Promise<Answer<PrepareStatus> | undefined> {
-  const progress = await answerOf(ports.askProgress(agent, order, signal))
+  const progress = await ports.askProgress(agent, order, signal)
   if (!progress.known) return progress
   const { value } = progress
   return value.state === 'none' ? undefined : { known: true, value }

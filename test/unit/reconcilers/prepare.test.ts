@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { PortError } from '../../../src/ports/errors.ts'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 
@@ -66,4 +67,17 @@ test('an agent of release 0.1 gets its order at every observation, which is no a
   for (const _run of [1, 2]) expect(await cluster.run(assets, 'web')).toMatchObject({ actions: [] })
   expect(agent.carriedOut).toBe(carriedOut + 2)
   expect(cluster.said('web', 'AssetsReady')).toBe('True Prepared')
+})
+
+test('an agent that does not respond to its order leaves the VM placed, and gets the order again', async () => {
+  const cluster = await running()
+  const agent = cluster.agent('n1')
+  agent.restart()
+  agent.prepare = () => Promise.reject(new PortError('Unavailable', 'no answer within 10 s'))
+  const assets = assetsReconciler(cluster.ports())
+  await cluster.run(assets, 'web')
+  await cluster.run(assets, 'web')
+  expect(cluster.errors).toEqual([])
+  expect([cluster.said('web', 'Placed'), cluster.said('web', 'AssetsReady')]).toEqual(['True Placed', 'Unknown AgentUnreachable'])
+  expect(await cluster.run(assets, 'web')).toMatchObject({ actions: [{ kind: 'prepare' }] })
 })
