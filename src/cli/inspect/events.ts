@@ -17,7 +17,7 @@ export async function followEvents(changes: AsyncIterable<VmChange>, name: strin
   const first: VmView[] = []
   let widths: readonly number[] | undefined
 
-  function fresh(vm: VmView): readonly ReportedConditions[] {
+  function fresh(vm: VmView): readonly EventOfVm[] {
     const before = told.get(vm.name) ?? new Set()
     const all = eventsOf(vm)
     told.set(vm.name, new Set(all.map(keyOf)))
@@ -42,24 +42,24 @@ export async function followEvents(changes: AsyncIterable<VmChange>, name: strin
   return done('')
 }
 
-interface ReportedConditions {
+interface EventOfVm {
   readonly vm: string
   readonly event: VmEvent
 }
 
-function eventsOf(vm: VmView): readonly ReportedConditions[] {
+function eventsOf(vm: VmView): readonly EventOfVm[] {
   return vm.events.map((event) => ({ vm: vm.name, event }))
 }
 
-function inOrder(all: readonly ReportedConditions[]): readonly ReportedConditions[] {
+function inOrder(all: readonly EventOfVm[]): readonly EventOfVm[] {
   return all.toSorted((a, b) => Date.parse(a.event.time) - Date.parse(b.event.time))
 }
 
-function keyOf({ event: { time, type, status, reason } }: ReportedConditions): string {
+function keyOf({ event: { time, type, status, reason } }: EventOfVm): string {
   return `${time} ${type} ${status} ${reason}`
 }
 
-function cells({ vm, event }: ReportedConditions): readonly string[] {
+function cells({ vm, event }: EventOfVm): readonly string[] {
   const { time, type, status, reason } = event
   return [time, vm, type, status, reason, eventText(event)]
 }

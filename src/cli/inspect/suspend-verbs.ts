@@ -20,10 +20,10 @@ export function suspendVerbs(vm: Command, ports: Pick<ClusterPorts, 'connect'>, 
     .action(each(async (api, name) => ((await api.reconcile(name)) ? { said: `${name} reconcile requested` } : unknown(name))))
 }
 
-type ReportedConditions = { readonly said: string } | { readonly error: string }
-type Tell = (api: ControllerApi, name: string) => Promise<ReportedConditions>
+type Answer = { readonly said: string } | { readonly error: string }
+type Tell = (api: ControllerApi, name: string) => Promise<Answer>
 
-async function suspension(api: ControllerApi, name: string, verb: 'suspend' | 'resume'): Promise<ReportedConditions> {
+async function suspension(api: ControllerApi, name: string, verb: 'suspend' | 'resume'): Promise<Answer> {
   const answer = await api[verb](name)
   switch (answer.kind) {
     case 'done': {
@@ -39,14 +39,14 @@ async function suspension(api: ControllerApi, name: string, verb: 'suspend' | 'r
   }
 }
 
-function unknown(name: string): ReportedConditions {
+function unknown(name: string): Answer {
   return { error: `there is no VM "${name}"` }
 }
 
 /** A failure for one VM does not stop the others. */
 async function eachName(ports: Pick<ClusterPorts, 'connect'>, names: readonly string[], tell: Tell): Promise<Outcome> {
   const api = await ports.connect()
-  const told: ReportedConditions[] = []
+  const told: Answer[] = []
   for (const name of new Set(names)) told.push(await tell(api, name))
   const errors = told.flatMap((one) => ('error' in one ? [`error: ${one.error}\n`] : []))
   const said = told.flatMap((one) => ('said' in one ? [`${one.said}\n`] : []))
