@@ -150,7 +150,7 @@ it('a watch outlives what ends other connections, and has seen every VM from the
   ).toEqual(names)
 })
 
-it('a reload to be received', async () => {
+it('receives a reload', async () => {
   expect(await cli('reload')).toEqual({ code: 0, stdout: '', stderr: '' })
   expect(await controllerLog()).toContain('Reload of the manifests requested')
 })
