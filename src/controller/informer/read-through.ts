@@ -1,5 +1,5 @@
 import { PortError } from '../../ports/errors.ts'
-import { hasLabel, isIndexed, isSame, type Store, type Stored } from './store.ts'
+import { hasLabel, isIndexed, isSame, isUnread, type Store, type Stored } from './store.ts'
 
 /**
  * The maximum age of a read that shows an object to be *absent*. An object that exists is served from the cache at any age, unless it is stale.
@@ -200,12 +200,13 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
       if (getOne === undefined) await relist(signal)
       else await readNow(key, () => readOne(key, getOne, signal))
       const read = store.get(key)
-      if (read !== undefined && isSame(known, read)) return read
+      // After the answer of a lagging manager the cache still has our own write, whose version Docker does not know.
+      if (read !== undefined && !isUnread(read) && isSame(known, read)) return read
       throw new PortError('Conflict', `${key} changed since it was read`)
     },
     wrote(key, item, before) {
-      const isUnread = !inFlight.has(key) && !inFlight.has(undefined) && store.get(key) === before
-      if (item !== undefined && isUnread) store.put(item)
+      const isUntouched = !inFlight.has(key) && !inFlight.has(undefined) && store.get(key) === before
+      if (item !== undefined && isUntouched) store.put(item)
       else invalidate(key)
     },
   }

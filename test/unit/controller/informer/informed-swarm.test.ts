@@ -252,6 +252,21 @@ describe('the informed Swarm', () => {
     expect((await swarm.getConfig('sv-a'))?.labels['a']).toBe('3')
   })
 
+  it('does not write again, nor remove, while only a manager that lags behind answers', async () => {
+    const { swarm, configs, calls } = bench([])
+    configs.set('sv-a', config('sv-a', 7))
+    const before = await swarm.getConfig('sv-a')
+    if (before === undefined) throw new Error('not there')
+    await swarm.updateConfigLabels(before, { ...owned, a: '2' })
+    const written = await swarm.getConfig('sv-a')
+    if (written === undefined) throw new Error('not there')
+    configs.set('sv-a', before)
+    calls.length = 0
+    await expect(swarm.updateConfigLabels(written, { ...owned, a: '3' })).rejects.toMatchObject({ kind: 'Conflict' })
+    await expect(swarm.removeConfig(written.id)).rejects.toMatchObject({ kind: 'Conflict' })
+    expect(calls).toEqual(['getConfig sv-a', 'getConfig sv-a'])
+  })
+
   it('writes over nothing that somebody else wrote since its own write', async () => {
     const { swarm, configs } = bench([])
     await swarm.getConfig('sv-a')
