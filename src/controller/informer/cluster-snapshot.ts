@@ -34,13 +34,13 @@ export function snapshotReader(cluster: string): (swarm: Lists, signal: AbortSig
 
 type Read = readonly [readonly SwarmNode[], readonly SwarmService[], readonly SwarmConfig[], readonly SwarmSecret[]]
 
-/** Decides the owner of an object like the removal does. Otherwise a removed VM would wait forever, or be forgotten too early. */
+/** Uses the same rules as a removal to decide which VM owns an object. Otherwise a removal would never end, or be forgotten too early. */
 function snapshotOf([nodes, services, configs, secrets]: Read, cluster: string): ClusterSnapshot {
   const records = new Map(
     readPlacementRecords(configs).flatMap((one) => (isOfCluster(one.config, cluster) ? [[one.vm, one] as const] : [])),
   )
   const owned = new Map(services.flatMap((one) => (isOfCluster(one, cluster) ? ownedService(one) : [])))
-  // After a crash during a removal, only these may be left.
+  // If the controller crashes during a removal, only these may be left.
   const objects = [...vmsOf('launch', configs, cluster, records), ...vmsOf('userdata', secrets, cluster, records)]
   const live = [...records.values()].filter(({ retainedAt }) => retainedAt === undefined).map(({ vm }) => vm)
   const byName = new Map(configs.map((config) => [config.name, config]))
@@ -49,7 +49,7 @@ function snapshotOf([nodes, services, configs, secrets]: Read, cluster: string):
   return { nodes, vms }
 }
 
-/** A launch config may exist although the list lacks it, so the MACs are unknown then. */
+/** `macs` is undefined if the list lacks the launch config of the service, since the config may exist all the same. */
 function ownedVm(
   service: SwarmService | undefined,
   record: PlacementRecord | undefined,

@@ -24,13 +24,13 @@ export interface EventFollower {
   /** Runs until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>
   /**
-   * Call when a change was found that the stream did not report: a connection can be dead although it is open, and dockerd drops a reader that
-   * is too slow. Reconnects unless an event arrives soon, such as that of the correction.
+   * Call when a list found a change that the stream did not report: a connection can be dead although it is open, and dockerd drops a reader that
+   * is too slow. Reconnects unless an event arrives soon. The controller corrects such a change, and that write causes an event too.
    */
   suspect(): void
 }
 
-/** The event of a change that a list found, or of its correction, can be this late. The stream is not judged before that. */
+/** An event can arrive this long after a list already contained its change. */
 const lateMs = 2_000
 
 export function eventFollower(ports: EventPorts): EventFollower {

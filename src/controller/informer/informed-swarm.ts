@@ -20,7 +20,7 @@ export interface InformedSwarm {
    * all, Docker rejects the create.
    */
   readonly recent: Pick<Swarm, 'listNodes' | 'getService' | 'getConfig'>
-  /** Lists services and configs unless their last list is that recent. When it resolves, the listeners were called for every change. */
+  /** Lists services and configs unless their last list began within two seconds. When it resolves, `watch` has reported every change. */
   readonly refresh: (signal?: AbortSignal) => Promise<void>
   /** Calls back after each change of a cached object. */
   readonly watch: (listeners: { readonly config: StoreListener<SwarmConfig>; readonly service: StoreListener<SwarmService> }) => void
@@ -43,12 +43,12 @@ export interface Changed {
   readonly missedEvent: boolean
 }
 
-/** Docker answers a write in milliseconds. After this time it is unknown whether the write was applied, so the object is invalidated. */
-const promptMs = 200
+/** Docker answers a write in milliseconds. A slower one may already be applied, so reads no longer return the previous object. */
+const slowWriteMs = 200
 
 type Cached = SwarmNode | SwarmService | SwarmConfig | SwarmSecret
 
-/** One kind of object, with its cache and the log of our writes. */
+/** One kind of object: the stored objects, the reads through the store, and the log of our writes. */
 interface Kind<Item extends Cached> {
   readonly store: Store<Item>
   readonly cache: ReadThrough<Item>
@@ -95,7 +95,7 @@ export function informedSwarm(raw: Swarm, clock: Clock): InformedSwarm {
   ): Promise<Answer> {
     const own = writes.begin(what)
     const before = items.get(what.key)
-    const cancel = clock.after(promptMs, () => cache.invalidate(what.key))
+    const cancel = clock.after(slowWriteMs, () => cache.invalidate(what.key))
     let item: Item | undefined
     try {
       const answer = await send()
@@ -242,7 +242,7 @@ function vmsOf(item: Cached | undefined): VmName[] {
   return [...new Set([named, item.labels[objectLabels.vm] ?? ''])].filter((vm) => vmNamePattern.test(vm))
 }
 
-/** Reads of services that throw if the answering manager does not know a service that we just created. */
+/** Reads of services. They throw if a service that we just created is missing from the answer. A read of another service proves nothing. */
 function readYourWrites(raw: Swarm, writes: WriteLog): Reads<SwarmService> {
   return {
     list: (signal) =>

@@ -6,9 +6,9 @@ export function areNodesDifferent(before: readonly SwarmNode[] | undefined, afte
   if (before?.length !== after.length) return true
   const was = new Map(before.map((node) => [node.id, node]))
   return after.some((node) => {
-    const held = was.get(node.id)
-    if (held?.version === node.version && held.state === node.state) return false
-    return held === undefined || factsOf(held) !== factsOf(node)
+    const previous = was.get(node.id)
+    if (previous?.version === node.version && previous.state === node.state) return false
+    return previous === undefined || factsOf(previous) !== factsOf(node)
   })
 }
 

@@ -20,7 +20,7 @@ export interface PlacementPorts {
   readonly settings: Pick<ClusterSettings, 'memoryOverheadMiB'>
 }
 
-/** All placements, updated with every read, write and declaration. The returned function waits until the cache is recent. */
+/** All placements, updated with every read, write and declaration. The returned function refreshes the cache first. */
 export function livePlacements({ informed, declarations, settings }: PlacementPorts): (signal?: AbortSignal) => Promise<Placements> {
   const reserved = new Map<VmName, number>()
   const needOf = (vm: VmName): Need => {

@@ -32,8 +32,8 @@ export interface ReadThroughPorts<Item extends Stored> {
 /**
  * Reads of one kind of object: from the store if it is fresh enough, otherwise from Docker.
  *
- * *Guarantees*: a call never returns an object that was last read before an earlier `invalidate` of it. A failed read changes nothing and throws. An
- * object never returns to an older version, except in the first list after `invalidateAll`, because the Swarm may have been restored from a backup.
+ * *Guarantees*: after `invalidate`, no call returns the object as it was read before. A failed read changes nothing and throws. An object never
+ * returns to an older version, except in the first list after `invalidateAll`, because the Swarm may have been restored from a backup.
  * *Caveats*: a list may lack an object that was created without an event since the last list. A list by an indexed label does not wait for stale
  * objects that had another value of the label when they were cached.
  */
@@ -119,7 +119,7 @@ export function readThrough<Item extends Stored>(ports: ReadThroughPorts<Item>):
     return changed
   }
 
-  /** Returns the object if it changed. */
+  /** Returns the object if it changed, or the previous one if it disappeared. An object that lists do not include cannot disappear. */
   function applyListed(key: string, item: Item | undefined, began: Began): Item | undefined {
     const before = store.get(key)
     if (item === undefined) store.remove(key)

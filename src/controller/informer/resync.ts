@@ -34,7 +34,7 @@ function resyncEveryMs(resyncMs: number): number {
   return Math.round(resyncMs * 0.95)
 }
 
-/** Lists the Swarm periodically, independent of events, until the signal is aborted. */
+/** Lists the Swarm periodically, independent of events, until the signal is aborted. Unlike a resync of client-go, it reads Docker. */
 export async function resyncPeriodically(ports: ResyncPorts, signal: AbortSignal): Promise<void> {
   const read = snapshotReader(ports.cluster)
   let isFailing = false
@@ -50,7 +50,7 @@ interface Attempt {
   readonly read: ReturnType<typeof snapshotReader>
   readonly isFailing: boolean
   readonly kinds: 'often' | 'all'
-  /** The first attempt took too long. The second one counts even if it does too. */
+  /** The first attempt took too long. The second one is used even if it does too. */
   readonly isSecond?: boolean
 }
 

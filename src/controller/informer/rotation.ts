@@ -1,8 +1,9 @@
 /** The minimum number of keys per call. A shorter list is returned completely. */
 const minKeys = 10
+/** With a resync every 10 s, each VM is reconciled at least every half hour. */
 const rounds = 180
 
-/** Returns the next keys of a list, so that each key is returned within `rounds` calls, even if the list changes. */
+/** Selects the keys to reconcile in a resync: the next ones of the list, so that each key is selected within `rounds` calls, even if the list changes. */
 export function rotation(): (keys: readonly string[]) => readonly string[] {
   let last = ''
   return (keys) => {

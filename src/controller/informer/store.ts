@@ -16,7 +16,7 @@ export function writtenOn(base: ObjectVersion): ObjectVersion {
   return base + 0.5
 }
 
-/** Docker's versions are integers. */
+/** Whether the object is only known from our own write. Docker's versions are integers. */
 export function isUnread({ version }: Pick<Stored, 'version'>): boolean {
   return !Number.isInteger(version)
 }

@@ -68,10 +68,12 @@ export function taskLister(swarm: Pick<Swarm, 'listTasks'>, clock: Clock): TaskL
     },
     invalidate: (serviceId) => void listing?.stale.add(serviceId),
     async relist(signal) {
-      const [before, after] = [reported.byService, (reported = await list(signal).snapshot).byService]
-      if (before === after) return []
-      const services = [...new Set([...before.keys(), ...after.keys()])]
-      return services.filter((service) => markOf(before.get(service)) !== markOf(after.get(service)))
+      const snapshot = await list(signal).snapshot
+      const before = reported.byService
+      reported = snapshot
+      if (before === snapshot.byService) return []
+      const services = [...new Set([...before.keys(), ...snapshot.byService.keys()])]
+      return services.filter((service) => markOf(before.get(service)) !== markOf(snapshot.byService.get(service)))
     },
   }
 }
