@@ -1,9 +1,11 @@
 import type * as z from 'zod/mini'
 import { sha256Hex } from '../src/api/hash.ts'
+import { withSlots } from '../src/api/disk-slots.ts'
 import { type Identity, identity } from '../src/api/wire/identity.ts'
 import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type ExitName, RunnerExit } from './exit-codes.ts'
+import type { DiskInput } from './qemu-arguments.ts'
 
 type Readable = Pick<RunnerFiles, 'readText'>
 
@@ -31,6 +33,15 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
   const missing = launch.disks.find((disk) => !found.disks.some((known) => known.name === disk.name))
   if (missing) throw new RunnerExit('IdentityMismatch', `the launch config names disk ${missing.name}, which is not in ${path}`)
   return found
+}
+
+/** The disks in boot order, each in the slot that the identity keeps for it. */
+export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: string) => string): DiskInput[] {
+  const slots = new Map(withSlots(disks).map(({ name, slot }) => [name, slot]))
+  return launch.disks.flatMap(({ name }) => {
+    const slot = slots.get(name)
+    return slot === undefined ? [] : [{ name, path: path(name), slot }]
+  })
 }
 
 async function readText(files: Readable, path: string, exit: ExitName): Promise<string> {

@@ -12,18 +12,25 @@ export interface QemuInputs {
   /** `/dev/kvm`, opened by the broker. Set exactly when `accelerator` is `kvm`. */
   readonly kvmFd: number | undefined
   /** In boot order. */
-  readonly disks: readonly { readonly name: string; readonly path: string }[]
+  readonly disks: readonly DiskInput[]
   readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number }[]
   readonly seedPath: string
   readonly qmpFd: number
   readonly serialFd: number
 }
 
+export interface DiskInput {
+  readonly name: string
+  readonly path: string
+  /** PCI slot, from the VM's identity. */
+  readonly slot: number
+}
+
 /**
  * PCI slots on q35's root bus, by kind and index. Guests name their interfaces after them (enp0s2), so they are fixed for the VM's life: never move
- * one. Free: 1 (display), 30 (virtio-serial). The chipset uses 0 and 31.
+ * one. Disks have 10 to 25 (src/api/disk-slots.ts). Free: 1 (display), 30 (virtio-serial). The chipset uses 0 and 31.
  */
-const slots = { nic: 2, disk: 10, rng: 26, balloon: 27, seed: 28, pvpanic: 29 } as const
+const slots = { nic: 2, rng: 26, balloon: 27, seed: 28, pvpanic: 29 } as const
 type SlotKind = keyof typeof slots
 
 /**
@@ -95,11 +102,11 @@ function channels(inputs: QemuInputs): string[] {
  * Uses the host's page cache (`direct: false`): it works on every file system, and the guest's flushes still reach the disk. Locking is required
  * (`locking: on`): the image lock is the last protection against two writers.
  */
-function diskArguments(disk: { name: string; path: string }, index: number): string[] {
+function diskArguments(disk: DiskInput, index: number): string[] {
   const node = `disk${index}`
   const file = { driver: 'file', 'node-name': `${node}-file`, filename: disk.path, locking: 'on', aio: 'threads', discard: 'unmap' }
   const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache: { direct: false, 'no-flush': false } }
-  const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...at('disk', index) }
+  const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...atSlot(disk.slot) }
   return [
     ['-blockdev', JSON.stringify(file)],
     ['-blockdev', JSON.stringify(image)],
@@ -137,5 +144,9 @@ function helpers(): string[] {
 }
 
 function at(kind: SlotKind, index = 0): { bus: string; addr: string } {
-  return { bus: 'pcie.0', addr: `0x${(slots[kind] + index).toString(16)}` }
+  return atSlot(slots[kind] + index)
+}
+
+function atSlot(slot: number): { bus: string; addr: string } {
+  return { bus: 'pcie.0', addr: `0x${slot.toString(16)}` }
 }

@@ -12,12 +12,13 @@ import { ControlServer } from './control-server.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
 import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
 import type { Hardening } from './hardening.ts'
-import { type Launch, readIdentity, readLaunch } from './launch-files.ts'
+import { disksOf, type Launch, readIdentity, readLaunch } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
 import { Qemu } from './qemu.ts'
+import type { DiskInput } from './qemu-arguments.ts'
 import type { SerialLog } from './serial-log.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
 
@@ -49,6 +50,7 @@ const lockedRetryMs = 1_000
 interface Machine {
   readonly launch: Launch
   readonly machineType: string
+  readonly disks: readonly DiskInput[]
   readonly seedPath: string
   readonly maxDiskBytes: number
 }
@@ -120,8 +122,10 @@ export class Supervisor {
       try {
         await this.#control.claim()
         this.#enter('Booting', 'QEMU is being started')
+        const machineType = config.machineType ?? identity.machineType
         const maxDiskBytes = Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
-        const machine = { launch, machineType: config.machineType ?? identity.machineType, seedPath: await seed, maxDiskBytes }
+        const disks = disksOf(launch.launch, identity, (name) => this.#paths.disk(name))
+        const machine = { launch, machineType, disks, seedPath: await seed, maxDiskBytes }
         // The lease was lost while the seed was created: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
@@ -208,7 +212,7 @@ export class Supervisor {
       memoryMiB: launch.memoryMiB,
       accelerator: lease.accelerator,
       kvmFd: lease.kvmFd,
-      disks: launch.disks.map(({ name }) => ({ name, path: this.#paths.disk(name) })),
+      disks: machine.disks,
       nics: lease.nics,
       seedPath: machine.seedPath,
     }

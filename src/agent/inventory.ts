@@ -2,6 +2,7 @@ import type { Layout } from '../api/layout.ts'
 import { isUid, partNamePattern, type VmName, type VmUid } from '../api/names.ts'
 import type { InstanceRecord } from '../api/wire/agent-api.ts'
 import { StateError, type StateFiles } from '../ports/state-files.ts'
+import type { DiskRecord } from '../api/wire/identity.ts'
 import type { Grants } from './grants.ts'
 import { readOwner } from './identity-file.ts'
 
@@ -61,10 +62,14 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
     const fact = await files.stat(layout.diskFile(uid, name))
     if (fact?.kind !== 'file') continue
     const made = identity?.disks.find((disk) => disk.name === name)
-    const image = made === undefined ? {} : { image: { source: made.imageSource, sha256: made.imageSha256 } }
-    disks.push({ name, sizeBytes: made?.sizeBytes ?? fact.sizeBytes, allocatedBytes: fact.allocatedBytes, ...image })
+    disks.push({ name, sizeBytes: made?.sizeBytes ?? fact.sizeBytes, allocatedBytes: fact.allocatedBytes, ...originOf(made) })
   }
   return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks, ...(unfinished ? { unfinished } : {}) }
+}
+
+function originOf(made: DiskRecord | undefined): Pick<InstanceRecord['disks'][number], 'image' | 'blank'> {
+  if (made === undefined) return {}
+  return made.imageSha256 === undefined ? { blank: true } : { image: { source: made.imageSource, sha256: made.imageSha256 } }
 }
 
 /** Returns only valid disk names. Another name may not even form a valid path. */

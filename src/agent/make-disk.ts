@@ -16,19 +16,25 @@ export interface MakeDiskOptions {
 const unfinishedOfOldRelease = /^\.[a-z0-9-]+\.new-[0-9a-f-]{36}$/
 const maxNames = 1_024
 
+/** The stored image that a disk is created from. */
+export interface DiskImage {
+  readonly sha256: string
+  readonly format: ImageFormat
+}
+
 /**
- * Creates an overlay over a stored image, in the agent's own directory of the VM, where no runner can interfere. The overlay is synced to disk when
- * this resolves.
+ * Creates an overlay over a stored image, or a blank disk, in the agent's own directory of the VM, where no runner can interfere. It is synced to
+ * disk when this resolves.
  */
 export async function makeDisk(
   { files, layout, tool, signal }: MakeDiskOptions,
   uid: VmUid,
-  disk: { readonly sizeBytes: number; readonly sha256: string; readonly format: ImageFormat },
+  { sizeBytes, image }: { readonly sizeBytes: number; readonly image: DiskImage | undefined },
   path: string,
 ): Promise<void> {
-  await files.link(layout.storedImage(disk.sha256), `${layout.instanceImages(uid)}/${disk.sha256}`)
+  if (image !== undefined) await files.link(layout.storedImage(image.sha256), `${layout.instanceImages(uid)}/${image.sha256}`)
   await files.makeDirectory(layout.work(uid), 0o2700)
-  await tool.createOverlay(path, { path: `../images/${disk.sha256}`, format: disk.format }, disk.sizeBytes, signal)
+  await tool.createDisk(path, image && { path: `../images/${image.sha256}`, format: image.format }, sizeBytes, signal)
   await files.seal(path, 0o660)
 }
 

@@ -3,12 +3,11 @@ import { layoutVersion } from '../api/layout.ts'
 import type { VmUid } from '../api/names.ts'
 import { otherInstanceReason, type PrepareOrder } from '../api/wire/agent-api.ts'
 import { replaceLine, replaceToken } from '../api/replace-disks.ts'
-import type { Identity } from '../api/wire/identity.ts'
+import type { DiskRecord, Identity } from '../api/wire/identity.ts'
 import type { ImageFormat } from '../ports/image-tool.ts'
 
 type OrderedDisk = PrepareOrder['disks'][number]
-export type ImageReference = OrderedDisk['image']
-type DiskRecord = Identity['disks'][number]
+export type ImageReference = NonNullable<OrderedDisk['image']>
 
 /** A VM's files on this node. */
 export interface SeenInstance {
@@ -34,15 +33,12 @@ export interface Failure {
 
 /** A disk of a VM that is not complete. */
 export interface DiskToComplete {
-  readonly name: string
-  readonly sizeBytes: number
-  readonly source: string
-  /** `made`: the file exists, made from `sha256`, in the draft's format if the draft has one. `missing`: create it from what `image` resolves to. */
+  readonly disk: OrderedDisk
+  /** `made`: the file exists, made from `image` in the draft's format if the draft has one. `missing`: create it from the image of `disk`. */
   readonly state:
-    | { readonly kind: 'made'; readonly sha256: string; readonly format: ImageFormat | undefined }
+    | { readonly kind: 'made'; readonly image: { readonly sha256: string; readonly format: ImageFormat | undefined } | undefined }
     | { readonly kind: 'unknown' }
     | { readonly kind: 'missing' }
-  readonly image: ImageReference
 }
 
 /** A disk that replaces others, as the manifest explicitly allows. */
@@ -148,19 +144,23 @@ function allowed(
 function planNew(order: PrepareOrder, seen: SeenInstance): PreparePlan {
   const disks: DiskToComplete[] = []
   for (const disk of order.disks) {
-    const entry = { name: disk.name, sizeBytes: disk.sizeBytes, source: disk.image.source, image: disk.image }
     if (!seen.disks.includes(disk.name)) {
       if (order.disksMustExist) return diskMissing(order, disk)
-      disks.push({ ...entry, state: { kind: 'missing' } })
+      disks.push({ disk, state: { kind: 'missing' } })
       continue
     }
     const record = seen.draft?.disks.find((one) => one.name === disk.name)
     const refusal = record && judgeChange(order, disk, record)
     if (refusal) return failed(refusal.reason, `${refusal.message}. Restore the old value in the manifest`)
-    const sha256 = record?.imageSha256 ?? soleImage(seen) ?? disk.image.sha256
-    disks.push({ ...entry, state: sha256 === null ? { kind: 'unknown' } : { kind: 'made', sha256, format: record?.imageFormat } })
+    disks.push({ disk, state: stateOf(disk, record, seen) })
   }
   return { kind: 'make', disks }
+}
+
+function stateOf({ image }: OrderedDisk, record: DiskRecord | undefined, seen: SeenInstance): DiskToComplete['state'] {
+  if (image === undefined) return { kind: 'made', image: undefined }
+  const sha256 = record?.imageSha256 ?? soleImage(seen) ?? image.sha256
+  return sha256 === null ? { kind: 'unknown' } : { kind: 'made', image: { sha256, format: record?.imageFormat } }
 }
 
 /** A disk without a draft uses the only linked image. */
@@ -169,20 +169,22 @@ function soleImage(seen: SeenInstance): string | undefined {
 }
 
 function judgeChange(order: PrepareOrder, disk: OrderedDisk, record: DiskRecord): Failure | undefined {
-  const { source, sha256 } = disk.image
-  // If the manifest has a hash, only the content counts. An operator's file may be overwritten in place, which changes no disk.
-  const changed = sha256 === null ? source !== record.imageSource : sha256 !== record.imageSha256
-  if (changed) {
-    return failed(
-      'ImageChangeRefused',
-      `disk "${disk.name}" of ${order.vm} was created from ${record.imageSource} (sha256 ${record.imageSha256}), and a new image would destroy its data`,
-    )
+  if (!isMadeFrom(disk.image, record)) {
+    const from = record.imageSha256 === undefined ? 'without an image' : `from ${record.imageSource} (sha256 ${record.imageSha256})`
+    const what = disk.image === undefined ? 'a blank disk' : 'a new image'
+    return failed('ImageChangeRefused', `disk "${disk.name}" of ${order.vm} was created ${from}, and ${what} would destroy its data`)
   }
   if (disk.sizeBytes === record.sizeBytes) return undefined
   return failed(
     'DiskResizeUnsupported',
     `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)}, but the manifest has ${formatBytes(disk.sizeBytes)}; resizing is not supported yet`,
   )
+}
+
+/** If the manifest has a hash, only the content counts. An operator's file may be overwritten in place, which changes no disk. */
+function isMadeFrom(image: OrderedDisk['image'], record: DiskRecord): boolean {
+  if (image === undefined) return record.imageSha256 === undefined
+  return image.sha256 === null ? image.source === record.imageSource : image.sha256 === record.imageSha256
 }
 
 function diskMissing(order: PrepareOrder, disk: OrderedDisk): Failure {

@@ -1,27 +1,21 @@
 import { canonicalJson } from '../api/hash.ts'
 import { type VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
-import type { Identity } from '../api/wire/identity.ts'
+import { withSlots } from '../api/disk-slots.ts'
+import { type Identity, identityText } from '../api/wire/identity.ts'
 import type { Clock } from '../ports/clock.ts'
 import { rfc3339 } from '../api/time.ts'
 import { PortError } from '../ports/errors.ts'
 import type { ImageFormat } from '../ports/image-tool.ts'
 import { StateError } from '../ports/state-files.ts'
+import { imageFor, recordOf } from './disk-record.ts'
 import { readDraft, readIdentity, readLayoutVersion } from './identity-file.ts'
 import { otherInstance } from './inventory.ts'
 import { keyedLock } from './keyed-lock.ts'
 import { imageFormat } from './image-judgement.ts'
 import type { ImageState } from './image-store.ts'
-import { clearWork, makeDisk, sweepOldRelease, unnamedDisk } from './make-disk.ts'
-import {
-  type DiskToComplete,
-  type Failure,
-  type SeenInstance,
-  isOtherInstance,
-  judgeInstance,
-  judgeSize,
-  planPrepare,
-} from './prepare-plan.ts'
+import { clearWork, type DiskImage, makeDisk, sweepOldRelease, unnamedDisk } from './make-disk.ts'
+import { type DiskToComplete, type Failure, type SeenInstance, isOtherInstance, judgeInstance, planPrepare } from './prepare-plan.ts'
 import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
 
 /**
@@ -36,7 +30,7 @@ export interface PreparerOptions extends ReplaceDiskOptions {
 }
 
 type Unready = Exclude<PrepareStatus, { state: 'ready' }>
-type Resolved = { readonly disk: DiskToComplete; readonly sha256: string; readonly format: ImageFormat }
+type Resolved = DiskToComplete & { readonly image: DiskImage | undefined }
 
 /**
  * Creates a VM's directories, image link, disks and identity.json. The order is draft of the identity, image link, disk, identity, so that the next
@@ -123,26 +117,28 @@ async function make(
   draft: Identity | undefined,
 ): Promise<Unready | undefined> {
   const resolved: Resolved[] = []
-  for (const disk of disks) {
-    if (disk.state.kind === 'made') {
-      const { sha256 } = disk.state
-      resolved.push({ disk, sha256, format: disk.state.format ?? (await linkedFormat(options, order.uid, sha256)) })
+  for (const one of disks) {
+    if (one.state.kind === 'made') {
+      resolved.push({ ...one, image: one.state.image && (await withFormat(options, order.uid, one.state.image)) })
       continue
     }
-    const state = await options.images.resolve(disk.image, order.clusterAddresses)
-    if (state.kind !== 'stored') return unready(state)
-    const refusal = judgeSize(disk, state.image.virtualSizeBytes)
-    if (refusal) return unready(refusal)
-    resolved.push({ disk, sha256: state.image.sha256, format: state.image.format })
+    const found = await imageFor(options.images, one.disk, order.clusterAddresses)
+    if (found.kind !== 'found') return unready(found)
+    resolved.push({ ...one, image: found.image })
   }
   await complete(options, order, resolved, draft)
   return undefined
 }
 
-/** The format of an image whose disk has lost its draft. Release 0.1 recorded no format and only supported qcow2. */
-async function linkedFormat({ files, layout }: PreparerOptions, uid: VmUid, sha256: string): Promise<ImageFormat> {
+/** The image of a disk that may have lost its draft. Release 0.1 recorded no format and only supported qcow2. */
+async function withFormat(
+  { files, layout }: PreparerOptions,
+  uid: VmUid,
+  { sha256, format }: { readonly sha256: string; readonly format: ImageFormat | undefined },
+): Promise<DiskImage> {
+  if (format !== undefined) return { sha256, format }
   const start = await files.readStart(`${layout.instanceImages(uid)}/${sha256}`, 4)
-  return start === undefined ? 'qcow2' : imageFormat(start)
+  return { sha256, format: start === undefined ? 'qcow2' : imageFormat(start) }
 }
 
 async function complete(
@@ -157,25 +153,20 @@ async function complete(
   const wanted = identityOf(options, order, resolved, draft)
   const draftPath = layout.identityDraft(uid)
   if (draft === undefined || canonicalJson(draft) !== canonicalJson(wanted))
-    await files.writeAtomically(draftPath, JSON.stringify(wanted, null, 2), 0o640)
+    await files.writeAtomically(draftPath, identityText(wanted), 0o640)
   await clearWork(options, uid)
   await sweepOldRelease(options, uid)
-  for (const { disk, sha256, format } of resolved)
-    if (disk.state.kind === 'missing') await makeFirst(options, uid, { ...disk, sha256, format })
-  await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(wanted, null, 2)}\n`, 0o440)
+  for (const one of resolved) if (one.state.kind === 'missing') await makeFirst(options, uid, one)
+  await files.writeAtomically(layout.identityFile(uid), identityText(wanted), 0o440)
   await files.remove(draftPath)
   await clearWork(options, uid)
   log.info({ vm: order.vm, uid, disks: resolved.map(({ disk }) => disk.name) }, 'Prepared a VM')
 }
 
-async function makeFirst(
-  options: PreparerOptions,
-  uid: VmUid,
-  disk: DiskToComplete & { readonly sha256: string; readonly format: ImageFormat },
-): Promise<void> {
+async function makeFirst(options: PreparerOptions, uid: VmUid, { disk, image }: Resolved): Promise<void> {
   const { files, layout, random } = options
   const fresh = unnamedDisk(layout, uid, { name: disk.name, madeAs: random.uuid() })
-  await makeDisk(options, uid, disk, fresh)
+  await makeDisk(options, uid, { ...disk, image }, fresh)
   const path = layout.diskFile(uid, disk.name)
   if ((await files.publish(fresh, path, 0o660)) === 'exists')
     throw new StateError('Io', `${path} appeared while the disk was created; the next order checks it again`)
@@ -183,14 +174,8 @@ async function makeFirst(
 
 function identityOf(options: PreparerOptions, order: PrepareOrder, resolved: readonly Resolved[], draft: Identity | undefined): Identity {
   const { uid, vm, cluster } = order
-  const disks = resolved.map(({ disk, sha256, format }) => ({
-    name: disk.name,
-    sizeBytes: disk.sizeBytes,
-    imageSource: disk.source,
-    imageSha256: sha256,
-    imageFormat: format,
-    madeAs: draft?.disks.find((one) => one.name === disk.name)?.madeAs ?? options.random.uuid(),
-  }))
+  const madeAs = (name: string): string => draft?.disks.find((one) => one.name === name)?.madeAs ?? options.random.uuid()
+  const disks = withSlots(resolved.map(({ disk, image }) => recordOf(disk, image, madeAs(disk.name))))
   return { version: 1, uid, vm, cluster, machineType, createdAt: draft?.createdAt ?? rfc3339(options.clock), disks }
 }
 

@@ -1,13 +1,15 @@
 import type { VmUid } from '../api/names.ts'
 import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
-import type { Identity } from '../api/wire/identity.ts'
+import { withSlots } from '../api/disk-slots.ts'
+import { type DiskRecord, type Identity, identityText } from '../api/wire/identity.ts'
 import type { DiskClaims } from '../ports/disk-claims.ts'
 import type { Log } from '../ports/log.ts'
 import { whileClaimed } from './claim-disks.ts'
 import type { DiskUse } from './disk-use.ts'
 import type { ImageStore, ImageState } from './image-store.ts'
+import { imageFor, recordOf } from './disk-record.ts'
 import { clearWork, makeDisk, type MakeDiskOptions, unnamedDisk } from './make-disk.ts'
-import { type Failure, failed, judgeSize, type Replacement } from './prepare-plan.ts'
+import { type Failure, failed, type Replacement } from './prepare-plan.ts'
 
 export interface ReplaceDiskOptions extends MakeDiskOptions {
   readonly images: Pick<ImageStore, 'resolve'>
@@ -18,7 +20,6 @@ export interface ReplaceDiskOptions extends MakeDiskOptions {
 }
 
 type NotReplaced = Exclude<ImageState, { kind: 'stored' }> | Extract<PrepareStatus, { state: 'preparing' }>
-type DiskRecord = Identity['disks'][number]
 
 /**
  * Replaces old disks by a new one. The steps are: create the unnamed new disk, write the identity draft, rename the new disk to its final name, write
@@ -30,20 +31,11 @@ export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrd
   const use = await options.useOf(uid)
   if (use.kind !== 'off') return notOff(order, plan, use)
   const { disk } = plan
-  const state = await options.images.resolve(disk.image, order.clusterAddresses)
-  if (state.kind !== 'stored') return state
-  const refusal = judgeSize(disk, state.image.virtualSizeBytes)
-  if (refusal) return refusal
-  const record = {
-    name: disk.name,
-    sizeBytes: disk.sizeBytes,
-    imageSource: disk.image.source,
-    imageSha256: state.image.sha256,
-    imageFormat: state.image.format,
-    madeAs: options.random.uuid(),
-  }
+  const found = await imageFor(options.images, disk, order.clusterAddresses)
+  if (found.kind !== 'found') return found
+  const record = recordOf(disk, found.image, options.random.uuid())
   await clearWork(options, uid)
-  await makeDisk(options, uid, { ...disk, ...state.image }, unnamedDisk(options.layout, uid, record))
+  await makeDisk(options, uid, { ...disk, ...found }, unnamedDisk(options.layout, uid, record))
   const busy = await whileClaimed(options, uid, () => swap(options, plan.identity, identityWith(plan, record), record))
   if (busy === undefined) return undefined
   await drop(options, plan.identity, record)
@@ -65,17 +57,19 @@ function inUse(vm: string, disk: string, why: string): Failure {
   )
 }
 
-function identityWith({ identity, there, disk }: Replacement, record: Identity['disks'][number]): Identity {
+/** The new disk gets the slot of the first one that it replaces. */
+function identityWith({ identity, there }: Replacement, record: DiskRecord): Identity {
   const gone = new Set(there.map((one) => one.name))
-  const at = identity.disks.findIndex((one) => gone.has(one.name) || one.name === disk.name)
-  const kept = identity.disks.filter((one) => !gone.has(one.name))
-  return { ...identity, disks: kept.toSpliced(Math.max(0, at), 0, record) }
+  const before = withSlots(identity.disks)
+  const [slot] = before.flatMap((one) => (gone.has(one.name) ? one.slot : []))
+  const kept = before.filter((one) => !gone.has(one.name))
+  return { ...identity, disks: withSlots([...kept, slot === undefined ? record : { ...record, slot }]) }
 }
 
 async function swap(options: ReplaceDiskOptions, before: Identity, after: Identity, record: DiskRecord): Promise<void> {
   const { files, layout, log } = options
   const { uid } = before
-  await files.writeAtomically(layout.identityDraft(uid), JSON.stringify(after, null, 2), 0o640)
+  await files.writeAtomically(layout.identityDraft(uid), identityText(after), 0o640)
   await files.replace(unnamedDisk(layout, uid, record), layout.diskFile(uid, record.name))
   await finish(options, before, after)
   log.info({ vm: before.vm, uid, disk: record.name, image: record.imageSource }, 'Replaced a disk')
@@ -90,7 +84,7 @@ async function finish(options: ReplaceDiskOptions, before: Identity, after: Iden
   const { uid } = before
   for (const { name } of replacedNames(before, after)) await files.remove(layout.diskFile(uid, name))
   for (const record of before.disks) await unlinkImage(options, after, record)
-  await files.writeAtomically(layout.identityFile(uid), `${JSON.stringify(after, null, 2)}\n`, 0o440)
+  await files.writeAtomically(layout.identityFile(uid), identityText(after), 0o440)
   await files.remove(layout.identityDraft(uid))
   await clearWork(options, uid)
 }
@@ -107,7 +101,8 @@ async function drop(options: ReplaceDiskOptions, kept: Identity, record: DiskRec
 
 /** Removes the VM's link to the image of a removed disk, unless another disk uses it. */
 async function unlinkImage({ files, layout }: ReplaceDiskOptions, { uid, disks }: Identity, { imageSha256 }: DiskRecord): Promise<void> {
-  if (disks.every((one) => one.imageSha256 !== imageSha256)) await files.remove(`${layout.instanceImages(uid)}/${imageSha256}`)
+  if (imageSha256 !== undefined && disks.every((one) => one.imageSha256 !== imageSha256))
+    await files.remove(`${layout.instanceImages(uid)}/${imageSha256}`)
 }
 
 function replacedNames(before: Identity, after: Identity): readonly DiskRecord[] {

@@ -17,7 +17,7 @@ type Whole = z.output<typeof virtualMachineSchema>
 type WholeDisk = Whole['spec']['disks'][number]
 type WholeNetwork = Whole['spec']['networks'][number]
 /** The supported part of the schema; everything else is rejected before a manifest gets this type. */
-type Disk = WholeDisk & { readonly size: number; readonly image: NonNullable<WholeDisk['image']> }
+type Disk = WholeDisk & { readonly size: number }
 type Network = WholeNetwork & { readonly bridge: string }
 type Readiness = Extract<NonNullable<Whole['spec']['readiness']>, { ping: true } | { tcp: number }>
 type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrategy'> & {

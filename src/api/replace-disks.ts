@@ -2,9 +2,8 @@ import { hashOf } from './hash.ts'
 import { replaceDisksAnnotation } from './manifest/annotations.ts'
 import { partNamePattern } from './names.ts'
 import type { PrepareOrder } from './wire/agent-api.ts'
-import type { Identity } from './wire/identity.ts'
+import type { DiskRecord, Identity } from './wire/identity.ts'
 
-type DiskRecord = Identity['disks'][number]
 type DiskToken = NonNullable<PrepareOrder['replaceDisks']>[number]
 
 /**

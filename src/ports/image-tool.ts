@@ -1,5 +1,10 @@
 export type ImageFormat = 'qcow2' | 'raw'
 
+interface Backing {
+  readonly path: string
+  readonly format: ImageFormat
+}
+
 /** qemu-img's information about a qcow2 image. */
 export interface ImageInfo {
   readonly virtualSizeBytes: number
@@ -18,13 +23,8 @@ export interface ImageTool {
   /** Reads all metadata of a qcow2 image. `Invalid` if it is damaged or truncated; leaked clusters are no damage. */
   check(path: string, signal?: AbortSignal): Promise<void>
   /**
-   * Creates a qcow2 overlay at a path that must not exist; `backing.path` is relative to it. Writes the format into it, so that QEMU never
-   * guesses it.
+   * Creates a qcow2 disk at a path that must not exist: an overlay, or a blank disk without `backing`. `backing.path` is relative to it. Writes
+   * the format into it, so that QEMU never guesses it.
    */
-  createOverlay(
-    path: string,
-    backing: { readonly path: string; readonly format: ImageFormat },
-    sizeBytes: number,
-    signal?: AbortSignal,
-  ): Promise<void>
+  createDisk(path: string, backing: Backing | undefined, sizeBytes: number, signal?: AbortSignal): Promise<void>
 }

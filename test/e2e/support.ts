@@ -20,6 +20,7 @@ interface ManifestParts {
   readonly accelerator?: string
   readonly bridge?: string
   readonly image?: string
+  readonly disks?: readonly object[]
   readonly sha256?: string
   readonly userData?: string
   readonly tcp?: number
@@ -33,7 +34,7 @@ export function manifest(name: string, parts: ManifestParts = {}): string {
     cpu: { cores: 1 },
     memory: parts.memory ?? '192Mi',
     accelerator: parts.accelerator ?? 'auto',
-    disks: [
+    disks: parts.disks ?? [
       {
         name: 'root',
         size: '1Gi',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
 import { objectLabels } from '../../src/api/labels.ts'
 import { layout } from '../../src/api/layout.ts'
 import { deterministicMac } from '../../src/api/mac.ts'
@@ -9,7 +10,8 @@ import { prepareOrder } from '../../src/api/wire/agent-api.ts'
 import { brokerToRunner, runnerToBroker } from '../../src/api/wire/broker-runner.ts'
 import { grant } from '../../src/api/wire/common.ts'
 import { addressesFile } from '../../src/api/wire/addresses.ts'
-import { identity } from '../../src/api/wire/identity.ts'
+import { withSlots } from '../../src/api/disk-slots.ts'
+import { identity, identityText } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
 import { aUid } from '../support/branded.ts'
 
@@ -40,6 +42,39 @@ describe('what release 0.1 left on disks and wires is still read', () => {
   it('a newer peer may add fields: they are passed over', () => {
     expect(runnerToBroker.parse({ type: 'acquire', later: true })).toEqual({ type: 'acquire' })
   })
+})
+
+describe('identity.json', () => {
+  const former = identity.parse(recorded('0.1', 'identity.json'))
+  const blank = { name: 'data', sizeBytes: 4096, madeAs: '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c12', slot: 11 }
+
+  it('the disk of a VM of release 0.1 keeps its PCI slot, also when it gets another disk', () => {
+    expect(withSlots(former.disks)).toMatchObject([{ name: 'root', slot: 10 }])
+    expect(withSlots([...former.disks, { name: 'data', sizeBytes: 4096 }])).toMatchObject([{ slot: 10 }, { slot: 11 }])
+  })
+
+  it('a runner and an agent of release 0.1 read it while the VM has a blank disk', () => {
+    const written: unknown = JSON.parse(identityText({ ...former, disks: [...former.disks, blank] }))
+    expect(identityOf01.parse(written)).toEqual(recorded('0.1', 'identity.json'))
+    expect(identity.parse(written).disks).toEqual([...former.disks, blank])
+  })
+
+  it('a VM without blank disks has no key that release 0.1 does not know, except in its disks', () => {
+    expect(JSON.parse(identityText(former))).toEqual(recorded('0.1', 'identity.json'))
+  })
+})
+
+/** The schema of release 0.1, as far as it was strict. */
+const identityOf01 = z.object({
+  version: z.literal(1),
+  uid: z.uuid(),
+  vm: z.string(),
+  cluster: z.string(),
+  machineType: z.string(),
+  createdAt: z.string(),
+  disks: z.array(
+    z.object({ name: z.string(), sizeBytes: z.int(), imageSource: z.string(), imageSha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)) }),
+  ),
 })
 
 describe('permanent computed values are the same as in release 0.1', () => {

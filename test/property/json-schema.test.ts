@@ -22,6 +22,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
   'what cloud-init makes of user data': /^VM015 .*\.userData: /,
+  'two disks with one name': /^VM013 spec\.disks\.\d+\.name: there is a disk /,
   'the key __proto__': /^VM012 .*: unknown field "__proto__"/,
   'control characters, and halves of characters': /^VM004 /,
   'limits of the whole file': /^VM003 /,

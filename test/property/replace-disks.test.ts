@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { recordOf } from '../../src/agent/disk-record.ts'
 import { planPrepare, type SeenInstance } from '../../src/agent/prepare-plan.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import type { Identity } from '../../src/api/wire/identity.ts'
@@ -13,7 +14,10 @@ type Disk = PrepareOrder['disks'][number]
 const edit: fc.Arbitrary<Disk> = fc.record({
   name: fc.constantFrom('root', 'main'),
   sizeBytes: fc.constantFrom(1024, 2048),
-  image: fc.record({ source: fc.constantFrom('images/a', 'images/b'), sha256: fc.constantFrom(null, 'a'.repeat(64), 'b'.repeat(64)) }),
+  image: fc.option(
+    fc.record({ source: fc.constantFrom('images/a', 'images/b'), sha256: fc.constantFrom(null, 'a'.repeat(64), 'b'.repeat(64)) }),
+    { nil: undefined },
+  ),
 })
 
 function orderOf(disk: Disk, replaceDisks: PrepareOrder['replaceDisks'] = []): PrepareOrder {
@@ -39,8 +43,8 @@ function seenOf(identity: Identity): SeenInstance {
 /** As the agent makes it, each time with an id of its own. */
 function made(identity: Identity, disk: Disk, making: number): Identity {
   const madeAs = aUid(`00000000-0000-4000-8000-${String(making).padStart(12, '0')}`)
-  const imageSha256 = disk.image.sha256 ?? (disk.image.source === 'images/a' ? 'a' : 'b').repeat(64)
-  return { ...identity, disks: [{ name: disk.name, sizeBytes: disk.sizeBytes, imageSource: disk.image.source, imageSha256, madeAs }] }
+  const sha256 = disk.image?.sha256 ?? (disk.image?.source === 'images/a' ? 'a' : 'b').repeat(64)
+  return { ...identity, disks: [recordOf(disk, { sha256, format: 'qcow2' }, madeAs)] }
 }
 
 const first: Identity = {

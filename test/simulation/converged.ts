@@ -118,8 +118,10 @@ function notWhole({ machine, uid, vm, qemu }: Container): string | undefined {
   if (known === undefined) return `${vm} runs and has no identity`
   for (const { name, imageSha256 } of known.disks) {
     const image = disk.at(paths.diskFile(uid, name))?.image
-    if (image?.backing !== `../images/${imageSha256}`) return `disk ${name} of ${vm} is not the one that its identity names`
-    if (disk.at(`${paths.instanceImages(uid)}/${imageSha256}`) === undefined) return `disk ${name} of ${vm} has lost its image`
+    const backing = imageSha256 === undefined ? undefined : `../images/${imageSha256}`
+    if (image === undefined || image.backing !== backing) return `disk ${name} of ${vm} is not the one that its identity names`
+    if (imageSha256 !== undefined && disk.at(`${paths.instanceImages(uid)}/${imageSha256}`) === undefined)
+      return `disk ${name} of ${vm} has lost its image`
   }
   const left = [...(disk.list(paths.disks(uid)) ?? []), ...(disk.list(paths.instance(uid)) ?? [])].find(
     (name) => name.startsWith('.') || name.endsWith('.draft'),

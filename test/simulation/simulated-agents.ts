@@ -180,7 +180,7 @@ export class SimulatedAgent implements Agent {
       name,
       sizeBytes,
       allocatedBytes: 0,
-      image: { source: image.source, sha256: image.sha256 ?? '0'.repeat(64) },
+      ...(image === undefined ? { blank: true as const } : { image: { source: image.source, sha256: image.sha256 ?? '0'.repeat(64) } }),
     }))
     return { uid: order.uid, vm: order.vm, cluster: order.cluster, disks, granted: true }
   }

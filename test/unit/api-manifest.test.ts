@@ -22,6 +22,8 @@ function issuesOf(change: Parameters<typeof document>[0]): string[] {
   return parsed.ok ? [] : parsed.issues.map((issue) => `${issue.code} ${issue.path.join('.')}: ${issue.message}`)
 }
 
+const blank = { name: 'data', size: '1Gi' }
+
 describe('a VirtualMachine manifest', () => {
   it('needs little and fills in the rest, sizes in bytes', () => {
     const parsed = parseVirtualMachine(document())
@@ -93,7 +95,12 @@ describe('a VirtualMachine manifest', () => {
       (vm) => (vm.spec['disks'] = [{ name: 'root', image: { source: 'images/a' } }]),
       /^VM011 spec\.disks\.0\.size/,
     ],
-    ['a disk without an image', (vm) => (vm.spec['disks'] = [{ name: 'data', size: '1Gi' }]), /^VM020 spec\.disks\.0: .*without an image/],
+    ['two disks with one name', (vm) => (vm.spec['disks'] = [blank, blank]), /^VM013 spec\.disks\.1\.name: .*"data" already/],
+    [
+      'a seventeenth disk',
+      (vm) => (vm.spec['disks'] = Array.from({ length: 17 }, (_, index) => ({ ...blank, name: `d${index}` }))),
+      /^VM010 spec\.disks: .*16/,
+    ],
     ['an image of a registry', (vm) => setImage(vm, { source: 'oci://registry.example/debian:13' }), /^VM020 .*source: oci:\/\/ is not/],
     ['an address that is none', (vm) => setNetwork(vm, { address: '192.168.50' }), /^VM010 spec\.networks\.0\.address: .* not an IPv4/],
     ['an update policy nobody knows', (vm) => (vm.spec['updatePolicy'] = 'Now'), /^VM010 spec\.updatePolicy/],

@@ -14,7 +14,7 @@ function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
     memoryMiB: 512,
     accelerator: 'kvm',
     kvmFd: 5,
-    disks: [{ name: 'root', path: '/vm/disks/root.qcow2' }],
+    disks: [{ name: 'root', path: '/vm/disks/root.qcow2', slot: 10 }],
     nics: [{ nic, fd: 6 }],
     seedPath: '/tmp/seed-x/seed.iso',
     qmpFd: 3,
@@ -29,15 +29,15 @@ test('the whole command line under KVM is the one that is written down', () => {
 
 test('the whole command line under TCG, with two disks and no network, is the one that is written down', () => {
   const disks = [
-    { name: 'root', path: '/vm/disks/root.qcow2' },
-    { name: 'data', path: '/vm/disks/data.qcow2' },
+    { name: 'root', path: '/vm/disks/root.qcow2', slot: 10 },
+    { name: 'data', path: '/vm/disks/data.qcow2', slot: 11 },
   ]
   expect(qemuArguments(inputs({ accelerator: 'tcg', kvmFd: undefined, nics: [], disks }))).toMatchSnapshot()
 })
 
 test('a comma or a quote in a path adds no option', () => {
   const path = '/odd,read-only=on,"}/root.qcow2'
-  const args = qemuArguments(inputs({ disks: [{ name: 'root', path }] }))
+  const args = qemuArguments(inputs({ disks: [{ name: 'root', path, slot: 10 }] }))
   const files = args.filter((arg) => arg.includes('disk0-file')).map((arg) => JSON.parse(arg) as Record<string, unknown>)
   expect(files[0]?.['filename']).toBe(path)
 })
@@ -49,7 +49,7 @@ test('a guest sees its devices at the same addresses whatever else the VM has', 
       .map((arg) => JSON.parse(arg) as Record<string, unknown>)
       .find((device) => device['id'] === id)?.['addr']
   const small = qemuArguments(inputs({ nics: [] }))
-  const many = Array.from({ length: 16 }, (_, index) => ({ name: `d${index}`, path: `/vm/disks/d${index}.qcow2` }))
+  const many = Array.from({ length: 16 }, (_, index) => ({ name: `d${index}`, path: `/vm/disks/d${index}.qcow2`, slot: 10 + index }))
   const large = qemuArguments(inputs({ disks: many, nics: Array.from({ length: 8 }, (_, fd) => ({ nic, fd })) }))
   for (const id of ['disk0-device', 'seed-device', 'rng0-device', 'balloon0', 'pvpanic0']) {
     expect(addressOf(small, id)).toBe(addressOf(large, id))
@@ -57,4 +57,17 @@ test('a guest sees its devices at the same addresses whatever else the VM has', 
   const addresses = large.filter((arg) => arg.includes('"addr"')).map((arg) => (JSON.parse(arg) as { addr: string }).addr)
   expect(new Set(addresses).size).toBe(addresses.length)
   expect(Math.max(...addresses.map(Number))).toBeLessThan(30)
+})
+
+test('a disk keeps its slot when the order of the disks changes, and the first one boots', () => {
+  const root = { name: 'root', path: '/vm/disks/root.qcow2', slot: 10 }
+  const data = { name: 'data', path: '/vm/disks/data.qcow2', slot: 12 }
+  const devices = qemuArguments(inputs({ disks: [data, root] }))
+    .filter((arg) => arg.includes('"virtio-blk-pci"'))
+    .map((arg) => JSON.parse(arg) as { serial: string; addr: string; bootindex?: number })
+  expect(devices).toMatchObject([
+    { serial: 'data', addr: '0xc', bootindex: 1 },
+    { serial: 'root', addr: '0xa' },
+    { serial: 'cidata', addr: '0x1c' },
+  ])
 })

@@ -58,8 +58,9 @@ export function qemuImg(options: QemuImgOptions): ImageTool {
       const args = ['check', '-q', '-f', 'qcow2', '--', path]
       await runLimited({ program: options.program, args, timeoutMs: checkTimeoutMs, fine: leaksOnly }, signal)
     },
-    async createOverlay(path, backing, sizeBytes, signal) {
-      await run(['create', '-q', '-f', 'qcow2', '-b', backing.path, '-F', backing.format, '--', path, String(sizeBytes)], signal)
+    async createDisk(path, backing, sizeBytes, signal) {
+      const over = backing === undefined ? [] : ['-b', backing.path, '-F', backing.format]
+      await run(['create', '-q', '-f', 'qcow2', ...over, '--', path, String(sizeBytes)], signal)
     },
   }
 }

@@ -16,12 +16,7 @@ function disks(document: unknown): ManifestIssue[] {
   const path = ['spec', 'disks']
   const each = entries(document, path).flatMap(([place, disk]) => {
     if (disk['cdrom'] !== undefined) return [...both(place, disk, 'cdrom', 'image'), ...both(place, disk, 'cdrom', 'size')]
-    const blank = { code: 'VM020', path: place, message: 'a disk without an image is not supported yet' }
-    return [
-      ...missing(place, disk, 'size'),
-      ...(disk['image'] === undefined ? [blank] : []),
-      ...unproven([...place, 'image'], disk['image']),
-    ]
+    return [...missing(place, disk, 'size'), ...unproven([...place, 'image'], disk['image'])]
   })
   return [...each, ...twice(document, path, 'disk')]
 }

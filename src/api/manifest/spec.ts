@@ -53,8 +53,7 @@ const image = field(
     }),
   }),
   {
-    description: 'Initial content of the disk: a qcow2 or raw image, which is copied and never written to.',
-    needed: 'yes',
+    description: 'Initial content of the disk: a qcow2 or raw image, which is copied and never written to. Without it, the disk is blank.',
     effect: 'destroys-data',
   },
 )
@@ -310,7 +309,6 @@ export const spec = z.strictObject({
   disks: field(z.array(disk).min(1).max(16), {
     description: 'Disks, kept on the node the VM was placed on. The first one boots.',
     effect: 'destroys-data',
-    oneSoFar: true,
   }),
   networks: field(z.array(network).min(1).max(8), { description: 'Network interfaces.', effect: 'restart', oneSoFar: true }),
   cloudInit: field(cloudInit.prefault({}), {

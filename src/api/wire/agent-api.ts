@@ -50,7 +50,8 @@ export const prepareOrder = z.object({
       z.object({
         name: partNameField,
         sizeBytes: z.int().check(z.minimum(1)),
-        image: z.object({ source: z.string().check(z.maxLength(2048)), sha256: z.nullable(sha256Field) }),
+        /** Absent for a blank disk; an agent of release 0.1 rejects such an order. */
+        image: z.optional(z.object({ source: z.string().check(z.maxLength(2048)), sha256: z.nullable(sha256Field) })),
       }),
     )
     .check(z.minLength(1), z.maxLength(16)),
@@ -164,8 +165,13 @@ const instanceRecord = z.object({
       name: z.string(),
       sizeBytes: z.int(),
       allocatedBytes: z.int(),
-      /** The image that the disk was created from. Absent for a file that was not created for this VM, and in answers of release 0.1. */
+      /**
+       * The image that the disk was created from. Absent for a blank disk, for a file that was not created for this VM, and in answers of
+       * release 0.1.
+       */
       image: z.optional(z.object({ source: cleanText(2048), sha256: sha256Field })),
+      /** The disk was created without an image. */
+      blank: z.optional(z.literal(true)),
     }),
   ),
   granted: z.boolean(),

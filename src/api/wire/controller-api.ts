@@ -43,6 +43,7 @@ export interface VmEvent {
 export interface VmSpecView {
   readonly cores: number
   readonly memoryBytes: number
+  /** In boot order. `image` is empty for a blank disk. */
   readonly disks: readonly { readonly name: string; readonly sizeBytes: number; readonly image: string }[]
   readonly networks: readonly { readonly name: string; readonly bridge: string }[]
 }

@@ -51,7 +51,12 @@ function pairs(vm: VmView): string {
     ['Labels', labels.join(', ')],
     ['CPUs', String(vm.spec?.cores ?? '')],
     ['Memory', vm.spec === undefined ? '' : formatBytes(vm.spec.memoryBytes)],
-    ['Disks', (vm.spec?.disks ?? []).map((disk) => `${disk.name} ${formatBytes(disk.sizeBytes)} from ${disk.image}`).join(', ')],
+    [
+      'Disks',
+      (vm.spec?.disks ?? [])
+        .map((disk) => `${disk.name} ${formatBytes(disk.sizeBytes)} ${disk.image === '' ? 'blank' : `from ${disk.image}`}`)
+        .join(', '),
+    ],
     ['Networks', (vm.spec?.networks ?? []).map(({ name, bridge }) => `${name} on ${bridge}`).join(', ')],
     ...['node', 'ip', 'mac', 'accelerator', 'uid', 'createdAt'].map((fact) => [titles[fact] ?? fact, vm.facts[fact] ?? ''] as const),
   ]

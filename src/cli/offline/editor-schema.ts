@@ -166,7 +166,7 @@ const rules: Readonly<Record<string, JsonSchema>> = {
     if: { required: ['cdrom'] },
     // oxlint-disable-next-line unicorn/no-thenable -- as above
     then: { properties: { image: { not: {} }, size: { not: {} } } },
-    else: { required: ['size', 'image'] },
+    else: { required: ['size'] },
   },
   'spec.disks.*.image': {
     if: { required: ['source'], properties: { source: { pattern: '^https?://' } } },

@@ -5,7 +5,7 @@ export function specView({ spec }: VirtualMachine): VmSpecView {
   return {
     cores: spec.cpu.cores,
     memoryBytes: spec.memory,
-    disks: spec.disks.map(({ name, size, image }) => ({ name, sizeBytes: size, image: image.source })),
+    disks: spec.disks.map(({ name, size, image }) => ({ name, sizeBytes: size, image: image?.source ?? '' })),
     networks: spec.networks.map(({ name, bridge }) => ({ name, bridge })),
   }
 }

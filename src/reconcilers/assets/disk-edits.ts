@@ -11,7 +11,7 @@ type Field = readonly [key: string, from: string | undefined, to: string | undef
 /** Differences between the manifest's disks and the node's, including edits that are rejected. Pure. */
 export function diskEdits(there: readonly Made[], wanted: readonly Wanted[]): readonly Edit[] {
   // A disk with a new name counts as a rename of one that the manifest no longer has.
-  const left = there.filter((one) => one.image !== undefined && wanted.every(({ name }) => name !== one.name))
+  const left = there.filter((one) => isRecorded(one) && wanted.every(({ name }) => name !== one.name))
   const edits = wanted.flatMap((disk, index) => {
     const made = there.find((one) => one.name === disk.name) ?? left.shift()
     return fieldsOf(made, disk).flatMap(([key, from, to]) => edit(index, key, from, to))
@@ -25,14 +25,23 @@ function fieldsOf(made: Made | undefined, { name, size, image }: Wanted): readon
   return [
     ['name', made.name, name],
     ['size', sizeText(made.sizeBytes, wantedBytes), sizeText(wantedBytes, made.sizeBytes)],
-    ...(made.image === undefined ? [] : imageFields(made.image, image)),
+    ...(isRecorded(made) ? imageFields(made.image, image) : []),
   ]
 }
 
+/** The node knows what the disk was created from. */
+export function isRecorded({ image, blank }: Made): boolean {
+  return image !== undefined || blank === true
+}
+
 /** If the manifest has a checksum, only the content counts: the same bytes from another source are the same image. */
-function imageFields(made: NonNullable<Made['image']>, { source, sha256 }: Wanted['image']): readonly Field[] {
-  if (sha256 === made.sha256) return []
-  return [['image.source', made.source, source], ...(sha256 === undefined ? [] : [['image.sha256', made.sha256, sha256] as const])]
+function imageFields(made: Made['image'], wanted: Wanted['image']): readonly Field[] {
+  const sha256 = wanted?.sha256
+  if (made !== undefined && sha256 === made.sha256) return []
+  return [
+    ['image.source', made?.source, wanted?.source],
+    ...(sha256 === undefined ? [] : [['image.sha256', made?.sha256, sha256] as const]),
+  ]
 }
 
 /** Falls back to bytes so that two different sizes never look the same. */

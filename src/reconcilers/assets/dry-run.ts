@@ -9,7 +9,7 @@ import { answerOf } from '../shared/answers.ts'
 import { assumedPlacements } from '../shared/assumed-placements.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import type { AssetsAction } from './actions.ts'
-import { diskEdits } from './disk-edits.ts'
+import { diskEdits, isRecorded } from './disk-edits.ts'
 import { type AssetsPorts, type AssetsSeen, observeAssets } from './observe.ts'
 import type { AskProgress } from './order-answers.ts'
 import { planResumed } from './plan.ts'
@@ -54,7 +54,7 @@ async function disksOnNode(
   if (!instances.known) return { edits: [], unknown: [`which disks ${node.hostname} has: its agent is not responding`] }
   const there = instances.value.find((one) => one.uid === record.uid)
   if (there === undefined) return { edits: [], unknown: [] }
-  const isKnown = there.disks.some((one) => one.image !== undefined)
+  const isKnown = there.disks.some(isRecorded)
   const unknown = isKnown ? [] : [`from which image the disks on ${node.hostname} were made: its agent is of release 0.1`]
   return { edits: diskEdits(there.disks, declaration.vm.spec.disks), unknown }
 }

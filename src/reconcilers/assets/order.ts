@@ -27,7 +27,7 @@ export function prepareOrderFor(
     disks: vm.spec.disks.map(({ name, size, image }) => ({
       name,
       sizeBytes: size,
-      image: { source: image.source, sha256: image.sha256 ?? null },
+      ...(image === undefined ? {} : { image: { source: image.source, sha256: image.sha256 ?? null } }),
     })),
     disksMustExist: record.disksMade,
     ...(replaceDisks.length === 0 ? {} : { replaceDisks }),

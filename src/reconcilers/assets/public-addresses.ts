@@ -8,7 +8,7 @@ type NodeAddresses = Pick<SwarmNode, 'addresses'>
 
 /** Lists the cluster's public addresses in an order that downloads an image, which must not come from there. Other orders do not change when a node joins. */
 export function withClusterAddresses(order: PrepareOrder, nodes: readonly NodeAddresses[]): PrepareOrder {
-  const clusterAddresses = order.disks.some(({ image }) => /^https?:/.test(image.source)) ? publicAddresses(nodes) : []
+  const clusterAddresses = order.disks.some(({ image }) => /^https?:/.test(image?.source ?? '')) ? publicAddresses(nodes) : []
   return clusterAddresses.length === 0 ? order : { ...order, clusterAddresses }
 }
 

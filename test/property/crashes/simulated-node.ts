@@ -138,6 +138,10 @@ export function overlayOf(backing: string, sizeBytes: number): string {
   return `overlay of ${backing}, ${sizeBytes} bytes;`
 }
 
+export function blankOf(sizeBytes: number): string {
+  return `blank, ${sizeBytes} bytes;`
+}
+
 function qemuImgOn(disk: SimulatedDisk, life: Life): ImageTool {
   return {
     async info(path) {
@@ -146,11 +150,12 @@ function qemuImgOn(disk: SimulatedDisk, life: Life): ImageTool {
       return { virtualSizeBytes: mebibyte, backingFile: undefined, dataFile: undefined, encrypted: false }
     },
     check: async () => life.mustLive(),
-    async createOverlay(path, { path: backing }, sizeBytes) {
+    async createDisk(path, backing, sizeBytes) {
       mustBeOwn(disk, path)
-      const standsOn = `${dirname(dirname(path))}/${backing.replace('../', '')}`
+      if (backing === undefined) return write(disk, life, path, blankOf(sizeBytes))
+      const standsOn = `${dirname(dirname(path))}/${backing.path.replace('../', '')}`
       if (disk.content(standsOn) === undefined) throw new PortError('Invalid', `Could not open backing file ${standsOn}`)
-      write(disk, life, path, overlayOf(backing, sizeBytes))
+      write(disk, life, path, overlayOf(backing.path, sizeBytes))
     },
   }
 }

@@ -49,11 +49,11 @@ export function memoryImageTool({ disk, process, steps }: ToolPorts): ImageTool 
         return { virtualSizeBytes: image.virtualSizeBytes, backingFile: image.backing, dataFile: undefined, encrypted: false }
       }),
     check: (path) => steps.take(process, `qemu-img check ${path}`, false, () => undefined),
-    createOverlay: (path, { path: backing }, sizeBytes) =>
+    createDisk: (path, backing, sizeBytes) =>
       steps.take(process, `qemu-img create ${path}`, true, () => {
         if (disk.full) throw new PortError('Invalid', 'No space left on device')
         if (disk.at(path) !== undefined) throw new PortError('Invalid', `${path} is there already`)
-        disk.put(path, { image: { backing, virtualSizeBytes: sizeBytes, sha256: '' } }, process)
+        disk.put(path, { image: { backing: backing?.path, virtualSizeBytes: sizeBytes, sha256: '' } }, process)
       }),
   }
 }

@@ -37,6 +37,7 @@ const unfit: Readonly<Record<'memory' | 'bridge' | 'accelerator', SpecChanges>> 
 
 const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'
 const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
+const blank = { name: 'data', size: '4Gi' }
 
 /** Each field of a manifest, edited while the VM runs. */
 export const edits: readonly Scenario[] = [
@@ -49,6 +50,8 @@ export const edits: readonly Scenario[] = [
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
   edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false, 'DiskResizeUnsupported'),
   edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false, 'ImageChangeRefused'),
+  edited('disks, of which one is removed', { disks: [disk, blank] }, { disks: [disk] }),
+  edited('order of disks', { disks: [disk, blank] }, { disks: [blank, disk] }),
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
   edited('readiness, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', readiness: { tcp: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
@@ -147,6 +150,12 @@ export const edits: readonly Scenario[] = [
 export const lives: readonly Scenario[] = [
   { name: 'create', vms: { web: {} }, acts: [] },
   { name: 'create with user data', vms: { web: { cloudInit: { userData: '#cloud-config\n' } } }, acts: [] },
+  { name: 'create with two disks', vms: { web: { disks: [disk, blank] } }, acts: [] },
+  {
+    name: 'create with three disks, and its guest crashes',
+    vms: { web: { disks: [disk, blank, { ...disk, name: 'more', image: { source: 'images/other.qcow2' } }] } },
+    acts: [[editAtMs, ({ machines }) => machines.crash('web')]],
+  },
   { name: 'create three', vms: { web: {}, db: {}, mail: {} }, acts: [] },
   { name: 'create one more', vms: { web: {} }, acts: [[editAtMs, (world) => world.declare('db')]] },
   { name: 'delete', vms: { web: {} }, acts: [[editAtMs, (world) => world.withdraw('web')]], extraMs: 25_000 },

@@ -79,7 +79,7 @@ function allowReplacement(world: World): void {
 
 function isRefused({ machines }: World): boolean {
   return [...machines.nodes.values()].some((one) =>
-    [...one.orders.values()].some((order) => order.disks[0]?.image.source === 'images/other.qcow2'),
+    [...one.orders.values()].some((order) => order.disks[0]?.image?.source === 'images/other.qcow2'),
   )
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type SeenInstance, planPrepare } from '../../../src/agent/prepare-plan.ts'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
-import type { Identity } from '../../../src/api/wire/identity.ts'
+import type { DiskRecord, Identity } from '../../../src/api/wire/identity.ts'
 import { aUid } from '../../support/branded.ts'
 
 const uid = aUid('11111111-2222-4333-8444-555555555555')
@@ -44,7 +44,7 @@ const known = (change: Partial<Identity> = {}, disks = ['root']): SeenInstance =
   seen({ identity: { kind: 'known', identity: anIdentity(change) }, disks })
 
 test('A new VM gets its disk made', () => {
-  expect(planPrepare(anOrder(), seen())).toMatchObject({ kind: 'make', disks: [{ name: 'root', state: { kind: 'missing' } }] })
+  expect(planPrepare(anOrder(), seen())).toMatchObject({ kind: 'make', disks: [{ disk: { name: 'root' }, state: { kind: 'missing' } }] })
 })
 
 test('A VM with its identity and its disk is complete, whatever its draft or image has become', () => {
@@ -57,14 +57,31 @@ test.each([
   ['its draft', { draft: anIdentity(), disks: ['root'], linkedImages: [sha, otherSha] }, sha],
   ['the only image that was linked', { disks: ['root'], linkedImages: [otherSha] }, otherSha],
 ])('A disk without identity is completed from %s', (_what, change, sha256) => {
-  expect(planPrepare(anOrder(), seen(change))).toMatchObject({ kind: 'make', disks: [{ state: { kind: 'made', sha256 } }] })
+  expect(planPrepare(anOrder(), seen(change))).toMatchObject({ kind: 'make', disks: [{ state: { kind: 'made', image: { sha256 } } }] })
 })
 
 test('A disk without any record uses the image of the order', () => {
   expect(planPrepare(anOrder(), seen({ disks: ['root'] }))).toMatchObject({ kind: 'make', disks: [{ state: { kind: 'unknown' } }] })
   expect(planPrepare(anOrder({}, { source: 'http://x/', sha256: otherSha }), seen({ disks: ['root'] }))).toMatchObject({
-    disks: [{ state: { sha256: otherSha } }],
+    disks: [{ state: { image: { sha256: otherSha } } }],
   })
+})
+
+const blank = { name: 'data', sizeBytes: 4096 }
+const withBlank = (): PrepareOrder => anOrder({ disks: [...anOrder().disks, blank] })
+
+test('A blank disk is completed without any image, whatever images are linked', () => {
+  expect(planPrepare(withBlank(), seen({ draft: anIdentity(), disks: ['root', 'data'], linkedImages: [sha] }))).toMatchObject({
+    kind: 'make',
+    disks: [{ state: { kind: 'made', image: { sha256: sha } } }, { state: { kind: 'made', image: undefined } }],
+  })
+})
+
+test('A VM whose manifest names fewer disks than it has is complete, and so it is when the disk returns', () => {
+  const disks: DiskRecord[] = [...anIdentity().disks, blank]
+  expect(planPrepare(anOrder(), known({ disks }, ['root', 'data']))).toEqual({ kind: 'complete' })
+  expect(planPrepare(withBlank(), known({ disks }, ['root', 'data']))).toEqual({ kind: 'complete' })
+  expect(planPrepare(withBlank(), known({ disks }, ['root']))).toMatchObject({ reason: 'DiskMissing' })
 })
 
 test.each([
@@ -81,6 +98,8 @@ test.each([
   ['ImageChangeRefused', anOrder({}, { source: 'images/b.qcow2', sha256: null }), known()],
   ['ImageChangeRefused', anOrder({}, { source: 'images/a.qcow2', sha256: otherSha }), known()],
   ['ImageChangeRefused', anOrder({}, { source: 'images/b.qcow2', sha256: null }), seen({ draft: anIdentity(), disks: ['root'] })],
+  ['ImageChangeRefused', anOrder({ disks: [{ name: 'root', sizeBytes: 1024 }] }), known()],
+  ['ImageChangeRefused', anOrder(), known({ disks: [{ name: 'root', sizeBytes: 1024 }] })],
   [
     'DiskResizeUnsupported',
     anOrder({ disks: [{ name: 'root', sizeBytes: 2048, image: { source: 'images/a.qcow2', sha256: null } }] }),

@@ -50,7 +50,7 @@ function prepare(order: PrepareOrder, files: StateFiles = stateFiles(), claims: 
     tool: {
       info: () => Promise.reject(new Error('not requested')),
       check: () => Promise.reject(new Error('not requested')),
-      createOverlay: async (path, backing, sizeBytes) => writeFileSync(path, `${backing.path} ${sizeBytes}`, { flag: 'wx' }),
+      createDisk: async (path, backing, sizeBytes) => writeFileSync(path, `${backing?.path ?? 'blank'} ${sizeBytes}`, { flag: 'wx' }),
     },
     useOf: async () => use,
     clock: { now: () => 0, elapsed: () => 0, after: () => () => undefined },
@@ -253,11 +253,11 @@ describe('a kill in the middle of a replacement', () => {
           // Without the word only what was begun is made good.
           await prepare(order)
           if (left === 'old') expect([disk(), identity().disks[0]?.imageSource]).toEqual(['what the guest wrote', 'images/a'])
-          else expect([identity().disks[0]?.name, identity().disks[0]?.imageSource]).toEqual([name, order.disks[0]?.image.source])
+          else expect([identity().disks[0]?.name, identity().disks[0]?.imageSource]).toEqual([name, order.disks[0]?.image?.source])
           expect(await prepare(allowed), `write ${n}`).toBeUndefined()
           expect(diskFiles()).toEqual([`${name}.qcow2`])
           expect(readdirSync(paths.instance(uid)).sort()).toEqual(['disks', 'identity.json', 'images', 'run'])
-          expect(identity().disks).toMatchObject([{ name, imageSource: order.disks[0]?.image.source }])
+          expect(identity().disks).toMatchObject([{ name, imageSource: order.disks[0]?.image?.source }])
         }
         expect([...seen].sort()).toEqual(['new', 'old'])
       })
