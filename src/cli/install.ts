@@ -50,7 +50,7 @@ export async function runInstall(
   const output = oneOf('--output', ['text', 'json'], options.output)
   const result = await install(ports.docker, ports.material, options)
   if (output === 'json') return done(`${JSON.stringify(result)}\n`)
-  const made = result.made.map((one) => `made ${one}\n`).join('')
+  const made = result.made.map((one) => `created ${one}\n`).join('')
   const tokens = [
     ...(result.token === undefined
       ? []

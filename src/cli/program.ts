@@ -81,7 +81,7 @@ function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
     .description('print the version')
     .action(verb(() => done(`${release}\n`)))
   vm.command('completion')
-    .description('print a completion script for docker-vm; the completion of docker covers docker vm')
+    .description('print a completion script for docker-vm (Docker completes docker vm itself)')
     .argument('<shell>', 'bash, zsh or fish')
     .action(
       verb(async (shell: string) => {

@@ -21,7 +21,7 @@ export interface About {
   readonly keyEffects?: Readonly<Record<string, EditEffect>>
   /** When the field is required, if that does not follow from the schema: `yes`, or `for a URL`. */
   readonly needed?: string
-  /** Shown to users: `bytes, written like 512Mi`. */
+  /** Shown to users: `bytes, such as 512Mi`. */
   readonly unit?: string
   /** The minimum, if it is not a JSON number. */
   readonly least?: string

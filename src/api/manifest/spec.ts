@@ -42,7 +42,7 @@ const image = field(
       },
     ),
     sha256: field(sha256.optional(), {
-      description: 'SHA-256 of the image file. Needed for a URL; for images/NAME, the file must match where this is given.',
+      description: 'SHA-256 of the image file. Required for a URL. Optional for images/NAME: the file must then match.',
       needed: 'for a URL',
       effect: 'destroys-data',
     }),
@@ -84,22 +84,22 @@ const disk = z.strictObject({
 
 const network = z.strictObject({
   name: field(z.string().regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -'), {
-    description: 'Names the NIC; with mac: auto, its MAC follows from it.',
+    description: 'Name of the NIC. With mac: auto, the MAC depends on it.',
     effect: 'restart',
   }),
   bridge: field(z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters').optional(), {
     description:
-      'Bridge of the host that the NIC is put on, such as br0. The node must have it and its broker must allow it. There, `ip -brief link show type bridge` lists them.',
+      'Bridge of the node that the NIC is attached to, such as br0. The broker of the node must allow it. On the node, `ip -brief link show type bridge` lists its bridges.',
     needed: 'yes',
     effect: 'restart',
   }),
   mac: field(macAddress().prefault('auto'), {
-    description: 'MAC address of the NIC. auto is made from the names of cluster, VM and network, and stays the same on every node.',
+    description: 'MAC address of the NIC. auto computes it from the names of cluster, VM and network, so it is the same on every node.',
     effect: 'restart',
   }),
   address: field(ipv4().optional(), {
     description:
-      'IPv4 address that the DHCP reservation for this MAC is expected to give. swarmvirt makes no reservation; a guest that gets another address is not reported as reached.',
+      'IPv4 address that the DHCP reservation for this MAC is expected to give. swarmvirt does not create the reservation. A guest that gets another address is not Ready.',
     effect: 'live',
   }),
   vlan: field(z.int().min(1).max(4_094).optional(), { description: 'VLAN on the bridge.', effect: 'restart', notYet: true }),
@@ -221,7 +221,8 @@ export const machineFields = {
     effect: 'restart',
   }),
   accelerator: field(z.enum(['auto', 'kvm', 'tcg']).default('auto'), {
-    description: 'kvm runs on nodes with working KVM only, tcg is software emulation and slow, auto takes what the node has.',
+    description:
+      'kvm: only on nodes with working KVM. tcg: software emulation, which is slow. auto: KVM if it works on the node, otherwise tcg if the cluster allows it.',
     effect: 'restart',
   }),
   updatePolicy: field(z.enum(['OnRestart', 'Restart']).default('OnRestart'), {
@@ -316,7 +317,7 @@ export const spec = z.strictObject({
     effect: 'first-boot',
   }),
   readiness: field(readiness.optional(), {
-    description: 'When the guest itself counts as ready, beyond being reachable: one of ping and tcp. Without it, being reached is enough.',
+    description: 'When the guest itself counts as ready: one of ping and tcp. Without it, the VM is Ready once it is reachable.',
     effect: 'live',
   }),
 })

@@ -13,7 +13,7 @@ export function quantity(leastText: string) {
     if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes`, quantityHelp(text))
     return parsed < least ? refused(context, `${text} is less than the minimum, ${leastText}`) : parsed
   })
-  return bytes.meta({ unit: 'bytes, written like 512Mi, 2Gi or 20G', least: leastText })
+  return bytes.meta({ unit: 'bytes, such as 512Mi, 2Gi or 20G', least: leastText })
 }
 
 /** A duration in the manifest (`120s`), milliseconds in the program. */
@@ -25,7 +25,7 @@ export function duration(leastText: string, mostText: string) {
     if (parsed === undefined) return refused(context, `"${text}" is not a duration; write for example 90s, 2m or 1h30m`)
     return parsed < least || parsed > most ? refused(context, `${text} is not between ${leastText} and ${mostText}`) : parsed
   })
-  return ms.meta({ unit: 'time, written like 90s, 2m or 1h30m', least: leastText, most: mostText })
+  return ms.meta({ unit: 'time, such as 90s, 2m or 1h30m', least: leastText, most: mostText })
 }
 
 const noMac = 'not a unicast MAC address; write auto or for example 52:54:00:12:34:56'

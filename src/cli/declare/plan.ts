@@ -43,7 +43,7 @@ function steps({ steps }: VmPlan): readonly string[] {
 
 function edits({ name, edits, editsTakeHold }: VmPlan): readonly string[] {
   if (edits.length === 0) return []
-  const title = editsTakeHold === 'now' ? 'edits applied by it' : `edits; those marked restart are applied by: ${restart(name)}`
+  const title = editsTakeHold === 'now' ? 'edits that these changes apply' : `edits; those marked restart are applied by: ${restart(name)}`
   const hint = newInstanceHint(edits)
   return [
     `  ${title}\n`,
@@ -61,7 +61,7 @@ function notes({ suspended, waitsFor, unknown }: VmPlan): readonly string[] {
   const lines = [
     ...(suspended === null ? [] : [suspended]),
     ...(waitsFor === '' ? [] : [`waits: ${waitsFor}`]),
-    ...unknown.map((one) => `not known: ${one}`),
+    ...unknown.map((one) => `unknown: ${one}`),
   ]
   return lines.map((line) => `  ${printable(line)}\n`)
 }

@@ -22,7 +22,7 @@ export async function confirmRemoval(
 }
 
 const promise =
-  'confirmed: they are removed after the removal grace unless their manifests are restored; disks are kept unless a manifest said deletionPolicy: Delete\n'
+  'confirmed: they are removed after the removal grace period unless their manifests are restored; disks are kept unless a manifest said deletionPolicy: Delete\n'
 
 /** Keeps the suggested command line short. Above this, it has no names. */
 const mostNames = 50
@@ -33,7 +33,7 @@ function ask(names: readonly string[]): string {
 }
 
 function otherBlocked(withheld: readonly string[]): Outcome {
-  const now = withheld.length === 0 ? 'none is' : `these are:\n  ${withheld.join(' ')}`
+  const now = withheld.length === 0 ? 'no removal is blocked now' : `these are:\n  ${withheld.join(' ')}`
   return {
     exit: 1,
     out: '',

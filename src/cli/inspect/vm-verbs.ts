@@ -17,7 +17,7 @@ export function vmVerbs(vm: Command, ports: VmVerbPorts, verb: Verb): void {
     .argument('<name...>', 'names of VMs')
     .action(verb((names: readonly string[]) => eachVm(ports, names, describe)))
   vm.command('why')
-    .description('show why a VM does not match its manifest, and the next command')
+    .description('show why a VM is not Ready, and the next command')
     .argument('<name...>', 'names of VMs')
     .action(verb((names: readonly string[]) => eachVm(ports, names, reason)))
   vm.command('wait')

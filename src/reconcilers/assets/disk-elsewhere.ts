@@ -49,7 +49,7 @@ export function toFollow(found: readonly SwarmNode[], vm: VirtualMachine): Swarm
 export function withLeftoverNote(placed: ConditionDraft, node: SwarmNode, { metadata }: VirtualMachine): ConditionDraft {
   const word = metadata.annotations[followDiskAnnotation]
   if (word === undefined || word === node.id || word === node.hostname) return placed
-  const hint = `${followDiskAnnotation} names ${word}, but the VM is not there: remove the annotation unless it is waiting for that node`
+  const hint = `${followDiskAnnotation} names ${word}, but the VM is not there: remove the annotation unless you expect the VM to move to ${word}`
   return { ...placed, message: `${placed.message}; ${hint}` }
 }
 
@@ -62,9 +62,9 @@ export function diskElsewhere(found: readonly SwarmNode[], old: SwarmNode, { uid
 
 function wayOut(found: readonly SwarmNode[], old: SwarmNode, { metadata }: VirtualMachine): string {
   const [one, ...more] = found
-  if (one === undefined || more.length > 0) return 'move all but one away'
+  if (one === undefined || more.length > 0) return 'keep the instance directory on one node and move the others away'
   const word = metadata.annotations[followDiskAnnotation]
-  const said = word === undefined ? '' : `; ${followDiskAnnotation} names ${word}, but they are not there`
+  const said = word === undefined ? '' : `; ${followDiskAnnotation} names ${word}, but the disks are not there`
   const line = `${followDiskAnnotation}: "${one.id}"`
-  return `if this machine was ${old.hostname}, remove its old entry: docker node rm ${old.id}; or if these disks are the newest, add to metadata.annotations: ${line}${said}`
+  return `if both are the same machine, remove its old entry: docker node rm ${old.id}; otherwise, if these disks are the newest, add to metadata.annotations: ${line}${said}`
 }

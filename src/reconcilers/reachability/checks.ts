@@ -153,7 +153,7 @@ function reachable({ probing, nic }: ReachabilitySeen): Finding {
     case 'nobody':
       return found('Unknown', 'NoOtherNode', `no other ready node has bridge ${nic?.bridge ?? ''}, so the guest cannot be probed`)
     case 'silent':
-      return found('Unknown', 'AgentUnreachable', `no agent on another node answers (${probing.message})`)
+      return found('Unknown', 'AgentUnreachable', `no agent on another node is responding (${probing.message})`)
     case 'done': {
       const { arp, hostname } = probing.probed
       if (arp.outcome === 'unknown') return found('Unknown', arp.reason, `${hostname}: ${arp.message}`)

@@ -52,7 +52,7 @@ export function decide(context: Context): Decision {
         kind: 'leave',
         held: verdict.held,
         pending: verdict.held.applied !== inputs.hash,
-        why: 'the template matches the manifest in another notation',
+        why: 'the template differs from the manifest only in notation',
       }
     case 'drifted':
       return decideDrifted(context, verdict)

@@ -39,8 +39,8 @@ describe('explain', () => {
   )
 
   it('gives type, bounds, default and whether a field is required', () => {
-    expect(explain('spec.cpu.cores')).toMatch(/type +integer\n +default +1\n +least +1\n +most +256\n +required +no\n/)
-    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +least +32Mi\n +required +yes, unless its class gives it\n/)
+    expect(explain('spec.cpu.cores')).toMatch(/type +integer\n +default +1\n +minimum +1\n +maximum +256\n +required +no\n/)
+    expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +minimum +32Mi\n +required +yes, unless its class gives it\n/)
     expect(explain('spec.disks')).toMatch(/entries +1 to 16\n +required +yes\n/)
     expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
   })

@@ -25,7 +25,7 @@ describe('plan', () => {
     expect(planText(aPlan({ steps: [update], edits: [memory], editsTakeHold: 'now' }))).toBe(
       'web: 1 change, restarts the guest\n' +
         '  ~ service vm-web   restarts the guest   the manifest changed\n' +
-        '  edits applied by it\n' +
+        '  edits that these changes apply\n' +
         '    spec.memory   1 GiB → 2 GiB   restart\n',
     )
   })
@@ -55,7 +55,7 @@ describe('plan', () => {
   it('of a suspended VM shows what resuming it would do, and what is unknown', () => {
     const text = planText(aPlan({ suspended: 'suspended by docker vm suspend: …', steps: [update], unknown: ['which disks n1 has'] }))
     expect(text).toMatch(/^web: suspended; on resume: 1 change, restarts the guest\n/)
-    expect(text).toContain('  not known: which disks n1 has\n')
+    expect(text).toContain('  unknown: which disks n1 has\n')
   })
 
   it('prints nothing that a terminal would obey', () => {

@@ -255,6 +255,9 @@ describe('confirm-removal', () => {
 
   it('does nothing if no removal is blocked, and says so if names are given', async () => {
     expect(await confirmRemoval(controller([]), [], true)).toMatchObject({ exit: 0, out: 'no removal is blocked\n' })
-    expect(await confirmRemoval(controller([]), ['a'], true)).toMatchObject({ exit: 1, err: expect.stringContaining('none is') as string })
+    expect(await confirmRemoval(controller([]), ['a'], true)).toMatchObject({
+      exit: 1,
+      err: expect.stringContaining('no removal is blocked now') as string,
+    })
   })
 })

@@ -448,7 +448,7 @@ test.each(['n2', 'node-n1'])('and not where the manifest names %s, on which they
   cluster.declare('web', { annotations: { 'swarmvirt.dev/follow-disk': word } })
   for (let round = 0; round < 5; round += 1) await cluster.round()
   expect(cluster.record('web')?.node).toBe('node-n1')
-  expect(cluster.condition('web', 'Placed')?.message).toMatch(new RegExp(`follow-disk names ${word}, but they are not there$`))
+  expect(cluster.condition('web', 'Placed')?.message).toMatch(new RegExp(`follow-disk names ${word}, but the disks are not there$`))
 })
 
 test('nor while a second node has disks of it, or while the node of the record is up', async () => {
@@ -461,7 +461,7 @@ test('nor while a second node has disks of it, or while the node of the record i
   for (let round = 0; round < 5; round += 1) await cluster.round()
   expect(cluster.record('web')?.node).toBe('node-n1')
   expect(cluster.condition('web', 'Placed')?.message).toMatch(
-    /other under .* and on n2 under .*; move all but one away$|n2 under .* and on other .*; move all but one away$/,
+    /other under .* and on n2 under .*; keep the instance directory on one node and move the others away$|n2 under .* and on other .*; keep the instance directory on one node and move the others away$/,
   )
 
   cluster.agent('n2').held.delete(own)
