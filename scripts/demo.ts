@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readyChecks } from '../src/api/conditions.ts'
 import { deterministicMac } from '../src/api/mac.ts'
+import { vmNameField } from '../src/api/names.ts'
 import type { VmView } from '../src/api/wire/controller-api.ts'
 import { messageOf } from '../src/api/error-message.ts'
 import { clusterName, type Deployment, deploy } from '../test/lab/deployment.ts'
@@ -13,7 +14,7 @@ import { runAttached } from '../test/lab/run.ts'
 import { programNamed } from './program.ts'
 
 const repository = join(import.meta.dirname, '..')
-const vmName = 'hello'
+const vmName = vmNameField.parse('hello')
 const reservedAddress = '192.168.50.42'
 const deadlineMs = 240_000
 

@@ -7,7 +7,7 @@ import { at, type ManifestIssue, type ManifestPath } from './manifest/issue.ts'
 import { describeIssue } from './manifest/messages.ts'
 import { notYetIn } from './manifest/not-yet.ts'
 import { brokenRules } from './manifest/rules.ts'
-import { vmNamePattern } from './names.ts'
+import { type VmName, vmNameOf, vmNamePattern } from './names.ts'
 
 export { apiVersion, classKind, kind, listKind } from './manifest/document.ts'
 export { at } from './manifest/issue.ts'
@@ -42,7 +42,7 @@ export interface VirtualMachineClass {
 
 export type ParsedManifest =
   | { readonly ok: true; readonly vm: VirtualMachine; readonly generation: string }
-  | { readonly ok: false; readonly name: string | undefined; readonly issues: readonly ManifestIssue[] }
+  | { readonly ok: false; readonly name: VmName | undefined; readonly issues: readonly ManifestIssue[] }
 
 /**
  * Reads the plain value of one YAML document. Strict: an unknown key is an issue, because a typo must never silently default. `under` is the
@@ -111,9 +111,9 @@ function generationOf(document: unknown, under: VirtualMachineClass | undefined)
 }
 
 /** The name of a document that may be otherwise invalid, if the name itself is valid. */
-function nameOf(document: unknown): string | undefined {
+export function nameOf(document: unknown): VmName | undefined {
   const name = at(document, ['metadata', 'name'])
-  return typeof name === 'string' && vmNamePattern.test(name) ? name : undefined
+  return typeof name === 'string' ? vmNameOf(name) : undefined
 }
 
 function issuesOf(

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
 import { hashOf, sha256Hex } from './hash.ts'
 
-export type VmName = string
-
 /** Lower-case letters, digits and inner hyphens; 50 characters leave room for `sv-vm-` in 64 (config names) and `vm-` in 63 (service names). */
 export const vmNamePattern = /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/
+export const vmNameField = z.string().check(z.regex(vmNamePattern)).brand<'VmName'>()
+export type VmName = z.output<typeof vmNameField>
 const uidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 export const uidField = z.string().check(z.regex(uidPattern)).brand<'VmUid'>()
 export type VmUid = z.output<typeof uidField>
@@ -19,6 +19,15 @@ export const interfaceNamePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/
 /** Names of disks and networks inside one VM. */
 export const partNamePattern = /^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/
 export const clusterNamePattern = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/
+
+export function isVmName(text: string): text is VmName {
+  return vmNamePattern.test(text)
+}
+
+/** Undefined for what is no name of a VM. */
+export function vmNameOf(text: string | undefined): VmName | undefined {
+  return text !== undefined && isVmName(text) ? text : undefined
+}
 
 export function isUid(text: string): text is VmUid {
   return uidPattern.test(text)
@@ -37,13 +46,22 @@ export function newUid(random: { uuid(): string }): VmUid {
   return uidField.parse(random.uuid())
 }
 
+export const servicePrefix = 'vm-'
+
 export function serviceName(vm: VmName): string {
-  return `vm-${vm}`
+  return `${servicePrefix}${vm}`
 }
+
+export const recordPrefix = 'sv-vm-'
 
 /** The placement record. Two controllers may race to create it; the loser gets 409. */
 export function placementRecordName(vm: VmName): string {
-  return `sv-vm-${vm}`
+  return `${recordPrefix}${vm}`
+}
+
+/** The VM in the name of a service or a record; undefined if the prefix or a valid name is missing. */
+export function vmNameAfter(prefix: typeof servicePrefix | typeof recordPrefix, name: string): VmName | undefined {
+  return name.startsWith(prefix) ? vmNameOf(name.slice(prefix.length)) : undefined
 }
 
 /** The Swarm config that says which controller may stop and restart guests (ADR 0025). */

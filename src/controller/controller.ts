@@ -21,8 +21,7 @@ import { pollTasks, resyncPeriodically } from './informer/resync.ts'
 import { vmLifecycle } from './declarations/lifecycle.ts'
 import { readManifests, reloadable } from './declarations/manifest-reader.ts'
 import type { SeenAgent } from './informer/agent-liveness.ts'
-import { reconcileLoops, type VmOwner, vmOwners } from './loop/loops.ts'
-import type { AnyReconciler } from './loop/reconcile-once.ts'
+import { type Reconcilers, reconcileLoops, vmOwners } from './loop/loops.ts'
 import { requeue } from './loop/requeue.ts'
 import { effectRecorder } from './status/effects.ts'
 import { readiness } from './status/readiness.ts'
@@ -39,7 +38,7 @@ export interface ControllerPorts {
   readonly informed: InformedSwarm
   readonly sources: readonly ManifestSource[]
   readonly store: DeclarationStore
-  readonly reconcilers: Readonly<Record<'nodes' | VmOwner, AnyReconciler>>
+  readonly reconcilers: Reconcilers
   /** Shared with the reconcilers. */
   readonly lease: Pick<DisruptionLease, 'answer' | 'release'>
   readonly agents: Agents

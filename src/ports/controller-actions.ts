@@ -1,9 +1,11 @@
+import type { VmName } from '../api/names.ts'
+
 /** The actions of the controller's API. Methods that return a promise call Docker and throw PortError. */
 export interface ControllerActions {
   /** A hint to read every source now. */
   reload(): void
   /** Confirms these removals, which must be exactly the blocked ones; otherwise confirms none. */
-  confirmRemoval(names: readonly string[]): RemovalConfirmation
+  confirmRemoval(names: readonly VmName[]): RemovalConfirmation
   /** Once it resolves, no run of any controller that begins later makes changes for the VM; a current run may still finish. */
   suspend(name: string): Promise<SuspensionAnswer>
   resume(name: string): Promise<SuspensionAnswer>

@@ -21,7 +21,7 @@ import { loadLibc } from '../../src/adapters/linux/libc.ts'
 import type { AgentClient } from '../../src/adapters/control/agent-client.ts'
 import type { ControlKey } from '../../src/api/control-key.ts'
 import { agentUid, type Layout, sharedGid } from '../../src/api/layout.ts'
-import { tapName, type VmUid } from '../../src/api/names.ts'
+import { tapName, type VmName, type VmUid } from '../../src/api/names.ts'
 import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import { type KnownAnswer, marked, prepareMark, vmMark } from '../../src/api/wire/unchanged.ts'
 import { encodeFrame } from '../../src/api/wire/frames.ts'
@@ -45,7 +45,7 @@ import {
   type TestAgentOptions,
   webServer,
 } from './agent/harness.ts'
-import { aMac } from '../support/branded.ts'
+import { aMac, aVmName } from '../support/branded.ts'
 
 let root: Layout
 let broker: FakeBroker
@@ -106,7 +106,7 @@ describe('the control plane', () => {
 
   test('answers an invalid request with the error, and keeps running', async () => {
     const client = await agent()
-    await expect(client.prepare({ ...anOrder(), vm: '../etc' })).rejects.toMatchObject({
+    await expect(client.prepare({ ...anOrder(), vm: '../etc' as VmName })).rejects.toMatchObject({
       kind: 'Invalid',
       message: expect.stringContaining('vm'),
     })
@@ -223,7 +223,7 @@ describe('preparing a VM', () => {
     expect(await again({ image: { source: 'images/tiny.qcow2', sha256: 'a'.repeat(64) } })).toMatchObject({ reason: 'ImageChangeRefused' })
     expect(await again({ image: { source: 'http://elsewhere/x', sha256 } })).toMatchObject({ state: 'ready' })
     expect(await again({ sizeBytes: 32 * 1024 ** 2 })).toMatchObject({ reason: 'DiskResizeUnsupported' })
-    expect(await again({ vm: 'web-2' })).toMatchObject({ reason: 'IdentityMismatch' })
+    expect(await again({ vm: aVmName('web-2') })).toMatchObject({ reason: 'IdentityMismatch' })
     expect(await again({ cluster: 'other' })).toMatchObject({ reason: 'IdentityMismatch' })
     rmSync(root.diskFile(order.uid, 'root'))
     expect(await again({})).toMatchObject({ reason: 'DiskMissing' })
@@ -469,7 +469,7 @@ describe('grants', () => {
     const away = Date.now()
     const stray = anOrder().uid
     broker = await fakeBroker(root)
-    broker.grants.set(stray, { version: 1, uid: stray, vm: 'gone', accelerator: 'tcg', nics: [] })
+    broker.grants.set(stray, { version: 1, uid: stray, vm: aVmName('gone'), accelerator: 'tcg', nics: [] })
     await eventually(() => (broker.grants.has(order.uid) && !broker.grants.has(stray) ? true : undefined))
     expect(Date.now() - away).toBeLessThan(2_000)
     expect(broker.grants.size).toBe(2)
@@ -496,7 +496,7 @@ describe('grants', () => {
     await prepared(client, beside)
     const { uid, vm, cluster } = order
     const named = { version: 1, uid, vm, cluster } as const
-    expect(await client.deleteDisks({ ...named, vm: 'another' })).toMatchObject({ state: 'failed', reason: 'IdentityMismatch' })
+    expect(await client.deleteDisks({ ...named, vm: aVmName('another') })).toMatchObject({ state: 'failed', reason: 'IdentityMismatch' })
     const claim = await diskClaims(loadLibc()).claim(root.diskFile(uid, 'root'))
     expect(await client.deleteDisks(named)).toMatchObject({ state: 'waiting', reason: 'DiskInUse' })
     expect([existsSync(root.diskFile(uid, 'root')), broker.grants.has(uid)]).toEqual([true, false])

@@ -7,7 +7,7 @@ import type { LeaseFact } from '../../src/api/wire/broker-admin.ts'
 import type { Grant } from '../../src/api/wire/common.ts'
 import { arp, dhcpAck, dhcpRequest, udp, udp6, withTags } from './broker/frames.ts'
 import { Admin, eventually, type Speaker, World } from './broker/world.ts'
-import { aMac, aUid } from '../support/branded.ts'
+import { aMac, aUid, aVmName } from '../support/branded.ts'
 
 let world: World
 let broker: Speaker
@@ -31,7 +31,7 @@ function aGrant(overrides: Partial<Grant> = {}): Grant {
   return {
     version: 1,
     uid: aUid(`00000000-0000-4000-8000-0000000000${hex}`),
-    vm: `vm${lastVm}`,
+    vm: aVmName(`vm${lastVm}`),
     accelerator: 'tcg',
     nics: [{ name: 'lan', bridge: 'br0', mac: aMac(`52:54:00:00:00:${hex}`), mtu: null }],
     ...overrides,

@@ -20,6 +20,7 @@ import {
   sha256Of,
   startProgram,
 } from './agent/harness.ts'
+import { aVmName } from '../support/branded.ts'
 
 const libc = loadLibc()
 const secret = 'this belongs to another VM'
@@ -40,10 +41,10 @@ beforeEach(async () => {
   cleanups = [() => broker.close()]
   for (const name of ['a', 'b']) makeImage(join(root.images, `${name}.qcow2`))
   client = (await startProgram(root, cleanups)).client
-  mine = anOrder({ vm: 'mine', disks: [diskOf('a')] })
+  mine = anOrder({ vm: aVmName('mine'), disks: [diskOf('a')] })
   // Both images are stored from here on.
   const disks = ['root', 'data'].map((name, index) => ({ ...diskOf(index === 0 ? 'b' : 'a'), name }))
-  other = anOrder({ vm: 'other', disks, nics: [] })
+  other = anOrder({ vm: aVmName('other'), disks, nics: [] })
   expect(await prepared(client, other)).toMatchObject({ state: 'ready' })
 })
 afterEach(async () => {

@@ -7,6 +7,7 @@ import { clusterName, type Deployment, openDeployment } from '../lab/deployment.
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
 import { e2eLabName } from '../lab/layout.ts'
 import { until } from '../lab/run.ts'
+import { aVmName } from '../support/branded.ts'
 
 export const e2eLab = e2eLabName(process.env)
 
@@ -122,7 +123,7 @@ export async function waitNoVms({ lab }: Deployment): Promise<void> {
 }
 
 export function reservedMac(name: string): string {
-  return deterministicMac(clusterName, name, 'lan')
+  return deterministicMac(clusterName, aVmName(name), 'lan')
 }
 
 export interface ServiceView {

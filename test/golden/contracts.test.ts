@@ -13,7 +13,7 @@ import { addressesFile } from '../../src/api/wire/addresses.ts'
 import { withSlots } from '../../src/api/disk-slots.ts'
 import { identity, identityText } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
-import { aUid } from '../support/branded.ts'
+import { aUid, aVmName } from '../support/branded.ts'
 
 /** The files, labels and messages that a release wrote, unchanged. A file here never changes: a new version gets a new directory. */
 function recorded(release: string, name: string): unknown {
@@ -81,7 +81,7 @@ describe('permanent computed values are the same as in release 0.1', () => {
   const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
   it('names, MACs, paths and labels', () => {
     expect({
-      mac: deterministicMac('lab', 'web-1', 'lan'),
+      mac: deterministicMac('lab', aVmName('web-1'), 'lan'),
       tap: tapName(uid, 'lan'),
       launch: contentName('launch', uid, '{}'),
       control: layout('/var/lib/swarmvirt').controlSocket(uid),

@@ -7,7 +7,7 @@ import { sha256Hex } from '../../src/api/hash.ts'
 import { isWhole } from '../whole.ts'
 import { endings, type Operation, sweepCrashes } from './crashes/every-crash.ts'
 import { type Agent, blankOf, overlayOf, paths, type SimulatedNode } from './crashes/simulated-node.ts'
-import { aMac, aUid } from '../support/branded.ts'
+import { aMac, aUid, aVmName } from '../support/branded.ts'
 import type { Mac } from '../../src/api/mac.ts'
 
 const uid = aUid('11111111-1111-4111-8111-111111111111')
@@ -22,7 +22,7 @@ function anOrder(disk: { name?: string; source?: string; sizeMiB?: number } = {}
   return {
     version: 1,
     uid,
-    vm: 'web',
+    vm: aVmName('web'),
     cluster: 'lab',
     disks,
     disksMustExist: false,
@@ -53,7 +53,7 @@ async function aVmThatRan(node: SimulatedNode): Promise<void> {
   node.anImage('b', 'image b')
   const agent = await node.boot()
   await mustBeReady(agent, anOrder())
-  await mustBeReady(agent, anOrder({}, { uid: other, vm: 'db' }))
+  await mustBeReady(agent, anOrder({}, { uid: other, vm: aVmName('db') }))
   agent.stop()
   for (const one of [uid, other]) {
     const disk = node.disk.names.get(paths.diskFile(one, 'root'))
@@ -191,7 +191,7 @@ const deletion = (what: string, begun?: { name?: string; source?: string }): Ope
 }
 
 async function deleted(agent: Agent): Promise<void> {
-  const status = await agent.orders.deleteDisks({ version: 1, uid, vm: 'web', cluster: 'lab' })
+  const status = await agent.orders.deleteDisks({ version: 1, uid, vm: aVmName('web'), cluster: 'lab' })
   if (!agent.life.isOver) expect(status).toEqual({ state: 'gone' })
 }
 
@@ -211,7 +211,7 @@ const storing: Operation = {
 const aGrant = (mac: Mac): Grant => ({
   version: 1,
   uid,
-  vm: 'web',
+  vm: aVmName('web'),
   accelerator: 'tcg',
   nics: [{ name: 'lan', bridge: 'br0', mac, mtu: null }],
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
-import { type DeclarationStore, declarationStore } from '../../src/controller/declarations/store.ts'
+import { type TestStore, aStore } from '../unit/controller/a-store.ts'
 import type { OwnedVm } from '../../src/controller/declarations/state.ts'
 import type { ReadDocument, SourceSnapshot } from '../../src/api/manifest/source-documents.ts'
 import { virtualClock } from '../unit/controller/virtual-clock.ts'
@@ -69,7 +69,7 @@ function snapshotOf(files: readonly File[]): SourceSnapshot {
 }
 
 /** All that anybody sees of it: not when a document was last seen, nor since when nothing is in force. */
-function seenOf(store: DeclarationStore): unknown {
+function seenOf(store: TestStore): unknown {
   const { vms, issues, opaque, leaving } = store.state()
   const memories = [...vms].map(
     ([name, memory]) => [name, { ...memory, seenAtMs: undefined, inForceMs: memory.good && memory.inForceMs }] as const,
@@ -111,7 +111,7 @@ test('edits that hints name are declared as a read of everything declares them',
     fc.asyncProperty(fc.tuple(file, file, file), fc.array(step, { maxLength: 12 }), async (begun, steps) => {
       const clock = virtualClock()
       const settings = { sources: 1, removalGraceMs: 600_000, cluster: 'lab' }
-      const [edited, whole] = [declarationStore(settings, clock), declarationStore(settings, clock)]
+      const [edited, whole] = [aStore(settings, clock), aStore(settings, clock)]
       const files = [...begun]
       const fold = (kind: 'whole' | 'hinted'): readonly string[][] =>
         [

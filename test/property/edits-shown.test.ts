@@ -90,8 +90,7 @@ test.each(lasting)('an edit of %s is in the plan, whatever its effect', async (p
   cluster.declare('web', from)
   await cluster.converge()
   cluster.declare('web', to ?? from)
-  const declarations = { ...cluster.ports().declarations, knows: () => true }
-  const plan = await inspection({ ...cluster.ports(), declarations, clock: virtualClock(), view: { vm: () => undefined } }).plan('web')
+  const plan = await inspection({ ...cluster.ports(), clock: virtualClock(), view: { vm: () => undefined } }).plan('web')
   if (plan === undefined) throw new Error('web is not known')
   expect(plan.edits.find((one) => patternsOf([one])[0] === path)?.effect).toBe(effectAt(path))
   expect(diffRunning([plan], 'text')).toMatchObject({ exit: 1 })

@@ -15,7 +15,7 @@ import { renderTemplate } from '../../src/reconcilers/services/render.ts'
 import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { Cluster, settings } from '../simulation/cluster.ts'
 import { type Deed, deeds, hostnames, perform } from './deeds.ts'
-import { aUid } from '../support/branded.ts'
+import { aUid, aVmName } from '../support/branded.ts'
 
 type Ports = ReturnType<Cluster['ports']>
 type Any = Reconciler<string, unknown, unknown>
@@ -126,7 +126,7 @@ const disk = fc.record({
 const network = fc.record({
   name: fc.constantFrom('lan', 'wan'),
   bridge: fc.constantFrom('br0', 'br1'),
-  mac: fc.constantFrom('auto', '52:54:00:00:00:01', deterministicMac('lab', 'web', 'lan')),
+  mac: fc.constantFrom('auto', '52:54:00:00:00:01', deterministicMac('lab', aVmName('web'), 'lan')),
 })
 const spec = fc.record({
   memory: fc.constantFrom('512Mi', '513Mi', '1Gi', String(512 * 1024 ** 2 + 4096)),
@@ -155,14 +155,18 @@ function parsed(changes: unknown): VirtualMachine {
 
 /** The properties of a guest that are visible in it or beside it: its CPUs, memory, disks, NICs, keys and user data. */
 function visible({ spec: { cpu, memory, accelerator, disks, networks, cloudInit } }: VirtualMachine): string {
-  const nics = networks.map(({ name, bridge, mac }) => ({ name, bridge, mac: mac === 'auto' ? deterministicMac('lab', 'web', name) : mac }))
+  const nics = networks.map(({ name, bridge, mac }) => ({
+    name,
+    bridge,
+    mac: mac === 'auto' ? deterministicMac('lab', aVmName('web'), name) : mac,
+  }))
   return canonicalJson({ cpu, memory, accelerator, disks, nics, cloudInit })
 }
 
 /** The writes to Swarm and the agent. */
 function rendered(vm: VirtualMachine): string {
   const inputs = inputsOf({ cluster: 'lab', vm, uid })
-  const template = renderTemplate({ vm: 'web', settings, apiVersion: '1.41', inputs, node: 'n', forceUpdate: 0 })
+  const template = renderTemplate({ vm: aVmName('web'), settings, apiVersion: '1.41', inputs, node: 'n', forceUpdate: 0 })
   return canonicalJson([template, inputs.launchText, inputs.userData ?? null, prepareOrderFor(settings, vm, record, undefined)])
 }
 

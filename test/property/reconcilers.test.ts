@@ -11,7 +11,7 @@ import { labelConstraints } from '../../src/reconcilers/shared/constraints.ts'
 import { aVm, Cluster, settings } from '../simulation/cluster.ts'
 import { stored } from '../simulation/docker-rules.ts'
 import { deeds, hostnames, perform } from './deeds.ts'
-import { aUid } from '../support/branded.ts'
+import { aUid, aVmName } from '../support/branded.ts'
 
 /** The nodes that hold disks of the VM. A second one would have an empty disk. */
 function disks(cluster: Cluster): string[] {
@@ -110,7 +110,7 @@ test('what Docker fills in, and the IDs that are added when a service is written
     fc.asyncProperty(spec, fc.constantFrom('1.41', '1.50'), fc.nat(9), async (changes, apiVersion, forceUpdate) => {
       const { vm } = aVm('web', changes)
       const inputs = inputsOf({ cluster: 'lab', vm, uid: aUid('00000000-0000-4000-8000-000000000001') })
-      const TaskTemplate = renderTemplate({ vm: 'web', settings, apiVersion, inputs, node: 'n', forceUpdate })
+      const TaskTemplate = renderTemplate({ vm: aVmName('web'), settings, apiVersion, inputs, node: 'n', forceUpdate })
       const rendered = { Name: 'vm-web', Labels: {}, TaskTemplate, ...surroundings(1) }
       const objects = {
         getConfig: async (name: string) => ({ ...object, name }),

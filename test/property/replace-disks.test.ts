@@ -6,7 +6,7 @@ import type { PrepareOrder } from '../../src/api/wire/agent-api.ts'
 import type { Identity } from '../../src/api/wire/identity.ts'
 import { readReplaceDisks } from '../../src/api/replace-disks.ts'
 import { replaceDisksAnnotation } from '../../src/api/manifest/annotations.ts'
-import { aUid } from '../support/branded.ts'
+import { aUid, aVmName } from '../support/branded.ts'
 
 const uid = aUid('11111111-2222-4333-8444-555555555555')
 type Disk = PrepareOrder['disks'][number]
@@ -24,7 +24,7 @@ function orderOf(disk: Disk, replaceDisks: PrepareOrder['replaceDisks'] = []): P
   return {
     version: 1,
     uid,
-    vm: 'web',
+    vm: aVmName('web'),
     cluster: 'lab',
     disks: [disk],
     disksMustExist: true,
@@ -50,7 +50,7 @@ function made(identity: Identity, disk: Disk, making: number): Identity {
 const first: Identity = {
   version: 1,
   uid,
-  vm: 'web',
+  vm: aVmName('web'),
   cluster: 'lab',
   machineType: 'pc-q35-10.0',
   createdAt: '2026-01-01T00:00:00.000Z',

@@ -1,6 +1,6 @@
 import type { ConditionDraft, ConditionType } from '../../src/api/conditions.ts'
 import { parseVirtualMachine } from '../../src/api/manifest.ts'
-import { placementRecordName, serviceName, type VmName } from '../../src/api/names.ts'
+import { isVmName, type VmName } from '../../src/api/names.ts'
 import type { Declaration } from '../../src/ports/declarations.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
@@ -15,12 +15,13 @@ import { type PlacementRecord, readPlacementRecord, readPlacementRecords } from 
 import { dig, rawNumber } from '../../src/reconcilers/shared/raw.ts'
 import { SimulatedAgent, SimulatedAgents } from './simulated-agents.ts'
 import { SimulatedSwarm } from './simulated-swarm.ts'
+import { aVmName, recordOf, serviceOf } from '../support/branded.ts'
 
 /** Overrides of a manifest's spec, and its `annotations`; what a test does not name is a small valid VM. */
 export type SpecChanges = Readonly<Record<string, unknown>>
 
 /** The manifest as a person writes it. */
-export function aManifest(name: VmName, spec: SpecChanges = {}) {
+export function aManifest(name: string, spec: SpecChanges = {}) {
   const { annotations = {}, ...fields } = spec
   return {
     apiVersion: 'swarmvirt.dev/v1alpha1',
@@ -35,7 +36,7 @@ export function aManifest(name: VmName, spec: SpecChanges = {}) {
   }
 }
 
-export function aVm(name: VmName, spec: SpecChanges = {}): Extract<Declaration, { kind: 'present' }> {
+export function aVm(name: string, spec: SpecChanges = {}): Extract<Declaration, { kind: 'present' }> {
   const parsed = parseVirtualMachine(aManifest(name, spec))
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
   return { kind: 'present', vm: parsed.vm, generation: parsed.generation, source: 'directory' }
@@ -59,9 +60,9 @@ export class Cluster {
   settings: ClusterSettings = { ...settings }
   readonly swarm = new SimulatedSwarm(() => this.nowMs)
   readonly agents = new SimulatedAgents()
-  readonly declared = new Map<VmName, Declaration>()
+  readonly declared = new Map<string, Declaration>()
   readonly conditions = new Map<string, ConditionDraft>()
-  readonly facts = new Map<VmName, Readonly<Record<string, string>>>()
+  readonly facts = new Map<string, Readonly<Record<string, string>>>()
   /** Failed runs, as `reconciler key: kind`. */
   readonly errors: string[] = []
   /** Changes from outside that were corrected. */
@@ -83,25 +84,25 @@ export class Cluster {
     return found
   }
 
-  declare(name: VmName, spec: SpecChanges = {}): void {
+  declare(name: string, spec: SpecChanges = {}): void {
     this.declared.set(name, aVm(name, spec))
   }
 
-  remove(name: VmName): void {
+  remove(name: string): void {
     this.declared.set(name, { kind: 'removed' })
   }
 
-  record(name: VmName): PlacementRecord | undefined {
-    const config = this.swarm.config(placementRecordName(name))
+  record(name: string): PlacementRecord | undefined {
+    const config = this.swarm.config(recordOf(name))
     return config === undefined ? undefined : readPlacementRecord(config)
   }
 
-  condition(vm: VmName, type: ConditionType): ConditionDraft | undefined {
+  condition(vm: string, type: ConditionType): ConditionDraft | undefined {
     return this.conditions.get(`${vm}/${type}`)
   }
 
   /** `True Placed` for short. */
-  said(vm: VmName, type: ConditionType): string {
+  said(vm: string, type: ConditionType): string {
     const found = this.condition(vm, type)
     return found === undefined ? 'absent' : `${found.status} ${found.reason}`
   }
@@ -109,7 +110,7 @@ export class Cluster {
   #placements(): Placements {
     const index = placementIndex((vm) => {
       const declared = this.declared.get(vm)
-      const service = this.swarm.service(serviceName(vm))
+      const service = this.swarm.service(serviceOf(vm))
       const reserved = rawNumber(dig(service?.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
       return committedNeed(declared?.kind === 'present' ? needOfVm(declared.vm, this.settings.memoryOverheadMiB) : undefined, reserved)
     })
@@ -118,7 +119,7 @@ export class Cluster {
   }
 
   ports() {
-    const present = (): VmName[] => [...this.declared].filter(([, one]) => one.kind === 'present').map(([name]) => name)
+    const present = (): VmName[] => [...this.declared].filter(([, one]) => one.kind === 'present').map(([name]) => aVmName(name))
     return {
       swarm: this.swarm,
       recent: this.swarm,
@@ -126,9 +127,10 @@ export class Cluster {
       agents: this.agents,
       lease: ownLease,
       declarations: {
-        get: (vm: VmName): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' },
+        get: (vm: string): Declaration => this.declared.get(vm) ?? { kind: 'unknown', message: '' },
         names: present,
-        isNowhere: (vm: VmName): boolean => (this.declared.get(vm)?.kind ?? 'removed') === 'removed',
+        knows: (vm: string): vm is VmName => isVmName(vm) && this.declared.has(vm),
+        isNowhere: (vm: string): boolean => (this.declared.get(vm)?.kind ?? 'removed') === 'removed',
       },
       settings: this.settings,
       random: { uuid: () => this.#uuid(), next: () => 0.5 },
@@ -188,8 +190,8 @@ export class Cluster {
   }
 
   /** The VM's only task since it was declared is the one that runs: nothing restarted it. */
-  starts(name: VmName): number {
-    const service = this.swarm.service(serviceName(name))
+  starts(name: string): number {
+    const service = this.swarm.service(serviceOf(name))
     return service === undefined ? 0 : this.swarm.starts(service.id)
   }
 

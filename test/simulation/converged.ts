@@ -1,5 +1,4 @@
 import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
-import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { SwarmService } from '../../src/ports/swarm.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
 import { constraintsOf, replicasOf } from './docker-rules.ts'
@@ -7,6 +6,7 @@ import type { Container } from './node/container.ts'
 import type { Scenario } from './scenario.ts'
 import type { TruthOfVm } from './truth.ts'
 import type { World } from './world.ts'
+import { serviceOf } from '../support/branded.ts'
 
 /** The first thing that is not as it was declared, or undefined. */
 export function whatIsMissing(
@@ -27,7 +27,7 @@ export function whatIsMissing(
   return unlabelledNode(world)
 }
 
-function notExplained(name: VmName, reason: string, views: readonly StatusView[]): string | undefined {
+function notExplained(name: string, reason: string, views: readonly StatusView[]): string | undefined {
   for (const view of views) {
     const conditions = view.vm(name)?.conditions ?? []
     if (conditions.some((one) => one.type === 'Ready' && one.status === 'True'))
@@ -37,7 +37,7 @@ function notExplained(name: VmName, reason: string, views: readonly StatusView[]
   return undefined
 }
 
-function missingOf(world: World, name: VmName, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
+function missingOf(world: World, name: string, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
   const service = ownedService(world, name)
   if (truth.state === 'absent') return leftOf(world, name, service, views)
   if (truth.generation === undefined || truth.vm === undefined)
@@ -47,13 +47,13 @@ function missingOf(world: World, name: VmName, truth: TruthOfVm, views: readonly
   return truth.vm.spec.runStrategy === 'Halted' ? notHalted(world, name, service, views) : notRunning(world, name, service, truth, views)
 }
 
-function ownedService(world: World, name: VmName): SwarmService | undefined {
-  const service = world.swarm.service(serviceName(name))
+function ownedService(world: World, name: string): SwarmService | undefined {
+  const service = world.swarm.service(serviceOf(name))
   return service?.labels[objectLabels.managedBy] === managedBy ? service : undefined
 }
 
 /** A VM without a manifest only keeps its record and its disk. */
-function leftOf(world: World, name: VmName, service: SwarmService | undefined, views: readonly StatusView[]): string | undefined {
+function leftOf(world: World, name: string, service: SwarmService | undefined, views: readonly StatusView[]): string | undefined {
   if (!world.truth.mayBeRemoved(name, world.time.now())) return `${name} is not due to be removed yet`
   if (service !== undefined) return `the service of ${name} is still there`
   if (world.machines.writersOf(name).length > 0) return `${name} still runs`
@@ -75,14 +75,14 @@ function leftOf(world: World, name: VmName, service: SwarmService | undefined, v
   return views.some((view) => view.vm(name) !== undefined) ? `${name} is not forgotten` : undefined
 }
 
-function notHalted(world: World, name: VmName, service: SwarmService, views: readonly StatusView[]): string | undefined {
+function notHalted(world: World, name: string, service: SwarmService, views: readonly StatusView[]): string | undefined {
   if (replicasOf(service.spec) !== 0) return `${name} has replicas and is Halted`
   if (world.machines.writersOf(name).length > 0) return `${name} is Halted and still runs`
   const other = views.map((view) => readyOf(view, name)?.reason).find((reason) => reason !== 'Halted')
   return other === undefined ? undefined : `Ready of ${name} says ${other} and not Halted`
 }
 
-function notRunning(world: World, name: VmName, service: SwarmService, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
+function notRunning(world: World, name: string, service: SwarmService, truth: TruthOfVm, views: readonly StatusView[]): string | undefined {
   if (replicasOf(service.spec) !== 1) return `the service of ${name} has ${replicasOf(service.spec)} replicas`
   const writers = world.machines.writersOf(name)
   if (writers.length !== 1 || writers[0]?.isRunning !== true)
@@ -105,7 +105,7 @@ function notRunning(world: World, name: VmName, service: SwarmService, truth: Tr
   return undefined
 }
 
-function readyOf(view: StatusView, name: VmName) {
+function readyOf(view: StatusView, name: string) {
   return view.vm(name)?.conditions.find((one) => one.type === 'Ready')
 }
 

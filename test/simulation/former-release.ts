@@ -1,14 +1,14 @@
 import { objectLabels } from '../../src/api/labels.ts'
-import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { RawSpec } from '../../src/ports/swarm.ts'
 import { templateHashOf } from '../../src/reconcilers/services/projection.ts'
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'
 import { launchConfigName } from '../../src/reconcilers/shared/vm-service.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
+import { serviceOf } from '../support/branded.ts'
 
 /** The service of a placed VM as a release before ADR 0026 left it, with the label on its node and the hash of what it wrote, which its launch config notes too. */
-export function placeByLabels({ swarm }: { readonly swarm: SimulatedSwarm }, vm: VmName): void {
-  const service = swarm.service(serviceName(vm))
+export function placeByLabels({ swarm }: { readonly swarm: SimulatedSwarm }, vm: string): void {
+  const service = swarm.service(serviceOf(vm))
   if (service === undefined) throw new Error(`${vm} has no service`)
   const uid = service.labels[objectLabels.uid] ?? ''
   const label = `swarmvirt.vm.${vm}`

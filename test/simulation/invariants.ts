@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../src/api/hash.ts'
 import { managedBy, nodeLabels, objectLabels } from '../../src/api/labels.ts'
 import { byText } from '../../src/api/order.ts'
-import type { VmName, VmUid } from '../../src/api/names.ts'
+import type { VmUid } from '../../src/api/names.ts'
 import type { Labels, RawSpec } from '../../src/ports/swarm.ts'
 import type { PlacementRecord } from '../../src/reconcilers/shared/placement-record.ts'
 import { replicasOf, templateOf } from './docker-rules.ts'
@@ -83,14 +83,14 @@ export interface Background {
   readonly foreign: ReadonlyMap<string, string>
   readonly objectNow: (id: string) => string
   /** By VM: every uid of a placement record that was ever made. */
-  readonly uids: Map<VmName, Set<string>>
+  readonly uids: Map<string, Set<string>>
   /** True if the judged write was allowed to change the template or label of the VM. */
-  readonly liveContainers: (vm: VmName) => number
+  readonly liveContainers: (vm: string) => number
   /** A person removed its record when neither disk nor service was there: nobody can know the uid that it had. */
-  readonly isForgotten: (vm: VmName) => boolean
-  readonly recordUid: (vm: VmName) => string | undefined
+  readonly isForgotten: (vm: string) => boolean
+  readonly recordUid: (vm: string) => string | undefined
   /** Its disks are going: what another controller made of it meanwhile goes too. */
-  readonly isBeingDeleted: (vm: VmName) => boolean
+  readonly isBeingDeleted: (vm: string) => boolean
   /**
    * The VM may be started on a node of the Swarm, and no node revoked that within the last seconds: another controller may have granted it
    * again.
@@ -160,7 +160,7 @@ function nothingWritten({ call, before, after }: Write): Violation | undefined {
   return same ? { invariant: 'NothingWritten', message: `${call} of ${before.name} changed nothing` } : undefined
 }
 
-function vmOfObject(one: Judged | undefined): VmName {
+function vmOfObject(one: Judged | undefined): string {
   return one?.labels[objectLabels.vm] ?? ''
 }
 
@@ -241,7 +241,7 @@ function uidOnce({ call, before, after }: Write, { uids, isForgotten }: Backgrou
   const hasNoDisks = labels[objectLabels.deletingAt] !== undefined || labels[objectLabels.disksMade] === undefined
   if (call === 'removeConfig' && before !== undefined && hasNoDisks) uids.delete(vmOfObject(before))
   if (call !== 'createConfig' || after?.labels[objectLabels.component] !== 'placement') return undefined
-  const { uid, vm } = JSON.parse(new TextDecoder().decode(after.data)) as { uid: string; vm: VmName }
+  const { uid, vm } = JSON.parse(new TextDecoder().decode(after.data)) as { uid: string; vm: string }
   const known = isForgotten(vm) ? new Set<string>() : (uids.get(vm) ?? new Set())
   uids.set(vm, known.add(uid))
   return known.size === 1 ? undefined : { invariant: 'UidOnce', message: `${vm} has got the uids ${[...known].join(' and ')}` }

@@ -1,5 +1,5 @@
 import { objectLabels } from '../../src/api/labels.ts'
-import type { VmName, VmUid } from '../../src/api/names.ts'
+import type { VmUid } from '../../src/api/names.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
 import type { Agent, Agents } from '../../src/ports/agents.ts'
 import { dig, rawList } from '../../src/reconcilers/shared/raw.ts'
@@ -21,14 +21,14 @@ export type { Container } from './node/container.ts'
 
 /** A guest that ran and was seen on the LAN. */
 export interface Guest {
-  readonly vm: VmName
+  readonly vm: string
   readonly taskId: string
   readonly fromMs: number
   toMs: number | undefined
 }
 
 export interface Disk {
-  readonly vm: VmName
+  readonly vm: string
   readonly uid: VmUid
   readonly nodeId: string
   readonly name: string
@@ -133,7 +133,7 @@ export class Machines implements Agents {
   }
 
   /** Those with the disk of this VM open. */
-  writersOf(vm: VmName): Container[] {
+  writersOf(vm: string): Container[] {
     return [...this.containers.values()].filter((one) => one.vm === vm && one.holds)
   }
 
@@ -156,7 +156,7 @@ export class Machines implements Agents {
   }
 
   /** The guest of a VM crashes, panics or powers itself off; its runner ends, and Swarm starts another. */
-  crash(vm: VmName, how?: 'killed' | 'panic' | 'shutdown'): void {
+  crash(vm: string, how?: 'killed' | 'panic' | 'shutdown'): void {
     for (const one of this.containers.values()) if (one.vm === vm && !one.ending) one.crash(how)
   }
 
@@ -167,7 +167,7 @@ export class Machines implements Agents {
   }
 
   /** A guest of another VM is on the LAN with its MAC. */
-  hasTwin(vm: VmName): boolean {
+  hasTwin(vm: string): boolean {
     const all = [...this.containers.values()]
     const macs = new Set(all.filter((one) => one.vm === vm).flatMap((one) => one.macs))
     return all.some((one) => one.vm !== vm && one.isOnLan && one.macs.some((mac) => macs.has(mac)))

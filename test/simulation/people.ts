@@ -1,9 +1,9 @@
 import { managedBy, objectLabels } from '../../src/api/labels.ts'
-import { serviceName, type VmName } from '../../src/api/names.ts'
 import type { Labels } from '../../src/ports/swarm.ts'
 import { dig, rawList, rawObject } from '../../src/reconcilers/shared/raw.ts'
 import type { Act } from './scenario.ts'
 import type { World } from './world.ts'
+import { serviceOf } from '../support/branded.ts'
 
 const retryMs = 500
 const tries = 240
@@ -33,11 +33,11 @@ export function whenWritten({ swarm, time }: World, isTrue: () => boolean, act: 
   }
 }
 
-export function hasService(name: VmName): (world: World) => boolean {
-  return ({ swarm }) => swarm.service(serviceName(name)) !== undefined
+export function hasService(name: string): (world: World) => boolean {
+  return ({ swarm }) => swarm.service(serviceOf(name)) !== undefined
 }
 
-export function isRunning(name: VmName): (world: World) => boolean {
+export function isRunning(name: string): (world: World) => boolean {
   return ({ machines }) => machines.writersOf(name).some((one) => one.isRunning)
 }
 
@@ -48,14 +48,14 @@ export function neverRestarted({ machines }: World): string | undefined {
   return tasks.size === 1 ? undefined : `web ran in ${tasks.size} tasks`
 }
 
-export function nodeOf(world: World, name: VmName): string {
+export function nodeOf(world: World, name: string): string {
   const found = world.record(name)?.node
   if (found === undefined) throw new Error(`${name} is not placed`)
   return found
 }
 
 /** `docker service update --label-add` and `--label-rm`. */
-export function labelService(name: VmName, change: (labels: Record<string, string>) => void): Act {
+export function labelService(name: string, change: (labels: Record<string, string>) => void): Act {
   return once(hasService(name), (world) =>
     world.editService(
       name,
@@ -69,14 +69,14 @@ export function labelService(name: VmName, change: (labels: Record<string, strin
   )
 }
 
-export function scale(name: VmName, replicas: number): Act {
+export function scale(name: string, replicas: number): Act {
   return once(hasService(name), (world) =>
     world.editService(name, (spec) => void (spec['Mode'] = { Replicated: { Replicas: replicas } }), false),
   )
 }
 
 /** `docker service update --env-add`: the template is another one now. */
-export function changeTemplate(name: VmName): Act {
+export function changeTemplate(name: string): Act {
   return once(hasService(name), (world) =>
     world.editService(
       name,
@@ -91,9 +91,9 @@ export function changeTemplate(name: VmName): Act {
 }
 
 /** `docker service rollback`: dockerd refuses where what the spec names is gone. */
-export function rollback(name: VmName): Act {
+export function rollback(name: string): Act {
   return once(hasService(name), (world) => {
-    const before = world.swarm.service(serviceName(name))?.previousSpec
+    const before = world.swarm.service(serviceOf(name))?.previousSpec
     if (before === undefined) return
     const container = dig(before, 'TaskTemplate', 'ContainerSpec')
     const missing = [
@@ -106,7 +106,7 @@ export function rollback(name: VmName): Act {
 }
 
 /** `docker service update --force`. */
-export function force(name: VmName): Act {
+export function force(name: string): Act {
   return once(hasService(name), (world) =>
     world.editService(
       name,
@@ -119,15 +119,15 @@ export function force(name: VmName): Act {
   )
 }
 
-export function removeService(name: VmName): Act {
+export function removeService(name: string): Act {
   return once(hasService(name), ({ swarm }) => {
-    const service = swarm.service(serviceName(name))
+    const service = swarm.service(serviceOf(name))
     if (service !== undefined) void swarm.removeService(service.id)
   })
 }
 
 /** `docker config rm sv-vm-NAME`. */
-export function removeRecord(name: VmName): Act {
+export function removeRecord(name: string): Act {
   return once(
     (world) => world.record(name) !== undefined,
     (world) => {

@@ -1,4 +1,3 @@
-import type { VmName } from '../../src/api/names.ts'
 import type { SpecChanges } from './cluster.ts'
 import type { World } from './world.ts'
 
@@ -6,13 +5,13 @@ import type { World } from './world.ts'
 export type Act = (world: World) => void
 
 /** VMs that cannot become as declared, and the reason that their status must give. */
-type Blocked = Readonly<Record<VmName, string>>
+type Blocked = Readonly<Record<string, string>>
 
 /** A small script. The state that is declared at its end is the state that must be reached. */
 export interface Scenario {
   readonly name: string
   /** Declared from the beginning. */
-  readonly vms: Readonly<Record<VmName, SpecChanges>>
+  readonly vms: Readonly<Record<string, SpecChanges>>
   readonly acts: readonly (readonly [number, Act])[]
   readonly nodes?: readonly string[]
   readonly sources?: readonly string[]

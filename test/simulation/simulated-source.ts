@@ -4,7 +4,6 @@ import { manifestDirectory } from '../../src/adapters/directory/manifest-directo
 import { manifestConfigs } from '../../src/adapters/manifest/manifest-configs.ts'
 import { manifestReader, type ReadManifest } from '../../src/adapters/manifest/manifest-yaml.ts'
 import { manifestLabels } from '../../src/api/labels.ts'
-import type { VmName } from '../../src/api/names.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import type { ManifestSource } from '../../src/ports/manifest-source.ts'
@@ -16,7 +15,7 @@ import type { SimulatedSwarm } from './simulated-swarm.ts'
 interface Written {
   readonly text: string
   /** Undefined where it names no VM. */
-  readonly name: VmName | undefined
+  readonly name: string | undefined
 }
 
 /** The source of a controller. */

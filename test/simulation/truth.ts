@@ -1,7 +1,6 @@
 import { canonicalJson } from '../../src/api/hash.ts'
 import { effectOf, machineAbout } from '../../src/api/manifest/fields.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
-import type { VmName } from '../../src/api/names.ts'
 
 /** The history of one VM in the sources, which only the test knows. */
 export interface TruthOfVm {
@@ -29,7 +28,7 @@ export interface TruthOfVm {
 const lateMs = 45_000
 
 export class Truth {
-  readonly vms = new Map<VmName, TruthOfVm>()
+  readonly vms = new Map<string, TruthOfVm>()
   /** Too many are absent at once, so none may be removed without a confirmation. */
   isMass = false
   readonly #graceMs: number
@@ -38,11 +37,11 @@ export class Truth {
     this.#graceMs = graceMs
   }
 
-  of(vm: VmName): TruthOfVm | undefined {
+  of(vm: string): TruthOfVm | undefined {
     return this.vms.get(vm)
   }
 
-  declared(name: VmName, vm: VirtualMachine, generation: string, nowMs: number): void {
+  declared(name: string, vm: VirtualMachine, generation: string, nowMs: number): void {
     const one = this.#present(name, nowMs)
     if (one.vm?.spec.runStrategy === 'Halted') one.haltedUntilMs = nowMs + lateMs
     if (one.vm !== undefined && needsRestart(one.vm, vm)) one.editWaits = true
@@ -55,7 +54,7 @@ export class Truth {
     one.generations.add(generation)
   }
 
-  broken(name: VmName, nowMs: number): void {
+  broken(name: string, nowMs: number): void {
     const wasOver = this.mayBeRemoved(name, nowMs)
     const one = this.#present(name, nowMs)
     // A removed VM has no last valid state.
@@ -64,7 +63,7 @@ export class Truth {
   }
 
   /** `isLast`: nothing is left in its source. */
-  gone(name: VmName, nowMs: number, isLast: boolean): void {
+  gone(name: string, nowMs: number, isLast: boolean): void {
     const one = this.#of(name)
     one.state = 'absent'
     one.absentSinceMs ??= nowMs
@@ -73,7 +72,7 @@ export class Truth {
   }
 
   /** A person says that its removal is meant: the grace begins. */
-  confirm(name: VmName, nowMs: number): void {
+  confirm(name: string, nowMs: number): void {
     Object.assign(this.#of(name), { confirmed: true, absentSinceMs: nowMs })
   }
 
@@ -87,24 +86,24 @@ export class Truth {
   }
 
   /** The VM was in no source for the whole grace, now or a moment ago. */
-  mayBeRemoved(name: VmName, nowMs: number): boolean {
+  mayBeRemoved(name: string, nowMs: number): boolean {
     const one = this.of(name)
     if (one === undefined || this.isMass) return false
     if (one.mustConfirm && !one.confirmed && one.vm?.spec.deletionPolicy === 'Delete') return false
     return nowMs <= one.removableUntilMs || this.#isOver(one, nowMs)
   }
 
-  mayBeHalted(name: VmName, nowMs: number): boolean {
+  mayBeHalted(name: string, nowMs: number): boolean {
     const one = this.of(name)
     return one !== undefined && (one.vm?.spec.runStrategy === 'Halted' || nowMs <= one.haltedUntilMs)
   }
 
   /** Somebody changed the template of its service, or restarted it: the controller may answer with one change of its own. */
-  owesRestart(name: VmName): void {
+  owesRestart(name: string): void {
     this.#of(name).restartsOwed += 1
   }
 
-  #present(name: VmName, nowMs: number): TruthOfVm {
+  #present(name: string, nowMs: number): TruthOfVm {
     const one = this.#of(name)
     this.#notAbsent(one, nowMs)
     return one
@@ -119,7 +118,7 @@ export class Truth {
     return one.absentSinceMs !== undefined && nowMs - one.absentSinceMs >= this.#graceMs
   }
 
-  #of(name: VmName): TruthOfVm {
+  #of(name: string): TruthOfVm {
     const found = this.vms.get(name)
     if (found !== undefined) return found
     const made: TruthOfVm = {

@@ -2,8 +2,7 @@ import { stringify } from 'yaml'
 import { canonicalJson } from '../../src/api/hash.ts'
 import { objectLabels } from '../../src/api/labels.ts'
 import type { InstanceRecord } from '../../src/api/wire/agent-api.ts'
-import type { VmName } from '../../src/api/names.ts'
-import { isUid, nodeIdOf, placementRecordName, serviceName, type VmUid } from '../../src/api/names.ts'
+import { isUid, nodeIdOf, type VmUid } from '../../src/api/names.ts'
 import type { ControllerActions } from '../../src/ports/controller-actions.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
 import type { StatusView } from '../../src/ports/status-view.ts'
@@ -34,6 +33,7 @@ import { SimulatedConfigs, SimulatedDirectory, type SimulatedSource } from './si
 import { SimulatedSwarm } from './simulated-swarm.ts'
 import { Truth } from './truth.ts'
 import { VirtualTime } from './virtual-time.ts'
+import { aVmName, recordOf, serviceOf } from '../support/branded.ts'
 
 /** How long a guest may count as running after its last packet: a run every 10 s, and a call that hangs for 15 s. */
 const evidenceMs = 30_000
@@ -53,12 +53,12 @@ export class World {
   /** By id, as it was when somebody else made it. */
   readonly foreign = new Map<string, string>()
   /** VMs whose record a person removed. */
-  readonly unrecorded = new Set<VmName>()
-  readonly uids = new Map<VmName, Set<string>>()
+  readonly unrecorded = new Set<string>()
+  readonly uids = new Map<string, Set<string>>()
   /** By VM: generations that its service ever carried, and since when. */
-  readonly written = new Map<VmName, Map<string, number>>()
+  readonly written = new Map<string, Map<string, number>>()
   /** By VM: when its template was last written, which starts another guest. */
-  readonly #restartedMs = new Map<VmName, number>()
+  readonly #restartedMs = new Map<string, number>()
   /** By uid, when a node last took its grant back. */
   readonly #revokedMs = new Map<string, number>()
   settings: ClusterSettings = someSettings
@@ -225,7 +225,7 @@ export class World {
   }
 
   /** An operator writes a valid manifest. */
-  declare(name: VmName, spec: SpecChanges = {}, source = 0, file = `${name}.yaml`): void {
+  declare(name: string, spec: SpecChanges = {}, source = 0, file = `${name}.yaml`): void {
     const { vm, generation, text } = manifestOf(name, spec)
     this.truth.declared(name, vm, generation, this.time.now())
     this.#watchReadyUntilMs = this.time.now() + 600
@@ -233,7 +233,7 @@ export class World {
   }
 
   /** An editor writes a manifest in place: all but its last line first, and the whole some time later. */
-  declareInTwoSteps(name: VmName, spec: SpecChanges, gapMs: number): void {
+  declareInTwoSteps(name: string, spec: SpecChanges, gapMs: number): void {
     const { text } = manifestOf(name, spec)
     this.directory.putBeginning(`${name}.yaml`, text.slice(0, text.lastIndexOf('\n', text.length - 2)))
     this.troubleUntilMs = Math.max(this.troubleUntilMs, this.time.now() + gapMs)
@@ -241,7 +241,7 @@ export class World {
   }
 
   /** An operator breaks a manifest. */
-  spoil(name: VmName, source = 0): void {
+  spoil(name: string, source = 0): void {
     this.truth.broken(name, this.time.now())
     this.source(source).put(`${name}.yaml`, { text: manifestOf(name, {}).text.replace('memory:', 'memoery:'), name })
   }
@@ -254,7 +254,7 @@ export class World {
   }
 
   /** An operator deletes a manifest. */
-  withdraw(name: VmName, source = 0, file = `${name}.yaml`): void {
+  withdraw(name: string, source = 0, file = `${name}.yaml`): void {
     this.source(source).remove(file)
     if (!this.sources.some((one) => [...one.files.values()].some((each) => each.name === name))) {
       this.truth.gone(name, this.time.now(), this.source(source).files.size === 0)
@@ -263,13 +263,13 @@ export class World {
   }
 
   /** `docker vm confirm-removal`, of whichever controller is asked; those that live know of it. */
-  confirmRemoval(names: readonly VmName[]): void {
-    const answers = this.#lives.filter(({ life }) => life.alive).map(({ actions }) => actions.confirmRemoval(names).kind)
+  confirmRemoval(names: readonly string[]): void {
+    const answers = this.#lives.filter(({ life }) => life.alive).map(({ actions }) => actions.confirmRemoval(names.map(aVmName)).kind)
     if (answers.includes('confirmed')) for (const name of names) this.truth.confirm(name, this.time.now())
   }
 
   /** Why its removal waits, as every controller that lives says it. */
-  isWithheld(name: VmName): boolean {
+  isWithheld(name: string): boolean {
     return this.views().every((view) => view.vm(name)?.conditions.some((one) => one.reason === 'RemovalWithheld') === true)
   }
 
@@ -280,10 +280,10 @@ export class World {
   }
 
   /** A person changes a VM's service; `restarts` where that starts another task, or is a wish for one. */
-  editService(name: VmName, change: (spec: Record<string, unknown>) => void, restarts: boolean): void {
-    if (this.swarm.service(serviceName(name)) === undefined) return
+  editService(name: string, change: (spec: Record<string, unknown>) => void, restarts: boolean): void {
+    if (this.swarm.service(serviceOf(name)) === undefined) return
     if (restarts) this.truth.owesRestart(name)
-    this.swarm.edit(serviceName(name), change)
+    this.swarm.edit(serviceOf(name), change)
   }
 
   /** After an edit nobody repeats that a VM is Ready, yet it must never be Ready for the wrong generation. */
@@ -301,8 +301,8 @@ export class World {
     }
   }
 
-  record(name: VmName): PlacementRecord | undefined {
-    const config = this.swarm.config(placementRecordName(name))
+  record(name: string): PlacementRecord | undefined {
+    const config = this.swarm.config(recordOf(name))
     return config === undefined ? undefined : readPlacementRecord(config)
   }
 
@@ -345,7 +345,7 @@ export class World {
       staysGranted: (uid) => this.#staysGranted(uid),
       liveContainers: (vm) => this.machines.writersOf(vm).length,
       isForgotten: (vm) =>
-        this.unrecorded.has(vm) && !this.machines.disks.some((one) => one.vm === vm) && this.swarm.service(serviceName(vm)) === undefined,
+        this.unrecorded.has(vm) && !this.machines.disks.some((one) => one.vm === vm) && this.swarm.service(serviceOf(vm)) === undefined,
       recordUid: (vm) => this.record(vm)?.uid,
       objects: () => [...this.swarm.configs.values(), ...this.swarm.secrets.values()],
     }
@@ -376,14 +376,14 @@ export class World {
     )
   }
 
-  #noteGeneration(vm: VmName, generation: string): void {
+  #noteGeneration(vm: string, generation: string): void {
     const known = this.written.get(vm) ?? new Map<string, number>()
     this.written.set(vm, known)
     if (!known.has(generation)) known.set(generation, this.time.now())
   }
 
   /** A VM that has a service is acted on when that carries the generation. */
-  #judgeObserved(view: StatusView, name: VmName): void {
+  #judgeObserved(view: StatusView, name: string): void {
     const vm = view.vm(name)
     const said = vm?.observedGeneration ?? ''
     const isReady = vm?.conditions.some((one) => one.type === 'ServiceReady' && one.status === 'True') === true
@@ -391,7 +391,7 @@ export class World {
     this.violate('ObservedActed', `observedGeneration of ${name} is ${said}, which was never written to its service`)
   }
 
-  #judgeReady(life: Life, view: StatusView, name: VmName): void {
+  #judgeReady(life: Life, view: StatusView, name: string): void {
     const vm = view.vm(name)
     const ready = vm?.conditions.find((one) => one.type === 'Ready')
     if (!life.alive || ready?.status !== 'True') return
@@ -422,7 +422,7 @@ type Manifest = Pick<ReturnType<typeof aVm>, 'vm' | 'generation'> & { readonly t
 const manifests = new Map<string, Manifest>()
 
 /** Parsing is the same for every run, so each manifest is parsed once. */
-function manifestOf(name: VmName, spec: SpecChanges): Manifest {
+function manifestOf(name: string, spec: SpecChanges): Manifest {
   const key = JSON.stringify([name, spec])
   const known = manifests.get(key)
   if (known !== undefined) return known

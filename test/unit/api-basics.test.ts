@@ -5,10 +5,10 @@ import { defaultStateRoot, layout, maxSocketPathBytes, maxStateRootBytes } from 
 import { deterministicMac, parseMac } from '../../src/api/mac.ts'
 import { contentName, placementRecordName, serviceName, tapName, tapNamePattern, vmNamePattern } from '../../src/api/names.ts'
 import { formatBytes, parseQuantity } from '../../src/api/quantity.ts'
-import { aUid } from '../support/branded.ts'
+import { aUid, aVmName } from '../support/branded.ts'
 
 const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
-const longest = 'x'.repeat(50)
+const longest = aVmName('x'.repeat(50))
 
 describe('names', () => {
   it('fit what Docker and Linux allow, also for the longest VM name', () => {
@@ -31,9 +31,9 @@ describe('names', () => {
 
 describe('a MAC', () => {
   it('depends on cluster, VM and network name alone, and is unicast', () => {
-    expect(deterministicMac('lab', 'web', 'lan')).toBe(deterministicMac('lab', 'web', 'lan'))
-    expect(new Set(['a', 'b', 'c'].map((cluster) => deterministicMac(cluster, 'web', 'lan'))).size).toBe(3)
-    expect(parseMac(deterministicMac('lab', 'web', 'lan'))).toMatch(/^52:54:00:/)
+    expect(deterministicMac('lab', aVmName('web'), 'lan')).toBe(deterministicMac('lab', aVmName('web'), 'lan'))
+    expect(new Set(['a', 'b', 'c'].map((cluster) => deterministicMac(cluster, aVmName('web'), 'lan'))).size).toBe(3)
+    expect(parseMac(deterministicMac('lab', aVmName('web'), 'lan'))).toMatch(/^52:54:00:/)
   })
 
   it.each(['', 'ff:ff:ff:ff:ff:ff', '01:00:5e:00:00:01', '00:00:00:00:00:00', '52:54:00:12:34', '52:54:00:12:34:5g', '525400123456'])(

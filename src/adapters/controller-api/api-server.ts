@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { vmNamePattern } from '../../api/names.ts'
-import { type ConfirmRemovals, controllerApiVersion } from '../../api/wire/controller-api.ts'
+import { vmNameField } from '../../api/names.ts'
+import { controllerApiVersion } from '../../api/wire/controller-api.ts'
 import type { ControllerActions } from '../../ports/controller-actions.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Inspection } from '../../ports/inspection.ts'
@@ -45,7 +45,7 @@ const handshakeTimeout = 5_000
 
 /** Room for ten thousand names of the maximum length. */
 const confirmBodyLimit = 1024 * 1024
-const confirmRemovals: z.ZodType<ConfirmRemovals> = z.strictObject({ vms: z.array(z.string().regex(vmNamePattern)).min(1).max(10_000) })
+const confirmRemovals = z.strictObject({ vms: z.array(vmNameField).min(1).max(10_000) })
 
 /** The controller's API over TLS. It requires a bearer token on all paths, unknown ones included. Throws if the certificate or token is unusable. */
 export async function listenApi(

@@ -9,12 +9,13 @@ import {
   listKind,
   type ManifestIssue,
   type ManifestPath,
+  nameOf,
   parseVirtualMachine,
   parseVirtualMachineClass,
 } from '../../api/manifest.ts'
 import { closest } from '../../api/closest.ts'
-import { vmNamePattern } from '../../api/names.ts'
 import type { InvalidDocument, NoClass, Origin, ReadDocument, SourceDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
+import type { VmName } from '../../api/names.ts'
 import type { VirtualMachineClass } from '../../api/manifest.ts'
 import { locator } from './locate.ts'
 import { otherKind } from './other-kind.ts'
@@ -68,7 +69,7 @@ function readPart(part: Part): ReadDocument {
   if (stranger !== undefined) {
     const other = otherKind(part.value)
     // A misspelled kind still names its VM, so that VM stays unchanged.
-    if (other === undefined) return invalid(part, nameIn(part.value), [stranger])
+    if (other === undefined) return invalid(part, nameOf(part.value), [stranger])
     const help = `${stranger.help}; exclude other files with .swarmvirtignore, or --ignore-other-kinds`
     return { ...invalid(part, undefined, [{ ...stranger, help }]), otherKind: other }
   }
@@ -99,14 +100,14 @@ function inUserData({ input, document, path, value }: Part): InUserData {
 function readClass(part: Part): ReadDocument {
   const parsed = parseVirtualMachineClass(part.value)
   if (parsed.ok) return { ok: true, origin: originOf(part), class: parsed.class }
-  return { ...invalid(part, parsed.name, parsed.issues, 'class'), isClass: true }
+  return { ...invalid(part, undefined, parsed.issues, 'class'), name: parsed.name, isClass: true }
 }
 
 function readClassed(part: Part, className: string): ReadDocument {
   // The closure lives as long as the document, so it must not capture `part`.
   const { value } = part
   const issues = judgeClassed(value)
-  const name = nameIn(value)
+  const name = nameOf(value)
   const { errors, warnings } = inUserData(part)
   if (issues.length + errors.length > 0 || name === undefined) return { ...invalid(part, name, issues, 'machine', errors), ...warnings }
   const origin = originOf(part)
@@ -168,7 +169,7 @@ function lastCached<Given, Answer>(answer: (given: Given) => Answer): (given: Gi
 
 function invalid(
   part: Part,
-  name: string | undefined,
+  name: VmName | undefined,
   issues: readonly ManifestIssue[],
   kindOf: 'machine' | 'class' = 'machine',
   placed: readonly PlacedIssue[] = [],
@@ -223,11 +224,6 @@ function closestTo(given: unknown, words: readonly string[]): string | undefined
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
-}
-
-function nameIn(value: unknown): string | undefined {
-  const name = recordOf(recordOf(value)?.['metadata'])?.['name']
-  return typeof name === 'string' && vmNamePattern.test(name) ? name : undefined
 }
 
 function shown(key: string, value: Readonly<Record<string, unknown>>): string {

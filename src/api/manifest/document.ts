@@ -3,6 +3,7 @@ import { vmNamePattern } from '../names.ts'
 import { type About, field } from './about.ts'
 import { cloudInitInstanceAnnotation, followDiskAnnotation, replaceDisksAnnotation, suspendAnnotation } from './annotations.ts'
 import { machineFields, spec } from './spec.ts'
+import { vmName } from './values.ts'
 
 export const apiVersion = 'swarmvirt.dev/v1alpha1'
 export const kind = 'VirtualMachine'
@@ -12,10 +13,10 @@ export const listKind = 'List'
 const texts = (description: string, about: Partial<About> = {}) =>
   field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live', ...about })
 
-function metadata(name: string, message: string, ofAnnotations: Partial<About> = {}) {
+function metadata<Name extends z.ZodType>(name: Name, ofAnnotations: Partial<About> = {}) {
   return field(
     z.strictObject({
-      name: field(z.string().regex(vmNamePattern, message), { description: name, effect: 'recreate' }),
+      name,
       labels: texts("Your own labels, shown with the VM's status."),
       annotations: texts(
         `Notes for other tools, and those of swarmvirt. ${suspendAnnotation}: "true" suspends the VM. ${replaceDisksAnnotation} allows an edit that destroys the data on a disk. A new value of ${cloudInitInstanceAnnotation} makes cloud-init run again at the next restart. ${followDiskAnnotation} names the node that has the disks, if its machine joined the Swarm again.`,
@@ -33,8 +34,10 @@ export const virtualMachineSchema = z
     apiVersion: version,
     kind: field(z.literal(kind), { description: 'Kind of the object.' }),
     metadata: metadata(
-      'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a different name is a different VM.',
-      'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
+      field(vmName(), {
+        description: 'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a different name is a different VM.',
+        effect: 'recreate',
+      }),
       { keyEffects: { [cloudInitInstanceAnnotation]: 'restart' } },
     ),
     spec: field(spec, { description: 'Desired configuration.' }),
@@ -51,8 +54,13 @@ export const virtualMachineClassSchema = z
     apiVersion: version,
     kind: field(z.literal(classKind), { description: 'Kind of the object.' }),
     metadata: metadata(
-      'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
-      'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit',
+      field(
+        z.string().regex(vmNamePattern, 'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit'),
+        {
+          description: 'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
+          effect: 'recreate',
+        },
+      ),
     ),
     spec: field(z.strictObject({ ...machineFields, memory: ofNoNeed }).partial(), {
       description: 'Values for the VMs of the class that do not set their own. cpu is merged field by field, everything else as a whole.',

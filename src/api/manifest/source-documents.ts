@@ -1,3 +1,4 @@
+import type { VmName } from '../names.ts'
 import type { ManifestIssue, VirtualMachine, VirtualMachineClass } from '../manifest.ts'
 
 /** The position of a document. Used in messages and to distinguish two documents of the same VM. */
@@ -25,6 +26,7 @@ export interface SourceIssue extends ManifestIssue {
 export type ReadDocument = ValidDocument | InvalidDocument<ValidDocument | ClassedDocument> | ClassDocument | ClassedDocument
 /** A valid VM, or an invalid one with its errors. */
 export type SourceDocument = ValidDocument | InvalidDocument
+export type MachineDocument = ValidDocument | InvalidMachine
 
 export interface ValidDocument {
   readonly ok: true
@@ -46,7 +48,7 @@ export interface ClassDocument {
 export interface ClassedDocument {
   readonly ok: true
   readonly origin: Origin
-  readonly name: string
+  readonly name: VmName
   readonly className: string
   /** Merges the class, or the reason why there is none. Pure; caches the last result. */
   readonly complete: (found: VirtualMachineClass | NoClass) => SourceDocument
@@ -59,12 +61,23 @@ export interface NoClass {
   readonly help: string
 }
 
-export interface InvalidDocument<StandIn = ValidDocument> {
+export type InvalidDocument<StandIn = ValidDocument> = InvalidMachine<StandIn> | InvalidClass<StandIn>
+
+interface InvalidMachine<StandIn = ValidDocument> extends Invalid<StandIn> {
+  readonly isClass?: never
+  /** Undefined if it cannot be read. */
+  readonly name: VmName | undefined
+}
+
+interface InvalidClass<StandIn> extends Invalid<StandIn> {
+  readonly isClass: true
+  /** Undefined if it cannot be read. */
+  readonly name: string | undefined
+}
+
+interface Invalid<StandIn> {
   readonly ok: false
   readonly origin: Origin
-  readonly name: string | undefined
-  /** The document is a class; the name if it can be read. */
-  readonly isClass?: true
   /**
    * The document is of another kind, such as "apps/v1 Deployment". It is well-formed and has no VM, and is no error: other objects may be
    * stored beside manifests.

@@ -12,9 +12,8 @@ import {
   reasonField,
   sha256Field,
   textField,
-  vmNameField,
 } from './common.ts'
-import { uidField } from '../names.ts'
+import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
 import { runnerStatus } from './runner-control.ts'
 

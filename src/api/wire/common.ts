@@ -1,7 +1,7 @@
 import en from 'zod/v4/locales/en.js'
 import * as z from 'zod/mini'
 import { macField } from '../mac.ts'
-import { interfaceNamePattern, partNamePattern, uidField, vmNamePattern } from '../names.ts'
+import { interfaceNamePattern, partNamePattern, uidField, vmNameField } from '../names.ts'
 import { printable } from '../printable.ts'
 
 // zod/mini keeps runner, agent and broker small. It comes without messages: they would all be "Invalid input".
@@ -10,7 +10,6 @@ z.config(en())
 /**
  * Building blocks of the wire contracts. Contracts ignore unknown keys, because a newer peer may add some, and are strict about known ones.
  */
-export const vmNameField = z.string().check(z.regex(vmNamePattern))
 export const partNameField = z.string().check(z.regex(partNamePattern))
 export const interfaceField = z.string().check(z.regex(interfaceNamePattern))
 export const ipv4Field = z.ipv4()

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { reasonField, textField, vmNameField } from './common.ts'
-import { uidField } from '../names.ts'
+import { reasonField, textField } from './common.ts'
+import { uidField, vmNameField } from '../names.ts'
 
 /**
  * `POST /v1/vms/<uid>/delete-disks` of the agent (agent-api.ts): deletes the disks of one VM and all files beside them. Idempotent, and

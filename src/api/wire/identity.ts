@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { partNameField, sha256Field, vmNameField } from './common.ts'
-import { uidField } from '../names.ts'
+import { partNameField, sha256Field } from './common.ts'
+import { uidField, vmNameField } from '../names.ts'
 
 const disk = {
   name: partNameField,

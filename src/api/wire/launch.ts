@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, interfaceField, partNameField, textField, vmNameField } from './common.ts'
-import { uidField } from '../names.ts'
+import { acceleratorChoice, interfaceField, partNameField, textField } from './common.ts'
+import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
 
 /**

@@ -1,4 +1,5 @@
 import { withoutSecrets } from '../../api/manifest/hidden.ts'
+import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
 import type { VmPlan } from '../../api/wire/plan.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -13,7 +14,7 @@ import type { ServicesPorts } from '../../reconcilers/services/index.ts'
 export interface InspectionPorts extends Pick<AssetsPorts, 'agents' | 'random' | 'recent' | 'placements' | 'lease'> {
   readonly swarm: AssetsPorts['swarm'] & ServicesPorts['swarm']
   readonly settings: AssetsPorts['settings'] & ServicesPorts['settings']
-  readonly declarations: AssetsPorts['declarations'] & { knows(vm: string): boolean }
+  readonly declarations: AssetsPorts['declarations'] & { knows(vm: string): vm is VmName }
   readonly clock: Clock
   readonly view: Pick<StatusView, 'vm'>
 }
@@ -45,8 +46,8 @@ export function inspection(ports: InspectionPorts): Inspection {
     },
     disks: () => inTime('asking the nodes', (signal) => disksView({ ...ports, cluster: ports.settings.cluster }, signal)),
     manifest(name) {
-      const declaration = declarations.get(name)
-      if (declaration.kind !== 'present') return undefined
+      const declaration = declarations.knows(name) ? declarations.get(name) : undefined
+      if (declaration?.kind !== 'present') return undefined
       const { vm, generation, source } = declaration
       return { name, generation, source, manifest: withoutSecrets(vm) }
     },

@@ -18,7 +18,7 @@ export interface SuspendPorts {
 }
 
 /** Suspends with a label on the placement record, so that it applies to every controller and survives a restart. */
-export function suspending(ports: SuspendPorts): { readonly [verb in 'suspend' | 'resume']: (vm: VmName) => Promise<SuspensionAnswer> } {
+export function suspending(ports: SuspendPorts): { readonly [verb in 'suspend' | 'resume']: (vm: string) => Promise<SuspensionAnswer> } {
   const { store, log, lookAt } = ports
 
   async function noted(vm: VmName, message: string, change: (labels: Labels) => Labels): Promise<SuspensionAnswer> {

@@ -1,6 +1,6 @@
 import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
-import type { SourceDocument, ValidDocument } from '../../api/manifest/source-documents.ts'
+import type { MachineDocument, SourceDocument, ValidDocument } from '../../api/manifest/source-documents.ts'
 import { type Claim, claimedTwice, claimsOf, rivalsOf, settleClaim } from './name-claims.ts'
 import type { DeclareInput, DeclareState, VmMemory } from './state.ts'
 import { brokenFile, whyUnknown, opaqueFiles } from './absence.ts'
@@ -73,7 +73,7 @@ const unseen: VmMemory = {
 }
 
 /** An invalid class or a document of another kind contains no VM. VMs with an invalid class report it themselves. */
-function isMachine(document: SourceDocument): boolean {
+function isMachine(document: SourceDocument): document is MachineDocument {
   return document.ok || (document.isClass !== true && document.otherKind === undefined)
 }
 

@@ -1,4 +1,3 @@
-import type { VmName } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { PortError } from '../../ports/errors.ts'
 import { messageOf } from '../../api/error-message.ts'
@@ -15,7 +14,7 @@ export interface CollectPorts {
   /** How long a superseded config is kept, so that a user can inspect it or go back to it. */
   readonly collectAfterMs: number
   /** Whether a VM's document in this config was valid in the last read, including its class. */
-  readonly isValid: (file: string, vm: VmName) => boolean
+  readonly isValid: (file: string, vm: string) => boolean
 }
 
 /** Configs that have been superseded for long enough. Pure. Only a complete read proves that a newer one exists. */
@@ -29,7 +28,7 @@ export function dueForCollection(
 }
 
 /** Whether a VM is valid in one file, including its class. */
-export function holdsValid({ documents }: ResolvedSnapshot, file: string, vm: VmName): boolean {
+export function holdsValid({ documents }: ResolvedSnapshot, file: string, vm: string): boolean {
   return documents.some((one) => one.ok && one.origin.file === file && one.vm.metadata.name === vm)
 }
 

@@ -1,6 +1,6 @@
 import type { VmName } from '../../api/names.ts'
 import { declaredTwice, documentIssue } from '../../api/manifest/document-issue.ts'
-import type { Origin, SourceDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
+import type { MachineDocument, Origin, SourceDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
 import type { DeclareInput, DeclareState, OwnedVm, VmMemory } from './state.ts'
 import { brokenFile, whyUnknownInSource, fileKey, incompleteIn } from './absence.ts'
 
@@ -11,7 +11,7 @@ export type Claim =
   | { readonly kind: 'pending'; readonly state: VmMemory['state'] }
 
 /** All documents of each name, in input order. */
-export function claimsOf(documents: readonly SourceDocument[]): ReadonlyMap<VmName, readonly SourceDocument[]> {
+export function claimsOf(documents: readonly MachineDocument[]): ReadonlyMap<VmName, readonly SourceDocument[]> {
   const claims = new Map<VmName, SourceDocument[]>()
   for (const document of documents) {
     const name = document.ok ? document.vm.metadata.name : document.name

@@ -2,7 +2,7 @@ import type { ConditionDraft } from '../../api/conditions.ts'
 import { canonicalJson } from '../../api/hash.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { memoised } from '../../api/memoised.ts'
-import type { VmName } from '../../api/names.ts'
+import { isVmName, type VmName } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Declarations } from '../../ports/declarations.ts'
 import { lanClaims as lanClaimsOf } from '../../api/manifest/lan-claims.ts'
@@ -29,7 +29,7 @@ export interface DeclarationStore extends Declarations {
   confirmRemoval(vms: readonly VmName[]): readonly VmName[] | undefined
   /** Every known name with any kind of declaration. */
   known(): readonly VmName[]
-  knows(vm: VmName): boolean
+  knows(vm: string): vm is VmName
   /** Drops a removed VM once nothing of it is left; returns the VMs whose declaration changed, including this one. */
   forget(vm: VmName): readonly VmName[]
   /** The Valid condition of a VM. */
@@ -114,7 +114,7 @@ export function declarationStore(settings: DeclarationSettings, clock: Clock): D
       return isRead && (state.vms.get(vm)?.state.kind ?? 'removed') === 'removed'
     },
     known: () => [...state.vms.keys()],
-    knows: (vm) => state.vms.has(vm),
+    knows: (vm): vm is VmName => isVmName(vm) && state.vms.has(vm),
     fold(snapshot, read = { kind: 'whole', beganMs: clock.elapsed() }) {
       const isSame = isSameRead(snapshots.get(snapshot.source), snapshot)
       if (read.kind === 'whole') readAtMs.set(snapshot.source, read.beganMs)

@@ -1,5 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
-import { vmNamePattern, type VmName } from '../../api/names.ts'
+import type { VmName } from '../../api/names.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
 import { launchIn } from '../../reconcilers/shared/applied.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../../reconcilers/shared/placement-record.ts'
@@ -68,7 +68,7 @@ function ownedVm(
 
 function ownedService(service: SwarmService): (readonly [VmName, SwarmService])[] {
   const vm = vmOf(service)
-  return vmNamePattern.test(vm) && isVmService(service) ? [[vm, service]] : []
+  return vm !== undefined && isVmService(service) ? [[vm, service]] : []
 }
 
 function vmsOf(

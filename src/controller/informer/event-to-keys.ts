@@ -1,9 +1,9 @@
-import { disruptionLeaseName, serviceName, placementRecordName, vmNamePattern } from '../../api/names.ts'
+import { disruptionLeaseName, recordPrefix, servicePrefix, vmNameAfter, type VmName } from '../../api/names.ts'
 import type { SwarmEvent } from '../../ports/swarm.ts'
 
 /** The keys to requeue after a Swarm event. */
 export type Affected =
-  | { readonly kind: 'vm'; readonly vm: string }
+  | { readonly kind: 'vm'; readonly vm: VmName }
   /** A node changed, or a service that may be the agents'. All VMs are requeued only if the list of nodes changed. */
   | { readonly kind: 'nodes' }
   /** A config that may contain manifests; events contain no labels. */
@@ -19,10 +19,10 @@ const launchConfig = /^sv-(times-)?[0-9a-f]{16,}$/
 export function affectedBy(event: SwarmEvent): Affected {
   switch (event.type) {
     case 'service':
-      return ofVm(event.name, serviceName('')) ?? { kind: 'nodes' }
+      return ofVm(vmNameAfter(servicePrefix, event.name)) ?? { kind: 'nodes' }
     case 'config':
       if (event.name.startsWith(disruptionLeaseName(''))) return { kind: 'lease' }
-      return ofVm(event.name, placementRecordName('')) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
+      return ofVm(vmNameAfter(recordPrefix, event.name)) ?? { kind: launchConfig.test(event.name) ? 'none' : 'manifests' }
     case 'node':
       return { kind: 'nodes' }
     case 'secret':
@@ -35,7 +35,6 @@ export function affectedBy(event: SwarmEvent): Affected {
   }
 }
 
-function ofVm(name: string, prefix: string): Affected | undefined {
-  const vm = name.slice(prefix.length)
-  return name.startsWith(prefix) && vmNamePattern.test(vm) ? { kind: 'vm', vm } : undefined
+function ofVm(vm: VmName | undefined): Affected | undefined {
+  return vm && { kind: 'vm', vm }
 }

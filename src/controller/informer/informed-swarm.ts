@@ -1,5 +1,5 @@
 import { managedBy, manifestLabels, objectLabels } from '../../api/labels.ts'
-import { serviceName, type VmName, vmNamePattern } from '../../api/names.ts'
+import { servicePrefix, vmNameAfter, type VmName, vmNameOf } from '../../api/names.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { rfc3339 } from '../../api/time.ts'
 import type { Swarm, SwarmConfig, SwarmEvent, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
@@ -238,8 +238,8 @@ function keyOf(item: Cached): string {
 /** The VM in the object's name and the VM in its label, which may differ. */
 function vmsOf(item: Cached | undefined): VmName[] {
   if (item === undefined || isNode(item)) return []
-  const named = item.name.startsWith(serviceName('')) ? item.name.slice(serviceName('').length) : ''
-  return [...new Set([named, item.labels[objectLabels.vm] ?? ''])].filter((vm) => vmNamePattern.test(vm))
+  const named = [vmNameAfter(servicePrefix, item.name), vmNameOf(item.labels[objectLabels.vm])]
+  return [...new Set(named)].filter((vm) => vm !== undefined)
 }
 
 /** Reads of services. They throw if a service that we just created is missing from the answer. A read of another service proves nothing. */

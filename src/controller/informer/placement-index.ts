@@ -48,7 +48,7 @@ function recordIn(config: SwarmConfig | undefined) {
 
 function reserve(index: PlacementIndex, reserved: Map<VmName, number>, name: string, service: SwarmService | undefined): void {
   const vm = vmOf({ name })
-  if (vm === '') return
+  if (vm === undefined) return
   const bytes = service !== undefined && isVmService(service) ? reservedBytes(service) : 0
   if ((reserved.get(vm) ?? 0) === bytes) return
   if (bytes === 0) reserved.delete(vm)

@@ -4,8 +4,8 @@ const minKeys = 10
 const rounds = 180
 
 /** Selects the keys to reconcile in a resync: the next ones of the list, so that each key is selected within `rounds` calls, even if the list changes. */
-export function rotation(): (keys: readonly string[]) => readonly string[] {
-  let last = ''
+export function rotation<Key extends string>(): (keys: readonly Key[]) => readonly Key[] {
+  let last: string = ''
   return (keys) => {
     const count = Math.max(minKeys, Math.ceil(keys.length / rounds))
     if (keys.length <= count) return keys

@@ -14,7 +14,7 @@ export interface FreshRecords {
   /** Call when a run begins. */
   begin(vm: VmName): void
   /** Call before a run applies its plan. */
-  readonly invalidateBefore: InvalidateBefore
+  readonly invalidateBefore: InvalidateBefore<VmName>
   forget(vm: VmName): void
 }
 

@@ -1,4 +1,4 @@
-import { disruptionLeaseName, placementRecordName, type VmName } from '../../api/names.ts'
+import { disruptionLeaseName, type NodeId, placementRecordName, type VmName } from '../../api/names.ts'
 import type { Declaration } from '../../ports/declarations.ts'
 import type { Report } from '../status/report.ts'
 import { type FreshRecords, freshRecords } from './fresh-before-disruption.ts'
@@ -14,8 +14,10 @@ export const writers = ['assets', 'services'] as const
 /** Concurrent runs per reconciler: enough that one slow agent does not delay other VMs, few enough for a manager's API. */
 const concurrency = 8
 
-export interface LoopsPorts extends Omit<LoopPorts<undefined>, 'concurrency' | 'onStart' | 'onResult' | 'invalidateBefore'> {
-  readonly reconcilers: Readonly<Record<'nodes' | VmOwner, AnyReconciler>>
+export type Reconcilers = Readonly<{ nodes: AnyReconciler<NodeId> } & Record<VmOwner, AnyReconciler<VmName>>>
+
+export interface LoopsPorts extends Omit<LoopPorts<never, undefined>, 'concurrency' | 'onStart' | 'onResult' | 'invalidateBefore'> {
+  readonly reconcilers: Reconcilers
   readonly cluster: string
   readonly declaration: (vm: VmName) => Declaration
   readonly isSuspended: (vm: VmName) => boolean
@@ -27,8 +29,8 @@ export interface LoopsPorts extends Omit<LoopPorts<undefined>, 'concurrency' | '
 }
 
 export interface Loops {
-  readonly nodes: ReconcileLoop
-  readonly vms: Readonly<Record<VmOwner, ReconcileLoop>>
+  readonly nodes: ReconcileLoop<NodeId>
+  readonly vms: Readonly<Record<VmOwner, ReconcileLoop<VmName>>>
   /** Call when a VM is declared for the first time or with an edit. */
   readonly declared: (vm: VmName) => void
   readonly forget: (vm: VmName) => void
@@ -48,7 +50,7 @@ export function reconcileLoops(ports: LoopsPorts, signal: AbortSignal): Loops {
     return freshRecords({ invalidate: (vm) => [placementRecordName(vm), ...others].forEach(invalidate), isSuspended })
   }
 
-  function ofVms(owner: VmOwner): ReconcileLoop {
+  function ofVms(owner: VmOwner): ReconcileLoop<VmName> {
     const fresh = records[owner]
     const onStart = (vm: VmName): Declaration => {
       fresh.begin(vm)
@@ -58,7 +60,7 @@ export function reconcileLoops(ports: LoopsPorts, signal: AbortSignal): Loops {
     return reconcileLoop(reconcilers[owner], { ...shared, onStart, onResult, invalidateBefore: fresh.invalidateBefore }, signal)
   }
 
-  const onNode = { onStart: () => undefined, onResult: (_node: string, _began: undefined, result: RunResult) => onNodeResult(result) }
+  const onNode = { onStart: () => undefined, onResult: (_node: NodeId, _began: undefined, result: RunResult) => onNodeResult(result) }
   const nodes = reconcileLoop(reconcilers.nodes, { ...shared, ...onNode }, signal)
   const vms = { assets: ofVms('assets'), services: ofVms('services'), reachability: ofVms('reachability') }
   return {

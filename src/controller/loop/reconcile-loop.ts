@@ -15,16 +15,16 @@ const longestActPauseMs = 30_000
 /** Consecutive conflicts before the key goes into backoff. */
 const freeConflicts = 5
 
-export interface LoopPorts<Began> {
+export interface LoopPorts<Key, Began> {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
   readonly metrics: Metrics
   readonly concurrency: number
   /** Its result is passed to `onResult` at the end of the run. */
-  readonly onStart: (key: string) => Began
-  readonly onResult: (key: string, began: Began, result: RunResult) => void
-  readonly invalidateBefore?: InvalidateBefore
+  readonly onStart: (key: Key) => Began
+  readonly onResult: (key: Key, began: Began, result: RunResult) => void
+  readonly invalidateBefore?: InvalidateBefore<Key>
   /** Awaited before each run, so that timers and sockets get their turn. */
   readonly turn?: () => Promise<void> | undefined
   /** Revalidates plans that depend on answers of agents. */
@@ -32,19 +32,23 @@ export interface LoopPorts<Began> {
 }
 
 /** One reconciler with its queue and workers. */
-export interface ReconcileLoop {
-  readonly queue: Pick<WorkQueue<string>, 'add' | 'addAfter' | 'inBackoff' | 'wake' | 'forget'>
+export interface ReconcileLoop<Key> {
+  readonly queue: Pick<WorkQueue<Key>, 'add' | 'addAfter' | 'inBackoff' | 'wake' | 'forget'>
   /** Starts no more runs; resolves once the current ones have ended. */
   stop(): Promise<void>
 }
 
-export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts<Began>, signal: AbortSignal): ReconcileLoop {
+export function reconcileLoop<Key extends string, Began>(
+  reconciler: AnyReconciler<Key>,
+  ports: LoopPorts<Key, Began>,
+  signal: AbortSignal,
+): ReconcileLoop<Key> {
   const { name } = reconciler
   const { metrics } = ports
   const pool = new PQueue({ concurrency: ports.concurrency })
-  const streaks = new Map<string, { acts: number; conflicts: number }>()
-  const said = new Map<string, string>()
-  const queue = workQueue<string>(ports.clock, ports.random, {
+  const streaks = new Map<Key, { acts: number; conflicts: number }>()
+  const said = new Map<Key, string>()
+  const queue = workQueue<Key>(ports.clock, ports.random, {
     onReady: () => void pool.add(work),
     onAdd: () => metrics.queueAdded(name),
     onRetry: () => metrics.queueRetried(name),
@@ -73,7 +77,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     }
   }
 
-  async function run(key: string): Promise<void> {
+  async function run(key: Key): Promise<void> {
     const beganMs = ports.clock.elapsed()
     idleKeys?.drop(key)
     const began = ports.onStart(key)
@@ -86,13 +90,13 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
   }
 
   /** After several conflicts in a row it is no longer a race: show it and back off. */
-  function impatient(key: string, result: RunResult): RunResult {
+  function impatient(key: Key, result: RunResult): RunResult {
     if (result.kind === 'planned' || result.outcome.kind !== 'again' || (streaks.get(key)?.conflicts ?? 0) < freeConflicts) return result
     return { ...result, outcome: { kind: 'retry', message: messageOf(result.error), bug: false } }
   }
 
   /** Requeues the key as the outcome says; undefined during shutdown. */
-  function follow(key: string, result: RunResult): ReconcileResult | undefined {
+  function follow(key: Key, result: RunResult): ReconcileResult | undefined {
     const streak = streaks.get(key) ?? { acts: 0, conflicts: 0 }
     if (result.kind === 'planned') return followPlan(key, result, streak)
     const { outcome } = result
@@ -118,7 +122,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     }
   }
 
-  function followPlan(key: string, result: Extract<RunResult, { kind: 'planned' }>, streak: { acts: number }): ReconcileResult {
+  function followPlan(key: Key, result: Extract<RunResult, { kind: 'planned' }>, streak: { acts: number }): ReconcileResult {
     queue.forget(key)
     if (result.applied > 0) {
       streaks.set(key, { acts: streak.acts + 1, conflicts: 0 })
@@ -133,7 +137,7 @@ export function reconcileLoop<Began>(reconciler: AnyReconciler, ports: LoopPorts
     return 'requeue_after'
   }
 
-  function tell(key: string, result: RunResult): void {
+  function tell(key: Key, result: RunResult): void {
     if (result.kind === 'planned' && result.applied > 0) {
       ports.log.info({ controller: name, key, actions: result.effects.map(({ kind }) => kind) }, 'Applied')
     }

@@ -3,7 +3,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { type Outcome, errorPolicy } from './error-policy.ts'
 
 /** A reconciler with opaque Seen and Action types. */
-export type AnyReconciler = Reconciler<string, unknown, unknown>
+export type AnyReconciler<Key> = Reconciler<Key, unknown, unknown>
 
 export type RunResult =
   /** All actions of the plan were applied; `effects` describes them. */
@@ -12,15 +12,15 @@ export type RunResult =
   | { readonly kind: 'failed'; readonly outcome: Outcome; readonly error: unknown; readonly applied: number; readonly observed: boolean }
 
 /** Invalidates what must be fresh before these effects are applied; returns false if nothing must be. */
-export type InvalidateBefore = (key: string, effects: readonly Effect[]) => boolean
+export type InvalidateBefore<Key> = (key: Key, effects: readonly Effect[]) => boolean
 
 /** One run: observe, plan, apply. Never throws: an error becomes an outcome. */
-export async function reconcileOnce(
-  reconciler: AnyReconciler,
-  key: string,
+export async function reconcileOnce<Key>(
+  reconciler: AnyReconciler<Key>,
+  key: Key,
   clock: Clock,
   signal: AbortSignal,
-  invalidateBefore: InvalidateBefore = () => false,
+  invalidateBefore: InvalidateBefore<Key> = () => false,
 ): Promise<RunResult> {
   let applied = 0
   let observed = false

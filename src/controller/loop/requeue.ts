@@ -46,7 +46,7 @@ export interface Requeue {
 }
 
 export function requeue({ loops, informed, log, store, nodes, onManifests, onLease }: RequeuePorts): Requeue {
-  const inTurn = rotation()
+  const inTurn = rotation<VmName>()
   let resyncs = 0
   let compared: readonly SwarmNode[] | undefined
 

@@ -2,7 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import type { ConditionStatus } from '../../api/conditions.ts'
 import { hashOf } from '../../api/hash.ts'
 import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
-import type { VmName } from '../../api/names.ts'
+import { isVmName, type VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawObject } from '../../reconcilers/shared/raw.ts'
@@ -64,7 +64,7 @@ interface Taken {
 function parseOne(data: Uint8Array): Taken | undefined {
   const read = rawObject(unpacked(data))
   if (read['version'] !== 1 || typeof read['takenAtMs'] !== 'number') return undefined
-  const vms = Object.entries(rawObject(read['vms'])).map(([vm, types]) => [vm, ofVm(types)] as const)
+  const vms = Object.entries(rawObject(read['vms'])).flatMap(([vm, types]) => (isVmName(vm) ? [[vm, ofVm(types)] as const] : []))
   return { takenAtMs: read['takenAtMs'], vms }
 }
 

@@ -23,7 +23,7 @@ export function statusView(ports: StatusViewPorts): StatusView {
   const { store, status } = ports
   return {
     vms: () => [...store.known()].sort().map((vm) => asListed(status.view(vm, store.get(vm)))),
-    vm: (name) => (store.known().includes(name) ? status.view(name, store.get(name)) : undefined),
+    vm: (name) => (store.knows(name) ? status.view(name, store.get(name)) : undefined),
     onChange: (listener) => ports.changes.listen(listener),
     nodes: () => {
       const vms = store.known().map((vm) => status.view(vm, store.get(vm)))

@@ -1,6 +1,6 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
-import { isUid, nodeIdOf, placementRecordName, type NodeId, type VmName, type VmUid } from '../../api/names.ts'
+import { isUid, nodeIdOf, placementRecordName, vmNameOf, type NodeId, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawJson, rawObject, rawString } from './raw.ts'
 import { vmObjectLabels } from './vm-objects.ts'
@@ -74,7 +74,7 @@ const identityOf = memoised(identityIn)
 function identityIn(bytes: Uint8Array): Pick<PlacementRecord, 'vm' | 'uid'> | undefined {
   const data = rawObject(rawJson(bytes))
   const uid = rawString(data['uid'])
-  const vm = rawString(data['vm'])
+  const vm = vmNameOf(rawString(data['vm']))
   if (data['version'] !== 1 || uid === undefined || !isUid(uid) || vm === undefined) return undefined
   return { vm, uid }
 }

@@ -1,5 +1,5 @@
 import { labelSchemaVersion, managedBy, objectLabels } from '../../api/labels.ts'
-import { vmNamePattern, type VmName, type VmUid } from '../../api/names.ts'
+import { vmNameOf, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels } from '../../ports/swarm.ts'
 
 interface Labelled {
@@ -13,8 +13,7 @@ export function isMarked({ labels }: Labelled): boolean {
 
 /** The VM that this launch config or user data belongs to. */
 export function vmOfObject(component: 'launch' | 'userdata', one: Labelled): VmName | undefined {
-  const vm = one.labels[objectLabels.vm]
-  return isMarked(one) && one.labels[objectLabels.component] === component && vm !== undefined && vmNamePattern.test(vm) ? vm : undefined
+  return isMarked(one) && one.labels[objectLabels.component] === component ? vmNameOf(one.labels[objectLabels.vm]) : undefined
 }
 
 /** True if the object is removed with its VM; objects of another uid stay. Used both to remove them and to wait for their removal. */

@@ -1,7 +1,7 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { inRunner } from '../../api/layout.ts'
 import { memoised } from '../../api/memoised.ts'
-import { isUid, serviceName, type VmName, type VmUid } from '../../api/names.ts'
+import { isUid, servicePrefix, vmNameAfter, type VmName, type VmUid } from '../../api/names.ts'
 import type { SwarmService, SwarmTask } from '../../ports/swarm.ts'
 import { dig, rawList, rawNumber, rawString } from './raw.ts'
 
@@ -55,9 +55,8 @@ export function uidsNamedBy(service: SwarmService): readonly VmUid[] {
 }
 
 /** The VM name in the service's name. */
-export function vmOf(service: Pick<SwarmService, 'name'>): VmName {
-  const prefix = serviceName('')
-  return service.name.startsWith(prefix) ? service.name.slice(prefix.length) : ''
+export function vmOf({ name }: Pick<SwarmService, 'name'>): VmName | undefined {
+  return vmNameAfter(servicePrefix, name)
 }
 
 /**
@@ -65,8 +64,7 @@ export function vmOf(service: Pick<SwarmService, 'name'>): VmName {
  */
 export const isVmService = memoised((service: SwarmService): boolean => {
   const vm = vmOf(service)
-  const { kind } = ownershipOf(vm, service)
-  return vm !== '' && (kind === 'ours' || kind === 'lost')
+  return vm !== undefined && ['ours', 'lost'].includes(ownershipOf(vm, service).kind)
 })
 
 /** Memory reserved on its node. */

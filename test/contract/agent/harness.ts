@@ -30,7 +30,7 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
 import type { ControlListener } from '../../../src/ports/control-listener.ts'
 import type { Log } from '../../../src/ports/log.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
 export type Keys = readonly [ControlKey, ...ControlKey[]]
@@ -79,7 +79,7 @@ export function anOrder(
     version: 1,
     uid,
     // A node has each VM once, so each uid gets a name of its own.
-    vm: `web-${uid.slice(0, 8)}`,
+    vm: aVmName(`web-${uid.slice(0, 8)}`),
     cluster: 'test',
     disks: [{ name: 'root', sizeBytes, image }],
     disksMustExist: false,

@@ -181,7 +181,7 @@ export function renderedSpec(rig: Rig, name: string, { Configs, Secrets }: Parti
   const { vm } = aVm(name)
   const inputs = inputsOf({ cluster: 'facts', vm, uid: aUid('00000000-0000-4000-8000-000000000001') })
   const made = renderTemplate({
-    vm: name,
+    vm: vm.metadata.name,
     settings: { ...settings, guestsNetwork: rig.networks[0] },
     apiVersion: '1.41',
     inputs,

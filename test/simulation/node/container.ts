@@ -1,4 +1,4 @@
-import type { VmName, VmUid } from '../../../src/api/names.ts'
+import type { VmUid } from '../../../src/api/names.ts'
 import type { ProcessEnd } from '../../../src/ports/child-process.ts'
 import type { Log } from '../../../src/ports/log.ts'
 import type { SeededRandom } from '../seeded-random.ts'
@@ -41,7 +41,7 @@ export interface ContainersPorts {
 
 export interface ContainerFacts {
   readonly taskId: string
-  readonly vm: VmName
+  readonly vm: string
   readonly uid: VmUid
   /** The IPv4 addresses of all its NICs. */
   readonly macs: readonly string[]
@@ -52,7 +52,7 @@ export interface ContainerFacts {
 /** The container of a task: a fact of its own, whatever Swarm says of the task. Runner and QEMU live in it. */
 export class Container {
   readonly taskId: string
-  readonly vm: VmName
+  readonly vm: string
   readonly uid: VmUid
   readonly macs: readonly string[]
   readonly machine: Machine

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../../src/api/hash.ts'
 import { objectLabels } from '../../../src/api/labels.ts'
 import { dig } from '../../../src/reconcilers/shared/raw.ts'
-import { serviceName, type VmUid } from '../../../src/api/names.ts'
+import { type VmUid } from '../../../src/api/names.ts'
 import {
   changeTemplate,
   foreignConfig,
@@ -21,7 +21,7 @@ import {
 import { placeByLabels } from '../former-release.ts'
 import type { Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, serviceOf } from '../../support/branded.ts'
 
 const atMs = 7_000
 
@@ -30,11 +30,11 @@ function oneDisk({ machines }: World): string | undefined {
 }
 
 function serviceLabel(world: World, key: string): string | undefined {
-  return world.swarm.service(serviceName('web'))?.labels[key]
+  return world.swarm.service(serviceOf('web'))?.labels[key]
 }
 
 function hasNoEnv({ swarm }: World): string | undefined {
-  const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
+  const env = dig(swarm.service(serviceOf('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
   return env === undefined ? undefined : 'the changed template was not restored'
 }
 
@@ -98,7 +98,7 @@ export const hands: readonly Scenario[] = [
       [
         atMs,
         once(hasService('web'), ({ swarm }) => {
-          const service = swarm.service(serviceName('web'))
+          const service = swarm.service(serviceOf('web'))
           if (service !== undefined) void swarm.removeService(service.id)
           for (const one of swarm.configs.values()) if (one.labels[objectLabels.component] === 'launch') void swarm.removeConfig(one.id)
         }),
@@ -414,7 +414,7 @@ export const hands: readonly Scenario[] = [
       [45_000, () => undefined],
     ],
     blocked: { web: 'OwnershipLost' },
-    expect: ({ swarm }) => (swarm.service(serviceName('web')) === undefined ? 'web was removed' : undefined),
+    expect: ({ swarm }) => (swarm.service(serviceOf('web')) === undefined ? 'web was removed' : undefined),
     extraMs: 25_000,
   },
   {

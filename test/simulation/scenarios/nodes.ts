@@ -1,10 +1,10 @@
 import { nodeLabels } from '../../../src/api/labels.ts'
-import { serviceName } from '../../../src/api/names.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
 import { force, isRunning, labelNode, neverRestarted, nodeOf, once } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import { cutOff, joinAgain, powerOff, powerOn, rejoin } from '../window-faults.ts'
 import type { World } from '../world.ts'
+import { serviceOf } from '../../support/branded.ts'
 
 /** To the node that the VM is on, and to the same one later. */
 function toItsNode(act: (world: World, nodeId: string) => void): Act {
@@ -28,7 +28,7 @@ function restoreElsewhere(world: World, nodeId: string, age: 'old' | 'newest' = 
 }
 
 function forget(world: World): void {
-  const service = world.swarm.service(serviceName('web'))
+  const service = world.swarm.service(serviceOf('web'))
   const record = world.record('web')
   if (service !== undefined) void world.swarm.removeService(service.id)
   if (record !== undefined) void world.swarm.removeConfig(record.config.id)
@@ -45,7 +45,7 @@ function removeEntry({ swarm }: World, nodeId: string): void {
 function onItsNodeAlone(world: World): string | undefined {
   const [runs, wanted] = [world.machines.writersOf('web').map((one) => one.nodeId), nodeOf(world, 'web')]
   if (runs.join() !== wanted) return `web runs on ${runs.join()}, and its node is ${wanted}`
-  const constraints = dig(world.swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'Placement', 'Constraints')
+  const constraints = dig(world.swarm.service(serviceOf('web'))?.spec, 'TaskTemplate', 'Placement', 'Constraints')
   return rawList(constraints)[0] === `node.id==${wanted}` ? undefined : `web is not held to ${wanted}`
 }
 

@@ -1,21 +1,21 @@
 import { objectLabels } from '../../../src/api/labels.ts'
-import { serviceName } from '../../../src/api/names.ts'
 import { dig } from '../../../src/reconcilers/shared/raw.ts'
 import { changeTemplate, foreignConfig, forged, isRunning, labelService, nodeOf, once, rollback, whenWritten } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import { powerOff, powerOn } from '../window-faults.ts'
 import type { World } from '../world.ts'
+import { serviceOf } from '../../support/branded.ts'
 
 const atMs = 7_000
 const restarts = { updatePolicy: 'Restart' }
 const another = { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }
 
 function labelOf({ swarm }: World, key: string): string | undefined {
-  return swarm.service(serviceName('web'))?.labels[key]
+  return swarm.service(serviceOf('web'))?.labels[key]
 }
 
 function hasNoEnv({ swarm }: World): string | undefined {
-  const env = dig(swarm.service(serviceName('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
+  const env = dig(swarm.service(serviceOf('web'))?.spec, 'TaskTemplate', 'ContainerSpec', 'Env')
   return env === undefined ? undefined : 'the changed template was not restored'
 }
 
@@ -25,7 +25,7 @@ function isAsBefore(world: World): boolean {
 
 /** The controller has just put the template back, and the spec before that is the changed one. */
 function isPutBack(world: World): boolean {
-  const before = world.swarm.service(serviceName('web'))?.previousSpec
+  const before = world.swarm.service(serviceOf('web'))?.previousSpec
   return dig(before, 'TaskTemplate', 'ContainerSpec', 'Env') !== undefined && hasNoEnv(world) === undefined
 }
 

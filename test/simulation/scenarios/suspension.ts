@@ -1,10 +1,10 @@
 import { objectLabels, suspendedBy } from '../../../src/api/labels.ts'
-import { serviceName } from '../../../src/api/names.ts'
 import { deletePolicy } from '../../../src/reconcilers/shared/placement-record.ts'
 import { placeByLabels } from '../former-release.ts'
 import { isRunning, neverRestarted, once, scale } from '../people.ts'
 import type { Act, Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
+import { serviceOf } from '../../support/branded.ts'
 
 const atMs = 7_000
 
@@ -52,7 +52,7 @@ export const suspension: readonly Scenario[] = [
       [30_000, () => undefined],
     ],
     blocked: { web: 'Suspended' },
-    expect: ({ swarm }) => (swarm.service(serviceName('web')) === undefined ? 'web was removed' : undefined),
+    expect: ({ swarm }) => (swarm.service(serviceOf('web')) === undefined ? 'web was removed' : undefined),
     extraMs: 25_000,
   },
   {

@@ -13,7 +13,7 @@ import {
 import { type KnownAnswer, marked, probeMark, vmMark } from '../../../src/api/wire/unchanged.ts'
 import type { AnswerControl, ControlListener } from '../../../src/ports/control-listener.ts'
 import { silentLog } from '../controller/virtual-clock.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
 const keys = [{ id: 'k1', hex: '1'.repeat(64) }] as const
@@ -123,7 +123,7 @@ const preparing: PrepareStatus = { state: 'preparing', reason: 'CopyingImage', m
 const order = marked({
   version: 1,
   uid: aUid(randomUUID()),
-  vm: 'web-1',
+  vm: aVmName('web-1'),
   cluster: 'lab',
   disks: [{ name: 'root', sizeBytes: 1, image: { source: 'images/tiny.qcow2', sha256: null } }],
   disksMustExist: false,

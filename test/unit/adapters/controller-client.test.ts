@@ -7,6 +7,7 @@ import { controllerClient } from '../../../src/adapters/controller-api/controlle
 import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { ControllerApi, VmChange } from '../../../src/ports/controller-api.ts'
 import { noActions, noInspection } from '../no-actions.ts'
+import { aVmName } from '../../support/branded.ts'
 
 const token = 'a-token-of-enough-characters'
 
@@ -61,7 +62,7 @@ describe('the client, with the real API', () => {
       {
         ...noActions,
         reload: () => void (reloads += 1),
-        confirmRemoval: (names) => (names.includes('db') ? { kind: 'confirmed', names } : { kind: 'other', withheld: ['db'] }),
+        confirmRemoval: (names) => (names.includes(aVmName('db')) ? { kind: 'confirmed', names } : { kind: 'other', withheld: ['db'] }),
       },
       noInspection,
     )

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
-import { declarationStore } from '../../../src/controller/declarations/store.ts'
+import { aStore } from '../controller/a-store.ts'
 import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { virtualClock } from '../controller/virtual-clock.ts'
 
@@ -77,7 +77,7 @@ describe('a VM beside a document of another kind', () => {
   const graceMs = 60_000
   function bench() {
     const clock = virtualClock()
-    const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, clock)
+    const store = aStore({ sources: 1, removalGraceMs: graceMs }, clock)
     store.setOwnedVms(new Map())
     return { clock, store, kind: (): string => store.get('web').kind }
   }

@@ -23,13 +23,13 @@ import { type Layout, layout } from '../../../src/api/layout.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../../src/api/wire/delete-disks.ts'
 import type { DiskClaims } from '../../../src/ports/disk-claims.ts'
 import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
 const uid = aUid('11111111-1111-4111-8111-111111111111')
 const other = aUid('22222222-2222-4222-8222-222222222222')
 const sha = 'a'.repeat(64)
-const order: DeleteDisksOrder = { version: 1, uid, vm: 'web', cluster: 'lab' }
+const order: DeleteDisksOrder = { version: 1, uid, vm: aVmName('web'), cluster: 'lab' }
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 let paths: Layout

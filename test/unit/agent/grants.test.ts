@@ -7,13 +7,13 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
 import { silentLog, type VirtualClock, virtualClock } from '../controller/virtual-clock.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
 const paths = layout('/s')
 const one = aUid('11111111-1111-4111-8111-111111111111')
 const two = aUid('22222222-2222-4222-8222-222222222222')
-const aGrant = (uid: VmUid, vm = 'web'): Grant => ({ version: 1, uid, vm, accelerator: 'tcg', nics: [] })
+const aGrant = (uid: VmUid, vm = 'web'): Grant => ({ version: 1, uid, vm: aVmName(vm), accelerator: 'tcg', nics: [] })
 
 interface World {
   readonly held: Grants

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import { paths, SimulatedNode } from '../../property/crashes/simulated-node.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
 const first = aUid('11111111-1111-4111-8111-111111111111')
@@ -14,7 +14,7 @@ async function aNode() {
   const order = (uid: VmUid, change: Partial<PrepareOrder> = {}): PrepareOrder => ({
     version: 1,
     uid,
-    vm: 'web',
+    vm: aVmName('web'),
     cluster: 'lab',
     disks: [{ name: 'root', sizeBytes: 64 * 1024 ** 2, image: { source: image.source, sha256: null } }],
     disksMustExist: false,

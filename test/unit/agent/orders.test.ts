@@ -6,13 +6,13 @@ import type { BrokerRequest } from '../../../src/api/wire/broker-admin.ts'
 import type { Grant, NicGrant } from '../../../src/api/wire/common.ts'
 import { StateError } from '../../../src/ports/state-files.ts'
 import { marked } from '../../../src/api/wire/unchanged.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c11')
 const order = marked({
   version: 1,
   uid,
-  vm: 'web-1',
+  vm: aVmName('web-1'),
   cluster: 'lab',
   disks: [{ name: 'root', sizeBytes: 1, image: { source: 'images/tiny.qcow2', sha256: null } }],
   disksMustExist: false,
@@ -114,7 +114,7 @@ function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { stat
 const aGrant = (nics: NicGrant[], more: Partial<Grant> = {}): Grant => ({
   version: 1,
   uid,
-  vm: 'web-1',
+  vm: aVmName('web-1'),
   accelerator: 'tcg',
   nics,
   ...more,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { type SeenInstance, planPrepare } from '../../../src/agent/prepare-plan.ts'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import type { DiskRecord, Identity } from '../../../src/api/wire/identity.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('11111111-2222-4333-8444-555555555555')
 const sha = 'a'.repeat(64)
@@ -16,7 +16,7 @@ function anOrder(
   return {
     version: 1,
     uid,
-    vm: 'web-1',
+    vm: aVmName('web-1'),
     cluster: 'c',
     disks,
     disksMustExist: false,
@@ -29,7 +29,16 @@ function anOrder(
 
 function anIdentity(change: Partial<Identity> = {}): Identity {
   const disks = [{ name: 'root', sizeBytes: 1024, imageSource: 'images/a.qcow2', imageSha256: sha }]
-  return { version: 1, uid, vm: 'web-1', cluster: 'c', machineType: 'pc-q35-10.0', createdAt: '2026-01-01T00:00:00Z', disks, ...change }
+  return {
+    version: 1,
+    uid,
+    vm: aVmName('web-1'),
+    cluster: 'c',
+    machineType: 'pc-q35-10.0',
+    createdAt: '2026-01-01T00:00:00Z',
+    disks,
+    ...change,
+  }
 }
 
 const seen = (change: Partial<SeenInstance> = {}): SeenInstance => ({
@@ -88,9 +97,9 @@ test.each([
   ['LayoutMissing', anOrder(), seen({ layoutVersion: undefined })],
   ['LayoutUnsupported', anOrder(), seen({ layoutVersion: 2 })],
   ['IdentityUnreadable', anOrder(), seen({ identity: { kind: 'unreadable', message: 'x' }, disks: ['root'] })],
-  ['IdentityMismatch', anOrder({ vm: 'web-2' }), known()],
+  ['IdentityMismatch', anOrder({ vm: aVmName('web-2') }), known()],
   ['IdentityMismatch', anOrder({ cluster: 'd' }), known()],
-  ['IdentityMismatch', anOrder({ vm: 'web-2' }), seen({ draft: anIdentity() })],
+  ['IdentityMismatch', anOrder({ vm: aVmName('web-2') }), seen({ draft: anIdentity() })],
   ['DiskMissing', anOrder(), known({}, [])],
   ['DiskMissing', anOrder({ disksMustExist: true }), seen()],
   ['DiskAddUnsupported', anOrder(), known({ disks: [] })],

@@ -13,7 +13,7 @@ import type { PrepareOrder, PrepareStatus } from '../../../src/api/wire/agent-ap
 import { identity as identitySchema } from '../../../src/api/wire/identity.ts'
 import type { DiskClaims } from '../../../src/ports/disk-claims.ts'
 import { StateError, type StateFiles } from '../../../src/ports/state-files.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('11111111-1111-4111-8111-111111111111')
 const shas: Record<string, string> = { 'images/a': 'a'.repeat(64), 'images/b': 'b'.repeat(64) }
@@ -66,7 +66,7 @@ function anOrder(disk: { name?: string; source?: string; sizeMiB?: number } = {}
   return {
     version: 1,
     uid,
-    vm: 'web',
+    vm: aVmName('web'),
     cluster: 'lab',
     disks: [{ name, sizeBytes: sizeMiB * mebibyte, image: { source, sha256: null } }],
     disksMustExist: true,

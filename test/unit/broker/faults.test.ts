@@ -8,7 +8,7 @@ import { TapLocks } from '../../../src/broker/tap-locks.ts'
 import type { GuestFilter } from '../../../src/ports/guest-filter.ts'
 import type { HostNetwork } from '../../../src/ports/host-network.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('11111111-1111-4111-8111-111111111111')
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
@@ -88,7 +88,7 @@ describe('a host that fails for a moment', () => {
       flushed: async () => undefined,
     }
     const nics = [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }]
-    leases.grant({ version: 1, uid, vm: 'web', accelerator: 'tcg', nics })
+    leases.grant({ version: 1, uid, vm: aVmName('web'), accelerator: 'tcg', nics })
     state.broken = true
     leases.enter(uid, link, [tapName(uid, 'lan')])
     await clock.pass(2_000)
@@ -127,7 +127,7 @@ it('a VM that comes for its lease while all are powered off does not start, howe
   leases.grant({
     version: 1,
     uid,
-    vm: 'web',
+    vm: aVmName('web'),
     accelerator: 'tcg',
     nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }],
   })

@@ -16,14 +16,14 @@ import {
   seatProven,
   withGrant,
 } from '../../../src/broker/lease.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('00000000-0000-4000-8000-000000000001')
 const tap = tapName(uid, 'lan')
 const grant: Grant = {
   version: 1,
   uid,
-  vm: 'web',
+  vm: aVmName('web'),
   accelerator: 'tcg',
   nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }],
 }

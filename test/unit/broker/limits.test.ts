@@ -3,14 +3,14 @@ import type { Grant } from '../../../src/api/wire/common.ts'
 import { parseBrokerCommand, UsageError } from '../../../src/broker/config.ts'
 import { judgeGrant } from '../../../src/broker/grants.ts'
 import { hostSideMac } from '../../../src/broker/nics.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
 const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
 const nic = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }
 const aGrant = (id: number, nics: Grant['nics'] = [nic]): Grant => ({
   version: 1,
   uid: aUid(`00000000-0000-4000-8000-00000000000${id}`),
-  vm: `vm${id}`,
+  vm: aVmName(`vm${id}`),
   accelerator: 'tcg',
   nics,
 })

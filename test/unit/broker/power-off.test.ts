@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Host } from '../../../src/broker/host-view.ts'
 import { Leases, type LeasesOptions } from '../../../src/broker/leases.ts'
 import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('11111111-1111-4111-8111-111111111111')
 
@@ -23,7 +23,7 @@ async function goingDown() {
     tapLocks: { lock: async () => undefined } as unknown as LeasesOptions['tapLocks'],
     onTaps: () => undefined,
   })
-  leases.grant({ version: 1, uid, vm: 'web', accelerator: 'tcg', nics: [] })
+  leases.grant({ version: 1, uid, vm: aVmName('web'), accelerator: 'tcg', nics: [] })
   const [first, again] = [aRunner(1), aRunner(2)]
   leases.enter(uid, first.link, [])
   await clock.pass(1_000)

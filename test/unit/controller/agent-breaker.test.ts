@@ -9,7 +9,7 @@ import { messageOf } from '../../../src/api/error-message.ts'
 import { noMetrics } from '../../simulation/no-metrics.ts'
 import { SimulatedAgent } from '../../simulation/simulated-agents.ts'
 import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
-import { aNodeId, aUid } from '../../support/branded.ts'
+import { aNodeId, aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('6f1b3a52-3c1d-4a89-9a53-000000000001')
 const timeoutMs = 10_000
@@ -41,7 +41,7 @@ async function looks(agents: (cluster: ReturnType<typeof aCluster>) => Agents): 
   const cluster = aCluster()
   const asked = agents(cluster)
   const seen: number[] = []
-  const reconciler: AnyReconciler = {
+  const reconciler: AnyReconciler<string> = {
     name: 'reachability',
     async observe(key: string) {
       await asked
@@ -133,7 +133,7 @@ test('a deletion of disks that takes long opens nothing', async () => {
   const { clock, said, ask, agents, world } = aCluster()
   void agents
     .on(aNodeId('n1'))
-    .deleteDisks({ version: 1, uid, vm: 'web', cluster: 'lab' })
+    .deleteDisks({ version: 1, uid, vm: aVmName('web'), cluster: 'lab' })
     .catch((error: unknown) => said.push(messageOf(error)))
   await clock.pass(9_000)
   world.hangs = false

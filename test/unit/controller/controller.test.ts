@@ -14,7 +14,7 @@ import type { SourceSnapshot } from '../../../src/api/manifest/source-documents.
 import type { Swarm, SwarmEvent, SwarmNode } from '../../../src/ports/swarm.ts'
 import type { Plan } from '../../../src/reconcilers/reconciler.ts'
 import { evenRandom, silentLog, type VirtualClock, virtualClock } from './virtual-clock.ts'
-import { aNodeId } from '../../support/branded.ts'
+import { aNodeId, aVmName } from '../../support/branded.ts'
 
 const idle: Plan<unknown> = { actions: [], conditions: [], next: { kind: 'settled' } }
 const node: SwarmNode = {
@@ -74,7 +74,7 @@ class Stage {
     this.running = this.built.run(this.stopping.signal)
   }
 
-  private actor(name: AnyReconciler['name']): AnyReconciler {
+  private actor(name: AnyReconciler<string>['name']): AnyReconciler<string> {
     return {
       name,
       observe: async (key, signal) => {
@@ -473,8 +473,8 @@ describe('actions of the controller', () => {
     on.declare()
     await on.clock.pass(120_000)
     expect(on.built.view.sources()).toMatchObject({ stalled: expect.stringContaining('4 of 4') as string, withheld: names })
-    expect(on.built.actions.confirmRemoval(['a'])).toEqual({ kind: 'other', withheld: names })
-    expect(on.built.actions.confirmRemoval(names.toReversed())).toEqual({ kind: 'confirmed', names })
+    expect(on.built.actions.confirmRemoval([aVmName('a')])).toEqual({ kind: 'other', withheld: names })
+    expect(on.built.actions.confirmRemoval(names.toReversed().map(aVmName))).toEqual({ kind: 'confirmed', names })
     expect(on.built.view.sources()).toMatchObject({ stalled: null, withheld: [] })
     await on.clock.pass(59_000)
     expect(on.built.view.vms().map((vm) => vm.name)).toEqual(names)

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
-import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
+import { vmNameOf } from '../../../src/api/names.ts'
+import { type TestStore, aStore } from './a-store.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
@@ -16,7 +17,7 @@ function ok(name: string, file = `${name}.yaml`, line = 1): SourceDocument {
 
 function broken(file: string, name?: string, rendered = `error in ${file}`): SourceDocument {
   const issue = { code: 'VM002', path: [], message: 'm', file, line: 1, column: 1, rendered }
-  return { ok: false, origin: { source: 'directory', file, line: 1 }, name, issues: [issue] }
+  return { ok: false, origin: { source: 'directory', file, line: 1 }, name: vmNameOf(name), issues: [issue] }
 }
 
 function read(documents: readonly SourceDocument[], complete = true): SourceSnapshot {
@@ -24,7 +25,7 @@ function read(documents: readonly SourceDocument[], complete = true): SourceSnap
 }
 
 interface Bench {
-  readonly store: DeclarationStore
+  readonly store: TestStore
   readonly clock: VirtualClock
   /** Reads, and again after the time has passed. */
   readonly after: (ms: number, snapshot: SourceSnapshot) => Promise<void>
@@ -33,7 +34,7 @@ interface Bench {
 
 function bench(): Bench {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, clock)
+  const store = aStore({ sources: 1, removalGraceMs: graceMs }, clock)
   return {
     store,
     clock,
@@ -395,7 +396,7 @@ describe('too many at once', () => {
 
   it('are all of a source although another one has VMs, whose own go on being removed', async () => {
     const clock = virtualClock()
-    const store = declarationStore({ sources: 2, removalGraceMs: graceMs }, clock)
+    const store = aStore({ sources: 2, removalGraceMs: graceMs }, clock)
     store.setOwnedVms(new Map())
     const config = (name: string): SourceDocument => ({ ...ok(name), origin: { source: 'configs', file: name, line: 1 } })
     const fold = (directory: readonly SourceDocument[], configs: readonly SourceDocument[]): void => {

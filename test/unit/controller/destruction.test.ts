@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
-import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
+import { type TestStore, aStore } from './a-store.ts'
 import { blockedNames, type OwnedVm } from '../../../src/controller/declarations/state.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
@@ -27,7 +27,7 @@ function read(names: string, source = 'directory'): SourceSnapshot {
 }
 
 interface Bench {
-  readonly store: DeclarationStore
+  readonly store: TestStore
   readonly clock: VirtualClock
   readonly pass: (ms: number, names: string, source?: string) => Promise<void>
   readonly kinds: (names: string) => string
@@ -35,7 +35,7 @@ interface Bench {
 
 function bench(sources = 1): Bench {
   const clock = virtualClock()
-  const store = declarationStore({ sources, removalGraceMs: graceMs }, clock)
+  const store = aStore({ sources, removalGraceMs: graceMs }, clock)
   return {
     store,
     clock,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { disksView } from '../../../src/controller/api/list-disks.ts'
 import { Cluster } from '../../simulation/cluster.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 
 const { signal } = new AbortController()
 const uids = { other: aUid('77777777-2222-4333-8444-555555555555'), nameless: aUid('88888888-2222-4333-8444-555555555555') }
@@ -67,7 +67,7 @@ test('a disk is in use or retained although its record lost the labels that it c
 test('what another cluster left is its own, and what has no name is nobody’s', async () => {
   const cluster = new Cluster(['n1'])
   const disks = [{ name: 'root', sizeBytes: 1, allocatedBytes: 1 }]
-  cluster.agent('n1').held.set(uids.other, { uid: uids.other, vm: 'web', cluster: 'there', disks, granted: false })
+  cluster.agent('n1').held.set(uids.other, { uid: uids.other, vm: aVmName('web'), cluster: 'there', disks, granted: false })
   cluster.agent('n1').held.set(uids.nameless, { uid: uids.nameless, vm: null, cluster: null, disks, granted: false })
   expect(await states(cluster)).toEqual([
     [null, 'Ownerless'],

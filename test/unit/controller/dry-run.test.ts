@@ -23,10 +23,8 @@ const heldByAnother = async () => ({ kind: 'held', holder: 'b', config: aConfig,
 
 function inspecting(cluster: Cluster, observe?: DisruptionLease['observe']) {
   const ports = cluster.ports()
-  const declarations = { ...ports.declarations, knows: (vm: string) => cluster.declared.has(vm) }
   return inspection({
     ...ports,
-    declarations,
     clock: virtualClock(),
     view: { vm: () => undefined },
     ...(observe && { lease: { ...ports.lease, observe } }),

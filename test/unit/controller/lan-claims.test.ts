@@ -2,12 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import { deterministicMac, type Mac } from '../../../src/api/mac.ts'
-import { declarationStore, type DeclarationStore } from '../../../src/controller/declarations/store.ts'
+import { aStore, type TestStore } from './a-store.ts'
 import type { OwnedVm } from '../../../src/controller/declarations/state.ts'
 import { lanClaims } from '../../../src/api/manifest/lan-claims.ts'
 import type { ReadDocument } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
-import { aMac } from '../../support/branded.ts'
+import { aMac, aVmName } from '../../support/branded.ts'
 
 const graceMs = 60_000
 /** For so long a guest may still have what nobody claims and nothing in the Swarm shows. */
@@ -32,7 +32,7 @@ spec:
 }
 
 interface Bench {
-  readonly store: DeclarationStore
+  readonly store: TestStore
   readonly clock: VirtualClock
   readonly read: (...documents: (readonly ReadDocument[])[]) => void
   /** The accepted MAC of the first NIC, or the kind of the declaration. */
@@ -41,7 +41,7 @@ interface Bench {
 
 function bench(world: ReadonlyMap<string, OwnedVm> | 'unread' = new Map()): Bench {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 1, removalGraceMs: graceMs, cluster }, clock)
+  const store = aStore({ sources: 1, removalGraceMs: graceMs, cluster }, clock)
   if (world !== 'unread') store.setOwnedVms(world)
   return {
     store,
@@ -184,7 +184,7 @@ help: change the MAC of one VM; this document is accepted once VM "b" no longer 
 
   it('is refused also where the other VM has it by auto, named by the network that it follows from', () => {
     const { store, read, mac } = bench()
-    const auto = deterministicMac(cluster, 'a', 'lan')
+    const auto = deterministicMac(cluster, aVmName('a'), 'lan')
     read(web('a', ''), web('b', `mac: ${auto}`))
     expect([mac('a'), mac('b')]).toEqual(['auto', 'unknown'])
     const other = bench()
@@ -267,7 +267,7 @@ const nics = [
   '',
   `mac: ${macA}`,
   `mac: ${macB}`,
-  `mac: ${deterministicMac(cluster, 'a', 'lan')}`,
+  `mac: ${deterministicMac(cluster, aVmName('a'), 'lan')}`,
   `mac: ${macA}, address: 10.0.0.1`,
   'address: 10.0.0.1',
 ]

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
-import { declarationStore } from '../../../src/controller/declarations/store.ts'
+import { aStore, type TestStore } from './a-store.ts'
 import { readManifests } from '../../../src/controller/declarations/manifest-reader.ts'
 import type { ManifestSource } from '../../../src/ports/manifest-source.ts'
 import type { SourceDocument, ValidDocument } from '../../../src/api/manifest/source-documents.ts'
@@ -15,7 +15,7 @@ const web: ValidDocument = {
 
 it('judges an absence that showed when the Swarm was read', async () => {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 1, removalGraceMs: 5_000 }, clock)
+  const store = aStore({ sources: 1, removalGraceMs: 5_000 }, clock)
   const empty: ManifestSource = {
     read: async () => ({ source: 'directory', complete: true, message: '', documents: [] }),
     watch: () => () => undefined,
@@ -33,7 +33,7 @@ it('judges an absence that showed when the Swarm was read', async () => {
 
 it('judges an absence when the grace is over, however long the other source would have waited for its next read', async () => {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 2, removalGraceMs: 60_000 }, clock)
+  const store = aStore({ sources: 2, removalGraceMs: 60_000 }, clock)
   store.setOwnedVms(new Map())
   let documents = [web]
   let hint = (): void => undefined
@@ -94,7 +94,7 @@ function aNamingSource() {
 
 async function reading() {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 1, removalGraceMs: 1_000 }, clock)
+  const store = aStore({ sources: 1, removalGraceMs: 1_000 }, clock)
   store.setOwnedVms(new Map())
   const naming = aNamingSource()
   const stopping = new AbortController()
@@ -113,7 +113,7 @@ async function reading() {
 }
 
 const edited = (generation: string): ValidDocument => ({ ...web, generation })
-const generationOf = (store: ReturnType<typeof declarationStore>): string => {
+const generationOf = (store: TestStore): string => {
   const declaration = store.get('web')
   return declaration.kind === 'present' ? declaration.generation : declaration.kind
 }
@@ -195,7 +195,7 @@ it('takes nothing for removed by what hints named alone', async () => {
 
 it('counts the grace by when a read began: a slow one says nothing of the time that it took', async () => {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 1, removalGraceMs: 50_000 }, clock)
+  const store = aStore({ sources: 1, removalGraceMs: 50_000 }, clock)
   store.setOwnedVms(new Map())
   let documents = [web]
   const slow: ManifestSource = {
@@ -226,7 +226,7 @@ it('counts the grace by when a read began: a slow one says nothing of the time t
 
 it('reads again when something counts that was still being written', async () => {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 1, removalGraceMs: 60_000 }, clock)
+  const store = aStore({ sources: 1, removalGraceMs: 60_000 }, clock)
   store.setOwnedVms(new Map())
   let reads = 0
   const source: ManifestSource = {

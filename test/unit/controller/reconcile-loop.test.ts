@@ -6,7 +6,7 @@ import { evenRandom, silentLog, virtualClock } from './virtual-clock.ts'
 
 it('yields to the event loop before it begins a run', async () => {
   const seen: string[] = []
-  const reconciler: AnyReconciler = {
+  const reconciler: AnyReconciler<string> = {
     name: 'assets',
     observe: async (key: string) => void seen.push(key),
     plan: () => ({ actions: [], conditions: [], next: { kind: 'settled' } }),

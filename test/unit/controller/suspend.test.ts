@@ -15,8 +15,7 @@ beforeEach(async () => {
 })
 
 function verbs() {
-  const { declarations } = cluster.ports()
-  const store = { get: declarations.get, knows: (vm: string) => cluster.declared.has(vm) }
+  const store = cluster.ports().declarations
   return suspending({ swarm: cluster.swarm, store, log: silentLog, lookAt: (vm) => void lookedAt.push(vm) })
 }
 

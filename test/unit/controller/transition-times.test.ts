@@ -6,6 +6,7 @@ import { PortError } from '../../../src/ports/errors.ts'
 import { aVm } from '../../simulation/cluster.ts'
 import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
 import { silentLog, type VirtualClock, virtualClock } from './virtual-clock.ts'
+import { aVmName } from '../../support/branded.ts'
 
 const present = aVm('web')
 
@@ -22,14 +23,15 @@ class Reign {
     this.#ended = persistTransitionTimes({ swarm, clock, log: silentLog, cluster: 'lab', ...times }, this.#stopping.signal)
   }
 
-  say(status: ConditionStatus, vm = 'web'): void {
+  say(status: ConditionStatus, name = 'web'): void {
+    const vm = aVmName(name)
     this.status.declared(vm, present, condition('Valid', 'True', 'Accepted', ''))
     const conditions = [condition('Reachable', status, 'Said', '')]
     this.status.report(vm, present.generation, { owner: 'reachability', conditions, facts: undefined, progress: { kind: 'waiting' } })
   }
 
-  since(type = 'Reachable', vm = 'web'): string | undefined {
-    return this.status.view(vm, present).conditions.find((one) => one.type === type)?.lastTransitionTime
+  since(type = 'Reachable', name = 'web'): string | undefined {
+    return this.status.view(aVmName(name), present).conditions.find((one) => one.type === type)?.lastTransitionTime
   }
 
   async stop(): Promise<void> {
@@ -197,7 +199,7 @@ test('a removed VM of the same name starts over', async () => {
   const { clock, begin } = await afterOne(1_000)
   const second = await begin()
   second.say('Unknown')
-  second.status.forget('web')
+  second.status.forget(aVmName('web'))
   await clock.pass(1_000)
   second.say('True')
   expect(second.since()).toBe('2026-01-01T00:00:02.000Z')

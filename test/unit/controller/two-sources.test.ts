@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
-import { type DeclarationStore, declarationStore } from '../../../src/controller/declarations/store.ts'
+import { type TestStore, aStore } from './a-store.ts'
 import type { OwnedVm } from '../../../src/controller/declarations/state.ts'
 import type { SourceDocument, SourceSnapshot } from '../../../src/api/manifest/source-documents.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
@@ -24,7 +24,7 @@ function broken(source: Source, more: { readonly name?: string; readonly file?: 
 type Reads = Partial<Record<Source, readonly SourceDocument[] | 'incomplete'>>
 
 interface Bench {
-  readonly store: DeclarationStore
+  readonly store: TestStore
   readonly clock: VirtualClock
   /** One read of each source that is named. */
   readonly read: (reads: Reads) => void
@@ -35,7 +35,7 @@ interface Bench {
 
 function bench(owned?: OwnedVm | 'nothing'): Bench {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 2, removalGraceMs: graceMs }, clock)
+  const store = aStore({ sources: 2, removalGraceMs: graceMs }, clock)
   if (owned !== undefined) store.setOwnedVms(owned === 'nothing' ? new Map() : new Map([['web', owned]]))
   const read = (reads: Reads): void => {
     for (const [source, documents] of Object.entries(reads)) store.fold(snapshot(source, documents))
@@ -258,7 +258,7 @@ describe('after a restart of the controller', () => {
 
   it('a VM of a source that is switched off is left alone, until another one declares it', async () => {
     const clock = virtualClock()
-    const store = declarationStore({ sources: 1, removalGraceMs: graceMs }, clock)
+    const store = aStore({ sources: 1, removalGraceMs: graceMs }, clock)
     store.setOwnedVms(new Map([['web', owned('directory')]]))
     store.fold(snapshot('configs', []))
     await clock.pass(10 * graceMs)
@@ -352,7 +352,7 @@ describe('a VM is certainly in no manifest', () => {
 
 it('doubts an absence where the manifest may have gone into a file that another source found broken before this one was read again', async () => {
   const clock = virtualClock()
-  const store = declarationStore({ sources: 2, removalGraceMs: 60_000 }, clock)
+  const store = aStore({ sources: 2, removalGraceMs: 60_000 }, clock)
   store.setOwnedVms(new Map())
   const origin = { source: 'directory', file: 'web.yaml', line: 1 }
   const vm = { metadata: { name: 'web', labels: {}, annotations: {} }, spec: { networks: [] } } as unknown as VirtualMachine

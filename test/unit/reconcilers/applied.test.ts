@@ -10,11 +10,12 @@ import { reservedBytes } from '../../../src/reconcilers/shared/vm-service.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { placeByLabels } from '../../simulation/former-release.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
+import { aVmName } from '../../support/branded.ts'
 
 type Spec = Record<string, unknown>
 const service = 'vm-web'
 const networks = [{ name: 'lan', bridge: 'br0' }]
-const declared = deterministicMac('lab', 'web', 'lan')
+const declared = deterministicMac('lab', aVmName('web'), 'lan')
 const other = '52:54:00:00:00:99'
 const otherMac = { networks: [{ name: 'lan', bridge: 'br0', mac: other }] }
 
@@ -425,7 +426,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     for (const vm of all) cluster.declare(vm, { memory: '3Gi', ...restart })
     const services = servicesReconciler(cluster.ports())
     const { signal } = new AbortController()
-    const seen = await Promise.all(all.map((vm) => services.observe(vm, signal)))
+    const seen = await Promise.all(all.map((vm) => services.observe(aVmName(vm), signal)))
     const plans = seen.map((one) => services.plan(one, cluster.nowMs))
     const carryOut = async ({ actions }: (typeof plans)[number]): Promise<void> => {
       for (const action of actions) await services.apply(action, signal)

@@ -2,13 +2,13 @@ import { expect, test } from 'vitest'
 import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
 import { aVm, Cluster } from '../../simulation/cluster.ts'
 import type { SimulatedAgent } from '../../simulation/simulated-agents.ts'
-import { aNodeId, aUid } from '../../support/branded.ts'
-import type { VmUid } from '../../../src/api/names.ts'
+import { aNodeId, aUid, aVmName } from '../../support/branded.ts'
+import type { VmName, VmUid } from '../../../src/api/names.ts'
 
 const uid = aUid('11111111-2222-4333-8444-555555555555')
 const other = aUid('99999999-2222-4333-8444-555555555555')
 
-function withDisk(cluster: Cluster, hostname: string, of: VmUid, vm: string | null = 'web'): void {
+function withDisk(cluster: Cluster, hostname: string, of: VmUid, vm: VmName | null = aVmName('web')): void {
   const disks = [{ name: 'root', sizeBytes: 2 * 1024 ** 3, allocatedBytes: 4096 }]
   cluster.agent(hostname).held.set(of, { uid: of, vm, cluster: vm === null ? null : 'lab', disks, granted: false })
 }

@@ -7,7 +7,7 @@ import { type AssumedPlacement, assumedPlacements } from '../../../src/reconcile
 import { place } from '../../../src/reconcilers/assets/place.ts'
 import { Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 import { factsOf } from '../../simulation/simulated-agents.ts'
-import { aNodeId, aUid } from '../../support/branded.ts'
+import { aNodeId, aUid, aVmName } from '../../support/branded.ts'
 
 const gib = 1024 ** 3
 const { signal } = new AbortController()
@@ -19,7 +19,7 @@ function disk(size: string): SpecChanges {
 /** All look before the first of them writes. */
 async function placeAtOnce(cluster: Cluster, vms: readonly string[]): Promise<string[]> {
   const assets = assetsReconciler(cluster.ports())
-  const seen = await Promise.all(vms.map((vm) => assets.observe(vm, signal)))
+  const seen = await Promise.all(vms.map((vm) => assets.observe(aVmName(vm), signal)))
   const plans = seen.map((one) => assets.plan(one, cluster.nowMs))
   const ends = await Promise.allSettled(plans.flatMap(({ actions }) => actions.map((action) => assets.apply(action, signal))))
   return ends.map((end) => (end.status === 'fulfilled' ? 'placed' : (end.reason as PortError).kind))
@@ -60,7 +60,7 @@ test('VMs that are declared together are spread over equal nodes, however their 
   const assets = assetsReconciler(cluster.ports())
   // All of them look before the first one writes; a VM that was refused looks again.
   for (let waiting: readonly string[] = vms; waiting.length > 0; ) {
-    const seen = await Promise.all(waiting.map((vm) => assets.observe(vm, signal)))
+    const seen = await Promise.all(waiting.map((vm) => assets.observe(aVmName(vm), signal)))
     const ends = await Promise.allSettled(
       seen.map(async (one) => Promise.all(assets.plan(one, cluster.nowMs).actions.map((action) => assets.apply(action, signal)))),
     )
@@ -86,7 +86,7 @@ test('a VM counts another one whose record is being written', async () => {
   }
   const assets = assetsReconciler(slow)
   const place = async (vm: string): Promise<void> => {
-    const { actions } = assets.plan(await assets.observe(vm, signal), cluster.nowMs)
+    const { actions } = assets.plan(await assets.observe(aVmName(vm), signal), cluster.nowMs)
     for (const action of actions) await assets.apply(action, signal)
   }
   const first = place('a')
@@ -172,7 +172,7 @@ test('the disk of a VM that was placed and has none yet is promised, too', async
   await placeAtOnce(cluster, ['a'])
   cluster.declare('b', disk('30Gi'))
   const assets = assetsReconciler(cluster.ports())
-  const { conditions } = assets.plan(await assets.observe('b', signal), cluster.nowMs)
+  const { conditions } = assets.plan(await assets.observe(aVmName('b'), signal), cluster.nowMs)
   expect(conditions.find((one) => one.type === 'Placed')).toMatchObject({ status: 'False', reason: 'InsufficientDisk' })
 })
 

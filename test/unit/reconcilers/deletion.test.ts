@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PortError } from '../../../src/ports/errors.ts'
 import { Cluster } from '../../simulation/cluster.ts'
+import { aVmName } from '../../support/branded.ts'
 
 const deletes = { deletionPolicy: 'Delete' }
 
@@ -144,7 +145,7 @@ describe('deletionPolicy: Delete', () => {
     const cluster = await running()
     const uid = cluster.record('web')?.uid ?? ''
     const held = cluster.agent('n1').held.get(uid)
-    if (held !== undefined) cluster.agent('n1').held.set(uid, { ...held, vm: 'shop' })
+    if (held !== undefined) cluster.agent('n1').held.set(uid, { ...held, vm: aVmName('shop') })
     cluster.remove('web')
     await rounds(cluster)
     expect([disks(cluster), cluster.record('web')?.uid]).toEqual([1, uid])

@@ -3,12 +3,12 @@ import { editEffects } from '../../../src/api/manifest/about.ts'
 import { cloudInitInstanceAnnotation } from '../../../src/api/manifest/annotations.ts'
 import { effectOf, machineAbout } from '../../../src/api/manifest/fields.ts'
 import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
-import { serviceName } from '../../../src/api/names.ts'
 import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
 import { editsBetween, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
 import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { settings } from '../../simulation/cluster.ts'
 import { started, wantedBy } from './started.ts'
+import { serviceOf } from '../../support/branded.ts'
 
 type Document = Record<'metadata' | 'spec', Record<string, unknown>>
 interface Case {
@@ -109,7 +109,7 @@ describe('what the schema says that an edit does is what it does', () => {
       restarts: restartHash(wantedBy(before)) !== restartHash(wantedBy(after)),
       shown: shownEdits(before, after),
       destroys: JSON.stringify(orderedDisks(before)) !== JSON.stringify(orderedDisks(after)),
-      recreates: serviceName(before.metadata.name) !== serviceName(after.metadata.name),
+      recreates: serviceOf(before.metadata.name) !== serviceOf(after.metadata.name),
     }
     const { restarts, shown, destroys, recreates } = seen
     switch (machineAbout().get(path)?.effect) {

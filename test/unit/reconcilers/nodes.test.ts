@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { placeByLabels } from '../../simulation/former-release.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 
 function labels(cluster: Cluster, hostname: string): Readonly<Record<string, string>> {
   return cluster.swarm.nodes.get(`node-${hostname}`)?.labels ?? {}
@@ -270,7 +270,7 @@ describe('a grant that nothing names', () => {
 
   test('is not taken back at once, nor more than once', async () => {
     const cluster = new Cluster(['n1'])
-    cluster.agent('n1').held.set(strange, { uid: strange, vm: 'gone', cluster: 'lab', disks: [], granted: true })
+    cluster.agent('n1').held.set(strange, { uid: strange, vm: aVmName('gone'), cluster: 'lab', disks: [], granted: true })
     await watch(cluster, 0)
     expect(granted(cluster)).toEqual([strange])
     const nodes = nodesReconciler(cluster.ports())
@@ -304,7 +304,7 @@ describe('a grant that nothing names', () => {
   })
 
   test.each([
-    ['another cluster’s', { vm: 'shop', cluster: 'other' }],
+    ['another cluster’s', { vm: aVmName('shop'), cluster: 'other' }],
     ['one of a directory without a name', { vm: null, cluster: null }],
   ])('is not touched where it is %s', async (_what, whose) => {
     const cluster = new Cluster(['n1'])

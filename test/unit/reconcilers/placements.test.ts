@@ -1,10 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { placementRecordName } from '../../../src/api/names.ts'
 import { noLoad, placementIndex, type PlacementFacts } from '../../../src/reconcilers/assets/placements.ts'
-import { aNodeId, aUid } from '../../support/branded.ts'
+import { aNodeId, aUid, aVmName, recordOf } from '../../support/branded.ts'
 
-const names = ['a', 'b', 'c'] as const
+const names = [aVmName('a'), aVmName('b'), aVmName('c')]
 const uids = [aUid('00000000-0000-4000-8000-000000000001'), aUid('00000000-0000-4000-8000-000000000002')] as const
 const anySaid = fc.record({
   vm: fc.constantFrom(...names),
@@ -35,7 +34,7 @@ describe('placements that are kept up', () => {
           const said = one.said && { ...one.said, vm: one.name }
           if (said === undefined) held.delete(one.name)
           else held.set(one.name, said)
-          it.put(placementRecordName(one.name), said)
+          it.put(recordOf(one.name), said)
         }
         const others = [...held.values()].filter(({ vm }) => vm !== me)
         for (const node of ['n1', 'n2']) {
@@ -52,8 +51,8 @@ describe('placements that are kept up', () => {
 
   it('count a record that says it is of another VM than its name', () => {
     const it = placementIndex(() => ({ bytes: 5, diskBytes: 7 }))
-    it.put(placementRecordName('a'), { vm: 'b', uid: uids[0], node: aNodeId('n1'), retainedAt: undefined, disksMade: false })
-    expect(it.loadsBeside('a').get('n1')).toEqual({ vms: 1, bytes: 5, unmadeDiskBytes: 7 })
-    expect(it.isClaimed(uids[0], 'a')).toBe(true)
+    it.put(recordOf('a'), { vm: aVmName('b'), uid: uids[0], node: aNodeId('n1'), retainedAt: undefined, disksMade: false })
+    expect(it.loadsBeside(aVmName('a')).get('n1')).toEqual({ vms: 1, bytes: 5, unmadeDiskBytes: 7 })
+    expect(it.isClaimed(uids[0], aVmName('a'))).toBe(true)
   })
 })

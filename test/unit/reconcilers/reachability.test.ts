@@ -7,10 +7,10 @@ import { pickAddress } from '../../../src/reconcilers/reachability/address.ts'
 import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { unreached } from '../../simulation/simulated-agents.ts'
-import { aMac, aUid } from '../../support/branded.ts'
+import { aMac, aUid, aVmName } from '../../support/branded.ts'
 import type { VmUid } from '../../../src/api/names.ts'
 
-const mac = deterministicMac('lab', 'web', 'lan')
+const mac = deterministicMac('lab', aVmName('web'), 'lan')
 const ip = '192.168.50.42'
 const reached: ProbeOutcome = { outcome: 'reached', reason: 'Answered', message: '', mac, rttMs: 0.4 }
 const checks = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const
@@ -467,7 +467,7 @@ test('a node that does not reach what another one reaches is named, and asked wh
 })
 
 test('another host with the address of the VM is not outvoted', async () => {
-  const taken: ProbeOutcome = { ...reached, mac: deterministicMac('lab', 'other', 'lan') }
+  const taken: ProbeOutcome = { ...reached, mac: deterministicMac('lab', aVmName('other'), 'lan') }
   const cluster = await probedFrom({ n2: [noReply], n3: [taken], n4: [reached] })
   expect(cluster.said('web', 'Reachable')).toBe('False AddressTakenByAnother')
 })

@@ -4,6 +4,7 @@ import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
 import { Cluster } from '../../simulation/cluster.ts'
 import { stored } from '../../simulation/docker-rules.ts'
+import { aVmName } from '../../support/branded.ts'
 
 type Spec = Record<string, unknown>
 const service = 'vm-web'
@@ -106,7 +107,7 @@ describe('a service that is made', () => {
     cluster.declare('web')
     const services = servicesReconciler(cluster.ports())
     const { signal } = new AbortController()
-    const { actions } = services.plan(await services.observe('web', signal), cluster.nowMs)
+    const { actions } = services.plan(await services.observe(aVmName('web'), signal), cluster.nowMs)
     const seen = cluster.swarm.config(String(dig(rawList(container(cluster)['Configs'])[0], 'ConfigName')))
     if (seen === undefined) throw new Error('web has no launch config')
     cluster.swarm.configs.delete(seen.id)

@@ -4,7 +4,7 @@ import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
 import { renderTemplate } from '../../../src/reconcilers/services/render.ts'
 import type { RunningVm, WantedVm } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { settings } from '../../simulation/cluster.ts'
-import { aUid } from '../../support/branded.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
 
 /** The manifest of a VM with the disk `root`. */
 export function wantedBy(vm: VirtualMachine): WantedVm {
@@ -15,7 +15,7 @@ export function wantedBy(vm: VirtualMachine): WantedVm {
 export function started(vm: VirtualMachine): RunningVm {
   const inputs = inputsOf(wantedBy(vm))
   const TaskTemplate = renderTemplate({
-    vm: 'web',
+    vm: aVmName('web'),
     settings,
     apiVersion: '1.41',
     inputs,

@@ -4,6 +4,7 @@ import { snapshotReader } from '../../../../src/controller/informer/cluster-snap
 import { informedSwarm } from '../../../../src/controller/informer/informed-swarm.ts'
 import { Cluster } from '../../../simulation/cluster.ts'
 import { virtualClock } from '../virtual-clock.ts'
+import { aVmName } from '../../../support/branded.ts'
 
 async function vmsOf(cluster: Cluster): Promise<Record<string, object>> {
   const world = await snapshotReader('lab')(cluster.swarm, new AbortController().signal)
@@ -24,7 +25,7 @@ test('a VM is known with the generation of its service and the source of its rec
     web: {
       generation: declared?.kind === 'present' ? declared.generation : undefined,
       source: 'directory',
-      macs: [deterministicMac('lab', 'web', 'lan')],
+      macs: [deterministicMac('lab', aVmName('web'), 'lan')],
     },
   })
 })
@@ -67,7 +68,7 @@ async function relabel(cluster: Cluster, name: string, change: (labels: Record<s
 test.each(['swarmvirt.vm', 'swarmvirt.component'])('a VM is known although its service or its record lost the label %s', async (label) => {
   const [serving, recorded] = [await placed(), await placed()]
   serving.swarm.edit('vm-web', (spec) => delete (spec['Labels'] as Record<string, string>)[label])
-  expect(await vmsOf(serving)).toMatchObject({ web: { source: 'directory', macs: [deterministicMac('lab', 'web', 'lan')] } })
+  expect(await vmsOf(serving)).toMatchObject({ web: { source: 'directory', macs: [deterministicMac('lab', aVmName('web'), 'lan')] } })
   await recorded.swarm.removeService(recorded.swarm.service('vm-web')?.id ?? '')
   await relabel(recorded, 'sv-vm-web', (labels) => delete labels[label])
   expect(await vmsOf(recorded)).toMatchObject({ web: { source: 'directory' } })
@@ -89,7 +90,7 @@ test('a VM has the MACs that its service starts it with, and not those of an edi
   const cluster = await placed()
   cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] })
   await cluster.converge()
-  expect(await vmsOf(cluster)).toMatchObject({ web: { macs: [deterministicMac('lab', 'web', 'lan')] } })
+  expect(await vmsOf(cluster)).toMatchObject({ web: { macs: [deterministicMac('lab', aVmName('web'), 'lan')] } })
 })
 
 test('the MACs are not known while the launch config cannot be seen: a list may be older than the service', async () => {
