@@ -1,9 +1,8 @@
 import { z } from 'zod'
-import { vmNamePattern } from '../names.ts'
+import { vmNameField, vmNamePattern } from '../names.ts'
 import { type About, field } from './about.ts'
 import { cloudInitInstanceAnnotation, followDiskAnnotation, replaceDisksAnnotation, suspendAnnotation } from './annotations.ts'
 import { machineFields, spec } from './spec.ts'
-import { vmName } from './values.ts'
 
 export const apiVersion = 'swarmvirt.dev/v1alpha1'
 export const kind = 'VirtualMachine'
@@ -12,6 +11,10 @@ export const listKind = 'List'
 
 const texts = (description: string, about: Partial<About> = {}) =>
   field(z.record(z.string().min(1).max(253), z.string().max(16_384)).default({}), { description, effect: 'live', ...about })
+
+function nameMessage(of: 'VM' | 'class'): string {
+  return `a ${of} name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit`
+}
 
 function metadata<Name extends z.ZodType>(name: Name, ofAnnotations: Partial<About> = {}) {
   return field(
@@ -34,7 +37,7 @@ export const virtualMachineSchema = z
     apiVersion: version,
     kind: field(z.literal(kind), { description: 'Kind of the object.' }),
     metadata: metadata(
-      field(vmName(), {
+      field(z.string().regex(vmNamePattern, nameMessage('VM')).pipe(vmNameField), {
         description: 'Name of the VM, at most 50 characters of a-z 0-9 -. Its service is vm-NAME; a different name is a different VM.',
         effect: 'recreate',
       }),
@@ -54,13 +57,10 @@ export const virtualMachineClassSchema = z
     apiVersion: version,
     kind: field(z.literal(classKind), { description: 'Kind of the object.' }),
     metadata: metadata(
-      field(
-        z.string().regex(vmNamePattern, 'a class name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit'),
-        {
-          description: 'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
-          effect: 'recreate',
-        },
-      ),
+      field(z.string().regex(vmNamePattern, nameMessage('class')), {
+        description: 'Name of the class, at most 50 characters of a-z 0-9 -; VMs name it in spec.class.',
+        effect: 'recreate',
+      }),
     ),
     spec: field(z.strictObject({ ...machineFields, memory: ofNoNeed }).partial(), {
       description: 'Values for the VMs of the class that do not set their own. cpu is merged field by field, everything else as a whole.',

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { durationPattern, parseDuration } from '../duration.ts'
 import { parseMac } from '../mac.ts'
-import { vmNameOf, vmNamePattern } from '../names.ts'
 import { parseQuantity, quantityPattern } from '../quantity.ts'
 import { publicKeyPattern, whyNoPublicKey } from './public-key.ts'
 
@@ -72,13 +71,6 @@ export function publicKey() {
       if (why !== undefined) context.addIssue({ code: 'custom', message: why.message, continue: false, params: { help: why.help } })
     })
     .regex(new RegExp(publicKeyPattern), 'a public key is one line as a .pub file of OpenSSH has it')
-}
-
-export function vmName() {
-  return written(vmNamePattern).transform(
-    (text, context) =>
-      vmNameOf(text) ?? refused(context, 'a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit'),
-  )
 }
 
 /** A node's host name (RFC 1123), as Docker shows it. */

@@ -1,7 +1,9 @@
+import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { type ConditionStatus, condition } from '../../../src/api/conditions.ts'
 import { persistTransitionTimes } from '../../../src/controller/status/persist-transition-times.ts'
 import { type StatusStore, statusStore } from '../../../src/controller/status/store.ts'
+import { parseTimes } from '../../../src/controller/status/transition-times-config.ts'
 import { PortError } from '../../../src/ports/errors.ts'
 import { aVm } from '../../simulation/cluster.ts'
 import { SimulatedSwarm } from '../../simulation/simulated-swarm.ts'
@@ -193,6 +195,12 @@ test('a controller that could not read the times does not overwrite them', async
   const third = await begin()
   third.say('True')
   expect(third.since()).toBe('2026-01-01T00:00:00.000Z')
+})
+
+test('a name that no VM can have is not read', () => {
+  const said = { Reachable: ['True', '2026-01-01T00:00:00Z'] }
+  const data = gzipSync(JSON.stringify({ version: 1, takenAtMs: 1, vms: { web: said, '../web': said } }))
+  expect([...parseTimes([data]).keys()]).toEqual(['web'])
 })
 
 test('a removed VM of the same name starts over', async () => {

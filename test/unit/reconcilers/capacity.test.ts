@@ -115,12 +115,12 @@ test('memory that a pending edit gives back is not free before it is applied', a
 })
 
 /** A task of a service that is no VM. Swarm counts its reservation as soon as the task has a node. */
-async function reserveElsewhere(cluster: Cluster, bytes: number): Promise<string> {
+async function reserveElsewhere(cluster: Cluster, bytes: number, Name = 'shop_db', Labels = {}): Promise<string> {
   const Resources = { Reservations: { MemoryBytes: bytes } }
-  const spec = { Name: 'shop_db', TaskTemplate: { ContainerSpec: { Image: 'db' }, Resources }, Mode: { Replicated: { Replicas: 1 } } }
+  const spec = { Name, Labels, TaskTemplate: { ContainerSpec: { Image: 'db' }, Resources }, Mode: { Replicated: { Replicas: 1 } } }
   await cluster.swarm.createService(spec)
   cluster.swarm.settle()
-  return cluster.swarm.tasksOf('shop_db')[0]?.nodeId ?? ''
+  return cluster.swarm.tasksOf(Name)[0]?.nodeId ?? ''
 }
 
 test('memory that another service reserves is not free, and is again when its task has ended', async () => {
@@ -135,6 +135,14 @@ test('memory that another service reserves is not free, and is again when its ta
   cluster.swarm.edit('shop_db', (spec) => Object.assign(spec, { Mode: { Replicated: { Replicas: 0 } } }))
   await cluster.converge()
   expect(cluster.said('a', 'Placed')).toBe('True Placed')
+})
+
+test('a service with our labels and a name that no VM can have is another service', async () => {
+  const cluster = new Cluster(['n1'])
+  await reserveElsewhere(cluster, 6 * gib, 'vm-Web_1', { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.uid': 'u' })
+  cluster.declare('a', { memory: '4Gi' })
+  await cluster.converge()
+  expect(cluster.said('a', 'Placed')).toBe('False InsufficientMemory')
 })
 
 test('a VM is placed beside another service where there is room for both', async () => {

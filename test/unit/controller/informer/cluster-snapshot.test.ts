@@ -57,6 +57,15 @@ test('a VM is known by what a crash left of its removal, when its service is gon
   expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: undefined, macs: [] } })
 })
 
+test('a record of a name that no VM can have is no record', async () => {
+  const cluster = await placed()
+  const record = cluster.record('web')?.config
+  if (record === undefined) throw new Error('no record')
+  const named = (vm: string): Uint8Array => new TextEncoder().encode(new TextDecoder().decode(record.data).replace('"web"', `"${vm}"`))
+  for (const vm of ['db', 'Web_1', 'a.b']) await cluster.swarm.createConfig(`sv-vm-${vm}`, record.labels, named(vm))
+  expect(Object.keys(await vmsOf(cluster)).toSorted()).toEqual(['db', 'web'])
+})
+
 async function relabel(cluster: Cluster, name: string, change: (labels: Record<string, string>) => void): Promise<void> {
   const config = cluster.swarm.config(name)
   if (config === undefined) throw new Error(`no config ${name}`)
