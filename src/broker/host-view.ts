@@ -34,7 +34,9 @@ export async function checkHost(host: Host, uid: VmUid, grant: Grant): Promise<H
 
 function attachedTap(network: HostNetwork, taps: readonly string[]): string | undefined {
   const busy = taps.find((tap) => network.clearTap(tap) === 'attached')
-  return busy === undefined ? undefined : `the TAP ${busy} of this VM is still attached to a process; it comes free when that process ends`
+  return busy === undefined
+    ? undefined
+    : `the TAP ${busy} of this VM is still attached to a process; the TAP is released when that process ends`
 }
 
 export function missingBridge(network: Pick<HostNetwork, 'bridge'>, grant: Grant): string | undefined {

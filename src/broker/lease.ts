@@ -110,7 +110,7 @@ export function decide(lease: Lease, host: HostView): Decision {
     return {
       kind: 'wait',
       reason: 'WaitingForPrevious',
-      message: 'another runner of this VM on this node holds the lease; it comes free when that runner ends',
+      message: 'another runner of this VM on this node holds the lease; the lease is released when that runner ends',
     }
   if (grant === undefined) return noGrant
   if (host.poweringOff !== undefined) return { kind: 'wait', reason: 'WaitingForPrevious', message: host.poweringOff }
