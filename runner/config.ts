@@ -55,6 +55,7 @@ function parse(argv: readonly string[]) {
 export function vmPaths(vmDir: string) {
   return {
     identity: `${vmDir}/identity.json`,
+    nicSlots: `${vmDir}/nic-slots.json`,
     disks: `${vmDir}/disks`,
     disk: (name: string): string => `${vmDir}/disks/${name}.qcow2`,
     controlSocket: `${vmDir}/run/control.sock`,

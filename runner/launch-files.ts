@@ -1,13 +1,22 @@
 import type * as z from 'zod/mini'
+import type { Mac } from '../src/api/mac.ts'
 import { sha256Hex } from '../src/api/hash.ts'
 import { withSlots } from '../src/api/disk-slots.ts'
 import { type Identity, identity } from '../src/api/wire/identity.ts'
 import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
+import { assignSlots, nicSlotsFile } from '../src/api/wire/nic-slots.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type ExitName, RunnerExit } from './exit-codes.ts'
 import type { DiskInput } from './qemu-arguments.ts'
 
 type Readable = Pick<RunnerFiles, 'readText'>
+
+/** One NIC of the launch config, in its PCI slot. */
+export interface SlottedNic {
+  readonly name: string
+  readonly mac: Mac
+  readonly slot: number
+}
 
 export interface Launch {
   readonly launch: LaunchConfig
@@ -42,6 +51,20 @@ export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: 
     const slot = slots.get(name)
     return slot === undefined ? [] : [{ name, path: path(name), slot }]
   })
+}
+
+/** The NICs of the launch config, in its order. Throws RunnerExit `IdentityMismatch` if the file is invalid. */
+export async function readNicSlots(
+  files: Pick<RunnerFiles, 'readText' | 'inode'>,
+  path: string,
+  { nics }: Pick<LaunchConfig, 'nics'>,
+): Promise<readonly SlottedNic[]> {
+  // Absent while the agent is of release 0.1.
+  const text = (await files.inode(path)) === undefined ? undefined : await readText(files, path, 'IdentityMismatch')
+  const { slots } = text === undefined ? { slots: [] } : parse(nicSlotsFile, text, path, 'IdentityMismatch')
+  const names = nics.map(({ name }) => name)
+  const assigned = assignSlots(slots, names)
+  return nics.flatMap(({ name, mac }) => assigned.filter((one) => one.name === name).map(({ slot }) => ({ name, mac, slot })))
 }
 
 async function readText(files: Readable, path: string, exit: ExitName): Promise<string> {

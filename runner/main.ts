@@ -42,7 +42,7 @@ function filesOf(config: RunnerConfig, log: JsonLog): Pick<SupervisorDeps, 'file
   return {
     files: runnerFiles,
     serialLog: serialLog(vmPaths(config.vmDir).serialLog, (error) => log.warn({ why: error.message }, 'The serial log cannot be written')),
-    makeSeed: ({ cloudInit }) => makeSeed({ cloudInit, userDataPath, scratch, genisoimage }, childProcesses),
+    makeSeed: ({ cloudInit }, nics) => makeSeed({ cloudInit, nics, userDataPath, scratch, genisoimage }, childProcesses),
   }
 }
 

@@ -13,7 +13,7 @@ export interface QemuInputs {
   readonly kvmFd: number | undefined
   /** In boot order. */
   readonly disks: readonly DiskInput[]
-  readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number }[]
+  readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number; readonly slot: number }[]
   readonly seedPath: string
   readonly qmpFd: number
   readonly serialFd: number
@@ -28,9 +28,9 @@ export interface DiskInput {
 
 /**
  * PCI slots on q35's root bus, by kind and index. Guests name their interfaces after them (enp0s2), so they are fixed for the VM's life: never move
- * one. Disks have 10 to 25 (src/api/disk-slots.ts). Free: 1 (display), 30 (virtio-serial). The chipset uses 0 and 31.
+ * one. NICs have 2 to 9 (src/api/wire/nic-slots.ts), disks 10 to 25 (src/api/disk-slots.ts). Free: 1 (display), 30 (virtio-serial). The chipset uses 0 and 31.
  */
-const slots = { nic: 2, rng: 26, balloon: 27, seed: 28, pvpanic: 29 } as const
+const slots = { rng: 26, balloon: 27, seed: 28, pvpanic: 29 } as const
 type SlotKind = keyof typeof slots
 
 /**
@@ -49,7 +49,7 @@ export function qemuArguments(inputs: QemuInputs): string[] {
     ...accelerator(inputs),
     ...channels(inputs),
     ...inputs.disks.flatMap((disk, index) => diskArguments(disk, index)),
-    ...inputs.nics.flatMap(({ nic, fd }, index) => nicArguments(nic, fd, index)),
+    ...inputs.nics.flatMap(nicArguments),
     ...seedArguments(inputs.seedPath),
     ...helpers(),
   ]
@@ -116,9 +116,9 @@ function diskArguments(disk: DiskInput, index: number): string[] {
 }
 
 /** No option ROM: a VM never boots from the network. */
-function nicArguments(nic: GrantedNic, fd: number, index: number): string[] {
+function nicArguments({ nic, fd, slot }: QemuInputs['nics'][number], index: number): string[] {
   const device = { driver: 'virtio-net-pci', id: `nic${index}-device`, netdev: `nic${index}`, mac: nic.mac, host_mtu: nic.mtu, romfile: '' }
-  return ['-netdev', `tap,id=nic${index},fd=${fd},vhost=off`, '-device', JSON.stringify({ ...device, ...at('nic', index) })]
+  return ['-netdev', `tap,id=nic${index},fd=${fd},vhost=off`, '-device', JSON.stringify({ ...device, ...atSlot(slot) })]
 }
 
 /**

@@ -69,7 +69,7 @@ export class Qemu {
   /** Throws PortError if QEMU cannot be started. */
   static async start(machine: QemuMachine, deps: QemuDeps): Promise<Qemu> {
     const kvm = machine.kvmFd === undefined ? [] : [machine.kvmFd]
-    const nics = machine.nics.map(({ nic }, index) => ({ nic, fd: firstPassedFd + kvm.length + index }))
+    const nics = machine.nics.map((one, index) => ({ ...one, fd: firstPassedFd + kvm.length + index }))
     const kvmFd = machine.kvmFd === undefined ? undefined : firstPassedFd
     const output = new Output(deps.log)
     const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd }), {

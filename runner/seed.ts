@@ -2,6 +2,7 @@ import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
 import type { LaunchConfig } from '../src/api/wire/launch.ts'
+import type { SlottedNic } from './launch-files.ts'
 import { RunnerExit } from './exit-codes.ts'
 import { safeText } from './serial-text.ts'
 
@@ -19,11 +20,30 @@ export function metaData(cloudInit: LaunchConfig['cloudInit']): string {
   return `${JSON.stringify(document)}\n`
 }
 
+/**
+ * cloud-init's network configuration, version 2, with DHCP on every NIC. Undefined for one NIC, for which guests use DHCP anyway. The
+ * first NIC's default route wins, and the boot waits for no other NIC. Old releases of cloud-init take the key for the interface's name.
+ */
+export function networkConfig(nics: readonly SlottedNic[]): string | undefined {
+  if (nics.length < 2) return undefined
+  const ethernets = nics.map(({ mac, slot }, index) => [
+    `enp0s${slot}`,
+    {
+      match: { macaddress: mac },
+      dhcp4: true,
+      'dhcp4-overrides': { 'route-metric': 100 * (index + 1) },
+      ...(index > 0 && { optional: true }),
+    },
+  ])
+  return `${JSON.stringify({ version: 2, ethernets: Object.fromEntries(ethernets) })}\n`
+}
+
 /** User data of a VM that has none, since cloud-init requires the file. */
 export const emptyUserData = '#cloud-config\n{}\n'
 
 export interface SeedInputs {
   readonly cloudInit: LaunchConfig['cloudInit']
+  readonly nics: readonly SlottedNic[]
   /** Mount path of the secret. */
   readonly userDataPath: string
   /** A tmpfs: user data may hold secrets and must not reach a disk. */
@@ -37,9 +57,10 @@ export async function makeSeed(inputs: SeedInputs, processes: ChildProcesses): P
     const userData = inputs.cloudInit.hasUserData ? await readFile(inputs.userDataPath) : Buffer.from(emptyUserData)
     const directory = await mkdtemp(join(inputs.scratch, 'seed-'))
     await chmod(directory, 0o700)
-    const files = [join(directory, 'user-data'), join(directory, 'meta-data')] as const
-    await writeFile(files[0], userData, { mode: 0o600 })
-    await writeFile(files[1], metaData(inputs.cloudInit), { mode: 0o600 })
+    const network = networkConfig(inputs.nics)
+    const contents = { 'user-data': userData, 'meta-data': metaData(inputs.cloudInit), ...(network && { 'network-config': network }) }
+    const files = Object.keys(contents).map((name) => join(directory, name))
+    for (const [name, content] of Object.entries(contents)) await writeFile(join(directory, name), content, { mode: 0o600 })
     const iso = join(directory, 'seed.iso')
     // Created first, since genisoimage would apply the umask.
     await (await open(iso, 'wx', 0o600)).close()

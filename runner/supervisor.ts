@@ -12,7 +12,7 @@ import { ControlServer } from './control-server.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
 import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
 import type { Hardening } from './hardening.ts'
-import { disksOf, type Launch, readIdentity, readLaunch } from './launch-files.ts'
+import { disksOf, type Launch, readIdentity, readLaunch, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { PausedGuest } from './paused-guest.ts'
@@ -36,7 +36,7 @@ export interface SupervisorDeps {
   readonly files: RunnerFiles
   readonly serialLog: SerialLog
   /** Resolves with the path of the seed. Throws RunnerExit `SeedFailed`. */
-  readonly makeSeed: (launch: Launch['launch']) => Promise<string>
+  readonly makeSeed: (launch: Launch['launch'], nics: readonly SlottedNic[]) => Promise<string>
   readonly clock: Clock
   readonly log: Log
   readonly stop: Stop
@@ -49,6 +49,7 @@ const lockedRetryMs = 1_000
 
 interface Machine {
   readonly launch: Launch
+  readonly nics: readonly SlottedNic[]
   readonly machineType: string
   readonly disks: readonly DiskInput[]
   readonly seedPath: string
@@ -112,10 +113,14 @@ export class Supervisor {
     const { config, files, stop } = this.#deps
     const launch = await this.#afterBackoff(readLaunch(files, config.launchConfig))
     this.#control = this.#controlServer(launch)
-    const [identity] = await this.#afterBackoff(
-      Promise.all([readIdentity(files, this.#paths.identity, launch.launch), this.#control.offer()]),
+    const [identity, nics] = await this.#afterBackoff(
+      Promise.all([
+        readIdentity(files, this.#paths.identity, launch.launch),
+        readNicSlots(files, this.#paths.nicSlots, launch.launch),
+        this.#control.offer(),
+      ]),
     )
-    const seed = this.#seed(launch)
+    const seed = this.#seed(launch, nics)
     await this.#waitOutCrashes()
     for (;;) {
       const lease = await this.#acquire(launch)
@@ -125,7 +130,7 @@ export class Supervisor {
         const machineType = config.machineType ?? identity.machineType
         const maxDiskBytes = Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
         const disks = disksOf(launch.launch, identity, (name) => this.#paths.disk(name))
-        const machine = { launch, machineType, disks, seedPath: await seed, maxDiskBytes }
+        const machine = { launch, nics, machineType, disks, seedPath: await seed, maxDiskBytes }
         // The lease was lost while the seed was created: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
@@ -213,7 +218,7 @@ export class Supervisor {
       accelerator: lease.accelerator,
       kvmFd: lease.kvmFd,
       disks: machine.disks,
-      nics: lease.nics,
+      nics: machine.nics.flatMap(({ name, slot }) => lease.nics.filter(({ nic }) => nic.name === name).map((one) => ({ ...one, slot }))),
       seedPath: machine.seedPath,
     }
     let paused: PausedGuest | undefined
@@ -277,8 +282,8 @@ export class Supervisor {
     return (await powerOff(qemu, powerOffTimeoutMs, { clock, log })) === 'forced' ? 'forced' : 'asked'
   }
 
-  #seed(launch: Launch): Promise<string> {
-    const seed = this.#deps.makeSeed(launch.launch)
+  #seed(launch: Launch, nics: readonly SlottedNic[]): Promise<string> {
+    const seed = this.#deps.makeSeed(launch.launch, nics)
     // Created while waiting for the broker. The caller that needs the seed gets the error.
     seed.catch(() => undefined)
     return seed

@@ -17,6 +17,7 @@ import { diskUse } from './disk-use.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
 import { learnedAddresses } from './learned-addresses.ts'
+import { keepNicSlots } from './keep-nic-slots.ts'
 import { imageStore } from './image-store.ts'
 import { readInventory } from './inventory.ts'
 import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
@@ -60,7 +61,14 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
     agentRoutes({
       facts: () => readFacts({ ...parts, broker, prober, overuse: () => overuse.latest() }),
       instances: () => readInventory(parts.layout, parts.files, grants),
-      orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order), grants, broker, prober }),
+      orders: orders({
+        prepareDisks,
+        deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order),
+        keepNicSlots: (order) => keepNicSlots(parts, order),
+        grants,
+        broker,
+        prober,
+      }),
       vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, addresses }, uid, callerSignal),
       runners: parts.runners,
       probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),

@@ -78,7 +78,7 @@ async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Pro
     await removeFiles(files, directory, names)
     await files.removeEmptyDirectory(directory)
   }
-  await removeFiles(files, layout.instance(uid), /^(addresses\.json|identity\.json\.draft|[a-z.]+\.tmp-[0-9a-f]{12})$/)
+  await removeFiles(files, layout.instance(uid), /^(addresses\.json|nic-slots\.json|identity\.json\.draft|[a-z.-]+\.tmp-[0-9a-f]{12})$/)
   await files.remove(layout.identityFile(uid))
   await files.removeEmptyDirectory(layout.instance(uid))
 }

@@ -14,6 +14,8 @@ const brokerTimeoutMs = 3_000
 export interface OrdersOptions {
   readonly prepareDisks: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
   readonly deleteDisks: (order: DeleteDisksOrder) => Promise<DeletionStatus>
+  /** Throws StateError. */
+  readonly keepNicSlots: (order: PrepareOrder) => Promise<void>
   readonly grants: Grants
   readonly broker: BrokerLink
   readonly prober: KvmProber
@@ -103,6 +105,7 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   })
   if (choice.kind !== 'granted') return { state: choice.kind, reason: choice.reason, message: choice.message.slice(0, 2000) }
   const { accelerator, emulationReason } = choice
+  await options.keepNicSlots(order)
   const outcome = await grants.put(grantOf(order, accelerator, existing))
   switch (outcome.kind) {
     case 'granted':

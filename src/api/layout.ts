@@ -42,6 +42,8 @@ export function layout(root: string) {
     identityDraft: (uid: VmUid): string => `${instance(uid)}/identity.json.draft`,
     /** Owned by the agent, 0640; see wire/addresses.ts. */
     addressesFile: (uid: VmUid): string => `${instance(uid)}/addresses.json`,
+    /** Owned by the agent, 0440; see wire/nic-slots.ts. */
+    nicSlotsFile: (uid: VmUid): string => `${instance(uid)}/nic-slots.json`,
     /** 2750. Hard links into the store, 0440; the backing files of the overlays. */
     instanceImages: (uid: VmUid): string => `${instance(uid)}/images`,
     /** 2770, `<disk>.qcow2`, 0660. */

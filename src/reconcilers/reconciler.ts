@@ -1,4 +1,5 @@
 import type { ConditionDraft } from '../api/conditions.ts'
+import type { NicView } from '../api/wire/controller-api.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
 import type { DriftKind } from '../api/drift-kinds.ts'
 import type { NodeId } from '../api/names.ts'
@@ -55,6 +56,8 @@ export interface Plan<Action> {
   readonly next: Next
   /** Shown beside the conditions: `node`, `ip`, `mac`, `accelerator`, `uid`, `task`, `probeNode`; a key is absent while its value is unknown. */
   readonly facts?: Readonly<Record<string, string>>
+  /** Only from reachability. */
+  readonly nics?: readonly NicView[]
   /**
    * The agents' answers behind this plan; no event reports when they change. While the agents confirm them, reconciling would give the same
    * plan, so the loop only restarts the delay. Absent when the answers cannot be revalidated.

@@ -17,15 +17,20 @@ export async function openE2e(): Promise<Deployment> {
 
 interface ManifestParts {
   readonly runStrategy?: string
+  readonly updatePolicy?: string
   readonly memory?: string
   readonly accelerator?: string
   readonly bridge?: string
   readonly image?: string
   readonly disks?: readonly object[]
   readonly sha256?: string
+  readonly size?: string
   readonly userData?: string
+  readonly sshAuthorizedKeys?: readonly string[]
   readonly tcp?: number
   readonly mac?: string
+  /** Instead of one network `lan` on `br0`. */
+  readonly networks?: readonly object[]
 }
 
 /** A manifest that names only what matters; JSON is YAML. */
@@ -35,15 +40,16 @@ export function manifest(name: string, parts: ManifestParts = {}): string {
     cpu: { cores: 1 },
     memory: parts.memory ?? '192Mi',
     accelerator: parts.accelerator ?? 'auto',
+    updatePolicy: parts.updatePolicy,
     disks: parts.disks ?? [
       {
         name: 'root',
-        size: '1Gi',
+        size: parts.size ?? '1Gi',
         image: { source: parts.image ?? 'images/tiny.qcow2', ...(parts.sha256 === undefined ? {} : { sha256: parts.sha256 }) },
       },
     ],
-    networks: [{ name: 'lan', bridge: parts.bridge ?? 'br0', mac: parts.mac ?? 'auto' }],
-    ...(parts.userData === undefined ? {} : { cloudInit: { userData: parts.userData } }),
+    networks: parts.networks ?? [{ name: 'lan', bridge: parts.bridge ?? 'br0', mac: parts.mac ?? 'auto' }],
+    cloudInit: { userData: parts.userData, sshAuthorizedKeys: parts.sshAuthorizedKeys },
     readiness: { tcp: parts.tcp ?? 80 },
   }
   return `${JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name }, spec }, null, 2)}\n`
@@ -122,8 +128,8 @@ export async function waitNoVms({ lab }: Deployment): Promise<void> {
   })
 }
 
-export function reservedMac(name: string): string {
-  return deterministicMac(clusterName, aVmName(name), 'lan')
+export function reservedMac(name: string, network = 'lan'): string {
+  return deterministicMac(clusterName, aVmName(name), network)
 }
 
 export interface ServiceView {

@@ -1,17 +1,13 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { containerOf, openE2e, otherNode, procStatus, reservedMac, waitGone, waitReady } from '../e2e/support.ts'
+import { containerOf, openE2e, procStatus, reservedMac, waitGone, waitReady } from '../e2e/support.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import { buildGuest } from '../lab/guests/build-guest.ts'
-import { must, until } from '../lab/run.ts'
+import { until } from '../lab/run.ts'
+import { type SshGuest, sshGuest } from './ssh-guest.ts'
 
 const name = 'debian'
 const address = '192.168.50.60'
 let deployment: Deployment
-let keys: string
-let image: { readonly source: string; readonly sha256: string }
+let guest: SshGuest
 
 /** `word` is where cloud-init puts it at every boot, and where it puts it once per instance. */
 function declare(word: string, annotations: Record<string, string> = {}): void {
@@ -24,9 +20,9 @@ function declare(word: string, annotations: Record<string, string> = {}): void {
   const spec = {
     cpu: { cores: 1 },
     memory: '1Gi',
-    disks: [{ name: 'root', size: '4Gi', image }],
+    disks: [{ name: 'root', size: '4Gi', image: guest.image }],
     networks: [{ name: 'lan', bridge: 'br0' }],
-    cloudInit: { userData, sshAuthorizedKeys: [readFileSync(join(keys, 'id.pub'), 'utf8').trim()] },
+    cloudInit: { userData, sshAuthorizedKeys: [guest.publicKey] },
     readiness: { tcp: 22 },
     updatePolicy: 'Restart',
   }
@@ -34,22 +30,8 @@ function declare(word: string, annotations: Record<string, string> = {}): void {
   deployment.writeManifest(`${name}.yaml`, JSON.stringify(document))
 }
 
-const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'ConnectTimeout=5'].flatMap((one) => ['-o', one])
-
-/** Output of the guest over SSH with the key of the manifest, after cloud-init has finished. */
-async function said(command: string): Promise<string> {
-  const { lab } = deployment
-  const { node } = await containerOf(lab, name)
-  const argv = ['ssh', '-i', join(keys, 'id'), ...options, `debian@${address}`, `cloud-init status --wait >/dev/null; ${command}`]
-  return until(
-    'SSH with the key of the manifest',
-    180_000,
-    async () => {
-      const result = await lab.exec(otherNode(lab, node), argv)
-      return result.code === 0 ? result.stdout : undefined
-    },
-    2000,
-  )
+function said(command: string): Promise<string> {
+  return guest.said(name, address, command)
 }
 
 async function restarted(before: string): Promise<void> {
@@ -59,27 +41,22 @@ async function restarted(before: string): Promise<void> {
 
 beforeAll(async () => {
   deployment = await openE2e()
-  keys = mkdtempSync(join(tmpdir(), 'swarmvirt-ssh-'))
-  await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(keys, 'id')])
+  guest = await sshGuest(deployment)
   await deployment.lab.reserve(reservedMac(name), address)
 })
 
 afterAll(async () => {
   deployment.removeManifest(`${name}.yaml`)
   await waitGone(deployment, name)
-  rmSync(keys, { recursive: true, force: true })
+  guest.remove()
 })
 
 describe('a real Debian guest', () => {
   it('comes from the network by sha256, takes cloud-init’s user data and keys, and is reached by SSH from another node', async () => {
-    const { lab } = deployment
-    const guest = await buildGuest('debian')
-    copyFileSync(guest.path, join(lab.www, 'debian.qcow2'))
-    image = { source: `http://${lab.wwwAddress}/debian.qcow2`, sha256: guest.sha256 }
     declare('first')
     const vm = await waitReady(deployment, name, 280_000)
     expect(vm.facts['ip']).toBe(address)
-    expect(procStatus((await containerOf(lab, name)).pid, 'CapEff')).toBe('0000000000000000')
+    expect(procStatus((await containerOf(deployment.lab, name)).pid, 'CapEff')).toBe('0000000000000000')
     expect(await said('hostname; cat /etc/from-user-data')).toBe(`${name}\nfirst\n`)
   })
 

@@ -75,8 +75,16 @@ async function prepareNodes(lab: Lab, image: string, report: (line: string) => v
   const guest = await buildGuest('tiny')
   await Promise.all(
     lab.nodes.map(async (node) => {
-      const protect = lab.nodes.flatMap((one) => ['--protect', one.bridgeIp, '--protect', one.managementIp])
-      const done = await lab.exec(node.name, ['sh', join(repository, 'deploy/node/install-node.sh'), '--image', image, ...protect])
+      const protect = lab.nodes.flatMap((one) => ['--protect', one.bridgeIp, '--protect', one.dmzIp, '--protect', one.managementIp])
+      const bridges = ['--allow-bridge', 'br0', '--allow-bridge', 'br1']
+      const done = await lab.exec(node.name, [
+        'sh',
+        join(repository, 'deploy/node/install-node.sh'),
+        '--image',
+        image,
+        ...bridges,
+        ...protect,
+      ])
       if (done.code !== 0) throw new Error(`install-node on ${node.name}: ${done.stderr}`)
       putImage(join(node.stateRoot, 'images'), guest.path, 'tiny.qcow2')
       report(`${node.name}: ${done.stdout.trim()}`)

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { logPath, startDaemon } from './daemons.ts'
-import { lanGateway, type LabLayout, managementGateway, nodeBinary, registryAddress } from './layout.ts'
+import { dmzGateway, lanGateway, type LabLayout, managementGateway, nodeBinary, registryAddress } from './layout.ts'
 import { readRecord, signal } from './processes.ts'
 import { must, until } from './run.ts'
 
@@ -23,16 +23,18 @@ function dnsmasqArgv(layout: LabLayout): string[] {
     '--log-facility=-',
     '--log-dhcp',
     '--interface=sw',
+    '--interface=dmz',
     '--bind-interfaces',
     '--no-resolv',
     '--no-hosts',
     '--dhcp-authoritative',
     '--no-ping',
     '--dhcp-range=192.168.50.100,192.168.50.199,255.255.255.0,1h',
+    '--dhcp-range=192.168.51.100,192.168.51.199,255.255.255.0,1h',
     `--dhcp-leasefile=${leaseFile(layout)}`,
     `--dhcp-hostsfile=${hostsFile(layout)}`,
     `--dhcp-hostsdir=${hostsDir(layout)}`,
-    `--listen-address=${lanGateway}`,
+    `--listen-address=${lanGateway},${dmzGateway}`,
   ]
 }
 

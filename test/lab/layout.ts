@@ -14,6 +14,8 @@ export const managementGateway = '10.77.0.254'
 export const registryAddress = `${managementGateway}:5000`
 export const wwwAddress = `${managementGateway}:8080`
 export const lanGateway = '192.168.50.1'
+/** On the second LAN, under `br1`. */
+export const dmzGateway = '192.168.51.1'
 
 export type NodeLayout = {
   readonly name: NodeName
@@ -21,6 +23,8 @@ export type NodeLayout = {
   readonly cgroup: string
   readonly managementIp: string
   readonly bridgeIp: string
+  /** On `br1`. */
+  readonly dmzIp: string
   readonly bridgeMac: string
   readonly dir: string
   /** The node's /run, as a path of the machine. */
@@ -54,6 +58,7 @@ function nodeLayout(lab: string, dir: string, name: NodeName): NodeLayout {
     cgroup: `sv-${lab}-${name}`,
     managementIp: `10.77.0.${number}`,
     bridgeIp: `192.168.50.${10 + number}`,
+    dmzIp: `192.168.51.${10 + number}`,
     bridgeMac: `02:77:50:00:00:0${number}`,
     dir: nodeDir,
     runDir: join(nodeDir, 'run'),

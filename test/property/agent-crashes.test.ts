@@ -103,7 +103,7 @@ function isAtRest(node: SimulatedNode, disks: Readonly<Record<string, string>>):
     expect(disks[`${name}.qcow2`]).toContain(
       imageSha256 === undefined ? blankOf(sizeBytes) : overlayOf(`../images/${imageSha256}`, sizeBytes),
     )
-  expect(node.disk.list(paths.instance(uid))).toEqual(['disks', 'identity.json', 'images', 'run'])
+  expect(node.disk.list(paths.instance(uid))).toEqual(['disks', 'identity.json', 'images', 'nic-slots.json', 'run'])
   // A link that a dropped edit left takes no room, and goes with the VM or is used by the next edit.
   expect(node.disk.list(paths.instanceImages(uid))).toEqual(
     expect.arrayContaining(identity?.disks.flatMap(({ imageSha256 }) => imageSha256 ?? []) ?? []),
@@ -252,7 +252,7 @@ const hearing: Operation = {
   mustHold: (node) => void addressesFile.parse(JSON.parse(node.disk.content(paths.addressesFile(uid)) ?? '{"version":1,"heard":[]}')),
   mustEnd(node) {
     expect(JSON.parse(node.disk.content(paths.addressesFile(uid)) ?? '')).toMatchObject({ heard: [{ ip: '192.168.50.8' }] })
-    expect(node.disk.list(paths.instance(uid))).toEqual(['addresses.json', 'disks', 'identity.json', 'images', 'run'])
+    expect(node.disk.list(paths.instance(uid))).toEqual(['addresses.json', 'disks', 'identity.json', 'images', 'nic-slots.json', 'run'])
   },
 }
 

@@ -133,7 +133,7 @@ const spec = fc.record({
   cpu: fc.record({ cores: fc.integer({ min: 1, max: 3 }) }),
   accelerator: fc.constantFrom('auto', 'kvm', 'tcg'),
   disks: fc.tuple(disk),
-  networks: fc.tuple(network),
+  networks: fc.uniqueArray(network, { selector: ({ name }) => name, minLength: 1 }),
   cloudInit: fc.record(
     {
       userData: fc.constantFrom('#cloud-config\n', '#cloud-config\n '),

@@ -1,6 +1,7 @@
 import type { ConditionDraft, ConditionType } from '../../src/api/conditions.ts'
 import { parseVirtualMachine } from '../../src/api/manifest.ts'
 import { isVmName, type VmName } from '../../src/api/names.ts'
+import type { NicView } from '../../src/api/wire/controller-api.ts'
 import type { Declaration } from '../../src/ports/declarations.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
@@ -63,6 +64,7 @@ export class Cluster {
   readonly declared = new Map<string, Declaration>()
   readonly conditions = new Map<string, ConditionDraft>()
   readonly facts = new Map<string, Readonly<Record<string, string>>>()
+  readonly nics = new Map<string, readonly NicView[]>()
   /** Failed runs, as `reconciler key: kind`. */
   readonly errors: string[] = []
   /** Changes from outside that were corrected. */
@@ -180,6 +182,7 @@ export class Cluster {
         if (drift?.counts === 'always') this.corrected.push(...drift.kinds)
       }
       for (const one of plan.conditions) this.conditions.set(`${key}/${one.type}`, one)
+      if (plan.nics !== undefined) this.nics.set(key, plan.nics)
       if (plan.facts !== undefined) this.facts.set(key, { ...this.facts.get(key), ...plan.facts })
       return plan
     } catch (error) {

@@ -21,6 +21,7 @@ export const invariants = {
   LeaseHeld: 'No runner starts a QEMU without the lease of its VM.',
   GrantHeld: 'No runner starts a QEMU of a VM without a grant on its node.',
   LaunchKept: 'A guest has the NICs of its launch config.',
+  SlotKept: 'The NIC of a network has the same PCI slot at each start of the VM.',
   GuestFiltered: 'No guest is started behind a TAP whose rules are for another MAC.',
   CrashWaited: 'A crashed VM is not started before its backoff is over, which doubles with each crash.',
   OrderlyEnd: 'A running guest loses its power only by a fault.',
@@ -307,6 +308,14 @@ export function startedRightly(
   if (knowsGrants && !machine.isGranted(uid))
     return { invariant: 'GrantHeld', message: `${vm} starts on ${machine.nodeId}, where it has no grant` }
   return nowMs + 20 < dueMs ? { invariant: 'CrashWaited', message: `${vm} starts ${dueMs - nowMs} ms before its wait is over` } : undefined
+}
+
+/** `known`: the slots so far by TAP, whose name depends on the VM and its network. */
+export function slotKept({ vm, qemu }: Container, known: Map<string, string>): Violation | undefined {
+  const nics = qemu?.nics ?? []
+  const moved = nics.find(({ tap, slot }) => (known.get(tap) ?? slot) !== slot)
+  for (const { tap, slot } of nics) known.set(tap, slot)
+  return moved && { invariant: 'SlotKept', message: `${moved.tap} of ${vm} starts in PCI slot ${moved.slot}, which was another one` }
 }
 
 export function diskReplaced({ vm, name }: Disk, before: 'locked' | 'unlocked'): Violation | undefined {

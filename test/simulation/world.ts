@@ -22,6 +22,7 @@ import {
   laws,
   newestDisk,
   oneWriter,
+  slotKept,
   startedAlone,
   startedRightly,
   type Violation,
@@ -59,6 +60,8 @@ export class World {
   readonly written = new Map<string, Map<string, number>>()
   /** By VM: when its template was last written, which starts another guest. */
   readonly #restartedMs = new Map<string, number>()
+  /** By TAP: the PCI slot of its NIC. */
+  readonly #slots = new Map<string, string>()
   /** By uid, when a node last took its grant back. */
   readonly #revokedMs = new Map<string, number>()
   settings: ClusterSettings = someSettings
@@ -96,6 +99,7 @@ export class World {
       onInternalError: (message) => this.violate('NoInternalError', message),
       onSpawn: (started, others, dueMs) => {
         this.judge(startedAlone(started, others))
+        this.judge(slotKept(started, this.#slots))
         this.judge(startedRightly(started, this.time.now(), dueMs, this.#knowsGrants(started.uid)))
       },
       onPowerCut: ({ vm, taskId }) => this.violate('OrderlyEnd', `the guest of ${vm} in ${taskId} ran and lost its power`),

@@ -80,13 +80,9 @@ describe('a VirtualMachine manifest', () => {
     ['a readiness probe over http', (vm) => (vm.spec['readiness'] = { http: { port: 80 } }), /^VM020 spec\.readiness\.http/],
     ['a readiness probe of two kinds', (vm) => (vm.spec['readiness'] = { ping: true, tcp: 22 }), /^VM010 spec\.readiness/],
     [
-      'two networks',
-      (vm) =>
-        (vm.spec['networks'] = [
-          { name: 'a', bridge: 'br0' },
-          { name: 'b', bridge: 'br0' },
-        ]),
-      /^VM020 spec\.networks/,
+      'nine networks',
+      (vm) => (vm.spec['networks'] = Array.from({ length: 9 }, (_, index) => ({ name: `n${index}`, bridge: 'br0' }))),
+      /^VM010 spec\.networks/,
     ],
     ['no disk', (vm) => (vm.spec['disks'] = []), /^VM010 spec\.disks/],
     ['a network without a mode', (vm) => (vm.spec['networks'] = [{ name: 'lan' }]), /^VM011 spec\.networks\.0\.bridge/],
@@ -124,10 +120,7 @@ describe('a VirtualMachine manifest', () => {
   it('says of two fields that exclude each other, and of names that are there twice, where the second one stands', () => {
     const rules = (change: Parameters<typeof document>[0]): string[] => issuesOf(change).filter((issue) => !issue.startsWith('VM020'))
     const twice = { name: 'a', bridge: 'br0' }
-    expect(rules((vm) => (vm.spec['networks'] = [twice, twice]))).toEqual([])
-    expect(brokenRules(document((vm) => (vm.spec['networks'] = [twice, twice])))).toMatchObject([
-      { code: 'VM013', path: ['spec', 'networks', 1, 'name'] },
-    ])
+    expect(rules((vm) => (vm.spec['networks'] = [twice, twice]))).toEqual([expect.stringMatching(/^VM013 spec\.networks\.1\.name/)])
     expect(brokenRules(document((vm) => setNetwork(vm, { user: {} })))).toMatchObject([
       { code: 'VM013', path: ['spec', 'networks', 0, 'user'] },
     ])

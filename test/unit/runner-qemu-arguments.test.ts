@@ -15,7 +15,7 @@ function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
     accelerator: 'kvm',
     kvmFd: 5,
     disks: [{ name: 'root', path: '/vm/disks/root.qcow2', slot: 10 }],
-    nics: [{ nic, fd: 6 }],
+    nics: [{ nic, fd: 6, slot: 2 }],
     seedPath: '/tmp/seed-x/seed.iso',
     qmpFd: 3,
     serialFd: 4,
@@ -50,7 +50,7 @@ test('a guest sees its devices at the same addresses whatever else the VM has', 
       .find((device) => device['id'] === id)?.['addr']
   const small = qemuArguments(inputs({ nics: [] }))
   const many = Array.from({ length: 16 }, (_, index) => ({ name: `d${index}`, path: `/vm/disks/d${index}.qcow2`, slot: 10 + index }))
-  const large = qemuArguments(inputs({ disks: many, nics: Array.from({ length: 8 }, (_, fd) => ({ nic, fd })) }))
+  const large = qemuArguments(inputs({ disks: many, nics: Array.from({ length: 8 }, (_, index) => ({ nic, fd: index, slot: 2 + index })) }))
   for (const id of ['disk0-device', 'seed-device', 'rng0-device', 'balloon0', 'pvpanic0']) {
     expect(addressOf(small, id)).toBe(addressOf(large, id))
   }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { emptyUserData, metaData } from '../../runner/seed.ts'
+import { emptyUserData, metaData, networkConfig } from '../../runner/seed.ts'
+import { aMac } from '../support/branded.ts'
 
 const cloudInit = { instanceId: '12:34:56', hostname: 'web-1', sshAuthorizedKeys: [] as string[], hasUserData: false }
 
@@ -16,4 +17,23 @@ test('keys travel in the metadata, with whatever quotes they hold', () => {
 test('a VM without user data gets an empty cloud-config', () => {
   expect(emptyUserData.startsWith('#cloud-config\n')).toBe(true)
   expect(parse(emptyUserData)).toEqual({})
+})
+
+const nics = [
+  { name: 'lan', mac: aMac('52:54:00:12:34:56'), slot: 3 },
+  { name: 'dmz', mac: aMac('52:54:00:00:00:07'), slot: 2 },
+]
+
+test('a guest with several NICs uses DHCP on each, known by its MAC, which a YAML 1.1 reader takes for a text', () => {
+  expect(parse(networkConfig(nics) ?? '', { version: '1.1' })).toEqual({
+    version: 2,
+    ethernets: {
+      enp0s3: { match: { macaddress: '52:54:00:12:34:56' }, dhcp4: true, 'dhcp4-overrides': { 'route-metric': 100 } },
+      enp0s2: { match: { macaddress: '52:54:00:00:00:07' }, dhcp4: true, 'dhcp4-overrides': { 'route-metric': 200 }, optional: true },
+    },
+  })
+})
+
+test('a guest with one NIC gets the seed of release 0.1, without a network configuration', () => {
+  expect(networkConfig(nics.slice(0, 1))).toBeUndefined()
 })

@@ -16,10 +16,12 @@ function snapshot(file: string) {
 }
 
 describe('the samples', () => {
-  it('show what works: a reservation, cloud-init, classes, readiness, several disks, a List and a VM that is off', () => {
+  it('show what works: a reservation, two networks, cloud-init, classes, readiness, several disks, a List and a VM that is off', () => {
     expect(files).toEqual(
       expect.arrayContaining(
-        ['cloud-init', 'classes', 'disks', 'halted', 'hello', 'list', 'readiness', 'reserved-address'].map((name) => `${name}.yaml`),
+        ['cloud-init', 'classes', 'disks', 'halted', 'hello', 'list', 'readiness', 'reserved-address', 'two-networks'].map(
+          (name) => `${name}.yaml`,
+        ),
       ),
     )
   })

@@ -29,6 +29,17 @@ const vmView = z.looseObject({
   phase: z.string(),
   declared: z.string(),
   facts: text,
+  nics: z
+    .array(
+      z.looseObject({
+        name: z.string(),
+        bridge: z.string(),
+        mac: z.string(),
+        address: z.string().optional(),
+        seenAt: z.string().optional(),
+      }),
+    )
+    .optional(),
   spec: z
     .looseObject({
       cores: z.number(),

@@ -32,8 +32,6 @@ export interface About {
   readonly notYet?: true
   /** Enum values, or prefixes of a string, that are not supported yet. */
   readonly notYetValues?: readonly string[]
-  /** The list only supports one entry yet. */
-  readonly oneSoFar?: true
 }
 
 /** Adds the documentation to a schema. Call it last, because `optional` and `default` create a new schema. */

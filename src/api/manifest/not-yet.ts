@@ -14,10 +14,7 @@ export function notYetIn(fields: ReadonlyMap<FieldPattern, About>, value: unknow
     const early = about?.notYetValues?.find((one) => value === one || (one.endsWith('//') && value.startsWith(one)))
     return early === undefined ? [] : [later(path, `${shown(name)}: ${early}`)]
   }
-  if (Array.isArray(value)) {
-    const many = about?.oneSoFar === true && value.length > 1 ? [later(path, `more than one entry in ${shown(name)}`)] : []
-    return [...many, ...value.flatMap((inner, index) => notYetIn(fields, inner, [...path, index]))]
-  }
+  if (Array.isArray(value)) return value.flatMap((inner, index) => notYetIn(fields, inner, [...path, index]))
   if (value === null || typeof value !== 'object' || path.length >= deepest) return []
   return Object.entries(value).flatMap(([key, inner]) => notYetIn(fields, inner, [...path, key]))
 }

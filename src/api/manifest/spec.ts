@@ -84,7 +84,7 @@ const disk = z.strictObject({
 
 const network = z.strictObject({
   name: field(z.string().regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -'), {
-    description: 'Name of the NIC. With mac: auto, the MAC depends on it.',
+    description: 'Name of the NIC. Its PCI slot belongs to it. With mac: auto, the MAC depends on it.',
     effect: 'restart',
   }),
   bridge: field(z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters').optional(), {
@@ -311,7 +311,10 @@ export const spec = z.strictObject({
     description: 'Disks, kept on the node the VM was placed on. The first one boots.',
     effect: 'destroys-data',
   }),
-  networks: field(z.array(network).min(1).max(8), { description: 'Network interfaces.', effect: 'restart', oneSoFar: true }),
+  networks: field(z.array(network).min(1).max(8), {
+    description: 'Network interfaces, of which the first is the primary one: its address is shown and probed.',
+    effect: 'restart',
+  }),
   cloudInit: field(cloudInit.prefault({}), {
     description: 'Input of cloud-init in the guest. cloud-init applies most of it only at the first boot of an instance.',
     effect: 'first-boot',

@@ -48,6 +48,17 @@ export interface VmSpecView {
   readonly networks: readonly { readonly name: string; readonly bridge: string }[]
 }
 
+/** A NIC that the VM runs with, or will start with. */
+export interface NicView {
+  readonly name: string
+  readonly bridge: string
+  readonly mac: string
+  /** The IPv4 address that the guest was seen to use. */
+  readonly address?: string
+  /** RFC 3339: when the guest last used the address. */
+  readonly seenAt?: string
+}
+
 export interface VmView {
   readonly name: string
   readonly phase: string
@@ -62,6 +73,8 @@ export interface VmView {
   readonly spec?: VmSpecView
   readonly conditions: readonly Condition[]
   readonly facts: Readonly<Record<string, string>>
+  /** In the order of the manifest. Absent from a controller of release 0.1. */
+  readonly nics?: readonly NicView[]
   /** Milliseconds from when this controller first saw the manifest until each step was first True. */
   readonly timeline: Readonly<Record<string, number>>
   /** Oldest first. A list and a watch contain the last fifty; the view of one VM contains all. */

@@ -30,6 +30,7 @@ export function describeVm(vm: VmView, nowMs: number): string {
   const parts = [
     pairs(vm),
     `${printable(reason.sentence)}\n${reason.next === undefined ? '' : `Next:  ${printable(reason.next)}\n`}`,
+    section('Networks', nicLines(vm, nowMs)),
     section('Conditions', conditionLines(vm.conditions, nowMs)),
     section('Timeline', timelineLines(vm)),
     section(
@@ -57,7 +58,6 @@ function pairs(vm: VmView): string {
         .map((disk) => `${disk.name} ${formatBytes(disk.sizeBytes)} ${disk.image === '' ? 'blank' : `from ${disk.image}`}`)
         .join(', '),
     ],
-    ['Networks', (vm.spec?.networks ?? []).map(({ name, bridge }) => `${name} on ${bridge}`).join(', ')],
     ...['node', 'ip', 'mac', 'accelerator', 'uid', 'createdAt'].map((fact) => [titles[fact] ?? fact, vm.facts[fact] ?? ''] as const),
   ]
   return aligned(rows.map(([key, value]) => [`${key}:`, value]))
@@ -70,6 +70,17 @@ const titles: Readonly<Record<string, string>> = {
   accelerator: 'Accelerator',
   uid: 'UID',
   createdAt: 'Created',
+}
+
+/** A controller of release 0.1 reports no NICs. */
+function nicLines({ nics = [] }: VmView, nowMs: number): string[][] {
+  return nics.map(({ name, bridge, mac, address, seenAt }) => [
+    name,
+    bridge,
+    mac,
+    address ?? '',
+    seenAt === undefined ? '' : `seen ${age(seenAt, nowMs)} ago`,
+  ])
 }
 
 function conditionLines(conditions: readonly Condition[], nowMs: number): string[][] {

@@ -97,16 +97,13 @@ function refused({ description }: FieldSchema): JsonSchema {
 }
 
 /** The manifest schema's own keywords, and keywords that `edited` writes for nested fields. */
-const notPlain = new Set(
-  'description effect keyEffects needed unit least most form notYetValues oneSoFar properties items anyOf'.split(' '),
-)
+const notPlain = new Set('description effect keyEffects needed unit least most form notYetValues properties items anyOf'.split(' '))
 
 function plain(field: FieldSchema): JsonSchema {
   const rest = Object.entries(field).filter(([key, value]) => !notPlain.has(key) && !isDefaultObject(key, value))
   return {
     ...Object.fromEntries(rest),
     ...(field.enum === undefined ? {} : { enum: field.enum.filter((value) => field.notYetValues?.includes(String(value)) !== true) }),
-    ...(field.oneSoFar === true ? { maxItems: 1 } : {}),
     ...(field.pattern === undefined ? {} : patternOf(field, field.pattern)),
   }
 }

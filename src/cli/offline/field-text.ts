@@ -28,8 +28,8 @@ export function neededText({ schema, required }: Omit<Field, 'name'>): string {
 }
 
 /** Parts of a field that are not supported yet. */
-export function laterFacts({ notYetValues, oneSoFar }: FieldSchema): string[] {
-  return [...(notYetValues === undefined ? [] : [notYetValues.join(', ')]), ...(oneSoFar === true ? ['more than one entry'] : [])]
+export function laterFacts({ notYetValues }: FieldSchema): string[] {
+  return notYetValues === undefined ? [] : [notYetValues.join(', ')]
 }
 
 export function fullType(schema: FieldSchema): string {
@@ -67,7 +67,7 @@ export function valueFacts(schema: FieldSchema): string[][] {
     ['minimum', schema.least ?? schema.minimum],
     ['maximum', schema.most ?? schema.maximum],
     ['length', range(schema.minLength, schema.maxLength, 'characters')],
-    ['entries', range(schema.minItems, schema.oneSoFar === true ? 1 : schema.maxItems, '')],
+    ['entries', range(schema.minItems, schema.maxItems, '')],
     ['pattern', schema.unit === undefined && schema.form === undefined ? schema.pattern : undefined],
   ]
   return facts.flatMap(([key, value]) => (value === undefined ? [] : [[key, `${value}`]]))

@@ -1,4 +1,5 @@
 import { type ConditionDraft, type ConditionOwner, condition, conditionOwners, readyChecks } from '../../api/conditions.ts'
+import type { NicView } from '../../api/wire/controller-api.ts'
 import type { Declaration } from '../../ports/declarations.ts'
 import type { RunResult } from '../loop/reconcile-once.ts'
 
@@ -10,6 +11,7 @@ export interface Report {
   /** Why its conditions are Unknown now. */
   readonly unknown?: { readonly reason: string; readonly message: string }
   readonly facts: Readonly<Record<string, string>> | undefined
+  readonly nics?: readonly NicView[] | undefined
   readonly progress: Progress
 }
 
@@ -57,7 +59,7 @@ function plannedReport(
   const untouched = declared === 'unknown' && plan.conditions.length === 0
   const told = untouched
     ? { owner, conditions: undefined, facts: undefined }
-    : { owner, conditions: plan.conditions, facts: plan.facts ?? {} }
+    : { owner, conditions: plan.conditions, facts: plan.facts ?? {}, nics: plan.nics }
   if (applied > 0) return { ...told, progress: { kind: 'acting' } }
   const { next } = plan
   switch (next.kind) {

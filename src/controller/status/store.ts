@@ -1,6 +1,6 @@
 import { type Condition, type ConditionDraft, type ConditionOwner, condition, conditionOwners } from '../../api/conditions.ts'
 import type { VmName } from '../../api/names.ts'
-import type { VmEvent, VmView } from '../../api/wire/controller-api.ts'
+import type { NicView, VmEvent, VmView } from '../../api/wire/controller-api.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { rfc3339 } from '../../api/time.ts'
 import type { Declaration } from '../../ports/declarations.ts'
@@ -18,6 +18,7 @@ interface Held {
   readonly seenAtMs: number
   conditions: readonly Condition[]
   facts: Map<Report['owner'], Readonly<Record<string, string>>>
+  nics: readonly NicView[]
   progress: Map<Report['owner'], Progress>
   acted: Map<Report['owner'], string>
   observedGeneration: string
@@ -86,6 +87,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
       one.progress.set(report.owner, report.progress)
       const before = one.facts.get('services')?.['task']
       if (report.facts !== undefined) one.facts.set(report.owner, report.facts)
+      if (report.nics !== undefined) one.nics = report.nics
       if (actedOn(report)) one.acted.set(report.owner, generation)
       if (one.acted.size === 3 && [...one.acted.values()].every((acted) => acted === generation)) one.observedGeneration = generation
       // A condition that the plan leaves out no longer applies.
@@ -130,6 +132,7 @@ export function statusStore(clock: Clock, log: Log, onChange: (vm: VmName) => vo
         ...(declaration.kind === 'present' ? { spec: specView(declaration.vm) } : {}),
         conditions: one.conditions,
         facts: Object.assign({}, ...one.facts.values()) as Record<string, string>,
+        nics: one.nics,
         timeline: one.timeline,
         events: one.events,
       }
@@ -146,6 +149,7 @@ function fresh(seenAtMs: number): Held {
     seenAtMs,
     conditions: [],
     facts: new Map(),
+    nics: [],
     progress: new Map(),
     acted: new Map(),
     observedGeneration: '',

@@ -10,3 +10,8 @@ export function pickAddress(sightings: readonly Sighting[], mac: Mac | undefined
   const newestFirst = usable.toSorted((a, b) => a.ageMs - b.ageMs || (a.ip < b.ip ? -1 : 1))
   return newestFirst.find((one) => one.via === 'dhcp') ?? newestFirst[0]
 }
+
+/** RFC 3339. An absolute time, since an age would change at every reconcile. */
+export function seenAt(ageMs: number, nowMs: number): string {
+  return `${new Date(nowMs - ageMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)}Z`
+}

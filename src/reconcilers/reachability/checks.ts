@@ -1,8 +1,9 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
+import type { NicGrant } from '../../api/wire/common.ts'
 import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
-import { pickAddress } from './address.ts'
+import { pickAddress, seenAt } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 import { dissenters, type Probing } from './probing.ts'
 
@@ -83,7 +84,7 @@ function waitingPhase(waitReason: string): string {
   return ['WaitingForPrevious', 'ImageLocked', 'TapBusy'].includes(waitReason) ? 'WaitingForPrevious' : 'WaitingForGrant'
 }
 
-function linkAttached({ status, nic }: ReachabilitySeen): Finding {
+function linkAttached({ status, nics }: ReachabilitySeen): Finding {
   const known = status?.known === true ? status.value : undefined
   const lease = known?.lease
   if (lease === undefined || lease === null) {
@@ -91,7 +92,7 @@ function linkAttached({ status, nic }: ReachabilitySeen): Finding {
     return away === '' ? found('False', 'NoLease', 'the broker has no lease of this VM') : found('Unknown', 'BrokerUnreachable', away)
   }
   if (!lease.held) return found('False', lease.waitReason ?? 'LeaseNotHeld', lease.waitMessage ?? 'no runner holds the lease')
-  const missing = lease.nics.some((one) => one.name === nic?.name) ? undefined : nic
+  const missing = nics.find((nic) => lease.nics.every((one) => one.name !== nic.name))
   if (missing !== undefined) return found('False', 'NicMissing', `the running VM has no NIC ${missing.name}`)
   const loose = lease.nics.find((one) => !one.attached || !one.carrier)
   if (loose === undefined) return found('True', 'Attached', lease.nics.map((one) => `${one.tap} on ${one.bridge}`).join(', '))
@@ -116,11 +117,17 @@ function linkUnfiltered({ status, node, task }: ReachabilitySeen): Finding {
 }
 
 function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
-  const { status, nic } = seen
+  const { status, nics } = seen
+  const [nic] = nics
   const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
   const mac = nic?.mac
   const sighting = pickAddress(sightings, mac)
-  if (sighting !== undefined) return judgeAddress(sighting, expectedAddress(seen), nowMs)
+  if (sighting !== undefined) {
+    const unexpected = nics.map((one) => unexpectedAddress(seen, one, pickAddress(sightings, one.mac), nowMs))
+    return (
+      unexpected.find((one) => one !== undefined) ?? found('True', sighting.via === 'dhcp' ? 'ByDhcp' : 'ByArp', learned(sighting, nowMs))
+    )
+  }
   const selfMade = sightings.find((one) => one.mac === mac && one.ip.startsWith('169.254.'))
   if (selfMade !== undefined)
     return found(
@@ -131,22 +138,25 @@ function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
   return found('False', 'NotHeard', `no packet from ${mac} on ${nic?.bridge} yet; use this MAC for a DHCP reservation`)
 }
 
-function judgeAddress({ ip, mac, via, ageMs, interface: where }: Sighting, expected: string | undefined, nowMs: number): Finding {
-  // An absolute time: an age would change the message at every reconcile.
-  const atTime = new Date(nowMs - ageMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length)
-  const learned = `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, seen at ${atTime}Z on ${where}`
-  if (expected === undefined || expected === ip) return found('True', via === 'dhcp' ? 'ByDhcp' : 'ByArp', learned)
-  const help = `the DHCP server lacks a reservation such as dhcp-host=${mac},${expected}, or the guest sets its address itself`
-  return found('False', 'UnexpectedAddress', `${mac} has ${learned}; the manifest expects ${expected}: ${help}`)
+function learned({ ip, via, ageMs, interface: where }: Sighting, nowMs: number): string {
+  return `${ip} by ${via === 'dhcp' ? 'DHCP' : 'ARP'}, seen at ${seenAt(ageMs, nowMs)} on ${where}`
+}
+
+/** The manifest expects another address than the one that the NIC has. A NIC beside the primary one may have none. */
+function unexpectedAddress(seen: ReachabilitySeen, nic: NicGrant, sighting: Sighting | undefined, nowMs: number): Finding | undefined {
+  const expected = expectedAddress(seen, nic)
+  if (expected === undefined || sighting === undefined || expected === sighting.ip) return undefined
+  const help = `the DHCP server lacks a reservation such as dhcp-host=${nic.mac},${expected}, or the guest sets its address itself`
+  return found('False', 'UnexpectedAddress', `${nic.mac} has ${learned(sighting, nowMs)}; the manifest expects ${expected}: ${help}`)
 }
 
 /** The address that the manifest expects for this NIC. */
-function expectedAddress({ declaration, nic }: ReachabilitySeen): string | undefined {
+function expectedAddress({ declaration }: ReachabilitySeen, { name }: NicGrant): string | undefined {
   if (declaration.kind !== 'present') return undefined
-  return declaration.vm.spec.networks.find((one) => one.name === nic?.name)?.address
+  return declaration.vm.spec.networks.find((one) => one.name === name)?.address
 }
 
-function reachable({ probing, nic }: ReachabilitySeen): Finding {
+function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {
   switch (probing.kind) {
     case 'notYet':
       return found('Unknown', 'NotProbed', 'no address has been probed yet')

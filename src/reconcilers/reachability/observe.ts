@@ -35,7 +35,8 @@ export interface ReachabilitySeen {
   readonly suspended: string | undefined
   /** The node of the task, or else the node in the placement record. */
   readonly node: SwarmNode | undefined
-  readonly nic: NicGrant | undefined
+  /** As the guest has them. The first is the primary one: its address is shown and probed. Empty if the VM is not declared. */
+  readonly nics: readonly NicGrant[]
   /** The inner value is undefined if the node's agent does not know the VM. */
   readonly status: Answer<VmStatus | undefined> | undefined
   readonly probing: Probing
@@ -54,7 +55,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     isLeftAlone: false,
     suspended: undefined,
     node: undefined,
-    nic: undefined,
+    nics: [],
     status: undefined,
   }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
@@ -63,25 +64,28 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const suspended = suspensionOf(vm, declaration, placed.record)?.message
   const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended }
   // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
-  const [applied] = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
-  if (uid === undefined || node === undefined) return { ...nothing, ...known, nic: applied, probing: { kind: 'notYet' } }
+  const applied = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
+  if (uid === undefined || node === undefined) return { ...nothing, ...known, nics: applied, probing: { kind: 'notYet' } }
   const status = await answerOrNone(ports.agents.on(node.id).vm(uid, signal))
-  if (declaration.vm.spec.runStrategy === 'Halted') return { ...known, nic: applied, status, probing: { kind: 'notYet' } }
-  const nic = runningNic(applied, status)
+  if (declaration.vm.spec.runStrategy === 'Halted') return { ...known, nics: applied, status, probing: { kind: 'notYet' } }
+  const nics = runningNics(applied, status)
   const probing = await probeFrom(
     ports.agents,
-    { node, nic, vm: declaration.vm, task, status: status.known ? status.value : undefined },
+    { node, nic: nics[0], vm: declaration.vm, task, status: status.known ? status.value : undefined },
     placed.nodes,
     signal,
   )
-  return { ...known, nic, status, probing }
+  return { ...known, nics, status, probing }
 }
 
-/** The NIC in the broker's lease is the one that the guest really has. */
-function runningNic(applied: NicGrant | undefined, status: Answer<VmStatus | undefined>): NicGrant | undefined {
+/** The NICs in the broker's lease are those that the guest really has. */
+function runningNics(applied: readonly NicGrant[], status: Answer<VmStatus | undefined>): readonly NicGrant[] {
   const lease = status.known ? status.value?.lease : undefined
-  const held = lease?.held === true ? lease.nics.find((one) => one.name === applied?.name) : undefined
-  return applied === undefined || held === undefined ? applied : { ...applied, bridge: held.bridge, mac: held.mac }
+  const held = lease?.held === true ? lease.nics : []
+  return applied.map((nic) => {
+    const real = held.find((one) => one.name === nic.name)
+    return real === undefined ? nic : { ...nic, bridge: real.bridge, mac: real.mac }
+  })
 }
 
 async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, signal: AbortSignal) {

@@ -1,8 +1,11 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
+import type { Sighting } from '../../api/wire/broker-admin.ts'
+import type { NicGrant } from '../../api/wire/common.ts'
+import type { NicView } from '../../api/wire/controller-api.ts'
 import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
 import type { CachedAnswer, Plan } from '../reconciler.ts'
-import { pickAddress } from './address.ts'
+import { pickAddress, seenAt } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 import { dissenters } from './probing.ts'
 import type { ReachabilitySeen } from './observe.ts'
@@ -22,14 +25,20 @@ const steadyMs = 10_000
 
 export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<never> {
   const { declaration } = seen
-  if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' } }
+  if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' }, nics: [] }
   const halted = declaration.vm.spec.runStrategy === 'Halted'
   const conditions = halted ? judgeHalted(seen) : judge(seen, nowMs)
   const steady = halted ? conditions.every((one) => one.reason === 'Halted') : allPass(conditions)
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
   const isMoving = halted ? conditions.some((one) => one.reason === 'Stopping') : isYoung(seen.task, nowMs)
   const ms = steady ? steadyMs : isMoving ? movingMs : waitingMs
-  const plan: Plan<never> = { actions: [], conditions, next: { kind: 'requeueAfter', ms }, facts: factsOf(seen, halted) }
+  const plan: Plan<never> = {
+    actions: [],
+    conditions,
+    next: { kind: 'requeueAfter', ms },
+    facts: factsOf(seen, halted),
+    nics: nicViews(seen, halted, nowMs),
+  }
   return steady ? { ...plan, cachedAnswers: cachedAnswersOf(seen, halted) } : plan
 }
 
@@ -59,16 +68,15 @@ function judge(seen: ReachabilitySeen, nowMs: number): ConditionDraft[] {
 
 /** Shown beside the conditions; a key is absent while its value is unknown. */
 function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<string, string>> {
-  const { uid, node, nic, probing, task } = seen
+  const { uid, node, probing, task } = seen
+  const [nic] = seen.nics
   const vm = ofTask(seen)
-  // A seen address outlives its guest.
-  const ip = halted || nic === undefined || vm === undefined ? undefined : pickAddress(vm.sightings, nic.mac)?.ip
   const facts = {
     uid,
     node: node?.hostname,
     task: task?.id,
     mac: nic?.mac,
-    ip,
+    ip: addressOf(seen, nic, halted)?.ip,
     accelerator: vm?.runner?.accelerator ?? undefined,
     probeNode: probing.kind === 'done' ? probing.probed.hostname : undefined,
     notReachedFrom:
@@ -77,6 +85,19 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
         .join(' ') || undefined,
   }
   return Object.fromEntries(Object.entries(facts).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function nicViews(seen: ReachabilitySeen, halted: boolean, nowMs: number): NicView[] {
+  return seen.nics.map((nic) => {
+    const { name, bridge, mac } = nic
+    const sighting = addressOf(seen, nic, halted)
+    return { name, bridge, mac, ...(sighting === undefined ? {} : { address: sighting.ip, seenAt: seenAt(sighting.ageMs, nowMs) }) }
+  })
+}
+
+/** A seen address outlives its guest, so a VM that is off has none. */
+function addressOf(seen: ReachabilitySeen, nic: NicGrant | undefined, halted: boolean): Sighting | undefined {
+  return halted ? undefined : pickAddress(ofTask(seen)?.sightings ?? [], nic?.mac)
 }
 
 function ofTask({ status, task }: ReachabilitySeen): VmStatus | undefined {

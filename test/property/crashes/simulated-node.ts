@@ -3,6 +3,7 @@ import type { BrokerLink } from '../../../src/agent/broker-link.ts'
 import { deleteDisks } from '../../../src/agent/delete-disks.ts'
 import { diskUse } from '../../../src/agent/disk-use.ts'
 import { type Grants, grants } from '../../../src/agent/grants.ts'
+import { keepNicSlots } from '../../../src/agent/keep-nic-slots.ts'
 import { learnedAddresses } from '../../../src/agent/learned-addresses.ts'
 import { type ImageStore, imageStore } from '../../../src/agent/image-store.ts'
 import type { KvmProber } from '../../../src/agent/kvm-prober.ts'
@@ -84,7 +85,14 @@ export class SimulatedNode {
       life,
       images,
       grants: held,
-      orders: orders({ prepareDisks, deleteDisks: (order) => deleteDisks(disks, order), grants: held, broker, prober }),
+      orders: orders({
+        prepareDisks,
+        deleteDisks: (order) => deleteDisks(disks, order),
+        keepNicSlots: (order) => keepNicSlots(shared, order),
+        grants: held,
+        broker,
+        prober,
+      }),
       learned: learnedAddresses(shared),
       stop: () => stop.abort(new Error('the run is over')),
     }

@@ -42,7 +42,7 @@ type RunState = 'prelaunch' | 'running' | 'shutdown' | 'guest-panicked' | 'io-er
 
 export class SimulatedQemu {
   readonly process: Process
-  readonly nics: readonly { readonly mac: Mac; readonly tap: string }[]
+  readonly nics: readonly { readonly mac: Mac; readonly tap: string; readonly slot: string }[]
   readonly child: ChildProcess
   state: RunState = 'prelaunch'
   /** The guest's system runs and answers. */
@@ -66,9 +66,9 @@ export class SimulatedQemu {
     for (const file of files) ports.descriptors.install(this.process, file)
     const text = args.join('\n')
     this.#paths = [...text.matchAll(/"filename":"([^"]+\.qcow2)"/g)].map(([, path = '']) => path)
-    const macs = [...text.matchAll(/"mac":"([0-9a-f:]{17})"/g)].map(([, mac = '']) => aMac(mac))
+    const cards = [...text.matchAll(/"mac":"([0-9a-f:]{17})".*"addr":"(0x[0-9a-f]+)"/g)]
     const taps = files.filter((file) => file.kind === 'tap').map((file) => file.name)
-    this.nics = macs.map((mac, index) => ({ mac, tap: taps[index] ?? '' }))
+    this.nics = cards.map(([, mac = '', slot = ''], index) => ({ mac: aMac(mac), tap: taps[index] ?? '', slot }))
     const ended = new Promise<ProcessEnd>((resolve) => (this.#finish = resolve))
     const kill = (signal: 'SIGTERM' | 'SIGKILL'): void => this.end({ kind: 'killed', signal })
     this.child = { pid: 7, channels: [this.#monitor.channel, this.#serial.channel], ended, kill }

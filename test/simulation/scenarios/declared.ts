@@ -28,6 +28,8 @@ function edited(field: string, before: SpecChanges, after: SpecChanges, isPendin
   }
 }
 
+const networks = (...names: readonly string[]) => ({ updatePolicy: 'Restart', networks: names.map((name) => ({ name, bridge: 'br0' })) })
+
 /** Edits that no simulated node can run. */
 const unfit: Readonly<Record<'memory' | 'bridge' | 'accelerator', SpecChanges>> = {
   memory: { memory: '64Gi' },
@@ -55,6 +57,15 @@ export const edits: readonly Scenario[] = [
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
   edited('readiness, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', readiness: { tcp: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
+  edited('networks, of which there are two', { networks: networks('lan', 'dmz').networks }, { networks: networks('dmz', 'lan').networks }),
+  {
+    name: 'the first of three networks is removed, and returns beside another one',
+    vms: { web: networks('lan', 'dmz', 'mgmt') },
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', networks('dmz', 'mgmt')))],
+      [editAtMs + 12_000, once(isRunning('web'), (world) => world.declare('web', networks('wan', 'mgmt', 'lan', 'dmz')))],
+    ],
+  },
   {
     name: 'edits while it boots',
     vms: { web: {} },

@@ -53,6 +53,7 @@ function instance(of: VmUid, identity: object | string = { uid: of, vm: 'web', c
   const whole = { version: 1, machineType: 'pc-q35-10.0', createdAt: '2026-01-01T00:00:00Z', disks, ...(identity as object) }
   writeFileSync(paths.identityFile(of), typeof identity === 'string' ? identity : JSON.stringify(whole))
   writeFileSync(paths.addressesFile(of), '{}')
+  writeFileSync(paths.nicSlotsFile(of), '{}')
   writeFileSync(paths.diskFile(of, 'root'), 'data')
   writeFileSync(paths.diskFile(of, 'of-the-guest'), 'data')
   writeFileSync(`${paths.disks(of)}/.root.next-${other}`, 'half')

@@ -122,6 +122,16 @@ describe('describe', () => {
     expect(shown).toMatch(/ready +5\.8 s +\+1\.8 s/)
   })
 
+  it('lists every NIC with its MAC, bridge and address, and when the guest used it', () => {
+    const seenAt = new Date(nowMs - 65_000).toISOString()
+    const nics = [
+      { name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:01', address: '192.168.50.42', seenAt },
+      { name: 'dmz', bridge: 'br1', mac: '52:54:00:00:00:02' },
+    ]
+    const shown = describeVm(aVm({ nics }), nowMs)
+    expect(shown).toMatch(/Networks:\n +lan +br0 +52:54:00:00:00:01 +192\.168\.50\.42 +seen 65s ago\n +dmz +br1 +52:54:00:00:00:02 +- +-\n/)
+  })
+
   it('prints no control characters of a guest or a manifest', () => {
     const conditions = [condition('Placed', 'False', 'NoNodeFits', 'a\u001b[31m')]
     expect(describeVm(aVm({ conditions, labels: { a: 'b' } }), nowMs)).not.toContain('\u001b')

@@ -164,6 +164,48 @@ test('a paused guest is not running', async () => {
   expect(cluster.said('web', 'GuestRunning')).toBe('False GuestNotRunning')
 })
 
+const dmz = deterministicMac('lab', aVmName('web'), 'dmz')
+const dmzNic = { name: 'dmz', tap: 'svba9876543210', bridge: 'br0', mac: dmz, carrier: true, attached: true }
+const dmzSeen = { mac: dmz, ip: '10.9.0.5', via: 'arp', interface: 'svba9876543210', ageMs: 60_000 } as const
+
+/** A VM whose second network expects an address. */
+function withTwoNics(changes: (status: VmStatus) => Partial<VmStatus>): Promise<Cluster> {
+  const networks = [
+    { name: 'lan', bridge: 'br0' },
+    { name: 'dmz', bridge: 'br0', address: '10.9.0.5' },
+  ]
+  const both = (status: VmStatus): VmStatus => ({
+    ...status,
+    lease: status.lease && { ...status.lease, nics: [...status.lease.nics, dmzNic] },
+  })
+  return onTheLan((status) => ({ ...both(status), ...changes(both(status)) }), undefined, { networks })
+}
+
+test('a VM with two networks is reached at the first, and shows the NICs of both', async () => {
+  const cluster = await withTwoNics(({ sightings }) => ({ sightings: [dmzSeen, ...sightings] }))
+  expect(all(cluster)).toEqual(['True Running', 'True Attached', 'True ByDhcp', 'True Answered', 'True NoProbe'])
+  expect(cluster.facts.get('web')).toMatchObject({ mac, ip })
+  const seenAt = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}Z$/) as string
+  expect(cluster.nics.get('web')).toEqual([
+    { name: 'lan', bridge: 'br0', mac, address: ip, seenAt },
+    { name: 'dmz', bridge: 'br0', mac: dmz, address: '10.9.0.5', seenAt },
+  ])
+})
+
+test('a second network without an address is no obstacle, and one with another address than the manifest expects is', async () => {
+  const silent = await withTwoNics(() => ({}))
+  expect(silent.said('web', 'Reachable')).toBe('True Answered')
+  expect(silent.nics.get('web')?.[1]).toEqual({ name: 'dmz', bridge: 'br0', mac: dmz })
+  const wrong = await withTwoNics(({ sightings }) => ({ sightings: [{ ...dmzSeen, ip: '10.9.0.6' }, ...sightings] }))
+  expect(wrong.said('web', 'AddressLearned')).toBe('False UnexpectedAddress')
+  expect(wrong.condition('web', 'AddressLearned')?.message).toContain(`${dmz} has 10.9.0.6`)
+})
+
+test('a running VM that lacks one of its networks says which', async () => {
+  const cluster = await withTwoNics(({ lease }) => ({ lease: lease && { ...lease, nics: lease.nics.slice(0, 1) } }))
+  expect(cluster.condition('web', 'LinkAttached')).toMatchObject({ reason: 'NicMissing', message: 'the running VM has no NIC dmz' })
+})
+
 test('a TAP without carrier is named', async () => {
   const cluster = await onTheLan(({ lease }) => ({
     lease: lease && { ...lease, nics: lease.nics.map((one) => ({ ...one, carrier: false })) },

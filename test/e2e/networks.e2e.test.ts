@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { VmView } from '../../src/api/wire/controller-api.ts'
+import type { Deployment } from '../lab/deployment.ts'
+import { until } from '../lab/run.ts'
+import { containerOf, guestPage, manifest, nodeOfVm, openE2e, otherNode, removeManifests, reservedMac, waitReady } from './support.ts'
+
+const name = 'twin'
+const lan = { name: 'lan', bridge: 'br0' }
+const dmz = { name: 'dmz', bridge: 'br1' }
+let deployment: Deployment
+
+beforeAll(async () => {
+  deployment = await openE2e()
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [lan, dmz] }))
+})
+
+afterAll(() => removeManifests(deployment, [name]))
+
+/** The VM once each of its networks has shown an address. */
+async function addressed(networks: number): Promise<VmView> {
+  await waitReady(deployment, name)
+  return until(`the addresses of ${name}`, 60_000, async () => {
+    const vm = await deployment.vm(name)
+    return vm?.nics?.filter(({ address }) => address !== undefined).length === networks ? vm : undefined
+  })
+}
+
+/** By MAC, the PCI slot on the command line of the VM's QEMU. */
+async function slots(): Promise<Readonly<Record<string, string>>> {
+  const { pid } = await containerOf(deployment.lab, name)
+  const qemu = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  const args = readFileSync(`/proc/${qemu}/cmdline`, 'utf8').split('\0')
+  const devices = args.filter((arg) => arg.includes('virtio-net-pci')).map((arg) => JSON.parse(arg) as { mac: string; addr: string })
+  return Object.fromEntries(devices.map(({ mac, addr }) => [mac, addr]))
+}
+
+it('a VM on two bridges has an address on each, and another node reaches both', async () => {
+  const { facts, nics } = await addressed(2)
+  expect(nics).toMatchObject([
+    { ...lan, mac: reservedMac(name, 'lan'), address: expect.stringMatching(/^192\.168\.50\./) as string },
+    { ...dmz, mac: reservedMac(name, 'dmz'), address: expect.stringMatching(/^192\.168\.51\./) as string },
+  ])
+  expect(facts).toMatchObject({ mac: nics?.[0]?.mac, ip: nics?.[0]?.address })
+  const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
+  for (const { address = '' } of nics ?? []) expect(await guestPage(deployment.lab, address, from)).toBe(name)
+  expect(JSON.parse(await guestPage(deployment.lab, facts['ip'] ?? '', from, '/network-config'))).toMatchObject({ version: 2 })
+  expect(await slots()).toEqual({ [reservedMac(name, 'lan')]: '0x2', [reservedMac(name, 'dmz')]: '0x3' })
+})
+
+it('the second NIC stays in its PCI slot without the first, which gets its own back when it returns', async () => {
+  const before = (await deployment.vm(name))?.nics?.[1]
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [dmz], updatePolicy: 'Restart' }))
+  await until(`${name} to have one network`, 120_000, async () => ((await deployment.vm(name))?.nics?.length === 1 ? true : undefined))
+  const { facts, nics } = await addressed(1)
+  expect(nics?.[0]).toMatchObject({ mac: before?.mac, address: before?.address })
+  expect(facts['ip']).toBe(before?.address)
+  expect(await slots()).toEqual({ [reservedMac(name, 'dmz')]: '0x3' })
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [dmz, lan], updatePolicy: 'Restart' }))
+  await until(`${name} to have two networks`, 120_000, async () => ((await deployment.vm(name))?.nics?.length === 2 ? true : undefined))
+  await addressed(2)
+  expect(await slots()).toEqual({ [reservedMac(name, 'lan')]: '0x2', [reservedMac(name, 'dmz')]: '0x3' })
+})

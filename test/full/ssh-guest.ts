@@ -1,0 +1,40 @@
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { containerOf, otherNode } from '../e2e/support.ts'
+import type { Deployment } from '../lab/deployment.ts'
+import { buildGuest } from '../lab/guests/build-guest.ts'
+import { must, until } from '../lab/run.ts'
+
+const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'ConnectTimeout=5'].flatMap((one) => ['-o', one])
+
+/** The Debian guest on the lab's web server, and the key that logs in to it. */
+export interface SshGuest {
+  readonly image: { readonly source: string; readonly sha256: string }
+  readonly publicKey: string
+  /** Output of the VM over SSH, from another node, after cloud-init has finished. */
+  said(name: string, address: string, command: string): Promise<string>
+  /** Forgets the key. */
+  remove(): void
+}
+
+export async function sshGuest({ lab }: Deployment): Promise<SshGuest> {
+  const guest = await buildGuest('debian')
+  copyFileSync(guest.path, join(lab.www, 'debian.qcow2'))
+  const keys = mkdtempSync(join(tmpdir(), 'swarmvirt-ssh-'))
+  await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(keys, 'id')])
+  return {
+    image: { source: `http://${lab.wwwAddress}/debian.qcow2`, sha256: guest.sha256 },
+    publicKey: readFileSync(join(keys, 'id.pub'), 'utf8').trim(),
+    async said(name, address, command) {
+      const from = otherNode(lab, (await containerOf(lab, name)).node)
+      const argv = ['ssh', '-i', join(keys, 'id'), ...options, `debian@${address}`, `cloud-init status --wait >/dev/null; ${command}`]
+      const trySsh = async (): Promise<string | undefined> => {
+        const result = await lab.exec(from, argv)
+        return result.code === 0 ? result.stdout : undefined
+      }
+      return until('SSH with the key of the manifest', 180_000, trySsh, 2000)
+    },
+    remove: () => rmSync(keys, { recursive: true, force: true }),
+  }
+}
