@@ -24,8 +24,8 @@ describe('every scenario, with no fault, becomes as declared and stays so for 1,
 
 /** Scenario, seed and faults of runs that failed once. */
 const failedOnce: readonly (readonly [scenario: string, seed: number, faults: string])[] = [
-  ['two go at once with their disks, and a person confirms it', 7785, 'call 214 crash-committed; step 246 slow'],
-  ['a runner is taken over, and its VM goes with its disks', 8013, ''],
+  ['two VMs are removed at once with their disks, and a person confirms it', 7785, 'call 214 crash-committed; step 246 slow'],
+  ['a hostile runner, and its VM is removed with its disks', 8013, ''],
   ['two controllers and a delete', 7611, 'window events-silent 2417 20883 0'],
   ['edit mac and start in one edit', 654, 'call 25 hang'],
   ['a forced update', 1943, 'window disk-full 11665 11826 4; call 56 crash-after; call 32 crash-committed'],

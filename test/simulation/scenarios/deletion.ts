@@ -23,7 +23,7 @@ export const deletion: readonly Scenario[] = [
     expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `${machines.disks.length} disks are there`),
   },
   {
-    name: 'delete with its disks, and back as they go',
+    name: 'delete with its disks, and the manifest returns during the deletion',
     vms: { web: withDisks, db: {} },
     acts: [
       [
@@ -74,7 +74,7 @@ export const deletion: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'the policy becomes Retain before it goes',
+    name: 'the policy becomes Retain before the manifest is removed',
     vms: { web: withDisks, db: {} },
     acts: [
       [
@@ -92,7 +92,7 @@ export const deletion: readonly Scenario[] = [
     expect: ({ machines }) => (machines.disks.length === 2 ? undefined : `there are ${machines.disks.length} disks`),
   },
   {
-    name: 'two controllers, and one VM goes with its disks',
+    name: 'two controllers, and one VM is removed with its disks',
     vms: { web: withDisks, db: {} },
     acts: [[atMs, once(isRunning('web'), (world) => world.withdraw('web'))]],
     controllers: 2,
@@ -107,7 +107,7 @@ export const deletion: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'three go one after another within the grace, all but one of them with their disks',
+    name: 'three VMs are removed one after another within the grace period, two of them with their disks',
     vms: { web: withDisks, shop: withDisks, db: {}, last: {} },
     acts: [
       [
@@ -128,7 +128,7 @@ export const deletion: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'two go at once with their disks, and a person confirms it',
+    name: 'two VMs are removed at once with their disks, and a person confirms it',
     vms: { web: withDisks, shop: withDisks, db: {} },
     acts: [
       [
@@ -146,7 +146,7 @@ export const deletion: readonly Scenario[] = [
     expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `${machines.disks.length} disks are there`),
   },
   {
-    name: 'two go at once with their disks, and one comes back',
+    name: 'two VMs are removed at once with their disks, and one manifest returns',
     vms: { web: withDisks, shop: withDisks, db: {} },
     acts: [
       [

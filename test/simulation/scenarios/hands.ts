@@ -107,13 +107,13 @@ export const hands: readonly Scenario[] = [
     expect: oneDisk,
   },
   {
-    name: 'managed-by is taken from the service',
+    name: 'the service loses managed-by',
     vms: { web: {} },
     acts: [[atMs, labelService('web', (labels) => delete labels[objectLabels.managedBy])]],
     blocked: { web: 'OwnershipLost' },
   },
   {
-    name: 'managed-by is taken away and given back',
+    name: 'the service loses managed-by and gets it back',
     vms: { web: {} },
     acts: [
       [
@@ -127,12 +127,12 @@ export const hands: readonly Scenario[] = [
     ],
   },
   {
-    name: 'the uid label is taken away',
+    name: 'the service loses the uid label',
     vms: { web: {} },
     acts: [[atMs, labelService('web', (labels) => delete labels[objectLabels.uid])]],
   },
   {
-    name: 'every label but managed-by is taken away',
+    name: 'the service loses every label except managed-by',
     vms: { web: {} },
     acts: [
       [atMs, labelService('web', (labels) => Object.keys(labels).forEach((one) => one !== objectLabels.managedBy && delete labels[one]))],
@@ -211,7 +211,7 @@ export const hands: readonly Scenario[] = [
     expect: oneDisk,
   },
   {
-    name: 'the labels of the record are taken away',
+    name: 'the record loses its labels',
     vms: { web: {} },
     acts: [
       [
@@ -322,28 +322,28 @@ export const hands: readonly Scenario[] = [
     expect: neverRestarted,
   },
   {
-    name: 'somebody else has a service of this name',
+    name: 'a foreign service has the name',
     vms: { web: {} },
     acts: [],
     prepare: foreignService('vm-web'),
     blocked: { web: 'NameTaken' },
   },
   {
-    name: 'somebody else has a service of this name and forged our owner label',
+    name: 'a foreign service has the name and the owner label',
     vms: { web: {} },
     acts: [],
     prepare: foreignService('vm-web', forged),
     blocked: { web: 'NameTaken' },
   },
   {
-    name: 'somebody else has a service of this name and forged a uid too',
+    name: 'a foreign service has the name, the owner label and a forged uid',
     vms: { web: {} },
     acts: [],
     prepare: foreignService('vm-web', { ...forged, [objectLabels.vm]: 'web', [objectLabels.uid]: '99999999-2222-4333-8444-555555555555' }),
     blocked: { web: 'ForeignUid' },
   },
   {
-    name: 'somebody else gives the name of the service back',
+    name: 'a foreign service gives up the name',
     vms: { web: {} },
     prepare: foreignService('vm-web'),
     acts: [
@@ -359,7 +359,7 @@ export const hands: readonly Scenario[] = [
     ],
   },
   {
-    name: 'somebody else has a config of the name of the record',
+    name: 'a foreign config has the name of the record',
     vms: { web: {} },
     acts: [],
     prepare: foreignConfig('sv-vm-web'),
@@ -377,14 +377,14 @@ export const hands: readonly Scenario[] = [
     },
   },
   {
-    name: 'a disk of which nobody knows whose it is',
+    name: 'a disk whose identity cannot be read',
     vms: { web: {} },
     acts: [[0, instance(anotherUid)]],
     blocked: { web: 'UnidentifiedDisk' },
     expect: ({ machines }) => (machines.disks.length === 0 ? undefined : 'web has got a disk'),
   },
   {
-    name: 'the label of the VM is taken from its service, and its manifest goes',
+    name: 'its service loses the VM label, and its manifest is removed',
     vms: { web: {}, db: {} },
     acts: [
       [
@@ -400,7 +400,7 @@ export const hands: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'ownership of its service is taken away, and its manifest goes',
+    name: 'its service loses the owner label, and its manifest is removed',
     vms: { web: {}, db: {} },
     acts: [
       [
@@ -418,7 +418,7 @@ export const hands: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'its secret and its launch config are taken from us without an event, and its manifest goes',
+    name: 'its secret and launch config lose our label without an event, and its manifest is removed',
     vms: { web: { cloudInit: { userData: '#cloud-config\n' } }, db: {} },
     acts: [
       [

@@ -188,7 +188,7 @@ export const nodes: readonly Scenario[] = [
     expect: onItsNodeAlone,
   },
   {
-    name: 'a backup of its disk is on another node, and all that names it is removed',
+    name: 'a backup of its disk is on another node, and its record and service are removed',
     vms: { web: {} },
     acts: [
       // The copy is on the node that is asked first.
@@ -205,7 +205,7 @@ export const nodes: readonly Scenario[] = [
     mayBeBlocked: { web: 'SeveralDisks' },
   },
   {
-    name: 'vm-capable is taken away',
+    name: 'the node loses vm-capable',
     vms: { web: {} },
     acts: [[7_000, labelNode(ofWeb, (labels) => delete labels[nodeLabels.vmCapable])]],
   },
@@ -251,7 +251,7 @@ export const nodes: readonly Scenario[] = [
     ],
   },
   {
-    name: 'all that names it is removed while its agent is away',
+    name: 'its record and service are removed while its agent is away',
     vms: { web: {} },
     acts: [
       [

@@ -119,7 +119,7 @@ export const repeatedHands: readonly Scenario[] = [
     ],
   },
   {
-    name: 'a forced update of long ago, an edit that waits, and the label that noted the update is lost',
+    name: 'an old forced update, a pending edit, and the label that counts forced updates is lost',
     vms: { web: {} },
     acts: [[atMs, once(isRunning('web'), forcedAndForgotten)]],
     expect: inTasks(2),
@@ -130,7 +130,7 @@ export const repeatedHands: readonly Scenario[] = [
     acts: [[atMs, once(isRunning('web'), editedAndRestored)]],
   },
   {
-    name: 'delete, and a launch config of another identity is there',
+    name: 'delete, with a launch config of another uid',
     vms: { web: {}, db: {} },
     prepare: foreignConfig('sv-0123456789abcdef0123456789abcdef', ofAnother),
     acts: [[atMs, once(isRunning('web'), (world) => world.withdraw('web'))]],

@@ -33,13 +33,13 @@ function reservedBySomebody(hostname: string): Act {
 export const room: readonly Scenario[] = [
   { name: 'four VMs at once fill the nodes', vms: { web: half, db: half, mail: half, shop: half }, acts: [] },
   {
-    name: 'a VM finds no room',
+    name: 'a VM fits on no node',
     vms: { web: most, db: most },
     acts: [[atMs, once(bothRun, (world) => world.declare('mail', most))]],
     blocked: { mail: 'InsufficientMemory' },
   },
   {
-    name: 'a VM waits for the room of one that goes',
+    name: 'a VM waits for the memory of one that is removed',
     vms: { web: most, db: most },
     acts: [
       [
@@ -53,7 +53,7 @@ export const room: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'a VM grows into all that its neighbour leaves',
+    name: 'an edit gives a VM all memory that its neighbor leaves',
     vms: { web: { memory: '1Gi', updatePolicy: 'Restart' }, db: half },
     acts: [pausedFromTheStart, [atMs, once(bothRun, (world) => world.declare('web', { ...half, updatePolicy: 'Restart' }))]],
   },
@@ -63,12 +63,12 @@ export const room: readonly Scenario[] = [
     acts: [pausedFromTheStart, [atMs, once(isRunning('web'), force('web'))]],
   },
   {
-    name: 'a service of somebody else reserves most of a node',
+    name: 'a foreign service reserves most of a node',
     vms: { web: most },
     acts: [[0, reservedBySomebody('n1')]],
   },
   {
-    name: 'an edit finds no room beside a service of somebody else',
+    name: 'an edit does not fit beside a foreign service',
     vms: { web: { memory: '1Gi', updatePolicy: 'Restart' } },
     acts: [
       pausedFromTheStart,

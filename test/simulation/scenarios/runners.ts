@@ -149,13 +149,13 @@ export const runners: readonly Scenario[] = [
     ],
   },
   ...[false, true].map((dropsTaps) => ({
-    name: `a runner is taken over${dropsTaps ? ', lets go of its network,' : ''} and the VM is restarted`,
+    name: `a hostile runner${dropsTaps ? ' releases its TAPs' : ''}, and the VM is restarted`,
     vms: { web: {} },
     acts: [[atMs, takenOver(dropsTaps, force('web'))] as const],
     extraMs: killedMs,
   })),
   {
-    name: 'a runner is taken over, and its VM goes with its disks',
+    name: 'a hostile runner, and its VM is removed with its disks',
     vms: { web: { deletionPolicy: 'Delete' }, db: {} },
     acts: [[atMs, takenOver(true, (world) => world.withdraw('web'))]],
     extraMs: killedMs,

@@ -105,7 +105,7 @@ export const sources: readonly Scenario[] = [
     ],
   },
   {
-    name: 'a file that cannot even be read comes',
+    name: 'an unreadable file appears',
     vms: { web: {}, db: {} },
     acts: [
       [
@@ -187,7 +187,7 @@ export const sources: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'a manifest is back unheard at the end of its grace, while another one is edited again and again',
+    name: 'a manifest returns without an event at the end of its grace period, while another one is edited repeatedly',
     vms: { web: {}, db: {} },
     acts: [[7_000, once(isRunning('web'), backUnheard)]],
     extraMs: 25_000,

@@ -38,7 +38,7 @@ function withdrawWhileSuspended(world: World): void {
 /** A suspended VM stays unchanged, whatever happens to the controllers meanwhile. */
 export const suspension: readonly Scenario[] = [
   {
-    name: 'suspended, and its manifest is taken away',
+    name: 'suspended, and its manifest is removed',
     vms: { web: {} },
     acts: [
       [
@@ -85,7 +85,7 @@ export const suspension: readonly Scenario[] = [
     expect: neverRestarted,
   },
   {
-    name: 'suspended, its policy becomes Retain, its manifest goes, and it is resumed',
+    name: 'suspended, its policy becomes Retain, its manifest is removed, and it is resumed',
     vms: { web: { deletionPolicy: deletePolicy }, db: {} },
     acts: [
       [atMs, note(true)],
@@ -96,7 +96,7 @@ export const suspension: readonly Scenario[] = [
     extraMs: 25_000,
   },
   {
-    name: 'suspended, its policy becomes Delete, its manifest goes, and it is resumed',
+    name: 'suspended, its policy becomes Delete, its manifest is removed, and it is resumed',
     vms: { web: {}, db: {} },
     acts: [
       [atMs, note(true)],
