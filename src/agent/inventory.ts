@@ -67,9 +67,11 @@ async function readInstance(layout: Layout, files: StateFiles, uid: VmUid): Prom
   return { uid, vm: identity?.vm ?? null, cluster: identity?.cluster ?? null, disks, ...(unfinished ? { unfinished } : {}) }
 }
 
-function originOf(made: DiskRecord | undefined): Pick<InstanceRecord['disks'][number], 'image' | 'blank'> {
+function originOf(made: DiskRecord | undefined): Pick<InstanceRecord['disks'][number], 'image' | 'blank' | 'removed'> {
   if (made === undefined) return {}
-  return made.imageSha256 === undefined ? { blank: true } : { image: { source: made.imageSource, sha256: made.imageSha256 } }
+  const origin =
+    made.imageSha256 === undefined ? { blank: true as const } : { image: { source: made.imageSource, sha256: made.imageSha256 } }
+  return made.removed === true ? { ...origin, removed: true } : origin
 }
 
 /** Returns only valid disk names. Another name may not even form a valid path. */

@@ -1,4 +1,5 @@
 import { formatBytes } from '../api/quantity.ts'
+import { mostDisks } from '../api/disk-slots.ts'
 import { layoutVersion } from '../api/layout.ts'
 import type { VmUid } from '../api/names.ts'
 import { otherInstanceReason, type PrepareOrder } from '../api/wire/agent-api.ts'
@@ -19,7 +20,7 @@ export interface SeenInstance {
     | { readonly kind: 'unreadable'; readonly message: string }
   /** The unfinished identity.json of an interrupted preparation. */
   readonly draft: Identity | undefined
-  /** Names of disks whose file exists. */
+  /** Names of disks, of the order and of the identity, whose file exists. */
   readonly disks: readonly string[]
   /** SHA-256 of the images linked into the instance. */
   readonly linkedImages: readonly string[]
@@ -50,11 +51,21 @@ export interface Replacement {
   readonly identity: Identity
 }
 
+/** A disk that the VM was not created with. */
+export interface Addition {
+  readonly kind: 'add'
+  readonly disk: OrderedDisk
+  readonly identity: Identity
+}
+
 export type PreparePlan =
   | Failure
   | { readonly kind: 'complete' }
   | { readonly kind: 'make'; readonly disks: readonly DiskToComplete[] }
   | Replacement
+  | Addition
+  /** Only the identity changes: the manifest names other disks than before. */
+  | { readonly kind: 'mark'; readonly identity: Identity }
 
 /**
  * Decides what an order means for the existing files. identity.json is written last, so it proves that every disk was made. If it exists, no disk is
@@ -97,32 +108,64 @@ function planKnown(order: PrepareOrder, identity: Identity, seen: SeenInstance):
     const verdict = judgeKnown(order, disk, identity, seen)
     if (verdict) return verdict
   }
-  return { kind: 'complete' }
+  const disks = identity.disks.map((one) => marked(one, isOrdered(order, one)))
+  return disks.every((one, index) => one === identity.disks[index])
+    ? { kind: 'complete' }
+    : { kind: 'mark', identity: { ...identity, disks } }
 }
 
-function judgeKnown(order: PrepareOrder, disk: OrderedDisk, identity: Identity, seen: SeenInstance): Failure | Replacement | undefined {
+function isOrdered(order: PrepareOrder, { name }: DiskRecord): boolean {
+  return order.disks.some((one) => one.name === name)
+}
+
+function marked(record: DiskRecord, ordered: boolean): DiskRecord {
+  if (ordered === (record.removed !== true)) return record
+  const { removed: _removed, ...rest } = record
+  return ordered ? rest : { ...rest, removed: true }
+}
+
+function judgeKnown(
+  order: PrepareOrder,
+  disk: OrderedDisk,
+  identity: Identity,
+  seen: SeenInstance,
+): Failure | Replacement | Addition | undefined {
   const record = identity.disks.find((one) => one.name === disk.name)
-  if (record !== undefined && !seen.disks.includes(disk.name)) return diskMissing(order, disk)
-  // A disk whose name left the manifest was renamed to the new one.
-  const there = record === undefined ? identity.disks.filter((one) => !order.disks.some(({ name }) => name === one.name)) : [record]
-  const refusal = record === undefined ? judgeOther(order, disk, there, seen) : judgeChange(order, disk, record)
-  return refusal && replaceable.has(refusal.reason) ? allowed(order, disk, identity, there, refusal) : refusal
+  if (record === undefined) return judgeNew(order, disk, identity, seen)
+  if (!seen.disks.includes(disk.name)) return diskMissing(order, disk)
+  const refusal = judgeChange(order, disk, record)
+  return refusal && allowed(order, disk, identity, [record], refusal)
 }
-
-const replaceable: ReadonlySet<string> = new Set(['ImageChangeRefused', 'DiskResizeUnsupported', 'DiskRenameRefused'])
 
 /** Handles a disk name that the VM was not created with. */
-function judgeOther(order: PrepareOrder, disk: OrderedDisk, there: readonly DiskRecord[], seen: SeenInstance): Failure {
-  if (there.length === 0)
-    return failed('DiskAddUnsupported', `${order.vm} was created without a disk "${disk.name}"; adding one is not supported yet`)
+function judgeNew(order: PrepareOrder, disk: OrderedDisk, identity: Identity, seen: SeenInstance): Failure | Replacement | Addition {
   if (seen.disks.includes(disk.name)) {
     const path = `instances/${order.uid}/disks/${disk.name}.qcow2`
     return failed('DiskError', `${path} below the state root was not created as a disk of ${order.vm}; move it away`)
   }
+  // A rename keeps the content. So a new disk with another image is none, and neither is one whose disk left the manifest in an earlier edit.
+  const there = identity.disks.filter((one) => one.removed !== true && !isOrdered(order, one) && isMadeFrom(disk.image, one))
+  if (there.length > 0) return allowed(order, disk, identity, there, renameRefused(order, disk, there))
+  return addition(order, disk, identity, seen)
+}
+
+function renameRefused({ vm }: PrepareOrder, { name }: OrderedDisk, there: readonly DiskRecord[]): Failure {
   const names = there.map((one) => `"${one.name}"`).join(', ')
   return failed(
     'DiskRenameRefused',
-    `the manifest has disk "${disk.name}" instead of ${names} of ${order.vm}, which would be a new, empty disk`,
+    `the manifest has disk "${name}" instead of ${names} of ${vm}, which would be a new, empty disk. To add "${name}" and remove ${names}, make two edits`,
+  )
+}
+
+/** A removed disk whose file was deleted gives its slot up if no other is free. */
+function addition(order: PrepareOrder, disk: OrderedDisk, identity: Identity, seen: SeenInstance): Failure | Addition {
+  const isFull = identity.disks.length >= mostDisks
+  const disks = identity.disks.filter((one) => !isFull || one.removed !== true || seen.disks.includes(one.name))
+  if (disks.length < mostDisks) return { kind: 'add', disk, identity: { ...identity, disks } }
+  const removed = disks.flatMap((one) => (one.removed === true ? `${one.name}.qcow2` : []))
+  return failed(
+    'TooManyDisks',
+    `${order.vm} already has ${mostDisks} disks, and the manifest no longer names ${removed.join(', ')}. To add "${disk.name}", delete one of these files in instances/${order.uid}/disks below the state root`,
   )
 }
 

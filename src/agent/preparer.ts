@@ -16,7 +16,7 @@ import { imageFormat } from './image-judgement.ts'
 import type { ImageState } from './image-store.ts'
 import { clearWork, type DiskImage, makeDisk, sweepOldRelease, unnamedDisk } from './make-disk.ts'
 import { type DiskToComplete, type Failure, type SeenInstance, isOtherInstance, judgeInstance, planPrepare } from './prepare-plan.ts'
-import { replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
+import { addDisk, replaceDisk, type ReplaceDiskOptions, settleReplacement } from './replace-disk.ts'
 
 /**
  * Guests see the machine type as hardware, so a VM keeps its first one (identity.ts). QEMU 10.0 is the oldest version on Debian 13 that accepts KVM
@@ -79,8 +79,12 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
       const other = hasNothing ? await otherInstance(options.layout, options.files, order) : undefined
       return other === undefined ? await make(options, order, plan.disks, seen.draft) : unready(isOtherInstance(order, other))
     }
+    case 'mark':
+      await options.files.writeAtomically(options.layout.identityFile(order.uid), identityText(plan.identity), 0o440)
+      return await prepareDisks(options, order)
+    case 'add':
     case 'replace': {
-      const why = await replaceDisk(options, order, plan)
+      const why = await (plan.kind === 'add' ? addDisk(options, order, plan) : replaceDisk(options, order, plan))
       // The next call decides what is left to do.
       return why === undefined ? await prepareDisks(options, order) : unready(why)
     }
@@ -98,12 +102,15 @@ async function settle(options: PreparerOptions, uid: VmUid, { identity, draft }:
 async function observe(options: PreparerOptions, order: PrepareOrder): Promise<SeenInstance> {
   const { files, layout } = options
   const { uid } = order
+  const identity = await readIdentity(files, layout.identityFile(uid))
+  const known = identity.kind === 'known' ? identity.identity.disks : []
+  const names = new Set([...order.disks, ...known].map((one) => one.name))
   const disks = await Promise.all(
-    order.disks.map(async ({ name }) => ((await files.stat(layout.diskFile(uid, name))) === undefined ? [] : [name])),
+    [...names].map(async (name) => ((await files.stat(layout.diskFile(uid, name))) === undefined ? [] : [name])),
   )
   return {
     layoutVersion: await readLayoutVersion(options),
-    identity: await readIdentity(files, layout.identityFile(uid)),
+    identity,
     draft: await readDraft(files, layout, uid),
     disks: disks.flat(),
     linkedImages: ((await files.list(layout.instanceImages(uid))) ?? []).filter((name) => shaName.test(name)),

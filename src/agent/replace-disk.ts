@@ -9,7 +9,8 @@ import type { DiskUse } from './disk-use.ts'
 import type { ImageStore, ImageState } from './image-store.ts'
 import { imageFor, recordOf } from './disk-record.ts'
 import { clearWork, makeDisk, type MakeDiskOptions, unnamedDisk } from './make-disk.ts'
-import { type Failure, failed, type Replacement } from './prepare-plan.ts'
+import { whyNoRoom } from './disk-room.ts'
+import { type Addition, type Failure, failed, type Replacement } from './prepare-plan.ts'
 
 export interface ReplaceDiskOptions extends MakeDiskOptions {
   readonly images: Pick<ImageStore, 'resolve'>
@@ -30,16 +31,34 @@ export async function replaceDisk(options: ReplaceDiskOptions, order: PrepareOrd
   const { uid } = order
   const use = await options.useOf(uid)
   if (use.kind !== 'off') return notOff(order, plan, use)
-  const { disk } = plan
-  const found = await imageFor(options.images, disk, order.clusterAddresses)
+  const made = await makeUnnamed(options, order, plan.disk)
+  if (made.kind !== 'made') return made
+  const { record } = made
+  const busy = await whileClaimed(options, uid, () => swap(options, plan.identity, identityWith(plan, record), record))
+  if (busy === undefined) return undefined
+  await drop(options, plan.identity, record)
+  return inUse(order.vm, plan.disk.name, busy)
+}
+
+/** Adds a disk beside the others, in the same steps. The VM may be running, since no other file changes. Undefined when done. */
+export async function addDisk(options: ReplaceDiskOptions, order: PrepareOrder, plan: Addition): Promise<NotReplaced | undefined> {
+  const made = (await whyNoRoom(options, plan.disk)) ?? (await makeUnnamed(options, order, plan.disk))
+  if (made.kind !== 'made') return made
+  await swap(options, plan.identity, identityWith({ ...plan, there: [] }, made.record), made.record)
+  return undefined
+}
+
+async function makeUnnamed(
+  options: ReplaceDiskOptions,
+  { uid, clusterAddresses }: PrepareOrder,
+  disk: Replacement['disk'],
+): Promise<{ readonly kind: 'made'; readonly record: DiskRecord } | Exclude<ImageState, { kind: 'stored' }>> {
+  const found = await imageFor(options.images, disk, clusterAddresses)
   if (found.kind !== 'found') return found
   const record = recordOf(disk, found.image, options.random.uuid())
   await clearWork(options, uid)
   await makeDisk(options, uid, { ...disk, ...found }, unnamedDisk(options.layout, uid, record))
-  const busy = await whileClaimed(options, uid, () => swap(options, plan.identity, identityWith(plan, record), record))
-  if (busy === undefined) return undefined
-  await drop(options, plan.identity, record)
-  return inUse(order.vm, disk.name, busy)
+  return { kind: 'made', record }
 }
 
 function notOff(order: PrepareOrder, { disk }: Replacement, use: Exclude<DiskUse, { kind: 'off' }>): NotReplaced {
@@ -57,8 +76,8 @@ function inUse(vm: string, disk: string, why: string): Failure {
   )
 }
 
-/** The new disk gets the slot of the first one that it replaces. */
-function identityWith({ identity, there }: Replacement, record: DiskRecord): Identity {
+/** The new disk gets the slot of the first one that it replaces, or a free one. */
+function identityWith({ identity, there }: Pick<Replacement, 'identity' | 'there'>, record: DiskRecord): Identity {
   const gone = new Set(there.map((one) => one.name))
   const before = withSlots(identity.disks)
   const [slot] = before.flatMap((one) => (gone.has(one.name) ? one.slot : []))
@@ -72,7 +91,7 @@ async function swap(options: ReplaceDiskOptions, before: Identity, after: Identi
   await files.writeAtomically(layout.identityDraft(uid), identityText(after), 0o640)
   await files.replace(unnamedDisk(layout, uid, record), layout.diskFile(uid, record.name))
   await finish(options, before, after)
-  log.info({ vm: before.vm, uid, disk: record.name, image: record.imageSource }, 'Replaced a disk')
+  log.info({ vm: before.vm, uid, disk: record.name, image: record.imageSource }, 'Created a disk of an existing VM')
 }
 
 /**
@@ -126,6 +145,6 @@ export async function settleReplacement(options: ReplaceDiskOptions, identity: I
     const busy = await whileClaimed(options, uid, () => finish(options, identity, draft))
     if (busy !== undefined) return inUse(identity.vm, record?.name ?? '', busy)
   }
-  log.info({ vm: identity.vm, uid, disk: record?.name }, 'Finished an interrupted disk replacement')
+  log.info({ vm: identity.vm, uid, disk: record?.name }, 'Finished an interrupted change of a disk')
   return undefined
 }

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
 import { run } from '../lab/run.ts'
 import {
+  conditionOf,
+  containerOf,
   guestPage,
   instanceDirectory,
   manifest,
@@ -76,5 +78,22 @@ describe('a VM with three disks, two of them blank', () => {
     expect(await guestDisks()).toEqual([`vda ${gibibyte}`, `vdb ${3 * gibibyte}`, `vdc ${2 * gibibyte}`])
     expect(statSync(fileOf('data')).ino).toBe(ino)
     expect(existsSync(join(directory, 'work'))).toBe(false)
+  })
+
+  it('gets one more while it runs, and the guest sees it after a restart', async () => {
+    const inodes = (): readonly number[] => ['root', 'data', 'scratch'].map((disk) => statSync(fileOf(disk)).ino)
+    const [before, container] = [inodes(), (await containerOf(deployment.lab, name)).id]
+    declare(root, data, scratch, { name: 'more', size: '4Gi' })
+    const waiting = await waitForCondition(deployment, name, 'RestartRequired', (one) => one.status === 'True')
+    expect(conditionOf(waiting, 'RestartRequired')?.message).toContain('spec.disks[3].name more added')
+    expect([existsSync(fileOf('more')), inodes(), (await containerOf(deployment.lab, name)).id]).toEqual([true, before, container])
+    await restarted(4)
+    expect((await guestDisks()).at(-1)).toBe(`vdd ${4 * gibibyte}`)
+  })
+
+  it('is not renamed in one edit', async () => {
+    declare(root, data, scratch, { name: 'renamed', size: '4Gi' })
+    await waitForCondition(deployment, name, 'AssetsReady', (one) => one.reason === 'DiskRenameRefused')
+    expect(existsSync(fileOf('renamed'))).toBe(false)
   })
 })

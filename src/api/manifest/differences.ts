@@ -15,8 +15,15 @@ export function differences(from: VirtualMachine, to: VirtualMachine): readonly 
     if (old?.text === wanted?.text) return []
     const path = (wanted ?? old)?.path ?? []
     const shown = hidden.has(patternOf(path)) ? { from: undefined, to: undefined } : { from: old?.text, to: wanted?.text }
-    return [editOf(to, path, shown.from, shown.to)]
+    const edit = editOf(to, path, shown.from, shown.to)
+    return [isWholeDisk(path, before, after) ? { ...edit, effect: 'restart' } : edit]
   })
+}
+
+/** One side has no such disk, so the edit adds or removes a disk and destroys no data. */
+function isWholeDisk([spec, disks, index = '']: Path, ...sides: readonly ReadonlyMap<string, Leaf>[]): boolean {
+  if (spec !== 'spec' || disks !== 'disks') return false
+  return sides.some((one) => !one.has(pathText(['spec', 'disks', index, 'name'])))
 }
 
 interface Leaf {

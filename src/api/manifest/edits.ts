@@ -1,7 +1,7 @@
 import type { VirtualMachine } from '../manifest.ts'
 import type { EditEffect } from './about.ts'
 import { cloudInitInstanceAnnotation } from './annotations.ts'
-import { effectOf, machineAbout } from './fields.ts'
+import { effectOf, machineAbout, patternOf } from './fields.ts'
 
 /** A field whose value differs from the running one. Without `from` and `to` the values are not shown. */
 export interface Edit {
@@ -23,8 +23,19 @@ export function editOf(
 ): Edit {
   const text = pathText(path)
   const isGiven = vm.fromClass?.some((one) => text === one || text.startsWith(`${one}.`)) === true
-  const effect = effectOf(machineAbout(), path) ?? 'restart'
-  return { path: text, from, to, effect, ...(isGiven && vm.spec.class !== undefined ? { className: vm.spec.class } : {}) }
+  return {
+    path: text,
+    from,
+    to,
+    effect: editEffect(path, from, to),
+    ...(isGiven && vm.spec.class !== undefined ? { className: vm.spec.class } : {}),
+  }
+}
+
+/** A disk that is added or removed destroys no data; a new name of one that stays would. */
+export function editEffect(path: readonly (string | number)[], from: string | undefined, to: string | undefined): EditEffect {
+  const isEntry = patternOf(path) === 'spec.disks.*.name' && (from === undefined || to === undefined)
+  return isEntry ? 'restart' : (effectOf(machineAbout(), path) ?? 'restart')
 }
 
 /** For people: `spec.memory 1 GiB → 2 GiB, spec.cpu.cores 1 → 2 (class small)`. */

@@ -171,6 +171,8 @@ const instanceRecord = z.object({
       image: z.optional(z.object({ source: cleanText(2048), sha256: sha256Field })),
       /** The disk was created without an image. */
       blank: z.optional(z.literal(true)),
+      /** The VM's manifest no longer names the disk. */
+      removed: z.optional(z.literal(true)),
     }),
   ),
   granted: z.boolean(),

@@ -29,6 +29,8 @@ export interface DiskView {
 type DiskState =
   /** A placement record or a service has its uid. */
   | 'InUse'
+  /** The manifest of its VM no longer names the disk. The VM gets it back with its name. */
+  | 'Detached'
   /** Its VM was removed, and the disk is being deleted. */
   | 'Deleting'
   /** Its VM was removed, and the placement record is kept: a manifest with the same name gets the disk back. */

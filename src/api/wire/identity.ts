@@ -9,6 +9,8 @@ const disk = {
   madeAs: z.optional(z.uuid()),
   /** PCI slot (disk-slots.ts). Absent for the only disk of a VM of release 0.1. */
   slot: z.optional(z.int().check(z.minimum(1), z.maximum(31))),
+  /** The manifest no longer names the disk. Its file is kept. */
+  removed: z.optional(z.literal(true)),
 }
 const imageDisk = z.object({
   ...disk,
@@ -39,8 +41,8 @@ export type DiskRecord = z.output<typeof imageDisk> | BlankDisk
 export type Identity = Omit<z.output<typeof identityFile>, 'disks' | 'blankDisks'> & { readonly disks: readonly DiskRecord[] }
 
 /**
- * `instances/<uid>/identity.json`: the permanent properties of a VM. The agent writes it when it first prepares the VM, and when it
- * replaces a disk. A runner never changes it.
+ * `instances/<uid>/identity.json`: the permanent properties of a VM. The agent writes it when it first prepares the VM, and when its
+ * disks change. A runner never changes it.
  */
 export const identity = z.pipe(
   identityFile,

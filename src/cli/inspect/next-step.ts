@@ -56,6 +56,7 @@ const byReason: Readonly<Record<string, Step>> = {
   IdentityMismatch: disks,
   SeveralDisks: disks,
   DiskMissing: disks,
+  TooManyDisks: disks,
   ImageMissing: explain('spec.disks.image'),
   ImageRefused: explain('spec.disks.image'),
   ImageSourceUnsupported: explain('spec.disks.image'),

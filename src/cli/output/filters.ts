@@ -36,7 +36,7 @@ export const diskFilters: Filters<DiskView> = {
   node: { matches: (disk, value) => disk.node === value },
   vm: { matches: (disk, value) => disk.vm === value },
   state: {
-    values: ['inuse', 'deleting', 'retained', 'foreign', 'ownerless'],
+    values: ['inuse', 'detached', 'deleting', 'retained', 'foreign', 'ownerless'],
     matches: (disk, value) => isSame(disk.state, value),
   },
   uid: { matches: (disk, value) => disk.uid.startsWith(value) },

@@ -40,7 +40,7 @@ interface DiskOwners {
 function disksOf(node: string, { uid, vm, cluster, disks }: InstanceRecord, owners: DiskOwners): readonly DiskView[] {
   const retainedAt = owners.records.get(uid)?.retainedAt ?? null
   const state = stateOf(uid, cluster, owners)
-  return disks.map(({ name, sizeBytes, allocatedBytes }) => ({
+  return disks.map(({ name, sizeBytes, allocatedBytes, removed }) => ({
     node,
     uid,
     vm,
@@ -48,7 +48,7 @@ function disksOf(node: string, { uid, vm, cluster, disks }: InstanceRecord, owne
     disk: name,
     sizeBytes,
     allocatedBytes,
-    state,
+    state: state === 'InUse' && removed === true ? 'Detached' : state,
     retainedAt: state === 'Retained' ? retainedAt : null,
   }))
 }

@@ -1,5 +1,4 @@
-import type { Edit } from '../../api/manifest/edits.ts'
-import { effectOf, machineAbout } from '../../api/manifest/fields.ts'
+import { type Edit, editEffect, pathText } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import type { InstanceRecord } from '../../api/wire/agent-api.ts'
@@ -10,13 +9,18 @@ type Field = readonly [key: string, from: string | undefined, to: string | undef
 
 /** Differences between the manifest's disks and the node's, including edits that are rejected. Pure. */
 export function diskEdits(there: readonly Made[], wanted: readonly Wanted[]): readonly Edit[] {
-  // A disk with a new name counts as a rename of one that the manifest no longer has.
-  const left = there.filter((one) => isRecorded(one) && wanted.every(({ name }) => name !== one.name))
+  const left = there.filter((one) => isRecorded(one) && one.removed !== true && wanted.every(({ name }) => name !== one.name))
   const edits = wanted.flatMap((disk, index) => {
-    const made = there.find((one) => one.name === disk.name) ?? left.shift()
+    const made = there.find((one) => one.name === disk.name) ?? renamed(left, disk)
     return fieldsOf(made, disk).flatMap(([key, from, to]) => edit(index, key, from, to))
   })
   return [...edits, ...left.flatMap(({ name }, index) => edit(wanted.length + index, 'name', name, undefined))]
+}
+
+/** A disk with a new name and the same image counts as a rename of one that left the manifest, which the node rejects. */
+function renamed(left: Made[], { image }: Wanted): Made | undefined {
+  const at = left.findIndex((one) => imageFields(one.image, image).length === 0)
+  return at < 0 ? undefined : left.splice(at, 1)[0]
 }
 
 function fieldsOf(made: Made | undefined, { name, size, image }: Wanted): readonly Field[] {
@@ -37,7 +41,8 @@ export function isRecorded({ image, blank }: Made): boolean {
 /** If the manifest has a checksum, only the content counts: the same bytes from another source are the same image. */
 function imageFields(made: Made['image'], wanted: Wanted['image']): readonly Field[] {
   const sha256 = wanted?.sha256
-  if (made !== undefined && sha256 === made.sha256) return []
+  const isSame = sha256 === undefined ? wanted?.source === made?.source : sha256 === made?.sha256
+  if (isSame) return []
   return [
     ['image.source', made?.source, wanted?.source],
     ...(sha256 === undefined ? [] : [['image.sha256', made?.sha256, sha256] as const]),
@@ -51,6 +56,6 @@ function sizeText(bytes: number, other: number): string {
 
 function edit(index: number, key: string, from: string | undefined, to: string | undefined): readonly Edit[] {
   if (from === to) return []
-  const effect = effectOf(machineAbout(), ['spec', 'disks', index, ...key.split('.')]) ?? 'destroys-data'
-  return [{ path: `spec.disks[${index}].${key}`, from, to, effect }]
+  const path = ['spec', 'disks', index, ...key.split('.')]
+  return [{ path: pathText(path), from, to, effect: editEffect(path, from, to) }]
 }

@@ -58,6 +58,7 @@ export class SimulatedNode {
     this.disk.copyTo(copy.disk)
     for (const [uid, grant] of this.granted) copy.granted.set(uid, grant)
     copy.#uuids = this.#uuids
+    for (const path of this.open) copy.open.add(path)
     return copy
   }
 

@@ -40,6 +40,7 @@ const unfit: Readonly<Record<'memory' | 'bridge' | 'accelerator', SpecChanges>> 
 const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'
 const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
 const blank = { name: 'data', size: '4Gi' }
+const other = { ...disk, image: { source: 'images/other.qcow2' } }
 
 /** Each field of a manifest, edited while the VM runs. */
 export const edits: readonly Scenario[] = [
@@ -52,6 +53,24 @@ export const edits: readonly Scenario[] = [
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
   edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false, 'DiskResizeUnsupported'),
   edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false, 'ImageChangeRefused'),
+  edited('disks, to which one is added', {}, { disks: [disk, blank] }),
+  edited('disks, to which one from an image is added', {}, { disks: [disk, { ...other, name: 'more' }] }),
+  edited('the name of a disk', { disks: [disk, blank] }, { disks: [disk, { ...blank, name: 'store' }] }, false, 'DiskRenameRefused'),
+  edited('disks, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', disks: [disk, blank] }, false),
+  {
+    ...edited('disks, and the guest crashes', {}, {}),
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', { disks: [disk, blank] }))],
+      [editAtMs + 4_000, ({ machines }) => machines.crash('web')],
+    ],
+  },
+  {
+    name: 'a disk is removed, another one is added, and the first one returns',
+    vms: { web: { updatePolicy: 'Restart', disks: [disk, blank] } },
+    acts: [[disk], [disk, { ...blank, name: 'store' }], [disk, blank]].map(
+      (disks, index) => [editAtMs + index * 6_000, (world: World) => world.declare('web', { updatePolicy: 'Restart', disks })] as const,
+    ),
+  },
   edited('disks, of which one is removed', { disks: [disk, blank] }, { disks: [disk] }),
   edited('order of disks', { disks: [disk, blank] }, { disks: [blank, disk] }),
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),

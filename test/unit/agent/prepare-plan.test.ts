@@ -86,11 +86,50 @@ test('A blank disk is completed without any image, whatever images are linked', 
   })
 })
 
-test('A VM whose manifest names fewer disks than it has is complete, and so it is when the disk returns', () => {
-  const disks: DiskRecord[] = [...anIdentity().disks, blank]
-  expect(planPrepare(anOrder(), known({ disks }, ['root', 'data']))).toEqual({ kind: 'complete' })
-  expect(planPrepare(withBlank(), known({ disks }, ['root', 'data']))).toEqual({ kind: 'complete' })
-  expect(planPrepare(withBlank(), known({ disks }, ['root']))).toMatchObject({ reason: 'DiskMissing' })
+const removed: DiskRecord = { ...blank, removed: true }
+const [root] = anIdentity().disks as [DiskRecord]
+
+test('A disk that leaves the manifest is noted and kept, and is the same disk when it returns', () => {
+  expect(planPrepare(anOrder(), known({ disks: [root, blank] }, ['root', 'data']))).toMatchObject({
+    kind: 'mark',
+    identity: { disks: [root, removed] },
+  })
+  expect(planPrepare(anOrder(), known({ disks: [root, removed] }, ['root', 'data']))).toEqual({ kind: 'complete' })
+  expect(planPrepare(withBlank(), known({ disks: [root, removed] }, ['root', 'data']))).toMatchObject({
+    kind: 'mark',
+    identity: { disks: [root, blank] },
+  })
+  expect(planPrepare(withBlank(), known({ disks: [root, removed] }, ['root']))).toMatchObject({ reason: 'DiskMissing' })
+  const grown = anOrder({ disks: [...anOrder().disks, { ...blank, sizeBytes: 8192 }] })
+  expect(planPrepare(grown, known({ disks: [root, removed] }, ['root', 'data']))).toMatchObject({ reason: 'DiskResizeUnsupported' })
+})
+
+test('A disk that the VM was not created with is added beside the others', () => {
+  expect(planPrepare(withBlank(), known())).toEqual({ kind: 'add', disk: blank, identity: anIdentity() })
+})
+
+test.each([
+  ['is refused as a rename with the image of a disk that leaves in the same edit', { name: 'old', sizeBytes: 1 }, 'DiskRenameRefused'],
+  ['is added beside a disk that left in an earlier edit', { name: 'old', sizeBytes: 1, removed: true }, undefined],
+  ['is added in place of a disk from an image', { ...root, name: 'old' }, undefined],
+] as const)('A new blank disk %s', (_what, record, reason) => {
+  const plan = planPrepare(withBlank(), known({ disks: [root, record] }, ['root', 'old']))
+  expect(plan).toMatchObject(reason === undefined ? { kind: 'add' } : { kind: 'failed', reason })
+})
+
+test('A VM has at most sixteen disks on a node, and a removed one whose file was deleted gives its slot up', () => {
+  const many = Array.from({ length: 15 }, (_, index): DiskRecord => ({ name: `d${index}`, sizeBytes: 1, removed: true }))
+  const files = ['root', ...many.map(({ name }) => name)]
+  const full = planPrepare(withBlank(), known({ disks: [root, ...many] }, files))
+  expect(full).toMatchObject({ kind: 'failed', reason: 'TooManyDisks', message: expect.stringContaining('d0.qcow2, d1.qcow2') as string })
+  expect(planPrepare(withBlank(), known({ disks: [root, ...many] }, files.slice(0, -1)))).toMatchObject({
+    kind: 'add',
+    identity: { disks: [root, ...many.slice(0, -1)] },
+  })
+})
+
+test('A file that the agent did not create is no disk', () => {
+  expect(planPrepare(withBlank(), known({}, ['root', 'data']))).toMatchObject({ kind: 'failed', reason: 'DiskError' })
 })
 
 test.each([
@@ -102,8 +141,7 @@ test.each([
   ['IdentityMismatch', anOrder({ vm: aVmName('web-2') }), seen({ draft: anIdentity() })],
   ['DiskMissing', anOrder(), known({}, [])],
   ['DiskMissing', anOrder({ disksMustExist: true }), seen()],
-  ['DiskAddUnsupported', anOrder(), known({ disks: [] })],
-  ['DiskRenameRefused', anOrder(), known({ disks: [{ name: 'system', sizeBytes: 1024, imageSource: 'a', imageSha256: sha }] }, [])],
+  ['DiskRenameRefused', anOrder(), known({ disks: [{ ...root, name: 'system' }] }, ['system'])],
   ['ImageChangeRefused', anOrder({}, { source: 'images/b.qcow2', sha256: null }), known()],
   ['ImageChangeRefused', anOrder({}, { source: 'images/a.qcow2', sha256: otherSha }), known()],
   ['ImageChangeRefused', anOrder({}, { source: 'images/b.qcow2', sha256: null }), seen({ draft: anIdentity(), disks: ['root'] })],

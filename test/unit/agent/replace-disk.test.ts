@@ -163,6 +163,31 @@ describe('a disk that an edit would destroy', () => {
   })
 })
 
+describe('a disk that is added', () => {
+  const data = { name: 'data', sizeBytes: 16 * mebibyte }
+  const withData = anOrder({}, { disks: [...anOrder().disks, data] })
+
+  test('is created beside those of a VM that is on', async () => {
+    await made()
+    use = { kind: 'on', message: 'a runner holds its lease' }
+    expect(await prepare(withData)).toBeUndefined()
+    expect([disk(), disk('data')]).toEqual(['what the guest wrote', `blank ${16 * mebibyte}`])
+    expect(identity().disks).toMatchObject([
+      { name: 'root', slot: 10 },
+      { name: 'data', slot: 11 },
+    ])
+  })
+
+  test('must fit beside those that may still grow', async () => {
+    await made()
+    const space = { totalBytes: 64 * mebibyte, freeBytes: 31 * mebibyte }
+    const little = { ...stateFiles(), space: async () => space }
+    expect(await prepare(withData, little)).toMatchObject({ reason: 'InsufficientDisk', message: expect.stringContaining('needs 16 MiB') })
+    expect([diskFiles(), identity().disks.map(({ name }) => name)]).toEqual([['root.qcow2'], ['root']])
+    expect(await prepare(withData, { ...little, space: async () => ({ ...space, freeBytes: 32 * mebibyte }) })).toBeUndefined()
+  })
+})
+
 describe('a VM that is on', () => {
   async function allowed(): Promise<PrepareOrder> {
     await made()

@@ -123,6 +123,18 @@ describe('differences of two manifests', () => {
     ])
   })
 
+  it('say of a disk that is added or removed that no data is destroyed, and of another size that it is', () => {
+    const root = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
+    const disksOf = (...disks: readonly object[]) => aVm('web', { disks }).vm
+    const [one, two] = [disksOf(root), disksOf(root, { name: 'data', size: '1Gi' })]
+    expect(differences(one, two).map(({ path, effect }) => [path, effect])).toEqual([
+      ['spec.disks[1].name', 'restart'],
+      ['spec.disks[1].size', 'restart'],
+    ])
+    expect(differences(two, one).map(({ effect }) => effect)).toEqual(['restart', 'restart'])
+    expect(differences(one, disksOf({ ...root, size: '3Gi' }))).toMatchObject([{ effect: 'destroys-data' }])
+  })
+
   it('quote a label whose name is not a plain word', () => {
     const labelled = { ...web, metadata: { ...web.metadata, labels: { 'a.b/c': 'x' } } }
     expect(differences(web, labelled)).toEqual([{ path: 'metadata.labels["a.b/c"]', from: undefined, to: 'x', effect: 'live' }])

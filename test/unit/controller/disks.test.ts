@@ -43,6 +43,19 @@ test('a disk is in use while a record or a service names it, and retained when i
   expect((await view(cluster)).disks).toMatchObject([{ state: 'Retained', retainedAt: expect.stringMatching(/^2026-01-01T/) as string }])
 })
 
+test('a disk that the manifest of its VM no longer names is detached, until its VM is removed', async () => {
+  const cluster = await running()
+  const uid = cluster.record('web')?.uid ?? aUid('')
+  const held = cluster.agent('n1').held.get(uid)
+  if (held === undefined) throw new Error('n1 has no disk of web')
+  const removed = { name: 'data', sizeBytes: 1, allocatedBytes: 1, blank: true, removed: true } as const
+  cluster.agent('n1').held.set(uid, { ...held, disks: [...held.disks, removed] })
+  expect((await view(cluster)).disks.map(({ disk, state }) => [disk, state])).toEqual([
+    ['root', 'InUse'],
+    ['data', 'Detached'],
+  ])
+})
+
 test('without a record a service is enough, and without both nothing needs it', async () => {
   const cluster = await running()
   await cluster.swarm.removeConfig(cluster.record('web')?.config.id ?? '')
