@@ -112,6 +112,7 @@ function phaseOf(reason: WaitReason): RunnerPhase {
       return 'WaitingForPrevious'
     case 'NoGrant':
     case 'BridgeMissing':
+    case 'BridgeMtuTooSmall':
     case 'DeviceMissing':
       return 'WaitingForGrant'
   }

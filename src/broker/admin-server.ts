@@ -15,7 +15,7 @@ import { HostError, type LanProbes } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type Framed, framed } from './framed.ts'
 import type { Limits } from './grants.ts'
-import { type Host, missingBridge } from './host-view.ts'
+import { type Host, whyNoBridge } from './host-view.ts'
 import { answerLeases } from './lease-pages.ts'
 import type { Leases } from './leases.ts'
 import type { RunnerServer } from './runner-server.ts'
@@ -165,8 +165,8 @@ async function grant({ leases, runners }: AdminServerOptions, request: RequestOf
 function check({ leases, host }: AdminServerOptions, { id, grant }: RequestOf<'check'>): Answer {
   const verdict = leases.judge(grant)
   if (!verdict.ok) return errorAnswer(id, verdict.reason, verdict.message)
-  const missing = missingBridge(host.network, grant)
-  return missing === undefined ? plain({ type: 'ok', id }) : errorAnswer(id, 'BridgeMissing', missing)
+  const why = whyNoBridge(host.network, grant)
+  return why === undefined ? plain({ type: 'ok', id }) : errorAnswer(id, why.reason, why.message)
 }
 
 async function revoke({ leases, runners }: AdminServerOptions, request: RequestOf<'revoke'>): Promise<Answer> {

@@ -1,3 +1,4 @@
+import { mtuTooSmall } from '../api/nic-mtu.ts'
 import type { VmUid } from '../api/names.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { Devices, DiskLocks, HostNetwork } from '../ports/host-network.ts'
@@ -13,7 +14,7 @@ export const nothingInTheWay: HostView = {
   poweringOff: undefined,
   imageLocked: undefined,
   tapAttached: undefined,
-  bridgeMissing: undefined,
+  bridge: undefined,
   deviceMissing: undefined,
 }
 
@@ -27,7 +28,7 @@ export async function checkHost(host: Host, uid: VmUid, grant: Grant): Promise<H
     poweringOff: undefined,
     imageLocked,
     tapAttached: attachedTap(host.network, expectedTaps(uid, grant)),
-    bridgeMissing: missingBridge(host.network, grant),
+    bridge: whyNoBridge(host.network, grant),
     deviceMissing: missingDevice(host.devices, grant),
   }
 }
@@ -39,9 +40,15 @@ function attachedTap(network: HostNetwork, taps: readonly string[]): string | un
     : `the TAP ${busy} of this VM is still attached to a process; the TAP is released when that process ends`
 }
 
-export function missingBridge(network: Pick<HostNetwork, 'bridge'>, grant: Grant): string | undefined {
-  const missing = grant.nics.find((nic) => network.bridge(nic.bridge) === undefined)
-  return missing && `there is no bridge ${missing.bridge} on this node; create it, or change the network ${missing.name} of the VM`
+export function whyNoBridge(network: Pick<HostNetwork, 'bridge'>, { nics }: Grant): HostView['bridge'] {
+  const missing = nics.find((nic) => network.bridge(nic.bridge) === undefined)
+  if (missing !== undefined) {
+    const message = `there is no bridge ${missing.bridge} on this node; create it, or change the network ${missing.name} of the VM`
+    return { reason: 'BridgeMissing', message }
+  }
+  const mtuOf = (bridge: string): number | undefined => network.bridge(bridge)?.mtu
+  const small = nics.find(({ bridge, mtu }) => (mtuOf(bridge) ?? 0) < (mtu ?? 0))
+  return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, mtuOf(small.bridge)) }
 }
 
 function missingDevice(devices: Devices, grant: Grant): string | undefined {

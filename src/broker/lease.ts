@@ -39,7 +39,7 @@ export interface HostView {
   readonly poweringOff: string | undefined
   readonly imageLocked: string | undefined
   readonly tapAttached: string | undefined
-  readonly bridgeMissing: string | undefined
+  readonly bridge: { readonly reason: 'BridgeMissing' | 'BridgeMtuTooSmall'; readonly message: string } | undefined
   readonly deviceMissing: string | undefined
 }
 
@@ -117,7 +117,7 @@ export function decide(lease: Lease, host: HostView): Decision {
   if (host.imageLocked !== undefined)
     return { kind: 'wait', reason: 'ImageLocked', message: `${host.imageLocked}; waiting until it is closed, to prevent two writers` }
   if (host.tapAttached !== undefined) return { kind: 'wait', reason: 'TapBusy', message: host.tapAttached }
-  if (host.bridgeMissing !== undefined) return { kind: 'wait', reason: 'BridgeMissing', message: host.bridgeMissing }
+  if (host.bridge !== undefined) return { kind: 'wait', ...host.bridge }
   if (host.deviceMissing !== undefined) return { kind: 'wait', reason: 'DeviceMissing', message: host.deviceMissing }
   return { kind: 'grant', connection: next.connection, grant }
 }

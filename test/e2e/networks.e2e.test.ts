@@ -3,11 +3,24 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { until } from '../lab/run.ts'
-import { containerOf, guestPage, manifest, nodeOfVm, openE2e, otherNode, removeManifests, reservedMac, waitReady } from './support.ts'
+import {
+  conditionOf,
+  containerOf,
+  guestPage,
+  manifest,
+  nodeOfVm,
+  openE2e,
+  otherNode,
+  removeManifests,
+  reservedMac,
+  waitForCondition,
+  waitGone,
+  waitReady,
+} from './support.ts'
 
 const name = 'twin'
 const lan = { name: 'lan', bridge: 'br0' }
-const dmz = { name: 'dmz', bridge: 'br1' }
+const dmz = { name: 'dmz', bridge: 'br1', mtu: 1400 }
 let deployment: Deployment
 
 beforeAll(async () => {
@@ -26,13 +39,15 @@ async function addressed(networks: number): Promise<VmView> {
   })
 }
 
-/** By MAC, the PCI slot on the command line of the VM's QEMU. */
-async function slots(): Promise<Readonly<Record<string, string>>> {
+/** By MAC, PCI slot and MTU on the command line of the VM's QEMU. */
+async function cards(): Promise<Readonly<Record<string, string>>> {
   const { pid } = await containerOf(deployment.lab, name)
   const qemu = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
   const args = readFileSync(`/proc/${qemu}/cmdline`, 'utf8').split('\0')
-  const devices = args.filter((arg) => arg.includes('virtio-net-pci')).map((arg) => JSON.parse(arg) as { mac: string; addr: string })
-  return Object.fromEntries(devices.map(({ mac, addr }) => [mac, addr]))
+  const devices = args
+    .filter((arg) => arg.includes('virtio-net-pci'))
+    .map((arg) => JSON.parse(arg) as { mac: string; addr: string; host_mtu: number })
+  return Object.fromEntries(devices.map((one) => [one.mac, `${one.addr} ${one.host_mtu}`]))
 }
 
 it('a VM on two bridges has an address on each, and another node reaches both', async () => {
@@ -45,7 +60,7 @@ it('a VM on two bridges has an address on each, and another node reaches both', 
   const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
   for (const { address = '' } of nics ?? []) expect(await guestPage(deployment.lab, address, from)).toBe(name)
   expect(JSON.parse(await guestPage(deployment.lab, facts['ip'] ?? '', from, '/network-config'))).toMatchObject({ version: 2 })
-  expect(await slots()).toEqual({ [reservedMac(name, 'lan')]: '0x2', [reservedMac(name, 'dmz')]: '0x3' })
+  expect(await cards()).toEqual({ [reservedMac(name, 'lan')]: '0x2 1500', [reservedMac(name, 'dmz')]: '0x3 1400' })
 })
 
 it('the second NIC stays in its PCI slot without the first, which gets its own back when it returns', async () => {
@@ -55,9 +70,18 @@ it('the second NIC stays in its PCI slot without the first, which gets its own b
   const { facts, nics } = await addressed(1)
   expect(nics?.[0]).toMatchObject({ mac: before?.mac, address: before?.address })
   expect(facts['ip']).toBe(before?.address)
-  expect(await slots()).toEqual({ [reservedMac(name, 'dmz')]: '0x3' })
+  expect(await cards()).toEqual({ [reservedMac(name, 'dmz')]: '0x3 1400' })
   deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [dmz, lan], updatePolicy: 'Restart' }))
   await until(`${name} to have two networks`, 120_000, async () => ((await deployment.vm(name))?.nics?.length === 2 ? true : undefined))
   await addressed(2)
-  expect(await slots()).toEqual({ [reservedMac(name, 'lan')]: '0x2', [reservedMac(name, 'dmz')]: '0x3' })
+  expect(await cards()).toEqual({ [reservedMac(name, 'lan')]: '0x2 1500', [reservedMac(name, 'dmz')]: '0x3 1400' })
+})
+
+it('a network that needs a larger MTU than its bridge has is refused by every node, with both numbers', async () => {
+  deployment.writeManifest('jumbo.yaml', manifest('jumbo', { networks: [{ ...lan, mtu: 9000 }] }))
+  const seen = await waitForCondition(deployment, 'jumbo', 'Placed', (one) => one.reason === 'BridgeMtuTooSmall')
+  const message = conditionOf(seen, 'Placed')?.message
+  for (const node of deployment.lab.nodes) expect(message).toContain(`${node.name}: bridge br0 has MTU 1500, and network lan needs 9000`)
+  deployment.removeManifest('jumbo.yaml')
+  await waitGone(deployment, 'jumbo')
 })

@@ -41,6 +41,7 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.networks.*.name': { to: ofNetwork({ name: 'dmz' }) },
   'spec.networks.*.bridge': { to: ofNetwork({ bridge: 'br1' }) },
   'spec.networks.*.mac': { to: ofNetwork({ mac: '52:54:00:00:00:99' }) },
+  'spec.networks.*.mtu': { to: ofNetwork({ mtu: 1_400 }) },
   'spec.networks.*.address': { to: ofNetwork({ address: '192.168.50.9' }) },
   'spec.cloudInit.userData': { to: { cloudInit: { userData: '#cloud-config\n{}\n' } } },
   'spec.cloudInit.sshAuthorizedKeys': { to: { cloudInit: { sshAuthorizedKeys: [`ssh-ed25519 ${key()} me`] } } },

@@ -37,7 +37,9 @@ const candidates = fc.integer({ min: 0, max: 5 }).chain((length) => fc.tuple(...
 const request: fc.Arbitrary<PlaceRequest> = fc.record({
   accelerator: fc.constantFrom('auto' as const, 'kvm' as const, 'tcg' as const),
   softwareEmulation: fc.boolean(),
-  bridges: fc.constantFrom(['br0'], ['br9']),
+  nics: fc
+    .record({ name: fc.constant('lan'), bridge: fc.constantFrom('br0', 'br9'), mtu: fc.constantFrom(null, 1_500, 9_000) })
+    .map((nic) => [nic]),
   memoryBytes: fc.integer({ min: 1, max: 9 }).map((one) => one * gib),
   diskBytes: fc.integer({ min: 1, max: 50 }).map((one) => one * gib),
 })

@@ -51,7 +51,9 @@ afterEach(() => rmSync(paths.root, { recursive: true }))
 const nics = (...names: readonly string[]) => names.map((name) => ({ name, bridge: 'br0', mac, mtu: null }))
 const keep = (...names: readonly string[]) => keepNicSlots({ files: stateFiles(), layout: paths }, { uid, nics: nics(...names) })
 const start = async (...names: readonly string[]) => {
-  return (await readNicSlots(runnerFiles, paths.nicSlotsFile(uid), { nics: nics(...names) })).map(({ name, slot }) => `${name} ${slot}`)
+  return (await readNicSlots(runnerFiles, paths.nicSlotsFile(uid), { nics: names.map((name) => ({ name, mac })) })).map(
+    ({ name, slot }) => `${name} ${slot}`,
+  )
 }
 
 test('what the agent writes is what it wrote in the first release that had it', async () => {

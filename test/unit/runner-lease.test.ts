@@ -97,6 +97,7 @@ test.each([
   ['TapBusy', 'WaitingForPrevious'],
   ['NoGrant', 'WaitingForGrant'],
   ['BridgeMissing', 'WaitingForGrant'],
+  ['BridgeMtuTooSmall', 'WaitingForGrant'],
   ['DeviceMissing', 'WaitingForGrant'],
 ])('after waiting with %s the phase is %s, and the lease comes later', async (reason, phase) => {
   const broker = aBroker()

@@ -35,6 +35,7 @@ const vmView = z.looseObject({
         name: z.string(),
         bridge: z.string(),
         mac: z.string(),
+        mtu: z.number().optional(),
         address: z.string().optional(),
         seenAt: z.string().optional(),
       }),

@@ -104,10 +104,9 @@ const network = z.strictObject({
   }),
   vlan: field(z.int().min(1).max(4_094).optional(), { description: 'VLAN on the bridge.', effect: 'restart', notYet: true }),
   mtu: field(z.int().min(576).max(65_521).optional(), {
-    description: 'Largest packet of the NIC.',
-    unit: 'bytes',
+    description:
+      'Largest packet that the guest sends on the NIC, in bytes without the Ethernet header. The bridge must have at least this MTU. Default: the MTU of the bridge.',
     effect: 'restart',
-    notYet: true,
   }),
   user: field(
     z

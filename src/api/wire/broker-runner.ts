@@ -29,7 +29,15 @@ export const runnerToBroker = z.discriminatedUnion('type', [
 export type RunnerToBroker = z.output<typeof runnerToBroker>
 
 /** Why a runner must wait. It stays connected and sends nothing more; the broker answers once it is the runner's turn. */
-const waitReason = z.enum(['WaitingForPrevious', 'ImageLocked', 'NoGrant', 'BridgeMissing', 'DeviceMissing', 'TapBusy'])
+const waitReason = z.enum([
+  'WaitingForPrevious',
+  'ImageLocked',
+  'NoGrant',
+  'BridgeMissing',
+  'BridgeMtuTooSmall',
+  'DeviceMissing',
+  'TapBusy',
+])
 export type WaitReason = z.output<typeof waitReason>
 
 export const grantedNic = z.object({

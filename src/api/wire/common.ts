@@ -12,6 +12,8 @@ z.config(en())
  */
 export const partNameField = z.string().check(z.regex(partNamePattern))
 export const interfaceField = z.string().check(z.regex(interfaceNamePattern))
+/** Bytes of an IP packet. */
+export const mtuField = z.int().check(z.minimum(576), z.maximum(65_521))
 export const ipv4Field = z.ipv4()
 export const sha256Field = z.string().check(z.regex(/^[0-9a-f]{64}$/))
 /** Names an order or an answer (unchanged.ts). */
@@ -31,7 +33,7 @@ export const nicGrant = z.object({
   bridge: interfaceField,
   mac: macField,
   /** Bytes; null uses the bridge's MTU. */
-  mtu: z.nullable(z.int().check(z.minimum(576), z.maximum(65_521))),
+  mtu: z.nullable(mtuField),
 })
 export type NicGrant = z.output<typeof nicGrant>
 

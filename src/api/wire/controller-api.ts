@@ -53,6 +53,8 @@ export interface NicView {
   readonly name: string
   readonly bridge: string
   readonly mac: string
+  /** Bytes; absent if the NIC has the MTU of the bridge. */
+  readonly mtu?: number
   /** The IPv4 address that the guest was seen to use. */
   readonly address?: string
   /** RFC 3339: when the guest last used the address. */

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, interfaceField, partNameField, textField } from './common.ts'
+import { acceleratorChoice, interfaceField, mtuField, partNameField, textField } from './common.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
 
@@ -18,8 +18,10 @@ export const launchConfig = z.object({
   accelerator: acceleratorChoice,
   /** In boot order; the file is `disks/<name>.qcow2`. */
   disks: z.array(z.object({ name: partNameField })).check(z.minLength(1), z.maxLength(16)),
-  /** The controller grants `bridge`. Absent in launch configs of release 0.1. */
-  nics: z.array(z.object({ name: partNameField, mac: macField, bridge: z.optional(interfaceField) })).check(z.maxLength(8)),
+  /** The controller grants `bridge` and `mtu`. Absent in launch configs of release 0.1. */
+  nics: z
+    .array(z.object({ name: partNameField, mac: macField, bridge: z.optional(interfaceField), mtu: z.optional(mtuField) }))
+    .check(z.maxLength(8)),
   cloudInit: z.object({
     /**
      * cloud-init does its once-per-instance work once per instance id. This is the uid, so that a re-created VM with its old disk does not

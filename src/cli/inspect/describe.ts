@@ -74,12 +74,13 @@ const titles: Readonly<Record<string, string>> = {
 
 /** A controller of release 0.1 reports no NICs. */
 function nicLines({ nics = [] }: VmView, nowMs: number): string[][] {
-  return nics.map(({ name, bridge, mac, address, seenAt }) => [
+  return nics.map(({ name, bridge, mac, mtu, address, seenAt }) => [
     name,
     bridge,
     mac,
     address ?? '',
     seenAt === undefined ? '' : `seen ${age(seenAt, nowMs)} ago`,
+    ...(mtu === undefined ? [] : [`MTU ${mtu}`]),
   ])
 }
 

@@ -45,6 +45,7 @@ const byReason: Readonly<Record<string, Step>> = {
   KvmUnusable: nodes,
   TcgUnusable: nodes,
   SoftwareEmulationNotAllowed: nodes,
+  BridgeMtuTooSmall: explain('spec.networks.mtu'),
   BridgeMissing: always("docker vm nodes --format '{{.Name}} {{.Labels}}'"),
   NoSlotLeft: nodes,
   InsufficientMemory: nodes,

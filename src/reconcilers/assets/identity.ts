@@ -97,7 +97,7 @@ function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
   return {
     accelerator: vm.spec.accelerator,
     softwareEmulation: settings.softwareEmulation,
-    bridges: nicsOf(settings.cluster, vm).map((one) => one.bridge),
+    nics: nicsOf(settings.cluster, vm),
     memoryBytes: bytes,
     diskBytes,
   }

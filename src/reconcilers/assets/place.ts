@@ -1,7 +1,8 @@
 import { byText } from '../../api/order.ts'
+import { mtuTooSmall } from '../../api/nic-mtu.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import { maxGrants } from '../../api/wire/broker-admin.ts'
-import type { AcceleratorChoice, AcceleratorInUse } from '../../api/wire/common.ts'
+import type { AcceleratorChoice, AcceleratorInUse, NicGrant } from '../../api/wire/common.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import type { Answer } from '../shared/answers.ts'
@@ -12,7 +13,7 @@ export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice
   /** The cluster settings allow TCG. */
   readonly softwareEmulation: boolean
-  readonly bridges: readonly string[]
+  readonly nics: readonly Pick<NicGrant, 'name' | 'bridge' | 'mtu'>[]
   /** Guest and overhead. */
   readonly memoryBytes: number
   readonly diskBytes: number
@@ -149,13 +150,15 @@ function usableAccelerator({ accelerator, softwareEmulation }: PlaceRequest, { k
   return tcg.works && softwareEmulation ? 'tcg' : undefined
 }
 
-function bridged({ bridges }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
   if (!facts.known) return undefined
-  const up = (facts.value.broker?.bridges ?? []).filter((one) => one.up).map((one) => one.name)
-  const missing = bridges.filter((one) => !up.includes(one))
-  if (missing.length === 0) return undefined
-  const there = up.length > 0 ? `it has ${up.join(', ')}` : 'it has none'
-  return { reason: 'BridgeMissing', message: `bridge ${missing.join(', ')} is missing, down or not allowed (${there})` }
+  const up = (facts.value.broker?.bridges ?? []).filter((one) => one.up)
+  const bridgeOf = ({ bridge }: Pick<NicGrant, 'bridge'>) => up.find((one) => one.name === bridge)
+  const missing = new Set(nics.filter((nic) => bridgeOf(nic) === undefined).map(({ bridge }) => bridge))
+  const small = nics.find((nic) => (bridgeOf(nic)?.mtu ?? 0) < (nic.mtu ?? 0))
+  if (missing.size === 0) return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, bridgeOf(small)?.mtu) }
+  const there = up.length > 0 ? `it has ${up.map((one) => one.name).join(', ')}` : 'it has none'
+  return { reason: 'BridgeMissing', message: `bridge ${[...missing].join(', ')} is missing, down or not allowed (${there})` }
 }
 
 function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<Check> {

@@ -89,9 +89,16 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
 
 function nicViews(seen: ReachabilitySeen, halted: boolean, nowMs: number): NicView[] {
   return seen.nics.map((nic) => {
-    const { name, bridge, mac } = nic
+    const { name, bridge, mac, mtu } = nic
     const sighting = addressOf(seen, nic, halted)
-    return { name, bridge, mac, ...(sighting === undefined ? {} : { address: sighting.ip, seenAt: seenAt(sighting.ageMs, nowMs) }) }
+    const size = mtu === null ? {} : { mtu }
+    return {
+      name,
+      bridge,
+      mac,
+      ...size,
+      ...(sighting === undefined ? {} : { address: sighting.ip, seenAt: seenAt(sighting.ageMs, nowMs) }),
+    }
   })
 }
 

@@ -2,7 +2,7 @@ import { canonicalJson } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
-import { nicsOf } from '../shared/applied.ts'
+import { launchNicsOf } from '../shared/applied.ts'
 import { diskNames, restartHash, type WantedVm } from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
@@ -47,7 +47,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
     memoryMiB: Math.floor(memory / 1024 ** 2),
     accelerator,
     disks: diskNames(wanted).map((name) => ({ name })),
-    nics: nicsOf(cluster, vm).map(({ name, mac, bridge }) => ({ name, mac, bridge })),
+    nics: launchNicsOf(cluster, vm),
     cloudInit: {
       instanceId: instance === undefined ? uid : `${uid}-${instance}`,
       hostname: vm.metadata.name,

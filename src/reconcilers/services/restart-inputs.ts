@@ -6,7 +6,7 @@ import { contentName, type VmUid } from '../../api/names.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
-import { formerBridge, nicsOf } from '../shared/applied.ts'
+import { formerBridge, launchNicsOf } from '../shared/applied.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
 /** The inputs in the manifest. */
@@ -55,12 +55,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     shown,
   ),
   disks: input(['spec', 'disks'], diskNames, ({ launch }) => launch.disks.map(({ name }) => name), shownAsNames),
-  nics: input(
-    ['spec', 'networks'],
-    ({ cluster, vm }) => nicsOf(cluster, vm).map(({ name, mac, bridge }) => ({ name, mac, bridge })),
-    runningNics,
-    shownAsList,
-  ),
+  nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
   cloudInitInstance: input(
     ['metadata', 'annotations', cloudInitInstanceAnnotation],
     ({ vm }) => vm.metadata.annotations[cloudInitInstanceAnnotation],
@@ -111,9 +106,8 @@ export function diskNames({ vm, disks }: WantedVm): readonly string[] {
 
 /** The launch config of release 0.1 names no bridge. */
 function runningNics({ service, launch }: RunningVm, { vm }: WantedVm): readonly Entry[] {
-  return launch.nics.map(({ name, mac, bridge = formerBridge(service) }, index) => ({
-    name,
-    mac,
+  return launch.nics.map(({ bridge = formerBridge(service), ...nic }, index) => ({
+    ...nic,
     bridge: bridge ?? vm.spec.networks[index]?.bridge,
   }))
 }

@@ -19,12 +19,17 @@ export interface Machine {
 
 /** The NICs of a VM with their MACs settled. */
 export function nicsOf(cluster: string, vm: VirtualMachine): NicGrant[] {
-  return vm.spec.networks.map(({ name, bridge, mac }) => ({
+  return vm.spec.networks.map(({ name, bridge, mac, mtu = null }) => ({
     name,
     bridge,
     mac: mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, name) : mac,
-    mtu: null,
+    mtu,
   }))
+}
+
+/** As the launch config has them. */
+export function launchNicsOf(cluster: string, vm: VirtualMachine) {
+  return nicsOf(cluster, vm).map(({ name, mac, bridge, mtu }) => ({ name, mac, bridge, ...(mtu === null ? {} : { mtu }) }))
 }
 
 export function declaredMachine(cluster: string, vm: VirtualMachine): Machine {
@@ -58,8 +63,8 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
   if (service === undefined || !uidsNamedBy(service).includes(uid)) return undefined
   const launch = launchOf(service, configs)
   if (launch?.uid !== uid) return undefined
-  const nics = launch.nics.flatMap(({ name, mac, bridge = formerBridge(service) }) =>
-    bridge === undefined ? [] : [{ name, mac, bridge, mtu: null }],
+  const nics = launch.nics.flatMap(({ name, mac, bridge = formerBridge(service), mtu = null }) =>
+    bridge === undefined ? [] : [{ name, mac, bridge, mtu }],
   )
   return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
 }

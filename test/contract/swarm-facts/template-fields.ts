@@ -133,6 +133,7 @@ export const templateFields: readonly TemplateField[] = [
       'spec.accelerator',
       'spec.networks.*.name',
       'spec.networks.*.mac',
+      'spec.networks.*.mtu',
       'spec.cloudInit.sshAuthorizedKeys',
       'spec.cloudInit.userData',
     ],

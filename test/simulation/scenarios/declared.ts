@@ -48,6 +48,7 @@ export const edits: readonly Scenario[] = [
   edited('memory', {}, { memory: '1Gi' }),
   edited('accelerator', {}, { accelerator: 'tcg' }),
   edited('mac', {}, { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }),
+  edited('mtu', {}, { networks: [{ name: 'lan', bridge: 'br0', mtu: 1_400 }] }),
   edited('user data', {}, { cloudInit: { userData: '#cloud-config\n' } }),
   edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),

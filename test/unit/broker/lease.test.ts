@@ -48,7 +48,6 @@ describe('the lease of one VM', () => {
   it.each([
     ['imageLocked', 'ImageLocked'],
     ['tapAttached', 'TapBusy'],
-    ['bridgeMissing', 'BridgeMissing'],
     ['deviceMissing', 'DeviceMissing'],
     ['poweringOff', 'WaitingForPrevious'],
   ] as const)('is not given while %s', (obstacle, reason) => {
@@ -57,6 +56,11 @@ describe('the lease of one VM', () => {
       reason,
       message: expect.stringContaining('why'),
     })
+  })
+
+  it.each(['BridgeMissing', 'BridgeMtuTooSmall'] as const)('is not given while a bridge is in the way: %s', (reason) => {
+    const bridge = { reason, message: 'why' }
+    expect(decide(acquire(granted, 1), { ...nothingInTheWay, bridge })).toEqual({ kind: 'wait', ...bridge })
   })
 
   it('is not given without a grant', () => {

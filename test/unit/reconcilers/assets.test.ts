@@ -57,6 +57,18 @@ test('a missing bridge is named, with those that are there', async () => {
   expect(cluster.condition('web', 'Placed')).toMatchObject({ reason: 'BridgeMissing', message: expect.stringContaining('it has br0') })
 })
 
+test('a bridge with a smaller MTU than the network needs is named with both', async () => {
+  const cluster = new Cluster(['n1'])
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mtu: 9_000 }] })
+  await cluster.converge()
+  const message = expect.stringContaining('n1: bridge br0 has MTU 1500, and network lan needs 9000') as string
+  expect(cluster.condition('web', 'Placed')).toMatchObject({ reason: 'BridgeMtuTooSmall', message })
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', mtu: 1_500 }] })
+  await cluster.converge()
+  expect(cluster.record('web')).toBeDefined()
+  expect(cluster.nics.get('web')).toMatchObject([{ name: 'lan', mtu: 1_500 }])
+})
+
 test('memory that other VMs were promised is not promised again', async () => {
   const cluster = new Cluster(['n1'])
   cluster.declare('a', { memory: '6Gi' })

@@ -59,6 +59,7 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.networks.*.name': { before: putNetwork({ mac: '52:54:00:00:00:01' }), edit: putNetwork({ name: 'wan' }) },
   'spec.networks.*.bridge': { edit: putNetwork({ bridge: 'br1' }) },
   'spec.networks.*.mac': { edit: putNetwork({ mac: '52:54:00:00:00:02' }) },
+  'spec.networks.*.mtu': { edit: putNetwork({ mtu: 1_400 }) },
   'spec.networks.*.address': { edit: putNetwork({ address: '192.168.50.42' }) },
   'spec.cloudInit.userData': { edit: put('cloudInit', { userData: '#cloud-config' }) },
   'spec.cloudInit.sshAuthorizedKeys': {
