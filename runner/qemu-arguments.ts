@@ -24,6 +24,7 @@ export interface DiskInput {
   readonly path: string
   /** PCI slot, from the VM's identity. */
   readonly slot: number
+  readonly readOnly: boolean
 }
 
 /**
@@ -104,8 +105,18 @@ function channels(inputs: QemuInputs): string[] {
  */
 function diskArguments(disk: DiskInput, index: number): string[] {
   const node = `disk${index}`
-  const file = { driver: 'file', 'node-name': `${node}-file`, filename: disk.path, locking: 'on', aio: 'threads', discard: 'unmap' }
-  const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache: { direct: false, 'no-flush': false } }
+  const access = disk.readOnly ? { 'read-only': true } : {}
+  const file = {
+    driver: 'file',
+    'node-name': `${node}-file`,
+    filename: disk.path,
+    locking: 'on',
+    aio: 'threads',
+    discard: 'unmap',
+    ...access,
+  }
+  const cache = { direct: false, 'no-flush': false }
+  const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache, ...access }
   const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...atSlot(disk.slot) }
   return [
     ['-blockdev', JSON.stringify(file)],

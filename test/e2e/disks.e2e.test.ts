@@ -91,6 +91,14 @@ describe('a VM with three disks, two of them blank', () => {
     expect((await guestDisks()).at(-1)).toBe(`vdd ${4 * gibibyte}`)
   })
 
+  it('cannot write to a disk that is read-only after a restart', async () => {
+    declare(root, data, scratch, { name: 'more', size: '4Gi', readOnly: true })
+    await restarted(5)
+    const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
+    const page = await guestPage(deployment.lab, ip, from, '/read-only')
+    expect(page.split('\n').slice(0, 4)).toEqual(['vda 0', 'vdb 0', 'vdc 0', 'vdd 1'])
+  })
+
   it('is not renamed in one edit', async () => {
     declare(root, data, scratch, { name: 'renamed', size: '4Gi' })
     await waitForCondition(deployment, name, 'AssetsReady', (one) => one.reason === 'DiskRenameRefused')

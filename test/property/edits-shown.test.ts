@@ -33,6 +33,7 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.deletionPolicy': { to: { deletionPolicy: 'Delete' } },
   'spec.disks.*.name': { to: ofDisk({ name: 'other' }) },
   'spec.disks.*.size': { to: ofDisk({ size: '4Gi' }) },
+  'spec.disks.*.readOnly': { to: ofDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { to: ofDisk({ image: { source: 'images/other.qcow2' } }) },
   'spec.disks.*.image.sha256': {
     from: ofDisk({ image: { source: 'images/tiny.qcow2', sha256: before } }),

@@ -14,7 +14,7 @@ function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
     memoryMiB: 512,
     accelerator: 'kvm',
     kvmFd: 5,
-    disks: [{ name: 'root', path: '/vm/disks/root.qcow2', slot: 10 }],
+    disks: [{ name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false }],
     nics: [{ nic, fd: 6, slot: 2 }],
     seedPath: '/tmp/seed-x/seed.iso',
     qmpFd: 3,
@@ -29,15 +29,15 @@ test('the whole command line under KVM is the one that is written down', () => {
 
 test('the whole command line under TCG, with two disks and no network, is the one that is written down', () => {
   const disks = [
-    { name: 'root', path: '/vm/disks/root.qcow2', slot: 10 },
-    { name: 'data', path: '/vm/disks/data.qcow2', slot: 11 },
+    { name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false },
+    { name: 'data', path: '/vm/disks/data.qcow2', slot: 11, readOnly: false },
   ]
   expect(qemuArguments(inputs({ accelerator: 'tcg', kvmFd: undefined, nics: [], disks }))).toMatchSnapshot()
 })
 
 test('a comma or a quote in a path adds no option', () => {
   const path = '/odd,read-only=on,"}/root.qcow2'
-  const args = qemuArguments(inputs({ disks: [{ name: 'root', path, slot: 10 }] }))
+  const args = qemuArguments(inputs({ disks: [{ name: 'root', path, slot: 10, readOnly: false }] }))
   const files = args.filter((arg) => arg.includes('disk0-file')).map((arg) => JSON.parse(arg) as Record<string, unknown>)
   expect(files[0]?.['filename']).toBe(path)
 })
@@ -49,7 +49,12 @@ test('a guest sees its devices at the same addresses whatever else the VM has', 
       .map((arg) => JSON.parse(arg) as Record<string, unknown>)
       .find((device) => device['id'] === id)?.['addr']
   const small = qemuArguments(inputs({ nics: [] }))
-  const many = Array.from({ length: 16 }, (_, index) => ({ name: `d${index}`, path: `/vm/disks/d${index}.qcow2`, slot: 10 + index }))
+  const many = Array.from({ length: 16 }, (_, index) => ({
+    name: `d${index}`,
+    path: `/vm/disks/d${index}.qcow2`,
+    slot: 10 + index,
+    readOnly: false,
+  }))
   const large = qemuArguments(inputs({ disks: many, nics: Array.from({ length: 8 }, (_, index) => ({ nic, fd: index, slot: 2 + index })) }))
   for (const id of ['disk0-device', 'seed-device', 'rng0-device', 'balloon0', 'pvpanic0']) {
     expect(addressOf(small, id)).toBe(addressOf(large, id))
@@ -60,8 +65,8 @@ test('a guest sees its devices at the same addresses whatever else the VM has', 
 })
 
 test('a disk keeps its slot when the order of the disks changes, and the first one boots', () => {
-  const root = { name: 'root', path: '/vm/disks/root.qcow2', slot: 10 }
-  const data = { name: 'data', path: '/vm/disks/data.qcow2', slot: 12 }
+  const root = { name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false }
+  const data = { name: 'data', path: '/vm/disks/data.qcow2', slot: 12, readOnly: false }
   const devices = qemuArguments(inputs({ disks: [data, root] }))
     .filter((arg) => arg.includes('"virtio-blk-pci"'))
     .map((arg) => JSON.parse(arg) as { serial: string; addr: string; bootindex?: number })
@@ -69,5 +74,16 @@ test('a disk keeps its slot when the order of the disks changes, and the first o
     { serial: 'data', addr: '0xc', bootindex: 1 },
     { serial: 'root', addr: '0xa' },
     { serial: 'cidata', addr: '0x1c' },
+  ])
+})
+
+test('a read-only disk is opened read-only, and locked as every disk is', () => {
+  const disk = { name: 'data', path: '/vm/disks/data.qcow2', slot: 11, readOnly: true }
+  const nodes = qemuArguments(inputs({ disks: [disk] }))
+    .filter((arg) => arg.includes('"node-name":"disk0'))
+    .map((arg) => JSON.parse(arg) as Record<string, unknown>)
+  expect(nodes).toMatchObject([
+    { 'node-name': 'disk0-file', 'read-only': true, locking: 'on' },
+    { 'node-name': 'disk0', 'read-only': true },
   ])
 })

@@ -69,6 +69,10 @@ const disk = z.strictObject({
     effect: 'destroys-data',
   }),
   image: image.optional(),
+  readOnly: field(z.boolean().optional(), {
+    description: 'true attaches the disk so that the guest cannot write to it.',
+    effect: 'restart',
+  }),
   cdrom: field(
     z
       .strictObject({

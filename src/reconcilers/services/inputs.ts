@@ -3,7 +3,7 @@ import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { launchNicsOf } from '../shared/applied.ts'
-import { diskNames, restartHash, type WantedVm } from './restart-inputs.ts'
+import { diskNames, readOnlyDisks, restartHash, type WantedVm } from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
 const powerOffTimeoutS = 110
@@ -38,6 +38,7 @@ export function inputsOf(wanted: WantedVm): Inputs {
 function launchOf(wanted: WantedVm): LaunchConfig {
   const { cluster, vm, uid } = wanted
   const { cpu, memory, accelerator, cloudInit } = vm.spec
+  const readOnly = readOnlyDisks(wanted) ?? []
   const instance = vm.metadata.annotations[cloudInitInstanceAnnotation]
   return {
     version: launchVersion,
@@ -46,7 +47,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
     cores: cpu.cores,
     memoryMiB: Math.floor(memory / 1024 ** 2),
     accelerator,
-    disks: diskNames(wanted).map((name) => ({ name })),
+    disks: diskNames(wanted).map((name) => (readOnly.includes(name) ? { name, readOnly: true } : { name })),
     nics: launchNicsOf(cluster, vm),
     cloudInit: {
       instanceId: instance === undefined ? uid : `${uid}-${instance}`,

@@ -3,6 +3,7 @@ import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { type Edit, editOf } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
+import { byText } from '../../api/order.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
@@ -55,6 +56,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     shown,
   ),
   disks: input(['spec', 'disks'], diskNames, ({ launch }) => launch.disks.map(({ name }) => name), shownAsNames),
+  readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
   cloudInitInstance: input(
     ['metadata', 'annotations', cloudInitInstanceAnnotation],
@@ -102,6 +104,21 @@ function runningMemory({ service, launch, memoryOverheadMiB }: RunningVm, { vm }
 
 export function diskNames({ vm, disks }: WantedVm): readonly string[] {
   return disks ?? vm.spec.disks.map(({ name }) => name)
+}
+
+/** Undefined if there are none. */
+export function readOnlyDisks(manifest: WantedVm): readonly string[] | undefined {
+  const existing = diskNames(manifest)
+  const names = manifest.vm.spec.disks.flatMap(({ name, readOnly }) => (readOnly === true && existing.includes(name) ? name : []))
+  return names.length === 0 ? undefined : names.toSorted(byText)
+}
+
+function readOnlyChanges({ launch }: RunningVm, manifest: WantedVm): readonly Change[] {
+  const wanted = readOnlyDisks(manifest) ?? []
+  return manifest.vm.spec.disks.flatMap(({ name }, index) => {
+    const isReadOnly = launch.disks.some((one) => one.name === name && one.readOnly === true)
+    return shown(['spec', 'disks', index, 'readOnly'], isReadOnly ? 'true' : undefined, wanted.includes(name) ? 'true' : undefined)
+  })
 }
 
 /** The launch config of release 0.1 names no bridge. */

@@ -135,6 +135,7 @@ export const templateFields: readonly TemplateField[] = [
       'spec.networks.*.mac',
       'spec.networks.*.mtu',
       'spec.cloudInit.sshAuthorizedKeys',
+      'spec.disks.*.readOnly',
       'spec.cloudInit.userData',
     ],
   },

@@ -54,6 +54,7 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.updatePolicy': { edit: put('updatePolicy', 'Restart') },
   'spec.disks.*.name': { edit: putDisk({ name: 'main' }) },
   'spec.disks.*.size': { edit: putDisk({ size: '3Gi' }) },
+  'spec.disks.*.readOnly': { edit: putDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { edit: putDisk({ image: { source: 'images/b.qcow2' } }) },
   'spec.disks.*.image.sha256': { edit: putDisk({ image: { source: 'images/a.qcow2', sha256: 'a'.repeat(64) } }) },
   'spec.networks.*.name': { before: putNetwork({ mac: '52:54:00:00:00:01' }), edit: putNetwork({ name: 'wan' }) },
