@@ -21,7 +21,7 @@ export const invariants = {
   LeaseHeld: 'No runner starts a QEMU without the lease of its VM.',
   GrantHeld: 'No runner starts a QEMU of a VM without a grant on its node.',
   LaunchKept: 'A guest has the NICs of its launch config.',
-  SlotKept: 'The NIC of a network has the same PCI slot at each start of the VM.',
+  SlotKept: 'The NIC of a network, and a disk, have the same PCI slot at each start of the VM.',
   GuestFiltered: 'No guest is started behind a TAP whose rules are for another MAC.',
   CrashWaited: 'A crashed VM is not started before its backoff is over, which doubles with each crash.',
   OrderlyEnd: 'A running guest loses its power only by a fault.',
@@ -310,12 +310,13 @@ export function startedRightly(
   return nowMs + 20 < dueMs ? { invariant: 'CrashWaited', message: `${vm} starts ${dueMs - nowMs} ms before its wait is over` } : undefined
 }
 
-/** `known`: the slots so far by TAP, whose name depends on the VM and its network. */
-export function slotKept({ vm, qemu }: Container, known: Map<string, string>): Violation | undefined {
-  const nics = qemu?.nics ?? []
-  const moved = nics.find(({ tap, slot }) => (known.get(tap) ?? slot) !== slot)
-  for (const { tap, slot } of nics) known.set(tap, slot)
-  return moved && { invariant: 'SlotKept', message: `${moved.tap} of ${vm} starts in PCI slot ${moved.slot}, which was another one` }
+/** `known`: the slots so far, by TAP, whose name depends on the VM and its network, or by VM and disk. */
+export function slotKept({ uid, vm, qemu }: Container, known: Map<string, string>): Violation | undefined {
+  const nics = (qemu?.nics ?? []).map(({ tap, slot }) => ({ device: tap, slot }))
+  const devices = [...nics, ...(qemu?.disks ?? []).map(({ name, slot }) => ({ device: `disk ${name} (${uid})`, slot }))]
+  const moved = devices.find(({ device, slot }) => (known.get(device) ?? slot) !== slot)
+  for (const { device, slot } of devices) known.set(device, slot)
+  return moved && { invariant: 'SlotKept', message: `${moved.device} of ${vm} starts in PCI slot ${moved.slot}, which was another one` }
 }
 
 export function diskReplaced({ vm, name }: Disk, before: 'locked' | 'unlocked'): Violation | undefined {

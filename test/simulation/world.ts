@@ -60,7 +60,7 @@ export class World {
   readonly written = new Map<string, Map<string, number>>()
   /** By VM: when its template was last written, which starts another guest. */
   readonly #restartedMs = new Map<string, number>()
-  /** By TAP: the PCI slot of its NIC. */
+  /** PCI slots, by TAP, and by VM and disk. */
   readonly #slots = new Map<string, string>()
   /** By uid, when a node last took its grant back. */
   readonly #revokedMs = new Map<string, number>()

@@ -43,6 +43,7 @@ type RunState = 'prelaunch' | 'running' | 'shutdown' | 'guest-panicked' | 'io-er
 export class SimulatedQemu {
   readonly process: Process
   readonly nics: readonly { readonly mac: Mac; readonly tap: string; readonly slot: string }[]
+  readonly disks: readonly { readonly name: string; readonly slot: string }[]
   readonly child: ChildProcess
   state: RunState = 'prelaunch'
   /** The guest's system runs and answers. */
@@ -68,6 +69,8 @@ export class SimulatedQemu {
     this.#paths = [...text.matchAll(/"filename":"([^"]+\.qcow2)"/g)].map(([, path = '']) => path)
     const cards = [...text.matchAll(/"mac":"([0-9a-f:]{17})".*"addr":"(0x[0-9a-f]+)"/g)]
     const taps = files.filter((file) => file.kind === 'tap').map((file) => file.name)
+    const drives = [...text.matchAll(/"drive":"disk.*"serial":"([a-z0-9-]+)".*"addr":"(0x[0-9a-f]+)"/g)]
+    this.disks = drives.map(([, name = '', slot = '']) => ({ name, slot }))
     this.nics = cards.map(([, mac = '', slot = ''], index) => ({ mac: aMac(mac), tap: taps[index] ?? '', slot }))
     const ended = new Promise<ProcessEnd>((resolve) => (this.#finish = resolve))
     const kill = (signal: 'SIGTERM' | 'SIGKILL'): void => this.end({ kind: 'killed', signal })

@@ -75,6 +75,11 @@ export const edits: readonly Scenario[] = [
   },
   edited('disks, of which one is removed', { disks: [disk, blank] }, { disks: [disk] }),
   edited('order of disks', { disks: [disk, blank] }, { disks: [blank, disk] }),
+  {
+    name: 'edit order of disks, with updatePolicy: Restart',
+    vms: { web: { updatePolicy: 'Restart', disks: [disk, blank] } },
+    acts: [[editAtMs, (world) => world.declare('web', { updatePolicy: 'Restart', disks: [blank, disk] })]],
+  },
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
   edited('readiness, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', readiness: { tcp: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
