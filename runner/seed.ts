@@ -21,21 +21,38 @@ export function metaData(cloudInit: LaunchConfig['cloudInit']): string {
 }
 
 /**
- * cloud-init's network configuration, version 2, with DHCP on every NIC. Undefined for one NIC, for which guests use DHCP anyway. The
- * first NIC's default route wins, and the boot waits for no other NIC. Old releases of cloud-init take the key for the interface's name.
+ * cloud-init's network configuration, version 2. Undefined for one NIC with DHCP, which guests use anyway. The first NIC's default route wins,
+ * and the boot waits for no other NIC. Old releases of cloud-init take the key for the interface's name.
  */
-export function networkConfig(nics: readonly SlottedNic[]): string | undefined {
-  if (nics.length < 2) return undefined
-  const ethernets = nics.map(({ mac, slot }, index) => [
+export function networkConfig(
+  nics: readonly SlottedNic[],
+  { networks = [] }: Pick<LaunchConfig['cloudInit'], 'networks'>,
+): string | undefined {
+  if (nics.length < 2 && networks.length === 0) return undefined
+  const ethernets = nics.map(({ name, mac, slot }, index) => [
     `enp0s${slot}`,
     {
       match: { macaddress: mac },
-      dhcp4: true,
-      'dhcp4-overrides': { 'route-metric': 100 * (index + 1) },
+      ...addressing(
+        networks.find((one) => one.name === name),
+        100 * (index + 1),
+      ),
       ...(index > 0 && { optional: true }),
     },
   ])
   return `${JSON.stringify({ version: 2, ethernets: Object.fromEntries(ethernets) })}\n`
+}
+
+type StaticNetwork = NonNullable<LaunchConfig['cloudInit']['networks']>[number]
+
+function addressing(fixed: StaticNetwork | undefined, metric: number): object {
+  if (fixed === undefined) return { dhcp4: true, 'dhcp4-overrides': { 'route-metric': metric } }
+  const { address, gateway, nameservers } = fixed
+  return {
+    addresses: [address],
+    ...(gateway !== undefined && { routes: [{ to: '0.0.0.0/0', via: gateway, metric }] }),
+    ...(nameservers.length > 0 && { nameservers: { addresses: nameservers } }),
+  }
 }
 
 /** User data of a VM that has none, since cloud-init requires the file. */
@@ -57,7 +74,7 @@ export async function makeSeed(inputs: SeedInputs, processes: ChildProcesses): P
     const userData = inputs.cloudInit.hasUserData ? await readFile(inputs.userDataPath) : Buffer.from(emptyUserData)
     const directory = await mkdtemp(join(inputs.scratch, 'seed-'))
     await chmod(directory, 0o700)
-    const network = networkConfig(inputs.nics)
+    const network = networkConfig(inputs.nics, inputs.cloudInit)
     const contents = { 'user-data': userData, 'meta-data': metaData(inputs.cloudInit), ...(network && { 'network-config': network }) }
     const files = Object.keys(contents).map((name) => join(directory, name))
     for (const [name, content] of Object.entries(contents)) await writeFile(join(directory, name), content, { mode: 0o600 })

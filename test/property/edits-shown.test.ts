@@ -11,6 +11,7 @@ import { virtualClock } from '../unit/controller/virtual-clock.ts'
 const [before, after] = ['a'.repeat(64), 'b'.repeat(64)]
 const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
 const lan = { name: 'lan', bridge: 'br0' }
+const ipv4 = { address: '10.0.0.5/24', gateway: '10.0.0.1', nameservers: ['10.0.0.1'] }
 const ofDisk = (changes: object): SpecChanges => ({ disks: [{ ...disk, ...changes }] })
 const ofNetwork = (changes: object): SpecChanges => ({ networks: [{ ...lan, ...changes }] })
 
@@ -43,6 +44,9 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.networks.*.bridge': { to: ofNetwork({ bridge: 'br1' }) },
   'spec.networks.*.mac': { to: ofNetwork({ mac: '52:54:00:00:00:99' }) },
   'spec.networks.*.mtu': { to: ofNetwork({ mtu: 1_400 }) },
+  'spec.networks.*.ipv4.address': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, address: '10.0.0.6/24' } }) },
+  'spec.networks.*.ipv4.gateway': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, gateway: '10.0.0.2' } }) },
+  'spec.networks.*.ipv4.nameservers': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, nameservers: ['10.0.0.2'] } }) },
   'spec.networks.*.address': { to: ofNetwork({ address: '192.168.50.9' }) },
   'spec.cloudInit.userData': { to: { cloudInit: { userData: '#cloud-config\n{}\n' } } },
   'spec.cloudInit.sshAuthorizedKeys': { to: { cloudInit: { sshAuthorizedKeys: [`ssh-ed25519 ${key()} me`] } } },

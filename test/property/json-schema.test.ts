@@ -19,6 +19,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'the least of a quantity': /^VM010 .*: .* is less than the minimum/,
   'a quantity that is not an integer number of bytes, or is too large': /^VM010 .*: ".*" is not a quantity of bytes/,
   'the MAC of zeros alone': /^VM010 .*\.mac: not a unicast MAC/,
+  'an address from DHCP beside a static one': /^VM013 spec\.networks\.\d+\.address: address and ipv4 do not go together/,
   'two networks of one name': /^VM013 spec\.networks\.\d+\.name: there is a network /,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
@@ -89,6 +90,10 @@ describe('the JSON Schema and the reader', () => {
   it.each<[string, unknown]>([
     ['the least of a quantity', withSpec({ memory: '1Ki' })],
     ['a quantity that is not an integer number of bytes, or is too large', withSpec({ memory: '0.3' })],
+    [
+      'an address from DHCP beside a static one',
+      withSpec({ networks: [{ name: 'lan', bridge: 'br0', address: '10.0.0.5', ipv4: { address: '10.0.0.5/24' } }] }),
+    ],
     [
       'two networks of one name',
       withSpec({

@@ -59,6 +59,16 @@ describe('a VirtualMachine manifest', () => {
     ['an image that climbs', (vm) => setImage(vm, { source: 'images/../../etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
     ['a hidden image', (vm) => setImage(vm, { source: 'images/.x' }), /^VM010 spec\.disks\.0\.image\.source/],
     ['a file URL', (vm) => setImage(vm, { source: 'file:///etc/shadow' }), /^VM010 spec\.disks\.0\.image\.source/],
+    [
+      'a static address without prefix length',
+      (vm) => setNetwork(vm, { ipv4: { address: '10.0.0.5' } }),
+      /^VM010 spec\.networks\.0\.ipv4\.address: "10\.0\.0\.5" is not an IPv4 address with a prefix length/,
+    ],
+    [
+      'a static address beside one from DHCP',
+      (vm) => setNetwork(vm, { address: '10.0.0.5', ipv4: { address: '10.0.0.5/24' } }),
+      /^VM013 spec\.networks\.0\.address: address and ipv4 do not go together/,
+    ],
     ['a URL without sha256', (vm) => setImage(vm, { source: 'https://x.example/a.qcow2' }), /^VM011 spec\.disks\.0\.image\.sha256/],
     ['a multicast MAC', (vm) => setMac(vm, '01:00:5e:00:00:01'), /^VM010 spec\.networks\.0\.mac/],
     [

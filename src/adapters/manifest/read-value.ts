@@ -141,7 +141,9 @@ function readClassed(part: Part, className: string): ReadDocument {
 function issueLocator(part: Part): (issue: ManifestIssue) => SourceIssue | undefined {
   const networks = at(part.value, ['spec', 'networks'])
   const indexes = Array.isArray(networks) ? [...networks.keys()] : []
-  const paths = indexes.flatMap((index) => ['name', 'mac', 'address'].map((field) => ['spec', 'networks', index, field]))
+  const paths = indexes.flatMap((index) =>
+    [['name'], ['mac'], ['address'], ['ipv4', 'address']].map((field) => ['spec', 'networks', index, ...field]),
+  )
   const written = [['metadata', 'name'], ...paths].filter((path) => at(part.value, path) !== undefined)
   return atPlaces(new Map(written.map((path) => [path.join('.'), placeIn(part, { code: 'VM031', path, message: '' })])))
 }

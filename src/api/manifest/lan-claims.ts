@@ -16,17 +16,23 @@ export interface LanClaim {
 
 /** The MACs and addresses that a VM claims. Without the name of the cluster (offline) an `auto` MAC is unknown. */
 export function lanClaims(vm: VirtualMachine, cluster: string | undefined): readonly LanClaim[] {
-  return vm.spec.networks.flatMap(({ name: network, mac, address, user }, index) => {
+  return vm.spec.networks.flatMap(({ name: network, mac, address, ipv4, user }, index) => {
     // Behind NAT they are not visible to other machines.
     if (user !== undefined) return []
     const claims: LanClaim[] = []
     const claim = (kind: LanClaim['kind'], value: string, field: string, auto: boolean): void =>
-      void claims.push({ key: `${kind} ${value}`, kind, value, network, auto, path: ['spec', 'networks', index, field] })
+      void claims.push({ key: `${kind} ${value}`, kind, value, network, auto, path: ['spec', 'networks', index, ...field.split('.')] })
     if (mac !== 'auto') claim('MAC', mac, 'mac', false)
     else if (cluster !== undefined) claim('MAC', deterministicMac(cluster, vm.metadata.name, network), 'name', true)
     if (address !== undefined) claim('address', address, 'address', false)
+    if (ipv4 !== undefined) claim('address', hostOf(ipv4.address), 'ipv4.address', false)
     return claims
   })
+}
+
+/** The address without its prefix length. */
+export function hostOf(address: string): string {
+  return address.replace(/\/.*$/, '')
 }
 
 /** `VM031`: another VM, or only its guest, uses it. `place` is where that VM is declared; empty if unknown. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { interfaceNamePattern, partNamePattern } from '../names.ts'
 import { field } from './about.ts'
-import { duration, hostname, ipv4, macAddress, port, publicKey, quantity } from './values.ts'
+import { duration, hostname, ipv4, ipv4InSubnet, listedIpv4, macAddress, port, publicKey, quantity } from './values.ts'
 
 /** The whole schema of a VM's spec. Every field has a description, the effect of an edit, and whether it is supported yet. */
 
@@ -106,6 +106,25 @@ const network = z.strictObject({
       'IPv4 address that the DHCP reservation for this MAC is expected to give. swarmvirt does not create the reservation. A guest that gets another address is not Ready.',
     effect: 'live',
   }),
+  ipv4: field(
+    z
+      .strictObject({
+        address: field(ipv4InSubnet(), {
+          description: 'Static IPv4 address of the guest, with the prefix length. Other nodes probe it.',
+          effect: 'first-boot',
+        }),
+        gateway: field(ipv4().optional(), {
+          description: 'Default gateway. Without it, the NIC has no default route.',
+          effect: 'first-boot',
+        }),
+        nameservers: field(z.array(listedIpv4()).max(8).default([]), { description: 'DNS servers.', effect: 'first-boot' }),
+      })
+      .optional(),
+    {
+      description: 'Static address of the NIC instead of DHCP. cloud-init configures it in the guest.',
+      effect: 'first-boot',
+    },
+  ),
   vlan: field(z.int().min(1).max(4_094).optional(), { description: 'VLAN on the bridge.', effect: 'restart', notYet: true }),
   mtu: field(z.int().min(576).max(65_521).optional(), {
     description:
@@ -316,7 +335,7 @@ export const spec = z.strictObject({
   }),
   networks: field(z.array(network).min(1).max(8), {
     description: 'Network interfaces, of which the first is the primary one: its address is shown and probed.',
-    effect: 'restart',
+    effect: 'first-boot',
   }),
   cloudInit: field(cloudInit.prefault({}), {
     description: 'Input of cloud-init in the guest. cloud-init applies most of it only at the first boot of an instance.',

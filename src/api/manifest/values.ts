@@ -53,6 +53,21 @@ export function ipv4() {
   })
 }
 
+/** The same as an entry of a list, which has no description of its own. */
+export function listedIpv4() {
+  return z.string().regex(hostIpv4, 'not an IPv4 address; write for example 192.168.50.1')
+}
+
+const hostInSubnet = new RegExp(`${hostIpv4.source.slice(0, -1)}/([1-9]|[12]\\d|3[0-2])$`)
+
+/** An IPv4 address with the length of its subnet's prefix. */
+export function ipv4InSubnet() {
+  return written(hostInSubnet, '192.168.50.42/24').transform((text, context) => {
+    if (hostInSubnet.test(text)) return text
+    return refused(context, `"${text}" is not an IPv4 address with a prefix length`, 'write for example 192.168.50.42/24')
+  })
+}
+
 function whyNoHost(text: string): string {
   const first = Number(text.split('.')[0])
   if (first === 0) return 'leave the field out if no address is expected'

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, interfaceField, mtuField, partNameField, textField } from './common.ts'
+import { acceleratorChoice, interfaceField, ipv4Field, mtuField, partNameField, textField } from './common.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
 
@@ -30,6 +30,20 @@ export const launchConfig = z.object({
     instanceId: textField,
     hostname: z.string().check(z.maxLength(64)),
     sshAuthorizedKeys: z.array(z.string().check(z.maxLength(16_384))).check(z.maxLength(64)),
+    /** Static addresses, by the name of the NIC; the others use DHCP. Absent if there are none, and in launch configs of release 0.1. */
+    networks: z.optional(
+      z
+        .array(
+          z.object({
+            name: partNameField,
+            /** With the prefix length. */
+            address: z.cidrv4(),
+            gateway: z.optional(ipv4Field),
+            nameservers: z.array(ipv4Field).check(z.maxLength(8)),
+          }),
+        )
+        .check(z.maxLength(8)),
+    ),
     /** True if the secret `userdata` is mounted. */
     hasUserData: z.boolean(),
   }),

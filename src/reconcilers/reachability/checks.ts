@@ -1,9 +1,10 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
+import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
-import { pickAddress, seenAt } from './address.ts'
+import { type ExpectedAddress, pickAddress, seenAt } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 import { dissenters, type Probing } from './probing.ts'
 
@@ -135,7 +136,9 @@ function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
       'NoLeaseGiven',
       `the guest uses the link-local address ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`,
     )
-  return found('False', 'NotHeard', `no packet from ${mac} on ${nic?.bridge} yet; use this MAC for a DHCP reservation`)
+  const fixed = seen.expected.get(nic?.name ?? '')?.from === 'ipv4'
+  const hint = fixed ? 'ipv4 needs cloud-init in the guest' : 'use this MAC for a DHCP reservation'
+  return found('False', 'NotHeard', `no packet from ${mac} on ${nic?.bridge} yet; ${hint}`)
 }
 
 function learned({ ip, via, ageMs, interface: where }: Sighting, nowMs: number): string {
@@ -144,16 +147,19 @@ function learned({ ip, via, ageMs, interface: where }: Sighting, nowMs: number):
 
 /** The manifest expects another address than the one that the NIC has. A NIC beside the primary one may have none. */
 function unexpectedAddress(seen: ReachabilitySeen, nic: NicGrant, sighting: Sighting | undefined, nowMs: number): Finding | undefined {
-  const expected = expectedAddress(seen, nic)
-  if (expected === undefined || sighting === undefined || expected === sighting.ip) return undefined
-  const help = `the DHCP server lacks a reservation such as dhcp-host=${nic.mac},${expected}, or the guest sets its address itself`
-  return found('False', 'UnexpectedAddress', `${nic.mac} has ${learned(sighting, nowMs)}; the manifest expects ${expected}: ${help}`)
+  const expected = seen.expected.get(nic.name)
+  if (expected === undefined || sighting === undefined || expected.ip === sighting.ip) return undefined
+  const message = `${nic.mac} has ${learned(sighting, nowMs)}; the manifest expects ${expected.ip}: ${whyAnother(nic, expected)}`
+  return found('False', 'UnexpectedAddress', message)
 }
 
-/** The address that the manifest expects for this NIC. */
-function expectedAddress({ declaration }: ReachabilitySeen, { name }: NicGrant): string | undefined {
-  if (declaration.kind !== 'present') return undefined
-  return declaration.vm.spec.networks.find((one) => one.name === name)?.address
+function whyAnother({ mac }: NicGrant, { ip, from }: ExpectedAddress): string {
+  switch (from) {
+    case 'dhcp':
+      return `the DHCP server lacks a reservation such as dhcp-host=${mac},${ip}, or the guest sets its address itself`
+    case 'ipv4':
+      return `cloud-init applies ipv4 at the first boot of an instance; give the VM a new ${cloudInitInstanceAnnotation}, or change the address in the guest`
+  }
 }
 
 function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {

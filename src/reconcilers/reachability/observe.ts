@@ -6,11 +6,12 @@ import type { Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
-import { appliedMachine, nicsOf } from '../shared/applied.ts'
+import { appliedMachine, launchIn, nicsOf } from '../shared/applied.ts'
 import { type Answer, answerOrNone } from '../shared/answers.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { currentTask, isOfEarlierTemplate, isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
+import { type ExpectedAddress, expectedAddresses } from './address.ts'
 import { probeFrom, type Probing } from './probing.ts'
 
 export interface ReachabilityPorts {
@@ -37,6 +38,8 @@ export interface ReachabilitySeen {
   readonly node: SwarmNode | undefined
   /** As the guest has them. The first is the primary one: its address is shown and probed. Empty if the VM is not declared. */
   readonly nics: readonly NicGrant[]
+  /** By network. */
+  readonly expected: ReadonlyMap<string, ExpectedAddress>
   /** The inner value is undefined if the node's agent does not know the VM. */
   readonly status: Answer<VmStatus | undefined> | undefined
   readonly probing: Probing
@@ -56,13 +59,15 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     suspended: undefined,
     node: undefined,
     nics: [],
+    expected: new Map<string, ExpectedAddress>(),
     status: undefined,
   }
   if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
   const placed = await observePlace(ports, vm, signal)
   const { uid, node, task, isPredecessor, isLeftAlone } = placed
   const suspended = suspensionOf(vm, declaration, placed.record)?.message
-  const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended }
+  const expected = expectedAddresses(declaration.vm, placed.launch)
+  const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended, expected }
   // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
   const applied = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
   if (uid === undefined || node === undefined) return { ...nothing, ...known, nics: applied, probing: { kind: 'notYet' } }
@@ -71,7 +76,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const nics = runningNics(applied, status)
   const probing = await probeFrom(
     ports.agents,
-    { node, nic: nics[0], vm: declaration.vm, task, status: status.known ? status.value : undefined },
+    { node, nic: nics[0], expected, vm: declaration.vm, task, status: status.known ? status.value : undefined },
     placed.nodes,
     signal,
   )
@@ -99,8 +104,8 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
   const uid = named !== undefined && isUid(named) ? named : undefined
   const isPredecessor = mine !== undefined && task !== undefined && isOfEarlierTemplate(task, mine)
   const launchName = mine && launchConfigName(mine)
-  const launch = launchName === undefined ? undefined : await recent.getConfig(launchName, signal)
-  const applied = uid === undefined || launch === undefined ? undefined : appliedMachine(mine, [launch], uid)
+  const launched = launchName === undefined ? undefined : await recent.getConfig(launchName, signal)
+  const applied = uid === undefined || launched === undefined ? undefined : appliedMachine(mine, [launched], uid)
   const isLeftAlone = owned.kind !== 'absent' && !isServiceOf(record, owned)
   return {
     uid,
@@ -110,6 +115,7 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
     record,
     nodes,
     applied,
+    launch: launched && launchIn(launched.data),
     node: nodes.find((one) => one.id === (task?.nodeId ?? record?.node)),
   }
 }

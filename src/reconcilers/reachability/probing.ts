@@ -6,7 +6,7 @@ import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { answerOf } from '../shared/answers.ts'
-import { pickAddress } from './address.ts'
+import { type ExpectedAddress, pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
 import type { NodeId } from '../../api/names.ts'
 
@@ -37,6 +37,7 @@ export type Probing =
 interface Guest {
   readonly node: SwarmNode
   readonly nic: NicGrant | undefined
+  readonly expected: ReadonlyMap<string, ExpectedAddress>
   readonly vm: VirtualMachine
   readonly task: SwarmTask | undefined
   readonly status: VmStatus | undefined
@@ -47,13 +48,14 @@ const enoughDenials = 2
 
 export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<Probing> {
   const { nic, status, task } = guest
-  const address = nic === undefined || status === undefined ? undefined : pickAddress(status.sightings, nic.mac)
+  const ip =
+    nic === undefined || status === undefined ? undefined : (pickAddress(status.sightings, nic.mac)?.ip ?? staticAddress(guest, nic))
   // A seen address outlives its guest, so only a running guest is probed.
-  if (nic === undefined || address === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
+  if (nic === undefined || ip === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
   if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
   const probers = probersFor(guest.node, nic.bridge, nodes)
   if (probers.length === 0) return { kind: 'nobody' }
-  const target = { bridge: nic.bridge, mac: nic.mac, ip: address.ip, vm: guest.vm }
+  const target = { bridge: nic.bridge, mac: nic.mac, ip, vm: guest.vm }
   const silent: string[] = []
   const asked: Probed[] = []
   for (const prober of probers) {
@@ -63,6 +65,12 @@ export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly Sw
     else silent.push(`${prober.hostname}: ${probed.message}`)
   }
   return judged(asked, silent)
+}
+
+/** A guest without DHCP may send nothing until it is asked. Its answer is the packet from which the address is learned. */
+function staticAddress({ expected }: Guest, { name }: NicGrant): string | undefined {
+  const found = expected.get(name)
+  return found?.from === 'ipv4' ? found.ip : undefined
 }
 
 function isSettled(asked: readonly Probed[]): boolean {

@@ -3,7 +3,7 @@ import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { launchNicsOf } from '../shared/applied.ts'
-import { diskNames, readOnlyDisks, restartHash, type WantedVm } from './restart-inputs.ts'
+import { diskNames, readOnlyDisks, restartHash, staticNetworks, type WantedVm } from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
 const powerOffTimeoutS = 110
@@ -53,6 +53,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
       instanceId: instance === undefined ? uid : `${uid}-${instance}`,
       hostname: vm.metadata.name,
       sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
+      networks: staticNetworks(vm),
       hasUserData: cloudInit.userData !== undefined,
     },
     powerOffTimeoutS,

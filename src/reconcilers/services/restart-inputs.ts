@@ -58,6 +58,19 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   disks: input(['spec', 'disks'], diskNames, ({ launch }) => launch.disks.map(({ name }) => name), shownAsNames),
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
+  ipv4: {
+    wanted: ({ vm }) => staticNetworks(vm),
+    changes: ({ launch }, { vm }) =>
+      vm.spec.networks.flatMap(({ name, ipv4 }, index) => {
+        const path = ['spec', 'networks', index, 'ipv4']
+        const before = launch.cloudInit.networks?.find((one) => one.name === name)
+        return [
+          ...shown([...path, 'address'], before?.address, ipv4?.address),
+          ...shown([...path, 'gateway'], before?.gateway, ipv4?.gateway),
+          ...shown([...path, 'nameservers'], before?.nameservers.join(' '), ipv4?.nameservers.join(' ')),
+        ]
+      }),
+  },
   cloudInitInstance: input(
     ['metadata', 'annotations', cloudInitInstanceAnnotation],
     ({ vm }) => vm.metadata.annotations[cloudInitInstanceAnnotation],
@@ -71,6 +84,12 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     hidden,
   ),
   userData: input(['spec', 'cloudInit', 'userData'], wantedUserData, runningUserData, hidden),
+}
+
+/** Undefined if all networks use DHCP. */
+export function staticNetworks({ spec }: VirtualMachine): LaunchConfig['cloudInit']['networks'] {
+  const found = spec.networks.flatMap(({ name, ipv4 }) => (ipv4 === undefined ? [] : [{ name, ...ipv4 }]))
+  return found.length === 0 ? undefined : found
 }
 
 /** A release that renders differently does not change it. */

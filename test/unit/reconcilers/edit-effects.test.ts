@@ -61,6 +61,18 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.networks.*.bridge': { edit: putNetwork({ bridge: 'br1' }) },
   'spec.networks.*.mac': { edit: putNetwork({ mac: '52:54:00:00:00:02' }) },
   'spec.networks.*.mtu': { edit: putNetwork({ mtu: 1_400 }) },
+  'spec.networks.*.ipv4.address': {
+    before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),
+    edit: putNetwork({ ipv4: { address: '10.0.0.6/24' } }),
+  },
+  'spec.networks.*.ipv4.gateway': {
+    before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),
+    edit: putNetwork({ ipv4: { address: '10.0.0.5/24', gateway: '10.0.0.1' } }),
+  },
+  'spec.networks.*.ipv4.nameservers': {
+    before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),
+    edit: putNetwork({ ipv4: { address: '10.0.0.5/24', nameservers: ['10.0.0.1'] } }),
+  },
   'spec.networks.*.address': { edit: putNetwork({ address: '192.168.50.42' }) },
   'spec.cloudInit.userData': { edit: put('cloudInit', { userData: '#cloud-config' }) },
   'spec.cloudInit.sshAuthorizedKeys': {

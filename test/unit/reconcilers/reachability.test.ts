@@ -201,6 +201,34 @@ test('a second network without an address is no obstacle, and one with another a
   expect(wrong.condition('web', 'AddressLearned')?.message).toContain(`${dmz} has 10.9.0.6`)
 })
 
+const fixed = (address: string) => ({ networks: [{ name: 'lan', bridge: 'br0', ipv4: { address } }] })
+
+test('a static address is expected as the guest was started with it, and probed before it was seen', async () => {
+  const asked: string[] = []
+  const answer = (request: ProbeRequest): ProbeOutcome => {
+    asked.push(request.ip)
+    return reached
+  }
+  const silent = await onTheLan(() => ({ sightings: [] }), answer, fixed(`${ip}/24`))
+  expect(silent.condition('web', 'AddressLearned')).toMatchObject({
+    reason: 'NotHeard',
+    message: expect.stringContaining('ipv4 needs cloud-init') as string,
+  })
+  expect(new Set(asked)).toEqual(new Set([ip]))
+  const cluster = await onTheLan(undefined, undefined, fixed(`${ip}/24`))
+  expect(all(cluster)).toEqual(['True Running', 'True Attached', 'True ByDhcp', 'True Answered', 'True NoProbe'])
+  // The edit waits for a restart.
+  cluster.declare('web', fixed('192.168.50.77/24'))
+  await cluster.converge()
+  expect(cluster.said('web', 'Reachable')).toBe('True Answered')
+})
+
+test('a guest with another address than its static one says that cloud-init applies it once', async () => {
+  const cluster = await onTheLan(undefined, undefined, fixed('192.168.50.77/24'))
+  expect(cluster.said('web', 'AddressLearned')).toBe('False UnexpectedAddress')
+  expect(cluster.condition('web', 'AddressLearned')?.message).toContain('cloud-init applies ipv4 at the first boot of an instance')
+})
+
 test('a running VM that lacks one of its networks says which', async () => {
   const cluster = await withTwoNics(({ lease }) => ({ lease: lease && { ...lease, nics: lease.nics.slice(0, 1) } }))
   expect(cluster.condition('web', 'LinkAttached')).toMatchObject({ reason: 'NicMissing', message: 'the running VM has no NIC dmz' })
