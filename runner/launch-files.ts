@@ -47,9 +47,9 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
 /** The disks in boot order, each in the slot that the identity keeps for it. */
 export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: string) => string): DiskInput[] {
   const slots = new Map(withSlots(disks).map(({ name, slot }) => [name, slot]))
-  return launch.disks.flatMap(({ name, readOnly = false }) => {
+  return launch.disks.flatMap(({ name, readOnly = false, sizeBytes }) => {
     const slot = slots.get(name)
-    return slot === undefined ? [] : [{ name, path: path(name), slot, readOnly }]
+    return slot === undefined ? [] : [{ name, path: path(name), slot, readOnly, sizeBytes }]
   })
 }
 

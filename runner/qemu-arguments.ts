@@ -25,6 +25,8 @@ export interface DiskInput {
   /** PCI slot, from the VM's identity. */
   readonly slot: number
   readonly readOnly: boolean
+  /** Grow it to this size; undefined leaves it. */
+  readonly sizeBytes?: number | undefined
 }
 
 /**
@@ -103,8 +105,13 @@ function channels(inputs: QemuInputs): string[] {
  * Uses the host's page cache (`direct: false`): it works on every file system, and the guest's flushes still reach the disk. Locking is required
  * (`locking: on`): the image lock is the last protection against two writers.
  */
+/** The block node of a disk, by its place in the boot order. */
+export function diskNode(index: number): string {
+  return `disk${index}`
+}
+
 function diskArguments(disk: DiskInput, index: number): string[] {
-  const node = `disk${index}`
+  const node = diskNode(index)
   const access = disk.readOnly ? { 'read-only': true } : {}
   const file = {
     driver: 'file',

@@ -1,7 +1,8 @@
 import type { ChildProcess, ChildProcesses, ProcessEnd } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
-import { type QemuInputs, qemuArguments } from './qemu-arguments.ts'
+import { type DiskSize, growDisks } from './grow-disks.ts'
+import { diskNode, type QemuInputs, qemuArguments } from './qemu-arguments.ts'
 import { Qmp, type QmpEvent } from './qmp.ts'
 import { followSerial } from './serial-console.ts'
 import type { SerialLog } from './serial-log.ts'
@@ -50,13 +51,15 @@ export class Qemu {
   readonly #child: ChildProcess
   readonly #qmp: Qmp
   readonly #deps: QemuDeps
+  readonly #sizes: readonly DiskSize[]
   readonly #serialEnded: Promise<void>
   #ran = false
   #reason: string | undefined
   /** Resolves when QEMU has exited and its output is complete. Never rejects. */
   readonly ended: Promise<QemuEnd>
 
-  private constructor(child: ChildProcess, deps: QemuDeps, output: Output) {
+  private constructor(child: ChildProcess, deps: QemuDeps, output: Output, sizes: readonly DiskSize[]) {
+    this.#sizes = sizes
     this.#child = child
     this.#deps = deps
     const [qmp, serial] = child.channels
@@ -78,12 +81,14 @@ export class Qemu {
       fds: [...kvm, ...machine.nics.map(({ fd }) => fd)],
       onOutput: (bytes) => output.take(bytes),
     })
-    return new Qemu(child, deps, output)
+    return new Qemu(child, deps, output, sizesOf(machine))
   }
 
   /** Resolves with QEMU's version once the machine is set up. Throws QmpError if QEMU ends first. */
-  ready(): Promise<string> {
-    return this.#qmp.start()
+  async ready(): Promise<string> {
+    const version = await this.#qmp.start()
+    await growDisks(this.#qmp, this.#sizes, this.#deps.log)
+    return version
   }
 
   /** Throws QmpError. */
@@ -142,6 +147,10 @@ export class Qemu {
     await this.#serialEnded
     return { end, ran: this.#ran, reason: this.#reason, output: output.text.trim() }
   }
+}
+
+function sizesOf({ disks }: QemuMachine): DiskSize[] {
+  return disks.flatMap(({ sizeBytes }, index) => (sizeBytes === undefined ? [] : [{ node: diskNode(index), sizeBytes }]))
 }
 
 function text(value: unknown): string {

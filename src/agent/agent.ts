@@ -16,6 +16,7 @@ import { deleteDisks } from './delete-disks.ts'
 import { diskUse } from './disk-use.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
+import { grownDisks } from './grown-disks.ts'
 import { learnedAddresses } from './learned-addresses.ts'
 import { keepNicSlots } from './keep-nic-slots.ts'
 import { imageStore } from './image-store.ts'
@@ -64,6 +65,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
       orders: orders({
         prepareDisks,
         deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order),
+        grownDisks: (uid) => grownDisks(parts, uid),
         keepNicSlots: (order) => keepNicSlots(parts, order),
         grants,
         broker,

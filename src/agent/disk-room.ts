@@ -4,7 +4,7 @@ import type { StateFiles } from '../ports/state-files.ts'
 import { readInventory } from './inventory.ts'
 import { type Failure, failed } from './prepare-plan.ts'
 
-/** Why a new disk of an existing VM does not fit on this node, by the rule of the placement: every disk may grow to its size. Throws StateError. */
+/** Why a new disk, or what a larger one needs in addition, does not fit on this node, by the rule of the placement: every disk may grow to its size. Throws StateError. */
 export async function whyNoRoom(
   { layout, files }: { readonly layout: Layout; readonly files: StateFiles },
   disk: { readonly name: string; readonly sizeBytes: number },

@@ -1,6 +1,6 @@
 import type { VmUid } from '../api/names.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
-import type { PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
+import type { GrownDisk, PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
 import type { Grant } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
@@ -14,6 +14,7 @@ const brokerTimeoutMs = 3_000
 export interface OrdersOptions {
   readonly prepareDisks: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
   readonly deleteDisks: (order: DeleteDisksOrder) => Promise<DeletionStatus>
+  readonly grownDisks: (uid: VmUid) => Promise<readonly GrownDisk[]>
   /** Throws StateError. */
   readonly keepNicSlots: (order: PrepareOrder) => Promise<void>
   readonly grants: Grants
@@ -108,8 +109,11 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   await options.keepNicSlots(order)
   const outcome = await grants.put(grantOf(order, accelerator, existing))
   switch (outcome.kind) {
-    case 'granted':
-      return { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000) }
+    case 'granted': {
+      const grown = await options.grownDisks(order.uid)
+      const ready = { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000) } as const
+      return grown.length === 0 ? ready : { ...ready, grown: [...grown] }
+    }
     case 'waiting':
       return {
         state: 'preparing',

@@ -22,6 +22,8 @@ export interface SeenInstance {
   readonly draft: Identity | undefined
   /** Names of disks, of the order and of the identity, whose file exists. */
   readonly disks: readonly string[]
+  /** Sizes of disks that may have grown, as the guest sees them. */
+  readonly guestSizes: ReadonlyMap<string, number>
   /** SHA-256 of the images linked into the instance. */
   readonly linkedImages: readonly string[]
 }
@@ -58,14 +60,20 @@ export interface Addition {
   readonly identity: Identity
 }
 
+/** Only the identity changes: the manifest names other disks than before, or another size. `needs` is the space that a larger disk needs. */
+interface Marking {
+  readonly kind: 'mark'
+  readonly identity: Identity
+  readonly needs?: { readonly name: string; readonly sizeBytes: number }
+}
+
 export type PreparePlan =
   | Failure
   | { readonly kind: 'complete' }
   | { readonly kind: 'make'; readonly disks: readonly DiskToComplete[] }
   | Replacement
   | Addition
-  /** Only the identity changes: the manifest names other disks than before. */
-  | { readonly kind: 'mark'; readonly identity: Identity }
+  | Marking
 
 /**
  * Decides what an order means for the existing files. identity.json is written last, so it proves that every disk was made. If it exists, no disk is
@@ -129,12 +137,25 @@ function judgeKnown(
   disk: OrderedDisk,
   identity: Identity,
   seen: SeenInstance,
-): Failure | Replacement | Addition | undefined {
+): Failure | Replacement | Addition | Marking | undefined {
   const record = identity.disks.find((one) => one.name === disk.name)
   if (record === undefined) return judgeNew(order, disk, identity, seen)
   if (!seen.disks.includes(disk.name)) return diskMissing(order, disk)
   const refusal = judgeChange(order, disk, record)
-  return refusal && allowed(order, disk, identity, [record], refusal)
+  if (refusal === undefined) return undefined
+  return resized(disk, record, identity, seen) ?? allowed(order, disk, identity, [record], refusal)
+}
+
+/** A disk grows, or a larger size is withdrawn before the runner grew the file. */
+function resized(disk: OrderedDisk, record: DiskRecord, identity: Identity, seen: SeenInstance): Marking | undefined {
+  if (!isMadeFrom(disk.image, record)) return undefined
+  const { createdBytes = record.sizeBytes, ...rest } = record
+  const least = Math.max(createdBytes, seen.guestSizes.get(disk.name) ?? record.sizeBytes)
+  const grows = disk.sizeBytes > record.sizeBytes
+  if (!grows && disk.sizeBytes < least) return undefined
+  const sized = { ...rest, sizeBytes: disk.sizeBytes, ...(disk.sizeBytes === createdBytes ? {} : { createdBytes }) }
+  const marking: Marking = { kind: 'mark', identity: { ...identity, disks: identity.disks.map((one) => (one === record ? sized : one)) } }
+  return grows ? { ...marking, needs: { name: disk.name, sizeBytes: disk.sizeBytes - record.sizeBytes } } : marking
 }
 
 /** Handles a disk name that the VM was not created with. */
@@ -220,7 +241,7 @@ function judgeChange(order: PrepareOrder, disk: OrderedDisk, record: DiskRecord)
   if (disk.sizeBytes === record.sizeBytes) return undefined
   return failed(
     'DiskResizeUnsupported',
-    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)}, but the manifest has ${formatBytes(disk.sizeBytes)}; resizing is not supported yet`,
+    `disk "${disk.name}" of ${order.vm} has ${formatBytes(record.sizeBytes)}, but the manifest has ${formatBytes(disk.sizeBytes)}; a disk cannot shrink`,
   )
 }
 

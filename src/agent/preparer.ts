@@ -9,6 +9,8 @@ import { PortError } from '../ports/errors.ts'
 import type { ImageFormat } from '../ports/image-tool.ts'
 import { StateError } from '../ports/state-files.ts'
 import { imageFor, recordOf } from './disk-record.ts'
+import { whyNoRoom } from './disk-room.ts'
+import { guestSizes } from './grown-disks.ts'
 import { readDraft, readIdentity, readLayoutVersion } from './identity-file.ts'
 import { otherInstance } from './inventory.ts'
 import { keyedLock } from './keyed-lock.ts'
@@ -79,9 +81,12 @@ async function prepareDisks(options: PreparerOptions, order: PrepareOrder): Prom
       const other = hasNothing ? await otherInstance(options.layout, options.files, order) : undefined
       return other === undefined ? await make(options, order, plan.disks, seen.draft) : unready(isOtherInstance(order, other))
     }
-    case 'mark':
+    case 'mark': {
+      const why = plan.needs && (await whyNoRoom(options, plan.needs))
+      if (why !== undefined) return unready(why)
       await options.files.writeAtomically(options.layout.identityFile(order.uid), identityText(plan.identity), 0o440)
       return await prepareDisks(options, order)
+    }
     case 'add':
     case 'replace': {
       const why = await (plan.kind === 'add' ? addDisk(options, order, plan) : replaceDisk(options, order, plan))
@@ -113,6 +118,7 @@ async function observe(options: PreparerOptions, order: PrepareOrder): Promise<S
     identity,
     draft: await readDraft(files, layout, uid),
     disks: disks.flat(),
+    guestSizes: identity.kind === 'known' ? await guestSizes(options, identity.identity) : new Map(),
     linkedImages: ((await files.list(layout.instanceImages(uid))) ?? []).filter((name) => shaName.test(name)),
   }
 }

@@ -47,6 +47,8 @@ export const objectLabels = {
   disksMade: 'swarmvirt.disks-made',
   /** On the placement record: comma-separated names of the existing disks, in boot order. A VM starts with these, also if its manifest differs. */
   disks: 'swarmvirt.disks',
+  /** On the placement record: comma-separated disks that are larger than they were created, as `NAME=CREATED-SIZE` in bytes. */
+  grown: 'swarmvirt.grown',
   /** On the placement record: mark of the accelerator and networks of a pending edit once the node accepted them, or `refused` and the mark. */
   prepared: 'swarmvirt.prepared',
   /** On the lease (ADR 0025): id of the controller that may stop and restart guests. Without it nobody holds the lease. */

@@ -222,7 +222,7 @@ describe('preparing a VM', () => {
     })
     expect(await again({ image: { source: 'images/tiny.qcow2', sha256: 'a'.repeat(64) } })).toMatchObject({ reason: 'ImageChangeRefused' })
     expect(await again({ image: { source: 'http://elsewhere/x', sha256 } })).toMatchObject({ state: 'ready' })
-    expect(await again({ sizeBytes: 32 * 1024 ** 2 })).toMatchObject({ reason: 'DiskResizeUnsupported' })
+    expect(await again({ sizeBytes: 8 * 1024 ** 2 })).toMatchObject({ reason: 'DiskResizeUnsupported' })
     expect(await again({ vm: aVmName('web-2') })).toMatchObject({ reason: 'IdentityMismatch' })
     expect(await again({ cluster: 'other' })).toMatchObject({ reason: 'IdentityMismatch' })
     rmSync(root.diskFile(order.uid, 'root'))

@@ -99,8 +99,23 @@ describe('a VM with three disks, two of them blank', () => {
     expect(page.split('\n').slice(0, 4)).toEqual(['vda 0', 'vdb 0', 'vdc 0', 'vdd 1'])
   })
 
+  it('has a larger disk after a restart, and no smaller one', async () => {
+    const more = { name: 'more', size: '4Gi', readOnly: true }
+    const larger = { ...scratch, size: '5Gi' }
+    declare(root, data, larger, more)
+    const waiting = await waitForCondition(deployment, name, 'RestartRequired', (one) => one.status === 'True')
+    expect(conditionOf(waiting, 'RestartRequired')?.message).toContain('spec.disks[2].size 2 GiB → 5 GiB')
+    expect((await guestDisks())[2]).toBe(`vdc ${2 * gibibyte}`)
+    await restarted(6)
+    expect((await guestDisks())[2]).toBe(`vdc ${5 * gibibyte}`)
+    declare(root, data, scratch, more)
+    await waitForCondition(deployment, name, 'AssetsReady', (one) => one.reason === 'DiskResizeUnsupported')
+    declare(root, data, larger, more)
+    await waitForCondition(deployment, name, 'AssetsReady', (one) => one.status === 'True')
+  })
+
   it('is not renamed in one edit', async () => {
-    declare(root, data, scratch, { name: 'renamed', size: '4Gi' })
+    declare(root, data, { ...scratch, size: '5Gi' }, { name: 'renamed', size: '4Gi' })
     await waitForCondition(deployment, name, 'AssetsReady', (one) => one.reason === 'DiskRenameRefused')
     expect(existsSync(fileOf('renamed'))).toBe(false)
   })

@@ -99,9 +99,10 @@ function isAtRest(node: SimulatedNode, disks: Readonly<Record<string, string>>):
   const identity = identityOf(node)
   expect(Object.fromEntries(diskFiles(node).map((name) => [name, node.disk.content(`${paths.disks(uid)}/${name}`)]))).toEqual(disks)
   expect(diskFiles(node)).toEqual(identity?.disks.map(({ name }) => `${name}.qcow2`).sort())
-  for (const { name, imageSha256, sizeBytes } of identity?.disks ?? [])
+  // A file keeps its first size until the runner grows it.
+  for (const { name, imageSha256, sizeBytes, createdBytes = sizeBytes } of identity?.disks ?? [])
     expect(disks[`${name}.qcow2`]).toContain(
-      imageSha256 === undefined ? blankOf(sizeBytes) : overlayOf(`../images/${imageSha256}`, sizeBytes),
+      imageSha256 === undefined ? blankOf(createdBytes) : overlayOf(`../images/${imageSha256}`, createdBytes),
     )
   expect(node.disk.list(paths.instance(uid))).toEqual(['disks', 'identity.json', 'images', 'nic-slots.json', 'run'])
   // A link that a dropped edit left takes no room, and goes with the VM or is used by the next edit.
@@ -197,6 +198,25 @@ function runsOn(node: SimulatedNode): void {
   if (!node.disk.content(paths.diskFile(uid, 'root'))?.endsWith(guestData)) throw new Error('the disk of the running VM has changed')
   if (identityOf(node)?.disks.some(({ name }) => name === 'root') !== true)
     throw new Error('the identity has lost the disk of the running VM')
+}
+
+/** The file does not change: the runner grows it at the next start. Afterwards the order stays, or goes back to what it was. */
+function growing(withdrawn: boolean): Operation {
+  const order = anOrder({ sizeMiB: 64 }, { disksMustExist: true })
+  const sizeOf = (node: SimulatedNode) => identityOf(node)?.disks.map(({ sizeBytes, createdBytes }) => [sizeBytes, createdBytes])
+  return {
+    name: `growing a disk${withdrawn ? ', then withdrawn' : ''}`,
+    given: aVmThatRan,
+    run: (agent) => mustBeReady(agent, order),
+    thenRun: (agent) => (withdrawn ? prepared(agent, anOrder({}, { disksMustExist: true })) : mustBeReady(agent, order)),
+    mustHold: runsOn,
+    mustEnd(node) {
+      expect(diskFiles(node)).toEqual(['root.qcow2'])
+      const grown = [[64 * mebibyte, 16 * mebibyte]]
+      // The simulated file has no header, so a size that was noted is not withdrawn.
+      expect(withdrawn ? [grown, [[16 * mebibyte, undefined]]] : [grown]).toContainEqual(sizeOf(node))
+    },
+  }
 }
 
 /** A disk that holds data leaves the manifest, and another one comes in a second edit. */
@@ -323,7 +343,7 @@ const hearing: Operation = {
 
 const edits: readonly (readonly [string, { name?: string; source?: string; sizeMiB?: number }])[] = [
   ['another image', { source: 'images/b' }],
-  ['another size', { sizeMiB: 32 }],
+  ['a smaller size', { sizeMiB: 8 }],
   ['another name', { name: 'main' }],
 ]
 
@@ -333,6 +353,8 @@ const operations: readonly Operation[] = [
   adding('a blank disk', blankDisk),
   adding('a disk from an image', anOrder({ name: 'scratch', source: 'images/b' }).disks[0] ?? blankDisk),
   removing,
+  growing(false),
+  growing(true),
   deletion(''),
   deletion(' whose disk was being replaced', { source: 'images/b' }),
   deletion(' whose disk was being renamed', { name: 'main' }),

@@ -37,7 +37,7 @@ function orderOf(disk: Disk, replaceDisks: PrepareOrder['replaceDisks'] = []): P
 
 function seenOf(identity: Identity): SeenInstance {
   const disks = identity.disks.map((one) => one.name)
-  return { layoutVersion: 1, identity: { kind: 'known', identity }, draft: undefined, disks, linkedImages: [] }
+  return { layoutVersion: 1, identity: { kind: 'known', identity }, draft: undefined, disks, guestSizes: new Map(), linkedImages: [] }
 }
 
 /** As the agent makes it, each time with an id of its own. */

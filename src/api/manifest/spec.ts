@@ -64,9 +64,9 @@ const disk = z.strictObject({
     effect: 'destroys-data',
   }),
   size: field(quantity('1Mi').optional(), {
-    description: 'Size the guest sees.',
+    description: 'Size that the guest sees. A disk can grow, at a restart, and cannot shrink.',
     needed: 'yes',
-    effect: 'destroys-data',
+    effect: 'restart',
   }),
   image: image.optional(),
   readOnly: field(z.boolean().optional(), {

@@ -83,6 +83,10 @@ export const prepareOrder = z.object({
 })
 export type PrepareOrder = z.output<typeof prepareOrder>
 
+/** A disk that is larger than it was created. The runner grows the file to `sizeBytes` at the next start. */
+const grownDisk = z.object({ name: partNameField, createdBytes: z.int().check(z.minimum(1)), sizeBytes: z.int().check(z.minimum(1)) })
+export type GrownDisk = z.output<typeof grownDisk>
+
 /**
  * The answer to `pending` of the order, in every state: accepted, or why it cannot be granted. Both keys are absent if the order has no
  * `pending`, and in answers of release 0.1, which does not check it.
@@ -98,6 +102,8 @@ export const prepareStatus = z.discriminatedUnion('state', [
     accelerator: acceleratorInUse,
     /** Why the accelerator is not KVM; empty if it is, or if the manifest requests TCG. */
     emulationReason: textField,
+    /** Absent if there are none, and in answers of release 0.1. */
+    grown: z.optional(z.array(grownDisk).check(z.maxLength(16))),
     ...ofPending,
   }),
   /** In progress; `message` contains the step and its progress. */

@@ -5,6 +5,8 @@ import { uidField, vmNameField } from '../names.ts'
 const disk = {
   name: partNameField,
   sizeBytes: z.int(),
+  /** The size that the disk was created with. Absent while it is `sizeBytes`. */
+  createdBytes: z.optional(z.int()),
   /** Unique to this creation of the disk. Absent for disks of release 0.1, for which `createdAt` is used. */
   madeAs: z.optional(z.uuid()),
   /** PCI slot (disk-slots.ts). Absent for the only disk of a VM of release 0.1. */

@@ -16,8 +16,10 @@ export const launchConfig = z.object({
   cores: z.int().check(z.minimum(1)),
   memoryMiB: z.int().check(z.minimum(1)),
   accelerator: acceleratorChoice,
-  /** In boot order; the file is `disks/<name>.qcow2`. */
-  disks: z.array(z.object({ name: partNameField, readOnly: z.optional(z.literal(true)) })).check(z.minLength(1), z.maxLength(16)),
+  /** In boot order; the file is `disks/<name>.qcow2`. The runner grows one to `sizeBytes`; absent for a disk that never grew. */
+  disks: z
+    .array(z.object({ name: partNameField, readOnly: z.optional(z.literal(true)), sizeBytes: z.optional(z.int()) }))
+    .check(z.minLength(1), z.maxLength(16)),
   /** The controller grants `bridge` and `mtu`. Absent in launch configs of release 0.1. */
   nics: z
     .array(z.object({ name: partNameField, mac: macField, bridge: z.optional(interfaceField), mtu: z.optional(mtuField) }))

@@ -1,5 +1,6 @@
 import { objectLabels } from '../../api/labels.ts'
 import { placementRecordName, type NodeId, type VmUid } from '../../api/names.ts'
+import type { GrownDisk } from '../../api/wire/agent-api.ts'
 import type { DeleteDisksOrder } from '../../api/wire/delete-disks.ts'
 import type { MarkedOrder } from '../../api/wire/unchanged.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
@@ -46,6 +47,7 @@ export function keepRecord(
     readonly node: NodeId
     readonly disksMade: boolean
     readonly disks?: readonly string[] | undefined
+    readonly grown?: readonly GrownDisk[] | undefined
     readonly prepared?: string | undefined
     readonly source: string
   },

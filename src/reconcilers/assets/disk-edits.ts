@@ -12,7 +12,10 @@ export function diskEdits(there: readonly Made[], wanted: readonly Wanted[]): re
   const left = there.filter((one) => isRecorded(one) && one.removed !== true && wanted.every(({ name }) => name !== one.name))
   const edits = wanted.flatMap((disk, index) => {
     const made = there.find((one) => one.name === disk.name) ?? renamed(left, disk)
-    return fieldsOf(made, disk).flatMap(([key, from, to]) => edit(index, key, from, to))
+    const shrinks = made !== undefined && disk.size < made.sizeBytes
+    const edits = fieldsOf(made, disk).flatMap(([key, from, to]) => edit(index, key, from, to))
+    // The node rejects a smaller size, unless the annotation allows a new disk.
+    return edits.map((one) => (shrinks && one.path.endsWith('.size') ? { ...one, effect: 'destroys-data' as const } : one))
   })
   return [...edits, ...left.flatMap(({ name }, index) => edit(wanted.length + index, 'name', name, undefined))]
 }

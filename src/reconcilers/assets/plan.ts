@@ -1,10 +1,11 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
 import { objectLabels } from '../../api/labels.ts'
-import { otherInstanceReason } from '../../api/wire/agent-api.ts'
+import { type GrownDisk, otherInstanceReason, type PrepareStatus } from '../../api/wire/agent-api.ts'
 import { prepareMark } from '../../api/wire/unchanged.ts'
 import type { SwarmConfig } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
+import type { Answer } from '../shared/answers.ts'
 import { noteOfCheck } from '../shared/applied.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
@@ -56,10 +57,18 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const prepared = preparedConditions(seen, seen.prepared, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
-  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, prepared: preparedNote(seen, record), source })
+  const grown = grownDisks(seen.prepared, record)
+  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, grown, prepared: preparedNote(seen, record), source })
   const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
   return actions.length === 0 ? { ...plan, ...cachedAnswersOf(seen, record, node.id) } : plan
+}
+
+/** Undefined if the node says nothing new: the record of a VM whose disks never grew has no label for them. */
+function grownDisks(prepared: Answer<PrepareStatus>, record: PlacementRecord): readonly GrownDisk[] | undefined {
+  if (!prepared.known || prepared.value.state !== 'ready') return undefined
+  const { grown = [] } = prepared.value
+  return grown.length === 0 && record.grown === undefined ? undefined : grown
 }
 
 /** The node's message if it has the VM under another uid. The record is then an orphan: nothing was created for it. */

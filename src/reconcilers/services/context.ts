@@ -12,7 +12,7 @@ import { whyUnfit } from './fit.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import { renderTemplate } from './render.ts'
-import { editsBetween } from './restart-inputs.ts'
+import { editsBetween, grownIn } from './restart-inputs.ts'
 import type { NodeId } from '../../api/names.ts'
 
 export type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
@@ -54,7 +54,8 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
   const { service, uid, replicas } = target
   const { cluster, memoryOverheadMiB } = settings
   const launch = launchOf(service, configs)
-  const wanted = { cluster, vm, uid, disks: record?.disks ?? launch?.disks.map(({ name }) => name) }
+  const disks = record?.disks ?? launch?.disks.map(({ name }) => name)
+  const wanted = { cluster, vm, uid, disks, grown: record?.grown ?? (launch && grownIn(launch)) }
   const inputs = inputsOf(wanted)
   const forceUpdate = forceUpdateOf(service)
   // Without a node nothing is written, see whyUnfit.

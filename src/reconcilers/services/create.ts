@@ -17,7 +17,7 @@ export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0
   const { record, node, settings, vm } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
-  const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid: record.uid, disks: record.disks })
+  const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid: record.uid, disks: record.disks, grown: record.grown })
   const template = renderTemplate({ ...seen, inputs, node: record.node, forceUpdate: 0 })
   const hash = renderedHash(template)
   const objects = objectsFor(seen, inputs, hash)

@@ -3,7 +3,7 @@ import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
 import { launchNicsOf } from '../shared/applied.ts'
-import { diskNames, readOnlyDisks, restartHash, staticNetworks, type WantedVm } from './restart-inputs.ts'
+import { diskNames, grownSizes, readOnlyDisks, restartHash, staticNetworks, type WantedVm } from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
 const powerOffTimeoutS = 110
@@ -35,10 +35,18 @@ export function inputsOf(wanted: WantedVm): Inputs {
   }
 }
 
+function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
+  const [readOnly, sizes] = [readOnlyDisks(wanted) ?? [], grownSizes(wanted) ?? {}]
+  return diskNames(wanted).map((name) => ({
+    name,
+    ...(readOnly.includes(name) ? { readOnly: true as const } : {}),
+    ...(sizes[name] === undefined ? {} : { sizeBytes: sizes[name] }),
+  }))
+}
+
 function launchOf(wanted: WantedVm): LaunchConfig {
   const { cluster, vm, uid } = wanted
   const { cpu, memory, accelerator, cloudInit } = vm.spec
-  const readOnly = readOnlyDisks(wanted) ?? []
   const instance = vm.metadata.annotations[cloudInitInstanceAnnotation]
   return {
     version: launchVersion,
@@ -47,7 +55,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
     cores: cpu.cores,
     memoryMiB: Math.floor(memory / 1024 ** 2),
     accelerator,
-    disks: diskNames(wanted).map((name) => (readOnly.includes(name) ? { name, readOnly: true } : { name })),
+    disks: launchDisks(wanted),
     nics: launchNicsOf(cluster, vm),
     cloudInit: {
       instanceId: instance === undefined ? uid : `${uid}-${instance}`,

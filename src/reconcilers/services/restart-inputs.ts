@@ -5,6 +5,7 @@ import type { VirtualMachine } from '../../api/manifest.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
 import { formatBytes } from '../../api/quantity.ts'
+import type { GrownDisk } from '../../api/wire/agent-api.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { formerBridge, launchNicsOf } from '../shared/applied.ts'
@@ -17,6 +18,8 @@ export interface WantedVm {
   readonly uid: VmUid
   /** Names of the existing disks, in boot order, if they are known: a VM never starts with a disk that its node has not created. */
   readonly disks?: readonly string[] | undefined
+  /** Disks that the node has prepared to grow at the next start. */
+  readonly grown?: readonly GrownDisk[] | undefined
 }
 
 /** The inputs in a service's current template. */
@@ -57,6 +60,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   ),
   disks: input(['spec', 'disks'], diskNames, ({ launch }) => launch.disks.map(({ name }) => name), shownAsNames),
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
+  grownDisks: { wanted: grownSizes, changes: sizeChanges },
   nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
   ipv4: {
     wanted: ({ vm }) => staticNetworks(vm),
@@ -138,6 +142,27 @@ function readOnlyChanges({ launch }: RunningVm, manifest: WantedVm): readonly Ch
     const isReadOnly = launch.disks.some((one) => one.name === name && one.readOnly === true)
     return shown(['spec', 'disks', index, 'readOnly'], isReadOnly ? 'true' : undefined, wanted.includes(name) ? 'true' : undefined)
   })
+}
+
+/** Sizes by disk; undefined if none has grown. */
+export function grownSizes(manifest: WantedVm): Readonly<Record<string, number>> | undefined {
+  const names = diskNames(manifest)
+  const grown = (manifest.grown ?? []).filter(({ name }) => names.includes(name))
+  return grown.length === 0 ? undefined : Object.fromEntries(grown.map(({ name, sizeBytes }) => [name, sizeBytes]))
+}
+
+/** A disk that runs without a size has the one that it was created with. */
+function sizeChanges({ launch }: RunningVm, { vm, grown = [] }: WantedVm): readonly Change[] {
+  return vm.spec.disks.flatMap(({ name }, index) => {
+    const [running, wanted] = [launch.disks.find((one) => one.name === name), grown.find((one) => one.name === name)]
+    if (running === undefined || wanted === undefined) return []
+    return shownInBytes(['spec', 'disks', index, 'size'], running.sizeBytes ?? wanted.createdBytes, wanted.sizeBytes)
+  })
+}
+
+/** The sizes of a running VM, for a record that has lost them. */
+export function grownIn({ disks }: LaunchConfig): readonly GrownDisk[] {
+  return disks.flatMap(({ name, sizeBytes }) => (sizeBytes === undefined ? [] : [{ name, createdBytes: sizeBytes, sizeBytes }]))
 }
 
 /** The launch config of release 0.1 names no bridge. */

@@ -1,5 +1,6 @@
 import { managedBy, objectLabels } from '../../api/labels.ts'
 import { memoised } from '../../api/memoised.ts'
+import type { GrownDisk } from '../../api/wire/agent-api.ts'
 import { isUid, nodeIdOf, placementRecordName, vmNameOf, type NodeId, type VmName, type VmUid } from '../../api/names.ts'
 import type { Labels, SwarmConfig } from '../../ports/swarm.ts'
 import { rawJson, rawObject, rawString } from './raw.ts'
@@ -15,6 +16,8 @@ export interface PlacementRecord {
   readonly disksMade: boolean
   /** Names of the disks that the node reported, in boot order; undefined if an earlier release wrote the record. */
   readonly disks: readonly string[] | undefined
+  /** Disks that are larger than they were created; undefined if the node never reported one. */
+  readonly grown: readonly GrownDisk[] | undefined
   /** The node's check of the pending machine (`noteOfCheck`). */
   readonly prepared: string | undefined
   /** RFC 3339; when the VM was removed and its disks were kept. */
@@ -40,6 +43,7 @@ export interface PlacementFields {
   readonly disksMade: boolean
   /** Absent while the node has not reported them; the record's value then stays. */
   readonly disks?: readonly string[] | undefined
+  readonly grown?: readonly GrownDisk[] | undefined
   readonly prepared?: string | undefined
   /** The manifest source that declares the VM. */
   readonly source: string
@@ -60,6 +64,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     node: nodeIdOf(config.labels[objectLabels.node]),
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
+    grown: config.labels[objectLabels.grown]?.split(',').flatMap(grownDiskIn),
     prepared: config.labels[objectLabels.prepared],
     retainedAt: config.labels[objectLabels.retainedAt],
     deletes: [deletePolicy, confirmPolicy].includes(config.labels[objectLabels.deletionPolicy] ?? ''),
@@ -67,6 +72,15 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     deletingAt: config.labels[objectLabels.deletingAt],
   }
 })
+
+function grownText({ name, createdBytes, sizeBytes }: GrownDisk): string {
+  return `${name}=${createdBytes}-${sizeBytes}`
+}
+
+function grownDiskIn(text: string): GrownDisk[] {
+  const { name, created, size } = /^(?<name>[a-z0-9-]+)=(?<created>\d{1,15})-(?<size>\d{1,15})$/.exec(text)?.groups ?? {}
+  return name === undefined ? [] : [{ name, createdBytes: Number(created), sizeBytes: Number(size) }]
+}
 
 /** Cached by the bytes, which a label update does not change. */
 const identityOf = memoised(identityIn)
@@ -100,5 +114,6 @@ export function placementLabels(fields: PlacementFields): Labels {
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
     ...(fields.prepared === undefined ? {} : { [objectLabels.prepared]: fields.prepared }),
     ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
+    ...(fields.grown === undefined ? {} : { [objectLabels.grown]: fields.grown.map(grownText).join(',') }),
   }
 }

@@ -139,6 +139,7 @@ export const templateFields: readonly TemplateField[] = [
       'spec.networks.*.ipv4.nameservers',
       'spec.cloudInit.sshAuthorizedKeys',
       'spec.disks.*.readOnly',
+      'spec.disks.*.size',
       'spec.cloudInit.userData',
     ],
   },

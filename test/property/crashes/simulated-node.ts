@@ -4,6 +4,7 @@ import { deleteDisks } from '../../../src/agent/delete-disks.ts'
 import { diskUse } from '../../../src/agent/disk-use.ts'
 import { type Grants, grants } from '../../../src/agent/grants.ts'
 import { keepNicSlots } from '../../../src/agent/keep-nic-slots.ts'
+import { grownDisks } from '../../../src/agent/grown-disks.ts'
 import { learnedAddresses } from '../../../src/agent/learned-addresses.ts'
 import { type ImageStore, imageStore } from '../../../src/agent/image-store.ts'
 import type { KvmProber } from '../../../src/agent/kvm-prober.ts'
@@ -89,6 +90,7 @@ export class SimulatedNode {
       orders: orders({
         prepareDisks,
         deleteDisks: (order) => deleteDisks(disks, order),
+        grownDisks: (uid) => grownDisks(shared, uid),
         keepNicSlots: (order) => keepNicSlots(shared, order),
         grants: held,
         broker,

@@ -37,6 +37,11 @@ export function qemuProcesses(ports: QemuPorts): ChildProcesses {
   }
 }
 
+interface Arguments {
+  readonly 'node-name'?: string
+  readonly size?: number
+}
+
 /** `query-status` in QEMU's words. */
 type RunState = 'prelaunch' | 'running' | 'shutdown' | 'guest-panicked' | 'io-error'
 
@@ -54,7 +59,7 @@ export class SimulatedQemu {
   readonly #options: SpawnOptions
   readonly #paths: readonly string[]
   readonly #opened: Inode[] = []
-  readonly #monitor = new Monitor((command, id) => this.#execute(command, id))
+  readonly #monitor = new Monitor((command, id, args) => this.#execute(command, id, args))
   readonly #serial = new Monitor(() => undefined)
   #isPoweringOff = false
   #finish: (end: ProcessEnd) => void = () => undefined
@@ -136,7 +141,7 @@ export class SimulatedQemu {
     this.end({ kind: 'exited', code: 1 })
   }
 
-  #execute(command: string, id: number): void {
+  #execute(command: string, id: number, args: Arguments): void {
     const answer = (value: object): void => this.#monitor.say({ id, return: value })
     switch (command) {
       case 'cont':
@@ -144,6 +149,13 @@ export class SimulatedQemu {
         return this.#run()
       case 'query-status':
         return answer({ status: this.state })
+      case 'query-named-block-nodes':
+        return answer(
+          this.#opened.map(({ image }, index) => ({ 'node-name': `disk${index}`, image: { 'virtual-size': image?.virtualSizeBytes } })),
+        )
+      case 'block_resize':
+        this.#resize(args)
+        return answer({})
       case 'system_powerdown':
         answer({})
         return this.#pressed()
@@ -154,6 +166,12 @@ export class SimulatedQemu {
       default:
         return answer({})
     }
+  }
+
+  #resize({ 'node-name': node = '', size = 0 }: Arguments): void {
+    const image = this.#opened[Number(node.replace('disk', ''))]?.image
+    if (image === undefined || size < image.virtualSizeBytes) throw new Error(`${node} shrinks to ${size}`)
+    Object.assign(image, { virtualSizeBytes: size })
   }
 
   /** A write of the guest finds no room. */
@@ -206,13 +224,13 @@ class Monitor {
   #onClose: () => void = () => undefined
   #ended = false
 
-  constructor(onCommand: (command: string, id: number) => void) {
+  constructor(onCommand: (command: string, id: number, args: Arguments) => void) {
     this.channel = {
       write: (bytes) => {
         const line = new TextDecoder().decode(bytes)
         queueMicrotask(() => {
-          const { execute, id } = JSON.parse(line) as { execute: string; id: number }
-          if (!this.#ended) onCommand(execute, id)
+          const { execute, id, arguments: args = {} } = JSON.parse(line) as { execute: string; id: number; arguments?: Arguments }
+          if (!this.#ended) onCommand(execute, id, args)
         })
       },
       onData: (listener) => void (this.#onData = listener),

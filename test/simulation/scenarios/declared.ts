@@ -42,6 +42,18 @@ const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' }
 const blank = { name: 'data', size: '4Gi' }
 const other = { ...disk, image: { source: 'images/other.qcow2' } }
 
+const larger: SpecChanges = { updatePolicy: 'Restart', disks: [{ ...disk, size: '4Gi' }] }
+
+/** The size that the guest of web sees. */
+function rootHas(sizeBytes: number): NonNullable<Scenario['expect']> {
+  return (world) => {
+    const record = world.record('web')
+    const machine = world.machines.machine(nodeOf(world, 'web'))
+    const found = record && machine.disk.at(machine.layout.diskFile(record.uid, 'root'))?.image?.virtualSizeBytes
+    return found === sizeBytes ? undefined : `root of web has ${found} bytes`
+  }
+}
+
 /** Each field of a manifest, edited while the VM runs. */
 export const edits: readonly Scenario[] = [
   edited('cores', {}, { cpu: { cores: 2 } }),
@@ -53,7 +65,21 @@ export const edits: readonly Scenario[] = [
   edited('user data', {}, { cloudInit: { userData: '#cloud-config\n' } }),
   edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
-  edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false, 'DiskResizeUnsupported'),
+  edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }),
+  {
+    ...edited('disk size, with updatePolicy: Restart', { updatePolicy: 'Restart' }, larger, false),
+    expect: rootHas(4 * 1024 ** 3),
+  },
+  edited('disk size to a smaller one', {}, { disks: [{ ...disk, size: '1Gi' }] }, false, 'DiskResizeUnsupported'),
+  {
+    name: 'edit disk size and back',
+    vms: { web: {} },
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', { disks: [{ ...disk, size: '4Gi' }] }))],
+      [editAtMs + 5_000, (world) => world.declare('web')],
+    ],
+    expect: (world) => nothingWaits({ views: () => world.views() }),
+  },
   edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false, 'ImageChangeRefused'),
   edited('disks, to which one is added', {}, { disks: [disk, blank] }),
   edited('disks, to which one from an image is added', {}, { disks: [disk, { ...other, name: 'more' }] }),

@@ -31,6 +31,7 @@ function aBook() {
       return { state: 'preparing', reason: 'CopyingImage', message: '' }
     },
     deleteDisks: async () => ({ state: 'gone' }),
+    grownDisks: async () => [],
     keepNicSlots: async () => undefined,
     grants: { readClear: async () => undefined, revoke: async () => undefined } as never,
     broker: unused,
@@ -89,6 +90,7 @@ function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { stat
   const book = orders({
     prepareDisks: async () => disks,
     deleteDisks: async () => ({ state: 'gone' }),
+    grownDisks: async () => [],
     keepNicSlots: async () => undefined,
     grants: {
       readClear: async () => {

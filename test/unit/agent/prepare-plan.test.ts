@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type SeenInstance, planPrepare } from '../../../src/agent/prepare-plan.ts'
 import type { PrepareOrder } from '../../../src/api/wire/agent-api.ts'
 import type { DiskRecord, Identity } from '../../../src/api/wire/identity.ts'
@@ -46,6 +46,7 @@ const seen = (change: Partial<SeenInstance> = {}): SeenInstance => ({
   identity: { kind: 'absent' },
   draft: undefined,
   disks: [],
+  guestSizes: new Map(),
   linkedImages: [],
   ...change,
 })
@@ -100,8 +101,8 @@ test('A disk that leaves the manifest is noted and kept, and is the same disk wh
     identity: { disks: [root, blank] },
   })
   expect(planPrepare(withBlank(), known({ disks: [root, removed] }, ['root']))).toMatchObject({ reason: 'DiskMissing' })
-  const grown = anOrder({ disks: [...anOrder().disks, { ...blank, sizeBytes: 8192 }] })
-  expect(planPrepare(grown, known({ disks: [root, removed] }, ['root', 'data']))).toMatchObject({ reason: 'DiskResizeUnsupported' })
+  const shrunk = anOrder({ disks: [...anOrder().disks, { ...blank, sizeBytes: 1024 }] })
+  expect(planPrepare(shrunk, known({ disks: [root, removed] }, ['root', 'data']))).toMatchObject({ reason: 'DiskResizeUnsupported' })
 })
 
 test('A disk that the VM was not created with is added beside the others', () => {
@@ -128,6 +129,32 @@ test('A VM has at most sixteen disks on a node, and a removed one whose file was
   })
 })
 
+describe('a larger size of a disk', () => {
+  const sized = (sizeBytes: number): PrepareOrder => anOrder({ disks: anOrder().disks.map((one) => ({ ...one, sizeBytes })) })
+  const grown = { ...root, sizeBytes: 4096, createdBytes: 1024 }
+
+  test('is noted with the size that the disk was created with, and needs room for the difference', () => {
+    expect(planPrepare(sized(4096), known())).toEqual({
+      kind: 'mark',
+      identity: anIdentity({ disks: [grown] }),
+      needs: { name: 'root', sizeBytes: 3072 },
+    })
+    expect(planPrepare(sized(4096), known({ disks: [grown] }))).toEqual({ kind: 'complete' })
+    expect(planPrepare(sized(8192), known({ disks: [grown] }))).toMatchObject({
+      identity: { disks: [{ sizeBytes: 8192, createdBytes: 1024 }] },
+    })
+  })
+
+  test('is withdrawn as long as the guest has not seen it', () => {
+    const before = { ...known({ disks: [grown] }), guestSizes: new Map([['root', 1024]]) }
+    expect(planPrepare(sized(1024), before)).toEqual({ kind: 'mark', identity: anIdentity() })
+    expect(planPrepare(sized(512), before)).toMatchObject({ reason: 'DiskResizeUnsupported' })
+    const after = { ...before, guestSizes: new Map([['root', 4096]]) }
+    expect(planPrepare(sized(1024), after)).toMatchObject({ reason: 'DiskResizeUnsupported' })
+    expect(planPrepare(sized(1024), known({ disks: [grown] }))).toMatchObject({ reason: 'DiskResizeUnsupported' })
+  })
+})
+
 test('A file that the agent did not create is no disk', () => {
   expect(planPrepare(withBlank(), known({}, ['root', 'data']))).toMatchObject({ kind: 'failed', reason: 'DiskError' })
 })
@@ -149,7 +176,7 @@ test.each([
   ['ImageChangeRefused', anOrder(), known({ disks: [{ name: 'root', sizeBytes: 1024 }] })],
   [
     'DiskResizeUnsupported',
-    anOrder({ disks: [{ name: 'root', sizeBytes: 2048, image: { source: 'images/a.qcow2', sha256: null } }] }),
+    anOrder({ disks: [{ name: 'root', sizeBytes: 512, image: { source: 'images/a.qcow2', sha256: null } }] }),
     known(),
   ],
 ] as const)('%s is said and nothing is made (%#)', (reason, order, instance) => {

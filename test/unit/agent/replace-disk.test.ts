@@ -94,7 +94,7 @@ const diskFiles = () => readdirSync(paths.disks(uid)).sort()
 describe('a disk that an edit would destroy', () => {
   test.each([
     ['ImageChangeRefused', { source: 'images/b' }, `../images/${shas['images/b']} ${16 * mebibyte}`, 'root'],
-    ['DiskResizeUnsupported', { sizeMiB: 32 }, `../images/${shas['images/a']} ${32 * mebibyte}`, 'root'],
+    ['DiskResizeUnsupported', { sizeMiB: 8 }, `../images/${shas['images/a']} ${8 * mebibyte}`, 'root'],
     ['DiskRenameRefused', { name: 'main' }, `../images/${shas['images/a']} ${16 * mebibyte}`, 'main'],
   ] as const)('is kept (%s), and replaced once the manifest says the word of the refusal', async (reason, change, content, name) => {
     await made()
@@ -127,7 +127,7 @@ describe('a disk that an edit would destroy', () => {
     await made()
     const allowed = allowing(anOrder({ source: 'images/b' }), await prepare(anOrder({ source: 'images/b' })))
     const replaceDisks = allowed.replaceDisks ?? []
-    expect(await prepare(anOrder({ source: 'images/b', sizeMiB: 32 }, { replaceDisks }))).toMatchObject({ state: 'failed' })
+    expect(await prepare(anOrder({ source: 'images/b', sizeMiB: 8 }, { replaceDisks }))).toMatchObject({ state: 'failed' })
     const ofOther = replaceDisks.map((one) => ({ ...one, disk: 'data' }))
     expect(await prepare({ ...allowed, replaceDisks: ofOther })).toMatchObject({ state: 'failed' })
     expect(disk()).toBe('what the guest wrote')
@@ -184,6 +184,8 @@ describe('a disk that is added', () => {
     const little = { ...stateFiles(), space: async () => space }
     expect(await prepare(withData, little)).toMatchObject({ reason: 'InsufficientDisk', message: expect.stringContaining('needs 16 MiB') })
     expect([diskFiles(), identity().disks.map(({ name }) => name)]).toEqual([['root.qcow2'], ['root']])
+    const larger = anOrder({ sizeMiB: 48 })
+    expect(await prepare(larger, little)).toMatchObject({ reason: 'InsufficientDisk', message: expect.stringContaining('needs 32 MiB') })
     expect(await prepare(withData, { ...little, space: async () => ({ ...space, freeBytes: 32 * mebibyte }) })).toBeUndefined()
   })
 })

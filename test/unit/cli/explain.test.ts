@@ -47,7 +47,7 @@ describe('explain', () => {
 
   it('shows the effect of an edit, also if only the parent field has one', () => {
     expect(explain('spec.memory')).toMatch(/edit +restart, applies when the VM is restarted\n/)
-    expect(explain('spec.disks.size')).toMatch(/edit +destroys-data, /)
+    expect(explain('spec.disks.image.sha256')).toMatch(/edit +destroys-data, /)
     expect(
       [...machineAbout().keys()].filter((path) => path.startsWith('spec.')).map((path) => explain(path.replaceAll('.*', ''))),
     ).toSatisfy((pages: string[]) => pages.every((page) => /^ {2}edit {8}\w|: not supported yet\n/m.test(page)))

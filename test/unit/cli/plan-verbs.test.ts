@@ -95,7 +95,7 @@ describe('differences of two manifests', () => {
     [
       'a disk',
       { disks: [{ name: 'root', size: '4Gi', image: { source: 'images/tiny.qcow2' } }] },
-      { path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' },
+      { path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'restart' },
     ],
     [
       'a bridge',
@@ -123,7 +123,7 @@ describe('differences of two manifests', () => {
     ])
   })
 
-  it('say of a disk that is added or removed that no data is destroyed, and of another size that it is', () => {
+  it('say of a disk that is added or removed that no data is destroyed, and of another image that it is', () => {
     const root = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
     const disksOf = (...disks: readonly object[]) => aVm('web', { disks }).vm
     const [one, two] = [disksOf(root), disksOf(root, { name: 'data', size: '1Gi' })]
@@ -132,7 +132,7 @@ describe('differences of two manifests', () => {
       ['spec.disks[1].size', 'restart'],
     ])
     expect(differences(two, one).map(({ effect }) => effect)).toEqual(['restart', 'restart'])
-    expect(differences(one, disksOf({ ...root, size: '3Gi' }))).toMatchObject([{ effect: 'destroys-data' }])
+    expect(differences(one, disksOf({ ...root, image: { source: 'images/b' } }))).toMatchObject([{ effect: 'destroys-data' }])
   })
 
   it('quote a label whose name is not a plain word', () => {

@@ -40,3 +40,10 @@ test('an image for a blank disk, or none for one from an image, is an edit of th
   expect(shown([root], [wanted('root')])).toEqual([['spec.disks[0].image.source', 'images/a', undefined, 'destroys-data']])
   expect(shown([made('root', {})], [declaredRoot])).toEqual([])
 })
+
+test('a larger size needs a restart, and a smaller one would need a new disk', () => {
+  expect(shown([made('data')], [wanted('data', { size: 2 * sizeBytes })])).toEqual([['spec.disks[0].size', '1 GiB', '2 GiB', 'restart']])
+  expect(shown([made('data')], [wanted('data', { size: sizeBytes / 2 })])).toEqual([
+    ['spec.disks[0].size', '1 GiB', '512 MiB', 'destroys-data'],
+  ])
+})

@@ -4,7 +4,8 @@ import { cloudInitInstanceAnnotation } from '../../../src/api/manifest/annotatio
 import { effectOf, machineAbout } from '../../../src/api/manifest/fields.ts'
 import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
 import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
-import { editsBetween, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
+import type { GrownDisk } from '../../../src/api/wire/agent-api.ts'
+import { editsBetween, restartHash, type WantedVm } from '../../../src/reconcilers/services/restart-inputs.ts'
 import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { settings } from '../../simulation/cluster.ts'
 import { started, wantedBy } from './started.ts'
@@ -16,6 +17,8 @@ interface Case {
   readonly before?: (document: Document) => void
   readonly edit: (document: Document) => void
   readonly classAfter?: Record<string, unknown>
+  /** The node's answer to the edit. */
+  readonly grown?: readonly GrownDisk[]
 }
 
 const uid = '00000000-0000-4000-8000-000000000001'
@@ -53,7 +56,10 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.deletionPolicy': { edit: put('deletionPolicy', 'Delete') },
   'spec.updatePolicy': { edit: put('updatePolicy', 'Restart') },
   'spec.disks.*.name': { edit: putDisk({ name: 'main' }) },
-  'spec.disks.*.size': { edit: putDisk({ size: '3Gi' }) },
+  'spec.disks.*.size': {
+    edit: putDisk({ size: '3Gi' }),
+    grown: [{ name: 'root', createdBytes: 2 * 1024 ** 3, sizeBytes: 3 * 1024 ** 3 }],
+  },
   'spec.disks.*.readOnly': { edit: putDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { edit: putDisk({ image: { source: 'images/b.qcow2' } }) },
   'spec.disks.*.image.sha256': { edit: putDisk({ image: { source: 'images/a.qcow2', sha256: 'a'.repeat(64) } }) },
@@ -97,11 +103,12 @@ function beforeAndAfter({ before, edit, classAfter }: Case): readonly [VirtualMa
 }
 
 /** The fields that a running VM is shown to differ in. */
-function shownEdits(before: VirtualMachine, after: VirtualMachine): readonly string[] {
-  return editsBetween(started(before), wantedBy(after)).map(({ path }) => path.replaceAll(/\[\d+\]/g, '.*'))
+function shownEdits(before: VirtualMachine, after: WantedVm): readonly string[] {
+  return editsBetween(started(before), after).map(({ path }) => path.replaceAll(/\[\d+\]/g, '.*'))
 }
 function orderedDisks(vm: VirtualMachine): unknown {
-  return prepareOrderFor(settings, vm, record, undefined).disks
+  // Every disk here may grow.
+  return prepareOrderFor(settings, vm, record, undefined).disks.map(({ sizeBytes: _sizeBytes, ...rest }) => rest)
 }
 
 /** Refused fields, and what holds others, aside. */
@@ -119,9 +126,10 @@ describe('what the schema says that an edit does is what it does', () => {
 
   test.each(Object.entries(cases))('%s', (path, one) => {
     const [before, after] = beforeAndAfter(one)
+    const wanted = { ...wantedBy(after), grown: one.grown }
     const seen = {
-      restarts: restartHash(wantedBy(before)) !== restartHash(wantedBy(after)),
-      shown: shownEdits(before, after),
+      restarts: restartHash(wantedBy(before)) !== restartHash(wanted),
+      shown: shownEdits(before, wanted),
       destroys: JSON.stringify(orderedDisks(before)) !== JSON.stringify(orderedDisks(after)),
       recreates: serviceOf(before.metadata.name) !== serviceOf(after.metadata.name),
     }

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { launchConfig } from '../../../src/api/wire/launch.ts'
+import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
+import { grownIn, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
+import { placementData, placementLabels, readPlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
+import { placementRecordName } from '../../../src/api/names.ts'
+import { aVm } from '../../simulation/cluster.ts'
+import { aUid, aVmName } from '../../support/branded.ts'
+import { wantedBy } from './started.ts'
+
+const grown = [{ name: 'root', createdBytes: 2 * 1024 ** 3, sizeBytes: 4 * 1024 ** 3 }]
+const { vm } = aVm('web')
+
+function recorded(of: typeof grown | [] | undefined) {
+  const uid = aUid('00000000-0000-4000-8000-000000000001')
+  const fields = {
+    cluster: 'lab',
+    vm: aVmName('web'),
+    uid,
+    node: 'n' as never,
+    source: 'directory',
+    disksMade: true,
+    deletes: false,
+    grown: of,
+  }
+  const config = { id: 'c', name: placementRecordName(fields.vm), version: 1, data: placementData(fields), labels: placementLabels(fields) }
+  return readPlacementRecord(config as never)?.grown
+}
+
+test('the placement record keeps which disks have grown, and that none has any more', () => {
+  expect([recorded(grown), recorded([]), recorded(undefined)]).toEqual([grown, [], undefined])
+})
+
+test('the launch config says the size of a disk that has grown, so that a lost record changes nothing', () => {
+  const wanted = { ...wantedBy(vm), grown }
+  const launch = launchConfig.parse(JSON.parse(inputsOf(wanted).launchText))
+  expect(launch.disks).toEqual([{ name: 'root', sizeBytes: 4 * 1024 ** 3 }])
+  expect(restartHash({ ...wanted, grown: grownIn(launch) })).toBe(restartHash(wanted))
+  expect(restartHash({ ...wanted, grown: [] })).toBe(restartHash(wantedBy(vm)))
+})
