@@ -449,7 +449,7 @@ describe('a kill in the middle', () => {
       if (step === 'disk') makeImage(image())
       expect(await prepared(client, order)).toMatchObject({ state: 'ready' })
       expect(identityOf(order.uid).disks).toMatchObject([{ imageSha256: sha256 }])
-      expect(readdirSync(root.instance(order.uid)).sort()).toEqual(['disks', 'identity.json', 'images', 'run'])
+      expect(readdirSync(root.instance(order.uid)).sort()).toEqual(['disks', 'identity.json', 'images', 'nic-slots.json', 'run'])
       expect(readdirSync(root.disks(order.uid))).toEqual(['root.qcow2'])
       expect(readFileSync(root.diskFile(order.uid, 'root'), 'utf8') === 'half').toBe(step === 'disk')
     }
