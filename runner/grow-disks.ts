@@ -7,6 +7,9 @@ export interface DiskSize {
   readonly sizeBytes: number
 }
 
+/** QEMU refuses other sizes. It also creates disks with a multiple of it. */
+const sectorBytes = 512
+
 /** Grows disks before the guest runs, and never shrinks one: a launch config can be older than the disk. Throws QmpError if QEMU does not answer. */
 export async function growDisks(qmp: Pick<Qmp, 'execute'>, disks: readonly DiskSize[], log: Log): Promise<void> {
   if (disks.length === 0) return
@@ -14,7 +17,7 @@ export async function growDisks(qmp: Pick<Qmp, 'execute'>, disks: readonly DiskS
   for (const { node, sizeBytes } of disks) {
     if ((sizes.get(node) ?? sizeBytes) >= sizeBytes) continue
     try {
-      await qmp.execute('block_resize', { 'node-name': node, size: sizeBytes })
+      await qmp.execute('block_resize', { 'node-name': node, size: Math.ceil(sizeBytes / sectorBytes) * sectorBytes })
       log.info({ node, sizeBytes }, 'Grew a disk')
     } catch (error) {
       if (!(error instanceof QmpError)) throw error

@@ -16,13 +16,19 @@ function aQemu(sizes: Record<string, number>, refuses = false) {
 }
 
 test('a disk grows to the size of the launch config, and a larger one is never made smaller', async () => {
-  const qemu = aQemu({ disk0: 10, disk1: 30, seed: 1 })
+  const qemu = aQemu({ disk0: 1024, disk1: 3072, seed: 1 })
   const wanted = [
-    { node: 'disk0', sizeBytes: 20 },
-    { node: 'disk1', sizeBytes: 20 },
+    { node: 'disk0', sizeBytes: 2048 },
+    { node: 'disk1', sizeBytes: 2048 },
   ]
   await growDisks(qemu, wanted, recordingLog())
-  expect(qemu.sizes).toEqual({ disk0: 20, disk1: 30, seed: 1 })
+  expect(qemu.sizes).toEqual({ disk0: 2048, disk1: 3072, seed: 1 })
+})
+
+test('a size that is no multiple of a sector is rounded up, since QEMU refuses it', async () => {
+  const qemu = aQemu({ disk0: 1024 })
+  await growDisks(qemu, [{ node: 'disk0', sizeBytes: 2049 }], recordingLog())
+  expect(qemu.sizes).toEqual({ disk0: 2560 })
 })
 
 test('a node that QEMU does not have is left alone', async () => {
