@@ -181,9 +181,9 @@ function renameRefused({ vm }: PrepareOrder, { name }: OrderedDisk, there: reado
 /** A removed disk whose file was deleted gives its slot up if no other is free. */
 function addition(order: PrepareOrder, disk: OrderedDisk, identity: Identity, seen: SeenInstance): Failure | Addition {
   const isFull = identity.disks.length >= mostDisks
-  const disks = identity.disks.filter((one) => !isFull || one.removed !== true || seen.disks.includes(one.name))
+  const disks = identity.disks.filter((one) => !isFull || isOrdered(order, one) || seen.disks.includes(one.name))
   if (disks.length < mostDisks) return { kind: 'add', disk, identity: { ...identity, disks } }
-  const removed = disks.flatMap((one) => (one.removed === true ? `${one.name}.qcow2` : []))
+  const removed = disks.flatMap((one) => (isOrdered(order, one) ? [] : `${one.name}.qcow2`))
   return failed(
     'TooManyDisks',
     `${order.vm} already has ${mostDisks} disks, and the manifest no longer names ${removed.join(', ')}. To add "${disk.name}", delete one of these files in instances/${order.uid}/disks below the state root`,

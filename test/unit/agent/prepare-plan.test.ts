@@ -129,6 +129,23 @@ test('A VM has at most sixteen disks on a node, and a removed one whose file was
   })
 })
 
+test('A disk that leaves a full VM in the same edit is named, and one that returns is never taken for a deleted one', () => {
+  const named = (names: readonly string[], removed?: true): DiskRecord[] =>
+    names.map((name) => ({ name, sizeBytes: 4096, ...(removed && { removed }) }))
+  const names = Array.from({ length: 15 }, (_, index) => `d${index}`)
+  const fromImage = { ...blank, name: 'other', image: { source: 'images/b.qcow2', sha256: null } }
+  const swapped = anOrder({ disks: [...anOrder().disks, ...named(names.slice(1)), fromImage] })
+  expect(planPrepare(swapped, known({ disks: [root, ...named(names)] }, ['root', ...names]))).toMatchObject({
+    reason: 'TooManyDisks',
+    message: expect.stringContaining('no longer names d0.qcow2.') as string,
+  })
+  const returning = anOrder({ disks: [...anOrder().disks, blank, ...named(['d13', 'd14'])] })
+  expect(planPrepare(returning, known({ disks: [root, ...named(names, true)] }, ['root', ...names.slice(0, 12)]))).toMatchObject({
+    kind: 'add',
+    identity: { disks: [root, ...named([...names.slice(0, 12), 'd13', 'd14'], true)] },
+  })
+})
+
 describe('a larger size of a disk', () => {
   const sized = (sizeBytes: number): PrepareOrder => anOrder({ disks: anOrder().disks.map((one) => ({ ...one, sizeBytes })) })
   const grown = { ...root, sizeBytes: 4096, createdBytes: 1024 }
