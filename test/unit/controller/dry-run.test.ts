@@ -111,13 +111,13 @@ describe('a plan', () => {
     cluster.declare('web', {
       updatePolicy: 'Restart',
       memory: '2Gi',
-      disks: [{ name: 'root', size: '4Gi', image: { source: 'images/tiny.qcow2' } }],
+      disks: [{ name: 'root', size: '1Gi', image: { source: 'images/tiny.qcow2' } }],
     })
     const { suspended, steps, edits, unknown } = await planned(cluster)
     expect(suspended).toContain('docker vm resume web')
     expect(steps).toContainEqual(ordered)
     expect(steps.at(-1)).toMatchObject({ object: 'service vm-web', guest: 'restarts' })
-    expect(edits).toContainEqual({ path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' })
+    expect(edits).toContainEqual({ path: 'spec.disks[0].size', from: '2 GiB', to: '1 GiB', effect: 'destroys-data' })
     expect(unknown).toEqual([])
   })
 
@@ -160,8 +160,8 @@ describe('a plan', () => {
 
   test('of a disk that is to be another names the edit, and its node gets no order', async () => {
     const cluster = await running()
-    cluster.declare('web', { disks: [{ name: 'root', size: '4Gi', image: { source: 'images/tiny.qcow2' } }] })
-    expect((await planned(cluster)).edits).toEqual([{ path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'destroys-data' }])
+    cluster.declare('web', { disks: [{ name: 'root', size: '1Gi', image: { source: 'images/tiny.qcow2' } }] })
+    expect((await planned(cluster)).edits).toEqual([{ path: 'spec.disks[0].size', from: '2 GiB', to: '1 GiB', effect: 'destroys-data' }])
   })
 
   test('of an image that the node refuses shows the edit; the same bytes from another place are no edit', async () => {
