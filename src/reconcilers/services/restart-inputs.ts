@@ -71,7 +71,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
         return [
           ...shown([...path, 'address'], before?.address, ipv4?.address),
           ...shown([...path, 'gateway'], before?.gateway, ipv4?.gateway),
-          ...shown([...path, 'nameservers'], before?.nameservers.join(' '), ipv4?.nameservers.join(' ')),
+          ...shown([...path, 'nameservers'], before?.nameservers.join(' ') || undefined, ipv4?.nameservers.join(' ') || undefined),
         ]
       }),
   },
@@ -151,12 +151,12 @@ export function grownSizes(manifest: WantedVm): Readonly<Record<string, number>>
   return grown.length === 0 ? undefined : Object.fromEntries(grown.map(({ name, sizeBytes }) => [name, sizeBytes]))
 }
 
-/** A disk that runs without a size has the one that it was created with. */
+/** A disk that runs without a size has the one that it was created with. One that has not grown for the node has its size from the manifest. */
 function sizeChanges({ launch }: RunningVm, { vm, grown = [] }: WantedVm): readonly Change[] {
-  return vm.spec.disks.flatMap(({ name }, index) => {
+  return vm.spec.disks.flatMap(({ name, size }, index) => {
     const [running, wanted] = [launch.disks.find((one) => one.name === name), grown.find((one) => one.name === name)]
-    if (running === undefined || wanted === undefined) return []
-    return shownInBytes(['spec', 'disks', index, 'size'], running.sizeBytes ?? wanted.createdBytes, wanted.sizeBytes)
+    const before = running && (running.sizeBytes ?? wanted?.createdBytes)
+    return before === undefined ? [] : shownInBytes(['spec', 'disks', index, 'size'], before, wanted?.sizeBytes ?? size)
   })
 }
 

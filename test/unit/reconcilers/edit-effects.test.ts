@@ -168,6 +168,12 @@ describe('what the schema says that an edit does is what it does', () => {
     }
   })
 
+  test('a static address without DNS servers shows none', () => {
+    const [without, fixed] = beforeAndAfter({ edit: putNetwork({ ipv4: { address: '10.0.0.5/24' } }) })
+    expect(shownEdits(without, wantedBy(fixed))).toEqual(['spec.networks.*.ipv4.address'])
+    expect(shownEdits(fixed, wantedBy(without))).toEqual(['spec.networks.*.ipv4.address'])
+  })
+
   test('and what holds fields says the strongest of theirs', () => {
     const about = [...machineAbout()]
     const strength = (path: string): number[] =>

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { launchConfig } from '../../../src/api/wire/launch.ts'
 import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
-import { grownIn, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
+import { editsBetween, grownIn, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { placementData, placementLabels, readPlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { placementRecordName } from '../../../src/api/names.ts'
 import { aVm } from '../../simulation/cluster.ts'
 import { aUid, aVmName } from '../../support/branded.ts'
-import { wantedBy } from './started.ts'
+import { started, wantedBy } from './started.ts'
 
 const grown = [{ name: 'root', createdBytes: 2 * 1024 ** 3, sizeBytes: 4 * 1024 ** 3 }]
 const { vm } = aVm('web')
@@ -37,4 +37,11 @@ test('the launch config says the size of a disk that has grown, so that a lost r
   expect(launch.disks).toEqual([{ name: 'root', sizeBytes: 4 * 1024 ** 3 }])
   expect(restartHash({ ...wanted, grown: grownIn(launch) })).toBe(restartHash(wanted))
   expect(restartHash({ ...wanted, grown: [] })).toBe(restartHash(wantedBy(vm)))
+})
+
+test('a larger size that is withdrawn after the service was written is shown', () => {
+  const launch = launchConfig.parse(JSON.parse(inputsOf({ ...wantedBy(vm), grown }).launchText))
+  const running = { ...started(vm), launch }
+  expect(editsBetween(running, { ...wantedBy(vm), grown: [] })).toMatchObject([{ path: 'spec.disks[0].size', from: '4 GiB', to: '2 GiB' }])
+  expect(editsBetween(running, { ...wantedBy(vm), grown })).toEqual([])
 })
