@@ -48,8 +48,11 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
 export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: string) => string): DiskInput[] {
   const slots = new Map(withSlots(disks).map(({ name, slot }) => [name, slot]))
   return launch.disks.flatMap(({ name, readOnly = false, sizeBytes }) => {
-    const slot = slots.get(name)
-    return slot === undefined ? [] : [{ name, path: path(name), slot, readOnly, sizeBytes }]
+    const [slot, recorded] = [slots.get(name), disks.find((one) => one.name === name)]
+    if (slot === undefined || recorded === undefined) return []
+    // A larger size may have been withdrawn since. The recorded one also limits the file.
+    const size = sizeBytes === undefined ? undefined : Math.min(sizeBytes, recorded.sizeBytes)
+    return [{ name, path: path(name), slot, readOnly, sizeBytes: size }]
   })
 }
 

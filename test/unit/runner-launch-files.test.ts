@@ -23,3 +23,9 @@ test('the launch config says which disks are attached and in which order, and th
     { name: 'root', path: 'root', slot: 10, readOnly: false },
   ])
 })
+
+test('a disk grows to the size of the launch config, but not beyond the one in the identity', () => {
+  const disks = [{ name: 'root', sizeBytes: 2048 }]
+  const grownTo = (sizeBytes: number) => disksOf({ ...launch, disks: [{ name: 'root', sizeBytes }] }, { ...known, disks }, (name) => name)
+  expect([grownTo(1024), grownTo(4096)].flat().map(({ sizeBytes }) => sizeBytes)).toEqual([1024, 2048])
+})
