@@ -28,8 +28,8 @@ export function expectedAddresses({ spec }: VirtualMachine, launch: LaunchConfig
     address === undefined ? [] : [[name, { ip: address, from: 'dhcp' }] as const],
   )
   return new Map<string, ExpectedAddress>([
-    ...(fixed ?? []).map(({ name, address }) => [name, { ip: hostOf(address), from: 'ipv4' }] as const),
     ...reserved,
+    ...(fixed ?? []).map(({ name, address }) => [name, { ip: hostOf(address), from: 'ipv4' }] as const),
   ])
 }
 

@@ -221,6 +221,9 @@ test('a static address is expected as the guest was started with it, and probed 
   cluster.declare('web', fixed('192.168.50.77/24'))
   await cluster.converge()
   expect(cluster.said('web', 'Reachable')).toBe('True Answered')
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', address: '192.168.50.77' }] })
+  await cluster.converge()
+  expect(cluster.said('web', 'Reachable')).toBe('True Answered')
 })
 
 test('a guest with another address than its static one says that cloud-init applies it once', async () => {
