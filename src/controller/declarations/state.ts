@@ -50,6 +50,8 @@ export interface OwnedVm {
   readonly mustConfirm?: boolean
   /** The MACs of its service; undefined if unknown. */
   readonly macs?: readonly Mac[] | undefined
+  /** The static addresses of its service. */
+  readonly addresses?: readonly string[] | undefined
 }
 
 /** A MAC or address that a VM no longer claims but its guest may still use, and when it last did. */

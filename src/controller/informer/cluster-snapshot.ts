@@ -1,4 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
+import { hostOf } from '../../api/manifest/lan-claims.ts'
 import type { VmName } from '../../api/names.ts'
 import type { Labels, Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmService } from '../../ports/swarm.ts'
 import { launchIn } from '../../reconcilers/shared/applied.ts'
@@ -56,13 +57,15 @@ function ownedVm(
   configs: ReadonlyMap<string, SwarmConfig>,
 ): OwnedVm {
   const live = record?.retainedAt === undefined ? record : undefined
-  const launch = service && configs.get(launchConfigName(service) ?? '')
+  const config = service && configs.get(launchConfigName(service) ?? '')
+  const launch = config && launchIn(config.data)
   return {
     generation: service?.labels[objectLabels.generation],
     source: live?.config.labels[objectLabels.source],
     ...(live?.deletes === true ? { deletes: true } : {}),
     ...(live?.mustConfirm === true ? { mustConfirm: true } : {}),
-    macs: service === undefined ? [] : launch && launchIn(launch.data)?.nics.map(({ mac }) => mac),
+    macs: service === undefined ? [] : launch?.nics.map(({ mac }) => mac),
+    addresses: launch?.cloudInit.networks?.map(({ address }) => hostOf(address)),
   }
 }
 

@@ -161,6 +161,20 @@ help: change the MAC of one VM; this document is accepted once VM "b" no longer 
     expect([mac('a'), mac('b')]).toEqual([macB, macA])
   })
 
+  it('stays with a guest that was started with it as a static address, while the edit waits for a restart', async () => {
+    const { store, clock, read, mac } = bench()
+    const fixed = (host: number) => `ipv4: { address: 192.168.50.${host}/24 }`
+    const [before, after, other] = [web('a', fixed(42)), web('a', fixed(43)), web('b', 'address: 192.168.50.42')]
+    read(before)
+    const runs = { ...owned(before, []), addresses: ['192.168.50.42'] }
+    store.setOwnedVms(new Map([['a', runs]]))
+    read(after, other)
+    await clock.pass(100 * leavingMs)
+    store.setOwnedVms(new Map([['a', { ...runs }]]))
+    expect(mac('b')).toBe('unknown')
+    expect(store.valid('b').message).toContain('address 192.168.50.42 is still used by VM "a"')
+  })
+
   it('stays for as long with a VM that was declared with it, though the Swarm shows nothing of it yet', async () => {
     const { clock, read, mac } = bench()
     read(web('a', `mac: ${macA}`))

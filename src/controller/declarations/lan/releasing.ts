@@ -8,8 +8,8 @@ import type { DeclareInput, DeclareState, Leaving, VmMemory } from '../state.ts'
 const leavingMs = 140_000
 
 /**
- * MACs and addresses that a guest may still use on the LAN, independent of its document: the MACs of its service, since an edit applies at
- * the next restart, and recent claims, since the service may just have been created or replaced.
+ * MACs and addresses that a guest may still use on the LAN, independent of its document: the MACs and static addresses of its service, since
+ * an edit applies at the next restart, and recent claims, since the service may just have been created or replaced.
  */
 export function keptBy(name: VmName, before: DeclareState, input: DeclareInput): readonly LanClaim[] {
   return leavingOf(name, before, input).map(({ claim }) => claim)
@@ -19,9 +19,9 @@ function leavingOf(name: VmName, before: DeclareState, input: DeclareInput): rea
   const held = before.leaving.get(name) ?? []
   const owned = input.ownedVms?.get(name)
   const recent = held.filter(({ lastMs }) => input.nowMs - lastMs < leavingMs)
-  const runs = (owned?.macs ?? []).map(
-    (mac): LanClaim => ({ key: `MAC ${mac}`, kind: 'MAC', value: mac, network: '', auto: false, path: [] }),
-  )
+  const used = (kind: LanClaim['kind'], values: readonly string[] = []): LanClaim[] =>
+    values.map((value) => ({ key: `${kind} ${value}`, kind, value, network: '', auto: false, path: [] }))
+  const runs = [...used('MAC', owned?.macs), ...used('address', owned?.addresses)]
   const now = [...runs, ...inForce(before.vms.get(name), input)].map((claim) => ({ claim, lastMs: input.nowMs }))
   // A service with unknown MACs may use any of them.
   return [...now, ...(owned !== undefined && owned.macs === undefined ? held.map((one) => ({ ...one, lastMs: input.nowMs })) : recent)]

@@ -30,6 +30,13 @@ test('a VM is known with the generation of its service and the source of its rec
   })
 })
 
+test('a VM is known with the static addresses that its guest was started with', async () => {
+  const cluster = new Cluster()
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', ipv4: { address: '10.0.0.5/24' } }] })
+  await cluster.converge()
+  expect(await vmsOf(cluster)).toMatchObject({ web: { addresses: ['10.0.0.5'] } })
+})
+
 test('a record without the label, as an earlier release made it, is of no known source', async () => {
   const cluster = await placed()
   const record = cluster.record('web')?.config
