@@ -177,7 +177,7 @@ export async function prepared(client: AgentClient, order: PrepareOrder): Promis
 }
 
 /** Asks until there is an answer; real processes have no virtual time. */
-export async function eventually<Value>(ask: () => Value | undefined | Promise<Value | undefined>, ms = 15_000): Promise<Value> {
+export async function eventually<Value>(ask: () => Value | undefined | Promise<Value | undefined>, ms = 60_000): Promise<Value> {
   for (const end = Date.now() + ms; Date.now() < end; ) {
     const value = await ask()
     if (value !== undefined) return value
