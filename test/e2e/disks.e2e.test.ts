@@ -35,7 +35,7 @@ function declare(...disks: readonly object[]): void {
 
 /** Sizes by device, without the seed. */
 async function guestDisks(): Promise<readonly string[]> {
-  const page = await guestPage(deployment.lab, ip, otherNode(deployment.lab, await nodeOfVm(deployment.lab, name)), '/disks')
+  const page = await guestPage(deployment.lab, ip, otherNode(deployment.lab, await nodeOfVm(deployment.lab, name)), '/disks', 30_000)
   return page.split('\n').filter((line) => Number(line.split(' ')[1]) >= gibibyte)
 }
 
@@ -95,7 +95,7 @@ describe('a VM with three disks, two of them blank', () => {
     declare(root, data, scratch, { name: 'more', size: '4Gi', readOnly: true })
     await restarted(5)
     const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
-    const page = await guestPage(deployment.lab, ip, from, '/read-only')
+    const page = await guestPage(deployment.lab, ip, from, '/read-only', 30_000)
     expect(page.split('\n').slice(0, 4)).toEqual(['vda 0', 'vdb 0', 'vdc 0', 'vdd 1'])
   })
 

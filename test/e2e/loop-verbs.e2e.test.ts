@@ -68,7 +68,7 @@ describe('of a VM that is made', () => {
     expect(await said('wait', name, '--timeout', '3m')).toBe(`${name} is Ready\n`)
     expect(await said('why', name)).toBe(`${name} is Ready.\n`)
     expect(await said('describe', name)).toMatch(
-      /Timeline:\n\s+manifest seen .*\n\s+placed .*\n(.*\n)*\s+service created .*\n\s+task runs .*\n\s+guest runs .*\n(.*\n)*\s+has its lease.*\n(.*\n)*\s+ready\s+\d/,
+      /Timeline:\n\s+manifest seen .*\n\s+placed .*\n(.*\n)*\s+service created .*\n\s+task runs .*\n\s+guest runs .*\n(.*\n)*\s+address learned.*\n(.*\n)*\s+ready\s+\d/,
     )
     expect(await said('events', name)).toMatch(new RegExp(`${name}\\s+Ready\\s+True`))
   })
