@@ -20,6 +20,8 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'a quantity that is not an integer number of bytes, or is too large': /^VM010 .*: ".*" is not a quantity of bytes/,
   'the MAC of zeros alone': /^VM010 .*\.mac: not a unicast MAC/,
   'an address from DHCP beside a static one': /^VM013 spec\.networks\.\d+\.address: address and ipv4 do not go together/,
+  'a static address or its gateway, compared with the subnet':
+    /^VM01[03] spec\.networks\.\d+\.ipv4\.(address: "[^"]+" is the network or|gateway: (the gateway is not in|gateway and address))/,
   'two networks of one name': /^VM013 spec\.networks\.\d+\.name: there is a network /,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,

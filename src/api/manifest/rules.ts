@@ -1,6 +1,7 @@
 import { wrongAnnotations } from './annotations.ts'
 import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
 import { isNetworkImage } from './spec.ts'
+import { wrongStaticAddress } from './static-address.ts'
 
 const modes = ['bridge', 'user', 'direct'] as const
 
@@ -39,6 +40,7 @@ function networks(document: unknown): ManifestIssue[] {
       ...(second === undefined ? [] : both(place, network, second, first)),
       ...only.map((key) => ({ code: 'VM013', path: [...place, key], message: `${key} goes with bridge only` })),
       ...both(place, network, 'address', 'ipv4'),
+      ...wrongStaticAddress(place, network),
     ]
   })
   return [...each, ...twice(document, path, 'network')]
