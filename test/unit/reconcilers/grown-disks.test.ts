@@ -27,7 +27,7 @@ function recorded(of: typeof grown | [] | undefined) {
   return readPlacementRecord(config as never)?.grown
 }
 
-test('the placement record keeps which disks have grown, and that none has any more', () => {
+test('the placement record keeps which disks have grown, and drops them when none has', () => {
   expect([recorded(grown), recorded([]), recorded(undefined)]).toEqual([grown, [], undefined])
 })
 
