@@ -7,7 +7,7 @@ import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
 import { assignSlots, nicSlotsFile } from '../src/api/wire/nic-slots.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type ExitName, RunnerExit } from './exit-codes.ts'
-import type { DiskInput } from './qemu-arguments.ts'
+import type { DiskInput } from './devices/inputs.ts'
 
 type Readable = Pick<RunnerFiles, 'readText'>
 

@@ -18,7 +18,7 @@ import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
 import { Qemu } from './qemu.ts'
-import type { DiskInput } from './qemu-arguments.ts'
+import type { DiskInput } from './devices/inputs.ts'
 import type { SerialLog } from './serial-log.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
 

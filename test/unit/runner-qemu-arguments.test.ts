@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type QemuInputs, qemuArguments } from '../../runner/qemu-arguments.ts'
+import type { QemuInputs } from '../../runner/devices/inputs.ts'
+import { qemuArguments } from '../../runner/qemu-arguments.ts'
 import { uid } from './runner-fakes.ts'
 import { aMac } from '../support/branded.ts'
 

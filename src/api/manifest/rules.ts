@@ -1,6 +1,6 @@
 import { wrongAnnotations } from './annotations.ts'
 import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
-import { isNetworkImage } from './spec.ts'
+import { isNetworkImage } from './spec/image.ts'
 import { wrongStaticAddress } from './static-address.ts'
 
 const modes = ['bridge', 'user', 'direct'] as const

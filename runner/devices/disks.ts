@@ -1,0 +1,34 @@
+import type { DiskInput } from './inputs.ts'
+import { atSlot } from './pci-slots.ts'
+
+/** The block node of a disk, by its place in the boot order. */
+export function diskNode(index: number): string {
+  return `disk${index}`
+}
+
+/**
+ * Uses the host's page cache (`direct: false`): it works on every file system, and the guest's flushes still reach the disk. Locking is required
+ * (`locking: on`): the image lock is the last protection against two writers.
+ */
+export function diskArguments(disk: DiskInput, index: number): string[] {
+  const node = diskNode(index)
+  const access = disk.readOnly ? { 'read-only': true } : {}
+  const file = {
+    driver: 'file',
+    'node-name': `${node}-file`,
+    filename: disk.path,
+    locking: 'on',
+    aio: 'threads',
+    discard: 'unmap',
+    ...access,
+  }
+  const cache = { direct: false, 'no-flush': false }
+  const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache, ...access }
+  const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...atSlot(disk.slot) }
+  return [
+    ['-blockdev', JSON.stringify(file)],
+    ['-blockdev', JSON.stringify(image)],
+    // The guest boots only from the first disk.
+    ['-device', JSON.stringify(index === 0 ? { ...device, bootindex: 1 } : device)],
+  ].flat()
+}

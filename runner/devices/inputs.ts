@@ -1,0 +1,38 @@
+import type { AcceleratorInUse } from '../../src/api/wire/common.ts'
+import type { GrantedNic } from '../lease.ts'
+
+/** All inputs of QEMU's command line. Descriptor numbers are those in the QEMU process. */
+export interface QemuInputs {
+  readonly uid: string
+  readonly vm: string
+  readonly machineType: string
+  readonly cores: number
+  readonly memoryMiB: number
+  readonly accelerator: AcceleratorInUse
+  /** `/dev/kvm`, opened by the broker. Set exactly when `accelerator` is `kvm`. */
+  readonly kvmFd: number | undefined
+  /** In boot order. */
+  readonly disks: readonly DiskInput[]
+  readonly nics: readonly NicInput[]
+  readonly seedPath: string
+  readonly qmpFd: number
+  readonly serialFd: number
+}
+
+export interface DiskInput {
+  readonly name: string
+  readonly path: string
+  /** PCI slot, from the VM's identity. */
+  readonly slot: number
+  readonly readOnly: boolean
+  /** Grow it to this size; undefined leaves it. */
+  readonly sizeBytes?: number | undefined
+}
+
+export interface NicInput {
+  readonly nic: GrantedNic
+  /** The TAP. */
+  readonly fd: number
+  /** PCI slot, from `nic-slots.json`. */
+  readonly slot: number
+}

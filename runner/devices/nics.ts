@@ -1,0 +1,8 @@
+import type { NicInput } from './inputs.ts'
+import { atSlot } from './pci-slots.ts'
+
+/** No option ROM: a VM never boots from the network. */
+export function nicArguments({ nic, fd, slot }: NicInput, index: number): string[] {
+  const device = { driver: 'virtio-net-pci', id: `nic${index}-device`, netdev: `nic${index}`, mac: nic.mac, host_mtu: nic.mtu, romfile: '' }
+  return ['-netdev', `tap,id=nic${index},fd=${fd},vhost=off`, '-device', JSON.stringify({ ...device, ...atSlot(slot) })]
+}

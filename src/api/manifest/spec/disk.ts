@@ -1,0 +1,34 @@
+import { z } from 'zod'
+import { partNamePattern } from '../../names.ts'
+import { field } from '../about.ts'
+import { quantity } from '../values.ts'
+import { image } from './image.ts'
+import { localIso } from './local-files.ts'
+
+export const disk = z.strictObject({
+  name: field(z.string().regex(partNamePattern, 'a disk name is 1 to 20 characters of a-z 0-9 -'), {
+    description: 'Names the disk file on the node.',
+    effect: 'destroys-data',
+  }),
+  size: field(quantity('1Mi').optional(), {
+    description: 'Size that the guest sees. A disk can grow, at a restart, and cannot shrink.',
+    needed: 'yes',
+    effect: 'restart',
+  }),
+  image: image.optional(),
+  readOnly: field(z.boolean().optional(), {
+    description: 'true attaches the disk so that the guest cannot write to it.',
+    effect: 'restart',
+  }),
+  cdrom: field(
+    z
+      .strictObject({
+        path: field(z.string().regex(localIso, 'a CD-ROM is isos/NAME, a file in the isos directory of the state root'), {
+          description: "isos/NAME, a file in the isos directory of the node's state root.",
+          effect: 'restart',
+        }),
+      })
+      .optional(),
+    { description: 'A read-only ISO image.', effect: 'restart', notYet: true },
+  ),
+})

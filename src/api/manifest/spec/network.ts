@@ -1,0 +1,77 @@
+import { z } from 'zod'
+import { interfaceNamePattern, partNamePattern } from '../../names.ts'
+import { field } from '../about.ts'
+import { ipv4, ipv4InSubnet, listedIpv4, macAddress, port } from '../values.ts'
+
+export const network = z.strictObject({
+  name: field(z.string().regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -'), {
+    description: 'Name of the NIC. Its PCI slot belongs to it. With mac: auto, the MAC depends on it.',
+    effect: 'restart',
+  }),
+  bridge: field(z.string().regex(interfaceNamePattern, 'a bridge name is 1 to 15 characters').optional(), {
+    description:
+      'Bridge of the node that the NIC is attached to, such as br0. The broker of the node must allow it. On the node, `ip -brief link show type bridge` lists its bridges.',
+    needed: 'yes',
+    effect: 'restart',
+  }),
+  mac: field(macAddress().prefault('auto'), {
+    description: 'MAC address of the NIC. auto computes it from the names of cluster, VM and network, so it is the same on every node.',
+    effect: 'restart',
+  }),
+  address: field(ipv4().optional(), {
+    description:
+      'IPv4 address that the DHCP reservation for this MAC is expected to give. swarmvirt does not create the reservation. A guest that gets another address is not Ready.',
+    effect: 'live',
+  }),
+  ipv4: field(
+    z
+      .strictObject({
+        address: field(ipv4InSubnet(), {
+          description: 'Static IPv4 address of the guest, with the prefix length. Other nodes probe it.',
+          effect: 'first-boot',
+        }),
+        gateway: field(ipv4().optional(), {
+          description: 'Default gateway. Without it, the NIC has no default route.',
+          effect: 'first-boot',
+        }),
+        nameservers: field(z.array(listedIpv4()).max(8).default([]), { description: 'DNS servers.', effect: 'first-boot' }),
+      })
+      .optional(),
+    {
+      description: 'Static address of the NIC instead of DHCP. cloud-init configures it in the guest.',
+      effect: 'first-boot',
+    },
+  ),
+  vlan: field(z.int().min(1).max(4_094).optional(), { description: 'VLAN on the bridge.', effect: 'restart', notYet: true }),
+  mtu: field(z.int().min(576).max(65_521).optional(), {
+    description:
+      'Largest packet that the guest sends on the NIC, in bytes without the Ethernet header. The bridge must have at least this MTU. Default: the MTU of the bridge.',
+    effect: 'restart',
+  }),
+  user: field(
+    z
+      .strictObject({
+        ports: z
+          .array(
+            z.strictObject({
+              name: field(z.string().regex(partNamePattern), { description: 'Names the port; its number on the node follows from it.' }),
+              guest: field(port(), { description: 'TCP port of the guest.' }),
+            }),
+          )
+          .max(32)
+          .default([])
+          .describe('Ports of the guest that the node forwards.'),
+      })
+      .optional(),
+    { description: 'Network address translation instead of a bridge.', effect: 'restart', notYet: true },
+  ),
+  direct: field(
+    z
+      .strictObject({
+        device: field(z.string().regex(interfaceNamePattern), { description: 'Interface of the host.' }),
+        mode: field(z.enum(['bridge', 'vepa', 'private', 'passthru']).default('bridge'), { description: 'Mode of the macvtap.' }),
+      })
+      .optional(),
+    { description: 'A NIC directly on a device of the host.', effect: 'restart', notYet: true },
+  ),
+})
