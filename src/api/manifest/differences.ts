@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '../manifest.ts'
 import { formatBytes } from '../quantity.ts'
-import { type Edit, editOf, pathText } from './edits.ts'
+import { type Edit, editOf, orderChange, pathText } from './edits.ts'
 import { patternOf } from './fields.ts'
 import { withoutSecrets } from './hidden.ts'
 
@@ -8,16 +8,35 @@ type Path = readonly (string | number)[]
 
 /** The differences between two manifests, field by field. Secrets may be hashes on either side; secrets and keys are never in the result. Pure. */
 export function differences(from: VirtualMachine, to: VirtualMachine): readonly Edit[] {
-  const [before, after] = [leavesOf(from), leavesOf(to)]
+  const [before, after] = [leavesOf(from, disksLike(from, to)), leavesOf(to, to.spec.disks)]
   const names = [...new Set([...before.keys(), ...after.keys()])]
-  return names.flatMap((name) => {
+  const [oldNames, newNames] = [from.spec.disks.map((one) => one.name), to.spec.disks.map((one) => one.name)]
+  const moved = orderChange(oldNames, newNames).map(([old, now]) => editOf(to, ['spec', 'disks'], old, now))
+  const edits = names.flatMap((name) => {
     const [old, wanted] = [before.get(name), after.get(name)]
     if (old?.text === wanted?.text) return []
     const path = (wanted ?? old)?.path ?? []
     const shown = hidden.has(patternOf(path)) ? { from: undefined, to: undefined } : { from: old?.text, to: wanted?.text }
     const edit = editOf(to, path, shown.from, shown.to)
-    return [isWholeDisk(path, before, after) ? { ...edit, effect: 'restart' } : edit]
+    return [isWholeDisk(path, before, after) ? { ...edit, effect: 'restart' as const } : edit]
   })
+  return [...edits, ...moved]
+}
+
+type Disks = VirtualMachine['spec']['disks']
+
+/**
+ * The disks of `from`, each at the place of its name in `to`, so that a moved disk is no other disk. A new name with the image of a disk that
+ * left is a rename, as for the node. The others that left follow.
+ */
+function disksLike({ spec: from }: VirtualMachine, { spec: to }: VirtualMachine): readonly (Disks[number] | undefined)[] {
+  const left = from.disks.filter(({ name }) => to.disks.every((one) => one.name !== name))
+  const renamed = (image: Disks[number]['image']): Disks[number] | undefined => {
+    const at = left.findIndex((one) => JSON.stringify(one.image) === JSON.stringify(image))
+    return at < 0 ? undefined : left.splice(at, 1)[0]
+  }
+  const placed = to.disks.map(({ name, image }) => from.disks.find((one) => one.name === name) ?? renamed(image))
+  return [...placed, ...left]
 }
 
 /** One side has no such disk, so the edit adds or removes a disk and destroys no data. */
@@ -35,10 +54,10 @@ interface Leaf {
 const hidden: ReadonlySet<string> = new Set(['spec.cloudInit.userData', 'spec.cloudInit.sshAuthorizedKeys'])
 const bytes: ReadonlySet<string> = new Set(['spec.memory', 'spec.disks.*.size'])
 
-function leavesOf(vm: VirtualMachine): ReadonlyMap<string, Leaf> {
+function leavesOf(vm: VirtualMachine, disks: readonly (Disks[number] | undefined)[]): ReadonlyMap<string, Leaf> {
   const { metadata, spec } = isHashed(vm) ? vm : withoutSecrets(vm)
   const { labels, annotations } = metadata
-  const found = [...leaves(['metadata'], { labels, annotations }), ...leaves(['spec'], spec)]
+  const found = [...leaves(['metadata'], { labels, annotations }), ...leaves(['spec'], { ...spec, disks })]
   return new Map(found.map((leaf) => [pathText(leaf.path), leaf]))
 }
 

@@ -32,10 +32,17 @@ export function editOf(
   }
 }
 
-/** A disk that is added or removed destroys no data; a new name of one that stays would. */
+/** A disk that is added, removed or moved destroys no data; a new name of one that stays would. */
 export function editEffect(path: readonly (string | number)[], from: string | undefined, to: string | undefined): EditEffect {
-  const isEntry = patternOf(path) === 'spec.disks.*.name' && (from === undefined || to === undefined)
-  return isEntry ? 'restart' : (effectOf(machineAbout(), path) ?? 'restart')
+  const pattern = patternOf(path)
+  const isEntry = pattern === 'spec.disks.*.name' && (from === undefined || to === undefined)
+  return isEntry || pattern === 'spec.disks' ? 'restart' : (effectOf(machineAbout(), path) ?? 'restart')
+}
+
+/** The names that both lists have, if their order differs: one pair or none. */
+export function orderChange(from: readonly string[], to: readonly string[]): readonly (readonly [from: string, to: string])[] {
+  const [old, now] = [from.filter((name) => to.includes(name)), to.filter((name) => from.includes(name))]
+  return old.join() === now.join() ? [] : [[old.join(', '), now.join(', ')]]
 }
 
 /** For people: `spec.memory 1 GiB → 2 GiB, spec.cpu.cores 1 → 2 (class small)`. */

@@ -1,6 +1,6 @@
 import { hashOf, sha256Hex } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
-import { type Edit, editOf } from '../../api/manifest/edits.ts'
+import { type Edit, editOf, orderChange } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
@@ -58,7 +58,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     ({ launch }) => launch.accelerator,
     shown,
   ),
-  disks: input(['spec', 'disks'], diskNames, ({ launch }) => launch.disks.map(({ name }) => name), shownAsNames),
+  disks: { wanted: diskNames, changes: diskChanges },
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   grownDisks: { wanted: grownSizes, changes: sizeChanges },
   nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
@@ -105,6 +105,17 @@ export function restartHash(manifest: WantedVm): string {
 export function editsBetween(running: RunningVm, manifest: WantedVm): readonly Edit[] {
   const changes = Object.values(restartInputs).flatMap((one) => one.changes(running, manifest))
   return changes.map(([path, from, to]) => editOf(manifest.vm, path, from, to))
+}
+
+/** Which disks the VM starts with. The node decides whether a new name may replace a disk (disk-edits.ts). */
+function diskChanges({ launch }: RunningVm, manifest: WantedVm): readonly Change[] {
+  const [from, to] = [launch.disks.map(({ name }) => name), diskNames(manifest)]
+  const [added, removed] = [to.filter((name) => !from.includes(name)), from.filter((name) => !to.includes(name))]
+  return [
+    ...added.flatMap((name) => shown(['spec', 'disks', to.indexOf(name), 'name'], undefined, name)),
+    ...removed.flatMap((name, index) => shown(['spec', 'disks', to.length + index, 'name'], name, undefined)),
+    ...orderChange(from, to).map(([old, now]): Change => [['spec', 'disks'], old, now]),
+  ]
 }
 
 function input<Value>(
@@ -197,11 +208,6 @@ function shownInBytes(path: Path, from: number, to: number): readonly Change[] {
   const inBytes = formatBytes(from) === formatBytes(to)
   const [old, now] = [from, to].map((bytes) => (inBytes ? `${bytes} B` : formatBytes(bytes)))
   return shown(path, old, now)
-}
-
-function shownAsNames(path: Path, from: readonly string[], to: readonly string[]): readonly Change[] {
-  const [old, now] = [from, to].map((names) => names.map((name) => ({ name })))
-  return shownAsList(path, old ?? [], now ?? [])
 }
 
 /** Entry by entry, in the order in which the guest sees them. */

@@ -135,6 +135,27 @@ describe('differences of two manifests', () => {
     expect(differences(one, disksOf({ ...root, image: { source: 'images/b' } }))).toMatchObject([{ effect: 'destroys-data' }])
   })
 
+  it('say of a new order of the disks, and of one that leaves the middle, that no data is destroyed', () => {
+    const root = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
+    const [data, tools] = [
+      { name: 'data', size: '1Gi' },
+      { name: 'tools', size: '3Gi' },
+    ]
+    const disksOf = (...disks: readonly object[]) => aVm('web', { disks }).vm
+    const shown = (from: VirtualMachine, to: VirtualMachine) =>
+      differences(from, to).map((one) => [one.path, one.from, one.to, one.effect])
+    expect(shown(disksOf(root, data, tools), disksOf(root, tools, data))).toEqual([
+      ['spec.disks', 'root, data, tools', 'root, tools, data', 'restart'],
+    ])
+    expect(shown(disksOf(root, data, tools), disksOf(root, tools))).toEqual([
+      ['spec.disks[2].name', 'data', undefined, 'restart'],
+      ['spec.disks[2].size', '1 GiB', undefined, 'restart'],
+    ])
+    expect(shown(disksOf(root, data), disksOf(root, { ...data, name: 'store' }))).toEqual([
+      ['spec.disks[1].name', 'data', 'store', 'destroys-data'],
+    ])
+  })
+
   it('quote a label whose name is not a plain word', () => {
     const labelled = { ...web, metadata: { ...web.metadata, labels: { 'a.b/c': 'x' } } }
     expect(differences(web, labelled)).toEqual([{ path: 'metadata.labels["a.b/c"]', from: undefined, to: 'x', effect: 'live' }])

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Edit } from '../../../src/api/manifest/edits.ts'
+import { describeEdits, type Edit } from '../../../src/api/manifest/edits.ts'
 import { parseVirtualMachine, type VirtualMachine } from '../../../src/api/manifest.ts'
 import { launchConfig } from '../../../src/api/wire/launch.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
@@ -282,8 +282,18 @@ describe('editsBetween', () => {
       { path: 'spec.networks[1].mac', from: undefined, to: '52:54:00:00:00:02', effect: 'restart' },
       { path: 'spec.networks[1].bridge', from: undefined, to: 'br1', effect: 'restart' },
     ])
-    expect(editsBetween(started(machine), { ...wantedBy(machine), disks: ['main'] })).toEqual([
-      { path: 'spec.disks[0].name', from: 'root', to: 'main', effect: 'destroys-data' },
-    ])
+  })
+
+  test.each([
+    ['another disk', ['root', 'data'], ['root', 'more'], ['spec.disks[1].name more added', 'spec.disks[2].name data removed']],
+    ['one less in the middle', ['root', 'data', 'tools'], ['root', 'tools'], ['spec.disks[2].name data removed']],
+    ['one more in the middle', ['root', 'tools'], ['root', 'data', 'tools'], ['spec.disks[1].name data added']],
+    ['another order', ['root', 'data', 'tools'], ['data', 'root'], ['spec.disks[2].name tools removed', 'spec.disks root, data → data, root']],
+  ])('shows %s of the disks that the node has, which destroys no data', (_what, from, to, shown) => {
+    const running = started(machine)
+    const launch = { ...running.launch, disks: from.map((name) => ({ name })) }
+    const edits = editsBetween({ ...running, launch }, { ...wantedBy(machine), disks: to })
+    expect(edits.map((one) => describeEdits([one]))).toEqual(shown)
+    expect(edits.every(({ effect }) => effect === 'restart')).toBe(true)
   })
 })
