@@ -124,8 +124,9 @@ async function unlinkImage({ files, layout }: ReplaceDiskOptions, { uid, disks }
     await files.remove(`${layout.instanceImages(uid)}/${imageSha256}`)
 }
 
+/** A removed disk is never replaced: without its file, it only gave its slot up (prepare-plan.ts). */
 function replacedNames(before: Identity, after: Identity): readonly DiskRecord[] {
-  return before.disks.filter((one) => !after.disks.some(({ name }) => name === one.name))
+  return before.disks.filter((one) => one.removed !== true && !after.disks.some(({ name }) => name === one.name))
 }
 
 /**

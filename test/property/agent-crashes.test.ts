@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type Grant } from '../../src/api/wire/common.ts'
 import type { PrepareOrder, PrepareStatus } from '../../src/api/wire/agent-api.ts'
 import { addressesFile } from '../../src/api/wire/addresses.ts'
-import { type Identity, identity as identitySchema } from '../../src/api/wire/identity.ts'
+import { type Identity, identity as identitySchema, identityText } from '../../src/api/wire/identity.ts'
 import { sha256Hex } from '../../src/api/hash.ts'
 import { isWhole } from '../whole.ts'
 import { endings, type Operation, sweepCrashes } from './crashes/every-crash.ts'
@@ -249,6 +249,31 @@ const removing: Operation = {
   },
 }
 
+/** The VM runs with 15 disks. A person deleted the file of the 16th, which left the manifest, so its slot is free for another one. */
+const addingToFull: Operation = {
+  name: 'adding a disk to a full VM that runs',
+  async given(node) {
+    await aVmThatRan(node)
+    const identity = identityOf(node)
+    if (identity === undefined) throw new Error('web has no identity')
+    const names = Array.from({ length: 15 }, (_, index) => `d${index}`)
+    const records = names.map((name, index) => ({ name, sizeBytes: 16 * mebibyte, slot: 11 + index, ...(index > 13 && { removed: true as const }) }))
+    node.disk.put(paths.identityFile(uid), identityText({ ...identity, disks: [...identity.disks, ...records] }))
+    for (const name of names.slice(0, 14)) node.disk.put(paths.diskFile(uid, name), blankOf(16 * mebibyte))
+    node.open.add(paths.diskFile(uid, 'root'))
+  },
+  run: (agent) => mustBeReady(agent, fullOrder),
+  mustHold: runsOn,
+  mustEnd: (node) => expect(identityOf(node)?.disks.find(({ name }) => name === 'scratch')?.slot).toBe(25),
+}
+const fullOrder = anOrder(
+  {},
+  {
+    disksMustExist: true,
+    disks: [...anOrder().disks, ...Array.from({ length: 14 }, (_, index) => ({ ...blankDisk, name: `d${index}` })), blankDisk],
+  },
+)
+
 /** Ids count up: the first one is that of the disk which the VM was made with. */
 const isMadeFirst = (madeAs: string): boolean => Number(madeAs.slice(-12)) <= 4
 
@@ -352,6 +377,7 @@ const operations: readonly Operation[] = [
   ...edits.flatMap(([what, edit]) => [replacing(what, edit, false), replacing(what, edit, true)]),
   adding('a blank disk', blankDisk),
   adding('a disk from an image', anOrder({ name: 'scratch', source: 'images/b' }).disks[0] ?? blankDisk),
+  addingToFull,
   removing,
   growing(false),
   growing(true),
