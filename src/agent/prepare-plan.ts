@@ -141,9 +141,21 @@ function judgeKnown(
   const record = identity.disks.find((one) => one.name === disk.name)
   if (record === undefined) return judgeNew(order, disk, identity, seen)
   if (!seen.disks.includes(disk.name)) return diskMissing(order, disk)
+  const cannotGrow = judgeReadOnly(order, disk, record, seen)
+  if (cannotGrow) return cannotGrow
   const refusal = judgeChange(order, disk, record)
   if (refusal === undefined) return undefined
   return resized(disk, record, identity, seen) ?? allowed(order, disk, identity, [record], refusal)
+}
+
+/** QEMU grows no disk that it may not write to, so the guest would never see the larger size. */
+function judgeReadOnly(order: PrepareOrder, disk: OrderedDisk, record: DiskRecord, { guestSizes }: SeenInstance): Failure | undefined {
+  const size = guestSizes.get(disk.name) ?? record.sizeBytes
+  if (disk.readOnly !== true || disk.sizeBytes <= size || !isMadeFrom(disk.image, record)) return undefined
+  return failed(
+    'DiskResizeUnsupported',
+    `disk "${disk.name}" of ${order.vm} has ${formatBytes(size)} and cannot grow to ${formatBytes(disk.sizeBytes)} while it is read-only. Remove readOnly until the VM has restarted with the larger disk, or restore the old size`,
+  )
 }
 
 /** A disk grows, or a larger size is withdrawn before the runner grew the file. */

@@ -51,6 +51,8 @@ export const prepareOrder = z.object({
         sizeBytes: z.int().check(z.minimum(1)),
         /** Absent for a blank disk; an agent of release 0.1 rejects such an order. */
         image: z.optional(z.object({ source: z.string().check(z.maxLength(2048)), sha256: z.nullable(sha256Field) })),
+        /** The guest cannot write to the disk, so it cannot grow. Absent for other disks, and in orders of release 0.1. */
+        readOnly: z.optional(z.literal(true)),
       }),
     )
     .check(z.minLength(1), z.maxLength(16)),

@@ -25,7 +25,8 @@ export interface AssetsDryRun {
 
 /** A dry run: the actions as if the VM were not suspended. A node gets no order, and does not go on with one. */
 export async function dryRunAssets(ports: AssetsPorts, vm: VmName, nowMs: number, signal: AbortSignal): Promise<AssetsDryRun> {
-  const dryRun = { ...ports, assumed: assumedPlacements(), askProgress: lastProgress, suspensionOf: () => undefined }
+  const lease = { ...ports.lease, observe: asIfHeld(ports.lease) }
+  const dryRun = { ...ports, lease, assumed: assumedPlacements(), askProgress: lastProgress, suspensionOf: () => undefined }
   const seen = await observeAssets(dryRun, vm, signal)
   const suspended = suspensionOf(vm, seen.declaration, seen.record)?.message
   const plan = planResumed(seen, nowMs)
@@ -35,6 +36,14 @@ export async function dryRunAssets(ports: AssetsPorts, vm: VmName, nowMs: number
     suspended,
     steps: plan.actions.map((action) => stepOf(action, { placed, hostname: seen.node?.hostname ?? '' })),
     ...disks,
+  }
+}
+
+/** A run takes a free lease before it allows a disk to be replaced. */
+function asIfHeld(lease: AssetsPorts['lease']): AssetsPorts['lease']['observe'] {
+  return async (signal) => {
+    const seen = await lease.observe(signal)
+    return seen.kind === 'free' ? { kind: 'ours' } : seen
   }
 }
 

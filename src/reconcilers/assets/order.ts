@@ -24,10 +24,11 @@ export function prepareOrderFor(
     uid: record.uid,
     vm: record.vm,
     cluster: settings.cluster,
-    disks: vm.spec.disks.map(({ name, size, image }) => ({
+    disks: vm.spec.disks.map(({ name, size, image, readOnly }) => ({
       name,
       sizeBytes: size,
       ...(image === undefined ? {} : { image: { source: image.source, sha256: image.sha256 ?? null } }),
+      ...(readOnly === true ? { readOnly } : {}),
     })),
     disksMustExist: record.disksMade,
     ...(replaceDisks.length === 0 ? {} : { replaceDisks }),

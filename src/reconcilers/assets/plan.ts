@@ -1,5 +1,6 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { condition } from '../../api/conditions.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
 import { objectLabels } from '../../api/labels.ts'
 import { type GrownDisk, otherInstanceReason, type PrepareStatus } from '../../api/wire/agent-api.ts'
 import { prepareMark } from '../../api/wire/unchanged.ts'
@@ -57,7 +58,7 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const prepared = preparedConditions(seen, seen.prepared, node.hostname)
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
-  const grown = grownDisks(seen.prepared, record)
+  const grown = grownDisks(seen.prepared, record, vm)
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, grown, prepared: preparedNote(seen, record), source })
   const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
@@ -65,10 +66,10 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
 }
 
 /** Undefined if the node says nothing new: the record of a VM whose disks never grew has no label for them. */
-function grownDisks(prepared: Answer<PrepareStatus>, record: PlacementRecord): readonly GrownDisk[] | undefined {
+function grownDisks(prepared: Answer<PrepareStatus>, record: PlacementRecord, { spec }: VirtualMachine): readonly GrownDisk[] | undefined {
   if (!prepared.known || prepared.value.state !== 'ready') return undefined
-  const { grown = [] } = prepared.value
-  return grown.length === 0 && record.grown === undefined ? undefined : grown
+  // An agent of release 0.1 never reports them. A disk that has its larger size in the manifest still has it on the node.
+  return prepared.value.grown ?? record.grown?.filter((one) => spec.disks.some(({ name, size }) => name === one.name && size === one.sizeBytes))
 }
 
 /** The node's message if it has the VM under another uid. The record is then an orphan: nothing was created for it. */

@@ -172,6 +172,27 @@ describe('a larger size of a disk', () => {
   })
 })
 
+describe('A read-only disk', () => {
+  const readOnly = (sizeBytes: number) =>
+    anOrder({ disks: [{ name: 'root', sizeBytes, image: { source: 'images/a.qcow2', sha256: null }, readOnly: true }] })
+  const grown = { ...root, sizeBytes: 4096, createdBytes: 1024 }
+
+  test('does not grow, because QEMU does not grow it', () => {
+    expect(planPrepare(readOnly(1024), known())).toEqual({ kind: 'complete' })
+    expect(planPrepare(readOnly(4096), known())).toMatchObject({
+      kind: 'failed',
+      reason: 'DiskResizeUnsupported',
+      message: expect.stringContaining('cannot grow to 4 KiB while it is read-only') as string,
+    })
+  })
+
+  test('that was to grow before it became read-only waits as long as the guest has not seen the larger size', () => {
+    const before = { ...known({ disks: [grown] }), guestSizes: new Map([['root', 1024]]) }
+    expect(planPrepare(readOnly(4096), before)).toMatchObject({ kind: 'failed', reason: 'DiskResizeUnsupported' })
+    expect(planPrepare(readOnly(4096), { ...before, guestSizes: new Map([['root', 4096]]) })).toEqual({ kind: 'complete' })
+  })
+})
+
 test('A file that the agent did not create is no disk', () => {
   expect(planPrepare(withBlank(), known({}, ['root', 'data']))).toMatchObject({ kind: 'failed', reason: 'DiskError' })
 })

@@ -20,6 +20,7 @@ const ordered = {
 }
 const aConfig = { id: 'c1', name: 'sv-lease-lab', version: 1, labels: {}, createdAt: '', data: new Uint8Array() }
 const heldByAnother = async () => ({ kind: 'held', holder: 'b', config: aConfig, ask: false }) as const
+const heldByNobody = async () => ({ kind: 'free', config: undefined }) as const
 
 function inspecting(cluster: Cluster, observe?: DisruptionLease['observe']) {
   const ports = cluster.ports()
@@ -149,6 +150,7 @@ describe('a plan', () => {
     expect((await planned(cluster)).steps).toEqual([
       { ...ordered, why: 'the node may replace disks that differ from the manifest: destroys-data' },
     ])
+    expect((await planned(cluster, heldByNobody)).steps).toMatchObject([{ object: 'order to n1', why: expect.stringMatching(/destroys-data$/) as string }])
     expect((await planned(cluster, heldByAnother)).steps).toEqual([])
   })
 

@@ -107,8 +107,8 @@ function shownEdits(before: VirtualMachine, after: WantedVm): readonly string[] 
   return editsBetween(started(before), after).map(({ path }) => path.replaceAll(/\[\d+\]/g, '.*'))
 }
 function orderedDisks(vm: VirtualMachine): unknown {
-  // Every disk here may grow.
-  return prepareOrderFor(settings, vm, record, undefined).disks.map(({ sizeBytes: _sizeBytes, ...rest }) => rest)
+  // Every disk here may grow, and become read-only.
+  return prepareOrderFor(settings, vm, record, undefined).disks.map(({ sizeBytes: _sizeBytes, readOnly: _readOnly, ...rest }) => rest)
 }
 
 /** Refused fields, and what holds others, aside. */

@@ -4,7 +4,7 @@ import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
 import { editsBetween, grownIn, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { placementData, placementLabels, readPlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { placementRecordName } from '../../../src/api/names.ts'
-import { aVm } from '../../simulation/cluster.ts'
+import { aVm, Cluster } from '../../simulation/cluster.ts'
 import { aUid, aVmName } from '../../support/branded.ts'
 import { started, wantedBy } from './started.ts'
 
@@ -37,6 +37,23 @@ test('the launch config says the size of a disk that has grown, so that a lost r
   expect(launch.disks).toEqual([{ name: 'root', sizeBytes: 4 * 1024 ** 3 }])
   expect(restartHash({ ...wanted, grown: grownIn(launch) })).toBe(restartHash(wanted))
   expect(restartHash({ ...wanted, grown: [] })).toBe(restartHash(wantedBy(vm)))
+})
+
+test('an agent of release 0.1, which reports no grown disk, makes no VM forget one', async () => {
+  const cluster = new Cluster()
+  const sized = (size: string) => cluster.declare('web', { disks: [{ name: 'root', size, image: { source: 'images/tiny.qcow2' } }] })
+  sized('4Gi')
+  await cluster.converge()
+  const label = (): string | undefined => cluster.record('web')?.config.labels['swarmvirt.grown']
+  const { config } = cluster.record('web') ?? {}
+  if (config === undefined) throw new Error('web has no record')
+  const noted = 'root=2147483648-4294967296'
+  await cluster.swarm.updateConfigLabels(config, { ...config.labels, 'swarmvirt.grown': noted })
+  await cluster.converge()
+  expect(label()).toBe(noted)
+  sized('2Gi')
+  await cluster.converge()
+  expect(label()).toBe('')
 })
 
 test('a larger size that is withdrawn after the service was written is shown', () => {
