@@ -257,7 +257,12 @@ const addingToFull: Operation = {
     const identity = identityOf(node)
     if (identity === undefined) throw new Error('web has no identity')
     const names = Array.from({ length: 15 }, (_, index) => `d${index}`)
-    const records = names.map((name, index) => ({ name, sizeBytes: 16 * mebibyte, slot: 11 + index, ...(index > 13 && { removed: true as const }) }))
+    const records = names.map((name, index) => ({
+      name,
+      sizeBytes: 16 * mebibyte,
+      slot: 11 + index,
+      ...(index > 13 && { removed: true as const }),
+    }))
     node.disk.put(paths.identityFile(uid), identityText({ ...identity, disks: [...identity.disks, ...records] }))
     for (const name of names.slice(0, 14)) node.disk.put(paths.diskFile(uid, name), blankOf(16 * mebibyte))
     node.open.add(paths.diskFile(uid, 'root'))

@@ -69,7 +69,9 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
 function grownDisks(prepared: Answer<PrepareStatus>, record: PlacementRecord, { spec }: VirtualMachine): readonly GrownDisk[] | undefined {
   if (!prepared.known || prepared.value.state !== 'ready') return undefined
   // An agent of release 0.1 never reports them. A disk that has its larger size in the manifest still has it on the node.
-  return prepared.value.grown ?? record.grown?.filter((one) => spec.disks.some(({ name, size }) => name === one.name && size === one.sizeBytes))
+  return (
+    prepared.value.grown ?? record.grown?.filter((one) => spec.disks.some(({ name, size }) => name === one.name && size === one.sizeBytes))
+  )
 }
 
 /** The node's message if it has the VM under another uid. The record is then an orphan: nothing was created for it. */

@@ -142,8 +142,7 @@ describe('differences of two manifests', () => {
       { name: 'tools', size: '3Gi' },
     ]
     const disksOf = (...disks: readonly object[]) => aVm('web', { disks }).vm
-    const shown = (from: VirtualMachine, to: VirtualMachine) =>
-      differences(from, to).map((one) => [one.path, one.from, one.to, one.effect])
+    const shown = (from: VirtualMachine, to: VirtualMachine) => differences(from, to).map((one) => [one.path, one.from, one.to, one.effect])
     expect(shown(disksOf(root, data, tools), disksOf(root, tools, data))).toEqual([
       ['spec.disks', 'root, data, tools', 'root, tools, data', 'restart'],
     ])

@@ -150,7 +150,9 @@ describe('a plan', () => {
     expect((await planned(cluster)).steps).toEqual([
       { ...ordered, why: 'the node may replace disks that differ from the manifest: destroys-data' },
     ])
-    expect((await planned(cluster, heldByNobody)).steps).toMatchObject([{ object: 'order to n1', why: expect.stringMatching(/destroys-data$/) as string }])
+    expect((await planned(cluster, heldByNobody)).steps).toMatchObject([
+      { object: 'order to n1', why: expect.stringMatching(/destroys-data$/) as string },
+    ])
     expect((await planned(cluster, heldByAnother)).steps).toEqual([])
   })
 

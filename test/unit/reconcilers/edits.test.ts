@@ -288,7 +288,12 @@ describe('editsBetween', () => {
     ['another disk', ['root', 'data'], ['root', 'more'], ['spec.disks[1].name more added', 'spec.disks[2].name data removed']],
     ['one less in the middle', ['root', 'data', 'tools'], ['root', 'tools'], ['spec.disks[2].name data removed']],
     ['one more in the middle', ['root', 'tools'], ['root', 'data', 'tools'], ['spec.disks[1].name data added']],
-    ['another order', ['root', 'data', 'tools'], ['data', 'root'], ['spec.disks[2].name tools removed', 'spec.disks root, data → data, root']],
+    [
+      'another order',
+      ['root', 'data', 'tools'],
+      ['data', 'root'],
+      ['spec.disks[2].name tools removed', 'spec.disks root, data → data, root'],
+    ],
   ])('shows %s of the disks that the node has, which destroys no data', (_what, from, to, shown) => {
     const running = started(machine)
     const launch = { ...running.launch, disks: from.map((name) => ({ name })) }
