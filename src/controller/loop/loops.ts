@@ -25,7 +25,8 @@ export interface LoopsPorts extends Omit<LoopPorts<never, undefined>, 'concurren
   readonly invalidate: (configName: string) => void
   /** `began` is the declaration at the start of the run. */
   readonly onVmResult: (owner: VmOwner, vm: VmName, began: Declaration, result: RunResult) => void
-  readonly onNodeResult: (result: RunResult) => void
+  /** A run of a node wrote something. */
+  readonly onNodeWrite: () => void
 }
 
 export interface Loops {
@@ -40,7 +41,7 @@ export interface Loops {
 
 /** The four reconcilers, each with its queue and workers. */
 export function reconcileLoops(ports: LoopsPorts, signal: AbortSignal): Loops {
-  const { reconcilers, cluster, declaration, isSuspended, invalidate, onVmResult, onNodeResult, ...rest } = ports
+  const { reconcilers, cluster, declaration, isSuspended, invalidate, onVmResult, onNodeWrite, ...rest } = ports
   const shared = { ...rest, concurrency }
   // Disruptive writes also need the lease, which may have moved to another controller without an event.
   const lease = disruptionLeaseName(cluster)
@@ -60,7 +61,12 @@ export function reconcileLoops(ports: LoopsPorts, signal: AbortSignal): Loops {
     return reconcileLoop(reconcilers[owner], { ...shared, onStart, onResult, invalidateBefore: fresh.invalidateBefore }, signal)
   }
 
-  const onNode = { onStart: () => undefined, onResult: (_node: NodeId, _began: undefined, result: RunResult) => onNodeResult(result) }
+  const onNode = {
+    onStart: () => undefined,
+    onResult(_node: NodeId, _began: undefined, { applied }: RunResult) {
+      if (applied > 0) onNodeWrite()
+    },
+  }
   const nodes = reconcileLoop(reconcilers.nodes, { ...shared, ...onNode }, signal)
   const vms = { assets: ofVms('assets'), services: ofVms('services'), reachability: ofVms('reachability') }
   return {

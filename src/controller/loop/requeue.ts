@@ -8,7 +8,6 @@ import type { Changed, InformedSwarm } from '../informer/informed-swarm.ts'
 import { areNodesDifferent } from '../informer/node-changes.ts'
 import { rotation } from '../informer/rotation.ts'
 import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
-import type { NodeId } from '../../api/names.ts'
 
 /** Nodes are requeued at every sixth resync only: they requeue themselves, and each run lists tasks. */
 const nodesEvery = 6
@@ -18,17 +17,15 @@ export interface RequeuePorts {
   readonly informed: Pick<InformedSwarm, 'swarm' | 'invalidateAll'>
   readonly log: Log
   readonly store: Pick<DeclarationStore, 'known' | 'knows'>
-  /** The nodes of the last snapshot. */
-  readonly nodes: () => readonly SwarmNode[]
   readonly onManifests: () => void
   readonly onLease: () => void
 }
 
 /** Decides which keys run again after an event, a resync, a result or a user's command. */
 export interface Requeue {
-  readonly vm: (vm: VmName) => void
+  /** A VM was declared for the first time or with an edit. */
+  readonly declared: (vm: VmName) => void
   readonly vms: (vms: readonly VmName[]) => void
-  readonly node: (nodeId: NodeId) => void
   /** A user requests it: invalidates everything cached and ignores backoff. */
   readonly now: (vm: VmName) => void
   readonly onAffected: (affected: Affected) => void
@@ -38,16 +35,20 @@ export interface Requeue {
   readonly onWrite: (owner: VmOwner, vm: VmName) => void
   readonly onNodeWrite: () => void
   readonly newTask: (vm: VmName) => void
-  readonly resyncAll: () => void
-  /** Requeues what changed without an event, and a few other VMs in turn, so that everything is reconciled again eventually. */
-  readonly resyncSome: (changed: Changed) => void
+  /**
+   * After a resync with these nodes. Requeues what changed without an event, and a few other VMs in turn, so that everything is reconciled again
+   * eventually. With `isBack`, the previous resync failed.
+   */
+  readonly onSnapshot: (nodes: readonly SwarmNode[], changed: Changed, isBack: boolean) => void
   /** Keys in backoff run now. */
   readonly wakeAll: () => void
 }
 
-export function requeue({ loops, informed, log, store, nodes, onManifests, onLease }: RequeuePorts): Requeue {
+export function requeue({ loops, informed, log, store, onManifests, onLease }: RequeuePorts): Requeue {
   const inTurn = rotation<VmName>()
   let resyncs = 0
+  /** The nodes of the last snapshot; undefined before the first one. */
+  let nodes: readonly SwarmNode[] | undefined
   let compared: readonly SwarmNode[] | undefined
 
   function vm(name: VmName): void {
@@ -59,7 +60,15 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
   }
 
   function allNodes(): void {
-    for (const { id } of nodes()) loops.nodes.queue.add(id)
+    for (const { id } of nodes ?? []) loops.nodes.queue.add(id)
+  }
+
+  /** An event of an unknown node queues no run. */
+  function takeNodes(listed: readonly SwarmNode[]): void {
+    const earlier = new Set(nodes?.map(({ id }) => id))
+    nodes = listed
+    for (const { id } of listed) if (!earlier.has(id)) loops.nodes.queue.add(id)
+    if (earlier.size !== listed.length) log.info({ nodes: listed.map(({ hostname }) => hostname) }, 'Nodes')
   }
 
   /** Requeues all VMs if the nodes changed since the last call. */
@@ -81,7 +90,7 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
 
   // Keys in backoff stay there: a resync is no reason to try sooner.
   function resyncNodes(): void {
-    for (const { id } of nodes()) if (!loops.nodes.queue.inBackoff(id)) loops.nodes.queue.add(id)
+    for (const { id } of nodes ?? []) if (!loops.nodes.queue.inBackoff(id)) loops.nodes.queue.add(id)
   }
 
   function resyncVms(names: readonly VmName[]): void {
@@ -95,10 +104,24 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
     resyncVms(store.known())
   }
 
+  function resyncSome(changed: Changed): void {
+    known(changed.vms)
+    if (changed.nodes) return resyncAll()
+    resyncVms(inTurn(store.known()))
+    if (resyncs % nodesEvery === 0) resyncNodes()
+    resyncs += 1
+  }
+
+  function wakeAll(): void {
+    for (const { queue } of [loops.nodes, ...Object.values(loops.vms)]) queue.wake()
+  }
+
   return {
-    vm,
+    declared(name) {
+      loops.declared(name)
+      vm(name)
+    },
     vms: known,
-    node: (nodeId) => loops.nodes.queue.add(nodeId),
     now(name) {
       informed.invalidateAll()
       for (const owner of vmOwners) loops.vms[owner].queue.forget(name)
@@ -131,16 +154,13 @@ export function requeue({ loops, informed, log, store, nodes, onManifests, onLea
     },
     onNodeWrite: () => void affectedByNodes(),
     newTask: (name) => loops.vms.reachability.queue.add(name),
-    resyncAll,
-    resyncSome(changed) {
-      known(changed.vms)
-      if (changed.nodes) return resyncAll()
-      resyncVms(inTurn(store.known()))
-      if (resyncs % nodesEvery === 0) resyncNodes()
-      resyncs += 1
+    onSnapshot(listed, changed, isBack) {
+      const isFirst = nodes === undefined
+      takeNodes(listed)
+      if (isBack) wakeAll()
+      if (isBack || isFirst) resyncAll()
+      else resyncSome(changed)
     },
-    wakeAll() {
-      for (const { queue } of [loops.nodes, ...Object.values(loops.vms)]) queue.wake()
-    },
+    wakeAll,
   }
 }

@@ -5,6 +5,7 @@ import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Swarm } from '../../ports/swarm.ts'
 import { unlessGone } from '../../reconcilers/shared/answers.ts'
+import type { StatusStore } from './store.ts'
 import { isTimesConfig, parseTimes, renderTimes, type Times, timesHash, timesLabel } from './transition-times-config.ts'
 
 /** Docker kills a controller 10 s after SIGTERM. */
@@ -16,8 +17,7 @@ export interface TransitionTimesPorts {
   readonly clock: Clock
   readonly log: Log
   readonly cluster: string
-  readonly times: () => Times
-  readonly remember: (times: Times) => void
+  readonly status: Pick<StatusStore, 'times' | 'remember'>
 }
 
 /**
@@ -33,7 +33,7 @@ export async function persistTransitionTimes(ports: TransitionTimesPorts, signal
       const found = (await ports.swarm.listConfigs(timesLabel, signal)).filter((one) => isTimesConfig(one, ports.cluster))
       const times = parseTimes(found.map(({ data }) => data))
       written = timesHash(times)
-      ports.remember(times)
+      ports.status.remember(times)
       return true
     } catch (error) {
       log.debug({ reason: messageOf(error) }, 'Cannot read the transition times')
@@ -42,7 +42,7 @@ export async function persistTransitionTimes(ports: TransitionTimesPorts, signal
   }
 
   async function write(limit: AbortSignal): Promise<void> {
-    const times = ports.times()
+    const times = ports.status.times()
     if (timesHash(times) === written) return
     try {
       await replaceConfigs(ports, times, limit)

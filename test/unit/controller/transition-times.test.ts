@@ -21,8 +21,7 @@ class Reign {
   constructor(swarm: SimulatedSwarm, clock: VirtualClock) {
     this.status = statusStore(clock, silentLog, () => undefined)
     const { status } = this
-    const times = { times: () => status.times(), remember: (known: Parameters<StatusStore['remember']>[0]) => status.remember(known) }
-    this.#ended = persistTransitionTimes({ swarm, clock, log: silentLog, cluster: 'lab', ...times }, this.#stopping.signal)
+    this.#ended = persistTransitionTimes({ swarm, clock, log: silentLog, cluster: 'lab', status }, this.#stopping.signal)
   }
 
   say(status: ConditionStatus, name = 'web'): void {
