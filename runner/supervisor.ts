@@ -213,7 +213,7 @@ export class Supervisor {
       uid: launch.uid,
       vm: launch.vm,
       machineType: machine.machineType,
-      cores: launch.cores,
+      cpu: { cores: launch.cores, sockets: launch.sockets, threads: launch.threads, model: launch.cpuModel },
       memoryMiB: launch.memoryMiB,
       accelerator: lease.accelerator,
       kvmFd: lease.kvmFd,

@@ -1,3 +1,4 @@
+import type { CpuTopology } from '../../src/api/vcpus.ts'
 import type { AcceleratorInUse } from '../../src/api/wire/common.ts'
 import type { GrantedNic } from '../lease.ts'
 
@@ -6,7 +7,7 @@ export interface QemuInputs {
   readonly uid: string
   readonly vm: string
   readonly machineType: string
-  readonly cores: number
+  readonly cpu: CpuTopology & { readonly model: string | undefined }
   readonly memoryMiB: number
   readonly accelerator: AcceleratorInUse
   /** `/dev/kvm`, opened by the broker. Set exactly when `accelerator` is `kvm`. */

@@ -1,12 +1,14 @@
+import { vcpusOf } from '../../src/api/vcpus.ts'
 import type { QemuInputs } from './inputs.ts'
 
 export function machineArguments(inputs: QemuInputs): string[] {
+  const { cores, sockets = 1, threads = 1 } = inputs.cpu
   const machine = `type=${inputs.machineType},usb=off,vmport=off,dump-guest-core=off,graphics=off`
   return [
     ['-name', `guest=${inputs.vm},process=vm-${inputs.vm},debug-threads=on`],
     ['-machine', machine],
     ['-uuid', inputs.uid],
-    ['-smp', `cpus=${inputs.cores},sockets=1,cores=${inputs.cores},threads=1`],
+    ['-smp', `cpus=${vcpusOf(inputs.cpu)},sockets=${sockets},cores=${cores},threads=${threads}`],
     ['-m', `size=${inputs.memoryMiB}M`],
     ['-no-user-config'],
     ['-nodefaults'],

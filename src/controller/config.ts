@@ -48,7 +48,10 @@ const options = {
   'guests-network': { fallback: 'swarmvirt-guests', help: 'overlay network of the VM tasks' },
   'control-network': { fallback: 'swarmvirt_control', help: 'overlay network of controller and agents' },
   'state-root': { fallback: defaultStateRoot, help: 'state directory of every node' },
-  'memory-overhead-mib': { fallback: '160', help: 'memory beyond the guest’s for QEMU and the runner' },
+  'memory-overhead-mib': {
+    fallback: '16',
+    help: 'the least memory beyond the guest’s for QEMU and the runner; a VM gets more if its machine needs it',
+  },
   'removal-grace-s': { fallback: '60', help: 'seconds a manifest is absent before its VM is removed' },
   'collect-after-s': { fallback: '600', help: 'seconds a superseded config of docker vm apply is kept' },
   'resync-s': { fallback: '10', help: 'seconds between two complete resyncs' },

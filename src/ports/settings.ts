@@ -9,6 +9,6 @@ export interface ClusterSettings {
   /** The overlay network that runners join. */
   readonly guestsNetwork: string
   readonly stateRoot: string
-  /** Memory in MiB for QEMU and the runner, beyond the guest's. */
+  /** The least memory in MiB for QEMU and the runner, beyond the guest's. */
   readonly memoryOverheadMiB: number
 }

@@ -31,6 +31,8 @@ interface ManifestParts {
   readonly mac?: string
   /** Instead of one network `lan` on `br0`. */
   readonly networks?: readonly object[]
+  /** More fields of the spec. */
+  readonly more?: object
 }
 
 /** A manifest that names only what matters; JSON is YAML. */
@@ -51,6 +53,7 @@ export function manifest(name: string, parts: ManifestParts = {}): string {
     networks: parts.networks ?? [{ name: 'lan', bridge: parts.bridge ?? 'br0', mac: parts.mac ?? 'auto' }],
     cloudInit: { userData: parts.userData, sshAuthorizedKeys: parts.sshAuthorizedKeys },
     readiness: { tcp: parts.tcp ?? 80 },
+    ...parts.more,
   }
   return `${JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name }, spec }, null, 2)}\n`
 }
@@ -142,7 +145,7 @@ export interface ServiceView {
     readonly TaskTemplate: {
       readonly ContainerSpec: Readonly<Record<string, unknown>>
       readonly Placement: { readonly Constraints: readonly string[] }
-      readonly Resources: { readonly Limits: { readonly MemoryBytes: number } }
+      readonly Resources: { readonly Limits: { readonly MemoryBytes: number; readonly NanoCPUs?: number } }
       readonly ForceUpdate?: number
     }
   }

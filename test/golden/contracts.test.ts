@@ -44,6 +44,18 @@ describe('what release 0.1 left on disks and wires is still read', () => {
   })
 })
 
+describe('launch config', () => {
+  const former = recorded('0.1', 'launch.json') as Record<string, unknown>
+  const readBy01 = (config: object): boolean => z.object({ version: z.literal(1) }).safeParse(config).success
+
+  it('a runner of release 0.1 rejects one with needs, and this one rejects an unknown need', () => {
+    const demanding = { ...former, version: 2, needs: ['cpu'], sockets: 2 }
+    expect([readBy01(former), readBy01(demanding)]).toEqual([true, false])
+    expect(launchConfig.parse(demanding)).toEqual(demanding)
+    expect(launchConfig.safeParse({ ...former, version: 2, needs: ['later'] }).success).toBe(false)
+  })
+})
+
 describe('identity.json', () => {
   const former = identity.parse(recorded('0.1', 'identity.json'))
   const blank = { name: 'data', sizeBytes: 4096, madeAs: '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c12', slot: 11 }

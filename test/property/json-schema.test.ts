@@ -22,6 +22,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'an address from DHCP beside a static one': /^VM013 spec\.networks\.\d+\.address: address and ipv4 do not go together/,
   'a static address or its gateway, compared with the subnet':
     /^VM01[03] spec\.networks\.\d+\.ipv4\.(address: "[^"]+" is the network or|gateway: (the gateway is not in|gateway and address))/,
+  'more virtual CPUs than a guest can have': /^VM013 spec\.cpu: .* virtual CPUs, and a guest has at most 256/,
   'two networks of one name': /^VM013 spec\.networks\.\d+\.name: there is a network /,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
@@ -105,6 +106,7 @@ describe('the JSON Schema and the reader', () => {
         ],
       }),
     ],
+    ['more virtual CPUs than a guest can have', withSpec({ cpu: { cores: 100, sockets: 2, threads: 2 } })],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
     [
       'a URL with a host that cannot be one',

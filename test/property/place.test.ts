@@ -24,7 +24,14 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
       const facts = factsOf(`n${index}`)
       const value = { ...facts, kvm: { ...facts.kvm, state: one.kvm }, disk: { totalBytes: 50 * gib, freeBytes: one.freeGiB * gib } }
       return {
-        node: { id: aNodeId(`id-${index}`), hostname: `n${index}`, state: one.state, availability: one.availability, memoryBytes: 8 * gib },
+        node: {
+          id: aNodeId(`id-${index}`),
+          hostname: `n${index}`,
+          state: one.state,
+          availability: one.availability,
+          memoryBytes: 8 * gib,
+          nanoCpus: 4e9,
+        },
         facts: one.away ? { known: false, message: 'away' } : { known: true, value },
         placedVms: one.placedVms,
         committedBytes: one.committedGiB * gib,
@@ -40,6 +47,7 @@ const request: fc.Arbitrary<PlaceRequest> = fc.record({
   nics: fc
     .record({ name: fc.constant('lan'), bridge: fc.constantFrom('br0', 'br9'), mtu: fc.constantFrom(null, 1_500, 9_000) })
     .map((nic) => [nic]),
+  cpuLimit: fc.constantFrom(0, 4, 5),
   memoryBytes: fc.integer({ min: 1, max: 9 }).map((one) => one * gib),
   diskBytes: fc.integer({ min: 1, max: 50 }).map((one) => one * gib),
 })

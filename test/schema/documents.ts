@@ -46,7 +46,11 @@ function valueOf(one: Schema): fc.Arbitrary<Json> {
     case 'array':
       return fc.array(valueOf(one.items ?? {}), { minLength: one.minItems ?? 0, maxLength: Math.min(one.maxItems ?? 3, 3) })
     case 'integer':
-      return fc.integer({ min: one.minimum ?? -10, max: one.maximum ?? 10 })
+      return integerOf(one)
+    case 'number':
+      return fc.double({ min: one.minimum ?? -10, max: one.maximum ?? 10, noNaN: true })
+    case 'null':
+      return fc.constant(null)
     case 'boolean':
       return fc.boolean()
     case 'string':
@@ -54,6 +58,11 @@ function valueOf(one: Schema): fc.Arbitrary<Json> {
     default:
       return fc.constant({})
   }
+}
+
+/** Mostly small ones, because the product of some is limited. */
+function integerOf({ minimum: min = -10, maximum: max = 10 }: Schema): fc.Arbitrary<number> {
+  return fc.oneof({ weight: 3, arbitrary: fc.integer({ min, max: Math.min(max, min + 3) }) }, fc.integer({ min, max }))
 }
 
 function objectOf(one: Schema): fc.Arbitrary<Json> {

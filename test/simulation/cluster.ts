@@ -49,7 +49,7 @@ export const settings: ClusterSettings = {
   runnerImage: 'swarmvirt-node:1',
   guestsNetwork: 'guests',
   stateRoot: '/var/lib/swarmvirt',
-  memoryOverheadMiB: 128,
+  memoryOverheadMiB: 256,
 }
 
 /** There is no other controller. */
@@ -114,7 +114,7 @@ export class Cluster {
       const declared = this.declared.get(vm)
       const service = this.swarm.service(serviceOf(vm))
       const reserved = rawNumber(dig(service?.spec, 'TaskTemplate', 'Resources', 'Reservations', 'MemoryBytes')) ?? 0
-      return committedNeed(declared?.kind === 'present' ? needOfVm(declared.vm, this.settings.memoryOverheadMiB) : undefined, reserved)
+      return committedNeed(declared?.kind === 'present' ? needOfVm(declared.vm, this.settings) : undefined, reserved)
     })
     for (const record of readPlacementRecords([...this.swarm.configs.values()])) index.put(record.config.name, record)
     return index

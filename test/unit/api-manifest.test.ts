@@ -84,6 +84,18 @@ describe('a VirtualMachine manifest', () => {
     ['user networking', (vm) => (vm.spec['networks'] = [{ name: 'm', user: {} }]), /^VM020 spec\.networks\.0\.user: .*not supported yet/],
     ['a later run strategy', (vm) => (vm.spec['runStrategy'] = 'Once'), /^VM020 spec\.runStrategy/],
     ['a run strategy nobody knows', (vm) => (vm.spec['runStrategy'] = 'Sometimes'), /^VM010 spec\.runStrategy/],
+    ['a CPU model that QEMU does not know', (vm) => (vm.spec['cpu'] = { model: 'Skylake' }), /^VM010 spec\.cpu\.model: QEMU 10.0 has no/],
+    [
+      'too many virtual CPUs',
+      (vm) => (vm.spec['cpu'] = { cores: 64, sockets: 8 }),
+      /^VM013 spec\.cpu: 64 cores × 8 sockets × 1 threads are 512 virtual CPUs, and a guest has at most 256/,
+    ],
+    ['a priority, which Swarm does not have', (vm) => (vm.spec['resources'] = { priority: 1 }), /^VM012 spec\.resources\.priority/],
+    [
+      'too little overhead',
+      (vm) => (vm.spec['resources'] = { memoryOverhead: '1Mi' }),
+      /^VM010 spec\.resources\.memoryOverhead: 1Mi is less/,
+    ],
     ['firmware', (vm) => (vm.spec['firmware'] = { mode: 'uefi' }), /^VM020 spec\.firmware/],
     ['placement', (vm) => (vm.spec['placement'] = {}), /^VM020 spec\.placement/],
     ['a deletion policy nobody knows', (vm) => (vm.spec['deletionPolicy'] = 'Destroy'), /^VM010 spec\.deletionPolicy/],

@@ -11,7 +11,7 @@ function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
     uid,
     vm: 'web-1',
     machineType: 'pc-q35-10.0',
-    cores: 2,
+    cpu: { cores: 2, model: undefined },
     memoryMiB: 512,
     accelerator: 'kvm',
     kvmFd: 5,
@@ -34,6 +34,16 @@ test('the whole command line under TCG, with two disks and no network, is the on
     { name: 'data', path: '/vm/disks/data.qcow2', slot: 11, readOnly: false },
   ]
   expect(qemuArguments(inputs({ accelerator: 'tcg', kvmFd: undefined, nics: [], disks }))).toMatchSnapshot()
+})
+
+test.each([
+  [{ cores: 2, sockets: 2, threads: 2, model: undefined }, 'kvm', 'cpus=8,sockets=2,cores=2,threads=2', 'host'],
+  [{ cores: 1, model: 'EPYC-Rome-v2' }, 'kvm', 'cpus=1,sockets=1,cores=1,threads=1', 'EPYC-Rome-v2'],
+  [{ cores: 1, model: 'qemu64' }, 'tcg', 'cpus=1,sockets=1,cores=1,threads=1', 'qemu64'],
+  [{ cores: 1, model: 'host' }, 'tcg', 'cpus=1,sockets=1,cores=1,threads=1', 'max'],
+] as const)('the guest has the processors %j under %s', (cpu, accelerator, smp, model) => {
+  const args = qemuArguments(inputs({ cpu, accelerator, kvmFd: accelerator === 'kvm' ? 5 : undefined }))
+  expect([args[args.indexOf('-smp') + 1], args[args.indexOf('-cpu') + 1]]).toEqual([smp, model])
 })
 
 test('a comma or a quote in a path adds no option', () => {

@@ -1,6 +1,7 @@
 import { wrongAnnotations } from './annotations.ts'
 import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
 import { isNetworkImage } from './spec/image.ts'
+import { mostVcpus, vcpusOf } from '../vcpus.ts'
 import { wrongStaticAddress } from './static-address.ts'
 
 const modes = ['bridge', 'user', 'direct'] as const
@@ -10,7 +11,17 @@ const modes = ['bridge', 'user', 'direct'] as const
  * are skipped, because the schema reports them.
  */
 export function brokenRules(document: unknown): ManifestIssue[] {
-  return [...wrongAnnotations(document), ...disks(document), ...networks(document), ...firmware(document)]
+  return [...wrongAnnotations(document), ...vcpus(document), ...disks(document), ...networks(document), ...firmware(document)]
+}
+
+function vcpus(document: unknown): ManifestIssue[] {
+  const path = ['spec', 'cpu']
+  const [cores = 1, sockets = 1, threads = 1] = ['cores', 'sockets', 'threads'].map((key) => at(document, [...path, key]) ?? 1)
+  if (typeof cores !== 'number' || typeof sockets !== 'number' || typeof threads !== 'number') return []
+  const count = vcpusOf({ cores, sockets, threads })
+  if (count <= mostVcpus || Math.max(cores, sockets) > mostVcpus) return []
+  const message = `${cores} cores × ${sockets} sockets × ${threads} threads are ${count} virtual CPUs, and a guest has at most ${mostVcpus}`
+  return [{ code: 'VM013', path, message }]
 }
 
 function disks(document: unknown): ManifestIssue[] {

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { closest } from '../closest.ts'
+import { cpuModelPattern, cpuModels } from '../cpu-models.ts'
 import { durationPattern, parseDuration } from '../duration.ts'
 import { parseMac } from '../mac.ts'
 import { parseQuantity, quantityPattern } from '../quantity.ts'
@@ -6,14 +8,23 @@ import { publicKeyPattern, whyNoPublicKey } from './public-key.ts'
 
 /** A quantity in the manifest (`2Gi`), bytes in the program. `leastText` is the minimum as shown in messages, such as `32Mi`. */
 export function quantity(leastText: string) {
-  const least = parseQuantity(leastText) ?? 0
   // The pattern is for the JSON Schema; the message for an invalid value quotes it.
-  const bytes = written(quantityPattern).transform((text, context) => {
-    const parsed = parseQuantity(text)
-    if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes`, quantityHelp(text))
-    return parsed < least ? refused(context, `${text} is less than the minimum, ${leastText}`) : parsed
-  })
+  const bytes = written(quantityPattern).transform((text, context) => bytesOf(text, leastText, context))
   return bytes.meta({ unit: 'bytes, such as 512Mi, 2Gi or 20G', least: leastText })
+}
+
+/** The same, or `auto`. */
+export function quantityOrAuto(leastText: string) {
+  const bytes = written(new RegExp(`^auto$|${quantityPattern.source}`)).transform((text, context) =>
+    text === 'auto' ? text : bytesOf(text, leastText, context),
+  )
+  return bytes.meta({ unit: 'auto, or bytes, such as 256Mi', least: leastText })
+}
+
+function bytesOf(text: string, leastText: string, context: z.core.$RefinementCtx): number {
+  const parsed = parseQuantity(text)
+  if (parsed === undefined) return refused(context, `"${text}" is not a quantity of bytes`, quantityHelp(text))
+  return parsed < (parseQuantity(leastText) ?? 0) ? refused(context, `${text} is less than the minimum, ${leastText}`) : parsed
 }
 
 /** A duration in the manifest (`120s`), milliseconds in the program. */
@@ -86,6 +97,18 @@ export function publicKey() {
       if (why !== undefined) context.addIssue({ code: 'custom', message: why.message, continue: false, params: { help: why.help } })
     })
     .regex(new RegExp(publicKeyPattern), 'a public key is one line as a .pub file of OpenSSH has it')
+}
+
+export function cpuModel() {
+  return written(cpuModelPattern, 'EPYC-Rome-v2').transform((text, context) => {
+    if (cpuModelPattern.test(text)) return text
+    const meant = closest(text, cpuModels)
+    return refused(
+      context,
+      `QEMU 10.0 has no CPU model "${text}"`,
+      meant === undefined ? 'host works on every node' : `did you mean "${meant}"?`,
+    )
+  })
 }
 
 /** A node's host name (RFC 1123), as Docker shows it. */

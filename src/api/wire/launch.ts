@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { acceleratorChoice, interfaceField, ipv4Field, mtuField, partNameField, textField } from './common.ts'
+import { cpuModelPattern } from '../cpu-models.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
 
@@ -8,13 +9,27 @@ import { macField } from '../mac.ts'
  * inline userData is a Swarm secret. It contains no paths, because the layout is fixed (layout.ts, inRunner).
  */
 export const launchVersion = 1
+/** A launch config with `needs`. A runner of release 0.1 rejects it, so that it never starts a VM with less than its manifest says. */
+export const demandingVersion = 2
+/** Abilities that a runner must have. It rejects a launch config with a need that it does not know. */
+const launchNeeds = ['cpu'] as const
+export type LaunchNeed = (typeof launchNeeds)[number]
 
 export const launchConfig = z.object({
-  version: z.literal(launchVersion),
+  version: z.literal([launchVersion, demandingVersion]),
+  /** Absent if release 0.1 can start the VM. */
+  needs: z.optional(z.array(z.enum(launchNeeds)).check(z.maxLength(16))),
   uid: uidField,
   vm: vmNameField,
+  /** Per socket. Absent sockets and threads are 1. */
   cores: z.int().check(z.minimum(1)),
+  sockets: z.optional(z.int().check(z.minimum(1))),
+  threads: z.optional(z.int().check(z.minimum(1))),
+  /** Absent for all that the accelerator offers. */
+  cpuModel: z.optional(z.string().check(z.regex(cpuModelPattern))),
   memoryMiB: z.int().check(z.minimum(1)),
+  /** Only for the controller, which cannot read it from the task's memory limit. Absent for `auto`. */
+  memoryOverheadBytes: z.optional(z.int()),
   accelerator: acceleratorChoice,
   /** In boot order; the file is `disks/<name>.qcow2`. The runner grows one to `sizeBytes`; absent for a disk that never grew. */
   disks: z

@@ -48,6 +48,7 @@ const byReason: Readonly<Record<string, Step>> = {
   BridgeMtuTooSmall: explain('spec.networks.mtu'),
   BridgeMissing: always("docker vm nodes --format '{{.Name}} {{.Labels}}'"),
   NoSlotLeft: nodes,
+  TooFewCpus: nodes,
   InsufficientMemory: nodes,
   InsufficientDisk: nodes,
   DiskNodeUnknown: always('docker node ls'),

@@ -47,7 +47,14 @@ export function typeOf(schema: FieldSchema): string {
   return schema.form === undefined ? (typeNames[schema.type ?? ''] ?? 'any') : `string, for example ${schema.form}`
 }
 
-const typeNames: Readonly<Record<string, string>> = { string: 'string', integer: 'integer', boolean: 'boolean', object: 'object' }
+const typeNames: Readonly<Record<string, string>> = {
+  string: 'string',
+  integer: 'integer',
+  number: 'number',
+  null: 'null',
+  boolean: 'boolean',
+  object: 'object',
+}
 
 function plural(type: string): string {
   return `${type}s`

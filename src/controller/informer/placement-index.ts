@@ -1,5 +1,5 @@
+import type { OverheadSettings } from '../../api/memory-overhead.ts'
 import type { VmName } from '../../api/names.ts'
-import type { ClusterSettings } from '../../ports/settings.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import {
   committedNeed,
@@ -17,7 +17,7 @@ import type { InformedSwarm } from './informed-swarm.ts'
 export interface PlacementPorts {
   readonly informed: Pick<InformedSwarm, 'watch' | 'refresh'>
   readonly declarations: Pick<DeclarationStore, 'get' | 'onChange'>
-  readonly settings: Pick<ClusterSettings, 'memoryOverheadMiB'>
+  readonly settings: OverheadSettings
 }
 
 /** All placements, updated with every read, write and declaration. The returned function refreshes the cache first. */
@@ -25,7 +25,7 @@ export function livePlacements({ informed, declarations, settings }: PlacementPo
   const reserved = new Map<VmName, number>()
   const needOf = (vm: VmName): Need => {
     const declared = declarations.get(vm)
-    const need = declared.kind === 'present' ? needOfVm(declared.vm, settings.memoryOverheadMiB) : undefined
+    const need = declared.kind === 'present' ? needOfVm(declared.vm, settings) : undefined
     return committedNeed(need, reserved.get(vm) ?? 0)
   }
   const index = placementIndex(needOf)

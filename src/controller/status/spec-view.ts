@@ -1,9 +1,10 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
+import { vcpusOf } from '../../api/vcpus.ts'
 import type { VmSpecView } from '../../api/wire/controller-api.ts'
 
 export function specView({ spec }: VirtualMachine): VmSpecView {
   return {
-    cores: spec.cpu.cores,
+    cores: vcpusOf(spec.cpu),
     memoryBytes: spec.memory,
     disks: spec.disks.map(({ name, size, image }) => ({ name, sizeBytes: size, image: image?.source ?? '' })),
     networks: spec.networks.map(({ name, bridge }) => ({ name, bridge })),

@@ -93,11 +93,12 @@ function unplaced(draft: ConditionDraft): AssetsPlan {
 }
 
 function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
-  const { bytes, diskBytes } = needOfVm(vm, settings.memoryOverheadMiB)
+  const { bytes, diskBytes } = needOfVm(vm, settings)
   return {
     accelerator: vm.spec.accelerator,
     softwareEmulation: settings.softwareEmulation,
     nics: nicsOf(settings.cluster, vm),
+    cpuLimit: vm.spec.resources?.cpuLimit ?? 0,
     memoryBytes: bytes,
     diskBytes,
   }

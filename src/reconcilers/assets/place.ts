@@ -14,13 +14,15 @@ export interface PlaceRequest {
   /** The cluster settings allow TCG. */
   readonly softwareEmulation: boolean
   readonly nics: readonly Pick<NicGrant, 'name' | 'bridge' | 'mtu'>[]
+  /** CPUs that it may use; 0 without a limit. */
+  readonly cpuLimit: number
   /** Guest and overhead. */
   readonly memoryBytes: number
   readonly diskBytes: number
 }
 
 export interface Candidate {
-  readonly node: Pick<SwarmNode, 'id' | 'hostname' | 'state' | 'availability' | 'memoryBytes'>
+  readonly node: Pick<SwarmNode, 'id' | 'hostname' | 'state' | 'availability' | 'memoryBytes' | 'nanoCpus'>
   readonly facts: Answer<NodeFacts>
   readonly placedVms: number
   /** Memory of all VMs placed there, running or not. */
@@ -51,7 +53,18 @@ export type Choice =
 /** Returns why a node cannot take the VM; undefined if it can. */
 type Check = (request: PlaceRequest, candidate: Candidate) => Omit<Refusal, 'hostname'> | undefined
 
-const checks: readonly Check[] = [nodeUp, nodeActive, agentAnswers, brokerThere, accelerated, bridged, slotFree, roomInMemory, roomOnDisk]
+const checks: readonly Check[] = [
+  nodeUp,
+  nodeActive,
+  agentAnswers,
+  brokerThere,
+  accelerated,
+  bridged,
+  slotFree,
+  enoughCpus,
+  roomInMemory,
+  roomOnDisk,
+]
 
 /**
  * Picks the node for a new VM. A node is refused by the first check that it fails. Among the others, it prefers KVM, then the fewest VMs, then
@@ -159,6 +172,12 @@ function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check
   if (missing.size === 0) return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, bridgeOf(small)?.mtu) }
   const there = up.length > 0 ? `it has ${up.map((one) => one.name).join(', ')}` : 'it has none'
   return { reason: 'BridgeMissing', message: `bridge ${[...missing].join(', ')} is missing, down or not allowed (${there})` }
+}
+
+/** Docker refuses a container with a larger limit. */
+function enoughCpus({ cpuLimit }: PlaceRequest, { node }: Candidate): ReturnType<Check> {
+  const cpus = node.nanoCpus / 1_000_000_000
+  return cpuLimit <= cpus ? undefined : { reason: 'TooFewCpus', message: `it has ${cpus} CPUs, and resources.cpuLimit is ${cpuLimit}` }
 }
 
 function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<Check> {

@@ -1,6 +1,8 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
+import type { OverheadSettings } from '../../api/memory-overhead.ts'
 import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts'
 import type { AssumedPlacement } from '../shared/assumed-placements.ts'
+import { memoryNeedBytes } from '../shared/machine-shape.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /** The resources of a node that the VMs placed on it use, running or not. */
@@ -26,8 +28,8 @@ export function committedNeed(declared: Need | undefined, reservedBytes: number)
   return { bytes: Math.max(declared?.bytes ?? 0, reservedBytes), diskBytes: declared?.diskBytes ?? 0 }
 }
 
-export function needOfVm({ spec }: VirtualMachine, memoryOverheadMiB: number): Need {
-  return { bytes: spec.memory + memoryOverheadMiB * 1024 ** 2, diskBytes: spec.disks.reduce((sum, { size }) => sum + size, 0) }
+export function needOfVm(vm: VirtualMachine, settings: OverheadSettings): Need {
+  return { bytes: memoryNeedBytes(vm, settings), diskBytes: vm.spec.disks.reduce((sum, { size }) => sum + size, 0) }
 }
 
 /** The placements of all other VMs, used to place one. */

@@ -52,7 +52,7 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
   const { vm, generation } = declaration
   const { configs, record, settings } = seen
   const { service, uid, replicas } = target
-  const { cluster, memoryOverheadMiB } = settings
+  const { cluster } = settings
   const launch = launchOf(service, configs)
   const disks = record?.disks ?? launch?.disks.map(({ name }) => name)
   const wanted = { cluster, vm, uid, disks, grown: record?.grown ?? (launch && grownIn(launch)) }
@@ -60,7 +60,7 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
   const forceUpdate = forceUpdateOf(service)
   // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
-  const edits = launch && editsBetween({ service, launch, memoryOverheadMiB }, wanted)
+  const edits = launch && editsBetween({ service, launch, settings }, wanted)
   const check = machineCheck(seen, vm, target)
   const previousUnfit = (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
   const isUnchecked = check === 'unchecked' && service.labels[objectLabels.generation] !== generation

@@ -11,7 +11,18 @@ export function whyUnfit(template: RawSpec, node: SwarmNode | undefined, roomByt
   if (node === undefined) return 'its node is not a member of the Swarm'
   const missing = labelConstraints({ spec: { TaskTemplate: template } }).find((one) => !isMet(one, node))
   if (missing !== undefined) return `${node.hostname} does not have the label ${missing.label}=${missing.value}`
-  return whyNoRoom(template, node, roomBytes)
+  return whyTooFewCpus(template, node) ?? whyNoRoom(template, node, roomBytes)
+}
+
+/** Docker refuses a container with a larger limit. */
+function whyTooFewCpus(template: RawSpec, node: SwarmNode): string | undefined {
+  const limit = rawNumber(dig(template, 'Resources', 'Limits', 'NanoCPUs')) ?? 0
+  if (limit <= node.nanoCpus) return undefined
+  return `${node.hostname} has ${inCpus(node.nanoCpus)} CPUs, and resources.cpuLimit is ${inCpus(limit)}`
+}
+
+function inCpus(nanoCpus: number): number {
+  return nanoCpus / 1_000_000_000
 }
 
 /** Checks memory only: a VM that is off may wait for the labels of its node. */

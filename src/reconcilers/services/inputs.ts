@@ -1,9 +1,21 @@
 import { canonicalJson } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
-import { type LaunchConfig, launchVersion } from '../../api/wire/launch.ts'
+import type { MachineShape } from '../../api/memory-overhead.ts'
+import { demandingVersion, type LaunchConfig, type LaunchNeed, launchVersion } from '../../api/wire/launch.ts'
 import { launchNicsOf } from '../shared/applied.ts'
-import { diskNames, grownSizes, readOnlyDisks, restartHash, staticNetworks, type WantedVm } from './restart-inputs.ts'
+import { shapeOf } from '../shared/machine-shape.ts'
+import {
+  diskNames,
+  explicitOverhead,
+  grownSizes,
+  readOnlyDisks,
+  restartHash,
+  severalSockets,
+  severalThreads,
+  staticNetworks,
+  type WantedVm,
+} from './restart-inputs.ts'
 
 /** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
 const powerOffTimeoutS = 110
@@ -14,6 +26,9 @@ export interface Inputs {
   readonly uid: VmUid
   /** Guest memory, without overhead. */
   readonly memoryBytes: number
+  readonly shape: MachineShape
+  /** CPUs of the node that the task may use. */
+  readonly cpuLimit: number | undefined
   /** The launch config as canonical JSON, and the name of its Swarm config. */
   readonly launchText: string
   readonly launchName: string
@@ -28,6 +43,8 @@ export function inputsOf(wanted: WantedVm): Inputs {
   return {
     uid,
     memoryBytes: vm.spec.memory,
+    shape: shapeOf(vm),
+    cpuLimit: vm.spec.resources?.cpuLimit ?? undefined,
     launchText,
     launchName: contentName('launch', uid, launchText),
     userData: text === undefined ? undefined : { text, name: contentName('userdata', uid, text) },
@@ -44,16 +61,28 @@ function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
   }))
 }
 
+/** The parts of the launch config that release 0.1 would ignore, and start something else. */
+function needsOf(wanted: WantedVm): LaunchNeed[] {
+  const { model } = wanted.vm.spec.cpu
+  const isPlainCpu = (severalSockets(wanted) ?? severalThreads(wanted) ?? model) === undefined
+  return isPlainCpu ? [] : ['cpu']
+}
+
 function launchOf(wanted: WantedVm): LaunchConfig {
   const { cluster, vm, uid } = wanted
   const { cpu, memory, accelerator, cloudInit } = vm.spec
   const instance = vm.metadata.annotations[cloudInitInstanceAnnotation]
+  const needs = needsOf(wanted)
   return {
-    version: launchVersion,
+    ...(needs.length === 0 ? { version: launchVersion } : { version: demandingVersion, needs }),
     uid,
     vm: vm.metadata.name,
     cores: cpu.cores,
+    sockets: severalSockets(wanted),
+    threads: severalThreads(wanted),
+    cpuModel: cpu.model,
     memoryMiB: Math.floor(memory / 1024 ** 2),
+    memoryOverheadBytes: explicitOverhead(wanted),
     accelerator,
     disks: launchDisks(wanted),
     nics: launchNicsOf(cluster, vm),

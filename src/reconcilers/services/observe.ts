@@ -4,6 +4,7 @@ import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../../ports/swarm.ts'
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
+import { memoryNeedBytes } from '../shared/machine-shape.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
 import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
 import { currentTask, isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
@@ -30,15 +31,14 @@ export interface ServicesPorts {
   readonly swarm: Pick<Swarm, SwarmUsed>
   readonly recent: Pick<Swarm, 'getConfig' | 'getService'>
   readonly declarations: Declarations
-  readonly settings: ServicesSettings
+  readonly settings: ClusterSettings
   readonly lease: Pick<DisruptionLease, 'observe' | 'apply'>
 }
-type ServicesSettings = Omit<ClusterSettings, 'softwareEmulation'>
 
 export interface ServicesSeen {
   readonly vm: VmName
   readonly declaration: Declaration
-  readonly settings: ServicesSettings
+  readonly settings: ClusterSettings
   /** Negotiated, such as `1.41`. */
   readonly apiVersion: string
   readonly record: PlacementRecord | undefined
@@ -94,7 +94,7 @@ async function roomFor(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   if (declaration.kind !== 'present' || node === undefined || owned.kind !== 'ours') return undefined
-  const wanted = declaration.vm.spec.memory + settings.memoryOverheadMiB * 1024 ** 2
+  const wanted = memoryNeedBytes(declaration.vm, settings)
   if (wanted <= reservedBytes(owned.service)) return undefined
   const services = await swarm.listServices(`${objectLabels.component}=vm`, signal)
   const others = services.filter((one) => one.id !== owned.service.id && one.labels[objectLabels.node] === node.id && isVmService(one))

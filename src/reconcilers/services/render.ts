@@ -1,5 +1,6 @@
 import { hashVersion, objectLabels } from '../../api/labels.ts'
 import { inRunner, layout, runnerUid, sharedGid } from '../../api/layout.ts'
+import { memoryOverheadBytes } from '../../api/memory-overhead.ts'
 import type { VmName, VmUid } from '../../api/names.ts'
 import type { Labels, RawSpec } from '../../ports/swarm.ts'
 import { placementConstraints } from '../shared/constraints.ts'
@@ -30,6 +31,7 @@ const pidsLimit = 512
 const logDriver = { Name: 'json-file', Options: { 'max-size': '10m', 'max-file': '3' } } as const
 
 const nanosecondsPerSecond = 1_000_000_000
+const nanoCpus = 1_000_000_000
 /** Enough for the sockets and a seed with 256 KiB of user data. */
 const scratchBytes = 64 * 1024 ** 2
 /** The API version of Engine 25, the first with `Privileges.NoNewPrivileges` for services. */
@@ -50,10 +52,11 @@ export interface RenderInput extends Pick<ServicesSeen, 'vm' | 'settings' | 'api
  */
 export function renderTemplate(input: RenderInput): RawSpec {
   const { inputs, settings, vm } = input
-  const memoryBytes = inputs.memoryBytes + settings.memoryOverheadMiB * 1024 ** 2
+  const memoryBytes = inputs.memoryBytes + memoryOverheadBytes(inputs.shape, settings)
+  const cpuLimit = inputs.cpuLimit === undefined ? {} : { NanoCPUs: Math.round(inputs.cpuLimit * nanoCpus) }
   return {
     ContainerSpec: containerSpec(input),
-    Resources: { Limits: { MemoryBytes: memoryBytes, Pids: pidsLimit }, Reservations: { MemoryBytes: memoryBytes } },
+    Resources: { Limits: { ...cpuLimit, MemoryBytes: memoryBytes, Pids: pidsLimit }, Reservations: { MemoryBytes: memoryBytes } },
     // Swarm always restarts after a second. The runner does the backoff after crashes, which can then change without a new template.
     RestartPolicy: { Condition: 'any', Delay: nanosecondsPerSecond },
     Placement: { Constraints: placementConstraints(input.node), MaxReplicas: 1 },

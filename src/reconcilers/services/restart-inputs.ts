@@ -2,6 +2,7 @@ import { hashOf, sha256Hex } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { type Edit, editOf, orderChange } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
+import { memoryOverheadBytes, type OverheadSettings } from '../../api/memory-overhead.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
 import { formatBytes } from '../../api/quantity.ts'
@@ -9,6 +10,7 @@ import type { GrownDisk } from '../../api/wire/agent-api.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { formerBridge, launchNicsOf } from '../shared/applied.ts'
+import { runningShape, shapeOf } from '../shared/machine-shape.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
 /** The inputs in the manifest. */
@@ -26,7 +28,7 @@ export interface WantedVm {
 export interface RunningVm {
   readonly service: Pick<SwarmService, 'spec' | 'labels'>
   readonly launch: LaunchConfig
-  readonly memoryOverheadMiB: number
+  readonly settings: OverheadSettings
 }
 
 interface RestartInput {
@@ -51,6 +53,21 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     ({ launch }) => launch.cores,
     shown,
   ),
+  sockets: input(['spec', 'cpu', 'sockets'], severalSockets, ({ launch }) => launch.sockets, shown),
+  threads: input(['spec', 'cpu', 'threads'], severalThreads, ({ launch }) => launch.threads, shown),
+  cpuModel: input(
+    ['spec', 'cpu', 'model'],
+    ({ vm }) => vm.spec.cpu.model,
+    ({ launch }) => launch.cpuModel,
+    shown,
+  ),
+  memoryOverhead: input(
+    ['spec', 'resources', 'memoryOverhead'],
+    explicitOverhead,
+    ({ launch }) => launch.memoryOverheadBytes,
+    shownInBytes,
+  ),
+  cpuLimit: input(['spec', 'resources', 'cpuLimit'], ({ vm }) => vm.spec.resources?.cpuLimit ?? undefined, runningCpuLimit, shown),
   memory: input(['spec', 'memory'], ({ vm }) => vm.spec.memory, runningMemory, shownInBytes),
   accelerator: input(
     ['spec', 'accelerator'],
@@ -129,10 +146,32 @@ function input<Value>(
 
 const mebibyte = 1024 ** 2
 
+/** Undefined for one socket. */
+export function severalSockets({ vm }: WantedVm): number | undefined {
+  const { sockets = 1 } = vm.spec.cpu
+  return sockets === 1 ? undefined : sockets
+}
+
+/** Undefined for one thread. */
+export function severalThreads({ vm }: WantedVm): number | undefined {
+  const { threads = 1 } = vm.spec.cpu
+  return threads === 1 ? undefined : threads
+}
+
+/** Undefined for `auto`. */
+export function explicitOverhead({ vm }: WantedVm): number | undefined {
+  return shapeOf(vm).memoryOverheadBytes
+}
+
+function runningCpuLimit({ service }: RunningVm): number | undefined {
+  const nano = rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Limits', 'NanoCPUs'))
+  return nano === undefined || nano === 0 ? undefined : nano / 1_000_000_000
+}
+
 /** Only the template's limit has the exact bytes, but the overhead setting or the limit itself may have changed since. */
-function runningMemory({ service, launch, memoryOverheadMiB }: RunningVm, { vm }: WantedVm): number {
+function runningMemory({ service, launch, settings }: RunningVm, { vm }: WantedVm): number {
   const limit = rawNumber(dig(service.spec, 'TaskTemplate', 'Resources', 'Limits', 'MemoryBytes')) ?? 0
-  const possible = [limit - memoryOverheadMiB * mebibyte, vm.spec.memory]
+  const possible = [limit - memoryOverheadBytes(runningShape(launch, vm), settings), vm.spec.memory]
   return possible.find((bytes) => Math.floor(bytes / mebibyte) === launch.memoryMiB) ?? launch.memoryMiB * mebibyte
 }
 
@@ -204,7 +243,8 @@ function shown(path: Path, from: Shown, to: Shown): readonly Change[] {
 }
 
 /** In bytes where two sizes would look the same. */
-function shownInBytes(path: Path, from: number, to: number): readonly Change[] {
+function shownInBytes(path: Path, from: number | undefined, to: number | undefined): readonly Change[] {
+  if (from === undefined || to === undefined) return shown(path, from && formatBytes(from), to && formatBytes(to))
   const inBytes = formatBytes(from) === formatBytes(to)
   const [old, now] = [from, to].map((bytes) => (inBytes ? `${bytes} B` : formatBytes(bytes)))
   return shown(path, old, now)

@@ -93,7 +93,7 @@ export interface Edited {
 interface EditedTemplate {
   ContainerSpec: Loose
   RestartPolicy: Loose
-  Resources: Record<'Limits' | 'Reservations', { MemoryBytes: number; Pids?: number }>
+  Resources: Record<'Limits' | 'Reservations', { MemoryBytes: number; Pids?: number; NanoCPUs?: number }>
   Placement: { Constraints: string[] } & Loose
   Networks: { Target: string; Aliases: string[] }[]
   ForceUpdate: number

@@ -58,7 +58,13 @@ export const templateFields: readonly TemplateField[] = [
     path: 'TaskTemplate.Resources.Limits.MemoryBytes',
     edit: template((one) => void (one.Resources.Limits.MemoryBytes += 1024 ** 2)),
     restarts: true,
-    behind: ['spec.memory'],
+    behind: ['spec.memory', 'spec.resources.memoryOverhead'],
+  },
+  {
+    path: 'TaskTemplate.Resources.Limits.NanoCPUs',
+    edit: template((one) => void (one.Resources.Limits.NanoCPUs = 1e9)),
+    restarts: true,
+    behind: ['spec.resources.cpuLimit'],
   },
   {
     path: 'TaskTemplate.Resources.Limits.Pids',
@@ -80,7 +86,7 @@ export const templateFields: readonly TemplateField[] = [
     path: 'TaskTemplate.Resources.Reservations.MemoryBytes',
     edit: template((one) => void (one.Resources.Reservations.MemoryBytes -= 1024 ** 2)),
     restarts: true,
-    behind: ['spec.memory'],
+    behind: ['spec.memory', 'spec.resources.memoryOverhead'],
   },
   {
     path: 'TaskTemplate.RestartPolicy.Condition',
@@ -129,6 +135,9 @@ export const templateFields: readonly TemplateField[] = [
     restarts: true,
     behind: [
       'spec.cpu.cores',
+      'spec.cpu.sockets',
+      'spec.cpu.threads',
+      'spec.cpu.model',
       'spec.memory',
       'spec.accelerator',
       'spec.networks.*.name',
@@ -184,7 +193,8 @@ export const addedFields: readonly TemplateField[] = [
 
 /** As the controller writes it, on this rig's network and for no node. */
 export function renderedSpec(rig: Rig, name: string, { Configs, Secrets }: Partial<FieldRig['references']> = {}): RawSpec {
-  const { vm } = aVm(name)
+  // A field that is only rendered on request.
+  const { vm } = aVm(name, { resources: { cpuLimit: 0.5 } })
   const inputs = inputsOf({ cluster: 'facts', vm, uid: aUid('00000000-0000-4000-8000-000000000001') })
   const made = renderTemplate({
     vm: vm.metadata.name,

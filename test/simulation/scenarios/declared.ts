@@ -62,7 +62,12 @@ function rootHas(sizeBytes: number): NonNullable<Scenario['expect']> {
 /** Each field of a manifest, edited while the VM runs. */
 export const edits: readonly Scenario[] = [
   edited('cores', {}, { cpu: { cores: 2 } }),
+  edited('sockets', {}, { cpu: { sockets: 2 } }),
+  edited('threads', {}, { cpu: { threads: 2 } }),
+  edited('CPU model', {}, { cpu: { model: 'max' } }),
   edited('memory', {}, { memory: '1Gi' }),
+  edited('memory overhead', {}, { resources: { memoryOverhead: '300Mi' } }),
+  edited('CPU limit', {}, { resources: { cpuLimit: 1.5 } }),
   edited('accelerator', {}, { accelerator: 'tcg' }),
   edited('mac', {}, { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }),
   edited('mtu', {}, { networks: [{ name: 'lan', bridge: 'br0', mtu: 1_400 }] }),

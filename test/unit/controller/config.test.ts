@@ -14,7 +14,7 @@ describe('the configuration', () => {
     expect(config.settings).toMatchObject({
       cluster: 'other',
       runnerImage: 'swarmvirt-node:1',
-      memoryOverheadMiB: 160,
+      memoryOverheadMiB: 16,
       softwareEmulation: false,
     })
   })

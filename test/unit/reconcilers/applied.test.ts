@@ -366,7 +366,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     cluster.swarm.changeNode('node-n1', { availability: 'pause' })
     cluster.swarm.edit(service, limit(64 * 1024 ** 2))
     await cluster.converge()
-    expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
+    expect(memoryLimit(cluster)).toBe(768 * 1024 ** 2)
     cluster.declare('web', { runStrategy: 'Halted' })
     await cluster.converge()
     cluster.declare('web', { runStrategy: 'Halted', memory: '1Gi' })
@@ -391,7 +391,7 @@ describe('an edit that cannot be started never stops a running VM', () => {
     cluster.declare('web', { memory: '6Gi', ...restart })
     await cluster.converge()
     expect(cluster.starts('web')).toBe(1)
-    expect(message(cluster)).toContain('4.9 GiB of the 8 GiB of memory of n1 is free beside its other VMs and services')
+    expect(message(cluster)).toContain('4.8 GiB of the 8 GiB of memory of n1 is free beside its other VMs and services')
     cluster.declare('db', { memory: '1Gi', ...restart })
     await cluster.converge()
     expect(cluster.starts('web')).toBe(2)
@@ -561,7 +561,7 @@ describe('drift', () => {
     expect(message(cluster)).toContain('until then the changed template stays')
     cluster.declare('web')
     await cluster.converge()
-    expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
+    expect(memoryLimit(cluster)).toBe(768 * 1024 ** 2)
   })
 
   const taken: readonly [string, (spec: Spec) => void][] = [

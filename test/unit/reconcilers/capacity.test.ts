@@ -185,8 +185,15 @@ test('the disk of a VM that was placed and has none yet is promised, too', async
 })
 
 test('a node takes as many VMs as its broker takes grants, and says so', () => {
-  const wanted = { accelerator: 'auto', softwareEmulation: true, nics: [], memoryBytes: 1, diskBytes: 1 } as const
-  const node = { id: aNodeId('id-1'), hostname: 'n1', state: 'ready', availability: 'active', memoryBytes: 64 * gib } as const
+  const wanted = { accelerator: 'auto', softwareEmulation: true, nics: [], cpuLimit: 0, memoryBytes: 1, diskBytes: 1 } as const
+  const node = {
+    id: aNodeId('id-1'),
+    hostname: 'n1',
+    state: 'ready',
+    availability: 'active',
+    memoryBytes: 64 * gib,
+    nanoCpus: 4e9,
+  } as const
   const full = {
     node,
     facts: { known: true, value: factsOf('n1') },

@@ -70,7 +70,7 @@ const fields: readonly [string, string, (cluster: Cluster) => void][] = [
   ['the template', 'TaskTemplate.ContainerSpec.Env changed', drifts[3]?.[2] ?? (() => undefined)],
   [
     'a limit',
-    `TaskTemplate.Resources.Limits.MemoryBytes ${640 * 1024 ** 2} → 1`,
+    `TaskTemplate.Resources.Limits.MemoryBytes ${768 * 1024 ** 2} → 1`,
     (c) =>
       c.swarm.edit('vm-web', (spec) => {
         const resources = (spec['TaskTemplate'] as Spec)['Resources'] as { Limits: Spec }

@@ -5,7 +5,7 @@ import { launchConfig } from '../../../src/api/wire/launch.ts'
 import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
 import { editsBetween } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
-import { aVm, Cluster } from '../../simulation/cluster.ts'
+import { aVm, Cluster, settings } from '../../simulation/cluster.ts'
 import { started, wantedBy } from './started.ts'
 import { aMac } from '../../support/branded.ts'
 
@@ -133,7 +133,7 @@ describe('updatePolicy: Restart', () => {
 
   test('restarts nothing for a release that renders otherwise, nor for labels that were lost', async () => {
     const cluster = await running(restart)
-    cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:2', memoryOverheadMiB: 200 }
+    cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:2', memoryOverheadMiB: 400 }
     await cluster.converge()
     cluster.swarm.edit(service, (spec) => {
       spec['Labels'] = { 'swarmvirt.managed-by': 'swarmvirt' }
@@ -263,7 +263,7 @@ describe('editsBetween', () => {
   test('finds nothing between equals, nor in bytes that are not known', () => {
     const running = started(sized(1e9))
     expect(editsBetween(running, wantedBy(sized(1e9)))).toEqual([])
-    expect(editsBetween({ ...running, memoryOverheadMiB: 1 }, wantedBy(sized(1e9 + 1)))).toEqual([])
+    expect(editsBetween({ ...running, settings: { ...settings, memoryOverheadMiB: 1_000 } }, wantedBy(sized(1e9 + 1)))).toEqual([])
   })
 
   test('shows an edit of some bytes in bytes', () => {
@@ -271,7 +271,7 @@ describe('editsBetween', () => {
   })
 
   test('shows an edit of memory if only the MiB of the running VM are known', () => {
-    const running = { ...started(sized(512 * 1024 ** 2)), memoryOverheadMiB: 1 }
+    const running = { ...started(sized(512 * 1024 ** 2)), settings: { ...settings, memoryOverheadMiB: 1_000 } }
     expect(editsBetween(running, wantedBy(sized(1024 ** 3)))).toMatchObject([{ from: '512 MiB', to: '1 GiB' }])
   })
 

@@ -193,7 +193,7 @@ describe('drift', () => {
     expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
     cluster.swarm.edit(service, limitMemory(64 * 1024 ** 2))
     await cluster.converge()
-    expect(memoryLimit(cluster)).toBe(640 * 1024 ** 2)
+    expect(memoryLimit(cluster)).toBe(768 * 1024 ** 2)
   })
 
   test('of replicas is corrected', async () => {
@@ -241,7 +241,7 @@ describe('drift', () => {
 describe('nothing is restarted by', () => {
   test('a release that renders another template', async () => {
     const cluster = await running()
-    cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:2', memoryOverheadMiB: 200 }
+    cluster.settings = { ...cluster.settings, runnerImage: 'swarmvirt-node:2', memoryOverheadMiB: 400 }
     cluster.swarm.api = '1.47'
     const writes = cluster.swarm.writes
     await cluster.converge()
@@ -301,7 +301,7 @@ describe('an edit', () => {
     cluster.swarm.edit(service, force)
     await cluster.converge()
     expect(launchOf(cluster).memoryMiB).toBe(1024)
-    expect(memoryLimit(cluster)).toBe(1152 * 1024 ** 2)
+    expect(memoryLimit(cluster)).toBe(1280 * 1024 ** 2)
     expect(cluster.said('web', 'RestartRequired')).toBe('False UpToDate')
     expect(dig(cluster.swarm.service(service)?.spec, 'TaskTemplate', 'ForceUpdate')).toBe(1)
   })

@@ -24,5 +24,5 @@ export function started(vm: VirtualMachine): RunningVm {
     forceUpdate: 0,
   })
   const launch = launchConfig.parse(JSON.parse(inputs.launchText))
-  return { service: { spec: { TaskTemplate }, labels: {} }, launch, memoryOverheadMiB: settings.memoryOverheadMiB }
+  return { service: { spec: { TaskTemplate }, labels: {} }, launch, settings }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { field } from '../about.ts'
-import { duration, hostname, quantity } from '../values.ts'
+import { mostVcpus } from '../../vcpus.ts'
+import { cpuModel, duration, hostname, quantity, quantityOrAuto } from '../values.ts'
 import { localImage } from './local-files.ts'
 
 /** The fields that a class can set as well. */
@@ -8,18 +9,24 @@ export const machineFields = {
   cpu: field(
     z
       .strictObject({
-        cores: field(z.int().min(1).max(256).default(1), { description: 'Virtual CPUs of the guest.', effect: 'restart' }),
-        model: field(
-          z
-            .string()
-            .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'not a CPU model of QEMU')
-            .optional(),
-          {
-            description: 'CPU model that the guest sees: host, max, or one that QEMU knows.',
-            effect: 'restart',
-            notYet: true,
-          },
-        ),
+        cores: field(z.int().min(1).max(mostVcpus).default(1), {
+          description:
+            'Cores of each socket. The guest has cores × sockets × threads virtual CPUs, 256 at most. More than the node has CPUs makes the guest slower.',
+          effect: 'restart',
+        }),
+        sockets: field(z.int().min(1).max(mostVcpus).optional(), {
+          description: 'Sockets that the guest sees. Default 1. Some guests are licensed by the socket, and some use few of them.',
+          effect: 'restart',
+        }),
+        threads: field(z.int().min(1).max(8).optional(), {
+          description: 'Threads of each core that the guest sees. Default 1.',
+          effect: 'restart',
+        }),
+        model: field(cpuModel().optional(), {
+          description:
+            'CPU model that the guest sees. host and max give it everything that the node offers, which is the default. A model of QEMU 10.0, such as Skylake-Server or EPYC-Rome-v2, is the same on every node.',
+          effect: 'restart',
+        }),
       })
       .prefault({}),
     { description: 'Processors.', effect: 'restart' },
@@ -74,14 +81,18 @@ export const machineFields = {
   resources: field(
     z
       .strictObject({
-        memoryOverhead: field(z.union([z.literal('auto'), quantity('16Mi')]).default('auto'), {
-          description: 'Memory beyond the guest’s.',
+        memoryOverhead: field(quantityOrAuto('16Mi').prefault('auto'), {
+          description:
+            'Memory for QEMU and the runner, beyond the guest’s. The node reserves both, and the kernel stops a VM that uses more. auto computes it from the machine.',
+          effect: 'restart',
         }),
-        cpuLimit: field(z.number().min(0.1).max(256).nullable().default(null), { description: 'CPUs of the node that it may use.' }),
-        priority: field(z.int().min(-1000).max(1000).default(0), { description: 'Which VM yields when a node is full.' }),
+        cpuLimit: field(z.number().min(0.1).max(mostVcpus).nullable().default(null), {
+          description: 'CPUs of the node that the VM may use, such as 1.5, with the work of QEMU. Default: no limit.',
+          effect: 'restart',
+        }),
       })
       .optional(),
-    { description: 'Limits and reservations beyond the guest itself.', effect: 'restart', notYet: true },
+    { description: 'Memory and CPUs of the node that the VM may use.', effect: 'restart' },
   ),
   console: field(
     z

@@ -1,0 +1,40 @@
+import type { VirtualMachine } from '../../api/manifest.ts'
+import { memoryOverheadBytes, type MachineShape, type OverheadSettings } from '../../api/memory-overhead.ts'
+import type { LaunchConfig } from '../../api/wire/launch.ts'
+
+export function shapeOf({ spec }: VirtualMachine): MachineShape {
+  const { cpu, resources } = spec
+  const explicit = resources?.memoryOverhead ?? 'auto'
+  return {
+    ...cpu,
+    memoryMiB: Math.floor(spec.memory / 1024 ** 2),
+    accelerator: spec.accelerator,
+    diskBytes: spec.disks.map(({ size }) => size),
+    nics: spec.networks.length,
+    firmware: 'bios',
+    tpm: false,
+    memoryOverheadBytes: explicit === 'auto' ? undefined : explicit,
+  }
+}
+
+/** The shape that a running VM was started with. A launch config contains no sizes of disks, so they are those of the manifest. */
+export function runningShape(launch: LaunchConfig, vm: VirtualMachine): MachineShape {
+  const sizes = new Map(vm.spec.disks.map(({ name, size }) => [name, size]))
+  return {
+    cores: launch.cores,
+    sockets: launch.sockets,
+    threads: launch.threads,
+    memoryMiB: launch.memoryMiB,
+    accelerator: launch.accelerator,
+    diskBytes: launch.disks.map(({ name }) => sizes.get(name) ?? 0),
+    nics: launch.nics.length,
+    firmware: 'bios',
+    tpm: false,
+    memoryOverheadBytes: launch.memoryOverheadBytes,
+  }
+}
+
+/** Guest and overhead. */
+export function memoryNeedBytes(vm: VirtualMachine, settings: OverheadSettings): number {
+  return vm.spec.memory + memoryOverheadBytes(shapeOf(vm), settings)
+}
