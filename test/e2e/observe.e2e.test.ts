@@ -45,6 +45,20 @@ describe('what operators see', () => {
     }
   })
 
+  it('fires the alert for an invalid manifest while there is one', async () => {
+    const prometheus = await startPrometheus(deployment.lab)
+    try {
+      const firing = (): Promise<string | undefined> => prometheus.query('ALERTS{alertname="SwarmvirtManifestInvalid",alertstate="firing"}')
+      deployment.writeManifest('invalid.yaml', 'apiVersion: swarmvirt.dev/v1alpha1\nkind: VirtualMachine\n')
+      await until('the alert to fire', 60_000, firing, 500)
+      deployment.removeManifest('invalid.yaml')
+      await until('the alert to end', 60_000, async () => ((await firing()) === undefined ? true : undefined), 500)
+    } finally {
+      deployment.removeManifest('invalid.yaml')
+      prometheus.stop()
+    }
+  })
+
   it('takes a VM’s series away with the VM', async () => {
     deployment.writeManifest('short.yaml', manifest('short', { runStrategy: 'Halted' }))
     const has = async (): Promise<boolean> => (await deployment.lab.httpGet('mgmt', metricsUrl)).body.includes('vm="short"')

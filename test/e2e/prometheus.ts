@@ -23,8 +23,11 @@ export async function startPrometheus(
   await ensurePrometheus()
   const node = lab.node('n1')
   const directory = mkdtempSync(join(node.dir, 'prometheus-'))
-  const shipped = readFileSync(join(import.meta.dirname, '../../deploy/prometheus.yml'), 'utf8').replaceAll('10s', '1s')
-  writeFileSync(join(directory, 'prometheus.yml'), edit(shipped, directory))
+  const shipped = (file: string) => readFileSync(join(import.meta.dirname, '../../deploy/prometheus', file), 'utf8')
+  writeFileSync(join(directory, 'prometheus.yml'), edit(shipped('prometheus.yml').replaceAll('10s', '1s'), directory))
+  writeFileSync(join(directory, 'rules.yml'), shipped('rules.yml'))
+  // The test does not wait for the time that an alert must be pending.
+  writeFileSync(join(directory, 'alerts.yml'), shipped('alerts.yml').replaceAll(/^ +for: .*\n/gm, ''))
   const address = `${node.managementIp}:9490`
   const files = [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`]
   const child = lab.spawnIn('n1', ['prometheus', ...files, `--web.listen-address=${address}`], { stdio: 'ignore' })
