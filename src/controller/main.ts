@@ -13,25 +13,15 @@ import { systemRandom } from '../adapters/process/system-random.ts'
 import { type ControlKey, parseControlKeys } from '../api/control-key.ts'
 import { agentPort } from '../api/wire/agent-api.ts'
 import { messageOf } from '../api/error-message.ts'
-import type { Inspection } from '../ports/inspection.ts'
 import type { Log } from '../ports/log.ts'
 import type { ManifestSource } from '../ports/manifest-source.ts'
 import type { Swarm } from '../ports/swarm.ts'
-import { assetsReconciler } from '../reconcilers/assets/index.ts'
-import { nodesReconciler } from '../reconcilers/nodes/index.ts'
-import { reachabilityReconciler } from '../reconcilers/reachability/index.ts'
-import { disruptionLease } from '../reconcilers/shared/disruption-lease.ts'
-import { servicesReconciler } from '../reconcilers/services/index.ts'
 import { collecting, type CollectPorts, holdsValid } from './declarations/garbage-collect.ts'
 import { type ControllerConfig, defaultMetricsTokenFile, readConfig, type SourceName } from './config.ts'
-import { type Controller, controller } from './controller.ts'
-import { inspection } from './api/dry-run.ts'
+import { compose } from './compose.ts'
 import { declarationStore } from './declarations/store.ts'
 import { informedSwarm } from './informer/informed-swarm.ts'
 import { checkNetworks } from './loop/network-check.ts'
-import { agentBreaker } from './loop/agent-breaker.ts'
-import { observedAgents } from './informer/agent-liveness.ts'
-import { livePlacements } from './informer/placement-index.ts'
 import { stackOf } from './stack.ts'
 
 const release = '0.1.0'
@@ -53,7 +43,7 @@ function sourcesOf(config: ControllerConfig, swarm: Swarm, log: Log, isValid: Is
   return config.sources.map((name) => made[name]())
 }
 
-function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Controller & { readonly inspection: Inspection } {
+function build(config: ControllerConfig, metrics: PromMetrics, log: Log): ReturnType<typeof compose> {
   const { settings } = config
   const [clock, random] = [systemClock, systemRandom]
   const docker = dockerSwarm(config.docker)
@@ -67,21 +57,10 @@ function build(config: ControllerConfig, metrics: PromMetrics, log: Log): Contro
     clock,
   )
   const connect = (address: string): ReturnType<typeof agentClient> => agentClient({ address, port: agentPort, keys })
-  const directory = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.elapsed() })
-  const agents = observedAgents(agentBreaker(directory, clock), clock, () => built.agentIsBack())
-  const placements = livePlacements({ informed, declarations, settings })
-  const lease = disruptionLease({ swarm, recent: informed.recent, clock, log, cluster: settings.cluster, id: random.uuid() })
-  const ports = { swarm, lease, recent: informed.recent, placements, agents, declarations, settings, clock, random }
-  const reconcilers = {
-    nodes: nodesReconciler(ports),
-    assets: assetsReconciler(ports),
-    services: servicesReconciler(ports),
-    reachability: reachabilityReconciler(ports),
-  }
+  const agents = agentsDirectory({ swarm, controlNetwork: config.controlNetwork, connect, now: () => clock.elapsed() })
   const { resyncMs } = config
-  const shared = { informed, lease, agents, sources, store: declarations, reconcilers, metrics, clock, random, log, resyncMs }
-  const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId), cluster: settings.cluster })
-  return { ...built, inspection: inspection({ ...ports, view: built.view }) }
+  const shared = { informed, sources, declarations, agents, settings, metrics, clock, random, log, resyncMs }
+  return compose({ ...shared, id: random.uuid() })
 }
 
 async function listen(config: ControllerConfig, built: ReturnType<typeof build>, metrics: PromMetrics): Promise<readonly Listening[]> {

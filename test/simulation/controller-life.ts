@@ -1,22 +1,15 @@
 import { engineOver } from '../../src/adapters/docker/engine.ts'
 import { swarmOver } from '../../src/adapters/docker/swarm.ts'
-import { type Controller, controller } from '../../src/controller/controller.ts'
+import { compose } from '../../src/controller/compose.ts'
+import type { Controller } from '../../src/controller/controller.ts'
 import { declarationStore } from '../../src/controller/declarations/store.ts'
 import { informedSwarm } from '../../src/controller/informer/informed-swarm.ts'
-import { agentBreaker } from '../../src/controller/loop/agent-breaker.ts'
-import { observedAgents } from '../../src/controller/informer/agent-liveness.ts'
-import { livePlacements } from '../../src/controller/informer/placement-index.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { Log } from '../../src/ports/log.ts'
 import type { ManifestSource } from '../../src/ports/manifest-source.ts'
 import type { SimulatedSource } from './simulated-source.ts'
 import { noMetrics } from './no-metrics.ts'
 import type { ClusterSettings } from '../../src/ports/settings.ts'
-import { assetsReconciler } from '../../src/reconcilers/assets/index.ts'
-import { nodesReconciler } from '../../src/reconcilers/nodes/index.ts'
-import { reachabilityReconciler } from '../../src/reconcilers/reachability/index.ts'
-import { disruptionLease } from '../../src/reconcilers/shared/disruption-lease.ts'
-import { servicesReconciler } from '../../src/reconcilers/services/index.ts'
 import type { Boundary, Life } from './boundary.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { SeededRandom } from './seeded-random.ts'
@@ -44,25 +37,18 @@ export function liveController(life: Life, ports: LifePorts): Pick<Controller, '
   const clock = mortalClock(life, ports)
   const informed = informedSwarm(swarmOver(engineOver(boundary.dialFor(life, (signal) => ports.streams.of(life, signal)))), clock)
   const { swarm } = informed
-  const store = declarationStore({ sources: sources.length, removalGraceMs }, clock)
-  const agents = observedAgents(agentBreaker(boundary.agentsFor(life), clock), clock, () => built.agentIsBack())
-  const placements = livePlacements({ informed, declarations: store, settings })
-  const log = watchfulLog(ports)
-  const lease = disruptionLease({ swarm, recent: informed.recent, clock, log, cluster: settings.cluster, id: `controller-${life.number}` })
-  const shared = { swarm, lease, recent: informed.recent, placements, agents, declarations: store, settings, clock, random }
-  const reconcilers = {
-    nodes: nodesReconciler(shared),
-    assets: assetsReconciler(shared),
-    services: servicesReconciler(shared),
-    reachability: reachabilityReconciler(shared),
-  }
-  const rest = { store, lease, reconcilers, metrics: noMetrics, clock, random, log, resyncMs, cluster: settings.cluster }
-  const built: Controller = controller({
+  const built = compose({
     informed,
-    agents,
     sources: sources.map((one) => mortalSource(life, one.reader({ swarm, clock }), ports)),
-    seenAgent: (nodeId) => agents.seen(nodeId),
-    ...rest,
+    declarations: declarationStore({ sources: sources.length, removalGraceMs }, clock),
+    agents: boundary.agentsFor(life),
+    settings,
+    metrics: noMetrics,
+    clock,
+    random,
+    log: watchfulLog(ports),
+    resyncMs,
+    id: `controller-${life.number}`,
   })
   void built.run(life.over.signal)
   return { view: built.view, actions: built.actions }

@@ -7,18 +7,11 @@ import { pinoLog } from '../../../src/adapters/process/pino-log.ts'
 import { promMetrics } from '../../../src/adapters/process/prom-metrics.ts'
 import { systemClock } from '../../../src/adapters/process/system-clock.ts'
 import { systemRandom } from '../../../src/adapters/process/system-random.ts'
-import { controller } from '../../../src/controller/controller.ts'
+import { compose } from '../../../src/controller/compose.ts'
 import { declarationStore } from '../../../src/controller/declarations/store.ts'
-import { observedAgents } from '../../../src/controller/informer/agent-liveness.ts'
 import { informedSwarm } from '../../../src/controller/informer/informed-swarm.ts'
-import { livePlacements } from '../../../src/controller/informer/placement-index.ts'
 import type { ClusterSettings } from '../../../src/ports/settings.ts'
 import type { StatusView } from '../../../src/ports/status-view.ts'
-import { assetsReconciler } from '../../../src/reconcilers/assets/index.ts'
-import { nodesReconciler } from '../../../src/reconcilers/nodes/index.ts'
-import { reachabilityReconciler } from '../../../src/reconcilers/reachability/index.ts'
-import { servicesReconciler } from '../../../src/reconcilers/services/index.ts'
-import { disruptionLease } from '../../../src/reconcilers/shared/disruption-lease.ts'
 import { type MeasuredSwarm, measuredSwarm } from './measured-swarm.ts'
 import type { ChildConfig, Request } from './protocol.ts'
 import { readyAgents } from './ready-agents.ts'
@@ -53,22 +46,10 @@ function run({ swarm }: MeasuredSwarm): StatusView {
   const [clock, random, log] = [systemClock, systemRandom, pinoLog('controller', 'error')]
   const { resyncMs, manifests } = config
   const { cluster } = settings
-  const informed = informedSwarm(swarm, clock)
   const sources = [manifestDirectory({ path: manifests, watchPolling: false })]
-  const store = declarationStore({ sources: sources.length, removalGraceMs: 1_000, cluster }, clock)
-  const agents = observedAgents(readyAgents(), clock, () => undefined)
-  const placements = livePlacements({ informed, declarations: store, settings })
-  const reads = { swarm: informed.swarm, recent: informed.recent, clock }
-  const lease = disruptionLease({ ...reads, log, cluster, id: random.uuid() })
-  const ports = { ...reads, lease, agents, declarations: store, placements, settings, random }
-  const reconcilers = {
-    nodes: nodesReconciler(ports),
-    assets: assetsReconciler(ports),
-    services: servicesReconciler(ports),
-    reachability: reachabilityReconciler(ports),
-  }
-  const shared = { informed, lease, agents, sources, store, reconcilers, metrics, clock, random, log, resyncMs, cluster }
-  const built = controller({ ...shared, seenAgent: (nodeId) => agents.seen(nodeId) })
+  const declarations = declarationStore({ sources: sources.length, removalGraceMs: 1_000, cluster }, clock)
+  const shared = { informed: informedSwarm(swarm, clock), sources, declarations, settings, metrics, clock, random, log, resyncMs }
+  const built = compose({ ...shared, agents: readyAgents(), id: random.uuid() })
   metrics.show(built.view)
   void built.run(new AbortController().signal)
   return built.view
