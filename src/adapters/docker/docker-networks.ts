@@ -1,9 +1,9 @@
 import type { NetworkFacts, Networks } from '../../ports/networks.ts'
-import { dockerodeDial } from './dial.ts'
+import { httpDial } from './dial.ts'
 import { type Engine, engineOver } from './engine.ts'
 
 export function dockerNetworks(endpoint: string): Networks {
-  return networksOver(engineOver(dockerodeDial(endpoint)))
+  return networksOver(engineOver(httpDial(endpoint)))
 }
 
 /** Networks from the Engine API. */
