@@ -27,10 +27,9 @@ beforeEach(() => {
   accepted = []
   callers = []
 })
-afterEach(() => {
+afterEach(async () => {
   for (const one of callers) one.destroy()
-  connections.cut()
-  server.close()
+  await connections.close()
 })
 
 /** Every address of 127.0.0.0/8 is one of this host. `let in` where the server answers, `cut` where it closes. */
