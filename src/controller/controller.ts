@@ -99,7 +99,7 @@ export function controller(ports: ControllerPorts): Controller {
   async function run(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => stopping.abort(signal.reason), { once: true })
     const kept = persistTransitionTimes({ ...shared, swarm, status }, signal)
-    const resync = { ...shared, informed, resyncMs, onSnapshot, onTasks: queues.vms }
+    const resync = { ...shared, informed, resyncMs, onSnapshot, onTasks: queues.tasks }
     await Promise.all([
       readManifests({ ...shared, sources, store, resyncMs, onRead: life.declared }, signal),
       resyncPeriodically(resync, signal),

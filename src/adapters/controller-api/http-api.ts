@@ -11,7 +11,7 @@ export type Answer =
   /** The route writes the response itself. */
   | { readonly kind: 'streaming' }
 
-export interface ApiCall {
+interface ApiCall {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   /** The `:name` in the path of the route; otherwise empty. */

@@ -11,6 +11,8 @@ export type VmOwner = Report['owner']
 export const vmOwners = ['assets', 'services', 'reachability'] as const
 /** The reconcilers whose writes requeue each other. */
 export const writers = ['assets', 'services'] as const
+/** The reconcilers that observe the tasks of a VM. */
+export const taskReaders = ['services', 'reachability'] as const
 /** Concurrent runs per reconciler: enough that one slow agent does not delay other VMs, few enough for a manager's API. */
 const concurrency = 8
 

@@ -7,7 +7,7 @@ import type { Affected } from '../informer/event-to-keys.ts'
 import type { Changed, InformedSwarm } from '../informer/informed-swarm.ts'
 import { areNodesDifferent } from '../informer/node-changes.ts'
 import { rotation } from '../informer/rotation.ts'
-import { type Loops, type VmOwner, vmOwners, writers } from './loops.ts'
+import { type Loops, taskReaders, type VmOwner, vmOwners, writers } from './loops.ts'
 
 /** Nodes are requeued at every sixth resync only: they requeue themselves, and each run lists tasks. */
 const nodesEvery = 6
@@ -25,7 +25,8 @@ export interface RequeuePorts {
 export interface Requeue {
   /** A VM was declared for the first time or with an edit. */
   readonly declared: (vm: VmName) => void
-  readonly vms: (vms: readonly VmName[]) => void
+  /** Tasks of these VMs changed, which assets do not depend on. */
+  readonly tasks: (vms: readonly VmName[]) => void
   /** A user requests it: invalidates everything cached and ignores backoff. */
   readonly now: (vm: VmName) => void
   readonly onAffected: (affected: Affected) => void
@@ -121,7 +122,9 @@ export function requeue({ loops, informed, log, store, onManifests, onLease }: R
       loops.declared(name)
       vm(name)
     },
-    vms: known,
+    tasks(names) {
+      for (const owner of taskReaders) for (const name of names) if (store.knows(name)) loops.vms[owner].queue.add(name)
+    },
     now(name) {
       informed.invalidateAll()
       for (const owner of vmOwners) loops.vms[owner].queue.forget(name)

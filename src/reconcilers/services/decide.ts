@@ -36,8 +36,8 @@ export function decide(context: Context): Decision {
   const verdict = judgeTemplate(service, seen.configs, {
     inputs: inputs.hash,
     template: renderedHash(draft),
-    hardening: hardeningOf(draft),
-    reachesMore: reaches(context),
+    isHardenedAlike: (template) => hardeningOf(template) === hardeningOf(draft),
+    reachesMore: () => reaches(context),
   })
   switch (verdict.kind) {
     case 'same':

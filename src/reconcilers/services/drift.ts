@@ -1,7 +1,7 @@
 import { hashVersion, objectLabels } from '../../api/labels.ts'
 import type { Labels, SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { dig, rawNumber } from '../shared/raw.ts'
-import { hardeningOf, templateHashOf } from './projection.ts'
+import { templateHashOf } from './projection.ts'
 import { launchConfigName } from '../shared/vm-service.ts'
 
 /** Stands for a hash of inputs that was lost. */
@@ -23,10 +23,10 @@ export interface Wanted {
   readonly inputs: string
   /** Hash of the template that this release would render. */
   readonly template: string
-  /** Its capabilities, user and mounts. */
-  readonly hardening: string
-  /** The current template has more access than any release gives a VM. */
-  readonly reachesMore: boolean
+  /** Whether a template has its capabilities, user and mounts. */
+  readonly isHardenedAlike: (template: unknown) => boolean
+  /** Whether the current template has more access than any release gives a VM. */
+  readonly reachesMore: () => boolean
 }
 
 export type Verdict =
@@ -64,13 +64,13 @@ function heldHashes(service: SwarmService, configs: readonly SwarmConfig[], want
   const { labels } = service
   const own = hashesIn(labels)
   const version = labels[objectLabels.hashVersion]
-  // Without a hash that we wrote, a template counts as ours only if it has the same access as ours.
-  const unproven = hardeningOf(service.spec['TaskTemplate']) === wanted.hardening ? actual : unknownTemplate
-  if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, wanted.reachesMore ? unknownTemplate : actual)
+  if (version !== undefined && version !== hashVersion) return rehashed(labels, wanted, wanted.reachesMore() ? unknownTemplate : actual)
   if (own.applied !== undefined && own.template !== undefined) return { applied: own.applied, template: own.template, drift: own.drift }
   if (actual === wanted.template) return { applied: wanted.inputs, template: actual, drift: undefined }
   const launch = configs.find((one) => one.name === launchConfigName(service))
   const noted = hashesIn(launch?.labels ?? {})
+  // Without a hash that we wrote, a template counts as ours only if it has the same access as ours.
+  const unproven = wanted.isHardenedAlike(service.spec['TaskTemplate']) ? actual : unknownTemplate
   return { applied: own.applied ?? noted.applied ?? unknownInputs, template: own.template ?? noted.template ?? unproven, drift: own.drift }
 }
 

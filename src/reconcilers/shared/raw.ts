@@ -17,10 +17,12 @@ export function rawNumber(value: unknown): number | undefined {
   return typeof value === 'number' && value !== 0 ? value : undefined
 }
 
+const utf8 = new TextDecoder()
+
 /** The JSON in a config's data; undefined if it is none. */
 export function rawJson(data: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(data)) as unknown
+    return JSON.parse(utf8.decode(data)) as unknown
   } catch {
     return undefined
   }
