@@ -56,6 +56,9 @@ export function vmPaths(vmDir: string) {
   return {
     identity: `${vmDir}/identity.json`,
     nicSlots: `${vmDir}/nic-slots.json`,
+    livePart: `${vmDir}/live.json`,
+    disc: (sha256: string): string => `${vmDir}/isos/${sha256}`,
+    vncSocket: `${vmDir}/run/vnc.sock`,
     disks: `${vmDir}/disks`,
     disk: (name: string): string => `${vmDir}/disks/${name}.qcow2`,
     controlSocket: `${vmDir}/run/control.sock`,

@@ -4,10 +4,11 @@ import { sha256Hex } from '../src/api/hash.ts'
 import { withSlots } from '../src/api/disk-slots.ts'
 import { type Identity, identity } from '../src/api/wire/identity.ts'
 import { type LaunchConfig, launchConfig } from '../src/api/wire/launch.ts'
+import { type LivePart, livePartFile } from '../src/api/wire/live-part.ts'
 import { assignSlots, nicSlotsFile } from '../src/api/wire/nic-slots.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type ExitName, RunnerExit } from './exit-codes.ts'
-import type { DiskInput } from './devices/inputs.ts'
+import type { CdromInput, DiskInput } from './devices/inputs.ts'
 
 type Readable = Pick<RunnerFiles, 'readText'>
 
@@ -39,7 +40,7 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
       `${path} belongs to VM ${found.vm} (${found.uid}), but the launch config is for ${launch.vm} (${launch.uid})`,
     )
   }
-  const missing = launch.disks.find((disk) => !found.disks.some((known) => known.name === disk.name))
+  const missing = launch.disks.find((disk) => disk.cdrom === undefined && !found.disks.some((known) => known.name === disk.name))
   if (missing) throw new RunnerExit('IdentityMismatch', `the launch config names disk ${missing.name}, which is not in ${path}`)
   return found
 }
@@ -47,13 +48,34 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
 /** The disks in boot order, each in the slot that the identity keeps for it. */
 export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: string) => string): DiskInput[] {
   const slots = new Map(withSlots(disks).map(({ name, slot }) => [name, slot]))
-  return launch.disks.flatMap(({ name, readOnly = false, sizeBytes }) => {
+  return launch.disks.flatMap(({ name, readOnly = false, sizeBytes, cdrom }) => {
+    if (cdrom !== undefined) return []
     const [slot, recorded] = [slots.get(name), disks.find((one) => one.name === name)]
     if (slot === undefined || recorded === undefined) return []
     // A larger size may have been withdrawn since. The recorded one also limits the file.
     const size = sizeBytes === undefined ? undefined : Math.min(sizeBytes, recorded.sizeBytes)
-    return [{ name, path: path(name), slot, readOnly, sizeBytes: size }]
+    return [{ name, path: path(name), slot, readOnly, sizeBytes: size, bootIndex: bootIndex(launch, name) }]
   })
+}
+
+/** The CD-ROM drives in boot order. A drive that the agent has not noted is empty, until the agent has its disc. */
+export function cdromsOf(launch: LaunchConfig, { cdroms = [] }: LivePart, path: (sha256: string) => string): CdromInput[] {
+  const drives = launch.disks.filter(({ cdrom }) => cdrom !== undefined)
+  return drives.map(({ name }) => {
+    const sha256 = cdroms.find((one) => one.name === name)?.sha256 ?? null
+    return { name, path: sha256 === null ? undefined : path(sha256), bootIndex: bootIndex(launch, name) }
+  })
+}
+
+/** The order of the manifest. */
+function bootIndex({ disks }: LaunchConfig, name: string): number {
+  return disks.findIndex((one) => one.name === name) + 1
+}
+
+/** Empty without the file. Throws RunnerExit `IdentityMismatch` if it is invalid. */
+export async function readLivePart(files: Pick<RunnerFiles, 'readText' | 'inode'>, path: string): Promise<LivePart> {
+  if ((await files.inode(path)) === undefined) return { version: 1 }
+  return parse(livePartFile, await readText(files, path, 'IdentityMismatch'), path, 'IdentityMismatch')
 }
 
 /** The NICs of the launch config, in its order. Throws RunnerExit `IdentityMismatch` if the file is invalid. */

@@ -1,6 +1,8 @@
 import { acceleratorArguments } from './devices/accelerator.ts'
+import { cdromArguments } from './devices/cdroms.ts'
 import { channelArguments } from './devices/channels.ts'
 import { diskArguments } from './devices/disks.ts'
+import { displayArguments } from './devices/display.ts'
 import { helperArguments } from './devices/helpers.ts'
 import type { QemuInputs } from './devices/inputs.ts'
 import { machineArguments } from './devices/machine.ts'
@@ -17,8 +19,10 @@ export function qemuArguments(inputs: QemuInputs): string[] {
     ...acceleratorArguments(inputs),
     ...channelArguments(inputs),
     ...inputs.disks.flatMap((disk, index) => diskArguments(disk, index)),
+    ...(inputs.cdroms ?? []).flatMap(cdromArguments),
     ...inputs.nics.flatMap(nicArguments),
     ...seedArguments(inputs.seedPath),
-    ...helperArguments(),
+    ...displayArguments(inputs),
+    ...helperArguments(inputs),
   ]
 }

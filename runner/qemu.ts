@@ -33,6 +33,8 @@ export interface QemuDeps {
   readonly serialLog: SerialLog
   /** QEMU's STOP event: the guest's CPUs are stopped. */
   readonly onStopped: () => void
+  /** The guest's watchdog fired. */
+  readonly onWatchdog?: () => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -134,6 +136,14 @@ export class Qemu {
     // With -no-shutdown a panic only stops the machine.
     else if (event.event === 'GUEST_PANICKED') this.#over('guest-panic')
     else if (event.event === 'STOP') this.#deps.onStopped()
+    else if (event.event === 'WATCHDOG') this.#onWatchdog(text(event.data?.['action']))
+  }
+
+  /** `none` is the runner's `poweroff`: QEMU carries out the other actions itself. */
+  #onWatchdog(action: string): void {
+    this.#deps.log.warn({ action }, 'The watchdog fired: the guest hangs')
+    this.#deps.onWatchdog?.()
+    if (action === 'none') this.#over('watchdog')
   }
 
   /** Only the first reason counts: `quit` causes another one. */

@@ -12,13 +12,13 @@ import { ControlServer } from './control-server.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
 import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
 import type { Hardening } from './hardening.ts'
-import { disksOf, type Launch, readIdentity, readLaunch, readNicSlots, type SlottedNic } from './launch-files.ts'
+import { cdromsOf, disksOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
 import { Qemu } from './qemu.ts'
-import type { DiskInput } from './devices/inputs.ts'
+import type { CdromInput, DiskInput } from './devices/inputs.ts'
 import type { SerialLog } from './serial-log.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
 
@@ -52,6 +52,7 @@ interface Machine {
   readonly nics: readonly SlottedNic[]
   readonly machineType: string
   readonly disks: readonly DiskInput[]
+  readonly cdroms: readonly CdromInput[]
   readonly seedPath: string
   readonly maxDiskBytes: number
 }
@@ -130,7 +131,9 @@ export class Supervisor {
         const machineType = config.machineType ?? identity.machineType
         const maxDiskBytes = Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
         const disks = disksOf(launch.launch, identity, (name) => this.#paths.disk(name))
-        const machine = { launch, nics, machineType, disks, seedPath: await seed, maxDiskBytes }
+        const live = await readLivePart(files, this.#paths.livePart)
+        const cdroms = cdromsOf(launch.launch, live, (sha256) => this.#paths.disc(sha256))
+        const machine = { launch, nics, machineType, disks, cdroms, seedPath: await seed, maxDiskBytes }
         // The lease was lost while the seed was created: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
@@ -220,6 +223,9 @@ export class Supervisor {
       disks: machine.disks,
       nics: machine.nics.flatMap(({ name, slot }) => lease.nics.filter(({ nic }) => nic.name === name).map((one) => ({ ...one, slot }))),
       seedPath: machine.seedPath,
+      cdroms: machine.cdroms,
+      vncSocket: launch.vnc === true ? this.#paths.vncSocket : undefined,
+      watchdog: launch.watchdog,
     }
     let paused: PausedGuest | undefined
     const onStopped = (): void => void paused?.stopped()

@@ -28,7 +28,7 @@ export function diskArguments(disk: DiskInput, index: number): string[] {
   return [
     ['-blockdev', JSON.stringify(file)],
     ['-blockdev', JSON.stringify(image)],
-    // The guest boots only from the first disk.
-    ['-device', JSON.stringify(index === 0 ? { ...device, bootindex: 1 } : device)],
+    // The guest boots only from the first disk and from CD-ROMs.
+    ['-device', JSON.stringify(index === 0 ? { ...device, bootindex: disk.bootIndex ?? 1 } : device)],
   ].flat()
 }

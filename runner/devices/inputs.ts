@@ -16,6 +16,11 @@ export interface QemuInputs {
   readonly disks: readonly DiskInput[]
   readonly nics: readonly NicInput[]
   readonly seedPath: string
+  /** In boot order. */
+  readonly cdroms?: readonly CdromInput[] | undefined
+  /** The socket for VNC of a VM with a display. */
+  readonly vncSocket?: string | undefined
+  readonly watchdog?: 'reset' | 'poweroff' | 'shutdown' | undefined
   readonly qmpFd: number
   readonly serialFd: number
 }
@@ -26,8 +31,18 @@ export interface DiskInput {
   /** PCI slot, from the VM's identity. */
   readonly slot: number
   readonly readOnly: boolean
+  /** Undefined for a disk that the guest does not boot from, unless it is the first one. */
+  readonly bootIndex?: number | undefined
   /** Grow it to this size; undefined leaves it. */
   readonly sizeBytes?: number | undefined
+}
+
+export interface CdromInput {
+  readonly name: string
+  /** The file of the disc; undefined for an empty drive. */
+  readonly path: string | undefined
+  /** Among all disks and drives. */
+  readonly bootIndex: number
 }
 
 export interface NicInput {

@@ -3,7 +3,7 @@ import type { QemuInputs } from './inputs.ts'
 
 export function machineArguments(inputs: QemuInputs): string[] {
   const { cores, sockets = 1, threads = 1 } = inputs.cpu
-  const machine = `type=${inputs.machineType},usb=off,vmport=off,dump-guest-core=off,graphics=off`
+  const machine = `type=${inputs.machineType},usb=off,vmport=off,dump-guest-core=off,graphics=${inputs.vncSocket === undefined ? 'off' : 'on'}`
   return [
     ['-name', `guest=${inputs.vm},process=vm-${inputs.vm},debug-threads=on`],
     ['-machine', machine],
@@ -12,7 +12,7 @@ export function machineArguments(inputs: QemuInputs): string[] {
     ['-m', `size=${inputs.memoryMiB}M`],
     ['-no-user-config'],
     ['-nodefaults'],
-    ['-display', 'none'],
+    ...(inputs.vncSocket === undefined ? [['-display', 'none']] : []),
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ['-rtc', 'base=utc'],
     ['-boot', 'strict=on'],

@@ -20,6 +20,8 @@ import { grownDisks } from './grown-disks.ts'
 import { learnedAddresses } from './learned-addresses.ts'
 import { keepNicSlots } from './keep-nic-slots.ts'
 import { imageStore } from './image-store.ts'
+import { isoStore } from './iso-store.ts'
+import { keepLivePart } from './live-part.ts'
 import { readInventory } from './inventory.ts'
 import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
 import { orders } from './orders.ts'
@@ -54,6 +56,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
   await sweepTemporaries(parts)
   const { broker, grants, prober } = brokerSide(parts, signal)
   const images = imageStore({ ...parts, signal })
+  const isos = isoStore({ ...parts, signal })
   const useOf = (uid: VmUid) => diskUse(broker, parts.runners, uid, signal)
   const prepareDisks = preparer({ ...parts, images, useOf, signal })
   const addresses = learnedAddresses(parts)
@@ -66,6 +69,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
         prepareDisks,
         deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order),
         grownDisks: (uid) => grownDisks(parts, uid),
+        keepLivePart: (order) => keepLivePart({ ...parts, isos }, order),
         keepNicSlots: (order) => keepNicSlots(parts, order),
         grants,
         broker,

@@ -69,6 +69,7 @@ async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Pro
     [layout.disks(uid), /^\.?[a-z0-9-]+\.(qcow2|(new|next)-[0-9a-f-]{36})$/],
     [layout.run(uid), /^[a-z0-9.-]+$/],
     [layout.instanceImages(uid), /^[0-9a-f]{64}$/],
+    [layout.instanceIsos(uid), /^[0-9a-f]{64}$/],
   ]
   // A runner that is still alive can create no more files. A file created after the identity is gone would have no owner.
   for (const directory of [layout.disks(uid), layout.run(uid)])
@@ -78,7 +79,11 @@ async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Pro
     await removeFiles(files, directory, names)
     await files.removeEmptyDirectory(directory)
   }
-  await removeFiles(files, layout.instance(uid), /^(addresses\.json|nic-slots\.json|identity\.json\.draft|[a-z.-]+\.tmp-[0-9a-f]{12})$/)
+  await removeFiles(
+    files,
+    layout.instance(uid),
+    /^(addresses\.json|live\.json|nic-slots\.json|identity\.json\.draft|[a-z.-]+\.tmp-[0-9a-f]{12})$/,
+  )
   await files.remove(layout.identityFile(uid))
   await files.removeEmptyDirectory(layout.instance(uid))
 }

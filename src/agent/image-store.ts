@@ -21,7 +21,7 @@ const maxCopies = 2
 const patienceMs = 1_000
 /** Sweeps repeatedly: right after a restart, the partial file of the killed agent is still too young to remove. */
 const sweepEveryMs = 600_000
-const localImage = /^images\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
+const localFile = /^(?:images|isos)\/(?!\.)[A-Za-z0-9._+-]{1,200}$/
 
 export type ImageState = { readonly kind: 'stored'; readonly image: StoredImage } | Setback
 
@@ -35,6 +35,8 @@ export interface ImageStoreOptions {
   readonly log: Log
   /** Cancels running arrivals. */
   readonly signal: AbortSignal
+  /** Whether a file can be used. Default: `judgeFile`, for the images of disks. */
+  readonly judge?: (path: string, sha256: string) => Promise<StoredImage | Failure>
 }
 
 export interface ImageStore {
@@ -71,7 +73,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
       const known = await stored(image, image.sha256)
       if (known) return known
     }
-    return localImage.test(image.source) ? await resolveLocal(image) : await resolveRemote(image, refusedAddresses)
+    return localFile.test(image.source) ? await resolveLocal(image) : await resolveRemote(image, refusedAddresses)
   }
 
   async function resolveLocal(image: ImageReference): Promise<ImageState> {
@@ -120,7 +122,7 @@ export function imageStore(options: ImageStoreOptions): ImageStore {
   }
 
   async function judge(path: string, sha256: string): Promise<StoredImage | Failure> {
-    const verdict = await judgeFile(options, path, sha256)
+    const verdict = await (options.judge?.(path, sha256) ?? judgeFile(options, path, sha256))
     verdicts.set(sha256, verdict)
     return verdict
   }

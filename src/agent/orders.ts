@@ -16,6 +16,8 @@ export interface OrdersOptions {
   readonly deleteDisks: (order: DeleteDisksOrder) => Promise<DeletionStatus>
   readonly grownDisks: (uid: VmUid) => Promise<readonly GrownDisk[]>
   /** Throws StateError. */
+  readonly keepLivePart: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
+  /** Throws StateError. */
   readonly keepNicSlots: (order: PrepareOrder) => Promise<void>
   readonly grants: Grants
   readonly broker: BrokerLink
@@ -89,7 +91,7 @@ async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<Pr
 
 async function makeReady(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
   const existing = await options.grants.readClear(order.uid)
-  const unready = await options.prepareDisks(order)
+  const unready = (await options.prepareDisks(order)) ?? (await options.keepLivePart(order))
   if (unready === undefined) return grantTo(options, order, existing)
   // If the edit of the disks fails or takes long, a VM that has its disks still gets its existing grant.
   if (existing !== undefined) await grantTo(options, order, existing)
@@ -111,7 +113,8 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   switch (outcome.kind) {
     case 'granted': {
       const grown = await options.grownDisks(order.uid)
-      const ready = { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000) } as const
+      const live = order.live === undefined ? {} : { live: { message: '' } }
+      const ready = { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000), ...live } as const
       return grown.length === 0 ? ready : { ...ready, grown: [...grown] }
     }
     case 'waiting':

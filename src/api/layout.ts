@@ -46,6 +46,10 @@ export function layout(root: string) {
     nicSlotsFile: (uid: VmUid): string => `${instance(uid)}/nic-slots.json`,
     /** 2750. Hard links into the store, 0440; the backing files of the overlays. */
     instanceImages: (uid: VmUid): string => `${instance(uid)}/images`,
+    /** 2750. Hard links into the store, 0440, named by their SHA-256: the discs of the CD-ROM drives. */
+    instanceIsos: (uid: VmUid): string => `${instance(uid)}/isos`,
+    /** Owned by the agent, 0440; see wire/live-part.ts. */
+    livePartFile: (uid: VmUid): string => `${instance(uid)}/live.json`,
     /** 2770, `<disk>.qcow2`, 0660. */
     disks: (uid: VmUid): string => `${instance(uid)}/disks`,
     diskFile: (uid: VmUid, disk: string): string => `${instance(uid)}/disks/${disk}.qcow2`,

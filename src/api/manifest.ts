@@ -17,7 +17,9 @@ type Whole = z.output<typeof virtualMachineSchema>
 type WholeDisk = Whole['spec']['disks'][number]
 type WholeNetwork = Whole['spec']['networks'][number]
 /** The supported part of the schema; everything else is rejected before a manifest gets this type. */
-type Disk = WholeDisk & { readonly size: number }
+type StoredDisk = WholeDisk & { readonly size: number; readonly cdrom?: undefined }
+type CdromDrive = WholeDisk & { readonly size?: undefined; readonly cdrom: NonNullable<WholeDisk['cdrom']> }
+type Disk = StoredDisk | CdromDrive
 type Network = WholeNetwork & { readonly bridge: string }
 type Readiness = Extract<NonNullable<Whole['spec']['readiness']>, { ping: true } | { tcp: number }>
 type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrategy'> & {
@@ -38,6 +40,15 @@ export type VirtualMachine = Omit<Whole, 'spec'> & {
 export interface VirtualMachineClass {
   readonly name: string
   readonly spec: Readonly<Record<string, unknown>>
+}
+
+/** The disks with a file on the node: all but CD-ROM drives. */
+export function storedDisks({ disks }: Pick<VirtualMachine['spec'], 'disks'>): readonly StoredDisk[] {
+  return disks.filter((disk) => disk.cdrom === undefined)
+}
+
+export function cdromDrives({ disks }: Pick<VirtualMachine['spec'], 'disks'>): readonly CdromDrive[] {
+  return disks.filter((disk) => disk.cdrom !== undefined)
 }
 
 export type ParsedManifest =

@@ -7,6 +7,8 @@ export interface MachineShape extends CpuTopology {
   readonly accelerator: AcceleratorChoice
   readonly diskBytes: readonly number[]
   readonly nics: number
+  /** A display with VNC. */
+  readonly display?: boolean
   readonly firmware: 'bios' | 'uefi'
   readonly tpm: boolean
   /** `resources.memoryOverhead` of the manifest; undefined for `auto`. */
@@ -30,6 +32,8 @@ export const overheadMiB = {
   vcpu: 3,
   disk: 6,
   nic: 8,
+  /** 16 MiB of video memory, and the buffers of VNC. */
+  display: 24,
   /** TCG's translated code: `tb-size` of the runner. */
   tcg: 128,
   /** Code and variables of the firmware, and what it copies. */
@@ -56,6 +60,7 @@ function automaticMiB(shape: MachineShape, { softwareEmulation }: OverheadSettin
     overheadMiB.vcpu * vcpusOf(shape),
     ...diskBytes.map((bytes) => overheadMiB.disk + tablesMiB(bytes)),
     overheadMiB.nic * nics,
+    shape.display === true ? overheadMiB.display : 0,
     emulated ? overheadMiB.tcg : 0,
     firmware === 'uefi' ? overheadMiB.uefi : 0,
     tpm ? overheadMiB.tpm : 0,

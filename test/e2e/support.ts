@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Condition, ConditionType } from '../../src/api/conditions.ts'
 import { deterministicMac } from '../../src/api/mac.ts'
@@ -6,7 +6,7 @@ import type { VmView } from '../../src/api/wire/controller-api.ts'
 import { clusterName, type Deployment, openDeployment } from '../lab/deployment.ts'
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
 import { e2eLabName } from '../lab/layout.ts'
-import { until } from '../lab/run.ts'
+import { must, until } from '../lab/run.ts'
 import { aVmName } from '../support/branded.ts'
 
 export const e2eLab = e2eLabName(process.env)
@@ -240,6 +240,15 @@ export function instanceDirectory(lab: Lab, node: NodeName, uid: string): string
 
 export function serialLog(lab: Lab, node: NodeName, uid: string): string {
   return readFileSync(join(instanceDirectory(lab, node, uid), 'run/serial.log'), 'utf8')
+}
+
+/** Puts an ISO image with this label into the `isos` directory of every node. */
+export async function offerDisc(lab: Lab, file: string, label: string): Promise<void> {
+  for (const { stateRoot } of lab.nodes) {
+    const path = join(stateRoot, 'isos', file)
+    writeFileSync(`${path}.txt`, label)
+    await must(['genisoimage', '-quiet', '-V', label, '-o', path, `${path}.txt`])
+  }
 }
 
 /** The guest's own web page, requested from another node over br0. */

@@ -5,7 +5,7 @@ import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
 import { resolveClasses } from '../../src/api/manifest/resolve-classes.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import { guestPage, manifest, nodeOfVm, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
+import { guestPage, manifest, nodeOfVm, offerDisc, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
 
 const directory = join(import.meta.dirname, '../../manifests')
 const files = readdirSync(directory).filter((file) => file.endsWith('.yaml'))
@@ -66,6 +66,7 @@ function remove(some: readonly string[]): void {
 beforeAll(async () => {
   deployment = await openE2e()
   await setReservations(true)
+  await offerDisc(deployment.lab, 'tools.iso', 'TOOLS')
   // The removal of all VMs of a source at once would be blocked.
   deployment.writeManifest(`${anchor}.yaml`, manifest(anchor, { runStrategy: 'Halted' }))
 })

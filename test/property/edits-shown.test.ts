@@ -13,6 +13,7 @@ const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' }
 const lan = { name: 'lan', bridge: 'br0' }
 const ipv4 = { address: '10.0.0.5/24', gateway: '10.0.0.1', nameservers: ['10.0.0.1'] }
 const ofDisk = (changes: object): SpecChanges => ({ disks: [{ ...disk, ...changes }] })
+const withDrive = (cdrom: object): SpecChanges => ({ disks: [disk, { name: 'tools', cdrom }] })
 const ofNetwork = (changes: object): SpecChanges => ({ networks: [{ ...lan, ...changes }] })
 
 interface Edited {
@@ -39,6 +40,10 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.deletionPolicy': { to: { deletionPolicy: 'Delete' } },
   'spec.disks.*.name': { to: ofDisk({ name: 'other' }) },
   'spec.disks.*.size': { to: ofDisk({ size: '4Gi' }) },
+  'spec.disks.*.cdrom.path': { from: withDrive({ path: 'isos/a.iso' }), to: withDrive({ path: 'isos/b.iso' }) },
+  'spec.console.serial': { to: { console: { serial: true } } },
+  'spec.console.vnc': { to: { console: { vnc: true } } },
+  'spec.watchdog.action': { to: { watchdog: {} } },
   'spec.disks.*.readOnly': { to: ofDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { to: ofDisk({ image: { source: 'images/other.qcow2' } }) },
   'spec.disks.*.image.sha256': {

@@ -28,6 +28,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
   'what cloud-init makes of user data': /^VM015 .*\.userData: /,
   'two disks with one name': /^VM013 spec\.disks\.\d+\.name: there is a disk /,
+  'a VM with CD-ROM drives alone, or with too many': /^VM013 spec\.disks\.\d+\.cdrom: a VM /,
   'the key __proto__': /^VM012 .*: unknown field "__proto__"/,
   'control characters, and halves of characters': /^VM004 /,
   'limits of the whole file': /^VM003 /,
@@ -107,6 +108,7 @@ describe('the JSON Schema and the reader', () => {
       }),
     ],
     ['more virtual CPUs than a guest can have', withSpec({ cpu: { cores: 100, sockets: 2, threads: 2 } })],
+    ['a VM with CD-ROM drives alone, or with too many', withSpec({ disks: [{ name: 'tools', cdrom: { path: 'isos/a.iso' } }] })],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
     [
       'a URL with a host that cannot be one',

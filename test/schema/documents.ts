@@ -22,6 +22,7 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
   readonly additionalProperties?: Schema | boolean
+  readonly if?: Schema
   readonly then?: Schema
   readonly else?: Schema
 }
@@ -66,6 +67,13 @@ function integerOf({ minimum: min = -10, maximum: max = 10 }: Schema): fc.Arbitr
 }
 
 function objectOf(one: Schema): fc.Arbitrary<Json> {
+  const excluded = Object.entries(one.then?.properties ?? {}).flatMap(([key, inner]) => (inner.not === undefined ? [] : key))
+  if (excluded.length > 0) {
+    const { if: condition, then: _then, ...rest } = one
+    const { else: _else, ...matching } = { ...without(rest, excluded), required: [...(one.required ?? []), ...(condition?.required ?? [])] }
+    const others = without(rest, condition?.required ?? [])
+    return fc.oneof(objectOf(matching), { weight: 3, arbitrary: objectOf(others) })
+  }
   const built = Object.entries(one.properties ?? {}).filter(([, inner]) => inner.not === undefined)
   if (built.length === 0)
     return fc.dictionary(words, typeof one.additionalProperties === 'object' ? valueOf(one.additionalProperties) : words)
@@ -74,6 +82,10 @@ function objectOf(one: Schema): fc.Arbitrary<Json> {
   // A required condition is always met: otherwise half of the documents would be invalid from the start.
   const required = [...(one.required ?? []), ...(one.then?.required ?? []), ...(one.else?.required ?? [])]
   return fc.record(fields, { requiredKeys: required.filter((key) => key in fields) }) as fc.Arbitrary<Json>
+}
+
+function without(one: Schema, keys: readonly string[]): Schema {
+  return { ...one, properties: Object.fromEntries(Object.entries(one.properties ?? {}).filter(([key]) => !keys.includes(key))) }
 }
 
 const sizes = fc.constantFrom('512Mi', '2Gi', '20G', '1.5Gi')
@@ -87,6 +99,7 @@ const images = fc.constantFrom('images/a.qcow2', 'images/debian-13.qcow2', 'http
 function textOf(pattern: string | undefined): fc.Arbitrary<string> {
   if (pattern === undefined) return words
   if (pattern.includes('ssh-ed25519')) return publicKeys
+  if (pattern.includes('isos')) return fc.constantFrom('isos/a.iso', 'isos/virtio-win.iso')
   if (pattern.includes('(?!')) return images
   const matching = fc.stringMatching(new RegExp(pattern, 'u'))
   // Few of the quantities that match are whole numbers of bytes and enough.

@@ -11,7 +11,7 @@ const known = identity.parse(recorded('identity.json'))
 
 test('a VM of release 0.1 starts with its disk in the slot that it always had', () => {
   expect(disksOf(launch, known, (name) => `/vm/disks/${name}.qcow2`)).toEqual([
-    { name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false },
+    { name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false, bootIndex: 1 },
   ])
 })
 
@@ -19,8 +19,8 @@ test('the launch config says which disks are attached and in which order, and th
   const disks = [...known.disks, { name: 'data', sizeBytes: 1, slot: 14 }, { name: 'removed', sizeBytes: 1, slot: 12 }]
   const ordered = { ...launch, disks: [{ name: 'data', readOnly: true as const }, { name: 'root' }] }
   expect(disksOf(ordered, { ...known, disks }, (name) => name)).toEqual([
-    { name: 'data', path: 'data', slot: 14, readOnly: true },
-    { name: 'root', path: 'root', slot: 10, readOnly: false },
+    { name: 'data', path: 'data', slot: 14, readOnly: true, bootIndex: 1 },
+    { name: 'root', path: 'root', slot: 10, readOnly: false, bootIndex: 2 },
   ])
 })
 

@@ -32,11 +32,11 @@ export function editOf(
   }
 }
 
-/** A disk that is added, removed or moved destroys no data; a new name of one that stays would. */
+/** A disk that is added, removed or moved destroys no data; a new name of one that stays would. Only the disc of a CD-ROM drive is live, not the drive. */
 export function editEffect(path: readonly (string | number)[], from: string | undefined, to: string | undefined): EditEffect {
   const pattern = patternOf(path)
   const isEntry = pattern === 'spec.disks.*.name' && (from === undefined || to === undefined)
-  return isEntry || pattern === 'spec.disks' ? 'restart' : (effectOf(machineAbout(), path) ?? 'restart')
+  return isEntry || pattern === 'spec.disks' || pattern === 'spec.disks.*.cdrom' ? 'restart' : (effectOf(machineAbout(), path) ?? 'restart')
 }
 
 /** The names that both lists have, if their order differs: one pair or none. */

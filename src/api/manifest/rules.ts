@@ -27,10 +27,24 @@ function vcpus(document: unknown): ManifestIssue[] {
 function disks(document: unknown): ManifestIssue[] {
   const path = ['spec', 'disks']
   const each = entries(document, path).flatMap(([place, disk]) => {
-    if (disk['cdrom'] !== undefined) return [...both(place, disk, 'cdrom', 'image'), ...both(place, disk, 'cdrom', 'size')]
+    if (disk['cdrom'] !== undefined) return ['image', 'size', 'readOnly'].flatMap((key) => both(place, disk, 'cdrom', key))
     return [...missing(place, disk, 'size'), ...unproven([...place, 'image'], disk['image'])]
   })
-  return [...each, ...twice(document, path, 'disk')]
+  return [...each, ...twice(document, path, 'disk'), ...cdroms(document, path)]
+}
+
+/** The SATA ports of the chipset. */
+const mostCdroms = 6
+
+/** A VM has a disk of its own, which its node keeps for it. */
+function cdroms(document: unknown, path: ManifestPath): ManifestIssue[] {
+  const all = entries(document, path)
+  const drives = all.filter(([, disk]) => disk['cdrom'] !== undefined)
+  const [drive, tooMany] = [drives[0], drives[mostCdroms]]
+  if (drive !== undefined && drives.length === all.length)
+    return [{ code: 'VM013', path: [...drive[0], 'cdrom'], message: 'a VM needs a disk beside its CD-ROM drives', help: 'add a disk' }]
+  if (tooMany === undefined) return []
+  return [{ code: 'VM013', path: [...tooMany[0], 'cdrom'], message: `a VM has at most ${mostCdroms} CD-ROM drives` }]
 }
 
 /** An image from the network needs its hash, unless the manifest says `insecure: true`. */

@@ -13,6 +13,7 @@ import {
   sha256Field,
   textField,
 } from './common.ts'
+import { orderedLivePart } from './live-part.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
 import { runnerStatus } from './runner-control.ts'
@@ -80,6 +81,8 @@ export const prepareOrder = z.object({
    * the network.
    */
   clusterAddresses: z.optional(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(4_096))),
+  /** Kept for the runner, and absent if there is nothing of it. An agent of release 0.1 ignores it, and so does not answer with `live`. */
+  live: z.optional(orderedLivePart),
   /** Names this order in later requests. The controller computes it, because the agent may not know every key. Absent from release 0.1. */
   mark: z.optional(markField),
 })
@@ -106,6 +109,8 @@ export const prepareStatus = z.discriminatedUnion('state', [
     emulationReason: textField,
     /** Absent if there are none, and in answers of release 0.1. */
     grown: z.optional(z.array(grownDisk).check(z.maxLength(16))),
+    /** The live part is kept. `message` says what the running guest does not have of it. Absent if the order has none, and from release 0.1. */
+    live: z.optional(z.object({ message: textField })),
     ...ofPending,
   }),
   /** In progress; `message` contains the step and its progress. */

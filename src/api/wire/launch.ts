@@ -12,7 +12,7 @@ export const launchVersion = 1
 /** A launch config with `needs`. A runner of release 0.1 rejects it, so that it never starts a VM with less than its manifest says. */
 export const demandingVersion = 2
 /** Abilities that a runner must have. It rejects a launch config with a need that it does not know. */
-const launchNeeds = ['cpu'] as const
+const launchNeeds = ['cpu', 'devices'] as const
 export type LaunchNeed = (typeof launchNeeds)[number]
 
 export const launchConfig = z.object({
@@ -33,7 +33,15 @@ export const launchConfig = z.object({
   accelerator: acceleratorChoice,
   /** In boot order; the file is `disks/<name>.qcow2`. The runner grows one to `sizeBytes`; absent for a disk that never grew. */
   disks: z
-    .array(z.object({ name: partNameField, readOnly: z.optional(z.literal(true)), sizeBytes: z.optional(z.int()) }))
+    .array(
+      z.object({
+        name: partNameField,
+        readOnly: z.optional(z.literal(true)),
+        sizeBytes: z.optional(z.int()),
+        /** A CD-ROM drive, whose disc is in the live part (live-part.ts). A runner that does not know it finds no such disk and ends. */
+        cdrom: z.optional(z.object({ bus: z.literal('sata') })),
+      }),
+    )
     .check(z.minLength(1), z.maxLength(16)),
   /** The controller grants `bridge` and `mtu`. Absent in launch configs of release 0.1. */
   nics: z
@@ -64,6 +72,10 @@ export const launchConfig = z.object({
     /** True if the secret `userdata` is mounted. */
     hasUserData: z.boolean(),
   }),
+  /** A display, with VNC on a UNIX socket. */
+  vnc: z.optional(z.literal(true)),
+  /** The action of the watchdog; absent without one. */
+  watchdog: z.optional(z.enum(['reset', 'poweroff', 'shutdown'])),
   /** Seconds between the power button and killing QEMU; less than the service's stop grace period. */
   powerOffTimeoutS: z.int().check(z.minimum(1)),
 })

@@ -162,7 +162,7 @@ const rules: Readonly<Record<string, JsonSchema>> = {
   'spec.disks.*': {
     if: { required: ['cdrom'] },
     // oxlint-disable-next-line unicorn/no-thenable -- as above
-    then: { properties: { image: { not: {} }, size: { not: {} } } },
+    then: { properties: { image: { not: {} }, size: { not: {} }, readOnly: { not: {} } } },
     else: { required: ['size'] },
   },
   'spec.disks.*.image': {

@@ -1,4 +1,4 @@
-import type { VirtualMachine } from '../../api/manifest.ts'
+import { storedDisks, type VirtualMachine } from '../../api/manifest.ts'
 import { vcpusOf } from '../../api/vcpus.ts'
 import type { VmSpecView } from '../../api/wire/controller-api.ts'
 
@@ -6,7 +6,7 @@ export function specView({ spec }: VirtualMachine): VmSpecView {
   return {
     cores: vcpusOf(spec.cpu),
     memoryBytes: spec.memory,
-    disks: spec.disks.map(({ name, size, image }) => ({ name, sizeBytes: size, image: image?.source ?? '' })),
+    disks: storedDisks({ disks: spec.disks }).map(({ name, size, image }) => ({ name, sizeBytes: size, image: image?.source ?? '' })),
     networks: spec.networks.map(({ name, bridge }) => ({ name, bridge })),
   }
 }

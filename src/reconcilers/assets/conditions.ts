@@ -32,6 +32,7 @@ export function preparedConditions(seen: AssetsSeen, prepared: Answer<PrepareSta
   const status = prepared.value
   switch (status.state) {
     case 'ready':
+      if (seen.order?.live !== undefined && status.live === undefined) return unready(seen, agentTooOld, hostname, 15_000)
       return {
         conditions: [
           condition(
@@ -51,6 +52,12 @@ export function preparedConditions(seen: AssetsSeen, prepared: Answer<PrepareSta
       return failed(seen, status, hostname)
   }
 }
+
+const agentTooOld = {
+  state: 'failed',
+  reason: 'AgentTooOld',
+  message: 'its agent is of an earlier release, which does not support CD-ROM drives; update the agent',
+} as const
 
 function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: string): string {
   const { pending } = status

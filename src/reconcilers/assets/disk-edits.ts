@@ -11,6 +11,7 @@ type Field = readonly [key: string, from: string | undefined, to: string | undef
 export function diskEdits(there: readonly Made[], wanted: readonly Wanted[]): readonly Edit[] {
   const left = there.filter((one) => isRecorded(one) && one.removed !== true && wanted.every(({ name }) => name !== one.name))
   const edits = wanted.flatMap((disk, index) => {
+    if (disk.cdrom !== undefined) return []
     const made = there.find((one) => one.name === disk.name) ?? renamed(left, disk)
     const shrinks = made !== undefined && disk.size < made.sizeBytes
     const edits = fieldsOf(made, disk).flatMap(([key, from, to]) => edit(index, key, from, to))

@@ -1,4 +1,4 @@
-import type { VirtualMachine } from '../../api/manifest.ts'
+import { cdromDrives, storedDisks, type VirtualMachine } from '../../api/manifest.ts'
 import { readReplaceDisks } from '../../api/replace-disks.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
@@ -24,7 +24,7 @@ export function prepareOrderFor(
     uid: record.uid,
     vm: record.vm,
     cluster: settings.cluster,
-    disks: vm.spec.disks.map(({ name, size, image, readOnly }) => ({
+    disks: storedDisks(vm.spec).map(({ name, size, image, readOnly }) => ({
       name,
       sizeBytes: size,
       ...(image === undefined ? {} : { image: { source: image.source, sha256: image.sha256 ?? null } }),
@@ -35,6 +35,13 @@ export function prepareOrderFor(
     accelerator: granted.accelerator,
     softwareEmulation: settings.softwareEmulation,
     nics: [...granted.nics],
+    ...livePartOf(vm),
     ...(isPending ? { pending: { accelerator: declared.accelerator, nics: [...declared.nics] } } : {}),
   }
+}
+
+/** The part that a running VM takes. Absent if the manifest has nothing of it, as for a VM of release 0.1. */
+function livePartOf({ spec }: VirtualMachine): Pick<PrepareOrder, 'live'> {
+  const cdroms = cdromDrives(spec).map(({ name, cdrom: { path = null } }) => ({ name, path }))
+  return cdroms.length === 0 ? {} : { live: { cdroms } }
 }

@@ -1,4 +1,4 @@
-import type { VirtualMachine } from '../../api/manifest.ts'
+import { storedDisks, type VirtualMachine } from '../../api/manifest.ts'
 import type { OverheadSettings } from '../../api/memory-overhead.ts'
 import { placementRecordName, type VmName, type VmUid } from '../../api/names.ts'
 import type { AssumedPlacement } from '../shared/assumed-placements.ts'
@@ -29,7 +29,7 @@ export function committedNeed(declared: Need | undefined, reservedBytes: number)
 }
 
 export function needOfVm(vm: VirtualMachine, settings: OverheadSettings): Need {
-  return { bytes: memoryNeedBytes(vm, settings), diskBytes: vm.spec.disks.reduce((sum, { size }) => sum + size, 0) }
+  return { bytes: memoryNeedBytes(vm, settings), diskBytes: storedDisks(vm.spec).reduce((sum, { size }) => sum + size, 0) }
 }
 
 /** The placements of all other VMs, used to place one. */

@@ -6,6 +6,7 @@ import { demandingVersion, type LaunchConfig, type LaunchNeed, launchVersion } f
 import { launchNicsOf } from '../shared/applied.ts'
 import { shapeOf } from '../shared/machine-shape.ts'
 import {
+  cdromNames,
   diskNames,
   explicitOverhead,
   grownSizes,
@@ -53,24 +54,26 @@ export function inputsOf(wanted: WantedVm): Inputs {
 }
 
 function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
-  const [readOnly, sizes] = [readOnlyDisks(wanted) ?? [], grownSizes(wanted) ?? {}]
+  const [readOnly, sizes, cdroms] = [readOnlyDisks(wanted) ?? [], grownSizes(wanted) ?? {}, cdromNames(wanted) ?? []]
   return diskNames(wanted).map((name) => ({
     name,
     ...(readOnly.includes(name) ? { readOnly: true as const } : {}),
+    ...(cdroms.includes(name) ? { cdrom: { bus: 'sata' as const } } : {}),
     ...(sizes[name] === undefined ? {} : { sizeBytes: sizes[name] }),
   }))
 }
 
 /** The parts of the launch config that release 0.1 would ignore, and start something else. */
 function needsOf(wanted: WantedVm): LaunchNeed[] {
-  const { model } = wanted.vm.spec.cpu
-  const isPlainCpu = (severalSockets(wanted) ?? severalThreads(wanted) ?? model) === undefined
-  return isPlainCpu ? [] : ['cpu']
+  const { cpu, console, watchdog } = wanted.vm.spec
+  const isPlainCpu = (severalSockets(wanted) ?? severalThreads(wanted) ?? cpu.model) === undefined
+  const hasDevices = console?.vnc === true || watchdog !== undefined
+  return [...(isPlainCpu ? [] : ['cpu' as const]), ...(hasDevices ? ['devices' as const] : [])]
 }
 
 function launchOf(wanted: WantedVm): LaunchConfig {
   const { cluster, vm, uid } = wanted
-  const { cpu, memory, accelerator, cloudInit } = vm.spec
+  const { cpu, memory, accelerator, cloudInit, console, watchdog } = vm.spec
   const instance = vm.metadata.annotations[cloudInitInstanceAnnotation]
   const needs = needsOf(wanted)
   return {
@@ -93,6 +96,8 @@ function launchOf(wanted: WantedVm): LaunchConfig {
       networks: staticNetworks(vm),
       hasUserData: cloudInit.userData !== undefined,
     },
+    ...(console?.vnc ? { vnc: true } : {}),
+    ...(watchdog === undefined ? {} : { watchdog: watchdog.action }),
     powerOffTimeoutS,
   }
 }

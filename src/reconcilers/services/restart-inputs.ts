@@ -1,7 +1,7 @@
 import { hashOf, sha256Hex } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { type Edit, editOf, orderChange } from '../../api/manifest/edits.ts'
-import type { VirtualMachine } from '../../api/manifest.ts'
+import { cdromDrives, type VirtualMachine } from '../../api/manifest.ts'
 import { memoryOverheadBytes, type OverheadSettings } from '../../api/memory-overhead.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
@@ -76,6 +76,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     shown,
   ),
   disks: { wanted: diskNames, changes: diskChanges },
+  cdroms: { wanted: cdromNames, changes: cdromChanges },
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   grownDisks: { wanted: grownSizes, changes: sizeChanges },
   nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
@@ -92,6 +93,18 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
         ]
       }),
   },
+  vnc: input(
+    ['spec', 'console', 'vnc'],
+    ({ vm }) => vm.spec.console?.vnc || undefined,
+    ({ launch }) => launch.vnc,
+    (path, from, to) => shown(path, from?.toString(), to?.toString()),
+  ),
+  watchdog: input(
+    ['spec', 'watchdog', 'action'],
+    ({ vm }) => vm.spec.watchdog?.action,
+    ({ launch }) => launch.watchdog,
+    shown,
+  ),
   cloudInitInstance: input(
     ['metadata', 'annotations', cloudInitInstanceAnnotation],
     ({ vm }) => vm.metadata.annotations[cloudInitInstanceAnnotation],
@@ -179,6 +192,23 @@ export function diskNames({ vm, disks }: WantedVm): readonly string[] {
   return disks ?? vm.spec.disks.map(({ name }) => name)
 }
 
+/** Undefined if there are none. The disc of a drive is in the live part. */
+export function cdromNames(manifest: WantedVm): readonly string[] | undefined {
+  const existing = diskNames(manifest)
+  const names = cdromDrives(manifest.vm.spec).flatMap(({ name }) => (existing.includes(name) ? name : []))
+  return names.length === 0 ? undefined : names.toSorted(byText)
+}
+
+/** Only for a name that stays: a drive that is added or removed is shown by its name. */
+function cdromChanges({ launch }: RunningVm, manifest: WantedVm): readonly Change[] {
+  const wanted = cdromNames(manifest) ?? []
+  return manifest.vm.spec.disks.flatMap(({ name }, index) => {
+    const running = launch.disks.find((one) => one.name === name)
+    const [was, is] = [running?.cdrom !== undefined, wanted.includes(name)]
+    return running === undefined ? [] : shown(['spec', 'disks', index, 'cdrom'], was ? 'sata' : undefined, is ? 'sata' : undefined)
+  })
+}
+
 /** Undefined if there are none. */
 export function readOnlyDisks(manifest: WantedVm): readonly string[] | undefined {
   const existing = diskNames(manifest)
@@ -204,6 +234,7 @@ export function grownSizes(manifest: WantedVm): Readonly<Record<string, number>>
 /** A disk that runs without a size has the one that it was created with. One that has not grown for the node has its size from the manifest. */
 function sizeChanges({ launch }: RunningVm, { vm, grown = [] }: WantedVm): readonly Change[] {
   return vm.spec.disks.flatMap(({ name, size }, index) => {
+    if (size === undefined) return []
     const [running, wanted] = [launch.disks.find((one) => one.name === name), grown.find((one) => one.name === name)]
     const before = running && (running.sizeBytes ?? wanted?.createdBytes)
     return before === undefined ? [] : shownInBytes(['spec', 'disks', index, 'size'], before, wanted?.sizeBytes ?? size)

@@ -9,7 +9,9 @@ export function shapeOf({ spec }: VirtualMachine): MachineShape {
     ...cpu,
     memoryMiB: Math.floor(spec.memory / 1024 ** 2),
     accelerator: spec.accelerator,
-    diskBytes: spec.disks.map(({ size }) => size),
+    // A CD-ROM drive has no size.
+    diskBytes: spec.disks.map(({ size = 0 }) => size),
+    display: spec.console?.vnc === true,
     nics: spec.networks.length,
     firmware: 'bios',
     tpm: false,
@@ -27,6 +29,7 @@ export function runningShape(launch: LaunchConfig, vm: VirtualMachine): MachineS
     memoryMiB: launch.memoryMiB,
     accelerator: launch.accelerator,
     diskBytes: launch.disks.map(({ name }) => sizes.get(name) ?? 0),
+    display: launch.vnc === true,
     nics: launch.nics.length,
     firmware: 'bios',
     tpm: false,

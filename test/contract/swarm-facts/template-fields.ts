@@ -148,6 +148,8 @@ export const templateFields: readonly TemplateField[] = [
       'spec.networks.*.ipv4.nameservers',
       'spec.cloudInit.sshAuthorizedKeys',
       'spec.disks.*.readOnly',
+      'spec.console.vnc',
+      'spec.watchdog.action',
       'spec.disks.*.size',
       'spec.cloudInit.userData',
     ],

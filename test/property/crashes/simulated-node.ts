@@ -3,6 +3,7 @@ import type { BrokerLink } from '../../../src/agent/broker-link.ts'
 import { deleteDisks } from '../../../src/agent/delete-disks.ts'
 import { diskUse } from '../../../src/agent/disk-use.ts'
 import { type Grants, grants } from '../../../src/agent/grants.ts'
+import { keepLivePart } from '../../../src/agent/live-part.ts'
 import { keepNicSlots } from '../../../src/agent/keep-nic-slots.ts'
 import { grownDisks } from '../../../src/agent/grown-disks.ts'
 import { learnedAddresses } from '../../../src/agent/learned-addresses.ts'
@@ -91,6 +92,7 @@ export class SimulatedNode {
         prepareDisks,
         deleteDisks: (order) => deleteDisks(disks, order),
         grownDisks: (uid) => grownDisks(shared, uid),
+        keepLivePart: (order) => keepLivePart({ ...shared, isos: images }, order),
         keepNicSlots: (order) => keepNicSlots(shared, order),
         grants: held,
         broker,

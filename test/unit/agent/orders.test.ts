@@ -32,6 +32,7 @@ function aBook() {
     },
     deleteDisks: async () => ({ state: 'gone' }),
     grownDisks: async () => [],
+    keepLivePart: async () => undefined,
     keepNicSlots: async () => undefined,
     grants: { readClear: async () => undefined, revoke: async () => undefined } as never,
     broker: unused,
@@ -91,6 +92,7 @@ function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { stat
     prepareDisks: async () => disks,
     deleteDisks: async () => ({ state: 'gone' }),
     grownDisks: async () => [],
+    keepLivePart: async () => undefined,
     keepNicSlots: async () => undefined,
     grants: {
       readClear: async () => {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import type { VirtualMachine } from '../../../src/api/manifest.ts'
+import type { storedDisks } from '../../../src/api/manifest.ts'
 import type { InstanceRecord } from '../../../src/api/wire/agent-api.ts'
 import { diskEdits } from '../../../src/reconcilers/assets/disk-edits.ts'
 
 type Made = InstanceRecord['disks'][number]
-type Wanted = VirtualMachine['spec']['disks'][number]
+type Wanted = ReturnType<typeof storedDisks>[number]
 
 const sizeBytes = 1024 ** 3
 const image = { source: 'images/a', sha256: 'a'.repeat(64) }

@@ -35,6 +35,9 @@ function put(key: string, value: unknown): (document: Document) => void {
 function putDisk(change: Record<string, unknown>): (document: Document) => void {
   return ({ spec }) => void (spec['disks'] = (spec['disks'] as object[]).map((one) => ({ ...one, ...change })))
 }
+function putDrive(path: string): (document: Document) => void {
+  return ({ spec }) => void (spec['disks'] = [...(spec['disks'] as object[]).slice(0, 1), { name: 'tools', cdrom: { path } }])
+}
 function putNetwork(change: Record<string, unknown>): (document: Document) => void {
   return ({ spec }) => void (spec['networks'] = (spec['networks'] as object[]).map((one) => ({ ...one, ...change })))
 }
@@ -65,6 +68,10 @@ const cases: Readonly<Record<string, Case>> = {
     edit: putDisk({ size: '3Gi' }),
     grown: [{ name: 'root', createdBytes: 2 * 1024 ** 3, sizeBytes: 3 * 1024 ** 3 }],
   },
+  'spec.disks.*.cdrom.path': { before: putDrive('isos/a.iso'), edit: putDrive('isos/b.iso') },
+  'spec.console.serial': { edit: put('console', { serial: true }) },
+  'spec.console.vnc': { edit: put('console', { vnc: true }) },
+  'spec.watchdog.action': { edit: put('watchdog', {}) },
   'spec.disks.*.readOnly': { edit: putDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { edit: putDisk({ image: { source: 'images/b.qcow2' } }) },
   'spec.disks.*.image.sha256': { edit: putDisk({ image: { source: 'images/a.qcow2', sha256: 'a'.repeat(64) } }) },

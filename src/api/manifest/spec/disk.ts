@@ -23,12 +23,17 @@ export const disk = z.strictObject({
   cdrom: field(
     z
       .strictObject({
-        path: field(z.string().regex(localIso, 'a CD-ROM is isos/NAME, a file in the isos directory of the state root'), {
-          description: "isos/NAME, a file in the isos directory of the node's state root.",
-          effect: 'restart',
+        path: field(z.string().regex(localIso, 'a CD-ROM is isos/NAME, a file in the isos directory of the state root').optional(), {
+          description:
+            'isos/NAME, a file in the isos directory of the node (/var/lib/swarmvirt/isos). Without it, the drive is empty. An edit changes or ejects the disc, also one that the guest has mounted.',
+          effect: 'live',
         }),
       })
       .optional(),
-    { description: 'A read-only ISO image.', effect: 'restart', notYet: true },
+    {
+      description:
+        'A SATA CD-ROM drive instead of a disk, with a read-only ISO image. It has no size and no image. The VM boots from the first disk and from CD-ROMs, in the order of the list.',
+      effect: 'live',
+    },
   ),
 })

@@ -97,11 +97,33 @@ export const machineFields = {
   console: field(
     z
       .strictObject({
-        serial: field(z.boolean().default(true), { description: 'A serial console.' }),
-        vnc: field(z.boolean().default(false), { description: 'A graphical console.' }),
+        serial: field(z.literal(true).default(true), {
+          description: 'The serial console, which every VM has. The runner writes it to its log.',
+          effect: 'live',
+        }),
+        vnc: field(z.boolean().default(false), {
+          description:
+            "true gives the VM a display, with VNC on the UNIX socket run/vnc.sock in the VM's own directory on its node. There is no TCP port and no password: the rights of the socket protect it.",
+          effect: 'restart',
+        }),
       })
       .optional(),
-    { description: 'Serial and graphical console.', effect: 'restart', notYet: true },
+    { description: 'Serial and graphical console.', effect: 'restart' },
+  ),
+  watchdog: field(
+    z
+      .strictObject({
+        action: field(z.enum(['reset', 'poweroff', 'shutdown']).default('reset'), {
+          description:
+            'Action when the guest stops feeding the watchdog. With reset, the guest reboots at once. With poweroff, it is switched off like in a power cut, and this counts as a crash. With shutdown, the power button is pressed.',
+          effect: 'restart',
+        }),
+      })
+      .optional(),
+    {
+      description: 'A watchdog of the model i6300esb. It does nothing until the guest starts it. Needs the driver i6300esb in the guest.',
+      effect: 'restart',
+    },
   ),
   terminationGracePeriod: field(duration('1s', '1h').optional(), {
     description: 'How long a shutdown may take.',
