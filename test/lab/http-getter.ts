@@ -46,14 +46,15 @@ class Asker {
     for (const pipe of [child.stdin, child.stdout] as Socket[]) pipe.unref()
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => this.#hear(JSON.parse(line) as Line))
     child.on('error', (error) => this.#end(error))
-    child.on('close', () => this.#end(new Error('the program that asks was ended')))
+    child.on('close', (code, signal) => this.#end(new Error(`the program that asks has ended: ${signal ?? code}`)))
   }
 
   ask(question: HttpQuestion): Promise<HttpAnswer> {
     const answer = Promise.withResolvers<HttpAnswer>()
     this.#lastId += 1
     this.#waiting.set(this.#lastId, answer)
-    // While an answer is due, this process does not end.
+    // While an answer is due, this process does not end. The child counts too: when it dies, its end is the answer.
+    this.#child.ref()
     ;(this.#child.stdout as Socket).ref()
     this.#child.stdin?.write(`${JSON.stringify({ ...question, id: this.#lastId })}\n`)
     return answer.promise.catch((error: Error) => {
@@ -66,7 +67,9 @@ class Asker {
     this.#waiting.delete(line.id)
     if ('error' in line) answer?.reject(new Error(line.error))
     else answer?.resolve(line)
-    if (this.#waiting.size === 0) (this.#child.stdout as Socket).unref()
+    if (this.#waiting.size > 0) return
+    this.#child.unref()
+    ;(this.#child.stdout as Socket).unref()
   }
 
   #end(error: Error): void {

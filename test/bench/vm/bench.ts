@@ -35,7 +35,11 @@ async function prepareNodes(deployment: Deployment): Promise<void> {
   const { lab } = deployment
   // A paused node would start no agent.
   await until('every agent', 120_000, async () => ((await readyNodes(deployment)) === lab.nodes.length ? true : undefined), 500)
-  for (const other of ['n2', 'n3']) await lab.mustDocker(node, ['node', 'update', '--availability', 'pause', other])
+  for (const other of ['n2', 'n3']) {
+    // The controller labels the node too, and the second of two writers gets "update out of sequence".
+    const pause = () => lab.mustDocker(node, ['node', 'update', '--availability', 'pause', other])
+    await until(`${other} to be paused`, 30_000, pause)
+  }
 }
 
 async function readyNodes(deployment: Deployment): Promise<number> {

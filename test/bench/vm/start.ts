@@ -51,11 +51,7 @@ async function makeTap(lab: Lab): Promise<void> {
 
 /** Any HTTP answer of the guest counts. dnsmasq enters the guest's MAC into the ARP table with the lease, so no request waits for ARP. */
 async function timeUntilReached(lab: Lab, address: string, start: () => Promise<unknown>): Promise<number> {
-  const isReached = (): Promise<true | undefined> =>
-    lab.httpGet('lan', `http://${address}/`, { timeoutMs: 200 }).then(
-      () => true,
-      () => undefined,
-    )
+  const isReached = (): Promise<true | undefined> => lab.httpGet('lan', `http://${address}/`, { timeoutMs: 200 }).then(() => true)
   const sinceMs = performance.now()
   await start()
   await until(`${address} to answer`, 120_000, isReached, 10)
