@@ -1,12 +1,11 @@
 import { createServer, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import type { IncomingMessage, RequestOptions, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestOptions, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { ControlKey } from '../../api/control-key.ts'
 import type { AnswerControl, ControlAnswer, ControlListener } from '../../ports/control-listener.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Log } from '../../ports/log.ts'
-import { limitConnections } from '../process/connection-limits.ts'
-import { readBody } from '../process/http-body.ts'
+import { limitConnections, type LimitedConnections } from '../process/connection-limits.ts'
 
 /**
  * HTTPS with a pre-shared key (TLS 1.2, ECDHE-PSK, RFC 5489): encrypted, forward secret, no certificates to manage. TLS 1.3 is off, since Node's
@@ -48,8 +47,15 @@ export function listenPsk(options: PskServerOptions): Promise<ControlListener> {
     server.listen({ host: options.host, port: options.port }, () => {
       server.off('error', reject)
       server.on('error', (error) => options.log.error({ error: error.message }, 'The control listener failed'))
-      resolve({ port: (server.address() as AddressInfo).port, close: () => connections.close() })
+      resolve({ port: (server.address() as AddressInfo).port, close: () => closeServer(server, connections) })
     })
+  })
+}
+
+function closeServer(server: Server, connections: LimitedConnections): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    connections.cut()
   })
 }
 
@@ -80,6 +86,18 @@ function send(response: ServerResponse, answer: ControlAnswer, thenClose: boolea
   const bytes = Buffer.from(JSON.stringify(answer.body))
   const headers = { 'content-type': 'application/json', 'content-length': bytes.length, ...(thenClose ? { connection: 'close' } : {}) }
   response.writeHead(answer.status, headers).end(bytes)
+}
+
+/** Reads the whole body as text. Undefined if it is longer than `limit`. Rejects if the stream fails. */
+async function readBody(stream: IncomingMessage, limit: number): Promise<string | undefined> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > limit) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 export interface PskClientOptions {

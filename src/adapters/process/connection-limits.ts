@@ -19,11 +19,8 @@ const maxProvenAddresses = 256
 export interface LimitedConnections {
   /** The client on this connection sent a valid token or key. */
   proven(connection: Endpoint): void
-  /**
-   * Stops listening and closes all connections. Node's `closeAllConnections` skips clients that have sent nothing yet, and its `close` waits for
-   * them.
-   */
-  close(): Promise<void>
+  /** Closes all connections. Node's `closeAllConnections` skips clients that have sent nothing yet, and `close` waits for them. */
+  cut(): void
 }
 
 /** A raw socket or the TLS socket on top of it. Both have the same remote endpoint. */
@@ -65,11 +62,9 @@ export function limitConnections(server: Server, limits: ConnectionLimits): Limi
         remember(provenUntil, held.address)
       }
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        for (const socket of open.keys()) socket.destroy()
-      }),
+    cut: () => {
+      for (const socket of open.keys()) socket.destroy()
+    },
   }
 }
 

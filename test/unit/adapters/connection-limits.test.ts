@@ -27,9 +27,10 @@ beforeEach(() => {
   accepted = []
   callers = []
 })
-afterEach(async () => {
+afterEach(() => {
   for (const one of callers) one.destroy()
-  await connections.close()
+  connections.cut()
+  server.close()
 })
 
 /** Every address of 127.0.0.0/8 is one of this host. `let in` where the server answers, `cut` where it closes. */
