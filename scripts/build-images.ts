@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { englishOnly, oneFile } from './bundle.ts'
 import { programNamed } from './program.ts'
 
@@ -52,6 +52,29 @@ function lastStageOn(image: ImageName, base: string): string {
   return text.slice(stageStarts(text).at(-1)).replace(/^FROM .*$/m, `FROM ${base}`)
 }
 
+/** dockerode loads these to build images, to pack files and to use ssh. They are unused, and take a third of the controller's memory. */
+const unusedDrivers: Plugin = {
+  name: 'unused-drivers',
+  setup(builder) {
+    const filter = /^(ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|tar-fs|@balena\/dockerignore)$/
+    builder.onResolve({ filter }, (args) => ({ path: args.path, namespace: 'unused' }))
+    // A new use of one would fail at its first call.
+    builder.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {}', loader: 'js' }))
+  },
+}
+
+/** ssh2 works without these optional modules, and a bundle cannot contain them. */
+const optionalNatives: Plugin = {
+  name: 'optional-natives',
+  setup(builder) {
+    builder.onResolve({ filter: /^cpu-features$|\.node$/ }, (args) => ({ path: args.path, namespace: 'absent' }))
+    builder.onLoad({ filter: /.*/, namespace: 'absent' }, (args) => ({
+      contents: `throw new Error(${JSON.stringify(`${args.path} is not part of this bundle`)})`,
+      loader: 'js',
+    }))
+  },
+}
+
 /** Bundles one program into one file. */
 export async function bundle(entry: string, outfile: string, native: readonly string[]): Promise<void> {
   await build({
@@ -59,7 +82,7 @@ export async function bundle(entry: string, outfile: string, native: readonly st
     outfile,
     target: 'node24',
     external: [...native],
-    plugins: [englishOnly],
+    plugins: [unusedDrivers, optionalNatives, englishOnly],
     ...oneFile,
   })
 }

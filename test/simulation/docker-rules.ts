@@ -1,5 +1,4 @@
 import { canonicalJson } from '../../src/api/hash.ts'
-import { StatusError } from '../../src/adapters/docker/call.ts'
 import { portErrorOf } from '../../src/adapters/docker/errors.ts'
 import type { PortError } from '../../src/ports/errors.ts'
 import type { RawSpec, SwarmNode } from '../../src/ports/swarm.ts'
@@ -156,6 +155,6 @@ export function invalid(text: string): PortError {
 }
 
 /** The error of the port for this answer of dockerd. The adapter's own code decides it, so that it is tested too. */
-export function refusal(status: number, message: string): PortError {
-  return portErrorOf(new StatusError(status, JSON.stringify({ message })), 'simulated')
+export function refusal(statusCode: number, message: string): PortError {
+  return portErrorOf({ statusCode, json: { message } }, 'simulated')
 }

@@ -1,10 +1,10 @@
-import { type Request, StatusError } from '../../src/adapters/docker/call.ts'
+import type { Request } from '../../src/adapters/docker/call.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import type { Labels, RawSpec, SwarmConfig, SwarmNode, SwarmSecret, SwarmService, SwarmTask } from '../../src/ports/swarm.ts'
 import { rawObject } from '../../src/reconcilers/shared/raw.ts'
 import type { SimulatedSwarm } from './simulated-swarm.ts'
 
-/** Translates a request into a call of the Swarm. `perform` returns dockerd's answer, and throws the transport's errors. */
+/** Translates a request into a call of the Swarm. `perform` returns dockerd's answer, and throws dockerode's errors. */
 export interface DockerdCall {
   readonly name: string
   readonly target: string
@@ -89,11 +89,11 @@ const routes: Readonly<Record<string, (asked: Asked) => DockerdCall>> = {
 }
 
 function reading(name: string, target: string, read: (swarm: SimulatedSwarm) => Promise<unknown>): DockerdCall {
-  return { name, target, isWrite: false, perform: (swarm) => asTransport(read(swarm)) }
+  return { name, target, isWrite: false, perform: (swarm) => asDockerode(read(swarm)) }
 }
 
 function writing(name: string, target: string, write: (swarm: SimulatedSwarm) => Promise<unknown>): DockerdCall {
-  return { name, target, isWrite: true, perform: (swarm) => asTransport(write(swarm)) }
+  return { name, target, isWrite: true, perform: (swarm) => asDockerode(write(swarm)) }
 }
 
 function updating(name: string, { id, query }: Asked, write: (swarm: SimulatedSwarm, version: number) => Promise<unknown>): DockerdCall {
@@ -104,7 +104,7 @@ function updating(name: string, { id, query }: Asked, write: (swarm: SimulatedSw
 }
 
 /** The simulated Swarm throws what the port throws, with the answer that it was made of as the cause. */
-async function asTransport(answer: Promise<unknown>): Promise<unknown> {
+async function asDockerode(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer
   } catch (error) {
@@ -112,12 +112,12 @@ async function asTransport(answer: Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** The transport's error for an unsuccessful answer. */
-export function answered(status: number, message: string): Error {
-  return new StatusError(status, JSON.stringify({ message }))
+/** dockerode's error for an unsuccessful answer. */
+export function answered(statusCode: number, message: string): Error {
+  return Object.assign(new Error(`(HTTP code ${statusCode}) ${message}`), { statusCode, json: { message } })
 }
 
-/** The transport's error without an answer. */
+/** dockerode's error without an answer. */
 export function unanswered(): Error {
   return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
 }

@@ -1,9 +1,9 @@
 import type { NetworkFacts, Networks } from '../../ports/networks.ts'
-import { httpDial } from './dial.ts'
+import { dockerodeDial } from './dial.ts'
 import { type Engine, engineOver } from './engine.ts'
 
 export function dockerNetworks(endpoint: string): Networks {
-  return networksOver(engineOver(httpDial(endpoint)))
+  return networksOver(engineOver(dockerodeDial(endpoint)))
 }
 
 /** Networks from the Engine API. */

@@ -1,4 +1,3 @@
-import { StatusError } from './call.ts'
 import { PortError, type PortErrorKind } from '../../ports/errors.ts'
 
 /** Classifies an HTTP error status. `message` is the daemon's own. */
@@ -47,9 +46,16 @@ function kindOfText(message: string): PortErrorKind {
 /** Converts an error of a call into a PortError. `what` names the call, for people. */
 export function portErrorOf(error: unknown, what: string): PortError {
   if (error instanceof PortError) return error
-  if (error instanceof StatusError) {
-    return new PortError(kindOfStatus(error.status, error.message), `${what}: ${error.message.trim()}`, { cause: error })
+  const { statusCode, json, message, code } = error as { statusCode?: number; json?: unknown; message?: string; code?: string }
+  if (typeof statusCode !== 'number') {
+    return new PortError('Unavailable', `${what}: Docker did not answer (${code ?? message ?? 'no reason given'})`, { cause: error })
   }
-  const { message, code } = error as { readonly message?: string; readonly code?: string }
-  return new PortError('Unavailable', `${what}: Docker did not answer (${code ?? message ?? 'no reason given'})`, { cause: error })
+  const said = (json as { message?: unknown } | null)?.message
+  const text = typeof said === 'string' ? said : withoutWrapping(message ?? '')
+  return new PortError(kindOfStatus(statusCode, text), `${what}: ${text.trim()}`, { cause: error })
+}
+
+/** For a streamed response, dockerode wraps the daemon's message into its own. */
+function withoutWrapping(message: string): string {
+  return message.replace(/^\(HTTP code \d{3}\) .*? - /, '')
 }

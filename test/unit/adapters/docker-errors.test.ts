@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { StatusError } from '../../../src/adapters/docker/call.ts'
 import { negotiate } from '../../../src/adapters/docker/engine.ts'
 import { kindOfStatus, portErrorOf } from '../../../src/adapters/docker/errors.ts'
 import { linesOf, readEvent } from '../../../src/adapters/docker/events.ts'
@@ -32,14 +31,15 @@ describe('an answer of the Engine API that is no success', () => {
     expect(kindOfStatus(status, message)).toBe(kind)
   })
 
-  it.each([
-    ['keeps the daemon’s message', '{"message":"name taken"}', 'name taken'],
-    ['keeps the text of a proxy that answers without JSON', 'name taken\n', 'name taken'],
-    ['keeps JSON without a message', '{"error":"taken"}', '{"error":"taken"}'],
-    ['keeps an answer that is only null', 'null', 'null'],
-  ])('%s', (_rule, answer, message) => {
-    const error = portErrorOf(new StatusError(409, answer), 'POST /configs/create')
-    expect([error.kind, error.message]).toEqual(['Conflict', `POST /configs/create: ${message}`])
+  it('keeps the daemon’s message', () => {
+    const error = portErrorOf({ statusCode: 409, json: { message: 'name taken' }, message: '(HTTP code 409)' }, 'POST /configs/create')
+    expect([error.kind, error.message]).toEqual(['Conflict', 'POST /configs/create: name taken'])
+  })
+
+  it('finds them in the answer to a request for a stream', () => {
+    const wrapped = '(HTTP code 500) server error - network guests not found '
+    const error = portErrorOf(Object.assign(new Error(wrapped), { statusCode: 500, json: null }), 'GET /tasks')
+    expect([error.kind, error.message]).toEqual(['NotFound', 'GET /tasks: network guests not found'])
   })
 
   it.each(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT'])('%s says nothing about what happened', (code) => {
