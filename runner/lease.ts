@@ -113,6 +113,7 @@ function phaseOf(reason: WaitReason): RunnerPhase {
     case 'NoGrant':
     case 'BridgeMissing':
     case 'BridgeMtuTooSmall':
+    case 'VlanUnavailable':
     case 'DeviceMissing':
       return 'WaitingForGrant'
   }

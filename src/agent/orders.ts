@@ -1,3 +1,4 @@
+import { featuresNeeded } from '../api/nic-attachment.ts'
 import type { VmUid } from '../api/names.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
 import type { GrownDisk, PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
@@ -123,13 +124,20 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
         reason: 'BrokerUnavailable',
         message: `disks are ready; the grant is waiting for the broker: ${outcome.message}`.slice(0, 2000),
       }
-    case 'refused':
-      return {
-        state: 'failed',
-        reason: outcome.reason,
-        message: `the broker of this node rejected the grant: ${outcome.message}`.slice(0, 2000),
-      }
+    case 'refused': {
+      const outdated = outcome.reason === 'BadRequest' ? whyOutdated(order.nics) : undefined
+      const { reason, message } = outdated ?? { ...outcome, message: `the broker of this node rejected the grant: ${outcome.message}` }
+      return { state: 'failed', reason, message: message.slice(0, 2000) }
+    }
   }
+}
+
+/** A broker of an earlier release rejects NICs with settings that it does not know. Undefined if these have none. */
+function whyOutdated(nics: PrepareOrder['nics']): { readonly reason: string; readonly message: string } | undefined {
+  const needed = [...featuresNeeded(nics)]
+  if (needed.length === 0) return undefined
+  const message = `the broker of this node is of an earlier release, which does not support ${needed.join(', ')}; run install-node.sh with the current image on this node`
+  return { reason: 'BrokerOutdated', message }
 }
 
 const mostNics = 8
@@ -156,7 +164,7 @@ async function whyNotPending(
     return undefined
   } catch (error) {
     if (error instanceof BrokerRefusal)
-      return error.reason === 'BadRequest' ? undefined : { reason: error.reason, message: error.message.slice(0, 2000) }
+      return error.reason === 'BadRequest' ? whyOutdated(pending.nics) : { reason: error.reason, message: error.message.slice(0, 2000) }
     if (error instanceof PortError) return { reason: 'BrokerUnavailable', message: error.message.slice(0, 2000) }
     throw error
   }

@@ -15,6 +15,7 @@ export const conditionOwners = {
   GuestRunning: 'reachability',
   LinkAttached: 'reachability',
   LinkUnfiltered: 'reachability',
+  LinkDegraded: 'reachability',
   AddressLearned: 'reachability',
   Reachable: 'reachability',
   GuestReady: 'reachability',

@@ -1,3 +1,4 @@
+import { nicFeatures } from '../api/nic-attachment.ts'
 import {
   brokerAdminVersion,
   type BrokerFacts,
@@ -184,6 +185,7 @@ function facts({ host, limits }: AdminServerOptions): BrokerFacts {
   return {
     devices: { kvm: devices.fact('kvm'), tun: devices.fact('tun'), vhostNet: devices.fact('vhostNet') },
     bridges: limits.bridges.flatMap((name) => network.bridge(name) ?? []),
+    nicFeatures: [...nicFeatures],
   }
 }
 

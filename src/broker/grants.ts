@@ -1,4 +1,5 @@
 import { maxGrants } from '../api/wire/broker-admin.ts'
+import { attachmentOf } from '../api/nic-attachment.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { VmUid } from '../api/names.ts'
 import { parseMac } from '../api/mac.ts'
@@ -17,10 +18,11 @@ export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmU
   const seen = new Set<string>()
   const names = new Set<string>()
   for (const nic of grant.nics) {
-    if (!limits.bridges.includes(nic.bridge))
+    const { bridge } = attachmentOf(nic)
+    if (!limits.bridges.includes(bridge))
       return refused(
         'BridgeNotAllowed',
-        `bridge ${nic.bridge} is not allowed on this broker (allowed: ${limits.bridges.join(', ')}); start it with --allow-bridge ${nic.bridge}`,
+        `bridge ${bridge} is not allowed on this broker (allowed: ${limits.bridges.join(', ')}); start it with --allow-bridge ${bridge}`,
       )
     if (parseMac(nic.mac) === undefined || !nic.mac.startsWith(`${limits.macPrefix}:`))
       return refused('MacNotAllowed', `MAC ${nic.mac} does not start with ${limits.macPrefix}, the broker's --mac-prefix`)

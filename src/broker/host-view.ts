@@ -1,4 +1,5 @@
 import { mtuTooSmall } from '../api/nic-mtu.ts'
+import { attachmentOf, whyNoVlan } from '../api/nic-attachment.ts'
 import type { VmUid } from '../api/names.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { Devices, DiskLocks, HostNetwork } from '../ports/host-network.ts'
@@ -41,14 +42,18 @@ function attachedTap(network: HostNetwork, taps: readonly string[]): string | un
 }
 
 export function whyNoBridge(network: Pick<HostNetwork, 'bridge'>, { nics }: Grant): HostView['bridge'] {
-  const missing = nics.find((nic) => network.bridge(nic.bridge) === undefined)
-  if (missing !== undefined) {
-    const message = `there is no bridge ${missing.bridge} on this node; create it, or change the network ${missing.name} of the VM`
-    return { reason: 'BridgeMissing', message }
+  for (const nic of nics) {
+    const { bridge } = attachmentOf(nic)
+    const fact = network.bridge(bridge)
+    if (fact === undefined) {
+      const message = `there is no bridge ${bridge} on this node; create it, or change the network ${nic.name} of the VM`
+      return { reason: 'BridgeMissing', message }
+    }
+    if (fact.mtu < (nic.mtu ?? 0)) return { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(nic, bridge, fact.mtu) }
+    const noVlan = whyNoVlan(nic, fact.vlanFiltering)
+    if (noVlan !== undefined) return { reason: 'VlanUnavailable', message: noVlan }
   }
-  const mtuOf = (bridge: string): number | undefined => network.bridge(bridge)?.mtu
-  const small = nics.find(({ bridge, mtu }) => (mtuOf(bridge) ?? 0) < (mtu ?? 0))
-  return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, mtuOf(small.bridge)) }
+  return undefined
 }
 
 function missingDevice(devices: Devices, grant: Grant): string | undefined {

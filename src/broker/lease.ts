@@ -39,7 +39,7 @@ export interface HostView {
   readonly poweringOff: string | undefined
   readonly imageLocked: string | undefined
   readonly tapAttached: string | undefined
-  readonly bridge: { readonly reason: 'BridgeMissing' | 'BridgeMtuTooSmall'; readonly message: string } | undefined
+  readonly bridge: { readonly reason: 'BridgeMissing' | 'BridgeMtuTooSmall' | 'VlanUnavailable'; readonly message: string } | undefined
   readonly deviceMissing: string | undefined
 }
 

@@ -1,5 +1,6 @@
 import type { VmUid } from '../api/names.ts'
-import type { LeaseFact } from '../api/wire/broker-admin.ts'
+import { parentOf } from '../api/nic-attachment.ts'
+import type { GuestFilterFact, LeaseFact } from '../api/wire/broker-admin.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { Clock } from '../ports/clock.ts'
 import { HostError } from '../ports/host-network.ts'
@@ -20,9 +21,10 @@ import {
   seatProven,
   withGrant,
 } from './lease.ts'
-import { type GrantedNic, grantedNicOf, hostSideMac, openDevices, type OpenedDevices } from './nics.ts'
+import { type BrokerNic, brokerNicOf, grantedNicOf, hostSideMac, openDevices, type OpenedDevices } from './nics.ts'
 import { type LeaseHolder, NodePower } from './node-power.ts'
 import type { RunnerLink } from './runner-link.ts'
+import { linkProblem } from './link-problems.ts'
 import type { TapLocks } from './tap-locks.ts'
 
 /** Recheck interval, since a released lock or TAP sends no event. */
@@ -33,12 +35,12 @@ const retryMs = 1_000
 export interface LeasesOptions {
   readonly host: Host
   readonly limits: Limits
-  readonly tapLocks: Pick<TapLocks, 'lock' | 'macOf' | 'refuse' | 'fact'>
+  readonly tapLocks: Pick<TapLocks, 'lock' | 'lockOf' | 'refuse' | 'fact'>
   readonly clock: Clock
   readonly log: Log
   readonly closeFds: (fds: readonly number[]) => void
   /** Called when a lease gets these TAPs, or loses all of them. */
-  readonly onTaps: (uid: VmUid, nics: readonly GrantedNic[]) => void
+  readonly onTaps: (uid: VmUid, nics: readonly BrokerNic[]) => void
 }
 
 interface Vm {
@@ -49,7 +51,7 @@ interface Vm {
   /** Why the first waiter is waiting. */
   waiting: { readonly reason: string; readonly message: string } | undefined
   /** NICs of the holder. */
-  nics: readonly GrantedNic[]
+  nics: readonly BrokerNic[]
   checking: boolean
   changed: boolean
   cancelRecheck: () => void
@@ -232,7 +234,10 @@ export class Leases {
     vm.lease = hold(vm.lease, connection)
     // Start to listen before the guest can send a frame.
     this.#nowHolds(vm, connection, opened.nics)
-    link.send({ type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: [...opened.nics], reclaimed: false }, opened.fds)
+    link.send(
+      { type: 'granted', accelerator: grant.accelerator, kvm: opened.kvm, nics: opened.nics.map(grantedNicOf), reclaimed: false },
+      opened.fds,
+    )
     // Close the descriptors even if the message was not sent: a TAP goes away with its last descriptor.
     void link.flushed().then(
       () => closeFds(opened.fds),
@@ -260,44 +265,47 @@ export class Leases {
     const { network } = this.#options.host
     const { uid } = vm.lease
     const nics = nicsEver(grant)
-      .map((nic) => grantedNicOf(uid, nic, network.bridge(nic.bridge)?.mtu ?? nic.mtu ?? 1500))
+      .map((nic) => brokerNicOf(uid, nic, network.bridge(parentOf(nic))?.mtu ?? nic.mtu ?? 1500))
       .filter((nic) => proof.includes(nic.tap))
-      .map((nic) => ({ ...nic, mac: this.#options.tapLocks.macOf(nic.tap) ?? nic.mac }))
+      .map((nic) => ({ ...nic, ...this.#options.tapLocks.lockOf(nic.tap) }))
     // Set after all calls that may throw. Otherwise a confirmed holder could miss its answer and wait forever.
     vm.lease = hold(vm.lease, connection, proof)
-    vm.links
-      .get(connection)
-      ?.send({ type: 'granted', accelerator: grant.accelerator, kvm: grant.accelerator === 'kvm', nics, reclaimed: true })
+    vm.links.get(connection)?.send({
+      type: 'granted',
+      accelerator: grant.accelerator,
+      kvm: grant.accelerator === 'kvm',
+      nics: nics.map(grantedNicOf),
+      reclaimed: true,
+    })
     this.#nowHolds(vm, connection, nics)
     this.#lockAgain(nics)
     this.#options.log.info({ uid, vm: grant.vm, taps: proof }, 'The holder of a lease reconnected')
   }
 
   /** The grant may have changed since the TAP was created. A guest that runs with the previous MAC must keep its connection. */
-  #lockAgain(nics: readonly GrantedNic[]): void {
+  #lockAgain(nics: readonly BrokerNic[]): void {
     const { host, tapLocks } = this.#options
-    const isOfGrant = ({ tap, mac }: GrantedNic): boolean => tapLocks.macOf(tap) === mac || host.network.mac(tap) === hostSideMac(mac)
+    const isOfGrant = ({ tap, mac }: BrokerNic): boolean => tapLocks.lockOf(tap)?.mac === mac || host.network.mac(tap) === hostSideMac(mac)
     void tapLocks.lock(nics.filter(isOfGrant))
     for (const { tap, mac } of nics.filter((nic) => !isOfGrant(nic)))
       tapLocks.refuse(tap, `${tap} was created for a different MAC; the VM gets ${mac} with its next start`)
   }
 
-  #nowHolds(vm: Vm, connection: ConnectionId, nics: readonly GrantedNic[]): void {
+  #nowHolds(vm: Vm, connection: ConnectionId, nics: readonly BrokerNic[]): void {
     vm.lastWait.delete(connection)
     vm.waiting = undefined
     vm.changed = true
     this.#setNics(vm, nics)
   }
 
-  #setNics(vm: Vm, nics: readonly GrantedNic[]): void {
+  #setNics(vm: Vm, nics: readonly BrokerNic[]): void {
     vm.nics = nics
     this.#options.onTaps(vm.lease.uid, nics)
   }
 
   #fact(vm: Vm): LeaseFact {
-    const { network } = this.#options.host
     const { grant, uid, holder, waiting } = vm.lease
-    const granted = grant?.nics.map((nic) => grantedNicOf(uid, nic, nic.mtu ?? 1500)) ?? []
+    const granted = grant?.nics.map((nic) => brokerNicOf(uid, nic, nic.mtu ?? 1500)) ?? []
     const nics = holder === undefined ? granted : vm.nics
     const container = holderOf(vm)?.container
     return {
@@ -308,16 +316,25 @@ export class Leases {
       waiting: waiting.length,
       waitReason: vm.waiting?.reason ?? null,
       waitMessage: vm.waiting?.message.slice(0, 2000) ?? null,
-      ...(holder === undefined ? {} : { guestFilter: this.#options.tapLocks.fact(nics.map((nic) => nic.tap)) }),
-      nics: nics.map(({ name, tap, bridge, mac }) => ({
-        name,
-        tap,
-        bridge,
-        mac,
-        carrier: network.carrier(tap),
-        attached: network.exists(tap),
-      })),
+      ...(holder === undefined ? {} : { guestFilter: this.#filterFact(nics) }),
+      nics: nics.map((nic) => ({ ...this.#nicFact(nic), ...this.#problemOf(nic, holder !== undefined) })),
     }
+  }
+
+  #nicFact({ name, tap, bridge, mac }: BrokerNic): LeaseFact['nics'][number] {
+    const { network } = this.#options.host
+    return { name, tap, bridge, mac, carrier: network.carrier(tap), attached: network.exists(tap) }
+  }
+
+  #problemOf(nic: BrokerNic, isHeld: boolean): Pick<LeaseFact['nics'][number], 'problem'> {
+    const problem = isHeld ? linkProblem(this.#options.host.network, nic) : undefined
+    return problem === undefined ? {} : { problem }
+  }
+
+  #filterFact(nics: readonly BrokerNic[]): GuestFilterFact {
+    const unlocked = nics.filter((nic) => nic.antiSpoof === 'off').map(({ name }) => name)
+    const fact = this.#options.tapLocks.fact(nics.map((nic) => nic.tap))
+    return unlocked.length === 0 ? fact : { ...fact, unlocked }
   }
 }
 

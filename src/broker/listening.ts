@@ -2,7 +2,7 @@ import { tapNamePattern, type VmUid } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PacketListener, HostNetwork } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
-import type { GrantedNic } from './nics.ts'
+import type { BrokerNic } from './nics.ts'
 import type { Sightings } from './sightings.ts'
 
 export interface ListeningOptions {
@@ -24,7 +24,7 @@ export class Listening {
   }
 
   /** Replaces this VM's set of TAPs. */
-  setTaps(uid: VmUid, nics: readonly GrantedNic[]): void {
+  setTaps(uid: VmUid, nics: readonly BrokerNic[]): void {
     for (const listener of this.#taps.get(uid) ?? []) listener.close()
     this.#taps.delete(uid)
     const opened = nics.flatMap((nic) => this.#openTap(nic) ?? [])
@@ -44,7 +44,7 @@ export class Listening {
     for (const listener of [...this.#taps.values()].flat()) listener.close()
   }
 
-  #openTap({ tap, mac }: GrantedNic): { close(): void } | undefined {
+  #openTap({ tap, mac }: BrokerNic): { close(): void } | undefined {
     const { clock, packetListener, log, sightings } = this.#options
     try {
       const listener = packetListener.listen(

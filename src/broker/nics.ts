@@ -1,16 +1,22 @@
 import type * as z from 'zod/mini'
+import { attachmentOf } from '../api/nic-attachment.ts'
 import type { Mac } from '../api/mac.ts'
 import { tapName, type VmUid } from '../api/names.ts'
 import type { grantedNic } from '../api/wire/broker-runner.ts'
 import type { Grant, NicGrant } from '../api/wire/common.ts'
 import { HostError, type Devices, type HostNetwork } from '../ports/host-network.ts'
 
-export type GrantedNic = z.output<typeof grantedNic>
+type GrantedNic = z.output<typeof grantedNic>
+
+/** A NIC as the broker tells it to the runner, and the settings that only the broker uses. */
+export interface BrokerNic extends GrantedNic {
+  readonly antiSpoof?: 'off' | undefined
+}
 
 /** The open devices of one VM. The caller closes the descriptors. */
 export interface OpenedDevices {
   readonly kvm: boolean
-  readonly nics: readonly GrantedNic[]
+  readonly nics: readonly BrokerNic[]
   /** KVM first, if granted, then one TAP per NIC. */
   readonly fds: readonly number[]
 }
@@ -39,20 +45,28 @@ export function openDevices(
   }
 }
 
-function openNic(uid: VmUid, nic: NicGrant, network: HostNetwork): { granted: GrantedNic; fd: number } {
-  const bridge = network.bridge(nic.bridge)
-  if (bridge === undefined) throw new HostError('BridgeMissing', `there is no bridge ${nic.bridge} on this node`)
+function openNic(uid: VmUid, nic: NicGrant, network: HostNetwork): { granted: BrokerNic; fd: number } {
+  const { bridge: name, vlan, isolated } = attachmentOf(nic)
+  const bridge = network.bridge(name)
+  if (bridge === undefined) throw new HostError('BridgeMissing', `there is no bridge ${name} on this node`)
   const tap = tapName(uid, nic.name)
   // A TAP that outlived its descriptor keeps the settings of its previous user.
   if (network.clearTap(tap) === 'attached') throw new HostError('TapBusy', `a process has the TAP ${tap} attached`)
   // A TAP with a smaller MTU would lower the MTU of the whole bridge.
-  const fd = network.makeTap({ name: tap, bridge: nic.bridge, mac: hostSideMac(nic.mac), mtu: bridge.mtu })
-  return { granted: grantedNicOf(uid, nic, bridge.mtu), fd }
+  const fd = network.makeTap({ name: tap, bridge: name, mac: hostSideMac(nic.mac), mtu: bridge.mtu, vlan, isolated })
+  return { granted: brokerNicOf(uid, nic, bridge.mtu), fd }
 }
 
 /** The MTU for the guest is never larger than the bridge's. */
-export function grantedNicOf(uid: VmUid, nic: NicGrant, bridgeMtu: number): GrantedNic {
-  return { name: nic.name, tap: tapName(uid, nic.name), bridge: nic.bridge, mac: nic.mac, mtu: Math.min(nic.mtu ?? bridgeMtu, bridgeMtu) }
+export function brokerNicOf(uid: VmUid, nic: NicGrant, bridgeMtu: number): BrokerNic {
+  const { bridge, antiSpoof } = attachmentOf(nic)
+  const mtu = Math.min(nic.mtu ?? bridgeMtu, bridgeMtu)
+  return { name: nic.name, tap: tapName(uid, nic.name), bridge, mac: nic.mac, mtu, ...(antiSpoof === 'off' ? { antiSpoof } : {}) }
+}
+
+/** As the runner gets it. */
+export function grantedNicOf({ name, tap, bridge, mac, mtu }: BrokerNic): GrantedNic {
+  return { name, tap, bridge, mac, mtu }
 }
 
 /**

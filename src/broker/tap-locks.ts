@@ -1,4 +1,3 @@
-import type { Mac } from '../api/mac.ts'
 import { tapNamePattern } from '../api/names.ts'
 import type { GuestFilterFact } from '../api/wire/broker-admin.ts'
 import type { GuestFilter, TapLock } from '../ports/guest-filter.ts'
@@ -23,8 +22,8 @@ export interface TapLocksOptions {
  */
 export class TapLocks {
   readonly #options: TapLocksOptions
-  /** MAC by TAP. Includes the rules of an earlier broker, since only a broker can change them. */
-  readonly #wanted = new Map<string, Mac>()
+  /** By TAP. Includes the rules of an earlier broker, since only a broker can change them. */
+  readonly #wanted = new Map<string, TapLock>()
   readonly #problems = new Map<string, string>()
   /** TAPs whose rules this broker created. Rules of an earlier broker may be of another release, or protect other networks. */
   readonly #made = new Set<string>()
@@ -48,15 +47,15 @@ export class TapLocks {
     })
   }
 
-  /** The MAC of the TAP's rules. */
-  macOf(tap: string): Mac | undefined {
+  /** The rules of the TAP, also those of an earlier broker. */
+  lockOf(tap: string): TapLock | undefined {
     return this.#wanted.get(tap)
   }
 
   /** For existing TAPs. Never rejects. */
   async lock(locks: readonly TapLock[]): Promise<void> {
-    for (const { tap, mac } of locks) {
-      this.#wanted.set(tap, mac)
+    for (const { tap, mac, antiSpoof } of locks) {
+      this.#wanted.set(tap, { tap, mac, antiSpoof })
       this.#problems.set(tap, 'the rules are being created')
     }
     await this.#inTurn(() => this.#apply(locks))
@@ -83,18 +82,19 @@ export class TapLocks {
     await this.#removeStale()
     if (this.#wanted.size === 0) return
     const held = new Map((await this.#options.filter.locks()).map((lock) => [lock.tap, lock]))
-    const isDue = (tap: string, mac: Mac): boolean => {
+    const isDue = ({ tap, mac, antiSpoof }: TapLock): boolean => {
       const rules = held.get(tap)
-      return !this.#made.has(tap) || this.#problems.has(tap) || rules?.complete !== true || rules.mac !== mac
+      const isSame = rules?.complete === true && rules.mac === mac && rules.antiSpoof === antiSpoof
+      return !isSame || !this.#made.has(tap) || this.#problems.has(tap)
     }
-    await this.#apply([...this.#wanted].flatMap(([tap, mac]) => (isDue(tap, mac) ? { tap, mac } : [])))
+    await this.#apply([...this.#wanted.values()].filter(isDue))
   }
 
   /** Repeated until it succeeds, since only the existing rules tell the MAC of a TAP. */
   async #takeOver(): Promise<void> {
     if (this.#hasTakenOver) return
-    for (const { tap, mac } of await this.#options.filter.locks())
-      if (tapNamePattern.test(tap) && !this.#wanted.has(tap)) this.#wanted.set(tap, mac)
+    for (const { tap, mac, antiSpoof } of await this.#options.filter.locks())
+      if (tapNamePattern.test(tap) && !this.#wanted.has(tap)) this.#wanted.set(tap, { tap, mac, antiSpoof })
     this.#hasTakenOver = true
   }
 

@@ -1,9 +1,11 @@
 import type { Mac } from '../api/mac.ts'
 
-/** A TAP, and the only MAC that frames from it may have. */
+/** A TAP, and the MAC of its guest. */
 export interface TapLock {
   readonly tap: string
   readonly mac: Mac
+  /** Frames may also have other source MACs. Absent: only `mac`. */
+  readonly antiSpoof?: 'off' | undefined
 }
 
 /** Rules in the kernel. Incomplete ones still contain the MAC of their TAP. */

@@ -32,6 +32,9 @@ export interface TapOrder {
   readonly mac: string
   /** Bytes. */
   readonly mtu: number
+  /** The VLAN of its frames on the bridge. */
+  readonly vlan?: number | undefined
+  readonly isolated?: boolean
 }
 
 export interface HostNetwork {
@@ -42,6 +45,8 @@ export interface HostNetwork {
   exists(name: string): boolean
   /** The MAC of the host's side of an interface; undefined if the interface does not exist. */
   mac(name: string): string | undefined
+  /** Undefined if the interface does not exist. */
+  mtu(name: string): number | undefined
   /** Names of all interfaces on this bridge. */
   ports(bridge: string): readonly string[]
   /**

@@ -203,6 +203,26 @@ describe('what a guest sends', () => {
     await runner.end()
   })
 
+  it('passes with any MAC where the grant says antiSpoof: off, also for a new broker, and the ports of the node stay protected', async () => {
+    const { name, mac } = { name: 'lan', mac: aMac('52:54:00:00:00:0f') }
+    const { grant, runner, tap } = await runningVm(aGrant({ nics: [{ name, mac, mtu: null, port: { bridge: 'br0', antiSpoof: 'off' } }] }))
+    expect(await lease(grant.uid)).toMatchObject({ guestFilter: { state: 'active', unlocked: ['lan'] } })
+    runner.tell('flood 4 ff:ff:ff:ff:ff:ff')
+    await runner.hears('flooded')
+    expect(learned(tap)).toHaveLength(4)
+    await restartBroker()
+    await runner.hears('closed')
+    await admin.grant(grant)
+    runner.tell('connect')
+    await runner.hears('welcome')
+    runner.tell('reclaim')
+    await runner.hears('granted')
+    await eventually('the rules to be reported', async () => (await lease(grant.uid))?.guestFilter?.state === 'active' || undefined)
+    expect(await lease(grant.uid)).toMatchObject({ guestFilter: { unlocked: ['lan'] } })
+    expect(world.nft('list', 'chain', 'netdev', 'swarmvirt', tap)).toMatch(/continue\s+jump guests/)
+    await runner.end()
+  })
+
   it('leaves rules of others alone, and removes stale ones of an earlier broker', async () => {
     world.nft('add table inet other; add chain inet other svaaaaaaaaaaaa')
     world.nft(
@@ -265,6 +285,47 @@ describe('the broker on a real kernel', () => {
     await eventually('the TAP goes with its holder', () => world.link(tap) === undefined)
     await eventually('the lease is free', async () => !(await lease(grant.uid))?.held)
     expect(await lease(grant.uid)).toMatchObject({ held: false, nics: [{ tap, attached: false }] })
+  })
+
+  it('isolates the ports that the grant names, from each other and not from the host', async () => {
+    const isolated = (hex: string): Grant =>
+      aGrant({ nics: [{ name: 'lan', mac: aMac(`52:54:00:00:01:${hex}`), mtu: null, port: { bridge: 'br0', isolated: true } }] })
+    const [one, two, other] = [await runningVm(isolated('01')), await runningVm(isolated('02')), await runningVm()]
+    const isIsolated = ({ tap }: { tap: string }): string =>
+      readFileSync(`/proc/${broker.child.pid}/root/sys/class/net/${tap}/brport/isolated`, 'utf8').trim()
+    expect([one, two, other].map(isIsolated)).toEqual(['1', '1', '0'])
+    for (const { runner } of [one, two, other]) await runner.end()
+  })
+
+  it('refuses a VLAN on a kernel without VLAN filtering, and says so', async () => {
+    const grant = aGrant({ nics: [{ name: 'lan', mac: aMac('52:54:00:00:01:03'), mtu: null, port: { bridge: 'br0', vlan: 20 } }] })
+    const facts = await admin.ask({ type: 'facts' })
+    const filtering = facts.type === 'facts' ? facts.facts.bridges[0]?.vlanFiltering : undefined
+    const checked = await admin.ask({ type: 'check', grant })
+    if (filtering === 'on') return expect(checked).toMatchObject({ type: 'ok' })
+    expect(checked).toMatchObject({
+      type: 'error',
+      reason: 'VlanUnavailable',
+      message: expect.stringContaining('VLAN 20 on br0') as string,
+    })
+    await admin.grant(grant)
+    const runner = world.startRunner(grant.uid)
+    await runner.hears('welcome')
+    runner.tell('acquire')
+    expect(await runner.hears('waiting')).toMatchObject({ reason: 'VlanUnavailable' })
+    await runner.end()
+  })
+
+  it('names a port of the bridge with a smaller MTU than the guest uses', async () => {
+    const { grant, runner } = await runningVm()
+    // A bridge that was given an MTU keeps it when a port has a smaller one.
+    world.ip('link', 'set', 'br0', 'mtu', '1500')
+    world.ip('link', 'set', 'up0', 'mtu', '1400')
+    const message = expect.stringContaining('up0, a port of br0, has MTU 1400') as string
+    expect(await lease(grant.uid)).toMatchObject({ nics: [{ problem: { reason: 'PortMtuTooSmall', message } }] })
+    world.ip('link', 'set', 'up0', 'mtu', '1500')
+    expect((await lease(grant.uid))?.nics[0]).not.toHaveProperty('problem')
+    await runner.end()
   })
 
   it('lets a second runner wait until the first is gone and no QEMU has the disk open', async () => {

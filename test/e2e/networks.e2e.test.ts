@@ -20,12 +20,13 @@ import {
 
 const name = 'twin'
 const lan = { name: 'lan', bridge: 'br0' }
-const dmz = { name: 'dmz', bridge: 'br1', mtu: 1400 }
+const dmz = { name: 'dmz', bridge: 'br1' }
+const narrow = { ...dmz, mtu: 1400, isolated: true, antiSpoof: 'off' }
 let deployment: Deployment
 
 beforeAll(async () => {
   deployment = await openE2e()
-  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [lan, dmz] }))
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [lan, narrow] }))
 })
 
 afterAll(() => removeManifests(deployment, [name]))
@@ -63,18 +64,38 @@ it('a VM on two bridges has an address on each, and another node reaches both', 
   expect(await cards()).toEqual({ [reservedMac(name, 'lan')]: '0x2 1500', [reservedMac(name, 'dmz')]: '0x3 1400' })
 })
 
+it('the NIC with isolated and antiSpoof: off has an isolated port, and no lock of its MAC', async () => {
+  const vm = await waitReady(deployment, name)
+  const tap = /(sv\w+) on br1/.exec(conditionOf(vm, 'LinkAttached')?.message ?? '')?.[1] ?? ''
+  const node = await nodeOfVm(deployment.lab, name)
+  expect((await deployment.lab.exec(node, ['cat', `/sys/class/net/${tap}/brport/isolated`])).stdout.trim()).toBe('1')
+  const rules = await deployment.lab.exec(node, ['nft', 'list', 'chain', 'netdev', 'swarmvirt', tap])
+  expect(rules.stdout).toContain(`ether saddr != ${reservedMac(name, 'dmz')} continue`)
+  expect(conditionOf(vm, 'LinkUnfiltered')).toMatchObject({ status: 'False', reason: 'AntiSpoofOff' })
+  expect(conditionOf(vm, 'LinkDegraded')).toMatchObject({ status: 'False', reason: 'NoProblemFound' })
+})
+
 it('the second NIC stays in its PCI slot without the first, which gets its own back when it returns', async () => {
   const before = (await deployment.vm(name))?.nics?.[1]
-  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [dmz], updatePolicy: 'Restart' }))
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [narrow], updatePolicy: 'Restart' }))
   await until(`${name} to have one network`, 120_000, async () => ((await deployment.vm(name))?.nics?.length === 1 ? true : undefined))
   const { facts, nics } = await addressed(1)
   expect(nics?.[0]).toMatchObject({ mac: before?.mac, address: before?.address })
   expect(facts['ip']).toBe(before?.address)
   expect(await cards()).toEqual({ [reservedMac(name, 'dmz')]: '0x3 1400' })
-  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [dmz, lan], updatePolicy: 'Restart' }))
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [narrow, lan], updatePolicy: 'Restart' }))
   await until(`${name} to have two networks`, 120_000, async () => ((await deployment.vm(name))?.nics?.length === 2 ? true : undefined))
   await addressed(2)
   expect(await cards()).toEqual({ [reservedMac(name, 'lan')]: '0x2 1500', [reservedMac(name, 'dmz')]: '0x3 1400' })
+})
+
+it('a network with a VLAN is refused by every node without VLAN filtering, with the reason', async () => {
+  deployment.writeManifest('tagged.yaml', manifest('tagged', { networks: [{ ...lan, vlan: 20 }] }))
+  const seen = await waitForCondition(deployment, 'tagged', 'Placed', (one) => one.reason === 'VlanUnavailable')
+  const message = conditionOf(seen, 'Placed')?.message
+  for (const node of deployment.lab.nodes) expect(message).toContain(`${node.name}: network lan needs VLAN 20 on br0`)
+  deployment.removeManifest('tagged.yaml')
+  await waitGone(deployment, 'tagged')
 })
 
 it('a network that needs a larger MTU than its bridge has is refused by every node, with both numbers', async () => {

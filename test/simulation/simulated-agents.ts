@@ -1,3 +1,4 @@
+import { nicFeatures, parentOf } from '../../src/api/nic-attachment.ts'
 import type {
   InstanceRecord,
   NodeFacts,
@@ -100,7 +101,7 @@ export class SimulatedAgent implements Agent {
   /** As the broker judges a grant, and the agent an accelerator. */
   #refusal({ accelerator, nics }: Pick<PrepareOrder, 'accelerator' | 'nics'>): { reason: string; message: string } | undefined {
     const { broker, kvm } = this.nodeFacts
-    const bridge = nics.map((one) => one.bridge).find((name) => broker?.bridges.every((one) => one.name !== name))
+    const bridge = nics.map(parentOf).find((name) => broker?.bridges.every((one) => one.name !== name))
     if (bridge !== undefined) return { reason: 'BridgeNotAllowed', message: `bridge ${bridge} is not allowed` }
     const mac = nics.map((one) => one.mac).find((one) => !one.startsWith('52:54:00:'))
     if (mac !== undefined) return { reason: 'MacNotAllowed', message: `MAC ${mac} is not allowed` }
@@ -209,7 +210,8 @@ export function factsOf(hostname: string): NodeFacts {
     hostname,
     broker: {
       devices: { kvm: device, tun: device, vhostNet: device },
-      bridges: [{ name: 'br0', mtu: 1500, carrier: true, up: true, address: null }],
+      bridges: [{ name: 'br0', mtu: 1500, vlanFiltering: 'on', carrier: true, up: true, address: null }],
+      nicFeatures: [...nicFeatures],
     },
     brokerMessage: '',
     kvm: { state: 'unusable', reason: 'KvmHangs', message: 'no word from the guest in 2 s' },

@@ -98,6 +98,7 @@ test.each([
   ['NoGrant', 'WaitingForGrant'],
   ['BridgeMissing', 'WaitingForGrant'],
   ['BridgeMtuTooSmall', 'WaitingForGrant'],
+  ['VlanUnavailable', 'WaitingForGrant'],
   ['DeviceMissing', 'WaitingForGrant'],
 ])('after waiting with %s the phase is %s, and the lease comes later', async (reason, phase) => {
   const broker = aBroker()

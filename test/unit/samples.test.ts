@@ -19,9 +19,18 @@ describe('the samples', () => {
   it('show what works: a reservation, two networks, cloud-init, classes, readiness, several disks, a List and a VM that is off', () => {
     expect(files).toEqual(
       expect.arrayContaining(
-        ['cloud-init', 'classes', 'disks', 'halted', 'hello', 'list', 'readiness', 'reserved-address', 'two-networks'].map(
-          (name) => `${name}.yaml`,
-        ),
+        [
+          'bridge-options',
+          'cloud-init',
+          'classes',
+          'disks',
+          'halted',
+          'hello',
+          'list',
+          'readiness',
+          'reserved-address',
+          'two-networks',
+        ].map((name) => `${name}.yaml`),
       ),
     )
   })

@@ -1,5 +1,5 @@
 import type { HostNetwork } from '../../ports/host-network.ts'
-import { bridgeFact, bridgePorts, interfaceCarrier, interfaceExists, interfaceMac } from './interfaces.ts'
+import { bridgeFact, bridgePorts, interfaceCarrier, interfaceExists, interfaceMac, interfaceMtu } from './interfaces.ts'
 import type { Libc } from './libc.ts'
 import { clearTap, makeTap, tapOf } from './tap.ts'
 
@@ -10,6 +10,7 @@ export function hostNetwork(libc: Libc): HostNetwork {
     carrier: interfaceCarrier,
     exists: interfaceExists,
     mac: interfaceMac,
+    mtu: interfaceMtu,
     ports: bridgePorts,
     makeTap: (order) => makeTap(libc, order),
     clearTap: (name) => clearTap(libc, name),

@@ -32,6 +32,21 @@ export function interfaceMac(name: string): string | undefined {
   return attribute(name, 'address')
 }
 
+export function interfaceMtu(name: string): number | undefined {
+  const text = attribute(name, 'mtu')
+  return text === undefined ? undefined : Number(text)
+}
+
+/** The VLAN that a bridge gives to new ports; 0 for none. */
+export function defaultVlan(bridge: string): number {
+  return Number(attribute(bridge, 'bridge/default_pvid') ?? 0)
+}
+
+function vlanFiltering(bridge: string): BridgeFact['vlanFiltering'] {
+  const text = attribute(bridge, 'bridge/vlan_filtering')
+  return text === undefined ? 'absent' : text === '0' ? 'off' : 'on'
+}
+
 export function interfaceCarrier(name: string): boolean {
   return attribute(name, 'carrier') === '1'
 }
@@ -56,6 +71,7 @@ export function bridgeFact(libc: Libc, name: string): BridgeFact | undefined {
   return {
     name,
     mtu: Number(mtu),
+    vlanFiltering: vlanFiltering(name),
     carrier: interfaceCarrier(name),
     up: (Number(attribute(name, 'flags') ?? 0) & iffUp) !== 0,
     address: firstAddress(libc, name),

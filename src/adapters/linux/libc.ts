@@ -49,6 +49,8 @@ export interface Libc {
   fcntl(fd: number, command: number, argument: Buffer): void
   /** For commands with a number instead of a pointer. */
   fcntlValue(fd: number, command: number, value: number): number
+  /** `EBUSY` for its number. */
+  errorName(code: number): string
   /** The address of a `pinned` buffer, for structures that hold pointers. */
   address(buffer: Buffer): bigint
   /** A libuv handle for a descriptor that libuv does not know. The callback runs outside Node's callback scope. */
@@ -104,6 +106,7 @@ export function loadLibc(): Libc {
     ioctlValue: (fd, request, value) => must('ioctl', ioctlValue(fd, request, value)),
     fcntl: (fd, command, argument) => void must('fcntl', fcntl(fd, command, argument)),
     fcntlValue: (fd, command, value) => must('fcntl', fcntlValue(fd, command, value)),
+    errorName: (code) => getSystemErrorName(-code),
     address: (buffer) => koffi.address(buffer),
     poll: rawPoll,
   }

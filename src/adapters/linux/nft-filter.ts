@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import * as z from 'zod/mini'
-import { type Mac, macField } from '../../api/mac.ts'
+import { macField } from '../../api/mac.ts'
 import { nodePorts } from '../../api/node-ports.ts'
 import type { GuestFilter, TapLock } from '../../ports/guest-filter.ts'
 import { HostError } from '../../ports/host-network.ts'
@@ -39,8 +39,8 @@ export function nftFilter({ protect }: NftFilterOptions): GuestFilter {
   const read = async (): Promise<Rules> => rulesOf(await run(['-j', 'list ruleset netdev; list ruleset bridge']))
   return {
     async locks() {
-      const { macs, taps, jumps, guardsPorts } = await read()
-      return [...macs].map(([tap, mac]) => ({ tap, mac, complete: guardsPorts && taps.has(tap) && jumps.has(tap) }))
+      const { locks, taps, jumps, guardsPorts } = await read()
+      return locks.map((lock) => ({ ...lock, complete: guardsPorts && taps.has(lock.tap) && jumps.has(lock.tap) }))
     },
     async lock(locks) {
       for (const script of lockScripts(locks, protect)) await run([script])
@@ -107,7 +107,13 @@ table netdev ${table} {
 `
 }
 
-function tapScript({ tap, mac }: TapLock): string {
+/** Without the lock, a rule without an effect still tells the MAC to a later broker. */
+function macRules({ mac, antiSpoof }: TapLock): string {
+  return antiSpoof === 'off' ? `ether saddr != ${mac} continue` : `ether saddr != ${mac} drop\n    arp saddr ether != ${mac} drop`
+}
+
+function tapScript(lock: TapLock): string {
+  const { tap } = lock
   return `
 table netdev ${table} {
   chain ${tap} { type filter hook ingress device "${tap}" priority -500; policy accept; }
@@ -115,8 +121,7 @@ table netdev ${table} {
 flush chain netdev ${table} ${tap}
 table netdev ${table} {
   chain ${tap} {
-    ether saddr != ${mac} drop
-    arp saddr ether != ${mac} drop
+    ${macRules(lock)}
     jump ${shared}
   }
 }
@@ -125,8 +130,7 @@ add element bridge ${table} taps { "${tap}" }
 }
 
 interface Rules {
-  /** MAC by TAP. */
-  readonly macs: ReadonlyMap<string, Mac>
+  readonly locks: readonly TapLock[]
   readonly chains: ReadonlySet<string>
   readonly taps: ReadonlySet<string>
   /** TAPs whose chain jumps to the shared rules. */
@@ -153,6 +157,10 @@ const macMatch = z.object({
 
 const jump = z.object({ jump: z.object({ target: z.literal(shared) }) })
 
+function isDrop(expr: unknown): boolean {
+  return z.object({ drop: z.null() }).safeParse(expr).success
+}
+
 function isJump(expr: unknown): boolean {
   return jump.safeParse(expr).success
 }
@@ -167,16 +175,17 @@ function rulesOf(output: string): Rules {
   const documents = output.split('\n').filter((line) => line !== '')
   const objects = documents.flatMap((line) => listed.parse(JSON.parse(line)).nftables)
   const rules = matching(objects, listedRule).map(({ rule }) => rule)
-  const macs = rules.flatMap(({ family, chain, expr }): [string, Mac][] => {
+  const locks = rules.flatMap(({ family, chain, expr }): TapLock[] => {
     const match = macMatch.safeParse(expr[0])
-    return family === 'netdev' && match.success ? [[chain, match.data.match.right]] : []
+    if (family !== 'netdev' || !match.success) return []
+    return [{ tap: chain, mac: match.data.match.right, ...(isDrop(expr[1]) ? {} : { antiSpoof: 'off' }) }]
   })
   const has = (family: string, chain: string): boolean => rules.some((one) => one.family === family && one.chain === chain)
   const chains = matching(objects, listedChain).flatMap(({ chain: { family, name } }) =>
     family === 'netdev' && name !== shared ? name : [],
   )
   return {
-    macs: new Map(macs),
+    locks,
     chains: new Set(chains),
     taps: new Set(matching(objects, listedSet).flatMap(({ set }) => set.elem ?? [])),
     jumps: new Set(rules.flatMap(({ family, chain, expr }) => (family === 'netdev' && isJump(expr[0]) ? chain : []))),

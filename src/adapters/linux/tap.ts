@@ -1,7 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { macBytes } from '../../api/packets.ts'
 import { HostError, type TapOrder } from '../../ports/host-network.ts'
-import { ifreq, interfaceExists, interfaceIndex, onInterface, tunFlags } from './interfaces.ts'
+import { isolatePort, setPortVlan } from './bridge-port.ts'
+import { defaultVlan, ifreq, interfaceExists, interfaceIndex, onInterface, tunFlags } from './interfaces.ts'
 import { type Libc, SystemError } from './libc.ts'
 import { addressGenerationOff } from './link-addresses.ts'
 
@@ -86,6 +87,8 @@ function configure(libc: Libc, control: number, order: TapOrder): void {
   const port = ifreq(order.bridge)
   port.writeInt32LE(index, 16)
   libc.ioctl(control, siocbraddif, port)
+  if (order.vlan !== undefined) setPortVlan(libc, order.name, order.vlan, defaultVlan(order.bridge))
+  if (order.isolated === true) isolatePort(libc, order.name)
   const flags = ifreq(order.name)
   libc.ioctl(control, siocgifflags, flags)
   flags.writeUInt16LE(flags.readUInt16LE(16) | iffUp, 16)

@@ -60,7 +60,7 @@ function networks(document: unknown): ManifestIssue[] {
   const each = entries(document, path).flatMap(([place, network]): ManifestIssue[] => {
     const [first, second] = modes.filter((mode) => network[mode] !== undefined)
     if (first === undefined) return [{ code: 'VM011', path: [...place, 'bridge'], message: `a network needs one of ${modes.join(', ')}` }]
-    const only = ['address', 'ipv4', 'vlan'].filter((key) => network[key] !== undefined && first !== 'bridge')
+    const only = ['address', 'ipv4', 'vlan', 'isolated', 'antiSpoof'].filter((key) => network[key] !== undefined && first !== 'bridge')
     return [
       ...(second === undefined ? [] : both(place, network, second, first)),
       ...only.map((key) => ({ code: 'VM013', path: [...place, key], message: `${key} goes with bridge only` })),

@@ -87,6 +87,8 @@ export type DeviceFact = z.output<typeof deviceFact>
 const bridgeFact = z.object({
   name: interfaceField,
   mtu: z.int(),
+  /** `absent` if the kernel has no VLAN filtering. Absent in answers of release 0.1. */
+  vlanFiltering: z.optional(z.enum(['on', 'off', 'absent'])),
   carrier: z.boolean(),
   up: z.boolean(),
   /** First IPv4 address of the host on the bridge, or null. Without one, the host can only probe layer 2 (ARP). */
@@ -98,11 +100,18 @@ export const brokerFacts = z.object({
   devices: z.object({ kvm: deviceFact, tun: deviceFact, vhostNet: deviceFact }),
   /** The bridges that exist *and* are allowed. */
   bridges: z.array(bridgeFact).check(z.maxLength(64)),
+  /** Settings of NICs that this broker supports beyond release 0.1 (nic-attachment.ts). Absent in answers of release 0.1. */
+  nicFeatures: z.optional(z.array(z.string().check(z.maxLength(32))).check(z.maxLength(32))),
 })
 export type BrokerFacts = z.output<typeof brokerFacts>
 
 /** Whether the kernel drops the packets that the guest must not send. `message` says why not. */
-const guestFilterFact = z.object({ state: z.enum(['active', 'inactive']), message: textField })
+const guestFilterFact = z.object({
+  state: z.enum(['active', 'inactive']),
+  message: textField,
+  /** Networks whose guest may use other MACs, because the manifest says so. Absent if there are none. */
+  unlocked: z.optional(z.array(z.string()).check(z.maxLength(8))),
+})
 export type GuestFilterFact = z.output<typeof guestFilterFact>
 
 export const leaseFact = z.object({
@@ -118,7 +127,16 @@ export const leaseFact = z.object({
   /** Present for a held lease. A broker of release 0.1 has no filter and does not report it. */
   guestFilter: z.optional(guestFilterFact),
   nics: z.array(
-    z.object({ name: z.string(), tap: interfaceField, bridge: interfaceField, mac: macField, carrier: z.boolean(), attached: z.boolean() }),
+    z.object({
+      name: z.string(),
+      tap: interfaceField,
+      bridge: interfaceField,
+      mac: macField,
+      carrier: z.boolean(),
+      attached: z.boolean(),
+      /** Why frames of a running guest may be lost on this node. Absent if there is no known reason, and in answers of release 0.1. */
+      problem: z.optional(z.object({ reason: reasonField, message: textField })),
+    }),
   ),
 })
 export type LeaseFact = z.output<typeof leaseFact>

@@ -35,6 +35,7 @@ const waitReason = z.enum([
   'NoGrant',
   'BridgeMissing',
   'BridgeMtuTooSmall',
+  'VlanUnavailable',
   'DeviceMissing',
   'TapBusy',
 ])

@@ -26,15 +26,32 @@ export const textField = cleanText(2048)
 export const containerField = cleanText(64)
 export const reasonField = z.string().check(z.regex(/^[A-Z][A-Za-z0-9]{0,63}$/))
 
-/** One network interface of a VM that the broker creates. */
-export const nicGrant = z.object({
-  /** The name of the network in the manifest. */
-  name: partNameField,
+export const vlanField = z.int().check(z.minimum(1), z.maximum(4_094))
+
+/** A bridge port with settings that release 0.1 does not have. An absent key means what release 0.1 did. */
+const portGrant = z.object({
   bridge: interfaceField,
-  mac: macField,
-  /** Bytes; null uses the bridge's MTU. */
-  mtu: z.nullable(mtuField),
+  vlan: z.optional(vlanField),
+  isolated: z.optional(z.literal(true)),
+  antiSpoof: z.optional(z.literal('off')),
 })
+
+/**
+ * One network interface of a VM that the broker creates, with exactly one of `bridge` and `port`. An agent or broker of release 0.1 rejects a
+ * NIC without `bridge`, so it never ignores the settings in `port`.
+ */
+export const nicGrant = z
+  .object({
+    /** The name of the network in the manifest. */
+    name: partNameField,
+    /** A plain port of this bridge. */
+    bridge: z.optional(interfaceField),
+    port: z.optional(portGrant),
+    mac: macField,
+    /** Bytes; null uses the bridge's MTU. */
+    mtu: z.nullable(mtuField),
+  })
+  .check(z.refine(({ bridge, port }) => (bridge === undefined) !== (port === undefined), 'a NIC needs one of bridge and port'))
 export type NicGrant = z.output<typeof nicGrant>
 
 export const acceleratorChoice = z.enum(['auto', 'kvm', 'tcg'])

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, interfaceField, ipv4Field, mtuField, partNameField, textField } from './common.ts'
+import { acceleratorChoice, interfaceField, ipv4Field, mtuField, partNameField, textField, vlanField } from './common.ts'
 import { cpuModelPattern } from '../cpu-models.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
@@ -43,9 +43,19 @@ export const launchConfig = z.object({
       }),
     )
     .check(z.minLength(1), z.maxLength(16)),
-  /** The controller grants `bridge` and `mtu`. Absent in launch configs of release 0.1. */
+  /** The controller grants all keys but `name` and `mac`. Absent in launch configs of release 0.1. */
   nics: z
-    .array(z.object({ name: partNameField, mac: macField, bridge: z.optional(interfaceField), mtu: z.optional(mtuField) }))
+    .array(
+      z.object({
+        name: partNameField,
+        mac: macField,
+        bridge: z.optional(interfaceField),
+        mtu: z.optional(mtuField),
+        vlan: z.optional(vlanField),
+        isolated: z.optional(z.literal(true)),
+        antiSpoof: z.optional(z.literal('off')),
+      }),
+    )
     .check(z.maxLength(8)),
   cloudInit: z.object({
     /**

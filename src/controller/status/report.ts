@@ -89,8 +89,10 @@ export function actedOn({ owner, progress, conditions }: Report): boolean {
 /** Without an answer this reconciler's conditions become Unknown. Other failures leave them unchanged. */
 export function unknownConditions({ owner, unknown }: Report): ConditionDraft[] {
   if (unknown === undefined) return []
-  // The other three only exist while they apply, so a failure must not create them.
+  // The others only exist while they apply, so a failure must not create them.
   const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
-  const lasting = owned.filter((type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered')
+  const lasting = owned.filter(
+    (type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'LinkUnfiltered' && type !== 'LinkDegraded',
+  )
   return lasting.map((type) => condition(type, 'Unknown', unknown.reason, unknown.message))
 }

@@ -1,5 +1,6 @@
 import { byText } from '../../api/order.ts'
 import { mtuTooSmall } from '../../api/nic-mtu.ts'
+import { featuresNeeded, parentOf, whyNoVlan } from '../../api/nic-attachment.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import { maxGrants } from '../../api/wire/broker-admin.ts'
 import type { AcceleratorChoice, AcceleratorInUse, NicGrant } from '../../api/wire/common.ts'
@@ -13,7 +14,7 @@ export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice
   /** The cluster settings allow TCG. */
   readonly softwareEmulation: boolean
-  readonly nics: readonly Pick<NicGrant, 'name' | 'bridge' | 'mtu'>[]
+  readonly nics: readonly Pick<NicGrant, 'name' | 'bridge' | 'port' | 'mtu'>[]
   /** CPUs that it may use; 0 without a limit. */
   readonly cpuLimit: number
   /** Guest and overhead. */
@@ -60,6 +61,8 @@ const checks: readonly Check[] = [
   brokerThere,
   accelerated,
   bridged,
+  nicsSupported,
+  vlanFiltered,
   slotFree,
   enoughCpus,
   roomInMemory,
@@ -166,10 +169,11 @@ function usableAccelerator({ accelerator, softwareEmulation }: PlaceRequest, { k
 function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
   if (!facts.known) return undefined
   const up = (facts.value.broker?.bridges ?? []).filter((one) => one.up)
-  const bridgeOf = ({ bridge }: Pick<NicGrant, 'bridge'>) => up.find((one) => one.name === bridge)
-  const missing = new Set(nics.filter((nic) => bridgeOf(nic) === undefined).map(({ bridge }) => bridge))
+  const bridgeOf = (nic: Pick<NicGrant, 'bridge' | 'port'>) => up.find((one) => one.name === parentOf(nic))
+  const missing = new Set(nics.filter((nic) => bridgeOf(nic) === undefined).map(parentOf))
   const small = nics.find((nic) => (bridgeOf(nic)?.mtu ?? 0) < (nic.mtu ?? 0))
-  if (missing.size === 0) return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, bridgeOf(small)?.mtu) }
+  if (missing.size === 0)
+    return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, parentOf(small), bridgeOf(small)?.mtu) }
   const there = up.length > 0 ? `it has ${up.map((one) => one.name).join(', ')}` : 'it has none'
   return { reason: 'BridgeMissing', message: `bridge ${[...missing].join(', ')} is missing, down or not allowed (${there})` }
 }
@@ -178,6 +182,22 @@ function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check
 function enoughCpus({ cpuLimit }: PlaceRequest, { node }: Candidate): ReturnType<Check> {
   const cpus = node.nanoCpus / 1_000_000_000
   return cpuLimit <= cpus ? undefined : { reason: 'TooFewCpus', message: `it has ${cpus} CPUs, and resources.cpuLimit is ${cpuLimit}` }
+}
+
+/** A broker of an earlier release must not run a NIC with less than its manifest says. */
+function nicsSupported({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  const supported: readonly string[] = (facts.known ? facts.value.broker?.nicFeatures : undefined) ?? []
+  const lacking = [...featuresNeeded(nics)].filter((feature) => !supported.includes(feature))
+  if (!facts.known || lacking.length === 0) return undefined
+  const message = `its agent or broker is of an earlier release, which does not support ${lacking.join(', ')} (update the stack, and run install-node.sh there)`
+  return { reason: 'BrokerOutdated', message }
+}
+
+function vlanFiltered({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  const filteringOf = (bridge: string) =>
+    facts.known ? facts.value.broker?.bridges.find((one) => one.name === bridge)?.vlanFiltering : undefined
+  const whyNot = nics.map((nic) => whyNoVlan(nic, filteringOf(parentOf(nic)))).find((why) => why !== undefined)
+  return whyNot === undefined ? undefined : { reason: 'VlanUnavailable', message: whyNot }
 }
 
 function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<Check> {

@@ -2,6 +2,7 @@ import { type ConditionDraft, type ConditionStatus, type ConditionType, conditio
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
+import { parentOf } from '../../api/nic-attachment.ts'
 import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { type ExpectedAddress, pickAddress, seenAt } from './address.ts'
@@ -12,6 +13,8 @@ type Finding = Omit<ConditionDraft, 'type'>
 type Check = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
 
 const checkTypes = ['GuestRunning', 'LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'] as const satisfies ConditionType[]
+
+const warnings = ['LinkUnfiltered', 'LinkDegraded'] as const satisfies ConditionType[]
 
 const checks: readonly Check[] = [
   ['GuestRunning', guestRunning],
@@ -30,17 +33,17 @@ export function runChecks(seen: ReachabilitySeen, nowMs: number): ConditionDraft
     drafts.push({ type, ...finding })
     if (stopped === undefined && finding.status !== 'True') stopped = type
   }
-  return [...drafts, { type: 'LinkUnfiltered', ...linkUnfiltered(seen) }]
+  return [...drafts, { type: 'LinkUnfiltered', ...linkUnfiltered(seen) }, { type: 'LinkDegraded', ...linkDegraded(seen) }]
 }
 
-/** True if all checks pass. LinkUnfiltered is no check: a guest without a filter can be Ready. */
+/** True if all checks pass. A guest with a warning about its link can be Ready. */
 export function allPass(drafts: readonly ConditionDraft[]): boolean {
-  return drafts.every((one) => one.type === 'LinkUnfiltered' || one.status === 'True')
+  return drafts.every((one) => warnings.some((type) => type === one.type) || one.status === 'True')
 }
 
 /** The same finding for every condition: the VM is halted, or its agent is unreachable. */
 export function allConditions(status: ConditionStatus, reason: string, message: string): ConditionDraft[] {
-  return [...checkTypes, 'LinkUnfiltered' as const].map((type) => condition(type, status, reason, message))
+  return [...checkTypes, ...warnings].map((type) => condition(type, status, reason, message))
 }
 
 function found(status: ConditionStatus, reason: string, message: string): Finding {
@@ -102,7 +105,7 @@ function linkAttached({ status, nics }: ReachabilitySeen): Finding {
     : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
 }
 
-const unfilteredMeans = "the guest can use other MAC addresses and reach this node's Swarm, Docker and control ports"
+const reachesPorts = "reach this node's Swarm, Docker and control ports"
 
 function linkUnfiltered({ status, node, task }: ReachabilitySeen): Finding {
   const known = status?.known === true ? status.value : undefined
@@ -110,11 +113,37 @@ function linkUnfiltered({ status, node, task }: ReachabilitySeen): Finding {
   const isAnother = known !== undefined && task !== undefined && whyOfAnother(task, known) !== undefined
   if (lease?.held !== true || isAnother) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
   const where = node?.hostname ?? 'the node'
+  const means = `the guest can use other MAC addresses and ${reachesPorts}`
   if (lease.guestFilter === undefined)
-    return found('True', 'BrokerOutdated', `the broker or agent on ${where} is of release 0.1, which has no filter: ${unfilteredMeans}`)
-  return lease.guestFilter.state === 'active'
-    ? found('False', 'Filtered', `${where} drops frames with other MAC addresses and packets to its own Swarm, Docker and control ports`)
-    : found('True', 'FilterUnavailable', `${where} cannot filter the guest's traffic (${lease.guestFilter.message}): ${unfilteredMeans}`)
+    return found('True', 'BrokerOutdated', `the broker or agent on ${where} is of release 0.1, which has no filter: ${means}`)
+  const { state, message, unlocked = [] } = lease.guestFilter
+  const isAsked = unlocked.length === lease.nics.length
+  if (state === 'inactive') {
+    const risk = isAsked ? `the guest can ${reachesPorts}` : means
+    return found('True', 'FilterUnavailable', `${where} cannot filter the guest's traffic (${message}): ${risk}`)
+  }
+  const ports = 'packets to its own Swarm, Docker and control ports'
+  if (unlocked.length === 0) return found('False', 'Filtered', `${where} drops frames with other MAC addresses and ${ports}`)
+  const off = `antiSpoof: off lets the guest use any MAC address on ${unlocked.join(', ')}`
+  return found('False', 'AntiSpoofOff', `${where} drops ${ports}; ${off}`)
+}
+
+/** The NICs are attached, but the node may lose some of their frames. */
+function linkDegraded({ status, task }: ReachabilitySeen): Finding {
+  const known = status?.known === true ? status.value : undefined
+  const lease = known?.lease
+  const isAnother = known !== undefined && task !== undefined && whyOfAnother(task, known) !== undefined
+  if (lease?.held !== true || isAnother) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
+  const [first, ...others] = lease.nics.flatMap(({ problem }) => problem ?? [])
+  if (first === undefined) return found('False', 'NoProblemFound', 'the node has no known reason to lose frames of the guest')
+  return found(
+    'True',
+    first.reason,
+    [first, ...others]
+      .map(({ message }) => message)
+      .join('; ')
+      .slice(0, 2_000),
+  )
 }
 
 function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
@@ -134,11 +163,11 @@ function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
     return found(
       'False',
       'NoLeaseGiven',
-      `the guest uses the link-local address ${selfMade.ip}: no DHCP server answers ${mac} on ${nic?.bridge}`,
+      `the guest uses the link-local address ${selfMade.ip}: no DHCP server answers ${mac} on ${parent(nic)}`,
     )
   const fixed = seen.expected.get(nic?.name ?? '')?.from === 'ipv4'
   const hint = fixed ? 'ipv4 needs cloud-init in the guest' : 'use this MAC for a DHCP reservation'
-  return found('False', 'NotHeard', `no packet from ${mac} on ${nic?.bridge} yet; ${hint}`)
+  return found('False', 'NotHeard', `no packet from ${mac} on ${parent(nic)} yet; ${hint}`)
 }
 
 function learned({ ip, via, ageMs, interface: where }: Sighting, nowMs: number): string {
@@ -166,8 +195,14 @@ function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {
   switch (probing.kind) {
     case 'notYet':
       return found('Unknown', 'NotProbed', 'no address has been probed yet')
+    case 'vlan':
+      return found(
+        'Unknown',
+        'VlanNotProbed',
+        `other nodes cannot probe VLAN ${probing.vlan} on ${parent(nic)}: their probes have no VLAN tag`,
+      )
     case 'nobody':
-      return found('Unknown', 'NoOtherNode', `no other ready node has bridge ${nic?.bridge ?? ''}, so the guest cannot be probed`)
+      return found('Unknown', 'NoOtherNode', `no other ready node has bridge ${parent(nic)}, so the guest cannot be probed`)
     case 'silent':
       return found('Unknown', 'AgentUnreachable', `no agent on another node is responding (${probing.message})`)
     case 'done': {
@@ -178,7 +213,7 @@ function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {
         return found(
           'True',
           'Answered',
-          `${hostname} reached ${arp.mac ?? ''} over ${nic?.bridge ?? ''}${rtt(arp.rttMs)}${dissent(probing, nic?.bridge)}`,
+          `${hostname} reached ${arp.mac ?? ''} over ${parent(nic)}${rtt(arp.rttMs)}${dissent(probing, parent(nic))}`,
         )
       return found(
         'False',
@@ -190,9 +225,9 @@ function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {
 }
 
 /** The node that reached the guest decides; the others need a check. */
-function dissent(probing: Probing, bridge: string | undefined): string {
+function dissent(probing: Probing, bridge: string): string {
   const names = dissenters(probing).map(({ hostname }) => hostname)
-  return names.length === 0 ? '' : `, but ${names.join(' and ')} did not: check the link of ${bridge ?? 'the bridge'} there`
+  return names.length === 0 ? '' : `, but ${names.join(' and ')} did not: check the link of ${bridge} there`
 }
 
 function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
@@ -210,6 +245,10 @@ function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
     case 'unknown':
       return found('Unknown', outcome.reason, `${what} from ${from}: ${outcome.message}`)
   }
+}
+
+function parent(nic: NicGrant | undefined): string {
+  return nic === undefined ? '' : parentOf(nic)
 }
 
 function rtt(ms: number | null): string {

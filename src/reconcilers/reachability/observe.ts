@@ -1,5 +1,6 @@
 import { objectLabels } from '../../api/labels.ts'
 import { isUid, placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
+import { withParent } from '../../api/nic-attachment.ts'
 import type { VmStatus } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
@@ -89,7 +90,7 @@ function runningNics(applied: readonly NicGrant[], status: Answer<VmStatus | und
   const held = lease?.held === true ? lease.nics : []
   return applied.map((nic) => {
     const real = held.find((one) => one.name === nic.name)
-    return real === undefined ? nic : { ...nic, bridge: real.bridge, mac: real.mac }
+    return real === undefined ? nic : { ...withParent(nic, real.bridge), mac: real.mac }
   })
 }
 

@@ -1,4 +1,5 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
+import { parentOf } from '../../api/nic-attachment.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
@@ -89,12 +90,12 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
 
 function nicViews(seen: ReachabilitySeen, halted: boolean, nowMs: number): NicView[] {
   return seen.nics.map((nic) => {
-    const { name, bridge, mac, mtu } = nic
+    const { name, mac, mtu } = nic
     const sighting = addressOf(seen, nic, halted)
     const size = mtu === null ? {} : { mtu }
     return {
       name,
-      bridge,
+      bridge: parentOf(nic),
       mac,
       ...size,
       ...(sighting === undefined ? {} : { address: sighting.ip, seenAt: seenAt(sighting.ageMs, nowMs) }),

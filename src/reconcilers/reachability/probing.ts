@@ -1,6 +1,7 @@
 import { nodeLabels } from '../../api/labels.ts'
 import type { Mac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
+import { attachmentOf, parentOf } from '../../api/nic-attachment.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
@@ -28,6 +29,8 @@ type Verdict = (typeof verdicts)[number]
 export type Probing =
   /** There is no address to probe. */
   | { readonly kind: 'notYet' }
+  /** Other nodes probe without a VLAN tag, so they cannot reach a guest in a VLAN. */
+  | { readonly kind: 'vlan'; readonly vlan: number }
   /** No other node has the bridge. */
   | { readonly kind: 'nobody' }
   | { readonly kind: 'silent'; readonly message: string }
@@ -53,9 +56,11 @@ export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly Sw
   // A seen address outlives its guest, so only a running guest is probed.
   if (nic === undefined || ip === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
   if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
-  const probers = probersFor(guest.node, nic.bridge, nodes)
+  const { vlan } = attachmentOf(nic)
+  if (vlan !== undefined) return { kind: 'vlan', vlan }
+  const probers = probersFor(guest.node, parentOf(nic), nodes)
   if (probers.length === 0) return { kind: 'nobody' }
-  const target = { bridge: nic.bridge, mac: nic.mac, ip, vm: guest.vm }
+  const target = { bridge: parentOf(nic), mac: nic.mac, ip, vm: guest.vm }
   const silent: string[] = []
   const asked: Probed[] = []
   for (const prober of probers) {

@@ -266,7 +266,7 @@ function runningUserData({ service }: RunningVm, manifest: WantedVm): string | u
   return isSame ? wantedUserData(manifest) : name
 }
 
-type Shown = string | number | undefined
+type Shown = string | number | boolean | undefined
 type Entry = Readonly<Record<string, Shown>>
 
 function shown(path: Path, from: Shown, to: Shown): readonly Change[] {

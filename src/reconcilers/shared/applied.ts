@@ -2,6 +2,7 @@ import { hashOf } from '../../api/hash.ts'
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
 import { deterministicMac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
+import { grantKeys } from '../../api/nic-attachment.ts'
 import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { AcceleratorChoice, NicGrant } from '../../api/wire/common.ts'
@@ -19,17 +20,22 @@ export interface Machine {
 
 /** The NICs of a VM with their MACs settled. */
 export function nicsOf(cluster: string, vm: VirtualMachine): NicGrant[] {
-  return vm.spec.networks.map(({ name, bridge, mac, mtu = null }) => ({
-    name,
-    bridge,
-    mac: mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, name) : mac,
-    mtu,
+  return vm.spec.networks.map((network) => ({
+    name: network.name,
+    ...grantKeys({ ...network, vlan: network.vlan, isolated: network.isolated ?? false, antiSpoof: network.antiSpoof ?? 'mac' }),
+    mac: network.mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, network.name) : network.mac,
+    mtu: network.mtu ?? null,
   }))
 }
 
 /** As the launch config has them. */
 export function launchNicsOf(cluster: string, vm: VirtualMachine) {
-  return nicsOf(cluster, vm).map(({ name, mac, bridge, mtu }) => ({ name, mac, bridge, ...(mtu === null ? {} : { mtu }) }))
+  return nicsOf(cluster, vm).map(({ name, mac, bridge, port, mtu }) => ({
+    name,
+    mac,
+    ...(port ?? { bridge }),
+    ...(mtu === null ? {} : { mtu }),
+  }))
 }
 
 export function declaredMachine(cluster: string, vm: VirtualMachine): Machine {
@@ -63,8 +69,8 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
   if (service === undefined || !uidsNamedBy(service).includes(uid)) return undefined
   const launch = launchOf(service, configs)
   if (launch?.uid !== uid) return undefined
-  const nics = launch.nics.flatMap(({ name, mac, bridge = formerBridge(service), mtu = null }) =>
-    bridge === undefined ? [] : [{ name, mac, bridge, mtu }],
+  const nics = launch.nics.flatMap(({ name, mac, bridge = formerBridge(service), mtu = null, vlan, isolated = false, antiSpoof }) =>
+    bridge === undefined ? [] : [{ name, mac, mtu, ...grantKeys({ bridge, vlan, isolated, antiSpoof: antiSpoof ?? 'mac' }) }],
   )
   return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
 }

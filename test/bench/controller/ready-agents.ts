@@ -1,3 +1,4 @@
+import { parentOf } from '../../../src/api/nic-attachment.ts'
 import type { Mac } from '../../../src/api/mac.ts'
 import type { NodeFacts, PrepareOrder, PrepareStatus, VmStatus } from '../../../src/api/wire/agent-api.ts'
 import type { Agent, Agents } from '../../../src/ports/agents.ts'
@@ -51,12 +52,12 @@ function addressOf(uid: string): string {
 }
 
 function statusOf({ uid, nics }: PrepareOrder): VmStatus {
-  const held = nics.map(({ name, bridge, mac }) => ({ name, tap: 'sv0', bridge, mac, carrier: true, attached: true }))
+  const held = nics.map((nic) => ({ name: nic.name, tap: 'sv0', bridge: parentOf(nic), mac: nic.mac, carrier: true, attached: true }))
   return {
     version: 1,
     uid,
     lease: { uid, granted: true, held: true, waiting: 0, waitReason: null, waitMessage: null, nics: held, guestFilter },
-    sightings: nics.map(({ mac, bridge }) => ({ mac, ip: addressOf(uid), via: 'dhcp', ageMs: 1_000, interface: bridge })),
+    sightings: nics.map((nic) => ({ mac: nic.mac, ip: addressOf(uid), via: 'dhcp', ageMs: 1_000, interface: parentOf(nic) })),
     runner: {
       uid,
       phase: 'Running',

@@ -10,12 +10,11 @@ import {
   type SocketDirectories,
   type TapOrder,
 } from '../../../src/ports/host-network.ts'
-import type { GuestFilter } from '../../../src/ports/guest-filter.ts'
+import type { GuestFilter, TapLock } from '../../../src/ports/guest-filter.ts'
 import type { SeededRandom } from '../seeded-random.ts'
 import type { Descriptors, OpenFile } from './descriptors.ts'
 import type { MemoryDisk } from './memory-disk.ts'
 import { Process } from './process.ts'
-import type { Mac } from '../../../src/api/mac.ts'
 
 interface Listener {
   readonly onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void
@@ -30,7 +29,7 @@ export class Host {
   /** True makes every TAP seem free and every disk unlocked; only to see that it would be noticed. */
   isBlind = false
   readonly #taps = new Map<string, { readonly file: OpenFile; readonly bridge: string; readonly mac: string }>()
-  readonly #locks = new Map<string, Mac>()
+  readonly #locks = new Map<string, TapLock>()
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly #descriptors: Descriptors
 
@@ -45,6 +44,7 @@ export class Host {
       carrier: (name) => this.#taps.has(name),
       exists: (name) => this.#taps.has(name),
       mac: (name) => this.#taps.get(name)?.mac,
+      mtu: (name) => this.bridges.find((one) => one.name === this.#taps.get(name)?.bridge)?.mtu,
       ports: (bridge) => [...this.#taps].filter(([, tap]) => tap.bridge === bridge).map(([name]) => name),
       makeTap: (order) => this.#makeTap(process, order),
       // Here none outlives its descriptor.
@@ -67,8 +67,8 @@ export class Host {
   filter(process: Process): GuestFilter {
     const alive = <T>(run: () => T): Promise<T> => (process.alive ? Promise.resolve(run()) : Process.never())
     return {
-      locks: () => alive(() => [...this.#locks].map(([tap, mac]) => ({ tap, mac, complete: true }))),
-      lock: (locks) => alive(() => locks.forEach(({ tap, mac }) => void this.#locks.set(tap, mac))),
+      locks: () => alive(() => [...this.#locks.values()].map((lock) => ({ ...lock, complete: true }))),
+      lock: (locks) => alive(() => locks.forEach((lock) => void this.#locks.set(lock.tap, lock))),
       removeUnless: (isKept) => alive(() => [...this.#locks.keys()].forEach((tap) => isKept(tap) || this.#locks.delete(tap))),
     }
   }
@@ -92,7 +92,7 @@ export class Host {
 
   /** The MAC that a TAP's rules let pass. */
   lockOf(tap: string): string | undefined {
-    return this.#locks.get(tap)
+    return this.#locks.get(tap)?.mac
   }
 
   hear(interfaceName: string, frame: Uint8Array): void {

@@ -71,6 +71,7 @@ export const edits: readonly Scenario[] = [
   edited('accelerator', {}, { accelerator: 'tcg' }),
   edited('mac', {}, { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }),
   edited('mtu', {}, { networks: [{ name: 'lan', bridge: 'br0', mtu: 1_400 }] }),
+  edited('isolated', {}, { networks: [{ name: 'lan', bridge: 'br0', isolated: true, antiSpoof: 'off' }] }),
   edited('ipv4', {}, { networks: [{ name: 'lan', bridge: 'br0', ipv4: { address: '192.168.50.100/24' } }] }),
   edited('user data', {}, { cloudInit: { userData: '#cloud-config\n' } }),
   edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),

@@ -116,7 +116,7 @@ it('a VM that comes for its lease while all are powered off does not start, howe
     closeFds: (fds) => void closed.push(...fds),
     tapLocks: {
       lock: () => rules.promise,
-      macOf: () => undefined,
+      lockOf: () => undefined,
       refuse: () => undefined,
       fact: () => ({ state: 'active', message: '' }),
     },

@@ -15,6 +15,18 @@ test('a bridge suits a network without an MTU, or with one that it has', () => {
   expect([null, 576, 1_500].map((mtu) => whyNoBridge(network, grantOf({ mtu })))).toEqual([undefined, undefined, undefined])
 })
 
+test('a bridge without VLAN filtering is no bridge for a network with a VLAN', () => {
+  const { bridge: _bridge, ...rest } = grantOf({}).nics[0] ?? { bridge: '' }
+  const grant = {
+    ...grantOf({}),
+    nics: [{ name: 'lan', mac: aMac('52:54:00:00:00:01'), mtu: null, ...rest, port: { bridge: 'br0', vlan: 20 } }],
+  }
+  const withFiltering = (vlanFiltering: 'on' | 'off' | 'absent') => ({ bridge: () => ({ ...bridge, vlanFiltering }) })
+  expect(whyNoBridge(withFiltering('on'), grant)).toBeUndefined()
+  for (const state of ['off', 'absent'] as const)
+    expect(whyNoBridge(withFiltering(state), grant)).toMatchObject({ reason: 'VlanUnavailable' })
+})
+
 test('a bridge that is missing, or has a smaller MTU than the network, is named', () => {
   expect(whyNoBridge(network, grantOf({ bridge: 'br9', mtu: 1_400 }))).toMatchObject({ reason: 'BridgeMissing' })
   const message = expect.stringContaining('bridge br0 has MTU 1500, and network lan needs 1501') as string

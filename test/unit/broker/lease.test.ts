@@ -58,7 +58,7 @@ describe('the lease of one VM', () => {
     })
   })
 
-  it.each(['BridgeMissing', 'BridgeMtuTooSmall'] as const)('is not given while a bridge is in the way: %s', (reason) => {
+  it.each(['BridgeMissing', 'BridgeMtuTooSmall', 'VlanUnavailable'] as const)('is not given while a bridge is in the way: %s', (reason) => {
     const bridge = { reason, message: 'why' }
     expect(decide(acquire(granted, 1), { ...nothingInTheWay, bridge })).toEqual({ kind: 'wait', ...bridge })
   })

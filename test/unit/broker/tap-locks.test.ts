@@ -14,6 +14,8 @@ function aKernel(rules: Record<string, Mac> = {}, taps: readonly string[] = [tap
   const kernel = {
     rules: new Map(Object.entries(rules)),
     taps: new Set(taps),
+    /** TAPs that let every MAC pass. */
+    free: new Set<string>(),
     refusal: '',
     /** The rules for the bridge are there. */
     guardsPorts: true,
@@ -30,14 +32,23 @@ function aKernel(rules: Record<string, Mac> = {}, taps: readonly string[] = [tap
     async locks() {
       kernel.reads += 1
       must()
-      return [...kernel.rules].map(([name, of]) => ({ tap: name, mac: of, complete: kernel.guardsPorts }))
+      return [...kernel.rules].map(([name, of]) => ({
+        tap: name,
+        mac: of,
+        complete: kernel.guardsPorts,
+        ...(kernel.free.has(name) ? { antiSpoof: 'off' as const } : {}),
+      }))
     },
     async lock(locks) {
       must()
       kernel.calls.push(locks.map((lock) => lock.tap))
       kernel.onLock()
       if (locks.some((lock) => kernel.refused.has(lock.tap) || !kernel.taps.has(lock.tap))) throw new HostError('Io', 'nft: refused')
-      for (const lock of locks) kernel.rules.set(lock.tap, lock.mac)
+      for (const lock of locks) {
+        kernel.rules.set(lock.tap, lock.mac)
+        if (lock.antiSpoof === 'off') kernel.free.add(lock.tap)
+        else kernel.free.delete(lock.tap)
+      }
       kernel.guardsPorts = true
     },
     async removeUnless(isKept) {
@@ -58,14 +69,26 @@ describe('the locks of TAPs', () => {
     kernel.taps.clear()
     await locks.sweep()
     expect(rules()).toEqual({})
-    expect(locks.macOf(tap)).toBeUndefined()
+    expect(locks.lockOf(tap)).toBeUndefined()
+  })
+
+  it('that let every MAC pass are taken over from an earlier broker, and come back after a change', async () => {
+    const { kernel, locks } = aKernel()
+    kernel.free.add(tap)
+    kernel.rules.set(tap, mac)
+    await locks.start()
+    expect(locks.lockOf(tap)).toEqual({ tap, mac, antiSpoof: 'off' })
+    await locks.sweep()
+    kernel.free.clear()
+    await locks.sweep()
+    expect(kernel.free.has(tap)).toBe(true)
   })
 
   it('of an earlier broker are kept for TAPs that are there, and removed for the others', async () => {
     const { locks, rules } = aKernel({ [tap]: mac, svaaaaaaaaaaaa: aMac('52:54:00:00:00:02') })
     await locks.start()
     expect(rules()).toEqual({ [tap]: mac })
-    expect(locks.macOf(tap)).toBe(mac)
+    expect(locks.lockOf(tap)?.mac).toBe(mac)
   })
 
   it('come back when somebody flushed them or changed their MAC', async () => {
@@ -98,14 +121,14 @@ describe('the locks of TAPs', () => {
     kernel.refusal = ''
     await locks.sweep()
     expect(rules()).toEqual({ [tap]: mac })
-    expect(locks.macOf(tap)).toBe(mac)
+    expect(locks.lockOf(tap)?.mac).toBe(mac)
   })
 
   it('tell the MAC also where somebody removed the rules of the bridge, which come back', async () => {
     const { kernel, locks } = aKernel({ [tap]: mac })
     kernel.guardsPorts = false
     await locks.start()
-    expect(locks.macOf(tap)).toBe(mac)
+    expect(locks.lockOf(tap)?.mac).toBe(mac)
     await locks.sweep()
     expect(kernel.guardsPorts).toBe(true)
   })

@@ -69,6 +69,26 @@ test('a bridge with a smaller MTU than the network needs is named with both', as
   expect(cluster.nics.get('web')).toMatchObject([{ name: 'lan', mtu: 1_500 }])
 })
 
+test('a node whose kernel has no VLAN filtering, or whose broker is older, is refused for a network that needs more', async () => {
+  const cluster = new Cluster(['n1'])
+  const broker = cluster.agent('n1').nodeFacts.broker
+  delete broker?.nicFeatures
+  cluster.declare('web', { networks: [{ name: 'lan', bridge: 'br0', vlan: 20, isolated: true }] })
+  await cluster.converge()
+  const outdated = expect.stringContaining(
+    'n1: its agent or broker is of an earlier release, which does not support vlan, isolated',
+  ) as string
+  expect(cluster.condition('web', 'Placed')).toMatchObject({ reason: 'BrokerOutdated', message: outdated })
+  Object.assign(broker ?? {}, { nicFeatures: ['vlan', 'isolated'], bridges: [{ ...broker?.bridges[0], vlanFiltering: 'absent' }] })
+  await cluster.converge()
+  const noVlan = expect.stringContaining('n1: network lan needs VLAN 20 on br0, and the kernel has no VLAN filtering') as string
+  expect(cluster.condition('web', 'Placed')).toMatchObject({ reason: 'VlanUnavailable', message: noVlan })
+  Object.assign(broker ?? {}, { bridges: [{ ...broker?.bridges[0], vlanFiltering: 'on' }] })
+  await cluster.converge()
+  const nics = [{ name: 'lan', port: { bridge: 'br0', vlan: 20, isolated: true } }]
+  expect([...cluster.agent('n1').grants.values()]).toMatchObject([{ nics }])
+})
+
 test('memory that other VMs were promised is not promised again', async () => {
   const cluster = new Cluster(['n1'])
   cluster.declare('a', { memory: '6Gi' })

@@ -79,6 +79,9 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.networks.*.bridge': { edit: putNetwork({ bridge: 'br1' }) },
   'spec.networks.*.mac': { edit: putNetwork({ mac: '52:54:00:00:00:02' }) },
   'spec.networks.*.mtu': { edit: putNetwork({ mtu: 1_400 }) },
+  'spec.networks.*.vlan': { edit: putNetwork({ vlan: 20 }) },
+  'spec.networks.*.isolated': { edit: putNetwork({ isolated: true }) },
+  'spec.networks.*.antiSpoof': { edit: putNetwork({ antiSpoof: 'off' }) },
   'spec.networks.*.ipv4.address': {
     before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),
     edit: putNetwork({ ipv4: { address: '10.0.0.6/24' } }),

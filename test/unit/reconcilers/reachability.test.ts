@@ -370,6 +370,40 @@ test('a guest that nothing filters is Ready, and a condition says what that mean
   expect((await onTheLan(filter(undefined))).said('web', 'LinkUnfiltered')).toBe('True BrokerOutdated')
 })
 
+test('antiSpoof: off is shown, and does not count as a missing filter', async () => {
+  const unlocked = (state: 'active' | 'inactive') => (status: VmStatus) => ({
+    lease: status.lease && { ...status.lease, guestFilter: { state, message: 'no nft', unlocked: ['lan'] } },
+  })
+  const cluster = await onTheLan(unlocked('active'))
+  expect(cluster.said('web', 'LinkUnfiltered')).toBe('False AntiSpoofOff')
+  expect(cluster.condition('web', 'LinkUnfiltered')?.message).toContain('any MAC address on lan')
+  expect((await onTheLan(unlocked('inactive'))).condition('web', 'LinkUnfiltered')?.message).not.toContain('MAC')
+})
+
+test('a problem of the link is a warning: the VM is Ready all the same', async () => {
+  const problem = { reason: 'PortMtuTooSmall', message: 'eth0, a port of br0, has MTU 1400' }
+  const cluster = await onTheLan((status) => ({
+    lease: status.lease && { ...status.lease, nics: status.lease.nics.map((nic) => ({ ...nic, problem })) },
+  }))
+  expect(cluster.condition('web', 'LinkDegraded')).toMatchObject({ status: 'True', ...problem })
+  expect(all(cluster).every((one) => one.startsWith('True'))).toBe(true)
+  expect((await onTheLan()).said('web', 'LinkDegraded')).toBe('False NoProblemFound')
+})
+
+test('a guest in a VLAN is not probed, because the probes of other nodes have no tag', async () => {
+  const asked: ProbeRequest[] = []
+  const cluster = await onTheLan(
+    undefined,
+    (request) => {
+      asked.push(request)
+      return reached
+    },
+    { networks: [{ name: 'lan', bridge: 'br0', vlan: 20 }] },
+  )
+  expect(cluster.said('web', 'Reachable')).toBe('Unknown VlanNotProbed')
+  expect(asked).toEqual([])
+})
+
 test('the probe waits for the answer of the VM, even if another machine answers first', async () => {
   const asked: ProbeRequest[] = []
   await onTheLan(undefined, (request) => {

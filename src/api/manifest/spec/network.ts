@@ -42,7 +42,21 @@ export const network = z.strictObject({
       effect: 'first-boot',
     },
   ),
-  vlan: field(z.int().min(1).max(4_094).optional(), { description: 'VLAN on the bridge.', effect: 'restart', notYet: true }),
+  vlan: field(z.int().min(1).max(4_094).optional(), {
+    description:
+      'VLAN of the NIC on the bridge. The guest sends and receives frames without a tag. The bridge needs VLAN filtering, and its uplink must be in the VLAN.',
+    effect: 'restart',
+  }),
+  isolated: field(z.boolean().optional(), {
+    description:
+      'true keeps the guest from exchanging frames with other isolated guests on the same bridge. It still reaches the host and the LAN. Default: false.',
+    effect: 'restart',
+  }),
+  antiSpoof: field(z.enum(['mac', 'off']).optional(), {
+    description:
+      'mac: the node drops frames of the guest with another source MAC. off: it does not, for nested guests, containers with their own MAC and VRRP. Default: mac.',
+    effect: 'restart',
+  }),
   mtu: field(z.int().min(576).max(65_521).optional(), {
     description:
       'Largest packet that the guest sends on the NIC, in bytes without the Ethernet header. The bridge must have at least this MTU. Default: the MTU of the bridge.',

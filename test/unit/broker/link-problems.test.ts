@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { linkProblem } from '../../../src/broker/link-problems.ts'
+import { aMac } from '../../support/branded.ts'
+
+const nic = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: 1_500 }
+const bridgeWith = (ports: Readonly<Record<string, number>>) => ({ ports: () => Object.keys(ports), mtu: (name: string) => ports[name] })
+
+test('a port of the bridge with a smaller MTU than the guest uses is named, with both remedies', () => {
+  const problem = linkProblem(bridgeWith({ sv0123456789ab: 1_500, eth0: 1_400 }), nic)
+  expect(problem).toMatchObject({ reason: 'PortMtuTooSmall' })
+  for (const part of ['eth0, a port of br0, has MTU 1400', 'mtu: 1400 on network lan', 'ip link set eth0 mtu 1500'])
+    expect(problem?.message).toContain(part)
+})
+
+test('ports with a sufficient MTU and TAPs of other VMs are no problem', () => {
+  expect(linkProblem(bridgeWith({ eth0: 1_500, svaaaaaaaaaaaa: 1_000 }), nic)).toBeUndefined()
+  expect(linkProblem(bridgeWith({ eth0: 1_400 }), { ...nic, mtu: 1_400 })).toBeUndefined()
+})
