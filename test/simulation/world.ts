@@ -266,15 +266,17 @@ export class World {
     if (!this.sources.every((one) => one.unreadable === '')) this.truth.unreadable(this.time.now())
   }
 
-  /** `docker vm confirm-removal`, of whichever controller is asked; those that live know of it. */
-  confirmRemoval(names: readonly string[]): void {
-    const answers = this.#lives.filter(({ life }) => life.alive).map(({ actions }) => actions.confirmRemoval(names.map(aVmName)).kind)
+  /** `docker vm confirm-removal`, of whichever controller is asked; `everybody`: those that live know of it. */
+  confirmRemoval(names: readonly string[], heardBy: 'everybody' | 'one' = 'everybody'): void {
+    const lives = this.#lives.filter(({ life }) => life.alive)
+    const asked = heardBy === 'one' ? lives.slice(0, 1) : lives
+    const answers = asked.map(({ actions }) => actions.confirmRemoval(names.map(aVmName)).kind)
     if (answers.includes('confirmed')) for (const name of names) this.truth.confirm(name, this.time.now())
   }
 
   /** Why its removal waits, as every controller that lives says it. */
-  isWithheld(name: string): boolean {
-    return this.views().every((view) => view.vm(name)?.conditions.some((one) => one.reason === 'RemovalWithheld') === true)
+  isWithheld(name: string, views = this.views()): boolean {
+    return views.every((view) => view.vm(name)?.conditions.some((one) => one.reason === 'RemovalWithheld') === true)
   }
 
   setUnreadable(source: SimulatedSource, message: string): void {

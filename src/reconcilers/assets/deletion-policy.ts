@@ -18,11 +18,15 @@ export function withDeletionPolicy(seen: AssetsSeen, plan: AssetsPlan): AssetsPl
   return { ...plan, actions: [{ kind: 'updateRecordLabels', config: record.config, labels, corrects: [] }, ...plan.actions] }
 }
 
-/** A controller that restarts learns from the record that a removal needs a confirmation. */
+/**
+ * A controller that restarts learns from the record that a removal needs a confirmation. Only the manifest's return takes that back: another
+ * controller may not have heard the confirmation, and the two would write in turn.
+ */
 function policyOf(seen: AssetsSeen, record: PlacementRecord): string | undefined {
   if (!deletesDisks(seen, record)) return undefined
   const { declaration } = seen
-  const mustConfirm = declaration.kind === 'unknown' ? (declaration.mustConfirm ?? record.mustConfirm) : false
+  const mustConfirm =
+    declaration.kind !== 'present' && (record.mustConfirm || (declaration.kind === 'unknown' && declaration.mustConfirm === true))
   return mustConfirm ? confirmPolicy : deletePolicy
 }
 

@@ -146,6 +146,29 @@ export const deletion: readonly Scenario[] = [
     expect: ({ machines }) => (machines.disks.length === 1 ? undefined : `${machines.disks.length} disks are there`),
   },
   {
+    name: 'two controllers, two VMs are removed at once with their disks, and one controller hears the confirmation',
+    vms: { web: withDisks, shop: withDisks, db: {} },
+    acts: [
+      [
+        atMs,
+        once(
+          (world) => isRunning('web')(world) && isRunning('shop')(world),
+          (world: World) => {
+            for (const name of ['web', 'shop']) world.withdraw(name)
+            confirmAll(world, 'one')
+          },
+        ),
+      ],
+    ],
+    controllers: 2,
+    extraMs: 60_000,
+    expect({ machines, boundary }) {
+      const writes = boundary.writeCalls.length
+      if (writes > 200) return `the controllers wrote ${writes} times`
+      return machines.disks.length === 1 ? undefined : `${machines.disks.length} disks are there`
+    },
+  },
+  {
     name: 'two VMs are removed at once with their disks, and one manifest returns',
     vms: { web: withDisks, shop: withDisks, db: {} },
     acts: [
@@ -169,11 +192,17 @@ export const deletion: readonly Scenario[] = [
   },
 ]
 
-/** Confirms again after a restart of the controller, which forgets it, until nothing is left. */
-function confirmAll(world: World): void {
-  const names = ['shop', 'web'].filter((name) => world.views().some((view) => view.vm(name) !== undefined))
-  if (names.length > 0 && names.every((name) => world.isWithheld(name))) world.confirmRemoval(names)
-  if (names.length === 0 && !['shop', 'web'].some((name) => world.record(name) !== undefined)) return
+/**
+ * Confirms again after a restart of the controller, which forgets it, until nothing is left. A controller that did not hear it shows the
+ * removal until it hears it too.
+ */
+function confirmAll(world: World, heardBy: 'everybody' | 'one' = 'everybody'): void {
+  const both = ['shop', 'web']
+  const isLeft = both.some((name) => world.record(name) !== undefined)
+  const views = world.views().filter((view, index) => (isLeft ? heardBy === 'everybody' || index === 0 : both.some((name) => view.vm(name))))
+  const names = both.filter((name) => views.some((view) => view.vm(name) !== undefined))
+  if (names.length > 0 && names.every((name) => world.isWithheld(name, views))) world.confirmRemoval(names, isLeft ? heardBy : 'everybody')
+  if (names.length === 0 && !isLeft) return
   world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 2_000)
-  world.time.after(2_000, () => confirmAll(world))
+  world.time.after(2_000, () => confirmAll(world, heardBy))
 }
