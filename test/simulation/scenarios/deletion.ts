@@ -199,7 +199,9 @@ export const deletion: readonly Scenario[] = [
 function confirmAll(world: World, heardBy: 'everybody' | 'one' = 'everybody'): void {
   const both = ['shop', 'web']
   const isLeft = both.some((name) => world.record(name) !== undefined)
-  const views = world.views().filter((view, index) => (isLeft ? heardBy === 'everybody' || index === 0 : both.some((name) => view.vm(name))))
+  const views = world
+    .views()
+    .filter((view, index) => (isLeft ? heardBy === 'everybody' || index === 0 : both.some((name) => view.vm(name))))
   const names = both.filter((name) => views.some((view) => view.vm(name) !== undefined))
   if (names.length > 0 && names.every((name) => world.isWithheld(name, views))) world.confirmRemoval(names, isLeft ? heardBy : 'everybody')
   if (names.length === 0 && !isLeft) return
