@@ -12,7 +12,7 @@ export const launchVersion = 1
 /** A launch config with `needs`. A runner of release 0.1 rejects it, so that it never starts a VM with less than its manifest says. */
 export const demandingVersion = 2
 /** Abilities that a runner must have. It rejects a launch config with a need that it does not know. */
-const launchNeeds = ['cpu', 'devices'] as const
+export const launchNeeds = ['cpu', 'devices', 'readOnlyDisks', 'diskSizes', 'staticAddresses'] as const
 export type LaunchNeed = (typeof launchNeeds)[number]
 
 export const launchConfig = z.object({

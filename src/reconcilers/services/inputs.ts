@@ -2,7 +2,7 @@ import { canonicalJson } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import type { MachineShape } from '../../api/memory-overhead.ts'
-import { demandingVersion, type LaunchConfig, type LaunchNeed, launchVersion } from '../../api/wire/launch.ts'
+import { demandingVersion, type LaunchConfig, type LaunchNeed, launchNeeds, launchVersion } from '../../api/wire/launch.ts'
 import { launchNicsOf } from '../shared/applied.ts'
 import { shapeOf } from '../shared/machine-shape.ts'
 import {
@@ -66,9 +66,14 @@ function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
 /** The parts of the launch config that release 0.1 would ignore, and start something else. */
 function needsOf(wanted: WantedVm): LaunchNeed[] {
   const { cpu, console, watchdog } = wanted.vm.spec
-  const isPlainCpu = (severalSockets(wanted) ?? severalThreads(wanted) ?? cpu.model) === undefined
-  const hasDevices = console?.vnc === true || watchdog !== undefined
-  return [...(isPlainCpu ? [] : ['cpu' as const]), ...(hasDevices ? ['devices' as const] : [])]
+  const needs: Readonly<Record<LaunchNeed, boolean>> = {
+    cpu: (severalSockets(wanted) ?? severalThreads(wanted) ?? cpu.model) !== undefined,
+    devices: console?.vnc === true || watchdog !== undefined,
+    readOnlyDisks: readOnlyDisks(wanted) !== undefined,
+    diskSizes: grownSizes(wanted) !== undefined,
+    staticAddresses: staticNetworks(wanted.vm) !== undefined,
+  }
+  return launchNeeds.filter((one) => needs[one])
 }
 
 function launchOf(wanted: WantedVm): LaunchConfig {
