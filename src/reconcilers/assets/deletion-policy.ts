@@ -20,7 +20,7 @@ export function withDeletionPolicy(seen: AssetsSeen, plan: AssetsPlan): AssetsPl
 
 /**
  * A controller that restarts learns from the record that a removal needs a confirmation. Only the manifest's return takes that back: another
- * controller may not have heard the confirmation, and the two would write in turn.
+ * controller may not have received the confirmation, and the two would write in turn.
  */
 function policyOf(seen: AssetsSeen, record: PlacementRecord): string | undefined {
   if (!deletesDisks(seen, record)) return undefined

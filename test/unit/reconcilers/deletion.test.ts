@@ -54,7 +54,7 @@ describe('deletionPolicy: Delete', () => {
     ])
   })
 
-  test('is noted in the record as one to confirm, also after one controller heard the confirmation, until the manifest is back', async () => {
+  test('is noted in the record as one to confirm, also after one controller received the confirmation, until the manifest is back', async () => {
     const cluster = await running()
     const policy = () => cluster.record('web')?.config.labels['swarmvirt.deletion-policy']
     const waits = { kind: 'unknown', message: 'blocked', deletionPolicy: 'Delete' } as const
