@@ -123,6 +123,14 @@ export const fullSuites: readonly Suite[] = [
     counts: 'vitest',
   },
   {
+    name: 'strings',
+    what: 'the way of a manifest to QEMU, 200,000 hostile strings',
+    expectedMinutes: 10,
+    labs: [],
+    command: ['env', 'SWARMVIRT_STRING_RUNS=200000', ...vitest('--project', 'property', 'option-strings')],
+    counts: 'vitest',
+  },
+  {
     name: 'seeds',
     what: 'the simulator, 10,000 seeds',
     expectedMinutes: 10,

@@ -25,7 +25,13 @@ export function imageFormat(start: Uint8Array): ImageFormat {
 
 const versionTwoBytes = 72
 const versionThreeBytes = 104
-const extension = { end: 0, dataFile: 0x44_41_54_41, backingFormat: 0xe2_79_2a_ca, encryption: 0x05_37_be_77 } as const
+const extension = {
+  end: 0,
+  dataFile: 0x44_41_54_41,
+  backingFormat: 0xe2_79_2a_ca,
+  encryption: 0x05_37_be_77,
+  bitmaps: 0x23_85_28_75,
+} as const
 /** Known bits of `incompatible_features`: dirty, external data file, compression type, extended L2 entries. Bit 1 means corrupt. */
 const corruptBit = 1n << 1n
 const dataFileBit = 1n << 2n
@@ -41,6 +47,8 @@ export function judgeImageHeader(start: Uint8Array): ImageVerdict {
   if (version === 3 && start.length < versionThreeBytes) return refuse('it ends within its header')
   if (view.getBigUint64(8) !== 0n || view.getUint32(16) !== 0) return refuse(`it has a backing file; ${flatten}`)
   if (view.getUint32(32) !== 0) return refuse(`it is encrypted; ${flatten}`)
+  // QEMU reads the whole table at each open, up to 64 MiB of it into the VM's task, and no guest can use it.
+  if (view.getUint32(60) !== 0) return refuse(`it has internal snapshots; ${flatten}`)
   const features = version === 3 ? judgeFeatures(view.getBigUint64(72)) : undefined
   if (features !== undefined) return refuse(features)
   return judgeExtensions(view, version === 3 ? view.getUint32(100) : versionTwoBytes) ?? judgeSize(view.getBigUint64(24))
@@ -61,6 +69,8 @@ function judgeExtensions(view: DataView, firstOffset: number): ImageVerdict | un
     if (type === extension.dataFile) return refuse(`it names an external data file; ${flatten}`)
     if (type === extension.backingFormat) return refuse(`it names the format of a backing file; ${flatten}`)
     if (type === extension.encryption) return refuse(`it is encrypted; ${flatten}`)
+    // QEMU reads every bitmap into memory, and its size is what the header says.
+    if (type === extension.bitmaps) return refuse(`it has dirty bitmaps; ${flatten}`)
     offset += 8 + Math.ceil(view.getUint32(offset + 4) / 8) * 8
   }
 }

@@ -1,7 +1,19 @@
 /** The files that may become a disk: real files, real qemu-img, real web servers on loopback. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -73,6 +85,124 @@ function makeRaw(path: string, dataMiB: number, sizeMiB: number): string {
   putLongAgo(path)
   return path
 }
+
+/** A file of the image format, made by qemu-img. */
+function made(format: string, options: readonly string[], path: string): void {
+  execFileSync('qemu-img', ['create', '-q', '-f', format, ...options, path, '16M'])
+}
+
+/** Changes bytes of a file. */
+function edited(path: string, change: (bytes: Buffer) => void): void {
+  const bytes = readFileSync(path)
+  change(bytes)
+  writeFileSync(path, bytes)
+}
+
+const qcow2Fields = {
+  size: 24,
+  encryption: 32,
+  l1Size: 36,
+  refcountTableClusters: 56,
+  snapshots: 60,
+  snapshotsOffset: 64,
+  headerLength: 100,
+} as const
+
+/** Each is made as an attacker would make it, and names a file of the host where its format can. */
+const hostileImages: readonly (readonly [what: string, make: (path: string) => void, message: string])[] = [
+  ['a backing file of the host', (path) => made('qcow2', ['-u', '-b', '/etc/shadow', '-F', 'raw'], path), 'backing file'],
+  [
+    'a backing file that JSON describes',
+    (path) => made('qcow2', ['-u', '-b', 'json:{"driver":"file","filename":"/etc/shadow"}', '-F', 'raw'], path),
+    'backing file',
+  ],
+  ['a backing file on the network', (path) => made('qcow2', ['-u', '-b', 'nbd://127.0.0.1:10809/x', '-F', 'raw'], path), 'backing file'],
+  [
+    'a data file',
+    (path) => (made('qcow2', ['-o', `data_file=${path}.data,data_file_raw=on`], path), rmSync(`${path}.data`)),
+    'another file',
+  ],
+  ['encryption', (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeUInt32BE(2, qcow2Fields.encryption))), 'encrypted'],
+  ['LUKS', (path) => writeFileSync(path, Buffer.concat([Buffer.from('LUKS\u00ba\u00be', 'latin1'), Buffer.alloc(mebibyte - 6)])), 'LUKS'],
+  [
+    'an internal snapshot',
+    (path) => (made('qcow2', [], path), execFileSync('qemu-img', ['snapshot', '-c', 'one', path])),
+    'internal snapshots',
+  ],
+  [
+    'a table of 65,536 snapshots',
+    (path) => (
+      made('qcow2', [], path),
+      edited(
+        path,
+        (bytes) => (bytes.writeUInt32BE(65_536, qcow2Fields.snapshots), bytes.writeBigUInt64BE(65_536n, qcow2Fields.snapshotsOffset)),
+      )
+    ),
+    'internal snapshots',
+  ],
+  ['a dirty bitmap', (path) => (made('qcow2', [], path), execFileSync('qemu-img', ['bitmap', '--add', path, 'one'])), 'dirty bitmaps'],
+  [
+    '8 EiB',
+    (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeBigUInt64BE(2n ** 63n - 512n, qcow2Fields.size))),
+    'declares',
+  ],
+  ['4 PiB', (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeBigUInt64BE(2n ** 52n, qcow2Fields.size))), ''],
+  [
+    'no size',
+    (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeBigUInt64BE(0n, qcow2Fields.size))),
+    'declares 0 bytes',
+  ],
+  [
+    'a first table of 4 billion entries',
+    (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeUInt32BE(0xff_ff_ff_ff, qcow2Fields.l1Size))),
+    '',
+  ],
+  [
+    'a table of reference counts of 4 billion clusters',
+    (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeUInt32BE(0xff_ff_ff_ff, qcow2Fields.refcountTableClusters))),
+    '',
+  ],
+  [
+    'a header of 4 GiB',
+    (path) => (made('qcow2', [], path), edited(path, (bytes) => bytes.writeUInt32BE(0xff_ff_ff_f8, qcow2Fields.headerLength))),
+    'does not end',
+  ],
+  [
+    'a qcow2 header and nothing behind it',
+    (path) => writeFileSync(path, Buffer.concat([Buffer.from('QFI\u00fb', 'latin1'), Buffer.alloc(508)])),
+    'version 0',
+  ],
+  [
+    'a vmdk that names a file',
+    (path) =>
+      writeFileSync(path, '# Disk DescriptorFile\nversion=1\nCID=1\ncreateType="monolithicFlat"\nRW 1 FLAT "/etc/shadow" 0\n'.padEnd(1024)),
+    'vmdk',
+  ],
+  ['a qed with a backing file', (path) => made('qed', ['-u', '-b', '/etc/shadow', '-F', 'raw'], path), 'qed'],
+  ['a vdi', (path) => made('vdi', [], path), 'vdi'],
+  ['a vhdx', (path) => made('vhdx', [], path), 'vhdx'],
+  ['a link to a file of the host', (path) => symlinkSync('/etc/shadow', path), ''],
+  ['a FIFO', (path) => execFileSync('mkfifo', [path]), ''],
+  ['a directory', (path) => mkdirSync(path), ''],
+]
+
+describe('a hostile image', () => {
+  test.each(hostileImages)('is refused before a disk is made of it: %s', async (_what, make, message) => {
+    make(imagePath('hostile'))
+    if (lstatSync(imagePath('hostile')).isFile()) putLongAgo(imagePath('hostile'))
+    const status = await prepared(await agent(), fromImages('hostile'))
+    expect(status).toMatchObject({ state: 'failed', message: expect.stringContaining(message) })
+    expect(['ImageRefused', 'DiskSmallerThanImage', 'ImageMissing']).toContain((status as { reason: string }).reason)
+    expect(readdirSync(root.instances)).toEqual([])
+  })
+
+  test('that is small and holds 64 MiB of zeros compressed is ordinary: its guest reads it, and nobody unpacks it', async () => {
+    execFileSync('qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', makeRaw(imagePath('zeros.raw'), 0, 64), imagePath('bomb')])
+    putLongAgo(imagePath('bomb'))
+    expect(await prepared(await agent(), fromImages('bomb'))).toMatchObject({ state: 'ready' })
+    expect(statSync(join(root.store, readdirSync(root.store)[0] ?? '')).blocks * 512).toBeLessThan(mebibyte)
+  })
+})
 
 describe('a qcow2 image that is cut off', () => {
   test.each([

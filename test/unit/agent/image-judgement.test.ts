@@ -43,6 +43,8 @@ test.each([
   ['names a data file', aHeader(undefined, [0x68_03_f8_57, 0x44_41_54_41]), 'external data file'],
   ['names a backing format', aHeader(undefined, [0xe2_79_2a_ca]), 'backing file'],
   ['is encrypted', aHeader((view) => view.setUint32(32, 2)), 'encrypted'],
+  ['has internal snapshots', aHeader((view) => view.setUint32(60, 1)), 'internal snapshots'],
+  ['has dirty bitmaps', aHeader(undefined, [0x23_85_28_75]), 'dirty bitmaps'],
   ['is corrupt', aHeader((view) => view.setBigUint64(72, incompatible.corrupt)), 'qemu-img check'],
   ['uses unsupported features', aHeader((view) => view.setBigUint64(72, incompatible.unknown)), 'unsupported features'],
   ['has extensions without an end', aHeader((view) => (view.setUint32(104, 1), view.setUint32(108, 0xff_ff_ff_ff))), 'does not end'],
