@@ -141,9 +141,15 @@ export function editsBetween(running: RunningVm, manifest: WantedVm): readonly E
 function diskChanges({ launch }: RunningVm, manifest: WantedVm): readonly Change[] {
   const [from, to] = [launch.disks.map(({ name }) => name), diskNames(manifest)]
   const [added, removed] = [to.filter((name) => !from.includes(name)), from.filter((name) => !to.includes(name))]
+  const { disks } = manifest.vm.spec
+  const placeOf = (name: string): number => {
+    const inManifest = disks.findIndex((one) => one.name === name)
+    return inManifest < 0 ? to.indexOf(name) : inManifest
+  }
+  const end = Math.max(to.length, disks.length)
   return [
-    ...added.flatMap((name) => shown(['spec', 'disks', to.indexOf(name), 'name'], undefined, name)),
-    ...removed.flatMap((name, index) => shown(['spec', 'disks', to.length + index, 'name'], name, undefined)),
+    ...added.flatMap((name) => shown(['spec', 'disks', placeOf(name), 'name'], undefined, name)),
+    ...removed.flatMap((name, index) => shown(['spec', 'disks', end + index, 'name'], name, undefined)),
     ...orderChange(from, to).map(([old, now]): Change => [['spec', 'disks'], old, now]),
   ]
 }
