@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { basename, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { type FSWatcher, watch } from 'chokidar'
 import { manifestRoot } from './inside.ts'
 import { linksOn } from './links.ts'
@@ -70,6 +70,8 @@ function watchTree(files: SourceFiles, options: WatchOptions, onHint: OnHint, on
     watcher
       ?.on('all', (what, path) => void (stopped || onHint(what === 'change' ? { file: path } : 'anything')))
       .on('ready', () => void (stopped || onReady()))
+    // Files have no watch of their own where inotify works: the watch of their directory names them.
+    if (!options.watchPolling) watcher?.on('raw', (_event, name, details) => void (stopped || onHint(hintOf(details, name))))
     // Hints are optional, so a watch error has no other effect.
     watcher?.on('error', () => undefined)
     return watcher
@@ -91,8 +93,15 @@ async function openTree(files: SourceFiles, { path, depth, watchPolling, pollMs 
     followSymlinks: false,
     ignoreInitial: true,
     depth,
-    // Changes inside `.git` become visible through the checkout.
-    ignored: (inner) => basename(inner) === '.git',
+    // Changes inside `.git` become visible through the checkout. A watch for each file would take 14 KiB.
+    ignored: (inner, stats) => basename(inner) === '.git' || (!watchPolling && stats?.isFile() === true),
     ...(watchPolling ? { usePolling: true, interval: pollMs } : {}),
   })
+}
+
+/** A reader checks whether it knows the file, and reads everything if not. Hidden entries are no manifests, but a swapped link may be one. */
+function hintOf(details: unknown, name: unknown): Hinted {
+  const { watchedPath } = details as { readonly watchedPath?: unknown }
+  if (typeof watchedPath !== 'string' || typeof name !== 'string') return 'anything'
+  return name.startsWith('.') ? 'entries' : { file: join(watchedPath, name) }
 }
