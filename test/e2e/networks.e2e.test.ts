@@ -72,7 +72,7 @@ it('the NIC with isolated and antiSpoof: off has an isolated port, and no lock o
   const rules = await deployment.lab.exec(node, ['nft', 'list', 'chain', 'netdev', 'swarmvirt', tap])
   expect(rules.stdout).toContain(`ether saddr != ${reservedMac(name, 'dmz')} continue`)
   expect(conditionOf(vm, 'LinkUnfiltered')).toMatchObject({ status: 'False', reason: 'AntiSpoofOff' })
-  expect(conditionOf(vm, 'LinkDegraded')).toMatchObject({ status: 'False', reason: 'NoProblemFound' })
+  expect(conditionOf(vm, 'LinkDegraded')).toMatchObject({ status: 'False', reason: 'Healthy' })
 })
 
 it('the second NIC stays in its PCI slot without the first, which gets its own back when it returns', async () => {

@@ -135,7 +135,7 @@ function linkDegraded({ status, task }: ReachabilitySeen): Finding {
   const isAnother = known !== undefined && task !== undefined && whyOfAnother(task, known) !== undefined
   if (lease?.held !== true || isAnother) return found('Unknown', 'WaitingForLinkAttached', 'no runner holds the lease')
   const [first, ...others] = lease.nics.flatMap(({ problem }) => problem ?? [])
-  if (first === undefined) return found('False', 'NoProblemFound', 'the node has no known reason to lose frames of the guest')
+  if (first === undefined) return found('False', 'Healthy', 'the node has no known reason to lose frames of the guest')
   return found(
     'True',
     first.reason,

@@ -387,7 +387,7 @@ test('a problem of the link is a warning: the VM is Ready all the same', async (
   }))
   expect(cluster.condition('web', 'LinkDegraded')).toMatchObject({ status: 'True', ...problem })
   expect(all(cluster).every((one) => one.startsWith('True'))).toBe(true)
-  expect((await onTheLan()).said('web', 'LinkDegraded')).toBe('False NoProblemFound')
+  expect((await onTheLan()).said('web', 'LinkDegraded')).toBe('False Healthy')
 })
 
 test('a guest in a VLAN is not probed, because the probes of other nodes have no tag', async () => {
