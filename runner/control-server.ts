@@ -1,5 +1,11 @@
 import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
-import { type RunnerResponse, type RunnerStatus, runnerControlVersion, runnerRequest } from '../src/api/wire/runner-control.ts'
+import {
+  type GuestPortState,
+  type RunnerResponse,
+  type RunnerStatus,
+  runnerControlVersion,
+  runnerRequest,
+} from '../src/api/wire/runner-control.ts'
 import { PortError } from '../src/ports/errors.ts'
 import type { FdConnection, FdListener, FdSockets } from '../src/ports/fd-socket.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
@@ -17,6 +23,7 @@ export interface ControlDeps {
   readonly uid: string
   readonly status: () => Promise<RunnerStatus>
   readonly powerOff: () => void
+  readonly guestPort: (port: number, timeoutMs: number) => Promise<GuestPortState>
 }
 
 /**
@@ -111,10 +118,13 @@ export class ControlServer {
   async #answer(frame: unknown): Promise<RunnerResponse> {
     const request = runnerRequest.safeParse(frame)
     if (!request.success) return { type: 'error', id: idOf(frame), message: 'This runner does not support the request' }
-    const { id, type } = request.data
-    switch (type) {
+    const { data } = request
+    const { id } = data
+    switch (data.type) {
       case 'status':
-        return { type, id, status: await this.#deps.status() }
+        return { type: 'status', id, status: await this.#deps.status() }
+      case 'guestPort':
+        return { type: 'guestPort', id, state: await this.#deps.guestPort(data.port, data.timeoutMs) }
       case 'powerOff':
         this.#deps.powerOff()
         return { type: 'ok', id }

@@ -17,6 +17,8 @@ export interface SlottedNic {
   readonly name: string
   readonly mac: Mac
   readonly slot: number
+  /** Behind NAT. */
+  readonly user?: LaunchConfig['nics'][number]['user']
 }
 
 export interface Launch {
@@ -89,7 +91,9 @@ export async function readNicSlots(
   const { slots } = text === undefined ? { slots: [] } : parse(nicSlotsFile, text, path, 'IdentityMismatch')
   const names = nics.map(({ name }) => name)
   const assigned = assignSlots(slots, names)
-  return nics.flatMap(({ name, mac }) => assigned.filter((one) => one.name === name).map(({ slot }) => ({ name, mac, slot })))
+  return nics.flatMap(({ name, mac, user }) =>
+    assigned.filter((one) => one.name === name).map(({ slot }) => ({ name, mac, slot, ...(user === undefined ? {} : { user }) })),
+  )
 }
 
 async function readText(files: Readable, path: string, exit: ExitName): Promise<string> {

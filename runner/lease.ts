@@ -115,6 +115,7 @@ function phaseOf(reason: WaitReason): RunnerPhase {
     case 'BridgeMtuTooSmall':
     case 'VlanUnavailable':
     case 'DeviceMissing':
+    case 'UserNetworkUnfiltered':
       return 'WaitingForGrant'
   }
 }
@@ -135,10 +136,17 @@ function mustFit(given: Granted, launch: LeaseDeps['launch']): void {
   if (launch.accelerator !== 'auto' && launch.accelerator !== given.accelerator) {
     throw new GrantError(`The VM needs accelerator ${launch.accelerator}, but the grant on this node has ${given.accelerator}`)
   }
-  const asked = launch.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
+  const asked = tapNics(launch)
+    .map((nic) => `${nic.name} ${nic.mac}`)
+    .sort()
   const got = given.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
   if (asked.join() !== got.join())
     throw new GrantError(`The VM needs networks [${asked.join()}], but the grant on this node has [${got.join()}]`)
+}
+
+/** NICs behind NAT need nothing from the broker. */
+function tapNics({ nics }: Pick<LaunchConfig, 'nics'>): LaunchConfig['nics'] {
+  return nics.filter(({ user }) => user === undefined)
 }
 
 class HeldLease implements Lease {

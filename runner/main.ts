@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { childProcesses } from '../src/adapters/node/child-process.ts'
 import { type JsonLog, jsonLog } from '../src/adapters/process/json-log.ts'
 import { fdSockets } from '../src/adapters/linux/fd-sockets.ts'
+import { portRelay } from '../src/adapters/node/port-relay.ts'
 import { runnerFiles } from '../src/adapters/node/runner-files.ts'
 import { systemClock } from '../src/adapters/process/system-clock.ts'
 import { unixSockets } from '../src/adapters/node/unix-sockets.ts'
@@ -30,6 +31,7 @@ async function main(log: JsonLog): Promise<number> {
     controlSockets: unixSockets,
     closeFd: closeSync,
     processes: childProcesses,
+    portRelay,
     clock: systemClock,
     log,
     stop,

@@ -3,7 +3,7 @@ import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
 import { type DiskSize, growDisks } from './grow-disks.ts'
 import { diskNode } from './devices/disks.ts'
-import type { QemuInputs } from './devices/inputs.ts'
+import type { NicInput, QemuInputs } from './devices/inputs.ts'
 import { qemuArguments } from './qemu-arguments.ts'
 import { Qmp, type QmpEvent } from './qmp.ts'
 import { followSerial } from './serial-console.ts'
@@ -76,13 +76,15 @@ export class Qemu {
   /** Throws PortError if QEMU cannot be started. */
   static async start(machine: QemuMachine, deps: QemuDeps): Promise<Qemu> {
     const kvm = machine.kvmFd === undefined ? [] : [machine.kvmFd]
-    const nics = machine.nics.map((one, index) => ({ ...one, fd: firstPassedFd + kvm.length + index }))
+    const taps = machine.nics.flatMap((one) => ('nat' in one ? [] : [one]))
+    const fdOf = (one: NicInput): number => firstPassedFd + kvm.length + taps.indexOf(one)
+    const nics = machine.nics.map((one) => ('nat' in one ? one : { ...one, fd: fdOf(one) }))
     const kvmFd = machine.kvmFd === undefined ? undefined : firstPassedFd
     const output = new Output(deps.log)
     const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd }), {
       channels: 2,
       maxFileBytes: deps.maxDiskBytes,
-      fds: [...kvm, ...machine.nics.map(({ fd }) => fd)],
+      fds: [...kvm, ...taps.map(({ fd }) => fd)],
       onOutput: (bytes) => output.take(bytes),
     })
     return new Qemu(child, deps, output, sizesOf(machine))
@@ -111,6 +113,12 @@ export class Qemu {
     const answer = await this.#qmp.execute('query-status', undefined, 500)
     const status = (answer as { status?: unknown } | null)?.status
     return typeof status === 'string' ? status.slice(0, 64) : 'unknown'
+  }
+
+  /** The connections through its NAT, as text. Throws QmpError. */
+  async natConnections(): Promise<string> {
+    const answer = await this.#qmp.execute('human-monitor-command', { 'command-line': 'info usernet' }, 500)
+    return typeof answer === 'string' ? answer : ''
   }
 
   /** Kills a QEMU that cannot continue. This counts as a crash. */

@@ -1,23 +1,26 @@
 import { mostDiskBytes } from '../src/api/disk-bytes.ts'
 import { release } from '../src/api/release.ts'
-import type { RunnerPhase, RunnerStatus } from '../src/api/wire/runner-control.ts'
+import type { GuestPortState, RunnerPhase, RunnerStatus } from '../src/api/wire/runner-control.ts'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import { rfc3339, sleep } from '../src/api/time.ts'
 import type { FdSockets } from '../src/ports/fd-socket.ts'
 import type { Log } from '../src/ports/log.ts'
+import type { OpenRelay, PortRelay } from '../src/ports/port-relay.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
 import { ControlServer } from './control-server.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
 import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
+import { guestPortState } from './guest-port.ts'
 import type { Hardening } from './hardening.ts'
 import { cdromsOf, disksOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
-import { Qemu } from './qemu.ts'
+import { Qemu, type QemuMachine } from './qemu.ts'
+import { forwardsOf, type GuestForward, natOf } from './devices/user-nics.ts'
 import type { CdromInput, DiskInput } from './devices/inputs.ts'
 import type { SerialLog } from './serial-log.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
@@ -33,6 +36,7 @@ export interface SupervisorDeps {
   readonly controlSockets: Pick<FdSockets, 'listen' | 'connect'>
   readonly closeFd: (fd: number) => void
   readonly processes: ChildProcesses
+  readonly portRelay: PortRelay
   readonly files: RunnerFiles
   readonly serialLog: SerialLog
   /** Resolves with the path of the seed. Throws RunnerExit `SeedFailed`. */
@@ -68,6 +72,8 @@ export class Supervisor {
   #crashes: CrashRecord | undefined
   #control: ControlServer | undefined
   #qemu: Qemu | undefined
+  #relay: OpenRelay | undefined
+  #forwards: readonly GuestForward[] = []
   #accelerator: RunnerStatus['accelerator'] = null
   #qemuStatus: string | null = null
   /** Aborted when the broker powers the running guest off. The runner then requests the lease again, and gets it if the node stays up. */
@@ -221,7 +227,7 @@ export class Supervisor {
       accelerator: lease.accelerator,
       kvmFd: lease.kvmFd,
       disks: machine.disks,
-      nics: machine.nics.flatMap(({ name, slot }) => lease.nics.filter(({ nic }) => nic.name === name).map((one) => ({ ...one, slot }))),
+      nics: machineNics(machine, lease),
       seedPath: machine.seedPath,
       cdroms: machine.cdroms,
       vncSocket: launch.vnc === true ? this.#paths.vncSocket : undefined,
@@ -238,12 +244,26 @@ export class Supervisor {
     paused = this.#pausedGuest(qemu)
     this.#accelerator = lease.accelerator
     lease.keep()
+    // Opened before the guest runs, so that a port that cannot be opened is known at once.
+    this.#relay = await this.#openRelay(description.nics)
     const request = await this.#guide(qemu, rest, launch.powerOffTimeoutS * 1_000)
     const end = await qemu.ended
+    this.#relay?.close()
+    this.#relay = undefined
     this.#qemu = undefined
     this.#accelerator = null
     this.#qemuStatus = null
     return judgeEnd(end, request)
+  }
+
+  /** Undefined if the VM has no NIC behind NAT. */
+  async #openRelay(nics: QemuMachine['nics']): Promise<OpenRelay | undefined> {
+    const behindNat = nics.flatMap((nic) => ('nat' in nic ? [nic] : []))
+    if (behindNat.length === 0) return undefined
+    this.#forwards = behindNat.flatMap(({ forwards }) => forwards)
+    const relay = await this.#deps.portRelay.open(this.#forwards)
+    if (relay.problem !== '') this.#deps.log.error({ why: relay.problem }, 'Cannot forward all ports')
+    return relay
   }
 
   #pausedGuest(qemu: Qemu): PausedGuest {
@@ -303,7 +323,19 @@ export class Supervisor {
       path: this.#paths.controlSocket,
       uid: launch.launch.uid,
       status: () => this.#status(launch),
+      guestPort: (port, timeoutMs) => this.#guestPort(port, timeoutMs),
       powerOff: () => stop.request('stayOff', 'power-off was requested over the control socket'),
+    })
+  }
+
+  async #guestPort(port: number, timeoutMs: number): Promise<GuestPortState> {
+    const { clock, log, portRelay } = this.#deps
+    const [qemu, forward] = [this.#qemu, this.#forwards.find((one) => one.guest === port && one.protocol === 'tcp')]
+    if (qemu === undefined || forward === undefined) return 'notForwarded'
+    const deps = { portRelay, clock, connections: () => qemu.natConnections() }
+    return guestPortState(deps, forward, timeoutMs).catch((error: Error) => {
+      log.debug({ port, why: error.message }, 'Cannot check a port of the guest')
+      return 'silent'
     })
   }
 
@@ -324,6 +356,7 @@ export class Supervisor {
       startedAt: this.#startedAt,
       restarts: this.#crashes?.restarts ?? 0,
       hardening: this.#deps.hardening,
+      ...(this.#relay === undefined ? {} : { relay: { problem: this.#relay.problem.slice(0, 2_048) } }),
     }
   }
 
@@ -343,4 +376,16 @@ export class Supervisor {
       log.warn({ why: error.message }, 'Cannot write the crash record; the next start will not wait')
     })
   }
+}
+
+/** The lease has the TAPs; NICs behind NAT need none. */
+function machineNics({ launch: { launch }, nics }: Machine, lease: Pick<Lease, 'nics'>): QemuMachine['nics'] {
+  const users = nics.filter(({ user }) => user !== undefined)
+  const forwards = forwardsOf(users.map(({ user }) => ({ ports: user?.ports ?? [] })))
+  return nics.flatMap((one): QemuMachine['nics'][number][] => {
+    const { name, mac, slot } = one
+    if (one.user === undefined) return lease.nics.filter(({ nic }) => nic.name === name).map((tap) => ({ ...tap, slot }))
+    const fixed = launch.cloudInit.networks?.find((network) => network.name === name)
+    return [{ mac, slot, nat: natOf(slot, fixed), forwards: forwards[users.indexOf(one)] ?? [] }]
+  })
 }

@@ -2,9 +2,10 @@
 # Prepares this host as a swarmvirt node and starts its broker. Run it as root, and again after an upgrade or a change of options. Existing data stays.
 #
 #   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00] \
-#     [--protect 10.0.0.0/24]...   addresses or networks of other nodes, whose Swarm, Docker and control ports guests cannot reach
+#     [--protect 10.0.0.0/24]...   addresses or networks of other nodes, whose Swarm, Docker and control ports guests cannot reach. A guest behind
+#                                  NAT reaches no port of an address that is written without a prefix length
 #
-# ADR 0004 defines the directories, owners and modes. ADR 0001 and 0013 define the broker's devices and capabilities.
+# ADR 0004 defines the directories, owners and modes. ADR 0001 and 0013 define the broker's devices and capabilities. ADR 0031 defines the user network.
 set -eu
 
 image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected=
@@ -64,6 +65,17 @@ if [ ! -e "$root/layout.json" ]; then
   mv "$root/layout.json.new" "$root/layout.json"
 fi
 
+# The settings of the user network on this node. Docker creates its bridge with the first VM that needs it, under a name that the broker filters.
+user_bridge=sv-user user_config=swarmvirt-user-config
+if docker network inspect "$user_config" >/dev/null 2>&1; then
+  found=$(docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' "$user_config")
+  [ "$found" = "$user_bridge" ] ||
+    { echo "install-node: network $user_config has the bridge $found, and must have $user_bridge; remove the network and run this again" >&2; exit 1; }
+else
+  docker network create --config-only --opt "com.docker.network.bridge.name=$user_bridge" \
+    --opt com.docker.network.bridge.enable_icc=false "$user_config" >/dev/null
+fi
+
 set -- run --detach --name swarmvirt-broker --restart always --network host --user 0:0 --group-add $group \
   --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW --security-opt no-new-privileges --read-only \
   --memory 256m --pids-limit 64 --log-opt max-size=1m --log-opt max-file=3 \
@@ -71,7 +83,8 @@ set -- run --detach --name swarmvirt-broker --restart always --network host --us
 for device in /dev/kvm /dev/net/tun /dev/vhost-net; do
   [ -e "$device" ] && set -- "$@" --device "$device"
 done
-set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix"
+set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix" \
+  --user-network "$user_bridge"
 for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
 for network in $protected; do set -- "$@" --protect "$network"; done
 

@@ -1,6 +1,7 @@
 import type { CpuTopology } from '../../src/api/vcpus.ts'
 import type { AcceleratorInUse } from '../../src/api/wire/common.ts'
 import type { GrantedNic } from '../lease.ts'
+import type { UserNicInput } from './user-nics.ts'
 
 /** All inputs of QEMU's command line. Descriptor numbers are those in the QEMU process. */
 export interface QemuInputs {
@@ -14,7 +15,7 @@ export interface QemuInputs {
   readonly kvmFd: number | undefined
   /** In boot order. */
   readonly disks: readonly DiskInput[]
-  readonly nics: readonly NicInput[]
+  readonly nics: readonly (NicInput | UserNicInput)[]
   readonly seedPath: string
   /** In boot order. */
   readonly cdroms?: readonly CdromInput[] | undefined

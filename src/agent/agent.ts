@@ -77,7 +77,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
       }),
       vm: (uid, callerSignal) => readVmStatus({ ...parts, grants, broker, addresses }, uid, callerSignal),
       runners: parts.runners,
-      probe: (request, callerSignal) => probe(request, broker, parts.tcpConnect, callerSignal),
+      probe: (request, callerSignal) => probe(request, { broker, tcpConnect: parts.tcpConnect, runners: parts.runners }, callerSignal),
     }),
   )
   void images.sweep()

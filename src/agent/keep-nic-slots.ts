@@ -8,13 +8,13 @@ const maxFileBytes = 4 * 1024
 /** Records a PCI slot for each network of the order that has none yet, unless the VM's directory is lost. Throws StateError. */
 export async function keepNicSlots(
   { files, layout }: { readonly files: Pick<StateFiles, 'stat' | 'readText' | 'writeAtomically'>; readonly layout: Layout },
-  { uid, nics }: Pick<PrepareOrder, 'uid' | 'nics'>,
+  { uid, nics, networks }: Pick<PrepareOrder, 'uid' | 'nics' | 'networks'>,
 ): Promise<void> {
   if ((await files.stat(layout.instance(uid))) === undefined) return
   const path = layout.nicSlotsFile(uid)
   const text = await files.readText(path, maxFileBytes)
   const kept = text === undefined ? [] : slotsIn(path, text)
-  const names = nics.map(({ name }) => name)
+  const names = networks ?? nics.map(({ name }) => name)
   const slots = assignSlots(kept, names)
   if (slots === kept) return
   await files.writeAtomically(path, `${JSON.stringify({ version: 1, slots })}\n`, 0o440)

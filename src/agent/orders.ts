@@ -2,6 +2,7 @@ import { featuresNeeded } from '../api/nic-attachment.ts'
 import type { VmUid } from '../api/names.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../api/wire/delete-disks.ts'
 import type { GrownDisk, PrepareOrder, PrepareStatus } from '../api/wire/agent-api.ts'
+import { noUserNetwork } from '../api/user-network.ts'
 import type { Grant } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
@@ -87,7 +88,8 @@ async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<Pr
   if (order.pending === undefined) return status
   // Also checked if the running configuration can no longer be granted: the edit may fix that.
   const refusal = await whyNotPending(options, order, order.pending)
-  return { ...status, ...(refusal === undefined ? { pendingAccepted: true } : { pending: refusal }) }
+  const answer = refusal === undefined ? { pendingAccepted: true as const } : { pending: refusal }
+  return { ...status, ...answer, ...(order.pending.networks === undefined ? {} : { pendingNetworks: true }) }
 }
 
 async function makeReady(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
@@ -109,6 +111,8 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   })
   if (choice.kind !== 'granted') return { state: choice.kind, reason: choice.reason, message: choice.message.slice(0, 2000) }
   const { accelerator, emulationReason } = choice
+  const missing = order.networks === undefined ? undefined : await whyNoUserNetwork(broker)
+  if (missing !== undefined) return { state: missing.reason === 'BrokerUnavailable' ? 'preparing' : 'failed', ...missing }
   await options.keepNicSlots(order)
   const outcome = await grants.put(grantOf(order, accelerator, existing))
   switch (outcome.kind) {
@@ -143,10 +147,10 @@ function whyOutdated(nics: PrepareOrder['nics']): { readonly reason: string; rea
 const mostNics = 8
 
 /** A runner with the old networks may still be alive. Their names stay in the grant, so that it can prove its lease. */
-function grantOf({ uid, vm, nics }: PrepareOrder, accelerator: Grant['accelerator'], existing: Grant | undefined): Grant {
+function grantOf({ uid, vm, nics, networks }: PrepareOrder, accelerator: Grant['accelerator'], existing: Grant | undefined): Grant {
   const before = [...(existing?.nics ?? []), ...(existing?.formerNics ?? [])]
   const formerNics = before.filter(({ name }) => nics.every((nic) => nic.name !== name)).slice(0, mostNics)
-  return { version: 1, uid, vm, accelerator, nics, ...(formerNics.length === 0 ? {} : { formerNics }) }
+  return { version: 1, uid, vm, accelerator, nics, ...behindNat(networks), ...(formerNics.length === 0 ? {} : { formerNics }) }
 }
 
 /** Asks the broker whether it would accept the grant, without changes. Undefined if it would, or if the broker is too old to answer. */
@@ -158,7 +162,9 @@ async function whyNotPending(
   const facts = { kvm: prober.kvm(), tcg: prober.tcg(), existing: undefined, lease: 'free' } as const
   const choice = chooseAccelerator({ accelerator: pending.accelerator, softwareEmulation }, facts)
   if (choice.kind !== 'granted') return { reason: choice.reason, message: choice.message.slice(0, 2000) }
-  const grant: Grant = { version: 1, uid, vm, accelerator: choice.accelerator, nics: pending.nics }
+  const missing = pending.networks === undefined ? undefined : await whyNoUserNetwork(broker)
+  if (missing !== undefined) return missing
+  const grant: Grant = { version: 1, uid, vm, accelerator: choice.accelerator, nics: pending.nics, ...behindNat(pending.networks) }
   try {
     await broker.ask({ type: 'check', grant }, 'ok', brokerTimeoutMs)
     return undefined
@@ -166,6 +172,22 @@ async function whyNotPending(
     if (error instanceof BrokerRefusal)
       return error.reason === 'BadRequest' ? whyOutdated(pending.nics) : { reason: error.reason, message: error.message.slice(0, 2000) }
     if (error instanceof PortError) return { reason: 'BrokerUnavailable', message: error.message.slice(0, 2000) }
+    throw error
+  }
+}
+
+function behindNat(networks: readonly string[] | undefined): Pick<Grant, 'userNetwork'> {
+  return networks === undefined ? {} : { userNetwork: true }
+}
+
+/** An older broker would ignore that the grant needs it. */
+async function whyNoUserNetwork(broker: BrokerLink): Promise<PrepareStatus['pending']> {
+  try {
+    const { facts } = await broker.ask({ type: 'facts' }, 'facts', brokerTimeoutMs)
+    return facts.userNetwork === undefined ? { reason: 'UserNetworkMissing', message: noUserNetwork } : undefined
+  } catch (error) {
+    if (error instanceof PortError || error instanceof BrokerRefusal)
+      return { reason: 'BrokerUnavailable', message: error.message.slice(0, 2000) }
     throw error
   }
 }

@@ -1,7 +1,14 @@
-import type { ProbeOutcome, ProbeRequest } from '../api/wire/agent-api.ts'
+import type { GuestPortProbe, LanProbe, ProbeOutcome, ProbeRequest } from '../api/wire/agent-api.ts'
 import { PortError } from '../ports/errors.ts'
+import type { Runners } from '../ports/runners.ts'
 import type { TcpConnect, TcpOutcome } from '../ports/tcp-connect.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+
+export interface ProbeTools {
+  readonly broker: BrokerLink
+  readonly tcpConnect: TcpConnect
+  readonly runners: Pick<Runners, 'guestPort'>
+}
 
 /** Extra time for the broker beyond the probe's own timeout. */
 const slackMs = 2_000
@@ -10,17 +17,58 @@ const slackMs = 2_000
  * Probes from this node whether an address on a bridge is reachable. `unknown` means that no probe was possible, and says nothing about the guest.
  * The broker does ARP and ping. The agent does TCP through docker_gwbridge, which works if the host has an address on the bridge.
  */
-export async function probe(request: ProbeRequest, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
+export async function probe(
+  request: ProbeRequest,
+  { broker, tcpConnect, runners }: ProbeTools,
+  signal: AbortSignal,
+): Promise<ProbeOutcome> {
   try {
-    return request.kind === 'tcp' ? await probeTcp(request, broker, tcpConnect, signal) : await askBroker(request, broker)
+    switch (request.kind) {
+      case 'arp':
+      case 'ping':
+        return await askBroker(request, broker)
+      case 'tcp':
+        return await probeTcp(request, broker, tcpConnect, signal)
+      case 'nodePort': {
+        const { ip, port, timeoutMs } = request
+        return explain(await tcpConnect(ip, port, timeoutMs, signal), `${ip}:${port}`, timeoutMs)
+      }
+      case 'guestPort':
+        return await askRunner(request, runners, signal)
+    }
   } catch (error) {
     if (error instanceof BrokerRefusal) return unknown(error.reason, error.message)
-    if (error instanceof PortError) return unknown('BrokerUnavailable', error.message)
+    if (error instanceof PortError) return unknown(request.kind === 'guestPort' ? 'RunnerUnreachable' : 'BrokerUnavailable', error.message)
     throw error
   }
 }
 
-async function askBroker(request: ProbeRequest, broker: BrokerLink): Promise<ProbeOutcome> {
+/** The runner asks the guest through QEMU's NAT. */
+async function askRunner(
+  { uid, port, timeoutMs }: GuestPortProbe,
+  runners: ProbeTools['runners'],
+  signal: AbortSignal,
+): Promise<ProbeOutcome> {
+  const state = await runners.guestPort(uid, port, timeoutMs, signal)
+  const common = { mac: null, rttMs: null } as const
+  switch (state) {
+    case 'accepts':
+      return { outcome: 'reached', reason: 'Connected', message: `the guest accepts connections to port ${port}`, ...common }
+    case 'refuses':
+      return { outcome: 'unreached', reason: 'ConnectionRefused', message: `the guest refuses connections to port ${port}`, ...common }
+    case 'silent':
+      return {
+        outcome: 'unreached',
+        reason: 'NoAnswer',
+        message: `the guest did not answer on port ${port} within ${timeoutMs} ms`,
+        ...common,
+      }
+    case 'notForwarded':
+      return unknown('NotForwarded', `the VM runs without a forward of port ${port}; it needs a restart`)
+  }
+}
+
+async function askBroker(request: LanProbe, broker: BrokerLink): Promise<ProbeOutcome> {
   const { bridge, ip, mac, timeoutMs } = request
   const common = { bridge, ip, timeoutMs }
   const question =
@@ -30,7 +78,7 @@ async function askBroker(request: ProbeRequest, broker: BrokerLink): Promise<Pro
   return (await broker.ask(question, 'probe', timeoutMs + slackMs)).probe
 }
 
-async function probeTcp(request: ProbeRequest, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
+async function probeTcp(request: LanProbe, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
   const { bridge, ip, port, timeoutMs } = request
   if (port === undefined) return unknown('PortMissing', 'a tcp probe needs a port')
   const { facts } = await broker.ask({ type: 'facts' }, 'facts', slackMs)

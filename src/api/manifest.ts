@@ -20,7 +20,11 @@ type WholeNetwork = Whole['spec']['networks'][number]
 type StoredDisk = WholeDisk & { readonly size: number; readonly cdrom?: undefined }
 type CdromDrive = WholeDisk & { readonly size?: undefined; readonly cdrom: NonNullable<WholeDisk['cdrom']> }
 type Disk = StoredDisk | CdromDrive
-type Network = WholeNetwork & { readonly bridge: string }
+/** Exactly one kind. */
+type Network =
+  | (WholeNetwork & { readonly bridge: string; readonly user?: undefined })
+  | (WholeNetwork & { readonly bridge?: undefined; readonly user: UserNetwork })
+export type UserNetwork = NonNullable<WholeNetwork['user']>
 type Readiness = Extract<NonNullable<Whole['spec']['readiness']>, { ping: true } | { tcp: number }>
 type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrategy'> & {
   readonly disks: readonly Disk[]

@@ -16,7 +16,7 @@ import { HostError, type LanProbes } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type Framed, framed } from './framed.ts'
 import type { Limits } from './grants.ts'
-import { type Host, whyNoBridge } from './host-view.ts'
+import { type Host, whyNoBridge, whyNoUserNetwork } from './host-view.ts'
 import { answerLeases } from './lease-pages.ts'
 import type { Leases } from './leases.ts'
 import type { RunnerServer } from './runner-server.ts'
@@ -166,7 +166,9 @@ async function grant({ leases, runners }: AdminServerOptions, request: RequestOf
 function check({ leases, host }: AdminServerOptions, { id, grant }: RequestOf<'check'>): Answer {
   const verdict = leases.judge(grant)
   if (!verdict.ok) return errorAnswer(id, verdict.reason, verdict.message)
-  const why = whyNoBridge(host.network, grant)
+  const unfiltered = grant.userNetwork === true ? whyNoUserNetwork(host.userNetwork()) : undefined
+  const why =
+    whyNoBridge(host.network, grant) ?? (unfiltered === undefined ? undefined : { reason: 'UserNetworkMissing', message: unfiltered })
   return why === undefined ? plain({ type: 'ok', id }) : errorAnswer(id, why.reason, why.message)
 }
 
@@ -182,10 +184,12 @@ function plain(response: BrokerResponse): Answer {
 
 function facts({ host, limits }: AdminServerOptions): BrokerFacts {
   const { devices, network } = host
+  const userNetwork = host.userNetwork()
   return {
     devices: { kvm: devices.fact('kvm'), tun: devices.fact('tun'), vhostNet: devices.fact('vhostNet') },
     bridges: limits.bridges.flatMap((name) => network.bridge(name) ?? []),
     nicFeatures: [...nicFeatures],
+    ...(userNetwork === undefined ? {} : { userNetwork }),
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Layout } from '../api/layout.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FdSockets } from '../ports/fd-socket.ts'
-import type { GuestFilter } from '../ports/guest-filter.ts'
+import type { GuestFilter, UserNetworkFilter } from '../ports/guest-filter.ts'
 import type { Devices, DiskLocks, PacketListener, HostNetwork, LanProbes, SocketDirectories } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { serveAdmin } from './admin-server.ts'
@@ -11,6 +11,7 @@ import { Listening } from './listening.ts'
 import { RunnerServer } from './runner-server.ts'
 import { sightings } from './sightings.ts'
 import { TapLocks } from './tap-locks.ts'
+import { UserNetwork } from './user-network.ts'
 
 /** Interval between sweeps for TAPs without an owner. */
 const sweepMs = 10_000
@@ -22,6 +23,8 @@ export interface BrokerOptions {
   readonly sockets: FdSockets
   readonly network: HostNetwork
   readonly filter: GuestFilter
+  /** Undefined if this node has no user network. */
+  readonly userNetworkFilter: UserNetworkFilter | undefined
   readonly devices: Devices
   readonly locks: DiskLocks
   readonly packetListener: PacketListener
@@ -34,7 +37,8 @@ export interface BrokerOptions {
 
 /** Resolves when all sockets are bound. The admin socket comes last, so everything is ready for its first client. */
 export async function broker(options: BrokerOptions): Promise<{ close(): void }> {
-  const host = { network: options.network, devices: options.devices, locks: options.locks }
+  const userNetwork = options.userNetworkFilter && new UserNetwork(options.userNetworkFilter, options.log)
+  const host = { network: options.network, devices: options.devices, locks: options.locks, userNetwork: () => userNetwork?.fact() }
   const learned = sightings()
   const listening = new Listening({ ...options, sightings: learned, bridges: options.limits.bridges })
   const tapLocks = new TapLocks(options)
@@ -45,13 +49,14 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
     try {
       listening.clearStale(leases.leasedTaps())
       void tapLocks.sweep()
+      void userNetwork?.sweep()
     } catch (error) {
       // An error thrown from a timer would end the broker. The next sweep may succeed, for example once a descriptor is free.
       options.log.error({ err: error }, 'Cannot check for stale TAPs')
     }
     cancelSweep = options.clock.after(sweepMs, sweep)
   }
-  await tapLocks.start()
+  await Promise.all([tapLocks.start(), userNetwork?.sweep()])
   sweep()
   await runners.start()
   const admin = await serveAdmin({ ...options, path: options.layout.adminSocket, host, leases, runners, sightings: learned })

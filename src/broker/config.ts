@@ -5,8 +5,17 @@ import { interfaceNamePattern } from '../api/names.ts'
 import type { Limits } from './grants.ts'
 
 export type BrokerCommand =
-  /** `protect`: addresses and networks of other nodes. Guests cannot reach a node's own ports there. */
-  | { readonly kind: 'serve'; readonly stateRoot: string; readonly limits: Limits; readonly protect: readonly string[] }
+  /**
+   * `protect`: addresses and networks of other nodes. Guests cannot reach a node's own ports there. `userNetwork`: the interface of the user
+   * network, if this node has one.
+   */
+  | {
+      readonly kind: 'serve'
+      readonly stateRoot: string
+      readonly limits: Limits
+      readonly protect: readonly string[]
+      readonly userNetwork: string | undefined
+    }
   | { readonly kind: 'powerOffAll'; readonly stateRoot: string; readonly timeoutMs: number }
   | { readonly kind: 'powerOnAll'; readonly stateRoot: string }
 
@@ -16,6 +25,7 @@ export class UsageError extends Error {
 }
 
 export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--mac-prefix 52:54:00] [--protect ADDRESS[/BITS]]...
+              [--user-network INTERFACE]
        broker power-off-all [--state-root DIR] [--timeout SECONDS]
        broker power-on-all [--state-root DIR]`
 
@@ -35,7 +45,13 @@ export function parseBrokerCommand(
   if (values.timeout !== undefined && command !== 'power-off-all') throw new UsageError('--timeout is only valid for power-off-all')
   if (command === undefined) {
     const limits = limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00')
-    return { kind: 'serve', stateRoot, limits, protect: (values.protect ?? []).map(checkedNetwork) }
+    return {
+      kind: 'serve',
+      stateRoot,
+      limits,
+      protect: (values.protect ?? []).map(checkedNetwork),
+      userNetwork: checkedInterface(values['user-network']),
+    }
   }
   if (command === 'power-on-all' && others.length === 0) return { kind: 'powerOnAll', stateRoot }
   if (command !== 'power-off-all' || others.length > 0) throw new UsageError(`unknown command ${positionals.join(' ')}`)
@@ -52,6 +68,7 @@ function parsed(argv: readonly string[]) {
         'allow-bridge': { type: 'string', multiple: true },
         'mac-prefix': { type: 'string' },
         protect: { type: 'string', multiple: true },
+        'user-network': { type: 'string' },
         timeout: { type: 'string' },
       },
     })
@@ -75,6 +92,11 @@ function limitsOf(bridges: readonly string[], macPrefix: string): Limits {
   if (!macPrefixPattern.test(prefix)) throw new UsageError(`--mac-prefix ${macPrefix} must have one to five octets, such as 52:54:00`)
   if ((Number.parseInt(prefix.slice(0, 2), 16) & 1) === 1) throw new UsageError(`--mac-prefix ${macPrefix} is a multicast prefix`)
   return { bridges: [...new Set(bridges)], macPrefix: prefix }
+}
+
+function checkedInterface(name: string | undefined): string | undefined {
+  if (name !== undefined && !interfaceNamePattern.test(name)) throw new UsageError(`--user-network ${name} is not an interface name`)
+  return name
 }
 
 function checkedNetwork(network: string): string {

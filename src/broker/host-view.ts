@@ -1,6 +1,7 @@
 import { mtuTooSmall } from '../api/nic-mtu.ts'
 import { attachmentOf, whyNoVlan } from '../api/nic-attachment.ts'
 import type { VmUid } from '../api/names.ts'
+import type { UserNetworkFact } from '../api/wire/broker-admin.ts'
 import type { Grant } from '../api/wire/common.ts'
 import type { Devices, DiskLocks, HostNetwork } from '../ports/host-network.ts'
 import { expectedTaps, type HostView } from './lease.ts'
@@ -9,6 +10,8 @@ export interface Host {
   readonly network: HostNetwork
   readonly devices: Devices
   readonly locks: DiskLocks
+  /** Undefined if this node has no user network. */
+  readonly userNetwork: () => UserNetworkFact | undefined
 }
 
 export const nothingInTheWay: HostView = {
@@ -17,6 +20,7 @@ export const nothingInTheWay: HostView = {
   tapAttached: undefined,
   bridge: undefined,
   deviceMissing: undefined,
+  unfiltered: undefined,
 }
 
 /**
@@ -31,6 +35,7 @@ export async function checkHost(host: Host, uid: VmUid, grant: Grant): Promise<H
     tapAttached: attachedTap(host.network, expectedTaps(uid, grant)),
     bridge: whyNoBridge(host.network, grant),
     deviceMissing: missingDevice(host.devices, grant),
+    unfiltered: grant.userNetwork === true ? whyNoUserNetwork(host.userNetwork()) : undefined,
   }
 }
 
@@ -54,6 +59,12 @@ export function whyNoBridge(network: Pick<HostNetwork, 'bridge'>, { nics }: Gran
     if (noVlan !== undefined) return { reason: 'VlanUnavailable', message: noVlan }
   }
   return undefined
+}
+
+/** Why a VM behind NAT must not run here. */
+export function whyNoUserNetwork(fact: UserNetworkFact | undefined): string | undefined {
+  if (fact === undefined) return 'this node has no user network; run install-node of this release on it'
+  return fact.state === 'active' ? undefined : `the user network of this node is not filtered: ${fact.message}`
 }
 
 function missingDevice(devices: Devices, grant: Grant): string | undefined {

@@ -15,8 +15,10 @@ export type ConnectionId = number
 
 export interface Waiter {
   readonly connection: ConnectionId
-  /** The TAPs that it has proven to have. Empty for `acquire`. */
+  /** The TAPs that it has proven to have. Empty for `acquire`, and for a VM without TAPs. */
   readonly proof: readonly string[]
+  /** It says that it is the previous holder. */
+  readonly reclaims: boolean
 }
 
 interface Holder {
@@ -41,6 +43,8 @@ export interface HostView {
   readonly tapAttached: string | undefined
   readonly bridge: { readonly reason: 'BridgeMissing' | 'BridgeMtuTooSmall' | 'VlanUnavailable'; readonly message: string } | undefined
   readonly deviceMissing: string | undefined
+  /** The user network of the VM has no filter. */
+  readonly unfiltered: string | undefined
 }
 
 export type Decision =
@@ -78,7 +82,7 @@ export function leave(lease: Lease, connection: ConnectionId): Lease {
 
 /** Moves the previous holder to the front, in any order of arrival. Must run before every decision. */
 export function seatProven(lease: Lease): Lease {
-  const proven = lease.waiting.find((each) => each.proof.length > 0)
+  const proven = lease.waiting.find((each) => each.reclaims)
   if (lease.holder !== undefined || proven === undefined) return lease
   return {
     ...lease,
@@ -96,14 +100,15 @@ export function hold(lease: Lease, connection: ConnectionId, proof: readonly str
 
 /** Whether the state of the host can change the decision. Otherwise only the next change of the lease can. */
 export function needsHost(lease: Lease): boolean {
-  const seated = seatProven(lease)
-  return seated.holder === undefined && seated.waiting.length > 0 && seated.grant !== undefined
+  const { holder, waiting, grant } = seatProven(lease)
+  if (grant === undefined) return false
+  return holder === undefined ? waiting.length > 0 : holder.kind === 'provisional' && holder.proof.length === 0
 }
 
 /** `lease` must come from `seatProven`. */
 export function decide(lease: Lease, host: HostView): Decision {
   const { holder, grant } = lease
-  if (holder?.kind === 'provisional') return decideProvisional(holder, lease.uid, grant)
+  if (holder?.kind === 'provisional') return decideProvisional(holder, lease.uid, grant, host)
   const next = lease.waiting[0]
   if (next === undefined) return { kind: 'idle' }
   if (holder !== undefined)
@@ -119,6 +124,7 @@ export function decide(lease: Lease, host: HostView): Decision {
   if (host.tapAttached !== undefined) return { kind: 'wait', reason: 'TapBusy', message: host.tapAttached }
   if (host.bridge !== undefined) return { kind: 'wait', ...host.bridge }
   if (host.deviceMissing !== undefined) return { kind: 'wait', reason: 'DeviceMissing', message: host.deviceMissing }
+  if (host.unfiltered !== undefined) return { kind: 'wait', reason: 'UserNetworkUnfiltered', message: host.unfiltered }
   return { kind: 'grant', connection: next.connection, grant }
 }
 
@@ -128,8 +134,9 @@ const noGrant: Decision = {
   message: 'the broker has no grant for this VM from the agent of this node; check that the agent is running',
 }
 
-function decideProvisional(holder: Holder, uid: VmUid, grant: Grant | undefined): Decision {
+function decideProvisional(holder: Holder, uid: VmUid, grant: Grant | undefined, host: HostView): Decision {
   if (grant === undefined) return noGrant
+  if (holder.proof.length === 0) return decideWithoutTap(holder, grant, host)
   // Other networks may have been added or removed since. The holder of the remaining NICs stays the holder.
   const expected = expectedTaps(uid, grant)
   if (holder.proof.some((name) => expected.includes(name)))
@@ -139,6 +146,16 @@ function decideProvisional(holder: Holder, uid: VmUid, grant: Grant | undefined)
     connection: holder.connection,
     message: `the TAPs ${holder.proof.join(', ')} do not belong to this VM (${expected.join(', ')})`,
   }
+}
+
+/**
+ * All NICs of the VM are behind NAT, so its QEMU has no TAP, but it has a disk locked. A runner of the same VM that lies about it only keeps
+ * its own VM waiting: it gets no descriptor.
+ */
+function decideWithoutTap({ connection }: Holder, grant: Grant, { imageLocked }: HostView): Decision {
+  if (nicsEver(grant).length > 0) return { kind: 'refuse', connection, message: 'the runner has no TAP of this VM' }
+  if (imageLocked === undefined) return { kind: 'refuse', connection, message: 'no QEMU of this VM has a disk locked' }
+  return { kind: 'confirm', connection, grant, proof: [] }
 }
 
 /** A runner that started before a network was renamed has a TAP with the old name. */

@@ -89,10 +89,10 @@ export class Leases {
     return this.#vms.get(uid)?.lease.grant !== undefined
   }
 
-  /** For a reclaim, `proof` has the TAPs whose descriptors the runner sent. */
-  enter(uid: VmUid, link: RunnerLink, proof: readonly string[]): void {
+  /** For a reclaim, `proof` has the TAPs whose descriptors the runner sent. A VM without TAPs has none. */
+  enter(uid: VmUid, link: RunnerLink, proof: readonly string[], reclaims = proof.length > 0): void {
     this.#vm(uid).links.set(link.id, link)
-    this.#change(uid, (lease) => join(lease, { connection: link.id, proof }))
+    this.#change(uid, (lease) => join(lease, { connection: link.id, proof, reclaims }))
   }
 
   gone(uid: VmUid, connection: ConnectionId): void {

@@ -20,7 +20,7 @@ async function serve(command: Extract<BrokerCommand, { kind: 'serve' }>): Promis
   process.umask(umask)
   const bootId = systemRandom.uuid()
   const running = await broker({
-    ...linuxHost(paths, command.protect),
+    ...linuxHost(paths, command.protect, command.userNetwork),
     layout: paths,
     limits: command.limits,
     clock: systemClock,

@@ -177,22 +177,22 @@ class Session {
     send(link, { type: 'welcome', version: brokerRunnerVersion, bootId: this.#options.bootId })
   }
 
-  #enter(link: Framed, proof: readonly string[]): void {
+  #enter(link: Framed, proof: readonly string[], reclaims = false): void {
     const runner = {
       id: this.#id,
       ...(this.#container === undefined ? {} : { container: this.#container }),
       send: (message: BrokerToRunner, fds?: readonly number[]) => send(link, message, fds),
       flushed: () => link.flushed(),
     }
-    this.#options.leases.enter(this.#uid, runner, proof)
+    this.#options.leases.enter(this.#uid, runner, proof, reclaims)
   }
 
   #reclaim(link: Framed, taps: readonly string[], fds: readonly number[]): void {
     const { closeFds, log, network } = this.#options
     try {
       const proven = fds.map((fd) => network.tapOf(fd))
-      const isProof = taps.length > 0 && taps.every((tap, index) => tapNamePattern.test(tap) && proven[index] === tap)
-      if (isProof) return this.#enter(link, taps)
+      const isProof = taps.every((tap, index) => tapNamePattern.test(tap) && proven[index] === tap)
+      if (isProof) return this.#enter(link, taps, true)
       log.warn({ uid: this.#uid, taps, proven }, 'Rejected a reclaim')
       send(link, {
         type: 'refused',

@@ -36,6 +36,7 @@ interface InstallResult {
 
 export interface InstallOptions {
   readonly network: string
+  readonly userNetwork: string
   readonly subnet: string
   readonly metricsToken?: boolean
   readonly output: string
@@ -89,6 +90,7 @@ async function install(docker: DockerCli, makeMaterial: () => Promise<InstallMat
     made.push(`secret ${metricsTokenSecret}`)
   }
   if (await makeNetwork(docker, options)) made.push(`network ${options.network}`)
+  if (await makeUserNetwork(docker, options.userNetwork)) made.push(`network ${options.userNetwork}`)
   const warnings = (await isInternal(docker, options.network)) ? [] : [openNetwork(options.network)]
   const ofApi = missing.length > 0 ? material : undefined
   return {
@@ -128,6 +130,17 @@ async function makeNetwork(docker: DockerCli, { network, subnet }: InstallOption
   const names = (await docker.run(['network', 'ls', '--filter', 'driver=overlay', '--format', '{{.Name}}'])).split('\n')
   if (names.includes(network)) return false
   await docker.run(['network', 'create', '--driver', 'overlay', '--internal', '--subnet', subnet, network])
+  return true
+}
+
+/** `install-node` creates it on each node, with a bridge that the node's broker filters (ADR 0031). */
+const userNetworkConfig = 'swarmvirt-user-config'
+
+/** A network of the Swarm with the settings that each node has for itself, so that tasks can name it. */
+async function makeUserNetwork(docker: DockerCli, network: string): Promise<boolean> {
+  const names = (await docker.run(['network', 'ls', '--filter', 'scope=swarm', '--format', '{{.Name}}'])).split('\n')
+  if (names.includes(network)) return false
+  await docker.run(['network', 'create', '--scope', 'swarm', '--driver', 'bridge', '--config-from', userNetworkConfig, network])
   return true
 }
 

@@ -73,6 +73,7 @@ function setupVerbs(vm: Command, ports: CliPorts, verb: Verb): void {
   vm.command('install')
     .description('create the Swarm secrets and the overlay network for guests; prints the API token once')
     .option('--network <name>', "the guests' overlay", 'swarmvirt-guests')
+    .option('--user-network <name>', 'the network of VMs behind NAT', 'swarmvirt-user')
     .option('--subnet <cidr>', 'subnet of that overlay', '10.201.0.0/20')
     .option('--metrics-token', 'also create the secret swarmvirt-metrics-token, for deploy/metrics-token.yaml')
     .option('--output <format>', 'text or json', 'text')

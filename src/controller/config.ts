@@ -46,6 +46,7 @@ const options = {
   'software-emulation': { fallback: 'false', help: 'VMs may run without KVM' },
   'runner-image': { fallback: undefined, help: 'image of the VM tasks' },
   'guests-network': { fallback: 'swarmvirt-guests', help: 'overlay network of the VM tasks' },
+  'user-network': { fallback: 'swarmvirt-user', help: 'network of the VM tasks with a NIC behind NAT' },
   'control-network': { fallback: 'swarmvirt_control', help: 'overlay network of controller and agents' },
   'state-root': { fallback: defaultStateRoot, help: 'state directory of every node' },
   'memory-overhead-mib': {
@@ -120,6 +121,7 @@ function settingsOf(value: Value): ClusterSettings {
     softwareEmulation: flag('software-emulation', value),
     runnerImage: value('runner-image'),
     guestsNetwork: value('guests-network'),
+    userNetwork: value('user-network'),
     stateRoot,
     memoryOverheadMiB: number('memory-overhead-mib', value, 16, 16_384),
   }

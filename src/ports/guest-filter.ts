@@ -25,3 +25,12 @@ export interface GuestFilter {
   /** Removes the rules of all TAPs that are not in the list. */
   removeUnless(isKept: (tap: string) => boolean): Promise<void>
 }
+
+/** The kernel's rules for what VMs behind NAT may send (ADR 0031). They name the interface, which may not exist yet, and outlive this process. */
+export interface UserNetworkFilter {
+  readonly interface: string
+  /** Rejects with HostError `Io`. */
+  isComplete(): Promise<boolean>
+  /** Creates or replaces all rules at once. Rejects with HostError `Io`. */
+  apply(): Promise<void>
+}

@@ -1,5 +1,5 @@
 import type { VmUid } from '../api/names.ts'
-import type { RunnerStatus } from '../api/wire/runner-control.ts'
+import type { GuestPortState, RunnerStatus } from '../api/wire/runner-control.ts'
 
 /**
  * The runners of this node, over their control sockets. Their answers are untrusted: they are limited in size and time, and nothing is sent
@@ -8,6 +8,8 @@ import type { RunnerStatus } from '../api/wire/runner-control.ts'
  */
 export interface Runners {
   status(uid: VmUid, signal?: AbortSignal): Promise<RunnerStatus>
+  /** Whether the guest accepts connections to a forwarded port. */
+  guestPort(uid: VmUid, port: number, timeoutMs: number, signal?: AbortSignal): Promise<GuestPortState>
   /** Resolves when the runner has accepted the order, not when the guest is off. */
   powerOff(uid: VmUid, signal?: AbortSignal): Promise<void>
 }

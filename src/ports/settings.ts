@@ -8,6 +8,8 @@ export interface ClusterSettings {
   readonly runnerImage: string
   /** The overlay network that runners join. */
   readonly guestsNetwork: string
+  /** The network that the tasks of VMs with a user NIC join too. */
+  readonly userNetwork: string
   readonly stateRoot: string
   /** The least memory in MiB for QEMU and the runner, beyond the guest's. */
   readonly memoryOverheadMiB: number

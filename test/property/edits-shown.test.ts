@@ -16,6 +16,10 @@ const ofDisk = (changes: object): SpecChanges => ({ disks: [{ ...disk, ...change
 const withDrive = (cdrom: object): SpecChanges => ({ disks: [disk, { name: 'tools', cdrom }] })
 const ofNetwork = (changes: object): SpecChanges => ({ networks: [{ ...lan, ...changes }] })
 
+const behindNat = (user: object): SpecChanges => ({ networks: [{ name: 'lan', user }] })
+const forwarding = (changes: object): SpecChanges =>
+  behindNat({ ports: [{ name: 'web', guest: 80, published: 8_080, protocol: 'tcp', ...changes }] })
+
 interface Edited {
   readonly from?: SpecChanges
   readonly to?: SpecChanges
@@ -60,6 +64,11 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.networks.*.ipv4.address': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, address: '10.0.0.6/24' } }) },
   'spec.networks.*.ipv4.gateway': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, gateway: '10.0.0.2' } }) },
   'spec.networks.*.ipv4.nameservers': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, nameservers: ['10.0.0.2'] } }) },
+  'spec.networks.*.user.ssh': { from: behindNat({}), to: behindNat({ ssh: 2_222 }) },
+  'spec.networks.*.user.ports.*.name': { from: forwarding({}), to: forwarding({ name: 'http' }) },
+  'spec.networks.*.user.ports.*.guest': { from: forwarding({}), to: forwarding({ guest: 81 }) },
+  'spec.networks.*.user.ports.*.published': { from: forwarding({}), to: forwarding({ published: 8_081 }) },
+  'spec.networks.*.user.ports.*.protocol': { from: forwarding({}), to: forwarding({ protocol: 'udp' }) },
   'spec.networks.*.address': { to: ofNetwork({ address: '192.168.50.9' }) },
   'spec.cloudInit.userData': { to: { cloudInit: { userData: '#cloud-config\n{}\n' } } },
   'spec.cloudInit.sshAuthorizedKeys': { to: { cloudInit: { sshAuthorizedKeys: [`ssh-ed25519 ${key()} me`] } } },

@@ -24,6 +24,8 @@ const beyond: Readonly<Record<string, RegExp>> = {
     /^VM01[03] spec\.networks\.\d+\.ipv4\.(address: "[^"]+" is the network or|gateway: (the gateway is not in|gateway and address))/,
   'more virtual CPUs than a guest can have': /^VM013 spec\.cpu: .* virtual CPUs, and a guest has at most 256/,
   'two networks of one name': /^VM013 spec\.networks\.\d+\.name: there is a network /,
+  'forwarded ports that clash within a VM':
+    /^VM013 spec\.networks\.\d+\.user\.(ssh|ports\.\d+\.\w+): (there is a port|port \d+\/(tcp|udp)|another network of the VM)/,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
   'what cloud-init makes of user data': /^VM015 .*\.userData: /,
@@ -109,6 +111,10 @@ describe('the JSON Schema and the reader', () => {
     ],
     ['more virtual CPUs than a guest can have', withSpec({ cpu: { cores: 100, sockets: 2, threads: 2 } })],
     ['a VM with CD-ROM drives alone, or with too many', withSpec({ disks: [{ name: 'tools', cdrom: { path: 'isos/a.iso' } }] })],
+    [
+      'forwarded ports that clash within a VM',
+      withSpec({ networks: [{ name: 'lan', user: { ssh: 2222, ports: [{ name: 'web', guest: 80, published: 2222 }] } }] }),
+    ],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
     [
       'a URL with a host that cannot be one',

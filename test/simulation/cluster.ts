@@ -48,6 +48,7 @@ export const settings: ClusterSettings = {
   softwareEmulation: true,
   runnerImage: 'swarmvirt-node:1',
   guestsNetwork: 'guests',
+  userNetwork: 'user',
   stateRoot: '/var/lib/swarmvirt',
   memoryOverheadMiB: 256,
 }

@@ -212,6 +212,7 @@ export function factsOf(hostname: string): NodeFacts {
       devices: { kvm: device, tun: device, vhostNet: device },
       bridges: [{ name: 'br0', mtu: 1500, vlanFiltering: 'on', carrier: true, up: true, address: null }],
       nicFeatures: [...nicFeatures],
+      userNetwork: { interface: 'sv-user', state: 'active', message: '' },
     },
     brokerMessage: '',
     kvm: { state: 'unusable', reason: 'KvmHangs', message: 'no word from the guest in 2 s' },

@@ -35,8 +35,8 @@ export class SimulatedSwarm implements Swarm {
   readonly tasks = new Map<string, SimulatedTask>()
   /** Removed services whose containers still exist. */
   readonly leaving = new Map<string, SimulatedTask>()
-  /** Names of the overlay networks that there are. */
-  readonly networks = new Set(['guests'])
+  /** Names of the networks that there are. */
+  readonly networks = new Set(['guests', 'user'])
   /** Raft's counter: every accepted write raises it. */
   writes = 0
   /** Called before each write is judged: here another writer, or a fault, comes in between. */

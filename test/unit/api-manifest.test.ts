@@ -22,6 +22,10 @@ function issuesOf(change: Parameters<typeof document>[0]): string[] {
   return parsed.ok ? [] : parsed.issues.map((issue) => `${issue.code} ${issue.path.join('.')}: ${issue.message}`)
 }
 
+const web = { name: 'web', guest: 80 }
+function setUser(vm: { spec: Record<string, unknown> }, user: object, others: object = {}): void {
+  vm.spec['networks'] = [{ name: 'm', user, ...others }]
+}
 const blank = { name: 'data', size: '1Gi' }
 
 describe('a VirtualMachine manifest', () => {
@@ -77,7 +81,23 @@ describe('a VirtualMachine manifest', () => {
       /^VM010 spec\.networks\.0\.bridge/,
     ],
     ['a VLAN that does not exist', (vm) => setNetwork(vm, { vlan: 4_095 }), /^VM010 spec\.networks\.0\.vlan/],
-    ['user networking', (vm) => (vm.spec['networks'] = [{ name: 'm', user: {} }]), /^VM020 spec\.networks\.0\.user: .*not supported yet/],
+    ['an MTU behind NAT', (vm) => setUser(vm, {}, { mtu: 1_400 }), /^VM013 spec\.networks\.0\.mtu: mtu does not go with user/],
+    ['a bridge beside NAT', (vm) => setUser(vm, {}, { bridge: 'br0' }), /^VM013 spec\.networks\.0\.user: user and bridge/],
+    ['an SSH port that is none', (vm) => setUser(vm, { ssh: 'on' }), /^VM010 spec\.networks\.0\.user\.ssh: not auto, off or a port/],
+    ['a port of no protocol', (vm) => setUser(vm, { ports: [{ name: 'a', guest: 1, protocol: 'sctp' }] }), /^VM010 .*\.ports\.0\.protocol/],
+    ['a forwarded port twice', (vm) => setUser(vm, { ports: [web, { ...web, name: 'b' }] }), /^VM013 .*\.ports\.1\.guest: port 80\/tcp of/],
+    ['port 22 beside ssh', (vm) => setUser(vm, { ssh: 'auto', ports: [{ name: 'a', guest: 22 }] }), /^VM013 .*\.guest: port 22\/tcp of/],
+    [
+      'a published port twice',
+      (vm) => setUser(vm, { ssh: 80, ports: [{ ...web, published: 80 }] }),
+      /^VM013 .*\.published: port 80\/tcp is/,
+    ],
+    [
+      'a port with the name of another',
+      (vm) => setUser(vm, { ports: [web, { ...web, guest: 81 }] }),
+      /^VM013 .*\.name: there is a port "web"/,
+    ],
+    ['a port with the name of the SSH port', (vm) => setUser(vm, { ports: [{ ...web, name: 'ssh' }] }), /^VM013 .*\.name: there is a port/],
     ['a later run strategy', (vm) => (vm.spec['runStrategy'] = 'Once'), /^VM020 spec\.runStrategy/],
     ['a run strategy nobody knows', (vm) => (vm.spec['runStrategy'] = 'Sometimes'), /^VM010 spec\.runStrategy/],
     ['a CPU model that QEMU does not know', (vm) => (vm.spec['cpu'] = { model: 'Skylake' }), /^VM010 spec\.cpu\.model: QEMU 10.0 has no/],

@@ -81,7 +81,7 @@ describe('the error codes of manifests', () => {
       { name: 'lan', bridge: 'br1' },
     ]
     expect(codes({ networks: twice })).toEqual(['VM013'])
-    const both = [{ name: 'lan', bridge: 'br0', user: {} }]
+    const both = [{ name: 'lan', bridge: 'br0', direct: { device: 'eth1' } }]
     expect(brokenRules({ spec: { networks: both } }).map((issue) => issue.code)).toEqual(['VM013'])
     expect(codes({ networks: both })).toEqual(['VM020'])
   })

@@ -42,6 +42,7 @@ function aServer(changes: { message?: string; powerOff?: () => void } = {}): Con
     uid,
     status: () => Promise.resolve({ ...status, message: changes.message ?? '' }),
     powerOff: changes.powerOff ?? (() => undefined),
+    guestPort: () => Promise.resolve('silent'),
   })
   servers.push(server)
   return server

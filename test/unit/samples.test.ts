@@ -16,7 +16,7 @@ function snapshot(file: string) {
 }
 
 describe('the samples', () => {
-  it('show what works: a reservation, two networks, cloud-init, classes, readiness, several disks, a List and a VM that is off', () => {
+  it('show what works: a reservation, two networks, NAT, cloud-init, classes, readiness, several disks, a List and a VM that is off', () => {
     expect(files).toEqual(
       expect.arrayContaining(
         [
@@ -30,6 +30,7 @@ describe('the samples', () => {
           'readiness',
           'reserved-address',
           'two-networks',
+          'user-network',
         ].map((name) => `${name}.yaml`),
       ),
     )

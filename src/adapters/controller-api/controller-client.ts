@@ -34,6 +34,10 @@ const vmView = z.looseObject({
       z.looseObject({
         name: z.string(),
         bridge: z.string(),
+        kind: z.string().optional(),
+        ports: z
+          .array(z.looseObject({ name: z.string(), guest: z.number(), published: z.number().optional(), protocol: z.string() }))
+          .optional(),
         mac: z.string(),
         mtu: z.number().optional(),
         address: z.string().optional(),
@@ -46,7 +50,7 @@ const vmView = z.looseObject({
       cores: z.number(),
       memoryBytes: z.number(),
       disks: z.array(z.looseObject({ name: z.string(), sizeBytes: z.number(), image: z.string() })),
-      networks: z.array(z.looseObject({ name: z.string(), bridge: z.string() })),
+      networks: z.array(z.looseObject({ name: z.string(), bridge: z.string(), kind: z.string().optional() })),
     })
     .optional(),
   conditions: z.array(z.looseObject({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() })),

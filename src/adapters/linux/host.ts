@@ -1,6 +1,6 @@
 import type { Layout } from '../../api/layout.ts'
 import type { FdSockets } from '../../ports/fd-socket.ts'
-import type { GuestFilter } from '../../ports/guest-filter.ts'
+import type { GuestFilter, UserNetworkFilter } from '../../ports/guest-filter.ts'
 import type { Devices, DiskLocks, PacketListener, HostNetwork, LanProbes, SocketDirectories } from '../../ports/host-network.ts'
 import { hostDevices } from './devices.ts'
 import { fdSockets } from './fd-sockets.ts'
@@ -10,6 +10,7 @@ import { lanProbes } from './lan-probes.ts'
 import { loadLibc } from './libc.ts'
 import { closeAll } from './messages.ts'
 import { nftFilter } from './nft-filter.ts'
+import { nftUserNetwork } from './nft-user-network.ts'
 import { packetListener } from './packet.ts'
 import { poller } from './poller.ts'
 import { socketDirectories } from './socket-directories.ts'
@@ -19,6 +20,7 @@ export interface LinuxHost {
   readonly sockets: FdSockets
   readonly network: HostNetwork
   readonly filter: GuestFilter
+  readonly userNetworkFilter: UserNetworkFilter | undefined
   readonly devices: Devices
   readonly locks: DiskLocks
   readonly packetListener: PacketListener
@@ -27,14 +29,15 @@ export interface LinuxHost {
   readonly closeFds: (fds: readonly number[]) => void
 }
 
-/** `protect`: addresses and networks for `nftFilter`. */
-export function linuxHost(layout: Layout, protect: readonly string[]): LinuxHost {
+/** `protect`: addresses and networks for the filters. `userNetwork`: the interface of the user network, if there is one. */
+export function linuxHost(layout: Layout, protect: readonly string[], userNetwork?: string): LinuxHost {
   const libc = loadLibc()
   const readiness = poller(libc)
   return {
     sockets: fdSockets(libc),
     network: hostNetwork(libc),
     filter: nftFilter({ protect }),
+    userNetworkFilter: userNetwork === undefined ? undefined : nftUserNetwork({ interface: userNetwork, protect }),
     devices: hostDevices,
     locks: imageLocks(libc, layout),
     packetListener: packetListener(libc, readiness),

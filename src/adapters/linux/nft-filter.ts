@@ -1,18 +1,10 @@
-import { execFile } from 'node:child_process'
 import * as z from 'zod/mini'
 import { macField } from '../../api/mac.ts'
 import { nodePorts } from '../../api/node-ports.ts'
 import type { GuestFilter, TapLock } from '../../ports/guest-filter.ts'
-import { HostError } from '../../ports/host-network.ts'
+import { maxScriptLength, nft as run } from './nft.ts'
 
 const table = 'swarmvirt'
-/** A call takes milliseconds. A call that hangs must not delay a VM's start for long. */
-const timeoutMs = 10_000
-/** Rules of 1,024 TAPs take less than 1 MiB. */
-const maxOutputBytes = 16 * 1024 * 1024
-/** The kernel accepts 128 KiB in one argument. `nft -f -` would reopen its standard input, which fails for a socket. */
-const maxScriptLength = 100_000
-const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 /** Addresses that a bridge handles itself (IEEE 802.1D, table 7-10). It learns their senders and passes them up before its own hooks. */
 const linkLocal = 'ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00'
 /**
@@ -31,8 +23,6 @@ export interface NftFilterOptions {
   /** Validated addresses and networks of the other nodes, IPv4 and IPv6. */
   readonly protect: readonly string[]
 }
-
-const program = 'nft'
 
 /** Uses the program `nft`, which needs NET_ADMIN. */
 export function nftFilter({ protect }: NftFilterOptions): GuestFilter {
@@ -191,20 +181,4 @@ function rulesOf(output: string): Rules {
     jumps: new Set(rules.flatMap(({ family, chain, expr }) => (family === 'netdev' && isJump(expr[0]) ? chain : []))),
     guardsPorts: has('bridge', 'input') && has('netdev', shared),
   }
-}
-
-function run(args: readonly string[]): Promise<string> {
-  const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: maxOutputBytes, env } as const
-  return new Promise((resolve, reject) => {
-    execFile(program, [...args], options, (error, stdout, stderr) => {
-      if (error === null) return resolve(stdout)
-      reject(new HostError('Io', explain(error, stderr), { cause: error }))
-    })
-  })
-}
-
-function explain(error: Error & { code?: unknown; killed?: boolean }, stderr: string): string {
-  if (error.code === 'ENOENT') return `the program ${program} is missing; the broker's image needs the package nftables`
-  if (error.killed === true) return `${program} did not end within ${timeoutMs / 1000} s`
-  return `${program}: ${stderr.split('\n')[0] || error.message}`.slice(0, 500)
 }

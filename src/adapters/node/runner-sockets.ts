@@ -22,11 +22,17 @@ export interface RunnerSocketsOptions {
 }
 
 export function runnerSockets(options: RunnerSocketsOptions): Runners {
-  const ask = (uid: VmUid, type: 'status' | 'powerOff', signal?: AbortSignal): Promise<RunnerResponse> =>
-    askRunner(options.layout.controlSocket(uid), uid, type, deadline(options.deadlineMs ?? deadlineMs, signal))
+  const ask = (uid: VmUid, request: Request, signal?: AbortSignal, extraMs = 0): Promise<RunnerResponse> =>
+    askRunner(options.layout.controlSocket(uid), uid, request, deadline((options.deadlineMs ?? deadlineMs) + extraMs, signal))
   return {
+    async guestPort(uid, port, timeoutMs, signal) {
+      const answer = await ask(uid, { type: 'guestPort', port, timeoutMs }, signal, timeoutMs)
+      if (answer.type !== 'guestPort')
+        throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not check the port')
+      return answer.state
+    },
     async status(uid, signal) {
-      const answer = await ask(uid, 'status', signal)
+      const answer = await ask(uid, { type: 'status' }, signal)
       if (answer.type !== 'status')
         throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner sent no status')
       if (answer.status.uid !== uid)
@@ -34,23 +40,26 @@ export function runnerSockets(options: RunnerSocketsOptions): Runners {
       return answer.status
     },
     async powerOff(uid, signal) {
-      const answer = await ask(uid, 'powerOff', signal)
+      const answer = await ask(uid, { type: 'powerOff' }, signal)
       if (answer.type !== 'ok')
         throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not accept the order')
     },
   }
 }
 
+/** One of `runnerRequest`, without its id. */
+type Request = { readonly type: 'status' | 'powerOff' } | { readonly type: 'guestPort'; readonly port: number; readonly timeoutMs: number }
+
 function deadline(ms: number, signal?: AbortSignal): AbortSignal {
   return signal ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : AbortSignal.timeout(ms)
 }
 
-async function askRunner(path: string, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {
+async function askRunner(path: string, uid: VmUid, request: Request, signal: AbortSignal): Promise<RunnerResponse> {
   const pinned = await openSocket(path)
   // Connects through the opened descriptor, so that a runner cannot replace the name by a symlink to another VM's socket.
   const socket = connect(`/proc/self/fd/${pinned.fd}`)
   try {
-    return await converse(socket, uid, type, signal)
+    return await converse(socket, uid, request, signal)
   } finally {
     socket.destroy()
     await pinned.close()
@@ -71,7 +80,7 @@ async function openSocket(path: string): Promise<FileHandle> {
   throw new PortError('Denied', `${path} is not a socket`)
 }
 
-function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signal: AbortSignal): Promise<RunnerResponse> {
+function converse(socket: Socket, uid: VmUid, request: Request, signal: AbortSignal): Promise<RunnerResponse> {
   return new Promise((resolve, reject) => {
     const decoder = frameDecoder()
     let frames = 0
@@ -80,7 +89,7 @@ function converse(socket: Socket, uid: VmUid, type: 'status' | 'powerOff', signa
       if (frames > maxFrames) throw new PortError('Denied', 'the process on the control socket sent too many messages')
       if (frames === 1) {
         mustBeRunnerOf(uid, frame)
-        socket.write(encodeFrame({ type, id: 1 }))
+        socket.write(encodeFrame({ ...request, id: 1 }))
         return
       }
       const answer = runnerResponse.safeParse(frame)

@@ -3,6 +3,7 @@ import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
 import { isNetworkImage } from './spec/image.ts'
 import { mostVcpus, vcpusOf } from '../vcpus.ts'
 import { wrongStaticAddress } from './static-address.ts'
+import { userPorts } from './user-ports.ts'
 
 const modes = ['bridge', 'user', 'direct'] as const
 
@@ -60,15 +61,16 @@ function networks(document: unknown): ManifestIssue[] {
   const each = entries(document, path).flatMap(([place, network]): ManifestIssue[] => {
     const [first, second] = modes.filter((mode) => network[mode] !== undefined)
     if (first === undefined) return [{ code: 'VM011', path: [...place, 'bridge'], message: `a network needs one of ${modes.join(', ')}` }]
-    const only = ['address', 'ipv4', 'vlan', 'isolated', 'antiSpoof'].filter((key) => network[key] !== undefined && first !== 'bridge')
+    const only = ['address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', ...(first === 'user' ? ['mtu'] : [])]
+    const others = first === 'bridge' ? [] : only.filter((key) => network[key] !== undefined)
     return [
       ...(second === undefined ? [] : both(place, network, second, first)),
-      ...only.map((key) => ({ code: 'VM013', path: [...place, key], message: `${key} goes with bridge only` })),
+      ...others.map((key) => ({ code: 'VM013', path: [...place, key], message: `${key} does not go with ${first}` })),
       ...both(place, network, 'address', 'ipv4'),
       ...wrongStaticAddress(place, network),
     ]
   })
-  return [...each, ...twice(document, path, 'network')]
+  return [...each, ...twice(document, path, 'network'), ...userPorts(entries(document, path))]
 }
 
 function firmware(document: unknown): ManifestIssue[] {

@@ -40,6 +40,8 @@ export const agentApiVersion = 1
 export const agentPort = 9472
 export const maxAgentBodyBytes = 256 * 1024
 
+const networkNames = z.array(partNameField).check(z.minLength(1), z.maxLength(8))
+
 export const prepareOrder = z.object({
   version: z.literal(1),
   uid: uidField,
@@ -71,11 +73,15 @@ export const prepareOrder = z.object({
   /** The cluster allows TCG. */
   softwareEmulation: z.boolean(),
   nics: z.array(nicGrant).check(z.maxLength(8)),
+  /** All networks of a VM with a user NIC, in the order of its manifest. Absent if all have a grant, and from release 0.1. */
+  networks: z.optional(networkNames),
   /**
    * An edit that waits for a restart. The agent checks it, and a later order grants it. Absent if there is none, and in orders of release
    * 0.1.
    */
-  pending: z.optional(z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).check(z.maxLength(8)) })),
+  pending: z.optional(
+    z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).check(z.maxLength(8)), networks: z.optional(networkNames) }),
+  ),
   /**
    * Public addresses of the cluster's nodes. The agent downloads no image from them. Absent if there are none, or if no image comes from
    * the network.
@@ -99,6 +105,8 @@ export type GrownDisk = z.output<typeof grownDisk>
 const ofPending = {
   pending: z.optional(z.object({ reason: reasonField, message: textField })),
   pendingAccepted: z.optional(z.literal(true)),
+  /** The answer covers `networks` of the pending edit. An agent without this key ignored them. */
+  pendingNetworks: z.optional(z.literal(true)),
 }
 
 export const prepareStatus = z.discriminatedUnion('state', [
@@ -207,16 +215,43 @@ export const vmStatus = z.object({
 })
 export type VmStatus = z.output<typeof vmStatus>
 
-export const probeRequest = z.object({
+const portNumber = z.int().check(z.minimum(1), z.maximum(65_535))
+const probeTimeout = z.int().check(z.minimum(10), z.maximum(10_000))
+
+/** Asks a machine on a bridge of the node. */
+const lanProbe = z.object({
   version: z.literal(1),
   kind: z.enum(['arp', 'ping', 'tcp']),
   bridge: interfaceField,
   ip: ipv4Field,
   /** For `arp`: the machine that must answer (broker-admin.ts). An agent of release 0.1 accepts the first answer. */
   mac: z.optional(macField),
-  port: z.optional(z.int().check(z.minimum(1), z.maximum(65_535))),
-  timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)),
+  port: z.optional(portNumber),
+  timeoutMs: probeTimeout,
 })
+export type LanProbe = z.output<typeof lanProbe>
+
+/** Asks a port that another node publishes for a VM behind NAT. An agent of release 0.1 answers 400 to this and the next kind. */
+const nodePortProbe = z.object({
+  version: z.literal(1),
+  kind: z.literal('nodePort'),
+  ip: ipv4Field,
+  port: portNumber,
+  timeoutMs: probeTimeout,
+})
+export type NodePortProbe = z.output<typeof nodePortProbe>
+
+/** Asks the runner of a VM on this node whether the guest accepts connections to a forwarded port. */
+const guestPortProbe = z.object({
+  version: z.literal(1),
+  kind: z.literal('guestPort'),
+  uid: uidField,
+  port: portNumber,
+  timeoutMs: probeTimeout,
+})
+export type GuestPortProbe = z.output<typeof guestPortProbe>
+
+export const probeRequest = z.union([lanProbe, nodePortProbe, guestPortProbe])
 export type ProbeRequest = z.output<typeof probeRequest>
 
 export { probeOutcome }

@@ -96,12 +96,18 @@ const bridgeFact = z.object({
 })
 export type BridgeFact = z.output<typeof bridgeFact>
 
+/** `active`: the kernel drops what VMs behind NAT send to the node, to other nodes and to link-local addresses. `message` says why not. */
+const userNetworkFact = z.object({ interface: interfaceField, state: z.enum(['active', 'inactive']), message: textField })
+export type UserNetworkFact = z.output<typeof userNetworkFact>
+
 export const brokerFacts = z.object({
   devices: z.object({ kvm: deviceFact, tun: deviceFact, vhostNet: deviceFact }),
   /** The bridges that exist *and* are allowed. */
   bridges: z.array(bridgeFact).check(z.maxLength(64)),
   /** Settings of NICs that this broker supports beyond release 0.1 (nic-attachment.ts). Absent in answers of release 0.1. */
   nicFeatures: z.optional(z.array(z.string().check(z.maxLength(32))).check(z.maxLength(32))),
+  /** The broker filters the network of user NICs. Absent if its command line names none, and from release 0.1. */
+  userNetwork: z.optional(userNetworkFact),
 })
 export type BrokerFacts = z.output<typeof brokerFacts>
 

@@ -9,7 +9,8 @@ import { macField } from '../mac.ts'
  * runner → `hello`, then `acquire`; broker → `welcome`, any number of `waiting`, then `granted` with descriptors.
  * The descriptors of `granted` come in this order: KVM if `kvm` is true, then one TAP per entry of `nics`.
  * `reclaim` (after a broker restart) carries the runner's own TAP descriptors, one per entry of `taps`, as the proof that it is the
- * true holder; the broker answers `granted` with no descriptor and `reclaimed: true`.
+ * true holder; the broker answers `granted` with no descriptor and `reclaimed: true`. A VM without TAPs sends none; its locked disk is the
+ * proof.
  */
 export const brokerRunnerVersion = 1
 
@@ -38,6 +39,8 @@ const waitReason = z.enum([
   'VlanUnavailable',
   'DeviceMissing',
   'TapBusy',
+  // Sent only for a VM with a user NIC, whose runner knows it.
+  'UserNetworkUnfiltered',
 ])
 export type WaitReason = z.output<typeof waitReason>
 

@@ -67,6 +67,11 @@ export const grant = z.object({
   accelerator: acceleratorInUse,
   nics: z.array(nicGrant).check(z.maxLength(8)),
   /**
+   * The VM has a NIC behind NAT (ADR 0031). The broker gives the lease only while its filter for that network works. Absent otherwise. The
+   * agent sends it only to a broker whose facts have `userNetwork`, since an older one would ignore it.
+   */
+  userNetwork: z.optional(z.literal(true)),
+  /**
    * NICs that were granted earlier under other names. A runner that was started with them may still run, and proves its identity with their
    * TAPs. Absent if there are none, and from release 0.1.
    */

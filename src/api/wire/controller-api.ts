@@ -45,13 +45,27 @@ export interface VmSpecView {
   readonly memoryBytes: number
   /** In boot order. `image` is empty for a blank disk. */
   readonly disks: readonly { readonly name: string; readonly sizeBytes: number; readonly image: string }[]
-  readonly networks: readonly { readonly name: string; readonly bridge: string }[]
+  /** A network with a kind has no bridge, and `bridge` is empty. */
+  readonly networks: readonly { readonly name: string; readonly bridge: string; readonly kind?: 'user' }[]
+}
+
+export interface PortView {
+  readonly name: string
+  readonly guest: number
+  /** Port of the VM's node. */
+  readonly published?: number
+  readonly protocol: 'tcp' | 'udp'
 }
 
 /** A NIC that the VM runs with, or will start with. */
 export interface NicView {
   readonly name: string
+  /** Empty for a NIC of a kind that has none. */
   readonly bridge: string
+  /** `user`: behind NAT. Absent for a NIC on a bridge. */
+  readonly kind?: 'user'
+  /** Forwarded ports of a NIC behind NAT. */
+  readonly ports?: readonly PortView[]
   readonly mac: string
   /** Bytes; absent if the NIC has the MTU of the bridge. */
   readonly mtu?: number

@@ -15,6 +15,20 @@ export const demandingVersion = 2
 export const launchNeeds = ['cpu', 'devices', 'readOnlyDisks', 'diskSizes', 'staticAddresses'] as const
 export type LaunchNeed = (typeof launchNeeds)[number]
 
+const portNumber = z.int().check(z.minimum(1), z.maximum(65_535))
+
+/** A port of the guest that the runner forwards. `published`: the port of the node that Swarm leads to it. */
+const forwardedPort = z.object({
+  name: partNameField,
+  guest: portNumber,
+  published: z.optional(portNumber),
+  protocol: z.enum(['tcp', 'udp']),
+})
+export type ForwardedPort = z.output<typeof forwardedPort>
+
+/** NAT in the task instead of a TAP. The SSH port is among the ports. */
+const userNic = z.object({ ports: z.array(forwardedPort).check(z.maxLength(33)) })
+
 export const launchConfig = z.object({
   version: z.literal([launchVersion, demandingVersion]),
   /** Absent if release 0.1 can start the VM. */
@@ -43,7 +57,10 @@ export const launchConfig = z.object({
       }),
     )
     .check(z.minLength(1), z.maxLength(16)),
-  /** The controller grants all keys but `name` and `mac`. Absent in launch configs of release 0.1. */
+  /**
+   * The controller grants all keys but `name`, `mac` and `user`. Absent in launch configs of release 0.1. A runner of 0.1 ignores `user`,
+   * waits for a grant of that NIC and never starts the guest.
+   */
   nics: z
     .array(
       z.object({
@@ -54,6 +71,7 @@ export const launchConfig = z.object({
         vlan: z.optional(vlanField),
         isolated: z.optional(z.literal(true)),
         antiSpoof: z.optional(z.literal('off')),
+        user: z.optional(userNic),
       }),
     )
     .check(z.maxLength(8)),

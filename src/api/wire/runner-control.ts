@@ -21,6 +21,8 @@ export const runnerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id }),
   /** Presses the ACPI power button. The runner kills the guest after its grace period and stays off until the task is replaced. */
   z.object({ type: z.literal('powerOff'), id }),
+  /** Whether the guest accepts a TCP connection to a forwarded port. A runner of release 0.1 answers `error`. */
+  z.object({ type: z.literal('guestPort'), id, port: z.int(), timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)) }),
 ])
 
 const runnerPhase = z.enum([
@@ -53,15 +55,22 @@ export const runnerStatus = z.object({
   container: z.optional(containerField),
   /** RFC 3339 time at which its guest began to run. Absent before that, and from release 0.1. */
   bootedAt: z.optional(cleanText(40)),
+  /** The relay of the ports of NICs behind NAT: why some are closed; empty if all are open. Absent without such a NIC, and from release 0.1. */
+  relay: z.optional(z.object({ problem: textField })),
   restarts: z.int().check(z.minimum(0)),
   /** From the runner's own /proc/self/status: the restrictions that Swarm really applied. */
   hardening: z.object({ uid: z.int(), capEff: cleanText(32), capBnd: cleanText(32), noNewPrivs: z.boolean(), seccomp: z.int() }),
 })
 export type RunnerStatus = z.output<typeof runnerStatus>
 
+/** `silent`: no answer in time. `notForwarded`: the guest runs without this port, or not at all. */
+const guestPortState = z.enum(['accepts', 'refuses', 'silent', 'notForwarded'])
+export type GuestPortState = z.output<typeof guestPortState>
+
 export const runnerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id, status: runnerStatus }),
   z.object({ type: z.literal('ok'), id }),
+  z.object({ type: z.literal('guestPort'), id, state: guestPortState }),
   z.object({ type: z.literal('error'), id: z.nullable(id), message: textField }),
 ])
 export type RunnerResponse = z.output<typeof runnerResponse>

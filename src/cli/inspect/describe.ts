@@ -1,5 +1,5 @@
 import type { Condition } from '../../api/conditions.ts'
-import type { VmView } from '../../api/wire/controller-api.ts'
+import type { PortView, VmView } from '../../api/wire/controller-api.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import { age } from '../output/age.ts'
 import { eventText } from './events.ts'
@@ -58,7 +58,7 @@ function pairs(vm: VmView): string {
         .map((disk) => `${disk.name} ${formatBytes(disk.sizeBytes)} ${disk.image === '' ? 'blank' : `from ${disk.image}`}`)
         .join(', '),
     ],
-    ...['node', 'ip', 'mac', 'accelerator', 'uid', 'createdAt'].map((fact) => [titles[fact] ?? fact, vm.facts[fact] ?? ''] as const),
+    ...['node', 'ip', 'ssh', 'mac', 'accelerator', 'uid', 'createdAt'].map((fact) => [titles[fact] ?? fact, vm.facts[fact] ?? ''] as const),
   ]
   return aligned(rows.map(([key, value]) => [`${key}:`, value]))
 }
@@ -66,6 +66,7 @@ function pairs(vm: VmView): string {
 const titles: Readonly<Record<string, string>> = {
   node: 'Node',
   ip: 'Address',
+  ssh: 'SSH',
   mac: 'MAC',
   accelerator: 'Accelerator',
   uid: 'UID',
@@ -74,14 +75,19 @@ const titles: Readonly<Record<string, string>> = {
 
 /** A controller of release 0.1 reports no NICs. */
 function nicLines({ nics = [] }: VmView, nowMs: number): string[][] {
-  return nics.map(({ name, bridge, mac, mtu, address, seenAt }) => [
+  return nics.map(({ name, bridge, kind, ports = [], mac, mtu, address, seenAt }) => [
     name,
-    bridge,
+    kind === 'user' ? 'NAT' : bridge,
     mac,
-    address ?? '',
+    kind === 'user' ? ports.map(portText).join(', ') : (address ?? ''),
     seenAt === undefined ? '' : `seen ${age(seenAt, nowMs)} ago`,
     ...(mtu === undefined ? [] : [`MTU ${mtu}`]),
   ])
+}
+
+/** `ssh 10042→22/tcp`; without a published port `web 80/tcp`. */
+function portText({ name, guest, published, protocol }: PortView): string {
+  return `${name} ${published === undefined ? '' : `${published}→`}${guest}/${protocol}`
 }
 
 function conditionLines(conditions: readonly Condition[], nowMs: number): string[][] {

@@ -170,6 +170,16 @@ const rules: Readonly<Record<string, JsonSchema>> = {
     // oxlint-disable-next-line unicorn/no-thenable -- as above
     then: { required: ['sha256'] },
   },
-  // The other modes are rejected as fields so far.
-  'spec.networks.*': { required: ['name', 'bridge'] },
+  // The other mode is rejected as a field so far.
+  'spec.networks.*': {
+    required: ['name'],
+    if: { required: ['user'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- as above
+    then: {
+      properties: Object.fromEntries(
+        ['bridge', 'address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', 'mtu'].map((key) => [key, { not: {} }]),
+      ),
+    },
+    else: { required: ['bridge'] },
+  },
 }

@@ -53,7 +53,8 @@ export function vmShape(nowMs: () => number): Shape<VmView> {
       field('Disks', 'DISKS', ({ spec }) =>
         (spec?.disks ?? []).map(({ name, sizeBytes }) => `${name} ${formatBytes(sizeBytes)}`).join(', '),
       ),
-      field('Networks', 'NETWORKS', ({ spec }) => (spec?.networks ?? []).map(({ name, bridge }) => `${name} on ${bridge}`).join(', ')),
+      field('Networks', 'NETWORKS', ({ spec }) => (spec?.networks ?? []).map(networkText).join(', ')),
+      field('SSH', 'SSH', (vm) => vm.facts['ssh'] ?? ''),
       field('MAC', 'MAC', (vm) => vm.facts['mac'] ?? ''),
       field('Accelerator', 'ACCELERATOR', (vm) => vm.facts['accelerator'] ?? ''),
       field('Declared', 'DECLARED', (vm) => vm.declared),
@@ -127,6 +128,10 @@ export const sourceShape: Shape<SourceView> = {
 
 export function fieldsOf<Row>({ columns, wide, more }: Shape<Row>): readonly Field<Row>[] {
   return [...columns, ...wide, ...more]
+}
+
+function networkText({ name, bridge, kind }: { readonly name: string; readonly bridge: string; readonly kind?: string }): string {
+  return kind === 'user' ? `${name} behind NAT` : `${name} on ${bridge}`
 }
 
 /** Only the file name of an image, since a URL would fill the line. */

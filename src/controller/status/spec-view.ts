@@ -7,6 +7,6 @@ export function specView({ spec }: VirtualMachine): VmSpecView {
     cores: vcpusOf(spec.cpu),
     memoryBytes: spec.memory,
     disks: storedDisks({ disks: spec.disks }).map(({ name, size, image }) => ({ name, sizeBytes: size, image: image?.source ?? '' })),
-    networks: spec.networks.map(({ name, bridge }) => ({ name, bridge })),
+    networks: spec.networks.map(({ name, bridge }) => (bridge === undefined ? { name, bridge: '', kind: 'user' } : { name, bridge })),
   }
 }

@@ -52,7 +52,8 @@ export function keepRecord(
     readonly source: string
   },
 ): AssetsAction[] {
-  const labels = placementLabels({ cluster: seen.settings.cluster, vm: seen.vm, uid: record.uid, deletes: deletesDisks(seen), ...to })
+  const { settings, sshPort, vm } = seen
+  const labels = placementLabels({ cluster: settings.cluster, vm, uid: record.uid, deletes: deletesDisks(seen), sshPort, ...to })
   const { [objectLabels.retainedAt]: retained, [objectLabels.deletionPolicy]: policy, ...others } = record.config.labels
   // The VM is not suspended any longer.
   const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, ...kept } = others

@@ -61,17 +61,20 @@ const agentTooOld = {
 
 function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: string): string {
   const { pending } = status
-  const verdict = checkIn(status) === 'refused' ? 'cannot be granted there' : 'has not been checked there yet'
+  const verdict = checkIn(order, status) === 'refused' ? 'cannot be granted there' : 'has not been checked there yet'
   if (pending !== undefined) return `; the pending edit ${verdict}: ${pending.reason}: ${pending.message}`
   if (order === undefined || !isUnchecked(order, status)) return ''
-  return `; the agent on ${hostname} is of release 0.1 and cannot check the pending edit: update the agent, or halt the VM to apply it unchecked`
+  const agent = `; the agent on ${hostname} is of`
+  if (order.pending?.networks !== undefined) return `${agent} an earlier release without user networks: update the agent`
+  return `${agent} release 0.1 and cannot check the pending edit: update the agent, or halt the VM to apply it unchecked`
 }
 
 /** The node cannot tell yet whether it can grant the edit. */
 const undecided: ReadonlySet<string> = new Set(['BrokerUnavailable', 'KvmProbing'])
 
 /** The node's check of the pending edit. */
-export function checkIn({ pending, pendingAccepted }: PrepareStatus): MachineCheck {
+export function checkIn(order: PrepareOrder | undefined, { pending, pendingAccepted, pendingNetworks }: PrepareStatus): MachineCheck {
+  if (order?.pending?.networks !== undefined && pendingNetworks !== true) return 'unchecked'
   if (pendingAccepted === true) return 'accepted'
   return pending === undefined || undecided.has(pending.reason) ? 'unchecked' : 'refused'
 }
@@ -79,9 +82,10 @@ export function checkIn({ pending, pendingAccepted }: PrepareStatus): MachineChe
 /** The agent rejects the order as a whole, so it checked nothing. */
 const refusedOrders: readonly string[] = ['Refused', 'Denied']
 
-/** An agent of release 0.1 ignores a pending edit. */
+/** An agent of release 0.1 ignores a pending edit, or its user networks. */
 export function isUnchecked({ pending }: PrepareOrder, status: PrepareStatus): boolean {
   if (status.state === 'failed' && refusedOrders.includes(status.reason)) return false
+  if (pending?.networks !== undefined && status.pendingNetworks !== true) return true
   return pending !== undefined && status.pending === undefined && status.pendingAccepted === undefined
 }
 

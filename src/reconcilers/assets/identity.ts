@@ -3,7 +3,7 @@ import { followDiskAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
-import { nicsOf } from '../shared/applied.ts'
+import { declaredMachine, needsOf } from '../shared/applied.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import { type AssetsPlan, writeRecord } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
@@ -94,10 +94,12 @@ function unplaced(draft: ConditionDraft): AssetsPlan {
 
 function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
   const { bytes, diskBytes } = needOfVm(vm, settings)
+  const { accelerator, nics, networks } = needsOf(declaredMachine(settings.cluster, vm))
   return {
-    accelerator: vm.spec.accelerator,
+    accelerator,
     softwareEmulation: settings.softwareEmulation,
-    nics: nicsOf(settings.cluster, vm),
+    nics,
+    userNetwork: networks !== undefined,
     cpuLimit: vm.spec.resources?.cpuLimit ?? 0,
     memoryBytes: bytes,
     diskBytes,

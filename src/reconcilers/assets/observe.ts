@@ -19,6 +19,7 @@ import { disksElsewhere } from './disk-elsewhere.ts'
 import { prepareOrderFor } from './order.ts'
 import type { AskProgress } from './order-answers.ts'
 import { type Load, type Placements, withClaims } from './placements.ts'
+import { observeSshPort } from './ssh-port.ts'
 import { withClusterAddresses } from './public-addresses.ts'
 
 type SwarmUsed =
@@ -92,6 +93,8 @@ export interface AssetsSeen {
   readonly order: MarkedOrder | undefined
   /** The node's progress on the order; undefined without an order, or if the node does not have it. */
   readonly prepared: Answer<PrepareStatus> | undefined
+  /** The port of the node for `ssh: auto`. */
+  readonly sshPort: number | undefined
   /** The manifest allows a disk to be replaced, but the order does not. */
   readonly replaceBlocked: boolean
   /** Only read if the plan ends the VM or loses disks. */
@@ -120,6 +123,7 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
     elsewhere: [],
     order: undefined,
     prepared: undefined,
+    sshPort: undefined,
     replaceBlocked: false,
   }
   if (declaration.kind !== 'present') return seen
@@ -137,7 +141,8 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
   const prepared = await progressOf(ports, ports.agents.on(node.id), order, signal)
   const missing = { vm, cluster: settings.cluster, uid: record.uid, node }
   const elsewhere = prepared?.known === false ? await disksElsewhere(ports.agents, nodes, missing, signal) : []
-  return { ...seen, order, prepared, elsewhere, replaceBlocked }
+  const sshPort = await observeSshPort(ports, { vm: declaration.vm, record }, signal)
+  return { ...seen, order, prepared, elsewhere, sshPort, replaceBlocked }
 }
 
 function withoutReplacing({ replaceDisks: _blocked, ...order }: PrepareOrder): PrepareOrder {

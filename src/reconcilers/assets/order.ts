@@ -2,7 +2,7 @@ import { cdromDrives, storedDisks, type VirtualMachine } from '../../api/manifes
 import { readReplaceDisks } from '../../api/replace-disks.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
-import { declaredMachine, type Machine, machineMark } from '../shared/applied.ts'
+import { declaredMachine, type Machine, machineMark, needsOf, type NodeNeeds } from '../shared/applied.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 
 /**
@@ -15,8 +15,8 @@ export function prepareOrderFor(
   record: PlacementRecord,
   applied: Machine | undefined,
 ): PrepareOrder {
-  const declared = declaredMachine(settings.cluster, vm)
-  const granted = applied ?? declared
+  const declared = needsOf(declaredMachine(settings.cluster, vm))
+  const granted = applied === undefined ? declared : needsOf(applied)
   const isPending = machineMark(granted) !== machineMark(declared)
   const replaceDisks = readReplaceDisks(vm.metadata.annotations)
   return {
@@ -32,12 +32,15 @@ export function prepareOrderFor(
     })),
     disksMustExist: record.disksMade,
     ...(replaceDisks.length === 0 ? {} : { replaceDisks }),
-    accelerator: granted.accelerator,
     softwareEmulation: settings.softwareEmulation,
-    nics: [...granted.nics],
+    ...inOrder(granted),
     ...livePartOf(vm),
-    ...(isPending ? { pending: { accelerator: declared.accelerator, nics: [...declared.nics] } } : {}),
+    ...(isPending ? { pending: inOrder(declared) } : {}),
   }
+}
+
+function inOrder({ accelerator, nics, networks }: NodeNeeds) {
+  return { accelerator, nics: [...nics], ...(networks === undefined ? {} : { networks: [...networks] }) }
 }
 
 /** The part that a running VM takes. Absent if the manifest has nothing of it, as for a VM of release 0.1. */

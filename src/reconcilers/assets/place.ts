@@ -1,6 +1,7 @@
 import { byText } from '../../api/order.ts'
 import { mtuTooSmall } from '../../api/nic-mtu.ts'
 import { featuresNeeded, parentOf, whyNoVlan } from '../../api/nic-attachment.ts'
+import { noUserNetwork } from '../../api/user-network.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import { maxGrants } from '../../api/wire/broker-admin.ts'
 import type { AcceleratorChoice, AcceleratorInUse, NicGrant } from '../../api/wire/common.ts'
@@ -17,6 +18,8 @@ export interface PlaceRequest {
   readonly nics: readonly Pick<NicGrant, 'name' | 'bridge' | 'port' | 'mtu'>[]
   /** CPUs that it may use; 0 without a limit. */
   readonly cpuLimit: number
+  /** It has a NIC behind NAT. */
+  readonly userNetwork?: boolean
   /** Guest and overhead. */
   readonly memoryBytes: number
   readonly diskBytes: number
@@ -63,6 +66,7 @@ const checks: readonly Check[] = [
   bridged,
   nicsSupported,
   vlanFiltered,
+  behindNat,
   slotFree,
   enoughCpus,
   roomInMemory,
@@ -198,6 +202,17 @@ function vlanFiltered({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<
     facts.known ? facts.value.broker?.bridges.find((one) => one.name === bridge)?.vlanFiltering : undefined
   const whyNot = nics.map((nic) => whyNoVlan(nic, filteringOf(parentOf(nic)))).find((why) => why !== undefined)
   return whyNot === undefined ? undefined : { reason: 'VlanUnavailable', message: whyNot }
+}
+
+/** The node must drop what its VMs behind NAT send to nodes. */
+function behindNat({ userNetwork }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  if (userNetwork !== true || !facts.known) return undefined
+  const fact = facts.value.broker?.userNetwork
+  if (fact?.state === 'active') return undefined
+  return {
+    reason: 'UserNetworkMissing',
+    message: fact === undefined ? noUserNetwork : `its user network is not filtered (${fact.message})`,
+  }
 }
 
 function slotFree(_request: PlaceRequest, { placedVms }: Candidate): ReturnType<Check> {

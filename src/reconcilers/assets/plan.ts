@@ -105,8 +105,9 @@ function preparedNote({ order, prepared, service }: AssetsSeen, record: Placemen
   if (order?.pending === undefined) return undefined
   if (prepared?.known !== true) return record.prepared
   const isOff = service !== undefined && replicasOf(service) === 0
-  // An old agent grants without checking, which is safe while the VM is off.
-  const check = isOff && isUnchecked(order, prepared.value) ? 'accepted' : checkIn(prepared.value)
+  // An old agent grants without checking, which is safe while the VM is off. It cannot tell whether the node has the network of user NICs.
+  const isSafe = isOff && order.pending.networks === undefined && isUnchecked(order, prepared.value)
+  const check = isSafe ? 'accepted' : checkIn(order, prepared.value)
   return noteOfCheck(order.pending, check)
 }
 

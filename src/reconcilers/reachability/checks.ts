@@ -1,13 +1,15 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
+import type { ProbeOutcome } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import { parentOf } from '../../api/nic-attachment.ts'
 import { responseTo } from '../../api/qemu-run-states.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { type ExpectedAddress, pickAddress, seenAt } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
-import { dissenters, type Probing } from './probing.ts'
+import { isUserNic, type VmNic } from '../shared/applied.ts'
+import { dissenters, type Probing, type PublishedProbe } from './probing.ts'
 
 type Finding = Omit<ConditionDraft, 'type'>
 type Check = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
@@ -88,7 +90,16 @@ function waitingPhase(waitReason: string): string {
   return ['WaitingForPrevious', 'ImageLocked', 'TapBusy'].includes(waitReason) ? 'WaitingForPrevious' : 'WaitingForGrant'
 }
 
-function linkAttached({ status, nics }: ReachabilitySeen): Finding {
+function linkAttached(seen: ReachabilitySeen): Finding {
+  const problem = relayProblem(seen)
+  if (problem !== undefined) return found('False', 'PortNotForwarded', problem)
+  const bridged = grantedOf(seen.nics)
+  if (bridged.length === 0 && seen.nics.length > 0)
+    return found('True', 'BehindNat', `${seen.nics[0]?.name ?? ''} is behind the NAT of its task`)
+  return tapsAttached(seen, bridged)
+}
+
+function tapsAttached({ status }: ReachabilitySeen, nics: readonly NicGrant[]): Finding {
   const known = status?.known === true ? status.value : undefined
   const lease = known?.lease
   if (lease === undefined || lease === null) {
@@ -147,8 +158,10 @@ function linkDegraded({ status, task }: ReachabilitySeen): Finding {
 }
 
 function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
-  const { status, nics } = seen
-  const [nic] = nics
+  const { status } = seen
+  const nics = grantedOf(seen.nics)
+  const [nic] = seen.nics
+  if (nic !== undefined && isUserNic(nic)) return found('True', 'BehindNat', `the NAT of the task gives ${nic.name} its address`)
   const sightings = status?.known === true ? (status.value?.sightings ?? []) : []
   const mac = nic?.mac
   const sighting = pickAddress(sightings, mac)
@@ -191,8 +204,11 @@ function whyAnother({ mac }: NicGrant, { ip, from }: ExpectedAddress): string {
   }
 }
 
-function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {
+function reachable({ probing, nics: [first], node }: ReachabilitySeen): Finding {
+  const nic = first === undefined || isUserNic(first) ? undefined : first
   switch (probing.kind) {
+    case 'behindNat':
+      return publishedReachable(probing.published, node?.hostname ?? 'its node')
     case 'notYet':
       return found('Unknown', 'NotProbed', 'no address has been probed yet')
     case 'vlan':
@@ -224,6 +240,27 @@ function reachable({ probing, nics: [nic] }: ReachabilitySeen): Finding {
   }
 }
 
+function publishedReachable(published: PublishedProbe, node: string): Finding {
+  switch (published.kind) {
+    case 'none':
+      return found('True', 'NotPublished', 'behind NAT, without a published TCP port: only other VMs reach its ports, under its name')
+    case 'nobody':
+      return found('Unknown', 'NoOtherNode', `no other node is ready, so the ports that ${node} publishes cannot be probed`)
+    case 'silent':
+      return found('Unknown', 'AgentUnreachable', `no agent on another node is responding (${published.message})`)
+    case 'asked': {
+      const { hostname, request, outcome } = published.asked
+      const what = `port ${request.port} of ${node}`
+      if (outcome.outcome === 'reached') return found('True', 'PortAnswered', `${hostname} reached ${what}, which leads to the VM`)
+      return found(
+        outcome.outcome === 'unreached' ? 'False' : 'Unknown',
+        outcome.reason,
+        `${hostname} did not reach ${what}: ${outcome.message}`,
+      )
+    }
+  }
+}
+
 /** The node that reached the guest decides; the others need a check. */
 function dissent(probing: Probing, bridge: string): string {
   const names = dissenters(probing).map(({ hostname }) => hostname)
@@ -233,10 +270,11 @@ function dissent(probing: Probing, bridge: string): string {
 function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
   const readiness = declaration.kind === 'present' ? declaration.vm.spec.readiness : undefined
   if (readiness === undefined) return found('True', 'NoProbe', 'the manifest has no readiness probe')
-  const outcome = probing.kind === 'done' ? probing.probed.readiness : undefined
+  const { outcome, from } = readinessIn(probing)
   const what = 'tcp' in readiness ? `tcp ${readiness.tcp}` : 'ping'
-  if (outcome === undefined || probing.kind !== 'done') return found('Unknown', 'NotProbed', `${what} has not been probed yet`)
-  const from = probing.probed.hostname
+  if (probing.kind === 'behindNat' && !('tcp' in readiness))
+    return found('Unknown', 'PingBehindNat', 'no node can ping a guest behind NAT: use readiness.tcp with a forwarded port')
+  if (outcome === undefined) return found('Unknown', 'NotProbed', `${what} has not been probed yet`)
   switch (outcome.outcome) {
     case 'reached':
       return found('True', 'Answered', `${what} answered ${from}${rtt(outcome.rttMs)}`)
@@ -249,6 +287,23 @@ function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
 
 function parent(nic: NicGrant | undefined): string {
   return nic === undefined ? '' : parentOf(nic)
+}
+
+function readinessIn(probing: Probing): { readonly outcome: ProbeOutcome | undefined; readonly from: string } {
+  if (probing.kind === 'done') return { outcome: probing.probed.readiness, from: probing.probed.hostname }
+  if (probing.kind !== 'behindNat') return { outcome: undefined, from: '' }
+  return { outcome: probing.readiness?.outcome, from: `the runner on ${probing.readiness?.hostname ?? 'its node'}` }
+}
+
+/** Why the runner does not forward all ports. */
+function relayProblem({ status }: ReachabilitySeen): string | undefined {
+  const runner = status?.known === true ? status.value?.runner : undefined
+  return runner?.relay?.problem || undefined
+}
+
+/** NICs of a bridge. */
+function grantedOf(nics: readonly VmNic[]): readonly NicGrant[] {
+  return nics.flatMap((nic) => (isUserNic(nic) ? [] : [nic]))
 }
 
 function rtt(ms: number | null): string {

@@ -2,17 +2,17 @@ import { objectLabels } from '../../api/labels.ts'
 import { isUid, placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import { withParent } from '../../api/nic-attachment.ts'
 import type { VmStatus } from '../../api/wire/agent-api.ts'
-import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
-import { appliedMachine, launchIn, nicsOf } from '../shared/applied.ts'
+import { appliedMachine, isUserNic, launchIn, nicsOf, type VmNic } from '../shared/applied.ts'
 import { type Answer, answerOrNone } from '../shared/answers.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { currentTask, isOfEarlierTemplate, isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { type ExpectedAddress, expectedAddresses } from './address.ts'
+import { probeBehindNat } from './behind-nat.ts'
 import { probeFrom, type Probing } from './probing.ts'
 
 export interface ReachabilityPorts {
@@ -38,7 +38,7 @@ export interface ReachabilitySeen {
   /** The node of the task, or else the node in the placement record. */
   readonly node: SwarmNode | undefined
   /** As the guest has them. The first is the primary one: its address is shown and probed. Empty if the VM is not declared. */
-  readonly nics: readonly NicGrant[]
+  readonly nics: readonly VmNic[]
   /** By network. */
   readonly expected: ReadonlyMap<string, ExpectedAddress>
   /** The inner value is undefined if the node's agent does not know the VM. */
@@ -70,25 +70,26 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const expected = expectedAddresses(declaration.vm, placed.launch)
   const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended, expected }
   // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
-  const applied = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm)
+  const applied = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm, placed.record?.sshPort)
   if (uid === undefined || node === undefined) return { ...nothing, ...known, nics: applied, probing: { kind: 'notYet' } }
   const status = await answerOrNone(ports.agents.on(node.id).vm(uid, signal))
   if (declaration.vm.spec.runStrategy === 'Halted') return { ...known, nics: applied, status, probing: { kind: 'notYet' } }
   const nics = runningNics(applied, status)
-  const probing = await probeFrom(
-    ports.agents,
-    { node, nic: nics[0], expected, vm: declaration.vm, task, status: status.known ? status.value : undefined },
-    placed.nodes,
-    signal,
-  )
+  const guest = { uid, node, expected, vm: declaration.vm, task, status: status.known ? status.value : undefined }
+  const [nic] = nics
+  const probing =
+    nic !== undefined && isUserNic(nic)
+      ? await probeBehindNat(ports.agents, { ...guest, nic }, placed.nodes, signal)
+      : await probeFrom(ports.agents, { ...guest, nic }, placed.nodes, signal)
   return { ...known, nics, status, probing }
 }
 
 /** The NICs in the broker's lease are those that the guest really has. */
-function runningNics(applied: readonly NicGrant[], status: Answer<VmStatus | undefined>): readonly NicGrant[] {
+function runningNics(applied: readonly VmNic[], status: Answer<VmStatus | undefined>): readonly VmNic[] {
   const lease = status.known ? status.value?.lease : undefined
   const held = lease?.held === true ? lease.nics : []
   return applied.map((nic) => {
+    if (isUserNic(nic)) return nic
     const real = held.find((one) => one.name === nic.name)
     return real === undefined ? nic : { ...withParent(nic, real.bridge), mac: real.mac }
   })

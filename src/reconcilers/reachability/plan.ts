@@ -1,15 +1,17 @@
 import type { ConditionDraft } from '../../api/conditions.ts'
 import { parentOf } from '../../api/nic-attachment.ts'
 import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
+import { sshPortName } from '../../api/manifest/spec/user-network.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
-import type { NicGrant } from '../../api/wire/common.ts'
-import type { NicView } from '../../api/wire/controller-api.ts'
+import type { NicView, PortView } from '../../api/wire/controller-api.ts'
+import type { ForwardedPort } from '../../api/wire/launch.ts'
 import { probeMark, vmMark } from '../../api/wire/unchanged.ts'
 import type { CachedAnswer, Plan } from '../reconciler.ts'
 import { pickAddress, seenAt } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
-import { dissenters } from './probing.ts'
+import { dissenters, type Probing } from './probing.ts'
 import type { ReachabilitySeen } from './observe.ts'
+import { isUserNic, type VmNic } from '../shared/applied.ts'
 import { whyAway } from '../shared/away.ts'
 import { judgeHalted } from './halted.ts'
 import { isYoung } from '../shared/vm-service.ts'
@@ -49,6 +51,18 @@ function cachedAnswersOf({ uid, node, status, probing }: ReachabilitySeen, halte
   if (uid === undefined || node === undefined || vm === undefined) return []
   const own: CachedAnswer = { nodeId: node.id, known: { kind: 'vm', uid, mark: vmMark(vm) } }
   if (halted) return [own]
+  if (probing.kind === 'behindNat') {
+    const asked = [
+      ...(probing.published.kind === 'asked' ? [probing.published.asked] : []),
+      ...(probing.readiness ? [probing.readiness] : []),
+    ]
+    return [
+      own,
+      ...asked.map(
+        ({ nodeId, request, outcome }): CachedAnswer => ({ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }),
+      ),
+    ]
+  }
   if (probing.kind !== 'done') return []
   const probe = (nodeId: NodeId, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): CachedAnswer[] =>
     request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
@@ -78,8 +92,9 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
     task: task?.id,
     mac: nic?.mac,
     ip: addressOf(seen, nic, halted)?.ip,
+    ssh: sshOf(seen, halted),
     accelerator: vm?.runner?.accelerator ?? undefined,
-    probeNode: probing.kind === 'done' ? probing.probed.hostname : undefined,
+    probeNode: probeNodeOf(probing),
     notReachedFrom:
       dissenters(probing)
         .map(({ hostname }) => hostname)
@@ -88,8 +103,26 @@ function factsOf(seen: ReachabilitySeen, halted: boolean): Readonly<Record<strin
   return Object.fromEntries(Object.entries(facts).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
+function portView({ published, ...port }: ForwardedPort): PortView {
+  return { ...port, ...(published === undefined ? {} : { published }) }
+}
+
+function probeNodeOf(probing: Probing): string | undefined {
+  if (probing.kind === 'done') return probing.probed.hostname
+  return probing.kind === 'behindNat' && probing.published.kind === 'asked' ? probing.published.asked.hostname : undefined
+}
+
+/** Where a person reaches the guest's SSH server: a port of its node. */
+function sshOf({ nics, node }: ReachabilitySeen, halted: boolean): string | undefined {
+  const port = nics.flatMap((nic) => (isUserNic(nic) ? nic.user.ports : [])).find(({ name }) => name === sshPortName)?.published
+  if (port === undefined) return undefined
+  const address = node?.addresses?.[0]
+  return address === undefined || halted ? String(port) : `${address}:${port}`
+}
+
 function nicViews(seen: ReachabilitySeen, halted: boolean, nowMs: number): NicView[] {
-  return seen.nics.map((nic) => {
+  return seen.nics.map((nic): NicView => {
+    if (isUserNic(nic)) return { name: nic.name, bridge: '', kind: 'user', mac: nic.mac, ports: nic.user.ports.map(portView) }
     const { name, mac, mtu } = nic
     const sighting = addressOf(seen, nic, halted)
     const size = mtu === null ? {} : { mtu }
@@ -104,7 +137,7 @@ function nicViews(seen: ReachabilitySeen, halted: boolean, nowMs: number): NicVi
 }
 
 /** A seen address outlives its guest, so a VM that is off has none. */
-function addressOf(seen: ReachabilitySeen, nic: NicGrant | undefined, halted: boolean): Sighting | undefined {
+function addressOf(seen: ReachabilitySeen, nic: VmNic | undefined, halted: boolean): Sighting | undefined {
   return halted ? undefined : pickAddress(ofTask(seen)?.sightings ?? [], nic?.mac)
 }
 

@@ -2,7 +2,7 @@ import { nodeLabels } from '../../api/labels.ts'
 import type { Mac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { attachmentOf, parentOf } from '../../api/nic-attachment.ts'
-import type { ProbeOutcome, ProbeRequest, VmStatus } from '../../api/wire/agent-api.ts'
+import type { GuestPortProbe, LanProbe, NodePortProbe, ProbeOutcome, VmStatus } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
@@ -15,7 +15,7 @@ import type { NodeId } from '../../api/names.ts'
 export interface Probed {
   readonly nodeId: NodeId
   readonly hostname: string
-  readonly requests: { readonly arp: ProbeRequest; readonly readiness: ProbeRequest | undefined }
+  readonly requests: { readonly arp: LanProbe; readonly readiness: LanProbe | undefined }
   readonly arp: ProbeOutcome
   /** Undefined if the manifest has no readiness probe, or if ARP already failed. */
   readonly readiness: ProbeOutcome | undefined
@@ -26,6 +26,21 @@ export interface Probed {
 const verdicts = ['unknown', 'unreached', 'readinessUnknown', 'notReady', 'reached', 'takenByAnother'] as const
 type Verdict = (typeof verdicts)[number]
 
+/** The answer of one agent about a port. */
+export interface AskedPort {
+  readonly nodeId: NodeId
+  readonly hostname: string
+  readonly request: NodePortProbe | GuestPortProbe
+  readonly outcome: ProbeOutcome
+}
+
+/** The port that the VM's node publishes, as another node found it. */
+export type PublishedProbe =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'silent'; readonly message: string }
+  | { readonly kind: 'asked'; readonly asked: AskedPort }
+
 export type Probing =
   /** There is no address to probe. */
   | { readonly kind: 'notYet' }
@@ -34,6 +49,8 @@ export type Probing =
   /** No other node has the bridge. */
   | { readonly kind: 'nobody' }
   | { readonly kind: 'silent'; readonly message: string }
+  /** The primary NIC is behind NAT. */
+  | { readonly kind: 'behindNat'; readonly published: PublishedProbe; readonly readiness: AskedPort | undefined }
   /** `others` were asked too but do not decide. */
   | { readonly kind: 'done'; readonly probed: Probed; readonly others: readonly Probed[] }
 
@@ -98,9 +115,13 @@ export function dissenters(probing: Probing): readonly Probed[] {
 
 /** The other nodes on the same bridge, in a stable order, so that a VM is always probed from the same node. */
 function probersFor(node: SwarmNode, bridge: string, nodes: readonly SwarmNode[]): SwarmNode[] {
+  return otherNodes(node, nodes).filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true')
+}
+
+export function otherNodes(node: SwarmNode, nodes: readonly SwarmNode[]): SwarmNode[] {
   // The agent on a paused node still runs and can probe; drain stops the agent.
   const others = nodes.filter((one) => one.id !== node.id && one.state === 'ready' && one.availability !== 'drain')
-  return others.filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true').toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1))
+  return others.toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1))
 }
 
 /** An answer on a LAN takes microseconds, but a guest that boots under emulation may need some hundred milliseconds. */
@@ -134,7 +155,7 @@ function verdictOf(arp: ProbeOutcome, readiness: ProbeOutcome | undefined, mac: 
   return readiness.outcome === 'unreached' ? 'notReady' : 'readinessUnknown'
 }
 
-function readinessRequest({ vm, bridge, ip }: ProbeTarget): ProbeRequest | undefined {
+function readinessRequest({ vm, bridge, ip }: ProbeTarget): LanProbe | undefined {
   const { readiness } = vm.spec
   if (readiness === undefined) return undefined
   const common = { version: 1, bridge, ip, timeoutMs: readinessTimeoutMs } as const

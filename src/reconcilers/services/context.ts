@@ -3,9 +3,10 @@ import type { Edit } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
-import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark } from '../shared/applied.ts'
+import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark, needsOf } from '../shared/applied.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
+import { isSshPortMissing, sshPortIn } from '../shared/ssh-port.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import { forceUpdateOf } from './drift.ts'
 import { whyUnfit } from './fit.ts'
@@ -55,13 +56,14 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
   const { cluster } = settings
   const launch = launchOf(service, configs)
   const disks = record?.disks ?? launch?.disks.map(({ name }) => name)
-  const wanted = { cluster, vm, uid, disks, grown: record?.grown ?? (launch && grownIn(launch)) }
+  const sshPort = record?.sshPort ?? (launch && sshPortIn(launch))
+  const wanted = { cluster, vm, uid, disks, grown: record?.grown ?? (launch && grownIn(launch)), sshPort }
   const inputs = inputsOf(wanted)
   const forceUpdate = forceUpdateOf(service)
   // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
   const edits = launch && editsBetween({ service, launch, settings }, wanted)
-  const check = machineCheck(seen, vm, target)
+  const check = isSshPortMissing(vm, { sshPort }) ? 'unchecked' : machineCheck(seen, vm, target)
   const previousUnfit = (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
   const isUnchecked = check === 'unchecked' && service.labels[objectLabels.generation] !== generation
   return {
@@ -81,8 +83,8 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
 }
 
 function machineCheck({ settings, configs, record }: ServicesSeen, vm: VirtualMachine, { service, uid }: Target): MachineCheck {
-  const declared = declaredMachine(settings.cluster, vm)
+  const declared = needsOf(declaredMachine(settings.cluster, vm))
   const applied = appliedMachine(service, configs, uid)
-  const isApplied = applied === undefined || machineMark(applied) === machineMark(declared)
+  const isApplied = applied === undefined || machineMark(needsOf(applied)) === machineMark(declared)
   return isApplied ? 'accepted' : checkOf(declared, record?.prepared)
 }

@@ -1,6 +1,7 @@
 import { condition } from '../../api/conditions.ts'
 import { serviceName, type NodeId } from '../../api/names.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
+import { isSshPortMissing } from '../shared/ssh-port.ts'
 import type { ServicesPlan } from './actions.ts'
 import { nameFree, nameOwned, upToDate } from './conditions.ts'
 import type { Present } from './context.ts'
@@ -17,9 +18,11 @@ export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0
   const { record, node, settings, vm } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
-  const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid: record.uid, disks: record.disks, grown: record.grown })
+  if (isSshPortMissing(declaration.vm, record)) return waiting('WaitingForAssets', 'its SSH port has not been chosen yet')
+  const { uid, disks, grown, sshPort } = record
+  const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid, disks, grown, sshPort })
   const template = renderTemplate({ ...seen, inputs, node: record.node, forceUpdate: 0 })
-  const hash = renderedHash(template)
+  const hash = renderedHash(template, inputs.ports)
   const objects = objectsFor(seen, inputs, hash)
   const creating = condition('ServiceReady', 'False', 'Creating', 'creating the service')
   const hashes = { applied: inputs.hash, desired: inputs.hash, template: hash, drift: undefined }
@@ -28,7 +31,7 @@ export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0
     { node: record.node, generation: declaration.generation, forceUpdate: 0, ...hashes },
   )
   const name = serviceName(vm)
-  const spec = { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas) }
+  const spec = { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas, inputs.ports) }
   return { actions: [...objects, { kind: 'createService', name, spec }], conditions: [nameOwned(vm), creating, upToDate()], next: again() }
 }
 

@@ -1,4 +1,5 @@
 import type { RawSpec } from '../../ports/swarm.ts'
+import { launchOf, portsIn } from '../shared/applied.ts'
 import { pinnedToNode } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { replicasOf } from '../shared/vm-service.ts'
@@ -8,7 +9,7 @@ import { asWritten } from './changed-fields.ts'
 import { type Held, judgeTemplate, unknownInputs, type Verdict } from './drift.ts'
 import { whyElsewhere, whyNoRoom, whyNotAgain, whyUnfit, whyUnprepared } from './fit.ts'
 import { hardeningOf, templateHashOf } from './projection.ts'
-import { keepLifecycle, renderedHash } from './render.ts'
+import { keepLifecycle, renderedHash, surroundings } from './render.ts'
 
 /** The next step for the template; `why` is shown to users. */
 export type Decision =
@@ -29,13 +30,20 @@ export type Decision =
       readonly why: string
     }
   /** Replaces a drifted template with one of ours that can start; the manifest's own could not. */
-  | { readonly kind: 'restore'; readonly template: RawSpec; readonly held: Held; readonly unfit: string; readonly why: string }
+  | {
+      readonly kind: 'restore'
+      readonly template: RawSpec
+      readonly endpoint: RawSpec
+      readonly held: Held
+      readonly unfit: string
+      readonly why: string
+    }
 
 export function decide(context: Context): Decision {
   const { seen, service, inputs, draft } = context
   const verdict = judgeTemplate(service, seen.configs, {
     inputs: inputs.hash,
-    template: renderedHash(draft),
+    template: renderedHash(draft, inputs.ports),
     isHardenedAlike: (template) => hardeningOf(template) === hardeningOf(draft),
     reachesMore: () => reaches(context),
   })
@@ -66,8 +74,10 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
   const unfit = whyNotWritten(context)
   if (unfit === undefined) return { kind: 'write', template: context.draft, force: false, drift: actual, why }
   const own = ownTemplate(context)
-  if (own !== undefined && (reaches(context) || canStartAgain(context)))
-    return { kind: 'restore', template: own.template, held: { ...held, template: own.hash ?? held.template, drift: actual }, unfit, why }
+  if (own !== undefined && (reaches(context) || canStartAgain(context))) {
+    const { template, endpoint } = own
+    return { kind: 'restore', template, endpoint, held: { ...held, template: own.hash ?? held.template, drift: actual }, unfit, why }
+  }
   const stays = `${unfit}; until then the changed template stays`
   return { kind: 'leave', held, pending: true, unfit: stays, why: 'somebody else changed the template' }
 }
@@ -76,14 +86,26 @@ function decideDrifted(context: Context, { held, actual }: Extract<Verdict, { ki
  * The last template that we wrote, if the node can run it. Otherwise the changed one, confined, without a hash because we never wrote it;
  * undefined if it already is confined.
  */
-function ownTemplate({ service, seen, node, draft }: Context): { readonly template: RawSpec; readonly hash?: string } | undefined {
+function ownTemplate({ service, seen, node, draft }: Context): OwnTemplate | undefined {
   const written = asWritten(service)
   if (written !== undefined && node !== undefined) {
     const template = pinnedToNode(rawObject(written['TaskTemplate']), node)
-    if (whyUnfit(template, seen.node) === undefined) return { template, hash: templateHashOf({ ...written, TaskTemplate: template }) }
+    const endpoint = rawObject(written['EndpointSpec'])
+    if (whyUnfit(template, seen.node) === undefined)
+      return { template, endpoint, hash: templateHashOf({ ...written, TaskTemplate: template }) }
   }
   const template = confined(service.spec['TaskTemplate'], draft)
-  return renderedHash(template) === templateHashOf(service.spec) ? undefined : { template }
+  const launch = launchOf(service, seen.configs)
+  const { EndpointSpec } = surroundings(1, launch === undefined ? [] : portsIn(launch))
+  const isSame = templateHashOf({ TaskTemplate: template, EndpointSpec }) === templateHashOf(service.spec)
+  return isSame ? undefined : { template, endpoint: rawObject(EndpointSpec) }
+}
+
+interface OwnTemplate {
+  readonly template: RawSpec
+  readonly endpoint: RawSpec
+  /** Undefined if we never wrote it. */
+  readonly hash?: string
 }
 
 /** A task with more access than a VM may have is replaced even if no new one can start. */

@@ -2,8 +2,15 @@ import { canonicalJson } from '../../api/hash.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import { contentName, type VmUid } from '../../api/names.ts'
 import type { MachineShape } from '../../api/memory-overhead.ts'
-import { demandingVersion, type LaunchConfig, type LaunchNeed, launchNeeds, launchVersion } from '../../api/wire/launch.ts'
-import { launchNicsOf } from '../shared/applied.ts'
+import {
+  demandingVersion,
+  type ForwardedPort,
+  type LaunchConfig,
+  type LaunchNeed,
+  launchNeeds,
+  launchVersion,
+} from '../../api/wire/launch.ts'
+import { launchNicsOf, portsIn } from '../shared/applied.ts'
 import { shapeOf } from '../shared/machine-shape.ts'
 import {
   cdromNames,
@@ -34,12 +41,16 @@ export interface Inputs {
   readonly launchText: string
   readonly launchName: string
   readonly userData: { readonly text: string; readonly name: string } | undefined
+  /** It has a NIC behind NAT. */
+  readonly userNetwork: boolean
+  readonly ports: readonly ForwardedPort[]
   readonly hash: string
 }
 
 export function inputsOf(wanted: WantedVm): Inputs {
   const { vm, uid } = wanted
-  const launchText = canonicalJson(launchOf(wanted))
+  const launch = launchOf(wanted)
+  const launchText = canonicalJson(launch)
   const text = vm.spec.cloudInit.userData
   return {
     uid,
@@ -49,6 +60,8 @@ export function inputsOf(wanted: WantedVm): Inputs {
     launchText,
     launchName: contentName('launch', uid, launchText),
     userData: text === undefined ? undefined : { text, name: contentName('userdata', uid, text) },
+    userNetwork: launch.nics.some(({ user }) => user !== undefined),
+    ports: portsIn(launch),
     hash: restartHash(wanted),
   }
 }
@@ -93,7 +106,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
     memoryOverheadBytes: explicitOverhead(wanted),
     accelerator,
     disks: launchDisks(wanted),
-    nics: launchNicsOf(cluster, vm),
+    nics: launchNicsOf(cluster, vm, wanted.sshPort),
     cloudInit: {
       instanceId: instance === undefined ? uid : `${uid}-${instance}`,
       hostname: vm.metadata.name,

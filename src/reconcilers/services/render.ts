@@ -2,6 +2,7 @@ import { hashVersion, objectLabels } from '../../api/labels.ts'
 import { inRunner, layout, runnerUid, sharedGid } from '../../api/layout.ts'
 import { memoryOverheadBytes } from '../../api/memory-overhead.ts'
 import type { VmName, VmUid } from '../../api/names.ts'
+import type { ForwardedPort } from '../../api/wire/launch.ts'
 import type { Labels, RawSpec } from '../../ports/swarm.ts'
 import { placementConstraints } from '../shared/constraints.ts'
 import { vmObjectLabels } from '../shared/vm-objects.ts'
@@ -60,7 +61,7 @@ export function renderTemplate(input: RenderInput): RawSpec {
     // Swarm always restarts after a second. The runner does the backoff after crashes, which can then change without a new template.
     RestartPolicy: { Condition: 'any', Delay: nanosecondsPerSecond },
     Placement: { Constraints: placementConstraints(input.node), MaxReplicas: 1 },
-    Networks: [{ Target: settings.guestsNetwork, Aliases: [vm] }],
+    Networks: [{ Target: settings.guestsNetwork, Aliases: [vm] }, ...(inputs.userNetwork ? [{ Target: settings.userNetwork }] : [])],
     LogDriver: logDriver,
     ForceUpdate: input.forceUpdate,
   }
@@ -73,8 +74,8 @@ function containerSpec({ inputs, settings, apiVersion }: RenderInput): RawSpec {
     User: `${runnerUid}:${sharedGid}`,
     ReadOnly: true,
     CapabilityDrop: ['ALL'],
-    // Engines before 26.0 resolve unknown names through the host's network, even for a task on an internal overlay.
-    DNSConfig: { Nameservers: ['127.0.0.1'] },
+    // Engines before 26.0 resolve unknown names through the host's network, even for a task on an internal overlay. NAT needs names.
+    ...(inputs.userNetwork ? {} : { DNSConfig: { Nameservers: ['127.0.0.1'] } }),
     ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: { NoNewPrivileges: true } } : {}),
     // As PID 1, Node would ignore a SIGTERM that arrives before its handler is set: the VM would start and then be killed.
     Init: true,
@@ -110,23 +111,28 @@ function minorOf(apiVersion: string): number {
 }
 
 /** `templateHashOf` a service with this template. */
-export function renderedHash(template: RawSpec): string {
-  return templateHashOf({ TaskTemplate: template, EndpointSpec: endpoint })
+export function renderedHash(template: RawSpec, ports: readonly ForwardedPort[] = []): string {
+  return templateHashOf({ TaskTemplate: template, EndpointSpec: endpointOf(ports) })
 }
 
-/** A VIP would waste an address of the overlay. */
-const endpoint = { Mode: 'dnsrr' } as const
+/** A VIP would waste an address of the overlay. Ports of the node work without one. */
+function endpointOf(ports: readonly ForwardedPort[]): RawSpec {
+  const published = ports.flatMap(({ guest, published: port, protocol }) =>
+    port === undefined ? [] : [{ Protocol: protocol, TargetPort: guest, PublishedPort: port, PublishMode: 'host' }],
+  )
+  return { Mode: 'dnsrr', ...(published.length === 0 ? {} : { Ports: published }) }
+}
 
 /**
  * The service spec outside the template, where only a change of `EndpointSpec` replaces the task (test/contract/swarm-facts). Stops the old
  * task first, because both use the same disk.
  */
-export function surroundings(replicas: number): RawSpec {
+export function surroundings(replicas: number, ports: readonly ForwardedPort[] = []): RawSpec {
   return {
     Mode: { Replicated: { Replicas: replicas } },
     UpdateConfig: { Parallelism: 1, FailureAction: 'pause', Order: 'stop-first' },
     RollbackConfig: { Parallelism: 1, FailureAction: 'pause', Order: 'stop-first' },
-    EndpointSpec: endpoint,
+    EndpointSpec: endpointOf(ports),
   }
 }
 

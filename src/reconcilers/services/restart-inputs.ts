@@ -11,6 +11,8 @@ import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { formerBridge, launchNicsOf } from '../shared/applied.ts'
 import { runningShape, shapeOf } from '../shared/machine-shape.ts'
+import { type Change, type Entry, type Path, shown } from './change.ts'
+import { userPortChanges, userPortsOf, withoutUser } from './user-ports.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
 /** The inputs in the manifest. */
@@ -22,6 +24,8 @@ export interface WantedVm {
   readonly disks?: readonly string[] | undefined
   /** Disks that the node has prepared to grow at the next start. */
   readonly grown?: readonly GrownDisk[] | undefined
+  /** The port of the node for `ssh: auto`, if it is known. */
+  readonly sshPort?: number | undefined
 }
 
 /** The inputs in a service's current template. */
@@ -35,9 +39,6 @@ interface RestartInput {
   readonly wanted: (manifest: WantedVm) => unknown
   readonly changes: (running: RunningVm, manifest: WantedVm) => readonly Change[]
 }
-
-type Path = readonly (string | number)[]
-type Change = readonly [path: Path, from: string | undefined, to: string | undefined]
 
 /**
  * The manifest fields that apply at a restart, by their key in the restart hash: the path, the wanted value, the running value, and how a
@@ -79,7 +80,11 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   cdroms: { wanted: cdromNames, changes: cdromChanges },
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   grownDisks: { wanted: grownSizes, changes: sizeChanges },
-  nics: input(['spec', 'networks'], ({ cluster, vm }): readonly Entry[] => launchNicsOf(cluster, vm), runningNics, shownAsList),
+  nics: input(['spec', 'networks'], (manifest) => wantedNics(manifest).map(withoutUser), runningNics, shownAsList),
+  userPorts: {
+    wanted: (manifest) => userPortsOf(wantedNics(manifest)),
+    changes: ({ launch }, manifest) => userPortChanges(launch.nics, wantedNics(manifest)),
+  },
   ipv4: {
     wanted: ({ vm }) => staticNetworks(vm),
     changes: ({ launch }, { vm }) =>
@@ -252,12 +257,16 @@ export function grownIn({ disks }: LaunchConfig): readonly GrownDisk[] {
   return disks.flatMap(({ name, sizeBytes }) => (sizeBytes === undefined ? [] : [{ name, createdBytes: sizeBytes, sizeBytes }]))
 }
 
+function wantedNics({ cluster, vm, sshPort }: WantedVm): LaunchConfig['nics'] {
+  return launchNicsOf(cluster, vm, sshPort)
+}
+
 /** The launch config of release 0.1 names no bridge. */
 function runningNics({ service, launch }: RunningVm, { vm }: WantedVm): readonly Entry[] {
-  return launch.nics.map(({ bridge = formerBridge(service), ...nic }, index) => ({
-    ...nic,
-    bridge: bridge ?? vm.spec.networks[index]?.bridge,
-  }))
+  return launch.nics.map((nic, index) => {
+    const { bridge = formerBridge(service) ?? vm.spec.networks[index]?.bridge, user, ...others } = nic
+    return user === undefined ? { ...others, bridge } : others
+  })
 }
 
 function wantedUserData({ vm: { spec } }: WantedVm): string | undefined {
@@ -270,13 +279,6 @@ function runningUserData({ service }: RunningVm, manifest: WantedVm): string | u
   const { userData } = manifest.vm.spec.cloudInit
   const isSame = userData !== undefined && name === contentName('userdata', manifest.uid, userData)
   return isSame ? wantedUserData(manifest) : name
-}
-
-type Shown = string | number | boolean | undefined
-type Entry = Readonly<Record<string, Shown>>
-
-function shown(path: Path, from: Shown, to: Shown): readonly Change[] {
-  return from === to ? [] : [[path, from?.toString(), to?.toString()]]
 }
 
 /** In bytes where two sizes would look the same. */

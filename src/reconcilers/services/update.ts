@@ -71,12 +71,12 @@ function taskFact({ tasks }: ServicesSeen): Readonly<Record<string, string>> {
 
 function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'write' }>): readonly ServicesAction[] {
   const { seen, inputs, service, replicas } = context
-  const template = renderedHash(decision.template)
+  const template = renderedHash(decision.template, inputs.ports)
   const forceUpdate = context.forceUpdate + (decision.force ? 1 : 0)
   const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
   const Labels = decision.drift === undefined ? labels : restoring(context, labels)
   const TaskTemplate = { ...decision.template, ForceUpdate: forceUpdate }
-  const spec = { ...service.spec, Labels, TaskTemplate, ...surroundings(replicas) }
+  const spec = { ...service.spec, Labels, TaskTemplate, ...surroundings(replicas, inputs.ports) }
   const corrects: readonly DriftKind[] = [
     ...(decision.drift === undefined ? [] : (['template'] as const)),
     ...(isReplicasDrift(context) ? (['replicas'] as const) : []),
@@ -100,10 +100,13 @@ function restoring({ service }: Context, labels: Labels): Labels {
 }
 
 /** Its configs and secrets still exist: `unusedObjects` keeps those that the previous spec refers to. */
-function restoreTemplate(context: Context, { template, held, why }: Extract<Decision, { kind: 'restore' }>): readonly ServicesAction[] {
+function restoreTemplate(
+  context: Context,
+  { template, endpoint, held, why }: Extract<Decision, { kind: 'restore' }>,
+): readonly ServicesAction[] {
   const { service, forceUpdate } = context
   const TaskTemplate = { ...template, ForceUpdate: forceUpdate }
-  const around = surroundings(context.replicasNow)
+  const around = { ...surroundings(context.replicasNow), EndpointSpec: endpoint }
   const Labels = { ...restoring(context, labelsOf(context, held)), ...bridgeNote(context) }
   const spec = { ...service.spec, Labels, TaskTemplate, ...around }
   return [update(service, spec, 'template', why, ['template'])]

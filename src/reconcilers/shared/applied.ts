@@ -1,63 +1,107 @@
 import { hashOf } from '../../api/hash.ts'
 import { nodeLabels, objectLabels } from '../../api/labels.ts'
-import { deterministicMac } from '../../api/mac.ts'
-import type { VirtualMachine } from '../../api/manifest.ts'
+import { deterministicMac, type Mac } from '../../api/mac.ts'
+import type { UserNetwork, VirtualMachine } from '../../api/manifest.ts'
+import { sshPortName } from '../../api/manifest/spec/user-network.ts'
 import { grantKeys } from '../../api/nic-attachment.ts'
 import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { AcceleratorChoice, NicGrant } from '../../api/wire/common.ts'
-import { type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
+import { type ForwardedPort, type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { labelConstraints } from './constraints.ts'
 import { rawJson } from './raw.ts'
 import { launchConfigName, uidsNamedBy } from './vm-service.ts'
 
-/** The part of a VM that its node grants. */
-export interface Machine {
-  readonly accelerator: AcceleratorChoice
-  readonly nics: readonly NicGrant[]
+/** A NIC behind NAT. The broker has no part in it. */
+export interface UserNic {
+  readonly name: string
+  readonly mac: Mac
+  readonly user: { readonly ports: readonly ForwardedPort[] }
 }
 
-/** The NICs of a VM with their MACs settled. */
-export function nicsOf(cluster: string, vm: VirtualMachine): NicGrant[] {
-  return vm.spec.networks.map((network) => ({
-    name: network.name,
-    ...grantKeys({ ...network, vlan: network.vlan, isolated: network.isolated ?? false, antiSpoof: network.antiSpoof ?? 'mac' }),
-    mac: network.mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, network.name) : network.mac,
-    mtu: network.mtu ?? null,
-  }))
+export type VmNic = NicGrant | UserNic
+
+/** The part of a VM that its node grants or provides. */
+export interface Machine {
+  readonly accelerator: AcceleratorChoice
+  /** In the order of the manifest. */
+  readonly nics: readonly VmNic[]
+}
+
+export function isUserNic(nic: VmNic): nic is UserNic {
+  return 'user' in nic
+}
+
+/** The needs of a machine that its node must meet. */
+export interface NodeNeeds {
+  readonly accelerator: AcceleratorChoice
+  readonly nics: readonly NicGrant[]
+  /** The names of all networks; undefined if the broker creates all of them. */
+  readonly networks?: readonly string[] | undefined
+}
+
+export function needsOf({ accelerator, nics }: Machine): NodeNeeds {
+  const granted = nics.flatMap((nic) => (isUserNic(nic) ? [] : [nic]))
+  return granted.length === nics.length
+    ? { accelerator, nics: granted }
+    : { accelerator, nics: granted, networks: nics.map(({ name }) => name) }
+}
+
+/** The NICs of a VM with their MACs settled. `sshPort` is the port of the node for `ssh: auto`, if it is known. */
+export function nicsOf(cluster: string, vm: VirtualMachine, sshPort?: number): VmNic[] {
+  return vm.spec.networks.map((network) => {
+    const { name, bridge, vlan, isolated = false, antiSpoof = 'mac', mtu = null } = network
+    const mac = network.mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, name) : network.mac
+    if (bridge === undefined) return { name, mac, user: { ports: forwardedPorts(network.user, sshPort) } }
+    return { name, ...grantKeys({ bridge, vlan, isolated, antiSpoof }), mac, mtu }
+  })
+}
+
+const guestSshPort = 22
+
+function forwardedPorts({ ssh, ports }: UserNetwork, autoPort: number | undefined): ForwardedPort[] {
+  const published = ssh === 'auto' ? autoPort : ssh
+  const first = { name: sshPortName, guest: guestSshPort, protocol: 'tcp' } as const
+  const others = ports.map(({ published: port, ...one }) => ({ ...one, ...(port === undefined ? {} : { published: port }) }))
+  return published === 'off' || published === undefined ? others : [{ ...first, published }, ...others]
 }
 
 /** As the launch config has them. */
-export function launchNicsOf(cluster: string, vm: VirtualMachine) {
-  return nicsOf(cluster, vm).map(({ name, mac, bridge, port, mtu }) => ({
-    name,
-    mac,
-    ...(port ?? { bridge }),
-    ...(mtu === null ? {} : { mtu }),
-  }))
+export function launchNicsOf(cluster: string, vm: VirtualMachine, sshPort?: number): LaunchConfig['nics'] {
+  return nicsOf(cluster, vm, sshPort).map((nic) => {
+    const { name, mac } = nic
+    if (isUserNic(nic)) return { name, mac, user: { ports: [...nic.user.ports] } }
+    const { bridge, port, mtu } = nic
+    return { name, mac, ...(port ?? { bridge }), ...(mtu === null ? {} : { mtu }) }
+  })
+}
+
+/** All forwarded ports of a VM. */
+export function portsIn({ nics }: Pick<LaunchConfig, 'nics'>): readonly ForwardedPort[] {
+  return nics.flatMap(({ user }) => user?.ports ?? [])
 }
 
 export function declaredMachine(cluster: string, vm: VirtualMachine): Machine {
   return { accelerator: vm.spec.accelerator, nics: nicsOf(cluster, vm) }
 }
 
-/** Equal for equal machines. */
-export function machineMark({ accelerator, nics }: Machine): string {
-  return hashOf([accelerator, nics])
+/** Equal for equal needs. */
+export function machineMark({ accelerator, nics, networks }: NodeNeeds): string {
+  return hashOf(networks === undefined ? [accelerator, nics] : [accelerator, nics, networks])
 }
 
 /** The node's answer on the machine of a pending edit. */
 export type MachineCheck = 'accepted' | 'refused' | 'unchecked'
 
 /** As the placement record notes it (`swarmvirt.prepared`). */
-export function noteOfCheck(machine: Machine, check: MachineCheck): string | undefined {
+export function noteOfCheck(machine: NodeNeeds, check: MachineCheck): string | undefined {
   if (check === 'unchecked') return undefined
   return check === 'accepted' ? machineMark(machine) : `refused ${machineMark(machine)}`
 }
 
 /** A note about a different machine does not count. */
-export function checkOf(machine: Machine, note: string | undefined): MachineCheck {
+export function checkOf(machine: NodeNeeds, note: string | undefined): MachineCheck {
   return (['accepted', 'refused'] as const).find((check) => noteOfCheck(machine, check) === note) ?? 'unchecked'
 }
 
@@ -69,9 +113,11 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
   if (service === undefined || !uidsNamedBy(service).includes(uid)) return undefined
   const launch = launchOf(service, configs)
   if (launch?.uid !== uid) return undefined
-  const nics = launch.nics.flatMap(({ name, mac, bridge = formerBridge(service), mtu = null, vlan, isolated = false, antiSpoof }) =>
-    bridge === undefined ? [] : [{ name, mac, mtu, ...grantKeys({ bridge, vlan, isolated, antiSpoof: antiSpoof ?? 'mac' }) }],
-  )
+  const nics = launch.nics.flatMap((nic): VmNic[] => {
+    const { name, mac, user, bridge = formerBridge(service), mtu = null, vlan, isolated = false, antiSpoof = 'mac' } = nic
+    if (user !== undefined) return [{ name, mac, user }]
+    return bridge === undefined ? [] : [{ name, mac, mtu, ...grantKeys({ bridge, vlan, isolated, antiSpoof }) }]
+  })
   return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
 }
 

@@ -18,6 +18,8 @@ export interface PlacementRecord {
   readonly disks: readonly string[] | undefined
   /** Disks that are larger than they were created; undefined if the node never reported one. */
   readonly grown: readonly GrownDisk[] | undefined
+  /** The port of the node for `ssh: auto`, for the life of the VM. */
+  readonly sshPort: number | undefined
   /** The node's check of the pending machine (`noteOfCheck`). */
   readonly prepared: string | undefined
   /** RFC 3339; when the VM was removed and its disks were kept. */
@@ -44,6 +46,7 @@ export interface PlacementFields {
   /** Absent while the node has not reported them; the record's value then stays. */
   readonly disks?: readonly string[] | undefined
   readonly grown?: readonly GrownDisk[] | undefined
+  readonly sshPort?: number | undefined
   readonly prepared?: string | undefined
   /** The manifest source that declares the VM. */
   readonly source: string
@@ -65,6 +68,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     grown: config.labels[objectLabels.grown]?.split(',').flatMap(grownDiskIn),
+    sshPort: portIn(config.labels[objectLabels.sshPort]),
     prepared: config.labels[objectLabels.prepared],
     retainedAt: config.labels[objectLabels.retainedAt],
     deletes: [deletePolicy, confirmPolicy].includes(config.labels[objectLabels.deletionPolicy] ?? ''),
@@ -72,6 +76,10 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     deletingAt: config.labels[objectLabels.deletingAt],
   }
 })
+
+function portIn(text: string | undefined): number | undefined {
+  return text !== undefined && /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined
+}
 
 function grownText({ name, createdBytes, sizeBytes }: GrownDisk): string {
   return `${name}=${createdBytes}-${sizeBytes}`
@@ -113,6 +121,7 @@ export function placementLabels(fields: PlacementFields): Labels {
     ...(fields.deletes ? { [objectLabels.deletionPolicy]: deletePolicy } : {}),
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
     ...(fields.prepared === undefined ? {} : { [objectLabels.prepared]: fields.prepared }),
+    ...(fields.sshPort === undefined ? {} : { [objectLabels.sshPort]: String(fields.sshPort) }),
     ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
     ...(fields.grown === undefined ? {} : { [objectLabels.grown]: fields.grown.map(grownText).join(',') }),
   }

@@ -20,6 +20,7 @@ const settings: ClusterSettings = {
   cluster: 'bench',
   softwareEmulation: true,
   runnerImage: 'swarmvirt-node:bench',
+  userNetwork: 'user',
   guestsNetwork: 'swarmvirt-guests',
   stateRoot: '/var/lib/swarmvirt',
   memoryOverheadMiB: 160,

@@ -31,8 +31,9 @@ export function readyAgents(): Agents {
       if (order === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
       return statusOf(order)
     },
-    async probe({ ip }) {
-      return { outcome: 'reached', reason: '', message: '', mac: byMac(ip), rttMs: 0.2 }
+    async probe(request) {
+      const mac = 'ip' in request ? byMac(request.ip) : null
+      return { outcome: 'reached', reason: '', message: '', mac, rttMs: 0.2 }
     },
     async unchanged(known) {
       // The controller's cost of the request. The agent's work would be in another process.

@@ -10,7 +10,7 @@ import {
   type SocketDirectories,
   type TapOrder,
 } from '../../../src/ports/host-network.ts'
-import type { GuestFilter, TapLock } from '../../../src/ports/guest-filter.ts'
+import type { GuestFilter, TapLock, UserNetworkFilter } from '../../../src/ports/guest-filter.ts'
 import type { SeededRandom } from '../seeded-random.ts'
 import type { Descriptors, OpenFile } from './descriptors.ts'
 import type { MemoryDisk } from './memory-disk.ts'
@@ -29,6 +29,7 @@ export class Host {
   /** True makes every TAP seem free and every disk unlocked; only to see that it would be noticed. */
   isBlind = false
   readonly #taps = new Map<string, { readonly file: OpenFile; readonly bridge: string; readonly mac: string }>()
+  #isUserNetworkFiltered = false
   readonly #locks = new Map<string, TapLock>()
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly #descriptors: Descriptors
@@ -70,6 +71,16 @@ export class Host {
       locks: () => alive(() => [...this.#locks.values()].map((lock) => ({ ...lock, complete: true }))),
       lock: (locks) => alive(() => locks.forEach((lock) => void this.#locks.set(lock.tap, lock))),
       removeUnless: (isKept) => alive(() => [...this.#locks.keys()].forEach((tap) => isKept(tap) || this.#locks.delete(tap))),
+    }
+  }
+
+  /** Its rules outlive the process too. */
+  userNetworkFilter(process: Process): UserNetworkFilter {
+    const alive = <T>(run: () => T): Promise<T> => (process.alive ? Promise.resolve(run()) : Process.never())
+    return {
+      interface: 'sv-user',
+      isComplete: () => alive(() => this.#isUserNetworkFiltered),
+      apply: () => alive(() => void (this.#isUserNetworkFiltered = true)),
     }
   }
 

@@ -88,6 +88,7 @@ export function startSimulatedBroker(ports: ProgramPorts): void {
     sockets,
     network: host.network(process),
     filter: host.filter(process),
+    userNetworkFilter: host.userNetworkFilter(process),
     devices: host.devices(process),
     locks: memoryLocks(disk, host, paths, process, random),
     packetListener: host.packetListener(process),

@@ -72,11 +72,17 @@ export class SimulatedQemu {
     for (const file of files) ports.descriptors.install(this.process, file)
     const text = args.join('\n')
     this.#paths = [...text.matchAll(/"filename":"([^"]+\.qcow2)"/g)].map(([, path = '']) => path)
-    const cards = [...text.matchAll(/"mac":"([0-9a-f:]{17})".*"addr":"(0x[0-9a-f]+)"/g)]
+    const cards = [...text.matchAll(/"netdev":"(nic\d+)".*"mac":"([0-9a-f:]{17})".*"addr":"(0x[0-9a-f]+)"/g)]
     const taps = files.filter((file) => file.kind === 'tap').map((file) => file.name)
     const drives = [...text.matchAll(/"drive":"disk.*"serial":"([a-z0-9-]+)".*"addr":"(0x[0-9a-f]+)"/g)]
     this.disks = drives.map(([, name = '', slot = '']) => ({ name, slot }))
-    this.nics = cards.map(([, mac = '', slot = ''], index) => ({ mac: aMac(mac), tap: taps[index] ?? '', slot }))
+    // A NIC behind NAT has no TAP.
+    const users = new Set([...text.matchAll(/"type":"user","id":"(nic\d+)"/g)].map(([, id]) => id))
+    this.nics = cards.map(([, netdev, mac = '', slot = '']) => ({
+      mac: aMac(mac),
+      tap: users.has(netdev) ? '' : (taps.shift() ?? ''),
+      slot,
+    }))
     const ended = new Promise<ProcessEnd>((resolve) => (this.#finish = resolve))
     const kill = (signal: 'SIGTERM' | 'SIGKILL'): void => this.end({ kind: 'killed', signal })
     this.child = { pid: 7, channels: [this.#monitor.channel, this.#serial.channel], ended, kill }

@@ -3,6 +3,7 @@ import type { LaunchConfig } from '../../../src/api/wire/launch.ts'
 import type { ChildProcesses } from '../../../src/ports/child-process.ts'
 import type { FdSockets } from '../../../src/ports/fd-socket.ts'
 import type { Log } from '../../../src/ports/log.ts'
+import type { PortRelay } from '../../../src/ports/port-relay.ts'
 import type { RunnerFiles } from '../../../src/ports/runner-files.ts'
 import { exitCodes } from '../../../runner/exit-codes.ts'
 import { runnerConfig } from '../../../runner/config.ts'
@@ -46,6 +47,7 @@ export function startRunner(ports: RunnerPorts): () => void {
     controlSockets: sockets,
     closeFd: (fd) => descriptors.close(process, fd),
     processes,
+    portRelay: noRelay,
     files: filesOf(ports),
     serialLog: { append: () => undefined, settled: () => Promise.resolve() },
     makeSeed: (launch) => makeSeed(process, random, launch),
@@ -55,6 +57,12 @@ export function startRunner(ports: RunnerPorts): () => void {
   })
   void supervisor.run().then((exit) => process.alive && ports.onExit(exitCodes[exit]))
   return () => stop.request('exit', 'SIGTERM')
+}
+
+/** No simulated guest sends anything, and none has a server. */
+const noRelay: PortRelay = {
+  connect: () => Promise.reject(new Error('connect ECONNREFUSED 127.0.0.1')),
+  open: () => Promise.resolve({ problem: '', close: () => undefined }),
 }
 
 function makeSeed(process: Process, random: SeededRandom, { uid }: LaunchConfig): Promise<string> {

@@ -42,6 +42,8 @@ export function memoryRunners(layout: Layout, sockets: FdSockets, process: Proce
         throw new PortError('Denied', `the runner in this VM's directory reports another VM: ${answer.status.uid}`)
       return answer.status
     },
+    // No simulated guest has a server.
+    guestPort: () => Promise.resolve('silent'),
     async powerOff(uid) {
       await ask(uid, 'powerOff')
     },

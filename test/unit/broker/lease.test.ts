@@ -28,8 +28,8 @@ const grant: Grant = {
   nics: [{ name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }],
 }
 
-const acquire = (lease: Lease, connection: number): Lease => join(lease, { connection, proof: [] })
-const reclaim = (lease: Lease, connection: number, proof = [tap]): Lease => join(lease, { connection, proof })
+const acquire = (lease: Lease, connection: number): Lease => join(lease, { connection, proof: [], reclaims: false })
+const reclaim = (lease: Lease, connection: number, proof = [tap]): Lease => join(lease, { connection, proof, reclaims: true })
 const granted = withGrant(freshLease(uid), grant)
 
 describe('the lease of one VM', () => {

@@ -10,7 +10,7 @@ const material = {
   apiToken: 'the-token',
   metricsToken: 'metrics-token',
 }
-const options: InstallOptions = { network: 'swarmvirt-guests', subnet: '10.201.0.0/20', output: 'text' }
+const options: InstallOptions = { network: 'swarmvirt-guests', userNetwork: 'swarmvirt-user', subnet: '10.201.0.0/20', output: 'text' }
 
 /** A Swarm's secrets and overlays, as far as `install` asks the docker CLI for them. */
 class FakeDocker implements DockerCli {

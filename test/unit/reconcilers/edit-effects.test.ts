@@ -42,6 +42,14 @@ function putNetwork(change: Record<string, unknown>): (document: Document) => vo
   return ({ spec }) => void (spec['networks'] = (spec['networks'] as object[]).map((one) => ({ ...one, ...change })))
 }
 
+/** Instead of a bridge. */
+function putUser(user: Record<string, unknown>): (document: Document) => void {
+  return put('networks', [{ name: 'lan', user }])
+}
+function putPort(change: Record<string, unknown>): (document: Document) => void {
+  return putUser({ ports: [{ name: 'web', guest: 80, published: 8_080, protocol: 'tcp', ...change }] })
+}
+
 /** An edit of every field that is accepted. A field that is new has to be added here. */
 const cases: Readonly<Record<string, Case>> = {
   'metadata.name': { edit: ({ metadata }) => void (metadata['name'] = 'web-2') },
@@ -94,6 +102,11 @@ const cases: Readonly<Record<string, Case>> = {
     before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),
     edit: putNetwork({ ipv4: { address: '10.0.0.5/24', nameservers: ['10.0.0.1'] } }),
   },
+  'spec.networks.*.user.ssh': { before: putUser({ ssh: 'off' }), edit: putUser({ ssh: 2_222 }) },
+  'spec.networks.*.user.ports.*.name': { before: putPort({}), edit: putPort({ name: 'http' }) },
+  'spec.networks.*.user.ports.*.guest': { before: putPort({}), edit: putPort({ guest: 81 }) },
+  'spec.networks.*.user.ports.*.published': { before: putPort({}), edit: putPort({ published: 8_081 }) },
+  'spec.networks.*.user.ports.*.protocol': { before: putPort({}), edit: putPort({ protocol: 'udp' }) },
   'spec.networks.*.address': { edit: putNetwork({ address: '192.168.50.42' }) },
   'spec.cloudInit.userData': { edit: put('cloudInit', { userData: '#cloud-config' }) },
   'spec.cloudInit.sshAuthorizedKeys': {

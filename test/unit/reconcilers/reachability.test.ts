@@ -206,7 +206,7 @@ const fixed = (address: string) => ({ networks: [{ name: 'lan', bridge: 'br0', i
 test('a static address is expected as the guest was started with it, and probed before it was seen', async () => {
   const asked: string[] = []
   const answer = (request: ProbeRequest): ProbeOutcome => {
-    asked.push(request.ip)
+    if ('ip' in request) asked.push(request.ip)
     return reached
   }
   const silent = await onTheLan(() => ({ sightings: [] }), answer, fixed(`${ip}/24`))

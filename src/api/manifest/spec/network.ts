@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { interfaceNamePattern, partNamePattern } from '../../names.ts'
 import { field } from '../about.ts'
-import { ipv4, ipv4InSubnet, listedIpv4, macAddress, port } from '../values.ts'
+import { ipv4, ipv4InSubnet, listedIpv4, macAddress } from '../values.ts'
+import { userNetwork } from './user-network.ts'
 
 export const network = z.strictObject({
   name: field(z.string().regex(partNamePattern, 'a network name is 1 to 20 characters of a-z 0-9 -'), {
@@ -62,23 +63,11 @@ export const network = z.strictObject({
       'Largest packet that the guest sends on the NIC, in bytes without the Ethernet header. The bridge must have at least this MTU. Default: the MTU of the bridge.',
     effect: 'restart',
   }),
-  user: field(
-    z
-      .strictObject({
-        ports: z
-          .array(
-            z.strictObject({
-              name: field(z.string().regex(partNamePattern), { description: 'Names the port; its number on the node follows from it.' }),
-              guest: field(port(), { description: 'TCP port of the guest.' }),
-            }),
-          )
-          .max(32)
-          .default([])
-          .describe('Ports of the guest that the node forwards.'),
-      })
-      .optional(),
-    { description: 'Network address translation instead of a bridge.', effect: 'restart', notYet: true },
-  ),
+  user: field(userNetwork.optional(), {
+    description:
+      'NAT in the task of the VM instead of a bridge. It needs no bridge on the node. The guest gets its address by DHCP and reaches other machines, but not the nodes.',
+    effect: 'restart',
+  }),
   direct: field(
     z
       .strictObject({

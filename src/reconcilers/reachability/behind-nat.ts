@@ -1,0 +1,75 @@
+import type { VirtualMachine } from '../../api/manifest.ts'
+import type { NodeId, VmUid } from '../../api/names.ts'
+import type { GuestPortProbe, NodePortProbe, VmStatus } from '../../api/wire/agent-api.ts'
+import type { Agents } from '../../ports/agents.ts'
+import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
+import { answerOf } from '../shared/answers.ts'
+import type { UserNic } from '../shared/applied.ts'
+import { whyOfAnother } from './of-task.ts'
+import { type AskedPort, otherNodes, type Probing, type PublishedProbe } from './probing.ts'
+
+interface Guest {
+  readonly uid: VmUid
+  readonly node: SwarmNode
+  readonly nic: UserNic
+  readonly vm: VirtualMachine
+  readonly task: SwarmTask | undefined
+  readonly status: VmStatus | undefined
+}
+
+const timeoutMs = 2_000
+
+/**
+ * No address of the guest is reachable from outside. Another node asks the port that the VM's node publishes, and the runner asks the guest
+ * for the readiness probe.
+ */
+export async function probeBehindNat(agents: Agents, guest: Guest, nodes: readonly SwarmNode[], signal: AbortSignal): Promise<Probing> {
+  const { status, task } = guest
+  if (status?.runner?.phase !== 'Running') return { kind: 'notYet' }
+  if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
+  const published = await askPublished(agents, guest, nodes, signal)
+  return { kind: 'behindNat', published, readiness: await askReadiness(agents, guest, signal) }
+}
+
+/** A TCP port that is published. A datagram that nobody answers says nothing. */
+function publishedPort({ user }: UserNic): number | undefined {
+  return user.ports.find(({ protocol, published }) => protocol === 'tcp' && published !== undefined)?.published
+}
+
+async function askPublished(
+  agents: Agents,
+  { node, nic }: Guest,
+  nodes: readonly SwarmNode[],
+  signal: AbortSignal,
+): Promise<PublishedProbe> {
+  const [port, ip] = [publishedPort(nic), node.addresses?.[0]]
+  if (port === undefined) return { kind: 'none' }
+  const probers = otherNodes(node, nodes)
+  if (probers.length === 0 || ip === undefined) return { kind: 'nobody' }
+  const request = { version: 1, kind: 'nodePort', ip, port, timeoutMs } as const
+  const silent: string[] = []
+  let denied: AskedPort | undefined
+  for (const prober of probers) {
+    const answer = await answerOf(ask(agents, prober, request, signal))
+    if (!answer.known) silent.push(`${prober.hostname}: ${answer.message}`)
+    else if (answer.value.outcome.outcome === 'reached') return { kind: 'asked', asked: answer.value }
+    else denied ??= answer.value
+  }
+  return denied === undefined ? { kind: 'silent', message: silent.join('; ') } : { kind: 'asked', asked: denied }
+}
+
+async function askReadiness(agents: Agents, { uid, node, vm }: Guest, signal: AbortSignal): Promise<AskedPort | undefined> {
+  const { readiness } = vm.spec
+  if (readiness === undefined || !('tcp' in readiness)) return undefined
+  const answer = await answerOf(ask(agents, node, { version: 1, kind: 'guestPort', uid, port: readiness.tcp, timeoutMs }, signal))
+  return answer.known ? answer.value : undefined
+}
+
+async function ask(
+  agents: Agents,
+  { id, hostname }: { readonly id: NodeId; readonly hostname: string },
+  request: NodePortProbe | GuestPortProbe,
+  signal: AbortSignal,
+): Promise<AskedPort> {
+  return { nodeId: id, hostname, request, outcome: await agents.on(id).probe(request, signal) }
+}

@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Deployment } from '../lab/deployment.ts'
+import { conditionOf, containerOf, manifest, openE2e, removeManifests, waitReady } from './support.ts'
+
+const name = 'behind-nat'
+const published = 18_080
+let deployment: Deployment
+let address = ''
+
+beforeAll(async () => {
+  deployment = await openE2e()
+  const user = {
+    ssh: 'auto',
+    ports: [
+      { name: 'web', guest: 80, published },
+      { name: 'echo', guest: 7, published: 18_007, protocol: 'udp' },
+    ],
+  }
+  deployment.writeManifest(`${name}.yaml`, manifest(name, { networks: [{ name: 'mgmt', user }] }))
+  const vm = await waitReady(deployment, name)
+  address = deployment.lab.nodes.find((one) => one.name === vm.facts['node'])?.managementIp ?? ''
+})
+
+afterAll(async () => {
+  await removeManifests(deployment, [name])
+})
+
+async function page(path: string): Promise<string> {
+  return (await deployment.lab.httpGet('mgmt', `http://${address}:${published}${path}`, { timeoutMs: 20_000 })).body.trim()
+}
+
+/** The ports of a machine that the guest can connect to. */
+async function reachedByGuest(machine: string, ...ports: readonly number[]): Promise<string[]> {
+  return (await page(`/cgi-bin/reach?${[machine, ...ports].join('/')}`)).split('\n').filter(Boolean)
+}
+
+/** The same from the task of the VM. */
+async function reachedByTask(machine: string, ...ports: readonly number[]): Promise<string> {
+  const { node, id } = await containerOf(deployment.lab, name)
+  const program = `const net = require('node:net'), [host, ...ports] = process.argv.slice(1)
+    for (const port of ports) {
+      const socket = net.connect({ host, port }).on('connect', () => { console.log(port); socket.destroy() }).on('error', () => {})
+      socket.setTimeout(2000, () => socket.destroy())
+    }`
+  return deployment.lab.mustDocker(node, ['exec', id, 'node', '-e', program, machine, ...ports.map(String)])
+}
+
+describe('a VM behind NAT', () => {
+  it('is reached from outside the Swarm, and says what was proven', async () => {
+    expect(await page('/')).toBe(name)
+    const vm = await deployment.vm(name)
+    expect(vm?.facts['ssh']).toMatch(new RegExp(`^${address}:10\\d\\d\\d$`))
+    expect(
+      ['LinkAttached', 'AddressLearned', 'Reachable', 'GuestReady'].map((type) => conditionOf(vm, type as 'Reachable')?.reason),
+    ).toEqual(['BehindNat', 'BehindNat', 'PortAnswered', 'Answered'])
+  })
+
+  it('is reached by the task of another VM under its name', async () => {
+    const other = 'neighbour'
+    deployment.writeManifest(`${other}.yaml`, manifest(other))
+    await waitReady(deployment, other)
+    const { node, id } = await containerOf(deployment.lab, other)
+    const program = `fetch('http://${name}/').then((answer) => answer.text()).then(console.log)`
+    const said = await deployment.lab.mustDocker(node, ['exec', id, 'node', '-e', program])
+    expect(said.trim()).toBe(name)
+    await removeManifests(deployment, [other])
+  })
+
+  it('reaches other machines, and no node, control port or metadata address', async () => {
+    const { lab } = deployment
+    const server = lab.wwwAddress
+    const [host = '', port = '80'] = server.split(':')
+    expect(await reachedByGuest(host, Number(port))).toEqual([port])
+    expect(await reachedByTask(host, Number(port))).toContain(port)
+    const gateways = ['172.17.0.1', '172.18.0.1', '172.19.0.1', '172.20.0.1']
+    const nodes = lab.nodes.flatMap(({ managementIp, bridgeIp, dmzIp }) => [managementIp, bridgeIp, dmzIp])
+    const controls = ['10.200.0.1', '10.200.0.2', '10.200.0.3', '10.200.0.4', '10.200.0.5', '10.200.0.6', '10.200.0.7', '10.200.0.8']
+    const ports = [22, 80, 2377, 7946, 9470, 9471, 9472, published]
+    const machines = [...nodes, ...gateways, ...controls, '169.254.169.254']
+    const byGuest = await Promise.all(machines.map((machine) => reachedByGuest(machine, ...ports)))
+    expect(Object.fromEntries(machines.map((machine, index) => [machine, byGuest[index]]))).toEqual(
+      Object.fromEntries(machines.map((machine) => [machine, []])),
+    )
+    const byTask = await Promise.all(machines.map((machine) => reachedByTask(machine, ...ports)))
+    expect(byTask.join('').trim()).toBe('')
+  })
+})

@@ -1,0 +1,96 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { objectLabels } from '../../../src/api/labels.ts'
+import { dig, rawList } from '../../../src/reconcilers/shared/raw.ts'
+import { Cluster } from '../../simulation/cluster.ts'
+
+const behindNat = { networks: [{ name: 'mgmt', user: { ssh: 'auto' } }] }
+const names = Array.from({ length: 150 }, (_, index) => `vm-${index}`)
+
+let cluster: Cluster
+beforeEach(() => {
+  cluster = new Cluster()
+})
+
+const portOf = (name: string): number | undefined => cluster.record(name)?.sshPort
+const published = (name: string): unknown =>
+  rawList(dig(cluster.swarm.service(`vm-${name}`)?.spec, 'EndpointSpec', 'Ports')).map((one) => dig(one, 'PublishedPort'))
+
+/** The labels of a record, as a person or a fault changes them. */
+function relabel(name: string, change: (labels: Record<string, string>) => void): void {
+  const config = cluster.swarm.config(`sv-vm-${name}`)
+  if (config === undefined) throw new Error(`no record of ${name}`)
+  change(config.labels)
+}
+
+async function declareAll(order: readonly string[]): Promise<ReadonlyMap<string, number | undefined>> {
+  cluster = new Cluster()
+  for (const name of order)
+    cluster.declare(name, { ...behindNat, memory: '32Mi', resources: { memoryOverhead: '32Mi' }, disks: [{ name: 'root', size: '1Mi' }] })
+  await cluster.converge(200)
+  return new Map(names.map((name) => [name, portOf(name)]))
+}
+
+describe('the SSH port of a VM behind NAT', () => {
+  test('150 VMs get 150 ports, the same ones in any order of reconciles', async () => {
+    const ports = await declareAll(names)
+    expect(new Set(ports.values())).toEqual(new Set(Array.from({ length: 150 }, (_, index) => 10_022 + index)))
+    expect(await declareAll(names.toReversed())).toEqual(ports)
+  })
+
+  test('is published by the service, and kept when other VMs come and when the manifest stops asking for it', async () => {
+    cluster.declare('web', behindNat)
+    await cluster.converge()
+    const port = portOf('web')
+    expect(published('web')).toEqual([port])
+    for (const name of names.slice(0, 20)) cluster.declare(name, behindNat)
+    cluster.declare('web', { networks: [{ name: 'mgmt', user: {} }] })
+    await cluster.converge()
+    cluster.declare('web', behindNat)
+    await cluster.converge()
+    expect([portOf('web'), published('web'), cluster.starts('web')]).toEqual([port, [port], 1])
+  })
+
+  test('is the one that the VM runs with if the record lost it, and a new controller keeps it', async () => {
+    cluster.declare('web', behindNat)
+    await cluster.converge()
+    const port = portOf('web')
+    // Another VM would choose the port of web if nobody had it.
+    relabel('web', (labels) => delete labels[objectLabels.sshPort])
+    cluster.declare('other', behindNat)
+    await cluster.converge()
+    expect(portOf('web')).toBe(port)
+    expect(portOf('other')).not.toBe(port)
+    expect(cluster.starts('web')).toBe(1)
+  })
+
+  test('is none that a service of a person, or a manifest, has already', async () => {
+    cluster.declare('web', behindNat)
+    await cluster.converge()
+    const first = portOf('web') ?? 0
+    cluster = new Cluster()
+    const Ports = [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: first, PublishMode: 'host' }]
+    await cluster.swarm.createService({
+      Name: 'theirs',
+      TaskTemplate: { ContainerSpec: { Image: 'x' } },
+      EndpointSpec: { Mode: 'dnsrr', Ports },
+    })
+    cluster.declare('fixed', { networks: [{ name: 'mgmt', user: { ports: [{ name: 'x', guest: 1, published: first + 1 }] } }] })
+    cluster.declare('web', behindNat)
+    await cluster.converge()
+    expect(portOf('web')).toBeGreaterThan(first + 1)
+  })
+
+  test('two controllers that gave it to two VMs at once agree on which one keeps it', async () => {
+    cluster.declare('web', behindNat)
+    await cluster.converge()
+    cluster.declare('late', { ...behindNat, updatePolicy: 'Restart' })
+    await cluster.converge()
+    const port = portOf('web')
+    relabel('late', (labels) => (labels[objectLabels.sshPort] = String(port)))
+    await cluster.converge()
+    expect(portOf('web')).toBe(port)
+    expect(portOf('late')).not.toBe(port)
+    expect(published('late')).toEqual([portOf('late')])
+    expect(cluster.starts('web')).toBe(1)
+  })
+})
