@@ -1,6 +1,7 @@
 import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
 import {
   type GuestPortState,
+  type ExecOutcome,
   type RunnerResponse,
   type RunnerStatus,
   runnerControlVersion,
@@ -24,6 +25,7 @@ export interface ControlDeps {
   readonly status: () => Promise<RunnerStatus>
   readonly powerOff: () => void
   readonly guestPort: (port: number, timeoutMs: number) => Promise<GuestPortState>
+  readonly exec: (command: readonly string[], timeoutMs: number) => Promise<ExecOutcome>
 }
 
 /**
@@ -128,6 +130,8 @@ export class ControlServer {
       case 'powerOff':
         this.#deps.powerOff()
         return { type: 'ok', id }
+      case 'guestExec':
+        return { type: 'guestExec', id, outcome: await this.#deps.exec(data.command, data.timeoutMs) }
     }
   }
 }

@@ -2,12 +2,12 @@ import type * as z from 'zod/mini'
 import type { brokerToRunner, grantedNic, WaitReason } from '../src/api/wire/broker-runner.ts'
 import type { AcceleratorInUse } from '../src/api/wire/common.ts'
 import type { LaunchConfig } from '../src/api/wire/launch.ts'
-import type { RunnerPhase } from '../src/api/wire/runner-control.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import { sleep } from '../src/api/time.ts'
 import type { FdSockets } from '../src/ports/fd-socket.ts'
 import type { Log } from '../src/ports/log.ts'
 import { type BrokerMessage, type BrokerSession, brokerSession } from './broker-session.ts'
+import type { WaitState } from './state-machine.ts'
 
 export type GrantedNic = z.output<typeof grantedNic>
 type Granted = Extract<z.output<typeof brokerToRunner>, { type: 'granted' }>
@@ -21,7 +21,7 @@ export interface LeaseDeps {
   readonly closeFd: (fd: number) => void
   readonly clock: Clock
   readonly log: Log
-  readonly onWaiting: (phase: RunnerPhase, message: string) => void
+  readonly onWaiting: (state: WaitState, message: string) => void
   /** The broker requests a graceful shutdown of the guest. */
   readonly onPowerOff: (message: string) => void
 }
@@ -91,7 +91,7 @@ async function granted(session: BrokerSession, deps: LeaseDeps): Promise<BrokerM
         deps.log.debug({ bootId: message.bootId, version: message.version }, 'Connected to the broker')
         break
       case 'waiting':
-        deps.onWaiting(phaseOf(message.reason), message.message)
+        deps.onWaiting(waitState(message.reason), message.message)
         break
       case 'powerOff':
         deps.onPowerOff(message.message)
@@ -104,7 +104,7 @@ async function granted(session: BrokerSession, deps: LeaseDeps): Promise<BrokerM
   }
 }
 
-function phaseOf(reason: WaitReason): RunnerPhase {
+function waitState(reason: WaitReason): WaitState {
   switch (reason) {
     case 'WaitingForPrevious':
     case 'ImageLocked':
@@ -196,7 +196,7 @@ class HeldLease implements Lease {
   /** Reads from the connection, and reclaims the lease with the TAP descriptors when it is lost, until `release`. Never rejects. */
   async #keep(released: AbortSignal): Promise<void> {
     const say = changes((why) => this.#deps.log.warn({ why }, 'Lost the connection to the broker; the guest keeps running'))
-    const deps = { ...this.#deps, onWaiting: (_phase: RunnerPhase, message: string) => say(message) }
+    const deps = { ...this.#deps, onWaiting: (_state: WaitState, message: string) => say(message) }
     let retryMs = firstRetryMs
     while (!released.aborted) {
       try {

@@ -1,7 +1,9 @@
 import type { ChildProcess, ChildProcesses, ProcessEnd } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
+import { GuestAgent } from './guest-agent/guest-agent.ts'
 import { type DiskSize, growDisks } from './grow-disks.ts'
+import { guestAgentId } from './devices/channels.ts'
 import { diskNode } from './devices/disks.ts'
 import type { NicInput, QemuInputs } from './devices/inputs.ts'
 import { qemuArguments } from './qemu-arguments.ts'
@@ -13,13 +15,14 @@ import { lineSplitter } from './serial-text.ts'
 /** QEMU's own channels start at descriptor 3. The broker's descriptors follow. */
 const qmpFd = 3
 const serialFd = 4
-const firstPassedFd = 5
+const agentFd = 5
+const firstPassedFd = 6
 
 /** After `quit` QEMU flushes its disks and exits in milliseconds. This limit covers a disk that hangs. */
 const quitTimeoutMs = 10_000
 const longestOutput = 4_000
 
-export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'kvmFd' | 'nics'> & {
+export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'agentFd' | 'kvmFd' | 'nics'> & {
   /** Owned by the runner. QEMU gets a copy. */
   readonly kvmFd: number | undefined
   readonly nics: QemuInputs['nics']
@@ -59,6 +62,7 @@ export class Qemu {
   readonly #serialEnded: Promise<void>
   #ran = false
   #reason: string | undefined
+  readonly agent: GuestAgent
   /** Resolves when QEMU has exited and its output is complete. Never rejects. */
   readonly ended: Promise<QemuEnd>
 
@@ -66,10 +70,11 @@ export class Qemu {
     this.#sizes = sizes
     this.#child = child
     this.#deps = deps
-    const [qmp, serial] = child.channels
-    if (!qmp || !serial) throw new Error('QEMU was started without its two channels')
+    const [qmp, serial, agent] = child.channels
+    if (!qmp || !serial || !agent) throw new Error('QEMU was started without its channels')
     this.#qmp = new Qmp(qmp, deps.clock, (event) => this.#onEvent(event))
     this.#serialEnded = followSerial(serial, { log: deps.log, file: deps.serialLog, clock: deps.clock })
+    this.agent = new GuestAgent(agent, deps)
     this.ended = this.#end(output)
   }
 
@@ -81,8 +86,8 @@ export class Qemu {
     const nics = machine.nics.map((one) => ('nat' in one ? one : { ...one, fd: fdOf(one) }))
     const kvmFd = machine.kvmFd === undefined ? undefined : firstPassedFd
     const output = new Output(deps.log)
-    const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd }), {
-      channels: 2,
+    const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd, agentFd }), {
+      channels: 3,
       maxFileBytes: deps.maxDiskBytes,
       fds: [...kvm, ...taps.map(({ fd }) => fd)],
       onOutput: (bytes) => output.take(bytes),
@@ -144,6 +149,7 @@ export class Qemu {
     // With -no-shutdown a panic only stops the machine.
     else if (event.event === 'GUEST_PANICKED') this.#over('guest-panic')
     else if (event.event === 'STOP') this.#deps.onStopped()
+    else if (event.event === 'VSERPORT_CHANGE' && event.data?.['id'] === guestAgentId) this.agent.portChanged(event.data['open'] === true)
     else if (event.event === 'WATCHDOG') this.#onWatchdog(text(event.data?.['action']))
   }
 

@@ -1,28 +1,24 @@
-import { mostDiskBytes } from '../src/api/disk-bytes.ts'
 import { release } from '../src/api/release.ts'
-import type { GuestPortState, RunnerPhase, RunnerStatus } from '../src/api/wire/runner-control.ts'
+import type { RunnerStatus } from '../src/api/wire/runner-control.ts'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import { rfc3339, sleep } from '../src/api/time.ts'
 import type { FdSockets } from '../src/ports/fd-socket.ts'
 import type { Log } from '../src/ports/log.ts'
-import type { OpenRelay, PortRelay } from '../src/ports/port-relay.ts'
+import type { PortRelay } from '../src/ports/port-relay.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
 import { ControlServer } from './control-server.ts'
-import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
+import { CrashBackoff } from './crash-backoff.ts'
 import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
-import { guestPortState } from './guest-port.ts'
+import { Guest } from './guest.ts'
 import type { Hardening } from './hardening.ts'
-import { cdromsOf, disksOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
+import { cdromsOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
-import { judgeEnd, type Outcome, type Request } from './outcome.ts'
-import { PausedGuest } from './paused-guest.ts'
-import { powerOff } from './power-off.ts'
-import { Qemu, type QemuMachine } from './qemu.ts'
-import { forwardsOf, type GuestForward, natOf } from './devices/user-nics.ts'
-import type { CdromInput, DiskInput } from './devices/inputs.ts'
+import { machineOf } from './machine.ts'
+import type { Outcome } from './outcome.ts'
 import type { SerialLog } from './serial-log.ts'
+import { firstLife, type LifeEvent, nextLife, phaseOf } from './state-machine.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
 
 export interface SupervisorDeps {
@@ -51,61 +47,56 @@ const offerEveryMs = 2_000
 /** Retry interval for a disk that another QEMU has locked. */
 const lockedRetryMs = 1_000
 
-interface Machine {
-  readonly launch: Launch
-  readonly nics: readonly SlottedNic[]
-  readonly machineType: string
-  readonly disks: readonly DiskInput[]
-  readonly cdroms: readonly CdromInput[]
-  readonly seedPath: string
-  readonly maxDiskBytes: number
-}
+type Exit = Extract<Outcome, { kind: 'exit' }>
+type Made = Omit<ReturnType<typeof machineOf>, 'launch'>
 
 /** Runs one VM's task, from its launch config to an exit code. */
 export class Supervisor {
   readonly #deps: SupervisorDeps
   readonly #paths: VmPaths
   readonly #startedAt: string
-  readonly #startedMs: number
-  #phase: RunnerPhase = 'Starting'
-  #message = ''
-  #crashes: CrashRecord | undefined
+  readonly #crashes: CrashBackoff
+  readonly #guest: Guest
+  #life = firstLife
   #control: ControlServer | undefined
-  #qemu: Qemu | undefined
-  #relay: OpenRelay | undefined
-  #forwards: readonly GuestForward[] = []
-  #accelerator: RunnerStatus['accelerator'] = null
-  #qemuStatus: string | null = null
   /** Aborted when the broker powers the running guest off. The runner then requests the lease again, and gets it if the node stays up. */
   #rest: AbortController | undefined
-  /** When the guest started to run. Undefined if it never did. */
-  #runningSinceMs: number | undefined
-  #bootedAt: string | undefined
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps
     this.#paths = vmPaths(deps.config.vmDir)
     this.#startedAt = rfc3339(deps.clock)
-    this.#startedMs = deps.clock.now()
+    this.#crashes = new CrashBackoff({
+      ...deps,
+      path: this.#paths.crashRecord,
+      onWaiting: (message) => this.#happened({ kind: 'backingOff', message }),
+    })
+    this.#guest = new Guest({
+      ...deps,
+      binary: deps.config.qemu,
+      freeBytes: () => deps.files.freeBytes(this.#paths.disks),
+      happened: (event) => this.#happened(event),
+      startedMs: deps.clock.now(),
+    })
   }
 
   /** Resolves with the exit reason, after counting a crash. Rejects only on a programming error. */
   async run(): Promise<ExitName> {
-    const { files, log, stop, hardening } = this.#deps
+    const { log, stop, hardening } = this.#deps
     log.info({ release, hardening }, 'Started')
-    this.#crashes = await readCrashRecord(files, this.#paths.crashRecord, (why) => log.warn({ why }, 'Cannot read the crash record'))
+    await this.#crashes.read()
     const end = await this.#toTheEnd()
     log.info({ exit: end.exit, code: exitCodes[end.exit], why: end.message }, 'Ended')
-    if (isCrash(end.exit)) await this.#countCrash(end.exit)
+    if (isCrash(end.exit)) await this.#crashes.count(end.exit, this.#guest.runningSinceMs)
     if (stop.requested && !stop.exitSignal.aborted) {
-      this.#enter('Stopped', end.message)
+      this.#happened({ kind: 'off', message: end.message })
       await aborted(stop.exitSignal)
     }
     this.#control?.close()
     return end.exit
   }
 
-  async #toTheEnd(): Promise<Extract<Outcome, { kind: 'exit' }>> {
+  async #toTheEnd(): Promise<Exit> {
     try {
       return await this.#supervise()
     } catch (error) {
@@ -116,37 +107,28 @@ export class Supervisor {
     }
   }
 
-  async #supervise(): Promise<Extract<Outcome, { kind: 'exit' }>> {
+  async #supervise(): Promise<Exit> {
     const { config, files, stop } = this.#deps
-    const launch = await this.#afterBackoff(readLaunch(files, config.launchConfig))
-    this.#control = this.#controlServer(launch)
-    const [identity, nics] = await this.#afterBackoff(
-      Promise.all([
-        readIdentity(files, this.#paths.identity, launch.launch),
-        readNicSlots(files, this.#paths.nicSlots, launch.launch),
-        this.#control.offer(),
-      ]),
-    )
-    const seed = this.#seed(launch, nics)
-    await this.#waitOutCrashes()
+    const launch = await this.#crashes.before(readLaunch(files, config.launchConfig), stop.signal)
+    const control = this.#controlServer(launch)
+    this.#control = control
+    const made = await this.#crashes.before(this.#made(launch, control), stop.signal)
+    const seed = this.#seed(launch, made.nics)
+    await this.#crashes.wait(stop.signal)
     for (;;) {
       const lease = await this.#acquire(launch)
       try {
-        await this.#control.claim()
-        this.#enter('Booting', 'QEMU is being started')
-        const machineType = config.machineType ?? identity.machineType
-        const maxDiskBytes = Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
-        const disks = disksOf(launch.launch, identity, (name) => this.#paths.disk(name))
-        const live = await readLivePart(files, this.#paths.livePart)
-        const cdroms = cdromsOf(launch.launch, live, (sha256) => this.#paths.disc(sha256))
-        const machine = { launch, nics, machineType, disks, cdroms, seedPath: await seed, maxDiskBytes }
+        await control.claim()
+        this.#happened({ kind: 'leased' })
+        const cdroms = cdromsOf(launch.launch, await readLivePart(files, this.#paths.livePart), (sha256) => this.#paths.disc(sha256))
+        const machine = { ...made, launch, cdroms, seedPath: await seed }
         // The lease was lost while the seed was created: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
         this.#rest = rest
-        const outcome = await this.#runQemu(lease, machine, rest.signal)
+        const outcome = await this.#guest.run(lease, machine, AbortSignal.any([stop.signal, rest.signal]))
         if (outcome.kind === 'exit' && !this.#rests(outcome.exit, rest.signal)) return outcome
-        this.#enter(outcome.kind === 'exit' ? 'Stopped' : 'WaitingForPrevious', outcome.message)
+        this.#happened(afterRest(outcome))
       } finally {
         this.#rest = undefined
         lease.release()
@@ -155,30 +137,19 @@ export class Supervisor {
     }
   }
 
+  async #made(launch: Launch, control: ControlServer): Promise<Made> {
+    const { config, files } = this.#deps
+    const [identity, nics] = await Promise.all([
+      readIdentity(files, this.#paths.identity, launch.launch),
+      readNicSlots(files, this.#paths.nicSlots, launch.launch),
+      control.offer(),
+    ])
+    return machineOf(launch, nics, { ...identity, machineType: config.machineType ?? identity.machineType }, this.#paths)
+  }
+
   /** True if the guest is off because of the broker's request and the task must not end. */
   #rests(exit: ExitName, rest: AbortSignal): boolean {
     return rest.aborted && !this.#deps.stop.requested && (exit === 'Stopped' || exit === 'ForcedOff')
-  }
-
-  /** A start that cannot succeed backs off like a crash. Otherwise Swarm would retry it many times a second. */
-  async #afterBackoff<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      await this.#waitOutCrashes()
-      throw error
-    }
-  }
-
-  async #waitOutCrashes(): Promise<void> {
-    const delayMs = crashDelayMs(this.#crashes, this.#deps.clock.now())
-    if (delayMs === 0) return
-    const { failures, lastExitCode } = this.#crashes ?? { failures: 0, lastExitCode: 0 }
-    this.#enter(
-      'CrashBackoff',
-      `Waiting ${Math.ceil(delayMs / 1_000)} s after ${failures} crashes in a row; the last exit code was ${lastExitCode}`,
-    )
-    await sleep(this.#deps.clock, delayMs, this.#deps.stop.signal)
   }
 
   async #acquire(launch: Launch): Promise<Lease> {
@@ -195,7 +166,7 @@ export class Supervisor {
           closeFd,
           clock,
           log,
-          onWaiting: (phase, message) => this.#enter(phase, message),
+          onWaiting: (state, message) => this.#happened({ kind: 'waiting', state, message }),
           onPowerOff: (message) => this.#rest?.abort(new StopRequested(`the broker requested it: ${message}`)),
         },
         stop.signal,
@@ -215,99 +186,6 @@ export class Supervisor {
     while (await again()) await this.#control?.offer().catch(() => undefined)
   }
 
-  async #runQemu(lease: Lease, machine: Machine, rest: AbortSignal): Promise<Outcome> {
-    const { clock, config, log, processes } = this.#deps
-    const { launch } = machine.launch
-    const description = {
-      uid: launch.uid,
-      vm: launch.vm,
-      machineType: machine.machineType,
-      cpu: { cores: launch.cores, sockets: launch.sockets, threads: launch.threads, model: launch.cpuModel },
-      memoryMiB: launch.memoryMiB,
-      accelerator: lease.accelerator,
-      kvmFd: lease.kvmFd,
-      disks: machine.disks,
-      nics: machineNics(machine, lease),
-      seedPath: machine.seedPath,
-      cdroms: machine.cdroms,
-      vncSocket: launch.vnc === true ? this.#paths.vncSocket : undefined,
-      watchdog: launch.watchdog,
-    }
-    let paused: PausedGuest | undefined
-    const onStopped = (): void => void paused?.stopped()
-    const limits = { binary: config.qemu, maxDiskBytes: machine.maxDiskBytes }
-    const deps = { ...limits, processes, serialLog: this.#deps.serialLog, onStopped, clock, log }
-    const qemu = await Qemu.start(description, deps).catch((cause: Error) => {
-      throw new RunnerExit('QemuStartFailed', cause.message, { cause })
-    })
-    this.#qemu = qemu
-    paused = this.#pausedGuest(qemu)
-    this.#accelerator = lease.accelerator
-    lease.keep()
-    // Opened before the guest runs, so that a port that cannot be opened is known at once.
-    this.#relay = await this.#openRelay(description.nics)
-    const request = await this.#guide(qemu, rest, launch.powerOffTimeoutS * 1_000)
-    const end = await qemu.ended
-    this.#relay?.close()
-    this.#relay = undefined
-    this.#qemu = undefined
-    this.#accelerator = null
-    this.#qemuStatus = null
-    return judgeEnd(end, request)
-  }
-
-  /** Undefined if the VM has no NIC behind NAT. */
-  async #openRelay(nics: QemuMachine['nics']): Promise<OpenRelay | undefined> {
-    const behindNat = nics.flatMap((nic) => ('nat' in nic ? [nic] : []))
-    if (behindNat.length === 0) return undefined
-    this.#forwards = behindNat.flatMap(({ forwards }) => forwards)
-    const relay = await this.#deps.portRelay.open(this.#forwards)
-    if (relay.problem !== '') this.#deps.log.error({ why: relay.problem }, 'Cannot forward all ports')
-    return relay
-  }
-
-  #pausedGuest(qemu: Qemu): PausedGuest {
-    const { clock, files, log } = this.#deps
-    return new PausedGuest({
-      qemu,
-      freeBytes: () => files.freeBytes(this.#paths.disks),
-      clock,
-      log,
-      onPaused: (why) => {
-        if (this.#phase === 'Running') this.#enter('Running', why)
-      },
-    })
-  }
-
-  /** Follows QEMU from its start to its end, for any cause of that end. */
-  async #guide(qemu: Qemu, rest: AbortSignal, powerOffTimeoutMs: number): Promise<Request> {
-    const { clock, log, stop } = this.#deps
-    const off = AbortSignal.any([stop.signal, rest])
-    const hasEnded = qemu.ended.then(() => true)
-    try {
-      const version = await qemu.ready()
-      log.info({ qemu: version, sinceStartMs: clock.now() - this.#startedMs }, 'QEMU is ready')
-      if (off.aborted) {
-        await qemu.quit()
-        return 'asked'
-      }
-      // Taken before the guest can send anything, so that later addresses count as its own.
-      const bootedAt = rfc3339(clock)
-      await qemu.run()
-      this.#runningSinceMs = clock.now()
-      this.#bootedAt = bootedAt
-      this.#enter('Running', '')
-    } catch (error) {
-      // QEMU's exit gives a better reason. A QEMU that runs and does not answer is unusable.
-      log.debug({ why: (error as Error).message }, 'QEMU did not come up')
-      await qemu.quit()
-      return 'none'
-    }
-    if (await Promise.race([hasEnded, aborted(off).then(() => false)])) return 'none'
-    this.#enter('ShuttingDown', (off.reason as Error).message)
-    return (await powerOff(qemu, powerOffTimeoutMs, { clock, log })) === 'forced' ? 'forced' : 'asked'
-  }
-
   #seed(launch: Launch, nics: readonly SlottedNic[]): Promise<string> {
     const seed = this.#deps.makeSeed(launch.launch, nics)
     // Created while waiting for the broker. The caller that needs the seed gets the error.
@@ -323,69 +201,38 @@ export class Supervisor {
       path: this.#paths.controlSocket,
       uid: launch.launch.uid,
       status: () => this.#status(launch),
-      guestPort: (port, timeoutMs) => this.#guestPort(port, timeoutMs),
+      guestPort: (port, timeoutMs) => this.#guest.port(port, timeoutMs),
+      exec: (command, timeoutMs) => this.#guest.exec(command, timeoutMs),
       powerOff: () => stop.request('stayOff', 'power-off was requested over the control socket'),
     })
   }
 
-  async #guestPort(port: number, timeoutMs: number): Promise<GuestPortState> {
-    const { clock, log, portRelay } = this.#deps
-    const [qemu, forward] = [this.#qemu, this.#forwards.find((one) => one.guest === port && one.protocol === 'tcp')]
-    if (qemu === undefined || forward === undefined) return 'notForwarded'
-    const deps = { portRelay, clock, connections: () => qemu.natConnections() }
-    return guestPortState(deps, forward, timeoutMs).catch((error: Error) => {
-      log.debug({ port, why: error.message }, 'Cannot check a port of the guest')
-      return 'silent'
-    })
-  }
-
   async #status(launch: Launch): Promise<RunnerStatus> {
-    // If QEMU does not answer, keep its last status.
-    if (this.#qemu) this.#qemuStatus = await this.#qemu.status().catch(() => this.#qemuStatus)
-    const { container } = this.#deps
+    const { container, hardening } = this.#deps
     return {
       uid: launch.launch.uid,
       ...(container === undefined ? {} : { container }),
-      ...(this.#bootedAt === undefined ? {} : { bootedAt: this.#bootedAt }),
-      phase: this.#phase,
-      message: this.#message.slice(0, 2_048),
-      accelerator: this.#accelerator,
-      qemuStatus: this.#qemuStatus,
+      ...(await this.#guest.status()),
+      phase: phaseOf(this.#life.state),
+      state: this.#life.state,
+      message: this.#life.message.slice(0, 2_048),
       launchHash: launch.launchHash,
       release,
       startedAt: this.#startedAt,
-      restarts: this.#crashes?.restarts ?? 0,
-      hardening: this.#deps.hardening,
-      ...(this.#relay === undefined ? {} : { relay: { problem: this.#relay.problem.slice(0, 2_048) } }),
+      restarts: this.#crashes.restarts,
+      hardening,
     }
   }
 
-  #enter(phase: RunnerPhase, message: string): void {
-    if (phase === this.#phase && message === this.#message) return
-    this.#phase = phase
-    this.#message = message
-    this.#deps.log.info({ phase, why: message }, 'Phase')
-  }
-
-  async #countCrash(exit: ExitName): Promise<void> {
-    const { clock, files, log } = this.#deps
-    const nowMs = clock.now()
-    const ranMs = this.#runningSinceMs === undefined ? 0 : nowMs - this.#runningSinceMs
-    this.#crashes = afterCrash(this.#crashes, { nowMs, ranMs, exitCode: exitCodes[exit] })
-    await writeCrashRecord(files, this.#paths.crashRecord, this.#crashes).catch((error: Error) => {
-      log.warn({ why: error.message }, 'Cannot write the crash record; the next start will not wait')
-    })
+  #happened(event: LifeEvent): void {
+    const next = nextLife(this.#life, event)
+    if (next === this.#life) return
+    this.#life = next
+    this.#deps.log.info({ phase: next.state, why: next.message }, 'Phase')
   }
 }
 
-/** The lease has the TAPs; NICs behind NAT need none. */
-function machineNics({ launch: { launch }, nics }: Machine, lease: Pick<Lease, 'nics'>): QemuMachine['nics'] {
-  const users = nics.filter(({ user }) => user !== undefined)
-  const forwards = forwardsOf(users.map(({ user }) => ({ ports: user?.ports ?? [] })))
-  return nics.flatMap((one): QemuMachine['nics'][number][] => {
-    const { name, mac, slot } = one
-    if (one.user === undefined) return lease.nics.filter(({ nic }) => nic.name === name).map((tap) => ({ ...tap, slot }))
-    const fixed = launch.cloudInit.networks?.find((network) => network.name === name)
-    return [{ mac, slot, nat: natOf(slot, fixed), forwards: forwards[users.indexOf(one)] ?? [] }]
-  })
+/** The guest is off, and the runner requests the lease again. */
+function afterRest({ kind, message }: Outcome): LifeEvent {
+  return kind === 'exit' ? { kind: 'off', message } : { kind: 'waiting', state: 'WaitingForPrevious', message }
 }

@@ -4,7 +4,7 @@ import { at, functionOf } from './pci-slots.ts'
 /** Small devices that every VM has, and the watchdog. */
 export function helperArguments({ watchdog }: Pick<QemuInputs, 'watchdog'>): string[] {
   const devices = [
-    { driver: 'virtio-rng-pci', id: 'rng0-device', rng: 'rng0', ...at('rng') },
+    { driver: 'virtio-rng-pci', id: 'rng0-device', rng: 'rng0', multifunction: true, ...at('rng') },
     // Returns memory that the guest has freed to the host.
     { driver: 'virtio-balloon-pci', id: 'balloon0', 'free-page-reporting': true, ...at('balloon') },
     { driver: 'pvpanic-pci', id: 'pvpanic0', ...(watchdog === undefined ? {} : { multifunction: true }), ...at('pvpanic') },

@@ -24,6 +24,7 @@ export interface QemuInputs {
   readonly watchdog?: 'reset' | 'poweroff' | 'shutdown' | undefined
   readonly qmpFd: number
   readonly serialFd: number
+  readonly agentFd: number
 }
 
 export interface DiskInput {

@@ -3,11 +3,13 @@ import { PortError } from '../ports/errors.ts'
 import type { Runners } from '../ports/runners.ts'
 import type { TcpConnect, TcpOutcome } from '../ports/tcp-connect.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+import { guestProbe } from './guest-probe.ts'
+import { serviceProbe } from './service-probe.ts'
 
 export interface ProbeTools {
   readonly broker: BrokerLink
   readonly tcpConnect: TcpConnect
-  readonly runners: Pick<Runners, 'guestPort'>
+  readonly runners: Pick<Runners, 'guestPort' | 'status' | 'exec'>
 }
 
 /** Extra time for the broker beyond the probe's own timeout. */
@@ -15,7 +17,8 @@ const slackMs = 2_000
 
 /**
  * Probes from this node whether an address on a bridge is reachable. `unknown` means that no probe was possible, and says nothing about the guest.
- * The broker does ARP and ping. The agent does TCP through docker_gwbridge, which works if the host has an address on the bridge.
+ * The broker does ARP and ping. The agent does TCP and the protocols on it through docker_gwbridge, which works if the host has an address on the
+ * bridge.
  */
 export async function probe(
   request: ProbeRequest,
@@ -28,19 +31,28 @@ export async function probe(
       case 'ping':
         return await askBroker(request, broker)
       case 'tcp':
+      case 'http':
+      case 'ssh':
         return await probeTcp(request, broker, tcpConnect, signal)
       case 'nodePort': {
         const { ip, port, timeoutMs } = request
-        return explain(await tcpConnect(ip, port, timeoutMs, signal), `${ip}:${port}`, timeoutMs)
+        return explain(await tcpConnect({ ip, port, timeoutMs }, signal), `${ip}:${port}`, timeoutMs)
       }
       case 'guestPort':
         return await askRunner(request, runners, signal)
+      case 'guestAgent':
+      case 'exec':
+        return await guestProbe(request, runners, signal)
     }
   } catch (error) {
     if (error instanceof BrokerRefusal) return unknown(error.reason, error.message)
-    if (error instanceof PortError) return unknown(request.kind === 'guestPort' ? 'RunnerUnreachable' : 'BrokerUnavailable', error.message)
+    if (error instanceof PortError) return unknown(isOfRunner(request) ? 'RunnerUnreachable' : 'BrokerUnavailable', error.message)
     throw error
   }
+}
+
+function isOfRunner({ kind }: ProbeRequest): boolean {
+  return kind === 'guestPort' || kind === 'guestAgent' || kind === 'exec'
 }
 
 /** The runner asks the guest through QEMU's NAT. */
@@ -80,13 +92,18 @@ async function askBroker(request: LanProbe, broker: BrokerLink): Promise<ProbeOu
 
 async function probeTcp(request: LanProbe, broker: BrokerLink, tcpConnect: TcpConnect, signal: AbortSignal): Promise<ProbeOutcome> {
   const { bridge, ip, port, timeoutMs } = request
-  if (port === undefined) return unknown('PortMissing', 'a tcp probe needs a port')
+  if (port === undefined) return unknown('PortMissing', `a probe of kind ${request.kind} needs a port`)
   const { facts } = await broker.ask({ type: 'facts' }, 'facts', slackMs)
   const fact = facts.bridges.find((one) => one.name === bridge)
   if (fact === undefined) return unknown('BridgeMissing', `this node has no bridge ${bridge} that the broker may use`)
   if (fact.address === null)
     return unknown('NoAddressOnBridge', `this host has no address on ${bridge}, so it cannot probe above layer 2 there`)
-  return explain(await tcpConnect(ip, port, timeoutMs, signal), `${ip}:${port}`, timeoutMs)
+  const service = serviceProbe(request)
+  const outcome = await tcpConnect({ ip, port, timeoutMs, ...(service === undefined ? {} : { talk: service.talk }) }, signal)
+  const target = `${ip}:${port}`
+  if (service === undefined || outcome.kind !== 'connected') return explain(outcome, target, timeoutMs)
+  const judgement = service.judge(outcome.received, target)
+  return { ...judgement, mac: null, rttMs: judgement.outcome === 'reached' ? outcome.rttMs : null }
 }
 
 function explain(outcome: TcpOutcome, target: string, timeoutMs: number): ProbeOutcome {

@@ -25,11 +25,9 @@ type Network =
   | (WholeNetwork & { readonly bridge: string; readonly user?: undefined })
   | (WholeNetwork & { readonly bridge?: undefined; readonly user: UserNetwork })
 export type UserNetwork = NonNullable<WholeNetwork['user']>
-type Readiness = Extract<NonNullable<Whole['spec']['readiness']>, { ping: true } | { tcp: number }>
-type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'readiness' | 'runStrategy'> & {
+type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'runStrategy'> & {
   readonly disks: readonly Disk[]
   readonly networks: readonly Network[]
-  readonly readiness?: Readiness | undefined
   readonly runStrategy: Extract<Whole['spec']['runStrategy'], 'Always' | 'Halted'>
 }
 

@@ -1,5 +1,10 @@
 import type { VmUid } from '../api/names.ts'
-import type { GuestPortState, RunnerStatus } from '../api/wire/runner-control.ts'
+import type { ExecOutcome, GuestPortState, RunnerStatus } from '../api/wire/runner-control.ts'
+
+interface GuestProgram {
+  readonly command: readonly string[]
+  readonly timeoutMs: number
+}
 
 /**
  * The runners of this node, over their control sockets. Their answers are untrusted: they are limited in size and time, and nothing is sent
@@ -12,4 +17,6 @@ export interface Runners {
   guestPort(uid: VmUid, port: number, timeoutMs: number, signal?: AbortSignal): Promise<GuestPortState>
   /** Resolves when the runner has accepted the order, not when the guest is off. */
   powerOff(uid: VmUid, signal?: AbortSignal): Promise<void>
+  /** Runs a program in the guest through its agent. `Unavailable` also if the runner is of release 0.1. */
+  exec(uid: VmUid, program: GuestProgram, signal?: AbortSignal): Promise<ExecOutcome>
 }

@@ -68,7 +68,7 @@ test('a QEMU that is killed is a crash: the code says so, and the next runner wa
   expect(rig.inNetns('ip', '-br', 'link')).not.toContain('sv0123456789ab')
 
   const second = rig.runner()
-  await second.line(phase('CrashBackoff'))
+  await second.line(phase('CrashLoopBackOff'))
   expect(count(broker, event('granted'))).toBe(1)
   second.child.kill('SIGTERM')
   expect(await second.exit).toBe(0)

@@ -74,6 +74,12 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.cloudInit.sshAuthorizedKeys': { to: { cloudInit: { sshAuthorizedKeys: [`ssh-ed25519 ${key()} me`] } } },
   'spec.readiness.ping': { to: { readiness: { ping: true } } },
   'spec.readiness.tcp': { to: { readiness: { tcp: 22 } } },
+  'spec.readiness.http.port': { to: { readiness: { http: { port: 80 } } } },
+  'spec.readiness.http.path': { to: { readiness: { http: { port: 80, path: '/live' } } } },
+  'spec.readiness.guestAgent': { to: { readiness: { guestAgent: true } } },
+  'spec.readiness.exec.command': { to: { readiness: { exec: { command: ['/bin/true'] } } } },
+  'spec.terminationGracePeriod': { to: { terminationGracePeriod: '30s' } },
+  'spec.readiness.ssh': { to: { readiness: { ssh: 22 } } },
 }
 
 function key(): string {

@@ -36,6 +36,7 @@ function argumentsOf(vm: VirtualMachine): readonly string[] {
     seedPath: '/tmp/seed.iso',
     qmpFd: 3,
     serialFd: 4,
+    agentFd: 5,
   }
   return qemuArguments(inputs as unknown as QemuInputs)
 }

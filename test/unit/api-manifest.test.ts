@@ -115,7 +115,11 @@ describe('a VirtualMachine manifest', () => {
     ['firmware', (vm) => (vm.spec['firmware'] = { mode: 'uefi' }), /^VM020 spec\.firmware/],
     ['placement', (vm) => (vm.spec['placement'] = {}), /^VM020 spec\.placement/],
     ['a deletion policy nobody knows', (vm) => (vm.spec['deletionPolicy'] = 'Destroy'), /^VM010 spec\.deletionPolicy/],
-    ['a readiness probe over http', (vm) => (vm.spec['readiness'] = { http: { port: 80 } }), /^VM020 spec\.readiness\.http/],
+    [
+      'an http path with a line break',
+      (vm) => (vm.spec['readiness'] = { http: { port: 80, path: '/ HTTP/1.1\r\nX: y' } }),
+      /^VM010 spec\.readiness/,
+    ],
     ['a readiness probe of two kinds', (vm) => (vm.spec['readiness'] = { ping: true, tcp: 22 }), /^VM010 spec\.readiness/],
     [
       'nine networks',

@@ -19,6 +19,7 @@ function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
     seedPath: '/tmp/seed-x/seed.iso',
     qmpFd: 3,
     serialFd: 4,
+    agentFd: 5,
     ...changes,
   }
 }

@@ -43,6 +43,7 @@ function aServer(changes: { message?: string; powerOff?: () => void } = {}): Con
     status: () => Promise.resolve({ ...status, message: changes.message ?? '' }),
     powerOff: changes.powerOff ?? (() => undefined),
     guestPort: () => Promise.resolve('silent'),
+    exec: (command) => Promise.resolve({ kind: 'exited', code: command.length }),
   })
   servers.push(server)
   return server

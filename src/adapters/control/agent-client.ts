@@ -1,5 +1,15 @@
 import type * as z from 'zod/mini'
-import { agentError, inventory, nodeFacts, orderProgress, prepareStatus, probeOutcome, vmStatus } from '../../api/wire/agent-api.ts'
+import {
+  agentError,
+  inventory,
+  nodeFacts,
+  orderProgress,
+  prepareStatus,
+  probeOutcome,
+  type ProbeOutcome,
+  type ProbeRequest,
+  vmStatus,
+} from '../../api/wire/agent-api.ts'
 import { deletionStatus } from '../../api/wire/delete-disks.ts'
 import type { ControlKey } from '../../api/control-key.ts'
 import { type KnownAnswer, maxKnownAnswers, unchangedAnswer } from '../../api/wire/unchanged.ts'
@@ -69,11 +79,24 @@ export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
       await call({ method: 'DELETE', path: `/v1/vms/${uid}/grant`, signal })
     },
     vm: async (uid, signal) => parse(vmStatus, await call({ method: 'GET', path: `/v1/vms/${uid}`, signal })),
-    probe: async (request, signal) =>
-      parse(probeOutcome, await call({ method: 'POST', path: '/v1/probe', body: request, signal }, request.timeoutMs)),
+    probe: async (request, signal) => {
+      const answer = call({ method: 'POST', path: '/v1/probe', body: request, signal }, request.timeoutMs)
+      return parse(probeOutcome, await answer.catch((error: unknown) => outdated(request, error)))
+    },
     unchanged,
     close: () => client.close(),
   }
+}
+
+/** An agent of release 0.1 rejects the kinds of probes that it does not have. */
+function outdated({ kind }: ProbeRequest, error: unknown): ProbeOutcome {
+  if (!isNewProbe(kind) || !(error instanceof PortError && error.kind === 'Invalid')) throw error
+  const message = `the agent of this node is of an earlier release, which has no ${kind} probes: update swarmvirt on the node`
+  return { outcome: 'unknown', reason: 'AgentOutdated', message, mac: null, rttMs: null }
+}
+
+function isNewProbe(kind: ProbeRequest['kind']): boolean {
+  return kind !== 'arp' && kind !== 'ping' && kind !== 'tcp'
 }
 
 /** An unanswered probe takes its whole time. */

@@ -5,7 +5,13 @@ import type { Layout } from '../../api/layout.ts'
 import { printable } from '../../api/printable.ts'
 import type { VmUid } from '../../api/names.ts'
 import { encodeFrame, frameDecoder } from '../../api/wire/frames.ts'
-import { runnerControlVersion, runnerHello, type RunnerResponse, runnerResponse } from '../../api/wire/runner-control.ts'
+import {
+  runnerControlVersion,
+  runnerHello,
+  type RunnerRequest,
+  type RunnerResponse,
+  runnerResponse,
+} from '../../api/wire/runner-control.ts'
 import { PortError } from '../../ports/errors.ts'
 import { messageOf } from '../../api/error-message.ts'
 import type { Runners } from '../../ports/runners.ts'
@@ -15,6 +21,9 @@ const deadlineMs = 2_000
 /** A hello and one answer. A peer that sends more is not a runner. */
 const maxFrames = 4
 
+type WithoutId<Request> = Request extends unknown ? Omit<Request, 'id'> : never
+type Question = WithoutId<RunnerRequest>
+
 export interface RunnerSocketsOptions {
   readonly layout: Layout
   /** Shorter only in tests. */
@@ -22,8 +31,8 @@ export interface RunnerSocketsOptions {
 }
 
 export function runnerSockets(options: RunnerSocketsOptions): Runners {
-  const ask = (uid: VmUid, request: Request, signal?: AbortSignal, extraMs = 0): Promise<RunnerResponse> =>
-    askRunner(options.layout.controlSocket(uid), uid, request, deadline((options.deadlineMs ?? deadlineMs) + extraMs, signal))
+  const ask = (uid: VmUid, question: Question, signal?: AbortSignal, extraMs = 0): Promise<RunnerResponse> =>
+    askRunner(options.layout.controlSocket(uid), uid, question, deadline((options.deadlineMs ?? deadlineMs) + extraMs, signal))
   return {
     async guestPort(uid, port, timeoutMs, signal) {
       const answer = await ask(uid, { type: 'guestPort', port, timeoutMs }, signal, timeoutMs)
@@ -44,22 +53,24 @@ export function runnerSockets(options: RunnerSocketsOptions): Runners {
       if (answer.type !== 'ok')
         throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not accept the order')
     },
+    async exec(uid, { command, timeoutMs }, signal) {
+      const answer = await ask(uid, { type: 'guestExec', command: [...command], timeoutMs }, signal, timeoutMs)
+      if (answer.type === 'guestExec') return answer.outcome
+      throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not run the program')
+    },
   }
 }
-
-/** One of `runnerRequest`, without its id. */
-type Request = { readonly type: 'status' | 'powerOff' } | { readonly type: 'guestPort'; readonly port: number; readonly timeoutMs: number }
 
 function deadline(ms: number, signal?: AbortSignal): AbortSignal {
   return signal ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : AbortSignal.timeout(ms)
 }
 
-async function askRunner(path: string, uid: VmUid, request: Request, signal: AbortSignal): Promise<RunnerResponse> {
+async function askRunner(path: string, uid: VmUid, question: Question, signal: AbortSignal): Promise<RunnerResponse> {
   const pinned = await openSocket(path)
   // Connects through the opened descriptor, so that a runner cannot replace the name by a symlink to another VM's socket.
   const socket = connect(`/proc/self/fd/${pinned.fd}`)
   try {
-    return await converse(socket, uid, request, signal)
+    return await converse(socket, uid, question, signal)
   } finally {
     socket.destroy()
     await pinned.close()
@@ -80,7 +91,7 @@ async function openSocket(path: string): Promise<FileHandle> {
   throw new PortError('Denied', `${path} is not a socket`)
 }
 
-function converse(socket: Socket, uid: VmUid, request: Request, signal: AbortSignal): Promise<RunnerResponse> {
+function converse(socket: Socket, uid: VmUid, question: Question, signal: AbortSignal): Promise<RunnerResponse> {
   return new Promise((resolve, reject) => {
     const decoder = frameDecoder()
     let frames = 0
@@ -89,7 +100,7 @@ function converse(socket: Socket, uid: VmUid, request: Request, signal: AbortSig
       if (frames > maxFrames) throw new PortError('Denied', 'the process on the control socket sent too many messages')
       if (frames === 1) {
         mustBeRunnerOf(uid, frame)
-        socket.write(encodeFrame({ ...request, id: 1 }))
+        socket.write(encodeFrame({ ...question, id: 1 }))
         return
       }
       const answer = runnerResponse.safeParse(frame)

@@ -34,7 +34,7 @@ export const spec = z.strictObject({
     effect: 'first-boot',
   }),
   readiness: field(readiness.optional(), {
-    description: 'When the guest itself counts as ready: one of ping and tcp. Without it, the VM is Ready once it is reachable.',
+    description: 'When the guest itself counts as ready: one of its fields. Without it, the VM is Ready once it is reachable.',
     effect: 'live',
   }),
 })

@@ -15,6 +15,8 @@ import {
 } from './common.ts'
 import { orderedLivePart } from './live-part.ts'
 import { uidField, vmNameField } from '../names.ts'
+import { guestCommand } from './guest-agent.ts'
+import { httpPath } from '../http-path.ts'
 import { macField } from '../mac.ts'
 import { runnerStatus } from './runner-control.ts'
 
@@ -221,12 +223,15 @@ const probeTimeout = z.int().check(z.minimum(10), z.maximum(10_000))
 /** Asks a machine on a bridge of the node. */
 const lanProbe = z.object({
   version: z.literal(1),
-  kind: z.enum(['arp', 'ping', 'tcp']),
+  /** An agent of release 0.1 rejects `http` and `ssh` with 400. */
+  kind: z.enum(['arp', 'ping', 'tcp', 'http', 'ssh']),
   bridge: interfaceField,
   ip: ipv4Field,
   /** For `arp`: the machine that must answer (broker-admin.ts). An agent of release 0.1 accepts the first answer. */
   mac: z.optional(macField),
   port: z.optional(portNumber),
+  /** For `http`; default `/`. It goes into the request line. */
+  path: z.optional(z.string().check(z.maxLength(1_024), z.regex(httpPath))),
   timeoutMs: probeTimeout,
 })
 export type LanProbe = z.output<typeof lanProbe>
@@ -251,7 +256,18 @@ const guestPortProbe = z.object({
 })
 export type GuestPortProbe = z.output<typeof guestPortProbe>
 
-export const probeRequest = z.union([lanProbe, nodePortProbe, guestPortProbe])
+/** Asks the agent in the guest of a VM on this node, or has it run a program. An agent of release 0.1 answers 400. */
+const guestAgentProbe = z.object({
+  version: z.literal(1),
+  kind: z.enum(['guestAgent', 'exec']),
+  uid: uidField,
+  /** For `exec`. */
+  command: z.optional(guestCommand),
+  timeoutMs: probeTimeout,
+})
+export type GuestAgentProbe = z.output<typeof guestAgentProbe>
+
+export const probeRequest = z.union([lanProbe, nodePortProbe, guestPortProbe, guestAgentProbe])
 export type ProbeRequest = z.output<typeof probeRequest>
 
 export { probeOutcome }

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { acceleratorInUse, cleanText, containerField, textField } from './common.ts'
+import { guestAgentStatus, guestCommand } from './guest-agent.ts'
 import { uidField } from '../names.ts'
 
 /**
@@ -23,7 +24,11 @@ export const runnerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('powerOff'), id }),
   /** Whether the guest accepts a TCP connection to a forwarded port. A runner of release 0.1 answers `error`. */
   z.object({ type: z.literal('guestPort'), id, port: z.int(), timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)) }),
+  /** Runs a program in the guest through its agent. A runner of release 0.1 answers `error`. */
+  z.object({ type: z.literal('guestExec'), id, command: guestCommand, timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)) }),
 ])
+
+export type RunnerRequest = z.output<typeof runnerRequest>
 
 const runnerPhase = z.enum([
   'Starting',
@@ -42,6 +47,10 @@ export const runnerStatus = z.object({
   uid: uidField,
   phase: runnerPhase,
   message: textField,
+  /** The state in the runner's own words (runner/state-machine.ts): more than a `phase` of release 0.1 can say. Absent from it. */
+  state: z.optional(cleanText(64)),
+  /** Absent from release 0.1, whose guests have no agent channel. */
+  guestAgent: z.optional(guestAgentStatus),
   /** The accelerator that QEMU uses; null while there is no QEMU. */
   accelerator: z.nullable(acceleratorInUse),
   /** QEMU's status in QMP (`running`, `paused`, `shutdown` …); null while there is no QEMU. */
@@ -66,11 +75,19 @@ export type RunnerStatus = z.output<typeof runnerStatus>
 /** `silent`: no answer in time. `notForwarded`: the guest runs without this port, or not at all. */
 const guestPortState = z.enum(['accepts', 'refuses', 'silent', 'notForwarded'])
 export type GuestPortState = z.output<typeof guestPortState>
+const execOutcome = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('exited'), code: z.int() }),
+  /** The agent refused, or the program did not end in time. */
+  z.object({ kind: z.literal('failed'), message: textField }),
+  z.object({ kind: z.literal('noAgent'), message: textField }),
+])
+export type ExecOutcome = z.output<typeof execOutcome>
 
 export const runnerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id, status: runnerStatus }),
   z.object({ type: z.literal('ok'), id }),
   z.object({ type: z.literal('guestPort'), id, state: guestPortState }),
+  z.object({ type: z.literal('guestExec'), id, outcome: execOutcome }),
   z.object({ type: z.literal('error'), id: z.nullable(id), message: textField }),
 ])
 export type RunnerResponse = z.output<typeof runnerResponse>

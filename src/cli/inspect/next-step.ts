@@ -106,6 +106,7 @@ const byReason: Readonly<Record<string, Step>> = {
   NoOtherNode: always('docker node ls'),
   NoAddressOnBridge: explain('spec.readiness'),
   PortMissing: explain('spec.readiness'),
+  AgentOutdated: always('docker service ps swarmvirt_agent'),
   Retrying: ({ vm }) => `docker vm events -f ${vm}`,
 }
 

@@ -1,12 +1,12 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { NodeId, VmUid } from '../../api/names.ts'
-import type { GuestPortProbe, NodePortProbe, VmStatus } from '../../api/wire/agent-api.ts'
+import type { NodePortProbe, VmStatus } from '../../api/wire/agent-api.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { answerOf } from '../shared/answers.ts'
 import type { UserNic } from '../shared/applied.ts'
 import { whyOfAnother } from './of-task.ts'
-import { type AskedPort, otherNodes, type Probing, type PublishedProbe } from './probing.ts'
+import { type AskedPort, guestAgentRequest, otherNodes, type Probing, type PublishedProbe } from './probing.ts'
 
 interface Guest {
   readonly uid: VmUid
@@ -46,9 +46,9 @@ async function askPublished(
   if (port === undefined) return { kind: 'none' }
   const probers = otherNodes(node, nodes)
   if (probers.length === 0 || ip === undefined) return { kind: 'nobody' }
-  const request = { version: 1, kind: 'nodePort', ip, port, timeoutMs } as const
+  const request: NodePortProbe = { version: 1, kind: 'nodePort', ip, port, timeoutMs }
   const silent: string[] = []
-  let denied: AskedPort | undefined
+  let denied: AskedPort<NodePortProbe> | undefined
   for (const prober of probers) {
     const answer = await answerOf(ask(agents, prober, request, signal))
     if (!answer.known) silent.push(`${prober.hostname}: ${answer.message}`)
@@ -60,16 +60,19 @@ async function askPublished(
 
 async function askReadiness(agents: Agents, { uid, node, vm }: Guest, signal: AbortSignal): Promise<AskedPort | undefined> {
   const { readiness } = vm.spec
-  if (readiness === undefined || !('tcp' in readiness)) return undefined
-  const answer = await answerOf(ask(agents, node, { version: 1, kind: 'guestPort', uid, port: readiness.tcp, timeoutMs }, signal))
+  const tcp = readiness !== undefined && 'tcp' in readiness ? readiness.tcp : undefined
+  const port = tcp === undefined ? undefined : ({ version: 1, kind: 'guestPort', uid, port: tcp, timeoutMs } as const)
+  const request = guestAgentRequest(vm, uid) ?? port
+  if (request === undefined) return undefined
+  const answer = await answerOf(ask(agents, node, request, signal))
   return answer.known ? answer.value : undefined
 }
 
-async function ask(
+async function ask<Request extends AskedPort['request']>(
   agents: Agents,
   { id, hostname }: { readonly id: NodeId; readonly hostname: string },
-  request: NodePortProbe | GuestPortProbe,
+  request: Request,
   signal: AbortSignal,
-): Promise<AskedPort> {
+): Promise<AskedPort<Request>> {
   return { nodeId: id, hostname, request, outcome: await agents.on(id).probe(request, signal) }
 }

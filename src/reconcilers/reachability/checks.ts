@@ -1,5 +1,6 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
 import type { Sighting } from '../../api/wire/broker-admin.ts'
 import type { ProbeOutcome } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
@@ -11,6 +12,7 @@ import { whyOfAnother } from './of-task.ts'
 import { isUserNic, type VmNic } from '../shared/applied.ts'
 import { dissenters, type Probing, type PublishedProbe } from './probing.ts'
 
+type Readiness = NonNullable<VirtualMachine['spec']['readiness']>
 type Finding = Omit<ConditionDraft, 'type'>
 type Check = readonly [ConditionType, (seen: ReachabilitySeen, nowMs: number) => Finding]
 
@@ -271,9 +273,13 @@ function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
   const readiness = declaration.kind === 'present' ? declaration.vm.spec.readiness : undefined
   if (readiness === undefined) return found('True', 'NoProbe', 'the manifest has no readiness probe')
   const { outcome, from } = readinessIn(probing)
-  const what = 'tcp' in readiness ? `tcp ${readiness.tcp}` : 'ping'
-  if (probing.kind === 'behindNat' && !('tcp' in readiness))
-    return found('Unknown', 'PingBehindNat', 'no node can ping a guest behind NAT: use readiness.tcp with a forwarded port')
+  const what = describeProbe(readiness)
+  if (probing.kind === 'behindNat' && !worksBehindNat(readiness))
+    return found(
+      'Unknown',
+      'PingBehindNat',
+      `no node can probe a guest behind NAT with ${what}: use readiness.tcp with a forwarded port, guestAgent or exec`,
+    )
   if (outcome === undefined) return found('Unknown', 'NotProbed', `${what} has not been probed yet`)
   switch (outcome.outcome) {
     case 'reached':
@@ -290,7 +296,7 @@ function parent(nic: NicGrant | undefined): string {
 }
 
 function readinessIn(probing: Probing): { readonly outcome: ProbeOutcome | undefined; readonly from: string } {
-  if (probing.kind === 'done') return { outcome: probing.probed.readiness, from: probing.probed.hostname }
+  if (probing.kind === 'done') return { outcome: probing.probed.readiness, from: probing.probed.readinessFrom.hostname }
   if (probing.kind !== 'behindNat') return { outcome: undefined, from: '' }
   return { outcome: probing.readiness?.outcome, from: `the runner on ${probing.readiness?.hostname ?? 'its node'}` }
 }
@@ -304,6 +310,18 @@ function relayProblem({ status }: ReachabilitySeen): string | undefined {
 /** NICs of a bridge. */
 function grantedOf(nics: readonly VmNic[]): readonly NicGrant[] {
   return nics.flatMap((nic) => (isUserNic(nic) ? [] : [nic]))
+}
+
+function describeProbe(readiness: Readiness): string {
+  if ('tcp' in readiness) return `tcp ${readiness.tcp}`
+  if ('http' in readiness) return `http ${readiness.http.port} ${readiness.http.path}`
+  if ('ssh' in readiness) return `ssh ${readiness.ssh}`
+  if ('guestAgent' in readiness) return 'guestAgent'
+  return 'exec' in readiness ? `exec ${readiness.exec.command[0] ?? ''}` : 'ping'
+}
+
+function worksBehindNat(readiness: Readiness): boolean {
+  return 'tcp' in readiness || 'guestAgent' in readiness || 'exec' in readiness
 }
 
 function rtt(ms: number | null): string {

@@ -66,9 +66,9 @@ function cachedAnswersOf({ uid, node, status, probing }: ReachabilitySeen, halte
   if (probing.kind !== 'done') return []
   const probe = (nodeId: NodeId, request: ProbeRequest | undefined, outcome: ProbeOutcome | undefined): CachedAnswer[] =>
     request === undefined || outcome === undefined ? [] : [{ nodeId, known: { kind: 'probe', request, mark: probeMark(outcome) } }]
-  const answers = [probing.probed, ...dissenters(probing)].flatMap(({ nodeId, requests, arp, readiness }) => [
+  const answers = [probing.probed, ...dissenters(probing)].flatMap(({ nodeId, requests, readinessFrom, arp, readiness }) => [
     ...probe(nodeId, requests.arp, arp),
-    ...probe(nodeId, requests.readiness, readiness),
+    ...probe(readinessFrom.id, requests.readiness, readiness),
   ])
   return [own, ...answers]
 }

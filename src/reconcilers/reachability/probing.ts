@@ -2,20 +2,22 @@ import { nodeLabels } from '../../api/labels.ts'
 import type { Mac } from '../../api/mac.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { attachmentOf, parentOf } from '../../api/nic-attachment.ts'
-import type { GuestPortProbe, LanProbe, NodePortProbe, ProbeOutcome, VmStatus } from '../../api/wire/agent-api.ts'
+import type { GuestAgentProbe, GuestPortProbe, LanProbe, NodePortProbe, ProbeOutcome, VmStatus } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { answerOf } from '../shared/answers.ts'
 import { type ExpectedAddress, pickAddress } from './address.ts'
 import { whyOfAnother } from './of-task.ts'
-import type { NodeId } from '../../api/names.ts'
+import type { NodeId, VmUid } from '../../api/names.ts'
 
 /** The results of the probes from another node. */
 export interface Probed {
   readonly nodeId: NodeId
   readonly hostname: string
-  readonly requests: { readonly arp: LanProbe; readonly readiness: LanProbe | undefined }
+  readonly requests: { readonly arp: LanProbe; readonly readiness: LanProbe | GuestAgentProbe | undefined }
+  /** The VM's own node, if the guest is asked through its agent. Otherwise the same as above. */
+  readonly readinessFrom: Pick<SwarmNode, 'id' | 'hostname'>
   readonly arp: ProbeOutcome
   /** Undefined if the manifest has no readiness probe, or if ARP already failed. */
   readonly readiness: ProbeOutcome | undefined
@@ -26,11 +28,14 @@ export interface Probed {
 const verdicts = ['unknown', 'unreached', 'readinessUnknown', 'notReady', 'reached', 'takenByAnother'] as const
 type Verdict = (typeof verdicts)[number]
 
-/** The answer of one agent about a port. */
-export interface AskedPort {
+/** Answered by the VM's own runner. */
+type OwnNodeProbe = GuestPortProbe | GuestAgentProbe
+
+/** The answer of one agent about a VM behind NAT. */
+export interface AskedPort<Request extends OwnNodeProbe | NodePortProbe = OwnNodeProbe | NodePortProbe> {
   readonly nodeId: NodeId
   readonly hostname: string
-  readonly request: NodePortProbe | GuestPortProbe
+  readonly request: Request
   readonly outcome: ProbeOutcome
 }
 
@@ -39,7 +44,7 @@ export type PublishedProbe =
   | { readonly kind: 'none' }
   | { readonly kind: 'nobody' }
   | { readonly kind: 'silent'; readonly message: string }
-  | { readonly kind: 'asked'; readonly asked: AskedPort }
+  | { readonly kind: 'asked'; readonly asked: AskedPort<NodePortProbe> }
 
 export type Probing =
   /** There is no address to probe. */
@@ -77,7 +82,7 @@ export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly Sw
   if (vlan !== undefined) return { kind: 'vlan', vlan }
   const probers = probersFor(guest.node, parentOf(nic), nodes)
   if (probers.length === 0) return { kind: 'nobody' }
-  const target = { bridge: parentOf(nic), mac: nic.mac, ip, vm: guest.vm }
+  const target = { bridge: parentOf(nic), mac: nic.mac, ip, vm: guest.vm, uid: status.uid, node: guest.node }
   const silent: string[] = []
   const asked: Probed[] = []
   for (const prober of probers) {
@@ -133,10 +138,13 @@ interface ProbeTarget {
   readonly mac: Mac
   readonly ip: string
   readonly vm: VirtualMachine
+  readonly uid: VmUid
+  readonly node: SwarmNode
 }
 
 async function probe(agents: Agents, prober: SwarmNode, target: ProbeTarget, signal: AbortSignal): Promise<Probed> {
   const agent = agents.on(prober.id)
+  const readinessFrom = guestAgentRequest(target.vm, target.uid) === undefined ? prober : target.node
   const { bridge, ip, mac } = target
   const requests = {
     arp: { version: 1, kind: 'arp', bridge, ip, mac, timeoutMs: arpTimeoutMs },
@@ -144,8 +152,9 @@ async function probe(agents: Agents, prober: SwarmNode, target: ProbeTarget, sig
   } as const
   const arp = await agent.probe(requests.arp, signal)
   const reached = arp.outcome === 'reached' && arp.mac === mac
-  const readiness = reached && requests.readiness !== undefined ? await agent.probe(requests.readiness, signal) : undefined
-  return { nodeId: prober.id, hostname: prober.hostname, requests, arp, readiness, verdict: verdictOf(arp, readiness, mac) }
+  const readiness =
+    reached && requests.readiness !== undefined ? await agents.on(readinessFrom.id).probe(requests.readiness, signal) : undefined
+  return { nodeId: prober.id, hostname: prober.hostname, requests, readinessFrom, arp, readiness, verdict: verdictOf(arp, readiness, mac) }
 }
 
 function verdictOf(arp: ProbeOutcome, readiness: ProbeOutcome | undefined, mac: Mac): Verdict {
@@ -155,9 +164,21 @@ function verdictOf(arp: ProbeOutcome, readiness: ProbeOutcome | undefined, mac: 
   return readiness.outcome === 'unreached' ? 'notReady' : 'readinessUnknown'
 }
 
-function readinessRequest({ vm, bridge, ip }: ProbeTarget): LanProbe | undefined {
+function readinessRequest({ vm, uid, bridge, ip }: ProbeTarget): LanProbe | GuestAgentProbe | undefined {
   const { readiness } = vm.spec
   if (readiness === undefined) return undefined
+  const asked = guestAgentRequest(vm, uid)
+  if (asked !== undefined) return asked
   const common = { version: 1, bridge, ip, timeoutMs: readinessTimeoutMs } as const
-  return 'tcp' in readiness ? { ...common, kind: 'tcp', port: readiness.tcp } : { ...common, kind: 'ping' }
+  if ('tcp' in readiness) return { ...common, kind: 'tcp', port: readiness.tcp }
+  if ('http' in readiness) return { ...common, kind: 'http', ...readiness.http }
+  return 'ssh' in readiness ? { ...common, kind: 'ssh', port: readiness.ssh } : { ...common, kind: 'ping' }
+}
+
+/** Only the VM's own runner can talk to the agent in its guest. Undefined for every other probe. */
+export function guestAgentRequest({ spec: { readiness } }: VirtualMachine, uid: VmUid): GuestAgentProbe | undefined {
+  if (readiness === undefined) return undefined
+  const common = { version: 1, uid, timeoutMs: readinessTimeoutMs } as const
+  if ('guestAgent' in readiness) return { ...common, kind: 'guestAgent' }
+  return 'exec' in readiness ? { ...common, kind: 'exec', command: readiness.exec.command } : undefined
 }

@@ -17,6 +17,7 @@ import {
   diskNames,
   explicitOverhead,
   grownSizes,
+  powerOffTimeoutS,
   readOnlyDisks,
   restartHash,
   severalSockets,
@@ -25,9 +26,8 @@ import {
   type WantedVm,
 } from './restart-inputs.ts'
 
-/** The runner forces the guest off this long after it presses the power button; Swarm kills the task 10 s later. */
-const powerOffTimeoutS = 110
-export const stopGraceS = 120
+/** Swarm kills the task this much later. Until then QEMU flushes its disks. */
+const killAfterS = 10
 
 /** The part of a manifest that a VM's service is rendered from. */
 export interface Inputs {
@@ -40,6 +40,7 @@ export interface Inputs {
   /** The launch config as canonical JSON, and the name of its Swarm config. */
   readonly launchText: string
   readonly launchName: string
+  readonly stopGraceS: number
   readonly userData: { readonly text: string; readonly name: string } | undefined
   /** It has a NIC behind NAT. */
   readonly userNetwork: boolean
@@ -58,6 +59,7 @@ export function inputsOf(wanted: WantedVm): Inputs {
     shape: shapeOf(vm),
     cpuLimit: vm.spec.resources?.cpuLimit ?? undefined,
     launchText,
+    stopGraceS: powerOffTimeoutS(vm) + killAfterS,
     launchName: contentName('launch', uid, launchText),
     userData: text === undefined ? undefined : { text, name: contentName('userdata', uid, text) },
     userNetwork: launch.nics.some(({ user }) => user !== undefined),
@@ -116,6 +118,6 @@ function launchOf(wanted: WantedVm): LaunchConfig {
     },
     ...(console?.vnc ? { vnc: true } : {}),
     ...(watchdog === undefined ? {} : { watchdog: watchdog.action }),
-    powerOffTimeoutS,
+    powerOffTimeoutS: powerOffTimeoutS(vm),
   }
 }

@@ -7,7 +7,7 @@ import type { Labels, RawSpec } from '../../ports/swarm.ts'
 import { placementConstraints } from '../shared/constraints.ts'
 import { vmObjectLabels } from '../shared/vm-objects.ts'
 import { rawObject } from '../shared/raw.ts'
-import { type Inputs, stopGraceS } from './inputs.ts'
+import type { Inputs } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import { templateHashOf } from './projection.ts'
 
@@ -80,7 +80,7 @@ function containerSpec({ inputs, settings, apiVersion }: RenderInput): RawSpec {
     // As PID 1, Node would ignore a SIGTERM that arrives before its handler is set: the VM would start and then be killed.
     Init: true,
     StopSignal: 'SIGTERM',
-    StopGracePeriod: stopGraceS * nanosecondsPerSecond,
+    StopGracePeriod: inputs.stopGraceS * nanosecondsPerSecond,
     Mounts: mounts(settings.stateRoot, inputs.uid),
     Configs: [{ ConfigName: inputs.launchName, File: file(inRunner.launchConfig) }],
     Secrets: inputs.userData === undefined ? [] : [{ SecretName: inputs.userData.name, File: file('userdata') }],
@@ -136,16 +136,21 @@ export function surroundings(replicas: number, ports: readonly ForwardedPort[] =
   }
 }
 
-/** Keeps the restart policy and grace period that the service was created with. */
+/** Keeps the restart policy that the service was created with, and its grace period unless the manifest needs a longer one. */
 export function keepLifecycle(template: RawSpec, actual: unknown): RawSpec {
   const held = rawObject(actual)
   const container = rawObject(held['ContainerSpec'])
-  const grace = container['StopGracePeriod']
+  const written = rawObject(template['ContainerSpec'])
+  const grace = longer(container['StopGracePeriod'], written['StopGracePeriod'])
   return {
     ...template,
     ...(held['RestartPolicy'] === undefined ? {} : { RestartPolicy: held['RestartPolicy'] }),
-    ContainerSpec: { ...rawObject(template['ContainerSpec']), ...(grace === undefined ? {} : { StopGracePeriod: grace }) },
+    ContainerSpec: { ...written, ...(grace === undefined ? {} : { StopGracePeriod: grace }) },
   }
+}
+
+function longer(held: unknown, wanted: unknown): unknown {
+  return typeof held === 'number' && typeof wanted === 'number' ? Math.max(held, wanted) : held
 }
 
 interface ServiceNotes {

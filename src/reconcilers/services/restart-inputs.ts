@@ -110,6 +110,13 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     ({ launch }) => launch.watchdog,
     shown,
   ),
+  terminationGracePeriod: {
+    wanted: ({ vm }) => vm.spec.terminationGracePeriod,
+    changes: ({ launch }, { vm }) => {
+      const [from, to] = [launch.powerOffTimeoutS, powerOffTimeoutS(vm)]
+      return from === to ? [] : [[['spec', 'terminationGracePeriod'], `${from}s`, `${to}s`]]
+    },
+  },
   cloudInitInstance: input(
     ['metadata', 'annotations', cloudInitInstanceAnnotation],
     ({ vm }) => vm.metadata.annotations[cloudInitInstanceAnnotation],
@@ -123,6 +130,11 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     hidden,
   ),
   userData: input(['spec', 'cloudInit', 'userData'], wantedUserData, runningUserData, hidden),
+}
+
+/** Seconds after which the runner forces the guest off. The default is that of release 0.1. */
+export function powerOffTimeoutS({ spec }: VirtualMachine): number {
+  return spec.terminationGracePeriod === undefined ? 110 : Math.ceil(spec.terminationGracePeriod / 1_000)
 }
 
 /** Undefined if all networks use DHCP. */

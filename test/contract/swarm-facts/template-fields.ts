@@ -123,7 +123,12 @@ export const templateFields: readonly TemplateField[] = [
   },
   { path: 'TaskTemplate.ContainerSpec.Init', edit: container((one) => void (one['Init'] = false)), restarts: true },
   { path: 'TaskTemplate.ContainerSpec.StopSignal', edit: container((one) => void (one['StopSignal'] = 'SIGINT')), restarts: true },
-  { path: 'TaskTemplate.ContainerSpec.StopGracePeriod', edit: container((one) => void (one['StopGracePeriod'] = 9e9)), restarts: true },
+  {
+    path: 'TaskTemplate.ContainerSpec.StopGracePeriod',
+    edit: container((one) => void (one['StopGracePeriod'] = 9e9)),
+    restarts: true,
+    behind: ['spec.terminationGracePeriod'],
+  },
   {
     path: 'TaskTemplate.ContainerSpec.Mounts',
     edit: container((one) => void (one['Mounts'] = [{ Type: 'tmpfs', Target: '/scratch' }])),

@@ -44,8 +44,12 @@ export class Lan {
     return { outcome: 'unreached', reason: 'NoAnswer', message: 'nothing in 1000 ms', mac: null, rttMs: null }
   }
 
-  readonly tcpConnect: TcpConnect = async (ip) =>
-    this.ask(ip).outcome === 'reached' ? { kind: 'connected', rttMs: 0.4 } : { kind: 'silent' }
+  /** A service on every port, which speaks what it is asked. */
+  readonly tcpConnect: TcpConnect = async ({ ip, talk }) => {
+    if (this.ask(ip).outcome !== 'reached') return { kind: 'silent' }
+    const received = talk === undefined ? '' : talk.send === '' ? 'SSH-2.0-simulated\r\n' : 'HTTP/1.1 200 OK\r\n\r\n'
+    return { kind: 'connected', rttMs: 0.4, received }
+  }
 }
 
 /** An announcement (RFC 5227): the MAC says of itself that it has this address. */

@@ -61,6 +61,8 @@ export class SimulatedQemu {
   readonly #opened: Inode[] = []
   readonly #monitor = new Monitor((command, id, args) => this.#execute(command, id, args))
   readonly #serial = new Monitor(() => undefined)
+  /** No agent runs in the guest. */
+  readonly #agent = new Monitor(() => undefined)
   #isPoweringOff = false
   #finish: (end: ProcessEnd) => void = () => undefined
 
@@ -85,7 +87,7 @@ export class SimulatedQemu {
     }))
     const ended = new Promise<ProcessEnd>((resolve) => (this.#finish = resolve))
     const kill = (signal: 'SIGTERM' | 'SIGKILL'): void => this.end({ kind: 'killed', signal })
-    this.child = { pid: 7, channels: [this.#monitor.channel, this.#serial.channel], ended, kill }
+    this.child = { pid: 7, channels: [this.#monitor.channel, this.#serial.channel, this.#agent.channel], ended, kill }
     const forget = ports.disk.onFull(() => this.#outOfRoom())
     this.process.onEnd(() => {
       forget()

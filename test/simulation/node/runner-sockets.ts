@@ -47,5 +47,6 @@ export function memoryRunners(layout: Layout, sockets: FdSockets, process: Proce
     async powerOff(uid) {
       await ask(uid, 'powerOff')
     },
+    exec: () => Promise.resolve({ kind: 'noAgent', message: 'no agent runs in the guest' }),
   }
 }

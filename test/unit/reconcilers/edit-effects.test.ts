@@ -114,6 +114,12 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'spec.readiness.ping': { edit: put('readiness', { ping: true }) },
   'spec.readiness.tcp': { edit: put('readiness', { tcp: 22 }) },
+  'spec.readiness.http.port': { edit: put('readiness', { http: { port: 80, path: '/' } }) },
+  'spec.readiness.http.path': { edit: put('readiness', { http: { port: 80, path: '/' } }) },
+  'spec.readiness.guestAgent': { edit: put('readiness', { guestAgent: true }) },
+  'spec.readiness.exec.command': { edit: put('readiness', { exec: { command: ['/bin/true'] } }) },
+  'spec.terminationGracePeriod': { edit: put('terminationGracePeriod', '30s') },
+  'spec.readiness.ssh': { edit: put('readiness', { ssh: 22 }) },
 }
 
 function parsed(document: Document, under?: Parameters<typeof parseVirtualMachine>[1]): VirtualMachine {

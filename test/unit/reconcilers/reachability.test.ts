@@ -283,7 +283,7 @@ test('without another node nobody can say that the guest is reachable', async ()
 })
 
 test('readiness is what the manifest asks for, from the node that probed', async () => {
-  const answer = ({ kind, port }: ProbeRequest) => (kind === 'arp' || port === 22 ? reached : unreached)
+  const answer = (request: ProbeRequest) => (request.kind === 'arp' || ('port' in request && request.port === 22) ? reached : unreached)
   const open = await onTheLan(undefined, answer, { readiness: { tcp: 22 } })
   expect(open.said('web', 'GuestReady')).toBe('True Answered')
   const closed = await onTheLan(undefined, answer, { readiness: { tcp: 80 } })

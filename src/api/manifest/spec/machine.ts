@@ -126,9 +126,8 @@ export const machineFields = {
     },
   ),
   terminationGracePeriod: field(duration('1s', '1h').optional(), {
-    description: 'How long a shutdown may take.',
-    effect: 'recreate',
-    notYet: true,
+    description: 'How long a shutdown may take. Then the guest is powered off by force. Default 110s.',
+    effect: 'restart',
   }),
   deletionPolicy: field(z.enum(['Retain', 'Delete']).optional(), {
     description: 'Disks of a removed VM: Retain (default) keeps them, Delete destroys their data.',
