@@ -160,6 +160,8 @@ export function requeue({ loops, informed, log, store, onManifests, onLease }: R
     onSnapshot(listed, changed, isBack) {
       const isFirst = nodes === undefined
       takeNodes(listed)
+      // The first snapshot requeues everything.
+      compared ??= listed
       if (isBack) wakeAll()
       if (isBack || isFirst) resyncAll()
       else resyncSome(changed)

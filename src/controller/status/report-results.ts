@@ -17,7 +17,7 @@ export interface ResultPorts {
 /** Adds the result of each run of a VM to its status. `began` is the declaration at the start of the run. */
 export function resultReporter({ store, status, effects, onWrite, newTask }: ResultPorts) {
   function wrote(owner: Report['owner'], vm: VmName, result: RunResult): void {
-    onWrite(owner, vm)
+    if (result.kind !== 'planned' || result.effects.some(({ onNode }) => onNode !== true)) onWrite(owner, vm)
     const hadService = status.view(vm, store.get(vm)).timeline['service'] !== undefined
     if (result.kind === 'planned') effects.ofVm(vm, result.effects, hadService)
   }

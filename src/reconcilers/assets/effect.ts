@@ -21,11 +21,13 @@ export function effectOfAssets(action: AssetsAction): Effect {
       return {
         kind,
         disruptive: true,
+        onNode: true,
         event: { reason: 'DisksDeleting', message: 'deleting the disks on the node (deletionPolicy: Delete)' },
       }
     case 'prepare':
-      return { kind, disruptive: action.order.replaceDisks !== undefined }
+      return { kind, disruptive: action.order.replaceDisks !== undefined, onNode: true }
     case 'revokeGrant':
+      return { kind, disruptive: false, onNode: true }
     case 'removeRecord':
     case 'takeLease':
     case 'askHolder':
