@@ -212,7 +212,7 @@ describe('the controller', () => {
     expect([on.runs['services'], on.runs['nodes']]).toEqual([['web'], ['n1-id']])
   })
 
-  it('has the others look when one changed something, and itself again', async () => {
+  it('requeues the other writers after a write, and the reconciler that wrote', async () => {
     let acts = 1
     const on = stage((one) => {
       one.plans = { assets: () => (acts-- > 0 ? { ...idle, actions: [{ kind: 'createRecord' }] } : idle) }
@@ -233,7 +233,7 @@ describe('the controller', () => {
     expect(on.applied.length).toBeLessThan(20)
   })
 
-  it('waits longer between failures although it resyncs, and less when an agent is back', async () => {
+  it('backs off further after each failure in spite of resyncs, and retries at once when an agent is back', async () => {
     const on = stage((one) => {
       one.plans = {
         assets: () => {
@@ -255,7 +255,7 @@ describe('the controller', () => {
     expect(on.runs['assets']).toEqual(['web'])
   })
 
-  it('shows beside a node the VMs that another node reached and this one did not', async () => {
+  it('lists with each node the VMs that only other nodes reach', async () => {
     let notReachedFrom: Readonly<Record<string, string>> = { notReachedFrom: 'n0 n1' }
     const on = stage((one) => {
       one.plans = { reachability: () => ({ ...idle, next: { kind: 'requeueAfter', ms: 1_000 }, facts: notReachedFrom }) }
@@ -268,7 +268,7 @@ describe('the controller', () => {
     expect(on.built.view.nodes()[0]?.notReached).toEqual([])
   })
 
-  it('shows what was refused as Stalled, and takes it back when it is accepted', async () => {
+  it('shows a rejected request as Stalled, and ends that once it is accepted', async () => {
     let refused = true
     const on = stage((one) => {
       one.plans = {
@@ -287,7 +287,7 @@ describe('the controller', () => {
     expect(stalled()).toBeUndefined()
   })
 
-  it('forgets a removed VM when nothing of it is left, and not while its service is there', async () => {
+  it('forgets a removed VM once nothing of it is left, but not while its service exists', async () => {
     const labels = { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.vm': 'web', 'swarmvirt.cluster': 'lab' }
     const on = stage((one) => {
       one.services = [{ name: 'vm-web', labels }]
@@ -302,7 +302,7 @@ describe('the controller', () => {
     expect(on.built.view.vm('web')).toBeUndefined()
   })
 
-  it('forgets a removed VM only after every reconciler has looked for its remains', async () => {
+  it('forgets a removed VM only after every reconciler has run since the removal', async () => {
     const on = stage((one) => one.declare('web'))
     await on.clock.pass(1_000)
     on.declare()
@@ -312,7 +312,7 @@ describe('the controller', () => {
     expect(on.built.view.vm('web')?.phase).toBe('Removing')
   })
 
-  it('takes VMs of another cluster for none of its own', async () => {
+  it('ignores VMs of another cluster', async () => {
     const labels = { 'swarmvirt.managed-by': 'swarmvirt', 'swarmvirt.vm': 'web', 'swarmvirt.cluster': 'other' }
     const on = stage((one) => void (one.services = [{ name: 'vm-web', labels }]))
     await on.clock.pass(1_000)
@@ -334,7 +334,7 @@ describe('the controller', () => {
     expect(on.built.view.ready().ok).toBe(true)
   })
 
-  it('has acted on a generation when every reconciler has nothing left to do for it', async () => {
+  it('sets observedGeneration once every reconciler has nothing left to do for the generation', async () => {
     let placed = false
     const on = stage((one) => {
       one.plans = {
@@ -392,7 +392,7 @@ describe('the controller', () => {
     expect(conditionOf(on, 'Ready')).toMatchObject({ status: 'True', observedGeneration: 'g-web' })
   })
 
-  it('becomes Unknown if it may not read', async () => {
+  it('makes conditions Unknown if Docker denies it to read', async () => {
     const on = stage((one) => {
       one.plans = allHolds
       one.declare('web')
@@ -405,7 +405,7 @@ describe('the controller', () => {
     expect(conditionOf(on, 'Stalled')).toMatchObject({ status: 'True', reason: 'Denied' })
   })
 
-  it('says so when the world moves under it again and again', async () => {
+  it('reports a key that gets one conflict after another', async () => {
     const on = stage((one) => {
       one.plans = allHolds
       one.declare('web')
@@ -433,7 +433,7 @@ function allTrue(owner: string): Plan<unknown> {
 const allHolds = Object.fromEntries(['assets', 'services', 'reachability'].map((owner) => [owner, () => allTrue(owner)]))
 
 describe('watched changes', () => {
-  it('is each VM once for all that moved in a short while, and every VM that goes', async () => {
+  it('names each changed VM once for all changes in a short time, and each VM that was forgotten', async () => {
     const on = stage((one) => one.declare('web', 'db'))
     await on.clock.pass(1_000)
     const told: string[] = []
@@ -455,7 +455,7 @@ describe('watched changes', () => {
 })
 
 describe('actions of the controller', () => {
-  it('is to read every source now', async () => {
+  it('reads every source at once on a reload', async () => {
     const on = stage()
     await on.clock.pass(1_000)
     on.declareUnseen('web')
@@ -497,7 +497,7 @@ describe('actions of the controller', () => {
 })
 
 describe('a VM that is off as declared', () => {
-  it('is not said to be worked on', async () => {
+  it('is not Reconciling', async () => {
     const off = (owner: string): Plan<unknown> => ({
       actions: [],
       conditions: readyChecks
@@ -539,7 +539,7 @@ describe('a VM that is suspended', () => {
     expect(on.runs['services']).toEqual(['web'])
   })
 
-  it('is so no longer when its reconcilers say nothing of it', async () => {
+  it('is no longer suspended once no reconciler reports it', async () => {
     const on = stage((one) => {
       one.plans = { assets: () => suspended, services: () => suspended }
       one.declare('web')

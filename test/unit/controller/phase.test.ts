@@ -40,7 +40,7 @@ test.each<readonly [string, readonly Status[], string]>([
   expect(phase('Halted', said)).toBe(wanted)
 })
 
-test('is not Halted by what was seen before the manifest said so', () => {
+test('is not Halted by an observation from before the manifest said Halted', () => {
   expect(phase('Halted', [['GuestRunning', 'False', 'Halted']], 'another')).toBe('Stopping')
 })
 

@@ -17,7 +17,7 @@ function bench(): Bench {
 }
 
 describe('the work queue', () => {
-  it('makes one run of many adds', () => {
+  it('runs a key once for many adds', () => {
     const { queue } = bench()
     queue.add('a')
     queue.add('a')
@@ -76,7 +76,7 @@ describe('the work queue', () => {
     expect([queue.take(), queue.take()]).toEqual(['a', undefined])
   })
 
-  it('leaves no timer behind when it is closed', () => {
+  it('cancels its timers when it is closed', () => {
     const { queue, clock } = bench()
     queue.addAfter('a', 5_000)
     queue.addFailed('b')
@@ -96,7 +96,7 @@ describe('the work queue', () => {
     expect(new Set([queue.take(), queue.take()])).toEqual(new Set(['a', 'b']))
   })
 
-  it('waits for its step and up to half as long again, and never for less than a second or more than five minutes', () => {
+  it('waits one to one and a half times the step of its failure, between a second and five minutes', () => {
     const law = (): void =>
       fc.assert(
         fc.property(fc.integer({ min: 1, max: 100 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (failures, drawn) => {
@@ -108,7 +108,7 @@ describe('the work queue', () => {
     expect(law).not.toThrow()
   })
 
-  it('does not bring back together what failed together, not even after the first failure', () => {
+  it('spreads the retries of keys that failed together, also after the first failure', () => {
     const drawn = [0.1, 0.9].map((next) => backoffMs(1, { ...evenRandom, next: () => next }))
     expect(new Set(drawn).size).toBe(2)
   })

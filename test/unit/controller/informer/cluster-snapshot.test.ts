@@ -37,7 +37,7 @@ test('a VM is known with the static addresses that its guest was started with', 
   expect(await vmsOf(cluster)).toMatchObject({ web: { addresses: ['10.0.0.5'] } })
 })
 
-test('a record without the label, as an earlier release made it, is of no known source', async () => {
+test('a record without the source label, as an earlier release wrote it, has no known source', async () => {
   const cluster = await placed()
   const record = cluster.record('web')?.config
   if (record === undefined) throw new Error('no record')
@@ -46,7 +46,7 @@ test('a record without the label, as an earlier release made it, is of no known 
   expect(await vmsOf(cluster)).toMatchObject({ web: { generation: expect.any(String), source: undefined } })
 })
 
-test('a VM that lost its service is known by its record, and a removed one by nothing', async () => {
+test('a VM without a service is found by its placement record, but not once the record is retained', async () => {
   const cluster = await placed()
   await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
   expect(await vmsOf(cluster)).toEqual({ web: { generation: undefined, source: 'directory', macs: [] } })
@@ -55,7 +55,7 @@ test('a VM that lost its service is known by its record, and a removed one by no
   expect(await vmsOf(cluster)).toEqual({})
 })
 
-test('a VM is known by what a crash left of its removal, when its service is gone and its record retained', async () => {
+test('a VM whose removal was interrupted is found by its remaining launch config or secret', async () => {
   const cluster = await placed()
   await cluster.swarm.removeService(cluster.swarm.service('vm-web')?.id ?? '')
   const record = cluster.record('web')?.config
@@ -90,7 +90,7 @@ test.each(['swarmvirt.vm', 'swarmvirt.component'])('a VM is known although its s
   expect(await vmsOf(recorded)).toMatchObject({ web: { source: 'directory' } })
 })
 
-test('a VM is not known by what another identity of its name left, which no removal takes', async () => {
+test('objects of an earlier VM with the same name, but another uid, do not count', async () => {
   const cluster = await placed()
   const launch = [...cluster.swarm.configs.values()].find((one) => one.labels['swarmvirt.component'] === 'launch')
   cluster.remove('web')
@@ -115,7 +115,7 @@ test('the MACs are not known while the launch config cannot be seen: a list may 
   expect((await vmsOf(cluster))['web']).toHaveProperty('macs', undefined)
 })
 
-test('while nobody changes anything the world is the very same one, and so is what it was made of', async () => {
+test('the same snapshot is returned while the lists are unchanged', async () => {
   const cluster = await placed()
   const held = { nodes: await cluster.swarm.listNodes(), services: await cluster.swarm.listServices() }
   // As the adapter gives them: the same list while Docker says the same.

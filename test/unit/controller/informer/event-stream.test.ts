@@ -58,7 +58,7 @@ function bench() {
 }
 
 describe('the event follower', () => {
-  it('gives what each event keys at', async () => {
+  it('maps each event to what it affects', async () => {
     const { clock, streams, keys, end } = bench()
     await clock.pass(0)
     streams[0]?.tell()
@@ -67,7 +67,7 @@ describe('the event follower', () => {
     await end()
   })
 
-  it('opens a broken stream again, and has everything reconciled', async () => {
+  it('reopens a broken stream, and reports a gap', async () => {
     const { clock, streams, end, gaps, openNow } = bench()
     await clock.pass(0)
     streams[0]?.fail()
@@ -90,7 +90,7 @@ describe('the event follower', () => {
     await end()
   })
 
-  it('keeps one that tells something soon', async () => {
+  it('keeps a suspected stream that delivers an event soon', async () => {
     const { clock, streams, follower, end, openNow } = bench()
     await clock.pass(60_000)
     follower.suspect()
@@ -112,7 +112,7 @@ describe('the event follower', () => {
     await end()
   })
 
-  it('leaves the stream alone that came after the one under suspicion', async () => {
+  it('does not close a stream that was opened after the suspicion', async () => {
     const { clock, streams, follower, end, openNow } = bench()
     await clock.pass(60_000)
     follower.suspect()
@@ -122,7 +122,7 @@ describe('the event follower', () => {
     await end()
   })
 
-  it('leaves no timer behind', async () => {
+  it('cancels its timer when it is stopped', async () => {
     const { clock, follower, end } = bench()
     await clock.pass(0)
     follower.suspect()

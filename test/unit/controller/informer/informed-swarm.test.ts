@@ -119,13 +119,13 @@ function bench(services: SwarmService[], tasks: () => SwarmTask[] = () => []) {
 }
 
 describe('the informed Swarm', () => {
-  it('asks Docker once for what many ask of it', async () => {
+  it('reads Docker once for many callers', async () => {
     const { swarm, calls } = bench([service('vm-a'), service('vm-b')])
     for (let round = 0; round < 5; round += 1) for (const name of ['vm-a', 'vm-b']) await swarm.getService(name)
     expect(calls).toEqual(['listServices'])
   })
 
-  it('believes in no absence: what it does not know it asks of Docker', async () => {
+  it('reads an object that is not cached from Docker, since it may exist', async () => {
     const { swarm, services, calls } = bench([])
     await swarm.listServices()
     services.push(service('vm-a'))
@@ -134,7 +134,7 @@ describe('the informed Swarm', () => {
     expect(calls).toContain('getConfig sv-vm-a')
   })
 
-  it('sees its own writes, and reads one object again for each', async () => {
+  it('returns its own writes, after one read of each object', async () => {
     const { swarm, calls } = bench([])
     await swarm.listServices()
     await swarm.createService({ Name: 'vm-a' })
@@ -142,7 +142,7 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual(['listServices', 'createService', 'getService vm-a'])
   })
 
-  it('doubts what a write was about also where the write failed', async () => {
+  it('invalidates the object of a failed write', async () => {
     const { swarm, services } = bench([service('vm-a')])
     await swarm.listServices()
     services[0] = service('vm-a', 2)
@@ -224,7 +224,7 @@ describe('the informed Swarm', () => {
     expect(await recent.getService('vm-a')).toBeDefined()
   })
 
-  it('knows what it has made from the answer, and reads it before it writes to it again', async () => {
+  it('caches a created config from the answer, and reads it before the next write to it', async () => {
     const { swarm, calls, configs } = bench([])
     await swarm.getConfig('sv-a')
     calls.length = 0
@@ -278,7 +278,7 @@ describe('the informed Swarm', () => {
     expect((await swarm.getConfig('sv-a'))?.labels['theirs']).toBe('x')
   })
 
-  it('takes the event of its own write for no news, and every other one', async () => {
+  it('ignores the event of its own write, and no other event', async () => {
     const { swarm, applyEvent, calls } = bench([])
     await swarm.getConfig('sv-a')
     await swarm.createConfig('sv-a', owned, new Uint8Array())
@@ -305,14 +305,14 @@ describe('the informed Swarm', () => {
     expect(calls.at(-1)).toBe('getConfig sv-a')
   })
 
-  it('takes an event that comes long after its own write for another one', async () => {
+  it('processes an event that arrives long after its own write', async () => {
     const { swarm, applyEvent, clock } = bench([])
     await swarm.createConfig('sv-a', owned, new Uint8Array())
     await clock.pass(2_000)
     expect(applyEvent({ type: 'config', action: 'create', id: 'id-sv-a', name: 'sv-a' })).toBe(true)
   })
 
-  it('doubts what a write is about that is not answered at once', async () => {
+  it('invalidates the object of a write that Docker does not answer at once', async () => {
     const { swarm, clock, configs, during } = bench([])
     await swarm.createConfig('sv-a', owned, new Uint8Array())
     const made = await swarm.getConfig('sv-a')
@@ -340,7 +340,7 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual(['listConfigs swarmvirt.managed-by=swarmvirt', 'listSecrets'])
   })
 
-  it('forgets a service that it removed, and believes any manager about it', async () => {
+  it('accepts from any manager that a service which it removed is gone', async () => {
     const { swarm, invalidateAll } = bench([])
     await swarm.listServices()
     const id = await swarm.createService({ Name: 'vm-a' })
@@ -351,7 +351,7 @@ describe('the informed Swarm', () => {
     expect(await swarm.listServices()).toEqual([])
   })
 
-  it('reads again what a removal was about when nobody knows whether it was made', async () => {
+  it('reads an object again after a removal without an answer', async () => {
     const { swarm, configs, calls } = bench([])
     configs.set('sv-a', config('sv-a'))
     await swarm.listConfigs('swarmvirt.vm=a')
@@ -371,7 +371,7 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual(['listServices'])
   })
 
-  it('takes a change of the labels of a node for its own by the id of the node', async () => {
+  it('recognises its own write of node labels by the id of the node', async () => {
     const { swarm, nodes, applyEvent, relist } = bench([])
     nodes.push(node('n1'))
     await relist('often')
@@ -383,7 +383,7 @@ describe('the informed Swarm', () => {
     expect((await swarm.listNodes())[0]?.version).toBe(2)
   })
 
-  it('does not read again what was answered at once', async () => {
+  it('does not read a config again after Docker answered its creation at once', async () => {
     const { swarm, clock, calls } = bench([])
     await swarm.createConfig('sv-a', owned, new Uint8Array())
     await swarm.getConfig('sv-a')
@@ -393,7 +393,7 @@ describe('the informed Swarm', () => {
     expect(calls).toEqual([])
   })
 
-  it('takes a change for news after a write of the object that failed', async () => {
+  it('processes a change of an object after its own write of the object failed', async () => {
     const { swarm, services, relist } = bench([])
     services.push({ ...service('vm-a'), id: 'refused' })
     await relist('all')
@@ -417,7 +417,7 @@ describe('the informed Swarm', () => {
     expect(await names()).toEqual(['vm-a', 'vm-b', 'x'])
   })
 
-  it('answers many questions about tasks with one list, and asks for itself after a write', async () => {
+  it('serves many requests for tasks from one list, and reads the tasks of a service again after a write', async () => {
     const all = Array.from({ length: 40 }, (_, index) => service(`vm-${index}`))
     const { swarm, calls } = bench(all, () => all.map((one) => task(one.id, 'running')))
     await swarm.listServices()
@@ -441,7 +441,7 @@ describe('the informed Swarm', () => {
     expect(calls.at(-1)).toBe('listTasks id-vm-1')
   })
 
-  it('believes no manager that does not know a service that was just made, until it may have been removed', async () => {
+  it('rejects the answer of a manager that lacks a service which was just created, unless it may have been removed', async () => {
     const { swarm, services, clock, applyEvent, invalidateAll } = bench([service('vm-a')])
     await swarm.listServices()
     const id = await swarm.createService({ Name: 'vm-b' })
@@ -467,7 +467,7 @@ describe('the informed Swarm', () => {
     expect(await swarm.getService('vm-c')).toBeUndefined()
   })
 
-  it('says which VMs a relist found changed', async () => {
+  it('returns the VMs that a relist found changed', async () => {
     let state = 'pending'
     const { services, relist, relistTasks } = bench([service('vm-a'), service('vm-b'), service('other')], () => [task('id-vm-b', state)])
     await relist('all')
@@ -504,7 +504,7 @@ describe('the informed Swarm', () => {
     expect(await relist('often')).toEqual({ vms: [], nodes: false, missedEvent: false })
   })
 
-  it('is not surprised by a change that it is writing', async () => {
+  it('does not report a change that its own write in flight makes', async () => {
     const { swarm, configs, relist, during } = bench([])
     await relist('all')
     during(async () => {

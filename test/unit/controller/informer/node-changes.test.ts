@@ -16,14 +16,14 @@ const n1: SwarmNode = {
   spec: {},
 }
 
-describe('the nodes are otherwise', () => {
+describe('nodes count as changed', () => {
   const other = (change: Partial<SwarmNode>): SwarmNode[] => [{ ...n1, version: 2, ...change }]
 
-  it('not where only a version is another', () => {
+  it('not if only their version changed', () => {
     expect(areNodesDifferent([n1], other({}))).toBe(false)
   })
 
-  it('where anything else of a node changed, or a node came, went or was not known', () => {
+  it('if any other field changed, or a node joined or left', () => {
     for (const change of [
       { labels: { ...n1.labels, rack: 'b' } },
       { availability: 'drain' },
@@ -37,7 +37,7 @@ describe('the nodes are otherwise', () => {
     expect(areNodesDifferent(undefined, [n1])).toBe(true)
   })
 
-  it('where the managers believe a node down and its version is as it was', () => {
+  it('if a node went down without a new version', () => {
     expect(areNodesDifferent([n1], [{ ...n1, state: 'down' }])).toBe(true)
   })
 })

@@ -185,7 +185,7 @@ describe('freshness', () => {
     expect(swarm.calls).toEqual([])
   })
 
-  it('gives a recent list', async () => {
+  it('serves a recent list from the last two seconds', async () => {
     const swarm = docker()
     const cache = reading(swarm)
     await cache.list()
@@ -364,7 +364,7 @@ describe('a list of some objects only', () => {
     return { swarm, cache: reading({ ...swarm, isListed, list: async () => (await swarm.list()).filter(isListed) }) }
   }
 
-  it('proves no absence of an object that lost its label, or never had it', async () => {
+  it('does not prove the absence of an object without the label of the list', async () => {
     const { swarm, cache } = some(ofOurs('a'))
     await cache.list()
     swarm.put(thing('a', 2), thing('b', 1))
@@ -470,7 +470,7 @@ describe('changes', () => {
     expect(cache.missed).toEqual([])
   })
 
-  it('calls subscribers for all that is cached', async () => {
+  it('calls subscribers for each change of the cache', async () => {
     const swarm = docker(thing('a', 1))
     const cache = reading(swarm)
     const seen = new Map<string, Thing>()
@@ -493,7 +493,7 @@ describe('changes', () => {
 })
 
 describe('writes of ours', () => {
-  it('are cached as they were answered', async () => {
+  it('are cached with the result of the write', async () => {
     const swarm = docker(thing('a', 1))
     const cache = reading(swarm)
     await cache.list()

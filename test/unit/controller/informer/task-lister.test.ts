@@ -86,7 +86,7 @@ it('asks for a service that was invalidated while the list was in flight', async
   expect(await asked).toBe('failed')
 })
 
-it('asks for itself when the list fails', async () => {
+it('reads the tasks of the service when the shared list fails', async () => {
   const { state, stateOf, relist, hold } = docker()
   state.set('s', 'running')
   hold(Promise.reject(new PortError('Unavailable', 'no leader')))

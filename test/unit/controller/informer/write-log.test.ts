@@ -110,7 +110,7 @@ describe('an object that was created here', () => {
     expect(await writes.readYourWrites(idsOf([]), includes)).toEqual([])
   })
 
-  it('is no new object if it was only updated', async () => {
+  it('need not exist if it was only updated', async () => {
     const writes = writeLog(virtualClock())
     writes.succeeded(writes.begin(update), 'id-a')
     expect(await writes.readYourWrites(idsOf([]), includes)).toEqual([])
