@@ -27,7 +27,7 @@ export interface Effect {
   readonly kind: string
   /** Stops or changes a guest, or deletes disks. The loop checks again that the VM is not suspended before it applies the plan. */
   readonly disruptive: boolean
-  /** Only a node's agent is told. Nothing in the Swarm changes, so no other reconciler has to run. */
+  /** Only a node's agent gets it. Nothing in the Swarm changes, so no other reconciler has to run. */
   readonly onNode?: true
   /** A change from outside that this action corrects. */
   readonly drift?: Drift

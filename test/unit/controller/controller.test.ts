@@ -224,6 +224,19 @@ describe('the controller', () => {
     expect(on.runs['services']?.length).toBeGreaterThanOrEqual(1)
   })
 
+  it('requeues no other reconciler after an action that only a node sees', async () => {
+    const servicesAfter = async (action: object): Promise<number> => {
+      let acts = 1
+      const on = stage((one) => {
+        one.plans = { assets: () => (acts-- > 0 ? { ...idle, actions: [action] } : idle) }
+        one.declare('web')
+      })
+      await on.clock.pass(1_000)
+      return on.runs['services']?.length ?? 0
+    }
+    expect(await servicesAfter({ kind: 'prepare', onNode: true })).toBe((await servicesAfter({ kind: 'createRecord' })) - 1)
+  })
+
   it('does not write as fast as it can when a plan is never satisfied', async () => {
     const on = stage((one) => {
       one.plans = { services: () => ({ ...idle, actions: [{ kind: 'updateService' }] }) }
