@@ -64,7 +64,7 @@ function codesInSource(): readonly string[] {
 }
 
 describe('the error codes of manifests', () => {
-  const paragraphs = readFileSync(join(root, 'docs/errors.md'), 'utf8').match(/^\*\*VM\d{3}\*\*: \S.{60,}$/gm) ?? []
+  const paragraphs = readFileSync(join(root, 'docs/errors/manifests.md'), 'utf8').match(/^\*\*VM\d{3}\*\*: \S.{60,}$/gm) ?? []
 
   it.each(Object.keys(inputs))('%s comes of its input, and of no other mistake in it', (code) => {
     const own = found.filter(({ file }) => file.endsWith(`${code}.yaml`))
@@ -86,7 +86,7 @@ describe('the error codes of manifests', () => {
     expect(codes({ networks: both })).toEqual(['VM020'])
   })
 
-  it('are those that the source knows, each with one input here and one paragraph in docs/errors.md, in order', () => {
+  it('are those that the source knows, each with one input here and one paragraph in docs/errors/manifests.md, in order', () => {
     expect([...Object.keys(inputs), 'VM013'].toSorted()).toEqual(codesInSource())
     expect(paragraphs.map((text) => text.slice(2, 7))).toEqual(codesInSource())
   })
