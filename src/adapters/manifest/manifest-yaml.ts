@@ -1,4 +1,4 @@
-import { type Document, LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
+import { type Document, LineCounter, parseAllDocuments, Schema, type YAMLError } from 'yaml'
 import type { ManifestIssue } from '../../api/manifest.ts'
 import type { InvalidDocument, ReadDocument, SourceIssue } from '../../api/manifest/source-documents.ts'
 import { readValue } from './read-value.ts'
@@ -98,12 +98,15 @@ function counterOf(text: string): LineCounter {
   return counter
 }
 
+/** Shared, because the parser would make one for each document. */
+const schema = new Schema({ schema: 'core', resolveKnownTags: false })
+
 /** `refusedTree` compares the keys. The parser would create one error with a stack trace for each character, which takes a second. */
 function parse(text: string): readonly Document.Parsed[] {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
   try {
-    const options = { schema: 'core', resolveKnownTags: false, uniqueKeys: false, keepSourceTokens: false, prettyErrors: false } as const
+    const options = { schema, uniqueKeys: false, keepSourceTokens: false, prettyErrors: false } as const
     const parsed = parseAllDocuments(text, options)
     return Array.isArray(parsed) ? parsed : []
   } finally {
