@@ -64,6 +64,9 @@ export function vmPaths(vmDir: string) {
     controlSocket: `${vmDir}/run/control.sock`,
     serialLog: `${vmDir}/run/serial.log`,
     crashRecord: `${vmDir}/run/crash.json`,
+    /** The agent's, absent while the strategy is `Always` (src/api/wire/run-policy.ts). */
+    runPolicy: `${vmDir}/run-policy.json`,
+    finished: `${vmDir}/run/finished.json`,
   }
 }
 export type VmPaths = ReturnType<typeof vmPaths>

@@ -2,6 +2,7 @@ import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
 import {
   type GuestPortState,
   type ExecOutcome,
+  type GuestControl,
   type RunnerResponse,
   type RunnerStatus,
   runnerControlVersion,
@@ -25,6 +26,8 @@ export interface ControlDeps {
   readonly status: () => Promise<RunnerStatus>
   readonly powerOff: () => void
   readonly guestPort: (port: number, timeoutMs: number) => Promise<GuestPortState>
+  /** Throws with a message for users. */
+  readonly control: (action: GuestControl) => Promise<void>
   readonly exec: (command: readonly string[], timeoutMs: number) => Promise<ExecOutcome>
 }
 
@@ -130,6 +133,11 @@ export class ControlServer {
       case 'powerOff':
         this.#deps.powerOff()
         return { type: 'ok', id }
+      case 'control':
+        return await this.#deps.control(data.action).then(
+          () => ({ type: 'ok' as const, id }),
+          (error: Error) => ({ type: 'error' as const, id, message: error.message.slice(0, 2_000) }),
+        )
       case 'guestExec':
         return { type: 'guestExec', id, outcome: await this.#deps.exec(data.command, data.timeoutMs) }
     }

@@ -3,7 +3,7 @@ import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from './crash-record.ts'
-import { type ExitName, exitCodes } from './exit-codes.ts'
+import { type ExitName, exitCodes, isCrash } from './exit-codes.ts'
 
 interface CrashBackoffDeps {
   readonly files: RunnerFiles
@@ -13,7 +13,7 @@ interface CrashBackoffDeps {
   readonly onWaiting: (message: string) => void
 }
 
-/** The crashes of one VM, and the delay before its next start. */
+/** The crashes of one VM, the shutdowns by its guest, and the delay before its next start. */
 export class CrashBackoff {
   readonly #deps: CrashBackoffDeps
   #record: CrashRecord | undefined
@@ -36,9 +36,10 @@ export class CrashBackoff {
   async wait(signal: AbortSignal): Promise<void> {
     const delayMs = crashDelayMs(this.#record, this.#deps.clock.now())
     if (delayMs === 0) return
+    const startsAt = new Date(this.#deps.clock.now() + delayMs).toISOString()
     const { failures, lastExitCode } = this.#record ?? { failures: 0, lastExitCode: 0 }
     this.#deps.onWaiting(
-      `Waiting ${Math.ceil(delayMs / 1_000)} s after ${failures} crashes in a row; the last exit code was ${lastExitCode}`,
+      `The guest ended ${failures} times in a row, the last time with exit code ${lastExitCode}; next start at ${startsAt}`,
     )
     await sleep(this.#deps.clock, delayMs, signal)
   }
@@ -58,7 +59,7 @@ export class CrashBackoff {
     const { clock, files, log, path } = this.#deps
     const nowMs = clock.now()
     const ranMs = runningSinceMs === undefined ? 0 : nowMs - runningSinceMs
-    this.#record = afterCrash(this.#record, { nowMs, ranMs, exitCode: exitCodes[exit] })
+    this.#record = afterCrash(this.#record, { nowMs, ranMs, exitCode: exitCodes[exit], isCrash: isCrash(exit) })
     await writeCrashRecord(files, path, this.#record).catch((error: Error) => {
       log.warn({ why: error.message }, 'Cannot write the crash record; the next start will not wait')
     })

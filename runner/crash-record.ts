@@ -7,7 +7,7 @@ import type { RunnerFiles } from '../src/ports/runner-files.ts'
  */
 const crashRecord = z.object({
   version: z.literal(1),
-  /** Crashes in a row, since the guest last ran for `goodRunMs`. */
+  /** Crashes, and shutdowns by the guest itself, in a row since the guest last ran for `goodRunMs`. */
   failures: z.int().check(z.minimum(0)),
   /** Total number of crashes. */
   restarts: z.int().check(z.minimum(0)),
@@ -21,14 +21,17 @@ export type CrashRecord = z.output<typeof crashRecord>
 const goodRunMs = 10 * 60_000
 const longestDelayMs = 60_000
 
-/** Returns the record after one more crash. `ranMs` is how long the guest ran, or 0 if it never ran. */
-export function afterCrash(before: CrashRecord | undefined, crash: { nowMs: number; ranMs: number; exitCode: number }): CrashRecord {
+/** Returns the record after one more crash, or shutdown by the guest itself. `ranMs` is how long the guest ran, or 0 if it never ran. */
+export function afterCrash(
+  before: CrashRecord | undefined,
+  end: { nowMs: number; ranMs: number; exitCode: number; isCrash: boolean },
+): CrashRecord {
   return {
     version: 1,
-    failures: crash.ranMs >= goodRunMs ? 1 : (before?.failures ?? 0) + 1,
-    restarts: (before?.restarts ?? 0) + 1,
-    lastFailureAt: new Date(crash.nowMs).toISOString(),
-    lastExitCode: crash.exitCode,
+    failures: end.ranMs >= goodRunMs ? 1 : (before?.failures ?? 0) + 1,
+    restarts: (before?.restarts ?? 0) + (end.isCrash ? 1 : 0),
+    lastFailureAt: new Date(end.nowMs).toISOString(),
+    lastExitCode: end.exitCode,
   }
 }
 

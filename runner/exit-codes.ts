@@ -12,7 +12,7 @@
  * | 71 | QemuCrashed | QEMU exited or was killed while the guest ran | yes |
  * | 72 | GuestPanicked | the guest's kernel reported a panic (pvpanic) | yes |
  * | 73 | ControlSocketFailed | the control socket cannot be created in the VM's run directory | yes |
- * | 75 | GuestShutdown | the guest shut itself down; Swarm starts it again | no |
+ * | 75 | GuestShutdown | the guest shut itself down; Swarm starts it again, or the runner stays (runStrategy) | no |
  * | 76 | ForcedOff | stop requested; the guest did not power off in time and was killed | no |
  *
  * 64 to 66, 70, 73 and 75 follow sysexits.h where it has a matching code.
@@ -41,7 +41,12 @@ const crashes: ReadonlySet<ExitName> = new Set([
   'ControlSocketFailed',
 ])
 
-/** True if the next runner of this VM backs off after this exit (crash-record.ts). */
+/** True if the next runner of this VM backs off after this exit (crash-record.ts). A guest that shuts itself down again and again backs off too. */
+export function backsOff(name: ExitName): boolean {
+  return isCrash(name) || name === 'GuestShutdown'
+}
+
+/** True if `restarts` counts this exit. */
 export function isCrash(name: ExitName): boolean {
   return crashes.has(name)
 }

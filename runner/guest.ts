@@ -1,5 +1,5 @@
 import { rfc3339 } from '../src/api/time.ts'
-import type { ExecOutcome, GuestPortState, RunnerStatus } from '../src/api/wire/runner-control.ts'
+import type { ExecOutcome, GuestControl, GuestPortState, RunnerStatus } from '../src/api/wire/runner-control.ts'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
@@ -9,12 +9,17 @@ import { RunnerExit } from './exit-codes.ts'
 import type { Lease } from './lease.ts'
 import { type Machine, qemuMachine } from './machine.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
-import { PausedGuest } from './paused-guest.ts'
+import { heldBySomebody, PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
 import { Qemu, type QemuMachine } from './qemu.ts'
 import type { SerialLog } from './serial-log.ts'
 import type { LifeEvent } from './state-machine.ts'
 import { aborted } from './stop.ts'
+
+/** The guest cannot be controlled now. */
+class GuestControlError extends Error {
+  override readonly name = 'GuestControlError'
+}
 
 interface GuestDeps {
   /** QEMU's binary. */
@@ -40,6 +45,9 @@ export class Guest {
   /** When the guest started to run. Undefined if it never did. */
   #runningSinceMs: number | undefined
   #bootedAt: string | undefined
+  /** Somebody paused the guest. It stays paused until somebody resumes it, or QEMU ends. */
+  #isHeld = false
+  #isStopping = false
 
   constructor(deps: GuestDeps) {
     this.#deps = deps
@@ -62,6 +70,26 @@ export class Guest {
     }
   }
 
+  /** Throws GuestControlError if the guest does not run, or QEMU refuses. */
+  async control(action: GuestControl): Promise<void> {
+    const qemu = this.#qemu
+    if (qemu === undefined || this.#runningSinceMs === undefined) throw new GuestControlError('the guest does not run')
+    if (this.#isStopping) throw new GuestControlError('the guest is being shut down')
+    const { happened } = this.#deps
+    switch (action) {
+      case 'pause':
+        this.#isHeld = true
+        await qemu.pause()
+        return happened({ kind: 'paused', message: heldBySomebody })
+      case 'unpause':
+        this.#isHeld = false
+        await qemu.run()
+        return happened({ kind: 'resumed' })
+      case 'reset':
+        return qemu.reset()
+    }
+  }
+
   /** Runs a program in the guest through its agent. */
   async exec(command: readonly string[], timeoutMs: number): Promise<ExecOutcome> {
     return (await this.#qemu?.agent.exec(command, timeoutMs)) ?? { kind: 'noAgent', message: 'the guest is off' }
@@ -74,6 +102,8 @@ export class Guest {
 
   /** Runs one QEMU until it ends. An abort of `off` shuts the guest down. Throws RunnerExit `QemuStartFailed`. */
   async run(lease: Lease, machine: Machine, off: AbortSignal): Promise<Outcome> {
+    this.#isHeld = false
+    this.#isStopping = false
     const described = qemuMachine(machine, lease)
     const qemu = await this.#start(described, machine.maxDiskBytes)
     this.#qemu = qemu
@@ -105,7 +135,7 @@ export class Guest {
   #pausedGuest(qemu: Qemu): PausedGuest {
     const { clock, freeBytes, happened, log } = this.#deps
     const onPaused = (message: string): void => happened(message === '' ? { kind: 'resumed' } : { kind: 'paused', message })
-    return new PausedGuest({ qemu, freeBytes, clock, log, onPaused })
+    return new PausedGuest({ qemu, freeBytes, isHeld: () => this.#isHeld, clock, log, onPaused })
   }
 
   /** Follows QEMU from its start to its end, for any cause of that end. */
@@ -127,6 +157,8 @@ export class Guest {
       return 'none'
     }
     if (await Promise.race([hasEnded, aborted(off).then(() => false)])) return 'none'
+    this.#isHeld = false
+    this.#isStopping = true
     happened({ kind: 'stopping', message: (off.reason as Error).message })
     return await powerOff(qemu, powerOffTimeoutMs, { clock, log })
   }

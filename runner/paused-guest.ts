@@ -16,6 +16,8 @@ export interface PausedGuestOptions {
   readonly qemu: Pick<Qemu, 'status' | 'run' | 'ended' | 'crash'>
   /** Free bytes of the file system that holds the disks. */
   readonly freeBytes: () => Promise<number>
+  /** Somebody paused the guest (`docker vm pause`), so it is not resumed. */
+  readonly isHeld: () => boolean
   readonly clock: Clock
   readonly log: Log
   /** Called with the reason while the guest is paused, and with '' when it runs. */
@@ -65,6 +67,7 @@ export class PausedGuest {
       }
       const response = responseTo(state)
       if (response === 'end') return qemu.crash(state)
+      if (this.#options.isHeld() && (response === 'continue' || response === 'continueWithRoom')) return onPaused(heldBySomebody)
       if (response !== 'continue' && response !== 'continueWithRoom') {
         if (state === 'running') onPaused('')
         return
@@ -72,6 +75,7 @@ export class PausedGuest {
       onPaused(whyPaused(state))
       await this.#pause()
       if (response === 'continueWithRoom' && !(await this.#hasRoom())) continue
+      if (this.#options.isHeld()) continue
       this.#options.log.info({ state }, 'Resuming the guest')
       this.#continuedAtMs = clock.elapsed()
       await this.#ask(() => qemu.run())
@@ -104,6 +108,9 @@ export class PausedGuest {
     }
   }
 }
+
+/** The message while somebody holds the guest. */
+export const heldBySomebody = 'paused by docker vm pause'
 
 function whyPaused(state: string): string {
   return responseTo(state) === 'continueWithRoom'

@@ -113,6 +113,16 @@ export class Qemu {
     await this.#qmp.execute('system_powerdown')
   }
 
+  /** Stops the guest's CPUs. Throws QmpError. */
+  async pause(): Promise<void> {
+    await this.#qmp.execute('stop')
+  }
+
+  /** Presses the reset button, which loses what the guest has not written. Throws QmpError. */
+  async reset(): Promise<void> {
+    await this.#qmp.execute('system_reset')
+  }
+
   /** QEMU's run state. Throws QmpError, for a hung QEMU after half a second. */
   async status(): Promise<string> {
     const answer = await this.#qmp.execute('query-status', undefined, 500)

@@ -15,6 +15,8 @@ import type { RunnerPhase } from '../src/api/wire/runner-control.ts'
  * | Paused | QEMU runs and the guest's CPUs stand still |
  * | Stopping | a stop was requested and the guest has not powered off yet |
  * | Stopped | the guest is off, and the task stays |
+ * | Succeeded | the guest shut itself down, and its runStrategy does not run it again |
+ * | Failed | the guest crashed, and its runStrategy does not run it again |
  */
 export const runnerStates = [
   'Starting',
@@ -27,6 +29,8 @@ export const runnerStates = [
   'Paused',
   'Stopping',
   'Stopped',
+  'Succeeded',
+  'Failed',
 ] as const
 export type RunnerState = (typeof runnerStates)[number]
 
@@ -47,8 +51,18 @@ export type LifeEvent =
   | { readonly kind: 'resumed' }
   | { readonly kind: 'stopping'; readonly message: string }
   | { readonly kind: 'off'; readonly message: string }
+  | { readonly kind: 'finished'; readonly result: 'Succeeded' | 'Failed'; readonly message: string }
 
-const off = ['Starting', 'CrashLoopBackOff', 'WaitingForBroker', 'WaitingForGrant', 'WaitingForPrevious', 'Stopped'] as const
+const off = [
+  'Starting',
+  'CrashLoopBackOff',
+  'WaitingForBroker',
+  'WaitingForGrant',
+  'WaitingForPrevious',
+  'Stopped',
+  'Succeeded',
+  'Failed',
+] as const
 const on = ['Booting', 'Running', 'Paused', 'Stopping'] as const
 
 /** The states in which an event has a meaning. In every other state it arrives too late and changes nothing. */
@@ -62,6 +76,7 @@ const happensIn: Readonly<Record<LifeEvent['kind'], readonly RunnerState[]>> = {
   resumed: ['Running', 'Paused'],
   stopping: ['Booting', 'Running', 'Paused', 'Stopping'],
   off: [...off, ...on],
+  finished: [...off, ...on],
 }
 
 export const firstLife: Life = { state: 'Starting', message: '' }
@@ -90,6 +105,8 @@ function lifeAfter(event: LifeEvent): Life {
       return { state: 'Stopping', message: event.message }
     case 'off':
       return { state: 'Stopped', message: event.message }
+    case 'finished':
+      return { state: event.result, message: event.message }
   }
 }
 
@@ -102,6 +119,9 @@ export function phaseOf(state: RunnerState): RunnerPhase {
       return 'Running'
     case 'Stopping':
       return 'ShuttingDown'
+    case 'Succeeded':
+    case 'Failed':
+      return 'Stopped'
     default:
       return state
   }

@@ -1,5 +1,6 @@
 import { release } from '../src/api/release.ts'
 import type { RunnerStatus } from '../src/api/wire/runner-control.ts'
+import type { FinishedFile } from '../src/api/wire/run-policy.ts'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import { rfc3339, sleep } from '../src/api/time.ts'
@@ -10,13 +11,14 @@ import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
 import { ControlServer } from './control-server.ts'
 import { CrashBackoff } from './crash-backoff.ts'
-import { type ExitName, exitCodes, isCrash, RunnerExit } from './exit-codes.ts'
+import { backsOff, type ExitName, exitCodes, RunnerExit } from './exit-codes.ts'
 import { Guest } from './guest.ts'
 import type { Hardening } from './hardening.ts'
 import { cdromsOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { machineOf } from './machine.ts'
 import type { Outcome } from './outcome.ts'
+import { resultOf, RunPolicyFiles } from './run-policy.ts'
 import type { SerialLog } from './serial-log.ts'
 import { firstLife, type LifeEvent, nextLife, phaseOf } from './state-machine.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
@@ -57,6 +59,7 @@ export class Supervisor {
   readonly #startedAt: string
   readonly #crashes: CrashBackoff
   readonly #guest: Guest
+  readonly #runs: RunPolicyFiles
   #life = firstLife
   #control: ControlServer | undefined
   /** Aborted when the broker powers the running guest off. The runner then requests the lease again, and gets it if the node stays up. */
@@ -71,6 +74,7 @@ export class Supervisor {
       path: this.#paths.crashRecord,
       onWaiting: (message) => this.#happened({ kind: 'backingOff', message }),
     })
+    this.#runs = new RunPolicyFiles({ ...deps, policyPath: this.#paths.runPolicy, finishedPath: this.#paths.finished })
     this.#guest = new Guest({
       ...deps,
       binary: deps.config.qemu,
@@ -87,7 +91,7 @@ export class Supervisor {
     await this.#crashes.read()
     const end = await this.#toTheEnd()
     log.info({ exit: end.exit, code: exitCodes[end.exit], why: end.message }, 'Ended')
-    if (isCrash(end.exit)) await this.#crashes.count(end.exit, this.#guest.runningSinceMs)
+    if (backsOff(end.exit)) await this.#crashes.count(end.exit, this.#guest.runningSinceMs)
     if (stop.requested && !stop.exitSignal.aborted) {
       this.#happened({ kind: 'off', message: end.message })
       await aborted(stop.exitSignal)
@@ -116,6 +120,7 @@ export class Supervisor {
     const seed = this.#seed(launch, made.nics)
     await this.#crashes.wait(stop.signal)
     for (;;) {
+      await this.#runs.untilAllowed((finished) => this.#stays(control, finished), stop.signal)
       const lease = await this.#acquire(launch)
       try {
         await control.claim()
@@ -127,6 +132,7 @@ export class Supervisor {
         const rest = new AbortController()
         this.#rest = rest
         const outcome = await this.#guest.run(lease, machine, AbortSignal.any([stop.signal, rest.signal]))
+        if (outcome.kind === 'exit' && (await this.#finishes(outcome))) continue
         if (outcome.kind === 'exit' && !this.#rests(outcome.exit, rest.signal)) return outcome
         this.#happened(afterRest(outcome))
       } finally {
@@ -145,6 +151,22 @@ export class Supervisor {
       control.offer(),
     ])
     return machineOf(launch, nics, { ...identity, machineType: config.machineType ?? identity.machineType }, this.#paths)
+  }
+
+  /** Answers on the control socket also after a previous runner has ended. */
+  #stays(control: ControlServer, { result, message }: FinishedFile): void {
+    this.#happened({ kind: 'finished', result, message })
+    void control.offer().catch((error: Error) => this.#deps.log.debug({ why: error.message }, 'Cannot take over the control socket'))
+  }
+
+  /** True if the guest's runStrategy does not run it again. The task stays, since Swarm would restart one that ends. */
+  async #finishes({ exit, message }: Exit): Promise<boolean> {
+    const { stop } = this.#deps
+    const policy = await this.#runs.policy(stop.signal)
+    const result = resultOf(policy, exit)
+    if (result === undefined) return false
+    await this.#runs.finish(result, policy.run, `${message}; runStrategy ${policy.strategy} does not start it again`, stop.signal)
+    return true
   }
 
   /** True if the guest is off because of the broker's request and the task must not end. */
@@ -202,6 +224,7 @@ export class Supervisor {
       uid: launch.launch.uid,
       status: () => this.#status(launch),
       guestPort: (port, timeoutMs) => this.#guest.port(port, timeoutMs),
+      control: (action) => this.#guest.control(action),
       exec: (command, timeoutMs) => this.#guest.exec(command, timeoutMs),
       powerOff: () => stop.request('stayOff', 'power-off was requested over the control socket'),
     })
@@ -220,6 +243,7 @@ export class Supervisor {
       release,
       startedAt: this.#startedAt,
       restarts: this.#crashes.restarts,
+      ...(this.#runs.finished === undefined ? {} : { finished: this.#runs.finished }),
       hardening,
     }
   }

@@ -19,6 +19,7 @@ import { type Grants, grants } from './grants.ts'
 import { grownDisks } from './grown-disks.ts'
 import { learnedAddresses } from './learned-addresses.ts'
 import { keepNicSlots } from './keep-nic-slots.ts'
+import { keepRunPolicy } from './keep-run-policy.ts'
 import { imageStore } from './image-store.ts'
 import { isoStore } from './iso-store.ts'
 import { keepLivePart } from './live-part.ts'
@@ -71,6 +72,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
         grownDisks: (uid) => grownDisks(parts, uid),
         keepLivePart: (order) => keepLivePart({ ...parts, isos }, order),
         keepNicSlots: (order) => keepNicSlots(parts, order),
+        keepRunPolicy: (order) => keepRunPolicy(parts, order),
         grants,
         broker,
         prober,

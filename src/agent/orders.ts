@@ -21,6 +21,8 @@ export interface OrdersOptions {
   readonly keepLivePart: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
   /** Throws StateError. */
   readonly keepNicSlots: (order: PrepareOrder) => Promise<void>
+  /** Throws StateError. */
+  readonly keepRunPolicy: (order: PrepareOrder) => Promise<Pick<Extract<PrepareStatus, { state: 'ready' }>, 'run' | 'finished'>>
   readonly grants: Grants
   readonly broker: BrokerLink
   readonly prober: KvmProber
@@ -114,12 +116,13 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   const missing = order.networks === undefined ? undefined : await whyNoUserNetwork(broker)
   if (missing !== undefined) return { state: missing.reason === 'BrokerUnavailable' ? 'preparing' : 'failed', ...missing }
   await options.keepNicSlots(order)
+  const kept = await options.keepRunPolicy(order)
   const outcome = await grants.put(grantOf(order, accelerator, existing))
   switch (outcome.kind) {
     case 'granted': {
       const grown = await options.grownDisks(order.uid)
       const live = order.live === undefined ? {} : { live: { message: '' } }
-      const ready = { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000), ...live } as const
+      const ready = { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000), ...live, ...kept } as const
       return grown.length === 0 ? ready : { ...ready, grown: [...grown] }
     }
     case 'waiting':

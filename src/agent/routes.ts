@@ -12,6 +12,7 @@ import {
   progressRequest,
   type VmStatus,
 } from '../api/wire/agent-api.ts'
+import { guestControl } from '../api/wire/runner-control.ts'
 import { unchangedRequest } from '../api/wire/unchanged.ts'
 import { deleteDisksOrder } from '../api/wire/delete-disks.ts'
 import type { AnswerControl, ControlAnswer, ControlRequest } from '../ports/control-listener.ts'
@@ -28,7 +29,7 @@ export interface AgentPrograms {
   readonly orders: Orders
   /** Undefined if nothing of this VM is on this node. */
   vm(uid: VmUid, signal: AbortSignal): Promise<VmStatus | undefined>
-  readonly runners: Pick<Runners, 'powerOff'>
+  readonly runners: Pick<Runners, 'powerOff' | 'control'>
   probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome>
 }
 
@@ -82,6 +83,11 @@ async function routeOfVm(programs: AgentPrograms, request: ControlRequest): Prom
       return await vmStatus(programs, uid, request.signal)
     case 'POST /power-off':
       await programs.runners.powerOff(uid, request.signal)
+      return ok({})
+    case 'POST /pause':
+    case 'POST /unpause':
+    case 'POST /reset':
+      await programs.runners.control(uid, guestControl.parse(action.slice(1)), request.signal)
       return ok({})
     default:
       return undefined
@@ -146,6 +152,7 @@ function judgeError(error: unknown): ControlAnswer | undefined {
   if (error instanceof StateError) return refuse(503, error.kind === 'NoSpace' ? 'InsufficientDisk' : 'StateRootError', error.message)
   if (error instanceof BrokerRefusal) return refuse(503, error.reason, error.message)
   if (!(error instanceof PortError)) return undefined
+  if (error.kind === 'Invalid') return refuse(409, 'Refused', error.message)
   return error.kind === 'NotFound' ? refuse(404, 'NotFound', error.message) : refuse(503, error.kind, error.message)
 }
 

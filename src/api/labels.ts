@@ -69,6 +69,12 @@ export const objectLabels = {
   deletionPolicy: 'swarmvirt.deletion-policy',
   /** On the placement record: RFC 3339 time at which the VM was removed and the deletion of its disks began. This cannot be undone. */
   deletingAt: 'swarmvirt.deleting-at',
+  /** On the placement record, and a copy on the service: the last `docker vm start` or `stop`: the name of a run, or `off`. */
+  run: 'swarmvirt.run',
+  /** On the placement record, and a copy on the service: `Succeeded` or `Failed`, and the run that ended. The runner's file beside the disks decides. */
+  finished: 'swarmvirt.finished',
+  /** On the placement record: the run policy that the node has (wire/run-policy.ts). */
+  runPolicy: 'swarmvirt.run-policy',
   /** On the placement record: no changes are made for the VM. `true` after `docker vm suspend`, `manifest` if its manifest suspends it. */
   suspended: 'swarmvirt.suspended',
 } as const

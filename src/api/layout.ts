@@ -44,6 +44,8 @@ export function layout(root: string) {
     addressesFile: (uid: VmUid): string => `${instance(uid)}/addresses.json`,
     /** Owned by the agent, 0440; see wire/nic-slots.ts. */
     nicSlotsFile: (uid: VmUid): string => `${instance(uid)}/nic-slots.json`,
+    /** Owned by the agent, 0440; see wire/run-policy.ts. */
+    runPolicyFile: (uid: VmUid): string => `${instance(uid)}/run-policy.json`,
     /** 2750. Hard links into the store, 0440; the backing files of the overlays. */
     instanceImages: (uid: VmUid): string => `${instance(uid)}/images`,
     /** 2750. Hard links into the store, 0440, named by their SHA-256: the discs of the CD-ROM drives. */

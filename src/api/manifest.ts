@@ -25,10 +25,9 @@ type Network =
   | (WholeNetwork & { readonly bridge: string; readonly user?: undefined })
   | (WholeNetwork & { readonly bridge?: undefined; readonly user: UserNetwork })
 export type UserNetwork = NonNullable<WholeNetwork['user']>
-type Spec = Omit<Whole['spec'], 'disks' | 'networks' | 'runStrategy'> & {
+type Spec = Omit<Whole['spec'], 'disks' | 'networks'> & {
   readonly disks: readonly Disk[]
   readonly networks: readonly Network[]
-  readonly runStrategy: Extract<Whole['spec']['runStrategy'], 'Always' | 'Halted'>
 }
 
 /** A manifest with every default filled in; sizes in bytes, durations in milliseconds, MACs in lower case with colons or `auto`. */

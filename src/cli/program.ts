@@ -11,6 +11,7 @@ import { done, oneOf, type Outcome, UsageError } from './output/outcome.ts'
 import { ofOurKinds, otherKindsFlag } from './offline/other-kinds.ts'
 import { pointerFor } from './pointers.ts'
 import { planVerbs } from './declare/plan-verbs.ts'
+import { addPowerVerbs } from './inspect/power-verbs.ts'
 import { suspendVerbs } from './inspect/suspend-verbs.ts'
 import { validate, validateFormats } from './offline/validate.ts'
 import { type WriteVerbPorts, writeVerbs } from './declare/verbs.ts'
@@ -66,6 +67,7 @@ function program(ports: CliPorts, verb: Verb): Command {
   vmVerbs(vm, ports, verb)
   planVerbs(vm, ports, verb)
   suspendVerbs(vm, ports, verb)
+  addPowerVerbs(vm, ports, verb)
   return vm
 }
 

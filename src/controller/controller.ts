@@ -115,6 +115,16 @@ export function controller(ports: ControllerPorts): Controller {
     run,
     agentIsBack: queues.wakeAll,
     view: view(() => snapshot?.nodes, ports.seenAgent),
-    actions: controllerActions({ store, swarm, log, reload, lookAt: queues.now, onDeclared: life.declared }),
+    actions: controllerActions({
+      store,
+      swarm,
+      agents: ports.agents,
+      clock,
+      note: (vm, event) => status.note(vm, event),
+      log,
+      reload,
+      lookAt: queues.now,
+      onDeclared: life.declared,
+    }),
   }
 }

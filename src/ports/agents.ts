@@ -10,6 +10,7 @@ import type {
   VmStatus,
 } from '../api/wire/agent-api.ts'
 import type { NodeId, VmUid } from '../api/names.ts'
+import type { GuestControl } from '../api/wire/runner-control.ts'
 import type { KnownAnswer } from '../api/wire/unchanged.ts'
 
 export interface ProgressQuestion {
@@ -32,6 +33,8 @@ export interface Agent {
   /** Idempotent and irreversible. Send it again to poll the progress. */
   deleteDisks(order: DeleteDisksOrder, signal?: AbortSignal): Promise<DeletionStatus>
   vm(uid: VmUid, signal?: AbortSignal): Promise<VmStatus>
+  /** `Denied` with the reason if the runner refuses, or if it or the agent is too old. */
+  control(uid: VmUid, action: GuestControl, signal?: AbortSignal): Promise<void>
   probe(request: ProbeRequest, signal?: AbortSignal): Promise<ProbeOutcome>
   /** The indexes of the answers that are still valid. Undefined if the agent is too old for this request. */
   unchanged(known: readonly KnownAnswer[], signal?: AbortSignal): Promise<readonly number[] | undefined>

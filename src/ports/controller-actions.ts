@@ -1,4 +1,5 @@
 import type { VmName } from '../api/names.ts'
+import type { PowerVerb } from '../api/power-verbs.ts'
 
 /** The actions of the controller's API. Methods that return a promise call Docker and throw PortError. */
 export interface ControllerActions {
@@ -9,6 +10,8 @@ export interface ControllerActions {
   /** Once it resolves, no run of any controller that begins later makes changes for the VM; a current run may still finish. */
   suspend(name: string): Promise<SuspensionAnswer>
   resume(name: string): Promise<SuspensionAnswer>
+  /** Starts, stops or controls a guest. Throws PortError also if its node does not answer. */
+  power(name: string, verb: PowerVerb): Promise<PowerAnswer>
   /** Reconciles a VM now, even in backoff. False if the name is unknown. */
   reconcile(name: string): boolean
 }
@@ -18,6 +21,9 @@ export type RemovalConfirmation =
   | { readonly kind: 'confirmed'; readonly names: readonly string[] }
   /** Other removals are blocked, and none was confirmed. */
   | { readonly kind: 'other'; readonly withheld: readonly string[] }
+
+/** `refused` also if the manifest decides; the message says which line to edit. */
+export type PowerAnswer = SuspensionAnswer
 
 export type SuspensionAnswer =
   /** Done; `changed` is false if it was so before. */

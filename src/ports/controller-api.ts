@@ -1,7 +1,8 @@
 import type { NodeView, SourcesView, VmView } from '../api/wire/controller-api.ts'
 import type { DisksView } from '../api/wire/disks.ts'
 import type { DeclaredManifest, VmPlan } from '../api/wire/plan.ts'
-import type { RemovalConfirmation, SuspensionAnswer } from './controller-actions.ts'
+import type { PowerVerb } from '../api/power-verbs.ts'
+import type { PowerAnswer, RemovalConfirmation, SuspensionAnswer } from './controller-actions.ts'
 
 export type VmChange =
   | { readonly kind: 'vm'; readonly vm: VmView }
@@ -30,6 +31,7 @@ export interface ControllerApi {
   confirmRemoval(names: readonly string[], signal?: AbortSignal): Promise<RemovalConfirmation>
   suspend(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
   resume(name: string, signal?: AbortSignal): Promise<SuspensionAnswer>
+  power(name: string, verb: PowerVerb, signal?: AbortSignal): Promise<PowerAnswer>
   /** Resolves when the controller has received the request; false if it does not know the VM. */
   reconcile(name: string, signal?: AbortSignal): Promise<boolean>
   /** Undefined if the controller does not know the VM. */

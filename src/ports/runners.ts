@@ -1,5 +1,5 @@
 import type { VmUid } from '../api/names.ts'
-import type { ExecOutcome, GuestPortState, RunnerStatus } from '../api/wire/runner-control.ts'
+import type { ExecOutcome, GuestControl, GuestPortState, RunnerStatus } from '../api/wire/runner-control.ts'
 
 interface GuestProgram {
   readonly command: readonly string[]
@@ -17,6 +17,8 @@ export interface Runners {
   guestPort(uid: VmUid, port: number, timeoutMs: number, signal?: AbortSignal): Promise<GuestPortState>
   /** Resolves when the runner has accepted the order, not when the guest is off. */
   powerOff(uid: VmUid, signal?: AbortSignal): Promise<void>
+  /** Resolves once it is done. `Invalid` with the runner's message if it refuses, or is of release 0.1. */
+  control(uid: VmUid, action: GuestControl, signal?: AbortSignal): Promise<void>
   /** Runs a program in the guest through its agent. `Unavailable` also if the runner is of release 0.1. */
   exec(uid: VmUid, program: GuestProgram, signal?: AbortSignal): Promise<ExecOutcome>
 }

@@ -111,6 +111,7 @@ export class Boundary {
         revoke: (uid) => call('revoke', () => agent.revoke(uid)),
         deleteDisks: (order) => call('deleteDisks', () => agent.deleteDisks(order)),
         vm: (uid) => call('vm', () => agent.vm(uid)),
+        control: (uid, action) => call('control', () => agent.control(uid, action)),
         probe: (request) => call('probe', () => agent.probe(request)),
         unchanged: (known) => call('unchanged', () => agent.unchanged(known)),
       }
@@ -266,7 +267,7 @@ export class Boundary {
 
 /** They change something on a node. */
 const orders = new Set(['prepare', 'revoke', 'deleteDisks'])
-const agentCalls = new Set(['facts', 'instances', 'prepare', 'progress', 'revoke', 'deleteDisks', 'vm', 'probe', 'unchanged'])
+const agentCalls = new Set(['facts', 'instances', 'prepare', 'progress', 'revoke', 'deleteDisks', 'vm', 'control', 'probe', 'unchanged'])
 
 function isOfAgent({ name }: { readonly name: string }): boolean {
   return agentCalls.has(name)

@@ -163,6 +163,8 @@ export class SimulatedAgent implements Agent {
     return structuredClone(status)
   }
 
+  async control(): Promise<void> {}
+
   async probe(request: ProbeRequest): Promise<ProbeOutcome> {
     this.#reach()
     return this.answer(request)

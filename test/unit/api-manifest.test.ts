@@ -98,7 +98,6 @@ describe('a VirtualMachine manifest', () => {
       /^VM013 .*\.name: there is a port "web"/,
     ],
     ['a port with the name of the SSH port', (vm) => setUser(vm, { ports: [{ ...web, name: 'ssh' }] }), /^VM013 .*\.name: there is a port/],
-    ['a later run strategy', (vm) => (vm.spec['runStrategy'] = 'Once'), /^VM020 spec\.runStrategy/],
     ['a run strategy nobody knows', (vm) => (vm.spec['runStrategy'] = 'Sometimes'), /^VM010 spec\.runStrategy/],
     ['a CPU model that QEMU does not know', (vm) => (vm.spec['cpu'] = { model: 'Skylake' }), /^VM010 spec\.cpu\.model: QEMU 10.0 has no/],
     [

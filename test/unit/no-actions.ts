@@ -7,6 +7,7 @@ export const noActions: ControllerActions = {
   confirmRemoval: () => ({ kind: 'other', withheld: [] }),
   suspend: async () => ({ kind: 'unknown' }),
   resume: async () => ({ kind: 'unknown' }),
+  power: () => Promise.resolve({ kind: 'unknown' }),
   reconcile: () => false,
 }
 

@@ -43,6 +43,7 @@ function aServer(changes: { message?: string; powerOff?: () => void } = {}): Con
     status: () => Promise.resolve({ ...status, message: changes.message ?? '' }),
     powerOff: changes.powerOff ?? (() => undefined),
     guestPort: () => Promise.resolve('silent'),
+    control: (action) => (action === 'reset' ? Promise.reject(new Error('the guest does not run')) : Promise.resolve()),
     exec: (command) => Promise.resolve({ kind: 'exited', code: command.length }),
   })
   servers.push(server)

@@ -9,7 +9,7 @@ const nowMs = Date.parse('2026-01-01T00:00:00Z')
 
 function crashed(times: number): CrashRecord | undefined {
   let record: CrashRecord | undefined
-  for (let each = 0; each < times; each += 1) record = afterCrash(record, { nowMs, ranMs: 5_000, exitCode: 71 })
+  for (let each = 0; each < times; each += 1) record = afterCrash(record, { nowMs, ranMs: 5_000, exitCode: 71, isCrash: true })
   return record
 }
 
@@ -35,7 +35,7 @@ test('a clock that was set back lengthens no wait', () => {
 })
 
 test('a crash after ten good minutes is a first one, and still counted', () => {
-  const record = afterCrash(crashed(5), { nowMs, ranMs: 600_000, exitCode: 71 })
+  const record = afterCrash(crashed(5), { nowMs, ranMs: 600_000, exitCode: 71, isCrash: true })
   expect(record).toMatchObject({ failures: 1, restarts: 6 })
 })
 
@@ -47,7 +47,7 @@ test('a record is read as written, and an invalid one is reported and ignored', 
   try {
     expect(await read()).toBeUndefined()
     expect(problems).toEqual([])
-    const record = afterCrash(undefined, { nowMs, ranMs: 0, exitCode: 70 })
+    const record = afterCrash(undefined, { nowMs, ranMs: 0, exitCode: 70, isCrash: true })
     await writeCrashRecord(runnerFiles, path, record)
     expect(await read()).toEqual(record)
     await writeFile(path, '{"version": 2}')

@@ -16,6 +16,7 @@ function aGuest() {
     crashedBy: '',
     paused: [] as string[],
     isHung: false,
+    isHeld: false,
     stopsAfterAnswer: false,
   }
   const runner = new PausedGuest({
@@ -38,6 +39,7 @@ function aGuest() {
         return Promise.resolve()
       },
     },
+    isHeld: () => world.isHeld,
     freeBytes: () => Promise.resolve(world.freeBytes),
     clock,
     log: recordingLog(),

@@ -12,10 +12,20 @@ const events: Record<string, LifeEvent> = {
   resumed: { kind: 'resumed' },
   stopping: { kind: 'stopping', message: 'why' },
   off: { kind: 'off', message: 'why' },
+  succeeded: { kind: 'finished', result: 'Succeeded', message: 'why' },
+  failed: { kind: 'finished', result: 'Failed', message: 'why' },
 }
 const happens = {
-  off: { backingOff: 'CrashLoopBackOff', noBroker: 'WaitingForBroker', locked: 'WaitingForPrevious', leased: 'Booting', off: 'Stopped' },
-  on: { noBroker: 'WaitingForBroker', locked: 'WaitingForPrevious', off: 'Stopped' },
+  off: {
+    backingOff: 'CrashLoopBackOff',
+    noBroker: 'WaitingForBroker',
+    locked: 'WaitingForPrevious',
+    leased: 'Booting',
+    off: 'Stopped',
+    succeeded: 'Succeeded',
+    failed: 'Failed',
+  },
+  on: { noBroker: 'WaitingForBroker', locked: 'WaitingForPrevious', off: 'Stopped', succeeded: 'Succeeded', failed: 'Failed' },
 } as const
 
 /** The states that follow. An event that a state does not name changes nothing. */
@@ -26,6 +36,8 @@ const table: Record<RunnerState, Partial<Record<string, RunnerState>>> = {
   WaitingForGrant: happens.off,
   WaitingForPrevious: happens.off,
   Stopped: happens.off,
+  Succeeded: happens.off,
+  Failed: happens.off,
   Booting: { ...happens.on, booted: 'Running', stopping: 'Stopping' },
   Running: { ...happens.on, paused: 'Paused', stopping: 'Stopping' },
   Paused: { ...happens.on, paused: 'Paused', resumed: 'Running', stopping: 'Stopping' },

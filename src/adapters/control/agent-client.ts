@@ -79,6 +79,10 @@ export function agentOver(client: PskClient, timeoutMs = 10_000): AgentClient {
       await call({ method: 'DELETE', path: `/v1/vms/${uid}/grant`, signal })
     },
     vm: async (uid, signal) => parse(vmStatus, await call({ method: 'GET', path: `/v1/vms/${uid}`, signal })),
+    async control(uid, action, signal) {
+      const answer = await callNewer({ path: `/v1/vms/${uid}/${action}`, signal })
+      if (answer === undefined) throw new PortError('Denied', `the agent of the node is of an earlier release, which has no ${action}`)
+    },
     probe: async (request, signal) => {
       const answer = call({ method: 'POST', path: '/v1/probe', body: request, signal }, request.timeoutMs)
       return parse(probeOutcome, await answer.catch((error: unknown) => outdated(request, error)))
@@ -126,6 +130,7 @@ async function callAgent(client: PskClient, request: PskCall): Promise<unknown> 
 function kindOf(status: number): PortError['kind'] {
   if (status === 404) return 'NotFound'
   if (status === 400) return 'Invalid'
+  if (status === 409) return 'Denied'
   return 'Unavailable'
 }
 

@@ -85,6 +85,7 @@ export function agentsDirectory(options: AgentsDirectoryOptions): Agents {
       revoke: (uid, signal) => call(nodeId, signal, (agent) => agent.revoke(uid, signal)),
       deleteDisks: (order, signal) => call(nodeId, signal, (agent) => agent.deleteDisks(order, signal)),
       vm: (uid, signal) => call(nodeId, signal, (agent) => agent.vm(uid, signal)),
+      control: (uid, action, signal) => call(nodeId, signal, (agent) => agent.control(uid, action, signal)),
       probe: (request, signal) => call(nodeId, signal, (agent) => agent.probe(request, signal)),
       unchanged: (known, signal) => call(nodeId, signal, (agent) => agent.unchanged(known, signal)),
     }),

@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { z } from 'zod'
 import { vmNameField } from '../../api/names.ts'
 import { controllerApiVersion } from '../../api/wire/controller-api.ts'
+import { powerVerbs } from '../../api/power-verbs.ts'
 import type { ControllerActions } from '../../ports/controller-actions.ts'
 import { PortError } from '../../ports/errors.ts'
 import type { Inspection } from '../../ports/inspection.ts'
@@ -144,6 +145,14 @@ function actionRoutes(server: FastifyInstance, actions: ControllerActions): void
       if (answer.kind === 'unknown') return unknownVm(reply)
       if (answer.kind === 'refused') return reply.code(409).send(problem('Conflict', answer.message))
       return { suspended: verb === 'suspend', changed: answer.changed }
+    })
+  }
+  for (const verb of powerVerbs) {
+    server.post<OfVm>(`/api/v1/vms/:name/${verb}`, async (request, reply) => {
+      const answer = await actions.power(request.params.name, verb)
+      if (answer.kind === 'unknown') return unknownVm(reply)
+      if (answer.kind === 'refused') return reply.code(409).send(problem('Conflict', answer.message))
+      return { changed: answer.changed }
     })
   }
   server.post<OfVm>('/api/v1/vms/:name/reconcile', async (request, reply) =>

@@ -154,6 +154,13 @@ export function controllerClient(options: ControllerClientOptions): ControllerAp
     manifest: async (name, signal) => (await find(`${pathOf(name)}/manifest`, answers.manifest, signal)) as DeclaredManifest | undefined,
     suspend: (name, signal) => suspension(name, 'suspend', signal),
     resume: (name, signal) => suspension(name, 'resume', signal),
+    async power(name, verb, signal) {
+      const answer = await call(options, { method: 'POST', path: `${pathOf(name)}/${verb}` }, signal)
+      if (answer.status === 404) return { kind: 'unknown' }
+      if (answer.status === 409) return { kind: 'refused', message: parse(answers.problem, answer.body).message }
+      if (answer.status !== 200) throw refused(answer)
+      return { kind: 'done', changed: parse(answers.suspension, answer.body).changed }
+    },
     async reconcile(name, signal) {
       const answer = await call(options, { method: 'POST', path: `${pathOf(name)}/reconcile` }, signal)
       if (answer.status !== 202 && answer.status !== 404) throw refused(answer)

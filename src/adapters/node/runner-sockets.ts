@@ -53,6 +53,11 @@ export function runnerSockets(options: RunnerSocketsOptions): Runners {
       if (answer.type !== 'ok')
         throw new PortError('Unavailable', answer.type === 'error' ? answer.message : 'the runner did not accept the order')
     },
+    async control(uid, action, signal) {
+      const answer = await ask(uid, { type: 'control', action }, signal)
+      if (answer.type === 'error') throw new PortError('Invalid', answer.message)
+      if (answer.type !== 'ok') throw new PortError('Unavailable', 'the runner did not accept the order')
+    },
     async exec(uid, { command, timeoutMs }, signal) {
       const answer = await ask(uid, { type: 'guestExec', command: [...command], timeoutMs }, signal, timeoutMs)
       if (answer.type === 'guestExec') return answer.outcome

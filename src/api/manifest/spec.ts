@@ -12,9 +12,9 @@ const className = /^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$/
 
 export const spec = z.strictObject({
   runStrategy: field(z.enum(['Always', 'Halted', 'RerunOnFailure', 'Once', 'Manual']).default('Always'), {
-    description: 'Always keeps the VM running. Halted shuts it down and keeps its disks.',
+    description:
+      'Always keeps the VM running. RerunOnFailure starts it again after a crash, and not after the guest shut itself down. Once runs it until it ends, and never again. Manual leaves it to docker vm start and stop. Halted shuts it down and keeps its disks.',
     effect: 'live',
-    notYetValues: ['RerunOnFailure', 'Once', 'Manual'],
   }),
   class: field(z.string().regex(className, 'a class name is 1 to 50 characters of a-z 0-9 -').optional(), {
     description: 'Name of the VirtualMachineClass that gives the values that the VM does not set.',

@@ -17,6 +17,7 @@ import { orderedLivePart } from './live-part.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { guestCommand } from './guest-agent.ts'
 import { httpPath } from '../http-path.ts'
+import { finishedRun, runPolicy } from './run-policy.ts'
 import { macField } from '../mac.ts'
 import { runnerStatus } from './runner-control.ts'
 
@@ -33,6 +34,7 @@ import { runnerStatus } from './runner-control.ts'
  * | `POST /v1/vms/<uid>/delete-disks` with `deleteDisksOrder` (delete-disks.ts) | `deletionStatus`; idempotent: repeat the request to poll |
  * | `GET /v1/vms/<uid>` | `vmStatus` |
  * | `POST /v1/vms/<uid>/power-off` | `{}` |
+ * | `POST /v1/vms/<uid>/pause`, `…/unpause`, `…/reset` | `{}`; 409 with the runner's reason |
  * | `POST /v1/probe` with `probeRequest` | `probeOutcome` |
  * | `POST /v1/unchanged` with `unchangedRequest` (unchanged.ts) | `unchangedAnswer`: which earlier answers are unchanged |
  *
@@ -91,6 +93,8 @@ export const prepareOrder = z.object({
   clusterAddresses: z.optional(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(4_096))),
   /** Kept for the runner, and absent if there is nothing of it. An agent of release 0.1 ignores it, and so does not answer with `live`. */
   live: z.optional(orderedLivePart),
+  /** Absent for `Always` and `Halted`, and from release 0.1. An agent of release 0.1 ignores it, and confirms nothing. */
+  run: z.optional(runPolicy),
   /** Names this order in later requests. The controller computes it, because the agent may not know every key. Absent from release 0.1. */
   mark: z.optional(markField),
 })
@@ -121,6 +125,10 @@ export const prepareStatus = z.discriminatedUnion('state', [
     grown: z.optional(z.array(grownDisk).check(z.maxLength(16))),
     /** The live part is kept. `message` says what the running guest does not have of it. Absent if the order has none, and from release 0.1. */
     live: z.optional(z.object({ message: textField })),
+    /** The policy of the order, once it is kept with the VM. Absent if the order has none, and from release 0.1. */
+    run: z.optional(runPolicy),
+    /** The guest ended for good, as its runner reports. */
+    finished: z.optional(finishedRun),
     ...ofPending,
   }),
   /** In progress; `message` contains the step and its progress. */

@@ -12,6 +12,7 @@ import type { NodeFacts } from './agent-api.ts'
  * | `GET /api/v1/vms/<name>/plan` | `VmPlan` (plan.ts), or 404 |
  * | `GET /api/v1/vms/<name>/manifest` | `DeclaredManifest` (plan.ts), or 404 |
  * | `POST /api/v1/vms/<name>/suspend`, `…/resume` | `{suspended, changed}`, or 404, or 409 with the reason |
+ * | `POST /api/v1/vms/<name>/start`, `…/stop`, `…/restart`, `…/pause`, `…/unpause`, `…/reset` | `{changed}`, or 404, or 409 with the reason |
  * | `POST /api/v1/vms/<name>/reconcile` | 202, or 404 |
  * | `GET /api/v1/nodes` | `{nodes: NodeView[]}`, by host name |
  * | `GET /api/v1/disks` | `DisksView` (disks.ts); asks every node |

@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { acceleratorInUse, cleanText, containerField, textField } from './common.ts'
 import { guestAgentStatus, guestCommand } from './guest-agent.ts'
 import { uidField } from '../names.ts'
+import { finishedRun } from './run-policy.ts'
 
 /**
  * Agent–runner, over `instances/<uid>/run/control.sock` (frames.ts). The runner sends its `hello` with its uid first. The agent sends
@@ -18,12 +19,18 @@ export const runnerHello = z.object({
 
 const id = z.int().check(z.minimum(0))
 
+/** Without an effect on the task: the guest keeps its QEMU. */
+export const guestControl = z.enum(['pause', 'unpause', 'reset'])
+export type GuestControl = z.output<typeof guestControl>
+
 export const runnerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('status'), id }),
   /** Presses the ACPI power button. The runner kills the guest after its grace period and stays off until the task is replaced. */
   z.object({ type: z.literal('powerOff'), id }),
   /** Whether the guest accepts a TCP connection to a forwarded port. A runner of release 0.1 answers `error`. */
   z.object({ type: z.literal('guestPort'), id, port: z.int(), timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)) }),
+  /** A runner of release 0.1 answers `error`. */
+  z.object({ type: z.literal('control'), id, action: guestControl }),
   /** Runs a program in the guest through its agent. A runner of release 0.1 answers `error`. */
   z.object({ type: z.literal('guestExec'), id, command: guestCommand, timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)) }),
 ])
@@ -51,6 +58,8 @@ export const runnerStatus = z.object({
   state: z.optional(cleanText(64)),
   /** Absent from release 0.1, whose guests have no agent channel. */
   guestAgent: z.optional(guestAgentStatus),
+  /** Absent while the guest may run, and from release 0.1. */
+  finished: z.optional(finishedRun),
   /** The accelerator that QEMU uses; null while there is no QEMU. */
   accelerator: z.nullable(acceleratorInUse),
   /** QEMU's status in QMP (`running`, `paused`, `shutdown` …); null while there is no QEMU. */

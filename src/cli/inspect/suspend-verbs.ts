@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { ControllerApi } from '../../ports/controller-api.ts'
+import { type Answer, eachName, type Tell, unknownVm } from './each-name.ts'
 import type { ClusterPorts, Verb } from './verbs.ts'
-import type { Outcome } from '../output/outcome.ts'
 
 /** `suspend`, `resume` and `reconcile` control whether and when the control loop works on a VM. */
 export function suspendVerbs(vm: Command, ports: Pick<ClusterPorts, 'connect'>, verb: Verb): void {
@@ -17,11 +17,8 @@ export function suspendVerbs(vm: Command, ports: Pick<ClusterPorts, 'connect'>, 
   vm.command('reconcile')
     .description('request a reconcile now; does not wait for the result')
     .argument('<name...>', 'names of VMs')
-    .action(each(async (api, name) => ((await api.reconcile(name)) ? { said: `${name} reconcile requested` } : unknown(name))))
+    .action(each(async (api, name) => ((await api.reconcile(name)) ? { said: `${name} reconcile requested` } : unknownVm(name))))
 }
-
-type Answer = { readonly said: string } | { readonly error: string }
-type Tell = (api: ControllerApi, name: string) => Promise<Answer>
 
 async function suspension(api: ControllerApi, name: string, verb: 'suspend' | 'resume'): Promise<Answer> {
   const answer = await api[verb](name)
@@ -31,24 +28,10 @@ async function suspension(api: ControllerApi, name: string, verb: 'suspend' | 'r
       return { said: `${name} ${answer.changed ? state : `unchanged (${verb === 'suspend' ? 'suspended already' : 'not suspended'})`}` }
     }
     case 'unknown':
-      return unknown(name)
+      return unknownVm(name)
     case 'refused':
       return { error: answer.message }
     default:
       return answer satisfies never
   }
-}
-
-function unknown(name: string): Answer {
-  return { error: `there is no VM "${name}"` }
-}
-
-/** A failure for one VM does not stop the others. */
-async function eachName(ports: Pick<ClusterPorts, 'connect'>, names: readonly string[], tell: Tell): Promise<Outcome> {
-  const api = await ports.connect()
-  const told: Answer[] = []
-  for (const name of new Set(names)) told.push(await tell(api, name))
-  const errors = told.flatMap((one) => ('error' in one ? [`error: ${one.error}\n`] : []))
-  const said = told.flatMap((one) => ('said' in one ? [`${one.said}\n`] : []))
-  return { exit: errors.length > 0 ? 1 : 0, out: said.join(''), err: errors.join('') }
 }

@@ -3,11 +3,15 @@ import type { ControllerActions } from '../../ports/controller-actions.ts'
 import type { Log } from '../../ports/log.ts'
 import type { DeclarationStore } from '../declarations/store.ts'
 import { blockedNames } from '../declarations/state.ts'
+import { type PowerPorts, powerActions } from './power.ts'
 import { type SuspendPorts, suspending } from './suspend.ts'
 
 interface ActionPorts {
   readonly store: Pick<DeclarationStore, 'confirmRemoval' | 'state'> & SuspendPorts['store']
-  readonly swarm: SuspendPorts['swarm']
+  readonly swarm: SuspendPorts['swarm'] & PowerPorts['swarm']
+  readonly agents: PowerPorts['agents']
+  readonly clock: PowerPorts['clock']
+  readonly note: PowerPorts['note']
   readonly log: Log
   readonly reload: () => void
   /** Reconciles a VM now, even if it is in backoff. */
@@ -20,6 +24,7 @@ export function controllerActions(ports: ActionPorts): ControllerActions {
   const { store, log, reload, lookAt, onDeclared } = ports
   return {
     ...suspending(ports),
+    ...powerActions(ports),
     reconcile(name) {
       if (!store.knows(name)) return false
       log.info({ vm: name }, 'Reconcile requested')

@@ -1,3 +1,4 @@
+import { isOffReason } from '../../reconcilers/shared/run-wish.ts'
 import { withoutSecrets } from '../../api/manifest/hidden.ts'
 import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
@@ -74,5 +75,5 @@ function waiting(view: Pick<StatusView, 'vm'>, name: string): string {
   const stalled = of('Stalled')
   if (stalled !== undefined) return stalled.message
   const ready = of('Ready')
-  return ready === undefined || ready.status === 'True' || ready.reason === 'Halted' ? '' : ready.message
+  return ready === undefined || ready.status === 'True' || isOffReason(ready.reason) ? '' : ready.message
 }

@@ -55,6 +55,7 @@ export function observedAgents(agents: Agents, clock: Clock, onBack: (nodeId: No
       revoke: (uid, signal) => watch(nodeId, agent.revoke(uid, signal)),
       deleteDisks: (order, signal) => watch(nodeId, agent.deleteDisks(order, signal)),
       vm: (uid, signal) => watch(nodeId, agent.vm(uid, signal)),
+      control: (uid, action, signal) => watch(nodeId, agent.control(uid, action, signal)),
       probe: (request, signal) => watch(nodeId, agent.probe(request, signal)),
       unchanged: (known, signal) => watch(nodeId, agent.unchanged(known, signal)),
     }

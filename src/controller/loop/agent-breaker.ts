@@ -29,6 +29,7 @@ export function agentBreaker(agents: Agents, clock: Clock): Agents {
         progress: (question, signal) => breaker.guard(() => agent.progress(question, signal)),
         revoke: (uid, signal) => breaker.guard(() => agent.revoke(uid, signal)),
         vm: (uid, signal) => breaker.guard(() => agent.vm(uid, signal)),
+        control: (uid, action, signal) => breaker.guard(() => agent.control(uid, action, signal)),
         probe: (request, signal) => breaker.guard(() => agent.probe(request, signal)),
         // These two may take long: their answers close the breaker, but their silence does not open it.
         deleteDisks: (order, signal) => breaker.listen(agent.deleteDisks(order, signal)),

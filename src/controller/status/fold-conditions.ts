@@ -1,4 +1,5 @@
 import { type Condition, type ConditionDraft, condition, readyChecks, type Stamp, stampConditions } from '../../api/conditions.ts'
+import { isOffReason } from '../../reconcilers/shared/run-wish.ts'
 import { foldReady } from './ready.ts'
 import type { Progress, Report } from './report.ts'
 
@@ -51,7 +52,7 @@ function kstatus(progress: Known['progress'], conditions: readonly Condition[]):
   const ready = conditions.find((each) => each.type === 'Ready')
   const idle = [...progress.values()].every((one) => one.kind === 'settled') && progress.size > 0
   // A VM that is off as declared needs no work.
-  if (ready === undefined || ready.status === 'True' || ready.reason === 'Halted' || idle) return []
+  if (ready === undefined || ready.status === 'True' || isOffReason(ready.reason) || idle) return []
   return [condition('Reconciling', 'True', ready.reason, ready.message)]
 }
 

@@ -12,6 +12,9 @@ export function phaseOf(declaration: Declaration, conditions: readonly Held[]): 
   if (declaration.kind === 'unknown')
     return conditions.some((one) => one.type === 'Valid' && one.status === 'False') ? 'Invalid' : 'Unknown'
   if (declaration.vm.spec.runStrategy === 'Halted') return haltedPhase(declaration.generation, conditions)
+  const own = conditions.find((one) => one.type === 'GuestRunning' && one.status === 'False')?.reason
+  const shown = ownPhases.find((phase) => phase === own)
+  if (shown !== undefined) return shown
   if (holds('Ready')) return 'Ready'
   if (holds('GuestRunning')) return 'Running'
   if (holds('AssetsReady')) return 'Starting'
@@ -19,6 +22,9 @@ export function phaseOf(declaration: Declaration, conditions: readonly Held[]): 
   if (holds('Placed')) return 'Preparing'
   return 'Pending'
 }
+
+/** Reasons of GuestRunning that are phases themselves. */
+const ownPhases = ['Paused', 'CrashLoopBackOff', 'Stopping', 'Stopped', 'Succeeded', 'Failed'] as const
 
 /** A node in these states cannot prepare anything. */
 const waitsForNode: ReadonlySet<string> = new Set(['NodeDrained', 'NodeDown'])

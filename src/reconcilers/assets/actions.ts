@@ -49,6 +49,7 @@ export function keepRecord(
     readonly disks?: readonly string[] | undefined
     readonly grown?: readonly GrownDisk[] | undefined
     readonly prepared?: string | undefined
+    readonly run?: RunLabels | undefined
     readonly source: string
   },
 ): AssetsAction[] {
@@ -56,11 +57,29 @@ export function keepRecord(
   const labels = placementLabels({ cluster: settings.cluster, vm, uid: record.uid, deletes: deletesDisks(seen), sshPort, ...to })
   const { [objectLabels.retainedAt]: retained, [objectLabels.deletionPolicy]: policy, ...others } = record.config.labels
   // The VM is not suspended any longer.
-  const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, ...kept } = others
+  const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, ...known } = others
+  const kept = withRunLabels(known, to.run)
   const isSame = policy === labels[objectLabels.deletionPolicy] && prepared === labels[objectLabels.prepared]
-  if (retained === undefined && noted === undefined && isSame && carries(record.config.labels, labels)) return []
+  const isRun = carries(known, kept) && carries(kept, known)
+  if (retained === undefined && noted === undefined && isSame && isRun && carries(record.config.labels, labels)) return []
   const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
   return [{ kind: 'updateRecordLabels', config: record.config, labels: { ...kept, ...labels }, corrects }]
+}
+
+/** The node's answer about the run; undefined removes a label. Without an answer the record keeps its labels. */
+export interface RunLabels {
+  readonly runPolicy: string | undefined
+  readonly finished: string | undefined
+}
+
+function withRunLabels(known: Labels, run: RunLabels | undefined): Labels {
+  if (run === undefined) return known
+  const { [objectLabels.runPolicy]: _policy, [objectLabels.finished]: _finished, ...others } = known
+  return {
+    ...others,
+    ...(run.runPolicy === undefined ? {} : { [objectLabels.runPolicy]: run.runPolicy }),
+    ...(run.finished === undefined ? {} : { [objectLabels.finished]: run.finished }),
+  }
 }
 
 /** Labels that a record has from the beginning are missing; the others only note progress. */

@@ -16,6 +16,7 @@ import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
 import type { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { disksElsewhere } from './disk-elsewhere.ts'
+import { runNotes, runWish } from '../shared/run-wish.ts'
 import { prepareOrderFor } from './order.ts'
 import type { AskProgress } from './order-answers.ts'
 import { type Load, type Placements, withClaims } from './placements.ts'
@@ -134,7 +135,8 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
   if (ports.suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
-  const wanted = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal))
+  const wish = runWish(declaration.vm, runNotes(record.config.labels, service?.labels))
+  const wanted = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal), wish)
   // Only the holder of the lease allows a disk to be replaced.
   const replaceBlocked = wanted.replaceDisks !== undefined && (await ports.lease.observe(signal)).kind !== 'ours'
   const order = marked(withClusterAddresses(replaceBlocked ? withoutReplacing(wanted) : wanted, nodes))

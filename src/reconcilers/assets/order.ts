@@ -4,6 +4,7 @@ import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import { declaredMachine, type Machine, machineMark, needsOf, type NodeNeeds } from '../shared/applied.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
+import { runNotes, type RunWish, runWish } from '../shared/run-wish.ts'
 
 /**
  * The order for the node's agent. The agent grants the machine of the current template (`applied`), so that the VM can always restart, and
@@ -14,6 +15,7 @@ export function prepareOrderFor(
   vm: VirtualMachine,
   record: PlacementRecord,
   applied: Machine | undefined,
+  wish: RunWish = runWish(vm, runNotes(undefined, undefined)),
 ): PrepareOrder {
   const declared = needsOf(declaredMachine(settings.cluster, vm))
   const granted = applied === undefined ? declared : needsOf(applied)
@@ -35,6 +37,7 @@ export function prepareOrderFor(
     softwareEmulation: settings.softwareEmulation,
     ...inOrder(granted),
     ...livePartOf(vm),
+    ...(wish.policy.strategy === 'Always' ? {} : { run: wish.policy }),
     ...(isPending ? { pending: inOrder(declared) } : {}),
   }
 }

@@ -11,7 +11,8 @@ import { noteOfCheck } from '../shared/applied.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
-import { type AssetsAction, type AssetsPlan, keepRecord } from './actions.ts'
+import { finishedIn, finishedText, isOver, policyText } from '../../api/wire/run-policy.ts'
+import { type AssetsAction, type AssetsPlan, keepRecord, type RunLabels } from './actions.ts'
 import { checkIn, isUnchecked, preparedConditions, waitingConditions } from './conditions.ts'
 import { diskElsewhere, toFollow, withLeftoverNote } from './disk-elsewhere.ts'
 import { planFollow, planIdentity } from './identity.ts'
@@ -59,7 +60,8 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const disksMade = record.disksMade || prepared.disksMade
   const disks = prepared.disksMade ? vm.spec.disks.map((one) => one.name) : undefined
   const grown = grownDisks(seen.prepared, record, vm)
-  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, grown, prepared: preparedNote(seen, record), source })
+  const run = runLabelsOf(seen, record)
+  const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, grown, prepared: preparedNote(seen, record), run, source })
   const facts = placementFacts(record, node)
   const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
   return actions.length === 0 ? { ...plan, ...cachedAnswersOf(seen, record, node.id) } : plan
@@ -98,6 +100,20 @@ function planOrder(seen: AssetsSeen, record: PlacementRecord, to: { readonly nod
   const kept = keepRecord(seen, record, { ...to, disksMade: record.disksMade, prepared: preparedNote(seen, record) })
   const actions: AssetsAction[] = order === undefined ? kept : [...kept, { kind: 'prepare', nodeId: to.node, order }]
   return { actions, conditions: [], next: settled }
+}
+
+/**
+ * Undefined until the node answers. A guest that finished stays so in the record although its runner is gone, until its runStrategy is Always
+ * or it runs for another request.
+ */
+function runLabelsOf({ prepared, order, declaration }: AssetsSeen, { config: { labels } }: PlacementRecord): RunLabels | undefined {
+  if (order === undefined || prepared?.known !== true || prepared.value.state !== 'ready') return undefined
+  const { run, finished } = prepared.value
+  const isHalted = declaration.kind === 'present' && declaration.vm.spec.runStrategy === 'Halted'
+  const before = finishedIn(labels[objectLabels.finished])
+  const isKept = order.run === undefined ? isHalted : isOver(order.run, before)
+  const known = finished ?? (isKept ? before : undefined)
+  return { runPolicy: run && policyText(run), finished: known && finishedText(known) }
 }
 
 /** Keeps the last note until the agent answers. */

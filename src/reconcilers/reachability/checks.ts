@@ -54,7 +54,7 @@ function found(status: ConditionStatus, reason: string, message: string): Findin
   return { status, reason, message }
 }
 
-function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): Finding {
+function guestRunning({ vm, task, isPredecessor, node, status }: ReachabilitySeen): Finding {
   if (task === undefined || task.nodeId === undefined) return found('False', 'NoTask', 'no node runs a task of the VM')
   const known = status?.known === true ? status.value : undefined
   const where = node?.hostname ?? task.nodeId
@@ -73,10 +73,17 @@ function guestRunning({ task, isPredecessor, node, status }: ReachabilitySeen): 
   // A runner that is not responding may still run its guest.
   if (known.runner === null)
     return found('Unknown', 'RunnerUnreachable', `the runner on ${where} is not responding${runnerDetail(known.runnerMessage)}`)
-  const { phase, qemuStatus, message, accelerator } = known.runner
-  if (phase !== 'Running') return found('False', phase, message || `the runner is in phase ${phase}`)
+  const { phase, state, qemuStatus, message, accelerator } = known.runner
+  if (phase !== 'Running') return found('False', reasonOf(phase, state), message || `the runner is in phase ${phase}`)
+  if (state === 'Paused' && qemuStatus === 'paused')
+    return found('False', 'Paused', `on ${where} ${message}; to let it run again: docker vm unpause ${vm}`)
   if (qemuStatus !== 'running') return paused(where, qemuStatus, message)
   return found('True', 'Running', `on ${where} with ${accelerator ?? 'an unknown accelerator'}`)
+}
+
+/** A runner's state says more than its phase, which keeps the words of release 0.1. */
+function reasonOf(phase: string, state: string | undefined): string {
+  return state !== undefined && ['CrashLoopBackOff', 'Succeeded', 'Failed'].includes(state) ? state : phase
 }
 
 function paused(where: string, qemuStatus: string | null, message: string): Finding {

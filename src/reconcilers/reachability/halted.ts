@@ -5,12 +5,12 @@ import { isLive } from '../shared/vm-service.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { allConditions } from './checks.ts'
 
-/** The conditions of a VM with runStrategy Halted. The guest is off once its node has no task, runner, lease or open TAP of it. */
+/** The conditions of a VM that is off as wanted. The guest is off once its node has no task, runner, lease or open TAP of it. */
 export function judgeHalted(seen: ReachabilitySeen): ConditionDraft[] {
-  const { status, node, uid } = seen
+  const { status, node, uid, wish } = seen
+  const { reason: offReason, message: why } = wish?.kind === 'off' ? wish : halted
   // The VM was never placed, or its node has left the Swarm.
-  if (uid === undefined || node === undefined || status === undefined)
-    return allConditions('False', 'Halted', 'the manifest says runStrategy: Halted')
+  if (uid === undefined || node === undefined || status === undefined) return allConditions('False', offReason, why)
   if (!status.known) {
     const { reason, message } = whyAway(node, status.message)
     return allConditions('Unknown', reason, `cannot tell whether the guest is off: ${message}`)
@@ -19,8 +19,11 @@ export function judgeHalted(seen: ReachabilitySeen): ConditionDraft[] {
   if (left !== undefined) return stillOn(seen, `${left} on ${node.hostname}`)
   const away = status.value?.brokerMessage ?? ''
   if (away !== '') return allConditions('Unknown', 'BrokerUnreachable', `cannot tell whether the guest is off: ${away}`)
-  return allConditions('False', 'Halted', `the guest is off on ${node.hostname}, as the manifest says`)
+  const off = `the guest is off on ${node.hostname}`
+  return allConditions('False', offReason, offReason === 'Halted' ? `${off}, as the manifest says` : `${off}: ${why}`)
 }
+
+const halted = { reason: 'Halted', message: 'the manifest says runStrategy: Halted' } as const
 
 function stillOn({ vm, isLeftAlone, suspended, task }: ReachabilitySeen, left: string): ConditionDraft[] {
   const why = (cause: string): string => `the manifest says Halted, but the guest is on: ${left}, and ${cause}`

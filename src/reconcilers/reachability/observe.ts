@@ -9,6 +9,7 @@ import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { appliedMachine, isUserNic, launchIn, nicsOf, type VmNic } from '../shared/applied.ts'
 import { type Answer, answerOrNone } from '../shared/answers.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
+import { runNotes, type RunWish, runWish } from '../shared/run-wish.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { currentTask, isOfEarlierTemplate, isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
 import { type ExpectedAddress, expectedAddresses } from './address.ts'
@@ -35,6 +36,8 @@ export interface ReachabilitySeen {
   readonly isLeftAlone: boolean
   /** Why no changes are made for the VM. */
   readonly suspended: string | undefined
+  /** Undefined if the VM is not declared. */
+  readonly wish: RunWish | undefined
   /** The node of the task, or else the node in the placement record. */
   readonly node: SwarmNode | undefined
   /** As the guest has them. The first is the primary one: its address is shown and probed. Empty if the VM is not declared. */
@@ -58,6 +61,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     isPredecessor: false,
     isLeftAlone: false,
     suspended: undefined,
+    wish: undefined,
     node: undefined,
     nics: [],
     expected: new Map<string, ExpectedAddress>(),
@@ -68,12 +72,13 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const { uid, node, task, isPredecessor, isLeftAlone } = placed
   const suspended = suspensionOf(vm, declaration, placed.record)?.message
   const expected = expectedAddresses(declaration.vm, placed.launch)
-  const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended, expected }
+  const wish = runWish(declaration.vm, runNotes(placed.record?.config.labels, placed.serviceLabels))
+  const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended, wish, expected }
   // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
   const applied = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm, placed.record?.sshPort)
   if (uid === undefined || node === undefined) return { ...nothing, ...known, nics: applied, probing: { kind: 'notYet' } }
   const status = await answerOrNone(ports.agents.on(node.id).vm(uid, signal))
-  if (declaration.vm.spec.runStrategy === 'Halted') return { ...known, nics: applied, status, probing: { kind: 'notYet' } }
+  if (wish.kind === 'off') return { ...known, nics: applied, status, probing: { kind: 'notYet' } }
   const nics = runningNics(applied, status)
   const guest = { uid, node, expected, vm: declaration.vm, task, status: status.known ? status.value : undefined }
   const [nic] = nics
@@ -115,6 +120,7 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
     isPredecessor,
     isLeftAlone,
     record,
+    serviceLabels: mine?.labels,
     nodes,
     applied,
     launch: launched && launchIn(launched.data),

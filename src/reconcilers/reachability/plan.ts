@@ -14,6 +14,7 @@ import type { ReachabilitySeen } from './observe.ts'
 import { isUserNic, type VmNic } from '../shared/applied.ts'
 import { whyAway } from '../shared/away.ts'
 import { judgeHalted } from './halted.ts'
+import { isOffReason } from '../shared/run-wish.ts'
 import { isYoung } from '../shared/vm-service.ts'
 import { allPass, allConditions, runChecks } from './checks.ts'
 import type { NodeId } from '../../api/names.ts'
@@ -29,9 +30,9 @@ const steadyMs = 10_000
 export function planReachability(seen: ReachabilitySeen, nowMs: number): Plan<never> {
   const { declaration } = seen
   if (declaration.kind !== 'present') return { actions: [], conditions: [], next: { kind: 'settled' }, nics: [] }
-  const halted = declaration.vm.spec.runStrategy === 'Halted'
+  const halted = seen.wish?.kind === 'off'
   const conditions = halted ? judgeHalted(seen) : judge(seen, nowMs)
-  const steady = halted ? conditions.every((one) => one.reason === 'Halted') : allPass(conditions)
+  const steady = halted ? conditions.every((one) => isOffReason(one.reason)) : allPass(conditions)
   const waitingMs = seen.status === undefined ? nobodyMs : stuckMs
   const isMoving = halted ? conditions.some((one) => one.reason === 'Stopping') : isYoung(seen.task, nowMs)
   const ms = steady ? steadyMs : isMoving ? movingMs : waitingMs

@@ -2,7 +2,7 @@ import { objectLabels } from '../../api/labels.ts'
 import type { Edit } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
-import type { RawSpec, SwarmService } from '../../ports/swarm.ts'
+import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
 import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark, needsOf } from '../shared/applied.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
@@ -23,6 +23,8 @@ export interface Target {
   readonly uid: VmUid
   readonly node: NodeId | undefined
   readonly replicas: 0 | 1
+  /** Written to the service (run-wish.ts). */
+  readonly runLabels: Labels
 }
 
 /** The input of every decision about an existing service. */

@@ -4,7 +4,7 @@ import type { PlacementRecord } from '../shared/placement-record.ts'
 import { isSshPortMissing } from '../shared/ssh-port.ts'
 import type { ServicesPlan } from './actions.ts'
 import { nameFree, nameOwned, upToDate } from './conditions.ts'
-import type { Present } from './context.ts'
+import type { Present, Target } from './context.ts'
 import { inputsOf } from './inputs.ts'
 import { objectsFor } from './objects.ts'
 import type { ServicesSeen } from './observe.ts'
@@ -14,7 +14,7 @@ import { renderedHash, renderTemplate, serviceLabels, surroundings } from './ren
 const requeueAfterMs = 5_000
 
 /** Creates the service once the disks exist: a task that starts earlier fails, because its bind mount has no source. */
-export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0 | 1): ServicesPlan {
+export function planCreate(seen: ServicesSeen, declaration: Present, run: Pick<Target, 'replicas' | 'runLabels'>): ServicesPlan {
   const { record, node, settings, vm } = seen
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
@@ -31,7 +31,7 @@ export function planCreate(seen: ServicesSeen, declaration: Present, replicas: 0
     { node: record.node, generation: declaration.generation, forceUpdate: 0, ...hashes },
   )
   const name = serviceName(vm)
-  const spec = { Name: name, Labels: labels, TaskTemplate: template, ...surroundings(replicas, inputs.ports) }
+  const spec = { Name: name, Labels: { ...run.runLabels, ...labels }, TaskTemplate: template, ...surroundings(run.replicas, inputs.ports) }
   return { actions: [...objects, { kind: 'createService', name, spec }], conditions: [nameOwned(vm), creating, upToDate()], next: again() }
 }
 

@@ -3,12 +3,14 @@ import { managedBy, objectLabels } from '../../api/labels.ts'
 import { serviceName } from '../../api/names.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
-import { isServiceOf } from '../shared/vm-service.ts'
+import type { RunPolicy } from '../../api/wire/run-policy.ts'
+import { isPolicyKept, runLabels, runNotes, runWish } from '../shared/run-wish.ts'
+import { isServiceOf, replicasOf } from '../shared/vm-service.ts'
 import type { ServicesPlan } from './actions.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { withChangedFields } from './changed-fields.ts'
 import { nameOwned, serviceReady } from './conditions.ts'
-import type { Present } from './context.ts'
+import type { Present, Target } from './context.ts'
 import { planCreate } from './create.ts'
 import { underLease } from './disruption.ts'
 import { allObjects } from './objects.ts'
@@ -38,11 +40,35 @@ export function planResumed(seen: ServicesSeen, nowMs: number): ServicesPlan {
 }
 
 function planPresent(seen: ServicesSeen, declaration: Present, nowMs: number): ServicesPlan {
+  const { owned, record } = seen
+  const serviceLabels = owned.kind === 'ours' ? owned.service.labels : undefined
+  const notes = runNotes(record?.config.labels, serviceLabels)
+  const wish = runWish(declaration.vm, notes)
+  const kept = isPolicyKept(wish, record?.config.labels)
+  const replicas = wish.kind === 'off' ? 0 : kept ? 1 : runsAlready(owned)
+  const planned = planFor(seen, declaration, { replicas, runLabels: runLabels(wish, notes) }, nowMs)
+  return wish.kind === 'on' && !kept && replicas === 0 ? waitingForPolicy(planned, seen, wish.policy) : planned
+}
+
+/** A VM that runs keeps running while its node has not confirmed a new policy. */
+function runsAlready(owned: ServicesSeen['owned']): 0 | 1 {
+  return owned.kind === 'ours' && replicasOf(owned.service) > 0 ? 1 : 0
+}
+
+function waitingForPolicy(plan: ServicesPlan, { node }: ServicesSeen, { strategy }: RunPolicy): ServicesPlan {
+  const message = `the agent on ${node?.hostname ?? 'the node'} has not confirmed runStrategy: ${strategy} yet; an agent of release 0.1 cannot, so update swarmvirt on the node`
+  const conditions = plan.conditions.map((one) =>
+    one.type === 'ServiceReady' ? condition('ServiceReady', 'False', 'WaitingForRunPolicy', message) : one,
+  )
+  return { ...plan, conditions }
+}
+
+function planFor(seen: ServicesSeen, declaration: Present, run: Pick<Target, 'replicas' | 'runLabels'>, nowMs: number): ServicesPlan {
+  const { replicas } = run
   const { owned, record, vm } = seen
-  const replicas = declaration.vm.spec.runStrategy === 'Always' ? 1 : 0
   switch (owned.kind) {
     case 'absent':
-      return planCreate(seen, declaration, replicas)
+      return planCreate(seen, declaration, run)
     case 'foreign':
       return alone('NameTaken', `a service named ${serviceName(vm)} exists and does not belong to swarmvirt: rename it or the VM`, [
         condition('ServiceReady', 'False', 'NameTaken', 'the VM has no service'),
@@ -55,7 +81,7 @@ function planPresent(seen: ServicesSeen, declaration: Present, nowMs: number): S
       if (record === undefined || record.retainedAt !== undefined) return waitForRecord(seen, replicas, nowMs)
       if (!isServiceOf(record, owned))
         return alone('ForeignUid', foreignMessage(owned.service, owned.uid, record.uid), [readyAlone(seen, replicas, 'ForeignUid', nowMs)])
-      const target = { service: owned.service, uid: record.uid, node: record.node, replicas } as const
+      const target = { service: owned.service, uid: record.uid, node: record.node, ...run } as const
       return withChangedFields(owned.service, planUpdate(seen, declaration, target, nowMs))
     }
   }

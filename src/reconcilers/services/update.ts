@@ -140,10 +140,11 @@ function leaveTemplate(context: Context, decision: Extract<Decision, { kind: 'le
   return [...(move?.actions ?? []), update(service, spec, 'surroundings', move?.why ?? decision.why, corrects)]
 }
 
-/** A difference in replicas is drift only within one generation; otherwise the manifest changed. */
+/** A difference in replicas is drift only within one generation and run; otherwise the manifest changed, or somebody started or stopped the VM. */
 function isReplicasDrift(context: Context): boolean {
   const { service, generation } = context
-  return replicasOf(service) !== context.replicasNow && service.labels[objectLabels.generation] === generation
+  const isAsked = !carries(service.labels, context.runLabels)
+  return !isAsked && replicasOf(service) !== context.replicasNow && service.labels[objectLabels.generation] === generation
 }
 
 /** All our labels are written together, so a missing one was removed. Only the identity among the existing ones must never change. */
@@ -171,10 +172,12 @@ function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted
     [objectLabels.driftHash]: _drift,
     [objectLabels.driftVersion]: _version,
     [objectLabels.bridge]: _bridge,
+    [objectLabels.run]: _run,
+    [objectLabels.finished]: _finished,
     ...rest
   } = service.labels
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
-  return { ...rest, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
+  return { ...rest, ...context.runLabels, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
 }
 
 /**

@@ -31,6 +31,7 @@ export function readyAgents(): Agents {
       if (order === undefined) throw new PortError('NotFound', `no VM ${uid} here`)
       return statusOf(order)
     },
+    control: () => Promise.resolve(),
     async probe(request) {
       const mac = 'ip' in request ? byMac(request.ip) : null
       return { outcome: 'reached', reason: '', message: '', mac, rttMs: 0.2 }

@@ -47,6 +47,7 @@ export function memoryRunners(layout: Layout, sockets: FdSockets, process: Proce
     async powerOff(uid) {
       await ask(uid, 'powerOff')
     },
+    control: () => Promise.reject(new PortError('Invalid', 'not simulated')),
     exec: () => Promise.resolve({ kind: 'noAgent', message: 'no agent runs in the guest' }),
   }
 }

@@ -23,6 +23,7 @@ export const noAgent: Agent = {
   revoke: refused,
   deleteDisks: refused,
   vm: refused,
+  control: refused,
   probe: refused,
   unchanged: refused,
 }

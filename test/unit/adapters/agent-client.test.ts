@@ -42,7 +42,7 @@ function programs(changes: Partial<AgentPrograms> = {}): AgentPrograms {
     instances: unused,
     orders: { prepare: unused, repeat: async () => undefined, lastAnswer: () => undefined, revoke: unused, deleteDisks: unused },
     vm: async (uid) => statusOf(uid),
-    runners: { powerOff: unused },
+    runners: { powerOff: unused, control: unused },
     probe: async () => ({ ...reached, rttMs: Math.PI }),
     ...changes,
   }

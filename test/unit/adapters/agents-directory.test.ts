@@ -42,6 +42,7 @@ function bench(tasks: readonly SwarmTask[]) {
       revoke: answer,
       deleteDisks: answer,
       vm: answer,
+      control: answer,
       probe: answer,
       unchanged: answer,
       close: () => void made.closed.push(address),

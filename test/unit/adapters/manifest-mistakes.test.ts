@@ -62,15 +62,18 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
   [
     'runStrategy: Alway',
     'runStrategy: Always',
-    'VM010 7:16 "Alway" is not a valid value of spec.runStrategy; write Always or Halted / did you mean "Always"?',
+    'VM010 7:16 "Alway" is not a valid value of spec.runStrategy; write Always or Halted or RerunOnFailure or Once or Manual / did you mean "Always"?',
   ],
   [
     'runStrategy: always',
     'runStrategy: Always',
-    'VM010 7:16 "always" is not a valid value of spec.runStrategy; write Always or Halted / did you mean "Always"?',
+    'VM010 7:16 "always" is not a valid value of spec.runStrategy; write Always or Halted or RerunOnFailure or Once or Manual / did you mean "Always"?',
   ],
-  ['runStrategy: true', 'runStrategy: Always', 'VM010 7:16 true is not a valid value of spec.runStrategy; write Always or Halted / '],
-  ['runStrategy: Once', 'runStrategy: Always', 'VM020 7:3 spec.runStrategy: Once is not supported yet / '],
+  [
+    'runStrategy: true',
+    'runStrategy: Always',
+    'VM010 7:16 true is not a valid value of spec.runStrategy; write Always or Halted or RerunOnFailure or Once or Manual / ',
+  ],
   ['a: 1', 'a: b', 'VM010 3:37 metadata.labels.a is a string, not the number 1 / put it in quotes: "1"'],
   ['a: true', 'a: b', 'VM010 3:37 metadata.labels.a is a string, not true / put it in quotes: "true"'],
   ['name: Web_1', 'name: web', 'VM010 3:19 a VM name is 1 to 50 characters of a-z 0-9 -, and starts and ends with a letter or digit / '],

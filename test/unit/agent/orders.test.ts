@@ -34,6 +34,7 @@ function aBook() {
     grownDisks: async () => [],
     keepLivePart: async () => undefined,
     keepNicSlots: async () => undefined,
+    keepRunPolicy: () => Promise.resolve({}),
     grants: { readClear: async () => undefined, revoke: async () => undefined } as never,
     broker: unused,
     prober: unused,
@@ -94,6 +95,7 @@ function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { stat
     grownDisks: async () => [],
     keepLivePart: async () => undefined,
     keepNicSlots: async () => undefined,
+    keepRunPolicy: () => Promise.resolve({}),
     grants: {
       readClear: async () => {
         if (world.unreadable !== undefined) throw world.unreadable

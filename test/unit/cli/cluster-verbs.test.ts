@@ -211,7 +211,6 @@ describe('what asks the controller', () => {
     { args: ['completion', 'bsh'], says: 'did you mean "bash"?' },
     { args: ['install', '--output', 'jason'], says: 'did you mean "json"?' },
     { args: ['logs', 'web'], says: 'docker service logs vm-web' },
-    { args: ['start', 'web'], says: 'runStrategy: Always' },
     { args: ['console'], says: 'docker service logs vm-NAME' },
   ])('$args means nothing: it is refused before anything is asked, with what was probably meant', async ({ args, says }) => {
     await rm(join(folder, 'swarmvirt.json'))

@@ -42,7 +42,7 @@ describe('explain', () => {
     expect(explain('spec.cpu.cores')).toMatch(/type +integer\n +default +1\n +minimum +1\n +maximum +256\n +required +no\n/)
     expect(explain('spec.memory')).toMatch(/type +quantity \(bytes, [^)]+\)\n +minimum +32Mi\n +required +yes, unless its class gives it\n/)
     expect(explain('spec.disks')).toMatch(/entries +1 to 16\n +required +yes\n/)
-    expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted\n +default +Always\n[^]*later +RerunOnFailure/)
+    expect(explain('spec.runStrategy')).toMatch(/values +Always, Halted, RerunOnFailure, Once, Manual\n +default +Always\n/)
   })
 
   it('shows the effect of an edit, also if only the parent field has one', () => {
