@@ -2,8 +2,8 @@ import { encodeFrame, frameDecoder } from '../src/api/wire/frames.ts'
 import { brokerRunnerVersion, type BrokerToRunner, brokerToRunner, type RunnerToBroker } from '../src/api/wire/broker-runner.ts'
 import type { FdConnection } from '../src/ports/fd-socket.ts'
 
-/** KVM and eight TAPs. A peer that sends more is not a broker. */
-const maxFds = 9
+/** KVM, and eight macvtaps with their tokens. A peer that sends more is not a broker. */
+const maxFds = 17
 
 export interface BrokerMessage {
   readonly message: BrokerToRunner
@@ -83,7 +83,7 @@ class Inbox {
   take(frame: unknown): void {
     const message = knownMessage(frame)
     if (message === undefined || this.#error) return
-    const count = message.type === 'granted' && !message.reclaimed ? Number(message.kvm) + message.nics.length : 0
+    const count = fdsOf(message)
     if (count > this.#fds.length) throw new Error(`the broker announced ${count} descriptors and sent ${this.#fds.length}`)
     const received = { message, fds: this.#fds.splice(0, count) }
     const waiter = this.#waiter
@@ -116,6 +116,11 @@ class Inbox {
     this.#fds = []
     this.#messages = []
   }
+}
+
+function fdsOf(message: BrokerToRunner): number {
+  if (message.type !== 'granted' || message.reclaimed) return 0
+  return Number(message.kvm) + message.nics.length + message.nics.filter(({ token }) => token === true).length
 }
 
 const knownTypes: ReadonlySet<unknown> = new Set(brokerToRunner._zod.propValues['type'])

@@ -31,8 +31,8 @@ export interface Lease {
   readonly accelerator: AcceleratorInUse
   /** Open only until `keep`. */
   readonly kvmFd: number | undefined
-  /** In launch config order. */
-  readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number }[]
+  /** In launch config order. `tokenFd` stands for the holder of a NIC that the kernel cannot prove (ADR 0035); QEMU keeps it open. */
+  readonly nics: readonly { readonly nic: GrantedNic; readonly fd: number; readonly tokenFd: number | undefined }[]
   /** False after the connection has ended. Before QEMU starts, that also ends the lease. */
   readonly alive: boolean
   /** Call this once QEMU has the descriptors. Lost connections are then reopened with `reclaim` until `release`, without an effect on the guest. */
@@ -67,7 +67,7 @@ async function acquireOnce(deps: LeaseDeps, signal: AbortSignal): Promise<Lease>
   signal.addEventListener('abort', close, { once: true })
   try {
     signal.throwIfAborted()
-    await session.send({ type: 'acquire' })
+    await session.send({ type: 'acquire', tokens: true })
     return leaseOf(await granted(session, deps), session, deps)
   } catch (error) {
     session.close()
@@ -116,6 +116,8 @@ function waitState(reason: WaitReason): WaitState {
     case 'VlanUnavailable':
     case 'DeviceMissing':
     case 'UserNetworkUnfiltered':
+    case 'DeviceBusy':
+    case 'DeviceMtuTooSmall':
       return 'WaitingForGrant'
   }
 }
@@ -159,7 +161,12 @@ class HeldLease implements Lease {
 
   constructor(given: BrokerMessage & { message: Granted }, session: BrokerSession, deps: LeaseDeps) {
     const { message, fds } = given
-    const taps = message.nics.map((nic, index) => ({ nic, fd: fds[index + Number(message.kvm)] ?? -1 }))
+    const passed = fds.slice(Number(message.kvm))
+    const taps = message.nics.map((nic) => ({
+      nic,
+      fd: passed.shift() ?? -1,
+      tokenFd: nic.token === true ? (passed.shift() ?? -1) : undefined,
+    }))
     this.accelerator = message.accelerator
     this.nics = deps.launch.nics.flatMap((asked) => taps.filter(({ nic }) => nic.name === asked.name))
     this.#kvmFd = message.kvm ? fds[0] : undefined
@@ -185,7 +192,7 @@ class HeldLease implements Lease {
     this.#released.abort(new Error('the lease was released'))
     this.#session.close()
     this.#closeKvm()
-    for (const { fd } of this.nics) this.#deps.closeFd(fd)
+    for (const fd of this.nics.flatMap(({ fd, tokenFd = [] }) => [fd, tokenFd].flat())) this.#deps.closeFd(fd)
   }
 
   #closeKvm(): void {
@@ -220,7 +227,7 @@ class HeldLease implements Lease {
     if (released.aborted) return session.close()
     await session.send(
       { type: 'reclaim', taps: this.nics.map(({ nic }) => nic.tap) },
-      this.nics.map(({ fd }) => fd),
+      this.nics.map(({ fd, tokenFd }) => tokenFd ?? fd),
     )
     const { message, fds } = await granted(session, deps)
     for (const fd of fds) deps.closeFd(fd)

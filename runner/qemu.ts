@@ -89,7 +89,7 @@ export class Qemu {
     const child = await deps.processes.spawn(deps.binary, qemuArguments({ ...machine, nics, kvmFd, qmpFd, serialFd, agentFd }), {
       channels: 3,
       maxFileBytes: deps.maxDiskBytes,
-      fds: [...kvm, ...taps.map(({ fd }) => fd)],
+      fds: [...kvm, ...taps.map(({ fd }) => fd), ...taps.flatMap(({ tokenFd = [] }) => tokenFd)],
       onOutput: (bytes) => output.take(bytes),
     })
     return new Qemu(child, deps, output, sizesOf(machine))

@@ -98,7 +98,7 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
     files: ['debian-image', 'debian', 'kvm-agrees', 'shutdown', 'blackout'],
   },
   manifests: { what: 'a commit a second, edits, the samples', files: ['gitops', 'edits', 'samples'] },
-  networks: { what: 'interface names of Debian with several networks', files: ['networks'] },
+  networks: { what: 'interface names of Debian with several networks, 100 MB over each kind of NIC', files: ['networks', 'direct'] },
   operators: {
     what: 'a metrics token, closed ports, an agent that hangs, two controllers',
     files: ['hardening', 'hung-agent', 'two-controllers'],

@@ -2,19 +2,22 @@
 # Prepares this host as a swarmvirt node and starts its broker. Run it as root, and again after an upgrade or a change of options. Existing data stays.
 #
 #   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00] \
+#     [--enable-direct --allow-device eth1 ...]   devices for direct NICs (macvtap); gives the broker MKNOD and the macvtap devices \
 #     [--protect 10.0.0.0/24]...   addresses or networks of other nodes, whose Swarm, Docker and control ports guests cannot reach. A guest behind
 #                                  NAT reaches no port of an address that is written without a prefix length
 #
 # ADR 0004 defines the directories, owners and modes. ADR 0001 and 0013 define the broker's devices and capabilities. ADR 0031 defines the user network.
 set -eu
 
-image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected=
+image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected= direct= devices=
 while [ $# -gt 0 ]; do
   case $1 in
     --image) image=$2; shift 2 ;;
     --state-root) root=$2; shift 2 ;;
     --allow-bridge) bridges="$bridges $2"; shift 2 ;;
     --mac-prefix) mac_prefix=$2; shift 2 ;;
+    --enable-direct) direct=yes; shift ;;
+    --allow-device) devices="$devices $2"; shift 2 ;;
     --protect) protected="$protected $2"; shift 2 ;;
     *) echo "install-node: unknown option $1; see the comment at the top of this file" >&2; exit 2 ;;
   esac
@@ -30,6 +33,12 @@ esac
 for bridge in $bridges; do
   case $bridge in *[!A-Za-z0-9_.-]*) echo "install-node: invalid bridge name $bridge" >&2; exit 2 ;; esac
 done
+for device in $devices; do
+  case $device in *[!A-Za-z0-9_.-]*) echo "install-node: invalid device name $device" >&2; exit 2 ;; esac
+done
+case ${direct:-no}:${devices:+some} in
+  yes:|no:some) echo "install-node: --enable-direct and --allow-device go together, for example --enable-direct --allow-device eth1" >&2; exit 2 ;;
+esac
 for network in $protected; do
   case $network in *[!A-Fa-f0-9.:/]*) echo "install-node: invalid address or network $network" >&2; exit 2 ;; esac
 done
@@ -83,10 +92,19 @@ set -- run --detach --name swarmvirt-broker --restart always --network host --us
 for device in /dev/kvm /dev/net/tun /dev/vhost-net; do
   [ -e "$device" ] && set -- "$@" --device "$device"
 done
+if [ -n "$direct" ]; then
+  # The kernel assigns the major number when it loads macvtap, so it can differ after a reboot. Run this script again then.
+  modprobe macvtap 2>/dev/null || true
+  major=$(awk '$2 == "macvtap" { print $1; exit }' /proc/devices)
+  [ -n "$major" ] || { echo "install-node: this kernel has no macvtap, which --enable-direct needs" >&2; exit 1; }
+  set -- "$@" --cap-add MKNOD --device-cgroup-rule "c $major:* rw"
+fi
 set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarmvirt/broker.cjs --state-root "$root" --mac-prefix "$mac_prefix" \
   --user-network "$user_bridge"
 for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
 for network in $protected; do set -- "$@" --protect "$network"; done
+[ -z "$direct" ] || set -- "$@" --enable-direct
+for device in $devices; do set -- "$@" --allow-device "$device"; done
 
 # VMs keep running without a broker: runners keep their descriptors and reclaim their leases from the next one.
 docker rm --force swarmvirt-broker >/dev/null 2>&1 || true

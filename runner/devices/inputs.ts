@@ -49,8 +49,10 @@ export interface CdromInput {
 
 export interface NicInput {
   readonly nic: GrantedNic
-  /** The TAP. */
+  /** The TAP or macvtap. */
   readonly fd: number
+  /** QEMU only keeps it open. */
+  readonly tokenFd?: number | undefined
   /** PCI slot, from `nic-slots.json`. */
   readonly slot: number
 }

@@ -94,7 +94,7 @@ async function probeTcp(request: LanProbe, broker: BrokerLink, tcpConnect: TcpCo
   const { bridge, ip, port, timeoutMs } = request
   if (port === undefined) return unknown('PortMissing', `a probe of kind ${request.kind} needs a port`)
   const { facts } = await broker.ask({ type: 'facts' }, 'facts', slackMs)
-  const fact = facts.bridges.find((one) => one.name === bridge)
+  const fact = [...facts.bridges, ...(facts.direct ?? [])].find((one) => one.name === bridge)
   if (fact === undefined) return unknown('BridgeMissing', `this node has no bridge ${bridge} that the broker may use`)
   if (fact.address === null)
     return unknown('NoAddressOnBridge', `this host has no address on ${bridge}, so it cannot probe above layer 2 there`)

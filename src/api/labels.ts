@@ -102,6 +102,8 @@ export const nodeLabels = {
   vmCapable: 'vm-capable',
   accel: 'swarmvirt.accel',
   bridge: (bridge: string): string => `swarmvirt.bridge.${bridge}`,
+  /** The broker allows direct NICs on this device, and it is up. */
+  device: (device: string): string => `swarmvirt.device.${device}`,
   /**
    * `true` once an agent answered on the node, so the node may have disks. swarmvirt never removes it. An operator removes it once the
    * disks of the node are lost.
@@ -110,6 +112,7 @@ export const nodeLabels = {
   /** `swarmvirt.vm.<name>=<uid>` of each VM. Earlier releases used it for placement (ADR 0026). It is only removed. */
   formerVmPrefix: 'swarmvirt.vm.',
   bridgePrefix: 'swarmvirt.bridge.',
+  devicePrefix: 'swarmvirt.device.',
 } as const
 
 export const labelSchemaVersion = '1'

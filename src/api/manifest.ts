@@ -22,9 +22,11 @@ type CdromDrive = WholeDisk & { readonly size?: undefined; readonly cdrom: NonNu
 type Disk = StoredDisk | CdromDrive
 /** Exactly one kind. */
 type Network =
-  | (WholeNetwork & { readonly bridge: string; readonly user?: undefined })
-  | (WholeNetwork & { readonly bridge?: undefined; readonly user: UserNetwork })
+  | (WholeNetwork & { readonly bridge: string; readonly user?: undefined; readonly direct?: undefined })
+  | (WholeNetwork & { readonly bridge?: undefined; readonly user: UserNetwork; readonly direct?: undefined })
+  | (WholeNetwork & { readonly bridge?: undefined; readonly user?: undefined; readonly direct: DirectNetwork })
 export type UserNetwork = NonNullable<WholeNetwork['user']>
+type DirectNetwork = NonNullable<WholeNetwork['direct']>
 type Spec = Omit<Whole['spec'], 'disks' | 'networks'> & {
   readonly disks: readonly Disk[]
   readonly networks: readonly Network[]

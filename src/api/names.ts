@@ -79,3 +79,9 @@ export function tapName(uid: VmUid, network: string): string {
   return `sv${sha256Hex(`${uid}/${network}`).slice(0, 12)}`
 }
 export const tapNamePattern = /^sv[0-9a-f]{12}$/
+
+/** The macvtap of a NIC on a device of the host; its TAP stands for the holder. */
+export function directLinkName(uid: VmUid, network: string): string {
+  return `sm${tapName(uid, network).slice(2)}`
+}
+export const directLinkNamePattern = /^sm[0-9a-f]{12}$/

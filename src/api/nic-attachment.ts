@@ -1,7 +1,7 @@
+import type { DirectMode } from './direct-modes.ts'
 import type { NicGrant } from './wire/common.ts'
 
-/** The other side of a NIC, with all settings. */
-export interface Attachment {
+export interface BridgeAttachment {
   readonly kind: 'bridge'
   readonly bridge: string
   /** The VLAN of the guest's frames on the bridge; undefined for a bridge without VLANs, or its default VLAN. */
@@ -12,10 +12,23 @@ export interface Attachment {
   readonly antiSpoof: 'mac' | 'off'
 }
 
-export function attachmentOf({ bridge, port }: Pick<NicGrant, 'bridge' | 'port'>): Attachment {
+/** A macvtap on a device of the host. */
+export interface DirectAttachment {
+  readonly kind: 'direct'
+  readonly device: string
+  readonly mode: DirectMode
+}
+
+/** The other side of a NIC, with all settings. */
+export type Attachment = BridgeAttachment | DirectAttachment
+
+export type AttachedNic = Pick<NicGrant, 'bridge' | 'port' | 'direct'>
+
+export function attachmentOf({ bridge, port, direct }: AttachedNic): Attachment {
+  if (direct !== undefined) return { kind: 'direct', ...direct }
   return {
     kind: 'bridge',
-    // The schema requires one of the two.
+    // The schema requires one of the three.
     bridge: port?.bridge ?? bridge ?? '',
     vlan: port?.vlan,
     isolated: port?.isolated ?? false,
@@ -23,10 +36,10 @@ export function attachmentOf({ bridge, port }: Pick<NicGrant, 'bridge' | 'port'>
   }
 }
 
-type Settings = Omit<Attachment, 'kind'>
-
 /** The keys of a grant. Settings that release 0.1 has travel as in release 0.1. */
-export function grantKeys({ bridge, vlan, isolated, antiSpoof }: Settings): Pick<NicGrant, 'bridge' | 'port'> {
+export function grantKeys(attachment: Attachment): AttachedNic {
+  if (attachment.kind === 'direct') return { direct: { device: attachment.device, mode: attachment.mode } }
+  const { bridge, vlan, isolated, antiSpoof } = attachment
   const settings = {
     ...(vlan === undefined ? {} : { vlan }),
     ...(isolated ? { isolated: true as const } : {}),
@@ -36,21 +49,24 @@ export function grantKeys({ bridge, vlan, isolated, antiSpoof }: Settings): Pick
 }
 
 /** The interface of the node that the NIC is on. */
-export function parentOf(nic: Pick<NicGrant, 'bridge' | 'port'>): string {
-  return attachmentOf(nic).bridge
+export function parentOf(nic: AttachedNic): string {
+  const attachment = attachmentOf(nic)
+  return attachment.kind === 'direct' ? attachment.device : attachment.bridge
 }
 
 export function withParent(nic: NicGrant, parent: string): NicGrant {
+  if (nic.direct !== undefined) return { ...nic, direct: { ...nic.direct, device: parent } }
   return nic.port === undefined ? { ...nic, bridge: parent } : { ...nic, port: { ...nic.port, bridge: parent } }
 }
 
 /** Undefined if the bridge can carry the VLAN. */
 export function whyNoVlan(
-  nic: Pick<NicGrant, 'name' | 'bridge' | 'port'>,
+  nic: AttachedNic & { readonly name: string },
   filtering: 'on' | 'off' | 'absent' | undefined,
 ): string | undefined {
-  const { bridge, vlan } = attachmentOf(nic)
-  if (vlan === undefined || filtering === 'on') return undefined
+  const attachment = attachmentOf(nic)
+  if (attachment.kind === 'direct' || attachment.vlan === undefined || filtering === 'on') return undefined
+  const { bridge, vlan } = attachment
   const needs = `network ${nic.name} needs VLAN ${vlan} on ${bridge}`
   return filtering === 'off'
     ? `${needs}, and ${bridge} has VLAN filtering turned off; turn it on with: ip link set ${bridge} type bridge vlan_filtering 1`
@@ -58,17 +74,29 @@ export function whyNoVlan(
 }
 
 /** Settings that a broker supports beyond release 0.1. It advertises them, because an old broker must not run a NIC with less than its manifest says. */
-export const nicFeatures = ['vlan', 'isolated', 'antiSpoof'] as const
+export const nicFeatures = ['vlan', 'isolated', 'antiSpoof', 'direct'] as const
 export type NicFeature = (typeof nicFeatures)[number]
 
-export function featuresNeeded(nics: readonly Pick<NicGrant, 'bridge' | 'port'>[]): ReadonlySet<NicFeature> {
-  return new Set(
-    nics
-      .map(attachmentOf)
-      .flatMap(({ vlan, isolated, antiSpoof }): NicFeature[] => [
-        ...(vlan === undefined ? [] : ['vlan' as const]),
-        ...(isolated ? ['isolated' as const] : []),
-        ...(antiSpoof === 'off' ? ['antiSpoof' as const] : []),
-      ]),
-  )
+export function featuresNeeded(nics: readonly AttachedNic[]): ReadonlySet<NicFeature> {
+  return new Set(nics.flatMap((nic) => featuresOf(attachmentOf(nic))))
+}
+
+function featuresOf(attachment: Attachment): readonly NicFeature[] {
+  if (attachment.kind === 'direct') return ['direct']
+  const { vlan, isolated, antiSpoof } = attachment
+  return [
+    ...(vlan === undefined ? [] : ['vlan' as const]),
+    ...(isolated ? ['isolated' as const] : []),
+    ...(antiSpoof === 'off' ? ['antiSpoof' as const] : []),
+  ]
+}
+
+/** The kernel keeps this text with the macvtap of a NIC, so that a later broker knows whose it is. */
+export function directAlias({ uid, network }: { readonly uid: string; readonly network: string }): string {
+  return `swarmvirt ${uid} ${network}`
+}
+
+export function identityInAlias(alias: string): { readonly uid: string; readonly network: string } | undefined {
+  const [, uid, network] = /^swarmvirt (\S+) (\S+)$/.exec(alias) ?? []
+  return uid === undefined || network === undefined ? undefined : { uid, network }
 }

@@ -16,7 +16,7 @@ import { HostError, type LanProbes } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type Framed, framed } from './framed.ts'
 import type { Limits } from './grants.ts'
-import { type Host, whyNoBridge, whyNoUserNetwork } from './host-view.ts'
+import { type Host, whyNoLink, whyNoUserNetwork } from './host-view.ts'
 import { answerLeases } from './lease-pages.ts'
 import type { Leases } from './leases.ts'
 import type { RunnerServer } from './runner-server.ts'
@@ -168,7 +168,7 @@ function check({ leases, host }: AdminServerOptions, { id, grant }: RequestOf<'c
   if (!verdict.ok) return errorAnswer(id, verdict.reason, verdict.message)
   const unfiltered = grant.userNetwork === true ? whyNoUserNetwork(host.userNetwork()) : undefined
   const why =
-    whyNoBridge(host.network, grant) ?? (unfiltered === undefined ? undefined : { reason: 'UserNetworkMissing', message: unfiltered })
+    whyNoLink(host.network, grant) ?? (unfiltered === undefined ? undefined : { reason: 'UserNetworkMissing', message: unfiltered })
   return why === undefined ? plain({ type: 'ok', id }) : errorAnswer(id, why.reason, why.message)
 }
 
@@ -188,6 +188,7 @@ function facts({ host, limits }: AdminServerOptions): BrokerFacts {
   return {
     devices: { kvm: devices.fact('kvm'), tun: devices.fact('tun'), vhostNet: devices.fact('vhostNet') },
     bridges: limits.bridges.flatMap((name) => network.bridge(name) ?? []),
+    direct: limits.devices.flatMap((name) => network.device(name) ?? []),
     nicFeatures: [...nicFeatures],
     ...(userNetwork === undefined ? {} : { userNetwork }),
   }
@@ -195,9 +196,11 @@ function facts({ host, limits }: AdminServerOptions): BrokerFacts {
 
 async function probe(options: AdminServerOptions, request: RequestOf<'arp' | 'ping'>): Promise<ProbeOutcome> {
   const refused = (reason: string, message: string): ProbeOutcome => ({ outcome: 'unknown', reason, message, mac: null, rttMs: null })
-  if (!options.limits.bridges.includes(request.bridge))
+  const { limits, host } = options
+  const isDevice = limits.devices.includes(request.bridge)
+  if (!isDevice && !limits.bridges.includes(request.bridge))
     return refused('BridgeNotAllowed', `the broker was not started with --allow-bridge ${request.bridge}`)
-  const bridge = options.host.network.bridge(request.bridge)
+  const bridge = isDevice ? host.network.device(request.bridge) : host.network.bridge(request.bridge)
   if (bridge === undefined) return refused('BridgeMissing', `there is no bridge ${request.bridge} on this node`)
   return request.type === 'arp'
     ? options.probes.arp(bridge, request.ip, request.mac, request.timeoutMs)

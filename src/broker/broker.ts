@@ -6,6 +6,7 @@ import type { Devices, DiskLocks, PacketListener, HostNetwork, LanProbes, Socket
 import type { Log } from '../ports/log.ts'
 import { serveAdmin } from './admin-server.ts'
 import type { Limits } from './grants.ts'
+import { clearStaleDirect } from './direct-links.ts'
 import { Leases } from './leases.ts'
 import { Listening } from './listening.ts'
 import { RunnerServer } from './runner-server.ts'
@@ -48,11 +49,12 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
   const sweep = (): void => {
     try {
       listening.clearStale(leases.leasedTaps())
+      clearStaleDirect(options.network, options.log)
       void tapLocks.sweep()
       void userNetwork?.sweep()
     } catch (error) {
       // An error thrown from a timer would end the broker. The next sweep may succeed, for example once a descriptor is free.
-      options.log.error({ err: error }, 'Cannot check for stale TAPs')
+      options.log.error({ err: error }, 'Cannot check for stale TAPs and macvtaps')
     }
     cancelSweep = options.clock.after(sweepMs, sweep)
   }

@@ -24,8 +24,8 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--mac-prefix 52:54:00] [--protect ADDRESS[/BITS]]...
-              [--user-network INTERFACE]
+export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--enable-direct --allow-device NAME...] [--mac-prefix 52:54:00]
+              [--protect ADDRESS[/BITS]]... [--user-network INTERFACE]
        broker power-off-all [--state-root DIR] [--timeout SECONDS]
        broker power-on-all [--state-root DIR]`
 
@@ -44,7 +44,8 @@ export function parseBrokerCommand(
   const [command, ...others] = positionals
   if (values.timeout !== undefined && command !== 'power-off-all') throw new UsageError('--timeout is only valid for power-off-all')
   if (command === undefined) {
-    const limits = limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00')
+    const devices = directDevices(values['enable-direct'] === true, values['allow-device'] ?? [])
+    const limits = { ...limitsOf(values['allow-bridge'] ?? ['br0'], values['mac-prefix'] ?? '52:54:00'), devices }
     return {
       kind: 'serve',
       stateRoot,
@@ -66,6 +67,8 @@ function parsed(argv: readonly string[]) {
       options: {
         'state-root': { type: 'string' },
         'allow-bridge': { type: 'string', multiple: true },
+        'enable-direct': { type: 'boolean' },
+        'allow-device': { type: 'string', multiple: true },
         'mac-prefix': { type: 'string' },
         protect: { type: 'string', multiple: true },
         'user-network': { type: 'string' },
@@ -85,7 +88,16 @@ function checkedRoot(root: string): string {
   return root
 }
 
-function limitsOf(bridges: readonly string[], macPrefix: string): Limits {
+/** One of the two options alone is probably a mistake, and would silently allow nothing. */
+function directDevices(isEnabled: boolean, devices: readonly string[]): readonly string[] {
+  for (const device of devices)
+    if (!interfaceNamePattern.test(device)) throw new UsageError(`--allow-device ${device} is not an interface name`)
+  if (isEnabled && devices.length === 0) throw new UsageError('--enable-direct needs at least one --allow-device NAME')
+  if (!isEnabled && devices.length > 0) throw new UsageError('--allow-device needs --enable-direct')
+  return [...new Set(devices)]
+}
+
+function limitsOf(bridges: readonly string[], macPrefix: string): Omit<Limits, 'devices'> {
   for (const bridge of bridges)
     if (!interfaceNamePattern.test(bridge)) throw new UsageError(`--allow-bridge ${bridge} is not an interface name`)
   const prefix = macPrefix.toLowerCase()

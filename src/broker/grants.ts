@@ -6,6 +6,8 @@ import { parseMac } from '../api/mac.ts'
 
 export interface Limits {
   readonly bridges: readonly string[]
+  /** Devices for direct NICs; empty unless the command line enables them. */
+  readonly devices: readonly string[]
   /** One to six lower-case octets with colons. Every granted MAC must start with them. */
   readonly macPrefix: string
 }
@@ -18,12 +20,8 @@ export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmU
   const seen = new Set<string>()
   const names = new Set<string>()
   for (const nic of grant.nics) {
-    const { bridge } = attachmentOf(nic)
-    if (!limits.bridges.includes(bridge))
-      return refused(
-        'BridgeNotAllowed',
-        `bridge ${bridge} is not allowed on this broker (allowed: ${limits.bridges.join(', ')}); start it with --allow-bridge ${bridge}`,
-      )
+    const parent = whyNotAllowed(nic, limits)
+    if (parent !== undefined) return parent
     if (parseMac(nic.mac) === undefined || !nic.mac.startsWith(`${limits.macPrefix}:`))
       return refused('MacNotAllowed', `MAC ${nic.mac} does not start with ${limits.macPrefix}, the broker's --mac-prefix`)
     if (taken.has(nic.mac)) return refused('MacTaken', `MAC ${nic.mac} is already granted to VM ${taken.get(nic.mac) ?? ''} on this node`)
@@ -34,6 +32,25 @@ export function judgeGrant(grant: Grant, limits: Limits, others: ReadonlyMap<VmU
   }
   if (!others.has(grant.uid) && others.size >= maxGrants) return refused('TooManyGrants', `the broker stores at most ${maxGrants} grants`)
   return { ok: true }
+}
+
+function whyNotAllowed(nic: Grant['nics'][number], { bridges, devices }: Limits): GrantVerdict | undefined {
+  const attachment = attachmentOf(nic)
+  if (attachment.kind === 'direct') {
+    const { device } = attachment
+    if (devices.includes(device)) return undefined
+    const allowed = devices.length === 0 ? 'it allows no direct NICs' : `allowed: ${devices.join(', ')}`
+    return refused(
+      'DeviceNotAllowed',
+      `device ${device} is not allowed on this broker (${allowed}); start it with --enable-direct --allow-device ${device}`,
+    )
+  }
+  const { bridge } = attachment
+  if (bridges.includes(bridge)) return undefined
+  return refused(
+    'BridgeNotAllowed',
+    `bridge ${bridge} is not allowed on this broker (allowed: ${bridges.join(', ')}); start it with --allow-bridge ${bridge}`,
+  )
 }
 
 function refused(reason: string, message: string): GrantVerdict {

@@ -41,7 +41,12 @@ export interface HostView {
   readonly poweringOff: string | undefined
   readonly imageLocked: string | undefined
   readonly tapAttached: string | undefined
-  readonly bridge: { readonly reason: 'BridgeMissing' | 'BridgeMtuTooSmall' | 'VlanUnavailable'; readonly message: string } | undefined
+  readonly bridge:
+    | {
+        readonly reason: 'BridgeMissing' | 'BridgeMtuTooSmall' | 'VlanUnavailable' | 'DeviceBusy' | 'DeviceMtuTooSmall'
+        readonly message: string
+      }
+    | undefined
   readonly deviceMissing: string | undefined
   /** The user network of the VM has no filter. */
   readonly unfiltered: string | undefined

@@ -1,8 +1,9 @@
 import type { VmUid } from '../api/names.ts'
 import { parentOf } from '../api/nic-attachment.ts'
 import type { GuestFilterFact, LeaseFact } from '../api/wire/broker-admin.ts'
-import type { Grant } from '../api/wire/common.ts'
+import type { Grant, NicGrant } from '../api/wire/common.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { TapLock } from '../ports/guest-filter.ts'
 import { HostError } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
 import { type GrantVerdict, judgeGrant, type Limits } from './grants.ts'
@@ -21,7 +22,7 @@ import {
   seatProven,
   withGrant,
 } from './lease.ts'
-import { type BrokerNic, brokerNicOf, grantedNicOf, hostSideMac, openDevices, type OpenedDevices } from './nics.ts'
+import { type BrokerNic, brokerNicOf, grantedNicOf, hostSideMac, linkOf, openDevices, type OpenedDevices } from './nics.ts'
 import { type LeaseHolder, NodePower } from './node-power.ts'
 import type { RunnerLink } from './runner-link.ts'
 import { linkProblem } from './link-problems.ts'
@@ -200,7 +201,7 @@ export class Leases {
       case 'wait':
         return this.#sendWaiting(vm, decision)
       case 'grant':
-        return this.#give(vm, decision.connection, decision.grant)
+        return this.#mayGive(vm, decision) ? this.#give(vm, decision.connection, decision.grant) : undefined
       case 'confirm':
         return this.#confirm(vm, decision.connection, decision.grant, decision.proof)
       case 'refuse':
@@ -221,12 +222,23 @@ export class Leases {
     }
   }
 
+  /** A runner that drops the token of a direct NIC would lose the lease's only proof. */
+  #mayGive(vm: Vm, { connection, grant }: Extract<Decision, { kind: 'grant' }>): boolean {
+    const link = vm.links.get(connection)
+    if (link?.keepsTokens === true || grant.nics.every(({ direct }) => direct === undefined)) return true
+    const message = 'the runner is of an earlier release, which has no direct NICs; update the image of the VM service'
+    link?.send({ type: 'refused', reason: 'RunnerOutdated', message })
+    vm.lease = leave(vm.lease, connection)
+    vm.changed = true
+    return false
+  }
+
   async #give(vm: Vm, connection: ConnectionId, grant: Grant): Promise<void> {
     const { closeFds, log, tapLocks } = this.#options
     const opened = this.#open(vm, grant)
     if (opened === undefined) return
     // The filter rules must exist before the guest sends frames.
-    await tapLocks.lock(opened.nics)
+    await tapLocks.lock(opened.nics.map(lockOf))
     const link = vm.links.get(connection)
     // A change meanwhile needs a new decision with its own TAPs. A power-off-all may also have started, and it only informed the holders.
     if (this.power.isFrozen()) vm.changed = true
@@ -264,10 +276,12 @@ export class Leases {
   #confirm(vm: Vm, connection: ConnectionId, grant: Grant, proof: readonly string[]): void {
     const { network } = this.#options.host
     const { uid } = vm.lease
+    const parentMtu = (nic: NicGrant): number | undefined =>
+      nic.direct === undefined ? network.bridge(parentOf(nic))?.mtu : network.device(parentOf(nic))?.mtu
     const nics = nicsEver(grant)
-      .map((nic) => brokerNicOf(uid, nic, network.bridge(parentOf(nic))?.mtu ?? nic.mtu ?? 1500))
+      .map((nic) => brokerNicOf(uid, nic, parentMtu(nic) ?? nic.mtu ?? 1500))
       .filter((nic) => proof.includes(nic.tap))
-      .map((nic) => ({ ...nic, ...this.#options.tapLocks.lockOf(nic.tap) }))
+      .map((nic) => this.#asLocked(nic))
     // Set after all calls that may throw. Otherwise a confirmed holder could miss its answer and wait forever.
     vm.lease = hold(vm.lease, connection, proof)
     vm.links.get(connection)?.send({
@@ -282,13 +296,22 @@ export class Leases {
     this.#options.log.info({ uid, vm: grant.vm, taps: proof }, 'The holder of a lease reconnected')
   }
 
+  /** The rules of the running NIC tell its MAC, also if the grant has another one by now. */
+  #asLocked(nic: BrokerNic): BrokerNic {
+    const lock = this.#options.tapLocks.lockOf(linkOf(nic))
+    return lock === undefined ? nic : { ...nic, mac: lock.mac, antiSpoof: lock.antiSpoof }
+  }
+
   /** The grant may have changed since the TAP was created. A guest that runs with the previous MAC must keep its connection. */
   #lockAgain(nics: readonly BrokerNic[]): void {
     const { host, tapLocks } = this.#options
-    const isOfGrant = ({ tap, mac }: BrokerNic): boolean => tapLocks.lockOf(tap)?.mac === mac || host.network.mac(tap) === hostSideMac(mac)
-    void tapLocks.lock(nics.filter(isOfGrant))
-    for (const { tap, mac } of nics.filter((nic) => !isOfGrant(nic)))
-      tapLocks.refuse(tap, `${tap} was created for a different MAC; the VM gets ${mac} with its next start`)
+    const isOfGrant = (nic: BrokerNic): boolean => {
+      const [link, own] = [linkOf(nic), nic.direct === undefined ? hostSideMac(nic.mac) : nic.mac]
+      return tapLocks.lockOf(link)?.mac === nic.mac || host.network.mac(link) === own
+    }
+    void tapLocks.lock(nics.filter(isOfGrant).map(lockOf))
+    for (const nic of nics.filter((one) => !isOfGrant(one)))
+      tapLocks.refuse(linkOf(nic), `${linkOf(nic)} was created for a different MAC; the VM gets ${nic.mac} with its next start`)
   }
 
   #nowHolds(vm: Vm, connection: ConnectionId, nics: readonly BrokerNic[]): void {
@@ -321,9 +344,12 @@ export class Leases {
     }
   }
 
-  #nicFact({ name, tap, bridge, mac }: BrokerNic): LeaseFact['nics'][number] {
+  #nicFact({ name, tap, bridge, mac, direct }: BrokerNic): LeaseFact['nics'][number] {
     const { network } = this.#options.host
-    return { name, tap, bridge, mac, carrier: network.carrier(tap), attached: network.exists(tap) }
+    const common = { name, tap, bridge, mac }
+    if (direct === undefined) return { ...common, carrier: network.carrier(tap), attached: network.exists(tap) }
+    // QEMU has the macvtap open as long as it has the token. The link itself can be deleted under it.
+    return { ...common, direct, carrier: network.exists(tap), attached: network.exists(direct.link) }
   }
 
   #problemOf(nic: BrokerNic, isHeld: boolean): Pick<LeaseFact['nics'][number], 'problem'> {
@@ -333,11 +359,16 @@ export class Leases {
 
   #filterFact(nics: readonly BrokerNic[]): GuestFilterFact {
     const unlocked = nics.filter((nic) => nic.antiSpoof === 'off').map(({ name }) => name)
-    const fact = this.#options.tapLocks.fact(nics.map((nic) => nic.tap))
+    const fact = this.#options.tapLocks.fact(nics.map(linkOf))
     return unlocked.length === 0 ? fact : { ...fact, unlocked }
   }
 }
 
 function holderOf({ lease, links }: Vm): RunnerLink | undefined {
   return lease.holder === undefined ? undefined : links.get(lease.holder.connection)
+}
+
+function lockOf(nic: BrokerNic): TapLock {
+  const { mac, antiSpoof, direct } = nic
+  return { tap: linkOf(nic), mac, antiSpoof, ...(direct === undefined ? {} : { hook: 'egress' }) }
 }

@@ -2,8 +2,10 @@ import { tapNamePattern, type VmUid } from '../api/names.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PacketListener, HostNetwork } from '../ports/host-network.ts'
 import type { Log } from '../ports/log.ts'
-import type { BrokerNic } from './nics.ts'
+import { type BrokerNic, linkOf } from './nics.ts'
 import type { Sightings } from './sightings.ts'
+
+type Direction = 'received' | 'sent'
 
 export interface ListeningOptions {
   readonly packetListener: PacketListener
@@ -44,12 +46,16 @@ export class Listening {
     for (const listener of [...this.#taps.values()].flat()) listener.close()
   }
 
-  #openTap({ tap, mac }: BrokerNic): { close(): void } | undefined {
+  /** A macvtap sends what the guest sends, and a TAP receives it. */
+  #openTap(nic: BrokerNic): { close(): void } | undefined {
     const { clock, packetListener, log, sightings } = this.#options
+    const { tap, mac, direct } = nic
+    const seenFromHost = (direction: Direction): Direction =>
+      direct === undefined ? direction : direction === 'sent' ? 'received' : 'sent'
     try {
       const listener = packetListener.listen(
-        tap,
-        (frame, direction) => sightings.onTap(tap, mac, frame, direction, clock.now()),
+        linkOf(nic),
+        (frame, direction) => sightings.onTap(tap, mac, frame, seenFromHost(direction), clock.now()),
         () => undefined,
       )
       return {
@@ -59,7 +65,7 @@ export class Listening {
         },
       }
     } catch (error) {
-      log.warn({ interface: tap, err: error }, 'Cannot listen on a TAP; the address of this VM stays unknown')
+      log.warn({ interface: linkOf(nic), err: error }, 'Cannot listen on a TAP; the address of this VM stays unknown')
       return undefined
     }
   }

@@ -1,7 +1,8 @@
 import type * as z from 'zod/mini'
-import { attachmentOf } from '../api/nic-attachment.ts'
+import { attachmentOf, type BridgeAttachment, type DirectAttachment, parentOf } from '../api/nic-attachment.ts'
+import type { DirectMode } from '../api/direct-modes.ts'
 import type { Mac } from '../api/mac.ts'
-import { tapName, type VmUid } from '../api/names.ts'
+import { directLinkName, tapName, type VmUid } from '../api/names.ts'
 import type { grantedNic } from '../api/wire/broker-runner.ts'
 import type { Grant, NicGrant } from '../api/wire/common.ts'
 import { HostError, type Devices, type HostNetwork } from '../ports/host-network.ts'
@@ -11,13 +12,20 @@ type GrantedNic = z.output<typeof grantedNic>
 /** A NIC as the broker tells it to the runner, and the settings that only the broker uses. */
 export interface BrokerNic extends GrantedNic {
   readonly antiSpoof?: 'off' | undefined
+  /** The macvtap of a direct NIC. */
+  readonly direct?: { readonly link: string; readonly mode: DirectMode }
+}
+
+/** The interface that the guest's frames pass. */
+export function linkOf({ tap, direct }: BrokerNic): string {
+  return direct?.link ?? tap
 }
 
 /** The open devices of one VM. The caller closes the descriptors. */
 export interface OpenedDevices {
   readonly kvm: boolean
   readonly nics: readonly BrokerNic[]
-  /** KVM first, if granted, then one TAP per NIC. */
+  /** KVM first, if granted, then those of each NIC: its TAP, or its macvtap and its token. */
   readonly fds: readonly number[]
 }
 
@@ -34,8 +42,8 @@ export function openDevices(
     const kvm = grant.accelerator === 'kvm'
     if (kvm) fds.push(devices.open('kvm'))
     const nics = grant.nics.map((nic) => {
-      const { granted, fd } = openNic(uid, nic, network)
-      fds.push(fd)
+      const { granted, fds: opened } = openNic(uid, nic, network)
+      fds.push(...opened)
       return granted
     })
     return { kvm, nics, fds }
@@ -45,28 +53,50 @@ export function openDevices(
   }
 }
 
-function openNic(uid: VmUid, nic: NicGrant, network: HostNetwork): { granted: BrokerNic; fd: number } {
-  const { bridge: name, vlan, isolated } = attachmentOf(nic)
-  const bridge = network.bridge(name)
-  if (bridge === undefined) throw new HostError('BridgeMissing', `there is no bridge ${name} on this node`)
+interface OpenedNic {
+  readonly granted: BrokerNic
+  readonly fds: readonly number[]
+}
+
+function openNic(uid: VmUid, nic: NicGrant, network: HostNetwork): OpenedNic {
   const tap = tapName(uid, nic.name)
   // A TAP that outlived its descriptor keeps the settings of its previous user.
   if (network.clearTap(tap) === 'attached') throw new HostError('TapBusy', `a process has the TAP ${tap} attached`)
+  const attachment = attachmentOf(nic)
+  return attachment.kind === 'direct' ? openDirect(uid, nic, attachment, network) : openPort(uid, nic, attachment, network)
+}
+
+function openPort(uid: VmUid, nic: NicGrant, { bridge: name, vlan, isolated }: BridgeAttachment, network: HostNetwork): OpenedNic {
+  const bridge = network.bridge(name)
+  if (bridge === undefined) throw new HostError('BridgeMissing', `there is no bridge ${name} on this node`)
   // A TAP with a smaller MTU would lower the MTU of the whole bridge.
-  const fd = network.makeTap({ name: tap, bridge: name, mac: hostSideMac(nic.mac), mtu: bridge.mtu, vlan, isolated })
-  return { granted: brokerNicOf(uid, nic, bridge.mtu), fd }
+  const order = { name: tapName(uid, nic.name), bridge: name, mac: hostSideMac(nic.mac), mtu: bridge.mtu, vlan, isolated }
+  return { granted: brokerNicOf(uid, nic, bridge.mtu), fds: [network.makeTap(order)] }
+}
+
+function openDirect(uid: VmUid, nic: NicGrant, { device, mode }: DirectAttachment, network: HostNetwork): OpenedNic {
+  const fact = network.device(device)
+  if (fact === undefined) throw new HostError('DeviceMissing', `there is no interface ${device} on this node`)
+  const granted = brokerNicOf(uid, nic, fact.mtu)
+  const { tap, mac, mtu } = granted
+  const link = directLinkName(uid, nic.name)
+  const { fd, tokenFd } = network.makeDirect({ link, uid, network: nic.name, tap, device, mode, mac, mtu })
+  return { granted, fds: [fd, tokenFd] }
 }
 
 /** The MTU for the guest is never larger than the bridge's. */
-export function brokerNicOf(uid: VmUid, nic: NicGrant, bridgeMtu: number): BrokerNic {
-  const { bridge, antiSpoof } = attachmentOf(nic)
-  const mtu = Math.min(nic.mtu ?? bridgeMtu, bridgeMtu)
-  return { name: nic.name, tap: tapName(uid, nic.name), bridge, mac: nic.mac, mtu, ...(antiSpoof === 'off' ? { antiSpoof } : {}) }
+export function brokerNicOf(uid: VmUid, nic: NicGrant, parentMtu: number): BrokerNic {
+  const attachment = attachmentOf(nic)
+  const mtu = Math.min(nic.mtu ?? parentMtu, parentMtu)
+  const common = { name: nic.name, tap: tapName(uid, nic.name), bridge: parentOf(nic), mac: nic.mac, mtu }
+  if (attachment.kind === 'direct')
+    return { ...common, token: true, direct: { link: directLinkName(uid, nic.name), mode: attachment.mode } }
+  return { ...common, ...(attachment.antiSpoof === 'off' ? { antiSpoof: 'off' } : {}) }
 }
 
 /** As the runner gets it. */
-export function grantedNicOf({ name, tap, bridge, mac, mtu }: BrokerNic): GrantedNic {
-  return { name, tap, bridge, mac, mtu }
+export function grantedNicOf({ name, tap, bridge, mac, mtu, token }: BrokerNic): GrantedNic {
+  return { name, tap, bridge, mac, mtu, ...(token === undefined ? {} : { token }) }
 }
 
 /**

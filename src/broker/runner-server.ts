@@ -161,7 +161,7 @@ class Session {
       case 'hello':
         return this.#hello(link, message)
       case 'acquire':
-        return this.#enter(link, [])
+        return this.#enter(link, [], { keepsTokens: message.tokens === true })
       case 'reclaim':
         return this.#reclaim(link, message.taps, takeFds(message.taps.length))
     }
@@ -177,9 +177,10 @@ class Session {
     send(link, { type: 'welcome', version: brokerRunnerVersion, bootId: this.#options.bootId })
   }
 
-  #enter(link: Framed, proof: readonly string[], reclaims = false): void {
+  #enter(link: Framed, proof: readonly string[], { reclaims = false, keepsTokens = false } = {}): void {
     const runner = {
       id: this.#id,
+      keepsTokens,
       ...(this.#container === undefined ? {} : { container: this.#container }),
       send: (message: BrokerToRunner, fds?: readonly number[]) => send(link, message, fds),
       flushed: () => link.flushed(),
@@ -192,7 +193,7 @@ class Session {
     try {
       const proven = fds.map((fd) => network.tapOf(fd))
       const isProof = taps.every((tap, index) => tapNamePattern.test(tap) && proven[index] === tap)
-      if (isProof) return this.#enter(link, taps, true)
+      if (isProof) return this.#enter(link, taps, { reclaims: true })
       log.warn({ uid: this.#uid, taps, proven }, 'Rejected a reclaim')
       send(link, {
         type: 'refused',

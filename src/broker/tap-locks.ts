@@ -1,4 +1,4 @@
-import { tapNamePattern } from '../api/names.ts'
+import { directLinkNamePattern, tapNamePattern } from '../api/names.ts'
 import type { GuestFilterFact } from '../api/wire/broker-admin.ts'
 import type { GuestFilter, TapLock } from '../ports/guest-filter.ts'
 import type { HostNetwork } from '../ports/host-network.ts'
@@ -54,8 +54,8 @@ export class TapLocks {
 
   /** For existing TAPs. Never rejects. */
   async lock(locks: readonly TapLock[]): Promise<void> {
-    for (const { tap, mac, antiSpoof } of locks) {
-      this.#wanted.set(tap, { tap, mac, antiSpoof })
+    for (const { tap, mac, antiSpoof, hook } of locks) {
+      this.#wanted.set(tap, { tap, mac, antiSpoof, hook })
       this.#problems.set(tap, 'the rules are being created')
     }
     await this.#inTurn(() => this.#apply(locks))
@@ -93,8 +93,8 @@ export class TapLocks {
   /** Repeated until it succeeds, since only the existing rules tell the MAC of a TAP. */
   async #takeOver(): Promise<void> {
     if (this.#hasTakenOver) return
-    for (const { tap, mac, antiSpoof } of await this.#options.filter.locks())
-      if (tapNamePattern.test(tap) && !this.#wanted.has(tap)) this.#wanted.set(tap, { tap, mac, antiSpoof })
+    for (const { tap, mac, antiSpoof, hook } of await this.#options.filter.locks())
+      if (isOurName(tap) && !this.#wanted.has(tap)) this.#wanted.set(tap, { tap, mac, antiSpoof, hook })
     this.#hasTakenOver = true
   }
 
@@ -163,4 +163,8 @@ export class TapLocks {
       this.#options.log.warn({ err: error }, 'Cannot read or remove the rules for what guests send')
     this.#lastFault = message
   }
+}
+
+function isOurName(name: string): boolean {
+  return tapNamePattern.test(name) || directLinkNamePattern.test(name)
 }

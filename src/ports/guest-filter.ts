@@ -1,11 +1,13 @@
 import type { Mac } from '../api/mac.ts'
 
-/** A TAP, and the MAC of its guest. */
+/** A TAP or macvtap, and the MAC of its guest. */
 export interface TapLock {
   readonly tap: string
   readonly mac: Mac
   /** Frames may also have other source MACs. Absent: only `mac`. */
   readonly antiSpoof?: 'off' | undefined
+  /** The guest's frames leave by a macvtap instead of arriving on a TAP. */
+  readonly hook?: 'egress' | undefined
 }
 
 /** Rules in the kernel. Incomplete ones still contain the MAC of their TAP. */

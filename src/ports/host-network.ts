@@ -1,4 +1,5 @@
-import type { BridgeFact, DeviceFact, ProbeOutcome } from '../api/wire/broker-admin.ts'
+import type { DirectMode } from '../api/direct-modes.ts'
+import type { BridgeFact, DeviceFact, DirectFact, ProbeOutcome } from '../api/wire/broker-admin.ts'
 import type { Mac } from '../api/mac.ts'
 import type { VmUid } from '../api/names.ts'
 
@@ -9,6 +10,8 @@ import type { VmUid } from '../api/names.ts'
 
 export type HostErrorKind =
   | 'BridgeMissing'
+  /** Another interface or program uses the device in a way that excludes a macvtap. */
+  | 'DeviceBusy'
   /** A device cannot be opened. */
   | 'DeviceMissing'
   /** Another process has attached the TAP. */
@@ -37,6 +40,25 @@ export interface TapOrder {
   readonly isolated?: boolean
 }
 
+/** The macvtap of a NIC, as recorded in the kernel. */
+export interface DirectLink {
+  readonly link: string
+  readonly uid: VmUid
+  /** The name of the network in the manifest. */
+  readonly network: string
+}
+
+export interface DirectOrder extends DirectLink {
+  /** The TAP that stands for the holder of the NIC. */
+  readonly tap: string
+  readonly device: string
+  readonly mode: DirectMode
+  /** The guest's. */
+  readonly mac: Mac
+  /** Bytes. */
+  readonly mtu: number
+}
+
 export interface HostNetwork {
   /** Undefined if there is no bridge with this name. */
   bridge(name: string): BridgeFact | undefined
@@ -55,6 +77,13 @@ export interface HostNetwork {
   makeTap(order: TapOrder): number
   /** Removes an interface that outlived its descriptor. Never removes one that is attached or is not a TAP. */
   clearTap(name: string): 'absent' | 'removed' | 'attached'
+  /** Undefined if there is no interface with this name. */
+  device(name: string): DirectFact | undefined
+  /** Creates a macvtap and the TAP that stands for its holder, and returns a descriptor of each. The macvtap outlives both. Throws HostError. */
+  makeDirect(order: DirectOrder): { readonly fd: number; readonly tokenFd: number }
+  /** The macvtaps of this program, by their recorded identity. */
+  directLinks(): readonly DirectLink[]
+  removeDirect(link: DirectLink): void
   /** The name of the TAP behind a descriptor; undefined if it is not a TAP of this network namespace. */
   tapOf(fd: number): string | undefined
 }
@@ -80,11 +109,14 @@ export interface PacketListener {
   listen(interfaceName: string, onFrame: (frame: Uint8Array, direction: 'received' | 'sent') => void, onEnd: () => void): { close(): void }
 }
 
+/** A bridge, or a device for direct NICs. */
+export type LanFact = Pick<BridgeFact, 'name' | 'up' | 'address'>
+
 /** Never reject. The outcome is `unknown` if no probe was possible. */
 export interface LanProbes {
   /** With `mac`, waits for the answer of this machine. The outcome has another MAC only if this one did not answer. */
-  arp(bridge: BridgeFact, ip: string, mac: Mac | undefined, timeoutMs: number): Promise<ProbeOutcome>
-  ping(bridge: BridgeFact, ip: string, timeoutMs: number): Promise<ProbeOutcome>
+  arp(bridge: LanFact, ip: string, mac: Mac | undefined, timeoutMs: number): Promise<ProbeOutcome>
+  ping(bridge: LanFact, ip: string, timeoutMs: number): Promise<ProbeOutcome>
 }
 
 /** Directories of sockets below the state root. Reject with PortError. */

@@ -14,6 +14,8 @@ export interface SshGuest {
   readonly publicKey: string
   /** Output of the VM over SSH, from another node, after cloud-init has finished. */
   said(name: string, address: string, command: string): Promise<string>
+  /** Sums of so many random bytes: before they are sent to the VM from another node, there, and after their return. */
+  carried(name: string, address: string, bytes: number): Promise<readonly string[]>
   /** Forgets the key. */
   remove(): void
 }
@@ -34,6 +36,18 @@ export async function sshGuest({ lab }: Deployment): Promise<SshGuest> {
         return result.code === 0 ? result.stdout : undefined
       }
       return until('SSH with the key of the manifest', 180_000, trySsh, 2000)
+    },
+    async carried(name, address, bytes) {
+      const from = otherNode(lab, (await containerOf(lab, name)).node)
+      const file = join(keys, 'bytes')
+      const script = [
+        'file=$1; count=$2; shift 2',
+        'head -c "$count" /dev/urandom > "$file" && sha256sum < "$file"',
+        '"$@" "cat > /tmp/bytes && sha256sum < /tmp/bytes" < "$file" && "$@" "cat /tmp/bytes" | sha256sum',
+      ].join('\n')
+      const ssh = ['ssh', '-i', join(keys, 'id'), ...options, `debian@${address}`]
+      const result = await lab.exec(from, ['sh', '-c', script, 'sh', file, String(bytes), ...ssh])
+      return result.stdout.split('\n').flatMap((line) => line.split(' ')[0] || [])
     },
     remove: () => rmSync(keys, { recursive: true, force: true }),
   }

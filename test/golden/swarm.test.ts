@@ -109,7 +109,7 @@ describe('what release 0.1 left in a Swarm', () => {
   it('is granted its bridge as before, which only the old constraint named, while the manifest asks for another one', async () => {
     const declared = cluster.declared.get('plain')
     if (declared?.kind !== 'present') throw new Error('plain is not declared')
-    const networks = declared.vm.spec.networks.map((one) => ({ ...one, bridge: 'br1', user: undefined }))
+    const networks = declared.vm.spec.networks.map((one) => ({ ...one, bridge: 'br1', user: undefined, direct: undefined }))
     cluster.declared.set('plain', { ...declared, vm: { ...declared.vm, spec: { ...declared.vm.spec, networks } } })
     await cluster.converge()
     const uid = cluster.record('plain')?.uid ?? ''

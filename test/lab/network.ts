@@ -28,7 +28,10 @@ export async function makeSwitches(layout: LabLayout): Promise<void> {
   await makeSwitch(layout.lanNetns, 'dmz', dmzGateway)
 }
 
-/** A node's namespace: `mgmt0` on the management network, `lan0` under `br0` on the LAN, `dmz0` under `br1` on the second LAN. */
+/**
+ * A node's namespace: `mgmt0` on the management network, `lan0` under `br0` on the LAN, `dmz0` under `br1` on the second LAN, and `eth1` on the
+ * LAN for direct NICs.
+ */
 export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void> {
   await unplug(layout, node)
   await must(['ip', 'netns', 'add', node.netns])
@@ -36,10 +39,15 @@ export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void>
     `link add mgmt0 netns ${node.netns} type veth peer name ${node.name} netns ${layout.mgmtNetns}`,
     `link add lan0 netns ${node.netns} type veth peer name ${node.name} netns ${layout.lanNetns}`,
     `link add dmz0 netns ${node.netns} type veth peer name ${node.name}-dmz netns ${layout.lanNetns}`,
+    `link add eth1 netns ${node.netns} type veth peer name ${node.name}-eth1 netns ${layout.lanNetns}`,
   ])
   await Promise.all([
     inNetns(layout.mgmtNetns, [`link set ${node.name} master sw up`]),
-    inNetns(layout.lanNetns, [`link set ${node.name} master sw up`, `link set ${node.name}-dmz master dmz up`]),
+    inNetns(layout.lanNetns, [
+      `link set ${node.name} master sw up`,
+      `link set ${node.name}-dmz master dmz up`,
+      `link set ${node.name}-eth1 master sw up`,
+    ]),
     inNetns(node.netns, [
       'link set lo up',
       `addr add ${node.managementIp}/24 dev mgmt0`,
@@ -53,6 +61,8 @@ export async function plugIn(layout: LabLayout, node: NodeLayout): Promise<void>
       'link set dmz0 master br1 up',
       `addr add ${node.dmzIp}/24 dev br1`,
       'link set br1 up',
+      // The node must not answer there for its address on br0.
+      'link set eth1 arp off up',
     ]),
   ])
   // dockerd sets the policy of FORWARD to DROP, and with br_netfilter that drops what the bridge passes on.
@@ -69,6 +79,7 @@ export async function unplug(layout: LabLayout, node: NodeLayout): Promise<void>
     [layout.mgmtNetns, node.name],
     [layout.lanNetns, node.name],
     [layout.lanNetns, `${node.name}-dmz`],
+    [layout.lanNetns, `${node.name}-eth1`],
   ] as const
   for (const [netns, cable] of cables) {
     await until(`the cable ${cable} to be out of ${netns}`, 10_000, async () => {

@@ -26,6 +26,10 @@ interface Edited {
   readonly metadata?: Partial<VirtualMachine['metadata']>
 }
 
+function ofDirect(direct: object): SpecChanges {
+  return { networks: [{ name: 'wan', direct }] }
+}
+
 /** One edit of each supported field. A field without a value of its own is represented by a field inside it. */
 const edits: Readonly<Record<string, Edited>> = {
   'metadata.labels': { metadata: { labels: { tier: 'front' } } },
@@ -60,6 +64,8 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.networks.*.mtu': { to: ofNetwork({ mtu: 1_400 }) },
   'spec.networks.*.vlan': { to: ofNetwork({ vlan: 20 }) },
   'spec.networks.*.isolated': { to: ofNetwork({ isolated: true }) },
+  'spec.networks.*.direct.device': { from: ofDirect({ device: 'eth1' }), to: ofDirect({ device: 'eth2' }) },
+  'spec.networks.*.direct.mode': { from: ofDirect({ device: 'eth1' }), to: ofDirect({ device: 'eth1', mode: 'private' }) },
   'spec.networks.*.antiSpoof': { to: ofNetwork({ antiSpoof: 'off' }) },
   'spec.networks.*.ipv4.address': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, address: '10.0.0.6/24' } }) },
   'spec.networks.*.ipv4.gateway': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, gateway: '10.0.0.2' } }) },
@@ -121,6 +127,7 @@ const lasting = Object.entries(edits).filter(([path]) => effectAt(path) !== 'liv
 
 test.each(lasting)('an edit of %s is in the plan, whatever its effect', async (path, { from, to }) => {
   const cluster = new Cluster()
+  for (const agent of cluster.agents.byNode.values()) agent.allowDevices('eth1', 'eth2')
   cluster.declare('web', from)
   await cluster.converge()
   cluster.declare('web', to ?? from)

@@ -69,9 +69,11 @@ function integerOf({ minimum: min = -10, maximum: max = 10 }: Schema): fc.Arbitr
 function objectOf(one: Schema): fc.Arbitrary<Json> {
   const excluded = Object.entries(one.then?.properties ?? {}).flatMap(([key, inner]) => (inner.not === undefined ? [] : key))
   if (excluded.length > 0) {
-    const { if: condition, then: _then, ...rest } = one
-    const { else: _else, ...matching } = { ...without(rest, excluded), required: [...(one.required ?? []), ...(condition?.required ?? [])] }
-    const others = without(rest, condition?.required ?? [])
+    const { if: condition, then: _then, else: otherwise, ...rest } = one
+    const requiredBy = (branch: Schema | undefined): string[] => [...(one.required ?? []), ...(branch?.required ?? [])]
+    const matching = { ...without(rest, excluded), required: requiredBy(condition) }
+    // The other branch can have a condition of its own.
+    const others = without({ ...rest, ...otherwise, required: requiredBy(otherwise) }, condition?.required ?? [])
     return fc.oneof(objectOf(matching), { weight: 3, arbitrary: objectOf(others) })
   }
   const built = Object.entries(one.properties ?? {}).filter(([, inner]) => inner.not === undefined)

@@ -98,10 +98,19 @@ export class SimulatedAgent implements Agent {
     }
   }
 
+  /** As if its broker had been started with `--allow-device` for each. */
+  allowDevices(...names: readonly string[]): void {
+    const direct = names.map((name) => ({ name, mtu: 1500, carrier: true, up: true, address: null, problem: '' }))
+    Object.assign(this.nodeFacts.broker ?? {}, { direct })
+  }
+
   /** As the broker judges a grant, and the agent an accelerator. */
   #refusal({ accelerator, nics }: Pick<PrepareOrder, 'accelerator' | 'nics'>): { reason: string; message: string } | undefined {
     const { broker, kvm } = this.nodeFacts
-    const bridge = nics.map(parentOf).find((name) => broker?.bridges.every((one) => one.name !== name))
+    const bridge = nics
+      .filter(({ direct }) => direct === undefined)
+      .map(parentOf)
+      .find((name) => broker?.bridges.every((one) => one.name !== name))
     if (bridge !== undefined) return { reason: 'BridgeNotAllowed', message: `bridge ${bridge} is not allowed` }
     const mac = nics.map((one) => one.mac).find((one) => !one.startsWith('52:54:00:'))
     if (mac !== undefined) return { reason: 'MacNotAllowed', message: `MAC ${mac} is not allowed` }
@@ -213,6 +222,7 @@ export function factsOf(hostname: string): NodeFacts {
     broker: {
       devices: { kvm: device, tun: device, vhostNet: device },
       bridges: [{ name: 'br0', mtu: 1500, vlanFiltering: 'on', carrier: true, up: true, address: null }],
+      direct: [],
       nicFeatures: [...nicFeatures],
       userNetwork: { interface: 'sv-user', state: 'active', message: '' },
     },

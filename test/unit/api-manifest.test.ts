@@ -98,6 +98,16 @@ describe('a VirtualMachine manifest', () => {
       /^VM013 .*\.name: there is a port "web"/,
     ],
     ['a port with the name of the SSH port', (vm) => setUser(vm, { ports: [{ ...web, name: 'ssh' }] }), /^VM013 .*\.name: there is a port/],
+    [
+      'a direct NIC in passthru mode',
+      (vm) => (vm.spec['networks'] = [{ name: 'wan', direct: { device: 'eth1', mode: 'passthru' } }]),
+      /^VM010 spec\.networks\.0\.direct\.mode/,
+    ],
+    [
+      'a setting of bridges on a direct NIC',
+      (vm) => (vm.spec['networks'] = [{ name: 'wan', direct: { device: 'eth1' }, antiSpoof: 'off' }]),
+      /^VM013 spec\.networks\.0\.antiSpoof/,
+    ],
     ['a run strategy nobody knows', (vm) => (vm.spec['runStrategy'] = 'Sometimes'), /^VM010 spec\.runStrategy/],
     ['a CPU model that QEMU does not know', (vm) => (vm.spec['cpu'] = { model: 'Skylake' }), /^VM010 spec\.cpu\.model: QEMU 10.0 has no/],
     [

@@ -1,10 +1,10 @@
 import { describe, expect, it, test } from 'vitest'
 import * as z from 'zod/mini'
-import { attachmentOf, featuresNeeded, grantKeys, whyNoVlan, withParent } from '../../src/api/nic-attachment.ts'
+import { attachmentOf, featuresNeeded, grantKeys, parentOf, whyNoVlan, withParent } from '../../src/api/nic-attachment.ts'
 import { interfaceField, nicGrant } from '../../src/api/wire/common.ts'
 import { aMac } from '../support/branded.ts'
 
-const plain = { bridge: 'br0', vlan: undefined, isolated: false, antiSpoof: 'mac' } as const
+const plain = { kind: 'bridge', bridge: 'br0', vlan: undefined, isolated: false, antiSpoof: 'mac' } as const
 const nic = { name: 'lan', mac: aMac('52:54:00:00:00:01'), mtu: null }
 /** The schema of release 0.1. */
 const formerNic = z.object({ bridge: interfaceField })
@@ -12,7 +12,7 @@ const formerNic = z.object({ bridge: interfaceField })
 describe('the grant of a NIC', () => {
   it('is that of release 0.1 with default settings', () => {
     expect(grantKeys(plain)).toEqual({ bridge: 'br0' })
-    expect(attachmentOf({ bridge: 'br0' })).toEqual({ kind: 'bridge', ...plain })
+    expect(attachmentOf({ bridge: 'br0' })).toEqual(plain)
   })
 
   it.each([
@@ -24,12 +24,26 @@ describe('the grant of a NIC', () => {
     const keys = grantKeys({ ...plain, ...settings })
     const granted = nicGrant.parse({ ...nic, ...keys })
     expect(formerNic.safeParse({ ...nic, ...keys }).success).toBe(false)
-    expect(attachmentOf(granted)).toEqual({ kind: 'bridge', ...plain, ...settings })
+    expect(attachmentOf(granted)).toEqual({ ...plain, ...settings })
     expect([...featuresNeeded([{ bridge: 'br0' }, granted])]).toEqual(features)
     expect(attachmentOf(withParent(granted, 'br7'))).toEqual({ ...attachmentOf(granted), bridge: 'br7' })
   })
 
-  it.each([{}, { bridge: 'br0', port: { bridge: 'br0' } }, { port: { bridge: 'br0', vlan: 4095 } }])('is not %j', (keys) => {
+  it('of a direct NIC is rejected by a peer of release 0.1, and names its device as its parent', () => {
+    const keys = grantKeys({ kind: 'direct', device: 'eth1', mode: 'vepa' })
+    const granted = nicGrant.parse({ ...nic, ...keys })
+    expect(formerNic.safeParse({ ...nic, ...keys }).success).toBe(false)
+    expect(parentOf(withParent(granted, 'eth2'))).toBe('eth2')
+    expect([...featuresNeeded([granted])]).toEqual(['direct'])
+  })
+
+  it.each([
+    {},
+    { direct: { device: 'eth1', mode: 'passthru' } },
+    { bridge: 'br0', direct: { device: 'eth1', mode: 'bridge' } },
+    { bridge: 'br0', port: { bridge: 'br0' } },
+    { port: { bridge: 'br0', vlan: 4095 } },
+  ])('is not %j', (keys) => {
     expect(nicGrant.safeParse({ ...nic, ...keys }).success).toBe(false)
   })
 })

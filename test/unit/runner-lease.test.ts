@@ -54,7 +54,28 @@ test('a grant gives KVM first, then the networks', async () => {
   expect(broker.last().received[0]?.frame).toEqual({ type: 'hello', protocol: 'swarmvirt.broker-runner', version: 1, uid })
   expect(lease.accelerator).toBe('kvm')
   expect(lease.kvmFd).toBe(10)
-  expect(lease.nics).toEqual([{ nic: lan, fd: 11 }])
+  expect(lease.nics).toEqual([{ nic: lan, fd: 11, tokenFd: undefined }])
+})
+
+test('a NIC with a token has two descriptors, and the token proves the lease', async () => {
+  const wan = { ...lan, name: 'wan', tap: 'sv0000000000aa', mac: aMac('52:54:00:00:00:02'), token: true as const }
+  const broker = aBroker({ nics: [lan, wan] })
+  const acquiring = broker.acquire()
+  await settle()
+  expect(broker.last().received[1]?.frame).toEqual({ type: 'acquire', tokens: true })
+  broker.last().give({ ...granted, kvm: false, accelerator: 'tcg', nics: [wan, lan] }, [20, 21, 22])
+  const lease = await acquiring
+  expect(lease.nics.map(({ nic, fd, tokenFd }) => [nic.name, fd, tokenFd])).toEqual([
+    ['lan', 22, undefined],
+    ['wan', 20, 21],
+  ])
+  lease.keep()
+  broker.last().cut()
+  await broker.clock.pass(2_000)
+  const reclaim = broker.last().received.find(({ frame }) => frame['type'] === 'reclaim')
+  expect(reclaim).toMatchObject({ frame: { taps: [lan.tap, wan.tap] }, fds: [22, 21] })
+  lease.release()
+  expect(broker.closed.toSorted((a, b) => a - b)).toEqual([20, 21, 22])
 })
 
 test('networks come in the order of the launch config, whatever the grant says', async () => {

@@ -22,6 +22,7 @@ describe('the samples', () => {
         [
           'bridge-options',
           'cloud-init',
+          'direct',
           'classes',
           'disks',
           'halted',

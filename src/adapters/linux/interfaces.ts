@@ -1,4 +1,5 @@
-import { closeSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 import type { BridgeFact } from '../../api/wire/broker-admin.ts'
 import { type Libc, pinned, SystemError } from './libc.ts'
 
@@ -57,6 +58,25 @@ export function tunFlags(name: string): number | undefined {
   return text === undefined ? undefined : Number(text)
 }
 
+export function isUp(name: string): boolean {
+  return (Number(attribute(name, 'flags') ?? 0) & iffUp) !== 0
+}
+
+/** Text that `ip link set NAME alias` sets. */
+export function interfaceAlias(name: string): string | undefined {
+  return attribute(name, 'ifalias')
+}
+
+/** The bridge that the interface is a port of. */
+export function bridgeMaster(name: string): string | undefined {
+  if (!existsSync(`/sys/class/net/${name}/brport`)) return undefined
+  try {
+    return basename(readlinkSync(`/sys/class/net/${name}/master`))
+  } catch {
+    return undefined
+  }
+}
+
 export function bridgePorts(bridge: string): string[] {
   try {
     return readdirSync(`/sys/class/net/${bridge}/brif`)
@@ -73,7 +93,7 @@ export function bridgeFact(libc: Libc, name: string): BridgeFact | undefined {
     mtu: Number(mtu),
     vlanFiltering: vlanFiltering(name),
     carrier: interfaceCarrier(name),
-    up: (Number(attribute(name, 'flags') ?? 0) & iffUp) !== 0,
+    up: isUp(name),
     address: firstAddress(libc, name),
   }
 }
@@ -95,7 +115,7 @@ export function onInterface<T>(libc: Libc, work: (fd: number) => T): T {
   }
 }
 
-function firstAddress(libc: Libc, name: string): string | null {
+export function firstAddress(libc: Libc, name: string): string | null {
   return onInterface(libc, (fd) => {
     const request = ifreq(name)
     try {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { closeSync } from 'node:fs'
 import type { Mac } from '../../api/mac.ts'
 import { arpProbe, icmpEcho, ipBytes, parseArp, parseEchoReply } from '../../api/packets.ts'
-import type { BridgeFact, ProbeOutcome } from '../../api/wire/broker-admin.ts'
-import type { LanProbes } from '../../ports/host-network.ts'
+import type { ProbeOutcome } from '../../api/wire/broker-admin.ts'
+import type { LanFact, LanProbes } from '../../ports/host-network.ts'
 import { interfaceIndex, interfaceMac } from './interfaces.ts'
 import { type Libc, pinned } from './libc.ts'
 import { ethPArp, linkAddress, packetReader, packetSocket } from './packet.ts'
@@ -53,7 +53,7 @@ export function lanProbes(libc: Libc, poller: Poller): LanProbes {
 
 type Answer = { readonly mac: Mac | null; readonly rttMs: number }
 
-async function tried(bridge: BridgeFact, ip: string, probe: () => Promise<ProbeOutcome>): Promise<ProbeOutcome> {
+async function tried(bridge: LanFact, ip: string, probe: () => Promise<ProbeOutcome>): Promise<ProbeOutcome> {
   if (bridge.address === ip) return unknown('OwnAddress', `${ip} is this node's own address on ${bridge.name}`)
   try {
     return await probe()

@@ -49,6 +49,7 @@ export interface Libc {
   fcntl(fd: number, command: number, argument: Buffer): void
   /** For commands with a number instead of a pointer. */
   fcntlValue(fd: number, command: number, value: number): number
+  mknod(path: string, mode: number, device: bigint): void
   /** `EBUSY` for its number. */
   errorName(code: number): string
   /** The address of a `pinned` buffer, for structures that hold pointers. */
@@ -80,6 +81,7 @@ export function loadLibc(): Libc {
   const ioctl = declare('int ioctl(int, unsigned long, void *)')
   const ioctlValue = library.func('ioctl', 'int', ['int', 'unsigned long', 'int64_t']) as IntCall
   const fcntl = declare('int fcntl(int, int, void *)')
+  const mknod = library.func('mknod', 'int', ['str', 'uint32_t', 'uint64_t']) as (path: string, mode: number, device: bigint) => number
   const fcntlValue = library.func('fcntl', 'int', ['int', 'int', 'int64_t']) as IntCall
   const must = (call: string, result: number): number => {
     if (result === -1) throw new SystemError(call, errorCode())
@@ -106,6 +108,7 @@ export function loadLibc(): Libc {
     ioctlValue: (fd, request, value) => must('ioctl', ioctlValue(fd, request, value)),
     fcntl: (fd, command, argument) => void must('fcntl', fcntl(fd, command, argument)),
     fcntlValue: (fd, command, value) => must('fcntl', fcntlValue(fd, command, value)),
+    mknod: (path, mode, device) => void must('mknod', mknod(path, mode, device)),
     errorName: (code) => getSystemErrorName(-code),
     address: (buffer) => koffi.address(buffer),
     poll: rawPoll,

@@ -13,8 +13,8 @@ const msgNosignal = 0x4000
 const msgCmsgCloexec = 0x4000_0000
 const msgCtrunc = 0x8
 
-/** KVM and eight TAPs are nine. A message with more descriptors than this closes the connection. */
-const maxFdsPerMessage = 16
+/** KVM, and eight macvtaps with their tokens, are 17. A message with more descriptors than this closes the connection. */
+const maxFdsPerMessage = 17
 /** The kernel's own limit (SCM_MAX_FD). With this much room, the kernel never drops descriptors itself. */
 const maxFdsReceived = 253
 /** More than a socket buffer can hold. */

@@ -59,7 +59,7 @@ function inScripts(commands: readonly string[]): string[] {
 }
 
 /**
- * Two tables. The TAP's ingress hook runs before the bridge, so no frame with another MAC is learned or forwarded. The bridge's input hook covers
+ * Two tables. The TAP's ingress hook, or the egress hook of a macvtap, runs before the bridge, so no frame with another MAC is learned or forwarded. The bridge's input hook covers
  * packets to any address of the host, and packets that the host would route.
  */
 function lockScripts(locks: readonly TapLock[], protect: readonly string[]): string[] {
@@ -103,10 +103,10 @@ function macRules({ mac, antiSpoof }: TapLock): string {
 }
 
 function tapScript(lock: TapLock): string {
-  const { tap } = lock
+  const { tap, hook = 'ingress' } = lock
   return `
 table netdev ${table} {
-  chain ${tap} { type filter hook ingress device "${tap}" priority -500; policy accept; }
+  chain ${tap} { type filter hook ${hook} device "${tap}" priority -500; policy accept; }
 }
 flush chain netdev ${table} ${tap}
 table netdev ${table} {
@@ -132,7 +132,7 @@ interface Rules {
 const ours = { table: z.literal(table) }
 // The objects in use of `nft -j list ruleset`; libnftables-json(5).
 const listed = z.object({ nftables: z.array(z.unknown()) })
-const listedChain = z.object({ chain: z.object({ ...ours, family: z.string(), name: z.string() }) })
+const listedChain = z.object({ chain: z.object({ ...ours, family: z.string(), name: z.string(), hook: z.optional(z.string()) }) })
 const listedSet = z.object({
   set: z.object({ ...ours, family: z.literal('bridge'), name: z.literal('taps'), elem: z.optional(z.array(z.string())) }),
 })
@@ -165,10 +165,12 @@ function rulesOf(output: string): Rules {
   const documents = output.split('\n').filter((line) => line !== '')
   const objects = documents.flatMap((line) => listed.parse(JSON.parse(line)).nftables)
   const rules = matching(objects, listedRule).map(({ rule }) => rule)
+  const hooks = new Map(matching(objects, listedChain).map(({ chain: { name, hook } }) => [name, hook]))
   const locks = rules.flatMap(({ family, chain, expr }): TapLock[] => {
     const match = macMatch.safeParse(expr[0])
     if (family !== 'netdev' || !match.success) return []
-    return [{ tap: chain, mac: match.data.match.right, ...(isDrop(expr[1]) ? {} : { antiSpoof: 'off' }) }]
+    const hook = hooks.get(chain) === 'egress' ? { hook: 'egress' as const } : {}
+    return [{ tap: chain, mac: match.data.match.right, ...(isDrop(expr[1]) ? {} : { antiSpoof: 'off' }), ...hook }]
   })
   const has = (family: string, chain: string): boolean => rules.some((one) => one.family === family && one.chain === chain)
   const chains = matching(objects, listedChain).flatMap(({ chain: { family, name } }) =>

@@ -16,6 +16,8 @@ const answerBytes = 4096
 export const newLink = 16
 export const delLink = 17
 export const setLink = 19
+/** Flags of `newLink` that create the link and fail if it exists. */
+export const createOnly = 0x400 | 0x200
 
 type Value = Buffer | readonly Attribute[]
 /** Netlink attribute: its type, and its value or nested attributes. */
@@ -65,6 +67,16 @@ function encodeAttributes(attributes: readonly Attribute[]): Buffer {
 
 export function u8(value: number): Buffer {
   return Buffer.from([value])
+}
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value, 0)
+  return bytes
+}
+
+export function text(value: string): Buffer {
+  return Buffer.from(`${value}\0`, 'latin1')
 }
 
 /** Sends one message and reads its acknowledgement; the kernel handles it during the call. Throws SystemError with the kernel's error. */

@@ -35,13 +35,18 @@ function openTun(): number {
   }
 }
 
+/** For the descriptor of a TAP or a macvtap. A TAP is created if it is missing. */
+export function setTapMode(libc: Libc, fd: number, name: string): void {
+  const request = ifreq(name)
+  request.writeUInt16LE(iffTap | iffNoPi | iffVnetHdr, 16)
+  libc.ioctl(fd, tunsetiff, request)
+}
+
 /** Attaches to the interface, and creates it if it is missing. */
 function attach(libc: Libc, name: string): number {
   const fd = openTun()
   try {
-    const request = ifreq(name)
-    request.writeUInt16LE(iffTap | iffNoPi | iffVnetHdr, 16)
-    libc.ioctl(fd, tunsetiff, request)
+    setTapMode(libc, fd, name)
     return fd
   } catch (error) {
     closeSync(fd)
@@ -60,6 +65,11 @@ export function makeTap(libc: Libc, order: TapOrder): number {
       throw new HostError('BridgeMissing', `there is no bridge ${order.bridge}`, { cause: error })
     throw new HostError('Io', `cannot set up the TAP ${order.name}: ${(error as Error).message}`, { cause: error })
   }
+}
+
+/** A TAP that stays down and on no bridge. */
+export function attachToken(libc: Libc, name: string): number {
+  return attachOwn(libc, name)
 }
 
 function attachOwn(libc: Libc, name: string): number {

@@ -5,6 +5,7 @@ import { mostVcpus, vcpusOf } from '../vcpus.ts'
 import { wrongStaticAddress } from './static-address.ts'
 import { userPorts } from './user-ports.ts'
 
+const bridgeOnly = ['vlan', 'isolated', 'antiSpoof'] as const
 const modes = ['bridge', 'user', 'direct'] as const
 
 /**
@@ -61,7 +62,7 @@ function networks(document: unknown): ManifestIssue[] {
   const each = entries(document, path).flatMap(([place, network]): ManifestIssue[] => {
     const [first, second] = modes.filter((mode) => network[mode] !== undefined)
     if (first === undefined) return [{ code: 'VM011', path: [...place, 'bridge'], message: `a network needs one of ${modes.join(', ')}` }]
-    const only = ['address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', ...(first === 'user' ? ['mtu'] : [])]
+    const only = [...bridgeOnly, ...(first === 'user' ? ['address', 'ipv4', 'mtu'] : [])]
     const others = first === 'bridge' ? [] : only.filter((key) => network[key] !== undefined)
     return [
       ...(second === undefined ? [] : both(place, network, second, first)),

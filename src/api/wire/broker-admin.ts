@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { directModes } from '../direct-modes.ts'
 import { containerField, grant, interfaceField, ipv4Field, reasonField, textField } from './common.ts'
 import { uidField } from '../names.ts'
 import { macField } from '../mac.ts'
@@ -25,7 +26,7 @@ export type BrokerHello = z.output<typeof brokerHello>
 const id = z.int().check(z.minimum(0))
 
 /**
- * Asks the LAN which machine has an address: an ARP request on the bridge with sender address 0.0.0.0 (RFC 5227), so that the host needs no
+ * Asks the LAN which machine has an address: an ARP request on the bridge or device with sender address 0.0.0.0 (RFC 5227), so that the host needs no
  * address there. With `mac`, the broker waits for the answer of this machine, even if another one answers first. A broker of release 0.1
  * accepts the first answer.
  */
@@ -100,10 +101,25 @@ export type BridgeFact = z.output<typeof bridgeFact>
 const userNetworkFact = z.object({ interface: interfaceField, state: z.enum(['active', 'inactive']), message: textField })
 export type UserNetworkFact = z.output<typeof userNetworkFact>
 
+/** A device that direct NICs may use. */
+const directFact = z.object({
+  name: interfaceField,
+  mtu: z.int(),
+  carrier: z.boolean(),
+  up: z.boolean(),
+  /** First IPv4 address of the host on the device, or null. */
+  address: z.nullable(ipv4Field),
+  /** Why it can carry no direct NIC, with what helps; empty if it can. */
+  problem: textField,
+})
+export type DirectFact = z.output<typeof directFact>
+
 export const brokerFacts = z.object({
   devices: z.object({ kvm: deviceFact, tun: deviceFact, vhostNet: deviceFact }),
   /** The bridges that exist *and* are allowed. */
   bridges: z.array(bridgeFact).check(z.maxLength(64)),
+  /** The devices that exist *and* are allowed. Absent in answers of release 0.1. */
+  direct: z.optional(z.array(directFact).check(z.maxLength(64))),
   /** Settings of NICs that this broker supports beyond release 0.1 (nic-attachment.ts). Absent in answers of release 0.1. */
   nicFeatures: z.optional(z.array(z.string().check(z.maxLength(32))).check(z.maxLength(32))),
   /** The broker filters the network of user NICs. Absent if its command line names none, and from release 0.1. */
@@ -135,8 +151,12 @@ export const leaseFact = z.object({
   nics: z.array(
     z.object({
       name: z.string(),
+      /** The TAP that stands for the holder, for a direct NIC (ADR 0035). */
       tap: interfaceField,
+      /** The device, for a direct NIC. */
       bridge: interfaceField,
+      /** The macvtap of a direct NIC. Absent for others. */
+      direct: z.optional(z.object({ link: interfaceField, mode: z.enum(directModes) })),
       mac: macField,
       carrier: z.boolean(),
       attached: z.boolean(),

@@ -7,10 +7,11 @@ import { macField } from '../mac.ts'
  * Broker–runner, over `sockets/<uid>/broker.sock` (frames.ts). The connection *is* the lease: it lives as long as the runner.
  *
  * runner → `hello`, then `acquire`; broker → `welcome`, any number of `waiting`, then `granted` with descriptors.
- * The descriptors of `granted` come in this order: KVM if `kvm` is true, then one TAP per entry of `nics`.
- * `reclaim` (after a broker restart) carries the runner's own TAP descriptors, one per entry of `taps`, as the proof that it is the
- * true holder; the broker answers `granted` with no descriptor and `reclaimed: true`. A VM without TAPs sends none; its locked disk is the
- * proof.
+ * The descriptors of `granted` come in this order: KVM if `kvm` is true, then for each entry of `nics` its TAP or macvtap, and its token if it
+ * has one.
+ * `reclaim` (after a broker restart) carries the runner's own TAP descriptors (tokens for NICs with a token), one per entry of `taps`, as the
+ * proof that it is the true holder; the broker answers `granted` with no descriptor and `reclaimed: true`. A VM without TAPs sends none; its
+ * locked disk is the proof.
  */
 export const brokerRunnerVersion = 1
 
@@ -24,7 +25,8 @@ export const runnerToBroker = z.discriminatedUnion('type', [
     /** The runner's container. It decides nothing and is shown in the lease fact. Absent from runners of release 0.1. */
     container: z.optional(containerField),
   }),
-  z.object({ type: z.literal('acquire') }),
+  /** `tokens`: the runner keeps tokens and passes them to QEMU. Absent from release 0.1. */
+  z.object({ type: z.literal('acquire'), tokens: z.optional(z.literal(true)) }),
   z.object({ type: z.literal('reclaim'), taps: z.array(interfaceField).check(z.maxLength(8)) }),
 ])
 export type RunnerToBroker = z.output<typeof runnerToBroker>
@@ -38,6 +40,9 @@ const waitReason = z.enum([
   'BridgeMtuTooSmall',
   'VlanUnavailable',
   'DeviceMissing',
+  // Sent only for a VM with a direct NIC, whose runner knows it.
+  'DeviceBusy',
+  'DeviceMtuTooSmall',
   'TapBusy',
   // Sent only for a VM with a user NIC, whose runner knows it.
   'UserNetworkUnfiltered',
@@ -50,6 +55,8 @@ export const grantedNic = z.object({
   bridge: interfaceField,
   mac: macField,
   mtu: z.int(),
+  /** `tap` is a TAP that belongs to no network and stands for the holder; its descriptor follows that of the macvtap on `bridge`. */
+  token: z.optional(z.literal(true)),
 })
 
 export const brokerToRunner = z.discriminatedUnion('type', [

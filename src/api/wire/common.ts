@@ -1,6 +1,7 @@
 import en from 'zod/v4/locales/en.js'
 import * as z from 'zod/mini'
 import { macField } from '../mac.ts'
+import { directModes } from '../direct-modes.ts'
 import { interfaceNamePattern, partNamePattern, uidField, vmNameField } from '../names.ts'
 import { printable } from '../printable.ts'
 
@@ -36,9 +37,12 @@ const portGrant = z.object({
   antiSpoof: z.optional(z.literal('off')),
 })
 
+/** A macvtap on a device of the host. */
+export const directGrant = z.object({ device: interfaceField, mode: z.enum(directModes) })
+
 /**
- * One network interface of a VM that the broker creates, with exactly one of `bridge` and `port`. An agent or broker of release 0.1 rejects a
- * NIC without `bridge`, so it never ignores the settings in `port`.
+ * One network interface of a VM that the broker creates, with exactly one of `bridge`, `port` and `direct`. An agent or broker of release 0.1
+ * rejects a NIC without `bridge`, so it never ignores the others.
  */
 export const nicGrant = z
   .object({
@@ -47,11 +51,16 @@ export const nicGrant = z
     /** A plain port of this bridge. */
     bridge: z.optional(interfaceField),
     port: z.optional(portGrant),
+    direct: z.optional(directGrant),
     mac: macField,
-    /** Bytes; null uses the bridge's MTU. */
+    /** Bytes; null uses the MTU of the bridge or device. */
     mtu: z.nullable(mtuField),
   })
-  .check(z.refine(({ bridge, port }) => (bridge === undefined) !== (port === undefined), 'a NIC needs one of bridge and port'))
+  .check(
+    z.refine(({ bridge, port, direct }) => [bridge, port, direct].filter((one) => one !== undefined).length === 1, {
+      error: 'a NIC needs one of bridge, port and direct',
+    }),
+  )
 export type NicGrant = z.output<typeof nicGrant>
 
 export const acceleratorChoice = z.enum(['auto', 'kvm', 'tcg'])

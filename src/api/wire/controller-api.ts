@@ -46,8 +46,8 @@ export interface VmSpecView {
   readonly memoryBytes: number
   /** In boot order. `image` is empty for a blank disk. */
   readonly disks: readonly { readonly name: string; readonly sizeBytes: number; readonly image: string }[]
-  /** A network with a kind has no bridge, and `bridge` is empty. */
-  readonly networks: readonly { readonly name: string; readonly bridge: string; readonly kind?: 'user' }[]
+  /** `bridge` is the device of a direct NIC, and empty for a NIC behind NAT. */
+  readonly networks: readonly { readonly name: string; readonly bridge: string; readonly kind?: 'user' | 'direct' }[]
 }
 
 export interface PortView {
@@ -61,10 +61,10 @@ export interface PortView {
 /** A NIC that the VM runs with, or will start with. */
 export interface NicView {
   readonly name: string
-  /** Empty for a NIC of a kind that has none. */
+  /** The device of a direct NIC; empty for a NIC behind NAT. */
   readonly bridge: string
-  /** `user`: behind NAT. Absent for a NIC on a bridge. */
-  readonly kind?: 'user'
+  /** `user`: behind NAT. `direct`: a macvtap on a device of the node. Absent for a NIC on a bridge. */
+  readonly kind?: 'user' | 'direct'
   /** Forwarded ports of a NIC behind NAT. */
   readonly ports?: readonly PortView[]
   readonly mac: string

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, interfaceField, ipv4Field, mtuField, partNameField, textField, vlanField } from './common.ts'
+import { acceleratorChoice, directGrant, interfaceField, ipv4Field, mtuField, partNameField, textField, vlanField } from './common.ts'
 import { cpuModelPattern } from '../cpu-models.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
@@ -72,6 +72,7 @@ export const launchConfig = z.object({
         isolated: z.optional(z.literal(true)),
         antiSpoof: z.optional(z.literal('off')),
         user: z.optional(userNic),
+        direct: z.optional(directGrant),
       }),
     )
     .check(z.maxLength(8)),

@@ -73,11 +73,16 @@ const titles: Readonly<Record<string, string>> = {
   createdAt: 'Created',
 }
 
+function parentText(kind: string | undefined, bridge: string): string {
+  if (kind === 'user') return 'NAT'
+  return kind === 'direct' ? `${bridge} (direct)` : bridge
+}
+
 /** A controller of release 0.1 reports no NICs. */
 function nicLines({ nics = [] }: VmView, nowMs: number): string[][] {
   return nics.map(({ name, bridge, kind, ports = [], mac, mtu, address, seenAt }) => [
     name,
-    kind === 'user' ? 'NAT' : bridge,
+    parentText(kind, bridge),
     mac,
     kind === 'user' ? ports.map(portText).join(', ') : (address ?? ''),
     seenAt === undefined ? '' : `seen ${age(seenAt, nowMs)} ago`,

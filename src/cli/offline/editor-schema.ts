@@ -142,6 +142,16 @@ function oneKeyOf(forms: readonly FieldSchema[]): Readonly<Record<string, FieldS
 
 const oneKey = { minProperties: 1, maxProperties: 1, additionalProperties: false }
 
+/** With this field, the others are not allowed. */
+function ifSet(field: string, others: readonly string[], otherwise: JsonSchema): JsonSchema {
+  return {
+    if: { required: [field] },
+    // oxlint-disable-next-line unicorn/no-thenable -- the keyword of JSON Schema
+    then: { properties: Object.fromEntries(others.map((key) => [key, { not: {} }])) },
+    else: otherwise,
+  }
+}
+
 /** Rules of `rules.ts` across several fields, as far as draft-7 can express them. A property test compares both. */
 const rules: Readonly<Record<string, JsonSchema>> = {
   'metadata.annotations': {
@@ -170,16 +180,10 @@ const rules: Readonly<Record<string, JsonSchema>> = {
     // oxlint-disable-next-line unicorn/no-thenable -- as above
     then: { required: ['sha256'] },
   },
-  // The other mode is rejected as a field so far.
   'spec.networks.*': {
     required: ['name'],
-    if: { required: ['user'] },
-    // oxlint-disable-next-line unicorn/no-thenable -- as above
-    then: {
-      properties: Object.fromEntries(
-        ['bridge', 'address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', 'mtu'].map((key) => [key, { not: {} }]),
-      ),
-    },
-    else: { required: ['bridge'] },
+    ...ifSet('user', ['bridge', 'direct', 'address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', 'mtu'], {
+      ...ifSet('direct', ['bridge', 'vlan', 'isolated', 'antiSpoof'], { required: ['bridge'] }),
+    }),
   },
 }

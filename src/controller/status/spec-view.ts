@@ -7,6 +7,11 @@ export function specView({ spec }: VirtualMachine): VmSpecView {
     cores: vcpusOf(spec.cpu),
     memoryBytes: spec.memory,
     disks: storedDisks({ disks: spec.disks }).map(({ name, size, image }) => ({ name, sizeBytes: size, image: image?.source ?? '' })),
-    networks: spec.networks.map(({ name, bridge }) => (bridge === undefined ? { name, bridge: '', kind: 'user' } : { name, bridge })),
+    networks: spec.networks.map(networkView),
   }
+}
+
+function networkView({ name, bridge, direct }: VirtualMachine['spec']['networks'][number]): VmSpecView['networks'][number] {
+  if (direct !== undefined) return { name, bridge: direct.device, kind: 'direct' }
+  return bridge === undefined ? { name, bridge: '', kind: 'user' } : { name, bridge }
 }

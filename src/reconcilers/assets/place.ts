@@ -1,6 +1,7 @@
 import { byText } from '../../api/order.ts'
+import { whyNotDirect } from '../../api/direct-nics.ts'
 import { mtuTooSmall } from '../../api/nic-mtu.ts'
-import { featuresNeeded, parentOf, whyNoVlan } from '../../api/nic-attachment.ts'
+import { type AttachedNic, featuresNeeded, parentOf, whyNoVlan } from '../../api/nic-attachment.ts'
 import { noUserNetwork } from '../../api/user-network.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import { maxGrants } from '../../api/wire/broker-admin.ts'
@@ -11,11 +12,13 @@ import type { Answer } from '../shared/answers.ts'
 import type { Room } from '../shared/assumed-placements.ts'
 import type { NodeId } from '../../api/names.ts'
 
+type PlacedNic = AttachedNic & Pick<NicGrant, 'name' | 'mtu'>
+
 export interface PlaceRequest {
   readonly accelerator: AcceleratorChoice
   /** The cluster settings allow TCG. */
   readonly softwareEmulation: boolean
-  readonly nics: readonly Pick<NicGrant, 'name' | 'bridge' | 'port' | 'mtu'>[]
+  readonly nics: readonly PlacedNic[]
   /** CPUs that it may use; 0 without a limit. */
   readonly cpuLimit: number
   /** It has a NIC behind NAT. */
@@ -66,6 +69,7 @@ const checks: readonly Check[] = [
   bridged,
   nicsSupported,
   vlanFiltered,
+  directAllowed,
   behindNat,
   slotFree,
   enoughCpus,
@@ -172,10 +176,11 @@ function usableAccelerator({ accelerator, softwareEmulation }: PlaceRequest, { k
 
 function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
   if (!facts.known) return undefined
+  const onBridges = nics.filter(({ direct }) => direct === undefined)
   const up = (facts.value.broker?.bridges ?? []).filter((one) => one.up)
-  const bridgeOf = (nic: Pick<NicGrant, 'bridge' | 'port'>) => up.find((one) => one.name === parentOf(nic))
-  const missing = new Set(nics.filter((nic) => bridgeOf(nic) === undefined).map(parentOf))
-  const small = nics.find((nic) => (bridgeOf(nic)?.mtu ?? 0) < (nic.mtu ?? 0))
+  const bridgeOf = (nic: PlacedNic) => up.find((one) => one.name === parentOf(nic))
+  const missing = new Set(onBridges.filter((nic) => bridgeOf(nic) === undefined).map(parentOf))
+  const small = onBridges.find((nic) => (bridgeOf(nic)?.mtu ?? 0) < (nic.mtu ?? 0))
   if (missing.size === 0)
     return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, parentOf(small), bridgeOf(small)?.mtu) }
   const there = up.length > 0 ? `it has ${up.map((one) => one.name).join(', ')}` : 'it has none'
@@ -186,6 +191,16 @@ function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check
 function enoughCpus({ cpuLimit }: PlaceRequest, { node }: Candidate): ReturnType<Check> {
   const cpus = node.nanoCpus / 1_000_000_000
   return cpuLimit <= cpus ? undefined : { reason: 'TooFewCpus', message: `it has ${cpus} CPUs, and resources.cpuLimit is ${cpuLimit}` }
+}
+
+function directAllowed({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  const devices = (facts.known ? facts.value.broker?.direct : undefined) ?? []
+  if (!facts.known) return undefined
+  for (const nic of nics.filter(({ direct }) => direct !== undefined)) {
+    const refusal = whyNotDirect(nic, devices)
+    if (refusal !== undefined) return refusal
+  }
+  return undefined
 }
 
 /** A broker of an earlier release must not run a NIC with less than its manifest says. */

@@ -48,9 +48,9 @@ export function keepsLabels(seen: NodesSeen, node: SwarmNode): boolean {
 }
 
 function isOurs(label: string): boolean {
-  const { vmCapable, accel, holdsState, bridgePrefix, formerVmPrefix } = nodeLabels
+  const { vmCapable, accel, holdsState, bridgePrefix, devicePrefix, formerVmPrefix } = nodeLabels
   if (label === vmCapable || label === accel || label === holdsState) return true
-  return label.startsWith(bridgePrefix) || label.startsWith(formerVmPrefix)
+  return [bridgePrefix, devicePrefix, formerVmPrefix].some((prefix) => label.startsWith(prefix))
 }
 
 /** Once an agent has answered on a node, the node may hold disks. Only a user can say that it does not, by removing the label. */
@@ -80,7 +80,11 @@ function acceleratorOf(facts: NodeFacts, softwareEmulation: boolean): 'kvm' | 't
 
 function bridges(facts: NodeFacts): Labels {
   const up = (facts.broker?.bridges ?? []).filter((one) => one.up)
-  return Object.fromEntries(up.map((one) => [nodeLabels.bridge(one.name), 'true']))
+  const devices = (facts.broker?.direct ?? []).filter((one) => one.up && one.problem === '')
+  return Object.fromEntries([
+    ...up.map((one) => [nodeLabels.bridge(one.name), 'true']),
+    ...devices.map((one) => [nodeLabels.device(one.name), 'true']),
+  ])
 }
 
 /** Labels of earlier releases stay while a constraint of any service uses them. */
@@ -119,7 +123,7 @@ function isAccelerator(key: string): boolean {
 }
 
 function isCapability(key: string): boolean {
-  return isAccelerator(key) || key.startsWith(nodeLabels.bridgePrefix)
+  return isAccelerator(key) || key.startsWith(nodeLabels.bridgePrefix) || key.startsWith(nodeLabels.devicePrefix)
 }
 
 function current(node: SwarmNode, which: (key: string, value: string) => boolean): Labels {

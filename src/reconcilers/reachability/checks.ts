@@ -1,7 +1,7 @@
 import { type ConditionDraft, type ConditionStatus, type ConditionType, condition } from '../../api/conditions.ts'
 import { cloudInitInstanceAnnotation } from '../../api/manifest/annotations.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
-import type { Sighting } from '../../api/wire/broker-admin.ts'
+import type { LeaseFact, Sighting } from '../../api/wire/broker-admin.ts'
 import type { ProbeOutcome } from '../../api/wire/agent-api.ts'
 import type { NicGrant } from '../../api/wire/common.ts'
 import { parentOf } from '../../api/nic-attachment.ts'
@@ -119,10 +119,21 @@ function tapsAttached({ status }: ReachabilitySeen, nics: readonly NicGrant[]): 
   const missing = nics.find((nic) => lease.nics.every((one) => one.name !== nic.name))
   if (missing !== undefined) return found('False', 'NicMissing', `the running VM has no NIC ${missing.name}`)
   const loose = lease.nics.find((one) => !one.attached || !one.carrier)
-  if (loose === undefined) return found('True', 'Attached', lease.nics.map((one) => `${one.tap} on ${one.bridge}`).join(', '))
+  if (loose === undefined) return found('True', 'Attached', lease.nics.map(attachedTo).join(', '))
+  if (loose.direct !== undefined && !loose.attached)
+    return found(
+      'False',
+      'NotAttached',
+      `the macvtap ${loose.direct.link} on ${loose.bridge} is gone, and the guest sends into nothing; restart the VM`,
+    )
   return loose.attached
     ? found('False', 'NoCarrier', `${loose.tap} has no carrier: QEMU does not have it open`)
     : found('False', 'NotAttached', `${loose.tap} is not a port of ${loose.bridge}`)
+}
+
+function attachedTo({ tap, bridge, direct }: LeaseFact['nics'][number]): string {
+  if (direct === undefined) return `${tap} on ${bridge}`
+  return `${direct.link} directly on ${bridge} (mode ${direct.mode}; the node itself cannot reach the guest through it)`
 }
 
 const reachesPorts = "reach this node's Swarm, Docker and control ports"
@@ -189,7 +200,7 @@ function addressLearned(seen: ReachabilitySeen, nowMs: number): Finding {
     )
   const fixed = seen.expected.get(nic?.name ?? '')?.from === 'ipv4'
   const hint = fixed ? 'ipv4 needs cloud-init in the guest' : 'use this MAC for a DHCP reservation'
-  return found('False', 'NotHeard', `no packet from ${mac} on ${parent(nic)} yet; ${hint}`)
+  return found('False', 'NotHeard', `no packet from ${mac} on ${parent(nic)} yet; ${hint}${passesMacs(nic)}`)
 }
 
 function learned({ ip, via, ageMs, interface: where }: Sighting, nowMs: number): string {
@@ -227,7 +238,11 @@ function reachable({ probing, nics: [first], node }: ReachabilitySeen): Finding 
         `other nodes cannot probe VLAN ${probing.vlan} on ${parent(nic)}: their probes have no VLAN tag`,
       )
     case 'nobody':
-      return found('Unknown', 'NoOtherNode', `no other ready node has bridge ${parent(nic)}, so the guest cannot be probed`)
+      return found(
+        'Unknown',
+        'NoOtherNode',
+        `no other ready node has ${nic?.direct === undefined ? 'bridge' : 'an allowed device'} ${parent(nic)}, so the guest cannot be probed`,
+      )
     case 'silent':
       return found('Unknown', 'AgentUnreachable', `no agent on another node is responding (${probing.message})`)
     case 'done': {
@@ -296,6 +311,13 @@ function guestReady({ declaration, probing }: ReachabilitySeen): Finding {
     case 'unknown':
       return found('Unknown', outcome.reason, `${what} from ${from}: ${outcome.message}`)
   }
+}
+
+/** A virtual or wireless device may pass only its own MAC. */
+function passesMacs(nic: NicGrant | undefined): string {
+  if (nic?.direct === undefined) return ''
+  const { device } = nic.direct
+  return `. If nothing arrives, ${device} may filter other MAC addresses: try \`ip link set ${device} promisc on\` on the node, and allow them on its switch`
 }
 
 function parent(nic: NicGrant | undefined): string {

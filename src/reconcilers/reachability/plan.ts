@@ -130,6 +130,7 @@ function nicViews(seen: ReachabilitySeen, halted: boolean, nowMs: number): NicVi
     return {
       name,
       bridge: parentOf(nic),
+      ...(nic.direct === undefined ? {} : { kind: 'direct' as const }),
       mac,
       ...size,
       ...(sighting === undefined ? {} : { address: sighting.ip, seenAt: seenAt(sighting.ageMs, nowMs) }),

@@ -78,9 +78,9 @@ export async function probeFrom(agents: Agents, guest: Guest, nodes: readonly Sw
   // A seen address outlives its guest, so only a running guest is probed.
   if (nic === undefined || ip === undefined || status?.runner?.phase !== 'Running') return { kind: 'notYet' }
   if (task !== undefined && whyOfAnother(task, status) !== undefined) return { kind: 'notYet' }
-  const { vlan } = attachmentOf(nic)
-  if (vlan !== undefined) return { kind: 'vlan', vlan }
-  const probers = probersFor(guest.node, parentOf(nic), nodes)
+  const attachment = attachmentOf(nic)
+  if (attachment.kind === 'bridge' && attachment.vlan !== undefined) return { kind: 'vlan', vlan: attachment.vlan }
+  const probers = probersFor(guest.node, nic, nodes)
   if (probers.length === 0) return { kind: 'nobody' }
   const target = { bridge: parentOf(nic), mac: nic.mac, ip, vm: guest.vm, uid: status.uid, node: guest.node }
   const silent: string[] = []
@@ -118,9 +118,10 @@ export function dissenters(probing: Probing): readonly Probed[] {
   return others.filter(({ verdict }) => (verdict === 'unreached' && reached) || (verdict === 'notReady' && probed.verdict === 'reached'))
 }
 
-/** The other nodes on the same bridge, in a stable order, so that a VM is always probed from the same node. */
-function probersFor(node: SwarmNode, bridge: string, nodes: readonly SwarmNode[]): SwarmNode[] {
-  return otherNodes(node, nodes).filter((one) => one.labels[nodeLabels.bridge(bridge)] === 'true')
+/** The other nodes with the same bridge or device, in a stable order, so that a VM is always probed from the same node. */
+function probersFor(node: SwarmNode, nic: NicGrant, nodes: readonly SwarmNode[]): SwarmNode[] {
+  const label = nic.direct === undefined ? nodeLabels.bridge(parentOf(nic)) : nodeLabels.device(parentOf(nic))
+  return otherNodes(node, nodes).filter((one) => one.labels[label] === 'true')
 }
 
 export function otherNodes(node: SwarmNode, nodes: readonly SwarmNode[]): SwarmNode[] {

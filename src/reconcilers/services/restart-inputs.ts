@@ -12,7 +12,7 @@ import type { SwarmService } from '../../ports/swarm.ts'
 import { formerBridge, launchNicsOf } from '../shared/applied.ts'
 import { runningShape, shapeOf } from '../shared/machine-shape.ts'
 import { type Change, type Entry, type Path, shown } from './change.ts'
-import { userPortChanges, userPortsOf, withoutUser } from './user-ports.ts'
+import { userPortChanges, userPortsOf } from './user-ports.ts'
 import { dig, rawList, rawNumber, rawString } from '../shared/raw.ts'
 
 /** The inputs in the manifest. */
@@ -80,7 +80,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   cdroms: { wanted: cdromNames, changes: cdromChanges },
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   grownDisks: { wanted: grownSizes, changes: sizeChanges },
-  nics: input(['spec', 'networks'], (manifest) => wantedNics(manifest).map(withoutUser), runningNics, shownAsList),
+  nics: input(['spec', 'networks'], (manifest) => wantedNics(manifest).map(nicEntry), runningNics, shownAsList),
   userPorts: {
     wanted: (manifest) => userPortsOf(wantedNics(manifest)),
     changes: ({ launch }, manifest) => userPortChanges(launch.nics, wantedNics(manifest)),
@@ -273,11 +273,17 @@ function wantedNics({ cluster, vm, sshPort }: WantedVm): LaunchConfig['nics'] {
   return launchNicsOf(cluster, vm, sshPort)
 }
 
+/** Ports behind NAT are an input of their own. Fields inside `direct` are named as in the manifest. */
+function nicEntry({ direct, user: _user, ...nic }: LaunchConfig['nics'][number]): Entry {
+  return { ...nic, ...(direct === undefined ? {} : { 'direct.device': direct.device, 'direct.mode': direct.mode }) }
+}
+
 /** The launch config of release 0.1 names no bridge. */
 function runningNics({ service, launch }: RunningVm, { vm }: WantedVm): readonly Entry[] {
   return launch.nics.map((nic, index) => {
-    const { bridge = formerBridge(service) ?? vm.spec.networks[index]?.bridge, user, ...others } = nic
-    return user === undefined ? { ...others, bridge } : others
+    if (nic.direct !== undefined || nic.user !== undefined) return nicEntry(nic)
+    const bridge = nic.bridge ?? formerBridge(service) ?? vm.spec.networks[index]?.bridge
+    return { ...nicEntry(nic), bridge }
   })
 }
 
@@ -306,7 +312,7 @@ function shownAsList(path: Path, from: readonly Entry[], to: readonly Entry[]): 
   return Array.from({ length: Math.max(from.length, to.length) }).flatMap((_, index) => {
     const [old, now] = [from[index] ?? {}, to[index] ?? {}]
     const keys = new Set([...Object.keys(old), ...Object.keys(now)])
-    return [...keys].flatMap((key) => shown([...path, index, key], old[key], now[key]))
+    return [...keys].flatMap((key) => shown([...path, index, ...key.split('.')], old[key], now[key]))
   })
 }
 

@@ -1,14 +1,9 @@
 import { sshPortName } from '../../api/manifest/spec/user-network.ts'
 import type { ForwardedPort, LaunchConfig } from '../../api/wire/launch.ts'
-import { type Change, type Entry, type Path, shown } from './change.ts'
+import { type Change, type Path, shown } from './change.ts'
 
 type Nic = LaunchConfig['nics'][number]
 type Ports = readonly ForwardedPort[]
-
-/** The forwarded ports are an input of their own. */
-export function withoutUser({ user: _user, ...nic }: Nic): Entry {
-  return nic
-}
 
 /** Undefined if the VM has no user NIC. */
 export function userPortsOf(nics: readonly Nic[]): unknown {

@@ -3,7 +3,7 @@ import { nodeLabels, objectLabels } from '../../api/labels.ts'
 import { deterministicMac, type Mac } from '../../api/mac.ts'
 import type { UserNetwork, VirtualMachine } from '../../api/manifest.ts'
 import { sshPortName } from '../../api/manifest/spec/user-network.ts'
-import { grantKeys } from '../../api/nic-attachment.ts'
+import { type Attachment, grantKeys } from '../../api/nic-attachment.ts'
 import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { AcceleratorChoice, NicGrant } from '../../api/wire/common.ts'
@@ -51,10 +51,10 @@ export function needsOf({ accelerator, nics }: Machine): NodeNeeds {
 /** The NICs of a VM with their MACs settled. `sshPort` is the port of the node for `ssh: auto`, if it is known. */
 export function nicsOf(cluster: string, vm: VirtualMachine, sshPort?: number): VmNic[] {
   return vm.spec.networks.map((network) => {
-    const { name, bridge, vlan, isolated = false, antiSpoof = 'mac', mtu = null } = network
+    const { name, user, mtu = null } = network
     const mac = network.mac === 'auto' ? deterministicMac(cluster, vm.metadata.name, name) : network.mac
-    if (bridge === undefined) return { name, mac, user: { ports: forwardedPorts(network.user, sshPort) } }
-    return { name, ...grantKeys({ bridge, vlan, isolated, antiSpoof }), mac, mtu }
+    if (user !== undefined) return { name, mac, user: { ports: forwardedPorts(user, sshPort) } }
+    return { name, ...grantKeys(declaredAttachment(network)), mac, mtu }
   })
 }
 
@@ -67,13 +67,18 @@ function forwardedPorts({ ssh, ports }: UserNetwork, autoPort: number | undefine
   return published === 'off' || published === undefined ? others : [{ ...first, published }, ...others]
 }
 
+function declaredAttachment(network: Exclude<VirtualMachine['spec']['networks'][number], { user: UserNetwork }>): Attachment {
+  const { bridge, direct, vlan, isolated = false, antiSpoof = 'mac' } = network
+  return direct === undefined ? { kind: 'bridge', bridge, vlan, isolated, antiSpoof } : { kind: 'direct', ...direct }
+}
+
 /** As the launch config has them. */
 export function launchNicsOf(cluster: string, vm: VirtualMachine, sshPort?: number): LaunchConfig['nics'] {
   return nicsOf(cluster, vm, sshPort).map((nic) => {
     const { name, mac } = nic
     if (isUserNic(nic)) return { name, mac, user: { ports: [...nic.user.ports] } }
-    const { bridge, port, mtu } = nic
-    return { name, mac, ...(port ?? { bridge }), ...(mtu === null ? {} : { mtu }) }
+    const { bridge, port, direct, mtu } = nic
+    return { name, mac, ...(direct === undefined ? (port ?? { bridge }) : { direct }), ...(mtu === null ? {} : { mtu }) }
   })
 }
 
@@ -114,11 +119,18 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
   const launch = launchOf(service, configs)
   if (launch?.uid !== uid) return undefined
   const nics = launch.nics.flatMap((nic): VmNic[] => {
-    const { name, mac, user, bridge = formerBridge(service), mtu = null, vlan, isolated = false, antiSpoof = 'mac' } = nic
+    const { name, mac, user, mtu = null } = nic
     if (user !== undefined) return [{ name, mac, user }]
-    return bridge === undefined ? [] : [{ name, mac, mtu, ...grantKeys({ bridge, vlan, isolated, antiSpoof }) }]
+    const attachment = launchedAttachment(nic, service)
+    return attachment === undefined ? [] : [{ name, mac, mtu, ...grantKeys(attachment) }]
   })
   return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
+}
+
+function launchedAttachment(nic: LaunchConfig['nics'][number], service: Pick<SwarmService, 'spec' | 'labels'>): Attachment | undefined {
+  const { bridge = formerBridge(service), direct, vlan, isolated = false, antiSpoof = 'mac' } = nic
+  if (direct !== undefined) return { kind: 'direct', ...direct }
+  return bridge === undefined ? undefined : { kind: 'bridge', bridge, vlan, isolated, antiSpoof }
 }
 
 /** Undefined if the config is not in the list or cannot be parsed. */

@@ -10,7 +10,8 @@ import type { FdConnection } from '../../../src/ports/fd-socket.ts'
 
 const [socketPath = '', uid = ''] = process.argv.slice(2)
 const sockets = fdSockets()
-const taps: { name: string; fd: number }[] = []
+/** `fd` carries frames, `proof` stands for the holder. */
+const taps: { name: string; fd: number; proof: number }[] = []
 let connection: FdConnection | undefined
 
 const say = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
@@ -21,10 +22,13 @@ async function connect(): Promise<void> {
   const decoder = frameDecoder()
   made.onData((bytes, fds) => {
     for (const frame of decoder.push(bytes)) {
-      const message = frame as { type: string; kvm?: boolean; reclaimed?: boolean; nics?: { tap: string }[] }
+      const message = frame as { type: string; kvm?: boolean; reclaimed?: boolean; nics?: { tap: string; token?: true }[] }
       if (message.type === 'granted' && message.reclaimed === false) {
-        const own = message.kvm ? fds.slice(1) : fds
-        for (const [index, nic] of (message.nics ?? []).entries()) taps.push({ name: nic.tap, fd: own[index] ?? -1 })
+        const own = message.kvm ? fds.slice(1) : [...fds]
+        for (const { tap, token } of message.nics ?? []) {
+          const fd = own.shift() ?? -1
+          taps.push({ name: tap, fd, proof: token === true ? (own.shift() ?? -1) : fd })
+        }
       }
       say({ ...message, fds: fds.length })
     }
@@ -35,11 +39,13 @@ async function connect(): Promise<void> {
 
 const commands: Record<string, (argument: string) => void> = {
   connect: () => void connect().catch((error: Error) => say({ type: 'failed', message: error.message })),
-  acquire: () => connection?.send(encodeFrame({ type: 'acquire' })),
+  acquire: () => connection?.send(encodeFrame({ type: 'acquire', tokens: true })),
+  /** As release 0.1 does it. */
+  acquireAsBefore: () => connection?.send(encodeFrame({ type: 'acquire' })),
   reclaim: () =>
     connection?.send(
       encodeFrame({ type: 'reclaim', taps: taps.map((tap) => tap.name) }),
-      taps.map((tap) => tap.fd),
+      taps.map((tap) => tap.proof),
     ),
   /** A name without its TAP behind it. */
   forge(name) {

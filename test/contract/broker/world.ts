@@ -160,8 +160,9 @@ export class World {
   }
 
   /** As in production: uid 0 with two capabilities and the shared group, no owner of anything it did not make. */
-  startBroker({ withoutNft = false, args = [] as readonly string[] } = {}): Speaker {
-    const privileges = ['--groups', String(sharedGid), '--bounding-set', '-all,+net_admin,+net_raw', '--inh-caps', '-all', '--no-new-privs']
+  startBroker({ withoutNft = false, mayMakeNodes = false, args = [] as readonly string[] } = {}): Speaker {
+    const capabilities = `-all,+net_admin,+net_raw${mayMakeNodes ? ',+mknod' : ''}`
+    const privileges = ['--groups', String(sharedGid), '--bounding-set', capabilities, '--inh-caps', '-all', '--no-new-privs']
     const program = [process.execPath, join(repository, 'src/broker/main.ts'), '--state-root', this.paths.root]
     // `ip netns exec` gives it a mount namespace of its own.
     const hideNft = withoutNft ? ['sh', '-c', 'mount --bind /dev/null /usr/sbin/nft && exec "$@"', 'sh'] : []

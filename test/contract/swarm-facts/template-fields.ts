@@ -156,6 +156,8 @@ export const templateFields: readonly TemplateField[] = [
       'spec.networks.*.user.ports.*.guest',
       'spec.networks.*.user.ports.*.published',
       'spec.networks.*.user.ports.*.protocol',
+      'spec.networks.*.direct.device',
+      'spec.networks.*.direct.mode',
       'spec.networks.*.ipv4.address',
       'spec.networks.*.ipv4.gateway',
       'spec.networks.*.ipv4.nameservers',

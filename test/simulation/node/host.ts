@@ -50,6 +50,12 @@ export class Host {
       makeTap: (order) => this.#makeTap(process, order),
       // Here none outlives its descriptor.
       clearTap: (name) => (this.#taps.has(name) && !this.isBlind ? 'attached' : 'absent'),
+      device: () => undefined,
+      makeDirect: ({ device }) => {
+        throw new HostError('DeviceMissing', `there is no interface ${device}`)
+      },
+      directLinks: () => [],
+      removeDirect: () => undefined,
       tapOf: (fd) => {
         const file = this.#descriptors.fileOf(fd)
         return file?.kind === 'tap' && this.#taps.get(file.name)?.file === file ? file.name : undefined

@@ -83,7 +83,7 @@ export function startSimulatedBroker(ports: ProgramPorts): void {
   const paths = layout(ports.stateRoot)
   void broker({
     layout: paths,
-    limits: { bridges: ['br0'], macPrefix: '52:54:00' },
+    limits: { bridges: ['br0'], devices: [], macPrefix: '52:54:00' },
     bootId: random.uuid(),
     sockets,
     network: host.network(process),

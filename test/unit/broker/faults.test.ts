@@ -11,7 +11,7 @@ import { silentLog, virtualClock } from '../controller/virtual-clock.ts'
 import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
 const uid = aUid('11111111-1111-4111-8111-111111111111')
-const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
+const limits = { bridges: ['br0'], devices: [], macPrefix: '52:54:00' }
 const bridge = { name: 'br0', mtu: 1500, carrier: true, up: true, address: null }
 
 const noFilter: GuestFilter = { locks: async () => [], lock: async () => undefined, removeUnless: async () => undefined }

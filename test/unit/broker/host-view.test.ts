@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Grant } from '../../../src/api/wire/common.ts'
-import { whyNoBridge } from '../../../src/broker/host-view.ts'
+import { whyNoLink } from '../../../src/broker/host-view.ts'
 import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
 const bridge = { name: 'br0', mtu: 1_500, carrier: true, up: true, address: null }
-const network = { bridge: (name: string) => (name === 'br0' ? bridge : undefined) }
+const network = { device: () => undefined, bridge: (name: string) => (name === 'br0' ? bridge : undefined) }
 
 function grantOf(changes: Partial<Grant['nics'][number]>): Grant {
   const nic = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null, ...changes }
@@ -12,7 +12,7 @@ function grantOf(changes: Partial<Grant['nics'][number]>): Grant {
 }
 
 test('a bridge suits a network without an MTU, or with one that it has', () => {
-  expect([null, 576, 1_500].map((mtu) => whyNoBridge(network, grantOf({ mtu })))).toEqual([undefined, undefined, undefined])
+  expect([null, 576, 1_500].map((mtu) => whyNoLink(network, grantOf({ mtu })))).toEqual([undefined, undefined, undefined])
 })
 
 test('a bridge without VLAN filtering is no bridge for a network with a VLAN', () => {
@@ -21,14 +21,14 @@ test('a bridge without VLAN filtering is no bridge for a network with a VLAN', (
     ...grantOf({}),
     nics: [{ name: 'lan', mac: aMac('52:54:00:00:00:01'), mtu: null, ...rest, port: { bridge: 'br0', vlan: 20 } }],
   }
-  const withFiltering = (vlanFiltering: 'on' | 'off' | 'absent') => ({ bridge: () => ({ ...bridge, vlanFiltering }) })
-  expect(whyNoBridge(withFiltering('on'), grant)).toBeUndefined()
+  const withFiltering = (vlanFiltering: 'on' | 'off' | 'absent') => ({ ...network, bridge: () => ({ ...bridge, vlanFiltering }) })
+  expect(whyNoLink(withFiltering('on'), grant)).toBeUndefined()
   for (const state of ['off', 'absent'] as const)
-    expect(whyNoBridge(withFiltering(state), grant)).toMatchObject({ reason: 'VlanUnavailable' })
+    expect(whyNoLink(withFiltering(state), grant)).toMatchObject({ reason: 'VlanUnavailable' })
 })
 
 test('a bridge that is missing, or has a smaller MTU than the network, is named', () => {
-  expect(whyNoBridge(network, grantOf({ bridge: 'br9', mtu: 1_400 }))).toMatchObject({ reason: 'BridgeMissing' })
+  expect(whyNoLink(network, grantOf({ bridge: 'br9', mtu: 1_400 }))).toMatchObject({ reason: 'BridgeMissing' })
   const message = expect.stringContaining('bridge br0 has MTU 1500, and network lan needs 1501') as string
-  expect(whyNoBridge(network, grantOf({ mtu: 1_501 }))).toEqual({ reason: 'BridgeMtuTooSmall', message })
+  expect(whyNoLink(network, grantOf({ mtu: 1_501 }))).toEqual({ reason: 'BridgeMtuTooSmall', message })
 })

@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import type { Grant } from '../../../src/api/wire/common.ts'
 import { parseBrokerCommand, UsageError } from '../../../src/broker/config.ts'
 import { judgeGrant } from '../../../src/broker/grants.ts'
 import { hostSideMac } from '../../../src/broker/nics.ts'
 import { aMac, aUid, aVmName } from '../../support/branded.ts'
 
-const limits = { bridges: ['br0'], macPrefix: '52:54:00' }
+const limits = { bridges: ['br0'], devices: [], macPrefix: '52:54:00' }
 const nic = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }
 const aGrant = (id: number, nics: Grant['nics'] = [nic]): Grant => ({
   version: 1,
@@ -39,7 +39,7 @@ describe('the command line of the broker', () => {
     ).toEqual({
       kind: 'serve',
       stateRoot: '/srv/vm',
-      limits: { bridges: ['br1', 'br2'], macPrefix: '02:ab' },
+      limits: { bridges: ['br1', 'br2'], devices: [], macPrefix: '02:ab' },
       protect: ['10.0.0.0/24', 'fe80::1'],
     })
   })
@@ -80,7 +80,28 @@ describe('the command line of the broker', () => {
   })
 })
 
+test('direct NICs need both options, and one alone is an error', () => {
+  const allowed = parseBrokerCommand(['--enable-direct', '--allow-device', 'eth1', '--allow-device', 'eth1'], {})
+  expect(allowed).toMatchObject({ limits: { devices: ['eth1'] } })
+  expect(() => parseBrokerCommand(['--enable-direct'], {})).toThrow(/--allow-device/)
+  expect(() => parseBrokerCommand(['--allow-device', 'eth1'], {})).toThrow(/--enable-direct/)
+  expect(() => parseBrokerCommand(['--enable-direct', '--allow-device', '../eth1'], {})).toThrow(UsageError)
+})
+
 describe('a grant', () => {
+  it('of a direct NIC passes only for an allowed device', () => {
+    const { bridge: _bridge, ...rest } = nic
+    const direct = aGrant(1, [{ ...rest, direct: { device: 'eth1', mode: 'vepa' } }])
+    expect(judgeGrant(direct, { ...limits, devices: ['eth1'] }, new Map())).toEqual({ ok: true })
+    const refused = {
+      ok: false,
+      reason: 'DeviceNotAllowed',
+      message: expect.stringContaining('--enable-direct --allow-device eth1') as string,
+    }
+    expect(judgeGrant(direct, limits, new Map())).toEqual(refused)
+    expect(judgeGrant(direct, { ...limits, bridges: ['eth1'], devices: ['eth2'] }, new Map())).toMatchObject({ reason: 'DeviceNotAllowed' })
+  })
+
   it('passes within the limits, again and with another NIC', () => {
     expect(judgeGrant(aGrant(1), limits, new Map())).toEqual({ ok: true })
     const known = new Map([[aGrant(1).uid, aGrant(1)]])

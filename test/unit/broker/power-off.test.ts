@@ -16,7 +16,7 @@ async function goingDown() {
   const clock = virtualClock()
   const leases = new Leases({
     host: { network: {}, devices: {}, locks: { locked: async () => undefined } } as unknown as Host,
-    limits: { bridges: ['br0'], macPrefix: '52:54:00' },
+    limits: { bridges: ['br0'], devices: [], macPrefix: '52:54:00' },
     clock,
     log: silentLog,
     closeFds: () => undefined,

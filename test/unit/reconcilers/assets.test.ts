@@ -89,6 +89,30 @@ test('a node whose kernel has no VLAN filtering, or whose broker is older, is re
   expect([...cluster.agent('n1').grants.values()]).toMatchObject([{ nics }])
 })
 
+test('a direct NIC goes to a node that allows its device, and every other one is refused with what helps', async () => {
+  const cluster = new Cluster(['n1', 'n2', 'n3'])
+  const device = { name: 'eth1', mtu: 1_500, carrier: true, up: true, address: null, problem: '' }
+  Object.assign(cluster.agent('n2').nodeFacts.broker ?? {}, { direct: [{ ...device, up: false }] })
+  cluster.declare('web', {
+    networks: [
+      { name: 'wan', direct: { device: 'eth1' } },
+      { name: 'lan', bridge: 'br0' },
+    ],
+  })
+  await cluster.converge()
+  const message = cluster.condition('web', 'Placed')?.message
+  expect(message).toContain('n1: device eth1 is missing or not allowed for direct NICs (it allows none)')
+  expect(message).toContain('n2: device eth1 is down; bring it up with: ip link set eth1 up')
+  Object.assign(cluster.agent('n3').nodeFacts.broker ?? {}, { direct: [device] })
+  await cluster.converge()
+  const [order] = cluster.agent('n3').grants.values()
+  expect(order?.nics).toMatchObject([
+    { name: 'wan', direct: { device: 'eth1', mode: 'bridge' } },
+    { name: 'lan', bridge: 'br0' },
+  ])
+  expect(cluster.swarm.nodes.get(cluster.record('web')?.node ?? '')?.labels).toMatchObject({ 'swarmvirt.device.eth1': 'true' })
+})
+
 test('memory that other VMs were promised is not promised again', async () => {
   const cluster = new Cluster(['n1'])
   cluster.declare('a', { memory: '6Gi' })

@@ -89,6 +89,14 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.networks.*.mtu': { edit: putNetwork({ mtu: 1_400 }) },
   'spec.networks.*.vlan': { edit: putNetwork({ vlan: 20 }) },
   'spec.networks.*.isolated': { edit: putNetwork({ isolated: true }) },
+  'spec.networks.*.direct.device': {
+    before: ({ spec }) => void (spec['networks'] = [{ name: 'wan', direct: { device: 'eth1' } }]),
+    edit: putNetwork({ direct: { device: 'eth2' } }),
+  },
+  'spec.networks.*.direct.mode': {
+    before: ({ spec }) => void (spec['networks'] = [{ name: 'wan', direct: { device: 'eth1' } }]),
+    edit: putNetwork({ direct: { device: 'eth1', mode: 'vepa' } }),
+  },
   'spec.networks.*.antiSpoof': { edit: putNetwork({ antiSpoof: 'off' }) },
   'spec.networks.*.ipv4.address': {
     before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),

@@ -60,6 +60,7 @@ async function onTheLan(
   hostnames: readonly string[] = ['n1', 'n2', 'n3'],
 ): Promise<Cluster> {
   const cluster = new Cluster(hostnames)
+  for (const agent of cluster.agents.byNode.values()) agent.allowDevices('eth1')
   cluster.declare('web', spec)
   await cluster.converge()
   const uid = cluster.record('web')?.uid ?? noUid
@@ -388,6 +389,26 @@ test('a problem of the link is a warning: the VM is Ready all the same', async (
   expect(cluster.condition('web', 'LinkDegraded')).toMatchObject({ status: 'True', ...problem })
   expect(all(cluster).every((one) => one.startsWith('True'))).toBe(true)
   expect((await onTheLan()).said('web', 'LinkDegraded')).toBe('False Healthy')
+})
+
+test('a guest with a direct NIC is probed from another node with the same device, and its node is said not to reach it', async () => {
+  const asked: ProbeRequest[] = []
+  const link = { link: 'sm0123456789ab', mode: 'bridge' as const }
+  const cluster = await onTheLan(
+    (status) => ({
+      lease: status.lease && { ...status.lease, nics: status.lease.nics.map((nic) => ({ ...nic, bridge: 'eth1', direct: link })) },
+    }),
+    (request) => {
+      asked.push(request)
+      return reached
+    },
+    { networks: [{ name: 'lan', direct: { device: 'eth1' } }] },
+  )
+  expect(asked[0]).toMatchObject({ kind: 'arp', bridge: 'eth1' })
+  expect(cluster.condition('web', 'LinkAttached')?.message).toContain(
+    'directly on eth1 (mode bridge; the node itself cannot reach the guest',
+  )
+  expect(cluster.condition('web', 'Reachable')).toMatchObject({ status: 'True' })
 })
 
 test('a guest in a VLAN is not probed, because the probes of other nodes have no tag', async () => {

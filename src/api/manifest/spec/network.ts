@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { directModes } from '../../direct-modes.ts'
 import { interfaceNamePattern, partNamePattern } from '../../names.ts'
 import { field } from '../about.ts'
 import { ipv4, ipv4InSubnet, listedIpv4, macAddress } from '../values.ts'
@@ -60,7 +61,7 @@ export const network = z.strictObject({
   }),
   mtu: field(z.int().min(576).max(65_521).optional(), {
     description:
-      'Largest packet that the guest sends on the NIC, in bytes without the Ethernet header. The bridge must have at least this MTU. Default: the MTU of the bridge.',
+      'Largest packet that the guest sends on the NIC, in bytes without the Ethernet header. The bridge or device must have at least this MTU. Default: the MTU of the bridge or device.',
     effect: 'restart',
   }),
   user: field(userNetwork.optional(), {
@@ -71,10 +72,21 @@ export const network = z.strictObject({
   direct: field(
     z
       .strictObject({
-        device: field(z.string().regex(interfaceNamePattern), { description: 'Interface of the host.' }),
-        mode: field(z.enum(['bridge', 'vepa', 'private', 'passthru']).default('bridge'), { description: 'Mode of the macvtap.' }),
+        device: field(z.string().regex(interfaceNamePattern, 'an interface name is 1 to 15 characters'), {
+          description: 'Interface of the node, such as eth1, that is no port of a bridge. The broker of the node must allow it.',
+          effect: 'restart',
+        }),
+        mode: field(z.enum(directModes).default('bridge'), {
+          description:
+            'bridge: guests on the same device reach each other. vepa: their frames go through the switch, which must send them back. private: they do not reach each other.',
+          effect: 'restart',
+        }),
       })
       .optional(),
-    { description: 'A NIC directly on a device of the host.', effect: 'restart', notYet: true },
+    {
+      description:
+        'A NIC directly on a device of the node (macvtap) instead of a bridge. The node itself cannot reach the guest through it.',
+      effect: 'restart',
+    },
   ),
 })
