@@ -100,8 +100,8 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
   manifests: { what: 'a commit a second, edits, the samples', files: ['gitops', 'edits', 'samples'] },
   networks: { what: 'interface names of Debian with several networks, 100 MB over each kind of NIC', files: ['networks', 'direct'] },
   operators: {
-    what: 'a metrics token, closed ports, an agent that hangs, two controllers',
-    files: ['hardening', 'hung-agent', 'two-controllers'],
+    what: 'a metrics token, closed ports, the seccomp profile, an agent that hangs, two controllers',
+    files: ['hardening', 'seccomp', 'hung-agent', 'two-controllers'],
   },
 }
 

@@ -10,6 +10,7 @@ import { rawObject } from '../shared/raw.ts'
 import type { Inputs } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import { templateHashOf } from './projection.ts'
+import runnerSeccomp from './runner-seccomp.json' with { type: 'json' }
 
 /**
  * The heap is small because the task's memory limit covers both runner and guest. `setpriv` sets no-new-privileges on every Engine: Swarm's
@@ -35,8 +36,13 @@ const nanosecondsPerSecond = 1_000_000_000
 const nanoCpus = 1_000_000_000
 /** Enough for the sockets and a seed with 256 KiB of user data. */
 const scratchBytes = 64 * 1024 ** 2
-/** The API version of Engine 25, the first with `Privileges.NoNewPrivileges` for services. */
+/** The API version of Engine 25, the first with `Privileges.NoNewPrivileges` and `Privileges.Seccomp` for services. */
 const hardeningApi = 44
+/** The profile allows the system calls of Node, QEMU and swtpm, and of the container runtime before they start (ADR 0045). */
+const privileges = {
+  NoNewPrivileges: true,
+  Seccomp: { Mode: 'custom', Profile: Buffer.from(JSON.stringify(runnerSeccomp)).toString('base64') },
+} as const
 
 export interface RenderInput extends Pick<ServicesSeen, 'vm' | 'settings' | 'apiVersion'> {
   readonly inputs: Inputs
@@ -76,7 +82,7 @@ function containerSpec({ inputs, settings, apiVersion }: RenderInput): RawSpec {
     CapabilityDrop: ['ALL'],
     // Engines before 26.0 resolve unknown names through the host's network, even for a task on an internal overlay. NAT needs names.
     ...(inputs.userNetwork ? {} : { DNSConfig: { Nameservers: ['127.0.0.1'] } }),
-    ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: { NoNewPrivileges: true } } : {}),
+    ...(minorOf(apiVersion) >= hardeningApi ? { Privileges: privileges } : {}),
     // As PID 1, Node would ignore a SIGTERM that arrives before its handler is set: the VM would start and then be killed.
     Init: true,
     StopSignal: 'SIGTERM',

@@ -79,7 +79,10 @@ describe('a service that is made', () => {
     cluster.swarm.api = '1.44'
     cluster.declare('web')
     await cluster.converge()
-    expect(container(cluster)['Privileges']).toEqual({ NoNewPrivileges: true })
+    const privileges = container(cluster)['Privileges']
+    expect(privileges).toMatchObject({ NoNewPrivileges: true, Seccomp: { Mode: 'custom' } })
+    const stored = JSON.parse(Buffer.from(String(dig(privileges, 'Seccomp', 'Profile')), 'base64').toString()) as unknown
+    expect(stored).toMatchObject({ defaultAction: 'SCMP_ACT_ERRNO' })
     cluster.swarm.edit(service, (spec) => {
       delete (dig(spec, 'TaskTemplate', 'ContainerSpec') as Spec)['Privileges']
     })
