@@ -50,7 +50,7 @@ class Answering {
 }
 
 describe('a machine with the options of a VM', () => {
-  it('has no floppy, VGA, USB, sound or network device that nobody asked for, and no other way in than QMP', async () => {
+  it('has no floppy, VGA, USB, sound or network device beyond its own, and no other way in than QMP', async () => {
     const disk = join(directory, 'root.qcow2')
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M'])
     writeFileSync(join(directory, 'seed.iso'), Buffer.alloc(2048))

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { followSerial } from '../../runner/serial-console.ts'
 import { serialLog } from '../../runner/serial-log.ts'
@@ -34,6 +35,21 @@ test('a line without end is split, and no part of it is kept forever', () => {
   const shown = Array.from({ length: 100 }, () => lines.push(Buffer.alloc(1_000, 'x'))).flat()
   expect(shown.join('').length).toBeGreaterThan(97_000)
   expect(Math.max(...shown.map((line) => line.length))).toBeLessThanOrEqual(2_000)
+})
+
+test('no byte that a guest can print reaches a terminal as a control or format character', () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }), (pieces) => {
+      const lines = lineSplitter()
+      const shown = [...pieces.flatMap((one) => lines.push(one)), ...lines.flush()].join('')
+      expect(shown.replaceAll('\t', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+    }),
+    {
+      numRuns: 2_000,
+      seed: 1,
+      examples: [[[Uint8Array.of(0x9b, 0x32, 0x4a)]], [[Uint8Array.of(0xc2), Uint8Array.of(0x9b)]], [[Buffer.from('\u202e\u2066\ufeff')]]],
+    },
+  )
 })
 
 test('a prompt without newline is shown after a second', async () => {
