@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fdSockets } from '../../src/adapters/linux/fd-sockets.ts'
 import type { Grant } from '../../src/api/wire/common.ts'
+import { arp, dhcpAck, dhcpRequest } from './broker/frames.ts'
 import { mutation, seeded } from './broker/mutations.ts'
 import { Admin, eventually, type Speaker, World } from './broker/world.ts'
 import { isWhole } from '../whole.ts'
@@ -149,6 +150,33 @@ describe('the broker', () => {
     await late.end()
     over.abort()
     await Promise.all(floods)
+    await expectOthersServed()
+  })
+
+  it('keeps few of 20,000 addresses that a guest claims, and none of them for another VM', async () => {
+    const guest = world.startRunner(hostile.uid)
+    await guest.hears('welcome')
+    guest.tell('acquire')
+    await guest.hears('granted')
+    const [mac, victim] = [hostile.nics[0]?.mac ?? '', own.nics[0]?.mac ?? '']
+    const before = residentMiB()
+    for (let index = 0; index < 20_000; index += 1) {
+      const senderIp = `10.7.${index >> 8}.${index & 255}`
+      guest.tell(`frame ${arp({ from: mac, senderIp, operation: index % 2 === 0 ? 'request' : 'reply' }).toString('hex')}`)
+      if (index % 10 === 0) guest.tell(`frame ${dhcpRequest({ from: mac, client: mac, xid: index, ip: senderIp }).toString('hex')}`)
+      if (index % 10 === 1)
+        guest.tell(`frame ${dhcpAck({ from: mac, client: victim, xid: index, ip: senderIp, to: victim }).toString('hex')}`)
+    }
+    // The kernel drops frames of the flood.
+    const claimed = await eventually('an address of the guest', async () => {
+      guest.tell(`frame ${arp({ from: mac, senderIp: '10.8.0.1' }).toString('hex')}`)
+      const answer = await admin.ask({ type: 'sightings', macs: [mac, victim] })
+      return answer.type === 'sightings' && answer.sightings.some(({ ip }) => ip === '10.8.0.1') ? answer.sightings : undefined
+    })
+    expect(claimed.filter((one) => one.mac === victim)).toEqual([])
+    expect(claimed.length).toBeLessThanOrEqual(40)
+    expect(residentMiB()).toBeLessThan(before + 64)
+    await guest.end()
     await expectOthersServed()
   })
 
