@@ -11,6 +11,7 @@ import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
 import { ControlServer } from './control-server.ts'
 import { CrashBackoff } from './crash-backoff.ts'
+import { earlySeed } from './early-seed.ts'
 import { backsOff, type ExitName, exitCodes, RunnerExit } from './exit-codes.ts'
 import { Guest } from './guest.ts'
 import type { Hardening } from './hardening.ts'
@@ -116,8 +117,10 @@ export class Supervisor {
     const launch = await this.#crashes.before(readLaunch(files, config.launchConfig), stop.signal)
     const control = this.#controlServer(launch)
     this.#control = control
-    const made = await this.#crashes.before(this.#made(launch, control), stop.signal)
-    const seed = this.#seed(launch, made.nics)
+    const seed = earlySeed((nics) => this.#deps.makeSeed(launch.launch, nics))
+    // Early, so that a wrong file is reported at once.
+    const [early] = await this.#crashes.before(Promise.all([this.#made(launch), control.offer()]), stop.signal)
+    void seed(early.nics).catch(() => undefined)
     await this.#crashes.wait(stop.signal)
     for (;;) {
       await this.#runs.untilAllowed((finished) => this.#stays(control, finished), stop.signal)
@@ -125,8 +128,10 @@ export class Supervisor {
       try {
         await control.claim()
         this.#happened({ kind: 'leased' })
+        // The agent writes slots and sizes before it grants them, so those from before the lease may be old.
+        const made = await this.#made(launch)
         const cdroms = cdromsOf(launch.launch, await readLivePart(files, this.#paths.livePart), (sha256) => this.#paths.disc(sha256))
-        const machine = { ...made, launch, cdroms, seedPath: await seed }
+        const machine = { ...made, launch, cdroms, seedPath: await seed(made.nics) }
         // The lease was lost while the seed was created: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
@@ -143,12 +148,11 @@ export class Supervisor {
     }
   }
 
-  async #made(launch: Launch, control: ControlServer): Promise<Made> {
+  async #made(launch: Launch): Promise<Made> {
     const { config, files } = this.#deps
     const [identity, nics] = await Promise.all([
       readIdentity(files, this.#paths.identity, launch.launch),
       readNicSlots(files, this.#paths.nicSlots, launch.launch),
-      control.offer(),
     ])
     return machineOf(launch, nics, { ...identity, machineType: config.machineType ?? identity.machineType }, this.#paths)
   }
@@ -206,13 +210,6 @@ export class Supervisor {
         () => false,
       )
     while (await again()) await this.#control?.offer().catch(() => undefined)
-  }
-
-  #seed(launch: Launch, nics: readonly SlottedNic[]): Promise<string> {
-    const seed = this.#deps.makeSeed(launch.launch, nics)
-    // Created while waiting for the broker. The caller that needs the seed gets the error.
-    seed.catch(() => undefined)
-    return seed
   }
 
   #controlServer(launch: Launch): ControlServer {
