@@ -10,6 +10,7 @@ import { childProcesses } from '../../src/adapters/node/child-process.ts'
 import { qemuArguments } from '../../runner/qemu-arguments.ts'
 import { Qmp } from '../../runner/qmp.ts'
 import { systemClock } from '../../src/adapters/process/system-clock.ts'
+import { byText } from '../../src/api/order.ts'
 import { hostileString } from '../property/strings/hostile-strings.ts'
 import { placesOf } from '../property/strings/qemu-options.ts'
 import { isWhole } from '../whole.ts'
@@ -68,10 +69,12 @@ describe('a machine with the options of a VM', () => {
       seedPath: join(directory, 'seed.iso'),
       qmpFd: 3,
       serialFd: 4,
+      agentFd: 5,
+      cdroms: [{ name: 'tools', path: hostileDisc(), bootIndex: undefined }],
     } as never)
     let output = ''
     const child = await childProcesses.spawn(qemu, args, {
-      channels: 2,
+      channels: 3,
       maxFileBytes: 2 ** 40,
       fds: [],
       onOutput: (bytes) => (output += Buffer.from(bytes).toString()),
@@ -93,12 +96,24 @@ describe('a machine with the options of a VM', () => {
       expect(chardevs.map(({ label }) => label).filter((label) => /monitor|vc|parallel|gdb/.test(label))).toEqual([])
       const status = (await qmp.execute('query-block')) as readonly { inserted?: { file: string } }[]
       expect(status.flatMap(({ inserted }) => inserted?.file ?? []).every((file) => file.includes(directory))).toBe(true)
+      const nodes = (await qmp.execute('query-named-block-nodes')) as readonly { file: string; drv: string; backing_file_depth: number }[]
+      const disc = nodes.filter(({ file }) => file.endsWith('hostile.iso'))
+      expect(disc.map(({ drv }) => drv).toSorted(byText)).toEqual(['file', 'raw'])
+      expect(disc.every((one) => one.backing_file_depth === 0)).toBe(true)
+      expect(JSON.stringify(nodes)).not.toContain('shadow')
     } finally {
       await qmp.execute('quit').catch(() => undefined)
       await child.ended
     }
   })
 })
+
+/** It begins as a qcow2 image that names a file of the host. */
+function hostileDisc(): string {
+  const disc = join(directory, 'hostile.iso')
+  execFileSync('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', '-b', '/etc/shadow', '-F', 'raw', disc, '16M'])
+  return disc
+}
 
 async function typesBelow(qmp: Qmp, path: string): Promise<readonly string[]> {
   const children = (await qmp.execute('qom-list', { path })) as readonly { name: string; type: string }[]

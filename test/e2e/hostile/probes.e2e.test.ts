@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../../lab/deployment.ts'
 import { run } from '../../lab/run.ts'
+import { isWhole } from '../../whole.ts'
 import { containerOf, manifest, openE2e, removeManifests, type RunnerContainer, waitReady } from '../support.ts'
 import { probeProgram, readBackProgram } from './probes.ts'
 
@@ -22,8 +23,18 @@ async function inTask(program: string, ...args: readonly string[]): Promise<unkn
   return JSON.parse(done.stdout)
 }
 
+/** The programs write all that they can log. Their restart takes half a minute, so only the full run does it. */
+async function logEverything(change: '--env-add' | '--env-rm'): Promise<void> {
+  if (!isWhole) return
+  const of = (key: string, value: string): string => (change === '--env-add' ? `${key}=${value}` : key)
+  const update = ['service', 'update', '--detach=false', '--quiet', change]
+  await deployment.lab.mustDocker('n1', [...update, of('SWARMVIRT_DEBUG', '1'), 'swarmvirt_agent'])
+  await deployment.lab.mustDocker('n1', [...update, of('SWARMVIRT_LOG_LEVEL', 'debug'), 'swarmvirt_controller'])
+}
+
 beforeAll(async () => {
   deployment = await openE2e()
+  await logEverything('--env-add')
   deployment.writeManifest(`${name}.yaml`, manifest(name, { userData: `#cloud-config\n# ${canary}\n{}\n` }))
   const vm = await waitReady(deployment, name)
   uid = vm.facts['uid'] ?? ''
@@ -32,6 +43,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await removeManifests(deployment, [name])
+  await logEverything('--env-rm')
 })
 
 /** How the kernel, the network or a server refuses. EFAULT or EINVAL would mean that a call got further than it may. */
