@@ -39,7 +39,9 @@ test('a runner that waited starts QEMU with the slots and sizes that were writte
     },
     files: {
       readText: (path: string) =>
-        files.has(path) ? Promise.resolve(JSON.stringify(files.get(path))) : Promise.reject(new Error('ENOENT')),
+        files.has(path)
+          ? Promise.resolve(JSON.stringify(files.get(path)))
+          : Promise.reject(Object.assign(new Error('no such file'), { code: 'ENOENT' })),
       replaceText: () => Promise.resolve(),
       inode: (path: string) => Promise.resolve(files.has(path) ? 1 : undefined),
       freeBytes: () => Promise.resolve(1),
