@@ -9,6 +9,7 @@ export const conditionOwners = {
   Placed: 'assets',
   AssetsReady: 'assets',
   SoftwareEmulation: 'assets',
+  NetworkFallback: 'assets',
   ServiceReady: 'services',
   Owned: 'services',
   RestartRequired: 'services',

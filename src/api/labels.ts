@@ -49,6 +49,8 @@ export const objectLabels = {
   disks: 'swarmvirt.disks',
   /** On the placement record: comma-separated disks that are larger than they were created, as `NAME=CREATED-SIZE` in bytes. */
   grown: 'swarmvirt.grown',
+  /** On the placement record: comma-separated networks that are behind NAT because no node has their bridge (`fallback: user`). */
+  fallback: 'swarmvirt.fallback',
   /** On the placement record: the port of the node that leads to the guest's SSH server, for a network with `ssh: auto`. */
   sshPort: 'swarmvirt.ssh-port',
   /** On the placement record: mark of the accelerator and networks of a pending edit once the node accepted them, or `refused` and the mark. */

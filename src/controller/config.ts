@@ -47,6 +47,7 @@ const options = {
   'runner-image': { fallback: undefined, help: 'image of the VM tasks' },
   'guests-network': { fallback: 'swarmvirt-guests', help: 'overlay network of the VM tasks' },
   'user-network': { fallback: 'swarmvirt-user', help: 'network of the VM tasks with a NIC behind NAT' },
+  'network-mode': { fallback: 'manifest', help: 'manifest, or user to put every NIC behind NAT at its next restart' },
   'control-network': { fallback: 'swarmvirt_control', help: 'overlay network of controller and agents' },
   'state-root': { fallback: defaultStateRoot, help: 'state directory of every node' },
   'memory-overhead-mib': {
@@ -122,6 +123,7 @@ function settingsOf(value: Value): ClusterSettings {
     runnerImage: value('runner-image'),
     guestsNetwork: value('guests-network'),
     userNetwork: value('user-network'),
+    networkMode: oneOf('network-mode', value, ['manifest', 'user'] as const),
     stateRoot,
     memoryOverheadMiB: number('memory-overhead-mib', value, 16, 16_384),
   }
@@ -139,9 +141,10 @@ function flag(name: OptionName, value: Value): boolean {
   return oneOf(name, value, ['true', 'false']) === 'true'
 }
 
-function oneOf(name: OptionName, value: Value, allowed: readonly string[]): string {
+function oneOf<const Allowed extends string>(name: OptionName, value: Value, allowed: readonly Allowed[]): Allowed {
   const found = value(name)
-  if (allowed.includes(found)) return found
+  const known = allowed.find((one) => one === found)
+  if (known !== undefined) return known
   throw new Error(`--${name} is "${found}", and must be one of ${allowed.join(', ')}`)
 }
 

@@ -10,6 +10,8 @@ export interface ClusterSettings {
   readonly guestsNetwork: string
   /** The network that the tasks of VMs with a user NIC join too. */
   readonly userNetwork: string
+  /** `user` puts every NIC behind NAT, whatever its manifest says. Absent: as the manifests say. */
+  readonly networkMode?: 'manifest' | 'user'
   readonly stateRoot: string
   /** The least memory in MiB for QEMU and the runner, beyond the guest's. */
   readonly memoryOverheadMiB: number

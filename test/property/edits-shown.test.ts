@@ -70,6 +70,7 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.networks.*.ipv4.address': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, address: '10.0.0.6/24' } }) },
   'spec.networks.*.ipv4.gateway': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, gateway: '10.0.0.2' } }) },
   'spec.networks.*.ipv4.nameservers': { from: ofNetwork({ ipv4 }), to: ofNetwork({ ipv4: { ...ipv4, nameservers: ['10.0.0.2'] } }) },
+  'spec.networks.*.fallback': { to: ofNetwork({ fallback: 'user' }) },
   'spec.networks.*.user.ssh': { from: behindNat({}), to: behindNat({ ssh: 2_222 }) },
   'spec.networks.*.user.ports.*.name': { from: forwarding({}), to: forwarding({ name: 'http' }) },
   'spec.networks.*.user.ports.*.guest': { from: forwarding({}), to: forwarding({ guest: 81 }) },

@@ -75,7 +75,8 @@ export class SimulatedAgent implements Agent {
     const status = this.#carryOut(order)
     if (order.pending === undefined || this.isOld) return status
     const pending = this.undecided ?? this.#refusal(order.pending)
-    return { ...status, ...(pending === undefined ? { pendingAccepted: true } : { pending }) }
+    const answer = pending === undefined ? { pendingAccepted: true as const } : { pending }
+    return { ...status, ...answer, ...(order.pending.networks === undefined ? {} : { pendingNetworks: true }) }
   }
 
   #carryOut(order: PrepareOrder): PrepareStatus {

@@ -2,11 +2,11 @@ import { deterministicMac } from '../mac.ts'
 import type { ManifestIssue, ManifestPath, VirtualMachine } from '../manifest.ts'
 import type { VmName } from '../names.ts'
 
-/** A MAC or address that only one machine on a LAN may have. */
+/** A MAC or address that only one machine on a LAN may have, or a port that only one VM of the cluster may publish. */
 export interface LanClaim {
   /** Equal for two claims to the same thing. */
   readonly key: string
-  readonly kind: 'MAC' | 'address'
+  readonly kind: 'MAC' | 'address' | 'port'
   readonly value: string
   readonly network: string
   /** The MAC is derived from the names of VM and network. */
@@ -14,14 +14,19 @@ export interface LanClaim {
   readonly path: ManifestPath
 }
 
-/** The MACs and addresses that a VM claims. Without the name of the cluster (offline) an `auto` MAC is unknown. */
+/** The MACs, addresses and published ports that a VM claims. Without the name of the cluster (offline) an `auto` MAC is unknown. */
 export function lanClaims(vm: VirtualMachine, cluster: string | undefined): readonly LanClaim[] {
   return vm.spec.networks.flatMap(({ name: network, mac, address, ipv4, user }, index) => {
-    // Behind NAT they are not visible to other machines.
-    if (user !== undefined) return []
     const claims: LanClaim[] = []
     const claim = (kind: LanClaim['kind'], value: string, field: string, auto: boolean): void =>
-      void claims.push({ key: `${kind} ${value}`, kind, value, network, auto, path: ['spec', 'networks', index, ...field.split('.')] })
+      void claims.push({ key: `${kind} ${value}`, kind, value, network, auto, path: ['spec', 'networks', index, ...field.split('.').map((step) => (/^\d+$/.test(step) ? Number(step) : step))] })
+    // Behind NAT, MAC and address are not visible to other machines.
+    if (user !== undefined) {
+      if (typeof user.ssh === 'number') claim('port', `${user.ssh}/tcp`, 'user.ssh', false)
+      for (const [place, { published, protocol }] of user.ports.entries())
+        if (published !== undefined) claim('port', `${published}/${protocol}`, `user.ports.${place}.published`, false)
+      return claims
+    }
     if (mac !== 'auto') claim('MAC', mac, 'mac', false)
     else if (cluster !== undefined) claim('MAC', deterministicMac(cluster, vm.metadata.name, network), 'name', true)
     if (address !== undefined) claim('address', address, 'address', false)

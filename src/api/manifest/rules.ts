@@ -62,7 +62,7 @@ function networks(document: unknown): ManifestIssue[] {
   const each = entries(document, path).flatMap(([place, network]): ManifestIssue[] => {
     const [first, second] = modes.filter((mode) => network[mode] !== undefined)
     if (first === undefined) return [{ code: 'VM011', path: [...place, 'bridge'], message: `a network needs one of ${modes.join(', ')}` }]
-    const only = [...bridgeOnly, ...(first === 'user' ? ['address', 'ipv4', 'mtu'] : [])]
+    const only = [...bridgeOnly, 'fallback', ...(first === 'user' ? ['address', 'ipv4', 'mtu'] : [])]
     const others = first === 'bridge' ? [] : only.filter((key) => network[key] !== undefined)
     return [
       ...(second === undefined ? [] : both(place, network, second, first)),

@@ -182,8 +182,8 @@ const rules: Readonly<Record<string, JsonSchema>> = {
   },
   'spec.networks.*': {
     required: ['name'],
-    ...ifSet('user', ['bridge', 'direct', 'address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', 'mtu'], {
-      ...ifSet('direct', ['bridge', 'vlan', 'isolated', 'antiSpoof'], { required: ['bridge'] }),
+    ...ifSet('user', ['bridge', 'direct', 'address', 'ipv4', 'vlan', 'isolated', 'antiSpoof', 'mtu', 'fallback'], {
+      ...ifSet('direct', ['bridge', 'vlan', 'isolated', 'antiSpoof', 'fallback'], { required: ['bridge'] }),
     }),
   },
 }

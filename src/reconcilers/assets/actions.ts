@@ -51,15 +51,17 @@ export function keepRecord(
     readonly prepared?: string | undefined
     readonly run?: RunLabels | undefined
     readonly source: string
+    readonly fallback?: readonly string[]
   },
 ): AssetsAction[] {
-  const { settings, sshPort, vm } = seen
-  const labels = placementLabels({ cluster: settings.cluster, vm, uid: record.uid, deletes: deletesDisks(seen), sshPort, ...to })
+  const { fallback, settings, sshPort, vm } = seen
+  const labels = placementLabels({ cluster: settings.cluster, vm, uid: record.uid, deletes: deletesDisks(seen), fallback, sshPort, ...to })
   const { [objectLabels.retainedAt]: retained, [objectLabels.deletionPolicy]: policy, ...others } = record.config.labels
   // The VM is not suspended any longer.
-  const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, ...known } = others
+  const { [objectLabels.suspended]: noted, [objectLabels.prepared]: prepared, [objectLabels.fallback]: fallen, ...known } = others
   const kept = withRunLabels(known, to.run)
-  const isSame = policy === labels[objectLabels.deletionPolicy] && prepared === labels[objectLabels.prepared]
+  const isSame =
+    policy === labels[objectLabels.deletionPolicy] && prepared === labels[objectLabels.prepared] && fallen === labels[objectLabels.fallback]
   const isRun = carries(known, kept) && carries(kept, known)
   if (retained === undefined && noted === undefined && isSame && isRun && carries(record.config.labels, labels)) return []
   const corrects: readonly DriftKind[] = lostLabels(seen, record) ? ['placement_record'] : []
@@ -92,7 +94,13 @@ function lostLabels({ settings, vm }: AssetsSeen, { config, uid, disksMade }: Pl
 /** Writes a VM's identity and node: the first ones, or restored ones (`corrects`). */
 export function writeRecord(
   seen: AssetsSeen,
-  to: { readonly uid: VmUid; readonly node: NodeId; readonly disksMade: boolean; readonly source: string },
+  to: {
+    readonly uid: VmUid
+    readonly node: NodeId
+    readonly disksMade: boolean
+    readonly source: string
+    readonly fallback?: readonly string[]
+  },
   corrects: readonly DriftKind[],
   claim?: AssumedPlacement,
 ): AssetsAction[] {

@@ -1,10 +1,12 @@
 import { type ConditionDraft, condition } from '../../api/conditions.ts'
 import { followDiskAnnotation } from '../../api/manifest/annotations.ts'
+import { nodeLabels } from '../../api/labels.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
 import { declaredMachine, needsOf } from '../shared/applied.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
+import { behindNat } from '../shared/rendered-networks.ts'
 import { type AssetsPlan, writeRecord } from './actions.ts'
 import { waitingConditions } from './conditions.ts'
 import type { AssumedPlacement } from '../shared/assumed-placements.ts'
@@ -60,7 +62,8 @@ function statusOf(reason: string): 'Unknown' | 'False' {
 }
 
 function placeNew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Present): AssetsPlan {
-  const request = requestOf(seen, vm)
+  const fallback = bridgesNowhere(vm, cluster)
+  const request = requestOf(seen, behindNat(vm, fallback))
   const choice = place(request, candidatesOf(cluster))
   switch (choice.kind) {
     case 'refused':
@@ -69,14 +72,14 @@ function placeNew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Presen
       const uid = seen.record?.uid ?? cluster.freshUid
       const claim = { uid, nodeId: choice.nodeId, takes: request, spare: choice.spare, mark: cluster.mark }
       const draft = condition('Placed', 'True', 'Placed', choice.message)
-      return placed(seen, { uid, node: choice.nodeId, disksMade: false, source }, draft, [], claim)
+      return placed(seen, { uid, node: choice.nodeId, disksMade: false, source, fallback }, draft, [], claim)
     }
   }
 }
 
 function placed(
   seen: AssetsSeen,
-  to: { uid: VmUid; node: NodeId; disksMade: boolean; source: string },
+  to: { uid: VmUid; node: NodeId; disksMade: boolean; source: string; fallback?: readonly string[] },
   draft: ConditionDraft,
   corrects: readonly DriftKind[] = [],
   claim?: AssumedPlacement,
@@ -86,6 +89,17 @@ function placed(
     conditions: [draft, ...waitingConditions()],
     next: { kind: 'requeueAfter', ms: requeueAfterMs },
   }
+}
+
+/** Networks with `fallback: user` whose bridge no node has. A node that is away may still have it, as its label says. */
+function bridgesNowhere({ spec }: VirtualMachine, cluster: ClusterSeen): readonly string[] {
+  const isOn = (bridge: string, { node, facts }: NodeSeen): boolean =>
+    facts.known && facts.value.broker !== null
+      ? facts.value.broker.bridges.some((one) => one.name === bridge && one.up)
+      : node.labels[nodeLabels.bridge(bridge)] === 'true'
+  return spec.networks.flatMap(({ name, bridge, fallback }) =>
+    bridge !== undefined && fallback === 'user' && !cluster.nodes.some((one) => isOn(bridge, one)) ? [name] : [],
+  )
 }
 
 function unplaced(draft: ConditionDraft): AssetsPlan {

@@ -1,4 +1,5 @@
 import { objectLabels } from '../../api/labels.ts'
+import type { VirtualMachine } from '../../api/manifest.ts'
 import { newUid, placementRecordName, serviceName, type VmName, type VmUid } from '../../api/names.ts'
 import type { InstanceRecord, NodeFacts, PrepareOrder, PrepareStatus } from '../../api/wire/agent-api.ts'
 import { type MarkedOrder, marked } from '../../api/wire/unchanged.ts'
@@ -12,6 +13,7 @@ import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { type Answer, answerOf } from '../shared/answers.ts'
 import type { AssumedPlacements } from '../shared/assumed-placements.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { fallbackOn, rendered } from '../shared/rendered-networks.ts'
 import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
 import type { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
@@ -52,7 +54,7 @@ type ObservingPorts = AssetsPorts & {
   readonly askProgress: AskProgress
   readonly suspensionOf: typeof suspensionOf
 }
-type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB'>
+type AssetsSettings = Pick<ClusterSettings, 'cluster' | 'softwareEmulation' | 'memoryOverheadMiB' | 'networkMode'>
 
 export interface NodeSeen {
   readonly node: SwarmNode
@@ -94,6 +96,10 @@ export interface AssetsSeen {
   readonly order: MarkedOrder | undefined
   /** The node's progress on the order; undefined without an order, or if the node does not have it. */
   readonly prepared: Answer<PrepareStatus> | undefined
+  /** As written, before networks are put behind NAT. */
+  readonly manifest: VirtualMachine | undefined
+  /** Networks that fall back to NAT on the VM's node. */
+  readonly fallback: readonly string[]
   /** The port of the node for `ssh: auto`. */
   readonly sshPort: number | undefined
   /** The manifest allows a disk to be replaced, but the order does not. */
@@ -105,11 +111,12 @@ export interface AssetsSeen {
 /** Asks the node for its progress only for a declared VM with a record and a node. */
 export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: AbortSignal): Promise<AssetsSeen> {
   const { swarm, settings } = ports
-  const declaration = ports.declarations.get(vm)
-  const { getConfig, getService } = vmReads(ports, declaration)
+  const declared = ports.declarations.get(vm)
+  const { getConfig, getService } = vmReads(ports, declared)
   const config = await getConfig(placementRecordName(vm), signal)
   const service = await getService(serviceName(vm), signal)
   const record = recordOf(vm, config, service)
+  const declaration = rendered(declared, settings, record)
   const nodes = await swarm.listNodes(signal)
   const node = nodes.find((one) => one.id === record?.node)
   const seen = {
@@ -124,6 +131,8 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
     elsewhere: [],
     order: undefined,
     prepared: undefined,
+    manifest: declared.kind === 'present' ? declared.vm : undefined,
+    fallback: record?.fallback ?? [],
     sshPort: undefined,
     replaceBlocked: false,
   }
@@ -144,7 +153,8 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
   const missing = { vm, cluster: settings.cluster, uid: record.uid, node }
   const elsewhere = prepared?.known === false ? await disksElsewhere(ports.agents, nodes, missing, signal) : []
   const sshPort = await observeSshPort(ports, { vm: declaration.vm, record }, signal)
-  return { ...seen, order, prepared, elsewhere, sshPort, replaceBlocked }
+  const fallback = declared.kind === 'present' && settings.networkMode !== 'user' ? fallbackOn(declared.vm, record, node, service) : record.fallback
+  return { ...seen, fallback, order, prepared, elsewhere, sshPort, replaceBlocked }
 }
 
 function withoutReplacing({ replaceDisks: _blocked, ...order }: PrepareOrder): PrepareOrder {

@@ -4,10 +4,11 @@ import type { VirtualMachine } from '../../api/manifest.ts'
 import { objectLabels } from '../../api/labels.ts'
 import { type GrownDisk, otherInstanceReason, type PrepareStatus } from '../../api/wire/agent-api.ts'
 import { prepareMark } from '../../api/wire/unchanged.ts'
-import type { SwarmConfig } from '../../ports/swarm.ts'
+import type { SwarmConfig, SwarmNode } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
 import type { Answer } from '../shared/answers.ts'
 import { noteOfCheck } from '../shared/applied.ts'
+import { renderedNames } from '../shared/rendered-networks.ts'
 import { type PlacementRecord, readPlacementRecord } from '../shared/placement-record.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { isServiceOf, ownershipOf, replicasOf } from '../shared/vm-service.ts'
@@ -63,8 +64,22 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const run = runLabelsOf(seen, record)
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, grown, prepared: preparedNote(seen, record), run, source })
   const facts = placementFacts(record, node)
-  const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions], next: prepared.next, facts }
+  const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions, ...networkFallback(seen, node)], next: prepared.next, facts }
   return actions.length === 0 ? { ...plan, ...cachedAnswersOf(seen, record, node.id) } : plan
+}
+
+/** Exists only while networks are rendered otherwise than the manifest says. */
+function networkFallback({ manifest, fallback, settings }: AssetsSeen, { hostname }: SwarmNode): ConditionDraft[] {
+  const names = manifest === undefined ? [] : renderedNames(manifest, settings, { fallback })
+  if (names.length === 0) return []
+  const said = names.join(', ')
+  if (settings.networkMode === 'user') {
+    const message = `${said} behind NAT, because the cluster setting SWARMVIRT_NETWORK_MODE is user; RestartRequired says whether it is applied`
+    return [condition('NetworkFallback', 'True', 'UserModeForced', message)]
+  }
+  const bridges = manifest?.spec.networks.flatMap(({ name, bridge }) => (names.includes(name) ? (bridge ?? []) : [])).join(', ')
+  const message = `${said} behind NAT, because ${hostname} has no bridge ${bridges} that is up; returns to the bridge at a restart once it has`
+  return [condition('NetworkFallback', 'True', 'BridgeMissing', message)]
 }
 
 /** Undefined if the node says nothing new: the record of a VM whose disks never grew has no label for them. */

@@ -1,16 +1,19 @@
 import { chooseSshPort } from '../../api/ssh-port.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { serviceName, type VmName } from '../../api/names.ts'
-import type { Declarations } from '../../ports/declarations.ts'
+import type { Declaration, Declarations } from '../../ports/declarations.ts'
+import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmService } from '../../ports/swarm.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../shared/placement-record.ts'
 import { dig, rawList, rawNumber } from '../shared/raw.ts'
+import { rendered } from '../shared/rendered-networks.ts'
 import { wantsAutoSshPort } from '../shared/ssh-port.ts'
 import { vmOf } from '../shared/vm-service.ts'
 
 interface Ports {
   readonly swarm: Pick<Swarm, 'listConfigs' | 'listServices'>
   readonly declarations: Pick<Declarations, 'get' | 'names'>
+  readonly settings: Pick<ClusterSettings, 'networkMode'>
 }
 
 /**
@@ -33,7 +36,10 @@ export async function observeSshPort(
   const running = own && sshPortOf(own)
   const isHeld = (port: number): boolean => others.some((one) => one.sshPort === port)
   if (record.sshPort === undefined && running !== undefined && !isHeld(running)) return running
-  return chooseSshPort(record.vm, waiting(ports.declarations, records, services), taken(ports.declarations, others, services, own))
+  const byName = new Map(records.map((one) => [one.vm, one]))
+  const get = (name: VmName): Declaration => rendered(ports.declarations.get(name), ports.settings, byName.get(name))
+  const declarations = { get, names: () => ports.declarations.names() }
+  return chooseSshPort(record.vm, waiting(declarations, records, services), taken(declarations, others, services, own))
 }
 
 /** Every controller decides alike which of two VMs keeps the port. */

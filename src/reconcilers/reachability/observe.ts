@@ -9,6 +9,7 @@ import type { Swarm, SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { appliedMachine, isUserNic, launchIn, nicsOf, type VmNic } from '../shared/applied.ts'
 import { type Answer, answerOrNone } from '../shared/answers.ts'
 import { readPlacementRecords } from '../shared/placement-record.ts'
+import { rendered } from '../shared/rendered-networks.ts'
 import { runNotes, type RunWish, runWish } from '../shared/run-wish.ts'
 import { suspensionOf } from '../shared/suspension.ts'
 import { currentTask, isOfEarlierTemplate, isServiceOf, launchConfigName, ownershipOf } from '../shared/vm-service.ts'
@@ -22,7 +23,7 @@ export interface ReachabilityPorts {
   readonly recent: Pick<Swarm, 'getConfig' | 'getService'>
   readonly agents: Agents
   readonly declarations: Declarations
-  readonly settings: Pick<ClusterSettings, 'cluster'>
+  readonly settings: Pick<ClusterSettings, 'cluster' | 'networkMode'>
 }
 
 export interface ReachabilitySeen {
@@ -52,10 +53,10 @@ export interface ReachabilitySeen {
 /** Probing counts as reading: it only changes ARP caches of neighbors. */
 export async function observeReachability(ports: ReachabilityPorts, vm: VmName, signal: AbortSignal): Promise<ReachabilitySeen> {
   const { declarations, settings } = ports
-  const declaration = declarations.get(vm)
+  const declared = declarations.get(vm)
   const nothing = {
     vm,
-    declaration,
+    declaration: declared,
     uid: undefined,
     task: undefined,
     isPredecessor: false,
@@ -67,8 +68,10 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
     expected: new Map<string, ExpectedAddress>(),
     status: undefined,
   }
-  if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
+  if (declared.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
   const placed = await observePlace(ports, vm, signal)
+  const declaration = rendered(declared, settings, placed.record)
+  if (declaration.kind !== 'present') return { ...nothing, probing: { kind: 'notYet' } }
   const { uid, node, task, isPredecessor, isLeftAlone } = placed
   const suspended = suspensionOf(vm, declaration, placed.record)?.message
   const expected = expectedAddresses(declaration.vm, placed.launch)

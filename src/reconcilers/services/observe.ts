@@ -6,6 +6,7 @@ import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../.
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { memoryNeedBytes } from '../shared/machine-shape.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { rendered } from '../shared/rendered-networks.ts'
 import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
 import { currentTask, isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
 
@@ -63,12 +64,13 @@ export interface ServicesSeen {
 /** Reads configs and secrets before the service, so that one created in between is not on the list and not removed as unused. */
 export async function observeServices(ports: Omit<ServicesPorts, 'lease'>, vm: VmName, signal: AbortSignal): Promise<ServicesSeen> {
   const { swarm, settings, declarations } = ports
-  const declaration = declarations.get(vm)
+  const declared = declarations.get(vm)
   const apiVersion = await swarm.apiVersion(signal)
-  const { getConfig, getService } = vmReads(ports, declaration)
+  const { getConfig, getService } = vmReads(ports, declared)
   const config = await getConfig(placementRecordName(vm), signal)
   const [read] = config === undefined ? [] : readPlacementRecords([config])
   const record = read?.vm === vm ? read : undefined
+  const declaration = rendered(declared, settings, record)
   const nodes = await swarm.listNodes(signal)
   const node = nodes.find((one) => one.id === record?.node)
   const configs = await swarm.listConfigs(`${objectLabels.vm}=${vm}`, signal)

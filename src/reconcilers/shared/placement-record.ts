@@ -18,6 +18,8 @@ export interface PlacementRecord {
   readonly disks: readonly string[] | undefined
   /** Disks that are larger than they were created; undefined if the node never reported one. */
   readonly grown: readonly GrownDisk[] | undefined
+  /** Networks that are behind NAT because no node has their bridge. */
+  readonly fallback: readonly string[]
   /** The port of the node for `ssh: auto`, for the life of the VM. */
   readonly sshPort: number | undefined
   /** The node's check of the pending machine (`noteOfCheck`). */
@@ -46,6 +48,7 @@ export interface PlacementFields {
   /** Absent while the node has not reported them; the record's value then stays. */
   readonly disks?: readonly string[] | undefined
   readonly grown?: readonly GrownDisk[] | undefined
+  readonly fallback?: readonly string[] | undefined
   readonly sshPort?: number | undefined
   readonly prepared?: string | undefined
   /** The manifest source that declares the VM. */
@@ -68,6 +71,7 @@ export const readPlacementRecord = memoised((config: SwarmConfig): PlacementReco
     disksMade: config.labels[objectLabels.disksMade] === 'true',
     disks: config.labels[objectLabels.disks]?.match(/[^,]+/g) ?? undefined,
     grown: config.labels[objectLabels.grown]?.split(',').flatMap(grownDiskIn),
+    fallback: config.labels[objectLabels.fallback]?.match(/[^,]+/g) ?? [],
     sshPort: portIn(config.labels[objectLabels.sshPort]),
     prepared: config.labels[objectLabels.prepared],
     retainedAt: config.labels[objectLabels.retainedAt],
@@ -121,6 +125,7 @@ export function placementLabels(fields: PlacementFields): Labels {
     ...(fields.deletes ? { [objectLabels.deletionPolicy]: deletePolicy } : {}),
     ...(fields.disksMade ? { [objectLabels.disksMade]: 'true' } : {}),
     ...(fields.prepared === undefined ? {} : { [objectLabels.prepared]: fields.prepared }),
+    ...(fields.fallback === undefined || fields.fallback.length === 0 ? {} : { [objectLabels.fallback]: fields.fallback.join(',') }),
     ...(fields.sshPort === undefined ? {} : { [objectLabels.sshPort]: String(fields.sshPort) }),
     ...(fields.disks === undefined ? {} : { [objectLabels.disks]: fields.disks.join(',') }),
     ...(fields.grown === undefined ? {} : { [objectLabels.grown]: fields.grown.map(grownText).join(',') }),

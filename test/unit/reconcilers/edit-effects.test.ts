@@ -110,6 +110,7 @@ const cases: Readonly<Record<string, Case>> = {
     before: putNetwork({ ipv4: { address: '10.0.0.5/24' } }),
     edit: putNetwork({ ipv4: { address: '10.0.0.5/24', nameservers: ['10.0.0.1'] } }),
   },
+  'spec.networks.*.fallback': { edit: putNetwork({ fallback: 'user' }) },
   'spec.networks.*.user.ssh': { before: putUser({ ssh: 'off' }), edit: putUser({ ssh: 2_222 }) },
   'spec.networks.*.user.ports.*.name': { before: putPort({}), edit: putPort({ name: 'http' }) },
   'spec.networks.*.user.ports.*.guest': { before: putPort({}), edit: putPort({ guest: 81 }) },

@@ -16,6 +16,11 @@ export const network = z.strictObject({
     needed: 'yes',
     effect: 'restart',
   }),
+  fallback: field(z.literal('user').optional(), {
+    description:
+      'user puts the NIC behind NAT when no node has the bridge, with the same MAC and an SSH port. It returns to the bridge at a restart once its node has it.',
+    effect: 'live',
+  }),
   mac: field(macAddress().prefault('auto'), {
     description: 'MAC address of the NIC. auto computes it from the names of cluster, VM and network, so it is the same on every node.',
     effect: 'restart',
