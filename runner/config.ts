@@ -8,6 +8,7 @@ export interface RunnerConfig {
   readonly brokerSocket: string
   readonly launchConfig: string
   readonly userData: string
+  readonly networkData: string
   /** A private tmpfs for the seed. */
   readonly scratch: string
   readonly qemu: string
@@ -24,6 +25,7 @@ export function runnerConfig(argv: readonly string[]): RunnerConfig {
     brokerSocket: given['broker-socket'] ?? inRunner.brokerSocket,
     launchConfig: given.launch ?? inRunner.launchConfig,
     userData: given.userdata ?? inRunner.userDataSecret,
+    networkData: given.networkdata ?? inRunner.networkDataSecret,
     scratch: given.scratch ?? inRunner.scratch,
     qemu: given.qemu ?? '/usr/bin/qemu-system-x86_64',
     genisoimage: given.genisoimage ?? '/usr/bin/genisoimage',
@@ -37,6 +39,7 @@ const options = {
   'broker-socket': text,
   launch: text,
   userdata: text,
+  networkdata: text,
   scratch: text,
   qemu: text,
   genisoimage: text,

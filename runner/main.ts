@@ -40,11 +40,11 @@ async function main(log: JsonLog): Promise<number> {
 }
 
 function filesOf(config: RunnerConfig, log: JsonLog): Pick<SupervisorDeps, 'files' | 'serialLog' | 'makeSeed'> {
-  const { genisoimage, scratch, userData: userDataPath } = config
+  const { genisoimage, scratch, userData: userDataPath, networkData: networkDataPath } = config
   return {
     files: runnerFiles,
     serialLog: serialLog(vmPaths(config.vmDir).serialLog, (error) => log.warn({ why: error.message }, 'The serial log cannot be written')),
-    makeSeed: ({ cloudInit }, nics) => makeSeed({ cloudInit, nics, userDataPath, scratch, genisoimage }, childProcesses),
+    makeSeed: ({ cloudInit }, nics) => makeSeed({ cloudInit, nics, userDataPath, networkDataPath, scratch, genisoimage }, childProcesses),
   }
 }
 

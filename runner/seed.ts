@@ -63,6 +63,7 @@ export interface SeedInputs {
   readonly nics: readonly SlottedNic[]
   /** Mount path of the secret. */
   readonly userDataPath: string
+  readonly networkDataPath: string
   /** A tmpfs: user data may hold secrets and must not reach a disk. */
   readonly scratch: string
   readonly genisoimage: string
@@ -74,7 +75,9 @@ export async function makeSeed(inputs: SeedInputs, processes: ChildProcesses): P
     const userData = inputs.cloudInit.hasUserData ? await readFile(inputs.userDataPath) : Buffer.from(emptyUserData)
     const directory = await mkdtemp(join(inputs.scratch, 'seed-'))
     await chmod(directory, 0o700)
-    const network = networkConfig(inputs.nics, inputs.cloudInit)
+    // As written: it replaces the configuration that swarmvirt would write.
+    const written = inputs.cloudInit.hasNetworkData === true ? await readFile(inputs.networkDataPath) : undefined
+    const network = written ?? networkConfig(inputs.nics, inputs.cloudInit)
     const contents = { 'user-data': userData, 'meta-data': metaData(inputs.cloudInit), ...(network && { 'network-config': network }) }
     const files = Object.keys(contents).map((name) => join(directory, name))
     for (const [name, content] of Object.entries(contents)) await writeFile(join(directory, name), content, { mode: 0o600 })

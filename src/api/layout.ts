@@ -88,6 +88,7 @@ export const inRunner = {
   brokerSocket: '/broker/broker.sock',
   launchConfig: '/run/swarmvirt/launch.json',
   userDataSecret: '/run/secrets/userdata',
+  networkDataSecret: '/run/secrets/networkdata',
   /** A tmpfs with the seed image, QMP socket and serial socket. */
   scratch: '/tmp',
 } as const

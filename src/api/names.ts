@@ -70,7 +70,7 @@ export function disruptionLeaseName(cluster: string): string {
 }
 
 /** Configs and secrets are immutable, so their name is derived from their content: `sv-` and 32 hex digits, within Swarm's 64. */
-export function contentName(kind: 'launch' | 'userdata', uid: VmUid, content: string): string {
+export function contentName(kind: 'launch' | 'userdata' | 'networkdata', uid: VmUid, content: string): string {
   return `sv-${hashOf([kind, uid, sha256Hex(content)])}`
 }
 

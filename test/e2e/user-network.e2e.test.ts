@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
-import { conditionOf, containerOf, manifest, openE2e, removeManifests, waitReady } from './support.ts'
+import { conditionOf, containerOf, manifest, openE2e, removeManifests, waitForCondition, waitReady } from './support.ts'
 
 const name = 'behind-nat'
 const published = 18_080
@@ -83,5 +83,45 @@ describe('a VM behind NAT', () => {
     )
     const byTask = await Promise.all(machines.map((machine) => reachedByTask(machine, ...ports)))
     expect(byTask.join('').trim()).toBe('')
+  })
+})
+
+describe('the way back', () => {
+  const moved = 'moved'
+  const lan = { name: 'lan', bridge: 'br0', fallback: 'user' }
+  /** The setting of the controller, as an operator deploys it. */
+  async function setMode(mode: string): Promise<void> {
+    await deployment.lab.mustDocker('n1', [
+      'service',
+      'update',
+      '--detach=false',
+      '--env-add',
+      `SWARMVIRT_NETWORK_MODE=${mode}`,
+      'swarmvirt_controller',
+    ])
+  }
+
+  it('a VM goes behind NAT with the setting of the cluster, and returns to its bridge with its MAC and address', async () => {
+    deployment.writeManifest(`${moved}.yaml`, manifest(moved, { networks: [lan], updatePolicy: 'Restart' }))
+    const before = await waitReady(deployment, moved)
+    await setMode('user')
+    const behind = await waitForCondition(deployment, moved, 'Reachable', ({ reason }) => reason === 'PortAnswered', 180_000)
+    expect(behind.facts['mac']).toBe(before.facts['mac'])
+    expect(conditionOf(behind, 'NetworkFallback')?.reason).toBe('UserModeForced')
+    await waitReady(deployment, moved)
+    await setMode('manifest')
+    const after = await waitForCondition(deployment, moved, 'Reachable', ({ reason }) => reason === 'Answered', 180_000)
+    expect([after.facts['mac'], after.facts['ip']]).toEqual([before.facts['mac'], before.facts['ip']])
+    expect(conditionOf(after, 'NetworkFallback')).toBeUndefined()
+    await removeManifests(deployment, [moved])
+  })
+
+  it('a network with fallback: user whose bridge no node has is behind NAT from the start', async () => {
+    const fallen = 'fallen'
+    deployment.writeManifest(`${fallen}.yaml`, manifest(fallen, { networks: [{ ...lan, bridge: 'br9' }] }))
+    const vm = await waitReady(deployment, fallen)
+    expect(conditionOf(vm, 'NetworkFallback')).toMatchObject({ status: 'True', reason: 'BridgeMissing' })
+    expect(vm.facts['ssh']).toMatch(/:10\d\d\d$/)
+    await removeManifests(deployment, [fallen])
   })
 })

@@ -78,6 +78,7 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.networks.*.user.ports.*.protocol': { from: forwarding({}), to: forwarding({ protocol: 'udp' }) },
   'spec.networks.*.address': { to: ofNetwork({ address: '192.168.50.9' }) },
   'spec.cloudInit.userData': { to: { cloudInit: { userData: '#cloud-config\n{}\n' } } },
+  'spec.cloudInit.networkData': { to: { cloudInit: { networkData: 'version: 2\n' } } },
   'spec.cloudInit.sshAuthorizedKeys': { to: { cloudInit: { sshAuthorizedKeys: [`ssh-ed25519 ${key()} me`] } } },
   'spec.readiness.ping': { to: { readiness: { ping: true } } },
   'spec.readiness.tcp': { to: { readiness: { tcp: 22 } } },

@@ -28,7 +28,8 @@ const beyond: Readonly<Record<string, RegExp>> = {
     /^VM013 spec\.networks\.\d+\.user\.(ssh|ports\.\d+\.\w+): (there is a port|port \d+\/(tcp|udp)|another network of the VM)/,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
-  'what cloud-init makes of user data': /^VM015 .*\.userData: /,
+  'what cloud-init makes of user data': /^VM015 .*\.(user|network)Data: /,
+  'network data beside a static address': /^VM013 spec\.cloudInit\.networkData: networkData and ipv4/,
   'two disks with one name': /^VM013 spec\.disks\.\d+\.name: there is a disk /,
   'a VM with CD-ROM drives alone, or with too many': /^VM013 spec\.disks\.\d+\.cdrom: a VM /,
   'the key __proto__': /^VM012 .*: unknown field "__proto__"/,
@@ -123,6 +124,13 @@ describe('the JSON Schema and the reader', () => {
     [
       'a public key that is another inside',
       withSpec({ cloudInit: { sshAuthorizedKeys: ['ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk'] } }),
+    ],
+    [
+      'network data beside a static address',
+      withSpec({
+        networks: [{ name: 'lan', bridge: 'br0', ipv4: { address: '10.0.0.5/24' } }],
+        cloudInit: { networkData: 'version: 2\n' },
+      }),
     ],
     ['what cloud-init makes of user data', withSpec({ cloudInit: { userData: '---\n#cloud-config\n' } })],
     ['the key __proto__', JSON.parse(JSON.stringify(smallest).replace('"web"', '"web","labels":{"__proto__":"x"}'))],

@@ -167,7 +167,12 @@ function visible({ spec: { cpu, memory, accelerator, disks, networks, cloudInit 
 function rendered(vm: VirtualMachine): string {
   const inputs = inputsOf({ cluster: 'lab', vm, uid })
   const template = renderTemplate({ vm: aVmName('web'), settings, apiVersion: '1.41', inputs, node: 'n', forceUpdate: 0 })
-  return canonicalJson([template, inputs.launchText, inputs.userData ?? null, prepareOrderFor(settings, vm, record, undefined)])
+  return canonicalJson([
+    template,
+    inputs.launchText,
+    inputs.secrets.map(({ file, text }) => [file, text]),
+    prepareOrderFor(settings, vm, record, undefined),
+  ])
 }
 
 test('two manifests are rendered the same exactly when nobody could tell their guests apart', () => {

@@ -114,7 +114,7 @@ test('what Docker fills in, and the IDs that are added when a service is written
       const rendered = { Name: 'vm-web', Labels: {}, TaskTemplate, ...surroundings(1) }
       const objects = {
         getConfig: async (name: string) => ({ ...object, name }),
-        listSecrets: async () => (inputs.userData === undefined ? [] : [{ ...object, name: inputs.userData.name }]),
+        listSecrets: async () => inputs.secrets.map(({ name }) => ({ ...object, name })),
       }
       const written = stored(await withObjectIds(objects, rendered, new AbortController().signal))
       expect(JSON.stringify(written)).toContain('"ConfigID":"x"')

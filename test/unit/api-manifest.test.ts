@@ -81,6 +81,14 @@ describe('a VirtualMachine manifest', () => {
       /^VM010 spec\.networks\.0\.bridge/,
     ],
     ['a VLAN that does not exist', (vm) => setNetwork(vm, { vlan: 4_095 }), /^VM010 spec\.networks\.0\.vlan/],
+    [
+      'network data beside a static address',
+      ({ spec }) => {
+        spec['networks'] = [{ name: 'lan', bridge: 'br0', ipv4: { address: '10.0.0.5/24' } }]
+        spec['cloudInit'] = { networkData: 'version: 2' }
+      },
+      /^VM013 spec\.cloudInit\.networkData: networkData and ipv4 of a network do not go together/,
+    ],
     ['an MTU behind NAT', (vm) => setUser(vm, {}, { mtu: 1_400 }), /^VM013 spec\.networks\.0\.mtu: mtu does not go with user/],
     ['a bridge beside NAT', (vm) => setUser(vm, {}, { bridge: 'br0' }), /^VM013 spec\.networks\.0\.user: user and bridge/],
     ['an SSH port that is none', (vm) => setUser(vm, { ssh: 'on' }), /^VM010 spec\.networks\.0\.user\.ssh: not auto, off or a port/],

@@ -13,13 +13,13 @@ export function shownLines(text: string): readonly string[] {
       return hidden(line, privateKey)
     }
     if (userDataIndent !== undefined && (line.trim() === '' || indentOf(line) > userDataIndent)) return withoutValues(line)
-    const at = /^[\s-]*(?:["']?userData["']?\s*:)/.exec(line)
-    userDataIndent = at === null ? undefined : line.search(/["']?userData/)
-    return at === null ? line.replace(inline, '$1 …') : line.replace(/(userData["']?\s*:)\s*[^\s|>].*$/, '$1 …')
+    const at = /^[\s-]*(?:["']?(?:user|network)Data["']?\s*:)/.exec(line)
+    userDataIndent = at === null ? undefined : line.search(/["']?(?:user|network)Data/)
+    return at === null ? line.replace(inline, '$1 …') : line.replace(/((?:user|network)Data["']?\s*:)\s*[^\s|>].*$/, '$1 …')
   })
 }
 
-const inline = /([{,]\s*["']?userData["']?\s*:)\s*.*$/
+const inline = /([{,]\s*["']?(?:user|network)Data["']?\s*:)\s*.*$/
 const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-|b3BlbnNzaC1rZXktdjE/
 
 /** The end pattern of a block that begins on this line. Undefined if it also ends on this line. */

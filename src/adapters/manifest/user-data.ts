@@ -15,7 +15,42 @@ export function userDataFindings(
   return header.kind === 'checked' ? header.findings : cloudConfig(text, header.kind, beside.hasKeys)
 }
 
+/** Checks a network configuration by cloud-init's known behavior (`net/cmdline.py`, `DataSourceNoCloud.py`). As bounded as user data. */
+export function networkDataFindings(text: string): readonly UserDataFinding[] {
+  const read = readYaml(text)
+  if (read.kind === 'findings') return read.findings
+  const { contents } = read.document
+  const outer = isMap(contents) ? contents.get('network', true) : undefined
+  const config = isMap(outer) ? outer : contents
+  const version: unknown = isMap(config) ? config.get('version') : undefined
+  if (version === 1 || version === 2) return []
+  const [from, to] = contents?.range ?? [0, 0]
+  const message = 'a network configuration is a mapping with version: 1 or version: 2, so cloud-init drops all of this'
+  return [{ severity: 'error', message, help: 'write version: 2 and ethernets, or remove networkData', from, to }]
+}
+
 function cloudConfig(text: string, kind: 'config' | 'archive', hasKeys: boolean): readonly UserDataFinding[] {
+  const read = readYaml(text)
+  if (read.kind === 'findings') return read.findings
+  const { contents } = read.document
+  if (contents === null || (isScalar(contents) && contents.value === null)) return []
+  if (kind === 'config' && isMap(contents)) return inConfig(contents, hasKeys)
+  if (kind === 'archive' && isSeq(contents)) return []
+  const [from, to] = contents.range ?? [0, 0]
+  return [{ severity: 'error', ...wrongRoot[kind], from, to }]
+}
+
+type ReadYaml =
+  | { readonly kind: 'findings'; readonly findings: readonly UserDataFinding[] }
+  | { readonly kind: 'document'; readonly document: Document.Parsed }
+
+/** YAML as cloud-init reads it, or why it does not. */
+function readYaml(text: string): ReadYaml {
+  const findings = yamlFindings(text)
+  return findings.length > 0 ? { kind: 'findings', findings } : { kind: 'document', document: parsed(text) }
+}
+
+function yamlFindings(text: string): readonly UserDataFinding[] {
   const character = unprintable(text)
   if (character !== undefined) return [notPyYaml(character)]
   const isBroken = /[\x85\u2028\u2029]|\r(?!\n)/.exec(text)
@@ -27,13 +62,7 @@ function cloudConfig(text: string, kind: 'config' | 'archive', hasKeys: boolean)
   const [error] = document.errors
   if (error !== undefined) return [brokenYaml(error)]
   const refusal = pyYamlRefusal(text, document)
-  if (refusal !== undefined) return [notPyYaml(refusal)]
-  const { contents } = document
-  if (contents === null || (isScalar(contents) && contents.value === null)) return []
-  if (kind === 'config' && isMap(contents)) return inConfig(contents, hasKeys)
-  if (kind === 'archive' && isSeq(contents)) return []
-  const [from, to] = contents.range ?? [0, 0]
-  return [{ severity: 'error', ...wrongRoot[kind], from, to }]
+  return refusal === undefined ? [] : [notPyYaml(refusal)]
 }
 
 const wrongRoot = {
@@ -92,7 +121,7 @@ function inConfig(map: YAMLMap, hasKeys: boolean): readonly UserDataFinding[] {
     const [from, to] = isScalar(key) ? (key.range ?? [0, 0]) : [0, 0]
     if (keyText(key) === 'network') {
       const message = 'cloud-init reads no network configuration from user data'
-      return [{ severity: 'warning', message, help: 'the guest uses DHCP: make a reservation for its MAC', from, to }]
+      return [{ severity: 'warning', message, help: 'write it to cloudInit.networkData, or use ipv4 of a network', from, to }]
     }
     if (keyText(key) !== 'users' || !hasKeys || !isWithoutDefault(value)) return []
     const message = 'users without "default": there is no default user, so sshAuthorizedKeys let nobody in'

@@ -51,7 +51,7 @@ interface Leaf {
 }
 
 /** Shown without values: only that they changed. */
-const hidden: ReadonlySet<string> = new Set(['spec.cloudInit.userData', 'spec.cloudInit.sshAuthorizedKeys'])
+const hidden: ReadonlySet<string> = new Set(['spec.cloudInit.userData', 'spec.cloudInit.networkData', 'spec.cloudInit.sshAuthorizedKeys'])
 const bytes: ReadonlySet<string> = new Set(['spec.memory', 'spec.disks.*.size', 'spec.resources.memoryOverhead'])
 
 function leavesOf(vm: VirtualMachine, disks: readonly (Disks[number] | undefined)[]): ReadonlyMap<string, Leaf> {
@@ -61,9 +61,10 @@ function leavesOf(vm: VirtualMachine, disks: readonly (Disks[number] | undefined
   return new Map(found.map((leaf) => [pathText(leaf.path), leaf]))
 }
 
-/** The form in which the controller returns it. User data never begins like this, because cloud-init would reject it. */
+/** The form in which the controller returns it. Neither begins like this in a manifest, because cloud-init would reject it. */
 function isHashed({ spec }: VirtualMachine): boolean {
-  return /^sha256:[0-9a-f]{64}$/.test(spec.cloudInit.userData ?? '')
+  const { userData, networkData } = spec.cloudInit
+  return /^sha256:[0-9a-f]{64}$/.test(userData ?? networkData ?? '')
 }
 
 function leaves(path: Path, value: unknown): readonly Leaf[] {

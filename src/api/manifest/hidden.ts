@@ -3,7 +3,15 @@ import type { VirtualMachine } from '../manifest.ts'
 
 /** Replaces secrets by their hashes, which suffice to compare them. */
 export function withoutSecrets(vm: VirtualMachine): VirtualMachine {
-  const { userData } = vm.spec.cloudInit
-  if (userData === undefined) return vm
-  return { ...vm, spec: { ...vm.spec, cloudInit: { ...vm.spec.cloudInit, userData: `sha256:${sha256Hex(userData)}` } } }
+  const { userData, networkData, ...others } = vm.spec.cloudInit
+  if (userData === undefined && networkData === undefined) return vm
+  const hashed = {
+    ...(userData === undefined ? {} : { userData: hashText(userData) }),
+    ...(networkData === undefined ? {} : { networkData: hashText(networkData) }),
+  }
+  return { ...vm, spec: { ...vm.spec, cloudInit: { ...others, ...hashed } } }
+}
+
+function hashText(secret: string): string {
+  return `sha256:${sha256Hex(secret)}`
 }

@@ -19,7 +19,14 @@ export function lanClaims(vm: VirtualMachine, cluster: string | undefined): read
   return vm.spec.networks.flatMap(({ name: network, mac, address, ipv4, user }, index) => {
     const claims: LanClaim[] = []
     const claim = (kind: LanClaim['kind'], value: string, field: string, auto: boolean): void =>
-      void claims.push({ key: `${kind} ${value}`, kind, value, network, auto, path: ['spec', 'networks', index, ...field.split('.').map((step) => (/^\d+$/.test(step) ? Number(step) : step))] })
+      void claims.push({
+        key: `${kind} ${value}`,
+        kind,
+        value,
+        network,
+        auto,
+        path: ['spec', 'networks', index, ...field.split('.').map((step) => (/^\d+$/.test(step) ? Number(step) : step))],
+      })
     // Behind NAT, MAC and address are not visible to other machines.
     if (user !== undefined) {
       if (typeof user.ssh === 'number') claim('port', `${user.ssh}/tcp`, 'user.ssh', false)

@@ -71,7 +71,16 @@ function networks(document: unknown): ManifestIssue[] {
       ...wrongStaticAddress(place, network),
     ]
   })
-  return [...each, ...twice(document, path, 'network'), ...userPorts(entries(document, path))]
+  return [...each, ...twice(document, path, 'network'), ...userPorts(entries(document, path)), ...networkData(document)]
+}
+
+/** cloud-init takes one network configuration. */
+function networkData(document: unknown): ManifestIssue[] {
+  const path = ['spec', 'cloudInit', 'networkData']
+  const fixed = entries(document, ['spec', 'networks']).some(([, { ipv4 }]) => ipv4 !== undefined)
+  if (at(document, path) === undefined || !fixed) return []
+  const help = 'remove one of the two: networkData replaces the whole network configuration'
+  return [{ code: 'VM013', path, message: 'networkData and ipv4 of a network do not go together', help }]
 }
 
 function firmware(document: unknown): ManifestIssue[] {

@@ -12,7 +12,7 @@ export const launchVersion = 1
 /** A launch config with `needs`. A runner of release 0.1 rejects it, so that it never starts a VM with less than its manifest says. */
 export const demandingVersion = 2
 /** Abilities that a runner must have. It rejects a launch config with a need that it does not know. */
-export const launchNeeds = ['cpu', 'devices', 'readOnlyDisks', 'diskSizes', 'staticAddresses'] as const
+export const launchNeeds = ['cpu', 'devices', 'readOnlyDisks', 'diskSizes', 'staticAddresses', 'userNetworks', 'networkData'] as const
 export type LaunchNeed = (typeof launchNeeds)[number]
 
 const portNumber = z.int().check(z.minimum(1), z.maximum(65_535))
@@ -100,6 +100,8 @@ export const launchConfig = z.object({
     ),
     /** True if the secret `userdata` is mounted. */
     hasUserData: z.boolean(),
+    /** The secret `networkdata` is mounted. */
+    hasNetworkData: z.optional(z.literal(true)),
   }),
   /** A display, with VNC on a UNIX socket. */
   vnc: z.optional(z.literal(true)),

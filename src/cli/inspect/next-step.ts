@@ -88,6 +88,7 @@ const byReason: Readonly<Record<string, Step>> = {
   UserNetworkMissing: broker,
   UserNetworkUnfiltered: broker,
   PortNotForwarded: console,
+  UserModeForced: explain('spec.networks.fallback'),
   PingBehindNat: explain('spec.readiness'),
   NotForwarded: explain('spec.networks.user'),
   BridgeNotAllowed: broker,

@@ -92,7 +92,12 @@ export function unknownConditions({ owner, unknown }: Report): ConditionDraft[] 
   // The others only exist while they apply, so a failure must not create them.
   const owned = (Object.keys(conditionOwners) as (keyof typeof conditionOwners)[]).filter((type) => conditionOwners[type] === owner)
   const lasting = owned.filter(
-    (type) => type !== 'RestartRequired' && type !== 'SoftwareEmulation' && type !== 'NetworkFallback' && type !== 'LinkUnfiltered' && type !== 'LinkDegraded',
+    (type) =>
+      type !== 'RestartRequired' &&
+      type !== 'SoftwareEmulation' &&
+      type !== 'NetworkFallback' &&
+      type !== 'LinkUnfiltered' &&
+      type !== 'LinkDegraded',
   )
   return lasting.map((type) => condition(type, 'Unknown', unknown.reason, unknown.message))
 }

@@ -153,7 +153,8 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
   const missing = { vm, cluster: settings.cluster, uid: record.uid, node }
   const elsewhere = prepared?.known === false ? await disksElsewhere(ports.agents, nodes, missing, signal) : []
   const sshPort = await observeSshPort(ports, { vm: declaration.vm, record }, signal)
-  const fallback = declared.kind === 'present' && settings.networkMode !== 'user' ? fallbackOn(declared.vm, record, node, service) : record.fallback
+  const fallback =
+    declared.kind === 'present' && settings.networkMode !== 'user' ? fallbackOn(declared.vm, record, node, service) : record.fallback
   return { ...seen, fallback, order, prepared, elsewhere, sshPort, replaceBlocked }
 }
 

@@ -64,7 +64,12 @@ function planPresent(seen: AssetsSeen, { vm, source }: Extract<AssetsSeen['decla
   const run = runLabelsOf(seen, record)
   const actions = keepRecord(seen, record, { node: node.id, disksMade, disks, grown, prepared: preparedNote(seen, record), run, source })
   const facts = placementFacts(record, node)
-  const plan: AssetsPlan = { actions, conditions: [placed, ...prepared.conditions, ...networkFallback(seen, node)], next: prepared.next, facts }
+  const plan: AssetsPlan = {
+    actions,
+    conditions: [placed, ...prepared.conditions, ...networkFallback(seen, node)],
+    next: prepared.next,
+    facts,
+  }
   return actions.length === 0 ? { ...plan, ...cachedAnswersOf(seen, record, node.id) } : plan
 }
 

@@ -41,7 +41,8 @@ export interface Inputs {
   readonly launchText: string
   readonly launchName: string
   readonly stopGraceS: number
-  readonly userData: { readonly text: string; readonly name: string } | undefined
+  /** Each becomes a Swarm secret, mounted as `file`. */
+  readonly secrets: readonly SecretInput[]
   /** It has a NIC behind NAT. */
   readonly userNetwork: boolean
   readonly ports: readonly ForwardedPort[]
@@ -52,7 +53,7 @@ export function inputsOf(wanted: WantedVm): Inputs {
   const { vm, uid } = wanted
   const launch = launchOf(wanted)
   const launchText = canonicalJson(launch)
-  const text = vm.spec.cloudInit.userData
+  const { userData, networkData } = vm.spec.cloudInit
   return {
     uid,
     memoryBytes: vm.spec.memory,
@@ -61,11 +62,21 @@ export function inputsOf(wanted: WantedVm): Inputs {
     launchText,
     stopGraceS: powerOffTimeoutS(vm) + killAfterS,
     launchName: contentName('launch', uid, launchText),
-    userData: text === undefined ? undefined : { text, name: contentName('userdata', uid, text) },
+    secrets: [...secretOf('userdata', uid, userData), ...secretOf('networkdata', uid, networkData)],
     userNetwork: launch.nics.some(({ user }) => user !== undefined),
     ports: portsIn(launch),
     hash: restartHash(wanted),
   }
+}
+
+interface SecretInput {
+  readonly file: 'userdata' | 'networkdata'
+  readonly text: string
+  readonly name: string
+}
+
+function secretOf(file: SecretInput['file'], uid: VmUid, text: string | undefined): SecretInput[] {
+  return text === undefined ? [] : [{ file, text, name: contentName(file, uid, text) }]
 }
 
 function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
@@ -86,6 +97,8 @@ function needsOf(wanted: WantedVm): LaunchNeed[] {
     devices: console?.vnc === true || watchdog !== undefined,
     readOnlyDisks: readOnlyDisks(wanted) !== undefined,
     diskSizes: grownSizes(wanted) !== undefined,
+    userNetworks: wanted.vm.spec.networks.some(({ user }) => user !== undefined),
+    networkData: wanted.vm.spec.cloudInit.networkData !== undefined,
     staticAddresses: staticNetworks(wanted.vm) !== undefined,
   }
   return launchNeeds.filter((one) => needs[one])
@@ -115,6 +128,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
       sshAuthorizedKeys: cloudInit.sshAuthorizedKeys,
       networks: staticNetworks(vm),
       hasUserData: cloudInit.userData !== undefined,
+      ...(cloudInit.networkData === undefined ? {} : { hasNetworkData: true as const }),
     },
     ...(console?.vnc ? { vnc: true } : {}),
     ...(watchdog === undefined ? {} : { watchdog: watchdog.action }),

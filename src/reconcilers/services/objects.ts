@@ -14,20 +14,15 @@ export function objectsFor(seen: ServicesSeen, inputs: Inputs, templateHash: str
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid: inputs.uid }
   const labels = { ...vmObjectLabels('launch', of), [objectLabels.appliedHash]: inputs.hash, [objectLabels.templateHash]: templateHash }
   const launch = seen.configs.find((one) => one.name === inputs.launchName && isMarked(one))
-  const secret = seen.secrets.find((one) => one.name === inputs.userData?.name && isMarked(one))
+  const existing = new Set(seen.secrets.filter(isMarked).map(({ name }) => name))
   const actions: ServicesAction[] = []
   if (launch === undefined) actions.push({ kind: 'createConfig', name: inputs.launchName, labels, data: bytes(inputs.launchText) })
   else if (!carries(launch.labels, labels)) {
     actions.push({ kind: 'updateConfigLabels', config: launch, labels: { ...launch.labels, ...labels } })
   }
-  if (inputs.userData !== undefined && secret === undefined) {
-    actions.push({
-      kind: 'createSecret',
-      name: inputs.userData.name,
-      labels: vmObjectLabels('userdata', of),
-      data: bytes(inputs.userData.text),
-    })
-  }
+  // Both kinds have one component, which every release removes together with the VM.
+  for (const { name, text } of inputs.secrets)
+    if (!existing.has(name)) actions.push({ kind: 'createSecret', name, labels: vmObjectLabels('userdata', of), data: bytes(text) })
   return actions
 }
 

@@ -89,7 +89,7 @@ function containerSpec({ inputs, settings, apiVersion }: RenderInput): RawSpec {
     StopGracePeriod: inputs.stopGraceS * nanosecondsPerSecond,
     Mounts: mounts(settings.stateRoot, inputs.uid),
     Configs: [{ ConfigName: inputs.launchName, File: file(inRunner.launchConfig) }],
-    Secrets: inputs.userData === undefined ? [] : [{ SecretName: inputs.userData.name, File: file('userdata') }],
+    Secrets: inputs.secrets.map((one) => ({ SecretName: one.name, File: file(one.file) })),
   }
 }
 

@@ -129,7 +129,8 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     ({ launch }) => launch.cloudInit.sshAuthorizedKeys,
     hidden,
   ),
-  userData: input(['spec', 'cloudInit', 'userData'], wantedUserData, runningUserData, hidden),
+  userData: secretInput('userData', 'userdata'),
+  networkData: secretInput('networkData', 'networkdata'),
 }
 
 /** Seconds after which the runner forces the guest off. The default is that of release 0.1. */
@@ -287,16 +288,24 @@ function runningNics({ service, launch }: RunningVm, { vm }: WantedVm): readonly
   })
 }
 
-function wantedUserData({ vm: { spec } }: WantedVm): string | undefined {
-  return spec.cloudInit.userData === undefined ? undefined : sha256Hex(spec.cloudInit.userData)
-}
-
 /** The name of the secret identifies the content, because it contains a hash of it. */
-function runningUserData({ service }: RunningVm, manifest: WantedVm): string | undefined {
-  const name = rawString(dig(rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Secrets'))[0], 'SecretName'))
-  const { userData } = manifest.vm.spec.cloudInit
-  const isSame = userData !== undefined && name === contentName('userdata', manifest.uid, userData)
-  return isSame ? wantedUserData(manifest) : name
+function secretInput(key: 'userData' | 'networkData', file: 'userdata' | 'networkdata'): RestartInput {
+  const wanted = ({ vm }: WantedVm): string | undefined => {
+    const text = vm.spec.cloudInit[key]
+    return text === undefined ? undefined : sha256Hex(text)
+  }
+  const running = ({ service }: RunningVm, manifest: WantedVm): string | undefined => {
+    const secrets = rawList(dig(service.spec, 'TaskTemplate', 'ContainerSpec', 'Secrets'))
+    const name = rawString(
+      dig(
+        secrets.find((one) => dig(one, 'File', 'Name') === file),
+        'SecretName',
+      ),
+    )
+    const text = manifest.vm.spec.cloudInit[key]
+    return text !== undefined && name === contentName(file, manifest.uid, text) ? wanted(manifest) : name
+  }
+  return input(['spec', 'cloudInit', key], wanted, running, hidden)
 }
 
 /** In bytes where two sizes would look the same. */

@@ -28,7 +28,7 @@ export function planUpdate(seen: ServicesSeen, declaration: Present, target: Tar
   const decision = decide(context)
   const actions = actionsOf(context, decision)
   const specs = [target.service.spec, ...(target.service.previousSpec === undefined ? [] : [target.service.previousSpec])]
-  const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, inputs.userData?.name ?? ''], nowMs)
+  const unused = actions.length > 0 ? [] : unusedObjects(seen, specs, [inputs.launchName, ...inputs.secrets.map(({ name }) => name)], nowMs)
   const ready = readiness(context, decision)
   return {
     actions: [...actions, ...unused],

@@ -167,6 +167,7 @@ export const templateFields: readonly TemplateField[] = [
       'spec.watchdog.action',
       'spec.disks.*.size',
       'spec.cloudInit.userData',
+      'spec.cloudInit.networkData',
     ],
   },
   {

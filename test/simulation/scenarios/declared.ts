@@ -78,6 +78,7 @@ export const edits: readonly Scenario[] = [
   edited('published port', { networks: [{ name: 'lan', user: {} }] }, { networks: [{ name: 'lan', user: { ssh: 2_222 } }] }),
   edited('user data', {}, { cloudInit: { userData: '#cloud-config\n' } }),
   edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),
+  edited('network data', {}, { cloudInit: { networkData: 'version: 2\n' } }),
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
   edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }),
   {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { networkDataFindings } from '../../../src/adapters/manifest/user-data.ts'
 import { manifestReader } from '../../../src/adapters/manifest/manifest-yaml.ts'
 import type { SourceIssue } from '../../../src/api/manifest/source-documents.ts'
 
@@ -246,5 +247,30 @@ describe('no excerpt shows', () => {
     expect(rendered.length).toBeGreaterThan(0)
     expect(rendered.join('\n')).not.toContain('c2VjcmV0')
     expect(rendered.join('\n')).not.toContain(body.slice(0, 30))
+  })
+})
+
+describe('network data', () => {
+  const found = (text: string): readonly string[] => networkDataFindings(text).map(({ severity, message }) => `${severity}: ${message}`)
+
+  it.each([
+    ['version 2', 'version: 2\nethernets: {lan: {dhcp4: true}}\n'],
+    ['version 1', 'version: 1\nconfig: []\n'],
+    ['below the key network', 'network:\n  version: 2\n'],
+    ['JSON', '{"version": 2}'],
+  ])('is accepted: %s', (_what, text) => {
+    expect(found(text)).toEqual([])
+  })
+
+  it.each([
+    ['no version', 'ethernets: {}\n', /^error: a network configuration is a mapping with version/],
+    ['a version that nobody knows', 'version: 3\n', /^error: a network configuration is a mapping/],
+    ['a version in quotes', 'version: "2"\n', /^error: a network configuration is a mapping/],
+    ['a list', '- version: 2\n', /^error: a network configuration is a mapping/],
+    ['nothing', '', /^error: a network configuration is a mapping/],
+    ['no YAML', 'version: 2: 3\n', /^error: not YAML, so cloud-init drops all of this/],
+    ['a tab', 'version:\t2\n', /^error: not YAML for cloud-init/],
+  ])('is dropped by cloud-init: %s', (_what, text, wanted) => {
+    expect(found(text)[0]).toMatch(wanted)
   })
 })

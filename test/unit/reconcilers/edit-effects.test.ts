@@ -118,6 +118,7 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.networks.*.user.ports.*.protocol': { before: putPort({}), edit: putPort({ protocol: 'udp' }) },
   'spec.networks.*.address': { edit: putNetwork({ address: '192.168.50.42' }) },
   'spec.cloudInit.userData': { edit: put('cloudInit', { userData: '#cloud-config' }) },
+  'spec.cloudInit.networkData': { edit: put('cloudInit', { networkData: 'version: 2\n' }) },
   'spec.cloudInit.sshAuthorizedKeys': {
     edit: put('cloudInit', { sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGqM6Q0i7Kt5i0v8v0R3k7v7m0bq0o6v8Qw0t6wWm3xk me'] }),
   },

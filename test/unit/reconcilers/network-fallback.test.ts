@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { launchIn } from '../../../src/reconcilers/shared/applied.ts'
 import { launchConfigName } from '../../../src/reconcilers/shared/vm-service.ts'
 import { behindNat } from '../../../src/reconcilers/shared/rendered-networks.ts'
-import { aVm, Cluster } from '../../simulation/cluster.ts'
+import { aVm, Cluster, type SpecChanges } from '../../simulation/cluster.ts'
 
 let cluster: Cluster
 beforeEach(() => {
@@ -45,7 +45,11 @@ describe('the cluster setting that puts every NIC behind NAT', () => {
     expect(fallback()).toMatchObject({ status: 'True', reason: 'UserModeForced' })
     await restart()
     expect(nics()).toEqual([
-      { name: 'lan', mac: before?.[0]?.mac, user: { ports: [{ name: 'ssh', guest: 22, protocol: 'tcp', published: cluster.record('web')?.sshPort }] } },
+      {
+        name: 'lan',
+        mac: before?.[0]?.mac,
+        user: { ports: [{ name: 'ssh', guest: 22, protocol: 'tcp', published: cluster.record('web')?.sshPort }] },
+      },
     ])
     cluster.settings = { ...cluster.settings, networkMode: 'manifest' }
     await restart()
@@ -105,7 +109,7 @@ describe('a network with fallback: user', () => {
 })
 
 test('a VM behind NAT has one SSH port, and a forward for the readiness probe unless there is one', () => {
-  const usersOf = (spec: object) => behindNat(aVm('web', spec).vm, ['lan', 'dmz']).spec.networks.map(({ user }) => user)
+  const usersOf = (spec: SpecChanges) => behindNat(aVm('web', spec).vm, ['lan', 'dmz']).spec.networks.map(({ user }) => user)
   const two = [
     { name: 'lan', bridge: 'br0' },
     { name: 'dmz', bridge: 'br1' },

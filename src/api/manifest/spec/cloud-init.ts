@@ -26,7 +26,11 @@ export const cloudInit = z.strictObject({
       .string()
       .max(64 * 1024)
       .optional(),
-    { description: 'cloud-init network configuration.', effect: 'first-boot', notYet: true },
+    {
+      description:
+        'cloud-init network configuration, version 1 or 2, instead of the one that swarmvirt writes. Does not go with ipv4 of a network. It travels as a Swarm secret.',
+      effect: 'first-boot',
+    },
   ),
   sshAuthorizedKeys: field(z.array(publicKey()).max(64).default([]), {
     description:
