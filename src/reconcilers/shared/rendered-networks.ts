@@ -10,7 +10,7 @@ type Network = VirtualMachine['spec']['networks'][number]
 type Mode = Pick<ClusterSettings, 'networkMode'>
 
 /**
- * The declaration as it is rendered (ADR 0033): networks are behind NAT if the cluster says so, or if the VM fell back. Everything else follows
+ * The rendered declaration (ADR 0033): networks are behind NAT if the cluster says so, or if the VM fell back. Everything else follows
  * from this one place, and leaves it together.
  */
 export function rendered(declaration: Declaration, mode: Mode, record: Pick<PlacementRecord, 'fallback'> | undefined): Declaration {
