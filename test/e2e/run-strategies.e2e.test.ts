@@ -30,7 +30,17 @@ let ip = ''
 
 beforeAll(async () => {
   deployment = await openE2e()
-  await prepareOperator(layout, deployment.token)
+  // The API listens a moment after the stack is deployed.
+  await until(
+    'the login',
+    120_000,
+    () =>
+      prepareOperator(layout, deployment.token).then(
+        () => true as const,
+        () => undefined,
+      ),
+    1_000,
+  )
 })
 
 afterAll(() => removeManifests(deployment, [name]))
