@@ -13,6 +13,7 @@ export interface RunnerConfig {
   readonly scratch: string
   readonly qemu: string
   readonly genisoimage: string
+  readonly qemuImg: string
   /** Overrides the machine type of identity.json, for a QEMU that does not support it. This changes the guest's hardware: use it in tests only. */
   readonly machineType: string | undefined
 }
@@ -29,6 +30,7 @@ export function runnerConfig(argv: readonly string[]): RunnerConfig {
     scratch: given.scratch ?? inRunner.scratch,
     qemu: given.qemu ?? '/usr/bin/qemu-system-x86_64',
     genisoimage: given.genisoimage ?? '/usr/bin/genisoimage',
+    qemuImg: given['qemu-img'] ?? '/usr/bin/qemu-img',
     machineType: given['machine-type'],
   }
 }
@@ -43,6 +45,7 @@ const options = {
   scratch: text,
   qemu: text,
   genisoimage: text,
+  'qemu-img': text,
   'machine-type': text,
 }
 
@@ -70,6 +73,7 @@ export function vmPaths(vmDir: string) {
     /** The agent's, absent while the strategy is `Always` (src/api/wire/run-policy.ts). */
     runPolicy: `${vmDir}/run-policy.json`,
     finished: `${vmDir}/run/finished.json`,
+    diskMark: `${vmDir}/run/disks.json`,
   }
 }
 export type VmPaths = ReturnType<typeof vmPaths>

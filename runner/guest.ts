@@ -48,6 +48,7 @@ export class Guest {
   /** Somebody paused the guest. It stays paused until somebody resumes it, or QEMU ends. */
   #isHeld = false
   #isStopping = false
+  #hasClosedDisks = true
 
   constructor(deps: GuestDeps) {
     this.#deps = deps
@@ -56,6 +57,11 @@ export class Guest {
 
   get runningSinceMs(): number | undefined {
     return this.#runningSinceMs
+  }
+
+  /** False if the last QEMU was killed while its guest ran. */
+  get hasClosedDisks(): boolean {
+    return this.#hasClosedDisks
   }
 
   /** If QEMU does not answer, its last run state is repeated. */
@@ -113,6 +119,7 @@ export class Guest {
     await this.#relay.open(described.nics)
     const request = await this.#guide(qemu, off, machine.launch.launch.powerOffTimeoutS * 1_000)
     const end = await qemu.ended
+    this.#hasClosedDisks = !end.ran || (end.end.kind === 'exited' && end.end.code === 0)
     this.#relay.close()
     this.#qemu = undefined
     this.#accelerator = null

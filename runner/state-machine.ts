@@ -15,6 +15,7 @@ import type { RunnerPhase } from '../src/api/wire/runner-control.ts'
  * | Paused | QEMU runs and the guest's CPUs stand still |
  * | Stopping | a stop was requested and the guest has not powered off yet |
  * | Stopped | the guest is off, and the task stays |
+ * | DiskCorrupt | a disk is corrupt after its QEMU was killed; the guest is not started |
  * | Succeeded | the guest shut itself down, and its runStrategy does not run it again |
  * | Failed | the guest crashed, and its runStrategy does not run it again |
  */
@@ -29,6 +30,7 @@ export const runnerStates = [
   'Paused',
   'Stopping',
   'Stopped',
+  'DiskCorrupt',
   'Succeeded',
   'Failed',
 ] as const
@@ -51,6 +53,7 @@ export type LifeEvent =
   | { readonly kind: 'resumed' }
   | { readonly kind: 'stopping'; readonly message: string }
   | { readonly kind: 'off'; readonly message: string }
+  | { readonly kind: 'diskCorrupt'; readonly message: string }
   | { readonly kind: 'finished'; readonly result: 'Succeeded' | 'Failed'; readonly message: string }
 
 const off = [
@@ -60,6 +63,7 @@ const off = [
   'WaitingForGrant',
   'WaitingForPrevious',
   'Stopped',
+  'DiskCorrupt',
   'Succeeded',
   'Failed',
 ] as const
@@ -77,6 +81,7 @@ const happensIn: Readonly<Record<LifeEvent['kind'], readonly RunnerState[]>> = {
   stopping: ['Booting', 'Running', 'Paused', 'Stopping'],
   off: [...off, ...on],
   finished: [...off, ...on],
+  diskCorrupt: [...off, ...on],
 }
 
 export const firstLife: Life = { state: 'Starting', message: '' }
@@ -105,6 +110,8 @@ function lifeAfter(event: LifeEvent): Life {
       return { state: 'Stopping', message: event.message }
     case 'off':
       return { state: 'Stopped', message: event.message }
+    case 'diskCorrupt':
+      return { state: 'DiskCorrupt', message: event.message }
     case 'finished':
       return { state: event.result, message: event.message }
   }
@@ -119,6 +126,7 @@ export function phaseOf(state: RunnerState): RunnerPhase {
       return 'Running'
     case 'Stopping':
       return 'ShuttingDown'
+    case 'DiskCorrupt':
     case 'Succeeded':
     case 'Failed':
       return 'Stopped'

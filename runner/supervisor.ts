@@ -11,13 +11,14 @@ import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type RunnerConfig, type VmPaths, vmPaths } from './config.ts'
 import { ControlServer } from './control-server.ts'
 import { CrashBackoff } from './crash-backoff.ts'
+import { DiskCheck } from './disk-check.ts'
 import { earlySeed } from './early-seed.ts'
 import { backsOff, type ExitName, exitCodes, RunnerExit } from './exit-codes.ts'
 import { Guest } from './guest.ts'
 import type { Hardening } from './hardening.ts'
 import { cdromsOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
-import { machineOf } from './machine.ts'
+import { type Machine, machineOf } from './machine.ts'
 import type { Outcome } from './outcome.ts'
 import { resultOf, RunPolicyFiles } from './run-policy.ts'
 import type { SerialLog } from './serial-log.ts'
@@ -61,6 +62,7 @@ export class Supervisor {
   readonly #crashes: CrashBackoff
   readonly #guest: Guest
   readonly #runs: RunPolicyFiles
+  readonly #disks: DiskCheck
   #life = firstLife
   #control: ControlServer | undefined
   /** Aborted when the broker powers the running guest off. The runner then requests the lease again, and gets it if the node stays up. */
@@ -76,6 +78,7 @@ export class Supervisor {
       onWaiting: (message) => this.#happened({ kind: 'backingOff', message }),
     })
     this.#runs = new RunPolicyFiles({ ...deps, policyPath: this.#paths.runPolicy, finishedPath: this.#paths.finished })
+    this.#disks = new DiskCheck({ ...deps, qemuImg: deps.config.qemuImg, markPath: this.#paths.diskMark })
     this.#guest = new Guest({
       ...deps,
       binary: deps.config.qemu,
@@ -132,11 +135,12 @@ export class Supervisor {
         const made = await this.#made(launch)
         const cdroms = cdromsOf(launch.launch, await readLivePart(files, this.#paths.livePart), (sha256) => this.#paths.disc(sha256))
         const machine = { ...made, launch, cdroms, seedPath: await seed(made.nics) }
-        // The lease was lost while the seed was created: another runner may hold it now.
+        await this.#mustBeSound(lease, machine)
+        // The lease was lost while the seed was created or the disks were checked: another runner may hold it now.
         if (!lease.alive) continue
         const rest = new AbortController()
         this.#rest = rest
-        const outcome = await this.#guest.run(lease, machine, AbortSignal.any([stop.signal, rest.signal]))
+        const outcome = await this.#runGuest(lease, machine, AbortSignal.any([stop.signal, rest.signal]))
         if (outcome.kind === 'exit' && (await this.#finishes(outcome))) continue
         if (outcome.kind === 'exit' && !this.#rests(outcome.exit, rest.signal)) return outcome
         this.#happened(afterRest(outcome))
@@ -155,6 +159,25 @@ export class Supervisor {
       readNicSlots(files, this.#paths.nicSlots, launch.launch),
     ])
     return machineOf(launch, nics, { ...identity, machineType: config.machineType ?? identity.machineType }, this.#paths)
+  }
+
+  async #runGuest(lease: Lease, machine: Machine, off: AbortSignal): Promise<Outcome> {
+    await this.#disks.opened()
+    const outcome = await this.#guest.run(lease, machine, off)
+    if (this.#guest.hasClosedDisks) await this.#disks.closed()
+    return outcome
+  }
+
+  /** Waits for a stop if a disk is corrupt: ending the task would have Swarm start it again. */
+  async #mustBeSound(lease: Lease, { disks }: Machine): Promise<void> {
+    const { log, stop } = this.#deps
+    const why = await this.#disks.whyNot(disks)
+    if (why === undefined) return
+    log.error({ why }, 'The guest is not started')
+    this.#happened({ kind: 'diskCorrupt', message: why })
+    lease.release()
+    await aborted(stop.signal)
+    stop.signal.throwIfAborted()
   }
 
   /** Answers on the control socket also after a previous runner has ended. */

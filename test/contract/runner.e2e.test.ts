@@ -1,5 +1,18 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, copyFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  linkSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { runnerUid, sharedGid } from '../../src/api/layout.ts'
@@ -210,4 +223,90 @@ test('the table of run states has each state of this QEMU', () => {
   const states = named(answer?.members?.find((one) => one.name === 'status')?.type)?.values ?? []
   expect(states.length).toBeGreaterThan(10)
   expect(Object.keys(qemuRunStates).toSorted()).toEqual(states.toSorted())
+})
+
+test('a disk of a running VM is opened a second time in no way: under its name, a hard link, a symlink, a bind mount, or by another runner', async () => {
+  const broker = await rig.broker()
+  const first = rig.runner()
+  await first.line(serial('boot=1'))
+  const disk = join(rig.dir, 'vm/disks/root.qcow2')
+  const [hard, soft, bound] = ['hard', 'soft', 'bound'].map((name) => join(rig.dir, 'vm/disks', `${name}.qcow2`)) as [
+    string,
+    string,
+    string,
+  ]
+  linkSync(disk, hard)
+  symlinkSync(disk, soft)
+  writeFileSync(bound, '')
+  execFileSync('mount', ['--bind', disk, bound])
+  try {
+    const refused = (path: string): boolean => {
+      const { status, stderr } = spawnSync('qemu-io', ['-f', 'qcow2', '-c', 'write 0 512', path], { encoding: 'utf8' })
+      return status !== 0 && /Failed to get (shared )?"[a-z ]+" lock/.test(stderr)
+    }
+    for (let round = 0; round < 25; round += 1)
+      for (const path of [disk, hard, soft, bound]) expect([path, refused(path)]).toEqual([path, true])
+  } finally {
+    execFileSync('umount', [bound])
+    rmSync(hard)
+    rmSync(soft)
+    rmSync(bound)
+  }
+  const others = Array.from({ length: 3 }, () => rig.runner())
+  for (const other of others) await other.line(phase('WaitingForPrevious'))
+  expect([count(broker, event('granted')), rig.qemus().length]).toEqual([1, 1])
+  for (const other of others) {
+    other.child.kill('SIGTERM')
+    expect(await other.exit).toBe(0)
+  }
+})
+
+test('a disk whose QEMU was killed is checked, and a corrupt one is kept and given to no guest', async () => {
+  await rig.broker()
+  const first = rig.runner()
+  await first.line(serial('boot=1'))
+  for (const pid of rig.qemus()) process.kill(pid, 'SIGKILL')
+  expect(await first.exit).toBe(71)
+
+  const second = rig.runner()
+  const checked = await second.line((line) => line['msg'] === 'Checked a disk whose QEMU did not close it')
+  expect(checked).toMatchObject({ disk: 'root', kind: 'fine' })
+  await second.line(phase('Running'))
+  for (const pid of rig.qemus()) process.kill(pid, 'SIGKILL')
+  expect(await second.exit).toBe(71)
+
+  // The entries of the first L2 table, which is the second cluster behind header and refcounts, point into nowhere.
+  const disk = join(rig.dir, 'vm/disks/root.qcow2')
+  const map = JSON.parse(execFileSync('qemu-img', ['check', '--output=json', disk]).toString()) as { 'image-end-offset': number }
+  const file = openSync(disk, 'r+')
+  for (let at = 0x40000; at < Math.min(map['image-end-offset'], 0x50000); at += 8)
+    writeSync(file, Buffer.from('80ffffffffff0000', 'hex'), 0, 8, at)
+  closeSync(file)
+  const before = statSync(disk).size
+  const third = rig.runner()
+  await third.line(phase('DiskCorrupt'))
+  expect(rig.qemus()).toEqual([])
+  expect((await rig.status()).message).toContain('qemu-img check -r all disks/root.qcow2')
+  third.child.kill('SIGTERM')
+  expect(await third.exit).toBe(0)
+  expect(statSync(disk).size).toBe(before)
+})
+
+test('a paused guest stays paused, is resumed on request, and a stop resumes it so that it powers off in order', async () => {
+  await rig.broker()
+  const runner = rig.runner()
+  await runner.line(serial('boot=1'))
+  expect(await rig.control('pause')).toMatchObject({ type: 'ok' })
+  expect(await rig.status()).toMatchObject({
+    state: 'Paused',
+    phase: 'Running',
+    qemuStatus: 'paused',
+    message: 'paused by docker vm pause',
+  })
+  expect(await rig.control('unpause')).toMatchObject({ type: 'ok' })
+  expect(await rig.status()).toMatchObject({ state: 'Running', qemuStatus: 'running' })
+  expect(await rig.control('pause')).toMatchObject({ type: 'ok' })
+  runner.child.kill('SIGTERM')
+  expect(await runner.exit).toBe(0)
+  expect(rig.serialLog()).toContain('orderly shutdown complete')
 })

@@ -12,6 +12,7 @@ const events: Record<string, LifeEvent> = {
   resumed: { kind: 'resumed' },
   stopping: { kind: 'stopping', message: 'why' },
   off: { kind: 'off', message: 'why' },
+  corrupt: { kind: 'diskCorrupt', message: 'why' },
   succeeded: { kind: 'finished', result: 'Succeeded', message: 'why' },
   failed: { kind: 'finished', result: 'Failed', message: 'why' },
 }
@@ -22,10 +23,18 @@ const happens = {
     locked: 'WaitingForPrevious',
     leased: 'Booting',
     off: 'Stopped',
+    corrupt: 'DiskCorrupt',
     succeeded: 'Succeeded',
     failed: 'Failed',
   },
-  on: { noBroker: 'WaitingForBroker', locked: 'WaitingForPrevious', off: 'Stopped', succeeded: 'Succeeded', failed: 'Failed' },
+  on: {
+    noBroker: 'WaitingForBroker',
+    locked: 'WaitingForPrevious',
+    off: 'Stopped',
+    corrupt: 'DiskCorrupt',
+    succeeded: 'Succeeded',
+    failed: 'Failed',
+  },
 } as const
 
 /** The states that follow. An event that a state does not name changes nothing. */
@@ -36,6 +45,7 @@ const table: Record<RunnerState, Partial<Record<string, RunnerState>>> = {
   WaitingForGrant: happens.off,
   WaitingForPrevious: happens.off,
   Stopped: happens.off,
+  DiskCorrupt: happens.off,
   Succeeded: happens.off,
   Failed: happens.off,
   Booting: { ...happens.on, booted: 'Running', stopping: 'Stopping' },

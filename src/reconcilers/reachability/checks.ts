@@ -83,7 +83,7 @@ function guestRunning({ vm, task, isPredecessor, node, status }: ReachabilitySee
 
 /** A runner's state says more than its phase, which keeps the words of release 0.1. */
 function reasonOf(phase: string, state: string | undefined): string {
-  return state !== undefined && ['CrashLoopBackOff', 'Succeeded', 'Failed'].includes(state) ? state : phase
+  return state !== undefined && ['CrashLoopBackOff', 'DiskCorrupt', 'Succeeded', 'Failed'].includes(state) ? state : phase
 }
 
 function paused(where: string, qemuStatus: string | null, message: string): Finding {

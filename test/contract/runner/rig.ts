@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { unixSockets } from '../../../src/adapters/node/unix-sockets.ts'
 import { runnerUid, sharedGid } from '../../../src/api/layout.ts'
 import { encodeFrame, frameDecoder } from '../../../src/api/wire/frames.ts'
-import { type RunnerResponse, type RunnerStatus, runnerResponse } from '../../../src/api/wire/runner-control.ts'
+import { type GuestControl, type RunnerResponse, type RunnerStatus, runnerResponse } from '../../../src/api/wire/runner-control.ts'
 import { buildGuest } from '../../lab/guests/build-guest.ts'
 
 const uid = '11111111-1111-4111-8111-111111111111'
@@ -32,6 +32,7 @@ export interface Rig {
   runner(...args: string[]): Program
   writeLaunch(changes?: Record<string, unknown>): void
   ask(type: 'status' | 'powerOff'): Promise<RunnerResponse>
+  control(action: GuestControl): Promise<RunnerResponse>
   status(): Promise<RunnerStatus>
   serialLog(): string
   crashRecord(): Record<string, unknown> | undefined
@@ -100,14 +101,22 @@ class TestRig implements Rig {
     return this.#start('setpriv', [...drop, '--inh-caps', '-all', ...program])
   }
 
-  async ask(type: 'status' | 'powerOff'): Promise<RunnerResponse> {
+  ask(type: 'status' | 'powerOff'): Promise<RunnerResponse> {
+    return this.#request({ type })
+  }
+
+  control(action: GuestControl): Promise<RunnerResponse> {
+    return this.#request({ type: 'control', action })
+  }
+
+  async #request(request: object): Promise<RunnerResponse> {
     const connection = await unixSockets.connect(join(this.dir, 'vm/run/control.sock'))
     try {
       return await new Promise((resolve, reject) => {
         const decoder = frameDecoder()
         connection.onData((bytes) => {
           for (const frame of decoder.push(bytes)) {
-            if ((frame as { type: string }).type === 'hello') connection.send(encodeFrame({ type, id: 1 }))
+            if ((frame as { type: string }).type === 'hello') connection.send(encodeFrame({ ...request, id: 1 }))
             else resolve(runnerResponse.parse(frame))
           }
         })
