@@ -18,12 +18,17 @@ const maxConnections = 8
 /** Maximum number of pending requests per connection. */
 const maxWaiting = 16
 
+/** As many as the frame may have. */
+const mostProblems = 64
+
 export interface ControlDeps {
   readonly sockets: Pick<FdSockets, 'listen' | 'connect'>
   readonly files: Pick<RunnerFiles, 'inode'>
   readonly path: string
   readonly uid: string
   readonly status: () => Promise<RunnerStatus>
+  /** Brings QEMU to the live part. Resolves with what it does not have of it. */
+  readonly live: () => Promise<readonly string[]>
   readonly powerOff: () => void
   readonly guestPort: (port: number, timeoutMs: number) => Promise<GuestPortState>
   /** Throws with a message for users. */
@@ -130,6 +135,8 @@ export class ControlServer {
         return { type: 'status', id, status: await this.#deps.status() }
       case 'guestPort':
         return { type: 'guestPort', id, state: await this.#deps.guestPort(data.port, data.timeoutMs) }
+      case 'live':
+        return { type: 'live', id, problems: (await this.#deps.live()).slice(0, mostProblems) }
       case 'powerOff':
         this.#deps.powerOff()
         return { type: 'ok', id }

@@ -10,9 +10,13 @@ export interface DiskSize {
 /** QEMU refuses other sizes. It also creates disks with a multiple of it. */
 const sectorBytes = 512
 
-/** Grows disks before the guest runs, and never shrinks one: a launch config can be older than the disk. Throws QmpError if QEMU does not answer. */
-export async function growDisks(qmp: Pick<Qmp, 'execute'>, disks: readonly DiskSize[], log: Log): Promise<void> {
-  if (disks.length === 0) return
+/**
+ * Grows disks, and never shrinks one: the size may have been withdrawn when the disk had grown. Resolves with what QEMU refused. Throws QmpError if
+ * QEMU does not answer.
+ */
+export async function growDisks(qmp: Pick<Qmp, 'execute'>, disks: readonly DiskSize[], log: Log): Promise<readonly string[]> {
+  if (disks.length === 0) return []
+  const problems: string[] = []
   const sizes = sizesIn(await qmp.execute('query-named-block-nodes', { flat: true }))
   for (const { node, sizeBytes } of disks) {
     if ((sizes.get(node) ?? sizeBytes) >= sizeBytes) continue
@@ -23,8 +27,10 @@ export async function growDisks(qmp: Pick<Qmp, 'execute'>, disks: readonly DiskS
       if (!(error instanceof QmpError)) throw error
       // The guest is better off with the smaller disk than without any. The next start tries again.
       log.warn({ node, sizeBytes, why: error.message }, 'Cannot grow a disk')
+      problems.push(`size of ${node}: ${error.message}`)
     }
   }
+  return problems
 }
 
 function sizesIn(answer: unknown): ReadonlyMap<string, number> {

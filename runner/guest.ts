@@ -1,5 +1,6 @@
 import { rfc3339 } from '../src/api/time.ts'
 import type { ExecOutcome, GuestControl, GuestPortState, RunnerStatus } from '../src/api/wire/runner-control.ts'
+import type { LaunchConfig } from '../src/api/wire/launch.ts'
 import type { ChildProcesses } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
@@ -11,7 +12,7 @@ import { type Machine, qemuMachine } from './machine.ts'
 import { judgeEnd, type Outcome, type Request } from './outcome.ts'
 import { heldBySomebody, PausedGuest } from './paused-guest.ts'
 import { powerOff } from './power-off.ts'
-import { Qemu, type QemuMachine } from './qemu.ts'
+import { Qemu, type QemuDeps, type QemuMachine } from './qemu.ts'
 import type { SerialLog } from './serial-log.ts'
 import type { LifeEvent } from './state-machine.ts'
 import { aborted } from './stop.ts'
@@ -28,6 +29,8 @@ interface GuestDeps {
   readonly serialLog: SerialLog
   readonly portRelay: PortRelay
   readonly freeBytes: () => Promise<number>
+  /** Reads the live part of this machine. */
+  readonly live: (launch: LaunchConfig) => ReturnType<QemuDeps['live']>
   readonly clock: Clock
   readonly log: Log
   readonly happened: (event: LifeEvent) => void
@@ -65,9 +68,11 @@ export class Guest {
   }
 
   /** If QEMU does not answer, its last run state is repeated. */
-  async status(): Promise<Pick<RunnerStatus, 'accelerator' | 'qemuStatus' | 'bootedAt' | 'guestAgent' | 'relay'>> {
+  async status(): Promise<Pick<RunnerStatus, 'accelerator' | 'qemuStatus' | 'bootedAt' | 'guestAgent' | 'memory' | 'relay'>> {
     if (this.#qemu) this.#qemuStatus = await this.#qemu.status().catch(() => this.#qemuStatus)
+    const memory = await this.#qemu?.memory().catch(() => undefined)
     return {
+      ...(memory === undefined ? {} : { memory }),
       accelerator: this.#accelerator,
       qemuStatus: this.#qemuStatus,
       guestAgent: this.#qemu?.agent.status ?? { connected: false },
@@ -96,6 +101,11 @@ export class Guest {
     }
   }
 
+  /** Brings QEMU to the live part. Resolves with the edits that it does not have. A guest that is off gets all of them at its start. */
+  async applyLive(): Promise<readonly string[]> {
+    return (await this.#qemu?.applyLive()) ?? []
+  }
+
   /** Runs a program in the guest through its agent. */
   async exec(command: readonly string[], timeoutMs: number): Promise<ExecOutcome> {
     return (await this.#qemu?.agent.exec(command, timeoutMs)) ?? { kind: 'noAgent', message: 'the guest is off' }
@@ -111,7 +121,7 @@ export class Guest {
     this.#isHeld = false
     this.#isStopping = false
     const described = qemuMachine(machine, lease)
-    const qemu = await this.#start(described, machine.maxDiskBytes)
+    const qemu = await this.#start(described, machine)
     this.#qemu = qemu
     this.#accelerator = lease.accelerator
     lease.keep()
@@ -127,11 +137,12 @@ export class Guest {
     return judgeEnd(end, request)
   }
 
-  async #start(described: QemuMachine, maxDiskBytes: number): Promise<Qemu> {
+  async #start(described: QemuMachine, { launch: { launch }, maxDiskBytes }: Machine): Promise<Qemu> {
     const { binary, clock, log, processes, serialLog } = this.#deps
     let paused: PausedGuest | undefined
     const onStopped = (): void => void paused?.stopped()
-    const deps = { binary, maxDiskBytes, processes, serialLog, onStopped, clock, log }
+    const live = () => this.#deps.live(launch)
+    const deps = { binary, maxDiskBytes, processes, serialLog, onStopped, live, clock, log }
     const qemu = await Qemu.start(described, deps).catch((cause: Error) => {
       throw new RunnerExit('QemuStartFailed', cause.message, { cause })
     })

@@ -8,7 +8,12 @@ import { type LivePart, livePartFile } from '../src/api/wire/live-part.ts'
 import { assignSlots, nicSlotsFile } from '../src/api/wire/nic-slots.ts'
 import type { RunnerFiles } from '../src/ports/runner-files.ts'
 import { type ExitName, RunnerExit } from './exit-codes.ts'
+import { mostDiskBytes } from '../src/api/disk-bytes.ts'
+import type { VmPaths } from './config.ts'
+import { diskBackend, diskNode } from './devices/disks.ts'
 import type { CdromInput, DiskInput } from './devices/inputs.ts'
+import { nicDevice } from './devices/nics.ts'
+import type { LiveInputs } from './live-part.ts'
 
 type Readable = Pick<RunnerFiles, 'readText'>
 
@@ -50,23 +55,17 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
 /** The disks in boot order, each in the slot that the identity keeps for it. */
 export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: string) => string): DiskInput[] {
   const slots = new Map(withSlots(disks).map(({ name, slot }) => [name, slot]))
-  return launch.disks.flatMap(({ name, readOnly = false, sizeBytes, cdrom }) => {
-    if (cdrom !== undefined) return []
-    const [slot, recorded] = [slots.get(name), disks.find((one) => one.name === name)]
-    if (slot === undefined || recorded === undefined) return []
-    // A larger size may have been withdrawn since. The recorded one also limits the file.
-    const size = sizeBytes === undefined ? undefined : Math.min(sizeBytes, recorded.sizeBytes)
-    return [{ name, path: path(name), slot, readOnly, sizeBytes: size, bootIndex: bootIndex(launch, name) }]
+  return launch.disks.flatMap(({ name, readOnly = false, cdrom }) => {
+    const slot = slots.get(name)
+    if (cdrom !== undefined || slot === undefined) return []
+    return [{ name, path: path(name), slot, readOnly, bootIndex: bootIndex(launch, name) }]
   })
 }
 
-/** The CD-ROM drives in boot order. A drive that the agent has not noted is empty, until the agent has its disc. */
-export function cdromsOf(launch: LaunchConfig, { cdroms = [] }: LivePart, path: (sha256: string) => string): CdromInput[] {
+/** The CD-ROM drives in boot order. */
+export function cdromsOf(launch: LaunchConfig): CdromInput[] {
   const drives = launch.disks.filter(({ cdrom }) => cdrom !== undefined)
-  return drives.map(({ name }) => {
-    const sha256 = cdroms.find((one) => one.name === name)?.sha256 ?? null
-    return { name, path: sha256 === null ? undefined : path(sha256), bootIndex: bootIndex(launch, name) }
-  })
+  return drives.map(({ name }) => ({ name, bootIndex: bootIndex(launch, name) }))
 }
 
 /** The order of the manifest. */
@@ -74,8 +73,48 @@ function bootIndex({ disks }: LaunchConfig, name: string): number {
   return disks.findIndex((one) => one.name === name) + 1
 }
 
+/** The live part that the agent keeps for this machine. Throws RunnerExit `IdentityMismatch` if a file is invalid. */
+export async function readLiveInputs(
+  files: Pick<RunnerFiles, 'readText' | 'inode'>,
+  paths: Pick<VmPaths, 'identity' | 'livePart' | 'disc'>,
+  launch: LaunchConfig,
+): Promise<LiveInputs & { readonly maxDiskBytes: number }> {
+  const [identity, part] = await Promise.all([readIdentity(files, paths.identity, launch), readLivePart(files, paths.livePart)])
+  return { ...liveInputs(launch, identity, part, paths.disc), maxDiskBytes: maxDiskBytes(identity) }
+}
+
+/** No disk of the VM may have a larger file. */
+export function maxDiskBytes({ disks }: Identity): number {
+  return Math.max(...disks.map((disk) => mostDiskBytes(disk.sizeBytes)))
+}
+
+/** Disks, drives and NICs have QEMU's names by their place in the launch config. Pure. */
+export function liveInputs(launch: LaunchConfig, { disks }: Identity, part: LivePart, disc: (sha256: string) => string): LiveInputs {
+  const stored = launch.disks.filter(({ cdrom }) => cdrom === undefined)
+  const limits = stored.map(({ name }, index) => {
+    const { iops = 0, bytes = 0 } = part.limits?.find(({ disk }) => disk === name) ?? {}
+    return { name, device: diskBackend(index), iops, bytes }
+  })
+  // QEMU cannot write to a read-only disk. A disk that never grew has its first size.
+  const sizes = stored.flatMap(({ name, readOnly }, index) => {
+    const record = disks.find((one) => one.name === name)
+    return record?.createdBytes === undefined || readOnly === true ? [] : [{ node: diskNode(index), sizeBytes: record.sizeBytes }]
+  })
+  const discs = launch.disks
+    .filter(({ cdrom }) => cdrom !== undefined)
+    .map(({ name }) => {
+      const sha256 = part.cdroms?.find((one) => one.name === name)?.sha256 ?? null
+      return { name, path: sha256 === null ? undefined : disc(sha256) }
+    })
+  const links = launch.nics.map(({ name }, index) => ({ name, device: nicDevice(index), up: part.down?.includes(name) !== true }))
+  const memory = { fullBytes: launch.memoryMiB * mebibyte, targetBytes: (part.memoryTargetMiB ?? launch.memoryMiB) * mebibyte }
+  return { sizes, limits, discs, links, memory }
+}
+
+const mebibyte = 1024 ** 2
+
 /** Empty without the file. Throws RunnerExit `IdentityMismatch` if it is invalid. */
-export async function readLivePart(files: Pick<RunnerFiles, 'readText' | 'inode'>, path: string): Promise<LivePart> {
+async function readLivePart(files: Pick<RunnerFiles, 'readText' | 'inode'>, path: string): Promise<LivePart> {
   if ((await files.inode(path)) === undefined) return { version: 1 }
   return parse(livePartFile, await readText(files, path, 'IdentityMismatch'), path, 'IdentityMismatch')
 }

@@ -1,9 +1,8 @@
-import { mostDiskBytes } from '../src/api/disk-bytes.ts'
 import type { Identity } from '../src/api/wire/identity.ts'
 import type { VmPaths } from './config.ts'
 import type { CdromInput, DiskInput } from './devices/inputs.ts'
 import { forwardsOf, natOf } from './devices/user-nics.ts'
-import { disksOf, type Launch, type SlottedNic } from './launch-files.ts'
+import { cdromsOf, disksOf, type Launch, maxDiskBytes, type SlottedNic } from './launch-files.ts'
 import type { Lease } from './lease.ts'
 import type { QemuMachine } from './qemu.ts'
 
@@ -19,18 +18,14 @@ export interface Machine {
   readonly maxDiskBytes: number
 }
 
-export function machineOf(
-  launch: Launch,
-  nics: readonly SlottedNic[],
-  identity: Identity,
-  paths: VmPaths,
-): Omit<Machine, 'cdroms' | 'seedPath'> {
+export function machineOf(launch: Launch, nics: readonly SlottedNic[], identity: Identity, paths: VmPaths): Omit<Machine, 'seedPath'> {
   return {
     launch,
     nics,
     machineType: identity.machineType,
-    maxDiskBytes: Math.max(...identity.disks.map((disk) => mostDiskBytes(disk.sizeBytes))),
+    maxDiskBytes: maxDiskBytes(identity),
     vncSocket: launch.launch.vnc === true ? paths.vncSocket : undefined,
+    cdroms: cdromsOf(launch.launch),
     disks: disksOf(launch.launch, identity, (name) => paths.disk(name)),
   }
 }

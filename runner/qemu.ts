@@ -1,13 +1,14 @@
+import type { RunnerStatus } from '../src/api/wire/runner-control.ts'
 import type { ChildProcess, ChildProcesses, ProcessEnd } from '../src/ports/child-process.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
 import { GuestAgent } from './guest-agent/guest-agent.ts'
-import { type DiskSize, growDisks } from './grow-disks.ts'
 import { guestAgentId } from './devices/channels.ts'
-import { diskNode } from './devices/disks.ts'
 import type { NicInput, QemuInputs } from './devices/inputs.ts'
 import { qemuArguments } from './qemu-arguments.ts'
+import { memoryIn } from './guest-memory.ts'
 import { Qmp, type QmpEvent } from './qmp.ts'
+import { type LiveInputs, LiveMachine } from './live-part.ts'
 import { followSerial } from './serial-console.ts'
 import type { SerialLog } from './serial-log.ts'
 import { lineSplitter } from './serial-text.ts'
@@ -21,6 +22,8 @@ const firstPassedFd = 6
 /** After `quit` QEMU flushes its disks and exits in milliseconds. This limit covers a disk that hangs. */
 const quitTimeoutMs = 10_000
 const longestOutput = 4_000
+const balloon = '/machine/peripheral/balloon0'
+const balloonPollSeconds = 10
 
 export type QemuMachine = Omit<QemuInputs, 'qmpFd' | 'serialFd' | 'agentFd' | 'kvmFd' | 'nics'> & {
   /** Owned by the runner. QEMU gets a copy. */
@@ -36,6 +39,8 @@ export interface QemuDeps {
   readonly serialLog: SerialLog
   /** QEMU's STOP event: the guest's CPUs are stopped. */
   readonly onStopped: () => void
+  /** Reads the live part from the VM's directory, in QEMU's names. */
+  readonly live: () => Promise<LiveInputs & { readonly maxDiskBytes: number }>
   /** The guest's watchdog fired. */
   readonly onWatchdog?: () => void
   readonly clock: Clock
@@ -58,7 +63,10 @@ export class Qemu {
   readonly #child: ChildProcess
   readonly #qmp: Qmp
   readonly #deps: QemuDeps
-  readonly #sizes: readonly DiskSize[]
+  readonly #live: LiveMachine
+  #fileLimit: number
+  #turn: Promise<unknown>
+  #isReady: () => void = () => undefined
   readonly #serialEnded: Promise<void>
   #ran = false
   #reason: string | undefined
@@ -66,13 +74,15 @@ export class Qemu {
   /** Resolves when QEMU has exited and its output is complete. Never rejects. */
   readonly ended: Promise<QemuEnd>
 
-  private constructor(child: ChildProcess, deps: QemuDeps, output: Output, sizes: readonly DiskSize[]) {
-    this.#sizes = sizes
+  private constructor(child: ChildProcess, deps: QemuDeps, output: Output) {
     this.#child = child
     this.#deps = deps
     const [qmp, serial, agent] = child.channels
     if (!qmp || !serial || !agent) throw new Error('QEMU was started without its channels')
     this.#qmp = new Qmp(qmp, deps.clock, (event) => this.#onEvent(event))
+    this.#live = new LiveMachine(this.#qmp, deps.log)
+    this.#fileLimit = deps.maxDiskBytes
+    this.#turn = new Promise<void>((resolve) => (this.#isReady = resolve))
     this.#serialEnded = followSerial(serial, { log: deps.log, file: deps.serialLog, clock: deps.clock })
     this.agent = new GuestAgent(agent, deps)
     this.ended = this.#end(output)
@@ -92,14 +102,52 @@ export class Qemu {
       fds: [...kvm, ...taps.map(({ fd }) => fd), ...taps.flatMap(({ tokenFd = [] }) => tokenFd)],
       onOutput: (bytes) => output.take(bytes),
     })
-    return new Qemu(child, deps, output, sizesOf(machine))
+    return new Qemu(child, deps, output)
   }
 
   /** Resolves with QEMU's version once the machine is set up. Throws QmpError if QEMU ends first. */
   async ready(): Promise<string> {
     const version = await this.#qmp.start()
-    await growDisks(this.#qmp, this.#sizes, this.#deps.log)
+    this.#isReady()
+    await this.applyLive()
+    await this.#qmp.execute('qom-set', { path: balloon, property: 'guest-stats-polling-interval', value: balloonPollSeconds })
     return version
+  }
+
+  /** Brings QEMU to the current live part, once QEMU is set up. One call at a time. Resolves with what QEMU does not have of it. */
+  applyLive(): Promise<readonly string[]> {
+    const next = this.#turn.then(() => this.#applyOnce())
+    this.#turn = next.catch(() => undefined)
+    return next
+  }
+
+  async #applyOnce(): Promise<readonly string[]> {
+    try {
+      const inputs = await this.#deps.live()
+      if (inputs.maxDiskBytes > this.#fileLimit) await this.#raiseFileLimit(inputs.maxDiskBytes)
+      return await this.#live.apply(inputs)
+    } catch (error) {
+      this.#deps.log.warn({ why: (error as Error).message }, 'Cannot apply the live part')
+      return [(error as Error).message.slice(0, 500)]
+    }
+  }
+
+  /** A disk of QEMU cannot grow beyond this limit. prlimit(1) changes it in the running process. */
+  async #raiseFileLimit(bytes: number): Promise<void> {
+    const args = ['--pid', String(this.#child.pid), `--fsize=${bytes}:`]
+    const { ended } = await this.#deps.processes.spawn('prlimit', args, { channels: 0, fds: [], onOutput: () => undefined })
+    const end = await ended
+    if (end.kind !== 'exited' || end.code !== 0) throw new Error(`prlimit ${args.join(' ')} failed`)
+    this.#fileLimit = bytes
+  }
+
+  /** Statistics of the balloon; undefined while the guest sends none. Throws QmpError. */
+  async memory(): Promise<RunnerStatus['memory']> {
+    const [target, stats] = await Promise.all([
+      this.#qmp.execute('query-balloon', undefined, 500),
+      this.#qmp.execute('qom-get', { path: balloon, property: 'guest-stats' }, 500),
+    ])
+    return memoryIn(target, stats)
   }
 
   /** Throws QmpError. */
@@ -183,10 +231,6 @@ export class Qemu {
     await this.#serialEnded
     return { end, ran: this.#ran, reason: this.#reason, output: output.text.trim() }
   }
-}
-
-function sizesOf({ disks }: QemuMachine): DiskSize[] {
-  return disks.flatMap(({ sizeBytes }, index) => (sizeBytes === undefined ? [] : [{ node: diskNode(index), sizeBytes }]))
 }
 
 function text(value: unknown): string {

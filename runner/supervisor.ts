@@ -16,7 +16,7 @@ import { earlySeed } from './early-seed.ts'
 import { backsOff, type ExitName, exitCodes, RunnerExit } from './exit-codes.ts'
 import { Guest } from './guest.ts'
 import type { Hardening } from './hardening.ts'
-import { cdromsOf, type Launch, readIdentity, readLaunch, readLivePart, readNicSlots, type SlottedNic } from './launch-files.ts'
+import { type Launch, readIdentity, readLaunch, readLiveInputs, readNicSlots, type SlottedNic } from './launch-files.ts'
 import { acquireLease, type Lease } from './lease.ts'
 import { type Machine, machineOf } from './machine.ts'
 import type { Outcome } from './outcome.ts'
@@ -83,6 +83,7 @@ export class Supervisor {
       ...deps,
       binary: deps.config.qemu,
       freeBytes: () => deps.files.freeBytes(this.#paths.disks),
+      live: (launch) => readLiveInputs(deps.files, this.#paths, launch),
       happened: (event) => this.#happened(event),
       startedMs: deps.clock.now(),
     })
@@ -133,8 +134,7 @@ export class Supervisor {
         this.#happened({ kind: 'leased' })
         // The agent writes slots and sizes before it grants them, so those from before the lease may be old.
         const made = await this.#made(launch)
-        const cdroms = cdromsOf(launch.launch, await readLivePart(files, this.#paths.livePart), (sha256) => this.#paths.disc(sha256))
-        const machine = { ...made, launch, cdroms, seedPath: await seed(made.nics) }
+        const machine = { ...made, launch, seedPath: await seed(made.nics) }
         await this.#mustBeSound(lease, machine)
         // The lease was lost while the seed was created or the disks were checked: another runner may hold it now.
         if (!lease.alive) continue
@@ -246,6 +246,7 @@ export class Supervisor {
       guestPort: (port, timeoutMs) => this.#guest.port(port, timeoutMs),
       control: (action) => this.#guest.control(action),
       exec: (command, timeoutMs) => this.#guest.exec(command, timeoutMs),
+      live: () => this.#guest.applyLive(),
       powerOff: () => stop.request('stayOff', 'power-off was requested over the control socket'),
     })
   }

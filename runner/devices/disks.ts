@@ -6,6 +6,16 @@ export function diskNode(index: number): string {
   return `disk${index}`
 }
 
+/** The device that the guest sees. */
+function diskDevice(index: number): string {
+  return `${diskNode(index)}-device`
+}
+
+/** The QOM path of the part of the device that has the block backend. The device itself is only its PCI side. */
+export function diskBackend(index: number): string {
+  return `/machine/peripheral/${diskDevice(index)}/virtio-backend`
+}
+
 /**
  * Uses the host's page cache (`direct: false`): it works on every file system, and the guest's flushes still reach the disk. Locking is required
  * (`locking: on`): the image lock is the last protection against two writers.
@@ -24,7 +34,7 @@ export function diskArguments(disk: DiskInput, index: number): string[] {
   }
   const cache = { direct: false, 'no-flush': false }
   const image = { driver: 'qcow2', 'node-name': node, file: `${node}-file`, discard: 'unmap', cache, ...access }
-  const device = { driver: 'virtio-blk-pci', id: `${node}-device`, drive: node, serial: disk.name, ...atSlot(disk.slot) }
+  const device = { driver: 'virtio-blk-pci', id: diskDevice(index), drive: node, serial: disk.name, ...atSlot(disk.slot) }
   return [
     ['-blockdev', JSON.stringify(file)],
     ['-blockdev', JSON.stringify(image)],

@@ -35,14 +35,10 @@ export interface DiskInput {
   readonly readOnly: boolean
   /** Undefined for a disk that the guest does not boot from, unless it is the first one. */
   readonly bootIndex?: number | undefined
-  /** Grow it to this size; undefined leaves it. */
-  readonly sizeBytes?: number | undefined
 }
 
 export interface CdromInput {
   readonly name: string
-  /** The file of the disc; undefined for an empty drive. */
-  readonly path: string | undefined
   /** Among all disks and drives. */
   readonly bootIndex: number
 }

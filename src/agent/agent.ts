@@ -22,6 +22,7 @@ import { keepNicSlots } from './keep-nic-slots.ts'
 import { keepRunPolicy } from './keep-run-policy.ts'
 import { imageStore } from './image-store.ts'
 import { isoStore } from './iso-store.ts'
+import { liveEdits } from './live-edits.ts'
 import { keepLivePart } from './live-part.ts'
 import { readInventory } from './inventory.ts'
 import { type KvmProber, type ProbeRuns, kvmProber } from './kvm-prober.ts'
@@ -71,6 +72,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
         deleteDisks: (order) => deleteDisks({ ...parts, useOf }, order),
         grownDisks: (uid) => grownDisks(parts, uid),
         keepLivePart: (order) => keepLivePart({ ...parts, isos }, order),
+        liveEdits: liveEdits(parts),
         keepNicSlots: (order) => keepNicSlots(parts, order),
         keepRunPolicy: (order) => keepRunPolicy(parts, order),
         grants,

@@ -30,7 +30,8 @@ export async function keepLivePart(options: LivePartOptions, order: Pick<Prepare
   if (text === undefined && Object.keys(live).length === 0) return undefined
   const kept = text === undefined ? undefined : livePartIn(text)
   const { discs, unready } = await discsOf(options, uid, live, kept)
-  const wanted = fileText({ version: 1, ...(discs.length === 0 ? {} : { cdroms: [...discs] }) })
+  const { cdroms: _cdroms, ...rest } = live
+  const wanted = fileText({ version: 1, ...rest, ...(discs.length === 0 ? {} : { cdroms: [...discs] }) })
   if (wanted !== text) await files.writeAtomically(path, wanted, 0o440)
   await removeOtherDiscs(options, uid, discs)
   return unready

@@ -10,6 +10,7 @@ import { type AccelerationFacts, chooseAccelerator } from './grant-choice.ts'
 import type { Grants } from './grants.ts'
 import { keyedLock } from './keyed-lock.ts'
 import type { KvmProber } from './kvm-prober.ts'
+import type { LiveEdits } from './live-edits.ts'
 
 const brokerTimeoutMs = 3_000
 
@@ -19,6 +20,7 @@ export interface OrdersOptions {
   readonly grownDisks: (uid: VmUid) => Promise<readonly GrownDisk[]>
   /** Throws StateError. */
   readonly keepLivePart: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
+  readonly liveEdits: LiveEdits
   /** Throws StateError. */
   readonly keepNicSlots: (order: PrepareOrder) => Promise<void>
   /** Throws StateError. */
@@ -121,7 +123,8 @@ async function grantTo(options: OrdersOptions, order: PrepareOrder, existing: Gr
   switch (outcome.kind) {
     case 'granted': {
       const grown = await options.grownDisks(order.uid)
-      const live = order.live === undefined ? {} : { live: { message: '' } }
+      const message = await options.liveEdits.apply(order.uid)
+      const live = order.live === undefined && message === '' ? {} : { live: { message } }
       const ready = { state: 'ready', accelerator, emulationReason: emulationReason.slice(0, 2000), ...live, ...kept } as const
       return grown.length === 0 ? ready : { ...ready, grown: [...grown] }
     }

@@ -15,6 +15,8 @@ export interface Runners {
   status(uid: VmUid, signal?: AbortSignal): Promise<RunnerStatus>
   /** Whether the guest accepts connections to a forwarded port. */
   guestPort(uid: VmUid, port: number, timeoutMs: number, signal?: AbortSignal): Promise<GuestPortState>
+  /** Resolves with the edits that the guest does not have, and their reasons. `unsupported`: a runner of an earlier release, which reads nothing of it. */
+  applyLive(uid: VmUid, signal?: AbortSignal): Promise<readonly string[] | 'unsupported'>
   /** Resolves when the runner has accepted the order, not when the guest is off. */
   powerOff(uid: VmUid, signal?: AbortSignal): Promise<void>
   /** Resolves once it is done. `Invalid` with the runner's message if it refuses, or is of release 0.1. */

@@ -256,6 +256,24 @@ export async function guestPage(lab: Lab, ip: string, from: NodeName, path = '/'
   return (await lab.httpGet(from, `http://${ip}${path}`, { timeoutMs })).body.trim()
 }
 
+/** Waits until the guest's list of devices has a line that begins with this. */
+export function guestShows(
+  deployment: Deployment,
+  { name, ip }: { readonly name: string; readonly ip: string },
+  start: string,
+): Promise<string> {
+  return until(
+    `${name} to have ${start}`,
+    120_000,
+    async () => {
+      const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, name))
+      const page = await guestPage(deployment.lab, ip, from, '/cgi-bin/devices', 30_000)
+      return page.split('\n').find((line) => line.startsWith(start))
+    },
+    500,
+  )
+}
+
 export function otherNode(lab: Lab, node: string): NodeName {
   const other = lab.nodes.find((one) => one.name !== node)
   if (other === undefined) throw new Error('the lab has no other node')

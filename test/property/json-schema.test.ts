@@ -32,6 +32,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'network data beside a static address': /^VM013 spec\.cloudInit\.networkData: networkData and ipv4/,
   'two disks with one name': /^VM013 spec\.disks\.\d+\.name: there is a disk /,
   'a VM with CD-ROM drives alone, or with too many': /^VM013 spec\.disks\.\d+\.cdrom: a VM /,
+  'a memory target beyond the memory': /^VM013 spec\.memoryTarget: /,
   'the key __proto__': /^VM012 .*: unknown field "__proto__"/,
   'control characters, and halves of characters': /^VM004 /,
   'limits of the whole file': /^VM003 /,
@@ -116,6 +117,7 @@ describe('the JSON Schema and the reader', () => {
       'forwarded ports that clash within a VM',
       withSpec({ networks: [{ name: 'lan', user: { ssh: 2222, ports: [{ name: 'web', guest: 80, published: 2222 }] } }] }),
     ],
+    ['a memory target beyond the memory', withSpec({ memoryTarget: '2Gi' })],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
     [
       'a URL with a host that cannot be one',

@@ -34,13 +34,14 @@ const status: RunnerStatus = runnerStatus.parse({
   hardening: { uid: 30702, capEff: '0', capBnd: '0', noNewPrivs: true, seccomp: 2 },
 })
 
-function aServer(changes: { message?: string; powerOff?: () => void } = {}): ControlServer {
+function aServer(changes: { message?: string; problems?: readonly string[]; powerOff?: () => void } = {}): ControlServer {
   const server = new ControlServer({
     sockets: unixSockets,
     files: runnerFiles,
     path: join(directory, 'control.sock'),
     uid,
     status: () => Promise.resolve({ ...status, message: changes.message ?? '' }),
+    live: async () => changes.problems ?? [],
     powerOff: changes.powerOff ?? (() => undefined),
     guestPort: () => Promise.resolve('silent'),
     control: (action) => (action === 'reset' ? Promise.reject(new Error('the guest does not run')) : Promise.resolve()),

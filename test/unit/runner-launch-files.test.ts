@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { disksOf, readLaunch } from '../../runner/launch-files.ts'
+import { disksOf, liveInputs, readLaunch } from '../../runner/launch-files.ts'
 import { identity } from '../../src/api/wire/identity.ts'
 import { launchConfig } from '../../src/api/wire/launch.ts'
 import { inputsOf } from '../../src/reconcilers/services/inputs.ts'
@@ -49,8 +49,41 @@ test('the launch config says which disks are attached and in which order, and th
   ])
 })
 
-test('a disk grows to the size of the launch config, but not beyond the one in the identity', () => {
-  const disks = [{ name: 'root', sizeBytes: 2048 }]
-  const grownTo = (sizeBytes: number) => disksOf({ ...launch, disks: [{ name: 'root', sizeBytes }] }, { ...known, disks }, (name) => name)
-  expect([grownTo(1024), grownTo(4096)].flat().map(({ sizeBytes }) => sizeBytes)).toEqual([1024, 2048])
+const mebibyte = 1024 ** 2
+
+test('a disk that has grown has the size of the identity, unless the guest cannot write to it', () => {
+  const disks = ['root', 'archive', 'data'].map((name) => ({ name, sizeBytes: 4096, ...(name === 'data' ? {} : { createdBytes: 1024 }) }))
+  const grown = { ...launch, disks: [{ name: 'root' }, { name: 'archive', readOnly: true as const }, { name: 'data' }] }
+  expect(liveInputs(grown, { ...known, disks }, { version: 1 }, String).sizes).toEqual([{ node: 'disk0', sizeBytes: 4096 }])
+})
+
+test('without a live part, everything is as QEMU begins', () => {
+  expect(liveInputs(launch, known, { version: 1 }, String)).toEqual({
+    sizes: [],
+    limits: [{ name: 'root', device: '/machine/peripheral/disk0-device/virtio-backend', iops: 0, bytes: 0 }],
+    discs: [],
+    links: [{ name: 'lan', device: 'nic0-device', up: true }],
+    memory: { fullBytes: launch.memoryMiB * mebibyte, targetBytes: launch.memoryMiB * mebibyte },
+  })
+})
+
+test('the live part names disks, drives and networks, which QEMU numbers in the order of the launch config', () => {
+  const disks = [{ name: 'tools', cdrom: { bus: 'sata' as const } }, { name: 'root' }, { name: 'empty', cdrom: { bus: 'sata' as const } }]
+  const sha256 = 'a'.repeat(64)
+  const part = {
+    version: 1 as const,
+    cdroms: [{ name: 'tools', sha256, path: 'isos/a.iso' }],
+    limits: [{ disk: 'root', iops: 100 }],
+    down: ['lan'],
+    memoryTargetMiB: 128,
+  }
+  expect(liveInputs({ ...launch, disks }, known, part, (name) => `/vm/isos/${name}`)).toMatchObject({
+    limits: [{ name: 'root', device: '/machine/peripheral/disk0-device/virtio-backend', iops: 100, bytes: 0 }],
+    discs: [
+      { name: 'tools', path: `/vm/isos/${sha256}` },
+      { name: 'empty', path: undefined },
+    ],
+    links: [{ name: 'lan', device: 'nic0-device', up: false }],
+    memory: { targetBytes: 128 * mebibyte },
+  })
 })

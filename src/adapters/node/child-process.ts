@@ -26,10 +26,10 @@ async function spawnChild(file: string, args: readonly string[], options: SpawnO
   return { pid: child.pid ?? 0, channels, ended, kill: (signal) => void child.kill(signal) }
 }
 
-/** Both programs exec the next one, so the process is the requested one. Without a handler, SIGXFSZ would end it. */
+/** Only the soft limit, which the runner raises when a disk grows. Both programs exec the next one, so the process is the requested one. Without a handler, SIGXFSZ would end it. */
 function limited(argv: readonly string[], maxFileBytes: number | undefined): readonly string[] {
   if (maxFileBytes === undefined) return argv
-  return ['env', '--ignore-signal=XFSZ', 'prlimit', `--fsize=${maxFileBytes}`, '--', ...argv]
+  return ['env', '--ignore-signal=XFSZ', 'prlimit', `--fsize=${maxFileBytes}:`, '--', ...argv]
 }
 
 function endOf(child: NodeChild): Promise<ProcessEnd> {

@@ -18,6 +18,8 @@ import type { Runners } from '../../ports/runners.ts'
 
 /** Time from connecting to the answer. A runner answers from memory. */
 const deadlineMs = 2_000
+/** For QEMU, which carries out several commands. */
+const liveMs = 8_000
 /** A hello and one answer. A peer that sends more is not a runner. */
 const maxFrames = 4
 
@@ -47,6 +49,10 @@ export function runnerSockets(options: RunnerSocketsOptions): Runners {
       if (answer.status.uid !== uid)
         throw new PortError('Denied', `the runner in this VM's directory reports another VM:  ${answer.status.uid}`)
       return answer.status
+    },
+    async applyLive(uid, signal) {
+      const answer = await ask(uid, { type: 'live' }, signal, liveMs)
+      return answer.type === 'live' ? answer.problems : 'unsupported'
     },
     async powerOff(uid, signal) {
       const answer = await ask(uid, { type: 'powerOff' }, signal)

@@ -52,7 +52,13 @@ interface Leaf {
 
 /** Shown without values: only that they changed. */
 const hidden: ReadonlySet<string> = new Set(['spec.cloudInit.userData', 'spec.cloudInit.networkData', 'spec.cloudInit.sshAuthorizedKeys'])
-const bytes: ReadonlySet<string> = new Set(['spec.memory', 'spec.disks.*.size', 'spec.resources.memoryOverhead'])
+const bytes: ReadonlySet<string> = new Set([
+  'spec.memory',
+  'spec.memoryTarget',
+  'spec.disks.*.size',
+  'spec.disks.*.limits.bandwidth',
+  'spec.resources.memoryOverhead',
+])
 
 function leavesOf(vm: VirtualMachine, disks: readonly (Disks[number] | undefined)[]): ReadonlyMap<string, Leaf> {
   const { metadata, spec } = isHashed(vm) ? vm : withoutSecrets(vm)

@@ -1,5 +1,6 @@
 import { wrongAnnotations } from './annotations.ts'
 import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
+import { parseQuantity } from '../quantity.ts'
 import { isNetworkImage } from './spec/image.ts'
 import { mostVcpus, vcpusOf } from '../vcpus.ts'
 import { wrongStaticAddress } from './static-address.ts'
@@ -13,7 +14,14 @@ const modes = ['bridge', 'user', 'direct'] as const
  * are skipped, because the schema reports them.
  */
 export function brokenRules(document: unknown): ManifestIssue[] {
-  return [...wrongAnnotations(document), ...vcpus(document), ...disks(document), ...networks(document), ...firmware(document)]
+  return [
+    ...wrongAnnotations(document),
+    ...vcpus(document),
+    ...disks(document),
+    ...networks(document),
+    ...firmware(document),
+    ...memoryTarget(document),
+  ]
 }
 
 function vcpus(document: unknown): ManifestIssue[] {
@@ -29,7 +37,7 @@ function vcpus(document: unknown): ManifestIssue[] {
 function disks(document: unknown): ManifestIssue[] {
   const path = ['spec', 'disks']
   const each = entries(document, path).flatMap(([place, disk]) => {
-    if (disk['cdrom'] !== undefined) return ['image', 'size', 'readOnly'].flatMap((key) => both(place, disk, 'cdrom', key))
+    if (disk['cdrom'] !== undefined) return ['image', 'size', 'readOnly', 'limits'].flatMap((key) => both(place, disk, 'cdrom', key))
     return [...missing(place, disk, 'size'), ...unproven([...place, 'image'], disk['image'])]
   })
   return [...each, ...twice(document, path, 'disk'), ...cdroms(document, path)]
@@ -121,4 +129,13 @@ function twice(document: unknown, path: ManifestPath, what: string): ManifestIss
       { code: 'VM013', path: [...place, 'name'], message: `there is a ${what} "${name}" already`, help: 'give this one another name' },
     ]
   })
+}
+
+function memoryTarget(document: unknown): ManifestIssue[] {
+  const path = ['spec', 'memoryTarget']
+  const [target, memory] = [at(document, path), at(document, ['spec', 'memory'])].map((one) =>
+    typeof one === 'string' ? parseQuantity(one) : undefined,
+  )
+  if (target === undefined || memory === undefined || target <= memory) return []
+  return [{ code: 'VM013', path, message: 'memoryTarget is larger than memory', help: 'raise memory, which needs a restart' }]
 }

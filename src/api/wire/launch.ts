@@ -45,13 +45,12 @@ export const launchConfig = z.object({
   /** Only for the controller, which cannot read it from the task's memory limit. Absent for `auto`. */
   memoryOverheadBytes: z.optional(z.int()),
   accelerator: acceleratorChoice,
-  /** In boot order; the file is `disks/<name>.qcow2`. The runner grows one to `sizeBytes`; absent for a disk that never grew. */
+  /** In boot order; the file is `disks/<name>.qcow2`. */
   disks: z
     .array(
       z.object({
         name: partNameField,
         readOnly: z.optional(z.literal(true)),
-        sizeBytes: z.optional(z.int()),
         /** A CD-ROM drive, whose disc is in the live part (live-part.ts). A runner that does not know it finds no such disk and ends. */
         cdrom: z.optional(z.object({ bus: z.literal('sata') })),
       }),
@@ -103,6 +102,8 @@ export const launchConfig = z.object({
     /** The secret `networkdata` is mounted. */
     hasNetworkData: z.optional(z.literal(true)),
   }),
+  /** The runner reads the live part (live-part.ts). Absent in launch configs of release 0.1, whose runner does not. */
+  liveEdits: z.optional(z.literal(true)),
   /** A display, with VNC on a UNIX socket. */
   vnc: z.optional(z.literal(true)),
   /** The action of the watchdog; absent without one. */

@@ -11,6 +11,8 @@ export interface VmPlan {
   readonly edits: readonly Edit[]
   /** `now`: the steps apply the edits. `restart`: they wait for a restart. Edits with the effect `destroys-data` wait for the manifest to allow them. */
   readonly editsTakeHold: 'now' | 'restart'
+  /** QEMU takes `live` edits of this VM. Absent for one that release 0.1 started: they wait for a restart. */
+  readonly liveEdits?: true
   /** The condition that the VM waits for, or that a user must change; empty if none. */
   readonly waitsFor: string
   /** Facts that the node's agent does not report, because it is not responding or is of release 0.1. */

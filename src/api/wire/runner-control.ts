@@ -33,6 +33,8 @@ export const runnerRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('control'), id, action: guestControl }),
   /** Runs a program in the guest through its agent. A runner of release 0.1 answers `error`. */
   z.object({ type: z.literal('guestExec'), id, command: guestCommand, timeoutMs: z.int().check(z.minimum(10), z.maximum(10_000)) }),
+  /** Brings the running QEMU to `live.json` and `identity.json`. A runner of release 0.1 answers with an error. */
+  z.object({ type: z.literal('live'), id }),
 ])
 
 export type RunnerRequest = z.output<typeof runnerRequest>
@@ -75,6 +77,8 @@ export const runnerStatus = z.object({
   bootedAt: z.optional(cleanText(40)),
   /** The relay of the ports of NICs behind NAT: why some are closed; empty if all are open. Absent without such a NIC, and from release 0.1. */
   relay: z.optional(z.object({ problem: textField })),
+  /** Statistics of the balloon, as the guest reports them. Absent without its driver, and from release 0.1. */
+  memory: z.optional(z.object({ targetBytes: z.int(), totalBytes: z.optional(z.int()), availableBytes: z.optional(z.int()) })),
   restarts: z.int().check(z.minimum(0)),
   /** From the runner's own /proc/self/status: the restrictions that Swarm really applied. */
   hardening: z.object({ uid: z.int(), capEff: cleanText(32), capBnd: cleanText(32), noNewPrivs: z.boolean(), seccomp: z.int() }),
@@ -97,6 +101,8 @@ export const runnerResponse = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ok'), id }),
   z.object({ type: z.literal('guestPort'), id, state: guestPortState }),
   z.object({ type: z.literal('guestExec'), id, outcome: execOutcome }),
+  /** The edits that the guest does not have, with their reasons; empty if it has all, or if there is no QEMU. */
+  z.object({ type: z.literal('live'), id, problems: z.array(textField).check(z.maxLength(64)) }),
   z.object({ type: z.literal('error'), id: z.nullable(id), message: textField }),
 ])
 export type RunnerResponse = z.output<typeof runnerResponse>

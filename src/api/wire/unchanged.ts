@@ -36,10 +36,11 @@ export const unchangedAnswer = z.object({
 
 /**
  * Peers of the same release compute the same mark for the same answer. Peers of different releases may not, which counts as a changed
- * answer. Leaves out what differs each time: the age of an address, and the duration of a probe.
+ * answer. Leaves out what differs each time: the age of an address, the duration of a probe, and the memory of a guest.
  */
-export function vmMark({ sightings, ...status }: VmStatus): string {
-  return hashOf([status, addressesIn(sightings)])
+export function vmMark({ sightings, runner, ...status }: VmStatus): string {
+  const { memory: _statistics, ...kept } = runner ?? {}
+  return hashOf([{ ...status, runner: runner && kept }, addressesIn(sightings)])
 }
 
 export function prepareMark(status: PrepareStatus): string {

@@ -1,5 +1,6 @@
 import { differences } from '../../api/manifest/differences.ts'
 import type { Edit } from '../../api/manifest/edits.ts'
+import { afterRestart, isTakenByQemu } from '../../api/manifest/live-fields.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmPlan } from '../../api/wire/plan.ts'
 import type { ControllerApi } from '../../ports/controller-api.ts'
@@ -20,7 +21,7 @@ interface Difference {
 
 /** Compares the given manifests with the applied ones. Exits 0 without changes, 1 with changes, 2 if they cannot be determined. */
 export async function diffManifests(
-  api: Pick<ControllerApi, 'manifest'>,
+  api: Pick<ControllerApi, 'manifest' | 'plan'>,
   given: readonly SourceSnapshot[],
   beside: readonly SourceSnapshot[],
   format: DiffFormat,
@@ -33,12 +34,18 @@ export async function diffManifests(
   return told(found, format)
 }
 
-async function differenceOf(api: Pick<ControllerApi, 'manifest'>, vm: VirtualMachine): Promise<Difference> {
+async function differenceOf(api: Pick<ControllerApi, 'manifest' | 'plan'>, vm: VirtualMachine): Promise<Difference> {
   const { name } = vm.metadata
   const declared = await api.manifest(name)
   if (declared === undefined) return { name, change: 'new', edits: [] }
-  const edits = differences(declared.manifest, vm)
+  const edits = await asTheyApply(api, name, differences(declared.manifest, vm))
   return { name, change: edits.length === 0 ? 'same' : 'changed', edits }
+}
+
+/** Only the VM's plan tells whether its QEMU takes an edit. */
+async function asTheyApply(api: Pick<ControllerApi, 'plan'>, name: string, edits: readonly Edit[]): Promise<readonly Edit[]> {
+  if (!edits.some(isTakenByQemu)) return edits
+  return (await api.plan(name))?.liveEdits === true ? edits : afterRestart(edits)
 }
 
 /** Compares the running VMs with their manifests. */

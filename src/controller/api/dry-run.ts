@@ -1,4 +1,5 @@
 import { isOffReason } from '../../reconcilers/shared/run-wish.ts'
+import { afterRestart } from '../../api/manifest/live-fields.ts'
 import { withoutSecrets } from '../../api/manifest/hidden.ts'
 import type { VmName } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
@@ -60,7 +61,10 @@ function planOf(name: string, assets: AssetsDryRun, services: ServicesDryRun, vi
     name,
     suspended: assets.suspended ?? null,
     steps: [...assets.steps, ...services.steps],
-    edits: [...services.edits, ...assets.edits].toSorted((a, b) => byText(a.path, b.path)),
+    edits: [...services.edits, ...(services.liveEdits ? assets.edits : afterRestart(assets.edits))].toSorted((a, b) =>
+      byText(a.path, b.path),
+    ),
+    ...(services.liveEdits ? { liveEdits: true } : {}),
     editsTakeHold: services.writesEdits ? 'now' : 'restart',
     waitsFor: services.next.kind === 'stalled' ? services.next.message : waiting(view, name),
     unknown: assets.unknown,

@@ -39,7 +39,7 @@ export function preparedConditions(seen: AssetsSeen, prepared: Answer<PrepareSta
             'AssetsReady',
             'True',
             'Prepared',
-            `image, disk and grant are ready on ${hostname}${pendingText(seen, status, hostname)}`,
+            `image, disk and grant are ready on ${hostname}${liveText(status)}${pendingText(seen, status, hostname)}`,
           ),
           emulation(seen, status),
         ],
@@ -56,8 +56,13 @@ export function preparedConditions(seen: AssetsSeen, prepared: Answer<PrepareSta
 const agentTooOld = {
   state: 'failed',
   reason: 'AgentTooOld',
-  message: 'its agent is of an earlier release, which does not support CD-ROM drives; update the agent',
+  message: 'its agent is of an earlier release, which does not support CD-ROM drives and live edits; update the agent',
 } as const
+
+/** Names the edits that the running guest does not have. It has them after a restart at the latest. */
+function liveText({ live }: Extract<PrepareStatus, { state: 'ready' }>): string {
+  return live === undefined || live.message === '' ? '' : `; the running guest does not have all live edits: ${live.message}`
+}
 
 function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: string): string {
   const { pending } = status

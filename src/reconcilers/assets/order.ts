@@ -3,6 +3,7 @@ import { readReplaceDisks } from '../../api/replace-disks.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import { declaredMachine, type Machine, machineMark, needsOf, type NodeNeeds } from '../shared/applied.ts'
+import { diskLimits, downNetworks, memoryTargetMiB } from '../shared/live-part.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import { runNotes, type RunWish, runWish } from '../shared/run-wish.ts'
 
@@ -49,5 +50,11 @@ function inOrder({ accelerator, nics, networks }: NodeNeeds) {
 /** The part that a running VM takes. Absent if the manifest has nothing of it, as for a VM of release 0.1. */
 function livePartOf({ spec }: VirtualMachine): Pick<PrepareOrder, 'live'> {
   const cdroms = cdromDrives(spec).map(({ name, cdrom: { path = null } }) => ({ name, path }))
-  return cdroms.length === 0 ? {} : { live: { cdroms } }
+  const live = {
+    ...(cdroms.length === 0 ? {} : { cdroms }),
+    down: downNetworks(spec),
+    limits: diskLimits(spec),
+    memoryTargetMiB: memoryTargetMiB(spec),
+  }
+  return Object.values(live).every((one) => one === undefined) ? {} : { live }
 }

@@ -3,7 +3,16 @@ import type { Edit } from '../../api/manifest/edits.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmUid } from '../../api/names.ts'
 import type { Labels, RawSpec, SwarmService } from '../../ports/swarm.ts'
-import { appliedMachine, checkOf, declaredMachine, launchOf, type MachineCheck, machineMark, needsOf } from '../shared/applied.ts'
+import {
+  appliedMachine,
+  checkOf,
+  declaredMachine,
+  launchOf,
+  type MachineCheck,
+  machineMark,
+  needsOf,
+  readsLivePart,
+} from '../shared/applied.ts'
 import { nodeIdIn } from '../shared/constraints.ts'
 import { rawObject } from '../shared/raw.ts'
 import { isSshPortMissing, sshPortIn } from '../shared/ssh-port.ts'
@@ -13,7 +22,7 @@ import { whyUnfit } from './fit.ts'
 import { type Inputs, inputsOf } from './inputs.ts'
 import type { ServicesSeen } from './observe.ts'
 import { renderTemplate } from './render.ts'
-import { editsBetween, grownIn } from './restart-inputs.ts'
+import { editsBetween, restartHash } from './restart-inputs.ts'
 import type { NodeId } from '../../api/names.ts'
 
 export type Present = Extract<ServicesSeen['declaration'], { kind: 'present' }>
@@ -34,6 +43,8 @@ export interface Context extends Target {
   readonly generation: string
   readonly updatePolicy: VirtualMachine['spec']['updatePolicy']
   readonly inputs: Inputs
+  /** The hash of the manifest for the running VM. It has the live part if its runner does not read that, unlike the hash of `inputs`. */
+  readonly wantedHash: string
   /** The node's check of the manifest's accelerator and networks; `accepted` if they are already applied. */
   readonly check: MachineCheck
   /** Why the machine before an edit could not start, such as a label that its node does not have yet. */
@@ -59,8 +70,9 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
   const launch = launchOf(service, configs)
   const disks = record?.disks ?? launch?.disks.map(({ name }) => name)
   const sshPort = record?.sshPort ?? (launch && sshPortIn(launch))
-  const wanted = { cluster, vm, uid, disks, grown: record?.grown ?? (launch && grownIn(launch)), sshPort }
+  const wanted = { cluster, vm, uid, disks, grown: record?.grown, liveEdits: readsLivePart(launch), sshPort }
   const inputs = inputsOf(wanted)
+  const wantedHash = restartHash(wanted)
   const forceUpdate = forceUpdateOf(service)
   // Without a node nothing is written, see whyUnfit.
   const node = target.node ?? nodeIdIn(service) ?? ''
@@ -75,6 +87,7 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
     generation,
     updatePolicy: vm.spec.updatePolicy,
     inputs,
+    wantedHash,
     check,
     previousUnfit,
     replicasNow: isUnchecked || previousUnfit !== undefined ? Math.min(replicas, replicasOf(service)) : replicas,

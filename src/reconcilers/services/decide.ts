@@ -40,9 +40,9 @@ export type Decision =
     }
 
 export function decide(context: Context): Decision {
-  const { seen, service, inputs, draft } = context
+  const { seen, service, draft, inputs } = context
   const verdict = judgeTemplate(service, seen.configs, {
-    inputs: inputs.hash,
+    inputs: context.wantedHash,
     template: renderedHash(draft, inputs.ports),
     isHardenedAlike: (template) => hardeningOf(template) === hardeningOf(draft),
     reachesMore: () => reaches(context),
@@ -59,7 +59,7 @@ export function decide(context: Context): Decision {
       return {
         kind: 'leave',
         held: verdict.held,
-        pending: verdict.held.applied !== inputs.hash,
+        pending: verdict.held.applied !== context.wantedHash,
         why: 'the template differs from the manifest only in notation',
       }
     case 'drifted':

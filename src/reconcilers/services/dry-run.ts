@@ -4,6 +4,7 @@ import type { VmName } from '../../api/names.ts'
 import type { PlannedStep } from '../../api/wire/plan.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import type { Next } from '../reconciler.ts'
+import { launchOf, readsLivePart } from '../shared/applied.ts'
 import { dig } from '../shared/raw.ts'
 import { replicasOf } from '../shared/vm-service.ts'
 import type { ServicesAction } from './actions.ts'
@@ -16,6 +17,8 @@ export interface ServicesDryRun {
   /** A step writes the template, which applies the edits. */
   readonly writesEdits: boolean
   readonly next: Next
+  /** The VM was started by a runner that reads the live part, or will be. */
+  readonly liveEdits: boolean
 }
 
 /** A dry run: the actions as if the VM were neither suspended nor under another controller's lease. Only reads. */
@@ -33,6 +36,7 @@ export async function dryRunServices(
     edits,
     writesEdits: actions.some(appliesEdits),
     next,
+    liveEdits: service === undefined || readsLivePart(launchOf(service, seen.configs)),
   }
 }
 

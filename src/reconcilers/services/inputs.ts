@@ -65,7 +65,7 @@ export function inputsOf(wanted: WantedVm): Inputs {
     secrets: [...secretOf('userdata', uid, userData), ...secretOf('networkdata', uid, networkData)],
     userNetwork: launch.nics.some(({ user }) => user !== undefined),
     ports: portsIn(launch),
-    hash: restartHash(wanted),
+    hash: restartHash({ ...wanted, liveEdits: true }),
   }
 }
 
@@ -80,12 +80,11 @@ function secretOf(file: SecretInput['file'], uid: VmUid, text: string | undefine
 }
 
 function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
-  const [readOnly, sizes, cdroms] = [readOnlyDisks(wanted) ?? [], grownSizes(wanted) ?? {}, cdromNames(wanted) ?? []]
+  const [readOnly, cdroms] = [readOnlyDisks(wanted) ?? [], cdromNames(wanted) ?? []]
   return diskNames(wanted).map((name) => ({
     name,
     ...(readOnly.includes(name) ? { readOnly: true as const } : {}),
     ...(cdroms.includes(name) ? { cdrom: { bus: 'sata' as const } } : {}),
-    ...(sizes[name] === undefined ? {} : { sizeBytes: sizes[name] }),
   }))
 }
 
@@ -130,6 +129,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
       hasUserData: cloudInit.userData !== undefined,
       ...(cloudInit.networkData === undefined ? {} : { hasNetworkData: true as const }),
     },
+    liveEdits: true,
     ...(console?.vnc ? { vnc: true } : {}),
     ...(watchdog === undefined ? {} : { watchdog: watchdog.action }),
     powerOffTimeoutS: powerOffTimeoutS(vm),

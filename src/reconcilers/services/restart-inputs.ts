@@ -10,6 +10,7 @@ import type { GrownDisk } from '../../api/wire/agent-api.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
 import { formerBridge, launchNicsOf } from '../shared/applied.ts'
+import { diskLimits, downNetworks, memoryTargetMiB } from '../shared/live-part.ts'
 import { runningShape, shapeOf } from '../shared/machine-shape.ts'
 import { type Change, type Entry, type Path, shown } from './change.ts'
 import { userPortChanges, userPortsOf } from './user-ports.ts'
@@ -22,10 +23,12 @@ export interface WantedVm {
   readonly uid: VmUid
   /** Names of the existing disks, in boot order, if they are known: a VM never starts with a disk that its node has not created. */
   readonly disks?: readonly string[] | undefined
-  /** Disks that the node has prepared to grow at the next start. */
+  /** Disks that are larger for the node than they were created. */
   readonly grown?: readonly GrownDisk[] | undefined
   /** The port of the node for `ssh: auto`, if it is known. */
   readonly sshPort?: number | undefined
+  /** False for a VM whose runner does not read the live part. */
+  readonly liveEdits?: boolean
 }
 
 /** The inputs in a service's current template. */
@@ -79,7 +82,6 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   disks: { wanted: diskNames, changes: diskChanges },
   cdroms: { wanted: cdromNames, changes: cdromChanges },
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
-  grownDisks: { wanted: grownSizes, changes: sizeChanges },
   nics: input(['spec', 'networks'], (manifest) => wantedNics(manifest).map(nicEntry), runningNics, shownAsList),
   userPorts: {
     wanted: (manifest) => userPortsOf(wantedNics(manifest)),
@@ -138,6 +140,35 @@ export function powerOffTimeoutS({ spec }: VirtualMachine): number {
   return spec.terminationGracePeriod === undefined ? 110 : Math.ceil(spec.terminationGracePeriod / 1_000)
 }
 
+/**
+ * The fields that a running VM takes. They count only for a VM whose runner does not read the live part: it was started by release 0.1, with every
+ * one of them at its default. The launch config has none of them.
+ */
+const liveInputs: Readonly<Record<string, RestartInput>> = {
+  grownDisks: { wanted: grownSizes, changes: sizeChanges },
+  downNetworks: {
+    wanted: ({ vm }) => downNetworks(vm.spec),
+    changes: (_running, { vm }) =>
+      vm.spec.networks.flatMap(({ state }, index) =>
+        shown(['spec', 'networks', index, 'state'], undefined, state === 'down' ? state : undefined),
+      ),
+  },
+  diskLimits: {
+    wanted: ({ vm }) => diskLimits(vm.spec),
+    changes: (_running, { vm }) =>
+      vm.spec.disks.flatMap(({ limits }, index) => {
+        const path = ['spec', 'disks', index, 'limits']
+        const bandwidth = limits?.bandwidth === undefined ? undefined : formatBytes(limits.bandwidth)
+        return [...shown([...path, 'iops'], undefined, limits?.iops), ...shown([...path, 'bandwidth'], undefined, bandwidth)]
+      }),
+  },
+  memoryTarget: {
+    wanted: ({ vm }) => memoryTargetMiB(vm.spec),
+    changes: (_running, { vm }) =>
+      memoryTargetMiB(vm.spec) === undefined ? [] : shown(['spec', 'memoryTarget'], undefined, formatBytes(vm.spec.memoryTarget ?? 0)),
+  },
+}
+
 /** Undefined if all networks use DHCP. */
 export function staticNetworks({ spec }: VirtualMachine): LaunchConfig['cloudInit']['networks'] {
   const found = spec.networks.flatMap(({ name, ipv4 }) => (ipv4 === undefined ? [] : [{ name, ...ipv4 }]))
@@ -146,13 +177,18 @@ export function staticNetworks({ spec }: VirtualMachine): LaunchConfig['cloudIni
 
 /** A release that renders differently does not change it. */
 export function restartHash(manifest: WantedVm): string {
-  return hashOf(Object.fromEntries(Object.entries(restartInputs).map(([key, { wanted }]) => [key, wanted(manifest)])))
+  const inputs = manifest.liveEdits === false ? { ...restartInputs, ...liveInputs } : restartInputs
+  return hashOf(Object.fromEntries(Object.entries(inputs).map(([key, { wanted }]) => [key, wanted(manifest)])))
 }
 
 /** The edits since the VM started, by manifest field. Never contains secrets. */
 export function editsBetween(running: RunningVm, manifest: WantedVm): readonly Edit[] {
   const changes = Object.values(restartInputs).flatMap((one) => one.changes(running, manifest))
-  return changes.map(([path, from, to]) => editOf(manifest.vm, path, from, to))
+  const late = running.launch.liveEdits === true ? [] : Object.values(liveInputs).flatMap((one) => one.changes(running, manifest))
+  return [
+    ...changes.map(([path, from, to]) => editOf(manifest.vm, path, from, to)),
+    ...late.map(([path, from, to]): Edit => ({ ...editOf(manifest.vm, path, from, to), effect: 'restart' })),
+  ]
 }
 
 /** Which disks the VM starts with. The node decides whether a new name may replace a disk (disk-edits.ts). */
@@ -260,14 +296,9 @@ function sizeChanges({ launch }: RunningVm, { vm, grown = [] }: WantedVm): reado
   return vm.spec.disks.flatMap(({ name, size }, index) => {
     if (size === undefined) return []
     const [running, wanted] = [launch.disks.find((one) => one.name === name), grown.find((one) => one.name === name)]
-    const before = running && (running.sizeBytes ?? wanted?.createdBytes)
+    const before = running && wanted?.createdBytes
     return before === undefined ? [] : shownInBytes(['spec', 'disks', index, 'size'], before, wanted?.sizeBytes ?? size)
   })
-}
-
-/** The sizes of a running VM, for a record that has lost them. */
-export function grownIn({ disks }: LaunchConfig): readonly GrownDisk[] {
-  return disks.flatMap(({ name, sizeBytes }) => (sizeBytes === undefined ? [] : [{ name, createdBytes: sizeBytes, sizeBytes }]))
 }
 
 function wantedNics({ cluster, vm, sshPort }: WantedVm): LaunchConfig['nics'] {

@@ -73,7 +73,7 @@ function writeTemplate(context: Context, decision: Extract<Decision, { kind: 'wr
   const { seen, inputs, service, replicas } = context
   const template = renderedHash(decision.template, inputs.ports)
   const forceUpdate = context.forceUpdate + (decision.force ? 1 : 0)
-  const labels = labelsOf(context, { applied: inputs.hash, template, drift: decision.drift }, forceUpdate)
+  const labels = labelsOf(context, { applied: inputs.hash, desired: inputs.hash, template, drift: decision.drift }, forceUpdate)
   const Labels = decision.drift === undefined ? labels : restoring(context, labels)
   const TaskTemplate = { ...decision.template, ForceUpdate: forceUpdate }
   const spec = { ...service.spec, Labels, TaskTemplate, ...surroundings(replicas, inputs.ports) }
@@ -165,8 +165,8 @@ function update(
 }
 
 /** Keeps foreign labels and sets ours. */
-function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted(context)): Labels {
-  const { seen, service, uid, node, inputs } = context
+function labelsOf(context: Context, held: Held & { readonly desired?: string }, forceUpdate: number = forceNoted(context)): Labels {
+  const { seen, service, uid, node, wantedHash } = context
   const generation = generationActedOn(context)
   const {
     [objectLabels.driftHash]: _drift,
@@ -177,7 +177,7 @@ function labelsOf(context: Context, held: Held, forceUpdate: number = forceNoted
     ...rest
   } = service.labels
   const of = { cluster: seen.settings.cluster, vm: seen.vm, uid }
-  return { ...rest, ...context.runLabels, ...serviceLabels(of, { node, generation, desired: inputs.hash, forceUpdate, ...held }) }
+  return { ...rest, ...context.runLabels, ...serviceLabels(of, { node, generation, desired: wantedHash, forceUpdate, ...held }) }
 }
 
 /**

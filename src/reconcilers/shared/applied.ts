@@ -149,3 +149,8 @@ export function formerBridge(service: Pick<SwarmService, 'spec' | 'labels'>): st
   const named = labelConstraints(service).find(({ label }) => label.startsWith(bridgePrefix))
   return named === undefined ? service.labels[objectLabels.bridge] : named.label.slice(bridgePrefix.length)
 }
+
+/** A config that is lost says nothing, and services of this release have it. */
+export function readsLivePart(launch: LaunchConfig | undefined): boolean {
+  return launch === undefined || launch.liveEdits === true
+}

@@ -6,7 +6,7 @@ import { makeDiskImage } from './disk-image.ts'
 
 /** Modules that every boot loads, and those that only a seed on a CD-ROM (IDE or SATA), or a SCSI disk, needs. */
 const MODULES = {
-  first: ['button', 'evdev', 'virtio_blk', 'virtio_net', 'isofs', 'af_packet', 'pvpanic-pci'],
+  first: ['button', 'evdev', 'virtio_blk', 'virtio_net', 'isofs', 'af_packet', 'pvpanic-pci', 'virtio_balloon'],
   cdrom: ['ahci', 'ata_piix', 'virtio_scsi', 'sr_mod', 'sd_mod', 'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8'],
 }
 

@@ -93,6 +93,7 @@ export class SimulatedNode {
         deleteDisks: (order) => deleteDisks(disks, order),
         grownDisks: (uid) => grownDisks(shared, uid),
         keepLivePart: (order) => keepLivePart({ ...shared, isos: images }, order),
+        liveEdits: { apply: async () => '' },
         keepNicSlots: (order) => keepNicSlots(shared, order),
         keepRunPolicy: () => Promise.resolve({}),
         grants: held,

@@ -31,6 +31,7 @@ export function qemuProcesses(ports: QemuPorts): ChildProcesses {
   return {
     spawn: async (file, args, options) => {
       if (file.endsWith('qemu-img')) return soundDisk(options)
+      if (file === 'prlimit') return { pid: 8, channels: [], ended: Promise.resolve({ kind: 'exited', code: 0 }), kill: () => undefined }
       const qemu = new SimulatedQemu(args, options, ports)
       ports.onSpawn(qemu)
       return qemu.child

@@ -11,7 +11,7 @@ const deadlineMs = 2_000
 
 /** As `src/adapters/node/runner-sockets.ts`, over simulated sockets and time. */
 export function memoryRunners(layout: Layout, sockets: FdSockets, process: Process): Runners {
-  async function ask(uid: VmUid, type: 'status' | 'powerOff'): Promise<RunnerResponse> {
+  async function ask(uid: VmUid, type: 'status' | 'powerOff' | 'live'): Promise<RunnerResponse> {
     const connection = await sockets.connect(layout.controlSocket(uid))
     const { promise, resolve, reject } = Promise.withResolvers<RunnerResponse>()
     const cancel = process.clock.after(deadlineMs, () => reject(new PortError('Unavailable', 'the runner is not responding')))
@@ -44,6 +44,10 @@ export function memoryRunners(layout: Layout, sockets: FdSockets, process: Proce
     },
     // No simulated guest has a server.
     guestPort: () => Promise.resolve('silent'),
+    async applyLive(uid) {
+      const answer = await ask(uid, 'live')
+      return answer.type === 'live' ? answer.problems : 'unsupported'
+    },
     async powerOff(uid) {
       await ask(uid, 'powerOff')
     },

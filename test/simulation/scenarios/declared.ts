@@ -18,9 +18,15 @@ function waitsForRestart({ views }: Pick<World, 'views'>): string | undefined {
 }
 
 /** It was started with the current manifest. */
-function nothingWaits({ views }: Pick<World, 'views'>): string | undefined {
-  const says = views().every((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'False'))
+function nothingWaits(world: Pick<World, 'views'>): string | undefined {
+  const says = world
+    .views()
+    .every((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'False'))
   return says ? undefined : 'RestartRequired of web is not False'
+}
+
+function all(...checks: readonly NonNullable<Scenario['expect']>[]): NonNullable<Scenario['expect']> {
+  return (world) => checks.map((check) => check(world)).find((found) => found !== undefined)
 }
 
 function edited(field: string, before: SpecChanges, after: SpecChanges, isPending = true, reason?: string): Scenario {
@@ -80,27 +86,26 @@ export const edits: readonly Scenario[] = [
   edited('other user data', { cloudInit: { userData: '#cloud-config\n' } }, { cloudInit: { userData: '#cloud-config\npackages: []\n' } }),
   edited('network data', {}, { cloudInit: { networkData: 'version: 2\n' } }),
   edited('ssh keys', {}, { cloudInit: { sshAuthorizedKeys: [key] } }),
-  edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }),
+  { ...edited('disk size', {}, { disks: [{ ...disk, size: '4Gi' }] }, false), expect: all(nothingWaits, rootHas(4 * 1024 ** 3)) },
+  {
+    ...edited('disk size, and the guest crashes', {}, {}),
+    acts: [
+      [editAtMs, once(isRunning('web'), (world) => world.declare('web', { disks: [{ ...disk, size: '4Gi' }] }))],
+      [editAtMs + 500, ({ machines }) => machines.crash('web')],
+    ],
+    expect: rootHas(4 * 1024 ** 3),
+  },
+  { ...edited('state of a network', {}, { networks: [{ name: 'lan', bridge: 'br0', state: 'down' }] }, false), expect: nothingWaits },
+  { ...edited('limits of a disk', {}, { disks: [{ ...disk, limits: { iops: 100 } }] }, false), expect: nothingWaits },
+  { ...edited('memoryTarget', {}, { memoryTarget: '64Mi' }, false), expect: nothingWaits },
+  edited('console', {}, { console: { vnc: true } }),
+  edited('watchdog', {}, { watchdog: {} }),
+  edited('disks, to which a CD-ROM drive is added', {}, { disks: [disk, { name: 'tools', cdrom: {} }] }),
   {
     ...edited('disk size, with updatePolicy: Restart', { updatePolicy: 'Restart' }, larger, false),
     expect: rootHas(4 * 1024 ** 3),
   },
   edited('disk size to a smaller one', {}, { disks: [{ ...disk, size: '1Gi' }] }, false, 'DiskResizeUnsupported'),
-  {
-    name: 'edit disk size and back',
-    vms: { web: {} },
-    acts: [
-      [
-        editAtMs,
-        once(isRunning('web'), (world: World) => {
-          world.declare('web', { disks: [{ ...disk, size: '4Gi' }] })
-          world.troubleUntilMs = Math.max(world.troubleUntilMs, world.time.now() + 5_000)
-          world.time.after(5_000, () => world.declare('web'))
-        }),
-      ],
-    ],
-    expect: (world) => nothingWaits({ views: () => world.views() }),
-  },
   edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false, 'ImageChangeRefused'),
   edited('disks, to which one is added', {}, { disks: [disk, blank] }),
   edited('disks, to which one from an image is added', {}, { disks: [disk, { ...other, name: 'more' }] }),

@@ -33,6 +33,7 @@ function aBook() {
     deleteDisks: async () => ({ state: 'gone' }),
     grownDisks: async () => [],
     keepLivePart: async () => undefined,
+    liveEdits: { apply: async () => '' },
     keepNicSlots: async () => undefined,
     keepRunPolicy: () => Promise.resolve({}),
     grants: { readClear: async () => undefined, revoke: async () => undefined } as never,
@@ -94,6 +95,7 @@ function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { stat
     deleteDisks: async () => ({ state: 'gone' }),
     grownDisks: async () => [],
     keepLivePart: async () => undefined,
+    liveEdits: { apply: async () => '' },
     keepNicSlots: async () => undefined,
     keepRunPolicy: () => Promise.resolve({}),
     grants: {

@@ -95,7 +95,7 @@ describe('differences of two manifests', () => {
     [
       'a disk',
       { disks: [{ name: 'root', size: '4Gi', image: { source: 'images/tiny.qcow2' } }] },
-      { path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'restart' },
+      { path: 'spec.disks[0].size', from: '2 GiB', to: '4 GiB', effect: 'live' },
     ],
     [
       'a bridge',
@@ -166,12 +166,12 @@ function read(...texts: readonly string[]) {
   return [{ source: 'directory', complete: true, message: '', documents }]
 }
 
-function holding(...vms: readonly VirtualMachine[]) {
+function holding(vm: VirtualMachine, plan = aPlan()) {
   return {
     manifest: async (name: string) => {
-      const vm = vms.find((one) => one.metadata.name === name)
-      return vm && { name, generation: '', source: 'directory', manifest: withoutSecrets(vm) }
+      return name === vm.metadata.name ? { name, generation: '', source: 'directory', manifest: withoutSecrets(vm) } : undefined
     },
+    plan: async () => plan,
   }
 }
 
@@ -198,10 +198,19 @@ describe('diff of manifests', () => {
   })
 
   it('exits with 2 where a manifest is wrong, and asks nothing', async () => {
-    const asked = { manifest: () => Promise.reject(new Error('asked')) }
+    const asked = { manifest: () => Promise.reject(new Error('asked')), plan: () => Promise.reject(new Error('asked')) }
     const outcome = await diffManifests(asked, read(manifest('web').replace('memory', 'memry')), [], 'text')
     expect(outcome).toMatchObject({ exit: 2, out: '' })
     expect(outcome.err).toContain('unknown field "memry"')
+  })
+
+  it.each([
+    ['restart', undefined],
+    ['live', true],
+  ] as const)('says %s for an edit that QEMU takes, where the plan says that of its QEMU', async (effect, liveEdits) => {
+    const api = holding(parsed(manifest('web')), aPlan(liveEdits === undefined ? {} : { liveEdits }))
+    const { out } = await diffManifests(api, read(manifest('web', { size: '2Gi' })), [], 'text')
+    expect(out).toMatch(new RegExp(`^~ web\\n    spec\\.disks\\[0\\]\\.size .* ${effect}\\n$`))
   })
 
   it('gives the same as JSON', async () => {

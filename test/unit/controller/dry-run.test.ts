@@ -54,6 +54,7 @@ describe('a plan', () => {
     const cluster = await running()
     expect(await planned(cluster)).toEqual({
       name: 'web',
+      liveEdits: true,
       suspended: null,
       steps: [],
       edits: [],

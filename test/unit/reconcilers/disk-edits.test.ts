@@ -41,8 +41,8 @@ test('an image for a blank disk, or none for one from an image, is an edit of th
   expect(shown([made('root', {})], [declaredRoot])).toEqual([])
 })
 
-test('a larger size needs a restart, and a smaller one would need a new disk', () => {
-  expect(shown([made('data')], [wanted('data', { size: 2 * sizeBytes })])).toEqual([['spec.disks[0].size', '1 GiB', '2 GiB', 'restart']])
+test('a larger size is live, and a smaller one would need a new disk', () => {
+  expect(shown([made('data')], [wanted('data', { size: 2 * sizeBytes })])).toEqual([['spec.disks[0].size', '1 GiB', '2 GiB', 'live']])
   expect(shown([made('data')], [wanted('data', { size: sizeBytes / 2 })])).toEqual([
     ['spec.disks[0].size', '1 GiB', '512 MiB', 'destroys-data'],
   ])

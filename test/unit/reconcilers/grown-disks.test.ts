@@ -1,15 +1,10 @@
 import { expect, test } from 'vitest'
-import { launchConfig } from '../../../src/api/wire/launch.ts'
-import { inputsOf } from '../../../src/reconcilers/services/inputs.ts'
-import { editsBetween, grownIn, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
 import { placementData, placementLabels, readPlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
 import { placementRecordName } from '../../../src/api/names.ts'
-import { aVm, Cluster } from '../../simulation/cluster.ts'
+import { Cluster } from '../../simulation/cluster.ts'
 import { aUid, aVmName } from '../../support/branded.ts'
-import { started, wantedBy } from './started.ts'
 
 const grown = [{ name: 'root', createdBytes: 2 * 1024 ** 3, sizeBytes: 4 * 1024 ** 3 }]
-const { vm } = aVm('web')
 
 function recorded(of: typeof grown | [] | undefined) {
   const uid = aUid('00000000-0000-4000-8000-000000000001')
@@ -31,14 +26,6 @@ test('the placement record keeps which disks have grown, and drops them when non
   expect([recorded(grown), recorded([]), recorded(undefined)]).toEqual([grown, [], undefined])
 })
 
-test('the launch config says the size of a disk that has grown, so that a lost record changes nothing', () => {
-  const wanted = { ...wantedBy(vm), grown }
-  const launch = launchConfig.parse(JSON.parse(inputsOf(wanted).launchText))
-  expect(launch.disks).toEqual([{ name: 'root', sizeBytes: 4 * 1024 ** 3 }])
-  expect(restartHash({ ...wanted, grown: grownIn(launch) })).toBe(restartHash(wanted))
-  expect(restartHash({ ...wanted, grown: [] })).toBe(restartHash(wantedBy(vm)))
-})
-
 test('an agent of release 0.1, which reports no grown disk, makes no VM forget one', async () => {
   const cluster = new Cluster()
   const sized = (size: string) => cluster.declare('web', { disks: [{ name: 'root', size, image: { source: 'images/tiny.qcow2' } }] })
@@ -54,11 +41,4 @@ test('an agent of release 0.1, which reports no grown disk, makes no VM forget o
   sized('2Gi')
   await cluster.converge()
   expect(label()).toBe('')
-})
-
-test('a larger size that is withdrawn after the service was written is shown', () => {
-  const launch = launchConfig.parse(JSON.parse(inputsOf({ ...wantedBy(vm), grown }).launchText))
-  const running = { ...started(vm), launch }
-  expect(editsBetween(running, { ...wantedBy(vm), grown: [] })).toMatchObject([{ path: 'spec.disks[0].size', from: '4 GiB', to: '2 GiB' }])
-  expect(editsBetween(running, { ...wantedBy(vm), grown })).toEqual([])
 })

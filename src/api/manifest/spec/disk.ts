@@ -11,15 +11,30 @@ export const disk = z.strictObject({
     effect: 'destroys-data',
   }),
   size: field(quantity('1Mi').optional(), {
-    description: 'Size that the guest sees. A disk can grow, at a restart, and cannot shrink.',
+    description: 'Size that the guest sees. A disk can grow while the VM runs, and cannot shrink.',
     needed: 'yes',
-    effect: 'restart',
+    effect: 'live',
   }),
   image: image.optional(),
   readOnly: field(z.boolean().optional(), {
     description: 'true attaches the disk so that the guest cannot write to it.',
     effect: 'restart',
   }),
+  limits: field(
+    z
+      .strictObject({
+        iops: field(z.int().min(1).max(10_000_000).optional(), {
+          description: 'Most reads and writes in a second. Default: no limit.',
+          effect: 'live',
+        }),
+        bandwidth: field(quantity('1Ki').optional(), {
+          description: 'Most bytes that are read and written in a second. Default: no limit.',
+          effect: 'live',
+        }),
+      })
+      .optional(),
+    { description: 'Limits of the guest on this disk.', effect: 'live' },
+  ),
   cdrom: field(
     z
       .strictObject({

@@ -36,6 +36,11 @@ export const machineFields = {
     needed: 'yes, unless its class gives it',
     effect: 'restart',
   }),
+  memoryTarget: field(quantity('32Mi').optional(), {
+    description:
+      'Memory that the balloon leaves to the guest, at most memory. The node can use the rest until you raise the target. Needs the driver virtio_balloon in the guest. Default: memory.',
+    effect: 'live',
+  }),
   accelerator: field(z.enum(['auto', 'kvm', 'tcg']).default('auto'), {
     description:
       'kvm: only on nodes with working KVM. tcg: software emulation, which is slow. auto: KVM if it works on the node, otherwise tcg if the cluster allows it.',

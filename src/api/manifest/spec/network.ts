@@ -16,6 +16,10 @@ export const network = z.strictObject({
     needed: 'yes',
     effect: 'restart',
   }),
+  state: field(z.enum(['up', 'down']).optional(), {
+    description: 'down takes the link of the NIC away, like an unplugged cable. Default: up.',
+    effect: 'live',
+  }),
   fallback: field(z.literal('user').optional(), {
     description:
       'user puts the NIC behind NAT when no node has the bridge, with the same MAC and an SSH port. It returns to the bridge at a restart once its node has it.',
