@@ -68,11 +68,15 @@ export class Guest {
   }
 
   /** If QEMU does not answer, its last run state is repeated. */
-  async status(): Promise<Pick<RunnerStatus, 'accelerator' | 'qemuStatus' | 'bootedAt' | 'guestAgent' | 'memory' | 'relay'>> {
+  async status(): Promise<
+    Pick<RunnerStatus, 'accelerator' | 'qemuStatus' | 'bootedAt' | 'guestAgent' | 'memory' | 'relay' | 'watchdogFiredAt'>
+  > {
     if (this.#qemu) this.#qemuStatus = await this.#qemu.status().catch(() => this.#qemuStatus)
     const memory = await this.#qemu?.memory().catch(() => undefined)
+    const watchdogFiredAt = this.#qemu?.watchdogFiredAt
     return {
       ...(memory === undefined ? {} : { memory }),
+      ...(watchdogFiredAt === undefined ? {} : { watchdogFiredAt }),
       accelerator: this.#accelerator,
       qemuStatus: this.#qemuStatus,
       guestAgent: this.#qemu?.agent.status ?? { connected: false },

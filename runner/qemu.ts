@@ -1,5 +1,6 @@
 import type { RunnerStatus } from '../src/api/wire/runner-control.ts'
 import type { ChildProcess, ChildProcesses, ProcessEnd } from '../src/ports/child-process.ts'
+import { rfc3339 } from '../src/api/time.ts'
 import type { Clock } from '../src/ports/clock.ts'
 import type { Log } from '../src/ports/log.ts'
 import { GuestAgent } from './guest-agent/guest-agent.ts'
@@ -41,8 +42,6 @@ export interface QemuDeps {
   readonly onStopped: () => void
   /** Reads the live part from the VM's directory, in QEMU's names. */
   readonly live: () => Promise<LiveInputs & { readonly maxDiskBytes: number }>
-  /** The guest's watchdog fired. */
-  readonly onWatchdog?: () => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -67,6 +66,7 @@ export class Qemu {
   #fileLimit: number
   #turn: Promise<unknown>
   #isReady: () => void = () => undefined
+  #watchdogFiredAt: string | undefined
   readonly #serialEnded: Promise<void>
   #ran = false
   #reason: string | undefined
@@ -139,6 +139,11 @@ export class Qemu {
     const end = await ended
     if (end.kind !== 'exited' || end.code !== 0) throw new Error(`prlimit ${args.join(' ')} failed`)
     this.#fileLimit = bytes
+  }
+
+  /** RFC 3339 time at which the guest's watchdog fired last. */
+  get watchdogFiredAt(): string | undefined {
+    return this.#watchdogFiredAt
   }
 
   /** Statistics of the balloon; undefined while the guest sends none. Throws QmpError. */
@@ -214,7 +219,7 @@ export class Qemu {
   /** `none` is the runner's `poweroff`: QEMU carries out the other actions itself. */
   #onWatchdog(action: string): void {
     this.#deps.log.warn({ action }, 'The watchdog fired: the guest hangs')
-    this.#deps.onWatchdog?.()
+    this.#watchdogFiredAt = rfc3339(this.#deps.clock)
     if (action === 'none') this.#over('watchdog')
   }
 

@@ -77,6 +77,8 @@ export const runnerStatus = z.object({
   bootedAt: z.optional(cleanText(40)),
   /** The relay of the ports of NICs behind NAT: why some are closed; empty if all are open. Absent without such a NIC, and from release 0.1. */
   relay: z.optional(z.object({ problem: textField })),
+  /** RFC 3339 time at which the watchdog of this guest fired last. Absent if it did not, and from release 0.1. */
+  watchdogFiredAt: z.optional(cleanText(40)),
   /** Statistics of the balloon, as the guest reports them. Absent without its driver, and from release 0.1. */
   memory: z.optional(z.object({ targetBytes: z.int(), totalBytes: z.optional(z.int()), availableBytes: z.optional(z.int()) })),
   restarts: z.int().check(z.minimum(0)),

@@ -67,6 +67,7 @@ const byReason: Readonly<Record<string, Step>> = {
   SeveralDisks: disks,
   DiskMissing: disks,
   TooManyDisks: disks,
+  AgentTooOld: nodes,
   ImageMissing: explain('spec.disks.image'),
   ImageRefused: explain('spec.disks.image'),
   ImageSourceUnsupported: explain('spec.disks.image'),

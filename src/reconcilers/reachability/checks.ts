@@ -73,12 +73,13 @@ function guestRunning({ vm, task, isPredecessor, node, status }: ReachabilitySee
   // A runner that is not responding may still run its guest.
   if (known.runner === null)
     return found('Unknown', 'RunnerUnreachable', `the runner on ${where} is not responding${runnerDetail(known.runnerMessage)}`)
-  const { phase, state, qemuStatus, message, accelerator } = known.runner
+  const { phase, state, qemuStatus, message, accelerator, watchdogFiredAt } = known.runner
   if (phase !== 'Running') return found('False', reasonOf(phase, state), message || `the runner is in phase ${phase}`)
   if (state === 'Paused' && qemuStatus === 'paused')
     return found('False', 'Paused', `on ${where} ${message}; to let it run again: docker vm unpause ${vm}`)
   if (qemuStatus !== 'running') return paused(where, qemuStatus, message)
-  return found('True', 'Running', `on ${where} with ${accelerator ?? 'an unknown accelerator'}`)
+  const fired = watchdogFiredAt === undefined ? '' : `; its watchdog fired at ${watchdogFiredAt}, so the guest had stopped responding`
+  return found('True', 'Running', `on ${where} with ${accelerator ?? 'an unknown accelerator'}${fired}`)
 }
 
 /** A runner's state says more than its phase, which keeps the words of release 0.1. */
