@@ -7,6 +7,8 @@ export interface MachineShape extends CpuTopology {
   readonly accelerator: AcceleratorChoice
   readonly diskBytes: readonly number[]
   readonly nics: number
+  /** NICs behind NAT among them. */
+  readonly userNics?: number
   /** A display with VNC. */
   readonly display?: boolean
   readonly firmware: 'bios' | 'uefi'
@@ -32,6 +34,8 @@ export const overheadMiB = {
   vcpu: 3,
   disk: 6,
   nic: 8,
+  /** The relay of the ports of NICs behind NAT: 128 connections with 128 KiB each. Once for a VM. */
+  relay: 16,
   /** 16 MiB of video memory, and the buffers of VNC. */
   display: 24,
   /** TCG's translated code: `tb-size` of the runner. */
@@ -60,6 +64,7 @@ function automaticMiB(shape: MachineShape, { softwareEmulation }: OverheadSettin
     overheadMiB.vcpu * vcpusOf(shape),
     ...diskBytes.map((bytes) => overheadMiB.disk + tablesMiB(bytes)),
     overheadMiB.nic * nics,
+    (shape.userNics ?? 0) > 0 ? overheadMiB.relay : 0,
     shape.display === true ? overheadMiB.display : 0,
     emulated ? overheadMiB.tcg : 0,
     firmware === 'uefi' ? overheadMiB.uefi : 0,

@@ -1,4 +1,5 @@
 import { objectLabels } from '../api/labels.ts'
+import { userNetworkConfig } from '../api/user-network.ts'
 import type { DockerCli } from '../ports/docker-cli.ts'
 import { done, oneOf, type Outcome } from './output/outcome.ts'
 
@@ -91,7 +92,10 @@ async function install(docker: DockerCli, makeMaterial: () => Promise<InstallMat
   }
   if (await makeNetwork(docker, options)) made.push(`network ${options.network}`)
   if (await makeUserNetwork(docker, options.userNetwork)) made.push(`network ${options.userNetwork}`)
-  const warnings = (await isInternal(docker, options.network)) ? [] : [openNetwork(options.network)]
+  const warnings = [
+    ...((await isInternal(docker, options.network)) ? [] : [openNetwork(options.network)]),
+    ...((await isFiltered(docker, options.userNetwork)) ? [] : [unfilteredNetwork(options.userNetwork)]),
+  ]
   const ofApi = missing.length > 0 ? material : undefined
   return {
     made,
@@ -133,15 +137,20 @@ async function makeNetwork(docker: DockerCli, { network, subnet }: InstallOption
   return true
 }
 
-/** `install-node` creates it on each node, with a bridge that the node's broker filters (ADR 0031). */
-const userNetworkConfig = 'swarmvirt-user-config'
-
 /** A network of the Swarm with the settings that each node has for itself, so that tasks can name it. */
 async function makeUserNetwork(docker: DockerCli, network: string): Promise<boolean> {
   const names = (await docker.run(['network', 'ls', '--filter', 'scope=swarm', '--format', '{{.Name}}'])).split('\n')
   if (names.includes(network)) return false
   await docker.run(['network', 'create', '--scope', 'swarm', '--driver', 'bridge', '--config-from', userNetworkConfig, network])
   return true
+}
+
+async function isFiltered(docker: DockerCli, network: string): Promise<boolean> {
+  return (await docker.run(['network', 'inspect', '--format', '{{.ConfigFrom.Network}}', network])).trim() === userNetworkConfig
+}
+
+function unfilteredNetwork(network: string): string {
+  return `network ${network} is not made from ${userNetworkConfig}, so the nodes do not filter what VMs behind NAT send. Remove it and run this command again`
 }
 
 async function isInternal(docker: DockerCli, network: string): Promise<boolean> {

@@ -100,7 +100,7 @@ async function main(config: ControllerConfig, log: Log): Promise<void> {
   const listeners = await listen(config, built, metrics)
   const { settings, sources, manifests, docker, apiPort, metricsPort } = config
   log.info({ release, ...settings, sources, manifests, docker, apiPort, metricsPort }, 'Started')
-  const overlays = { guests: settings.guestsNetwork, control: config.controlNetwork }
+  const overlays = { guests: settings.guestsNetwork, control: config.controlNetwork, user: settings.userNetwork }
   const checks = checkNetworks({ networks: dockerNetworks(docker), clock: systemClock, log, ...overlays }, signal)
   await Promise.all([built.run(signal), checks])
   await Promise.all(listeners.map((listener) => listener.close()))

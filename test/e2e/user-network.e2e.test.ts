@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 async function page(path: string): Promise<string> {
-  return (await deployment.lab.httpGet('mgmt', `http://${address}:${published}${path}`, { timeoutMs: 20_000 })).body.trim()
+  return (await deployment.lab.httpGet('mgmt', `http://${address}:${published}${path}`, { timeoutMs: 60_000 })).body.trim()
 }
 
 /** The ports of a machine that the guest can connect to. */
@@ -72,15 +72,39 @@ describe('a VM behind NAT', () => {
     const [host = '', port = '80'] = server.split(':')
     expect(await reachedByGuest(host, Number(port))).toEqual([port])
     expect(await reachedByTask(host, Number(port))).toContain(port)
-    const gateways = ['172.17.0.1', '172.18.0.1', '172.19.0.1', '172.20.0.1']
+    const gateways = ['172.17.0.1', '172.18.0.1', '172.19.0.1']
     const nodes = lab.nodes.flatMap(({ managementIp, bridgeIp, dmzIp }) => [managementIp, bridgeIp, dmzIp])
-    const controls = ['10.200.0.1', '10.200.0.2', '10.200.0.3', '10.200.0.4', '10.200.0.5', '10.200.0.6', '10.200.0.7', '10.200.0.8']
-    const ports = [22, 80, 2377, 7946, 9470, 9471, 9472, published]
+    const controls = ['10.200.0.2', '10.200.0.5']
+    const ports = [2377, 7946, 9471, published]
     const machines = [...nodes, ...gateways, ...controls, '169.254.169.254']
-    const byGuest = await Promise.all(machines.map((machine) => reachedByGuest(machine, ...ports)))
+    const byGuest: string[][] = []
+    // One after the other, since the guest starts a process for each port.
+    for (const machine of machines) byGuest.push(await reachedByGuest(machine, ...ports))
     expect(Object.fromEntries(machines.map((machine, index) => [machine, byGuest[index]]))).toEqual(
       Object.fromEntries(machines.map((machine) => [machine, []])),
     )
+    // A port that Swarm publishes on the node: the packet gets another destination before any rule for the node's own addresses.
+    const dnat = (action: string): readonly string[] => [
+      'iptables',
+      '-t',
+      'nat',
+      action,
+      'PREROUTING',
+      '-d',
+      address,
+      '-p',
+      'tcp',
+      '--dport',
+      '18099',
+      '-j',
+      'DNAT',
+      '--to',
+      server,
+    ]
+    const own = lab.nodes.find((one) => one.managementIp === address)?.name ?? 'n1'
+    expect((await lab.exec(own, dnat('-I'))).code).toBe(0)
+    expect(await reachedByTask(address, 18_099)).toBe('')
+    expect((await lab.exec(own, dnat('-D'))).code).toBe(0)
     const byTask = await Promise.all(machines.map((machine) => reachedByTask(machine, ...ports)))
     expect(byTask.join('').trim()).toBe('')
   })
@@ -103,14 +127,14 @@ describe('the way back', () => {
 
   it('a VM goes behind NAT with the setting of the cluster, and returns to its bridge with its MAC and address', async () => {
     deployment.writeManifest(`${moved}.yaml`, manifest(moved, { networks: [lan], updatePolicy: 'Restart' }))
-    const before = await waitReady(deployment, moved)
+    const before = await waitReady(deployment, moved, 280_000)
     await setMode('user')
-    const behind = await waitForCondition(deployment, moved, 'Reachable', ({ reason }) => reason === 'PortAnswered', 180_000)
+    const behind = await waitForCondition(deployment, moved, 'Reachable', ({ reason }) => reason === 'PortAnswered', 280_000)
     expect(behind.facts['mac']).toBe(before.facts['mac'])
     expect(conditionOf(behind, 'NetworkFallback')?.reason).toBe('UserModeForced')
-    await waitReady(deployment, moved)
+    await waitReady(deployment, moved, 280_000)
     await setMode('manifest')
-    const after = await waitForCondition(deployment, moved, 'Reachable', ({ reason }) => reason === 'Answered', 180_000)
+    const after = await waitForCondition(deployment, moved, 'Reachable', ({ reason }) => reason === 'Answered', 280_000)
     expect([after.facts['mac'], after.facts['ip']]).toEqual([before.facts['mac'], before.facts['ip']])
     expect(conditionOf(after, 'NetworkFallback')).toBeUndefined()
     await removeManifests(deployment, [moved])
@@ -119,7 +143,7 @@ describe('the way back', () => {
   it('a network with fallback: user whose bridge no node has is behind NAT from the start', async () => {
     const fallen = 'fallen'
     deployment.writeManifest(`${fallen}.yaml`, manifest(fallen, { networks: [{ ...lan, bridge: 'br9' }] }))
-    const vm = await waitReady(deployment, fallen)
+    const vm = await waitReady(deployment, fallen, 280_000)
     expect(conditionOf(vm, 'NetworkFallback')).toMatchObject({ status: 'True', reason: 'BridgeMissing' })
     expect(vm.facts['ssh']).toMatch(/:10\d\d\d$/)
     await removeManifests(deployment, [fallen])

@@ -18,9 +18,12 @@ export function networksOver(engine: Pick<Engine, 'find'>): Networks {
 
 /** The option is on if its key exists, whatever its value (libnetwork). */
 function readNetwork(answer: unknown): NetworkFacts {
-  const { Internal, Options } = (answer ?? {}) as {
+  const { Internal, Options, ConfigFrom } = (answer ?? {}) as {
     readonly Internal?: unknown
+    readonly ConfigFrom?: { readonly Network?: unknown } | null
     readonly Options?: Readonly<Record<string, unknown>> | null
   }
-  return { isInternal: Internal === true, isEncrypted: Object.hasOwn(Options ?? {}, 'encrypted') }
+  const from = ConfigFrom?.Network
+  const facts = { isInternal: Internal === true, isEncrypted: Object.hasOwn(Options ?? {}, 'encrypted') }
+  return typeof from === 'string' && from !== '' ? { ...facts, configFrom: from } : facts
 }

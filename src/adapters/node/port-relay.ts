@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import type { Forward, OpenRelay, PortRelay } from '../../ports/port-relay.ts'
-import { tcpRelay } from './tcp-relay.ts'
+import { type Pairs, tcpRelay } from './tcp-relay.ts'
 import { udpRelay } from './udp-relay.ts'
 
 /** Relays in this process. */
@@ -24,7 +24,8 @@ export const portRelay: PortRelay = {
       })
     }),
   async open(forwards) {
-    const opened = await Promise.all(forwards.map(openOne))
+    const pairs: Pairs = new Set()
+    const opened = await Promise.all(forwards.map((forward) => openOne(forward, pairs)))
     const problems = opened.flatMap((one) => ('problem' in one ? one.problem : []))
     return {
       problem: problems.join('; '),
@@ -37,9 +38,9 @@ export const portRelay: PortRelay = {
 
 type Opened = Pick<OpenRelay, 'close'> | { readonly problem: string }
 
-async function openOne(forward: Forward): Promise<Opened> {
+async function openOne(forward: Forward, pairs: Pairs): Promise<Opened> {
   try {
-    return await (forward.protocol === 'tcp' ? tcpRelay(forward) : udpRelay(forward))
+    return await (forward.protocol === 'tcp' ? tcpRelay(forward, pairs) : udpRelay(forward))
   } catch (error) {
     return { problem: `port ${forward.port}/${forward.protocol} cannot be opened: ${(error as Error).message}` }
   }

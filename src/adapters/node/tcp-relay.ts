@@ -2,7 +2,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { pipeline } from 'node:stream'
 import type { Forward } from '../../ports/port-relay.ts'
 
-/** For each port. Each connection costs two sockets and at most 128 KiB of buffers in this process. */
+/** For all ports of a VM. Each connection costs two sockets and at most 128 KiB of buffers in this process (memory-overhead.ts). */
 const maxConnections = 128
 /** QEMU accepts at once. Only one that hangs does not. */
 const connectTimeoutMs = 10_000
@@ -13,6 +13,9 @@ const halfClosedMs = 60_000
 /** A connection that has been idle this long gives its place to a new one when no other is free. */
 const mayReplaceAfterMs = 60_000
 
+/** The connections of all ports of a VM. */
+export type Pairs = Set<Pair>
+
 interface Pair {
   readonly client: Socket
   readonly guest: Socket
@@ -20,8 +23,7 @@ interface Pair {
 }
 
 /** Relays TCP connections, in both directions and with half-closed ends. Rejects if the port cannot be opened. */
-export function tcpRelay({ port, toPort }: Forward): Promise<{ close(): void }> {
-  const pairs = new Set<Pair>()
+export function tcpRelay({ port, toPort }: Forward, pairs: Pairs): Promise<{ close(): void }> {
   // Both ends stay open when one side has only finished sending.
   const server = createServer({ allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs, noDelay: true }, (client) => {
     if (!hasPlace(pairs, performance.now())) return void client.destroy()
@@ -43,7 +45,7 @@ export function tcpRelay({ port, toPort }: Forward): Promise<{ close(): void }> 
   })
 }
 
-function hasPlace(pairs: Set<Pair>, nowMs: number): boolean {
+function hasPlace(pairs: Pairs, nowMs: number): boolean {
   if (pairs.size < maxConnections) return true
   const [oldest] = [...pairs].toSorted((a, b) => a.lastMs - b.lastMs)
   if (oldest === undefined || nowMs - oldest.lastMs < mayReplaceAfterMs) return false
@@ -53,7 +55,7 @@ function hasPlace(pairs: Set<Pair>, nowMs: number): boolean {
   return true
 }
 
-function relay(pairs: Set<Pair>, client: Socket, toPort: number): void {
+function relay(pairs: Pairs, client: Socket, toPort: number): void {
   const guest = connect({ host: '127.0.0.1', port: toPort, allowHalfOpen: true, noDelay: true })
   const pair: Pair = { client, guest, lastMs: performance.now() }
   pairs.add(pair)

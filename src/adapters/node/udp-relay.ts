@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import type { Forward } from '../../ports/port-relay.ts'
 
 /** For each port. */
-const maxFlows = 256
+const maxFlows = 64
 /** As long as most NATs keep a flow that got an answer. */
 const idleMs = 60_000
 const sweepMs = 10_000

@@ -89,6 +89,8 @@ const byReason: Readonly<Record<string, Step>> = {
   UserNetworkMissing: broker,
   UserNetworkUnfiltered: broker,
   PortNotForwarded: console,
+  NoNodeAddress: always('docker node ls'),
+  PortTaken: explain('spec.networks.user'),
   UserModeForced: explain('spec.networks.fallback'),
   PingBehindNat: explain('spec.readiness'),
   NotForwarded: explain('spec.networks.user'),

@@ -2,6 +2,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { sleep } from '../../api/time.ts'
 import { messageOf } from '../../api/error-message.ts'
 import type { Log } from '../../ports/log.ts'
+import { userNetworkConfig } from '../../api/user-network.ts'
 import type { Networks } from '../../ports/networks.ts'
 
 export interface NetworkCheckPorts {
@@ -10,6 +11,8 @@ export interface NetworkCheckPorts {
   readonly log: Log
   readonly guests: string
   readonly control: string
+  /** The network of VMs behind NAT. */
+  readonly user: string
 }
 
 /** Rarely, because only an operator changes networks. */
@@ -25,9 +28,13 @@ export async function checkNetworks(ports: NetworkCheckPorts, signal: AbortSigna
 }
 
 async function checkOnce(ports: NetworkCheckPorts, said: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
-  const { networks, log, guests, control } = ports
+  const { networks, log, guests, control, user } = ports
   try {
-    const found = [...(await guestsProblems(networks, guests, signal)), ...(await controlProblems(networks, control, signal))]
+    const found = [
+      ...(await guestsProblems(networks, guests, signal)),
+      ...(await controlProblems(networks, control, signal)),
+      ...(await userProblems(networks, user, signal)),
+    ]
     for (const one of found) if (!said.includes(one.message)) log[one.level]({ network: one.network }, one.message)
     return found.map((one) => one.message)
   } catch (error) {
@@ -49,6 +56,14 @@ async function guestsProblems(networks: Networks, network: string, signal: Abort
     facts === undefined
       ? 'The overlay of the VM tasks does not exist, so no VM can start; run docker vm install'
       : 'The overlay of the VM tasks is not internal, so they reach the ports of their node; docker vm install says how to move'
+  return [{ level: 'warn', network, message }]
+}
+
+/** Only this config has the bridge that the brokers filter (ADR 0031). A cluster without VMs behind NAT needs no such network. */
+async function userProblems(networks: Networks, network: string, signal: AbortSignal): Promise<readonly Problem[]> {
+  const facts = await networks.getNetwork(network, signal)
+  if (facts === undefined || facts.configFrom === userNetworkConfig) return []
+  const message = `The network of VMs behind NAT is not made from ${userNetworkConfig}, so the nodes do not filter it; remove it and run docker vm install`
   return [{ level: 'warn', network, message }]
 }
 

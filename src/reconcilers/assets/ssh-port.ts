@@ -5,7 +5,7 @@ import type { Declaration, Declarations } from '../../ports/declarations.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
 import type { Swarm, SwarmService } from '../../ports/swarm.ts'
 import { type PlacementRecord, readPlacementRecords, recordsLabel } from '../shared/placement-record.ts'
-import { dig, rawList, rawNumber } from '../shared/raw.ts'
+import { publishedPorts } from '../shared/published-ports.ts'
 import { rendered } from '../shared/rendered-networks.ts'
 import { wantsAutoSshPort } from '../shared/ssh-port.ts'
 import { vmOf } from '../shared/vm-service.ts'
@@ -71,7 +71,10 @@ function taken(
     const found = declarations.get(name)
     return found.kind === 'present' ? fixedPorts(found.vm) : []
   })
-  const published = services.filter((one) => one !== own).flatMap(publishedPorts)
+  const published = services
+    .filter((one) => one !== own)
+    .flatMap(publishedPorts)
+    .filter(isTcp)
   return new Set([...others.flatMap(({ sshPort }) => sshPort ?? []), ...declared, ...published.map(({ port }) => port)])
 }
 
@@ -87,12 +90,13 @@ function fixedPorts({ spec }: VirtualMachine): number[] {
 const guestSshPort = 22
 
 function sshPortOf(service: SwarmService): number | undefined {
-  return vmOf(service) === undefined ? undefined : publishedPorts(service).find(({ target }) => target === guestSshPort)?.port
+  return vmOf(service) === undefined
+    ? undefined
+    : publishedPorts(service)
+        .filter(isTcp)
+        .find(({ target }) => target === guestSshPort)?.port
 }
 
-function publishedPorts({ spec }: Pick<SwarmService, 'spec'>): { readonly target: number | undefined; readonly port: number }[] {
-  return rawList(dig(spec, 'EndpointSpec', 'Ports')).flatMap((one) => {
-    const port = rawNumber(dig(one, 'PublishedPort'))
-    return port === undefined || port === 0 || dig(one, 'Protocol') === 'udp' ? [] : [{ target: rawNumber(dig(one, 'TargetPort')), port }]
-  })
+function isTcp({ protocol }: { readonly protocol: string }): boolean {
+  return protocol === 'tcp'
 }

@@ -5,6 +5,7 @@ import type { Agents } from '../../ports/agents.ts'
 import type { SwarmNode, SwarmTask } from '../../ports/swarm.ts'
 import { answerOf } from '../shared/answers.ts'
 import type { UserNic } from '../shared/applied.ts'
+import { publishedAddress } from '../shared/node-address.ts'
 import { whyOfAnother } from './of-task.ts'
 import { type AskedPort, guestAgentRequest, otherNodes, type Probing, type PublishedProbe } from './probing.ts'
 
@@ -42,10 +43,11 @@ async function askPublished(
   nodes: readonly SwarmNode[],
   signal: AbortSignal,
 ): Promise<PublishedProbe> {
-  const [port, ip] = [publishedPort(nic), node.addresses?.[0]]
+  const [port, ip] = [publishedPort(nic), publishedAddress(node)]
   if (port === undefined) return { kind: 'none' }
   const probers = otherNodes(node, nodes)
-  if (probers.length === 0 || ip === undefined) return { kind: 'nobody' }
+  if (ip === undefined) return { kind: 'noAddress' }
+  if (probers.length === 0) return { kind: 'nobody' }
   const request: NodePortProbe = { version: 1, kind: 'nodePort', ip, port, timeoutMs }
   const silent: string[] = []
   let denied: AskedPort<NodePortProbe> | undefined

@@ -269,6 +269,8 @@ function publishedReachable(published: PublishedProbe, node: string): Finding {
   switch (published.kind) {
     case 'none':
       return found('True', 'NotPublished', 'behind NAT, without a published TCP port: only other VMs reach its ports, under its name')
+    case 'noAddress':
+      return found('Unknown', 'NoNodeAddress', `Docker reports no IPv4 address of ${node}, so the ports that it publishes cannot be probed`)
     case 'nobody':
       return found('Unknown', 'NoOtherNode', `no other node is ready, so the ports that ${node} publishes cannot be probed`)
     case 'silent':

@@ -13,6 +13,7 @@ import { dissenters, type Probing } from './probing.ts'
 import type { ReachabilitySeen } from './observe.ts'
 import { isUserNic, type VmNic } from '../shared/applied.ts'
 import { whyAway } from '../shared/away.ts'
+import { publishedAddress } from '../shared/node-address.ts'
 import { judgeHalted } from './halted.ts'
 import { isOffReason } from '../shared/run-wish.ts'
 import { isYoung } from '../shared/vm-service.ts'
@@ -117,7 +118,7 @@ function probeNodeOf(probing: Probing): string | undefined {
 function sshOf({ nics, node }: ReachabilitySeen, halted: boolean): string | undefined {
   const port = nics.flatMap((nic) => (isUserNic(nic) ? nic.user.ports : [])).find(({ name }) => name === sshPortName)?.published
   if (port === undefined) return undefined
-  const address = node?.addresses?.[0]
+  const address = publishedAddress(node)
   return address === undefined || halted ? String(port) : `${address}:${port}`
 }
 

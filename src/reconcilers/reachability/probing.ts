@@ -43,6 +43,8 @@ export interface AskedPort<Request extends OwnNodeProbe | NodePortProbe = OwnNod
 export type PublishedProbe =
   | { readonly kind: 'none' }
   | { readonly kind: 'nobody' }
+  /** Docker reports no IPv4 address of the VM's node. */
+  | { readonly kind: 'noAddress' }
   | { readonly kind: 'silent'; readonly message: string }
   | { readonly kind: 'asked'; readonly asked: AskedPort<NodePortProbe> }
 

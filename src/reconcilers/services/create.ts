@@ -19,6 +19,7 @@ export function planCreate(seen: ServicesSeen, declaration: Present, run: Pick<T
   if (!isPlaced(record) || node === undefined) return waiting('WaitingForPlaced', 'the VM has no node yet')
   if (!record.disksMade) return waiting('WaitingForAssets', 'its disks do not exist yet')
   if (isSshPortMissing(declaration.vm, record)) return waiting('WaitingForAssets', 'its SSH port has not been chosen yet')
+  if (seen.portConflict !== undefined) return waiting('PortTaken', seen.portConflict)
   const { uid, disks, grown, sshPort } = record
   const inputs = inputsOf({ cluster: settings.cluster, vm: declaration.vm, uid, disks, grown, sshPort })
   const template = renderTemplate({ ...seen, inputs, node: record.node, forceUpdate: 0 })

@@ -134,7 +134,7 @@ function decidePending(context: Context, verdict: Extract<Verdict, { kind: 'pend
 /** Every write of a template to an existing service passes this check. */
 function whyNotWritten({ seen, check, service, draft }: Context): string | undefined {
   const unfit = replicasOf(service) === 0 ? whyNoRoom : whyUnfit
-  return whyNotAgain(seen) ?? unfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check)
+  return whyNotAgain(seen) ?? unfit(draft, seen.node, seen.roomBytes) ?? whyUnprepared(seen, check) ?? seen.portConflict
 }
 
 /** If the applied hash was lost, only a visible difference counts as an edit. */

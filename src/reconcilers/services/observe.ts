@@ -6,6 +6,8 @@ import type { Swarm, SwarmConfig, SwarmNode, SwarmSecret, SwarmTask } from '../.
 import type { DisruptionLease, LeaseSeen } from '../shared/disruption-lease.ts'
 import { memoryNeedBytes } from '../shared/machine-shape.ts'
 import { type PlacementRecord, readPlacementRecords } from '../shared/placement-record.ts'
+import { isUserNic, nicsOf } from '../shared/applied.ts'
+import { portConflict } from '../shared/published-ports.ts'
 import { rendered } from '../shared/rendered-networks.ts'
 import { reservedByOthers, vmReads } from '../shared/swarm-reads.ts'
 import { currentTask, isVmService, type Ownership, ownershipOf, reservedBytes } from '../shared/vm-service.ts'
@@ -49,6 +51,8 @@ export interface ServicesSeen {
   readonly elsewhere: SwarmNode | undefined
   /** Memory of the node that other VMs and services do not reserve; undefined if the VM does not grow. */
   readonly roomBytes: number | undefined
+  /** Why another service keeps the VM from publishing its ports. */
+  readonly portConflict: string | undefined
   /** Only read if the plan starts, stops or restarts a guest. */
   readonly lease?: LeaseSeen
   /** `AssumedPlacements.mark` from before the observation; undefined in a dry run. */
@@ -79,7 +83,38 @@ export async function observeServices(ports: Omit<ServicesPorts, 'lease'>, vm: V
   const tasks = owned.kind === 'absent' ? [] : await swarm.listTasks({ serviceId: owned.service.id }, signal)
   const elsewhere = runsElsewhere(nodes, node, tasks)
   const roomBytes = await roomFor(ports, { declaration, node, owned }, signal)
-  return { vm, declaration, settings, apiVersion, record, node, elsewhere, roomBytes, owned, tasks, configs, secrets }
+  const conflict = await conflictFor(ports, { declaration, record, owned }, signal)
+  return {
+    vm,
+    declaration,
+    settings,
+    apiVersion,
+    record,
+    node,
+    elsewhere,
+    roomBytes,
+    portConflict: conflict,
+    owned,
+    tasks,
+    configs,
+    secrets,
+  }
+}
+
+async function conflictFor(
+  { swarm, settings }: Pick<ServicesPorts, 'swarm' | 'settings'>,
+  { declaration, record, owned }: Pick<ServicesSeen, 'declaration' | 'record' | 'owned'>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (declaration.kind !== 'present') return undefined
+  const nics = nicsOf(settings.cluster, declaration.vm, record?.sshPort)
+  const wanted = nics.flatMap((nic) => (isUserNic(nic) ? nic.user.ports : [])).filter(({ published }) => published !== undefined)
+  if (wanted.length === 0) return undefined
+  const own = owned.kind === 'absent' ? undefined : owned.service.id
+  return portConflict(
+    wanted,
+    (await swarm.listServices(undefined, signal)).filter(({ id }) => id !== own),
+  )
 }
 
 /** Ignores nodes that are down: Swarm wants no task there, and nobody knows what still runs. */

@@ -15,7 +15,7 @@ const options: InstallOptions = { network: 'swarmvirt-guests', userNetwork: 'swa
 /** A Swarm's secrets and overlays, as far as `install` asks the docker CLI for them. */
 class FakeDocker implements DockerCli {
   readonly secrets = new Map<string, string>()
-  readonly networks = new Map<string, { readonly internal: boolean }>()
+  readonly networks = new Map<string, { readonly internal: boolean; readonly configFrom?: string }>()
 
   async run(args: readonly string[], input = ''): Promise<string> {
     const [noun, verb] = args
@@ -29,10 +29,10 @@ class FakeDocker implements DockerCli {
       case 'network ls':
         return [...this.networks.keys()].join('\n')
       case 'network create':
-        this.networks.set(name, { internal: args.includes('--internal') })
+        this.networks.set(name, { internal: args.includes('--internal'), configFrom: args[args.indexOf('--config-from') + 1] ?? '' })
         return ''
       case 'network inspect':
-        return `${this.networks.get(name)?.internal}\n`
+        return `${args.includes('{{.Internal}}') ? this.networks.get(name)?.internal : this.networks.get(name)?.configFrom}\n`
       default:
         throw new Error(`nobody calls docker ${args.join(' ')}`)
     }
@@ -49,7 +49,7 @@ beforeEach(() => {
 describe('docker vm install', () => {
   it('makes an internal overlay for the guests, and nothing a second time', async () => {
     expect(await install()).toMatchObject({ exit: 0, err: '' })
-    expect(docker.networks.get('swarmvirt-guests')).toEqual({ internal: true })
+    expect(docker.networks.get('swarmvirt-guests')).toMatchObject({ internal: true })
     expect(docker.secrets.size).toBe(4)
     expect((await install()).out).toBe('everything exists already; nothing was changed\n')
   })
@@ -61,7 +61,7 @@ describe('docker vm install', () => {
     expect(err).toMatch(/^warning: network swarmvirt-guests is not internal/)
     expect(err).toContain('docker vm install --network swarmvirt-vms')
     expect(await install({ network: 'swarmvirt-vms' })).toMatchObject({ err: '' })
-    expect(docker.networks.get('swarmvirt-vms')).toEqual({ internal: true })
+    expect(docker.networks.get('swarmvirt-vms')).toMatchObject({ internal: true })
     expect(JSON.parse((await install({ output: 'json' })).out)).toMatchObject({ warnings: [expect.stringContaining('not internal')] })
   })
 

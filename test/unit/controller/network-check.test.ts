@@ -7,7 +7,9 @@ import type { NetworkFacts } from '../../../src/ports/networks.ts'
 type Answer = NetworkFacts | 'away' | undefined
 
 /** Runs one check for each pair of answers, and gives what each of them logged. */
-async function logged(answers: readonly { readonly guests: Answer; readonly control: Answer }[]): Promise<string[][]> {
+async function logged(
+  answers: readonly { readonly guests: Answer; readonly control: Answer; readonly user?: Answer }[],
+): Promise<string[][]> {
   const stop = new AbortController()
   const lines: string[][] = []
   const say = (level: string) => (fields: object, message: string) =>
@@ -29,13 +31,13 @@ async function logged(answers: readonly { readonly guests: Answer; readonly cont
   }
   const networks = {
     getNetwork: async (name: string) => {
-      const answer = answers[check]?.[name === 'g' ? 'guests' : 'control']
+      const answer = answers[check]?.[({ g: 'guests', c: 'control', u: 'user' } as const)[name as 'g' | 'c' | 'u']]
       if (answer === 'away') throw new PortError('Unavailable', 'no answer')
       return answer
     },
   }
   lines.push([])
-  await checkNetworks({ networks, clock, log, guests: 'g', control: 'c' }, stop.signal)
+  await checkNetworks({ networks, clock, log, guests: 'g', control: 'c', user: 'u' }, stop.signal)
   return lines
 }
 
@@ -49,6 +51,16 @@ it('warns of an overlay that is not internal once, and again when it is so again
   const wrong = { ...right, guests: { isInternal: false, isEncrypted: false } }
   const warning = expect.stringMatching(/^warn g: .*not internal/)
   expect(await logged([wrong, wrong, right, wrong])).toEqual([[warning], [], [], [warning]])
+})
+
+it('warns of a network of VMs behind NAT that the nodes do not filter, and needs none', async () => {
+  const facts = { isInternal: false, isEncrypted: false }
+  const warning = expect.stringMatching(/^warn u: .*do not filter it/)
+  expect(await logged([{ ...right, user: { ...facts, configFrom: 'swarmvirt-user-config' } }, { ...right, user: facts }, right])).toEqual([
+    [],
+    [warning],
+    [],
+  ])
 })
 
 it('warns of one that is missing, mentions a control overlay without encryption, and takes no error for either', async () => {

@@ -98,3 +98,35 @@ describe('the SSH port of a VM behind NAT', () => {
     expect(cluster.starts('web')).toBe(1)
   })
 })
+
+describe('a port that another service publishes', () => {
+  const web = (published: number) => ({ networks: [{ name: 'mgmt', user: { ports: [{ name: 'web', guest: 80, published }] } }] })
+  async function theirs(port: number): Promise<string> {
+    const Ports = [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: port, PublishMode: 'ingress' }]
+    const EndpointSpec = { Mode: 'vip', Ports }
+    return cluster.swarm.createService({ Name: 'theirs', TaskTemplate: { ContainerSpec: { Image: 'x' } }, EndpointSpec })
+  }
+
+  test('keeps a new VM from being created, with the name of the service, until it is free', async () => {
+    const id = await theirs(8_080)
+    cluster.declare('web', web(8_080))
+    await cluster.converge()
+    expect(cluster.condition('web', 'ServiceReady')).toMatchObject({
+      reason: 'PortTaken',
+      message: 'the service theirs publishes port 8080/tcp already',
+    })
+    await cluster.swarm.removeService(id)
+    await cluster.converge()
+    expect(published('web')).toEqual([8_080])
+  })
+
+  test('does not take a running VM down when an edit asks for it', async () => {
+    await theirs(8_080)
+    cluster.declare('web', { ...web(8_081), updatePolicy: 'Restart' })
+    await cluster.converge()
+    cluster.declare('web', { ...web(8_080), updatePolicy: 'Restart' })
+    await cluster.converge()
+    expect([cluster.starts('web'), published('web')]).toEqual([1, [8_081]])
+    expect(cluster.condition('web', 'RestartRequired')?.message).toContain('the service theirs publishes port 8080/tcp already')
+  })
+})

@@ -75,7 +75,7 @@ export const network = z.strictObject({
   }),
   user: field(userNetwork.optional(), {
     description:
-      'NAT in the task of the VM instead of a bridge. It needs no bridge on the node. The guest gets its address by DHCP and reaches other machines, but not the nodes.',
+      'NAT in the task of the VM instead of a bridge. It needs no bridge on the node. The guest gets its address by DHCP. It reaches other machines, but neither its own node nor the Swarm, Docker and control ports of any machine.',
     effect: 'restart',
   }),
   direct: field(
