@@ -6,7 +6,7 @@ import type { Qemu } from './qemu.ts'
 
 /** A guest in its firmware or early in its boot ignores the power button, so it is pressed again. */
 const pressEveryMs = 3_000
-/** A guest's agent that does not answer in this time gets the power button instead. */
+/** A guest whose agent does not answer in this time, or in half of the grace period, gets the power button instead. */
 const agentTimeoutMs = 2_000
 /** A guest that is paused by a full disk ignores the button too. It is resumed this many times, which takes 12 s, and then killed. */
 const triesOnFullDisk = 4
@@ -15,7 +15,7 @@ type PoweredOff = Pick<Qemu, 'pressPowerButton' | 'quit' | 'ended' | 'status' | 
   readonly agent: Pick<Qemu['agent'], 'shutDown'>
 }
 
-/** `guestAgent`: off before the power button was pressed. `powerButton`: off after it. */
+/** `guestAgent`: off after its agent was asked and before the power button was pressed. `powerButton`: off otherwise. */
 export type PoweredOffBy = 'guestAgent' | 'powerButton' | 'forced'
 
 /**
@@ -33,9 +33,9 @@ export async function powerOff(
   const over = new AbortController()
   void qemu.ended.then(() => over.abort(new Error('QEMU has ended')))
   const resume = resumer(qemu)
-  const isAsked = await askedAgent(qemu, Math.min(agentTimeoutMs, timeoutMs), clock)
+  const isAsked = await askedAgent(qemu, Math.min(agentTimeoutMs, timeoutMs / 2), clock)
   if (isAsked) await sleep(clock, Math.min(pressEveryMs, Math.max(0, leftMs())), over.signal).catch(() => undefined)
-  if (over.signal.aborted) return 'guestAgent'
+  if (over.signal.aborted) return isAsked ? 'guestAgent' : 'powerButton'
   while (leftMs() > 0) {
     // The deadline covers a QEMU that does not answer.
     void qemu.pressPowerButton().catch((error: Error) => log.debug({ why: error.message }, 'The power button did not reach QEMU'))

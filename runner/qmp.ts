@@ -40,6 +40,7 @@ export class Qmp {
   #resolveGreeted: (version: string) => void = () => undefined
   #rejectGreeted: (error: Error) => void = () => undefined
   #held = Buffer.alloc(0)
+  #isTooLong = false
   #nextId = 1
   #ended: QmpError | undefined
 
@@ -85,12 +86,23 @@ export class Qmp {
 
   #take(bytes: Uint8Array): void {
     if (this.#ended) return
-    const all = Buffer.concat([this.#held, bytes])
+    const all = Buffer.concat([this.#held, this.#withoutLongLine(bytes)])
     const end = all.lastIndexOf(0x0a)
     this.#held = all.subarray(end + 1)
-    if (this.#held.length > maxLineBytes) return this.#end(new QmpError('QEMU sent a line that is too long'))
+    if (this.#held.length > maxLineBytes) {
+      this.#held = Buffer.alloc(0)
+      this.#isTooLong = true
+    }
     if (end === -1) return
     for (const line of all.toString('utf8', 0, end).split('\n')) if (line.trim() !== '') this.#line(line)
+  }
+
+  /** Drops the rest of a line that was too long. Its command times out, and QEMU stays under control. */
+  #withoutLongLine(bytes: Uint8Array): Uint8Array {
+    if (!this.#isTooLong) return bytes
+    const end = bytes.indexOf(0x0a)
+    this.#isTooLong = end === -1
+    return bytes.subarray(end === -1 ? bytes.length : end + 1)
   }
 
   #line(line: string): void {

@@ -154,11 +154,11 @@ function decideProvisional(holder: Holder, uid: VmUid, grant: Grant | undefined,
 }
 
 /**
- * All NICs of the VM are behind NAT, so its QEMU has no TAP, but it has a disk locked. A runner of the same VM that lies about it only keeps
+ * All NICs of the VM are behind NAT now, so its QEMU has no TAP, but it has a disk locked. A runner of the same VM that lies about it only keeps
  * its own VM waiting: it gets no descriptor.
  */
 function decideWithoutTap({ connection }: Holder, grant: Grant, { imageLocked }: HostView): Decision {
-  if (nicsEver(grant).length > 0) return { kind: 'refuse', connection, message: 'the runner has no TAP of this VM' }
+  if (grant.nics.length > 0) return { kind: 'refuse', connection, message: 'the runner has no TAP of this VM' }
   if (imageLocked === undefined) return { kind: 'refuse', connection, message: 'no QEMU of this VM has a disk locked' }
   return { kind: 'confirm', connection, grant, proof: [] }
 }

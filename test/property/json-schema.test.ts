@@ -26,6 +26,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'two networks of one name': /^VM013 spec\.networks\.\d+\.name: there is a network /,
   'forwarded ports that clash within a VM':
     /^VM013 spec\.networks\.\d+\.user\.(ssh|ports\.\d+\.\w+): (there is a port|port \d+\/(tcp|udp)|another network of the VM)/,
+  'published ports that every node uses itself': /^VM013 spec\.networks\.\d+\.user\.(ssh|ports\.\d+\.published): port \d+ is for Docker/,
   'a URL with a host that cannot be one': /^VM010 .*\.image\.source: /,
   'a public key that is another inside': /^VM010 .*\.sshAuthorizedKeys\.\d+: the key /,
   'what cloud-init makes of user data': /^VM015 .*\.(user|network)Data: /,
@@ -119,6 +120,7 @@ describe('the JSON Schema and the reader', () => {
     ],
     ['a memory target beyond the memory', withSpec({ memoryTarget: '2Gi' })],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
+    ['published ports that every node uses itself', withSpec({ networks: [{ name: 'lan', user: { ssh: 9471 } }] })],
     [
       'a URL with a host that cannot be one',
       withSpec({ disks: [{ name: 'root', size: '1Gi', image: { source: 'https://[/', sha256: 'a'.repeat(64) } }] }),

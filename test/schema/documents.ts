@@ -98,10 +98,14 @@ const publicKeys = fc.constantFrom(`ssh-ed25519 ${blob}`, `no-pty,command="a b" 
 /** Strings cannot be generated from patterns with a look-ahead. */
 const images = fc.constantFrom('images/a.qcow2', 'images/debian-13.qcow2', 'https://x.example/a.qcow2', 'http://[::1]:8080/b')
 
+/** One of them has a look-ahead too. */
+const durations = fc.constantFrom('30s', '2m', '1h', '1m30s', '1500ms')
+
 function textOf(pattern: string | undefined): fc.Arbitrary<string> {
   if (pattern === undefined) return words
   if (pattern.includes('ssh-ed25519')) return publicKeys
   if (pattern.includes('isos')) return fc.constantFrom('isos/a.iso', 'isos/virtio-win.iso')
+  if (pattern.includes('(?=')) return durations
   if (pattern.includes('(?!')) return images
   const matching = fc.stringMatching(new RegExp(pattern, 'u'))
   // Few of the quantities that match are whole numbers of bytes and enough.

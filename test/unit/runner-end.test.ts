@@ -166,6 +166,16 @@ test('a guest whose agent hangs gets the power button after 2 s, and the grace p
   expect(await off).toBe('forced')
 })
 
+test('a short grace period leaves half of it to the power button when the agent hangs', async () => {
+  const guest = aGuest(1)
+  guest.agent.is = 'hung'
+  const off = guest.off(2_000)
+  await guest.clock.pass(1_000)
+  expect(guest.presses()).toBe(1)
+  await guest.clock.pass(1_000)
+  expect(await off).toBe('powerButton')
+})
+
 test.each(['absent', 'hears'] as const)('a paused guest whose agent is %s is resumed, so that it can power off', async (is) => {
   const guest = aGuest(1)
   guest.paused.is = true

@@ -55,10 +55,12 @@ test('the end of QEMU ends every command, and the ones after it', async () => {
   await expect(qmp.execute('quit')).rejects.toThrow(QmpError)
 })
 
-test('ignores lines that are not QMP, and rejects a line that is too long', async () => {
+test('ignores lines that are not QMP, and drops a line that is too long while later answers arrive', async () => {
   const { qmp, channel } = aQmp()
   channel.give('garbage\n[1]\n\n')
-  const hung = expect(qmp.execute('quit')).rejects.toThrow('a line that is too long')
+  const answer = qmp.execute('query-status')
   channel.give(Buffer.alloc(1024 * 1024 + 1, 'x'))
-  await hung
+  channel.give('xxx')
+  channel.give('x\n{"return":{"status":"running"},"id":1}\n')
+  expect(await answer).toEqual({ status: 'running' })
 })

@@ -1,3 +1,4 @@
+import { nodePorts } from '../node-ports.ts'
 import { at, type ManifestIssue, type ManifestPath } from './issue.ts'
 import { sshPortName } from './spec/user-network.ts'
 
@@ -18,6 +19,7 @@ export function userPorts(networks: readonly (readonly [ManifestPath, unknown])[
     ...networks.flatMap(([place, network]) => names(place, network)),
     ...repeated(guest, ({ protocol, port }) => `port ${port}/${protocol} of the guest is forwarded already`),
     ...repeated(published, ({ protocol, port }) => `port ${port}/${protocol} is published already`),
+    ...published.flatMap(reserved),
     ...ssh(networks),
   ]
 }
@@ -71,6 +73,14 @@ function names(place: ManifestPath, network: unknown): ManifestIssue[] {
     const path = [...place, 'user', 'ports', index, 'name']
     return [{ code: 'VM013', path, message: `there is a port "${name}" already`, help: namesHelp }]
   })
+}
+
+/** A guest on such a port would answer in the name of the node, and the program that owns it could not start again. */
+function reserved({ path, port }: Forward): ManifestIssue[] {
+  const range = nodePorts.find(({ from, to }) => from <= port && port <= to)
+  if (range === undefined) return []
+  const message = `port ${port} is for Docker, Swarm or monitoring on every node (${range.from}-${range.to})`
+  return [{ code: 'VM013', path, message, help: 'publish another port' }]
 }
 
 function repeated(all: readonly Forward[], say: (one: Forward) => string): ManifestIssue[] {

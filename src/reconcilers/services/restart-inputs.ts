@@ -113,7 +113,8 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     shown,
   ),
   terminationGracePeriod: {
-    wanted: ({ vm }) => vm.spec.terminationGracePeriod,
+    // By what the runner gets: two spellings of one duration are no edit.
+    wanted: ({ vm }) => (powerOffTimeoutS(vm) === defaultPowerOffTimeoutS ? undefined : powerOffTimeoutS(vm)),
     changes: ({ launch }, { vm }) => {
       const [from, to] = [launch.powerOffTimeoutS, powerOffTimeoutS(vm)]
       return from === to ? [] : [[['spec', 'terminationGracePeriod'], `${from}s`, `${to}s`]]
@@ -135,9 +136,12 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   networkData: secretInput('networkData', 'networkdata'),
 }
 
-/** Seconds after which the runner forces the guest off. The default is that of release 0.1. */
+/** The default, as in release 0.1. */
+const defaultPowerOffTimeoutS = 110
+
+/** Seconds after which the runner forces the guest off. */
 export function powerOffTimeoutS({ spec }: VirtualMachine): number {
-  return spec.terminationGracePeriod === undefined ? 110 : Math.ceil(spec.terminationGracePeriod / 1_000)
+  return spec.terminationGracePeriod === undefined ? defaultPowerOffTimeoutS : Math.ceil(spec.terminationGracePeriod / 1_000)
 }
 
 /**

@@ -67,6 +67,13 @@ test('after a restart of the broker, the locked disk proves the holder of a VM w
   expect(decide(next, running)).toMatchObject({ kind: 'wait', reason: 'WaitingForPrevious' })
 })
 
+test('the locked disk also proves the holder of a VM that had a bridge before', () => {
+  const lan = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }
+  const lease = seatProven(join(withGrant(freshLease(uid), { ...behindNat, formerNics: [lan] }), reclaim))
+  expect(decide(lease, { ...nothingInTheWay, imageLocked: 'root is locked' })).toMatchObject({ kind: 'confirm', connection: 2 })
+  expect(decide(lease, nothingInTheWay)).toMatchObject({ kind: 'refuse' })
+})
+
 test('a runner without a TAP never takes the lease of a VM that has one', () => {
   const nic = { name: 'lan', bridge: 'br0', mac: aMac('52:54:00:00:00:01'), mtu: null }
   const lease = seatProven(join(withGrant(freshLease(uid), { ...behindNat, nics: [nic] }), reclaim))

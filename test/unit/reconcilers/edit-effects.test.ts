@@ -200,6 +200,12 @@ describe('what the schema says that an edit does is what it does', () => {
     }
   })
 
+  test.each(['110s', '1m50s', '109500ms'])('the default grace period written as %s restarts nothing', (value) => {
+    const document = plain()
+    put('terminationGracePeriod', value)(document)
+    expect(restartHash(wantedBy(parsed(document)))).toBe(restartHash(wantedBy(parsed(plain()))))
+  })
+
   test('a new value of cloud-init-instance restarts, and alone makes the guest another instance', () => {
     const instance = (vm: VirtualMachine): string => started(vm).launch.cloudInit.instanceId
     const numbered = (value: string): VirtualMachine => {
