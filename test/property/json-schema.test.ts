@@ -91,10 +91,10 @@ describe('the JSON Schema and the reader', () => {
         // Nothing at all is no document, and no mistake.
         for (const document of changed) if (document !== null) refused += agreed(document) ? 0 : 1
       }),
-      { numRuns: 150, endOnFailure: true },
+      { numRuns: 75, endOnFailure: true },
     )
-    expect(refused).toBeGreaterThan(500)
-  })
+    expect(refused).toBeGreaterThan(250)
+  }, 90_000)
 
   it.each<[string, unknown]>([
     ['the least of a quantity', withSpec({ memory: '1Ki' })],
