@@ -299,7 +299,8 @@ export function startedRightly(
       invariant: 'LaunchKept',
       message: `${vm} starts with the MACs ${nics.map((one) => one.mac).join()}, and its launch config says ${macs.join()}`,
     }
-  const open = nics.find(({ tap, mac }) => machine.host.lockOf(tap) !== mac)
+  // A NIC behind NAT has no TAP.
+  const open = nics.find(({ tap, mac }) => tap !== '' && machine.host.lockOf(tap) !== mac)
   if (open !== undefined)
     return {
       invariant: 'GuestFiltered',
@@ -312,7 +313,7 @@ export function startedRightly(
 
 /** `known`: the slots so far, by TAP, whose name depends on the VM and its network, or by VM and disk. */
 export function slotKept({ uid, vm, qemu }: Container, known: Map<string, string>): Violation | undefined {
-  const nics = (qemu?.nics ?? []).map(({ tap, slot }) => ({ device: tap, slot }))
+  const nics = (qemu?.nics ?? []).map(({ tap, mac, slot }) => ({ device: tap === '' ? `${mac} behind NAT` : tap, slot }))
   const devices = [...nics, ...(qemu?.disks ?? []).map(({ name, slot }) => ({ device: `disk ${name} (${uid})`, slot }))]
   const moved = devices.find(({ device, slot }) => (known.get(device) ?? slot) !== slot)
   for (const { device, slot } of devices) known.set(device, slot)

@@ -148,7 +148,7 @@ export const edits: readonly Scenario[] = [
   edited('readiness', {}, { readiness: { tcp: 22 } }, false),
   edited('readiness, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', readiness: { tcp: 22 } }, false),
   edited('readiness to http', { readiness: { tcp: 22 } }, { readiness: { http: { port: 80, path: '/' } } }, false),
-  edited('terminationGracePeriod', {}, { terminationGracePeriod: 30_000 }, true),
+  edited('terminationGracePeriod', {}, { terminationGracePeriod: '30s' }, true),
   edited('readiness to ssh', { readiness: { tcp: 22 } }, { readiness: { ssh: 22 } }, false),
   edited('readiness to ping', { readiness: { tcp: 22 } }, { readiness: { ping: true } }, false),
   edited('networks, of which there are two', { networks: networks('lan', 'dmz').networks }, { networks: networks('dmz', 'lan').networks }),
