@@ -98,7 +98,10 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
     files: ['debian-image', 'debian', 'kvm-agrees', 'shutdown', 'blackout'],
   },
   manifests: { what: 'a commit a second, edits, the samples', files: ['gitops', 'edits', 'samples'] },
-  networks: { what: 'interface names of Debian with several networks, 100 MB over each kind of NIC', files: ['networks', 'direct'] },
+  networks: {
+    what: 'interface names of Debian with several networks, 100 MB over each kind of NIC',
+    files: ['networks', 'direct', 'user-networks'],
+  },
   operators: {
     what: 'a metrics token, closed ports, the seccomp profile, an agent that hangs, two controllers',
     files: ['hardening', 'seccomp', 'hung-agent', 'two-controllers'],

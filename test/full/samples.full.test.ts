@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { manifestReader } from '../../src/adapters/manifest/manifest-yaml.ts'
 import type { VirtualMachine } from '../../src/api/manifest.ts'
 import { resolveClasses } from '../../src/api/manifest/resolve-classes.ts'
 import type { Deployment } from '../lab/deployment.ts'
+import { buildGuest } from '../lab/guests/build-guest.ts'
 import { guestPage, manifest, nodeOfVm, offerDisc, openE2e, otherNode, waitForCondition, waitGone, waitReady } from '../e2e/support.ts'
 
 const directory = join(import.meta.dirname, '../../manifests')
@@ -53,9 +54,10 @@ async function tried({ metadata: { name }, spec }: VirtualMachine): Promise<void
   if (spec.runStrategy === 'Halted') {
     await waitForCondition(deployment, name, 'Ready', (one) => one.reason === 'Halted')
   } else {
-    const { facts } = await waitReady(deployment, name)
+    const { facts } = await waitReady(deployment, name, 300_000)
     const [first] = spec.networks
-    if (first?.user === undefined) expect(facts['ip']).toMatch(first?.address ?? /^192\.168\.50\.1\d\d$/)
+    const fixed = first?.ipv4?.address.replace(/\/.*/, '')
+    if (first?.user === undefined) expect(facts['ip']).toMatch(fixed ?? first?.address ?? /^192\.168\.50\.1\d\d$/)
     else expect(facts['ssh']).toMatch(/^10\.77\.0\.\d:10\d\d\d$/)
   }
   await shown[name]?.()
@@ -68,6 +70,8 @@ function remove(some: readonly string[]): void {
 beforeAll(async () => {
   deployment = await openE2e()
   await setReservations(true)
+  const { path } = await buildGuest('debian')
+  for (const { stateRoot } of deployment.lab.nodes) copyFileSync(path, join(stateRoot, 'images/debian-13.qcow2'))
   await offerDisc(deployment.lab, 'tools.iso', 'TOOLS')
   // The removal of all VMs of a source at once would be blocked.
   deployment.writeManifest(`${anchor}.yaml`, manifest(anchor, { runStrategy: 'Halted' }))

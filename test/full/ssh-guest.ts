@@ -12,12 +12,18 @@ const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'Co
 export interface SshGuest {
   readonly image: { readonly source: string; readonly sha256: string }
   readonly publicKey: string
-  /** Output of the VM over SSH, from another node, after cloud-init has finished. */
+  /** Output of the VM over SSH at `address` or `address:port`, from another node, after cloud-init has finished. */
   said(name: string, address: string, command: string): Promise<string>
   /** Sums of so many random bytes: before they are sent to the VM from another node, there, and after their return. */
   carried(name: string, address: string, bytes: number): Promise<readonly string[]>
   /** Forgets the key. */
   remove(): void
+}
+
+/** `address` or `address:port`. */
+function login(address: string): readonly string[] {
+  const [host = '', port = '22'] = address.split(':')
+  return ['-p', port, `debian@${host}`]
 }
 
 export async function sshGuest({ lab }: Deployment): Promise<SshGuest> {
@@ -30,7 +36,7 @@ export async function sshGuest({ lab }: Deployment): Promise<SshGuest> {
     publicKey: readFileSync(join(keys, 'id.pub'), 'utf8').trim(),
     async said(name, address, command) {
       const from = otherNode(lab, (await containerOf(lab, name)).node)
-      const argv = ['ssh', '-i', join(keys, 'id'), ...options, `debian@${address}`, `cloud-init status --wait >/dev/null; ${command}`]
+      const argv = ['ssh', '-i', join(keys, 'id'), ...options, ...login(address), `cloud-init status --wait >/dev/null; ${command}`]
       const trySsh = async (): Promise<string | undefined> => {
         const result = await lab.exec(from, argv)
         return result.code === 0 ? result.stdout : undefined
@@ -45,7 +51,7 @@ export async function sshGuest({ lab }: Deployment): Promise<SshGuest> {
         'head -c "$count" /dev/urandom > "$file" && sha256sum < "$file"',
         '"$@" "cat > /tmp/bytes && sha256sum < /tmp/bytes" < "$file" && "$@" "cat /tmp/bytes" | sha256sum',
       ].join('\n')
-      const ssh = ['ssh', '-i', join(keys, 'id'), ...options, `debian@${address}`]
+      const ssh = ['ssh', '-i', join(keys, 'id'), ...options, ...login(address)]
       const result = await lab.exec(from, ['sh', '-c', script, 'sh', file, String(bytes), ...ssh])
       return result.stdout.split('\n').flatMap((line) => line.split(' ')[0] || [])
     },

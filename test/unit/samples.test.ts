@@ -30,6 +30,7 @@ describe('the samples', () => {
           'list',
           'readiness',
           'reserved-address',
+          'static-address',
           'two-networks',
           'user-network',
         ].map((name) => `${name}.yaml`),
