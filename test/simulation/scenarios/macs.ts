@@ -22,6 +22,9 @@ function stillWaits({ views }: Pick<World, 'views'>): boolean {
   return views().some((view) => view.vm('web')?.conditions.some((one) => one.type === 'RestartRequired' && one.status === 'True'))
 }
 
+/** A node that could not take the edit at the first restart: a person who sees that the edit still waits restarts the VM once more. */
+const forceAgain: Scenario['acts'][number] = [70_000, (world) => void (stillWaits({ views: () => world.views() }) && force('web')(world))]
+
 /** Two minutes for a guest to power off, and what lies between. */
 const extraMs = 180_000
 
@@ -40,8 +43,7 @@ export const macs: readonly Scenario[] = [
     acts: [
       [7_000, once(isRunning('web'), passOn)],
       [12_000, once(isPassedOn, force('web'))],
-      // A node that had no room then took nothing new: who sees that the edit still waits restarts the VM once more.
-      [70_000, (world) => void (stillWaits({ views: () => world.views() }) && force('web')(world))],
+      forceAgain,
     ],
     extraMs,
   },
@@ -51,6 +53,7 @@ export const macs: readonly Scenario[] = [
     acts: [
       [1_300, passOn],
       [12_000, once(isPassedOn, force('web'))],
+      forceAgain,
     ],
     extraMs,
   },
