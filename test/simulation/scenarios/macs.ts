@@ -40,21 +40,13 @@ export const macs: readonly Scenario[] = [
   {
     name: 'a MAC is passed on, and its guest restarted',
     vms: { web: nic(first) },
-    acts: [
-      [7_000, once(isRunning('web'), passOn)],
-      [12_000, once(isPassedOn, force('web'))],
-      forceAgain,
-    ],
+    acts: [[7_000, once(isRunning('web'), passOn)], [12_000, once(isPassedOn, force('web'))], forceAgain],
     extraMs,
   },
   {
     name: 'a MAC is passed on while its VM is made',
     vms: { web: nic(first) },
-    acts: [
-      [1_300, passOn],
-      [12_000, once(isPassedOn, force('web'))],
-      forceAgain,
-    ],
+    acts: [[1_300, passOn], [12_000, once(isPassedOn, force('web'))], forceAgain],
     extraMs,
   },
   {

@@ -47,7 +47,11 @@ const mistakes: readonly [wrong: string, right: string, says: string][] = [
     'memory: 512Mi',
     'VM011 4:1 field "spec.memory" is missing / \nVM012 5:3 unknown field "memory\u00a0" / column 9 has a no-break or other special space (U+00A0); type a plain space',
   ],
-  ['cpu: 2', 'cpu: { cores: 1 }', 'VM010 6:8 spec.cpu is a mapping of fields, not the number 2 / its fields are cores, sockets, threads, model'],
+  [
+    'cpu: 2',
+    'cpu: { cores: 1 }',
+    'VM010 6:8 spec.cpu is a mapping of fields, not the number 2 / its fields are cores, sockets, threads, model',
+  ],
   ['cpus: { cores: 1 }', 'cpu: { cores: 1 }', 'VM012 6:3 unknown field "cpus" / did you mean "cpu"?'],
   ['cores: "2"', 'cores: 1', 'VM010 6:17 spec.cpu.cores is an integer, not a string / write 2 without quotes'],
   ['cores: 1.5', 'cores: 1', 'VM010 6:17 spec.cpu.cores is 1.5, which is not an integer / '],
