@@ -111,7 +111,7 @@ function readyOf(view: StatusView, name: string) {
 
 /** The content of the disk of a running VM. */
 function notWhole({ machine, uid, vm, qemu }: Container): string | undefined {
-  const open = qemu?.nics.find(({ tap, mac }) => machine.host.lockOf(tap) !== mac)
+  const open = qemu?.nics.find(({ tap, mac }) => tap !== '' && machine.host.lockOf(tap) !== mac)
   if (open !== undefined) return `${open.tap} of ${vm} has no rules`
   const { disk, layout: paths } = machine
   const known = machine.identity(uid)

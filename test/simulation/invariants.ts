@@ -41,7 +41,8 @@ export const invariants = {
   DeclaredOnly: 'A service only ever gets values that a valid manifest declared.',
   IdentityKept: 'A service carries the uid of its placement record.',
   NothingTwice: 'No object is created twice for one VM.',
-  ReadyProven: 'A VM is Ready only for a generation that was written to the service, and while its guest was just seen on the LAN.',
+  ReadyProven:
+    'A VM is Ready only for a generation that was written to the service, and while its guest was just seen on the LAN, unless it is behind NAT.',
   ObservedActed: 'observedGeneration is always a generation that was written to the service.',
   NoInternalError: 'No run ends with an internal error.',
   Converged: 'The declared state is reached within 60 seconds after the last fault.',

@@ -401,6 +401,8 @@ export class World {
     const vm = view.vm(name)
     const ready = vm?.conditions.find((one) => one.type === 'Ready')
     if (!life.alive || ready?.status !== 'True') return
+    // Behind NAT no guest is on the LAN, and without a readiness probe Ready only means that its QEMU runs.
+    if (vm?.nics?.[0]?.kind === 'user') return
     const sinceMs = this.time.now() - evidenceMs
     const heard = this.machines.guests.filter((one) => one.vm === name && (one.toMs ?? Number.POSITIVE_INFINITY) >= sinceMs)
     // Two machines that answer with the same MAC look alike. OneMac reports that there are two.
