@@ -37,9 +37,10 @@ export class CrashBackoff {
     const delayMs = crashDelayMs(this.#record, this.#deps.clock.now())
     if (delayMs === 0) return
     const startsAt = new Date(this.#deps.clock.now() + delayMs).toISOString()
-    const { failures, lastExitCode } = this.#record ?? { failures: 0, lastExitCode: 0 }
+    const { failures, lastExitCode, lastMessage } = this.#record ?? { failures: 0, lastExitCode: 0, lastMessage: '' }
+    const why = lastMessage ? `: ${lastMessage}` : ''
     this.#deps.onWaiting(
-      `The guest ended ${failures} times in a row, the last time with exit code ${lastExitCode}; next start at ${startsAt}`,
+      `The guest ended ${failures} times in a row, the last time with exit code ${lastExitCode}${why}; next start at ${startsAt}`,
     )
     await sleep(this.#deps.clock, delayMs, signal)
   }
@@ -55,11 +56,11 @@ export class CrashBackoff {
   }
 
   /** `runningSinceMs` is when the guest started to run; undefined if it never did. */
-  async count(exit: ExitName, runningSinceMs: number | undefined): Promise<void> {
+  async count({ exit, message }: { readonly exit: ExitName; readonly message: string }, runningSinceMs: number | undefined): Promise<void> {
     const { clock, files, log, path } = this.#deps
     const nowMs = clock.now()
     const ranMs = runningSinceMs === undefined ? 0 : nowMs - runningSinceMs
-    this.#record = afterCrash(this.#record, { nowMs, ranMs, exitCode: exitCodes[exit], isCrash: isCrash(exit) })
+    this.#record = afterCrash(this.#record, { nowMs, ranMs, exitCode: exitCodes[exit], isCrash: isCrash(exit), message })
     await writeCrashRecord(files, path, this.#record).catch((error: Error) => {
       log.warn({ why: error.message }, 'Cannot write the crash record; the next start will not wait')
     })

@@ -14,6 +14,8 @@ const crashRecord = z.object({
   /** RFC 3339. */
   lastFailureAt: z.string().check(z.maxLength(40)),
   lastExitCode: z.int(),
+  /** Why, for people. Absent from release 0.1. */
+  lastMessage: z.optional(z.string().check(z.maxLength(500))),
 })
 export type CrashRecord = z.output<typeof crashRecord>
 
@@ -24,7 +26,7 @@ const longestDelayMs = 60_000
 /** Returns the record after one more crash, or shutdown by the guest itself. `ranMs` is how long the guest ran, or 0 if it never ran. */
 export function afterCrash(
   before: CrashRecord | undefined,
-  end: { nowMs: number; ranMs: number; exitCode: number; isCrash: boolean },
+  end: { nowMs: number; ranMs: number; exitCode: number; isCrash: boolean; message?: string },
 ): CrashRecord {
   return {
     version: 1,
@@ -32,6 +34,7 @@ export function afterCrash(
     restarts: (before?.restarts ?? 0) + (end.isCrash ? 1 : 0),
     lastFailureAt: new Date(end.nowMs).toISOString(),
     lastExitCode: end.exitCode,
+    ...(end.message === undefined ? {} : { lastMessage: end.message.slice(0, 500) }),
   }
 }
 

@@ -96,7 +96,7 @@ export class Supervisor {
     await this.#crashes.read()
     const end = await this.#toTheEnd()
     log.info({ exit: end.exit, code: exitCodes[end.exit], why: end.message }, 'Ended')
-    if (backsOff(end.exit)) await this.#crashes.count(end.exit, this.#guest.runningSinceMs)
+    if (backsOff(end.exit)) await this.#crashes.count(end, this.#guest.runningSinceMs)
     if (stop.requested && !stop.exitSignal.aborted) {
       this.#happened({ kind: 'off', message: end.message })
       await aborted(stop.exitSignal)

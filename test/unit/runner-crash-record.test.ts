@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runnerFiles } from '../../src/adapters/node/runner-files.ts'
 import { afterCrash, type CrashRecord, crashDelayMs, readCrashRecord, writeCrashRecord } from '../../runner/crash-record.ts'
+import { CrashBackoff } from '../../runner/crash-backoff.ts'
+import { recordingLog, virtualClock } from './runner-fakes.ts'
 
 const nowMs = Date.parse('2026-01-01T00:00:00Z')
 
@@ -56,4 +58,29 @@ test('a record is read as written, and an invalid one is reported and ignored', 
   } finally {
     await rm(directory, { recursive: true })
   }
+})
+
+test('the wait after a crash says why the last run ended and when the next one begins', async () => {
+  const files: Record<string, string> = {}
+  const clock = virtualClock(Date.parse('2026-01-01T00:00:00Z'))
+  const said: string[] = []
+  const backoff = new CrashBackoff({
+    files: {
+      readText: (path: string) => Promise.resolve(files[path] ?? ''),
+      replaceText: async (path: string, text: string) => void (files[path] = text),
+    } as never,
+    path: 'crash.json',
+    clock,
+    log: recordingLog(),
+    onWaiting: (message) => said.push(message),
+  })
+  await backoff.count({ exit: 'QemuCrashed', message: 'QEMU ended (exit code 0: internal-error)' }, undefined)
+  await backoff.count({ exit: 'GuestShutdown', message: 'The guest shut itself down' }, undefined)
+  const waited = backoff.wait(new AbortController().signal)
+  await clock.pass(2_000)
+  await waited
+  expect(said).toEqual([
+    'The guest ended 2 times in a row, the last time with exit code 75: The guest shut itself down; next start at 2026-01-01T00:00:02.000Z',
+  ])
+  expect(backoff.restarts).toBe(1)
 })
