@@ -3,13 +3,14 @@
 #
 #   deploy/node/install-node.sh --image swarmvirt-node:0.1.0 [--state-root /var/lib/swarmvirt] [--allow-bridge br0]... [--mac-prefix 52:54:00] \
 #     [--enable-direct --allow-device eth1 ...]   devices for direct NICs (macvtap); gives the broker MKNOD and the macvtap devices \
+#     [--fix-forward]   lets the broker add the rule that the FORWARD chain lacks for the allowed bridges \
 #     [--protect 10.0.0.0/24]...   addresses or networks of other nodes, whose Swarm, Docker and control ports guests cannot reach. A guest behind
 #                                  NAT reaches no port of an address that is written without a prefix length
 #
 # ADR 0004 defines the directories, owners and modes. ADR 0001 and 0013 define the broker's devices and capabilities. ADR 0031 defines the user network.
 set -eu
 
-image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected= direct= devices=
+image= root=/var/lib/swarmvirt mac_prefix=52:54:00 bridges= protected= direct= devices= forward=
 while [ $# -gt 0 ]; do
   case $1 in
     --image) image=$2; shift 2 ;;
@@ -18,6 +19,7 @@ while [ $# -gt 0 ]; do
     --mac-prefix) mac_prefix=$2; shift 2 ;;
     --enable-direct) direct=yes; shift ;;
     --allow-device) devices="$devices $2"; shift 2 ;;
+    --fix-forward) forward=yes; shift ;;
     --protect) protected="$protected $2"; shift 2 ;;
     *) echo "install-node: unknown option $1; see the comment at the top of this file" >&2; exit 2 ;;
   esac
@@ -104,6 +106,7 @@ set -- "$@" "$image" --max-semi-space-size=1 --max-old-space-size=128 /opt/swarm
 for bridge in ${bridges:-br0}; do set -- "$@" --allow-bridge "$bridge"; done
 for network in $protected; do set -- "$@" --protect "$network"; done
 [ -z "$direct" ] || set -- "$@" --enable-direct
+[ -z "$forward" ] || set -- "$@" --fix-forward
 for device in $devices; do set -- "$@" --allow-device "$device"; done
 
 # VMs keep running without a broker: runners keep their descriptors and reclaim their leases from the next one.

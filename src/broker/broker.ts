@@ -1,3 +1,4 @@
+import type { BridgeForwarding } from '../ports/bridge-forwarding.ts'
 import type { Layout } from '../api/layout.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FdSockets } from '../ports/fd-socket.ts'
@@ -7,6 +8,7 @@ import type { Log } from '../ports/log.ts'
 import { serveAdmin } from './admin-server.ts'
 import type { Limits } from './grants.ts'
 import { clearStaleDirect } from './direct-links.ts'
+import { ForwardDrops } from './forward-drops.ts'
 import { Leases } from './leases.ts'
 import { Listening } from './listening.ts'
 import { RunnerServer } from './runner-server.ts'
@@ -24,6 +26,9 @@ export interface BrokerOptions {
   readonly sockets: FdSockets
   readonly network: HostNetwork
   readonly filter: GuestFilter
+  readonly forwarding: BridgeForwarding
+  /** Allow forwarding between the ports of allowed bridges where the host's firewall drops it. */
+  readonly fixForward: boolean
   /** Undefined if this node has no user network. */
   readonly userNetworkFilter: UserNetworkFilter | undefined
   readonly devices: Devices
@@ -43,7 +48,8 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
   const learned = sightings()
   const listening = new Listening({ ...options, sightings: learned, bridges: options.limits.bridges })
   const tapLocks = new TapLocks(options)
-  const leases = new Leases({ ...options, host, tapLocks, onTaps: (uid, nics) => listening.setTaps(uid, nics) })
+  const forward = new ForwardDrops({ ...options, bridges: options.limits.bridges, fix: options.fixForward })
+  const leases = new Leases({ ...options, host, tapLocks, forward, onTaps: (uid, nics) => listening.setTaps(uid, nics) })
   const runners = new RunnerServer({ ...options, leases })
   let cancelSweep = (): void => undefined
   const sweep = (): void => {
@@ -51,6 +57,7 @@ export async function broker(options: BrokerOptions): Promise<{ close(): void }>
       listening.clearStale(leases.leasedTaps())
       clearStaleDirect(options.network, options.log)
       void tapLocks.sweep()
+      void forward.check()
       void userNetwork?.sweep()
     } catch (error) {
       // An error thrown from a timer would end the broker. The next sweep may succeed, for example once a descriptor is free.

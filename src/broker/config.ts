@@ -15,6 +15,8 @@ export type BrokerCommand =
       readonly limits: Limits
       readonly protect: readonly string[]
       readonly userNetwork: string | undefined
+      /** Allow forwarding on allowed bridges where the firewall of the host drops it. */
+      readonly fixForward: boolean
     }
   | { readonly kind: 'powerOffAll'; readonly stateRoot: string; readonly timeoutMs: number }
   | { readonly kind: 'powerOnAll'; readonly stateRoot: string }
@@ -25,7 +27,7 @@ export class UsageError extends Error {
 }
 
 export const usage = `usage: broker [--state-root DIR] [--allow-bridge NAME]... [--enable-direct --allow-device NAME...] [--mac-prefix 52:54:00]
-              [--protect ADDRESS[/BITS]]... [--user-network INTERFACE]
+              [--protect ADDRESS[/BITS]]... [--user-network INTERFACE] [--fix-forward]
        broker power-off-all [--state-root DIR] [--timeout SECONDS]
        broker power-on-all [--state-root DIR]`
 
@@ -52,6 +54,7 @@ export function parseBrokerCommand(
       limits,
       protect: (values.protect ?? []).map(checkedNetwork),
       userNetwork: checkedInterface(values['user-network']),
+      fixForward: values['fix-forward'] === true,
     }
   }
   if (command === 'power-on-all' && others.length === 0) return { kind: 'powerOnAll', stateRoot }
@@ -68,6 +71,7 @@ function parsed(argv: readonly string[]) {
         'state-root': { type: 'string' },
         'allow-bridge': { type: 'string', multiple: true },
         'enable-direct': { type: 'boolean' },
+        'fix-forward': { type: 'boolean' },
         'allow-device': { type: 'string', multiple: true },
         'mac-prefix': { type: 'string' },
         protect: { type: 'string', multiple: true },

@@ -25,6 +25,7 @@ import {
 import { type BrokerNic, brokerNicOf, grantedNicOf, hostSideMac, linkOf, openDevices, type OpenedDevices } from './nics.ts'
 import { type LeaseHolder, NodePower } from './node-power.ts'
 import type { RunnerLink } from './runner-link.ts'
+import type { ForwardDrops } from './forward-drops.ts'
 import { linkProblem } from './link-problems.ts'
 import type { TapLocks } from './tap-locks.ts'
 
@@ -37,6 +38,7 @@ export interface LeasesOptions {
   readonly host: Host
   readonly limits: Limits
   readonly tapLocks: Pick<TapLocks, 'lock' | 'lockOf' | 'refuse' | 'fact'>
+  readonly forward: Pick<ForwardDrops, 'problem'>
   readonly clock: Clock
   readonly log: Log
   readonly closeFds: (fds: readonly number[]) => void
@@ -353,7 +355,9 @@ export class Leases {
   }
 
   #problemOf(nic: BrokerNic, isHeld: boolean): Pick<LeaseFact['nics'][number], 'problem'> {
-    const problem = isHeld ? linkProblem(this.#options.host.network, nic) : undefined
+    const { forward, host } = this.#options
+    const dropped = nic.direct === undefined ? forward.problem(nic.bridge) : undefined
+    const problem = isHeld ? (dropped ?? linkProblem(host.network, nic)) : undefined
     return problem === undefined ? {} : { problem }
   }
 

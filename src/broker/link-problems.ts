@@ -3,7 +3,8 @@ import type { LeaseFact } from '../api/wire/broker-admin.ts'
 import type { HostNetwork } from '../ports/host-network.ts'
 import { type BrokerNic, linkOf } from './nics.ts'
 
-type Problem = LeaseFact['nics'][number]['problem']
+export type LinkProblem = NonNullable<LeaseFact['nics'][number]['problem']>
+type Problem = LinkProblem | undefined
 
 /** Why frames of this NIC may be lost on this node although it is attached. */
 export function linkProblem(network: Pick<HostNetwork, 'ports' | 'mtu' | 'device'>, nic: BrokerNic): Problem {

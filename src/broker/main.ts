@@ -23,6 +23,7 @@ async function serve(command: Extract<BrokerCommand, { kind: 'serve' }>): Promis
     ...linuxHost(paths, command.protect, command.userNetwork),
     layout: paths,
     limits: command.limits,
+    fixForward: command.fixForward,
     clock: systemClock,
     log,
     bootId,

@@ -328,6 +328,37 @@ describe('the broker on a real kernel', () => {
     await runner.end()
   })
 
+  it('reports a FORWARD chain that drops frames of the bridge, and adds the missing rule only if its command line says so', async () => {
+    const iptables = (...args: string[]): string =>
+      execFileSync('ip', ['netns', 'exec', world.namespace, 'iptables', '-w', ...args], { encoding: 'utf8' })
+    const rule = '-A FORWARD -i br0 -o br0 -j ACCEPT'
+    const again = async (...args: string[]): Promise<void> => {
+      admin.close()
+      await broker.end('SIGKILL')
+      broker = world.startBroker({ args })
+      admin = await Admin.connect(world.paths.adminSocket)
+    }
+    iptables('-P', 'FORWARD', 'DROP')
+    await again()
+    const { grant, runner } = await runningVm()
+    const problem = async () => (await lease(grant.uid))?.nics[0]?.problem
+    const found = await eventually('the drop to be reported', problem)
+    expect(found).toMatchObject({
+      reason: 'ForwardDropped',
+      message: expect.stringContaining('iptables -I FORWARD -i br0 -o br0 -j ACCEPT') as string,
+    })
+    expect(iptables('-S', 'FORWARD')).not.toContain(rule)
+    await runner.end()
+    await again('--fix-forward')
+    await eventually('the rule to be added', () => iptables('-S', 'FORWARD').includes(rule) || undefined)
+    const other = await runningVm()
+    expect((await lease(other.grant.uid))?.nics[0]).not.toHaveProperty('problem')
+    await other.runner.end()
+    iptables('-F', 'FORWARD')
+    iptables('-P', 'FORWARD', 'ACCEPT')
+    await restartBroker()
+  })
+
   it('lets a second runner wait until the first is gone and no QEMU has the disk open', async () => {
     const { grant, runner } = await runningVm()
     const disk = world.makeInstance(grant.uid)

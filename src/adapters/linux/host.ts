@@ -1,7 +1,9 @@
+import type { BridgeForwarding } from '../../ports/bridge-forwarding.ts'
 import type { Layout } from '../../api/layout.ts'
 import type { FdSockets } from '../../ports/fd-socket.ts'
 import type { GuestFilter, UserNetworkFilter } from '../../ports/guest-filter.ts'
 import type { Devices, DiskLocks, PacketListener, HostNetwork, LanProbes, SocketDirectories } from '../../ports/host-network.ts'
+import { bridgeForwarding } from './bridge-forwarding.ts'
 import { hostDevices } from './devices.ts'
 import { fdSockets } from './fd-sockets.ts'
 import { hostNetwork } from './host-network.ts'
@@ -20,6 +22,7 @@ export interface LinuxHost {
   readonly sockets: FdSockets
   readonly network: HostNetwork
   readonly filter: GuestFilter
+  readonly forwarding: BridgeForwarding
   readonly userNetworkFilter: UserNetworkFilter | undefined
   readonly devices: Devices
   readonly locks: DiskLocks
@@ -38,6 +41,7 @@ export function linuxHost(layout: Layout, protect: readonly string[], userNetwor
     network: hostNetwork(libc),
     filter: nftFilter({ protect }),
     userNetworkFilter: userNetwork === undefined ? undefined : nftUserNetwork({ interface: userNetwork, protect }),
+    forwarding: bridgeForwarding,
     devices: hostDevices,
     locks: imageLocks(libc, layout),
     packetListener: packetListener(libc, readiness),

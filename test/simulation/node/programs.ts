@@ -88,6 +88,8 @@ export function startSimulatedBroker(ports: ProgramPorts): void {
     sockets,
     network: host.network(process),
     filter: host.filter(process),
+    forwarding: { drop: async () => undefined, accept: async () => undefined },
+    fixForward: false,
     userNetworkFilter: host.userNetworkFilter(process),
     devices: host.devices(process),
     locks: memoryLocks(disk, host, paths, process, random),

@@ -79,6 +79,7 @@ describe('a host that fails for a moment', () => {
       closeFds: () => undefined,
       tapLocks: new TapLocks({ filter: noFilter, network, log: silentLog }),
       onTaps: () => undefined,
+      forward: { problem: () => undefined },
     })
     const said: string[] = []
     const link = {
@@ -121,6 +122,7 @@ it('a VM that comes for its lease while all are powered off does not start, howe
       fact: () => ({ state: 'active', message: '' }),
     },
     onTaps: () => undefined,
+    forward: { problem: () => undefined },
   })
   const said: string[] = []
   const link = { id: 1, send: (message: { type: string }) => void said.push(message.type), flushed: async () => undefined }

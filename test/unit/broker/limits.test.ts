@@ -17,7 +17,7 @@ const aGrant = (id: number, nics: Grant['nics'] = [nic]): Grant => ({
 
 describe('the command line of the broker', () => {
   it("allows br0 and QEMU's MACs unless it says otherwise", () => {
-    expect(parseBrokerCommand([], {})).toEqual({ kind: 'serve', stateRoot: '/var/lib/swarmvirt', limits, protect: [] })
+    expect(parseBrokerCommand([], {})).toEqual({ kind: 'serve', stateRoot: '/var/lib/swarmvirt', limits, protect: [], fixForward: false })
     expect(
       parseBrokerCommand(
         [
@@ -41,6 +41,7 @@ describe('the command line of the broker', () => {
       stateRoot: '/srv/vm',
       limits: { bridges: ['br1', 'br2'], devices: [], macPrefix: '02:ab' },
       protect: ['10.0.0.0/24', 'fe80::1'],
+      fixForward: false,
     })
   })
 

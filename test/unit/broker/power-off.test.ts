@@ -22,6 +22,7 @@ async function goingDown() {
     closeFds: () => undefined,
     tapLocks: { lock: async () => undefined } as unknown as LeasesOptions['tapLocks'],
     onTaps: () => undefined,
+    forward: { problem: () => undefined },
   })
   leases.grant({ version: 1, uid, vm: aVmName('web'), accelerator: 'tcg', nics: [] })
   const [first, again] = [aRunner(1), aRunner(2)]
