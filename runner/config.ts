@@ -14,6 +14,9 @@ export interface RunnerConfig {
   readonly qemu: string
   readonly genisoimage: string
   readonly qemuImg: string
+  readonly swtpm: string
+  /** OVMF's code and the template of its variables. */
+  readonly ovmf: (secure: boolean) => { readonly code: string; readonly variables: string }
   /** Overrides the machine type of identity.json, for a QEMU that does not support it. This changes the guest's hardware: use it in tests only. */
   readonly machineType: string | undefined
 }
@@ -31,7 +34,17 @@ export function runnerConfig(argv: readonly string[]): RunnerConfig {
     qemu: given.qemu ?? '/usr/bin/qemu-system-x86_64',
     genisoimage: given.genisoimage ?? '/usr/bin/genisoimage',
     qemuImg: given['qemu-img'] ?? '/usr/bin/qemu-img',
+    swtpm: given.swtpm ?? '/usr/bin/swtpm',
+    ovmf: ovmfIn(given.ovmf ?? '/usr/share/OVMF'),
     machineType: given['machine-type'],
+  }
+}
+
+/** Debian's names. The code for secure boot is the same build that checks signatures, with Microsoft's keys in the variables. */
+function ovmfIn(directory: string): RunnerConfig['ovmf'] {
+  return (secure) => {
+    const suffix = secure ? '_4M.ms.fd' : '_4M.fd'
+    return { code: `${directory}/OVMF_CODE${suffix}`, variables: `${directory}/OVMF_VARS${suffix}` }
   }
 }
 
@@ -46,6 +59,8 @@ const options = {
   qemu: text,
   genisoimage: text,
   'qemu-img': text,
+  swtpm: text,
+  ovmf: text,
   'machine-type': text,
 }
 
@@ -65,6 +80,10 @@ export function vmPaths(vmDir: string) {
     livePart: `${vmDir}/live.json`,
     disc: (sha256: string): string => `${vmDir}/isos/${sha256}`,
     vncSocket: `${vmDir}/run/vnc.sock`,
+    bootFiles: `${vmDir}/boot-files.json`,
+    image: (sha256: string): string => `${vmDir}/images/${sha256}`,
+    firmware: `${vmDir}/firmware`,
+    firmwareFile: (name: string): string => `${vmDir}/firmware/${name}`,
     disks: `${vmDir}/disks`,
     disk: (name: string): string => `${vmDir}/disks/${name}.qcow2`,
     controlSocket: `${vmDir}/run/control.sock`,

@@ -8,6 +8,7 @@
  * | 64 | BadLaunchConfig | the launch config or the command line is missing, unreadable or wrong | yes |
  * | 65 | IdentityMismatch | identity.json is missing, unreadable or belongs to another VM; nothing was changed | yes |
  * | 66 | SeedFailed | the user data cannot be read or the seed cannot be created | yes |
+ * | 69 | FirmwareFailed | UEFI variables, TPM or kernel are missing or cannot be prepared | yes |
  * | 70 | QemuStartFailed | QEMU could not be started or ended before the guest ran | yes |
  * | 71 | QemuCrashed | QEMU exited or was killed while the guest ran | yes |
  * | 72 | GuestPanicked | the guest's kernel reported a panic (pvpanic) | yes |
@@ -15,13 +16,14 @@
  * | 75 | GuestShutdown | the guest shut itself down; Swarm starts it again, or the runner stays (runStrategy) | no |
  * | 76 | ForcedOff | stop requested; the guest did not power off in time and was killed | no |
  *
- * 64 to 66, 70, 73 and 75 follow sysexits.h where it has a matching code.
+ * 64 to 66, 69, 70, 73 and 75 follow sysexits.h where it has a matching code.
  */
 export const exitCodes = {
   Stopped: 0,
   BadLaunchConfig: 64,
   IdentityMismatch: 65,
   SeedFailed: 66,
+  FirmwareFailed: 69,
   QemuStartFailed: 70,
   QemuCrashed: 71,
   GuestPanicked: 72,
@@ -35,6 +37,7 @@ const crashes: ReadonlySet<ExitName> = new Set([
   'BadLaunchConfig',
   'IdentityMismatch',
   'SeedFailed',
+  'FirmwareFailed',
   'QemuStartFailed',
   'QemuCrashed',
   'GuestPanicked',

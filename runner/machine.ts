@@ -1,6 +1,6 @@
 import type { Identity } from '../src/api/wire/identity.ts'
 import type { VmPaths } from './config.ts'
-import type { CdromInput, DiskInput } from './devices/inputs.ts'
+import type { CdromInput, DiskInput, FirmwareInput } from './devices/inputs.ts'
 import { forwardsOf, natOf } from './devices/user-nics.ts'
 import { cdromsOf, disksOf, type Launch, maxDiskBytes, type SlottedNic } from './launch-files.ts'
 import type { Lease } from './lease.ts'
@@ -15,6 +15,7 @@ export interface Machine {
   readonly cdroms: readonly CdromInput[]
   readonly vncSocket: string | undefined
   readonly seedPath: string
+  readonly firmware?: FirmwareInput | undefined
   readonly maxDiskBytes: number
 }
 
@@ -46,6 +47,7 @@ export function qemuMachine(machine: Machine, lease: Lease): QemuMachine {
     cdroms: machine.cdroms,
     vncSocket: machine.vncSocket,
     watchdog: launch.watchdog,
+    firmware: machine.firmware,
   }
 }
 

@@ -3,6 +3,7 @@ import { cdromArguments } from './devices/cdroms.ts'
 import { channelArguments } from './devices/channels.ts'
 import { diskArguments } from './devices/disks.ts'
 import { displayArguments } from './devices/display.ts'
+import { firmwareArguments } from './devices/firmware.ts'
 import { helperArguments } from './devices/helpers.ts'
 import type { QemuInputs } from './devices/inputs.ts'
 import { machineArguments } from './devices/machine.ts'
@@ -18,6 +19,7 @@ export function qemuArguments(inputs: QemuInputs): string[] {
     ...machineArguments(inputs),
     ...acceleratorArguments(inputs),
     ...channelArguments(inputs),
+    ...firmwareArguments(inputs.firmware),
     ...inputs.disks.flatMap((disk, index) => diskArguments(disk, index)),
     ...(inputs.cdroms ?? []).flatMap(cdromArguments),
     ...inputs.nics.flatMap(nicArguments),

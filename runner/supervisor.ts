@@ -23,6 +23,7 @@ import type { Outcome } from './outcome.ts'
 import { resultOf, RunPolicyFiles } from './run-policy.ts'
 import type { SerialLog } from './serial-log.ts'
 import { firstLife, type LifeEvent, nextLife, phaseOf } from './state-machine.ts'
+import { withFirmware } from './with-firmware.ts'
 import { aborted, type Stop, StopRequested } from './stop.ts'
 
 export interface SupervisorDeps {
@@ -140,7 +141,10 @@ export class Supervisor {
         if (!lease.alive) continue
         const rest = new AbortController()
         this.#rest = rest
-        const outcome = await this.#runGuest(lease, machine, AbortSignal.any([stop.signal, rest.signal]))
+        const off = AbortSignal.any([stop.signal, rest.signal])
+        const outcome = await withFirmware(this.#deps, this.#paths, launch.launch.firmware, (firmware) =>
+          this.#runGuest(lease, { ...machine, firmware }, off),
+        )
         if (outcome.kind === 'exit' && (await this.#finishes(outcome))) continue
         if (outcome.kind === 'exit' && !this.#rests(outcome.exit, rest.signal)) return outcome
         this.#happened(afterRest(outcome))

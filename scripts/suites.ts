@@ -102,6 +102,7 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
     what: 'interface names of Debian with several networks, 100 MB over each kind of NIC',
     files: ['networks', 'direct', 'user-networks'],
   },
+  firmware: { what: 'UEFI, secure boot and TPM through restart and kill', files: ['firmware'] },
   operators: {
     what: 'a metrics token, closed ports, the seccomp profile, an agent that hangs, two controllers',
     files: ['hardening', 'seccomp', 'hung-agent', 'two-controllers'],

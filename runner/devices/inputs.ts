@@ -22,9 +22,19 @@ export interface QemuInputs {
   /** The socket for VNC of a VM with a display. */
   readonly vncSocket?: string | undefined
   readonly watchdog?: 'reset' | 'poweroff' | 'shutdown' | undefined
+  /** Undefined for BIOS without TPM and kernel. */
+  readonly firmware?: FirmwareInput | undefined
   readonly qmpFd: number
   readonly serialFd: number
   readonly agentFd: number
+}
+
+export interface FirmwareInput {
+  /** Undefined for BIOS. */
+  readonly uefi: { readonly code: string; readonly variables: string; readonly secure: boolean } | undefined
+  /** swtpm's control socket. */
+  readonly tpmSocket?: string | undefined
+  readonly kernel: { readonly image: string; readonly initrd: string | undefined; readonly args: string | undefined } | undefined
 }
 
 export interface DiskInput {

@@ -1,9 +1,10 @@
 import { vcpusOf } from '../../src/api/vcpus.ts'
+import { firmwareMachine } from './firmware.ts'
 import type { QemuInputs } from './inputs.ts'
 
 export function machineArguments(inputs: QemuInputs): string[] {
   const { cores, sockets = 1, threads = 1 } = inputs.cpu
-  const machine = `type=${inputs.machineType},usb=off,vmport=off,dump-guest-core=off,graphics=${inputs.vncSocket === undefined ? 'off' : 'on'}`
+  const machine = `type=${inputs.machineType},usb=off,vmport=off,dump-guest-core=off,graphics=${inputs.vncSocket === undefined ? 'off' : 'on'}${firmwareMachine(inputs.firmware)}`
   return [
     ['-name', `guest=${inputs.vm},process=vm-${inputs.vm},debug-threads=on`],
     ['-machine', machine],

@@ -14,6 +14,7 @@ import type { TcpConnect } from '../ports/tcp-connect.ts'
 import { brokerLink } from './broker-link.ts'
 import { deleteDisks } from './delete-disks.ts'
 import { diskUse } from './disk-use.ts'
+import { firmwareFiles } from './firmware.ts'
 import { type HostFacts, readFacts } from './facts.ts'
 import { type Grants, grants } from './grants.ts'
 import { grownDisks } from './grown-disks.ts'
@@ -32,6 +33,7 @@ import { preparer } from './preparer.ts'
 import { probe } from './probe.ts'
 import { agentRoutes } from './routes.ts'
 import { sweepTemporaries } from './sweep-temporaries.ts'
+import { quietFiles } from './quiet-files.ts'
 import { readVmStatus } from './vm-status.ts'
 
 export interface AgentParts<Run> {
@@ -73,6 +75,7 @@ export async function startAgent<Run>(parts: AgentParts<Run>, signal: AbortSigna
         grownDisks: (uid) => grownDisks(parts, uid),
         keepLivePart: (order) => keepLivePart({ ...parts, isos }, order),
         liveEdits: liveEdits(parts),
+        firmware: firmwareFiles({ ...parts, features: parts.host.features, quiet: quietFiles(parts.clock), signal }),
         keepNicSlots: (order) => keepNicSlots(parts, order),
         keepRunPolicy: (order) => keepRunPolicy(parts, order),
         grants,

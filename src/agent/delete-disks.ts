@@ -68,11 +68,12 @@ async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Pro
   const ours: readonly (readonly [directory: string, names: RegExp])[] = [
     [layout.disks(uid), /^\.?[a-z0-9-]+\.(qcow2|(new|next)-[0-9a-f-]{36})$/],
     [layout.run(uid), /^[a-z0-9.-]+$/],
+    [layout.firmware(uid), /^\.?[A-Za-z0-9.-]+$/],
     [layout.instanceImages(uid), /^[0-9a-f]{64}$/],
     [layout.instanceIsos(uid), /^[0-9a-f]{64}$/],
   ]
   // A runner that is still alive can create no more files. A file created after the identity is gone would have no owner.
-  for (const directory of [layout.disks(uid), layout.run(uid)])
+  for (const directory of [layout.disks(uid), layout.run(uid), layout.firmware(uid)])
     if ((await files.stat(directory)) !== undefined) await files.makeDirectory(directory, 0o2700)
   await clearWork({ files, layout }, uid)
   for (const [directory, names] of ours) {
@@ -82,7 +83,7 @@ async function removeAll({ files, layout }: DeleteDisksOptions, uid: VmUid): Pro
   await removeFiles(
     files,
     layout.instance(uid),
-    /^(addresses\.json|live\.json|nic-slots\.json|identity\.json\.draft|[a-z.-]+\.tmp-[0-9a-f]{12})$/,
+    /^(addresses\.json|boot-files\.json|live\.json|nic-slots\.json|identity\.json\.draft|[a-z.-]+\.tmp-[0-9a-f]{12})$/,
   )
   await files.remove(layout.identityFile(uid))
   await files.removeEmptyDirectory(layout.instance(uid))

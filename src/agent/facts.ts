@@ -1,4 +1,5 @@
 import type { Layout } from '../api/layout.ts'
+import type { NodeFeature } from '../api/node-features.ts'
 import { agentApiVersion, type NodeFacts, type Overuse } from '../api/wire/agent-api.ts'
 import type { BrokerFacts } from '../api/wire/broker-admin.ts'
 import { PortError } from '../ports/errors.ts'
@@ -13,6 +14,8 @@ export interface HostFacts {
   readonly hostname: string
   readonly memoryBytes: number
   readonly cpus: number
+  /** The agent's image has them, and it is the runners' image too. */
+  readonly features: readonly NodeFeature[]
 }
 
 export interface FactsOptions {
@@ -29,7 +32,17 @@ export interface FactsOptions {
 export async function readFacts({ release, host, layout, files, broker, prober, overuse }: FactsOptions): Promise<NodeFacts> {
   const [disk, asked] = await Promise.all([files.space(layout.root), askBroker(broker)])
   if (asked.broker) prober.notice(asked.broker.devices.kvm)
-  return { version: agentApiVersion, release, ...host, ...asked, kvm: prober.kvm(), tcg: prober.tcg(), disk, overuse: [...overuse()] }
+  return {
+    version: agentApiVersion,
+    release,
+    ...host,
+    features: [...host.features],
+    ...asked,
+    kvm: prober.kvm(),
+    tcg: prober.tcg(),
+    disk,
+    overuse: [...overuse()],
+  }
 }
 
 async function askBroker(broker: BrokerLink): Promise<{ broker: BrokerFacts | null; brokerMessage: string }> {

@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, hostname, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { childProcesses } from '../adapters/node/child-process.ts'
@@ -22,6 +22,7 @@ import type { Log } from '../ports/log.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, ConfigError, readConfig } from './config.ts'
 import { kvmProbeImage } from './kvm-probe/payload.ts'
+import { featuresIn } from './firmware.ts'
 import { qemuRuns } from './kvm-probe/runs.ts'
 import { machineType } from './preparer.ts'
 
@@ -56,7 +57,7 @@ async function run(config: AgentConfig, log: Log, signal: AbortSignal): Promise<
   const listener = await startAgent(
     {
       release,
-      host: { hostname: hostname(), memoryBytes: totalmem(), cpus: cpus().length },
+      host: { hostname: hostname(), memoryBytes: totalmem(), cpus: cpus().length, features: featuresIn(existsSync) },
       layout: paths,
       files: stateFiles(),
       arrivals: imageArrivals({ allowHosts: config.allowImageHosts }),

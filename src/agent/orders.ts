@@ -6,6 +6,7 @@ import { noUserNetwork } from '../api/user-network.ts'
 import type { Grant } from '../api/wire/common.ts'
 import { PortError } from '../ports/errors.ts'
 import { BrokerRefusal, type BrokerLink } from './broker-link.ts'
+import type { FirmwareFiles } from './firmware.ts'
 import { type AccelerationFacts, chooseAccelerator } from './grant-choice.ts'
 import type { Grants } from './grants.ts'
 import { keyedLock } from './keyed-lock.ts'
@@ -18,6 +19,7 @@ export interface OrdersOptions {
   readonly prepareDisks: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
   readonly deleteDisks: (order: DeleteDisksOrder) => Promise<DeletionStatus>
   readonly grownDisks: (uid: VmUid) => Promise<readonly GrownDisk[]>
+  readonly firmware: FirmwareFiles
   /** Throws StateError. */
   readonly keepLivePart: (order: PrepareOrder) => Promise<Exclude<PrepareStatus, { state: 'ready' }> | undefined>
   readonly liveEdits: LiveEdits
@@ -91,14 +93,14 @@ async function carryOut(options: OrdersOptions, order: PrepareOrder): Promise<Pr
   const status = await makeReady(options, order)
   if (order.pending === undefined) return status
   // Also checked if the running configuration can no longer be granted: the edit may fix that.
-  const refusal = await whyNotPending(options, order, order.pending)
+  const refusal = (await whyNotPending(options, order, order.pending)) ?? (await whyNoFirmware(options, order))
   const answer = refusal === undefined ? { pendingAccepted: true as const } : { pending: refusal }
   return { ...status, ...answer, ...(order.pending.networks === undefined ? {} : { pendingNetworks: true }) }
 }
 
 async function makeReady(options: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus> {
   const existing = await options.grants.readClear(order.uid)
-  const unready = (await options.prepareDisks(order)) ?? (await options.keepLivePart(order))
+  const unready = (await options.prepareDisks(order)) ?? (await options.keepLivePart(order)) ?? (await options.firmware.prepare(order))
   if (unready === undefined) return grantTo(options, order, existing)
   // If the edit of the disks fails or takes long, a VM that has its disks still gets its existing grant.
   if (existing !== undefined) await grantTo(options, order, existing)
@@ -196,6 +198,11 @@ async function whyNoUserNetwork(broker: BrokerLink): Promise<PrepareStatus['pend
       return { reason: 'BrokerUnavailable', message: error.message.slice(0, 2000) }
     throw error
   }
+}
+
+async function whyNoFirmware({ firmware }: OrdersOptions, order: PrepareOrder): Promise<PrepareStatus['pending']> {
+  const unready = await firmware.preparePending(order)
+  return unready && { reason: unready.reason, message: unready.message }
 }
 
 async function leaseOf(broker: BrokerLink, uid: VmUid): Promise<AccelerationFacts['lease']> {

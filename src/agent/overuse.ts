@@ -12,7 +12,7 @@ import { readIdentity } from './identity-file.ts'
 const everyMs = 60_000
 /** A runner's directory holds a few files. One with more is reported without counting its size. */
 const maxNames = 256
-/** Serial log, crash record and sockets take 3 MiB at most. */
+/** Serial log, crash record, sockets, UEFI variables and TPM state take 5 MiB at most. */
 const runBytes = 16 * 1024 ** 2
 /** Maximum number of VMs in one report. */
 const maxReported = 64
@@ -59,7 +59,7 @@ async function measure(layout: Layout, files: OveruseOptions['files'], uid: VmUi
   const seen = await readIdentity(files, layout.identityFile(uid))
   const identity = seen.kind === 'known' ? seen.identity : undefined
   const disks = (identity?.disks ?? []).map((disk) => mostDiskBytes(disk.sizeBytes))
-  const directories = await Promise.all([layout.disks(uid), layout.run(uid)].map((path) => sumOf(files, path)))
+  const directories = await Promise.all([layout.disks(uid), layout.run(uid), layout.firmware(uid)].map((path) => sumOf(files, path)))
   return {
     uid,
     vm: identity?.vm ?? null,

@@ -60,6 +60,10 @@ export function layout(root: string) {
      * that time. It is as deep as `disks`, so that the relative path of a backing file is the same.
      */
     work: (uid: VmUid): string => `${instance(uid)}/work`,
+    /** Owned by the agent, 0440; see wire/boot-files.ts. */
+    bootFilesFile: (uid: VmUid): string => `${instance(uid)}/boot-files.json`,
+    /** 2770, the runner's: UEFI variables and the TPM's state. Exists for a VM that has, or had, one of them. */
+    firmware: (uid: VmUid): string => `${instance(uid)}/firmware`,
     /** 2770, the runner's: control socket, crash backoff, serial log. */
     run: (uid: VmUid): string => `${instance(uid)}/run`,
     controlSocket: (uid: VmUid): string => `${instance(uid)}/run/control.sock`,

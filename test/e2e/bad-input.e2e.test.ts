@@ -70,7 +70,7 @@ describe('bad input is reported with the problem, its place and the next step', 
   })
 
   it('a field that nothing stands behind yet', async () => {
-    const text = manifest('early').replace('"accelerator": "auto"', '"accelerator": "auto", "firmware": {}')
+    const text = manifest('early').replace('"accelerator": "auto"', '"accelerator": "auto", "placement": {}')
     expect(await badFile('early.yaml', text)).toMatch(/VM020[\s\S]*not supported yet/)
   })
 

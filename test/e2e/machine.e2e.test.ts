@@ -1,22 +1,39 @@
-/** Processors and limits of a VM, as its guest and its task have them. */
+/** Processors, limits, and a kernel of a VM, as its guest and its task have them. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpuModelPattern, cpuModels } from '../../src/api/cpu-models.ts'
 import type { Deployment } from '../lab/deployment.ts'
-import { containerOf, guestPage, manifest, nodeOfVm, openE2e, otherNode, removeManifests, serviceOf, waitReady } from './support.ts'
+import {
+  containerOf,
+  guestPage,
+  manifest,
+  nodeOfVm,
+  openE2e,
+  otherNode,
+  removeManifests,
+  serviceOf,
+  waitForCondition,
+  waitReady,
+} from './support.ts'
 
 const name = 'machine'
 const cpu = { cores: 1, sockets: 2, model: 'Nehalem' }
+/** Boots its own kernel. */
+const other = 'machine-2'
+const args = 'console=ttyS0 quiet mitigations=off marker=a,b=c,json:{"x":1}'
+const kernel = { image: 'images/tiny-vmlinuz', initrd: 'images/tiny-initrd', args }
+const disks = [{ name: 'root', size: '1Gi', image: { source: 'images/tiny.qcow2' } }]
 let deployment: Deployment
 let ip: string
 
 beforeAll(async () => {
   deployment = await openE2e()
   deployment.writeManifest(`${name}.yaml`, manifest(name, { more: { cpu, resources: { memoryOverhead: '300Mi', cpuLimit: 1.5 } } }))
+  deployment.writeManifest(`${other}.yaml`, manifest(other, { disks, more: { firmware: { kernel } } }))
   ip = (await waitReady(deployment, name)).facts['ip'] ?? ''
 })
 
-afterAll(() => removeManifests(deployment, [name]))
+afterAll(() => removeManifests(deployment, [name, other]))
 
 describe('a VM with two sockets, a CPU model and limits', () => {
   it('has a guest that sees both processors and the model', async () => {
@@ -40,5 +57,21 @@ describe('a VM with two sockets, a CPU model and limits', () => {
       .flatMap((line) => line.trim().split(/\s/)[0] || [])
     expect(known.filter((model) => !cpuModelPattern.test(model))).toEqual(['base'])
     expect(cpuModels.filter((model) => !known.includes(model))).toEqual([])
+  })
+})
+
+describe('a VM with a kernel of its own', () => {
+  it('boots the kernel with exactly these arguments', async () => {
+    const address = (await waitReady(deployment, other)).facts['ip'] ?? ''
+    const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, other))
+    expect(await guestPage(deployment.lab, address, from, '/machine', 30_000)).toContain(`arguments ${args}`)
+  })
+
+  it('reports a kernel that is missing on its node, and keeps running', async () => {
+    const { id } = await containerOf(deployment.lab, other)
+    const missing = { kernel: { ...kernel, image: 'images/no-such-kernel' } }
+    deployment.writeManifest(`${other}.yaml`, manifest(other, { disks, more: { firmware: missing } }))
+    await waitForCondition(deployment, other, 'AssetsReady', (one) => one.message.includes('ImageMissing'))
+    expect((await containerOf(deployment.lab, other)).id).toBe(id)
   })
 })

@@ -56,6 +56,13 @@ describe('launch config', () => {
   })
 })
 
+it('an agent of release 0.1 rejects an order with firmware', () => {
+  const former = recorded('0.1', 'prepare-order.json') as Record<string, unknown>
+  const demanding = { ...former, version: 2, firmware: { mode: 'uefi' } }
+  expect(prepareOrder.parse(demanding)).toEqual(demanding)
+  expect(z.object({ version: z.literal(1) }).safeParse(demanding).success).toBe(false)
+})
+
 describe('identity.json', () => {
   const former = identity.parse(recorded('0.1', 'identity.json'))
   const blank = { name: 'data', sizeBytes: 4096, madeAs: '6f1b3a52-3c1d-4a89-9a53-0f6f4f1f9c12', slot: 11 }

@@ -1,6 +1,6 @@
 /** swarmvirt on a lab, deployed the way an operator does it: `docker vm install`, install-node on every node, the stack file. */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import { buildGuest } from './guests/build-guest.ts'
 import type { Lab } from './lab.ts'
@@ -73,6 +73,7 @@ function manifestDirectory(lab: Lab): string {
 
 async function prepareNodes(lab: Lab, image: string, report: (line: string) => void): Promise<void> {
   const guest = await buildGuest('tiny')
+  const uefi = await buildGuest('tiny-uefi')
   await Promise.all(
     lab.nodes.map(async (node) => {
       const protect = lab.nodes.flatMap((one) => ['--protect', one.bridgeIp, '--protect', one.dmzIp, '--protect', one.managementIp])
@@ -86,7 +87,12 @@ async function prepareNodes(lab: Lab, image: string, report: (line: string) => v
         ...protect,
       ])
       if (done.code !== 0) throw new Error(`install-node on ${node.name}: ${done.stderr}`)
-      putImage(join(node.stateRoot, 'images'), guest.path, 'tiny.qcow2')
+      const images = join(node.stateRoot, 'images')
+      putImage(images, guest.path, 'tiny.qcow2')
+      putImage(images, uefi.path, 'tiny-uefi.qcow2')
+      const directory = dirname(uefi.path)
+      putImage(images, join(directory, 'tiny-signed.qcow2'), 'tiny-signed.qcow2')
+      for (const part of ['vmlinuz', 'initrd']) putImage(images, join(directory, part), `tiny-${part}`)
       report(`${node.name}: ${done.stdout.trim()}`)
     }),
   )

@@ -10,6 +10,7 @@ import { virtualClock } from '../unit/controller/virtual-clock.ts'
 
 const [before, after] = ['a'.repeat(64), 'b'.repeat(64)]
 const disk = { name: 'root', size: '2Gi', image: { source: 'images/tiny.qcow2' } }
+const kernel = { image: 'images/vmlinuz' }
 const lan = { name: 'lan', bridge: 'br0' }
 const ipv4 = { address: '10.0.0.5/24', gateway: '10.0.0.1', nameservers: ['10.0.0.1'] }
 const ofDisk = (changes: object): SpecChanges => ({ disks: [{ ...disk, ...changes }] })
@@ -41,6 +42,12 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.cpu.threads': { to: { cpu: { threads: 2 } } },
   'spec.cpu.model': { to: { cpu: { model: 'max' } } },
   'spec.memory': { to: { memory: '1Gi' } },
+  'spec.firmware.mode': { to: { firmware: { mode: 'uefi' } } },
+  'spec.firmware.secureBoot': { from: { firmware: { mode: 'uefi' } }, to: { firmware: { mode: 'uefi', secureBoot: true } } },
+  'spec.firmware.tpm': { to: { firmware: { tpm: true } } },
+  'spec.firmware.kernel.image': { from: { firmware: { kernel } }, to: { firmware: { kernel: { image: 'images/new' } } } },
+  'spec.firmware.kernel.initrd': { from: { firmware: { kernel } }, to: { firmware: { kernel: { ...kernel, initrd: 'images/i' } } } },
+  'spec.firmware.kernel.args': { from: { firmware: { kernel } }, to: { firmware: { kernel: { ...kernel, args: 'quiet' } } } },
   'spec.resources.memoryOverhead': { to: { resources: { memoryOverhead: '300Mi' } } },
   'spec.resources.cpuLimit': { to: { resources: { cpuLimit: 1.5 } } },
   'spec.accelerator': { to: { accelerator: 'tcg' } },

@@ -23,6 +23,7 @@ const beyond: Readonly<Record<string, RegExp>> = {
   'a static address or its gateway, compared with the subnet':
     /^VM01[03] spec\.networks\.\d+\.ipv4\.(address: "[^"]+" is the network or|gateway: (the gateway is not in|gateway and address))/,
   'more virtual CPUs than a guest can have': /^VM013 spec\.cpu: .* virtual CPUs, and a guest has at most 256/,
+  'secure boot without UEFI': /^VM013 spec\.firmware\.secureBoot: secureBoot needs mode: uefi/,
   'two networks of one name': /^VM013 spec\.networks\.\d+\.name: there is a network /,
   'forwarded ports that clash within a VM':
     /^VM013 spec\.networks\.\d+\.user\.(ssh|ports\.\d+\.\w+): (there is a port|port \d+\/(tcp|udp)|another network of the VM)/,
@@ -119,6 +120,7 @@ describe('the JSON Schema and the reader', () => {
       withSpec({ networks: [{ name: 'lan', user: { ssh: 2222, ports: [{ name: 'web', guest: 80, published: 2222 }] } }] }),
     ],
     ['a memory target beyond the memory', withSpec({ memoryTarget: '2Gi' })],
+    ['secure boot without UEFI', withSpec({ firmware: { secureBoot: true } })],
     ['the MAC of zeros alone', withSpec({ networks: [{ name: 'lan', bridge: 'br0', mac: '00:00:00:00:00:00' }] })],
     ['published ports that every node uses itself', withSpec({ networks: [{ name: 'lan', user: { ssh: 9471 } }] })],
     [

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { type NodeFeature, nodeFeatures } from '../../src/api/node-features.ts'
 import { type Candidate, type PlaceRequest, place } from '../../src/reconcilers/assets/place.ts'
 import { factsOf } from '../simulation/simulated-agents.ts'
 import { aNodeId } from '../support/branded.ts'
@@ -15,6 +16,7 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
       away: fc.boolean(),
       kvm,
       freeGiB: fc.integer({ min: 0, max: 50 }),
+      features: fc.constantFrom(undefined, [], ['uefi', 'tpm'], [...nodeFeatures]),
       placedVms: fc.nat(3),
       committedGiB: fc.nat(8),
       reservedGiB: fc.nat(4),
@@ -22,7 +24,12 @@ const candidate = (index: number): fc.Arbitrary<Candidate> =>
     })
     .map((one) => {
       const facts = factsOf(`n${index}`)
-      const value = { ...facts, kvm: { ...facts.kvm, state: one.kvm }, disk: { totalBytes: 50 * gib, freeBytes: one.freeGiB * gib } }
+      const value = {
+        ...facts,
+        features: one.features && [...one.features],
+        kvm: { ...facts.kvm, state: one.kvm },
+        disk: { totalBytes: 50 * gib, freeBytes: one.freeGiB * gib },
+      }
       return {
         node: {
           id: aNodeId(`id-${index}`),
@@ -47,6 +54,7 @@ const request: fc.Arbitrary<PlaceRequest> = fc.record({
   nics: fc
     .record({ name: fc.constant('lan'), bridge: fc.constantFrom('br0', 'br9'), mtu: fc.constantFrom(null, 1_500, 9_000) })
     .map((nic) => [nic]),
+  features: fc.constantFrom<readonly NodeFeature[]>([], ['uefi', 'tpm']),
   cpuLimit: fc.constantFrom(0, 4, 5),
   memoryBytes: fc.integer({ min: 1, max: 9 }).map((one) => one * gib),
   diskBytes: fc.integer({ min: 1, max: 50 }).map((one) => one * gib),

@@ -106,6 +106,7 @@ function textOf(pattern: string | undefined): fc.Arbitrary<string> {
   if (pattern.includes('ssh-ed25519')) return publicKeys
   if (pattern.includes('isos')) return fc.constantFrom('isos/a.iso', 'isos/virtio-win.iso')
   if (pattern.includes('(?=')) return durations
+  if (/^\^images[^|]*$/.test(pattern)) return fc.constantFrom('images/vmlinuz', 'images/initrd')
   if (pattern.includes('(?!')) return images
   const matching = fc.stringMatching(new RegExp(pattern, 'u'))
   // Few of the quantities that match are whole numbers of bytes and enough.

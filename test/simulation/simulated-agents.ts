@@ -9,6 +9,7 @@ import type {
   ProbeRequest,
   VmStatus,
 } from '../../src/api/wire/agent-api.ts'
+import { nodeFeatures } from '../../src/api/node-features.ts'
 import type { KnownAnswer } from '../../src/api/wire/unchanged.ts'
 import type { DeleteDisksOrder, DeletionStatus } from '../../src/api/wire/delete-disks.ts'
 import type { Agent, Agents, ProgressQuestion } from '../../src/ports/agents.ts'
@@ -232,6 +233,7 @@ export function factsOf(hostname: string): NodeFacts {
     tcg: { works: true, message: '' },
     memoryBytes: 8 * 1024 ** 3,
     cpus: 2,
+    features: [...nodeFeatures],
     disk: { totalBytes: 100 * 1024 ** 3, freeBytes: 50 * 1024 ** 3 },
   }
 }

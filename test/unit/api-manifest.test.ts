@@ -129,7 +129,11 @@ describe('a VirtualMachine manifest', () => {
       (vm) => (vm.spec['resources'] = { memoryOverhead: '1Mi' }),
       /^VM010 spec\.resources\.memoryOverhead: 1Mi is less/,
     ],
-    ['firmware', (vm) => (vm.spec['firmware'] = { mode: 'uefi' }), /^VM020 spec\.firmware/],
+    [
+      'a kernel outside of images/',
+      (vm) => (vm.spec['firmware'] = { kernel: { image: '/vmlinuz' } }),
+      /^VM010 spec\.firmware\.kernel\.image/,
+    ],
     ['placement', (vm) => (vm.spec['placement'] = {}), /^VM020 spec\.placement/],
     ['a deletion policy nobody knows', (vm) => (vm.spec['deletionPolicy'] = 'Destroy'), /^VM010 spec\.deletionPolicy/],
     [
@@ -190,7 +194,7 @@ describe('a VirtualMachine manifest', () => {
 
   it('reports all errors at once, also beside unsupported fields', () => {
     const issues = issuesOf((vm) => {
-      vm.spec['firmware'] = {}
+      vm.spec['placement'] = {}
       vm.spec['cpus'] = 2
       vm.spec['memory'] = 'much'
     })

@@ -28,7 +28,7 @@ const inputs: Readonly<Record<string, string | Uint8Array | undefined>> = {
   VM012: vm('unknown', '  memory: 1Gi\n  cpus: 2'),
   VM014: vm('classed', '  class: nowhere'),
   VM015: vm('dropped', '  memory: 1Gi\n  cloudInit: { userData: "# cloud-config" }'),
-  VM020: vm('early', '  memory: 1Gi\n  firmware: { mode: uefi }'),
+  VM020: vm('early', '  memory: 1Gi\n  placement: {}'),
   VM030: `${vm('twice')}---\n${vm('twice')}`,
   VM031: `${vm('one', undefined, ', address: 192.168.50.7')}---\n${vm('two', undefined, ', address: 192.168.50.7')}`,
   VM040: vm('doubtful', '  memory: 1Gi\n  cloudInit: { userData: "packages: [curl]" }'),

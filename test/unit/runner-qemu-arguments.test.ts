@@ -18,6 +18,7 @@ function inputs(changes: Partial<QemuInputs> = {}): QemuInputs {
     disks: [{ name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false }],
     nics: [{ nic, fd: 6, slot: 2 }],
     seedPath: '/tmp/seed-x/seed.iso',
+    firmware: undefined,
     qmpFd: 3,
     serialFd: 4,
     agentFd: 5,

@@ -1,4 +1,5 @@
-import { lstat, readFile, rename, statfs, writeFile } from 'node:fs/promises'
+import { link, lstat, open, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { RunnerFiles } from '../../ports/runner-files.ts'
 
 export const runnerFiles: RunnerFiles = {
@@ -6,6 +7,15 @@ export const runnerFiles: RunnerFiles = {
   async replaceText(path, text) {
     await writeFile(`${path}.new`, text, { mode: 0o640 })
     await rename(`${path}.new`, path)
+  },
+  async copyOnce(from, to) {
+    const fresh = `${to}.new`
+    await writeFile(fresh, await readFile(from), { mode: 0o640, flush: true })
+    await link(fresh, to).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    await rm(fresh)
+    await syncDirectory(dirname(to))
   },
   async inode(path) {
     try {
@@ -19,4 +29,13 @@ export const runnerFiles: RunnerFiles = {
     const { bavail, bsize } = await statfs(path)
     return bavail * bsize
   },
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }

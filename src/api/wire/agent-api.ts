@@ -4,6 +4,7 @@ import {
   acceleratorChoice,
   acceleratorInUse,
   cleanText,
+  firmware,
   interfaceField,
   ipv4Field,
   markField,
@@ -46,8 +47,9 @@ export const maxAgentBodyBytes = 256 * 1024
 
 const networkNames = z.array(partNameField).check(z.minLength(1), z.maxLength(8))
 
+/** Version 2 has `firmware`. An agent of release 0.1 rejects it, so that it does not accept an edit that it cannot check. */
 export const prepareOrder = z.object({
-  version: z.literal(1),
+  version: z.literal([1, 2]),
   uid: uidField,
   vm: vmNameField,
   cluster: z.string().check(z.maxLength(64)),
@@ -79,12 +81,18 @@ export const prepareOrder = z.object({
   nics: z.array(nicGrant).check(z.maxLength(8)),
   /** All networks of a VM with a user NIC, in the order of its manifest. Absent if all have a grant, and from release 0.1. */
   networks: z.optional(networkNames),
+  firmware: z.optional(firmware),
   /**
    * An edit that waits for a restart. The agent checks it, and a later order grants it. Absent if there is none, and in orders of release
    * 0.1.
    */
   pending: z.optional(
-    z.object({ accelerator: acceleratorChoice, nics: z.array(nicGrant).check(z.maxLength(8)), networks: z.optional(networkNames) }),
+    z.object({
+      accelerator: acceleratorChoice,
+      nics: z.array(nicGrant).check(z.maxLength(8)),
+      networks: z.optional(networkNames),
+      firmware: z.optional(firmware),
+    }),
   ),
   /**
    * Public addresses of the cluster's nodes. The agent downloads no image from them. Absent if there are none, or if no image comes from
@@ -176,6 +184,8 @@ export const nodeFacts = z.object({
   tcg: z.object({ works: z.boolean(), message: textField }),
   memoryBytes: z.int(),
   cpus: z.int(),
+  /** Abilities beyond release 0.1 (node-features.ts). Absent in its answers. */
+  features: z.optional(z.array(z.string().check(z.maxLength(32))).check(z.maxLength(32))),
   disk: z.object({ totalBytes: z.int(), freeBytes: z.int() }),
   /** Absent in answers of release 0.1. */
   overuse: z.optional(z.array(overuse).check(z.maxLength(64))),

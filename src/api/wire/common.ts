@@ -2,6 +2,7 @@ import en from 'zod/v4/locales/en.js'
 import * as z from 'zod/mini'
 import { macField } from '../mac.ts'
 import { directModes } from '../direct-modes.ts'
+import { localImage } from '../manifest/spec/local-files.ts'
 import { interfaceNamePattern, partNamePattern, uidField, vmNameField } from '../names.ts'
 import { printable } from '../printable.ts'
 
@@ -25,6 +26,8 @@ export const cleanText = (maxLength: number) => z.string().check(z.maxLength(max
 export const textField = cleanText(2048)
 /** A container's id, or its beginning, which Docker uses as the host name. A runner reports it about itself, so it proves nothing. */
 export const containerField = cleanText(64)
+/** A file `images/NAME` below the state root. */
+export const bootFileField = z.string().check(z.regex(localImage))
 export const reasonField = z.string().check(z.regex(/^[A-Z][A-Za-z0-9]{0,63}$/))
 
 export const vlanField = z.int().check(z.minimum(1), z.maximum(4_094))
@@ -67,6 +70,22 @@ export const acceleratorChoice = z.enum(['auto', 'kvm', 'tcg'])
 export const acceleratorInUse = z.enum(['kvm', 'tcg'])
 export type AcceleratorChoice = z.output<typeof acceleratorChoice>
 export type AcceleratorInUse = z.output<typeof acceleratorInUse>
+
+/** A kernel that QEMU boots directly. The files are `images/NAME`; boot-files.ts says which content they have. */
+const bootKernel = z.object({
+  image: bootFileField,
+  initrd: z.optional(bootFileField),
+  args: z.optional(z.string().check(z.maxLength(2048))),
+})
+
+/** How the guest starts. Absent for BIOS without TPM and kernel, as in release 0.1. */
+export const firmware = z.object({
+  mode: z.enum(['bios', 'uefi']),
+  secureBoot: z.optional(z.literal(true)),
+  tpm: z.optional(z.literal(true)),
+  kernel: z.optional(bootKernel),
+})
+export type Firmware = z.output<typeof firmware>
 
 /** The devices that one VM may use. The agent sends it to the broker. */
 export const grant = z.object({

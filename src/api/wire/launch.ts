@@ -1,5 +1,15 @@
 import * as z from 'zod/mini'
-import { acceleratorChoice, directGrant, interfaceField, ipv4Field, mtuField, partNameField, textField, vlanField } from './common.ts'
+import {
+  acceleratorChoice,
+  directGrant,
+  firmware,
+  interfaceField,
+  ipv4Field,
+  mtuField,
+  partNameField,
+  textField,
+  vlanField,
+} from './common.ts'
 import { cpuModelPattern } from '../cpu-models.ts'
 import { uidField, vmNameField } from '../names.ts'
 import { macField } from '../mac.ts'
@@ -12,7 +22,16 @@ export const launchVersion = 1
 /** A launch config with `needs`. A runner of release 0.1 rejects it, so that it never starts a VM with less than its manifest says. */
 export const demandingVersion = 2
 /** Abilities that a runner must have. It rejects a launch config with a need that it does not know. */
-export const launchNeeds = ['cpu', 'devices', 'readOnlyDisks', 'diskSizes', 'staticAddresses', 'userNetworks', 'networkData'] as const
+export const launchNeeds = [
+  'cpu',
+  'devices',
+  'firmware',
+  'readOnlyDisks',
+  'diskSizes',
+  'staticAddresses',
+  'userNetworks',
+  'networkData',
+] as const
 export type LaunchNeed = (typeof launchNeeds)[number]
 
 const portNumber = z.int().check(z.minimum(1), z.maximum(65_535))
@@ -42,6 +61,7 @@ export const launchConfig = z.object({
   /** Absent for all that the accelerator offers. */
   cpuModel: z.optional(z.string().check(z.regex(cpuModelPattern))),
   memoryMiB: z.int().check(z.minimum(1)),
+  firmware: z.optional(firmware),
   /** Only for the controller, which cannot read it from the task's memory limit. Absent for `auto`. */
   memoryOverheadBytes: z.optional(z.int()),
   accelerator: acceleratorChoice,

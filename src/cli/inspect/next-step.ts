@@ -55,6 +55,7 @@ const byReason: Readonly<Record<string, Step>> = {
   DeviceUnusable: explain('spec.networks.direct'),
   DeviceBusy: explain('spec.networks.direct'),
   DeviceMtuTooSmall: explain('spec.networks.mtu'),
+  FirmwareMissing: nodes,
   NoSlotLeft: nodes,
   TooFewCpus: nodes,
   InsufficientMemory: nodes,

@@ -74,8 +74,8 @@ function pendingText({ order }: AssetsSeen, status: PrepareStatus, hostname: str
   return `${agent} release 0.1 and cannot check the pending edit: update the agent, or halt the VM to apply it unchecked`
 }
 
-/** The node cannot tell yet whether it can grant the edit. */
-const undecided: ReadonlySet<string> = new Set(['BrokerUnavailable', 'KvmProbing'])
+/** The node cannot tell yet whether it can grant the edit, or it still copies a kernel. */
+const undecided: ReadonlySet<string> = new Set(['BrokerUnavailable', 'KvmProbing', 'ImageArriving'])
 
 /** The node's check of the pending edit. */
 export function checkIn(order: PrepareOrder | undefined, { pending, pendingAccepted, pendingNetworks }: PrepareStatus): MachineCheck {

@@ -4,6 +4,7 @@ import { nodeLabels } from '../../api/labels.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { DriftKind } from '../../api/drift-kinds.ts'
 import type { SwarmNode } from '../../ports/swarm.ts'
+import { featuresOf } from '../../api/node-features.ts'
 import { declaredMachine, needsOf } from '../shared/applied.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import { behindNat } from '../shared/rendered-networks.ts'
@@ -108,12 +109,13 @@ function unplaced(draft: ConditionDraft): AssetsPlan {
 
 function requestOf({ settings }: AssetsSeen, vm: VirtualMachine): PlaceRequest {
   const { bytes, diskBytes } = needOfVm(vm, settings)
-  const { accelerator, nics, networks } = needsOf(declaredMachine(settings.cluster, vm))
+  const { accelerator, nics, networks, firmware } = needsOf(declaredMachine(settings.cluster, vm))
   return {
     accelerator,
     softwareEmulation: settings.softwareEmulation,
     nics,
     userNetwork: networks !== undefined,
+    features: featuresOf(firmware),
     cpuLimit: vm.spec.resources?.cpuLimit ?? 0,
     memoryBytes: bytes,
     diskBytes,

@@ -2,7 +2,7 @@ import { cdromDrives, storedDisks, type VirtualMachine } from '../../api/manifes
 import { readReplaceDisks } from '../../api/replace-disks.ts'
 import type { PrepareOrder } from '../../api/wire/agent-api.ts'
 import type { ClusterSettings } from '../../ports/settings.ts'
-import { declaredMachine, type Machine, machineMark, needsOf, type NodeNeeds } from '../shared/applied.ts'
+import { declaredMachine, type Machine, machineMark, needsOf, type NodeNeeds, withFirmware } from '../shared/applied.ts'
 import { diskLimits, downNetworks, memoryTargetMiB } from '../shared/live-part.ts'
 import type { PlacementRecord } from '../shared/placement-record.ts'
 import { runNotes, type RunWish, runWish } from '../shared/run-wish.ts'
@@ -22,8 +22,9 @@ export function prepareOrderFor(
   const granted = applied === undefined ? declared : needsOf(applied)
   const isPending = machineMark(granted) !== machineMark(declared)
   const replaceDisks = readReplaceDisks(vm.metadata.annotations)
+  const wantsFirmware = (granted.firmware ?? declared.firmware) !== undefined
   return {
-    version: 1,
+    version: wantsFirmware ? 2 : 1,
     uid: record.uid,
     vm: record.vm,
     cluster: settings.cluster,
@@ -43,8 +44,8 @@ export function prepareOrderFor(
   }
 }
 
-function inOrder({ accelerator, nics, networks }: NodeNeeds) {
-  return { accelerator, nics: [...nics], ...(networks === undefined ? {} : { networks: [...networks] }) }
+function inOrder({ accelerator, nics, networks, firmware }: NodeNeeds) {
+  return { accelerator, nics: [...nics], ...(networks === undefined ? {} : { networks: [...networks] }), ...withFirmware(firmware) }
 }
 
 /** The part that a running VM takes. Absent if the manifest has nothing of it, as for a VM of release 0.1. */

@@ -4,6 +4,7 @@ import { mtuTooSmall } from '../../api/nic-mtu.ts'
 import { type AttachedNic, featuresNeeded, parentOf, whyNoVlan } from '../../api/nic-attachment.ts'
 import { noUserNetwork } from '../../api/user-network.ts'
 import { formatBytes } from '../../api/quantity.ts'
+import type { NodeFeature } from '../../api/node-features.ts'
 import { maxGrants } from '../../api/wire/broker-admin.ts'
 import type { AcceleratorChoice, AcceleratorInUse, NicGrant } from '../../api/wire/common.ts'
 import type { NodeFacts } from '../../api/wire/agent-api.ts'
@@ -19,6 +20,7 @@ export interface PlaceRequest {
   /** The cluster settings allow TCG. */
   readonly softwareEmulation: boolean
   readonly nics: readonly PlacedNic[]
+  readonly features: readonly NodeFeature[]
   /** CPUs that it may use; 0 without a limit. */
   readonly cpuLimit: number
   /** It has a NIC behind NAT. */
@@ -71,6 +73,7 @@ const checks: readonly Check[] = [
   vlanFiltered,
   directAllowed,
   behindNat,
+  hasFeatures,
   slotFree,
   enoughCpus,
   roomInMemory,
@@ -185,6 +188,22 @@ function bridged({ nics }: PlaceRequest, { facts }: Candidate): ReturnType<Check
     return small && { reason: 'BridgeMtuTooSmall', message: mtuTooSmall(small, parentOf(small), bridgeOf(small)?.mtu) }
   const there = up.length > 0 ? `it has ${up.map((one) => one.name).join(', ')}` : 'it has none'
   return { reason: 'BridgeMissing', message: `bridge ${[...missing].join(', ')} is missing, down or not allowed (${there})` }
+}
+
+/** An agent of release 0.1 reports none, and its runner starts every VM with BIOS. */
+function hasFeatures({ features }: PlaceRequest, { facts }: Candidate): ReturnType<Check> {
+  if (!facts.known) return undefined
+  const missing = features.filter((feature) => !(facts.value.features ?? []).includes(feature))
+  if (missing.length === 0) return undefined
+  const message = `the image of its agent (release ${facts.value.release}) has no ${missing.map((one) => featureNames[one]).join(', ')}; update swarmvirt on the node`
+  return { reason: 'FirmwareMissing', message }
+}
+
+const featureNames: Readonly<Record<NodeFeature, string>> = {
+  uefi: 'UEFI',
+  secureBoot: 'secure boot',
+  tpm: 'TPM',
+  kernel: 'direct kernel boot',
 }
 
 /** Docker refuses a container with a larger limit. */

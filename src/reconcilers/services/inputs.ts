@@ -10,7 +10,7 @@ import {
   launchNeeds,
   launchVersion,
 } from '../../api/wire/launch.ts'
-import { launchNicsOf, portsIn } from '../shared/applied.ts'
+import { firmwareOf, launchNicsOf, portsIn } from '../shared/applied.ts'
 import { shapeOf } from '../shared/machine-shape.ts'
 import {
   cdromNames,
@@ -94,6 +94,7 @@ function needsOf(wanted: WantedVm): LaunchNeed[] {
   const needs: Readonly<Record<LaunchNeed, boolean>> = {
     cpu: (severalSockets(wanted) ?? severalThreads(wanted) ?? cpu.model) !== undefined,
     devices: console?.vnc === true || watchdog !== undefined,
+    firmware: firmwareOf(wanted.vm) !== undefined,
     readOnlyDisks: readOnlyDisks(wanted) !== undefined,
     diskSizes: grownSizes(wanted) !== undefined,
     userNetworks: wanted.vm.spec.networks.some(({ user }) => user !== undefined),
@@ -118,6 +119,7 @@ function launchOf(wanted: WantedVm): LaunchConfig {
     cpuModel: cpu.model,
     memoryMiB: Math.floor(memory / 1024 ** 2),
     memoryOverheadBytes: explicitOverhead(wanted),
+    firmware: firmwareOf(vm),
     accelerator,
     disks: launchDisks(wanted),
     nics: launchNicsOf(cluster, vm, wanted.sshPort),

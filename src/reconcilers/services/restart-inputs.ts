@@ -7,9 +7,10 @@ import { contentName, type VmUid } from '../../api/names.ts'
 import { byText } from '../../api/order.ts'
 import { formatBytes } from '../../api/quantity.ts'
 import type { GrownDisk } from '../../api/wire/agent-api.ts'
+import type { Firmware } from '../../api/wire/common.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
 import type { SwarmService } from '../../ports/swarm.ts'
-import { formerBridge, launchNicsOf } from '../shared/applied.ts'
+import { firmwareOf, formerBridge, launchNicsOf } from '../shared/applied.ts'
 import { diskLimits, downNetworks, memoryTargetMiB } from '../shared/live-part.ts'
 import { runningShape, shapeOf } from '../shared/machine-shape.ts'
 import { type Change, type Entry, type Path, shown } from './change.ts'
@@ -65,6 +66,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
     ({ launch }) => launch.cpuModel,
     shown,
   ),
+  firmware: { wanted: ({ vm }) => firmwareOf(vm), changes: ({ launch }, { vm }) => firmwareChanges(launch.firmware, firmwareOf(vm)) },
   memoryOverhead: input(
     ['spec', 'resources', 'memoryOverhead'],
     explicitOverhead,
@@ -222,6 +224,18 @@ function input<Value>(
 }
 
 const mebibyte = 1024 ** 2
+
+/** Field by field; an absent one has its default. */
+function firmwareChanges(from: Firmware | undefined, to: Firmware | undefined): readonly Change[] {
+  const path = ['spec', 'firmware']
+  const isOn = (value: true | undefined): string | undefined => (value === true ? 'true' : undefined)
+  return [
+    ...shown([...path, 'mode'], from?.mode ?? 'bios', to?.mode ?? 'bios'),
+    ...shown([...path, 'secureBoot'], isOn(from?.secureBoot), isOn(to?.secureBoot)),
+    ...shown([...path, 'tpm'], isOn(from?.tpm), isOn(to?.tpm)),
+    ...(['image', 'initrd', 'args'] as const).flatMap((key) => shown([...path, 'kernel', key], from?.kernel?.[key], to?.kernel?.[key])),
+  ]
+}
 
 /** Undefined for one socket. */
 export function severalSockets({ vm }: WantedVm): number | undefined {

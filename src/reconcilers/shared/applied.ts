@@ -6,12 +6,24 @@ import { sshPortName } from '../../api/manifest/spec/user-network.ts'
 import { type Attachment, grantKeys } from '../../api/nic-attachment.ts'
 import { memoised } from '../../api/memoised.ts'
 import type { VmUid } from '../../api/names.ts'
-import type { AcceleratorChoice, NicGrant } from '../../api/wire/common.ts'
+import type { AcceleratorChoice, Firmware, NicGrant } from '../../api/wire/common.ts'
 import { type ForwardedPort, type LaunchConfig, launchConfig } from '../../api/wire/launch.ts'
 import type { SwarmConfig, SwarmService } from '../../ports/swarm.ts'
 import { labelConstraints } from './constraints.ts'
 import { rawJson } from './raw.ts'
 import { launchConfigName, uidsNamedBy } from './vm-service.ts'
+
+/** As the launch config has it: undefined for BIOS without TPM and kernel, so that the default changes no hash. */
+export function firmwareOf({ spec }: VirtualMachine): Firmware | undefined {
+  const { mode = 'bios', secureBoot, tpm, kernel } = spec.firmware ?? {}
+  if (mode === 'bios' && tpm !== true && kernel === undefined) return undefined
+  return {
+    mode,
+    ...(secureBoot === true ? { secureBoot } : {}),
+    ...(tpm === true ? { tpm } : {}),
+    ...(kernel === undefined ? {} : { kernel }),
+  }
+}
 
 /** A NIC behind NAT. The broker has no part in it. */
 export interface UserNic {
@@ -27,6 +39,7 @@ export interface Machine {
   readonly accelerator: AcceleratorChoice
   /** In the order of the manifest. */
   readonly nics: readonly VmNic[]
+  readonly firmware?: Firmware | undefined
 }
 
 export function isUserNic(nic: VmNic): nic is UserNic {
@@ -39,13 +52,14 @@ export interface NodeNeeds {
   readonly nics: readonly NicGrant[]
   /** The names of all networks; undefined if the broker creates all of them. */
   readonly networks?: readonly string[] | undefined
+  readonly firmware?: Firmware | undefined
 }
 
-export function needsOf({ accelerator, nics }: Machine): NodeNeeds {
+export function needsOf({ accelerator, nics, firmware }: Machine): NodeNeeds {
   const granted = nics.flatMap((nic) => (isUserNic(nic) ? [] : [nic]))
   return granted.length === nics.length
-    ? { accelerator, nics: granted }
-    : { accelerator, nics: granted, networks: nics.map(({ name }) => name) }
+    ? { accelerator, nics: granted, ...withFirmware(firmware) }
+    : { accelerator, nics: granted, networks: nics.map(({ name }) => name), ...withFirmware(firmware) }
 }
 
 /** The NICs of a VM with their MACs settled. `sshPort` is the port of the node for `ssh: auto`, if it is known. */
@@ -88,12 +102,17 @@ export function portsIn({ nics }: Pick<LaunchConfig, 'nics'>): readonly Forwarde
 }
 
 export function declaredMachine(cluster: string, vm: VirtualMachine): Machine {
-  return { accelerator: vm.spec.accelerator, nics: nicsOf(cluster, vm) }
+  return { accelerator: vm.spec.accelerator, nics: nicsOf(cluster, vm), ...withFirmware(firmwareOf(vm)) }
 }
 
 /** Equal for equal needs. */
-export function machineMark({ accelerator, nics, networks }: NodeNeeds): string {
-  return hashOf(networks === undefined ? [accelerator, nics] : [accelerator, nics, networks])
+export function machineMark({ accelerator, nics, networks, firmware }: NodeNeeds): string {
+  const [named, started] = [networks === undefined ? [] : [networks], firmware === undefined ? [] : [{ firmware }]]
+  return hashOf([accelerator, nics, ...named, ...started])
+}
+
+export function withFirmware(firmware: Firmware | undefined): { readonly firmware?: Firmware } {
+  return firmware === undefined ? {} : { firmware }
 }
 
 /** The node's answer on the machine of a pending edit. */
@@ -124,7 +143,7 @@ export function appliedMachine(service: SwarmService | undefined, configs: reado
     const attachment = launchedAttachment(nic, service)
     return attachment === undefined ? [] : [{ name, mac, mtu, ...grantKeys(attachment) }]
   })
-  return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics } : undefined
+  return nics.length === launch.nics.length ? { accelerator: launch.accelerator, nics, ...withFirmware(launch.firmware) } : undefined
 }
 
 function launchedAttachment(nic: LaunchConfig['nics'][number], service: Pick<SwarmService, 'spec' | 'labels'>): Attachment | undefined {

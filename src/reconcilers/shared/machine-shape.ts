@@ -1,8 +1,11 @@
 import type { VirtualMachine } from '../../api/manifest.ts'
 import { memoryOverheadBytes, type MachineShape, type OverheadSettings } from '../../api/memory-overhead.ts'
+import type { Firmware } from '../../api/wire/common.ts'
 import type { LaunchConfig } from '../../api/wire/launch.ts'
+import { firmwareOf } from './applied.ts'
 
-export function shapeOf({ spec }: VirtualMachine): MachineShape {
+export function shapeOf(vm: VirtualMachine): MachineShape {
+  const { spec } = vm
   const { cpu, resources } = spec
   const explicit = resources?.memoryOverhead ?? 'auto'
   return {
@@ -14,8 +17,7 @@ export function shapeOf({ spec }: VirtualMachine): MachineShape {
     display: spec.console?.vnc === true,
     nics: spec.networks.length,
     userNics: spec.networks.filter(({ user }) => user !== undefined).length,
-    firmware: 'bios',
-    tpm: false,
+    ...firmwareShape(firmwareOf(vm)),
     memoryOverheadBytes: explicit === 'auto' ? undefined : explicit,
   }
 }
@@ -33,10 +35,13 @@ export function runningShape(launch: LaunchConfig, vm: VirtualMachine): MachineS
     display: launch.vnc === true,
     nics: launch.nics.length,
     userNics: launch.nics.filter(({ user }) => user !== undefined).length,
-    firmware: 'bios',
-    tpm: false,
+    ...firmwareShape(launch.firmware),
     memoryOverheadBytes: launch.memoryOverheadBytes,
   }
+}
+
+function firmwareShape(firmware: Firmware | undefined): Pick<MachineShape, 'firmware' | 'tpm'> {
+  return { firmware: firmware?.mode ?? 'bios', tpm: firmware?.tpm === true }
 }
 
 /** Guest and overhead. */

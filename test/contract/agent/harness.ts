@@ -9,6 +9,7 @@ import { type AgentClient, agentClient } from '../../../src/adapters/control/age
 import { imageArrivals } from '../../../src/adapters/node/image-arrivals.ts'
 import { fdSockets } from '../../../src/adapters/linux/fd-sockets.ts'
 import { diskClaims } from '../../../src/adapters/linux/disk-claims.ts'
+import { nodeFeatures } from '../../../src/api/node-features.ts'
 import { loadLibc } from '../../../src/adapters/linux/libc.ts'
 import { listenPsk } from '../../../src/adapters/control/psk-https.ts'
 import { qemuImg } from '../../../src/adapters/node/qemu-img.ts'
@@ -111,7 +112,7 @@ export async function startTestAgent(options: TestAgentOptions): Promise<Control
   return await startAgent(
     {
       release: 'test',
-      host: { hostname: 'n1', memoryBytes: 1024 ** 3, cpus: 2 },
+      host: { hostname: 'n1', memoryBytes: 1024 ** 3, features: [...nodeFeatures], cpus: 2 },
       layout: options.layout,
       files: stateFiles(),
       arrivals: imageArrivals({ silenceMs: 1_000, allowHosts: options.allowHosts ?? [loopback] }),

@@ -7,13 +7,15 @@ import { pipeline } from 'node:stream/promises'
 import { buildDebian } from './debian.ts'
 import { ensureGuestPackages } from './packages.ts'
 import { buildTiny } from './tiny.ts'
+import { buildTinyUefi } from './tiny-uefi.ts'
 
-export type GuestName = 'tiny' | 'debian'
+export type GuestName = 'tiny' | 'debian' | 'tiny-uefi'
 export type Guest = { path: string; sha256: string }
 
 const HERE = import.meta.dirname
 const SUITE = 'trixie'
-const BUILDERS = { tiny: buildTiny, debian: buildDebian }
+type DiskName = Exclude<GuestName, 'tiny-uefi'>
+const BUILDERS: Readonly<Record<DiskName, typeof buildTiny>> = { tiny: buildTiny, debian: buildDebian }
 
 /**
  * The qcow2 of a guest, from the cache or built now. The cache's key is the recipe: the guest's files, the code that puts
@@ -30,7 +32,8 @@ export async function buildGuest(name: GuestName): Promise<Guest> {
     try {
       const done = join(work, 'done')
       await mkdir(done)
-      await BUILDERS[name](join(HERE, name), SUITE, work, join(done, `${name}.qcow2`))
+      if (name === 'tiny-uefi') await buildTinyUefi(join(HERE, 'tiny'), join(HERE, name), SUITE, work, done)
+      else await BUILDERS[name](join(HERE, name), SUITE, work, join(done, `${name}.qcow2`))
       await writeFile(join(done, 'sha256'), await sha256Of(join(done, `${name}.qcow2`)))
       await publish(done, directory)
     } finally {
@@ -55,9 +58,10 @@ function cacheRoot(): string {
 }
 
 async function recipeHash(name: GuestName): Promise<string> {
-  const own = await readdir(join(HERE, name), { recursive: true, withFileTypes: true })
-  const files = own.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  files.push(join(HERE, `${name}.ts`), join(HERE, 'disk-image.ts'))
+  const parts = name === 'tiny-uefi' ? ['tiny', name] : [name]
+  const own = await Promise.all(parts.map((part) => readdir(join(HERE, part), { recursive: true, withFileTypes: true })))
+  const files = own.flat().flatMap((entry) => (entry.isFile() ? join(entry.parentPath, entry.name) : []))
+  files.push(...parts.map((part) => join(HERE, `${part}.ts`)), join(HERE, 'disk-image.ts'))
   const hash = createHash('sha256').update(SUITE)
   for (const file of files.sort()) hash.update(`\0${file.slice(HERE.length)}\0`).update(await readFile(file))
   return hash.digest('hex').slice(0, 16)

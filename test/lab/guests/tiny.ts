@@ -4,28 +4,37 @@ import { constants, zstdCompressSync } from 'node:zlib'
 import { command } from './command.ts'
 import { makeDiskImage } from './disk-image.ts'
 
-/** Modules that every boot loads, and those that only a seed on a CD-ROM (IDE or SATA), or a SCSI disk, needs. */
+/** Modules that every boot loads, those of a boot with UEFI, and those that only a seed on a CD-ROM (IDE or SATA), or a SCSI disk, needs. */
 const MODULES = {
   first: ['button', 'evdev', 'virtio_blk', 'virtio_net', 'isofs', 'af_packet', 'pvpanic-pci', 'virtio_balloon'],
+  uefi: ['efivarfs'],
   cdrom: ['ahci', 'ata_piix', 'virtio_scsi', 'sr_mod', 'sd_mod', 'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8'],
 }
 
 /** Debian's cloud kernel and busybox, unpacked and not installed, become a bootable disk of a few MB. */
 export async function buildTiny(recipe: string, suite: string, work: string, qcow2: string): Promise<void> {
+  const { vmlinuz, initrd } = await tinyParts(recipe, suite, work)
+  const tree = join(work, 'tree')
+  await mkdir(join(tree, 'data'), { recursive: true })
+  await copyFile(vmlinuz, join(tree, 'vmlinuz'))
+  await copyFile(join(recipe, 'extlinux.conf'), join(tree, 'extlinux.conf'))
+  await copyFile(initrd, join(tree, 'initrd'))
+
+  // 4 MiB of journal and the rest for notes that tests leave; what is empty takes no room in the qcow2.
+  await makeDiskImage({ tree, bootDirectory: '.', label: 'sv-tiny', sizeMiB: 48, qcow2, mke2fs: ['-J', 'size=4'] })
+}
+
+/** Paths of the kernel and the initramfs, and the kernel's arguments. */
+export async function tinyParts(recipe: string, suite: string, work: string): Promise<{ vmlinuz: string; initrd: string; args: string }> {
   const packages = join(work, 'packages')
   await command('mmdebstrap', ['--quiet', '--variant=extract', '--include=linux-image-cloud-amd64,busybox-static', suite, packages])
   const kernel = (await readdir(join(packages, 'boot'))).find((name) => name.startsWith('vmlinuz-'))
   if (kernel === undefined) throw new Error(`no kernel among the packages of ${suite}`)
 
-  const tree = join(work, 'tree')
-  await mkdir(join(tree, 'data'), { recursive: true })
-  await copyFile(join(packages, 'boot', kernel), join(tree, 'vmlinuz'))
-  await copyFile(join(recipe, 'extlinux.conf'), join(tree, 'extlinux.conf'))
-  const initramfs = await makeInitramfs(recipe, packages, kernel.replace('vmlinuz-', ''), join(work, 'initramfs'))
-  await writeFile(join(tree, 'initrd'), initramfs)
-
-  // 4 MiB of journal and the rest for notes that tests leave; what is empty takes no room in the qcow2.
-  await makeDiskImage({ tree, bootDirectory: '.', label: 'sv-tiny', sizeMiB: 48, qcow2, mke2fs: ['-J', 'size=4'] })
+  const initrd = join(work, 'initrd')
+  await writeFile(initrd, await makeInitramfs(recipe, packages, kernel.replace('vmlinuz-', ''), join(work, 'initramfs')))
+  const args = /APPEND (.*)$/m.exec(await readFile(join(recipe, 'extlinux.conf'), 'utf8'))?.[1] ?? ''
+  return { vmlinuz: join(packages, 'boot', kernel), initrd, args }
 }
 
 async function makeInitramfs(recipe: string, packages: string, release: string, root: string): Promise<Buffer> {

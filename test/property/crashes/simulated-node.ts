@@ -94,6 +94,7 @@ export class SimulatedNode {
         grownDisks: (uid) => grownDisks(shared, uid),
         keepLivePart: (order) => keepLivePart({ ...shared, isos: images }, order),
         liveEdits: { apply: async () => '' },
+        firmware: { prepare: async () => undefined, preparePending: async () => undefined },
         keepNicSlots: (order) => keepNicSlots(shared, order),
         keepRunPolicy: () => Promise.resolve({}),
         grants: held,

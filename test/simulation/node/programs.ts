@@ -1,5 +1,6 @@
 import { startAgent } from '../../../src/agent/agent.ts'
 import type { ProbeRuns } from '../../../src/agent/kvm-prober.ts'
+import { nodeFeatures } from '../../../src/api/node-features.ts'
 import { layout } from '../../../src/api/layout.ts'
 import { broker } from '../../../src/broker/broker.ts'
 import type { AnswerControl } from '../../../src/ports/control-listener.ts'
@@ -44,7 +45,7 @@ export function startSimulatedAgent(ports: AgentPorts, onListening: (answer: Ans
   const tools = { disk, process, steps, random }
   const parts = {
     release,
-    host: { hostname, memoryBytes: 8 * 1024 ** 3, cpus: 2 },
+    host: { hostname, memoryBytes: 8 * 1024 ** 3, cpus: 2, features: [...nodeFeatures] },
     layout: paths,
     files: memoryFiles(disk, process, steps),
     arrivals: memoryArrivals(tools),

@@ -82,6 +82,10 @@ function filesOf({ process, disk, launch }: RunnerPorts): RunnerFiles {
       if (disk.full) throw Object.assign(new Error(`ENOSPC: no space left on device, open '${path}'`), { code: 'ENOSPC' })
       disk.put(path, { text }, process)
     },
+    async copyOnce(_from, to) {
+      if (!process.alive) return Process.never()
+      if (disk.at(to) === undefined) disk.put(to, { text: 'template' }, process)
+    },
     freeBytes: async () => (process.alive ? disk.freeBytes() : Process.never()),
     inode: async (path) => (process.alive ? disk.at(path)?.number : Process.never()),
   }

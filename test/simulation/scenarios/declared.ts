@@ -73,6 +73,7 @@ export const edits: readonly Scenario[] = [
   edited('CPU model', {}, { cpu: { model: 'max' } }),
   edited('memory', {}, { memory: '1Gi' }),
   edited('memory overhead', {}, { resources: { memoryOverhead: '300Mi' } }),
+  edited('firmware', {}, { firmware: { mode: 'uefi', tpm: true } }),
   edited('CPU limit', {}, { resources: { cpuLimit: 1.5 } }),
   edited('accelerator', {}, { accelerator: 'tcg' }),
   edited('mac', {}, { networks: [{ name: 'lan', bridge: 'br0', mac: '52:54:00:00:00:07' }] }),

@@ -107,7 +107,7 @@ describe('a class', () => {
   it.each([
     ['a field that only a VM has', vmClass('small', '  runStrategy: Halted\n'), /^VM012 0.yaml:5:3 unknown field "runStrategy"/],
     ['a typo', vmClass('small', '  memry: 1Gi\n'), /^VM012 .*memry/],
-    ['a field that is not built yet', vmClass('small', '  firmware: { mode: uefi }\n'), /^VM020 .*spec.firmware is not supported yet/],
+    ['a field that is not built yet', vmClass('small', '  placement: {}\n'), /^VM020 .*spec.placement is not supported yet/],
     ['no spec', `${head}kind: VirtualMachineClass\nmetadata: { name: small }\n`, /^VM011 .*"spec" is missing/],
   ])('is refused with %s', (_what, text, wanted) => {
     expect(said(resolved(text))).toEqual([expect.stringMatching(wanted)])

@@ -81,7 +81,7 @@ describe('a manifest file', () => {
   it('points at values that are wrong and at the place where something is missing', () => {
     expect(issues(web.replace('512Mi', '512Xi'))).toMatchObject([{ code: 'VM010', at: '5:11' }])
     expect(issues(web.replace('  memory: 512Mi\n', ''))).toMatchObject([{ code: 'VM011', at: '4:1' }])
-    expect(issues(`${web}  firmware: {}\n`)).toMatchObject([{ code: 'VM020', at: '11:3' }])
+    expect(issues(`${web}  placement: {}\n`)).toMatchObject([{ code: 'VM020', at: '11:3' }])
   })
 
   it('keeps the name of a document that is broken otherwise', () => {

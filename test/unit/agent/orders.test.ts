@@ -34,6 +34,7 @@ function aBook() {
     grownDisks: async () => [],
     keepLivePart: async () => undefined,
     liveEdits: { apply: async () => '' },
+    firmware: { prepare: async () => undefined, preparePending: async () => undefined },
     keepNicSlots: async () => undefined,
     keepRunPolicy: () => Promise.resolve({}),
     grants: { readClear: async () => undefined, revoke: async () => undefined } as never,
@@ -96,6 +97,7 @@ function granting(held: Grant | undefined, disks?: Exclude<PrepareStatus, { stat
     grownDisks: async () => [],
     keepLivePart: async () => undefined,
     liveEdits: { apply: async () => '' },
+    firmware: { prepare: async () => undefined, preparePending: async () => undefined },
     keepNicSlots: async () => undefined,
     keepRunPolicy: () => Promise.resolve({}),
     grants: {

@@ -30,7 +30,7 @@ describe('explain', () => {
   })
 
   it('says of a field below one that is not supported yet that the upper one is not', () => {
-    expect(explain('spec.firmware.mode')).toContain('spec.firmware: not supported yet')
+    expect(explain('spec.placement.node')).toContain('spec.placement: not supported yet')
   })
 
   it.each(['spec.networks.mac', 'spec.networks[].mac', 'spec.networks[0].mac', 'spec.networks.*.mac', 'spec.networks.0.mac'])(

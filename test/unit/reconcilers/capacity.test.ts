@@ -185,7 +185,15 @@ test('the disk of a VM that was placed and has none yet is promised, too', async
 })
 
 test('a node takes as many VMs as its broker takes grants, and says so', () => {
-  const wanted = { accelerator: 'auto', softwareEmulation: true, nics: [], cpuLimit: 0, memoryBytes: 1, diskBytes: 1 } as const
+  const wanted = {
+    accelerator: 'auto',
+    softwareEmulation: true,
+    nics: [],
+    features: [],
+    cpuLimit: 0,
+    memoryBytes: 1,
+    diskBytes: 1,
+  } as const
   const node = {
     id: aNodeId('id-1'),
     hostname: 'n1',

@@ -23,6 +23,7 @@ interface Case {
 
 const uid = '00000000-0000-4000-8000-000000000001'
 const record = { uid, vm: 'web', disksMade: true } as PlacementRecord
+const kernel = { image: 'images/vmlinuz' }
 const small = { name: 'small', spec: { memory: '1Gi' } }
 
 function plain(): Document {
@@ -66,6 +67,18 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.cpu.threads': { edit: put('cpu', { threads: 2 }) },
   'spec.cpu.model': { edit: put('cpu', { model: 'qemu64' }) },
   'spec.memory': { edit: put('memory', '1Gi') },
+  'spec.firmware.mode': { edit: put('firmware', { mode: 'uefi' }) },
+  'spec.firmware.secureBoot': { before: put('firmware', { mode: 'uefi' }), edit: put('firmware', { mode: 'uefi', secureBoot: true }) },
+  'spec.firmware.tpm': { edit: put('firmware', { tpm: true }) },
+  'spec.firmware.kernel.image': {
+    before: put('firmware', { kernel }),
+    edit: put('firmware', { kernel: { ...kernel, image: 'images/new' } }),
+  },
+  'spec.firmware.kernel.initrd': {
+    before: put('firmware', { kernel }),
+    edit: put('firmware', { kernel: { ...kernel, initrd: 'images/i' } }),
+  },
+  'spec.firmware.kernel.args': { before: put('firmware', { kernel }), edit: put('firmware', { kernel: { ...kernel, args: 'quiet' } }) },
   'spec.resources.memoryOverhead': { edit: put('resources', { memoryOverhead: '300Mi' }) },
   'spec.resources.cpuLimit': { edit: put('resources', { cpuLimit: 0.5 }) },
   'spec.accelerator': { edit: put('accelerator', 'tcg') },

@@ -54,24 +54,42 @@ export const machineFields = {
   firmware: field(
     z
       .strictObject({
-        mode: field(z.enum(['bios', 'uefi']).default('bios'), { description: 'bios or uefi.' }),
-        secureBoot: field(z.boolean().optional(), { description: 'Boots signed systems only. Needs mode: uefi.' }),
-        tpm: field(z.boolean().optional(), { description: 'A TPM 2.0 for the guest.' }),
+        mode: field(z.enum(['bios', 'uefi']).default('bios'), {
+          description:
+            'bios or uefi. An installed guest often boots with one of them only. The UEFI variables are kept on the node, also while the mode is bios.',
+          effect: 'restart',
+        }),
+        secureBoot: field(z.boolean().optional(), {
+          description: 'true boots only systems that are signed with a key of Microsoft, such as most distributions. Needs mode: uefi.',
+          effect: 'restart',
+        }),
+        tpm: field(z.boolean().optional(), {
+          description: 'true gives the guest a TPM 2.0. Its state is kept on the node.',
+          effect: 'restart',
+        }),
         kernel: field(
           z
             .strictObject({
-              image: field(z.string().regex(localImage, 'a kernel is images/NAME'), { description: 'images/NAME of the kernel.' }),
+              image: field(z.string().regex(localImage, 'a kernel is images/NAME'), {
+                description: 'images/NAME of a Linux kernel (bzImage).',
+                effect: 'restart',
+              }),
               initrd: field(z.string().regex(localImage, 'an initrd is images/NAME').optional(), {
                 description: 'images/NAME of the initrd.',
+                effect: 'restart',
               }),
-              args: field(z.string().max(2048).optional(), { description: "The kernel's command line." }),
+              args: field(z.string().max(2048).optional(), { description: "The kernel's command line.", effect: 'restart' }),
             })
             .optional(),
-          { description: 'A kernel that QEMU boots directly.' },
+          {
+            description:
+              'A kernel that QEMU boots instead of the first disk. Its files are copied when the VM is prepared. To replace them, use other names.',
+            effect: 'restart',
+          },
         ),
       })
       .optional(),
-    { description: 'BIOS or UEFI, secure boot, TPM, or a kernel to boot directly.', effect: 'restart', notYet: true },
+    { description: 'BIOS or UEFI, secure boot, TPM, or a kernel to boot directly.', effect: 'restart' },
   ),
   placement: field(
     z
