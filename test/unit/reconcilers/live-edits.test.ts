@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
 import type { VirtualMachine } from '../../../src/api/manifest.ts'
+import { marked } from '../../../src/api/wire/unchanged.ts'
+import { preparedConditions } from '../../../src/reconcilers/assets/conditions.ts'
+import type { AssetsSeen } from '../../../src/reconcilers/assets/observe.ts'
 import { prepareOrderFor } from '../../../src/reconcilers/assets/order.ts'
 import { editsBetween, restartHash } from '../../../src/reconcilers/services/restart-inputs.ts'
 import type { PlacementRecord } from '../../../src/reconcilers/shared/placement-record.ts'
@@ -37,4 +40,26 @@ test('the hash of a VM without a live part is that of release 0.1', () => {
   expect(restartHash({ ...wantedBy(plain), liveEdits: false })).toBe(restartHash(wantedBy(plain)))
   expect(orderOf(plain)).toBeUndefined()
   expect(orderOf(vmOf({ networks: [{ name: 'lan', bridge: 'br0', state: 'up' }] }))).toBeUndefined()
+})
+
+/** AssetsReady of a VM with one network down, after this answer of its agent. */
+function assetsReady(live: { readonly message: string } | undefined) {
+  const vm = vmOf({ networks: [{ name: 'lan', bridge: 'br0', state: 'down' }] })
+  const order = marked(prepareOrderFor(settings, vm, record, undefined))
+  const seen = { order, declaration: { kind: 'present', vm } } as unknown as AssetsSeen
+  const status = { state: 'ready', accelerator: 'kvm', emulationReason: '', ...(live && { live }) } as const
+  const { conditions, disksMade } = preparedConditions(seen, { known: true, value: status }, 'n1')
+  return { ...conditions.find(({ type }) => type === 'AssetsReady'), disksMade }
+}
+
+test('an agent that does not keep the live part is too old, and starts no VM that needs it', () => {
+  expect(assetsReady(undefined)).toMatchObject({ status: 'False', reason: 'AgentTooOld', disksMade: false })
+})
+
+test('a VM whose guest does not have an edit runs on, and says which and why', () => {
+  expect(assetsReady({ message: '' })).toMatchObject({ status: 'True', message: 'image, disk and grant are ready on n1' })
+  expect(assetsReady({ message: 'disc of drive tools: no' })).toMatchObject({
+    status: 'True',
+    message: expect.stringMatching(/the running guest does not have all live edits: disc of drive tools: no$/),
+  })
 })
