@@ -71,7 +71,7 @@ describe('the error codes of manifests', () => {
     expect([...new Set(own.map((issue) => issue.code))]).toEqual([code])
   })
 
-  it('VM013 comes of the rules, and stands behind VM020 as long as what it is about is not supported', () => {
+  it('VM013 comes of the rules', () => {
     const codes = (spec: object): unknown => {
       const parsed = parseVirtualMachine({ ...smallest, spec: { ...smallest.spec, ...spec } })
       return !parsed.ok && parsed.issues.map((issue) => issue.code)
@@ -83,7 +83,7 @@ describe('the error codes of manifests', () => {
     expect(codes({ networks: twice })).toEqual(['VM013'])
     const both = [{ name: 'lan', bridge: 'br0', direct: { device: 'eth1' } }]
     expect(brokenRules({ spec: { networks: both } }).map((issue) => issue.code)).toEqual(['VM013'])
-    expect(codes({ networks: both })).toEqual(['VM020'])
+    expect(codes({ networks: both })).toEqual(['VM013'])
   })
 
   it('are those that the source knows, each with one input here and one paragraph in docs/errors/manifests.md, in order', () => {

@@ -59,10 +59,10 @@ describe('the metrics', () => {
 
   const web = aVm('web', { generation: 'ffffffffffff0000', observedGeneration: '00000000000f0000' })
 
-  it('have at most twenty series for a VM with every condition there is, and none for one that is gone', async () => {
+  it('have at most 22 series for a VM with every condition there is, and none for one that is gone', async () => {
     const own = (await lines([web])).filter((line) => line.includes('vm="web"'))
     expect(own.length).toBeGreaterThan(15)
-    expect(own.length).toBeLessThanOrEqual(20)
+    expect(own.length).toBeLessThanOrEqual(22)
     expect((await lines([])).filter((line) => line.includes('vm="web"'))).toEqual([])
   })
 

@@ -332,3 +332,30 @@ describe('any history of documents', () => {
     )
   })
 })
+
+describe('a published port', () => {
+  const natted = (name: string, ports: string): readonly ReadDocument[] =>
+    read(
+      'directory',
+      `${name}.yaml`,
+      new TextEncoder().encode(`apiVersion: swarmvirt.dev/v1alpha1
+kind: VirtualMachine
+metadata: { name: ${name} }
+spec:
+  memory: 64Mi
+  disks: [{ name: root, size: 64Mi, image: { source: images/a.qcow2 } }]
+  networks: [{ name: lan, user: { ports: [${ports}] } }]
+`),
+    )
+
+  it('belongs to the VM that has it, with its protocol, and is refused for another one', () => {
+    const { store, read: fold } = bench()
+    fold(natted('a', '{ name: dns, guest: 53, published: 5353 }'))
+    fold(
+      natted('a', '{ name: dns, guest: 53, published: 5353 }'),
+      natted('b', '{ name: dns, guest: 53, published: 5353 }'),
+      natted('c', '{ name: dns, guest: 53, published: 5353, protocol: udp }'),
+    )
+    expect(['a', 'b', 'c'].map((name) => store.get(aVmName(name)).kind)).toEqual(['present', 'unknown', 'present'])
+  })
+})
