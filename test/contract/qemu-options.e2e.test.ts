@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { childProcesses } from '../../src/adapters/node/child-process.ts'
+import { cdromId, discNode } from '../../runner/devices/cdroms.ts'
 import { qemuArguments } from '../../runner/qemu-arguments.ts'
 import { Qmp } from '../../runner/qmp.ts'
 import { systemClock } from '../../src/adapters/process/system-clock.ts'
@@ -70,7 +71,7 @@ describe('a machine with the options of a VM', () => {
       qmpFd: 3,
       serialFd: 4,
       agentFd: 5,
-      cdroms: [{ name: 'tools', path: hostileDisc(), bootIndex: undefined }],
+      cdroms: [{ name: 'tools', bootIndex: 2 }],
     } as never)
     let output = ''
     const child = await childProcesses.spawn(qemu, args, {
@@ -96,6 +97,9 @@ describe('a machine with the options of a VM', () => {
       expect(chardevs.map(({ label }) => label).filter((label) => /monitor|vc|parallel|gdb/.test(label))).toEqual([])
       const status = (await qmp.execute('query-block')) as readonly { inserted?: { file: string } }[]
       expect(status.flatMap(({ inserted }) => inserted?.file ?? []).every((file) => file.includes(directory))).toBe(true)
+      await qmp.execute('blockdev-add', discNode('disc', hostileDisc()))
+      await qmp.execute('blockdev-open-tray', { id: cdromId(0), force: true })
+      await qmp.execute('blockdev-insert-medium', { id: cdromId(0), 'node-name': 'disc' })
       const nodes = (await qmp.execute('query-named-block-nodes')) as readonly { file: string; drv: string; backing_file_depth: number }[]
       const disc = nodes.filter(({ file }) => file.endsWith('hostile.iso'))
       expect(disc.map(({ drv }) => drv).toSorted(byText)).toEqual(['file', 'raw'])
