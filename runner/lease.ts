@@ -1,5 +1,6 @@
 import type * as z from 'zod/mini'
 import type { brokerToRunner, grantedNic, WaitReason } from '../src/api/wire/broker-runner.ts'
+import { attachmentText } from '../src/api/nic-attachment.ts'
 import type { AcceleratorInUse } from '../src/api/wire/common.ts'
 import type { LaunchConfig } from '../src/api/wire/launch.ts'
 import type { Clock } from '../src/ports/clock.ts'
@@ -144,6 +145,17 @@ function mustFit(given: Granted, launch: LeaseDeps['launch']): void {
   const got = given.nics.map((nic) => `${nic.name} ${nic.mac}`).sort()
   if (asked.join() !== got.join())
     throw new GrantError(`The VM needs networks [${asked.join()}], but the grant on this node has [${got.join()}]`)
+  for (const nic of tapNics(launch)) mustBeAttached(nic, given)
+}
+
+/** After an edit of a VM that is off, the grant may still have the previous bridge or settings. The launch config of release 0.1 has no bridge. */
+function mustBeAttached({ name, bridge, direct, ...settings }: LaunchConfig['nics'][number], { nics }: Granted): void {
+  const parent = direct?.device ?? bridge
+  const nic = nics.find((one) => one.name === name)
+  if (parent === undefined || nic === undefined) return
+  const asked = attachmentText(parent, direct === undefined ? settings : { mode: direct.mode })
+  const got = attachmentText(nic.bridge, nic.settings ?? {})
+  if (asked !== got) throw new GrantError(`The VM needs network ${name} ${asked}, but the grant on this node has it ${got}`)
 }
 
 /** NICs behind NAT need nothing from the broker. */

@@ -1,5 +1,5 @@
 import type { DirectMode } from './direct-modes.ts'
-import type { NicGrant } from './wire/common.ts'
+import type { NicGrant, NicSettings } from './wire/common.ts'
 
 export interface BridgeAttachment {
   readonly kind: 'bridge'
@@ -46,6 +46,18 @@ export function grantKeys(attachment: Attachment): AttachedNic {
     ...(antiSpoof === 'off' ? { antiSpoof } : {}),
   }
   return Object.keys(settings).length === 0 ? { bridge } : { port: { bridge, ...settings } }
+}
+
+/** The settings of a grant, without its bridge or device. */
+export function settingsOf({ port, direct }: AttachedNic): NicSettings {
+  const { bridge: _bridge, ...settings } = port ?? { bridge: '' }
+  return direct === undefined ? settings : { mode: direct.mode }
+}
+
+/** Equal for equal bridges or devices and settings. For messages too. */
+export function attachmentText(parent: string, { vlan, isolated, antiSpoof, mode }: NicSettings): string {
+  const settings = [vlan && `vlan ${vlan}`, isolated && 'isolated', antiSpoof && `antiSpoof ${antiSpoof}`, mode && `mode ${mode}`]
+  return ['on', parent, ...settings].filter((one) => one !== undefined).join(' ')
 }
 
 /** The interface of the node that the NIC is on. */

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { attachmentOf, type BridgeAttachment, type DirectAttachment, parentOf } from '../api/nic-attachment.ts'
+import { attachmentOf, type BridgeAttachment, type DirectAttachment, parentOf, settingsOf } from '../api/nic-attachment.ts'
 import type { DirectMode } from '../api/direct-modes.ts'
 import type { Mac } from '../api/mac.ts'
 import { directLinkName, tapName, type VmUid } from '../api/names.ts'
@@ -88,15 +88,16 @@ function openDirect(uid: VmUid, nic: NicGrant, { device, mode }: DirectAttachmen
 export function brokerNicOf(uid: VmUid, nic: NicGrant, parentMtu: number): BrokerNic {
   const attachment = attachmentOf(nic)
   const mtu = Math.min(nic.mtu ?? parentMtu, parentMtu)
-  const common = { name: nic.name, tap: tapName(uid, nic.name), bridge: parentOf(nic), mac: nic.mac, mtu }
+  const settings = settingsOf(nic)
+  const common = { name: nic.name, tap: tapName(uid, nic.name), bridge: parentOf(nic), mac: nic.mac, mtu, settings }
   if (attachment.kind === 'direct')
     return { ...common, token: true, direct: { link: directLinkName(uid, nic.name), mode: attachment.mode } }
   return { ...common, ...(attachment.antiSpoof === 'off' ? { antiSpoof: 'off' } : {}) }
 }
 
 /** As the runner gets it. */
-export function grantedNicOf({ name, tap, bridge, mac, mtu, token }: BrokerNic): GrantedNic {
-  return { name, tap, bridge, mac, mtu, ...(token === undefined ? {} : { token }) }
+export function grantedNicOf({ antiSpoof: _antiSpoof, direct: _direct, ...nic }: BrokerNic): GrantedNic {
+  return nic
 }
 
 /**

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { containerOf } from '../../runner/container.ts'
 import { acquireLease, type Lease, type LeaseDeps } from '../../runner/lease.ts'
+import type { LaunchConfig } from '../../src/api/wire/launch.ts'
 import { PortError } from '../../src/ports/errors.ts'
 import { type FarEnd, fakeConnection, recordingLog, settle, uid, virtualClock } from './runner-fakes.ts'
 import { aMac } from '../support/branded.ts'
@@ -8,6 +9,7 @@ import { aMac } from '../support/branded.ts'
 const lan = { name: 'lan', tap: 'sv0123456789ab', bridge: 'br0', mac: aMac('52:54:00:12:34:56'), mtu: 1500 }
 const granted = { type: 'granted', accelerator: 'kvm', kvm: true, nics: [lan], reclaimed: false }
 const reclaimed = { ...granted, reclaimed: true }
+const launched = { name: lan.name, mac: lan.mac, bridge: lan.bridge }
 
 /** A broker whose connections a test holds in its hand. */
 function aBroker(launch: Partial<LeaseDeps['launch']> = {}) {
@@ -76,6 +78,15 @@ test('a NIC with a token has two descriptors, and the token proves the lease', a
   expect(reclaim).toMatchObject({ frame: { taps: [lan.tap, wan.tap] }, fds: [22, 21] })
   lease.release()
   expect(broker.closed.toSorted((a, b) => a - b)).toEqual([20, 21, 22])
+})
+
+test('a grant with the settings of the launch config is accepted', async () => {
+  const settings = { vlan: 20, isolated: true, antiSpoof: 'off' } as const
+  const broker = aBroker({ nics: [{ ...launched, ...settings }] })
+  const lease = broker.acquire()
+  await settle()
+  broker.last().give({ ...granted, nics: [{ ...lan, settings }] }, [10, 11])
+  expect((await lease).nics).toHaveLength(1)
 })
 
 test('networks come in the order of the launch config, whatever the grant says', async () => {
@@ -157,6 +168,28 @@ test.each([
   expect(broker.waits.at(-1)?.[0]).toBe('WaitingForGrant')
   expect(broker.closed.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(fds)
   expect(broker.connections.length).toBeGreaterThan(1)
+  broker.stop.abort(new Error('enough'))
+  await expect(lease).rejects.toThrow('enough')
+})
+
+test.each<[string, object, LaunchConfig['nics'][number]]>([
+  ['another bridge', lan, { ...launched, bridge: 'br1' }],
+  ['no VLAN', lan, { ...launched, vlan: 20 }],
+  ['another VLAN', { ...lan, settings: { vlan: 21 } }, { ...launched, vlan: 20 }],
+  ['a port that is not isolated', { ...lan, settings: {} }, { ...launched, isolated: true }],
+  ['a port without its MAC lock', { ...lan, settings: { antiSpoof: 'off' } }, launched],
+  [
+    'another mode of a direct NIC',
+    { ...lan, bridge: 'eth1', settings: { mode: 'vepa' } },
+    { name: lan.name, mac: lan.mac, direct: { device: 'eth1', mode: 'bridge' } },
+  ],
+])('a grant with %s starts nothing, since the VM was edited while it was off', async (_what, nic, asked) => {
+  const broker = aBroker({ nics: [asked] })
+  const lease = broker.acquire()
+  await settle()
+  broker.last().give({ ...granted, nics: [nic] }, [10, 11])
+  await broker.clock.pass(1_000)
+  expect(broker.waits.at(-1)?.[0]).toBe('WaitingForGrant')
   broker.stop.abort(new Error('enough'))
   await expect(lease).rejects.toThrow('enough')
 })

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { acceleratorInUse, containerField, interfaceField, partNameField, reasonField, textField } from './common.ts'
+import { acceleratorInUse, containerField, interfaceField, nicSettings, partNameField, reasonField, textField } from './common.ts'
 import { uidField } from '../names.ts'
 import { macField } from '../mac.ts'
 
@@ -57,6 +57,8 @@ export const grantedNic = z.object({
   mtu: z.int(),
   /** `tap` is a TAP that belongs to no network and stands for the holder; its descriptor follows that of the macvtap on `bridge`. */
   token: z.optional(z.literal(true)),
+  /** A runner whose launch config has other settings waits for the next grant. Absent from release 0.1, which has none. */
+  settings: z.optional(nicSettings),
 })
 
 export const brokerToRunner = z.discriminatedUnion('type', [

@@ -32,6 +32,16 @@ export const reasonField = z.string().check(z.regex(/^[A-Z][A-Za-z0-9]{0,63}$/))
 
 export const vlanField = z.int().check(z.minimum(1), z.maximum(4_094))
 
+/** Settings of a NIC beyond its bridge or device. An absent key means what release 0.1 did. */
+export const nicSettings = z.object({
+  vlan: z.optional(vlanField),
+  isolated: z.optional(z.literal(true)),
+  antiSpoof: z.optional(z.literal('off')),
+  /** Only a direct NIC has one. */
+  mode: z.optional(z.enum(directModes)),
+})
+export type NicSettings = z.output<typeof nicSettings>
+
 /** A bridge port with settings that release 0.1 does not have. An absent key means what release 0.1 did. */
 const portGrant = z.object({
   bridge: interfaceField,
