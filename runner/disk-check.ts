@@ -11,17 +11,19 @@ const longestReport = 64 * 1024
 
 export type DiskFinding =
   | { readonly kind: 'fine'; readonly repairedLeaks: number }
+  /** Clusters that nothing uses, and no other fault. */
+  | { readonly kind: 'leaking' }
   /** Nothing is repaired that could lose data. */
   | { readonly kind: 'corrupt'; readonly corruptions: number }
   | { readonly kind: 'unknown'; readonly message: string }
 
-/** Pure. `qemu-img check` ends with 0 (fine, or leaks repaired), 2 (corrupt), 3 (leaks left), or 1 (no check was possible). */
+/** Pure. `qemu-img check` ends with 0 (fine, or leaks repaired), 2 (corrupt), 3 (leaks only), or 1 (no check was possible). */
 export function judgeCheck(code: number | undefined, output: string): DiskFinding {
   const found = report.safeParse(parsed(output)).data
-  const corruptions = found?.corruptions ?? 0
+  const corruptions = (found?.corruptions ?? 0) + (found?.['check-errors'] ?? 0)
   if (code === 2 || corruptions > 0) return { kind: 'corrupt', corruptions }
-  if ((code === 0 || code === 3) && found !== undefined && (found['check-errors'] ?? 0) === 0)
-    return { kind: 'fine', repairedLeaks: found['leaks-fixed'] ?? 0 }
+  if (code === 3) return { kind: 'leaking' }
+  if (code === 0 && found !== undefined) return { kind: 'fine', repairedLeaks: found['leaks-fixed'] ?? 0 }
   return { kind: 'unknown', message: output.trim().slice(-500) || `qemu-img ended with ${code ?? 'a signal'}` }
 }
 
@@ -39,10 +41,12 @@ const mark = { open: '{"version":1,"open":true}\n', closed: '{"version":1,"open"
 
 /**
  * Checks disks whose QEMU was killed, or lost its power. Leaks are repaired, because they only waste space. A disk that is corrupt is not touched,
- * and not given to a guest, which would make it worse.
+ * and not given to a guest, which would make it worse. So the first check repairs nothing: behind a damaged table, data looks like a leak, and a
+ * repair would discard it.
  */
 export class DiskCheck {
   readonly #deps: DiskCheckDeps
+  #isUnchecked = false
 
   constructor(deps: DiskCheckDeps) {
     this.#deps = deps
@@ -50,11 +54,13 @@ export class DiskCheck {
 
   /** Call this with the lease. Undefined if the guest may have the disks, else why not. */
   async whyNot(disks: readonly DiskInput[]): Promise<string | undefined> {
+    this.#isUnchecked = false
     if (!(await this.#wereOpen())) return undefined
     for (const { name, path, readOnly } of disks.filter((one) => !one.readOnly)) {
       const finding = await this.#check(path)
       this.#deps.log.info({ disk: name, readOnly, ...finding }, 'Checked a disk whose QEMU did not close it')
       if (finding.kind === 'corrupt') return corrupt(name, finding.corruptions)
+      if (finding.kind === 'unknown') this.#isUnchecked = true
     }
     return undefined
   }
@@ -64,8 +70,9 @@ export class DiskCheck {
     await this.#mark(mark.open)
   }
 
+  /** A disk that could not be checked stays marked for the next start. */
   async closed(): Promise<void> {
-    await this.#mark(mark.closed)
+    if (!this.#isUnchecked) await this.#mark(mark.closed)
   }
 
   async #mark(text: string): Promise<void> {
@@ -86,10 +93,15 @@ export class DiskCheck {
   }
 
   async #check(path: string): Promise<DiskFinding> {
+    const found = await this.#qemuImg(path, [])
+    return found.kind === 'leaking' ? this.#qemuImg(path, ['-r', 'leaks']) : found
+  }
+
+  async #qemuImg(path: string, repair: readonly string[]): Promise<DiskFinding> {
     let output = ''
     const onOutput = (bytes: Uint8Array): void => void (output = `${output}${Buffer.from(bytes).toString()}`.slice(-longestReport))
     try {
-      const args = ['check', '--output=json', '-f', 'qcow2', '-r', 'leaks', path]
+      const args = ['check', '--output=json', '-f', 'qcow2', ...repair, path]
       const child = await this.#deps.processes.spawn(this.#deps.qemuImg, args, { channels: 0, fds: [], onOutput })
       const end = await child.ended
       return judgeCheck(end.kind === 'exited' ? end.code : undefined, output)

@@ -124,21 +124,22 @@ export class Qemu {
   async #applyOnce(): Promise<readonly string[]> {
     try {
       const inputs = await this.#deps.live()
-      if (inputs.maxDiskBytes > this.#fileLimit) await this.#raiseFileLimit(inputs.maxDiskBytes)
-      return await this.#live.apply(inputs)
+      const unlimited = inputs.maxDiskBytes > this.#fileLimit ? await this.#raiseFileLimit(inputs.maxDiskBytes) : []
+      return [...unlimited, ...(await this.#live.apply(inputs))]
     } catch (error) {
       this.#deps.log.warn({ why: (error as Error).message }, 'Cannot apply the live part')
       return [(error as Error).message.slice(0, 500)]
     }
   }
 
-  /** A disk of QEMU cannot grow beyond this limit. prlimit(1) changes it in the running process. */
-  async #raiseFileLimit(bytes: number): Promise<void> {
+  /** A disk of QEMU cannot grow beyond this limit. prlimit(1) changes it in the running process. Resolves with what went wrong. */
+  async #raiseFileLimit(bytes: number): Promise<readonly string[]> {
     const args = ['--pid', String(this.#child.pid), `--fsize=${bytes}:`]
     const { ended } = await this.#deps.processes.spawn('prlimit', args, { channels: 0, fds: [], onOutput: () => undefined })
     const end = await ended
-    if (end.kind !== 'exited' || end.code !== 0) throw new Error(`prlimit ${args.join(' ')} failed`)
+    if (end.kind !== 'exited' || end.code !== 0) return [`prlimit ${args.join(' ')} failed, so disks cannot grow to their size`]
     this.#fileLimit = bytes
+    return []
   }
 
   /** RFC 3339 time at which the guest's watchdog fired last. */

@@ -22,8 +22,8 @@ export interface LiveEdits {
 }
 
 /**
- * Asks a runner once for each change, and again until it has answered without a problem. A runner that starts later reads the files itself, so one
- * that is not there has nothing to do.
+ * Asks a runner once for each change, and again until it has answered without a problem. A runner that starts later reads the files itself. It is
+ * asked all the same, because only its answer tells what QEMU refused.
  */
 export function liveEdits(options: LiveEditsOptions): LiveEdits {
   const { layout, files, runners, log } = options
@@ -35,6 +35,7 @@ export function liveEdits(options: LiveEditsOptions): LiveEdits {
       const mark = hashOf([part ?? null, grown])
       if ((part === undefined && grown.length === 0) || applied.get(uid) === mark) return ''
       const message = await ask(runners, uid)
+      if (message === undefined) return ''
       if (message === '') applied.set(uid, mark)
       else applied.delete(uid)
       log.info({ uid, why: message }, 'Applied a live edit')
@@ -43,13 +44,14 @@ export function liveEdits(options: LiveEditsOptions): LiveEdits {
   }
 }
 
-async function ask(runners: Pick<Runners, 'applyLive'>, uid: VmUid): Promise<string> {
+/** Undefined without a runner. */
+async function ask(runners: Pick<Runners, 'applyLive'>, uid: VmUid): Promise<string | undefined> {
   try {
     const problems = await runners.applyLive(uid)
     if (problems === 'unsupported') return 'its runner is of an earlier release and takes no live edit: they apply at the next restart'
     return problems.join('; ').slice(0, 2000)
   } catch (error) {
     if (!(error instanceof PortError)) throw error
-    return error.kind === 'NotFound' ? '' : `its runner has not answered: ${error.message}`.slice(0, 2000)
+    return error.kind === 'NotFound' ? undefined : `its runner has not answered: ${error.message}`.slice(0, 2000)
   }
 }

@@ -74,11 +74,16 @@ async function discFrom(
   { name, path }: { readonly name: string; readonly path: string },
   old: Disc | undefined,
 ): Promise<Disc | Unready> {
-  if (old?.sha256 && old.path === path) return old
+  if (old?.sha256 && old.path === path && (await hasDisc(options, uid, old.sha256))) return old
   const state = await options.isos.resolve({ source: path, sha256: null })
   if (state.kind !== 'stored') return notThere(name, state)
   await insert(options, uid, state.image.sha256)
   return { name, sha256: state.image.sha256, path }
+}
+
+/** Somebody may have removed the file. */
+async function hasDisc({ files, layout }: LivePartOptions, uid: VmUid, sha256: string): Promise<boolean> {
+  return (await files.stat(`${layout.instanceIsos(uid)}/${sha256}`)) !== undefined
 }
 
 async function insert({ files, layout }: LivePartOptions, uid: VmUid, sha256: string): Promise<void> {

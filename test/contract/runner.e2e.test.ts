@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -6,9 +7,9 @@ import {
   copyFileSync,
   linkSync,
   openSync,
+  readFileSync,
   rmSync,
   statfsSync,
-  statSync,
   symlinkSync,
   writeFileSync,
   writeSync,
@@ -282,14 +283,16 @@ test('a disk whose QEMU was killed is checked, and a corrupt one is kept and giv
   for (let at = 0x40000; at < Math.min(map['image-end-offset'], 0x50000); at += 8)
     writeSync(file, Buffer.from('80ffffffffff0000', 'hex'), 0, 8, at)
   closeSync(file)
-  const before = statSync(disk).size
+  // Data behind the damaged table looks like a leak, so even a repair of leaks would destroy it.
+  const contents = (): string => createHash('sha256').update(readFileSync(disk)).digest('hex')
+  const before = contents()
   const third = rig.runner()
   await third.line(phase('DiskCorrupt'))
   expect(rig.qemus()).toEqual([])
   expect((await rig.status()).message).toContain('qemu-img check -r all disks/root.qcow2')
   third.child.kill('SIGTERM')
   expect(await third.exit).toBe(0)
-  expect(statSync(disk).size).toBe(before)
+  expect(contents()).toBe(before)
 })
 
 test('a paused guest stays paused, is resumed on request, and a stop resumes it so that it powers off in order', async () => {

@@ -5,8 +5,10 @@ import type { RunnerFiles } from '../../ports/runner-files.ts'
 export const runnerFiles: RunnerFiles = {
   readText: (path) => readFile(path, 'utf8'),
   async replaceText(path, text) {
-    await writeFile(`${path}.new`, text, { mode: 0o640 })
+    // Flushed before the rename: after a power loss there is the old file or the new one, never an empty one.
+    await writeFile(`${path}.new`, text, { mode: 0o640, flush: true })
     await rename(`${path}.new`, path)
+    await syncDirectory(dirname(path))
   },
   async copyOnce(from, to) {
     const fresh = `${to}.new`

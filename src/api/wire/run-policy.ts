@@ -52,6 +52,13 @@ export function finishedIn(text: string | undefined): FinishedRun | undefined {
   return result === 'Succeeded' || result === 'Failed' ? { result, run } : undefined
 }
 
+/** Reads `policyText`. Undefined for `Always`, which is never noted, and for what a later release wrote. */
+export function policyOf(text: string | undefined): RunPolicy | undefined {
+  const [strategy, run = ''] = (text ?? '').split(' ')
+  const known = runPolicy.safeParse({ strategy, run })
+  return known.success && known.data.strategy !== 'Always' ? known.data : undefined
+}
+
 export function policyText({ strategy, run }: RunPolicy): string {
   return `${strategy} ${run}`.trimEnd()
 }

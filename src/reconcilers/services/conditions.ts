@@ -96,6 +96,7 @@ export function readiness(context: Context, decision: Decision): ConditionDraft 
   const { seen, replicas, replicasNow, check, previousUnfit, nowMs } = context
   if (decision.kind === 'write' && replicas > 0) return updating(decision)
   if (replicas > replicasNow) {
+    if (seen.portConflict !== undefined) return condition('ServiceReady', 'False', 'PortTaken', seen.portConflict)
     const why = whyUnprepared(seen, check) ?? previousUnfit ?? ''
     return condition('ServiceReady', 'False', 'WaitingForAssets', why)
   }

@@ -79,6 +79,8 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
   const edits = launch && editsBetween({ service, launch, settings }, wanted)
   const check = isSshPortMissing(vm, { sshPort }) ? 'unchecked' : machineCheck(seen, vm, target)
   const previousUnfit = (edits ?? []).length === 0 ? undefined : whyUnfit(rawObject(service.spec['TaskTemplate']), seen.node)
+  // Another VM took its port while it was off: a task could not start.
+  const isPortTaken = seen.portConflict !== undefined && replicasOf(service) === 0
   const isUnchecked = check === 'unchecked' && service.labels[objectLabels.generation] !== generation
   return {
     ...target,
@@ -90,7 +92,7 @@ export function contextOf(seen: ServicesSeen, declaration: Present, target: Targ
     wantedHash,
     check,
     previousUnfit,
-    replicasNow: isUnchecked || previousUnfit !== undefined ? Math.min(replicas, replicasOf(service)) : replicas,
+    replicasNow: isUnchecked || isPortTaken || previousUnfit !== undefined ? Math.min(replicas, replicasOf(service)) : replicas,
     edits,
     draft: renderTemplate({ ...seen, inputs, node, forceUpdate }),
     forceUpdate,

@@ -36,8 +36,8 @@ export function behindNat(vm: VirtualMachine, names: readonly string[]): Virtual
   const [first] = vm.spec.networks
   const networks = vm.spec.networks.map((network): Network => {
     if (network.user !== undefined || !names.includes(network.name)) return network
-    const { name, mac, ipv4, fallback } = network
-    return { name, mac, ipv4, fallback, user: network === first ? firstUser(vm) : { ssh: 'off', ports: [] } }
+    const { name, mac, ipv4, fallback, state } = network
+    return { name, mac, ipv4, fallback, state, user: network === first ? firstUser(vm) : { ssh: 'off', ports: [] } }
   })
   return { ...vm, spec: { ...vm.spec, networks } }
 }

@@ -1,7 +1,7 @@
 import { objectLabels } from '../../api/labels.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
-import { alwaysRun, type FinishedRun, finishedIn, finishedText, isOver, policyText, type RunPolicy } from '../../api/wire/run-policy.ts'
+import { alwaysRun, type FinishedRun, finishedIn, finishedText, isOver, policyOf, policyText, type RunPolicy } from '../../api/wire/run-policy.ts'
 import type { Labels } from '../../ports/swarm.ts'
 
 /** Why a VM is off as wanted: also the reason of its conditions. `Stopped`: nobody started it, or somebody stopped it. */
@@ -21,6 +21,8 @@ export interface RunNotes {
   /** The last request: `off`, or the name of a run. Undefined if there was none. */
   readonly request: string | undefined
   readonly finished: FinishedRun | undefined
+  /** The policy that the node has. */
+  readonly kept?: RunPolicy | undefined
 }
 
 export const offRequest = 'off'
@@ -28,15 +30,17 @@ export const offRequest = 'off'
 /** The record decides. The service has a copy for the case that the record is lost. */
 export function runNotes(record: Labels | undefined, service: Labels | undefined): RunNotes {
   const of = (key: string): string | undefined => record?.[key] ?? service?.[key]
-  return { request: of(objectLabels.run), finished: finishedIn(of(objectLabels.finished)) }
+  const kept = policyOf(record?.[objectLabels.runPolicy])
+  return { request: of(objectLabels.run), finished: finishedIn(of(objectLabels.finished)), ...(kept === undefined ? {} : { kept }) }
 }
 
 /** Whether a VM shall run, by the manifest's runStrategy and by what has happened. Pure. */
-export function runWish({ metadata, spec }: Pick<VirtualMachine, 'metadata' | 'spec'>, { request, finished }: RunNotes): RunWish {
+export function runWish({ metadata, spec }: Pick<VirtualMachine, 'metadata' | 'spec'>, { request, finished, kept }: RunNotes): RunWish {
   const { runStrategy } = spec
   const { name } = metadata
   if (runStrategy === 'Always') return { kind: 'on', policy: alwaysRun }
-  if (runStrategy === 'Halted') return off(alwaysRun, 'Halted', 'the manifest says runStrategy: Halted')
+  // Another policy would let a runner that has not stopped yet start a finished guest again, and forget its end.
+  if (runStrategy === 'Halted') return off(kept ?? alwaysRun, 'Halted', 'the manifest says runStrategy: Halted')
   const isOn = request !== undefined && request !== offRequest
   // `Once` has one run, so that no request begins another.
   const policy: RunPolicy = { strategy: runStrategy, run: isOn && runStrategy !== 'Once' ? request : '' }
@@ -59,8 +63,8 @@ function finishedMessage(name: VmName, { strategy }: RunPolicy, { result }: Fini
 }
 
 /** The labels of the service, so that a change of them is no drift of the replicas. Undefined for `Always` and `Halted`. */
-export function runLabels({ policy }: RunWish, { request, finished }: RunNotes): Labels {
-  if (policy.strategy === 'Always') return {}
+export function runLabels(wish: RunWish, { request, finished }: RunNotes): Labels {
+  if (wish.policy.strategy === 'Always' || (wish.kind === 'off' && wish.reason === 'Halted')) return {}
   return {
     ...(request === undefined ? {} : { [objectLabels.run]: request }),
     ...(finished === undefined ? {} : { [objectLabels.finished]: finishedText(finished) }),

@@ -55,6 +55,15 @@ test('a runner that reports a problem is asked again, and the problem is reporte
   expect([await edits.apply(uid), await edits.apply(uid)]).toEqual(['disc of cdrom0: no', ''])
 })
 
+test('a runner that starts later is asked then, because it may report a problem', async () => {
+  const isThere = { now: false }
+  const { edits, asked } = anAgent(() => (isThere.now ? ['disc of cdrom0: no'] : raise(new PortError('NotFound', 'no socket'))))
+  keep({ down: ['lan'] })
+  expect(await edits.apply(uid)).toBe('')
+  isThere.now = true
+  expect([await edits.apply(uid), asked()]).toEqual(['disc of cdrom0: no', 2])
+})
+
 test.each<[string, () => 'unsupported', RegExp]>([
   ['of release 0.1', () => 'unsupported', /apply at the next restart/],
   ['that does not answer', () => raise(new PortError('Unavailable', 'too slow')), /has not answered: too slow/],

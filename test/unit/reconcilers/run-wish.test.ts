@@ -53,6 +53,15 @@ test('a service of release 0.1 gets no label, and a VM that is always on needs n
   expect(isPolicyKept(wish, undefined)).toBe(true)
 })
 
+test('a halted VM keeps the policy of its node, so that a finished guest never runs again', () => {
+  const record = { [objectLabels.runPolicy]: 'Once' }
+  const notes = runNotes(record, undefined)
+  const wish = runWish(aVm('Halted'), notes)
+  expect([wish.kind, policyText(wish.policy), isPolicyKept(wish, record)]).toEqual(['off', 'Once', true])
+  expect(runLabels(wish, notes)).toEqual({})
+  expect(policyText(runWish(aVm('Halted'), runNotes({ [objectLabels.runPolicy]: 'Manual r1' }, undefined)).policy)).toBe('Manual r1')
+})
+
 test('another strategy waits until its node has the policy of exactly this run', () => {
   const wish = runWish(aVm('Manual'), runNotes({ [objectLabels.run]: 'r2' }, undefined))
   expect(isPolicyKept(wish, { [objectLabels.runPolicy]: 'Manual r1' })).toBe(false)
