@@ -81,7 +81,7 @@ describe('a VM with runStrategy: Manual', () => {
   it('is off until docker vm start, and can be paused, resumed and reset', async () => {
     declare('Manual')
     await phase('Stopped')
-    expect(await replicas()).toBe(0)
+    await until('the service', 120_000, async () => ((await replicas()) === 0 ? true : undefined), 500)
     expect(await vm('start', name)).toEqual({ code: 0, out: `${name} start requested\n` })
     await isReady(1)
 

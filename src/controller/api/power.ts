@@ -94,7 +94,7 @@ async function request(
   verb: 'start' | 'stop',
 ): Promise<PowerAnswer> {
   const service = await swarm.getService(serviceName(machine.metadata.name))
-  const wish = runWish(machine, runNotes(config.labels, service?.labels))
+  const wish = runWish(machine, runNotes(config.labels, service))
   if ((wish.kind === 'on') === (verb === 'start')) return { kind: 'done', changed: false }
   if (verb === 'stop' && wish.kind === 'off') return { kind: 'done', changed: false }
   const value = verb === 'stop' ? offRequest : new Date(clock.now()).toISOString()

@@ -144,7 +144,7 @@ export async function observeAssets(ports: ObservingPorts, vm: VmName, signal: A
   if (ports.suspensionOf(vm, declaration, record) !== undefined) return seen
   if (record === undefined || node === undefined) return { ...seen, cluster: await observeCluster(ports, vm, signal) }
   if (record.retainedAt !== undefined) return seen
-  const wish = runWish(declaration.vm, runNotes(record.config.labels, service?.labels))
+  const wish = runWish(declaration.vm, runNotes(record.config.labels, service))
   const wanted = prepareOrderFor(settings, declaration.vm, record, await applied(ports, service, record, signal), wish)
   // Only the holder of the lease allows a disk to be replaced.
   const replaceBlocked = wanted.replaceDisks !== undefined && (await ports.lease.observe(signal)).kind !== 'ours'

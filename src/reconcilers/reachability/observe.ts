@@ -75,7 +75,7 @@ export async function observeReachability(ports: ReachabilityPorts, vm: VmName, 
   const { uid, node, task, isPredecessor, isLeftAlone } = placed
   const suspended = suspensionOf(vm, declaration, placed.record)?.message
   const expected = expectedAddresses(declaration.vm, placed.launch)
-  const wish = runWish(declaration.vm, runNotes(placed.record?.config.labels, placed.serviceLabels))
+  const wish = runWish(declaration.vm, runNotes(placed.record?.config.labels, placed.service))
   const known = { vm, declaration, uid, node, task, isPredecessor, isLeftAlone, suspended, wish, expected }
   // An edit of a network applies at a restart: until then the guest has the NICs that it was started with.
   const applied = placed.applied?.nics ?? nicsOf(settings.cluster, declaration.vm, placed.record?.sshPort)
@@ -123,7 +123,7 @@ async function observePlace({ swarm, recent }: ReachabilityPorts, vm: VmName, si
     isPredecessor,
     isLeftAlone,
     record,
-    serviceLabels: mine?.labels,
+    service: mine,
     nodes,
     applied,
     launch: launched && launchIn(launched.data),

@@ -41,8 +41,7 @@ export function planResumed(seen: ServicesSeen, nowMs: number): ServicesPlan {
 
 function planPresent(seen: ServicesSeen, declaration: Present, nowMs: number): ServicesPlan {
   const { owned, record } = seen
-  const serviceLabels = owned.kind === 'ours' ? owned.service.labels : undefined
-  const notes = runNotes(record?.config.labels, serviceLabels)
+  const notes = runNotes(record?.config.labels, owned.kind === 'ours' ? owned.service : undefined)
   const wish = runWish(declaration.vm, notes)
   const kept = isPolicyKept(wish, record?.config.labels)
   const replicas = wish.kind === 'off' ? 0 : kept ? 1 : runsAlready(owned)

@@ -2,7 +2,8 @@ import { objectLabels } from '../../api/labels.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
 import { alwaysRun, type FinishedRun, finishedIn, finishedText, isOver, policyOf, policyText, type RunPolicy } from '../../api/wire/run-policy.ts'
-import type { Labels } from '../../ports/swarm.ts'
+import type { Labels, SwarmService } from '../../ports/swarm.ts'
+import { replicasOf } from './vm-service.ts'
 
 /** Why a VM is off as wanted: also the reason of its conditions. `Stopped`: nobody started it, or somebody stopped it. */
 const offReasons = ['Halted', 'Stopped', 'Succeeded', 'Failed'] as const
@@ -23,19 +24,24 @@ export interface RunNotes {
   readonly finished: FinishedRun | undefined
   /** The policy that the node has. */
   readonly kept?: RunPolicy | undefined
+  /** The service has a replica. An edit to `Manual` leaves such a VM running. */
+  readonly isOn: boolean
 }
 
 export const offRequest = 'off'
 
 /** The record decides. The service has a copy for the case that the record is lost. */
-export function runNotes(record: Labels | undefined, service: Labels | undefined): RunNotes {
-  const of = (key: string): string | undefined => record?.[key] ?? service?.[key]
+export function runNotes(record: Labels | undefined, service: Pick<SwarmService, 'labels' | 'spec'> | undefined): RunNotes {
+  const of = (key: string): string | undefined => record?.[key] ?? service?.labels[key]
+  const isOn = service !== undefined && replicasOf(service) > 0
   const kept = policyOf(record?.[objectLabels.runPolicy])
-  return { request: of(objectLabels.run), finished: finishedIn(of(objectLabels.finished)), ...(kept === undefined ? {} : { kept }) }
+  const notes = { request: of(objectLabels.run), finished: finishedIn(of(objectLabels.finished)), isOn }
+  return kept === undefined ? notes : { ...notes, kept }
 }
 
 /** Whether a VM shall run, by the manifest's runStrategy and by what has happened. Pure. */
-export function runWish({ metadata, spec }: Pick<VirtualMachine, 'metadata' | 'spec'>, { request, finished, kept }: RunNotes): RunWish {
+export function runWish({ metadata, spec }: Pick<VirtualMachine, 'metadata' | 'spec'>, notes: RunNotes): RunWish {
+  const { request, finished, kept, isOn: isRunning } = notes
   const { runStrategy } = spec
   const { name } = metadata
   if (runStrategy === 'Always') return { kind: 'on', policy: alwaysRun }
@@ -47,7 +53,7 @@ export function runWish({ metadata, spec }: Pick<VirtualMachine, 'metadata' | 's
   if (isOver(policy, finished)) return off(policy, finished.result, finishedMessage(name, policy, finished))
   if (runStrategy === 'Once') return { kind: 'on', policy }
   if (request === offRequest) return off(policy, 'Stopped', `stopped by docker vm stop; to start it: docker vm start ${name}`)
-  if (runStrategy === 'Manual' && !isOn)
+  if (runStrategy === 'Manual' && !isOn && !isRunning)
     return off(policy, 'Stopped', `runStrategy: Manual, and nobody has started it: docker vm start ${name}`)
   return { kind: 'on', policy }
 }

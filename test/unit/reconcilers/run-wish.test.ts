@@ -43,13 +43,14 @@ test.each<[Strategy, string | undefined, string | undefined, string]>([
 
 test('a lost record is no reason to stop a VM that somebody started: its service has the request too', () => {
   const record = { [objectLabels.run]: 'r1' }
-  const service = runLabels(runWish(aVm('Manual'), runNotes(record, undefined)), runNotes(record, undefined))
+  const labels = runLabels(runWish(aVm('Manual'), runNotes(record, undefined)), runNotes(record, undefined))
+  const service = { labels, spec: {} }
   expect(runWish(aVm('Manual'), runNotes({}, service)).kind).toBe('on')
 })
 
 test('a service of release 0.1 gets no label, and a VM that is always on needs no answer of its node', () => {
-  const wish = runWish(aVm('Always'), runNotes({}, {}))
-  expect(runLabels(wish, runNotes({}, {}))).toEqual({})
+  const wish = runWish(aVm('Always'), runNotes({}, undefined))
+  expect(runLabels(wish, runNotes({}, undefined))).toEqual({})
   expect(isPolicyKept(wish, undefined)).toBe(true)
 })
 
@@ -104,4 +105,10 @@ test.each<['start' | 'stop', Strategy, string | undefined]>([
   ],
 ])('docker vm %s of a VM with runStrategy %s is answered with %s', (verb, strategy, why) => {
   expect(whyNotByHand(verb, aVm(strategy))).toBe(why)
+})
+
+test('an edit to Manual leaves a VM running that runs, and docker vm stop stops it', () => {
+  const service = { labels: {}, spec: { Mode: { Replicated: { Replicas: 1 } } } }
+  expect(runWish(aVm('Manual'), runNotes({}, service)).kind).toBe('on')
+  expect(runWish(aVm('Manual'), runNotes({ [objectLabels.run]: 'off' }, service)).kind).toBe('off')
 })
