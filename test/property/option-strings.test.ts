@@ -57,7 +57,10 @@ function classOf(document: unknown): string {
 
 /** Every value of every argument, by its place. */
 function shapeOf(args: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(args.flatMap((one, index) => [...placesOf(one)].map(([place, value]) => [`${index} ${place}`, value] as const)))
+  // QEMU gives this one to the kernel as it stands.
+  const valuesOf = (one: string, index: number): Iterable<readonly [string, string]> =>
+    args[index - 1] === '-append' ? [['text', one]] : placesOf(one)
+  return new Map(args.flatMap((one, index) => [...valuesOf(one, index)].map(([place, value]) => [`${index} ${place}`, value] as const)))
 }
 
 const places = placesOfStrings()

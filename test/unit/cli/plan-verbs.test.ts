@@ -110,8 +110,8 @@ describe('differences of two manifests', () => {
   it('of user data and keys are only that they changed', () => {
     const edits = differences(withoutSecrets(web), changed({ cloudInit: { userData: 'password: letmein', sshAuthorizedKeys: [] } }))
     expect(edits.map(({ path, from, to }) => [path, from, to])).toEqual([
-      ['spec.cloudInit.userData', undefined, undefined],
       ['spec.cloudInit.sshAuthorizedKeys', undefined, undefined],
+      ['spec.cloudInit.userData', undefined, undefined],
     ])
     expect(JSON.stringify(edits)).not.toMatch(/hunter2|letmein|AAAA|sha256/)
   })
