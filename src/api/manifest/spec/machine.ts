@@ -78,7 +78,14 @@ export const machineFields = {
                 description: 'images/NAME of the initrd.',
                 effect: 'restart',
               }),
-              args: field(z.string().max(2048).optional(), { description: "The kernel's command line.", effect: 'restart' }),
+              args: field(
+                z
+                  .string()
+                  .max(2048)
+                  .regex(/^[ -~]*$/, 'a kernel command line has printable ASCII characters only')
+                  .optional(),
+                { description: "The kernel's command line, in printable ASCII.", effect: 'restart' },
+              ),
             })
             .optional(),
           {
