@@ -53,12 +53,12 @@ export interface Controller {
 
 /** Wires sources, informer, loops and status together, and decides nothing about VMs. */
 export function controller(ports: ControllerPorts): Controller {
-  const { informed, reconcilers, clock, log, store, lease, cluster, random, metrics, resyncMs } = ports
+  const { informed, reconcilers, agents, clock, log, store, lease, cluster, random, metrics, resyncMs } = ports
   const { swarm } = informed
   const stopping = new AbortController()
   const { sources, reload } = reloadable(ports.sources)
-  const { status, isReconciled, isSuspended, reporter, view } = reporting(ports)
-  const recheck = agentRecheck(ports.agents, clock, log)
+  const { status, note, isReconciled, isSuspended, reporter, view } = reporting(ports)
+  const recheck = agentRecheck(agents, clock, log)
   const shared = { clock, random, log, metrics, cluster }
   let snapshot: ClusterSnapshot | undefined
 
@@ -115,16 +115,6 @@ export function controller(ports: ControllerPorts): Controller {
     run,
     agentIsBack: queues.wakeAll,
     view: view(() => snapshot?.nodes, ports.seenAgent),
-    actions: controllerActions({
-      store,
-      swarm,
-      agents: ports.agents,
-      clock,
-      note: (vm, event) => status.note(vm, event),
-      log,
-      reload,
-      lookAt: queues.now,
-      onDeclared: life.declared,
-    }),
+    actions: controllerActions({ ...shared, store, swarm, agents, note, reload, lookAt: queues.now, onDeclared: life.declared }),
   }
 }

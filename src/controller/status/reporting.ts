@@ -23,6 +23,8 @@ interface ReportingPorts {
 /** From the results of runs to the status that the API shows. */
 export interface Reporting {
   readonly status: StatusStore
+  /** Records an event of a VM. */
+  readonly note: (...event: Parameters<StatusStore['note']>) => void
   /** Every reconciler has reported the VM. */
   readonly isReconciled: (vm: VmName) => boolean
   readonly isSuspended: (vm: VmName) => boolean
@@ -39,6 +41,7 @@ export function reporting({ store, metrics, clock, log }: ReportingPorts): Repor
   const isReconciled = (vm: VmName): boolean => status.progress(vm).length === vmOwners.length
   return {
     status,
+    note: (...event) => status.note(...event),
     isReconciled,
     isSuspended: (vm) => status.progress(vm).some((one) => one.kind === 'suspended'),
     reporter: ({ onWrite, newTask }) => resultReporter({ store, status, effects, onWrite, newTask }),
