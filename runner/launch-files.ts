@@ -55,10 +55,10 @@ export async function readIdentity(files: Readable, path: string, launch: Launch
 /** The disks in boot order, each in the slot that the identity keeps for it. */
 export function disksOf(launch: LaunchConfig, { disks }: Identity, path: (name: string) => string): DiskInput[] {
   const slots = new Map(withSlots(disks).map(({ name, slot }) => [name, slot]))
-  return launch.disks.flatMap(({ name, readOnly = false, cdrom }) => {
+  return launch.disks.flatMap(({ name, bus, readOnly = false, cdrom }) => {
     const slot = slots.get(name)
     if (cdrom !== undefined || slot === undefined) return []
-    return [{ name, path: path(name), slot, readOnly, bootIndex: bootIndex(launch, name) }]
+    return [{ name, path: path(name), bus, slot, readOnly, bootIndex: bootIndex(launch, name) }]
   })
 }
 
@@ -91,9 +91,9 @@ export function maxDiskBytes({ disks }: Identity): number {
 /** Disks, drives and NICs have QEMU's names by their place in the launch config. Pure. */
 export function liveInputs(launch: LaunchConfig, { disks }: Identity, part: LivePart, disc: (sha256: string) => string): LiveInputs {
   const stored = launch.disks.filter(({ cdrom }) => cdrom === undefined)
-  const limits = stored.map(({ name }, index) => {
+  const limits = stored.map(({ name, bus }, index) => {
     const { iops = 0, bytes = 0 } = part.limits?.find(({ disk }) => disk === name) ?? {}
-    return { name, device: diskBackend(index), iops, bytes }
+    return { name, device: diskBackend(index, bus), iops, bytes }
   })
   // QEMU cannot write to a read-only disk. A disk that never grew has its first size.
   const sizes = stored.flatMap(({ name, readOnly }, index) => {

@@ -40,6 +40,8 @@ export interface FirmwareInput {
 export interface DiskInput {
   readonly name: string
   readonly path: string
+  /** Absent for virtio. */
+  readonly bus?: 'virtio' | 'scsi' | undefined
   /** PCI slot, from the VM's identity. */
   readonly slot: number
   readonly readOnly: boolean

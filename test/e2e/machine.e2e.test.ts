@@ -1,4 +1,4 @@
-/** Processors, limits, and a kernel of a VM, as its guest and its task have them. */
+/** Processors, limits, a SCSI disk and a kernel of a VM, as its guest and its task have them. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cpuModelPattern, cpuModels } from '../../src/api/cpu-models.ts'
@@ -18,11 +18,11 @@ import {
 
 const name = 'machine'
 const cpu = { cores: 1, sockets: 2, model: 'Nehalem' }
-/** Boots its own kernel. */
+/** Boots its own kernel with a SCSI disk. */
 const other = 'machine-2'
 const args = 'console=ttyS0 quiet mitigations=off marker=a,b=c,json:{"x":1}'
 const kernel = { image: 'images/tiny-vmlinuz', initrd: 'images/tiny-initrd', args }
-const disks = [{ name: 'root', size: '1Gi', image: { source: 'images/tiny.qcow2' } }]
+const disks = [{ name: 'root', size: '1Gi', bus: 'scsi', image: { source: 'images/tiny.qcow2' } }]
 let deployment: Deployment
 let ip: string
 
@@ -60,11 +60,12 @@ describe('a VM with two sockets, a CPU model and limits', () => {
   })
 })
 
-describe('a VM with a kernel of its own', () => {
-  it('boots the kernel with exactly these arguments', async () => {
+describe('a VM with a kernel of its own and a SCSI disk', () => {
+  it('boots the kernel with exactly these arguments, and has the disk', async () => {
     const address = (await waitReady(deployment, other)).facts['ip'] ?? ''
     const from = otherNode(deployment.lab, await nodeOfVm(deployment.lab, other))
     expect(await guestPage(deployment.lab, address, from, '/machine', 30_000)).toContain(`arguments ${args}`)
+    expect(await guestPage(deployment.lab, address, from, '/disks', 30_000)).toContain(`sda ${1024 ** 3}`)
   })
 
   it('reports a kernel that is missing on its node, and keeps running', async () => {

@@ -63,6 +63,7 @@ const edits: Readonly<Record<string, Edited>> = {
   'spec.console.serial': { to: { console: { serial: true } } },
   'spec.console.vnc': { to: { console: { vnc: true } } },
   'spec.watchdog.action': { to: { watchdog: {} } },
+  'spec.disks.*.bus': { to: ofDisk({ bus: 'scsi' }) },
   'spec.disks.*.readOnly': { to: ofDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { to: ofDisk({ image: { source: 'images/other.qcow2' } }) },
   'spec.disks.*.image.sha256': {

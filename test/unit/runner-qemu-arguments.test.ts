@@ -90,6 +90,21 @@ test('a disk keeps its slot when the order of the disks changes, and the first o
   ])
 })
 
+test('a SCSI disk has a controller in its slot, and every disk an I/O thread with few workers', () => {
+  const root = { name: 'root', path: '/vm/disks/root.qcow2', slot: 10, readOnly: false, bus: 'scsi' } as const
+  const data = { name: 'data', path: '/vm/disks/data.qcow2', slot: 12, readOnly: false }
+  const found = qemuArguments(inputs({ disks: [root, data] }))
+    .filter((arg) => /"id":"disk/.test(arg))
+    .map((arg) => JSON.parse(arg) as Record<string, unknown>)
+  expect(found).toMatchObject([
+    { 'qom-type': 'iothread', id: 'disk0-thread', 'thread-pool-max': 8 },
+    { driver: 'virtio-scsi-pci', id: 'disk0-scsi', iothread: 'disk0-thread', addr: '0xa' },
+    { driver: 'scsi-hd', bus: 'disk0-scsi.0', drive: 'disk0', serial: 'root', bootindex: 1 },
+    { 'qom-type': 'iothread', id: 'disk1-thread' },
+    { driver: 'virtio-blk-pci', iothread: 'disk1-thread', addr: '0xc' },
+  ])
+})
+
 test('a read-only disk is opened read-only, and locked as every disk is', () => {
   const disk = { name: 'data', path: '/vm/disks/data.qcow2', slot: 11, readOnly: true }
   const nodes = qemuArguments(inputs({ disks: [disk] }))

@@ -37,7 +37,7 @@ function vcpus(document: unknown): ManifestIssue[] {
 function disks(document: unknown): ManifestIssue[] {
   const path = ['spec', 'disks']
   const each = entries(document, path).flatMap(([place, disk]) => {
-    if (disk['cdrom'] !== undefined) return ['image', 'size', 'readOnly', 'limits'].flatMap((key) => both(place, disk, 'cdrom', key))
+    if (disk['cdrom'] !== undefined) return ['image', 'size', 'bus', 'readOnly', 'limits'].flatMap((key) => both(place, disk, 'cdrom', key))
     return [...missing(place, disk, 'size'), ...unproven([...place, 'image'], disk['image'])]
   })
   return [...each, ...twice(document, path, 'disk'), ...cdroms(document, path)]

@@ -26,6 +26,7 @@ export const launchNeeds = [
   'cpu',
   'devices',
   'firmware',
+  'scsi',
   'readOnlyDisks',
   'diskSizes',
   'staticAddresses',
@@ -71,6 +72,8 @@ export const launchConfig = z.object({
       z.object({
         name: partNameField,
         readOnly: z.optional(z.literal(true)),
+        /** Absent for virtio-blk. */
+        bus: z.optional(z.literal('scsi')),
         /** A CD-ROM drive, whose disc is in the live part (live-part.ts). A runner that does not know it finds no such disk and ends. */
         cdrom: z.optional(z.object({ bus: z.literal('sata') })),
       }),

@@ -20,6 +20,7 @@ import {
   powerOffTimeoutS,
   readOnlyDisks,
   restartHash,
+  scsiDisks,
   severalSockets,
   severalThreads,
   staticNetworks,
@@ -80,10 +81,11 @@ function secretOf(file: SecretInput['file'], uid: VmUid, text: string | undefine
 }
 
 function launchDisks(wanted: WantedVm): LaunchConfig['disks'] {
-  const [readOnly, cdroms] = [readOnlyDisks(wanted) ?? [], cdromNames(wanted) ?? []]
+  const [readOnly, scsi, cdroms] = [readOnlyDisks(wanted) ?? [], scsiDisks(wanted) ?? [], cdromNames(wanted) ?? []]
   return diskNames(wanted).map((name) => ({
     name,
     ...(readOnly.includes(name) ? { readOnly: true as const } : {}),
+    ...(scsi.includes(name) ? { bus: 'scsi' as const } : {}),
     ...(cdroms.includes(name) ? { cdrom: { bus: 'sata' as const } } : {}),
   }))
 }
@@ -95,6 +97,7 @@ function needsOf(wanted: WantedVm): LaunchNeed[] {
     cpu: (severalSockets(wanted) ?? severalThreads(wanted) ?? cpu.model) !== undefined,
     devices: console?.vnc === true || watchdog !== undefined,
     firmware: firmwareOf(wanted.vm) !== undefined,
+    scsi: scsiDisks(wanted) !== undefined,
     readOnlyDisks: readOnlyDisks(wanted) !== undefined,
     diskSizes: grownSizes(wanted) !== undefined,
     userNetworks: wanted.vm.spec.networks.some(({ user }) => user !== undefined),

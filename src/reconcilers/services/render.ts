@@ -25,8 +25,8 @@ const runnerCommand = [
   '/opt/swarmvirt/runner.cjs',
 ] as const
 /**
- * Processes and threads of a task. QEMU has one for each core (at most 256) and up to 64 for disk I/O; Node and init need about 20.
- * The rest is a reserve for helpers.
+ * Processes and threads of a task. QEMU has one for each virtual CPU (at most 256) and up to 64 in its main pool. Each of at most 16 disks has an
+ * I/O thread with a pool of 8 (runner/devices/disks.ts), which makes 144. Node, init and swtpm need about 24.
  */
 const pidsLimit = 512
 /** The task's log includes the guest's serial console: 30 MB hold weeks of an ordinary guest. */

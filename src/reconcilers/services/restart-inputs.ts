@@ -83,6 +83,7 @@ const restartInputs: Readonly<Record<string, RestartInput>> = {
   ),
   disks: { wanted: diskNames, changes: diskChanges },
   cdroms: { wanted: cdromNames, changes: cdromChanges },
+  scsiDisks: { wanted: scsiDisks, changes: busChanges },
   readOnlyDisks: { wanted: readOnlyDisks, changes: readOnlyChanges },
   nics: input(['spec', 'networks'], (manifest) => wantedNics(manifest).map(nicEntry), runningNics, shownAsList),
   userPorts: {
@@ -292,6 +293,22 @@ export function readOnlyDisks(manifest: WantedVm): readonly string[] | undefined
   const existing = diskNames(manifest)
   const names = manifest.vm.spec.disks.flatMap(({ name, readOnly }) => (readOnly === true && existing.includes(name) ? name : []))
   return names.length === 0 ? undefined : names.toSorted(byText)
+}
+
+/** Undefined if there are none. */
+export function scsiDisks(manifest: WantedVm): readonly string[] | undefined {
+  const existing = diskNames(manifest)
+  const names = manifest.vm.spec.disks.flatMap(({ name, bus }) => (bus === 'scsi' && existing.includes(name) ? name : []))
+  return names.length === 0 ? undefined : names.toSorted(byText)
+}
+
+function busChanges({ launch }: RunningVm, manifest: WantedVm): readonly Change[] {
+  const wanted = scsiDisks(manifest) ?? []
+  return manifest.vm.spec.disks.flatMap(({ name }, index) => {
+    const running = launch.disks.find((one) => one.name === name)
+    if (running === undefined) return []
+    return shown(['spec', 'disks', index, 'bus'], running.bus ?? 'virtio', wanted.includes(name) ? 'scsi' : 'virtio')
+  })
 }
 
 function readOnlyChanges({ launch }: RunningVm, manifest: WantedVm): readonly Change[] {

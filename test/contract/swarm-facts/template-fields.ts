@@ -168,6 +168,7 @@ export const templateFields: readonly TemplateField[] = [
       'spec.networks.*.ipv4.gateway',
       'spec.networks.*.ipv4.nameservers',
       'spec.cloudInit.sshAuthorizedKeys',
+      'spec.disks.*.bus',
       'spec.disks.*.readOnly',
       'spec.console.vnc',
       'spec.watchdog.action',

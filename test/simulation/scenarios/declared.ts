@@ -110,6 +110,7 @@ export const edits: readonly Scenario[] = [
   edited('image', {}, { disks: [{ ...disk, image: { source: 'images/other.qcow2' } }] }, false, 'ImageChangeRefused'),
   edited('disks, to which one is added', {}, { disks: [disk, blank] }),
   edited('disks, to which one from an image is added', {}, { disks: [disk, { ...other, name: 'more' }] }),
+  edited('bus of a disk', {}, { disks: [{ ...disk, bus: 'scsi' }] }),
   edited('readOnly of a disk', { disks: [disk, blank] }, { disks: [disk, { ...blank, readOnly: true }] }),
   edited('the name of a disk', { disks: [disk, blank] }, { disks: [disk, { ...blank, name: 'store' }] }, false, 'DiskRenameRefused'),
   edited('disks, with updatePolicy: Restart', { updatePolicy: 'Restart' }, { updatePolicy: 'Restart', disks: [disk, blank] }, false),

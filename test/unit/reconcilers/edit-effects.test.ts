@@ -97,6 +97,7 @@ const cases: Readonly<Record<string, Case>> = {
   'spec.console.serial': { edit: put('console', { serial: true }) },
   'spec.console.vnc': { edit: put('console', { vnc: true }) },
   'spec.watchdog.action': { edit: put('watchdog', {}) },
+  'spec.disks.*.bus': { edit: putDisk({ bus: 'scsi' }) },
   'spec.disks.*.readOnly': { edit: putDisk({ readOnly: true }) },
   'spec.disks.*.image.source': { edit: putDisk({ image: { source: 'images/b.qcow2' } }) },
   'spec.disks.*.image.sha256': { edit: putDisk({ image: { source: 'images/a.qcow2', sha256: 'a'.repeat(64) } }) },

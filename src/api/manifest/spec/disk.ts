@@ -16,6 +16,11 @@ export const disk = z.strictObject({
     effect: 'live',
   }),
   image: image.optional(),
+  bus: field(z.enum(['virtio', 'scsi']).optional(), {
+    description:
+      'virtio (default) or scsi, for a guest without a driver for virtio-blk. Names of the disk in the guest change with it, such as /dev/vda and /dev/sda.',
+    effect: 'restart',
+  }),
   readOnly: field(z.boolean().optional(), {
     description: 'true attaches the disk so that the guest cannot write to it.',
     effect: 'restart',
