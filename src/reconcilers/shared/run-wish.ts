@@ -1,7 +1,16 @@
 import { objectLabels } from '../../api/labels.ts'
 import type { VirtualMachine } from '../../api/manifest.ts'
 import type { VmName } from '../../api/names.ts'
-import { alwaysRun, type FinishedRun, finishedIn, finishedText, isOver, policyOf, policyText, type RunPolicy } from '../../api/wire/run-policy.ts'
+import {
+  alwaysRun,
+  type FinishedRun,
+  finishedIn,
+  finishedText,
+  isOver,
+  policyOf,
+  policyText,
+  type RunPolicy,
+} from '../../api/wire/run-policy.ts'
 import type { Labels, SwarmService } from '../../ports/swarm.ts'
 import { replicasOf } from './vm-service.ts'
 

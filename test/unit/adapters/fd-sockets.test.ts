@@ -104,7 +104,7 @@ describe('sockets that carry descriptors', () => {
     const server = await accepted.promise
     const end = closed(server)
     server.onData(() => expect.unreachable('data of a message whose descriptors were lost'))
-    const fds = Array.from({ length: 17 }, () => openSync('/dev/null', 'r'))
+    const fds = Array.from({ length: 18 }, () => openSync('/dev/null', 'r'))
     const before = openDescriptors()
     sendRaw(raw, fds)
     expect((await end)?.message).toContain('descriptors')

@@ -40,6 +40,6 @@ it('throws where nothing answers in time, and names what was asked', async () =>
 it('throws for what was asked of a program that was killed, and starts another one for the next', async () => {
   const asked = get(`${url}/silent`)
   starts.at(-1)?.kill('SIGKILL')
-  await expect(asked).rejects.toThrow('was ended')
+  await expect(asked).rejects.toThrow('has ended')
   expect(await get(`${url}/c`)).toEqual({ status: 203, body: '/c ' })
 })
