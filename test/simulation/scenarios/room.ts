@@ -3,10 +3,10 @@ import type { Act, Scenario } from '../scenario.ts'
 import type { World } from '../world.ts'
 
 const atMs = 7_000
-/** A node has 8 GiB, and every VM takes 128 MiB beside its guest. */
+/** A node has 8 GiB, and a VM takes some 210 MiB beside its guest. */
 const most = { memory: '5Gi' }
 /** Two of them fill a node. */
-const half = { memory: '3968Mi' }
+const half = { memory: '3840Mi' }
 
 function bothRun(world: World): boolean {
   return isRunning('web')(world) && isRunning('db')(world)
