@@ -37,7 +37,17 @@ export function planIdentity(seen: AssetsSeen, cluster: ClusterSeen): AssetsPlan
       const message = `on ${hostname}, as ${trace.from} says (uid ${trace.uid})`
       return placed(
         seen,
-        { uid: trace.uid, node: trace.nodeId, disksMade: trace.disksMade, source: declaration.source },
+        {
+          uid: trace.uid,
+          node: trace.nodeId,
+          disksMade: trace.disksMade,
+          source: declaration.source,
+          // A lost record knew which networks had fallen back. Without them, a restart would wait for a bridge.
+          fallback: bridgesMissing(
+            declaration.vm,
+            cluster.nodes.filter((one) => one.node.id === trace.nodeId),
+          ),
+        },
         condition('Placed', 'True', 'Adopted', message),
         ['placement_record'],
       )
@@ -63,7 +73,7 @@ function statusOf(reason: string): 'Unknown' | 'False' {
 }
 
 function placeNew(seen: AssetsSeen, cluster: ClusterSeen, { vm, source }: Present): AssetsPlan {
-  const fallback = bridgesNowhere(vm, cluster)
+  const fallback = bridgesMissing(vm, cluster.nodes)
   const request = requestOf(seen, behindNat(vm, fallback))
   const choice = place(request, candidatesOf(cluster))
   switch (choice.kind) {
@@ -92,14 +102,14 @@ function placed(
   }
 }
 
-/** Networks with `fallback: user` whose bridge no node has. A node that is away may still have it, as its label says. */
-function bridgesNowhere({ spec }: VirtualMachine, cluster: ClusterSeen): readonly string[] {
+/** Networks with `fallback: user` whose bridge none of the nodes has. A node that is away may still have it, as its label says. */
+function bridgesMissing({ spec }: VirtualMachine, nodes: readonly NodeSeen[]): readonly string[] {
   const isOn = (bridge: string, { node, facts }: NodeSeen): boolean =>
     facts.known && facts.value.broker !== null
       ? facts.value.broker.bridges.some((one) => one.name === bridge && one.up)
       : node.labels[nodeLabels.bridge(bridge)] === 'true'
   return spec.networks.flatMap(({ name, bridge, fallback }) =>
-    bridge !== undefined && fallback === 'user' && !cluster.nodes.some((one) => isOn(bridge, one)) ? [name] : [],
+    bridge !== undefined && fallback === 'user' && !nodes.some((one) => isOn(bridge, one)) ? [name] : [],
   )
 }
 

@@ -21,6 +21,11 @@ function nics() {
   return config && launchIn(config.data)?.nics
 }
 
+test('a network that is down stays down behind NAT', () => {
+  const { vm } = aVm('web', { networks: [{ name: 'lan', bridge: 'br0', state: 'down' }] })
+  expect(behindNat(vm, ['lan']).spec.networks[0]).toMatchObject({ state: 'down', user: {} })
+})
+
 const fallback = () => cluster.condition('web', 'NetworkFallback')
 
 /** Makes room for the edit that waits. */
@@ -83,6 +88,16 @@ describe('a network with fallback: user', () => {
     expect(cluster.starts('web')).toBe(1)
     await restart()
     expect(nics()).toEqual([{ name: 'lan', mac, bridge: 'br7' }])
+  })
+
+  test('stays behind NAT when its record is lost, also if another node has the bridge by now', async () => {
+    cluster.declare('web', { ...fallsBack, updatePolicy: 'Restart' })
+    await cluster.converge()
+    cluster.agent('n2').nodeFacts.broker?.bridges.push({ ...br7 })
+    await cluster.swarm.removeConfig(cluster.record('web')?.config.id ?? '')
+    await cluster.converge()
+    expect([cluster.record('web')?.node, cluster.record('web')?.fallback, cluster.starts('web')]).toEqual(['node-n1', ['lan'], 1])
+    expect(nics()).toMatchObject([{ user: {} }])
   })
 
   test('waits for the node that has the bridge, and is not placed behind NAT elsewhere', async () => {
