@@ -172,7 +172,6 @@ export const templateFields: readonly TemplateField[] = [
       'spec.disks.*.readOnly',
       'spec.console.vnc',
       'spec.watchdog.action',
-      'spec.disks.*.size',
       'spec.cloudInit.userData',
       'spec.cloudInit.networkData',
     ],

@@ -199,9 +199,9 @@ describe('what a VM task takes of its node', () => {
   it('is no more than the size of its disks in one file of QEMU', () => {
     const children = readFileSync(`/proc/${escaped.pid}/task/${escaped.pid}/children`, 'utf8').trim().split(' ')
     const qemu = children.find((pid) => readlinkSync(`/proc/${pid}/exe`).includes('qemu-system'))
-    const limit = /^Max file size +(\d+) +(\d+)/m.exec(readFileSync(`/proc/${qemu}/limits`, 'utf8'))
-    const most = String(mostDiskBytes(1024 ** 3))
-    expect([limit?.[1], limit?.[2]]).toEqual([most, most])
+    // The soft limit: the runner raises it when a disk grows. QEMU cannot, because its sandbox denies it (resourcecontrol).
+    const limit = /^Max file size +(\d+) /m.exec(readFileSync(`/proc/${qemu}/limits`, 'utf8'))
+    expect(limit?.[1]).toBe(String(mostDiskBytes(1024 ** 3)))
   })
 
   it('is reported where it is more than its disks', async () => {
