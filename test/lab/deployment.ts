@@ -77,7 +77,9 @@ async function prepareNodes(lab: Lab, image: string, report: (line: string) => v
   await Promise.all(
     lab.nodes.map(async (node) => {
       const protect = lab.nodes.flatMap((one) => ['--protect', one.bridgeIp, '--protect', one.dmzIp, '--protect', one.managementIp])
-      const bridges = ['--allow-bridge', 'br0', '--allow-bridge', 'br1', '--enable-direct', '--allow-device', 'eth1']
+      // One node has a broker without the capability that direct NICs need.
+      const direct = node.name === 'n2' ? [] : ['--enable-direct', '--allow-device', 'eth1']
+      const bridges = ['--allow-bridge', 'br0', '--allow-bridge', 'br1', ...direct]
       const done = await lab.exec(node.name, [
         'sh',
         join(repository, 'deploy/node/install-node.sh'),
