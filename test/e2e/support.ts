@@ -2,7 +2,9 @@ import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from
 import { join } from 'node:path'
 import type { Condition, ConditionType } from '../../src/api/conditions.ts'
 import { deterministicMac } from '../../src/api/mac.ts'
+import { parseVirtualMachine } from '../../src/api/manifest.ts'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
+import { memoryNeedBytes } from '../../src/reconcilers/shared/machine-shape.ts'
 import { clusterName, type Deployment, openDeployment } from '../lab/deployment.ts'
 import { type Lab, type NodeName, openLab } from '../lab/lab.ts'
 import { e2eLabName } from '../lab/layout.ts'
@@ -56,6 +58,13 @@ export function manifest(name: string, parts: ManifestParts = {}): string {
     ...parts.more,
   }
   return `${JSON.stringify({ apiVersion: 'swarmvirt.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name }, spec }, null, 2)}\n`
+}
+
+/** The limit of the VM's task on the lab, whose cluster allows TCG: the guest's memory and what QEMU and the runner may use. */
+export function taskMemoryMiB(text: string): number {
+  const parsed = parseVirtualMachine(JSON.parse(text))
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
+  return memoryNeedBytes(parsed.vm, { softwareEmulation: true, memoryOverheadMiB: 0 }) / 1024 ** 2
 }
 
 export function conditionOf(vm: VmView | undefined, type: ConditionType): Condition | undefined {

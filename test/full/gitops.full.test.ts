@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SourcesView, VmView } from '../../src/api/wire/controller-api.ts'
-import { containerOf, manifest, openE2e, procStatus, serviceOf, waitGone, waitReady } from '../e2e/support.ts'
+import { containerOf, manifest, openE2e, procStatus, serviceOf, taskMemoryMiB, waitGone, waitReady } from '../e2e/support.ts'
 import { deploy, type Deployment } from '../lab/deployment.ts'
 import { must, say, until } from '../lab/run.ts'
 
@@ -22,8 +22,6 @@ let first: VmView
 /** A commit a second for two minutes. */
 const commits = 120
 const firstMemoryMiB = 128
-/** The controller's default. */
-const overheadMiB = 160
 
 async function git(...args: string[]): Promise<string> {
   const identity = ['-c', 'user.name=operator', '-c', 'user.email=operator@example.org']
@@ -171,7 +169,7 @@ describe('manifests from a git repository', () => {
     expect(incomplete).toEqual([])
     const last = commits + 1
     await until('the memory of the last commit in the service', 30_000, async () =>
-      (await memoryMiB()) === firstMemoryMiB + last + overheadMiB ? true : undefined,
+      (await memoryMiB()) === taskMemoryMiB(editedManifest(last)) ? true : undefined,
     )
     const seen = await deployment.vm(edited)
     expect(seen).toMatchObject({ declared: 'present', labels: { count: String(last) } })

@@ -5,14 +5,24 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { VmView } from '../../src/api/wire/controller-api.ts'
 import { type LoneController, loneController } from '../e2e/kill-controller/lone-controller.ts'
-import { conditionOf, containerOf, manifest, openE2e, removeManifests, serviceOf, waitBooted, waitGone, waitReady } from '../e2e/support.ts'
+import {
+  conditionOf,
+  containerOf,
+  manifest,
+  openE2e,
+  removeManifests,
+  serviceOf,
+  taskMemoryMiB,
+  waitBooted,
+  waitGone,
+  waitReady,
+} from '../e2e/support.ts'
 import type { Deployment } from '../lab/deployment.ts'
 import { until } from '../lab/run.ts'
 
 const name = 'contested'
 const anchor = 'contested-anchor'
-/** The memory that Swarm limits the task to: the guest's, and 160 MiB for QEMU and the runner. */
-const limitBytes = (memoryMiB: number): number => (memoryMiB + 160) * 1024 ** 2
+const limitBytes = (memoryMiB: number): number => taskMemoryMiB(declared(`${memoryMiB}Mi`)) * 1024 ** 2
 let deployment: Deployment
 let second: LoneController
 let manifests: string

@@ -3,20 +3,22 @@ import type { VmView } from '../../../src/api/wire/controller-api.ts'
 import type { Deployment } from '../../lab/deployment.ts'
 import { until } from '../../lab/run.ts'
 import { type Traces, tracesOf } from '../kill-controller/traces.ts'
-import { manifest, waitForCondition } from '../support.ts'
+import { manifest, taskMemoryMiB, waitForCondition } from '../support.ts'
 
 /** Halted, so that nothing but the controller takes time; each is changed in its own way. */
 export const halted = ['hush-removed', 'hush-limit', 'hush-constraint', 'hush-edited', 'hush-gone'] as const
 export const running = 'hush-running'
 export const late = 'hush-new'
-/** The controller's default. */
-const overheadMiB = 160
 
 /** Milliseconds from the hand to its repair, or to what was declared. */
 export type Repairs = Readonly<Record<string, number>>
 
+function halt(vm: string, memory: string): string {
+  return manifest(vm, { runStrategy: 'Halted', memory })
+}
+
 export function declare(deployment: Deployment, vm: string, memory: string): void {
-  deployment.writeManifest(`${vm}.yaml`, manifest(vm, { runStrategy: 'Halted', memory }))
+  deployment.writeManifest(`${vm}.yaml`, halt(vm, memory))
 }
 
 export function isHalted(deployment: Deployment, vm: string): Promise<VmView> {
@@ -49,9 +51,9 @@ export async function hands(deployment: Deployment): Promise<Repairs> {
   deployment.removeManifest('hush-gone.yaml')
   const waits: Readonly<Record<string, () => Promise<boolean>>> = {
     removed: async () => (await tracesOf(lab, 'hush-removed')).services.length === 1,
-    limit: async () => memoryMiB(await tracesOf(lab, 'hush-limit')) === 64 + overheadMiB,
+    limit: async () => memoryMiB(await tracesOf(lab, 'hush-limit')) === taskMemoryMiB(halt('hush-limit', '64Mi')),
     constraint: async () => (await tracesOf(lab, 'hush-constraint')).held.join() === held.join(),
-    edited: async () => memoryMiB(await tracesOf(lab, 'hush-edited')) === 96 + overheadMiB,
+    edited: async () => memoryMiB(await tracesOf(lab, 'hush-edited')) === taskMemoryMiB(halt('hush-edited', '96Mi')),
     new: async () => (await tracesOf(lab, late)).services.length === 1,
     gone: async () => isAbsent(deployment, 'hush-gone'),
   }
