@@ -100,14 +100,14 @@ describe('a lab that is up', () => {
 
   it('moves a reservation and takes it away', async () => {
     const mac = '52:54:00:00:00:43'
-    const ask = ['busybox', 'udhcpc', '-i', 'eth1', '-n', '-q', '-f', '-t', '5', '-T', '1', '-s', '/bin/true']
+    const ask = ['busybox', 'udhcpc', '-i', 'nic1', '-n', '-q', '-f', '-t', '5', '-T', '1', '-s', '/bin/true']
     const leased = async (): Promise<string | undefined> => {
       await lab.exec('n1', ask)
       return lab.leases().find((lease) => lease.mac === mac)?.ip
     }
-    await lab.exec('n1', ['ip', 'link', 'add', 'port1', 'type', 'veth', 'peer', 'name', 'eth1', 'address', mac])
+    await lab.exec('n1', ['ip', 'link', 'add', 'port1', 'type', 'veth', 'peer', 'name', 'nic1', 'address', mac])
     await lab.exec('n1', ['ip', 'link', 'set', 'port1', 'master', 'br0', 'up'])
-    await lab.exec('n1', ['ip', 'link', 'set', 'eth1', 'up'])
+    await lab.exec('n1', ['ip', 'link', 'set', 'nic1', 'up'])
     for (const ip of ['192.168.50.43', '192.168.50.44']) {
       await lab.reserve(mac, ip)
       expect(await leased()).toBe(ip)
