@@ -172,7 +172,7 @@ const rules: Readonly<Record<string, JsonSchema>> = {
   'spec.disks.*': {
     if: { required: ['cdrom'] },
     // oxlint-disable-next-line unicorn/no-thenable -- as above
-    then: { properties: { image: { not: {} }, size: { not: {} }, readOnly: { not: {} }, limits: { not: {} } } },
+    then: { properties: { image: { not: {} }, size: { not: {} }, bus: { not: {} }, readOnly: { not: {} }, limits: { not: {} } } },
     else: { required: ['size'] },
   },
   'spec.disks.*.image': {
