@@ -71,10 +71,14 @@ async function replicas(): Promise<number | undefined> {
 }
 
 async function isReady(boots: number): Promise<void> {
-  await phase('Ready')
-  node = await nodeOfVm(deployment.lab, name)
-  ip = (await deployment.vm(name))?.facts['ip'] ?? ''
-  await waitBooted(deployment, name, ip, boots)
+  // The address is read again each time: the guest's, and not that of its previous run.
+  await until(`boot ${boots} of ${name}, and Ready`, 240_000, async () => {
+    const seen = await deployment.vm(name)
+    if (seen?.phase !== 'Ready' || seen.facts['ip'] === undefined) return undefined
+    node = await nodeOfVm(deployment.lab, name)
+    ip = seen.facts['ip']
+    return (await bootCount(deployment.lab, ip, otherNode(deployment.lab, node))) === boots ? true : undefined
+  })
 }
 
 describe('a VM with runStrategy: Manual', () => {
