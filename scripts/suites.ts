@@ -105,7 +105,7 @@ export const realFiles: Readonly<Record<string, { readonly what: string; readonl
   firmware: { what: 'UEFI, secure boot and TPM through restart and kill', files: ['firmware'] },
   operators: {
     what: 'a metrics token, closed ports, the seccomp profile, an agent that hangs, two controllers',
-    files: ['hardening', 'seccomp', 'hung-agent', 'two-controllers'],
+    files: ['hardening', 'seccomp', 'hung-agent', 'two-controllers', 'run-strategies'],
   },
 }
 

@@ -1,26 +1,11 @@
 /** The run strategies and the verbs of `docker vm`, with one VM: ends of its guest, and the requests of a person. */
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Deployment } from '../lab/deployment.ts'
 import type { NodeName } from '../lab/lab.ts'
 import { layoutFromEnv } from '../lab/layout.ts'
 import { operatorCommand, prepareOperator } from '../lab/operator.ts'
 import { run, until } from '../lab/run.ts'
-import {
-  bootCount,
-  e2eLab,
-  instanceDirectory,
-  manifest,
-  nodeOfVm,
-  openE2e,
-  otherNode,
-  removeManifests,
-  serviceOf,
-  uidOf,
-  waitBooted,
-  waitForCondition,
-} from './support.ts'
+import { bootCount, e2eLab, manifest, nodeOfVm, openE2e, otherNode, removeManifests, serviceOf, waitBooted } from './support.ts'
 
 const name = 'strategist'
 const layout = layoutFromEnv(process.env, e2eLab)
@@ -59,7 +44,7 @@ async function phase(wanted: string): Promise<void> {
   await until(`phase ${wanted}`, 180_000, async () => ((await deployment.vm(name))?.phase === wanted ? true : undefined), 500)
 }
 
-async function guestDoes(what: 'off' | 'panic'): Promise<void> {
+async function guestDoes(what: 'off'): Promise<void> {
   const url = `http://${ip}/cgi-bin/power?${what}`
   const script = `fetch(${JSON.stringify(url)}, {method: 'POST', body: 'x'}).then((r) => r.text()).then(console.log)`
   const { code, stderr } = await deployment.lab.exec(otherNode(deployment.lab, node), [process.execPath, '-e', script])
@@ -113,33 +98,5 @@ describe('a VM with runStrategy: Manual', () => {
     expect((await deployment.vm(name))?.events.map(({ reason }) => reason)).toEqual(
       expect.arrayContaining(['StartRequested', 'PauseRequested', 'UnpauseRequested', 'ResetRequested', 'StopRequested']),
     )
-  })
-})
-
-describe('a VM with runStrategy: Once', () => {
-  it('never runs again after its end, although its service and its placement record are lost', async () => {
-    declare('Once')
-    await isReady(4)
-    const uid = await uidOf(deployment.lab, name)
-    const note = join(instanceDirectory(deployment.lab, node, uid), 'run/finished.json')
-    expect(await vm('stop', name)).toMatchObject({ code: 1, out: expect.stringContaining('"runStrategy: Once"') as string })
-    await guestDoes('panic')
-    await phase('Failed')
-    expect(existsSync(note) && JSON.parse(readFileSync(note, 'utf8'))).toMatchObject({ result: 'Failed' })
-
-    await deployment.lab.mustDocker('n1', ['service', 'rm', `vm-${name}`])
-    await deployment.lab.mustDocker('n1', ['config', 'rm', `sv-vm-${name}`])
-    await until('the service to be there again', 120_000, async () => ((await serviceOf(deployment.lab, name)) ? true : undefined), 500)
-    await phase('Failed')
-    await waitForCondition(deployment, name, 'ServiceReady', (one) => one.status === 'True' && one.reason === 'Halted')
-    expect(await replicas()).toBe(0)
-    expect(readFileSync(join(instanceDirectory(deployment.lab, node, uid), 'run/serial.log'), 'utf8')).not.toContain('boot=5')
-  })
-
-  it('runs again once its manifest says Always, and a guest that shuts itself down then starts again', async () => {
-    declare('Always')
-    await isReady(5)
-    await guestDoes('off')
-    await waitBooted(deployment, name, ip, 6)
   })
 })
