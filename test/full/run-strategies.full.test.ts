@@ -1,4 +1,4 @@
-/** The run strategies and the verbs of `docker vm`, with one VM: ends of its guest, and the requests of a person. */
+/** The end of a Once VM, also after its service and record are lost. Known to fail: after a panic, the phase was not Failed within 180 s. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -81,45 +81,10 @@ async function isReady(boots: number): Promise<void> {
   })
 }
 
-describe('a VM with runStrategy: Manual', () => {
-  it('is off until docker vm start, and can be paused, resumed and reset', async () => {
-    declare('Manual')
-    await phase('Stopped')
-    await until('the service', 120_000, async () => ((await replicas()) === 0 ? true : undefined), 500)
-    expect(await vm('start', name)).toEqual({ code: 0, out: `${name} start requested\n` })
-    await isReady(1)
-
-    expect(await vm('pause', name)).toEqual({ code: 0, out: `${name} paused\n` })
-    await phase('Paused')
-    expect(await bootCount(deployment.lab, ip, otherNode(deployment.lab, node))).toBeUndefined()
-    expect(await vm('unpause', name)).toMatchObject({ code: 0 })
-    await phase('Ready')
-    expect(await bootCount(deployment.lab, ip, otherNode(deployment.lab, node))).toBe(1)
-
-    expect(await vm('reset', name)).toMatchObject({ code: 0 })
-    await waitBooted(deployment, name, ip, 2)
-  })
-
-  it('stays off after its guest shut itself down, and after docker vm stop, until it is started again', async () => {
-    await guestDoes('off')
-    await phase('Succeeded')
-    // The phase follows from the note of the end. The service is scaled after it.
-    await until('no replica', 60_000, async () => ((await replicas()) === 0 ? true : undefined), 500)
-    expect(await vm('start', name)).toMatchObject({ code: 0 })
-    await isReady(3)
-    expect(await vm('stop', name)).toEqual({ code: 0, out: `${name} stop requested\n` })
-    await phase('Stopped')
-    expect(await vm('pause', name)).toMatchObject({ code: 1 })
-    expect((await deployment.vm(name))?.events.map(({ reason }) => reason)).toEqual(
-      expect.arrayContaining(['StartRequested', 'PauseRequested', 'UnpauseRequested', 'ResetRequested', 'StopRequested']),
-    )
-  })
-})
-
 describe('a VM with runStrategy: Once', () => {
   it('never runs again after its end, although its service and its placement record are lost', async () => {
     declare('Once')
-    await isReady(4)
+    await isReady(1)
     const uid = await uidOf(deployment.lab, name)
     const note = join(instanceDirectory(deployment.lab, node, uid), 'run/finished.json')
     expect(await vm('stop', name)).toMatchObject({ code: 1, out: expect.stringContaining('"runStrategy: Once"') as string })
@@ -133,13 +98,13 @@ describe('a VM with runStrategy: Once', () => {
     await phase('Failed')
     await waitForCondition(deployment, name, 'ServiceReady', (one) => one.status === 'True' && one.reason === 'Halted')
     expect(await replicas()).toBe(0)
-    expect(readFileSync(join(instanceDirectory(deployment.lab, node, uid), 'run/serial.log'), 'utf8')).not.toContain('boot=5')
+    expect(readFileSync(join(instanceDirectory(deployment.lab, node, uid), 'run/serial.log'), 'utf8')).not.toContain('boot=2')
   })
 
   it('runs again once its manifest says Always, and a guest that shuts itself down then starts again', async () => {
     declare('Always')
-    await isReady(5)
+    await isReady(2)
     await guestDoes('off')
-    await waitBooted(deployment, name, ip, 6)
+    await waitBooted(deployment, name, ip, 3)
   })
 })
